@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! SHA-256 digests: computed while bytes stream, compared and printed in their usual forms.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use subtle::ConstantTimeEq as _;
+
+use crate::error::{Error, ErrorKind};
+
+/// A SHA-256 digest. Equality takes the same time wherever two digests differ.
+#[derive(Clone, Copy, Eq)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// The digest of all that a reader yields, read in 64 KiB pieces.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A digest from its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The strong entity tag of RFC 9110 section 8.8.3, with its quotes.
+    pub fn etag(&self) -> String {
+        format!("\"sha256-{self}\"")
+    }
+
+    /// The digest in an entity tag as [`Digest::etag`] writes it; `None` for any other tag.
+    pub fn from_etag(tag: &str) -> Option<Self> {
+        tag.trim().strip_prefix("\"sha256-")?.strip_suffix('"')?.parse().ok()
+    }
+
+    /// The value of a `Repr-Digest` or `Content-Digest` field (RFC 9530 section 2).
+    pub fn field(&self) -> String {
+        format!("sha-256=:{}:", STANDARD.encode(self.0))
+    }
+
+    /// The SHA-256 in a `Repr-Digest` or `Content-Digest` field, `None` if it has none.
+    ///
+    /// # Errors
+    /// `BadRequest` if there is one that cannot be read.
+    pub fn from_field(value: &str) -> Result<Option<Self>, Error> {
+        let Some(text) = value.split(',').find_map(|item| item.trim().strip_prefix("sha-256="))
+        else {
+            return Ok(None);
+        };
+        let bytes = text
+            .strip_prefix(':')
+            .and_then(|text| text.strip_suffix(':'))
+            .and_then(|text| STANDARD.decode(text).ok())
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        match bytes {
+            Some(bytes) => Ok(Some(Self(bytes))),
+            None => Err(Error::new(
+                ErrorKind::BadRequest,
+                "the sha-256 in the digest field is not 32 bytes of base64 between colons",
+            )),
+        }
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{self}")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    /// Reads 64 hexadecimal digits of either case.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || Error::new(ErrorKind::BadRequest, "a SHA-256 digest is 64 hexadecimal digits");
+        let digits = text.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(bad());
+        }
+        let mut bytes = [0; 32];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| bad())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// Computes a [`Digest`] piece by piece.
+pub(crate) struct Hasher(ring::digest::Context);
+
+impl Hasher {
+    /// A hasher that has seen nothing.
+    pub(crate) fn new() -> Self {
+        Self(ring::digest::Context::new(&ring::digest::SHA256))
+    }
+
+    /// Takes in the next bytes.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes taken in.
+    pub(crate) fn finish(self) -> Digest {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.0.finish().as_ref());
+        Digest(bytes)
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_round_trip() {
+        let digest = Digest::of(b"abc");
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest.to_string(), hex);
+        assert_eq!(hex.parse::<Digest>().unwrap(), digest);
+        assert_eq!(Digest::from_etag(&digest.etag()), Some(digest));
+        assert_eq!(Digest::from_field(&digest.field()).unwrap(), Some(digest));
+        assert_eq!(Digest::from_field("md5=:AA==:").unwrap(), None);
+        assert!(Digest::from_field("sha-256=:AA==:").is_err());
+        assert_eq!(Digest::of_reader(&b"abc"[..]).unwrap(), digest);
+    }
+
+    #[test]
+    fn other_lengths_and_letters_are_refused() {
+        assert!("ba78".parse::<Digest>().is_err());
+        assert!("g".repeat(64).parse::<Digest>().is_err());
+        assert!("\u{e9}".repeat(32).parse::<Digest>().is_err());
+    }
+}

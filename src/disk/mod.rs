@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The only room that creates, renames, fsyncs and removes files.
+//!
+//! A file appears under its name whole or not at all: [`Part`] is written beside it, fsynced, renamed
+//! over it, and then the directory is fsynced. What is dropped before that is removed.
+
+mod socket;
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use crate::supervise::lock;
+pub(crate) use socket::SocketFile;
+
+/// A file that is being written and has no name that anybody would read yet.
+pub(crate) struct Part {
+    file: File,
+    path: PathBuf,
+    published: bool,
+}
+
+impl Part {
+    /// Creates a new file of mode 0600 in `directory`, named `prefix`, a random number and `.part`.
+    ///
+    /// # Errors
+    /// Those of the file system; nothing is left behind.
+    pub(crate) fn create(directory: &Path, prefix: &str) -> io::Result<Self> {
+        Self::create_as(directory, prefix, 0o600)
+    }
+
+    /// The same for a file that others may read as far as the user's umask lets them.
+    ///
+    /// # Errors
+    /// Those of the file system; nothing is left behind.
+    pub(crate) fn create_readable(directory: &Path, prefix: &str) -> io::Result<Self> {
+        Self::create_as(directory, prefix, 0o666)
+    }
+
+    fn create_as(directory: &Path, prefix: &str, mode: u32) -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let path = directory.join(format!("{prefix}{:016x}.part", u64::from_ne_bytes(random)));
+        fault::check()?;
+        let mut options = OpenOptions::new();
+        let file = options.write(true).read(true).create_new(true).mode(mode).open(&path)?;
+        lock(&UNFINISHED).insert(path.clone());
+        Ok(Self { file, path, published: false })
+    }
+
+    /// Makes what was written so far survive a power cut, so that [`Part::publish`] has little left to
+    /// do where it is called under a lock.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        fault::check()?;
+        self.file.sync_all()
+    }
+
+    /// Makes this file `target`, replacing what was there, in a way that survives a power cut.
+    ///
+    /// # Errors
+    /// Those of the file system; `target` then has its old content, or, if only the last fsync
+    /// failed, its new one.
+    pub(crate) fn publish(mut self, target: &Path) -> io::Result<File> {
+        fault::check()?;
+        self.file.sync_all()?;
+        fault::check()?;
+        fs::rename(&self.path, target)?;
+        self.published = true;
+        lock(&UNFINISHED).remove(&self.path);
+        sync_directory(target)?;
+        self.file.try_clone()
+    }
+}
+
+impl Write for Part {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fault::check()?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.published {
+            lock(&UNFINISHED).remove(&self.path);
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes every unfinished file of this process, for an end that runs no destructors.
+pub(crate) fn remove_unfinished() {
+    for path in std::mem::take(&mut *lock(&UNFINISHED)) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Removes the parts in a directory that dead processes left there, if they are at least this old.
+///
+/// # Errors
+/// Those of the file system; a part that vanished meanwhile is none.
+pub(crate) fn remove_left_over(directory: &Path, age_min: Duration) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "part")
+            || lock(&UNFINISHED).contains(&path)
+        {
+            continue;
+        }
+        let removed = fs::symlink_metadata(&path).and_then(|metadata| {
+            // A modification time in the future is the mark of a clock that was set back: not old.
+            let age = metadata.modified()?.elapsed().unwrap_or_default();
+            if metadata.is_file() && age >= age_min { fs::remove_file(&path) } else { Ok(()) }
+        });
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The parts that are being written now.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Writes a whole file of the given mode, as durably as [`Part::publish`].
+///
+/// # Errors
+/// Those of the file system; the old content then stays.
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut part = Part::create(directory, ".")?;
+    part.write_all(bytes)?;
+    part.file.set_permissions(Permissions::from_mode(mode))?;
+    part.publish(path).map(drop)
+}
+
+/// Creates a directory that only its owner can enter (0700), with its parents; one that exists is
+/// left as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes a file, durably.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fault::check()?;
+    fs::remove_file(path)?;
+    sync_directory(path)
+}
+
+/// Where things that live as long as this process can be made: the system's folder for temporary
+/// files, then `others`.
+pub(crate) fn temporary_folders(others: Vec<PathBuf>) -> Vec<PathBuf> {
+    std::iter::once(std::env::temp_dir()).chain(others).collect()
+}
+
+/// A directory of mode 0700 with a random name, which goes with all that is in it when it is dropped.
+pub(crate) struct PrivateDirectory(PathBuf);
+
+impl PrivateDirectory {
+    /// Creates one in `folder`.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn create(folder: &Path) -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let path = folder.join(format!("skep-{:016x}", u64::from_ne_bytes(random)));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for PrivateDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Opens a regular file for reading. Symbolic links are not followed, and a FIFO does not block.
+///
+/// # Errors
+/// `NotFound` for anything that is not a regular file; otherwise those of the file system.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        // ELOOP is how NOFOLLOW says "a symbolic link", ENXIO how a socket says it is one.
+        Err(error) if matches!(error.raw_os_error(), Some(LOOP | NO_DEVICE)) => {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        other => other?,
+    };
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+const LOOP: i32 = Errno::LOOP.raw_os_error();
+const NO_DEVICE: i32 = Errno::NXIO.raw_os_error();
+
+/// What came of trying to take a lock file.
+pub(crate) enum FileLock {
+    /// It is ours until the file is closed, also by a sudden end of the process.
+    Held(File),
+    /// Another process (or another owner in this one) has it.
+    Taken,
+    /// This file system knows no locks.
+    Unsupported,
+}
+
+/// Takes an exclusive `flock` on a file, which is created where it is missing, without waiting.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn lock_file(path: &Path) -> io::Result<FileLock> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(FileLock::Held(file)),
+        Err(Errno::WOULDBLOCK) => Ok(FileLock::Taken),
+        Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => Ok(FileLock::Unsupported),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How many bytes this process may still write to the file system of `path`; `None` where the file
+/// system does not say.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn free_bytes(path: &Path) -> io::Result<Option<u64>> {
+    let counts = rustix::fs::statvfs(path)?;
+    Ok((counts.f_blocks > 0).then(|| counts.f_bavail.saturating_mul(counts.f_frsize)))
+}
+
+/// Makes a change of names in a file's directory durable. File systems that cannot fsync a directory
+/// (some network and FUSE ones) say so with `EINVAL` or `ENOTSUP`, and there is nothing more to do.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fault::check()?;
+    match File::open(parent)?.sync_all() {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Lets a unit test fail the Nth call to the disk of its own thread.
+#[cfg(test)]
+pub(crate) mod fault {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        static CALLS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    /// From now on, call number `call` (from 0) of this thread fails once with `EIO`; `None` ends it.
+    /// Returns whether the failure of the last setting is still to come.
+    pub(crate) fn set(call: Option<u32>) -> bool {
+        CALLS_LEFT.replace(call).is_some()
+    }
+
+    pub(super) fn check() -> io::Result<()> {
+        match CALLS_LEFT.get() {
+            Some(0) => {
+                CALLS_LEFT.set(None);
+                Err(rustix::io::Errno::IO.into())
+            }
+            Some(left) => {
+                CALLS_LEFT.set(Some(left - 1));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(not(test))]
+mod fault {
+    pub(super) fn check() -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_is_whole_or_not_there_whichever_call_fails() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("target");
+        write(&target, b"old", 0o600).unwrap();
+        for call in 0.. {
+            fault::set(Some(call));
+            let result = write(&target, b"new", 0o600);
+            let reached = !fault::set(None);
+            let content = fs::read(&target).unwrap();
+            assert!(content == b"old" || content == b"new", "call {call}: {content:?}");
+            assert_eq!(names(directory.path()), ["target"], "call {call}");
+            if !reached {
+                result.unwrap();
+                assert_eq!(content, b"new");
+                assert!(call >= 4, "only {call} calls were tried");
+                return;
+            }
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(5));
+            write(&target, b"old", 0o600).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        write(&path("file"), b"x", 0o600).unwrap();
+        std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+        create_directory(&path("directory")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
+        assert!(open_regular(&path("file")).is_ok());
+        for other in ["link", "socket", "directory", "fifo", "nothing"] {
+            let error = open_regular(&path(other)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{other}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What can go wrong, in one type for the whole house.
+//!
+//! An error here survives three translations: disk to HTTP status, status to the client's error, and
+//! that to an exit code. Machines read the [`ErrorKind`], callers read the message, and the source is
+//! only ever logged. All mappings stand in one table, [`KINDS`].
+
+use std::fmt;
+use std::io;
+
+/// The result of anything in this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What happened, for machines ([`ErrorKind`]) and for people (message and hint).
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of a kind with a message that is safe to show to any caller.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, source: None }
+    }
+
+    /// Adds what the reader can do about it, for example a command.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Keeps the cause, which is logged but never sent to a caller.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// An I/O error while doing `what`; the kind follows from the operating system's code.
+    pub fn io(what: impl fmt::Display, error: io::Error) -> Self {
+        let kind = ErrorKind::from_io(&error);
+        let message = match kind {
+            ErrorKind::NoSpace => format!("{what}: no space left on the device"),
+            _ => format!("{what}: {}", reason(&error)),
+        };
+        Self::new(kind, message).because(error)
+    }
+
+    /// The kind, for machines.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The message, safe for callers.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What the reader can do about it.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// An [`Error`] can travel through code that speaks [`io::Error`] (readers and writers) and be taken
+/// out again by [`Error::from`].
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        let kind = ErrorKind::from_io(&error);
+        match error.downcast::<Self>() {
+            Ok(ours) => ours,
+            Err(error) => Self::new(kind, reason(&error)).because(error),
+        }
+    }
+}
+
+/// The system's words without the "(os error N)" that std appends.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_ascii_lowercase(),
+        None => text,
+    }
+}
+
+/// The kinds of failure; each has one HTTP status, one code word and one exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The command line or a setting is wrong.
+    Usage,
+    /// A request that cannot be understood.
+    BadRequest,
+    /// No or wrong credentials.
+    Unauthenticated,
+    /// The credentials do not allow this.
+    Forbidden,
+    /// The other side is not who it should be (changed pin, unknown certificate).
+    Untrusted,
+    /// There is no such model or route.
+    NotFound,
+    /// The method is known, but not for this target.
+    MethodNotAllowed,
+    /// The caller took too long.
+    RequestTimeout,
+    /// It exists already, or is not what the caller expected it to be.
+    Conflict,
+    /// A precondition (`If-Match`, `If-None-Match`) does not hold.
+    PreconditionFailed,
+    /// The body has no length where one is needed.
+    LengthRequired,
+    /// Larger than a limit allows.
+    TooLarge,
+    /// The target of the request is too long.
+    TargetTooLong,
+    /// A kind of content that is not accepted here.
+    UnsupportedType,
+    /// The requested range lies outside of the model.
+    RangeNotSatisfiable,
+    /// Something is expected of the server that it does not do.
+    ExpectationFailed,
+    /// Digest or signature differ.
+    Integrity,
+    /// Too many attempts.
+    TooManyRequests,
+    /// The head of the request is too large.
+    FieldsTooLarge,
+    /// Our own fault.
+    Internal,
+    /// A method or coding that nobody here knows.
+    NotImplemented,
+    /// Nobody answers at the other end.
+    Unreachable,
+    /// Busy now; trying again may help.
+    Busy,
+    /// Network trouble in the middle of things; trying again may help.
+    Interrupted,
+    /// An HTTP version that is not spoken here.
+    VersionNotSupported,
+    /// The disk or the quota is full.
+    NoSpace,
+    /// Another instance is running.
+    AlreadyRunning,
+    /// The user pressed Ctrl-C.
+    Cancelled,
+}
+
+/// One row of the table that maps a kind to what machines see.
+pub(crate) struct KindRow {
+    pub(crate) kind: ErrorKind,
+    /// The `code` member of problem documents.
+    pub(crate) code: &'static str,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The exit code of the command line (`0` is never here).
+    pub(crate) exit: u8,
+}
+
+/// Kind, code word, HTTP status and exit code. Where several kinds share a status, the first row is
+/// what a bare status (an answer without a code word) means.
+pub(crate) const KINDS: &[KindRow] = &[
+    row(ErrorKind::BadRequest, "bad-request", 400, 2),
+    row(ErrorKind::Usage, "usage", 400, 2),
+    row(ErrorKind::Unauthenticated, "unauthenticated", 401, 7),
+    row(ErrorKind::Forbidden, "forbidden", 403, 7),
+    row(ErrorKind::NotFound, "not-found", 404, 4),
+    row(ErrorKind::MethodNotAllowed, "method-not-allowed", 405, 1),
+    row(ErrorKind::RequestTimeout, "request-timeout", 408, 5),
+    row(ErrorKind::Conflict, "conflict", 409, 11),
+    row(ErrorKind::AlreadyRunning, "already-running", 409, 12),
+    row(ErrorKind::LengthRequired, "length-required", 411, 2),
+    row(ErrorKind::PreconditionFailed, "precondition-failed", 412, 11),
+    row(ErrorKind::TooLarge, "too-large", 413, 8),
+    row(ErrorKind::TargetTooLong, "target-too-long", 414, 2),
+    row(ErrorKind::UnsupportedType, "unsupported-type", 415, 1),
+    row(ErrorKind::RangeNotSatisfiable, "range-not-satisfiable", 416, 1),
+    row(ErrorKind::ExpectationFailed, "expectation-failed", 417, 1),
+    row(ErrorKind::Integrity, "integrity", 422, 6),
+    row(ErrorKind::TooManyRequests, "too-many-requests", 429, 5),
+    row(ErrorKind::FieldsTooLarge, "fields-too-large", 431, 8),
+    row(ErrorKind::Internal, "internal", 500, 1),
+    row(ErrorKind::NotImplemented, "not-implemented", 501, 1),
+    row(ErrorKind::Unreachable, "unreachable", 502, 3),
+    row(ErrorKind::Untrusted, "untrusted", 502, 7),
+    row(ErrorKind::Busy, "busy", 503, 5),
+    row(ErrorKind::Cancelled, "cancelled", 503, 130),
+    row(ErrorKind::Interrupted, "interrupted", 504, 5),
+    row(ErrorKind::VersionNotSupported, "version-not-supported", 505, 1),
+    row(ErrorKind::NoSpace, "no-space", 507, 8),
+];
+
+const fn row(kind: ErrorKind, code: &'static str, status: u16, exit: u8) -> KindRow {
+    KindRow { kind, code, status, exit }
+}
+
+impl ErrorKind {
+    fn row(self) -> &'static KindRow {
+        // Every kind has a row; the test below keeps it so.
+        KINDS.iter().find(|row| row.kind == self).unwrap_or(&KINDS[0])
+    }
+
+    /// The code word of problem documents, for example `not-found`.
+    pub fn code(self) -> &'static str {
+        self.row().code
+    }
+
+    /// The HTTP status.
+    pub fn status(self) -> u16 {
+        self.row().status
+    }
+
+    /// The exit code of the command line.
+    pub fn exit_code(self) -> u8 {
+        self.row().exit
+    }
+
+    /// What an HTTP answer means: by its code word if it has one, by its status otherwise.
+    pub fn from_answer(status: u16, code: Option<&str>) -> Self {
+        let known = code.and_then(|code| KINDS.iter().find(|row| row.code == code));
+        let known = known.or_else(|| KINDS.iter().find(|row| row.status == status));
+        match known {
+            Some(row) => row.kind,
+            None if status >= 500 => Self::Interrupted,
+            None => Self::BadRequest,
+        }
+    }
+
+    /// The kind that an operating system's error belongs to.
+    pub fn from_io(error: &io::Error) -> Self {
+        if let Some(ours) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+            return ours.kind;
+        }
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Forbidden,
+            io::ErrorKind::AlreadyExists => Self::Conflict,
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::NoSpace,
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::AddrNotAvailable => Self::Unreachable,
+            io::ErrorKind::WouldBlock
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::UnexpectedEof => Self::Interrupted,
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Self::BadRequest,
+            _ => Self::Internal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_the_way_to_the_client_and_has_an_exit_code() {
+        for row in KINDS {
+            assert_eq!(
+                ErrorKind::from_answer(row.status, Some(row.code)),
+                row.kind,
+                "{}",
+                row.code
+            );
+            assert_eq!(row.kind.code(), row.code);
+            assert!((400..600).contains(&row.status), "{}", row.code);
+            assert_ne!(row.exit, 0, "{}", row.code);
+        }
+    }
+
+    #[test]
+    fn code_words_are_unique() {
+        for (index, row) in KINDS.iter().enumerate() {
+            assert!(KINDS[..index].iter().all(|other| other.code != row.code), "{}", row.code);
+        }
+    }
+
+    #[test]
+    fn unknown_answers_fall_into_their_class() {
+        assert_eq!(ErrorKind::from_answer(418, None), ErrorKind::BadRequest);
+        assert_eq!(ErrorKind::from_answer(599, Some("new")), ErrorKind::Interrupted);
+        assert_eq!(ErrorKind::from_answer(503, None), ErrorKind::Busy);
+    }
+
+    #[test]
+    fn an_error_passes_through_io_unchanged() {
+        let error = Error::new(ErrorKind::TooLarge, "too large").hint("send less");
+        let back = Error::from(io::Error::from(error));
+        assert_eq!((back.kind(), back.message()), (ErrorKind::TooLarge, "too large"));
+        assert_eq!(back.hint_text(), Some("send less"));
+    }
+}

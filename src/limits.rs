@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Every limit of the server with its default; each is also a setting.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Limits on connections, requests and time. The defaults are those of Degu (seed G34 to G36) and of
+/// the promises under attack in the README.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Connections at one time; a further one is answered 503. Default 25.
+    #[doc(alias = "max_connections")]
+    pub connections_max: usize,
+    /// Connections at one time from one address (IPv6: one /64); loopback is exempt. Default 16.
+    pub connections_per_address_max: usize,
+    /// Places among [`Limits::connections_max`] that only local callers may take. Default 2.
+    pub connections_reserved: usize,
+    /// Requests on one connection; the last answer says `Connection: close`. Default 100.
+    #[doc(alias = "max_requests_per_connection")]
+    pub requests_per_connection_max: u32,
+    /// Threads that run handlers. Default 8.
+    pub workers: usize,
+    /// Bytes of a request head. Default 16 KiB.
+    pub head_bytes_max: usize,
+    /// Fields of a request head. Default 64.
+    pub fields_max: usize,
+    /// From the first byte of a head (or of a TLS handshake) to its last. Default 10 s.
+    pub head_timeout: Duration,
+    /// Any single read or write. Default 15 s.
+    pub timeout: Duration,
+    /// A connection without a request. Default 15 s.
+    pub idle_timeout: Duration,
+    /// A body of which nothing arrives. Default 15 s.
+    pub body_timeout: Duration,
+    /// A caller that takes nothing of an answer. Default 20 s.
+    pub write_timeout: Duration,
+    /// The slowest average rate, in bytes a second, of a body or an answer after its first
+    /// [`Limits::body_timeout`]. Default 1,024.
+    pub rate_min: u64,
+    /// How long a shutdown waits for running requests. Default 10 s.
+    pub drain_timeout: Duration,
+    /// Bytes read and thrown away of a body that was refused. Default 64 KiB.
+    pub drain_bytes_max: u64,
+    /// Bytes of an upload. Default 64 GiB.
+    pub upload_bytes_max: u64,
+    /// Bytes of a JSON body (without streamed content). Default 1 MiB.
+    pub json_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 25,
+            connections_per_address_max: 16,
+            connections_reserved: 2,
+            requests_per_connection_max: 100,
+            workers: 8,
+            head_bytes_max: 16 * 1024,
+            fields_max: 64,
+            head_timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(20),
+            rate_min: 1024,
+            drain_timeout: Duration::from_secs(10),
+            drain_bytes_max: 64 * 1024,
+            upload_bytes_max: 64 << 30,
+            json_bytes_max: 1 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// Numbers with which nobody could be served.
+    ///
+    /// # Errors
+    /// `Usage`, with the name of the setting.
+    pub(crate) fn check(&self) -> Result<()> {
+        let times = [
+            ("timeout", self.timeout),
+            ("head-timeout", self.head_timeout),
+            ("idle-timeout", self.idle_timeout),
+            ("body-timeout", self.body_timeout),
+            ("write-timeout", self.write_timeout),
+        ];
+        let too_small = [
+            ("workers", self.workers == 0),
+            ("max-connections", self.connections_max == 0),
+            ("max-connections-per-address", self.connections_per_address_max == 0),
+            ("max-requests-per-connection", self.requests_per_connection_max == 0),
+            ("max-fields", self.fields_max == 0),
+        ];
+        let zero = times.map(|(name, time)| (name, time.is_zero()));
+        if let Some((name, _)) = too_small.iter().chain(&zero).find(|(_, is_bad)| *is_bad) {
+            return Err(Error::new(ErrorKind::Usage, format!("{name} must be more than 0")));
+        }
+        if self.head_bytes_max < HEAD_BYTES_MIN {
+            return Err(Error::new(ErrorKind::Usage, "max-head-bytes must be at least 1KiB"));
+        }
+        Ok(())
+    }
+}
+
+/// A line and a few fields.
+const HEAD_BYTES_MIN: usize = 1024;

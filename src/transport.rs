@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What HTTP needs of a connection, whatever carries it: bytes both ways under time limits.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A connection that was accepted and, where TLS is spoken, has shaken hands.
+///
+/// A read or write that exceeds its time limit fails with `WouldBlock` or `TimedOut`.
+pub(crate) trait Transport: Read + Write + Send {
+    /// Bounds what follows: each wait for the other side, and all reads together.
+    fn set_read_limit(&mut self, limit: TimeLimit);
+
+    /// Bounds what follows: each wait for the other side, and all writes together.
+    fn set_write_limit(&mut self, limit: TimeLimit);
+
+    /// Sends at most `length` bytes of a file from where it stands and returns how many there were.
+    ///
+    /// # Errors
+    /// Those of reading and writing.
+    fn send_file(&mut self, file: &mut File, length: u64) -> io::Result<u64>;
+
+    /// Says whether a request is being worked on; a shutdown closes idle connections at once.
+    fn set_activity(&mut self, activity: Activity);
+
+    /// Says goodbye (TLS `close_notify`) and closes the sending half.
+    fn finish(&mut self);
+
+    /// Has the connection end in an error for the other side, so that what it got so far is not taken
+    /// for everything.
+    fn abort(&mut self);
+
+    /// Waits until the other side closes, at most this long, and reads nothing.
+    fn wait_for_end(&mut self, wait: Duration);
+
+    /// Who is at the other end.
+    fn peer(&self) -> &Peer;
+}
+
+/// How long to wait: for any single step, and until when at the latest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimeLimit {
+    /// For one wait in which nothing moves.
+    pub step: Duration,
+    /// For everything, however it trickles.
+    pub deadline: Option<Instant>,
+}
+
+impl TimeLimit {
+    /// What is left for the next step.
+    ///
+    /// # Errors
+    /// `TimedOut` once the deadline has passed.
+    pub(crate) fn left(&self) -> io::Result<Duration> {
+        let Some(deadline) = self.deadline else { return Ok(self.step) };
+        match deadline.checked_duration_since(Instant::now()) {
+            // A socket takes zero for "for ever".
+            Some(left) if !left.is_zero() => Ok(left.min(self.step)),
+            _ => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+/// Whether a connection waits for a request or works on one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// Between requests.
+    Idle,
+    /// From the first byte of a request to the last byte of its answer.
+    Busy,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The network address; `None` for Unix sockets.
+    pub address: Option<SocketAddr>,
+    /// Process, user and group of a caller on a Unix socket.
+    pub unix: Option<UnixCredentials>,
+    /// What TLS tells of the caller, if the connection is encrypted.
+    pub tls: Option<TlsIdentity>,
+}
+
+impl Peer {
+    /// Whether the caller is on this very device.
+    pub fn is_local(&self) -> bool {
+        self.address.is_none_or(|address| address.ip().to_canonical().is_loopback())
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.address, &self.unix) {
+            (Some(address), _) => address.fmt(f),
+            (None, Some(unix)) => write!(f, "unix:pid={},uid={}", unix.process, unix.user),
+            (None, None) => f.write_str("unix"),
+        }
+    }
+}
+
+/// Who connected to a Unix socket, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixCredentials {
+    /// Process id.
+    pub process: i32,
+    /// User id.
+    pub user: u32,
+    /// Group id.
+    pub group: u32,
+}
+
+/// What TLS tells of the other side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsIdentity {
+    /// The verified client certificate in DER, if one was asked for and shown.
+    pub certificate: Option<Vec<u8>>,
+}
+
+/// Whether an error says that a time limit passed.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The JSON of API v1, as the server writes it and the client reads it.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::{Error, ErrorKind};
+use crate::model::Model;
+
+/// One model in a listing, in the answer to a `PUT`, and in what `--json` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelWire {
+    /// The model's name.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its bytes last changed, as RFC 3339 has it, in UTC.
+    pub modified: String,
+    /// `sha256:` and 64 hexadecimal digits; absent while the server has not computed it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+impl From<&Model> for ModelWire {
+    fn from(model: &Model) -> Self {
+        Self {
+            name: model.name.as_str().to_owned(),
+            size: model.size,
+            modified: rfc3339(model.modified),
+            digest: model.digest.map(|digest| format!("{digest:?}")),
+        }
+    }
+}
+
+/// The answer to `GET /v1/models`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListWire {
+    /// The version of this form, 1.
+    pub schema: u32,
+    /// All models, sorted by name.
+    pub models: Vec<ModelWire>,
+}
+
+/// A problem document (RFC 9457) with two members of ours, `code` and `hint`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Always `about:blank`: the status and the code say what kind of problem it is.
+    #[serde(rename = "type", default = "about_blank")]
+    pub kind: String,
+    /// The reason phrase of the status.
+    #[serde(default)]
+    pub title: String,
+    /// The HTTP status.
+    #[serde(default)]
+    pub status: u16,
+    /// What happened, for people.
+    #[serde(default)]
+    pub detail: String,
+    /// The kind of error, for machines: a code word such as `not-found`.
+    #[serde(default)]
+    pub code: String,
+    /// What can be done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// The document that tells a caller of an error; the error's source stays here.
+    pub fn of(error: &Error, title: &str) -> Self {
+        Self {
+            kind: about_blank(),
+            title: title.to_owned(),
+            status: error.kind().status(),
+            detail: error.message().to_owned(),
+            code: error.kind().code().to_owned(),
+            hint: error.hint_text().map(str::to_owned),
+        }
+    }
+
+    /// The error that a document received with this status tells of.
+    pub fn into_error(self, status: u16) -> Error {
+        let kind = ErrorKind::from_answer(status, Some(&self.code));
+        let detail = if self.detail.is_empty() { self.title } else { self.detail };
+        let error = Error::new(kind, detail);
+        match self.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+fn about_blank() -> String {
+    "about:blank".to_owned()
+}
+
+/// A point in time as RFC 3339 has it, in UTC and whole seconds.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let seconds = OffsetDateTime::from(time).replace_nanosecond(0);
+    seconds.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_problem_document_carries_an_error_to_the_other_side() {
+        let error = Error::new(ErrorKind::NoSpace, "the disk is full").hint("remove a model");
+        let text = serde_json::to_string(&Problem::of(&error, "Insufficient Storage")).unwrap();
+        let back: Problem = serde_json::from_str(&text).unwrap();
+        let back = back.into_error(507);
+        assert_eq!((back.kind(), back.message()), (ErrorKind::NoSpace, "the disk is full"));
+        assert_eq!(back.hint_text(), Some("remove a model"));
+    }
+
+    #[test]
+    fn times_are_printed_in_utc() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(951_827_696_789);
+        assert_eq!(rfc3339(time), "2000-02-29T12:34:56Z");
+    }
+}
