@@ -12,6 +12,7 @@ mod metrics;
 mod model;
 mod near;
 mod pin;
+pub mod store;
 mod supervise;
 mod transport;
 mod wire;

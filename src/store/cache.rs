@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The contents of small models in memory, bounded in bytes and entries, until nobody wants them.
+//!
+//! An entry counts only for the stamp it was read under, which the caller has just taken from the
+//! file, so a change by hand is seen at once. Contents enter on the first read, not on upload: an
+//! upload then needs no second copy in memory, and most models that arrive are not asked for soon.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::StoreOptions;
+use super::stamp::Stamp;
+use crate::digest::Digest;
+use crate::model::ModelName;
+use crate::supervise::lock;
+
+/// How often the cache was asked and what is in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheCounts {
+    /// Small models that were in the cache when they were asked for.
+    pub hits: u64,
+    /// Small models that had to be read.
+    pub misses: u64,
+    /// Bytes of content in the cache now.
+    pub bytes: u64,
+    /// Models in the cache now.
+    pub entries: usize,
+}
+
+/// The cache.
+pub(super) struct Cache {
+    bytes_max: u64,
+    entries_max: usize,
+    idle: Duration,
+    state: Mutex<State>,
+    /// The first entry has come, entries were cleared, or it is over.
+    change: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<ModelName, Entry>,
+    counts: CacheCounts,
+    /// Counts uses, because two of them can be at the same `Instant`.
+    turn: u64,
+    closed: bool,
+}
+
+struct Entry {
+    stamp: Stamp,
+    digest: Digest,
+    content: Arc<[u8]>,
+    used: Instant,
+    turn: u64,
+}
+
+impl Cache {
+    pub(super) fn new(options: &StoreOptions) -> Self {
+        Self {
+            bytes_max: options.cache_bytes_max,
+            entries_max: options.cache_entries_max,
+            idle: options.cache_idle,
+            state: Mutex::default(),
+            change: Condvar::new(),
+        }
+    }
+
+    /// The content and digest of a model that has this stamp now. Counts a hit or a miss.
+    pub(super) fn find(&self, name: &ModelName, stamp: &Stamp) -> Option<(Arc<[u8]>, Digest)> {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.turn += 1;
+        match state.entries.get_mut(name) {
+            Some(entry) if entry.stamp == *stamp => {
+                entry.used = Instant::now();
+                entry.turn = state.turn;
+                state.counts.hits += 1;
+                Some((Arc::clone(&entry.content), entry.digest))
+            }
+            stale => {
+                if stale.is_some() {
+                    state.remove(name);
+                }
+                state.counts.misses += 1;
+                None
+            }
+        }
+    }
+
+    /// Takes a content in and lets go of those that were not used for longest.
+    pub(super) fn insert(
+        &self,
+        name: &ModelName,
+        stamp: Stamp,
+        digest: Digest,
+        content: &Arc<[u8]>,
+    ) {
+        let size = content.len() as u64;
+        let mut state = lock(&self.state);
+        state.remove(name);
+        if size > self.bytes_max || self.entries_max == 0 || state.closed {
+            return;
+        }
+        while state.entries.len() >= self.entries_max || state.counts.bytes + size > self.bytes_max
+        {
+            state.remove_oldest();
+        }
+        state.turn += 1;
+        let (used, turn) = (Instant::now(), state.turn);
+        let entry = Entry { stamp, digest, content: Arc::clone(content), used, turn };
+        state.entries.insert(name.clone(), entry);
+        state.counts.bytes += size;
+        if state.entries.len() == 1 {
+            self.change.notify_all();
+        }
+    }
+
+    pub(super) fn remove(&self, name: &ModelName) {
+        lock(&self.state).remove(name);
+    }
+
+    pub(super) fn counts(&self) -> CacheCounts {
+        let state = lock(&self.state);
+        CacheCounts { entries: state.entries.len(), ..state.counts }
+    }
+
+    /// The work of the cleaner thread: clears what was idle for too long. It sleeps without a timer
+    /// while the cache is empty, so an idle device is not woken.
+    pub(super) fn run(&self) {
+        let mut state = lock(&self.state);
+        while !state.closed {
+            let next = state.clear_idle(self.idle, Instant::now());
+            self.change.notify_all();
+            state = match next {
+                None => self.change.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(next) => {
+                    let waited = self.change.wait_timeout(state, next);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Ends [`Cache::run`] and empties the cache for good.
+    pub(super) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.entries.clear();
+        state.counts.bytes = 0;
+        self.change.notify_all();
+    }
+}
+
+impl State {
+    fn remove(&mut self, name: &ModelName) {
+        if let Some(entry) = self.entries.remove(name) {
+            self.counts.bytes -= entry.content.len() as u64;
+        }
+    }
+
+    /// A walk over all entries, of which there are about 50.
+    fn remove_oldest(&mut self) {
+        let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.turn);
+        if let Some(name) = oldest.map(|(name, _)| name.clone()) {
+            self.remove(&name);
+        }
+    }
+
+    /// Clears what was idle for too long and says when to look again; `None` if nothing is left.
+    fn clear_idle(&mut self, idle: Duration, now: Instant) -> Option<Duration> {
+        let age = |entry: &Entry| now.saturating_duration_since(entry.used);
+        self.entries.retain(|_, entry| age(entry) < idle);
+        self.counts.bytes = self.entries.values().map(|entry| entry.content.len() as u64).sum();
+        self.entries.values().map(|entry| idle - age(entry)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise::spawn;
+
+    fn cache(bytes_max: u64, entries_max: usize, idle: Duration) -> Arc<Cache> {
+        let bounds = StoreOptions {
+            cache_bytes_max: bytes_max,
+            cache_entries_max: entries_max,
+            cache_idle: idle,
+            ..StoreOptions::default()
+        };
+        Arc::new(Cache::new(&bounds))
+    }
+
+    fn insert(cache: &Cache, name: &str, length: usize) {
+        let content = vec![7; length].into();
+        cache.insert(&name.parse().unwrap(), stamp(1), Digest::of(b""), &content);
+    }
+
+    fn stamp(size: u64) -> Stamp {
+        format!("{size} 2 3 4 5 6").parse().unwrap()
+    }
+
+    fn has(cache: &Cache, name: &str) -> bool {
+        cache.find(&name.parse().unwrap(), &stamp(1)).is_some()
+    }
+
+    #[test]
+    fn the_least_recently_used_makes_room() {
+        let cache = cache(10, 3, Duration::MAX);
+        insert(&cache, "a", 4);
+        insert(&cache, "b", 4);
+        assert!(has(&cache, "a"));
+        insert(&cache, "c", 4);
+        assert!(!has(&cache, "b") && has(&cache, "a") && has(&cache, "c"));
+        insert(&cache, "d", 1);
+        insert(&cache, "e", 1);
+        assert!(!has(&cache, "a"), "a fourth entry is one too many");
+        insert(&cache, "f", 11);
+        assert!(!has(&cache, "f"), "larger than the whole cache");
+        let counts = CacheCounts { hits: 3, misses: 3, bytes: 6, entries: 3 };
+        assert_eq!(cache.counts(), counts);
+    }
+
+    #[test]
+    fn an_entry_of_another_stamp_is_dropped() {
+        let cache = cache(10, 3, Duration::MAX);
+        insert(&cache, "a", 4);
+        assert!(cache.find(&"a".parse().unwrap(), &stamp(2)).is_none());
+        assert_eq!(cache.counts().entries, 0);
+    }
+
+    #[test]
+    fn only_idle_entries_are_cleared() {
+        let minute = Duration::from_secs(60);
+        let cache = cache(10, 3, minute);
+        insert(&cache, "a", 4);
+        insert(&cache, "b", 4);
+        let mut state = lock(&cache.state);
+        let start = Instant::now();
+        for (name, used) in [("a", start), ("b", start + minute / 2)] {
+            state.entries.get_mut(&name.parse().unwrap()).unwrap().used = used;
+        }
+        assert_eq!(state.clear_idle(minute, start + minute / 4), Some(minute * 3 / 4));
+        assert_eq!(state.clear_idle(minute, start + minute), Some(minute / 2));
+        assert_eq!(state.counts.bytes, 4);
+        assert_eq!(state.clear_idle(minute, start + minute * 2), None);
+        assert_eq!(state.counts.bytes, 0);
+    }
+
+    #[test]
+    fn the_thread_empties_an_idle_cache_and_ends_when_told() {
+        let cache = cache(10, 3, Duration::from_millis(1));
+        let own = Arc::clone(&cache);
+        let thread = spawn("cache", move || own.run()).unwrap();
+        for _ in 0..2 {
+            insert(&cache, "a", 4);
+            let deadline = Duration::from_secs(10);
+            let filled = |state: &mut State| !state.entries.is_empty();
+            let waited = cache.change.wait_timeout_while(lock(&cache.state), deadline, filled);
+            assert!(!waited.unwrap().1.timed_out());
+        }
+        cache.close();
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One thread that digests the models that came or changed by hand, and writes the index.
+//!
+//! It sleeps without a timer while there is nothing to do. A file that changed just now is left alone
+//! until its stamp can be trusted (see `stamp.rs`), so a file that is being copied in is not read
+//! again and again. The index is written once some seconds after the first change: SD cards wear.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::index::Index;
+use super::layout::{Layout, Standing};
+use crate::digest::Digest;
+use crate::model::ModelName;
+use crate::supervise::lock;
+
+/// What the thread shall do.
+pub(super) struct Digester {
+    tick: Duration,
+    queue: Mutex<Queue>,
+    /// There is something new to do, nothing more to do, or it is over.
+    change: Condvar,
+    /// Set together with `Queue::closed`, to be seen in the middle of a long file.
+    closing: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Names to be looked at, and not before when.
+    waiting: BTreeMap<ModelName, Instant>,
+    save_at: Option<Instant>,
+    busy: bool,
+    closed: bool,
+}
+
+enum Task {
+    Save,
+    Digest(ModelName),
+}
+
+impl Digester {
+    /// A digester for a file system whose clock ticks at least every `tick`.
+    pub(super) fn new(tick: Duration) -> Self {
+        Self {
+            tick,
+            queue: Mutex::default(),
+            change: Condvar::new(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Has a model digested soon.
+    pub(super) fn queue(&self, name: &ModelName) {
+        let mut queue = lock(&self.queue);
+        if !queue.closed && !queue.waiting.contains_key(name) {
+            queue.waiting.insert(name.clone(), Instant::now());
+            self.change.notify_all();
+        }
+    }
+
+    /// Has the index written some seconds after the first change.
+    pub(super) fn save_later(&self) {
+        let mut queue = lock(&self.queue);
+        if queue.save_at.is_none() {
+            queue.save_at = Some(Instant::now() + SAVE_DELAY);
+            self.change.notify_all();
+        }
+    }
+
+    /// The work of the thread, until [`Digester::close`].
+    pub(super) fn run(&self, layout: &Layout, index: &Index) {
+        while let Some(task) = self.next() {
+            match task {
+                Task::Save => save(layout, index),
+                Task::Digest(name) => self.look_at(&name, layout, index),
+            }
+        }
+    }
+
+    /// Ends [`Digester::run`], also in the middle of a file.
+    pub(super) fn close(&self) {
+        lock(&self.queue).closed = true;
+        self.closing.store(true, Ordering::Relaxed);
+        self.change.notify_all();
+    }
+
+    /// Waits for a task that is due; `None` at the end.
+    fn next(&self) -> Option<Task> {
+        let mut queue = lock(&self.queue);
+        queue.busy = false;
+        loop {
+            if queue.closed {
+                return None;
+            }
+            let now = Instant::now();
+            if let Some(task) = queue.take_due(now) {
+                queue.busy = true;
+                return Some(task);
+            }
+            if queue.waiting.is_empty() {
+                // Tests wait for this.
+                self.change.notify_all();
+            }
+            let next = queue.waiting.values().copied().chain(queue.save_at).min();
+            queue = match next {
+                None => self.change.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(next) => {
+                    let waited = self.change.wait_timeout(queue, next.duration_since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    fn look_at(&self, name: &ModelName, layout: &Layout, index: &Index) {
+        match self.digest(name, layout, index) {
+            Ok(Outcome::Done) => {}
+            Ok(Outcome::Learned) => self.save_later(),
+            Ok(Outcome::TooEarly(delay)) => {
+                lock(&self.queue).waiting.insert(name.clone(), Instant::now() + delay);
+            }
+            // Not tried again by itself: the next listing asks anew.
+            Err(error) => log::debug!("the model '{name}' cannot be digested: {error}"),
+        }
+    }
+
+    fn digest(&self, name: &ModelName, layout: &Layout, index: &Index) -> io::Result<Outcome> {
+        let Some((file, stamp)) = layout.open_model(name)? else { return Ok(Outcome::Done) };
+        if index.find(name, &stamp).is_some() {
+            return Ok(Outcome::Done);
+        }
+        let young = stamp.young_for(self.tick, SystemTime::now());
+        if !young.is_zero() {
+            return Ok(Outcome::TooEarly(young));
+        }
+        let digest = Digest::of_reader(Breakable { file, closing: &self.closing })?;
+        match layout.standing(name)? {
+            Standing::Model(current) if current == stamp => {
+                index.insert(name, stamp, digest);
+                Ok(Outcome::Learned)
+            }
+            Standing::Model(_) => Ok(Outcome::TooEarly(self.tick)),
+            _ => Ok(Outcome::Done),
+        }
+    }
+
+    /// Waits until every known task is done; whether that came about in time.
+    #[cfg(test)]
+    pub(super) fn wait_until_idle(&self, deadline: Duration) -> bool {
+        let at_work = |queue: &mut Queue| queue.busy || !queue.waiting.is_empty();
+        let waited = self.change.wait_timeout_while(lock(&self.queue), deadline, at_work);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Queue {
+    fn take_due(&mut self, now: Instant) -> Option<Task> {
+        if self.save_at.is_some_and(|at| at <= now) {
+            self.save_at = None;
+            return Some(Task::Save);
+        }
+        let name = self.waiting.iter().find(|(_, at)| **at <= now)?.0.clone();
+        self.waiting.remove(&name);
+        Some(Task::Digest(name))
+    }
+}
+
+enum Outcome {
+    Done,
+    Learned,
+    TooEarly(Duration),
+}
+
+/// A file that ends with an error when the store closes.
+struct Breakable<'a> {
+    file: File,
+    closing: &'a AtomicBool,
+}
+
+impl Read for Breakable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.closing.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("the store is closing")),
+            false => self.file.read(buffer),
+        }
+    }
+}
+
+/// Writes the index. A failure is not fatal: the digests are computed again after a restart.
+pub(super) fn save(layout: &Layout, index: &Index) {
+    if let Err(error) = index.save(layout) {
+        log::warn!("the index cannot be written: {error}");
+    }
+}
+
+/// Long enough for a burst of uploads, short enough to survive most sudden ends.
+const SAVE_DELAY: Duration = Duration::from_secs(5);

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The digests that are known, by name and stamp, so that a model is read only once for its digest.
+//!
+//! `.skep/index` has one line for each: the six numbers of the stamp, the digest, the name. It can be
+//! removed at any time: what it said is computed again. A line that cannot be read is ignored.
+//!
+//! Not here: when it is written (`digester.rs`).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::layout::{Layout, Standing};
+use super::stamp::Stamp;
+use crate::digest::Digest;
+use crate::disk;
+use crate::model::ModelName;
+use crate::supervise::lock;
+
+/// Known digests.
+pub(super) struct Index(Mutex<State>);
+
+struct State {
+    known: BTreeMap<ModelName, (Stamp, Digest)>,
+    saved: Saved,
+}
+
+/// Whether the file says what the memory does.
+#[derive(PartialEq)]
+enum Saved {
+    Yes,
+    No,
+}
+
+impl Index {
+    /// Reads an index; one that is missing or cannot be read is empty.
+    pub(super) fn open(path: &Path) -> Self {
+        let bytes = fs::read(path).unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                log::warn!("the index is not readable and will be rebuilt: {error}");
+            }
+            Vec::new()
+        });
+        let known = String::from_utf8_lossy(&bytes).lines().filter_map(parse_line).collect();
+        Self(Mutex::new(State { known, saved: Saved::Yes }))
+    }
+
+    /// The digest of a file with this name and stamp.
+    pub(super) fn find(&self, name: &ModelName, stamp: &Stamp) -> Option<Digest> {
+        let state = lock(&self.0);
+        let (known, digest) = state.known.get(name)?;
+        (known == stamp).then_some(*digest)
+    }
+
+    pub(super) fn insert(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
+        let mut state = lock(&self.0);
+        state.known.insert(name.clone(), (stamp, digest));
+        state.saved = Saved::No;
+    }
+
+    pub(super) fn remove(&self, name: &ModelName) {
+        let mut state = lock(&self.0);
+        if state.known.remove(name).is_some() {
+            state.saved = Saved::No;
+        }
+    }
+
+    /// Writes the file if there is something new, without what is no longer true of the directory.
+    ///
+    /// # Errors
+    /// Those of the file system; the old file then stays.
+    pub(super) fn save(&self, layout: &Layout) -> io::Result<()> {
+        let known = {
+            let mut state = lock(&self.0);
+            if state.saved == Saved::Yes {
+                return Ok(());
+            }
+            state.saved = Saved::Yes;
+            state.known.clone()
+        };
+        let mut text = String::new();
+        for (name, (stamp, digest)) in &known {
+            match layout.standing(name) {
+                Ok(Standing::Model(current)) if current == *stamp => {
+                    let _ = writeln!(text, "{stamp} {digest} {name}");
+                }
+                _ => self.remove_stale(name, stamp),
+            }
+        }
+        let written = disk::write(&layout.index(), text.as_bytes(), 0o600);
+        if written.is_err() {
+            lock(&self.0).saved = Saved::No;
+        }
+        written
+    }
+
+    /// Removes an entry unless it was replaced meanwhile.
+    fn remove_stale(&self, name: &ModelName, stamp: &Stamp) {
+        let mut state = lock(&self.0);
+        if state.known.get(name).is_some_and(|(known, _)| known == stamp) {
+            state.known.remove(name);
+        }
+    }
+}
+
+fn parse_line(line: &str) -> Option<(ModelName, (Stamp, Digest))> {
+    let (digest_start, _) = line.match_indices(' ').nth(5)?;
+    let (stamp, rest) = line.split_at(digest_start);
+    let (digest, name) = rest[1..].split_once(' ')?;
+    Some((name.parse().ok()?, (stamp.parse().ok()?, digest.parse().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreadable_lines_are_ignored() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("index");
+        let digest = Digest::of(b"x");
+        let text =
+            format!("\n1 2 3\n1 2 3 4 5 6 {digest} a b.dm\nx 2 3 4 5 6 {digest} b\n\u{1f41d}");
+        let mut bytes = text.into_bytes();
+        bytes.push(0xff);
+        disk::write(&path, &bytes, 0o600).unwrap();
+        let index = Index::open(&path);
+        let stamp = "1 2 3 4 5 6".parse().unwrap();
+        assert_eq!(index.find(&"a b.dm".parse().unwrap(), &stamp), Some(digest));
+        assert_eq!(lock(&index.0).known.len(), 1);
+        let other = "1 2 3 4 5 7".parse().unwrap();
+        assert_eq!(index.find(&"a b.dm".parse().unwrap(), &other), None);
+    }
+}

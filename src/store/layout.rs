@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Where things lie in a model directory, and who may use it.
+//!
+//! A model is a plain file `NAME`. Beside the models is one hidden folder, which no name can reach:
+//! `.skep/lock`, `.skep/index` and `.skep/parts/` with unfinished uploads.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::Access;
+
+use super::stamp::Stamp;
+use crate::disk::{self, FileLock, Part};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+
+/// A model directory that is ours to use.
+pub(super) struct Layout {
+    directory: PathBuf,
+    folds_case: bool,
+    /// Held as long as this lives.
+    _lock: Option<File>,
+}
+
+/// What stands under a name.
+pub(super) enum Standing {
+    Nothing,
+    Model(Stamp),
+    /// A directory, symbolic link, FIFO or device, with its name for people.
+    Other(&'static str),
+}
+
+impl Layout {
+    /// Makes the directory where it is missing, takes its lock, and removes parts that were left over.
+    /// Where the file system knows no locks, only parts older than `part_age_max` are.
+    ///
+    /// # Errors
+    /// `Usage` if the directory cannot be used, `AlreadyRunning` if another server uses it.
+    pub(super) fn open(directory: &Path, part_age_max: Duration) -> Result<Self> {
+        let given = directory;
+        let unusable = |place: &Path, error| unusable(given, place, error);
+        disk::create_directory(given).map_err(|error| unusable(given, error))?;
+        let directory = fs::canonicalize(given).map_err(|error| unusable(given, error))?;
+        rustix::fs::access(&directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|error| unusable(&directory, error.into()))?;
+        let hidden = directory.join(HIDDEN);
+        let (parts, lock) = (hidden.join(PARTS), hidden.join(LOCK));
+        disk::create_directory(&parts).map_err(|error| unusable(&parts, error))?;
+        let held = disk::lock_file(&lock).map_err(|error| unusable(&lock, error))?;
+        let (held, age_min) = match held {
+            FileLock::Held(file) => (Some(file), Duration::ZERO),
+            FileLock::Unsupported => (None, part_age_max),
+            FileLock::Taken => return Err(taken(&directory)),
+        };
+        for place in [&parts, &hidden] {
+            disk::remove_left_over(place, age_min).map_err(|error| unusable(place, error))?;
+        }
+        let folds_case = hidden.join(LOCK.to_uppercase()).exists();
+        let layout = Self { directory, folds_case, _lock: held };
+        match layout.part() {
+            // A server on a full disk still serves, and models can be removed.
+            Err(error) if ErrorKind::from_io(&error) == ErrorKind::NoSpace => {
+                log::warn!("{} is full", layout.directory.display());
+            }
+            Err(error) => return Err(unusable(&parts, error)),
+            Ok(_) => {}
+        }
+        Ok(layout)
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn path(&self, name: &ModelName) -> PathBuf {
+        self.directory.join(name.as_str())
+    }
+
+    pub(super) fn index(&self) -> PathBuf {
+        self.directory.join(HIDDEN).join(INDEX)
+    }
+
+    /// A new part on the file system of the models.
+    pub(super) fn part(&self) -> io::Result<Part> {
+        Part::create(&self.directory.join(HIDDEN).join(PARTS), "upload-")
+    }
+
+    /// All models, in no order. What is not a regular file or has no name that a model may have is
+    /// left out, and so is what vanishes meanwhile.
+    pub(super) fn models(&self) -> io::Result<Vec<(ModelName, Stamp)>> {
+        let mut models = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let Ok(text) = entry?.file_name().into_string() else { continue };
+            let Ok(name) = text.parse() else { continue };
+            match self.standing(&name) {
+                Ok(Standing::Model(stamp)) => models.push((name, stamp)),
+                Ok(_) => {}
+                // One rotten entry of an old card shall not hide all the others.
+                Err(error) => log::warn!("the model '{name}' is not listed: {error}"),
+            }
+        }
+        Ok(models)
+    }
+
+    /// What stands under a name; links are not followed.
+    pub(super) fn standing(&self, name: &ModelName) -> io::Result<Standing> {
+        let metadata = match fs::symlink_metadata(self.path(name)) {
+            Err(error) if is_absence(&error) => return Ok(Standing::Nothing),
+            other => other?,
+        };
+        let kind = metadata.file_type();
+        Ok(match kind.is_file() {
+            true => Standing::Model(Stamp::of(&metadata)),
+            false if kind.is_dir() => Standing::Other("a directory"),
+            false if kind.is_symlink() => Standing::Other("a symbolic link"),
+            false => Standing::Other("a special file"),
+        })
+    }
+
+    /// Opens a model, with the stamp of exactly that file; `None` if there is none.
+    pub(super) fn open_model(&self, name: &ModelName) -> io::Result<Option<(File, Stamp)>> {
+        match disk::open_regular(&self.path(name)) {
+            Err(error) if is_absence(&error) => Ok(None),
+            Err(error) => Err(error),
+            Ok(file) => {
+                let stamp = Stamp::of(&file.metadata()?);
+                Ok(Some((file, stamp)))
+            }
+        }
+    }
+
+    /// The name of another file that this file system takes for the same name, as the shared storage
+    /// of a phone does with `A` and `a`.
+    pub(super) fn clash(&self, name: &ModelName) -> io::Result<Option<String>> {
+        if !self.folds_case {
+            return Ok(None);
+        }
+        for entry in fs::read_dir(&self.directory)? {
+            let other = entry?.file_name().to_string_lossy().into_owned();
+            if other != name.as_str() && folded(&other) == folded(name.as_str()) {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// FAT also drops dots and blanks at the end of a name.
+fn folded(name: &str) -> String {
+    name.trim_end_matches(['.', ' ']).to_lowercase()
+}
+
+/// Names that a file system does not take (too long for eCryptfs, `:` on FAT) are names of nothing.
+fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotFound};
+    matches!(error.kind(), NotFound | InvalidFilename | InvalidInput)
+}
+
+fn taken(directory: &Path) -> Error {
+    let text = format!("another server uses the model directory {}", directory.display());
+    Error::new(ErrorKind::AlreadyRunning, text)
+        .hint("stop it first, or choose another directory with --dir")
+}
+
+/// Says whose it is and what can be done (seed D87). `place` is the file or folder that failed.
+fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
+    let said = Error::io(format!("cannot use the model directory {}", directory.display()), error);
+    let choose = "choose another directory with --dir";
+    let kind = match said.kind() {
+        ErrorKind::NoSpace => ErrorKind::NoSpace,
+        _ => ErrorKind::Usage,
+    };
+    // What cannot even be looked at is behind a closed door; then the door is what to mend.
+    let door = place.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)));
+    let Some((path, metadata)) = door.filter(|_| said.kind() == ErrorKind::Forbidden) else {
+        return Error::new(kind, said.message()).hint(choose).because(said);
+    };
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    let us = rustix::process::geteuid().as_raw();
+    let path = path.display();
+    let text = format!(
+        "{}: {path} belongs to uid {owner} with mode {mode:04o}, and this process runs as uid {us}",
+        said.message(),
+    );
+    let fix = match owner == us {
+        true => format!("run: chmod u+rwX '{path}'; or {choose}"),
+        false => format!("run: sudo chown -R {us} '{path}'; or {choose}"),
+    };
+    Error::new(kind, text).hint(fix).because(said)
+}
+
+const HIDDEN: &str = ".skep";
+const PARTS: &str = "parts";
+const LOCK: &str = "lock";
+const INDEX: &str = "index";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_in_case_clash_where_the_file_system_folds_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut layout = Layout::open(directory.path(), Duration::ZERO).unwrap();
+        fs::write(directory.path().join("Model.dm"), b"x").unwrap();
+        let clash = |layout: &Layout, name: &str| layout.clash(&name.parse().unwrap()).unwrap();
+        layout.folds_case = false;
+        assert_eq!(clash(&layout, "model.dm"), None);
+        layout.folds_case = true;
+        assert_eq!(clash(&layout, "model.dm").as_deref(), Some("Model.dm"));
+        assert_eq!(clash(&layout, "Model.dm. ").as_deref(), Some("Model.dm"));
+        assert_eq!(clash(&layout, "Model.dm"), None);
+        assert_eq!(clash(&layout, "other.dm"), None);
+    }
+}

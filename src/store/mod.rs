@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The models of one directory: plain files that are listed, opened, replaced and removed whole.
+//!
+//! Invariants: a name holds the old bytes or the new bytes, never a mixture; what was acknowledged
+//! survives a power cut; a digest belongs to the very bytes it is told of. Models may be copied in,
+//! changed and removed by hand at any time. Only regular files are models, and links are not followed.
+//!
+//! Not here: HTTP, passwords, and how a file gets its name durably (`disk.rs`).
+
+mod cache;
+mod digester;
+mod index;
+mod layout;
+
+mod options;
+mod shelf;
+mod stamp;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Seek;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+pub use cache::CacheCounts;
+pub use options::StoreOptions;
+pub use upload::{Condition, Published, Upload};
+
+use crate::digest::Digest;
+use crate::disk::{self, Part};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, ModelName};
+use crate::supervise::{lock, spawn};
+use cache::Cache;
+use digester::Digester;
+use index::Index;
+use layout::{Layout, Standing};
+use shelf::{Shelf, unreadable};
+use stamp::Stamp;
+use upload::unstored;
+
+/// A model directory. Clones are cheap and mean the same one.
+#[derive(Clone)]
+pub struct Store(Arc<Owner>);
+
+/// A model that was opened.
+#[derive(Debug)]
+pub struct Stored {
+    /// What is known of exactly these bytes; the digest of a small model is always known.
+    pub model: Model,
+    /// The bytes.
+    pub content: Content,
+}
+
+/// The bytes of a model.
+#[derive(Debug)]
+pub enum Content {
+    /// A small one, in memory.
+    Cached(Arc<[u8]>),
+    /// A file, standing at its start. It stays readable when the model is replaced or removed.
+    File(File),
+}
+
+/// Ends the threads when the last clone of a store goes.
+struct Owner {
+    shelf: Arc<Shelf>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Opens a model directory, which is made where it is missing, and starts the threads `cache` and
+    /// `digester`. The directory is this store's own until its last clone is dropped.
+    ///
+    /// # Errors
+    /// `Usage` if the directory cannot be used, with the reason and a way out; `AlreadyRunning` if
+    /// another store has it; `NoSpace` if the disk is too full to even prepare it.
+    pub fn open(directory: &Path, options: StoreOptions) -> Result<Self> {
+        let layout = Layout::open(directory, options.part_age_max)?;
+        let shelf = Arc::new(Shelf {
+            index: Index::open(&layout.index()),
+            cache: Cache::new(&options),
+            digester: Digester::new(options.clock_tick),
+            names: Mutex::new(()),
+            layout,
+            options,
+        });
+        let store = Self(Arc::new(Owner { shelf, threads: Mutex::default() }));
+        let (cleaner, digester) = (Arc::clone(store.shelf()), Arc::clone(store.shelf()));
+        let threads = [
+            spawn("cache", move || cleaner.cache.run()),
+            spawn("digester", move || digester.digester.run(&digester.layout, &digester.index)),
+        ];
+        for thread in threads {
+            let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
+            lock(&store.0.threads).push(thread);
+        }
+        store.list()?;
+        Ok(store)
+    }
+
+    /// The absolute path of the directory.
+    pub fn directory(&self) -> &Path {
+        self.shelf().layout.directory()
+    }
+
+    /// All models, sorted by name. Digests that are not known yet are being computed.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn list(&self) -> Result<Vec<Model>> {
+        let shelf = self.shelf();
+        let models = shelf.layout.models();
+        let models = models.map_err(|error| Error::io("the models cannot be listed", error))?;
+        let model = |(name, stamp): &(ModelName, Stamp)| shelf.model(name, stamp);
+        let mut models: Vec<Model> = models.iter().map(model).collect();
+        models.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(models)
+    }
+
+    /// What is known of a model.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, with the name that may have been meant; otherwise those of the file
+    /// system.
+    pub fn find(&self, name: &ModelName) -> Result<Model> {
+        match self.shelf().standing(name)? {
+            Standing::Model(stamp) => Ok(self.shelf().model(name, &stamp)),
+            _ => Err(self.shelf().not_found(name)),
+        }
+    }
+
+    /// Opens a model for reading.
+    ///
+    /// # Errors
+    /// As [`Store::find`].
+    pub fn open_model(&self, name: &ModelName) -> Result<Stored> {
+        let shelf = self.shelf();
+        let size_max = shelf.options.cache_file_bytes_max;
+        match shelf.standing(name)? {
+            Standing::Model(stamp) if stamp.size <= size_max => {
+                if let Some((content, digest)) = shelf.cache.find(name, &stamp) {
+                    let model = stamp.model(name, Some(digest));
+                    return Ok(Stored { model, content: Content::Cached(content) });
+                }
+            }
+            Standing::Model(_) => {}
+            _ => return Err(shelf.not_found(name)),
+        }
+        let unreadable = |error| unreadable(name, error);
+        let opened = shelf.layout.open_model(name).map_err(unreadable)?;
+        let (mut file, stamp) = opened.ok_or_else(|| shelf.not_found(name))?;
+        if stamp.size <= size_max
+            && let Some(stored) = shelf.read_small(name, &mut file).map_err(unreadable)?
+        {
+            return Ok(stored);
+        }
+        file.rewind().map_err(unreadable)?;
+        Ok(Stored { model: shelf.model(name, &stamp), content: Content::File(file) })
+    }
+
+    /// Begins an upload, of a size that is known or not.
+    ///
+    /// # Errors
+    /// `NoSpace` if the known size does not fit; otherwise those of the file system.
+    pub fn upload(&self, size: Option<u64>) -> Result<Upload> {
+        let free = disk::free_bytes(self.directory()).map_err(unstored)?;
+        if let (Some(size), Some(free)) = (size, free)
+            && size > free
+        {
+            let text = format!("no space left for {size} bytes: {free} are free");
+            return Err(Error::new(ErrorKind::NoSpace, text)
+                .hint("remove a model that is not needed any more"));
+        }
+        let part = self.shelf().layout.part().map_err(unstored)?;
+        Ok(Upload::new(self.clone(), part, size))
+    }
+
+    /// Whether a condition holds for now, to refuse an upload before its bytes travel;
+    /// [`Upload::commit`] checks it again.
+    ///
+    /// # Errors
+    /// Those of the condition, as in [`Upload::commit`].
+    pub fn check(&self, name: &ModelName, condition: &Condition) -> Result<()> {
+        let digested = self.shelf().digest_for(name, condition)?;
+        self.shelf().judge(name, condition, digested).map(drop)
+    }
+
+    /// Removes a model. Those who are reading it get all of it.
+    ///
+    /// # Errors
+    /// As [`Store::find`].
+    pub fn remove(&self, name: &ModelName) -> Result<Model> {
+        self.remove_if(name, &Condition::Any)
+    }
+
+    /// Removes a model if a condition holds.
+    ///
+    /// # Errors
+    /// As [`Store::find`], and `PreconditionFailed`.
+    pub fn remove_if(&self, name: &ModelName, condition: &Condition) -> Result<Model> {
+        let shelf = self.shelf();
+        let digested = shelf.digest_for(name, condition)?;
+        let _guard = lock(&shelf.names);
+        let Standing::Model(_) = shelf.standing(name)? else { return Err(shelf.not_found(name)) };
+        let current = shelf.judge(name, condition, digested)?;
+        let stamp = current.ok_or_else(|| shelf.not_found(name))?;
+        let model = stamp.model(name, shelf.index.find(name, &stamp));
+        let removed = disk::remove(&shelf.layout.path(name));
+        shelf.forget(name);
+        removed.map_err(|error| Error::io(format!("cannot remove the model '{name}'"), error))?;
+        Ok(model)
+    }
+
+    /// How the cache does.
+    pub fn counts(&self) -> CacheCounts {
+        self.shelf().cache.counts()
+    }
+
+    /// Ends both threads, even in the middle of a long file, and writes the index. The store can still
+    /// be used, without them. The last drop does the same.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// Makes a finished part the model `name`, if the condition holds.
+    fn publish(
+        &self,
+        part: Part,
+        name: &ModelName,
+        digest: Digest,
+        condition: &Condition,
+    ) -> Result<Published> {
+        let shelf = self.shelf();
+        let digested = shelf.digest_for(name, condition)?;
+        let _guard = lock(&shelf.names);
+        let replaced = shelf.judge(name, condition, digested)?.is_some();
+        let published = part.publish(&shelf.layout.path(name));
+        shelf.forget(name);
+        let metadata = published.and_then(|file| file.metadata()).map_err(unstored)?;
+        let stamp = Stamp::of(&metadata);
+        shelf.learn(name, stamp, digest);
+        Ok(Published { model: stamp.model(name, Some(digest)), replaced })
+    }
+
+    fn shelf(&self) -> &Arc<Shelf> {
+        &self.0.shelf
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.directory()).finish()
+    }
+}
+
+impl Owner {
+    fn close(&self) {
+        self.shelf.digester.close();
+        self.shelf.cache.close();
+        for thread in std::mem::take(&mut *lock(&self.threads)) {
+            // A panic was logged by the thread itself.
+            let _ = thread.join();
+        }
+        digester::save(&self.shelf.layout, &self.shelf.index);
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a store may spend, with its defaults.
+
+use std::time::Duration;
+
+/// Bounds of a store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoreOptions {
+    /// The largest model that is cached, and digested while it is opened. Default 2 MiB.
+    pub cache_file_bytes_max: u64,
+    /// Bytes of all cached models. Default 8 MiB.
+    pub cache_bytes_max: u64,
+    /// Cached models. Default 50.
+    pub cache_entries_max: usize,
+    /// For how long a model stays cached that nobody asks for. Default 60 s.
+    pub cache_idle: Duration,
+    /// When an unfinished upload of another process counts as left over, on file systems without locks;
+    /// with locks it does at once. Default 24 h.
+    pub part_age_max: Duration,
+    /// The coarsest clock of a file system: 2 s on FAT, and 0.1 s for the kernel's own ticks.
+    pub(crate) clock_tick: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            cache_file_bytes_max: 2 << 20,
+            cache_bytes_max: 8 << 20,
+            cache_entries_max: 50,
+            cache_idle: Duration::from_secs(60),
+            part_age_max: Duration::from_secs(24 * 60 * 60),
+            clock_tick: Duration::from_millis(2100),
+        }
+    }
+}

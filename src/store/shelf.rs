@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the store and its threads share, and how what they know of a model is brought together.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use super::cache::Cache;
+use super::digester::Digester;
+use super::index::Index;
+use super::layout::{Layout, Standing};
+use super::stamp::Stamp;
+use super::{Condition, Content, StoreOptions, Stored};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, ModelName};
+use crate::near::nearest;
+
+/// The parts of a store.
+pub(super) struct Shelf {
+    pub(super) layout: Layout,
+    pub(super) options: StoreOptions,
+    pub(super) index: Index,
+    pub(super) cache: Cache,
+    pub(super) digester: Digester,
+    /// Held while a condition is checked and the name gets its new content.
+    pub(super) names: Mutex<()>,
+}
+
+impl Shelf {
+    pub(super) fn standing(&self, name: &ModelName) -> Result<Standing> {
+        self.layout.standing(name).map_err(|error| unreadable(name, error))
+    }
+
+    /// The model of this stamp; if its digest is not known yet, it will be.
+    pub(super) fn model(&self, name: &ModelName, stamp: &Stamp) -> Model {
+        let digest = self.index.find(name, stamp);
+        if digest.is_none() {
+            self.digester.queue(name);
+        }
+        stamp.model(name, digest)
+    }
+
+    pub(super) fn not_found(&self, name: &ModelName) -> Error {
+        let error = Error::new(ErrorKind::NotFound, format!("there is no model '{name}'"));
+        let models = self.layout.models().unwrap_or_default();
+        match nearest(name.as_str(), models.iter().map(|(name, _)| name.as_str())) {
+            Some(near) => error.hint(format!("did you mean '{near}'?")),
+            None => error,
+        }
+    }
+
+    /// Reads, digests and caches a small model; `None` if it has grown large meanwhile.
+    ///
+    /// A file that is changed by hand while it is read is read again, three times at most. What was
+    /// read then is handed out, with its own digest, as any other program would have read it.
+    pub(super) fn read_small(
+        &self,
+        name: &ModelName,
+        file: &mut File,
+    ) -> io::Result<Option<Stored>> {
+        let size_max = self.options.cache_file_bytes_max;
+        let mut tries_left = 3;
+        loop {
+            tries_left -= 1;
+            let start = SystemTime::now();
+            let stamp = Stamp::of(&file.metadata()?);
+            file.rewind()?;
+            let mut bytes =
+                Vec::with_capacity(usize::try_from(stamp.size.min(size_max)).unwrap_or(0));
+            file.by_ref().take(size_max.saturating_add(1)).read_to_end(&mut bytes)?;
+            let size = bytes.len() as u64;
+            if size > size_max {
+                return Ok(None);
+            }
+            let stable = Stamp::of(&file.metadata()?) == stamp && stamp.size == size;
+            if !stable && tries_left > 0 {
+                continue;
+            }
+            let digest = Digest::of(&bytes);
+            let content: Arc<[u8]> = bytes.into();
+            if stable {
+                self.keep(name, stamp, start, digest, &content);
+            }
+            let model = Model { size, ..stamp.model(name, Some(digest)) };
+            return Ok(Some(Stored { model, content: Content::Cached(content) }));
+        }
+    }
+
+    /// Learns from a content that was read from `start` on, if its stamp can be trusted: if it was not
+    /// young, or if it is that of an upload with this digest.
+    fn keep(
+        &self,
+        name: &ModelName,
+        stamp: Stamp,
+        start: SystemTime,
+        digest: Digest,
+        content: &Arc<[u8]>,
+    ) {
+        let known = self.index.find(name, &stamp);
+        if known.is_some_and(|known| known != digest) {
+            log::warn!(
+                "the bytes of the model '{name}' changed, but neither its size nor its times"
+            );
+            self.index.remove(name);
+        }
+        if known == Some(digest) {
+            self.cache.insert(name, stamp, digest, content);
+        } else if stamp.young_for(self.options.clock_tick, start).is_zero() {
+            self.cache.insert(name, stamp, digest, content);
+            self.learn(name, stamp, digest);
+        } else {
+            self.digester.queue(name);
+        }
+    }
+
+    /// The digest that a condition needs, computed where it is not known. That can take long, so it is
+    /// done before `names` is locked; [`Shelf::judge`] uses it only if the stamp is still the same.
+    pub(super) fn digest_for(
+        &self,
+        name: &ModelName,
+        condition: &Condition,
+    ) -> Result<Option<(Stamp, Digest)>> {
+        if !matches!(condition, Condition::Matches(_)) {
+            return Ok(None);
+        }
+        let unreadable = |error| unreadable(name, error);
+        let Some((file, stamp)) = self.layout.open_model(name).map_err(unreadable)? else {
+            return Ok(None);
+        };
+        if let Some(digest) = self.index.find(name, &stamp) {
+            return Ok(Some((stamp, digest)));
+        }
+        let digest = Digest::of_reader(&file).map_err(unreadable)?;
+        let unchanged = Stamp::of(&file.metadata().map_err(unreadable)?) == stamp;
+        Ok(unchanged.then_some((stamp, digest)))
+    }
+
+    /// Whether the condition holds and the name is free for a model; returns the stamp of the model
+    /// that has it now. Only under the lock of `names` is the answer more than a guess.
+    pub(super) fn judge(
+        &self,
+        name: &ModelName,
+        condition: &Condition,
+        digested: Option<(Stamp, Digest)>,
+    ) -> Result<Option<Stamp>> {
+        let clash = self.layout.clash(name).map_err(|error| unreadable(name, error))?;
+        if let Some(other) = clash {
+            let text = format!("'{name}' and '{other}' are the same name on this file system");
+            return Err(Error::new(ErrorKind::Conflict, text).hint("remove the other one first"));
+        }
+        let current = match self.standing(name)? {
+            Standing::Nothing => None,
+            Standing::Model(stamp) => Some(stamp),
+            Standing::Other(kind) => {
+                let text =
+                    format!("'{name}' is {kind} in the model directory, which is left alone");
+                return Err(Error::new(ErrorKind::Conflict, text).hint("choose another name"));
+            }
+        };
+        let failed = |text| Err(Error::new(ErrorKind::PreconditionFailed, text));
+        match (condition, current) {
+            (Condition::Absent, Some(_)) => failed(format!("there is a model '{name}' already")),
+            (Condition::Exists | Condition::Matches(_), None) => {
+                failed(format!("there is no model '{name}'"))
+            }
+            (Condition::Matches(wanted), Some(stamp)) => match digested {
+                Some((known, digest)) if known == stamp && digest == *wanted => Ok(current),
+                // Another upload or a hand was faster, so it is not what the caller knows.
+                _ if self.index.find(name, &stamp) == Some(*wanted) => Ok(current),
+                _ => failed(format!("the model '{name}' is another one by now")),
+            },
+            _ => Ok(current),
+        }
+    }
+
+    pub(super) fn learn(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
+        self.index.insert(name, stamp, digest);
+        self.digester.save_later();
+    }
+
+    pub(super) fn forget(&self, name: &ModelName) {
+        self.index.remove(name);
+        self.cache.remove(name);
+        self.digester.save_later();
+    }
+}
+
+/// What a failure of the disk means for a read.
+pub(super) fn unreadable(name: &ModelName, error: io::Error) -> Error {
+    let error = Error::io(format!("the model '{name}' cannot be read"), error);
+    match error.kind() {
+        // Forbidden would say that the caller lacks a right, but it is the server that does.
+        ErrorKind::Forbidden => Error::new(ErrorKind::Internal, error.message()).because(error),
+        _ => error,
+    }
+}

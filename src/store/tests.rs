@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the store promises, tried with real files.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::disk::fault;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Options under which files count as settled at once.
+fn eager() -> StoreOptions {
+    StoreOptions { clock_tick: Duration::ZERO, ..StoreOptions::default() }
+}
+
+/// The same, and no model is small.
+fn large() -> StoreOptions {
+    StoreOptions { cache_file_bytes_max: 0, ..eager() }
+}
+
+fn open(directory: &TempDir) -> Store {
+    Store::open(directory.path(), eager()).unwrap()
+}
+
+fn name(text: &str) -> ModelName {
+    text.parse().unwrap()
+}
+
+fn put(store: &Store, text: &str, bytes: &[u8]) -> Published {
+    try_put(store, text, bytes, &Condition::Any).unwrap()
+}
+
+fn try_put(store: &Store, text: &str, bytes: &[u8], condition: &Condition) -> Result<Published> {
+    let mut upload = store.upload(Some(bytes.len() as u64))?;
+    upload.write_all(bytes)?;
+    upload.commit(&name(text), Some(&Digest::of(bytes)), condition)
+}
+
+/// The bytes of a model, after checking that all that is told of them is true.
+fn read(store: &Store, text: &str) -> Vec<u8> {
+    let Stored { model, content } = store.open_model(&name(text)).unwrap();
+    let bytes = match content {
+        Content::Cached(bytes) => bytes.to_vec(),
+        Content::File(file) => io::read_to_string(file).unwrap().into_bytes(),
+    };
+    assert_eq!(model.size, bytes.len() as u64);
+    assert!(model.digest.is_none_or(|digest| digest == Digest::of(&bytes)));
+    bytes
+}
+
+fn kind<T>(result: Result<T>) -> ErrorKind {
+    result.err().expect("an error").kind()
+}
+
+fn parts(directory: &TempDir) -> usize {
+    let hidden = directory.path().join(".skep");
+    let count = |path| fs::read_dir(path).unwrap().count();
+    let stray = fs::read_dir(&hidden)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".part"));
+    stray.count() + count(hidden.join("parts"))
+}
+
+#[test]
+fn what_goes_in_comes_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let first = put(&store, "b.dm", b"one");
+    assert!(!first.replaced);
+    assert_eq!((first.model.size, first.model.digest), (3, Some(Digest::of(b"one"))));
+    assert_eq!(read(&store, "b.dm"), b"one");
+    let second = put(&store, "b.dm", b"two!");
+    assert!(second.replaced);
+    assert_eq!(read(&store, "b.dm"), b"two!");
+    put(&store, "a", b"");
+    assert_eq!(read(&store, "a"), b"");
+    assert_eq!(store.find(&name("b.dm")).unwrap(), second.model);
+    let names: Vec<_> = store.list().unwrap().into_iter().map(|model| model.name).collect();
+    assert_eq!(names, [name("a"), name("b.dm")]);
+    assert_eq!(store.remove(&name("b.dm")).unwrap(), second.model);
+    assert_eq!(kind(store.remove(&name("b.dm"))), ErrorKind::NotFound);
+    assert_eq!(kind(store.open_model(&name("b.dm"))), ErrorKind::NotFound);
+    assert_eq!(fs::read(directory.path().join("a")).unwrap(), b"");
+}
+
+#[test]
+fn a_name_is_old_or_new_whichever_call_to_the_disk_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    put(&open(&directory), "m", b"old");
+    for call in 0.. {
+        let store = open(&directory);
+        fault::set(Some(call));
+        let result = try_put(&store, "m", b"newer", &Condition::Any);
+        let reached = !fault::set(None);
+        let before = read(&store, "m");
+        assert_eq!(parts(&directory), 0, "call {call}");
+        drop(store);
+        let store = open(&directory);
+        let after = read(&store, "m");
+        assert_eq!(before, after, "call {call}");
+        assert!(after == b"old" || after == b"newer", "call {call}: {after:?}");
+        if !reached {
+            assert!(call >= 6, "only {call} calls were tried");
+            assert_eq!((result.is_ok(), after), (true, b"newer".to_vec()));
+            return;
+        }
+        assert_eq!(kind(result), ErrorKind::Internal, "call {call}");
+        put(&store, "m", b"old");
+    }
+}
+
+#[test]
+fn a_failed_write_cannot_be_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let mut upload = store.upload(None).unwrap();
+    upload.write_all(b"one").unwrap();
+    fault::set(Some(0));
+    assert!(upload.write_all(b"two").is_err());
+    upload.write_all(b"three").unwrap();
+    assert_eq!(kind(upload.commit(&name("m"), None, &Condition::Any)), ErrorKind::Internal);
+    assert_eq!((store.list().unwrap().len(), parts(&directory)), (0, 0));
+}
+
+#[test]
+fn a_dropped_short_long_or_wrong_upload_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let begin = |size, bytes: &[u8]| {
+        let mut upload = store.upload(size).unwrap();
+        upload.write_all(bytes).unwrap();
+        assert_eq!(upload.written(), bytes.len() as u64);
+        upload
+    };
+    drop(begin(None, b"one"));
+    let short = begin(Some(4), b"one").commit(&name("m"), None, &Condition::Any).unwrap_err();
+    assert_eq!(
+        (short.kind(), short.message()),
+        (ErrorKind::BadRequest, "body ended after 3 of 4 bytes")
+    );
+    let long = begin(Some(3), b"one").write_all(b"!").unwrap_err();
+    assert_eq!(Error::from(long).kind(), ErrorKind::BadRequest);
+    let wrong = begin(None, b"one").commit(&name("m"), Some(&Digest::of(b"two")), &Condition::Any);
+    assert_eq!(kind(wrong), ErrorKind::Integrity);
+    assert_eq!(kind(store.upload(Some(u64::MAX))), ErrorKind::NoSpace);
+    assert_eq!((store.list().unwrap().len(), parts(&directory)), (0, 0));
+}
+
+#[test]
+fn conditions_are_checked_before_a_name_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), large()).unwrap();
+    let matches = |bytes| Condition::Matches(Digest::of(bytes));
+    for condition in [Condition::Exists, matches(b"one")] {
+        assert_eq!(kind(try_put(&store, "m", b"x", &condition)), ErrorKind::PreconditionFailed);
+    }
+    try_put(&store, "m", b"one", &Condition::Absent).unwrap();
+    for condition in [Condition::Absent, matches(b"two")] {
+        assert_eq!(kind(try_put(&store, "m", b"x", &condition)), ErrorKind::PreconditionFailed);
+        assert_eq!(kind(store.remove_if(&name("m"), &condition)), ErrorKind::PreconditionFailed);
+        assert_eq!(kind(store.check(&name("m"), &condition)), ErrorKind::PreconditionFailed);
+    }
+    assert!(try_put(&store, "m", b"two!", &matches(b"one")).unwrap().replaced);
+    fs::write(directory.path().join("m"), b"by hand").unwrap();
+    assert!(try_put(&store, "m", b"three", &matches(b"by hand")).unwrap().replaced);
+    store.check(&name("m"), &Condition::Exists).unwrap();
+    store.remove_if(&name("m"), &matches(b"three")).unwrap();
+    assert_eq!(kind(store.remove_if(&name("m"), &Condition::Any)), ErrorKind::NotFound);
+}
+
+#[test]
+fn files_that_come_and_change_by_hand_are_digested_in_the_background() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("before"), b"1").unwrap();
+    let store = Store::open(directory.path(), large()).unwrap();
+    put(&store, "changed", b"old");
+    fs::write(directory.path().join("copied"), b"22").unwrap();
+    fs::write(directory.path().join("changed"), b"333").unwrap();
+    let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    let file = File::options().write(true).open(directory.path().join("changed")).unwrap();
+    file.set_modified(past).unwrap();
+    store.list().unwrap();
+    assert!(store.shelf().digester.wait_until_idle(DEADLINE));
+    let models = store.list().unwrap();
+    let digests: Vec<_> = models.iter().map(|model| model.digest.unwrap()).collect();
+    assert_eq!(digests, [Digest::of(b"1"), Digest::of(b"333"), Digest::of(b"22")]);
+    assert_eq!(models[1].modified, past);
+    fs::remove_file(directory.path().join("copied")).unwrap();
+    assert_eq!(store.list().unwrap().len(), 2);
+}
+
+#[test]
+fn a_young_file_is_not_trusted_yet() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions { clock_tick: Duration::from_secs(3600), ..StoreOptions::default() };
+    let store = Store::open(directory.path(), options).unwrap();
+    fs::write(directory.path().join("m"), b"one").unwrap();
+    for _ in 0..2 {
+        assert_eq!(read(&store, "m"), b"one");
+        assert_eq!(store.find(&name("m")).unwrap().digest, None);
+    }
+    assert_eq!((store.counts().entries, store.counts().misses), (0, 2));
+    put(&store, "m", b"an upload is known");
+    read(&store, "m");
+    read(&store, "m");
+    assert_eq!((store.counts().entries, store.counts().hits), (1, 1));
+}
+
+#[test]
+fn a_lie_in_the_index_is_found_when_a_small_model_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    put(&store, "m", b"one");
+    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else { panic!() };
+    store.shelf().index.insert(&name("m"), stamp, Digest::of(b"two"));
+    assert_eq!(read(&store, "m"), b"one");
+    assert_eq!(store.find(&name("m")).unwrap().digest, Some(Digest::of(b"one")));
+}
+
+#[test]
+fn only_regular_files_with_good_names_are_models() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let path = |text: &str| directory.path().join(text);
+    fs::write(path(".hidden"), b"x").unwrap();
+    fs::write(path("back\\slash"), b"x").unwrap();
+    fs::write(path("target"), b"secret").unwrap();
+    std::os::unix::fs::symlink(path("target"), path("link")).unwrap();
+    std::os::unix::fs::symlink(path("nowhere"), path("dangling")).unwrap();
+    fs::create_dir(path("directory")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
+    for other in ["link", "dangling", "directory", "fifo"] {
+        assert_eq!(kind(store.find(&name(other))), ErrorKind::NotFound, "{other}");
+        assert_eq!(kind(store.open_model(&name(other))), ErrorKind::NotFound, "{other}");
+        assert_eq!(kind(store.remove(&name(other))), ErrorKind::NotFound, "{other}");
+        let error = try_put(&store, other, b"x", &Condition::Any).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{other}: {error}");
+        assert!(path(other).symlink_metadata().is_ok());
+    }
+    assert_eq!(fs::read(path("target")).unwrap(), b"secret");
+    assert_eq!(store.list().unwrap().len(), 1);
+}
+
+#[test]
+fn small_models_come_from_the_cache_until_they_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions { cache_file_bytes_max: 4, ..eager() };
+    let store = Store::open(directory.path(), options).unwrap();
+    put(&store, "m", b"one");
+    put(&store, "large", b"large");
+    let counts = || (store.counts().hits, store.counts().misses, store.counts().bytes);
+    assert_eq!(counts(), (0, 0, 0));
+    read(&store, "m");
+    read(&store, "m");
+    read(&store, "large");
+    assert_eq!(counts(), (1, 1, 3));
+    fs::write(directory.path().join("m"), b"hand").unwrap();
+    assert_eq!(read(&store, "m"), b"hand");
+    assert_eq!(counts(), (1, 2, 4));
+    put(&store, "m", b"put");
+    assert_eq!(counts(), (1, 2, 0));
+    assert_eq!(read(&store, "m"), b"put");
+    fs::write(directory.path().join("m"), b"has grown").unwrap();
+    assert_eq!(read(&store, "m"), b"has grown");
+    store.remove(&name("m")).unwrap();
+    assert_eq!(store.counts().entries, 0);
+}
+
+#[test]
+fn the_index_survives_and_forgets_what_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    // Nothing settles here, so only what the index says can be known.
+    let options = StoreOptions { clock_tick: Duration::from_secs(3600), ..large() };
+    let store = Store::open(directory.path(), options.clone()).unwrap();
+    put(&store, "a b", b"one");
+    put(&store, "gone", b"two");
+    fs::remove_file(directory.path().join("gone")).unwrap();
+    store.close();
+    store.close();
+    let index = fs::read_to_string(directory.path().join(".skep/index")).unwrap();
+    assert_eq!(index.lines().count(), 1);
+    drop(store);
+    let store = Store::open(directory.path(), options).unwrap();
+    assert_eq!(store.find(&name("a b")).unwrap().digest, Some(Digest::of(b"one")));
+}
+
+#[test]
+fn a_directory_has_one_store_which_clears_up_after_dead_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let upload = store.upload(None).unwrap();
+    let second = Store::open(directory.path(), eager()).err().unwrap();
+    assert_eq!(second.kind(), ErrorKind::AlreadyRunning);
+    assert_eq!(parts(&directory), 1);
+    drop(store);
+    let second = Store::open(directory.path(), eager());
+    assert_eq!(kind(second), ErrorKind::AlreadyRunning, "the upload still holds it");
+    drop(upload);
+    for left in [".skep/parts/upload-1.part", ".skep/.2.part", ".skep/parts/other"] {
+        fs::write(directory.path().join(left), b"x").unwrap();
+    }
+    let store = open(&directory);
+    assert_eq!(parts(&directory), 1, "only what is not a part is left");
+    assert!(store.directory().is_absolute());
+}
+
+#[test]
+fn an_unusable_directory_is_refused_with_a_way_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, b"x").unwrap();
+    assert_eq!(kind(Store::open(&file, eager())), ErrorKind::Usage);
+    assert_eq!(kind(Store::open(&file.join("below"), eager())), ErrorKind::Usage);
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    let error = Store::open(directory.path(), eager()).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert!(error.message().contains("mode 0500"), "{error}");
+    assert!(error.hint_text().unwrap().contains("chmod"), "{error}");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn the_name_that_was_meant_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    put(&store, "model.onnx", b"x");
+    let error = store.find(&name("Modl.onnx")).unwrap_err();
+    assert_eq!(error.to_string(), "there is no model 'Modl.onnx'; did you mean 'model.onnx'?");
+}
+
+#[test]
+fn readers_see_whole_versions_while_writers_race() {
+    let directory = tempfile::tempdir().unwrap();
+    for options in [StoreOptions::default(), large()] {
+        let store = Store::open(directory.path(), options).unwrap();
+        put(&store, "m", &[0; 9000]);
+        thread::scope(|scope| {
+            let writers: Vec<_> = (1..4)
+                .map(|writer| {
+                    let store = store.clone();
+                    scope.spawn(move || {
+                        for round in 0..20 {
+                            put(&store, "m", &vec![writer; 9000 + round]);
+                        }
+                    })
+                })
+                .collect();
+            while !writers.iter().all(|writer| writer.is_finished()) {
+                let bytes = read(&store, "m");
+                assert!(bytes.len() >= 9000 && bytes.iter().all(|byte| *byte == bytes[0]));
+            }
+        });
+        assert_eq!(parts(&directory), 0);
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A model on its way in: written to a part and digested as it comes, then published whole or removed.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::Store;
+use crate::digest::{Digest, Hasher};
+use crate::disk::Part;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, ModelName};
+
+/// A model that is being written. Dropping it removes what was written so far.
+pub struct Upload {
+    store: Store,
+    part: Part,
+    hasher: Hasher,
+    size: Option<u64>,
+    written: u64,
+    health: Health,
+}
+
+/// A model that was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The model; its digest is known.
+    pub model: Model,
+    /// Whether it took the place of another one.
+    pub replaced: bool,
+}
+
+/// What has to be true of the model that stands under a name now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    #[default]
+    Any,
+    /// There is none (`If-None-Match: *`).
+    Absent,
+    /// There is one with this digest (`If-Match: "sha256-..."`).
+    Matches(Digest),
+    /// There is one (`If-Match: *`).
+    Exists,
+}
+
+/// Whether all bytes so far are in the part.
+#[derive(PartialEq)]
+enum Health {
+    Whole,
+    Broken,
+}
+
+impl Upload {
+    pub(super) fn new(store: Store, part: Part, size: Option<u64>) -> Self {
+        Self { store, part, hasher: Hasher::new(), size, written: 0, health: Health::Whole }
+    }
+
+    /// How many bytes have been written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Makes what was written the model `name`, in a way that survives a power cut. Readers of the name
+    /// see the old bytes until they see all the new ones.
+    ///
+    /// # Errors
+    /// `BadRequest` if fewer bytes came than were announced; `Integrity` if the digest is not the
+    /// expected one; `PreconditionFailed` if the condition does not hold; `Conflict` if something that
+    /// is not a model has the name; `NoSpace`; otherwise those of the file system. The old bytes then
+    /// stay, except that a failure of the very last step, the fsync of the directory, may leave the new
+    /// ones.
+    pub fn commit(
+        mut self,
+        name: &ModelName,
+        expected: Option<&Digest>,
+        condition: &Condition,
+    ) -> Result<Published> {
+        if self.health == Health::Broken {
+            return Err(Error::new(ErrorKind::Internal, "an earlier part could not be stored"));
+        }
+        if let Some(size) = self.size.filter(|size| *size != self.written) {
+            let text = format!("body ended after {} of {size} bytes", self.written);
+            return Err(Error::new(ErrorKind::BadRequest, text));
+        }
+        let digest = self.hasher.finish();
+        if let Some(expected) = expected.filter(|expected| **expected != digest) {
+            let text = format!("what arrived has the digest {digest:?}, expected was {expected:?}");
+            return Err(Error::new(ErrorKind::Integrity, text).hint("send it again"));
+        }
+        self.part.sync().map_err(unstored)?;
+        self.store.publish(self.part, name, digest, condition)
+    }
+}
+
+impl Write for Upload {
+    /// Writes and digests; the errors convert to an [`Error`] of kind `NoSpace` where the disk is full
+    /// and `BadRequest` where more comes than was announced.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.size.map_or(u64::MAX, |size| size - self.written);
+        if bytes.len() as u64 > room {
+            self.health = Health::Broken;
+            let text =
+                format!("the body is longer than the {} bytes announced", self.written + room);
+            return Err(Error::new(ErrorKind::BadRequest, text).into());
+        }
+        match self.part.write(bytes) {
+            Ok(count) => {
+                self.hasher.update(&bytes[..count]);
+                self.written += count as u64;
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                self.health = Health::Broken;
+                Err(unstored(error).into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, written, .. } = self;
+        f.debug_struct("Upload").field("size", size).field("written", written).finish()
+    }
+}
+
+/// What a failure of the disk means for an upload.
+pub(super) fn unstored(error: io::Error) -> Error {
+    let what = "the model cannot be stored";
+    match error.kind() {
+        // FAT ends at 4 GiB; the general table takes this for a full disk.
+        io::ErrorKind::FileTooLarge => {
+            let text = format!("{what}: the file system takes no file of this size");
+            return Error::new(ErrorKind::TooLarge, text).because(error);
+        }
+        io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
+            let text = format!("{what}: the file system does not take this name");
+            return Error::new(ErrorKind::BadRequest, text).because(error);
+        }
+        _ => {}
+    }
+    let error = Error::io(what, error);
+    match error.kind() {
+        ErrorKind::NoSpace => error.hint("remove a model that is not needed any more"),
+        // These would say that the caller lacks a right, or that a model is missing.
+        ErrorKind::Forbidden | ErrorKind::NotFound => {
+            Error::new(ErrorKind::Internal, error.message())
+                .hint("see whether the model directory was removed, unmounted or made read-only")
+                .because(error)
+        }
+        _ => error,
+    }
+}
