@@ -6,6 +6,7 @@
 mod access;
 mod digest;
 mod disk;
+mod edge;
 mod error;
 mod limits;
 mod metrics;
@@ -18,6 +19,7 @@ mod transport;
 mod wire;
 pub use access::Password;
 pub use digest::Digest;
+pub use edge::{Address, TlsOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use limits::Limits;
 pub use metrics::{Count, Metrics};

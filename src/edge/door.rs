@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One listening socket of any family: bound by us, or inherited from whoever started us.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+
+use super::address::Address;
+use super::socket::Socket;
+use crate::disk::{self, PrivateDirectory, SocketFile};
+use crate::error::{Error, ErrorKind, Result};
+use crate::transport::{Peer, UnixCredentials};
+
+/// A socket that listens, and the address it really has.
+pub(super) struct Door {
+    listener: Family,
+    address: Address,
+    /// What goes from the disk with this socket, in this order.
+    _files: (Option<SocketFile>, Option<PrivateDirectory>),
+}
+
+enum Family {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Door {
+    /// Binds an address, or takes over the socket that it names.
+    ///
+    /// # Errors
+    /// `Usage` with the reason.
+    pub(super) fn open(address: &Address) -> Result<Self> {
+        let failed = |error: io::Error| cannot_listen(address, error);
+        match address {
+            Address::Ip(ip) => {
+                let domain = Domain::for_address(*ip);
+                let socket =
+                    RawSocket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(failed)?;
+                socket.set_reuse_address(true).map_err(failed)?;
+                socket.bind(&(*ip).into()).map_err(failed)?;
+                socket.listen(BACKLOG).map_err(failed)?;
+                Self::new(Family::Tcp(socket.into())).map_err(failed)
+            }
+            Address::Unix(path) => Self::at_path(path).map_err(failed),
+            Address::UnixAuto => {
+                let (folder, mut door) = in_new_folder().map_err(failed)?;
+                door._files.1 = Some(folder);
+                Ok(door)
+            }
+            Address::Abstract(name) => {
+                let listener = bind_abstract(name).map_err(failed)?;
+                Self::new(Family::Unix(listener)).map_err(failed)
+            }
+            Address::Descriptor(number) => Self::adopt(inherited(*number).map_err(failed)?)
+                .map_err(|error| {
+                    let text = format!("cannot listen on {address}: {}", error.message());
+                    Error::new(ErrorKind::Usage, text)
+                }),
+        }
+    }
+
+    /// Takes over a socket that listens already. It is made non-blocking, also for others that have
+    /// it open.
+    ///
+    /// # Errors
+    /// `Usage` if it is not a listening stream socket of a family that is known here.
+    pub(super) fn adopt(socket: OwnedFd) -> Result<Self> {
+        let unfit = |why: &str| {
+            Error::new(ErrorKind::Usage, format!("the inherited descriptor is not {why}"))
+        };
+        let family = sockopt::socket_domain(&socket).map_err(|_| unfit("a socket"))?;
+        if sockopt::socket_type(&socket) != Ok(SocketType::STREAM)
+            || sockopt::socket_acceptconn(&socket) != Ok(true)
+        {
+            return Err(unfit("a stream socket that listens"));
+        }
+        let listener = match family {
+            AddressFamily::INET | AddressFamily::INET6 => Family::Tcp(socket.into()),
+            AddressFamily::UNIX => Family::Unix(socket.into()),
+            _ => return Err(unfit("a socket for IPv4, IPv6 or local callers")),
+        };
+        Self::new(listener).map_err(|error| Error::io("taking over a socket", error))
+    }
+
+    fn new(listener: Family) -> io::Result<Self> {
+        let address = match &listener {
+            Family::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Address::Ip(listener.local_addr()?)
+            }
+            Family::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                let bound = SocketAddrUnix::try_from(rustix::net::getsockname(listener)?)?;
+                match (bound.abstract_name(), bound.path_bytes()) {
+                    (Some(name), _) => Address::Abstract(name.to_vec()),
+                    (None, Some(path)) => Address::Unix(path_of(path)),
+                    (None, None) => return Err(io::ErrorKind::AddrNotAvailable.into()),
+                }
+            }
+        };
+        Ok(Self { listener, address, _files: (None, None) })
+    }
+
+    fn at_path(path: &Path) -> io::Result<Self> {
+        let (listener, file) = SocketFile::bind(path, |path| UnixListener::bind(path))?;
+        let door = Self::new(Family::Unix(listener))?;
+        Ok(Self { _files: (Some(file), None), ..door })
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(super) fn poll(&self) -> PollFd<'_> {
+        let descriptor = match &self.listener {
+            Family::Tcp(listener) => listener.as_fd(),
+            Family::Unix(listener) => listener.as_fd(),
+        };
+        PollFd::from_borrowed_fd(descriptor, PollFlags::IN)
+    }
+
+    pub(super) fn accept(&self) -> io::Result<(Socket, Peer)> {
+        match &self.listener {
+            Family::Tcp(listener) => {
+                let (stream, address) = listener.accept()?;
+                let stream: TcpStream = stream;
+                stream.set_nonblocking(false)?;
+                stream.set_nodelay(true)?;
+                let peer = Peer { address: Some(address), ..Peer::default() };
+                Ok((Socket::Tcp(stream), peer))
+            }
+            Family::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(false)?;
+                let peer = Peer { unix: credentials(&stream), ..Peer::default() };
+                Ok((Socket::Unix(stream), peer))
+            }
+        }
+    }
+}
+
+fn path_of(bytes: &[u8]) -> std::path::PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(bytes).into()
+}
+
+fn in_new_folder() -> io::Result<(PrivateDirectory, Door)> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for folder in disk::temporary_folders(Vec::new()) {
+        let made = PrivateDirectory::create(&folder).and_then(|folder| {
+            Door::at_path(&folder.path().join("socket")).map(|door| (folder, door))
+        });
+        match made {
+            Ok(made) => return Ok(made),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Binds a name that has no file; an empty one is chosen by the kernel (autobind, unix(7)).
+fn bind_abstract(name: &[u8]) -> io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let address = match name {
+        [] => SocketAddrUnix::new_unnamed(),
+        name => SocketAddrUnix::new_abstract_name(name)?,
+    };
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A descriptor of this process by its number, as a duplicate, since a number alone does not say who
+/// owns it: the one that was inherited stays open as long as this process runs. Standard input can
+/// always be had; for others Linux 5.6 is needed (`pidfd_getfd`), and that no filter of system calls
+/// forbids it, as those of Android and of many systemd units do.
+fn inherited(number: i32) -> io::Result<OwnedFd> {
+    match number {
+        0 => io::stdin().as_fd().try_clone_to_owned(),
+        _ => duplicate(number),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn duplicate(number: i32) -> io::Result<OwnedFd> {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    let process = pidfd_open(getpid(), PidfdFlags::empty())?;
+    Ok(pidfd_getfd(process, number, PidfdGetfdFlags::empty())?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn duplicate(_: i32) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn credentials(stream: &UnixStream) -> Option<UnixCredentials> {
+    let of = sockopt::socket_peercred(stream).ok()?;
+    Some(UnixCredentials {
+        process: of.pid.as_raw_nonzero().get(),
+        user: of.uid.as_raw(),
+        group: of.gid.as_raw(),
+    })
+}
+
+fn cannot_listen(address: &Address, error: io::Error) -> Error {
+    let is_ip = matches!(address, Address::Ip(_));
+    let own_words = error.get_ref().map(ToString::to_string);
+    let (reason, hint) = match error.kind() {
+        io::ErrorKind::AddrInUse if is_ip => (
+            "it is in use already",
+            "stop the other program, or choose another port with --port (0 takes a free one)",
+        ),
+        io::ErrorKind::AddrInUse => (
+            own_words.as_deref().unwrap_or("it is in use already"),
+            "stop that server, or choose another name (unix:auto makes one)",
+        ),
+        io::ErrorKind::ResourceBusy => {
+            ("another server is starting there", "try again, or choose another name")
+        }
+        io::ErrorKind::PermissionDenied if is_ip => {
+            ("permission denied", "ports below 1024 are for the system; try --port 8443")
+        }
+        io::ErrorKind::AddrNotAvailable if is_ip => {
+            ("this device has no such address", "0.0.0.0 listens on all addresses")
+        }
+        _ => {
+            let inner = Error::io(format!("cannot listen on {address}"), error);
+            let error = Error::new(ErrorKind::Usage, inner.message());
+            return match address {
+                Address::Descriptor(_) => error
+                    .hint("is it open? Linux 5.6 is needed; fd:0 (standard input) always works"),
+                _ => error,
+            };
+        }
+    };
+    Error::new(ErrorKind::Usage, format!("cannot listen on {address}: {reason}"))
+        .hint(hint)
+        .because(error)
+}
+
+/// Connections that the kernel keeps waiting while places are given out.
+const BACKLOG: i32 = 128;

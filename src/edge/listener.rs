@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Listening sockets and the accept loop, which no error ends.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::address::Address;
+use super::door::Door;
+use super::limits::{Connections, Permit, Refusal};
+use super::socket::{Socket, Timed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::supervise;
+use crate::transport::Peer;
+
+/// Sockets that are bound, with the addresses they really have.
+pub(crate) struct Listener {
+    doors: Vec<Door>,
+    stop: Stop,
+}
+
+/// Ends an accept loop from another thread.
+#[derive(Clone)]
+pub(crate) struct Stop {
+    asked: Arc<AtomicBool>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Stop {
+    /// Makes the loop return.
+    pub(crate) fn trigger(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+}
+
+/// A connection that was let in.
+pub(crate) struct Incoming {
+    socket: Arc<Socket>,
+    busy: Arc<AtomicBool>,
+    peer: Peer,
+}
+
+impl Incoming {
+    pub(super) fn into_parts(self) -> (Timed, Peer) {
+        (Timed::new(self.socket, self.busy), self.peer)
+    }
+}
+
+/// Whether a connection has a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Admitted,
+    /// All places are taken, which the caller is to be told.
+    Full,
+}
+
+impl Listener {
+    /// Binds all addresses, and takes over sockets that listen already.
+    ///
+    /// # Errors
+    /// `Usage` if one cannot be had, with the reason, or if there is none at all.
+    pub(crate) fn bind(addresses: &[Address], sockets: Vec<OwnedFd>) -> Result<Self> {
+        let opened = addresses.iter().map(Door::open);
+        let doors: Vec<_> =
+            opened.chain(sockets.into_iter().map(Door::adopt)).collect::<Result<_>>()?;
+        if doors.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "there is no address to listen on"));
+        }
+        let flags = rustix::event::EventfdFlags::CLOEXEC;
+        let bell = rustix::event::eventfd(0, flags)
+            .map_err(|error| Error::io("preparing to listen", error.into()))?;
+        let stop = Stop { asked: Arc::default(), bell: Arc::new(bell) };
+        Ok(Self { doors, stop })
+    }
+
+    /// The addresses as they are bound, with port 0 resolved.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        self.doors.iter().map(|door| door.address().clone()).collect()
+    }
+
+    pub(crate) fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Accepts connections until [`Stop::trigger`], and runs `work` for each in a thread of its own.
+    pub(crate) fn run(
+        self,
+        connections: &Arc<Connections>,
+        work: impl Fn(Incoming, Entry) + Clone + Send + 'static,
+    ) {
+        let mut pause = Pause::default();
+        while !self.stop.asked.load(Ordering::SeqCst) {
+            let mut events: Vec<_> = self.doors.iter().map(|door| door.poll()).collect();
+            events.push(PollFd::new(&self.stop.bell, PollFlags::IN));
+            if poll(&mut events, None).is_err() {
+                continue;
+            }
+            let ready: Vec<bool> = events.iter().map(|event| !event.revents().is_empty()).collect();
+            for (door, _) in self.doors.iter().zip(ready).filter(|(_, ready)| *ready) {
+                match door
+                    .accept()
+                    .and_then(|(socket, peer)| admit(socket, peer, connections, work.clone()))
+                {
+                    Ok(()) => pause = Pause::default(),
+                    Err(error) => pause.after(&error),
+                }
+            }
+        }
+    }
+}
+
+/// Gives a connection its place and its thread.
+fn admit(
+    socket: Socket,
+    peer: Peer,
+    connections: &Arc<Connections>,
+    work: impl Fn(Incoming, Entry) + Send + 'static,
+) -> io::Result<()> {
+    let (socket, busy) = (Arc::new(socket), Arc::new(AtomicBool::new(false)));
+    let (place, name) = match connections.enter(&socket, &busy, &peer) {
+        Some(permit) => {
+            let name = format!("conn-{}", permit.number() % 1_000_000);
+            (Place::Permit(permit), name)
+        }
+        None => match connections.enter_refused() {
+            Some(refusal) => (Place::Refusal(refusal), "conn-refused".to_owned()),
+            None => return Ok(()),
+        },
+    };
+    let entry = match place {
+        Place::Permit(_) => Entry::Admitted,
+        Place::Refusal(_) => Entry::Full,
+    };
+    let incoming = Incoming { socket, busy, peer };
+    let thread = supervise::spawn(&name, move || {
+        let _place = place;
+        work(incoming, entry);
+    });
+    thread.map(drop)
+}
+
+/// Held while a connection is open.
+#[allow(dead_code, reason = "kept to be dropped")]
+enum Place {
+    Permit(Permit),
+    Refusal(Refusal),
+}
+
+/// How long to wait after an error of accept, so that none of them makes the loop spin: when
+/// descriptors or memory run out, the connection stays in the queue and the socket stays ready.
+#[derive(Default)]
+struct Pause(Duration);
+
+impl Pause {
+    fn after(&mut self, error: &io::Error) {
+        use rustix::io::Errno;
+        let code = error.raw_os_error().map(Errno::from_raw_os_error);
+        if error.kind() == io::ErrorKind::WouldBlock || code == Some(Errno::CONNABORTED) {
+            return;
+        }
+        if self.0.is_zero() {
+            log::warn!("no connection can be accepted: {error}; trying on");
+        }
+        self.0 = (self.0 * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+        std::thread::sleep(self.0);
+    }
+}
+
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+
+const PAUSE_MAX: Duration = Duration::from_secs(1);

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A connected socket of either family, and its plain transport.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::transport::{Activity, Peer, TimeLimit, Transport};
+
+/// A connected socket.
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    pub(super) fn shutdown(&self, how: Shutdown) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(how),
+            Self::Unix(stream) => stream.shutdown(how),
+        };
+    }
+
+    /// Looks at the first byte without taking it.
+    pub(super) fn peek(&self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let flags = rustix::net::RecvFlags::PEEK;
+        let (count, _) = match self {
+            Self::Tcp(stream) => rustix::net::recv(stream, &mut byte, flags)?,
+            Self::Unix(stream) => rustix::net::recv(stream, &mut byte, flags)?,
+        };
+        Ok((count > 0).then_some(byte[0]))
+    }
+
+    /// Has the socket tell the other side of an error when it is closed (RST), and forget what was not
+    /// sent yet.
+    pub(super) fn abort(&self) {
+        // Unix sockets have nothing of the kind.
+        if let Self::Tcp(stream) = self {
+            let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Waits until the other side closes, reading nothing.
+    pub(super) fn wait_for_end(&self, wait: Duration) {
+        let (flags, seconds) = (PollFlags::RDHUP, wait.as_secs().try_into().unwrap_or_default());
+        let wait = Timespec { tv_sec: seconds, tv_nsec: wait.subsec_nanos().into() };
+        let descriptor = match self {
+            Self::Tcp(stream) => PollFd::new(stream, flags),
+            Self::Unix(stream) => PollFd::new(stream, flags),
+        };
+        let _ = poll(&mut [descriptor], Some(&wait));
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
+            Self::Unix(stream) => stream.set_read_timeout(Some(timeout)),
+        }
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_write_timeout(Some(timeout)),
+            Self::Unix(stream) => stream.set_write_timeout(Some(timeout)),
+        }
+    }
+}
+
+/// A socket whose every wait is bounded, shared with the register that may have to close it.
+pub(super) struct Timed {
+    socket: Arc<Socket>,
+    busy: Arc<AtomicBool>,
+    reads: Clock,
+    writes: Clock,
+}
+
+/// One direction's limit, and what the socket was last told, since telling it costs a system call.
+struct Clock {
+    limit: TimeLimit,
+    told: Option<Duration>,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let limit = TimeLimit { step: Duration::from_secs(15), deadline: None };
+        Self { limit, told: None }
+    }
+
+    /// What the socket has to be told before the next wait, if anything.
+    fn next(&mut self) -> io::Result<Option<Duration>> {
+        let left = self.limit.left()?;
+        // A wait may be shorter than allowed by a quarter, so that a deadline that comes nearer does
+        // not cost a system call each time; it is never longer.
+        if self.told.is_some_and(|told| told <= left && told >= left - left / 4) {
+            return Ok(None);
+        }
+        self.told = Some(left);
+        Ok(Some(left))
+    }
+}
+
+impl Timed {
+    pub(super) fn new(socket: Arc<Socket>, busy: Arc<AtomicBool>) -> Self {
+        Self { socket, busy, reads: Clock::new(), writes: Clock::new() }
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub(super) fn set_read_limit(&mut self, limit: TimeLimit) {
+        self.reads.limit = limit;
+    }
+
+    pub(super) fn set_write_limit(&mut self, limit: TimeLimit) {
+        self.writes.limit = limit;
+    }
+
+    pub(super) fn set_activity(&mut self, activity: Activity) {
+        self.busy.store(activity == Activity::Busy, Ordering::SeqCst);
+    }
+
+    pub(super) fn before_read(&mut self) -> io::Result<()> {
+        match self.reads.next()? {
+            Some(timeout) => self.socket.set_read_timeout(timeout),
+            None => Ok(()),
+        }
+    }
+
+    fn before_write(&mut self) -> io::Result<()> {
+        match self.writes.next()? {
+            Some(timeout) => self.socket.set_write_timeout(timeout),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.before_read()?;
+        match &*self.socket {
+            Socket::Tcp(stream) => { stream }.read(buffer),
+            Socket::Unix(stream) => { stream }.read(buffer),
+        }
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.before_write()?;
+        match &*self.socket {
+            Socket::Tcp(stream) => { stream }.write(bytes),
+            Socket::Unix(stream) => { stream }.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.before_write()?;
+        match &*self.socket {
+            Socket::Tcp(stream) => { stream }.write_vectored(slices),
+            Socket::Unix(stream) => { stream }.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A connection without encryption.
+pub(super) struct Plain {
+    pub(super) timed: Timed,
+    pub(super) peer: Peer,
+}
+
+impl Read for Plain {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.timed.read(buffer)
+    }
+}
+
+impl Write for Plain {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.timed.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Plain {
+    fn set_read_limit(&mut self, limit: TimeLimit) {
+        self.timed.set_read_limit(limit);
+    }
+
+    fn set_write_limit(&mut self, limit: TimeLimit) {
+        self.timed.set_write_limit(limit);
+    }
+
+    /// The kernel copies: `io::copy` from a file to a socket is `sendfile` on Linux and Android.
+    fn send_file(&mut self, file: &mut File, length: u64) -> io::Result<u64> {
+        self.timed.before_write()?;
+        let mut piece = file.take(length);
+        match self.timed.socket() {
+            Socket::Tcp(stream) => io::copy(&mut piece, &mut { stream }),
+            Socket::Unix(stream) => io::copy(&mut piece, &mut { stream }),
+        }
+    }
+
+    fn set_activity(&mut self, activity: Activity) {
+        self.timed.set_activity(activity);
+    }
+
+    fn finish(&mut self) {
+        self.timed.socket().shutdown(Shutdown::Write);
+    }
+
+    fn abort(&mut self) {
+        self.timed.socket().abort();
+    }
+
+    fn wait_for_end(&mut self, wait: Duration) {
+        self.timed.socket().wait_for_end(wait);
+    }
+
+    fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
