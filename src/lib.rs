@@ -8,6 +8,7 @@ mod digest;
 mod disk;
 mod edge;
 mod error;
+mod http;
 mod limits;
 mod metrics;
 mod model;
@@ -21,6 +22,13 @@ pub use access::Password;
 pub use digest::Digest;
 pub use edge::{Address, TlsOptions};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use http::fuzz::{fuzz_body, fuzz_head};
+pub use http::{
+    Admission, Body, Content, Fields, Handler, Head, Method, Range, RangeError, Request, Response,
+    Session, Status, Version,
+};
 pub use limits::Limits;
 pub use metrics::{Count, Metrics};
 pub use model::{Model, ModelName};

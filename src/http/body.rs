@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The body of a request, read straight from its connection while its handler runs: framing, time
+//! limits, and the 100 that is sent only once somebody wants to read.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::head::{Framing, Head};
+use crate::error::{Error, ErrorKind};
+use crate::transport::{TimeLimit, is_timeout};
+
+/// How far a body has been read.
+pub(crate) struct Progress {
+    rest: Rest,
+    /// The caller holds the body back until it sees a 100 (RFC 9110 section 10.1.1).
+    awaits_continue: bool,
+    received: u64,
+    started: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// This many bytes.
+    Length(u64),
+    /// A chunk-size line comes next.
+    ChunkSize,
+    /// This many bytes of a chunk, then CR LF.
+    Chunk(u64),
+    /// Nothing.
+    Done,
+    /// What follows cannot be understood.
+    Broken,
+}
+
+impl Progress {
+    pub(crate) fn new(head: &Head) -> Self {
+        let rest = match head.framing {
+            Framing::Length(0) => Rest::Done,
+            Framing::Length(length) => Rest::Length(length),
+            Framing::Chunked => Rest::ChunkSize,
+        };
+        Self { rest, awaits_continue: head.expects_continue(), received: 0, started: None }
+    }
+
+    /// Whether what is left can be read away in at most `bytes`, so the connection can go on.
+    pub(crate) fn is_drainable(&self, bytes: u64) -> bool {
+        match self.rest {
+            Rest::Done => true,
+            Rest::Length(left) => !self.awaits_continue && left <= bytes,
+            Rest::ChunkSize | Rest::Chunk(_) | Rest::Broken => false,
+        }
+    }
+}
+
+/// Reads a body from its connection.
+pub(crate) struct Reader<'a> {
+    connection: &'a mut Connection,
+    progress: &'a mut Progress,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(connection: &'a mut Connection, progress: &'a mut Progress) -> Self {
+        Self { connection, progress }
+    }
+
+    fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.progress.rest == Rest::Done || buffer.is_empty() {
+            return Ok(0);
+        }
+        if std::mem::take(&mut self.progress.awaits_continue) {
+            self.connection.send_continue()?;
+        }
+        self.limit_time();
+        loop {
+            match self.progress.rest {
+                Rest::Done => return Ok(0),
+                Rest::Broken => return Err(bad("the body is broken")),
+                Rest::ChunkSize => self.progress.rest = self.next_chunk()?,
+                Rest::Length(left) | Rest::Chunk(left) => return self.read_piece(buffer, left),
+            }
+        }
+    }
+
+    /// Reads of the `left` bytes that have no frame between them.
+    fn read_piece(&mut self, buffer: &mut [u8], left: u64) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = self.connection.read(&mut buffer[..most])?;
+        if count == 0 {
+            return Err(bad(format!(
+                "the body ended early: {} bytes came, at least {left} are missing",
+                self.progress.received
+            )));
+        }
+        self.progress.received += count as u64;
+        let left = left - count as u64;
+        self.progress.rest = match (self.progress.rest, left) {
+            (Rest::Length(_), 0) => Rest::Done,
+            (Rest::Length(_), _) => Rest::Length(left),
+            (_, 0) => {
+                self.end_chunk()?;
+                Rest::ChunkSize
+            }
+            (_, _) => Rest::Chunk(left),
+        };
+        Ok(count)
+    }
+
+    /// Reads a chunk-size line (RFC 9112 section 7.1); extensions are read over.
+    fn next_chunk(&mut self) -> io::Result<Rest> {
+        let line = self.connection.read_line(CHUNK_LINE_BYTES_MAX)?;
+        let end = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
+        let (digits, extension) = line.split_at(end);
+        let begins_well = match extension.trim_ascii_start().first() {
+            Some(first) => *first == b';',
+            None => extension.is_empty(),
+        };
+        if digits.is_empty() || !begins_well || !extension.iter().all(is_printable) {
+            return Err(bad("a chunk does not begin with its size in hexadecimal digits"));
+        }
+        let size = str::from_utf8(digits).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
+        match size.filter(|size| i64::try_from(*size).is_ok()) {
+            None => Err(bad("a chunk is said to be larger than 2^63 bytes")),
+            Some(0) => self.read_trailer(),
+            Some(size) => Ok(Rest::Chunk(size)),
+        }
+    }
+
+    /// Reads the trailer section and drops it (RFC 9112 section 7.1.2).
+    fn read_trailer(&mut self) -> io::Result<Rest> {
+        for _ in 0..TRAILER_FIELDS_MAX {
+            let line = self.connection.read_line(CHUNK_LINE_BYTES_MAX)?;
+            if line.is_empty() {
+                return Ok(Rest::Done);
+            }
+            // What another reader could take for the end of a line, or for none.
+            let is_field = line.contains(&b':') && !matches!(line[0], b' ' | b'\t' | b':');
+            if !is_field || !line.iter().all(|byte| is_printable(byte) || *byte >= 0x80) {
+                return Err(bad("what follows the last chunk is not a field"));
+            }
+        }
+        Err(bad("there are too many trailer fields"))
+    }
+
+    fn end_chunk(&mut self) -> io::Result<()> {
+        match self.connection.read_line(0) {
+            Ok(_) => Ok(()),
+            Err(error) if ErrorKind::from_io(&error) == ErrorKind::BadRequest => {
+                Err(bad("a chunk is longer than its size says"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets the body stall for `body_timeout` and keeps its average rate above `rate_min`.
+    fn limit_time(&mut self) {
+        let limits = self.connection.limits();
+        let started = *self.progress.started.get_or_insert_with(Instant::now);
+        // One TLS record more than what came, since a record is read whole.
+        let allowed =
+            Duration::from_secs((self.progress.received + RECORD) / limits.rate_min.max(1));
+        let deadline = Some(started + limits.body_timeout + allowed);
+        let step = limits.body_timeout.min(limits.timeout);
+        self.connection.set_read_limit(TimeLimit { step, deadline });
+    }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = self.read_some(buffer);
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                self.progress.rest = Rest::Broken;
+                if is_timeout(&error) {
+                    let text = "the body came too slowly";
+                    return Err(Error::new(ErrorKind::RequestTimeout, text).because(error).into());
+                }
+                Err(error)
+            }
+            result => result,
+        }
+    }
+}
+
+fn is_printable(byte: &u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~')
+}
+
+fn bad(text: impl Into<String>) -> io::Error {
+    Error::new(ErrorKind::BadRequest, text).into()
+}
+
+/// The longest chunk-size line with its extensions, and the longest trailer field.
+const CHUNK_LINE_BYTES_MAX: usize = 4096;
+
+const TRAILER_FIELDS_MAX: usize = 64;
+
+/// The largest plain text of a TLS record (RFC 8446 section 5.1).
+const RECORD: u64 = 16 * 1024;

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One connection from its first byte to its last: its thread reads one head after the other, and
+//! whatever cannot be read is answered and ends it.
+
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::body::Progress;
+use super::engine::Engine;
+use super::exchange::Exchange;
+use super::head::{self, Head};
+use super::request::Session;
+use super::response::Response;
+use super::send::{Asked, Persistence, send};
+use super::workers::Places;
+use super::{Admission, Handler};
+use crate::error::{Error, ErrorKind};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::supervise::{panic_text, thread_name};
+use crate::transport::{Activity, TimeLimit, Transport, is_timeout};
+
+/// What all connections of a server share.
+pub(crate) struct Service {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// How many workers may wait for bodies at one time.
+    pub(crate) places: Places,
+    /// Set once a shutdown has begun: no connection takes another request.
+    pub(crate) draining: AtomicBool,
+}
+
+/// Serves a connection until either side ends it.
+pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
+    let mut session = Session::default();
+    if admit(&*transport, &mut session, service) == Admission::Refuse {
+        return;
+    }
+    let mut connection = Connection::new(transport, Arc::clone(&service.limits));
+    for count in 1..=service.limits.requests_per_connection_max {
+        connection.transport.set_activity(Activity::Idle);
+        if service.draining.load(Ordering::SeqCst) {
+            break;
+        }
+        let head = match connection.read_head() {
+            Ok(Some(head)) => head,
+            Ok(None) => break,
+            Err(error) => return connection.refuse(None, &error),
+        };
+        let progress = Progress::new(&head);
+        let exchange = Box::new(Exchange { connection, head, progress, session });
+        let is_last = count == service.limits.requests_per_connection_max;
+        match exchange.run(service, is_last) {
+            Some(exchange) => Exchange { connection, session, .. } = *exchange,
+            None => return,
+        }
+    }
+    connection.transport.finish();
+}
+
+/// Asks the handler about a connection; a panic there refuses it.
+fn admit(transport: &dyn Transport, session: &mut Session, service: &Service) -> Admission {
+    let ask = || service.handler.on_connect(transport.peer(), session);
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|panic| {
+        service.metrics.panics.add_one();
+        log::error!("{} panicked in on_connect: {}", thread_name(), panic_text(&*panic));
+        Admission::Refuse
+    })
+}
+
+/// Tells a connection for which there is no place to come back later.
+pub(crate) fn refuse_busy(transport: Box<dyn Transport>, limits: &Arc<Limits>) {
+    let mut connection = Connection::new(transport, Arc::clone(limits));
+    let error = Error::new(ErrorKind::Busy, "all connections of this server are taken");
+    connection.refuse(None, &error);
+}
+
+/// A transport with the bytes that were read from it and not used yet.
+pub(crate) struct Connection {
+    transport: Box<dyn Transport>,
+    buffer: Vec<u8>,
+    start: usize,
+    limits: Arc<Limits>,
+}
+
+impl Connection {
+    pub(super) fn new(transport: Box<dyn Transport>, limits: Arc<Limits>) -> Self {
+        Self { transport, buffer: Vec::new(), start: 0, limits }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn transport(&mut self) -> &mut dyn Transport {
+        &mut *self.transport
+    }
+
+    pub(super) fn set_read_limit(&mut self, limit: TimeLimit) {
+        self.transport.set_read_limit(limit);
+    }
+
+    /// Reads the next head; `None` if the caller left or stayed silent between two requests.
+    pub(super) fn read_head(&mut self) -> crate::Result<Option<Head>> {
+        let limits = Arc::clone(&self.limits);
+        let step = limits.idle_timeout;
+        // A deadline, because a byte of a TLS record is not yet a byte of a request.
+        let deadline = Some(Instant::now() + step);
+        self.transport.set_read_limit(TimeLimit { step, deadline });
+        if self.buffered().is_empty() && !matches!(self.fill(), Ok(1..)) {
+            return Ok(None);
+        }
+        // Some callers end a body with a line break that does not belong to it (RFC 9112 section 2.2).
+        if self.buffered().starts_with(b"\r\n") {
+            self.consume(2);
+            if self.buffered().is_empty() && !matches!(self.fill(), Ok(1..)) {
+                return Ok(None);
+            }
+        }
+        self.transport.set_activity(Activity::Busy);
+        let deadline = Some(Instant::now() + limits.head_timeout);
+        self.transport.set_read_limit(TimeLimit { step: limits.timeout, deadline });
+        let mut searched = 0;
+        loop {
+            let bytes = self.buffered();
+            if let Some(end) = head::end(bytes, searched) {
+                if end > limits.head_bytes_max {
+                    return Err(oversized(bytes, &limits));
+                }
+                let head = head::parse(&bytes[..end], &limits)?;
+                self.consume(end);
+                return Ok(Some(head));
+            }
+            head::check_start(bytes)?;
+            searched = bytes.len();
+            if searched >= limits.head_bytes_max {
+                return Err(oversized(bytes, &limits));
+            }
+            match self.fill() {
+                Ok(0) => return Ok(None),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => {
+                    let text = "the head of the request did not arrive in time";
+                    return Err(Error::new(ErrorKind::RequestTimeout, text));
+                }
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads until so many bytes of a body are in the buffer.
+    pub(super) fn prefetch(&mut self, length: usize) -> crate::Result<()> {
+        let limits = Arc::clone(&self.limits);
+        let deadline = Some(Instant::now() + limits.body_timeout);
+        self.transport.set_read_limit(TimeLimit { step: limits.timeout, deadline });
+        while self.buffered().len() < length {
+            match self.fill() {
+                Ok(0) => {
+                    let text = "the body ended early";
+                    return Err(Error::new(ErrorKind::BadRequest, text));
+                }
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => {
+                    let text = "the body came too slowly";
+                    return Err(Error::new(ErrorKind::RequestTimeout, text));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers what cannot be handled and ends the connection.
+    pub(super) fn refuse(&mut self, head: Option<&Head>, error: &Error) {
+        let peer = self.transport.peer();
+        log::info!("{peer} refused: {} {}", error.kind().status(), error.message());
+        let asked = head.map_or_else(|| Asked::unread(self.buffered()), Asked::of);
+        if send(self, asked, Response::error(error), Persistence::Close).is_ok() {
+            self.linger(None);
+        }
+    }
+
+    /// Ends the connection so that the caller sees the answer although it may still be sending: a
+    /// socket that is closed with unread bytes would reset the connection (RFC 9112 section 9.6).
+    pub(super) fn linger(&mut self, bytes_max: Option<u64>) {
+        let (bytes_max, time) = match bytes_max {
+            Some(bytes) => (bytes, LINGER_FOR_SENDERS),
+            None => (self.limits.drain_bytes_max, LINGER),
+        };
+        self.transport.finish();
+        let end = Instant::now() + time;
+        self.transport.set_read_limit(TimeLimit { step: time, deadline: Some(end) });
+        let mut rest = (&mut self.transport).take(bytes_max);
+        if io::copy(&mut rest, &mut io::sink()).is_ok_and(|count| count == bytes_max) {
+            // More is not read, but a caller that is still sending gets the time to see the answer.
+            self.transport.wait_for_end(end.saturating_duration_since(Instant::now()).min(LINGER));
+        }
+    }
+
+    pub(super) fn send_continue(&mut self) -> io::Result<()> {
+        let step = self.limits.write_timeout;
+        self.transport.set_write_limit(TimeLimit { step, deadline: Some(Instant::now() + step) });
+        self.transport.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        self.transport.flush()
+    }
+
+    /// Reads a line that ends in CR LF, without it; a bare LF or more than `bytes_max` is an error.
+    pub(super) fn read_line(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
+        loop {
+            let bytes = self.buffered();
+            let searched = &bytes[..bytes.len().min(bytes_max + 2)];
+            if let Some(end) = searched.iter().position(|byte| *byte == b'\n') {
+                let Some(line) = searched[..end].strip_suffix(b"\r") else {
+                    return Err(bad_line("a line in a chunked body ends in a bare LF"));
+                };
+                let line = line.to_vec();
+                self.consume(end + 1);
+                return Ok(line);
+            }
+            if searched.len() == bytes_max + 2 {
+                return Err(bad_line("a line in a chunked body is too long"));
+            }
+            if self.fill()? == 0 {
+                return Err(bad_line("the body ended early, within a chunk"));
+            }
+        }
+    }
+
+    fn buffered(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.buffer.len() {
+            self.start = 0;
+            self.buffer.clear();
+            // An idle connection keeps little.
+            self.buffer.shrink_to(FILL_BYTES);
+        }
+    }
+
+    /// Reads more into the buffer.
+    fn fill(&mut self) -> io::Result<usize> {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let used = self.buffer.len();
+        self.buffer.resize(used + FILL_BYTES, 0);
+        let result = loop {
+            match self.transport.read(&mut self.buffer[used..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
+        self.buffer.truncate(used + result.as_ref().copied().unwrap_or_default());
+        result
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.start == self.buffer.len() {
+            return self.transport.read(buffer);
+        }
+        let count = self.buffered().read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+fn bad_line(text: &str) -> io::Error {
+    Error::new(ErrorKind::BadRequest, text).into()
+}
+
+fn oversized(bytes: &[u8], limits: &Limits) -> Error {
+    let kilobytes = limits.head_bytes_max / 1024;
+    match bytes.contains(&b'\n') {
+        true => {
+            let text = format!("the head of the request is larger than {kilobytes} KiB");
+            Error::new(ErrorKind::FieldsTooLarge, text)
+        }
+        false => {
+            let text = format!("the request line is longer than {kilobytes} KiB");
+            Error::new(ErrorKind::TargetTooLong, text)
+        }
+    }
+}
+
+/// How much is read at a time where the amount is not known.
+const FILL_BYTES: usize = 4096;
+
+/// How long an answered connection is read on, so that its answer arrives.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The same for callers that are known to send all before they read.
+const LINGER_FOR_SENDERS: Duration = Duration::from_secs(30);

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The doors for `scripts/fuzz`: readers of heads and bodies, fed from memory, and what must hold of
+//! them whatever they read.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::body::{Progress, Reader};
+use super::connection::Connection;
+use super::head::{self, Head};
+use crate::limits::Limits;
+use crate::transport::{Activity, Peer, TimeLimit, Transport};
+
+/// Reads a head. What is accepted must be clean, and be read the same when it arrives in pieces.
+pub fn fuzz_head(bytes: &[u8]) {
+    let limits = Limits::default();
+    if let Ok(head) = head::parse(bytes, &limits) {
+        assert!(bytes.ends_with(b"\r\n\r\n"));
+        assert_eq!(head::end(bytes, 0), Some(bytes.len()), "a head ends once");
+        assert!(head.target == "*" || head.target.starts_with('/'));
+        assert!(!head.target.starts_with("//"));
+        assert!(head.target.bytes().all(|byte| byte.is_ascii_graphic()));
+        for (name, value) in head.fields.iter() {
+            assert!(!name.is_empty() && !value.contains(['\r', '\n', '\0']));
+        }
+        for length in 0..bytes.len() {
+            assert!(head::check_start(&bytes[..length]).is_ok(), "refused at {length}");
+        }
+    }
+    for size in [1, 7] {
+        let transport = Pieces { bytes: bytes.to_vec(), start: 0, size };
+        let mut connection = Connection::new(Box::new(transport), Arc::new(limits.clone()));
+        let _ = connection.read_head();
+    }
+}
+
+/// Reads a chunked body, in pieces of several sizes; what comes out must not depend on them.
+pub fn fuzz_body(bytes: &[u8]) {
+    let whole = read_body(bytes, bytes.len().max(1));
+    for size in [1, 5, 4096] {
+        assert_eq!(read_body(bytes, size), whole, "in pieces of {size}");
+    }
+    if let Some((content, rest)) = whole {
+        assert!(content.len() + rest + 5 <= bytes.len(), "the last chunk takes five bytes");
+    }
+}
+
+/// The content, and how many bytes follow the body; `None` if the body is broken.
+fn read_body(bytes: &[u8], size: usize) -> Option<(Vec<u8>, usize)> {
+    let head = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = Head::parse(head).expect("a fixed head");
+    let mut progress = Progress::new(&head);
+    let transport = Pieces { bytes: bytes.to_vec(), start: 0, size };
+    let mut connection = Connection::new(Box::new(transport), Arc::new(Limits::default()));
+    let mut content = Vec::new();
+    Reader::new(&mut connection, &mut progress).read_to_end(&mut content).ok()?;
+    let mut rest = Vec::new();
+    connection.read_to_end(&mut rest).ok()?;
+    Some((content, rest.len()))
+}
+
+struct Pieces {
+    bytes: Vec<u8>,
+    start: usize,
+    size: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(self.size);
+        let count = (&self.bytes[self.start..]).read(&mut buffer[..most])?;
+        self.start += count;
+        Ok(count)
+    }
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Pieces {
+    fn set_read_limit(&mut self, _: TimeLimit) {}
+
+    fn set_write_limit(&mut self, _: TimeLimit) {}
+
+    fn send_file(&mut self, _: &mut File, _: u64) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_activity(&mut self, _: Activity) {}
+
+    fn finish(&mut self) {}
+
+    fn abort(&mut self) {}
+
+    fn wait_for_end(&mut self, _: Duration) {}
+
+    fn peer(&self) -> &Peer {
+        static NOBODY: Peer = Peer { address: None, unix: None, tls: None };
+        &NOBODY
+    }
+}

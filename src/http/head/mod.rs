@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The head of a request, read strictly: whatever two readers could understand differently is refused.
+//!
+//! The rules are those of RFC 9112 where it says MUST for senders, without its leniences for
+//! receivers: no bare LF, no obs-fold, no white space before a colon, one reading of the length.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
+
+/// The head of a request (RFC 9112 section 2.1), checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The method.
+    pub method: Method,
+    /// The target in origin form, in visible ASCII; its path never begins with `//`.
+    pub target: String,
+    /// The segments of the target's path, decoded.
+    pub(crate) segments: Vec<String>,
+    /// The version.
+    pub version: Version,
+    /// The fields.
+    pub fields: Fields,
+    /// How the body is delimited.
+    pub(crate) framing: Framing,
+}
+
+/// A request method (RFC 9110 section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of RFC 9110 and RFC 5789")]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Patch,
+    Options,
+}
+
+impl Method {
+    /// All methods that are known here.
+    pub const ALL: [Self; 7] =
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Delete, Self::Patch, Self::Options];
+
+    /// The method as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
+/// The protocol version of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0: connections close unless asked otherwise.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// How the body of a message is delimited (RFC 9112 section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// This many bytes follow; none if the head says nothing of a body.
+    Length(u64),
+    /// Chunks follow.
+    Chunked,
+}
+
+/// The fields of a head, with names in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// The value of the first field of this name (given in lower case).
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.iter().find(|field| field.0 == name).map(|field| field.1)
+    }
+
+    /// The values of all fields of this name (given in lower case).
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |field| field.0 == name).map(|field| field.1.as_str())
+    }
+
+    /// All fields in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether a list-valued field has this member, in any case.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        let mut members = self.values(name).flat_map(|value| value.split(','));
+        members.any(|member| member.trim().eq_ignore_ascii_case(token))
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        let lower = |(name, value): (N, V)| (name.into().to_ascii_lowercase(), value.into());
+        Self(fields.into_iter().map(lower).collect())
+    }
+}
+
+impl Head {
+    /// Reads a head that ends with an empty line, for handlers that are tested without a socket.
+    ///
+    /// # Errors
+    /// As an HTTP server would answer: `BadRequest`, `FieldsTooLarge`, `NotImplemented`, ...
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        parse(bytes, &Limits::default())
+    }
+
+    /// Whether the connection may carry another request after this one (RFC 9112 section 9.3).
+    pub(crate) fn keeps_alive(&self) -> bool {
+        match self.version {
+            Version::Http11 => !self.fields.has_token("connection", "close"),
+            Version::Http10 => {
+                let is_in = |token| self.fields.has_token("connection", token);
+                is_in("keep-alive") && !is_in("close")
+            }
+        }
+    }
+
+    /// Whether the caller waits for a 100 before it sends the body (RFC 9110 section 10.1.1).
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.version == Version::Http11
+            && self.framing != Framing::Length(0)
+            && self.fields.has_token("expect", "100-continue")
+    }
+}
+
+/// Where the head at the start of `bytes` ends, if it does. `from` says how many bytes were searched
+/// before.
+pub(crate) fn end(bytes: &[u8], from: usize) -> Option<usize> {
+    let start = from.saturating_sub(3);
+    let found = bytes[start..].windows(4).position(|window| window == b"\r\n\r\n")?;
+    Some(start + found + 4)
+}
+
+/// Says early that what began cannot become a head that is served, so nobody waits for the rest.
+pub(crate) fn check_start(bytes: &[u8]) -> Result<()> {
+    if bytes.first() == Some(&0x16) {
+        return Err(bad("this is a TLS handshake, but plain HTTP is spoken here")
+            .hint("use http:// instead of https://"));
+    }
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.starts_with(b"PRI * HTTP/2") {
+        let text = "HTTP/2 is not spoken here";
+        return Err(Error::new(ErrorKind::VersionNotSupported, text).hint("use HTTP/1.1"));
+    }
+    if line.len() > LINE_BYTES_MAX {
+        let text = format!("the request line is longer than {} KiB", LINE_BYTES_MAX / 1024);
+        return Err(Error::new(ErrorKind::TargetTooLong, text));
+    }
+    match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(position) if position == 0 || bytes[position - 1] != b'\r' => {
+            Err(bad("a line ends in a bare LF"))
+        }
+        // So an HTTP/0.9 request, which has no empty line, is not waited for.
+        Some(_) => check_request_line(bytes),
+        None => Ok(()),
+    }
+}
+
+/// Reads a whole head.
+///
+/// # Errors
+/// One kind for each way HTTP has to refuse; the connection must then be closed.
+pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head> {
+    check_start(bytes)?;
+    check_bytes(bytes)?;
+    let mut fields = vec![httparse::EMPTY_HEADER; limits.fields_max];
+    let mut request = httparse::Request::new(&mut fields);
+    match request.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+        Ok(_) => return Err(bad("the head does not end where its empty line is")),
+        Err(httparse::Error::TooManyHeaders) => {
+            let text = format!("more than {} fields", limits.fields_max);
+            return Err(Error::new(ErrorKind::FieldsTooLarge, text));
+        }
+        Err(error) => return Err(bad(format!("the head is malformed: {error}"))),
+    }
+    let version = match request.version {
+        Some(0) => Version::Http10,
+        _ => Version::Http11,
+    };
+    let method = method(request.method.unwrap_or_default())?;
+    let target = target(request.path.unwrap_or_default())?;
+    let segments = segments(&target)?;
+    let fields = request.headers.iter().map(|field| (field.name, latin1(field.value))).collect();
+    let framing = framing(&fields, version)?;
+    check_host(&fields, version)?;
+    check_expectation(&fields, version)?;
+    Ok(Head { method, target, segments, version, fields, framing })
+}
+
+/// What no head may have anywhere: NUL, a CR or LF without the other, a line that continues the one
+/// before (obs-fold), white space before a colon.
+fn check_bytes(bytes: &[u8]) -> Result<()> {
+    if bytes.contains(&0) {
+        return Err(bad("there is a NUL in the head"));
+    }
+    let lines = bytes.strip_suffix(b"\r\n\r\n").unwrap_or(bytes);
+    let mut rest = lines;
+    while let Some(position) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
+        if !rest[position..].starts_with(b"\r\n") {
+            return Err(bad("a line ends in a bare CR or LF"));
+        }
+        rest = &rest[position + 2..];
+        if matches!(rest.first(), Some(b' ' | b'\t')) {
+            return Err(bad("a field is continued on the next line (obs-fold)"));
+        }
+        let name = rest.split(|byte| matches!(byte, b':' | b'\r')).next().unwrap_or_default();
+        if matches!(name.last(), Some(b' ' | b'\t')) {
+            return Err(bad("there is white space between a field name and its colon"));
+        }
+    }
+    Ok(())
+}
+
+/// The request line: three parts, one space between them, and a version of HTTP/1.
+fn check_request_line(bytes: &[u8]) -> Result<()> {
+    let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(_), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(bad("the request line is not METHOD TARGET HTTP/1.1"));
+    };
+    if target.is_empty() {
+        return Err(bad("the request has no target"));
+    }
+    match version {
+        b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            let text = "only HTTP/1.1 and HTTP/1.0 are spoken here";
+            Err(Error::new(ErrorKind::VersionNotSupported, text))
+        }
+        _ => Err(bad("the request line has no HTTP version")),
+    }
+}
+
+fn method(name: &str) -> Result<Method> {
+    Method::ALL.into_iter().find(|method| method.as_str() == name).ok_or_else(|| {
+        Error::new(ErrorKind::NotImplemented, format!("the method {name} is not known here"))
+    })
+}
+
+/// The target in origin form. The absolute form is reduced to it, and leading slashes are folded, so
+/// that no answer can be mistaken for a redirect to another host (seed L19).
+fn target(sent: &str) -> Result<String> {
+    let is_visible = |byte: u8| matches!(byte, 0x21..=0x7e);
+    if !sent.bytes().all(is_visible) || sent.contains('#') {
+        return Err(bad("the target is not in visible ASCII without a fragment"));
+    }
+    let origin = match sent.find("://") {
+        Some(colon) if sent[..colon].bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            let authority = &sent[colon + 3..];
+            match authority.find(['/', '?']) {
+                Some(start) => &authority[start..],
+                None => "/",
+            }
+        }
+        _ => sent,
+    };
+    if sent == "*" {
+        return Ok(sent.to_owned());
+    }
+    if !origin.starts_with(['/', '?']) || sent.starts_with('?') {
+        return Err(bad("the target is not a path that starts with a slash"));
+    }
+    Ok(format!("/{}", origin.trim_start_matches('/')))
+}
+
+/// What stands between the slashes of the path, decoded (RFC 3986 section 3.3).
+fn segments(target: &str) -> Result<Vec<String>> {
+    let path = target.split('?').next().unwrap_or_default();
+    let decoded = path.trim_start_matches('/').split('/').map(|segment| {
+        let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+        decoded.map(Into::into).map_err(|_| bad("the path is not UTF-8 behind its escapes"))
+    });
+    decoded.collect()
+}
+
+/// The one reading of a body's length (RFC 9112 section 6.3); whatever could have two is refused.
+fn framing(fields: &Fields, version: Version) -> Result<Framing> {
+    let mut lengths = fields.values("content-length");
+    let mut codings = fields.values("transfer-encoding");
+    let (length, coding) = (lengths.next(), codings.next());
+    if lengths.next().is_some() {
+        return Err(bad("there is more than one Content-Length"));
+    }
+    if length.is_some() && coding.is_some() {
+        return Err(bad("there is both a Content-Length and a Transfer-Encoding"));
+    }
+    if let Some(coding) = coding {
+        if version == Version::Http10 {
+            return Err(bad("HTTP/1.0 has no Transfer-Encoding"));
+        }
+        if codings.next().is_some() || !coding.eq_ignore_ascii_case("chunked") {
+            let text = "no Transfer-Encoding but a single chunked is known here";
+            return Err(Error::new(ErrorKind::NotImplemented, text));
+        }
+        return Ok(Framing::Chunked);
+    }
+    let Some(length) = length else { return Ok(Framing::Length(0)) };
+    let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    match length.parse::<u64>() {
+        // One bit is left free, so that sums of two lengths cannot overflow.
+        Ok(length) if digits && i64::try_from(length).is_ok() => Ok(Framing::Length(length)),
+        _ => Err(bad("the Content-Length is not a number of bytes below 2^63")),
+    }
+}
+
+/// HTTP/1.1 wants exactly one Host (RFC 9112 section 3.2).
+fn check_host(fields: &Fields, version: Version) -> Result<()> {
+    let mut hosts = fields.values("host");
+    match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => Err(bad("there is more than one Host field")),
+        (None, None) if version == Version::Http11 => Err(bad("there is no Host field")),
+        (Some(host), None) if host.contains([' ', '/', '@', ',', '?', '#']) => {
+            Err(bad("the Host field is not a host and a port"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Nothing but a 100 can be expected (RFC 9110 section 10.1.1); HTTP/1.0 knows no expectations.
+fn check_expectation(fields: &Fields, version: Version) -> Result<()> {
+    let mut members = fields.values("expect").flat_map(|value| value.split(','));
+    if version == Version::Http11
+        && members.any(|member| !member.trim().eq_ignore_ascii_case("100-continue"))
+    {
+        let text = "nothing but 100-continue can be expected here";
+        return Err(Error::new(ErrorKind::ExpectationFailed, text));
+    }
+    Ok(())
+}
+
+/// Field values are ISO 8859-1 by history (RFC 9110 section 5.5); what is UTF-8 is taken as such.
+fn latin1(value: &[u8]) -> String {
+    match str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value.iter().copied().map(char::from).collect(),
+    }
+}
+
+fn bad(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::BadRequest, text)
+}
+
+/// The longest request line without its CR LF: RFC 9112 section 3 asks for 8,000 bytes at least.
+pub(super) const LINE_BYTES_MAX: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests;

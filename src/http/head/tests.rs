@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a head may be and what not.
+
+use super::*;
+
+fn read(head: &str) -> Result<Head> {
+    parse(head.as_bytes(), &Limits::default())
+}
+
+fn refused(head: &str) -> ErrorKind {
+    read(head).expect_err(head).kind()
+}
+
+#[test]
+fn a_usual_head_is_read() {
+    let head = read("PUT /v1/models/a%20b?x=1 HTTP/1.1\r\nHost: pi\r\nContent-Length: 12\r\n\r\n");
+    let head = head.unwrap();
+    assert_eq!((head.method, head.version), (Method::Put, Version::Http11));
+    assert_eq!(head.target, "/v1/models/a%20b?x=1");
+    assert_eq!(head.framing, Framing::Length(12));
+    assert_eq!(head.fields.value("host"), Some("pi"));
+    assert!(head.keeps_alive());
+}
+
+#[test]
+fn targets_come_in_origin_form() {
+    for (sent, kept) in [
+        ("/", "/"),
+        ("//evil.example/%2e", "/evil.example/%2e"),
+        ("///a//b", "/a//b"),
+        ("http://pi:8443/x?y", "/x?y"),
+        ("http://pi", "/"),
+        ("http://pi?y", "/?y"),
+        ("*", "*"),
+    ] {
+        let head = read(&format!("GET {sent} HTTP/1.1\r\nHost: pi\r\n\r\n")).unwrap();
+        assert_eq!(head.target, kept, "{sent}");
+    }
+    for bad in ["x", "pi:443", "/a#b", "mailto:a"] {
+        assert_eq!(
+            refused(&format!("GET {bad} HTTP/1.1\r\nHost: pi\r\n\r\n")),
+            BadRequest,
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn keeping_alive_follows_the_version() {
+    let close = read("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n").unwrap();
+    assert!(!close.keeps_alive());
+    assert!(!read("GET / HTTP/1.0\r\n\r\n").unwrap().keeps_alive());
+    assert!(read("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap().keeps_alive());
+}
+
+#[test]
+fn lengths_have_one_reading() {
+    let with = |fields: &str| format!("PUT /x HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+    for bad in [
+        "Content-Length: 1\r\nContent-Length: 1",
+        "Content-Length: 1, 1",
+        "Content-Length: +1",
+        "Content-Length: -1",
+        "Content-Length: 0x10",
+        "Content-Length:",
+        "Content-Length: 1 2",
+        "Content-Length: 9223372036854775808",
+        "Content-Length: 99999999999999999999999",
+        "Content-Length: 1\r\nTransfer-Encoding: chunked",
+    ] {
+        assert_eq!(refused(&with(bad)), BadRequest, "{bad}");
+    }
+    for unknown in ["gzip", "gzip, chunked", "chunked, chunked", "chunked;x=1", "xchunked", ""] {
+        let head = with(&format!("Transfer-Encoding: {unknown}"));
+        assert_eq!(refused(&head), NotImplemented, "{unknown}");
+    }
+    let twice = with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked");
+    assert_eq!(refused(&twice), NotImplemented);
+    assert_eq!(read(&with("Transfer-Encoding: Chunked")).unwrap().framing, Framing::Chunked);
+    // More than fits a 32-bit device's usize.
+    let large = read(&with("Content-Length: 9223372036854775807")).unwrap();
+    assert_eq!(large.framing, Framing::Length(9_223_372_036_854_775_807));
+    let old = "PUT /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(refused(old), BadRequest);
+}
+
+#[test]
+fn ambiguous_syntax_is_refused() {
+    for bad in [
+        "GET / HTTP/1.1\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\rX: y\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        "GET / HTTP/1.1\r\n Host: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: \x1b\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1 x\r\nHost: a\r\n\r\n",
+        "GET / http/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.10\r\nHost: a\r\n\r\n",
+        "\r\n\r\n",
+        "GET /\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "G\u{e9}T / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        assert_eq!(refused(bad), BadRequest, "{bad:?}");
+    }
+}
+
+#[test]
+fn versions_and_methods_that_nobody_here_speaks() {
+    assert_eq!(refused("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), VersionNotSupported);
+    assert_eq!(refused("GET / HTTP/0.9\r\nHost: a\r\n\r\n"), VersionNotSupported);
+    assert_eq!(refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), VersionNotSupported);
+    assert_eq!(refused("BREW / HTTP/1.1\r\nHost: a\r\n\r\n"), NotImplemented);
+    assert_eq!(refused("get / HTTP/1.1\r\nHost: a\r\n\r\n"), NotImplemented);
+}
+
+#[test]
+fn a_head_has_at_most_so_many_fields() {
+    let with = |count| {
+        let fields: String = (0..count).map(|index| format!("X{index}: y\r\n")).collect();
+        format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+    };
+    assert!(read(&with(63)).is_ok());
+    assert_eq!(refused(&with(64)), FieldsTooLarge);
+}
+
+#[test]
+fn the_end_is_found_across_reads() {
+    let bytes = b"GET / HTTP/1.1\r\n\r\nrest";
+    for from in 0..15 {
+        assert_eq!(end(bytes, from), Some(18), "{from}");
+    }
+    assert_eq!(end(b"GET / HTTP/1.1\r\n\r", 0), None);
+}
+
+use ErrorKind::{BadRequest, FieldsTooLarge, NotImplemented, VersionNotSupported};

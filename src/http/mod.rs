@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! HTTP/1.1: strict heads and framing at the edge of a connection, tiny_http as parser and queue, a
+//! fixed pool of workers, and answers written at the caller's pace by the connection's own thread.
+//!
+//! Not here: sockets and TLS (`edge`), and what a request means (`routes`). HTTP does not know models.
+
+mod body;
+mod connection;
+mod engine;
+mod exchange;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
+mod head;
+mod range;
+mod request;
+mod response;
+mod send;
+mod workers;
+
+pub use head::{Fields, Head, Method, Version};
+pub use range::{Range, RangeError};
+pub use request::{Body, Request, Session};
+pub use response::{Content, Response, Status};
+
+pub(crate) use connection::{Service, refuse_busy, serve};
+pub(crate) use engine::Engine;
+pub(crate) use workers::{Places, Workers};
+
+use crate::transport::Peer;
+
+/// What a server does with requests. Closures of the same form are handlers, too.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers a request. A panic is answered 500 and costs nothing else.
+    fn handle(&self, request: &mut Request<'_>) -> Response;
+
+    /// The methods that [`Handler::handle`] is called for; others are answered 405, and those that are
+    /// not even known 501. `GET` brings `HEAD` along (seed G03).
+    fn methods(&self) -> &[Method] {
+        &Method::ALL
+    }
+
+    /// Decides about a connection before its first request; may leave things in the session, which
+    /// all requests of the connection share (seed G28, G30).
+    fn on_connect(&self, _peer: &Peer, _session: &mut Session) -> Admission {
+        Admission::Accept
+    }
+}
+
+impl<F> Handler for F
+where
+    F: Fn(&mut Request<'_>) -> Response + Send + Sync + 'static,
+{
+    fn handle(&self, request: &mut Request<'_>) -> Response {
+        self(request)
+    }
+}
+
+/// Whether a connection is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Its requests are handled.
+    Accept,
+    /// It is closed without a byte.
+    Refuse,
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A request as a handler sees it.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::io::{self, Read};
+
+use super::head::{Fields, Head, Method};
+use crate::error::{Error, ErrorKind, Result};
+use crate::transport::Peer;
+
+/// A request: its head, who sent it, the session of its connection, and its body.
+///
+/// It can be made of parts, so that a handler is tested without a socket:
+///
+/// ```
+/// use skep::{Body, Head, Peer, Request, Session};
+///
+/// let head = Head::parse(b"GET /a/b?c=d HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+/// let (peer, mut session, mut nothing) = (Peer::default(), Session::default(), std::io::empty());
+/// let request = Request::new(&head, &peer, &mut session, Body::new(&mut nothing, Some(0)));
+/// assert_eq!(request.segments(), ["a", "b"]);
+/// assert_eq!(request.query(), Some("c=d"));
+/// ```
+pub struct Request<'a> {
+    head: &'a Head,
+    segments: Vec<&'a str>,
+    peer: &'a Peer,
+    session: &'a mut Session,
+    body: Body<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// A request made of its parts.
+    pub fn new(head: &'a Head, peer: &'a Peer, session: &'a mut Session, body: Body<'a>) -> Self {
+        let segments = head.segments.iter().map(String::as_str).collect();
+        Self { head, segments, peer, session, body }
+    }
+
+    /// The method; the server turns HEAD into GET and sends no body (seed G03).
+    pub fn method(&self) -> Method {
+        match self.head.method {
+            Method::Head => Method::Get,
+            other => other,
+        }
+    }
+
+    /// The target in origin form: path and query as they were sent.
+    pub fn target(&self) -> &'a str {
+        &self.head.target
+    }
+
+    /// The path as it was sent.
+    pub fn path(&self) -> &'a str {
+        self.head.target.split('?').next().unwrap_or_default()
+    }
+
+    /// The decoded segments of the path: `/a/b%20c` is `["a", "b c"]`, and `/` is `[""]`.
+    pub fn segments(&self) -> &[&'a str] {
+        &self.segments
+    }
+
+    /// What follows the question mark.
+    pub fn query(&self) -> Option<&'a str> {
+        self.head.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The fields.
+    pub fn fields(&self) -> &'a Fields {
+        &self.head.fields
+    }
+
+    /// Who sent it.
+    pub fn peer(&self) -> &'a Peer {
+        self.peer
+    }
+
+    /// What this connection's requests share.
+    pub fn session(&mut self) -> &mut Session {
+        self.session
+    }
+
+    /// The body. A caller that asked to be told (`Expect: 100-continue`) sends it when this is first
+    /// read, so whatever can be refused without the body is checked before.
+    pub fn body(&mut self) -> &mut Body<'a> {
+        &mut self.body
+    }
+}
+
+/// The body of a request: a reader that fails rather than end early.
+pub struct Body<'a> {
+    source: &'a mut (dyn Read + 'a),
+    length: Option<u64>,
+    left: u64,
+}
+
+impl<'a> Body<'a> {
+    /// A body that yields what `source` yields; its length, if that was announced.
+    pub fn new(source: &'a mut (dyn Read + 'a), length: Option<u64>) -> Self {
+        Self { source, length, left: u64::MAX }
+    }
+
+    /// The announced length in bytes; `None` for a chunked body.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Refuses more than `bytes` from here on: at once if the announced length is larger, else when
+    /// they have been read.
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub fn limit(&mut self, bytes: u64) -> Result<()> {
+        self.left = bytes;
+        match self.length {
+            Some(length) if length > bytes => Err(too_large()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads all of the body, at most `bytes_max`.
+    ///
+    /// # Errors
+    /// `TooLarge`, and those of reading.
+    pub fn read_all(&mut self, bytes_max: usize) -> Result<Vec<u8>> {
+        self.limit(bytes_max as u64)?;
+        let mut bytes = Vec::new();
+        self.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl Read for Body<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        match self.left.checked_sub(count as u64) {
+            Some(left) => {
+                self.left = left;
+                Ok(count)
+            }
+            None => Err(too_large().into()),
+        }
+    }
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::TooLarge, "the body is larger than this server allows")
+}
+
+/// What the requests of one connection share: at most one value of each type (seed G30, G31).
+#[derive(Default)]
+pub struct Session(HashMap<TypeId, Box<dyn Any + Send>>);
+
+impl Session {
+    /// Keeps a value, and returns the one of its type that was kept before.
+    pub fn insert<T: Any + Send>(&mut self, value: T) -> Option<T> {
+        let old = self.0.insert(TypeId::of::<T>(), Box::new(value))?;
+        old.downcast().ok().map(|old| *old)
+    }
+
+    /// The value of a type.
+    pub fn value<T: Any + Send>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+
+    /// The value of a type, to be changed.
+    pub fn value_mut<T: Any + Send>(&mut self) -> Option<&mut T> {
+        self.0.get_mut(&TypeId::of::<T>())?.downcast_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_keeps_one_value_of_each_type() {
+        let mut session = Session::default();
+        assert_eq!(session.insert(1_u32), None);
+        assert_eq!(session.insert(2_u32), Some(1));
+        session.insert("text");
+        *session.value_mut::<u32>().unwrap() += 1;
+        assert_eq!((session.value::<u32>(), session.value::<&str>()), (Some(&3), Some(&"text")));
+        assert_eq!(session.value::<u64>(), None);
+    }
+
+    #[test]
+    fn a_limited_body_is_refused_as_soon_as_that_is_known() {
+        let mut source = &b"12345"[..];
+        assert!(Body::new(&mut source, Some(5)).limit(4).is_err());
+        let mut chunked = Body::new(&mut source, None);
+        let error = chunked.read_all(4).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        let mut source = &b"1234"[..];
+        assert_eq!(Body::new(&mut source, None).read_all(4).unwrap(), b"1234");
+    }
+}

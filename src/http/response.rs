@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A response as a handler returns it.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::ops;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind};
+use crate::wire::Problem;
+
+/// A response: status, fields and content.
+pub struct Response {
+    pub(crate) status: Status,
+    pub(crate) fields: Vec<(&'static str, String)>,
+    pub(crate) content: Content,
+    /// How much of an unread body is read away after this answer, instead of the setting's number.
+    pub(crate) drain_bytes: Option<u64>,
+}
+
+/// What a response carries; the server delimits it.
+pub enum Content {
+    /// Nothing.
+    Empty,
+    /// Bytes of its own.
+    Bytes(Vec<u8>),
+    /// Some of the bytes that others read as well.
+    Shared(Arc<[u8]>, ops::Range<usize>),
+    /// So many bytes of a file from an offset on; plain connections send it without copying.
+    File {
+        /// The file.
+        file: File,
+        /// Where to begin, in bytes.
+        offset: u64,
+        /// How much to send, in bytes.
+        length: u64,
+    },
+    /// What a reader yields, which must be exactly so many bytes.
+    Reader(u64, Box<dyn Read + Send>),
+    /// What a reader yields until it ends, in chunks.
+    Chunked(Box<dyn Read + Send>),
+}
+
+impl Content {
+    /// The length in bytes, where it is known.
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Shared(_, range) => Some(range.len() as u64),
+            Self::File { length, .. } | Self::Reader(length, _) => Some(*length),
+            Self::Chunked(_) => None,
+        }
+    }
+
+    /// Content that an iterator yields piece by piece, in chunks (seed G27).
+    pub fn pieces<I>(pieces: I) -> Self
+    where
+        I: IntoIterator<Item = Vec<u8>>,
+        I::IntoIter: Send + 'static,
+    {
+        Self::Chunked(Box::new(Pieces { pieces: pieces.into_iter(), piece: Vec::new(), start: 0 }))
+    }
+}
+
+struct Pieces<I> {
+    pieces: I,
+    piece: Vec<u8>,
+    start: usize,
+}
+
+impl<I: Iterator<Item = Vec<u8>>> Read for Pieces<I> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.start == self.piece.len() {
+            let Some(piece) = self.pieces.next() else { return Ok(0) };
+            (self.piece, self.start) = (piece, 0);
+        }
+        let count = (&self.piece[self.start..]).read(buffer)?;
+        self.start += count;
+        Ok(count)
+    }
+}
+
+impl Response {
+    /// A response without content.
+    pub fn new(status: Status) -> Self {
+        Self { status, fields: Vec::new(), content: Content::Empty, drain_bytes: None }
+    }
+
+    /// A response in plain text.
+    pub fn text(status: Status, text: impl Into<String>) -> Self {
+        Self::new(status)
+            .field("content-type", "text/plain; charset=utf-8")
+            .content(Content::Bytes(text.into().into_bytes()))
+    }
+
+    /// A response in JSON, which ends with a line break for those who read it in a terminal.
+    pub fn json(status: Status, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(mut bytes) => {
+                bytes.push(b'\n');
+                let response = Self::new(status).field("content-type", "application/json");
+                response.content(Content::Bytes(bytes))
+            }
+            Err(error) => {
+                let text = "the answer cannot be written as JSON";
+                Self::error(&Error::new(ErrorKind::Internal, text).because(error))
+            }
+        }
+    }
+
+    /// A problem document (RFC 9457) with the status's own words and some more.
+    pub fn problem(status: Status, detail: impl Into<String>) -> Self {
+        let kind = ErrorKind::from_answer(status.0, None);
+        let mut problem = Problem::of(&Error::new(kind, detail), status.reason());
+        problem.status = status.0;
+        Self::json(status, &problem).field("content-type", "application/problem+json")
+    }
+
+    /// The problem document of an error; only its message and hint reach the caller.
+    pub fn error(error: &Error) -> Self {
+        let status = Status(error.kind().status());
+        let response = Self::json(status, &Problem::of(error, status.reason()))
+            .field("content-type", "application/problem+json");
+        match error.kind() {
+            ErrorKind::Unauthenticated => {
+                response.field("www-authenticate", "Basic realm=\"skep\", charset=\"UTF-8\"")
+            }
+            ErrorKind::Busy | ErrorKind::TooManyRequests => response.field("retry-after", "1"),
+            _ => response,
+        }
+    }
+
+    /// Sets a field, replacing one of the same name. Control characters in the value become spaces,
+    /// so that no value can begin a field of its own.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        let value = value.into();
+        let clean = value.chars().map(|character| match character.is_control() {
+            true => ' ',
+            false => character,
+        });
+        let value = clean.collect();
+        match self.fields.iter_mut().find(|field| field.0.eq_ignore_ascii_case(name)) {
+            Some(field) => field.1 = value,
+            None => self.fields.push((name, value)),
+        }
+        self
+    }
+
+    /// Sets the content.
+    #[must_use]
+    pub fn content(mut self, content: Content) -> Self {
+        self.content = content;
+        self
+    }
+
+    /// Reads away up to so many bytes of a body that was refused, for callers that look at the answer
+    /// only after they have sent everything.
+    #[must_use]
+    pub(crate) fn drain(mut self, bytes: u64) -> Self {
+        self.drain_bytes = Some(bytes);
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+}
+
+/// A status code (RFC 9110 section 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(pub u16);
+
+#[allow(missing_docs, reason = "the names are those of RFC 9110")]
+impl Status {
+    pub const OK: Self = Self(200);
+    pub const CREATED: Self = Self(201);
+    pub const ACCEPTED: Self = Self(202);
+    pub const NO_CONTENT: Self = Self(204);
+    pub const PARTIAL_CONTENT: Self = Self(206);
+    pub const NOT_MODIFIED: Self = Self(304);
+    pub const BAD_REQUEST: Self = Self(400);
+    pub const UNAUTHORIZED: Self = Self(401);
+    pub const FORBIDDEN: Self = Self(403);
+    pub const NOT_FOUND: Self = Self(404);
+    pub const METHOD_NOT_ALLOWED: Self = Self(405);
+    pub const RANGE_NOT_SATISFIABLE: Self = Self(416);
+    pub const INTERNAL_SERVER_ERROR: Self = Self(500);
+    pub const SERVICE_UNAVAILABLE: Self = Self(503);
+}
+
+impl Status {
+    /// The reason phrase (RFC 9110 section 15 and the registry of status codes).
+    pub fn reason(self) -> &'static str {
+        match self.0 {
+            200 => "OK",
+            201 => "Created",
+            202 => "Accepted",
+            204 => "No Content",
+            206 => "Partial Content",
+            304 => "Not Modified",
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            408 => "Request Timeout",
+            409 => "Conflict",
+            411 => "Length Required",
+            412 => "Precondition Failed",
+            413 => "Content Too Large",
+            414 => "URI Too Long",
+            415 => "Unsupported Media Type",
+            416 => "Range Not Satisfiable",
+            417 => "Expectation Failed",
+            422 => "Unprocessable Content",
+            429 => "Too Many Requests",
+            431 => "Request Header Fields Too Large",
+            500 => "Internal Server Error",
+            501 => "Not Implemented",
+            502 => "Bad Gateway",
+            503 => "Service Unavailable",
+            504 => "Gateway Timeout",
+            505 => "HTTP Version Not Supported",
+            507 => "Insufficient Storage",
+            _ => "Unknown",
+        }
+    }
+
+    /// Whether an answer of this status has no content by definition (RFC 9110 section 6.4.1).
+    pub(crate) fn is_bodiless(self) -> bool {
+        self.0 < 200 || matches!(self.0, 204 | 304)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_a_reason_phrase() {
+        for row in crate::error::KINDS {
+            assert_ne!(Status(row.status).reason(), "Unknown", "{}", row.code);
+        }
+    }
+
+    #[test]
+    fn no_value_can_begin_a_field_of_its_own() {
+        let response = Response::new(Status::OK).field("x", "a\r\nset-cookie: b");
+        assert_eq!(response.fields, [("x", "a  set-cookie: b".to_owned())]);
+        let response = response.field("X", "c");
+        assert_eq!(response.fields, [("x", "c".to_owned())]);
+    }
+
+    #[test]
+    fn an_iterator_is_content() {
+        let content = Content::pieces(["ab", "", "c"].map(|piece| piece.as_bytes().to_vec()));
+        let Content::Chunked(mut reader) = content else { panic!("not chunked") };
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abc");
+    }
+}

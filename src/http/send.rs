@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Answers on the wire: head and content, written by the connection's own thread at its caller's pace.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::connection::Connection;
+use super::head::{Head, Method, Version};
+use super::response::{Content, Response};
+use crate::transport::{TimeLimit, Transport};
+
+/// Whether a connection goes on after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    Open,
+    Close,
+}
+
+/// What of a request matters to the form of its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    version: Version,
+    is_head: bool,
+}
+
+impl Asked {
+    pub(super) fn of(head: &Head) -> Self {
+        Self { version: head.version, is_head: head.method == Method::Head }
+    }
+
+    /// Of a request whose head cannot be read.
+    pub(super) fn unread(bytes: &[u8]) -> Self {
+        Self { version: Version::Http11, is_head: bytes.starts_with(b"HEAD ") }
+    }
+
+    /// Whether nothing but the end of the connection ends this answer: HTTP/1.0 has no chunks.
+    pub(super) fn ends_with_connection(self, response: &Response) -> bool {
+        self.version == Version::Http10
+            && response.content.length().is_none()
+            && !response.status.is_bodiless()
+    }
+}
+
+/// Writes an answer and returns the bytes of its content.
+///
+/// # Errors
+/// If the caller left, takes nothing for `write_timeout`, or takes less than `rate_min` on average; or
+/// if the content ends before its length. The connection is then of no use any more.
+pub(super) fn send(
+    connection: &mut Connection,
+    asked: Asked,
+    response: Response,
+    persistence: Persistence,
+) -> io::Result<u64> {
+    let Asked { version, is_head } = asked;
+    let mut text = status_and_fields(&response, version, persistence).into_bytes();
+    let pace = Pace::new(connection);
+    let sends_content = !is_head && !response.status.is_bodiless();
+    let content = if sends_content { response.content } else { Content::Empty };
+    let sink = &mut Sink { connection, pace };
+    match content {
+        Content::Empty => sink.write(&text)?,
+        Content::Bytes(bytes) => sink.write_joined(&mut text, &bytes)?,
+        Content::Shared(bytes, range) => sink.write_joined(&mut text, &bytes[range])?,
+        Content::File { mut file, offset, length } => {
+            io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
+            sink.write(&text)?;
+            sink.file(&mut file, length)?;
+        }
+        Content::Reader(length, mut reader) => {
+            sink.write(&text)?;
+            sink.exactly(length, &mut reader)?;
+        }
+        Content::Chunked(mut reader) => {
+            sink.write(&text)?;
+            sink.chunks(&mut reader, version)?;
+        }
+    }
+    sink.connection.transport().flush()?;
+    Ok(sink.pace.sent)
+}
+
+fn status_and_fields(response: &Response, version: Version, persistence: Persistence) -> String {
+    let mut text = String::with_capacity(256);
+    let status = response.status;
+    // Writing to a String cannot fail.
+    let _ = write!(text, "HTTP/1.1 {} {}\r\nserver: skep\r\n", status.0, status.reason());
+    if let Some(date) = date(SystemTime::now()) {
+        let _ = write!(text, "date: {date}\r\n");
+    }
+    text.push_str("x-content-type-options: nosniff\r\n");
+    for (name, value) in &response.fields {
+        if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+            continue;
+        }
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    match response.content.length() {
+        _ if status.is_bodiless() => {}
+        Some(length) => {
+            let _ = write!(text, "content-length: {length}\r\n");
+        }
+        None if version == Version::Http11 => text.push_str("transfer-encoding: chunked\r\n"),
+        None => {}
+    }
+    match (persistence, version) {
+        (Persistence::Close, _) => text.push_str("connection: close\r\n"),
+        (Persistence::Open, Version::Http10) => text.push_str("connection: keep-alive\r\n"),
+        (Persistence::Open, Version::Http11) => {}
+    }
+    text.push_str("\r\n");
+    text
+}
+
+/// The date, unless the clock was never set: a server without a clock must not send one (RFC 9110
+/// section 6.6.1).
+fn date(now: SystemTime) -> Option<String> {
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+    CLOCK_IS_SANE.contains(&seconds).then(|| httpdate::fmt_http_date(now))
+}
+
+/// Where an answer goes, and how fast it has to be taken.
+struct Sink<'a> {
+    connection: &'a mut Connection,
+    pace: Pace,
+}
+
+impl Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for piece in bytes.chunks(SLICE_BYTES) {
+            self.pace.limit(self.connection.transport());
+            self.connection.transport().write_all(piece)?;
+        }
+        Ok(())
+    }
+
+    /// Writes head and content, in one piece where that is small.
+    fn write_joined(&mut self, head: &mut Vec<u8>, content: &[u8]) -> io::Result<()> {
+        if content.len() <= JOINED_BYTES_MAX {
+            head.extend_from_slice(content);
+            self.write(head)?;
+        } else {
+            self.write(head)?;
+            self.write(content)?;
+        }
+        self.pace.sent += content.len() as u64;
+        Ok(())
+    }
+
+    /// Sends so many bytes of a file.
+    fn file(&mut self, file: &mut File, length: u64) -> io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            let transport = self.connection.transport();
+            self.pace.limit(transport);
+            let count = transport.send_file(file, left.min(SLICE_BYTES as u64))?;
+            if count == 0 {
+                return Err(too_short());
+            }
+            left -= count;
+            self.pace.sent += count;
+        }
+        Ok(())
+    }
+
+    /// Sends so many bytes from a reader.
+    fn exactly(&mut self, length: u64, reader: &mut dyn Read) -> io::Result<()> {
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut left = length;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(COPY_BYTES).min(COPY_BYTES);
+            let count = self.pace.excuse(|| read(reader, &mut buffer[..most]))?;
+            if count == 0 {
+                return Err(too_short());
+            }
+            self.write(&buffer[..count])?;
+            left -= count as u64;
+            self.pace.sent += count as u64;
+        }
+        Ok(())
+    }
+
+    fn chunks(&mut self, reader: &mut dyn Read, version: Version) -> io::Result<()> {
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut frame = Vec::with_capacity(COPY_BYTES + 16);
+        loop {
+            let count = self.pace.excuse(|| read(reader, &mut buffer))?;
+            frame.clear();
+            if version == Version::Http11 {
+                frame.extend_from_slice(format!("{count:x}\r\n").as_bytes());
+                frame.extend_from_slice(&buffer[..count]);
+                frame.extend_from_slice(b"\r\n");
+            } else {
+                frame.extend_from_slice(&buffer[..count]);
+            }
+            self.write(&frame)?;
+            self.pace.sent += count as u64;
+            if count == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The length was announced, so the connection must not go on.
+fn too_short() -> io::Error {
+    io::Error::other("the content ended before its length")
+}
+
+/// Reads once, undisturbed by signals.
+fn read(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// How fast a caller has to take an answer.
+struct Pace {
+    started: Instant,
+    sent: u64,
+    step: Duration,
+    rate_min: u64,
+}
+
+impl Pace {
+    fn new(connection: &Connection) -> Self {
+        let limits = connection.limits();
+        let step = limits.write_timeout;
+        Self { started: Instant::now(), sent: 0, step, rate_min: limits.rate_min.max(1) }
+    }
+
+    /// Takes time that passes in `work` for ours and not for the caller's.
+    fn excuse<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let before = Instant::now();
+        let result = work();
+        self.started += before.elapsed();
+        result
+    }
+
+    /// Bounds the next slice.
+    fn limit(&self, transport: &mut dyn Transport) {
+        let bytes = self.sent + SLICE_BYTES as u64;
+        let deadline = self.started + self.step + Duration::from_secs(bytes / self.rate_min);
+        transport.set_write_limit(TimeLimit { step: self.step, deadline: Some(deadline) });
+    }
+}
+
+/// The fields that only the server may set, since they say where an answer ends.
+const OURS: [&str; 6] =
+    ["connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade"];
+
+/// From the year 2000 to 9999, in seconds.
+const CLOCK_IS_SANE: Range<u64> = 946_684_800..253_402_300_800;
+
+/// What is sent between two looks at the clock.
+const SLICE_BYTES: usize = 256 * 1024;
+
+/// What is copied at a time where content comes from a reader: four TLS records.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// Content up to this size shares a packet with its head.
+const JOINED_BYTES_MAX: usize = 16 * 1024;
