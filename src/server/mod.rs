@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! An address and a handler make a server (Degu's idea): the edge, the engine and the workers put
+//! together, and taken apart again when a shutdown is asked for.
+
+mod handle;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::disk;
+use crate::edge::{self, Acceptor, Address, Connections, Identity, Incoming, Listener, TlsOptions};
+use crate::error::{Error, Result};
+use crate::http::{self, Engine, Handler, Service, Workers};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::supervise::{self, lock};
+
+pub use handle::{ServerHandle, Shutdown, TempServer};
+
+/// A server that is bound, but does not answer yet.
+///
+/// ```
+/// use skep::{Request, Response, Server, Status};
+///
+/// # fn main() -> skep::Result<()> {
+/// let server = Server::bind("127.0.0.1:0", |request: &mut Request<'_>| {
+///     match request.segments() {
+///         ["example"] => Response::text(Status::OK, "hello, world\n"),
+///         _ => Response::problem(Status::NOT_FOUND, "no such route"),
+///     }
+/// })?;
+/// println!("{}", server.url());         // port 0 is resolved
+/// # let (url, shutdown) = (server.url(), server.shutdown());
+/// # let caller = std::thread::spawn(move || {
+/// #     use skep::client::{Client, ClientOptions, Payload};
+/// #     let mut client = Client::new(ClientOptions::new(url.parse()?))?;
+/// #     let text = client.request("GET", "/example", &[], Payload::Empty)?.read_all(100)?;
+/// #     let status = client.request("GET", "/other", &[], Payload::Empty)?.status();
+/// #     shutdown.trigger();
+/// #     Ok::<_, skep::Error>((text, status))
+/// # });
+/// server.run()?;                        // until a Shutdown is triggered from another thread
+/// # assert_eq!(caller.join().unwrap()?, (b"hello, world\n".to_vec(), 404));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`Server::start`] serves in the background instead, [`TempServer`](crate::TempServer) does so until
+/// it is dropped, and a [`Client`](crate::client::Client) with
+/// [`request`](crate::client::Client::request) is the counterpart.
+pub struct Server {
+    listener: Listener,
+    service: Arc<Service>,
+    workers: Workers,
+    connections: Arc<Connections>,
+    acceptor: Option<Acceptor>,
+    shutdown: Shutdown,
+}
+
+/// How a server serves. The names of Degu find theirs here: its `timeout` (15 s), `max_connections`
+/// (25) and `max_requests_per_connection` (100) are among the [`Limits`].
+///
+/// ```
+/// let mut options = skep::ServerOptions::default();
+/// options.limits.connections_max = 100;
+/// # let _ = options;
+/// ```
+#[derive(Default)]
+#[non_exhaustive]
+pub struct ServerOptions {
+    /// The limits.
+    pub limits: Limits,
+    /// TLS; without it, plain HTTP is spoken.
+    pub tls: Option<TlsOptions>,
+    /// An identity for TLS instead of those options.
+    pub(crate) identity: Option<Identity>,
+    /// Where the private socket between the edge and the engine may be made, besides the system's
+    /// folder for temporary files.
+    pub folders: Vec<PathBuf>,
+    /// Sockets that listen already, for example those that systemd handed over.
+    pub sockets: Vec<OwnedFd>,
+}
+
+impl Server {
+    /// Binds an address for plain HTTP with the usual limits; port 0 is resolved at once.
+    ///
+    /// # Errors
+    /// `Usage` if the address cannot be read or had.
+    pub fn bind(address: &str, handler: impl Handler) -> Result<Self> {
+        Self::with_options(&[address.parse()?], ServerOptions::default(), handler)
+    }
+
+    /// Binds several addresses.
+    ///
+    /// # Errors
+    /// `Usage` if one of them cannot be had, a limit lets nobody in, or TLS cannot be set up.
+    pub fn with_options(
+        addresses: &[Address],
+        options: ServerOptions,
+        handler: impl Handler,
+    ) -> Result<Self> {
+        options.limits.check()?;
+        let acceptor = match (&options.identity, &options.tls) {
+            (Some(identity), _) => Some(Acceptor::new(identity)?),
+            (None, Some(tls)) => Some(tls.acceptor()?),
+            (None, None) => None,
+        };
+        let listener = Listener::bind(addresses, options.sockets)?;
+        let mut limits = options.limits;
+        edge::make_room(&mut limits);
+        let (limits, metrics) = (Arc::new(limits), Arc::new(Metrics::default()));
+        let handler: Arc<dyn Handler> = Arc::new(handler);
+        let engine = Engine::start(disk::temporary_folders(options.folders))?;
+        let workers = Workers::start(limits.workers, &engine, &handler, &metrics)?;
+        let connections = Connections::new(Arc::clone(&limits), Arc::clone(&metrics));
+        let places = http::Places::among(limits.workers);
+        let draining = AtomicBool::new(false);
+        let service = Arc::new(Service { engine, handler, limits, metrics, places, draining });
+        let shutdown = Shutdown::default();
+        Ok(Self { listener, service, workers, connections, acceptor, shutdown })
+    }
+
+    /// Where this server can be reached: one URL for each address, or the address itself where there
+    /// are none (`unix:/run/skep.sock`).
+    pub fn urls(&self) -> Vec<String> {
+        let scheme = if self.acceptor.is_some() { "https" } else { "http" };
+        let addresses = self.listener.addresses();
+        let url = |address: &Address| match address {
+            Address::Ip(_) => format!("{scheme}://{}", address.authority()),
+            _ => address.to_string(),
+        };
+        addresses.iter().map(url).collect()
+    }
+
+    /// Where this server can be reached: the URL of its first address.
+    pub fn url(&self) -> String {
+        self.urls().into_iter().next().unwrap_or_default()
+    }
+
+    /// The addresses as they are bound.
+    pub fn addresses(&self) -> Vec<Address> {
+        self.listener.addresses()
+    }
+
+    /// The limits that it keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.service.limits
+    }
+
+    /// What this server counts, to be kept and read while it runs.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.service.metrics)
+    }
+
+    /// What ends [`Server::run`] from another thread.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Serves until a shutdown is triggered and all requests that were running then have ended, at
+    /// most `drain_timeout` later.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn run(self) -> Result<()> {
+        let Self { listener, service, workers, connections, acceptor, shutdown } = self;
+        let stop = listener.stop();
+        let accept = {
+            let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
+            move || {
+                listener.run(&connections, move |incoming, entry| {
+                    connect(incoming, entry, acceptor.as_ref(), &service);
+                });
+            }
+        };
+        let accept = supervise::spawn("accept", accept)
+            .map_err(|error| Error::io("starting to accept connections", error))?;
+        shutdown.wait();
+        stop.trigger();
+        let _ = accept.join();
+        service.draining.store(true, Ordering::SeqCst);
+        connections.close_idle();
+        if !connections.wait_until_empty(service.limits.drain_timeout) {
+            log::warn!("{} connections are cut off", connections.count());
+            connections.close_all();
+            connections.wait_until_empty(CUT_WAIT);
+        }
+        drop(workers);
+        Ok(())
+    }
+
+    /// Serves in a thread of its own.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn start(self) -> Result<ServerHandle> {
+        let (addresses, url, shutdown) = (self.addresses(), self.url(), self.shutdown());
+        let outcome = Arc::new(Mutex::new(Ok(())));
+        let result = Arc::clone(&outcome);
+        let thread = supervise::spawn("server", move || *lock(&result) = self.run())
+            .map_err(|error| Error::io("starting the server", error))?;
+        Ok(ServerHandle::new(addresses, url, shutdown, outcome, thread))
+    }
+}
+
+/// What a connection's thread does.
+fn connect(incoming: Incoming, entry: edge::Entry, acceptor: Option<&Acceptor>, service: &Service) {
+    let wait = match entry {
+        edge::Entry::Admitted => service.limits.head_timeout,
+        edge::Entry::Full => service.limits.head_timeout.min(REFUSAL_WAIT),
+    };
+    match edge::open(incoming, acceptor, wait) {
+        Ok(transport) if entry == edge::Entry::Full => {
+            http::refuse_busy(transport, &service.limits);
+        }
+        Ok(transport) => http::serve(transport, service),
+        Err(error) => log::debug!("a connection did not get as far as a request: {error}"),
+    }
+}
+
+/// How long a connection without a place may shake hands, to be told that there is none.
+const REFUSAL_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// How long connections that were cut off may take to notice.
+const CUT_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http::{Request, Response, Status};
+
+    #[test]
+    fn a_dead_feed_costs_no_request() {
+        let fine = |_: &mut Request<'_>| Response::text(Status::OK, "fine");
+        let server = Server::bind("127.0.0.1:0", fine).unwrap();
+        let engine = Arc::clone(&server.service.engine);
+        let handle = server.start().unwrap();
+        let address = handle.url().strip_prefix("http://").unwrap().to_owned();
+        let callers: Vec<_> = (0..4)
+            .map(|_| {
+                let mut stream = TcpStream::connect(&address).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                thread::spawn(move || {
+                    for _ in 0..90 {
+                        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+                        let mut answer = Vec::new();
+                        while !answer.ends_with(b"fine") {
+                            let mut piece = [0; 512];
+                            let count = stream.read(&mut piece).unwrap();
+                            assert_ne!(count, 0, "cut: {answer:?}");
+                            answer.extend_from_slice(&piece[..count]);
+                        }
+                        assert!(answer.starts_with(b"HTTP/1.1 200"));
+                    }
+                })
+            })
+            .collect();
+        while !callers.iter().all(|caller| caller.is_finished()) {
+            engine.break_feed();
+            thread::yield_now();
+        }
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        // A shutdown in the middle of a repair ends, too.
+        engine.break_feed();
+        handle.shutdown();
+        handle.join().unwrap();
+        let weak = Arc::downgrade(&engine);
+        drop(engine);
+        for _ in 0..2_000 {
+            if weak.strong_count() == 0 {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the feed's thread is left");
+    }
+}
