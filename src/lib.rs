@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "the floors above are not in yet")]
 
 mod access;
+mod config;
 mod digest;
 mod disk;
 mod edge;
@@ -13,13 +14,16 @@ mod limits;
 mod metrics;
 mod model;
 mod near;
+mod node;
 mod pin;
+mod routes;
 mod server;
 pub mod store;
 mod supervise;
 mod transport;
 mod wire;
 pub use access::Password;
+pub use config::{Config, Layer, SETTINGS, Setting};
 pub use digest::Digest;
 pub use edge::{Address, TlsOptions};
 pub use error::{Error, ErrorKind, Result};
@@ -33,6 +37,7 @@ pub use http::{
 pub use limits::Limits;
 pub use metrics::{Count, Metrics};
 pub use model::{Model, ModelName};
+pub use node::{Node, PasswordOrigin};
 pub use pin::Pin;
 pub use server::{Server, ServerHandle, ServerOptions, Shutdown, TempServer};
 pub use transport::{Peer, TlsIdentity, UnixCredentials};

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Settings: one table of them, and the layers their values come from.
+
+mod file;
+mod layer;
+mod quantity;
+mod setting;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use layer::Layer;
+pub(crate) use quantity::duration;
+pub use setting::{SETTINGS, Setting};
+
+use crate::edge::Address;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
+use crate::store::StoreOptions;
+
+/// All that a node is built from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where identity, password and pins are kept (`SKEP_HOME`).
+    pub home: PathBuf,
+    /// The model directory.
+    pub directory: PathBuf,
+    /// The port of addresses that name none.
+    pub port: u16,
+    /// Addresses to listen on, as they were written; `0.0.0.0` if there are neither these nor
+    /// [`Config::sockets`].
+    pub addresses: Vec<String>,
+    /// Sockets that listen already; with one of them, no address is needed.
+    pub sockets: Vec<Arc<OwnedFd>>,
+    /// A file that is told the URLs once the addresses are bound.
+    pub address_file: Option<PathBuf>,
+    /// Plain HTTP instead of HTTPS.
+    pub plain: bool,
+    /// Limits of the server.
+    pub limits: Limits,
+    /// Bytes of an import that are kept before its password was seen.
+    pub import_bytes_before_password: u64,
+    /// How the store keeps models.
+    pub store: StoreOptions,
+}
+
+impl Config {
+    /// The defaults of all settings, with a home.
+    pub fn new(home: PathBuf) -> Self {
+        Self {
+            home,
+            directory: PathBuf::from("dm_models"),
+            port: crate::edge::DEFAULT_PORT,
+            addresses: Vec::new(),
+            sockets: Vec::new(),
+            address_file: None,
+            plain: false,
+            limits: Limits::default(),
+            import_bytes_before_password: 16 << 20,
+            store: StoreOptions::default(),
+        }
+    }
+
+    /// Takes the values of a layer; what it does not mention stays.
+    ///
+    /// # Errors
+    /// `Usage` for a value that cannot be read, with its origin and an example.
+    pub fn take(&mut self, layer: &Layer) -> Result<()> {
+        for (setting, value, origin) in layer.values() {
+            (setting.apply)(self, value).map_err(|reason| {
+                let text = format!("{origin}: '{value}' does not do for {}: {reason}", setting.key);
+                Error::new(ErrorKind::Usage, text)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The addresses to listen on, read.
+    ///
+    /// # Errors
+    /// `Usage` for one that is not an address.
+    pub fn listen_on(&self) -> Result<Vec<Address>> {
+        let everywhere = ["0.0.0.0".to_owned()];
+        let is_open = self.addresses.is_empty() && self.sockets.is_empty();
+        let written = if is_open { &everywhere[..] } else { &self.addresses };
+        written.iter().map(|address| Address::parse(address, self.port)).collect()
+    }
+
+    /// Numbers that contradict each other.
+    ///
+    /// # Errors
+    /// `Usage`.
+    pub fn check(&self) -> Result<()> {
+        self.limits.check()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Numbers with units, as users write them in settings.
+
+use std::time::Duration;
+
+/// Reads a length of time: `15`, `15s`, `500ms`, `2m`, `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let scale = match unit {
+        "" | "s" => 1000,
+        "ms" => 1,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("write a time as 15s, 500ms, 2m or 1h".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "write a time as 15s, 500ms, 2m or 1h")?;
+    let milliseconds = number.checked_mul(scale).ok_or("that is too long")?;
+    // A socket would take zero for "for ever".
+    match milliseconds {
+        0 => Err("it must be more than nothing".to_owned()),
+        some => Ok(Duration::from_millis(some)),
+    }
+}
+
+/// Reads a number of bytes: `4096`, `64KiB`, `10MB`, `2GiB`, `1T`; a bare K, M, G or T is binary.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let bad = || "write a size as 4096, 64KiB, 10MB or 2GiB".to_owned();
+    let (number, unit) = split(text);
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    let unit = unit.to_ascii_lowercase();
+    let scale = match unit.as_str() {
+        "" | "b" => 1,
+        _ => {
+            let (letter, rest) = unit.split_at_checked(1).ok_or_else(bad)?;
+            let power = "kmgt".find(letter).ok_or_else(bad)?;
+            let power = u32::try_from(power + 1).map_err(|_| bad())?;
+            match rest {
+                "" | "i" | "ib" => 1024_u64.pow(power),
+                "b" => 1000_u64.pow(power),
+                _ => return Err(bad()),
+            }
+        }
+    };
+    let bytes = number.checked_mul(scale).filter(|bytes| i64::try_from(*bytes).is_ok());
+    bytes.ok_or_else(|| "that is too large".to_owned())
+}
+
+/// Reads a whole number.
+pub(super) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|_| "write a whole number".to_owned())
+}
+
+/// Reads yes or no in the forms that users try.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("write true or false".to_owned()),
+    }
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    (number, unit.trim())
+}

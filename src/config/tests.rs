@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Settings and their layers.
+
+use std::time::Duration;
+
+use super::*;
+
+fn setting(key: &str) -> &'static Setting {
+    SETTINGS.iter().find(|setting| setting.key == key).expect(key)
+}
+
+fn config() -> Config {
+    Config::new("/home/skep".into())
+}
+
+#[test]
+fn the_table_tells_the_defaults() {
+    let mut from_table = config();
+    for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+        (setting.apply)(&mut from_table, setting.default).expect(setting.key);
+    }
+    let mut defaults = config();
+    defaults.addresses = vec!["0.0.0.0".to_owned()];
+    assert_eq!(format!("{from_table:?}"), format!("{defaults:?}"));
+}
+
+#[test]
+fn keys_are_unique_and_every_row_has_a_help_text() {
+    for (index, setting) in SETTINGS.iter().enumerate() {
+        assert!(SETTINGS[..index].iter().all(|other| other.key != setting.key), "{}", setting.key);
+        assert!(!setting.help.is_empty() && !setting.help.ends_with('.'), "{}", setting.key);
+    }
+}
+
+#[test]
+fn variables_of_the_dearning_server_stand_in_for_ours() {
+    let variables = |name: &str| match name {
+        "DEARNING_PORT" => Some("1".into()),
+        "DEARNING_MODEL_DIR" => Some("old".into()),
+        "SKEP_DIR" => Some("ours".into()),
+        "SKEP_WORKERS" => Some(String::new().into()),
+        _ => None,
+    };
+    let mut config = config();
+    config.take(&Layer::from_variables(variables).unwrap()).unwrap();
+    assert_eq!((config.port, config.directory.to_str()), (1, Some("ours")));
+    assert_eq!(config.limits.workers, 8);
+}
+
+#[test]
+fn a_flag_goes_over_a_variable() {
+    let mut config = config();
+    let variables = |name: &str| (name == "SKEP_PLAIN").then(|| "yes".into());
+    config.take(&Layer::from_variables(variables).unwrap()).unwrap();
+    assert!(config.plain);
+    let mut flags = Layer::default();
+    flags.set_flag(setting("plain"), "false".to_owned());
+    config.take(&flags).unwrap();
+    assert!(!config.plain);
+}
+
+#[test]
+fn a_bad_value_names_its_origin() {
+    let variables = |name: &str| (name == "SKEP_TIMEOUT").then(|| "soon".into());
+    let error = config().take(&Layer::from_variables(variables).unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert!(error.message().starts_with("the variable SKEP_TIMEOUT: 'soon'"), "{error}");
+}
+
+#[test]
+fn quantities_have_units() {
+    use quantity::{bytes, duration};
+    assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+    assert_eq!(duration("500 ms"), Ok(Duration::from_millis(500)));
+    assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+    for bad in ["", "s", "1d", "-1s", "0", "99999999999999999999"] {
+        assert!(duration(bad).is_err(), "{bad}");
+    }
+    assert_eq!(bytes("4096"), Ok(4096));
+    assert_eq!(bytes("64KiB"), Ok(65536));
+    assert_eq!(bytes("64k"), Ok(65536));
+    assert_eq!(bytes("10MB"), Ok(10_000_000));
+    assert_eq!(bytes("5 GiB"), Ok(5 << 30));
+    for bad in ["", "KiB", "1X", "1KiBs", "-1", "99999999T", "1\u{e9}"] {
+        assert!(bytes(bad).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A node: every room built from a configuration, started and stopped in the right order. It is the
+//! only room that knows that all the others exist.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::access::{Lock, Password};
+use crate::config::Config;
+use crate::disk;
+use crate::edge::{self, Address, Identity};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pin::Pin;
+use crate::routes::Api;
+use crate::server::Shutdown;
+use crate::server::{Server, ServerOptions};
+use crate::store::Store;
+
+/// A node that is ready to run.
+pub struct Node {
+    server: Server,
+    store: Store,
+    pin: Option<Pin>,
+    password: PasswordOrigin,
+}
+
+/// Where the password of a node came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasswordOrigin {
+    /// The caller gave it.
+    Given,
+    /// It was in this file of the home already.
+    Kept(PathBuf),
+    /// It was made just now and is in this file.
+    Made(PathBuf, Password),
+}
+
+impl Node {
+    /// Opens the store and the identity and binds the addresses. Without a password, the one in the
+    /// home is taken, or made.
+    ///
+    /// # Errors
+    /// `Usage` for what the configuration has wrong: an address that cannot be had, a directory that
+    /// cannot be written; `AlreadyRunning` if another server has the model directory.
+    pub fn open(config: Config, password: Option<Password>) -> Result<Self> {
+        config.check()?;
+        let addresses = config.listen_on()?;
+        disk::create_directory(&config.home)
+            .map_err(|error| unwritable(&config.home, Error::io("it cannot be made", error)))?;
+        let (password, origin) = match password {
+            Some(password) => (password, PasswordOrigin::Given),
+            None => kept_password(&config.home)?,
+        };
+        let identity = if config.plain { None } else { Some(Identity::open(&config.home)?) };
+        let pin = identity.as_ref().map(Identity::pin);
+        let store = Store::open(&config.directory, config.store.clone())?;
+        let api = Api {
+            store: store.clone(),
+            lock: Lock::new(&password),
+            upload_bytes_max: config.limits.upload_bytes_max,
+            json_bytes_max: config.limits.json_bytes_max,
+            import_bytes_before_password: config.import_bytes_before_password,
+        };
+        let mut options = ServerOptions { limits: config.limits, ..ServerOptions::default() };
+        options.identity = identity;
+        options.folders = vec![config.home];
+        let own =
+            |socket: Arc<OwnedFd>| Arc::try_unwrap(socket).or_else(|socket| socket.try_clone());
+        options.sockets = (config.sockets.into_iter().map(own).collect::<io::Result<_>>())
+            .map_err(|error| Error::io("taking over a socket", error))?;
+        let server = Server::with_options(&addresses, options, api)?;
+        if let Some(path) = &config.address_file {
+            let text = server.urls().join("\n") + "\n";
+            disk::write(path, text.as_bytes(), 0o644).map_err(|error| {
+                let error = Error::io(format!("{} cannot be written", path.display()), error);
+                Error::new(ErrorKind::Usage, error.message()).hint("--write-addr names that file")
+            })?;
+        }
+        Ok(Self { server, store, pin, password: origin })
+    }
+
+    /// Where the node can be reached, one URL for each address.
+    pub fn urls(&self) -> Vec<String> {
+        self.server.urls()
+    }
+
+    /// Where other devices reach the node, if it listens on all addresses and this one has any.
+    pub fn outside_url(&self) -> Option<String> {
+        let everywhere = self.server.addresses().into_iter().find_map(|address| match address {
+            Address::Ip(ip) if ip.ip().is_unspecified() => Some(ip.port()),
+            _ => None,
+        });
+        let scheme = if self.pin.is_some() { "https" } else { "http" };
+        let outside = SocketAddr::new(edge::local_address()?, everywhere?);
+        Some(format!("{scheme}://{outside}"))
+    }
+
+    /// What clients recognise it by; `None` for plain HTTP.
+    pub fn pin(&self) -> Option<Pin> {
+        self.pin
+    }
+
+    /// The absolute path of the model directory.
+    pub fn directory(&self) -> &Path {
+        self.store.directory()
+    }
+
+    /// The models.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where its password came from.
+    pub fn password(&self) -> &PasswordOrigin {
+        &self.password
+    }
+
+    /// What ends [`Node::run`] from another thread.
+    pub fn shutdown(&self) -> Shutdown {
+        self.server.shutdown()
+    }
+
+    /// Serves until the shutdown is triggered; then finishes what is running and closes the store.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn run(self) -> Result<()> {
+        let result = self.server.run();
+        self.store.close();
+        result
+    }
+}
+
+/// The password in the home, made now if there is none yet.
+fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
+    let path = home.join(PASSWORD);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let line = text.lines().next().unwrap_or_default();
+            let password = Password::new(line).map_err(|error| {
+                let text = format!("{}: {}", path.display(), error.message());
+                Error::new(ErrorKind::Usage, text).hint("remove the file to have a new one made")
+            })?;
+            Ok((password, PasswordOrigin::Kept(path)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let password = Password::generate()?;
+            disk::write(&path, format!("{}\n", password.text()).as_bytes(), 0o600)
+                .map_err(|error| unwritable(home, Error::io("writing the password", error)))?;
+            Ok((password.clone(), PasswordOrigin::Made(path, password)))
+        }
+        Err(error) => Err(unwritable(home, Error::io("reading the password", error))),
+    }
+}
+
+fn unwritable(home: &Path, error: Error) -> Error {
+    let text = format!("the home {} cannot be used: {}", home.display(), error.message());
+    Error::new(ErrorKind::Usage, text).hint("set SKEP_HOME to a directory of yours")
+}
+
+/// The file in the home that holds the password; `skep` clients on the same device read it, too.
+pub(crate) const PASSWORD: &str = "password";

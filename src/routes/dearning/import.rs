@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Imports: JSON members in any order, the content decoded from base64 straight to disk.
+//!
+//! Memory stays constant whatever is sent: content is streamed, and everything else together is
+//! bounded like any JSON body. A content that comes before its password may occupy the disk only up
+//! to a setting, and is removed if the password turns out wrong.
+
+use std::cell::Cell;
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+
+use base64::DecodeError;
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::read::DecoderReader;
+use serde_json::json;
+use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ReaderSettings, ValueType};
+
+use super::{invalid_json, invalid_password, opens};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Request, Response, Status};
+use crate::model::ModelName;
+use crate::routes::Api;
+use crate::store::{Condition, Upload};
+
+pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> Result<Response> {
+    // Base64 makes four bytes of three; line breaks and the other members may add some more.
+    request.body().limit(api.upload_bytes_max.saturating_mul(3) / 2)?;
+    let left = Rc::new(Cell::new(api.json_bytes_max as u64));
+    let metered = Metered { source: request.body(), left: Rc::clone(&left) };
+    let settings = ReaderSettings { track_path: false, ..ReaderSettings::default() };
+    let mut reader = JsonStreamReader::new_custom(metered, settings);
+    let mut import = Import { api, left, has_password, files: None, name: None, content: None };
+    import.read(&mut reader)?;
+    reader.consume_trailing_whitespace().map_err(unreadable)?;
+    import.finish()
+}
+
+/// An import as far as it has been read.
+struct Import<'a> {
+    api: &'a Api,
+    /// How much may still be read that is not content.
+    left: Rc<Cell<u64>>,
+    has_password: bool,
+    /// The entries of `files`: stored ones by name, others until the password is known.
+    files: Option<Vec<Entry>>,
+    name: Option<String>,
+    content: Option<Piece>,
+}
+
+/// The content of one member.
+enum Piece {
+    Empty,
+    NotBase64,
+    Received(Box<Upload>),
+}
+
+enum Entry {
+    Waiting(ModelName, Box<Upload>),
+    Stored(ModelName),
+}
+
+impl Import<'_> {
+    fn read<R: Read>(&mut self, reader: &mut JsonStreamReader<R>) -> Result<()> {
+        reader.begin_object().map_err(unreadable)?;
+        if !reader.has_next().map_err(unreadable)? {
+            return Err(invalid_json());
+        }
+        while reader.has_next().map_err(unreadable)? {
+            match reader.next_name_owned().map_err(unreadable)?.as_str() {
+                "password" => self.password(reader)?,
+                "filename" => self.name = text(reader)?,
+                "content_b64" => self.content = self.content(reader)?,
+                "files" => self.files(reader)?,
+                _ => reader.skip_value().map_err(unreadable)?,
+            }
+        }
+        reader.end_object().map_err(unreadable)
+    }
+
+    fn password<R: Read>(&mut self, reader: &mut JsonStreamReader<R>) -> Result<()> {
+        let password = match reader.peek().map_err(unreadable)? {
+            ValueType::String => reader.next_string().map_err(unreadable)?,
+            ValueType::Number => reader.next_number_as_string().map_err(unreadable)?,
+            _ => return Err(invalid_password()),
+        };
+        opens(&self.api.lock, &password)?;
+        self.has_password = true;
+        Ok(())
+    }
+
+    /// Reads `files`: a list of objects. Entries without name or content, and those whose content is
+    /// not base64, are left out without a word, as the genuine server does; the answer names what was
+    /// stored.
+    fn files<R: Read>(&mut self, reader: &mut JsonStreamReader<R>) -> Result<()> {
+        let bad = || Error::new(ErrorKind::BadRequest, "files is not a list of objects");
+        if reader.peek().map_err(unreadable)? != ValueType::Array {
+            return Err(bad());
+        }
+        let mut entries = Vec::new();
+        reader.begin_array().map_err(unreadable)?;
+        while reader.has_next().map_err(unreadable)? {
+            if reader.peek().map_err(unreadable)? != ValueType::Object {
+                return Err(bad());
+            }
+            let (mut name, mut content) = (None, None);
+            reader.begin_object().map_err(unreadable)?;
+            while reader.has_next().map_err(unreadable)? {
+                match reader.next_name_owned().map_err(unreadable)?.as_str() {
+                    "filename" => name = text(reader)?,
+                    "content_b64" => content = self.content(reader)?,
+                    _ => reader.skip_value().map_err(unreadable)?,
+                }
+            }
+            reader.end_object().map_err(unreadable)?;
+            let name = name.and_then(|name| ModelName::from_base(&name).ok());
+            if let (Some(name), Some(Piece::Received(upload))) = (name, content) {
+                entries.push(self.entry(name, upload)?);
+                let waits = |entry: &&Entry| matches!(entry, Entry::Waiting(..));
+                if entries.iter().filter(waits).count() > WAITING_MAX {
+                    let text = "too many files before the password";
+                    return Err(Error::new(ErrorKind::TooLarge, text));
+                }
+            }
+        }
+        reader.end_array().map_err(unreadable)?;
+        self.files = Some(entries);
+        Ok(())
+    }
+
+    /// Stores an entry at once if the password is known; so a long list needs one file at a time.
+    fn entry(&self, name: ModelName, upload: Box<Upload>) -> Result<Entry> {
+        if !self.has_password {
+            return Ok(Entry::Waiting(name, upload));
+        }
+        upload.commit(&name, None, &Condition::Any)?;
+        Ok(Entry::Stored(name))
+    }
+
+    /// Decodes a content to disk.
+    fn content<R: Read>(&self, reader: &mut JsonStreamReader<R>) -> Result<Option<Piece>> {
+        match reader.peek().map_err(unreadable)? {
+            ValueType::String => {}
+            ValueType::Null => {
+                reader.next_null().map_err(unreadable)?;
+                return Ok(None);
+            }
+            _ => {
+                reader.skip_value().map_err(unreadable)?;
+                return Ok(Some(Piece::NotBase64));
+            }
+        }
+        let mut string = reader.next_string_reader().map_err(unreadable)?;
+        let mut upload = self.api.store.upload(None)?;
+        let is_base64 = self.decode(&mut string, &mut upload)?;
+        // After bad base64 the rest of the string is read over, so that the members behind it are seen.
+        let mut rest = [0; 4096];
+        while !is_base64 && string.read(&mut rest).map_err(broken)? > 0 {
+            self.left.set(self.api.json_bytes_max as u64);
+        }
+        Ok(Some(match (is_base64, upload.written()) {
+            (false, _) => Piece::NotBase64,
+            (true, 0) => Piece::Empty,
+            (true, _) => Piece::Received(Box::new(upload)),
+        }))
+    }
+
+    /// Decodes a string into an upload; says whether all of it was base64.
+    fn decode(&self, string: &mut impl Read, upload: &mut Upload) -> Result<bool> {
+        let mut bytes_max = self.api.upload_bytes_max;
+        if !self.has_password {
+            bytes_max = bytes_max.min(self.api.import_bytes_before_password);
+        }
+        let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+        let engine = GeneralPurpose::new(&STANDARD, lenient);
+        let mut decoder = DecoderReader::new(Compact(string), &engine);
+        let mut buffer = vec![0; COPY_BYTES];
+        loop {
+            // Content is bounded by its own limit.
+            self.left.set(self.api.json_bytes_max as u64);
+            match decoder.read(&mut buffer) {
+                Ok(0) => return Ok(true),
+                Ok(count) => upload.write_all(&buffer[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.get_ref().is_some_and(|error| error.is::<DecodeError>()) => {
+                    return Ok(false);
+                }
+                Err(error) => return Err(broken(error)),
+            }
+            if upload.written() > bytes_max {
+                let text = match self.has_password {
+                    true => "the content is larger than this server allows",
+                    false => "too much content before the password",
+                };
+                return Err(Error::new(ErrorKind::TooLarge, text));
+            }
+        }
+    }
+
+    /// Checks in the order of the genuine server, and stores.
+    fn finish(self) -> Result<Response> {
+        if !self.has_password {
+            return Err(invalid_password());
+        }
+        if let Some(entries) = self.files {
+            let mut names = Vec::new();
+            for entry in entries {
+                names.push(match entry {
+                    Entry::Stored(name) => name,
+                    Entry::Waiting(name, upload) => {
+                        upload.commit(&name, None, &Condition::Any)?;
+                        name
+                    }
+                });
+            }
+            let names: Vec<_> = names.iter().map(ModelName::as_str).collect();
+            return Ok(Response::json(
+                Status::OK,
+                &json!({ "status": "imported", "files": names }),
+            ));
+        }
+        let missing = || Error::new(ErrorKind::BadRequest, "missing filename or content");
+        let name = self.name.filter(|name| !name.is_empty()).ok_or_else(missing)?;
+        let upload = match self.content {
+            None | Some(Piece::Empty) => return Err(missing()),
+            Some(Piece::NotBase64) => {
+                return Err(Error::new(ErrorKind::BadRequest, "invalid base64 content"));
+            }
+            Some(Piece::Received(upload)) => upload,
+        };
+        let name = ModelName::from_base(&name)?;
+        let model = upload.commit(&name, None, &Condition::Any)?.model;
+        let answer = json!({ "status": "imported", "model": name.as_str(), "size": model.size });
+        Ok(Response::json(Status::OK, &answer))
+    }
+}
+
+/// A string, or nothing where there is `null`.
+fn text<R: Read>(reader: &mut JsonStreamReader<R>) -> Result<Option<String>> {
+    match reader.peek().map_err(unreadable)? {
+        ValueType::String => reader.next_string().map(Some).map_err(unreadable),
+        ValueType::Null => reader.next_null().map(|()| None).map_err(unreadable),
+        _ => Err(Error::new(ErrorKind::BadRequest, "filename is not a string")),
+    }
+}
+
+fn unreadable(error: ReaderError) -> Error {
+    match error {
+        ReaderError::IoError { error, .. } => broken(error),
+        _ => invalid_json(),
+    }
+}
+
+/// What went wrong below the JSON: a limit or the connection, or else the text is not JSON or UTF-8.
+fn broken(error: io::Error) -> Error {
+    match Error::from(error) {
+        ours if matches!(ours.kind(), ErrorKind::BadRequest | ErrorKind::Internal) => {
+            invalid_json()
+        }
+        ours => ours,
+    }
+}
+
+/// Base64 without the line breaks and blanks that Python's decoder takes as well.
+struct Compact<R>(R);
+
+impl<R: Read> Read for Compact<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.0.read(buffer)?;
+            if !buffer[..count].iter().any(u8::is_ascii_whitespace) {
+                return Ok(count);
+            }
+            let mut kept = 0;
+            for index in 0..count {
+                if !buffer[index].is_ascii_whitespace() {
+                    buffer[kept] = buffer[index];
+                    kept += 1;
+                }
+            }
+            if kept > 0 {
+                return Ok(kept);
+            }
+        }
+    }
+}
+
+/// A body of which only so much may be read.
+struct Metered<R> {
+    source: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        match self.left.get().checked_sub(count as u64) {
+            Some(left) => {
+                self.left.set(left);
+                Ok(count)
+            }
+            None => {
+                let text = "the JSON around the content is larger than this server allows";
+                Err(Error::new(ErrorKind::TooLarge, text).into())
+            }
+        }
+    }
+}
+
+/// A piece of content.
+const COPY_BYTES: usize = 48 * 1024;
+
+/// Entries that may wait for a password that comes after them; each holds a file open.
+const WAITING_MAX: usize = 16;

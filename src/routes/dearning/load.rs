@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Loads: models as base64 in JSON, encoded while they are sent.
+
+use std::io::{self, Read};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{invalid_json, invalid_password, opens};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{self, Request, Response, Status};
+use crate::model::ModelName;
+use crate::routes::Api;
+use crate::store::{self, Store, Stored};
+
+pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> Result<Response> {
+    let body = request.body().read_all(api.json_bytes_max)?;
+    let members = match serde_json::from_slice(&body) {
+        Ok(Value::Object(members)) if !members.is_empty() => members,
+        _ => return Err(invalid_json()),
+    };
+    match members.get("password") {
+        Some(Value::String(password)) => opens(&api.lock, password)?,
+        Some(Value::Number(number)) => opens(&api.lock, &number.to_string())?,
+        None if has_password => {}
+        _ => return Err(invalid_password()),
+    }
+    match (members.get("filenames"), members.get("filename")) {
+        (Some(names), _) => several(api, names),
+        (None, Some(Value::String(name))) if !name.is_empty() => single(api, name),
+        _ => Err(Error::new(ErrorKind::BadRequest, "missing filename")),
+    }
+}
+
+/// The older form: one model, its content at the top.
+fn single(api: &Api, path: &str) -> Result<Response> {
+    let not_found = || Error::new(ErrorKind::NotFound, "not found");
+    let name = ModelName::from_base(path).map_err(|_| not_found())?;
+    let stored = api.store.open_model(&name).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => not_found(),
+        _ => error,
+    })?;
+    let start = format!(
+        "{{\"status\": \"ok\", \"filename\": {}, \"content_b64\": \"",
+        json!(name.as_str())
+    );
+    let length = start.len() as u64 + stored.model.size.div_ceil(3) * 4 + 2;
+    let reader = start_of(start).chain(encoded(stored.content)).chain(&b"\"}"[..]);
+    Ok(answer(http::Content::Reader(length, Box::new(reader))))
+}
+
+/// The newer form: a list in the order of the request, with an error for what is missing.
+fn several(api: &Api, names: &Value) -> Result<Response> {
+    let bad = || Error::new(ErrorKind::BadRequest, "filenames is not a list of names");
+    let names = match names {
+        Value::Null => Vec::new(),
+        Value::Array(names) => {
+            let names = names.iter().map(|name| name.as_str().map(str::to_owned));
+            names.collect::<Option<Vec<_>>>().ok_or_else(bad)?
+        }
+        _ => return Err(bad()),
+    };
+    let entries = Entries {
+        store: api.store.clone(),
+        names: names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().into_iter(),
+        separator: "",
+    };
+    // Models are opened one after the other while the answer is sent, so its length is not known.
+    let list = Flat { readers: entries, reader: None };
+    let start = start_of("{\"status\": \"ok\", \"files\": [".to_owned());
+    Ok(answer(http::Content::Chunked(Box::new(start.chain(list).chain(&b"]}"[..])))))
+}
+
+fn answer(content: http::Content) -> Response {
+    Response::new(Status::OK).field("content-type", "application/json").content(content)
+}
+
+fn start_of(text: String) -> io::Cursor<Vec<u8>> {
+    io::Cursor::new(text.into_bytes())
+}
+
+/// Yields the entries of a list as readers.
+struct Entries {
+    store: Store,
+    names: std::vec::IntoIter<String>,
+    separator: &'static str,
+}
+
+impl Iterator for Entries {
+    type Item = Box<dyn Read + Send>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let path = self.names.next()?;
+        let separator = std::mem::replace(&mut self.separator, ", ");
+        let shown = json!(path.rsplit('/').next().unwrap_or_default());
+        let opened = ModelName::from_base(&path).and_then(|name| self.store.open_model(&name));
+        let error = match opened {
+            Ok(Stored { content, .. }) => {
+                let start = format!("{separator}{{\"filename\": {shown}, \"content_b64\": \"");
+                return Some(Box::new(start_of(start).chain(encoded(content)).chain(&b"\"}"[..])));
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::BadRequest) => {
+                "not found"
+            }
+            Err(error) => {
+                log::error!("{path:?} cannot be loaded: {error}");
+                "read failed"
+            }
+        };
+        let entry = format!("{separator}{{\"filename\": {shown}, \"error\": \"{error}\"}}");
+        Some(Box::new(start_of(entry)))
+    }
+}
+
+/// Readers one after the other.
+struct Flat<I> {
+    readers: I,
+    reader: Option<Box<dyn Read + Send>>,
+}
+
+impl<I: Iterator<Item = Box<dyn Read + Send>>> Read for Flat<I> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(reader) = &mut self.reader {
+                match reader.read(buffer)? {
+                    0 => self.reader = None,
+                    count => return Ok(count),
+                }
+            }
+            match self.readers.next() {
+                Some(reader) => self.reader = Some(reader),
+                None => return Ok(0),
+            }
+        }
+    }
+}
+
+/// The base64 of a model's content.
+fn encoded(content: store::Content) -> Encoded {
+    let source: Box<dyn Read + Send> = match content {
+        store::Content::Cached(bytes) => Box::new(io::Cursor::new(bytes)),
+        store::Content::File(file) => Box::new(file),
+    };
+    Encoded { source, plain: Vec::new(), text: Vec::new(), start: 0 }
+}
+
+/// Encodes what a reader yields.
+struct Encoded {
+    source: Box<dyn Read + Send>,
+    plain: Vec<u8>,
+    text: Vec<u8>,
+    start: usize,
+}
+
+impl Read for Encoded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.start == self.text.len() {
+            self.plain.clear();
+            // A whole number of triples, so that padding comes only at the end.
+            (&mut self.source).take(PIECE_BYTES).read_to_end(&mut self.plain)?;
+            self.text.resize(self.plain.len().div_ceil(3) * 4, 0);
+            STANDARD.encode_slice(&self.plain, &mut self.text).map_err(io::Error::other)?;
+            self.start = 0;
+        }
+        let count = (&self.text[self.start..]).read(buffer)?;
+        self.start += count;
+        Ok(count)
+    }
+}
+
+/// How much is encoded at a time; a multiple of three.
+const PIECE_BYTES: u64 = 48 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_has_padding_only_at_its_end() {
+        let edge = usize::try_from(PIECE_BYTES).unwrap();
+        for length in [0, 1, 2, 3, edge - 1, edge, edge + 1, 2 * edge + 2] {
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
+            let mut text = String::new();
+            let content = store::Content::Cached(bytes.clone().into());
+            encoded(content).read_to_string(&mut text).unwrap();
+            assert_eq!(text, STANDARD.encode(&bytes), "{length}");
+        }
+    }
+}

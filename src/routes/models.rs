@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Models over HTTP: raw bytes at `/v1/models/NAME`, and their list.
+
+use std::io::{Read, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Api;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Content, Range, Request, Response, Status};
+use crate::model::{Model, ModelName};
+use crate::store::{self, Condition, Stored};
+use crate::wire::{ListWire, ModelWire};
+
+/// `GET /v1/models`: all models as JSON.
+pub(super) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
+    let models = api.store.list()?.iter().map(ModelWire::from).collect();
+    Ok(Response::json(Status::OK, &ListWire { schema: 1, models })
+        .field("cache-control", "no-cache"))
+}
+
+/// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
+pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let name = name(request)?;
+    let Stored { model, content } = api.store.open_model(&name)?;
+    let tag = entity_tag(&model);
+    let fields = request.fields();
+    if let Some(wanted) = fields.value("if-match")
+        && !has_tag(wanted, &tag)
+    {
+        return Err(changed(&name));
+    }
+    let response = |status| {
+        Response::new(status)
+            .field("etag", tag.clone())
+            .field("last-modified", httpdate::fmt_http_date(model.modified))
+            .field("accept-ranges", "bytes")
+            .field("cache-control", "no-cache")
+    };
+    let is_known = match fields.value("if-none-match") {
+        Some(known) => has_tag(known, &tag),
+        None => fields
+            .value("if-modified-since")
+            .and_then(|date| httpdate::parse_http_date(date).ok())
+            .is_some_and(|date| seconds(model.modified) <= seconds(date)),
+    };
+    if is_known {
+        return Ok(response(Status::NOT_MODIFIED));
+    }
+    let wanted = fields.value("range").filter(|_| match fields.value("if-range") {
+        Some(tag_or_date) => tag_or_date == tag,
+        None => true,
+    });
+    let all = Range { start: 0, end: model.size };
+    let (status, range) = match wanted.map(|field| Range::parse(field, model.size)) {
+        None | Some(Ok(None)) => (Status::OK, all),
+        Some(Ok(Some(range))) => (Status::PARTIAL_CONTENT, range),
+        Some(Err(_)) => {
+            let text = format!("the model has {} bytes", model.size);
+            let error = Error::new(ErrorKind::RangeNotSatisfiable, text);
+            return Ok(
+                Response::error(&error).field("content-range", format!("bytes */{}", model.size))
+            );
+        }
+    };
+    let mut response = response(status)
+        .field("content-type", "application/octet-stream")
+        .field("content-disposition", disposition(&name))
+        .content(part_of(content, range));
+    if let Some(digest) = model.digest {
+        response = response.field("repr-digest", digest.field());
+    }
+    if status == Status::PARTIAL_CONTENT {
+        let (first, last) = (range.start, range.end - 1);
+        response = response.field("content-range", format!("bytes {first}-{last}/{}", model.size));
+    }
+    Ok(response)
+}
+
+/// `PUT /v1/models/NAME`: 201 for a new name, 200 for one that was there.
+pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let name = name(request)?;
+    let fields = request.fields();
+    if fields.value("content-range").is_some() {
+        // RFC 9110 section 14.4: a part must never be taken for the whole.
+        let text = "a PUT with a Content-Range is not taken";
+        return Err(Error::new(ErrorKind::BadRequest, text).hint("send the whole model"));
+    }
+    if let Some(coding) = fields.value("content-encoding").filter(|coding| *coding != "identity") {
+        let text = format!("the content coding {coding} is not known here");
+        return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
+    }
+    let condition = condition(request)?;
+    let mut expected = None;
+    for field in ["repr-digest", "content-digest"].iter().filter_map(|name| fields.value(name)) {
+        expected = Digest::from_field(field)?.or(expected);
+    }
+    request.body().limit(api.upload_bytes_max)?;
+    api.store.check(&name, &condition)?;
+    let mut upload = api.store.upload(request.body().length())?;
+    copy(request.body(), &mut upload)?;
+    let published = upload.commit(&name, expected.as_ref(), &condition)?;
+    let status = if published.replaced { Status::OK } else { Status::CREATED };
+    let response = Response::json(status, &ModelWire::from(&published.model))
+        .field("etag", entity_tag(&published.model));
+    Ok(match published.replaced {
+        true => response,
+        false => response.field("location", format!("/v1/models/{}", name.url_segment())),
+    })
+}
+
+/// `DELETE /v1/models/NAME`.
+pub(super) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let name = name(request)?;
+    api.store.remove_if(&name, &condition(request)?)?;
+    Ok(Response::new(Status::NO_CONTENT))
+}
+
+/// Copies all of a body, in pieces that are worth a system call.
+pub(super) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64> {
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut copied = 0;
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => return Ok(copied),
+            Ok(count) => {
+                target.write_all(&buffer[..count])?;
+                copied += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn name(request: &Request<'_>) -> Result<ModelName> {
+    request.segments().last().copied().unwrap_or_default().parse()
+}
+
+/// What `If-Match` and `If-None-Match` ask of the model that is to be replaced or removed.
+fn condition(request: &Request<'_>) -> Result<Condition> {
+    let fields = request.fields();
+    let only = |tags: &str, text: &str| match Digest::from_etag(tags) {
+        Some(digest) => Ok(Condition::Matches(digest)),
+        None => Err(Error::new(ErrorKind::PreconditionFailed, text)),
+    };
+    match (fields.value("if-none-match").map(str::trim), fields.value("if-match").map(str::trim)) {
+        (None, None) => Ok(Condition::Any),
+        (Some("*"), None) => Ok(Condition::Absent),
+        (None, Some("*")) => Ok(Condition::Exists),
+        (None, Some(tags)) => only(tags, "no model here has the entity tag of If-Match"),
+        _ => Err(Error::new(ErrorKind::BadRequest, "these preconditions are not known here")
+            .hint("use If-Match with one entity tag or *, or If-None-Match: *")),
+    }
+}
+
+/// The strong entity tag: the digest where it is known, else what changes with every change of the
+/// file.
+fn entity_tag(model: &Model) -> String {
+    match model.digest {
+        Some(digest) => digest.etag(),
+        None => {
+            let since = model.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+            format!("\"stamp-{:x}-{:x}\"", model.size, since.as_nanos())
+        }
+    }
+}
+
+/// Whether a list of entity tags has this one, or is `*`.
+fn has_tag(list: &str, tag: &str) -> bool {
+    let bare = |item: &str| item.trim().trim_start_matches("W/").to_owned();
+    list.trim() == "*" || list.split(',').any(|item| bare(item) == tag)
+}
+
+fn changed(name: &ModelName) -> Error {
+    Error::new(ErrorKind::PreconditionFailed, format!("'{name}' is not what If-Match names"))
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The name under which a browser saves the model (RFC 6266, RFC 8187).
+fn disposition(name: &ModelName) -> String {
+    let plain = |character: char| match character {
+        ' '..='~' if !matches!(character, '"' | '\\' | '%') => character,
+        _ => '_',
+    };
+    let fallback: String = name.as_str().chars().map(plain).collect();
+    format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", name.url_segment())
+}
+
+/// The bytes of a stored model, or some of them, to be sent.
+fn part_of(content: store::Content, range: Range) -> Content {
+    match content {
+        // A cached model is in memory, so its length fits.
+        store::Content::Cached(bytes) => {
+            let index = |position| usize::try_from(position).unwrap_or(bytes.len());
+            let part = index(range.start)..index(range.end);
+            Content::Shared(bytes, part)
+        }
+        store::Content::File(file) => {
+            Content::File { file, offset: range.start, length: range.end - range.start }
+        }
+    }
+}
+
+/// Four TLS records.
+const COPY_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_safe_in_a_field() {
+        let name: ModelName = "m\u{f6}del \"x\".onnx".parse().unwrap();
+        assert_eq!(
+            disposition(&name),
+            "attachment; filename=\"m_del _x_.onnx\"; filename*=UTF-8''m%C3%B6del%20%22x%22.onnx"
+        );
+    }
+
+    #[test]
+    fn entity_tags_are_found_in_lists() {
+        assert!(has_tag("\"a\", W/\"b\"", "\"b\""));
+        assert!(has_tag(" * ", "\"b\""));
+        assert!(!has_tag("\"a\"", "\"b\""));
+    }
+}
