@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "the floors above are not in yet")]
 
 mod access;
+pub mod client;
 mod config;
 mod digest;
 mod disk;

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The address of a server as a user writes it: `https://host:8443`, `host:8443`, just `host`, or a
+//! Unix socket (`unix:/run/skep/socket`, `unix:@name`).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where a server is, and whether it is spoken to through TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerUrl {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+    /// The name of a Unix socket, a NUL byte in front of an abstract one; then the rest is for show.
+    socket: Option<PathBuf>,
+}
+
+/// Whether TLS is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP through TLS.
+    Https,
+}
+
+impl ServerUrl {
+    /// The port of a server unless another one is given.
+    pub const PORT: u16 = 8443;
+
+    /// The host without brackets: a name or a number.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether TLS is spoken.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Whether the server is on this very device, as far as its address tells.
+    pub fn is_loopback(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+
+    /// Host and port, an IPv6 number in brackets: what a server is known by. For a
+    /// Unix socket, its address.
+    pub fn authority(&self) -> String {
+        if let Some(socket) = &self.socket {
+            return format!("unix:{}", socket.display()).replace('\0', "@");
+        }
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// The Unix socket of a server that has one.
+    pub(super) fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// What the paths of requests are appended to.
+    pub(super) fn base(&self) -> String {
+        match self.socket {
+            Some(_) => "http://localhost".to_owned(),
+            None => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.socket.is_some() {
+            return f.write_str(&self.authority());
+        }
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        write!(f, "{scheme}://{}", self.authority())
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = |reason: &str| {
+            let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+            Error::new(ErrorKind::Usage, format!("the server address '{shown}' {reason}"))
+                .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
+        };
+        if let Some(name) = text.strip_prefix("unix:") {
+            let is_plain = !name.contains(|character: char| character.is_control());
+            let name = match name.strip_prefix('@') {
+                Some(name) if !name.is_empty() && !name.contains('\\') => format!("\0{name}"),
+                None if name.starts_with('/') => name.to_owned(),
+                _ => return Err(bad("cannot be read")),
+            };
+            let socket = Some(name.into()).filter(|_| is_plain);
+            let socket = socket.ok_or_else(|| bad("cannot be read"))?;
+            let host = "localhost".to_owned();
+            return Ok(Self { scheme: Scheme::Http, host, port: 80, socket: Some(socket) });
+        }
+        let (scheme, rest) = match text.split_once("://") {
+            None => (Scheme::Https, text),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
+            Some(_) => return Err(bad("is neither http:// nor https://")),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains('@') {
+            return Err(bad("has a user or a password in it"));
+        }
+        if rest.contains(['/', '?', '#']) {
+            return Err(bad("has a path behind the host"));
+        }
+        let (host, port) = split(rest).ok_or_else(|| bad("cannot be read"))?;
+        let port = match port {
+            None => Self::PORT,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
+                .parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(|| bad("has no such port"))?,
+            Some(_) => return Err(bad("has no such port")),
+        };
+        Ok(Self { scheme, host: host.to_ascii_lowercase(), port, socket: None })
+    }
+}
+
+/// Host and port of an authority; `None` if there is no valid host in it.
+fn split(authority: &str) -> Option<(&str, Option<&str>)> {
+    if authority.parse::<Ipv6Addr>().is_ok() {
+        return Some((authority, None));
+    }
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']')?;
+        host.parse::<Ipv6Addr>().ok()?;
+        return match rest.strip_prefix(':') {
+            Some(port) => Some((host, Some(port))),
+            None => rest.is_empty().then_some((host, None)),
+        };
+    }
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    (!host.is_empty() && host.len() <= 253 && host.bytes().all(is_host)).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_users_write_them() {
+        for (text, url, local) in [
+            ("pi", "https://pi:8443", false),
+            ("pi:9000", "https://pi:9000", false),
+            ("http://Pi.local:8080/", "http://pi.local:8080", false),
+            ("HTTPS://127.0.0.1", "https://127.0.0.1:8443", true),
+            ("http://localhost", "http://localhost:8443", true),
+            ("[::1]:1", "https://[::1]:1", true),
+            ("::1", "https://[::1]:8443", true),
+            ("unix:/run/skep", "unix:/run/skep", true),
+            ("unix:@skep", "unix:@skep", true),
+            ("https://[fe80::2]", "https://[fe80::2]:8443", false),
+            ("[::ffff:127.0.0.1]:1", "https://[::ffff:127.0.0.1]:1", true),
+        ] {
+            let read: ServerUrl = text.parse().unwrap();
+            assert_eq!(read.to_string(), url, "{text}");
+            assert_eq!(read.is_loopback(), local, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for bad in [
+            "",
+            "https://",
+            "ftp://pi",
+            "pi:",
+            "pi:0",
+            "pi:65536",
+            "pi:+1",
+            "pi/path",
+            "pi?x",
+            "user:pw@pi:1",
+            "[::1",
+            "[::1]x",
+            "[pi]:1",
+            "a b",
+            "pi:1:2",
+            "p\u{f6}",
+            "unix:",
+            "unix:@",
+            "unix:relative",
+        ] {
+            assert_eq!(bad.parse::<ServerUrl>().unwrap_err().kind(), ErrorKind::Usage, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a server's answer means: refusals become errors, and small JSON bodies become values.
+
+use std::io::Read as _;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::Body;
+use ureq::http::Response;
+use ureq::http::header::{CONTENT_TYPE, RETRY_AFTER};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::wire::Problem;
+
+/// Passes an answer of success on.
+///
+/// # Errors
+/// What the server says, for any other answer.
+pub(super) fn accepted(response: Response<Body>) -> Result<Response<Body>> {
+    match response.status().is_success() {
+        true => Ok(response),
+        false => Err(refusal(response)),
+    }
+}
+
+/// The value in a body of JSON.
+///
+/// # Errors
+/// `NotImplemented` if it is not what API v1 answers; otherwise those of the connection.
+pub(super) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T> {
+    let mut bytes = Vec::new();
+    let reader = response.body_mut().as_reader();
+    reader.take(JSON_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    serde_json::from_slice(&bytes).map_err(|error| not_skep().because(error))
+}
+
+fn not_skep() -> Error {
+    Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")
+        .hint("is --server (SKEP_SERVER) the address of a skep?")
+}
+
+fn refusal(mut response: Response<Body>) -> Error {
+    let status = response.status();
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let content_type = text(CONTENT_TYPE).unwrap_or("no content type").to_owned();
+    let retry_after = text(RETRY_AFTER).map(str::to_owned);
+    let mut bytes = Vec::new();
+    // A body that breaks off tells less, but the status stands.
+    let _ = response.body_mut().as_reader().take(REFUSAL_BYTES_MAX).read_to_end(&mut bytes);
+    let error = explain(status.as_u16(), status.canonical_reason(), &content_type, &bytes);
+    match retry_after {
+        Some(seconds) if error.hint_text().is_none() => {
+            error.hint(format!("try again in {seconds} s"))
+        }
+        _ => error,
+    }
+}
+
+/// The error that a refusal tells of: a problem document, an error of the dearning API, or neither.
+fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -> Error {
+    if content_type.starts_with("application/problem+json")
+        && let Ok(problem) = serde_json::from_slice::<Problem>(body)
+        && !(problem.detail.is_empty() && problem.title.is_empty())
+    {
+        return credentials(problem.into_error(status));
+    }
+    let kind = ErrorKind::from_answer(status, None);
+    if let Ok(DearningError { error }) = serde_json::from_slice(body) {
+        return dearning(status, &error);
+    }
+    let reason = reason.unwrap_or("with a status that is not known");
+    let said = match plain_words(content_type, body) {
+        Some(words) => format!(": {words}"),
+        None => format!(" ({content_type})"),
+    };
+    let error = Error::new(kind, format!("the server answered {status} {reason}{said}"));
+    match kind {
+        ErrorKind::Unauthenticated => credentials(error),
+        ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::TooLarge => error,
+        ErrorKind::NotImplemented => {
+            error.hint("no skep? dearning servers understand 'skep post' and 'skep load'")
+        }
+        _ => error.hint("is --server (SKEP_SERVER) the address of a skep?"),
+    }
+}
+
+/// A refusal in one short line of text, such as that of a TLS port to plain HTTP.
+fn plain_words<'a>(content_type: &str, body: &'a [u8]) -> Option<&'a str> {
+    let words = std::str::from_utf8(body).ok()?.trim();
+    let is_line = !words.is_empty() && words.len() <= 200 && !words.contains(char::is_control);
+    (content_type.starts_with("text/plain") && is_line).then_some(words)
+}
+
+/// The error in an answer of the dearning API, whose status 403 means a wrong password.
+pub(super) fn dearning(status: u16, text: &str) -> Error {
+    let kind = match (status, text) {
+        (403, _) => ErrorKind::Unauthenticated,
+        (200, "not found") => ErrorKind::NotFound,
+        (200, _) => ErrorKind::BadRequest,
+        _ => ErrorKind::from_answer(status, None),
+    };
+    let error = Error::new(kind, format!("the server says: {text}"));
+    match (kind, text) {
+        (ErrorKind::BadRequest, "missing filename or content") => {
+            error.hint("a dearning server takes no empty files")
+        }
+        _ => credentials(error),
+    }
+}
+
+/// Tells how to give a password here; what a server says is for those who write HTTP by hand.
+fn credentials(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unauthenticated => {
+            error.hint("set SKEP_PASSWORD, or use --password-file or --password-stdin")
+        }
+        _ => error,
+    }
+}
+
+#[derive(Deserialize)]
+struct DearningError {
+    error: String,
+}
+
+/// Our error for one of ureq; what was put in by the connection comes out unchanged.
+pub(super) fn trouble(error: ureq::Error) -> Error {
+    match error {
+        ureq::Error::Io(error) => failed(error),
+        ureq::Error::Protocol(error) => {
+            Error::new(ErrorKind::NotImplemented, format!("the answer is not HTTP: {error}"))
+                .hint("is this a TLS port? then use https:// in --server")
+        }
+        ureq::Error::LargeResponseHeader(..) => {
+            Error::new(ErrorKind::FieldsTooLarge, "the head of the answer is too large")
+        }
+        ureq::Error::BodyStalled => {
+            Error::new(ErrorKind::Interrupted, "the body of the answer broke off")
+        }
+        other => Error::new(ErrorKind::Internal, format!("the request failed: {other}")),
+    }
+}
+
+/// Our error for one of a body's reader.
+pub(super) fn failed(error: std::io::Error) -> Error {
+    let error = match error.downcast::<ureq::Error>() {
+        Ok(inner) => return trouble(inner),
+        Err(error) => error,
+    };
+    let eof = error.kind() == std::io::ErrorKind::UnexpectedEof;
+    let error = Error::from(error);
+    match eof {
+        true => {
+            Error::new(ErrorKind::Interrupted, "the server ended the connection").because(error)
+        }
+        false => error,
+    }
+}
+
+/// A listing of more than 100,000 models.
+const JSON_BYTES_MAX: u64 = 32 << 20;
+
+const REFUSAL_BYTES_MAX: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_say_what_the_server_said() {
+        let problem = br#"{"status":507,"code":"no-space","detail":"full","hint":"buy a disk"}"#;
+        let error = explain(507, None, "application/problem+json; charset=utf-8", problem);
+        assert_eq!((error.kind(), error.message()), (ErrorKind::NoSpace, "full"));
+        assert_eq!(error.hint_text(), Some("buy a disk"));
+        let error = explain(413, None, "application/json", br#"{"error":"too big"}"#);
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::TooLarge, "the server says: too big")
+        );
+        let error = explain(404, Some("Not Found"), "text/html", b"<html>");
+        assert_eq!(error.message(), "the server answered 404 Not Found (text/html)");
+        assert!(error.hint_text().unwrap().contains("skep"));
+    }
+
+    #[test]
+    fn a_wrong_password_is_one_in_both_apis() {
+        for (status, kind, body) in [
+            (401, "application/problem+json", &br#"{"title":"Unauthorized"}"#[..]),
+            (401, "text/plain", b""),
+            (403, "application/json", br#"{"error":"invalid password"}"#),
+        ] {
+            let error = explain(status, None, kind, body);
+            assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+            assert!(error.hint_text().unwrap().contains("SKEP_PASSWORD"), "{error}");
+        }
+        assert_eq!(dearning(200, "not found").kind(), ErrorKind::NotFound);
+        let empty = dearning(400, "missing filename or content");
+        assert!(empty.hint_text().unwrap().contains("no empty files"));
+    }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One connection to a server as ureq needs it: plain or TLS, under time limits.
+//!
+//! A server may answer before it has read the whole body (wrong password, disk full) and then hang
+//! up. ureq would report the broken pipe. So a channel looks for an answer before each write and
+//! after a failed one; once there is one, it throws away what ureq still wants to send, tells the
+//! body's reader through [`Early`] to come to its end, and hands the answer over.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::ClientConnection;
+use socket2::Socket;
+use ureq::Timeout;
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+
+use super::early::{Early, is_final};
+use super::trust::refusal;
+use crate::error::{Error, ErrorKind};
+
+/// A connection, after the handshake.
+pub(super) struct Channel {
+    stream: Socket,
+    tls: Option<Box<ClientConnection>>,
+    buffers: LazyBuffers,
+    early: Arc<Early>,
+    timeout: Duration,
+    read_timeout: Duration,
+    /// Bytes sent since the last answer.
+    sent: u64,
+    /// Input arrived that ureq has not been told of.
+    fresh: bool,
+}
+
+impl Channel {
+    /// A channel on a stream whose read and write timeouts are `timeout`.
+    pub(super) fn new(
+        stream: Socket,
+        tls: Option<Box<ClientConnection>>,
+        early: Arc<Early>,
+        timeout: Duration,
+    ) -> Self {
+        let buffers = LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES);
+        let read_timeout = timeout;
+        Self { stream, tls, buffers, early, timeout, read_timeout, sent: 0, fresh: false }
+    }
+
+    fn send(&mut self, amount: usize) -> io::Result<()> {
+        let mut bytes = &self.buffers.output()[..amount];
+        let Some(tls) = &mut self.tls else {
+            return self.stream.write_all(bytes);
+        };
+        loop {
+            // rustls takes in no more than its own buffer has room for.
+            let count = tls.writer().write(bytes)?;
+            bytes = &bytes[count..];
+            while tls.wants_write() {
+                match tls.write_tls(&mut self.stream) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                    _ => {}
+                }
+            }
+            if bytes.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads once, appends to the input, and returns how much it was; 0 is the end.
+    fn receive(&mut self) -> io::Result<usize> {
+        let input = self.buffers.input_append_buf();
+        let count = match &mut self.tls {
+            None => self.stream.read(input)?,
+            Some(tls) => loop {
+                match tls.reader().read(input) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    // No close_notify: rustls says how that differs from an end.
+                    other => break other?,
+                }
+                pump(tls, &mut self.stream)?;
+            },
+        };
+        self.buffers.input_appended(count);
+        Ok(count)
+    }
+
+    /// Takes in what has arrived without waiting; whether it is an answer, or the beginning of one.
+    fn has_answer(&mut self) -> io::Result<bool> {
+        while self.is_readable() {
+            if let Some(tls) = &mut self.tls {
+                pump(tls, &mut self.stream)?;
+                let input = self.buffers.input_append_buf();
+                match tls.reader().read(input) {
+                    Ok(0) => return Err(io::ErrorKind::ConnectionReset.into()),
+                    Ok(count) => self.buffers.input_appended(count),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                    Err(error) => return Err(error),
+                }
+            } else if self.receive()? == 0 {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            self.fresh = true;
+            if is_final(self.buffers.input()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// After a failed write: whether an answer had been sent before the server hung up.
+    fn left_an_answer(&mut self) -> bool {
+        let _ = self.limit_reads(LAST_WORDS);
+        while !is_final(self.buffers.input()) {
+            match self.receive() {
+                Ok(0) | Err(_) => return false,
+                Ok(_) => self.fresh = true,
+            }
+        }
+        true
+    }
+
+    fn is_readable(&self) -> bool {
+        let mut polled = [PollFd::new(&self.stream, PollFlags::IN)];
+        matches!(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
+    }
+
+    fn limit_reads(&mut self, limit: Duration) -> io::Result<()> {
+        if limit != self.read_timeout {
+            self.stream.set_read_timeout(Some(limit))?;
+            self.read_timeout = limit;
+        }
+        Ok(())
+    }
+
+    /// How long the server may think. Before it answers an upload it writes it to its disk, and a
+    /// slow SD card takes a second for 4 MiB.
+    fn patience(&self) -> Duration {
+        self.timeout + Duration::from_secs(self.sent >> 22)
+    }
+
+    fn tardy(&self) -> ureq::Error {
+        let seconds = self.timeout.as_secs();
+        let message = format!("the server made no progress for {seconds} s");
+        let error = Error::new(ErrorKind::Interrupted, message).hint("--timeout waits longer");
+        ureq::Error::Io(error.into())
+    }
+}
+
+/// Reads TLS records once and takes them in.
+fn pump(tls: &mut ClientConnection, stream: &mut Socket) -> io::Result<()> {
+    match tls.read_tls(stream) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        other => drop(other?),
+    }
+    let state = tls.process_new_packets();
+    let state = state.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    if state.tls_bytes_to_write() > 0 {
+        // If this fails, so does the next write; what the server has to say is still worth reading.
+        let _ = tls.write_tls(stream);
+    }
+    Ok(())
+}
+
+impl Transport for Channel {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        if self.early.is_set() {
+            return Ok(());
+        }
+        let result = match self.has_answer() {
+            Ok(true) => {
+                self.early.set(true);
+                return Ok(());
+            }
+            Ok(false) => self.send(amount),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => {
+                self.sent += amount as u64;
+                Ok(())
+            }
+            // It hung up, or it stopped reading, and may have said why.
+            Err(_) if self.left_an_answer() => {
+                self.early.set(true);
+                Ok(())
+            }
+            Err(error) if is_timeout(&error) => Err(self.tardy()),
+            Err(error) => Err(ureq::Error::Io(cut(error))),
+        }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let is_pause = timeout.reason == Timeout::Await100;
+        if self.fresh && !is_pause {
+            self.fresh = false;
+            if !self.buffers.input().is_empty() {
+                return Ok(true);
+            }
+        }
+        let limit = self.patience();
+        let limit = if is_pause { limit.min(*timeout.after) } else { limit };
+        self.limit_reads(limit.max(Duration::from_millis(1))).map_err(ureq::Error::Io)?;
+        loop {
+            match self.receive() {
+                Ok(count) => {
+                    self.fresh = is_pause;
+                    self.sent = if is_pause { self.sent } else { 0 };
+                    return Ok(count > 0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) && is_pause => {
+                    return Err(ureq::Error::Timeout(timeout.reason));
+                }
+                Err(error) if is_timeout(&error) => return Err(self.tardy()),
+                Err(error) => return Err(ureq::Error::Io(cut(error))),
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        // TLS 1.3 servers send session tickets at any time, so bytes alone mean nothing.
+        !self.early.is_set() && matches!(self.has_answer(), Ok(false)) && !self.fresh
+    }
+
+    fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("is_tls", &self.tls.is_some()).finish_non_exhaustive()
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Names an end of the connection in words of ours, so that ureq cannot take it for the end of a
+/// body.
+fn cut(error: io::Error) -> io::Error {
+    if let Some(refusal) = refusal(&error) {
+        return refusal.into();
+    }
+    match ErrorKind::from_io(&error) {
+        ErrorKind::Interrupted => {
+            Error::new(ErrorKind::Interrupted, "the server ended the connection")
+                .because(error)
+                .into()
+        }
+        _ => error,
+    }
+}
+
+/// Enough to fill a TLS record four times; more is not faster on the devices measured.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a server that hung up is given to show what it had to say.
+const LAST_WORDS: Duration = Duration::from_secs(2);

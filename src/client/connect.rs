@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Reaches a server: name, TCP connection, TLS handshake, and the decision to trust it.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+use socket2::{Domain, SockAddr, Socket, Type};
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
+
+use super::address::{Scheme, ServerUrl};
+use super::channel::Channel;
+use super::early::Early;
+use super::trust::{Guard, Verdict, refusal};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Opens the connections of one client.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    pub(super) url: ServerUrl,
+    pub(super) guard: Guard,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) connect_timeout: Duration,
+    pub(super) timeout: Duration,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What a client learns of its connections.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Whether the running request was answered early.
+    pub(super) early: Arc<Early>,
+    /// Connections opened so far.
+    pub(super) opened: AtomicU64,
+}
+
+impl Connector for Dialer {
+    type Out = Channel;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _: Option<()>,
+    ) -> Result<Option<Channel>, ureq::Error> {
+        let channel = self.open(&details.addrs).map_err(|error| ureq::Error::Io(error.into()))?;
+        self.shared.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(channel))
+    }
+}
+
+impl Dialer {
+    fn open(&self, addresses: &[SocketAddr]) -> Result<Channel> {
+        let stream = self.dial(addresses)?;
+        let early = Arc::clone(&self.shared.early);
+        if self.url.scheme() == Scheme::Http {
+            return self.ready(stream, None, early);
+        }
+        let (stream, tls, verdict) = self.shake_hands(stream)?;
+        let (stream, tls) = match verdict {
+            Verdict::Trusted => (stream, tls),
+            Verdict::Asked => {
+                let (stream, tls, _) = self.shake_hands(self.dial(addresses)?)?;
+                (stream, tls)
+            }
+        };
+        self.ready(stream, Some(tls), early)
+    }
+
+    fn ready(
+        &self,
+        stream: Socket,
+        tls: Option<Box<ClientConnection>>,
+        early: Arc<Early>,
+    ) -> Result<Channel> {
+        limit(&stream, self.timeout).map_err(|error| self.unreachable(error))?;
+        Ok(Channel::new(stream, tls, early, self.timeout))
+    }
+
+    /// Tries the addresses one after the other.
+    fn dial(&self, addresses: &[SocketAddr]) -> Result<Socket> {
+        if let Some(path) = self.url.socket() {
+            let connected = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| {
+                socket.connect(&SockAddr::unix(path)?)?;
+                Ok(socket)
+            });
+            return connected.map_err(|error| self.unreachable(error));
+        }
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in addresses {
+            match TcpStream::connect_timeout(address, self.connect_timeout) {
+                Ok(stream) => {
+                    let ready = stream.set_nodelay(true);
+                    return ready.map(|()| stream.into()).map_err(|error| self.unreachable(error));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(self.unreachable(last))
+    }
+
+    fn shake_hands(&self, mut stream: Socket) -> Result<(Socket, Box<ClientConnection>, Verdict)> {
+        let internal = |error: rustls::Error| {
+            Error::new(ErrorKind::Internal, "TLS cannot start").because(error)
+        };
+        let name = match self.url.host().parse::<IpAddr>() {
+            Ok(address) => ServerName::IpAddress(address.into()),
+            Err(_) => ServerName::try_from(self.url.host().to_owned()).map_err(|error| {
+                Error::new(ErrorKind::Usage, "the server's name is not a host name").because(error)
+            })?,
+        };
+        let tls = ClientConnection::new(Arc::clone(&self.tls), name).map_err(internal)?;
+        let mut tls = Box::new(tls);
+        limit(&stream, self.connect_timeout).map_err(|error| self.unreachable(error))?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream).map_err(|error| self.handshake_failed(error))?;
+        }
+        let certificate = tls
+            .peer_certificates()
+            .and_then(<[_]>::first)
+            .ok_or_else(|| Error::new(ErrorKind::Untrusted, "the server showed no certificate"))?;
+        let verdict = self.guard.check(&self.url, certificate)?;
+        Ok((stream, tls, verdict))
+    }
+
+    fn handshake_failed(&self, error: io::Error) -> Error {
+        if let Some(refusal) = refusal(&error) {
+            return refusal;
+        }
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let authority = self.url.authority();
+        match tls {
+            Some(rustls::Error::InvalidMessage(_)) => {
+                Error::new(ErrorKind::Untrusted, format!("{authority} does not speak TLS"))
+                    .hint(format!("is it --server http://{authority}?"))
+            }
+            Some(reason) => {
+                let message = format!("no TLS connection with {authority}: {reason}");
+                Error::new(ErrorKind::Untrusted, message)
+            }
+            None if error.kind() == io::ErrorKind::UnexpectedEof => {
+                let message = format!("{authority} hung up during the TLS handshake");
+                Error::new(ErrorKind::Interrupted, message)
+                    .hint(format!("if it speaks plain HTTP, try --server http://{authority}"))
+            }
+            None => Error::io(format!("the TLS handshake with {authority}"), error),
+        }
+    }
+
+    fn unreachable(&self, error: io::Error) -> Error {
+        let reason = match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+                format!("no answer within {} s", self.connect_timeout.as_secs())
+            }
+            _ => Error::from(error).message().to_owned(),
+        };
+        let message = format!("cannot reach {}: {reason}", self.url.authority());
+        Error::new(ErrorKind::Unreachable, message)
+            .hint("is the server running, and is --server (SKEP_SERVER) its address?")
+    }
+}
+
+/// Bounds each single read and write.
+fn limit(stream: &Socket, timeout: Duration) -> io::Result<()> {
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))
+}
+
+/// Finds the addresses of the one host that a client talks to.
+#[derive(Debug)]
+pub(super) struct Names(pub(super) ServerUrl);
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        if self.0.socket().is_some() {
+            let mut nowhere = self.empty();
+            nowhere.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
+            return Ok(nowhere);
+        }
+        let (host, port) = (self.0.host(), self.0.port());
+        let found = (host, port).to_socket_addrs().map_err(|error| {
+            let message = format!("no address is known for the host '{host}'");
+            let error = Error::new(ErrorKind::Unreachable, message)
+                .because(error)
+                .hint("check the name, or use the number of the address");
+            ureq::Error::Io(error.into())
+        })?;
+        let mut addresses = self.empty();
+        found.take(ADDRESSES_MAX).for_each(|address| addresses.push(address));
+        Ok(addresses)
+    }
+}
+
+/// What ureq has room for.
+const ADDRESSES_MAX: usize = 16;

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A model on its way here: read as a stream that ends well only if every byte was right.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use ureq::http::Response;
+use ureq::http::header::{ETAG, HeaderName};
+use ureq::{Body, BodyReader};
+
+use super::answer;
+use super::landing::land;
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+
+/// A model that is being fetched. Reading it fails at the end, with `Integrity`, if the bytes were
+/// not those that the server announced.
+pub struct Download {
+    name: ModelName,
+    size: Option<u64>,
+    expected: Option<Digest>,
+    body: BodyReader<'static>,
+    hasher: Option<Hasher>,
+    received: u64,
+    digest: Option<Digest>,
+}
+
+impl Download {
+    pub(super) fn new(name: ModelName, response: Response<Body>) -> Self {
+        let text = |field| response.headers().get(field).and_then(|value| value.to_str().ok());
+        let tag = text(ETAG).and_then(Digest::from_etag);
+        let field = text(REPR_DIGEST).and_then(|value| Digest::from_field(value).ok().flatten());
+        let size = response.body().content_length();
+        Self {
+            name,
+            size,
+            expected: field.or(tag),
+            body: response.into_body().into_reader(),
+            hasher: Some(Hasher::new()),
+            received: 0,
+            digest: None,
+        }
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    /// Its length in bytes, if the server announced it.
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// The digest of all bytes, once they were read to the end.
+    pub fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    /// Bytes read so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Reads everything into `target`; `progress` is told of each piece's length.
+    ///
+    /// # Errors
+    /// `Integrity` if the bytes are not those announced, and those of the connection and of
+    /// `target`.
+    pub fn copy(
+        &mut self,
+        target: &mut dyn Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Digest> {
+        let mut buffer = vec![0; PIECE_BYTES];
+        loop {
+            let count = self.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            let written = target.write_all(&buffer[..count]);
+            written.map_err(|error| Error::io(format!("writing '{}'", self.name), error))?;
+            progress(count as u64);
+        }
+        self.digest.ok_or_else(|| Error::new(ErrorKind::Internal, "the download has no digest"))
+    }
+
+    /// Saves the model as a file, which appears only when it is whole and right.
+    ///
+    /// # Errors
+    /// As [`Download::copy`]; nothing is left behind then.
+    pub fn save(&mut self, target: &Path, progress: &mut dyn FnMut(u64)) -> Result<Digest> {
+        land(target, |part| self.copy(part, progress))
+    }
+
+    /// At the end of the body: compares what came with what was announced.
+    fn verify(&mut self) -> Result<()> {
+        let Some(hasher) = self.hasher.take() else {
+            return Ok(());
+        };
+        if let Some(size) = self.size.filter(|size| *size != self.received) {
+            let message = format!("only {} of {size} bytes came", self.received);
+            return Err(Error::new(ErrorKind::Interrupted, message));
+        }
+        let digest = hasher.finish();
+        if let Some(expected) = self.expected.filter(|expected| *expected != digest) {
+            let name = &self.name;
+            let message = format!("'{name}' arrived as {digest:?} and should be {expected:?}");
+            return Err(Error::new(ErrorKind::Integrity, message)
+                .hint("nothing of it was kept; 'skep ls -l' shows what the server has"));
+        }
+        self.digest = Some(digest);
+        Ok(())
+    }
+}
+
+impl Read for Download {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = match self.body.read(buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => return Err(answer::failed(error).into()),
+        };
+        if count == 0 && !buffer.is_empty() {
+            self.verify()?;
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..count]);
+        }
+        self.received += count as u64;
+        Ok(count)
+    }
+}
+
+const PIECE_BYTES: usize = 64 * 1024;
+
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");

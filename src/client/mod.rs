@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The client: sends models to a server and fetches them, through API v1 or the dearning API.
+//!
+//! Invariants: nothing is sent to a server that is not trusted, no password over a line that can be
+//! read, and no file appears under its name before it is whole and its digest is right. Names that
+//! come from a server are checked like any other text from outside.
+
+mod address;
+mod answer;
+mod body;
+mod channel;
+mod code;
+mod connect;
+mod dearning;
+mod download;
+mod early;
+mod known;
+mod landing;
+mod request;
+mod transfer;
+mod trust;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ureq::config::AutoHeaderValue;
+use ureq::http::header::AUTHORIZATION;
+use ureq::http::request::Builder;
+use ureq::http::{Method, Request, Response};
+use ureq::{Agent, AsSendBody, Body};
+
+pub use address::{Scheme, ServerUrl};
+pub use code::tidy;
+pub use dearning::Imported;
+pub use download::Download;
+pub use request::{Answer, Payload};
+pub use transfer::{Outcome, Stored};
+pub use trust::{ClientCertificate, FirstUse, Question, Trust};
+
+use crate::access::Password;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+use crate::wire::{ListWire, ModelWire};
+use connect::{Dialer, Names, Shared};
+use trust::Guard;
+
+/// What a client needs to know of its server.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    /// Where the server is.
+    pub server: ServerUrl,
+    /// How it is recognised. Default: by the known servers; others are refused.
+    pub trust: Trust,
+    /// The directory of the known servers and of this device's own certificate.
+    pub home: Option<PathBuf>,
+    /// The password, if the server wants one.
+    pub password: Option<Password>,
+    /// Over which connections the password may go. Default: protected ones.
+    pub password_over: PasswordOver,
+    /// The certificate and key that are shown to a server that asks for them, as PEM files.
+    pub certificate: Option<ClientCertificate>,
+    /// How long any single read or write may take; no transfer has a total limit. Default 60 s.
+    pub timeout: Duration,
+    /// How long reaching one address may take. Default 30 s.
+    pub connect_timeout: Duration,
+}
+
+/// Over which connections a password may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordOver {
+    /// TLS, and plain HTTP to this very device.
+    Protected,
+    /// Any, so that everybody on the way can read it.
+    Anything,
+}
+
+impl ClientOptions {
+    /// The defaults for a server.
+    pub fn new(server: ServerUrl) -> Self {
+        Self {
+            server,
+            trust: Trust::Known(FirstUse::Refuse),
+            home: None,
+            password: None,
+            password_over: PasswordOver::Protected,
+            certificate: None,
+            timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A client of one server. It keeps its connection open between requests.
+pub struct Client {
+    agent: Agent,
+    url: ServerUrl,
+    password: Option<Password>,
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    ///
+    /// # Errors
+    /// `Forbidden` if the password would travel in the clear, `Usage` if a pin is to be checked
+    /// without TLS or the client's certificate cannot be used.
+    pub fn new(options: ClientOptions) -> Result<Self> {
+        let url = options.server;
+        if url.scheme() == Scheme::Http && matches!(options.trust, Trust::Pinned(_)) {
+            let message = format!("{url} shows no key, so it cannot be checked against a pin");
+            return Err(Error::new(ErrorKind::Usage, message).hint("use https://"));
+        }
+        let is_protected = url.scheme() == Scheme::Https || url.is_loopback();
+        let is_refused = options.password_over == PasswordOver::Protected && !is_protected;
+        if options.password.is_some() && is_refused {
+            let message = format!("the password would go to {url} unencrypted, so it is not sent");
+            return Err(Error::new(ErrorKind::Forbidden, message)
+                .hint("use https://, or --send-password if you trust everybody on the way"));
+        }
+        let shared = Arc::new(Shared::default());
+        let dialer = Dialer {
+            url: url.clone(),
+            guard: Guard { trust: options.trust, home: options.home },
+            tls: trust::tls(options.certificate.as_ref())?,
+            connect_timeout: options.connect_timeout,
+            timeout: options.timeout,
+            shared: Arc::clone(&shared),
+        };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .accept_encoding(AutoHeaderValue::None)
+            .user_agent(concat!("skep/", env!("CARGO_PKG_VERSION")))
+            .max_idle_age(IDLE_MAX)
+            .build();
+        let agent = Agent::with_parts(config, dialer, Names(url.clone()));
+        Ok(Self { agent, url, password: options.password, shared })
+    }
+
+    /// The server.
+    pub fn server(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    /// All models of the server.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub fn list(&mut self) -> Result<Vec<ModelWire>> {
+        let mut response = self.ask(Method::GET, "/v1/models")?;
+        Ok(answer::json::<ListWire>(&mut response)?.models)
+    }
+
+    /// Removes a model from the server.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the connection and of the server.
+    pub fn remove(&mut self, name: &ModelName) -> Result<()> {
+        self.ask(Method::DELETE, &model_path(name)).map(drop)
+    }
+
+    /// A request without a body, tried again once if the connection turned out to be stale.
+    fn ask(&mut self, method: Method, path: &str) -> Result<Response<Body>> {
+        let request = || self.builder(method.clone(), path);
+        self.exchange_again(request).and_then(answer::accepted)
+    }
+
+    /// Whatever the answer is, to a request without a body.
+    fn exchange_again(&self, request: impl Fn() -> Builder) -> Result<Response<Body>> {
+        let opened = self.opened();
+        let result = self.exchange(request(), ());
+        if matches!(&result, Err(error) if error.kind() == ErrorKind::Interrupted)
+            && opened > 0
+            && opened == self.opened()
+        {
+            return self.exchange(request(), ());
+        }
+        result
+    }
+
+    fn builder(&self, method: Method, path: &str) -> Builder {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.url.base()));
+        match &self.password {
+            Some(password) => request.header(AUTHORIZATION, password.basic()),
+            None => request,
+        }
+    }
+
+    fn exchange(&self, request: Builder, body: impl AsSendBody) -> Result<Response<Body>> {
+        self.shared.early.set(false);
+        let request = request.body(body).map_err(|error| {
+            Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
+        })?;
+        self.agent.run(request).map_err(|error| {
+            let error = answer::trouble(error);
+            let is_cut = error.kind() == ErrorKind::Interrupted && error.hint_text().is_none();
+            match is_cut && self.url.scheme() == Scheme::Http {
+                true => error.hint("if it speaks TLS, use https:// in --server"),
+                false => error,
+            }
+        })
+    }
+
+    /// Connections opened so far; unchanged by a request that used an old one.
+    fn opened(&self) -> u64 {
+        self.shared.opened.load(Ordering::Relaxed)
+    }
+}
+
+/// The path of a model in API v1.
+fn model_path(name: &ModelName) -> String {
+    format!("/v1/models/{}", name.url_segment())
+}
+
+/// Shorter than the 15 s after which servers of this house and of dearning hang up.
+const IDLE_MAX: Duration = Duration::from_secs(8);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The client against servers that answer as scripted, rudely where servers do.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+
+use super::*;
+use crate::digest::Digest;
+use crate::pin::Pin;
+use crate::supervise;
+
+trait Duplex: Read + Write {}
+impl<T: Read + Write> Duplex for T {}
+type Line = BufReader<Box<dyn Duplex>>;
+
+/// A server that handles each connection with the same script until the test is over.
+struct Fake {
+    url: String,
+    pin: Pin,
+    connections: Arc<AtomicU64>,
+}
+
+impl Fake {
+    fn start(script: impl Fn(&mut Line) + Send + 'static) -> Self {
+        Self::with(None, script)
+    }
+
+    fn with(
+        version: Option<&'static SupportedProtocolVersion>,
+        script: impl Fn(&mut Line) + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let scheme = if version.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let pin = Pin::of_certificate(certificate.der()).unwrap();
+        let tls = version.map(|version| {
+            let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let builder = ServerConfig::builder_with_provider(provider);
+            let builder = builder.with_protocol_versions(&[version]).unwrap();
+            let chain = vec![certificate.der().clone()];
+            Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())
+        });
+        let connections = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&connections);
+        let serve = move || {
+            for stream in listener.incoming() {
+                count.fetch_add(1, Ordering::Relaxed);
+                script(&mut BufReader::new(wrap(stream.unwrap(), tls.as_ref())));
+            }
+        };
+        supervise::spawn("fake server", serve).unwrap();
+        Self { url, pin, connections }
+    }
+
+    fn client(&self) -> Client {
+        let mut options = ClientOptions::new(self.url.parse().unwrap());
+        if options.server.scheme() == Scheme::Https {
+            options.trust = Trust::Pinned(self.pin);
+        }
+        options.timeout = Duration::from_secs(5);
+        Client::new(options).unwrap()
+    }
+
+    fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+fn wrap(stream: TcpStream, tls: Option<&Arc<ServerConfig>>) -> Box<dyn Duplex> {
+    match tls {
+        None => Box::new(stream),
+        Some(config) => {
+            let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+            Box::new(StreamOwned::new(connection, stream))
+        }
+    }
+}
+
+/// Reads the head of a request; empty if the client has gone.
+fn head(line: &mut Line) -> String {
+    let mut head = String::new();
+    while line.read_line(&mut head).unwrap_or(0) > 2 {}
+    head
+}
+
+fn say(line: &mut Line, text: &str) {
+    line.get_mut().write_all(text.as_bytes()).unwrap();
+    line.get_mut().flush().unwrap();
+}
+
+fn answer(line: &mut Line, status: &str, kind: &str, body: &str) {
+    let length = body.len();
+    say(
+        line,
+        &format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ),
+    );
+}
+
+/// Takes uploads of a known length as a skep does, until the client goes.
+fn store(line: &mut Line) {
+    loop {
+        let head = head(line).to_ascii_lowercase();
+        let Some(length) = head.split("content-length: ").nth(1) else {
+            return;
+        };
+        let length: u64 = length.split("\r\n").next().unwrap().parse().unwrap();
+        if head.contains("100-continue") {
+            say(line, "HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        let digest = Digest::of_reader((&mut *line).take(length)).unwrap();
+        let body =
+            format!(r#"{{"name":"m","size":{length},"modified":"x","digest":"{digest:?}"}}"#);
+        answer(line, "201 Created", "application/json", &body);
+    }
+}
+
+fn put(client: &mut Client, source: &mut dyn Read, length: u64) -> Result<Stored> {
+    client.put(&"m".parse().unwrap(), source, Some(length), &mut |_| {})
+}
+
+const MIB: u64 = 1 << 20;
+const FULL: &str = r#"{"status":507,"code":"no-space","detail":"the disk is full"}"#;
+
+#[test]
+fn uploads_arrive_on_one_connection_over_every_transport() {
+    for version in [None, Some(&rustls::version::TLS12), Some(&rustls::version::TLS13)] {
+        let fake = Fake::with(version, store);
+        let mut client = fake.client();
+        for length in [0, 5, MIB, 3 * MIB + 1] {
+            let stored = put(&mut client, &mut std::io::repeat(7), length).unwrap();
+            assert_eq!((stored.model.size, stored.outcome), (length, Outcome::Created));
+        }
+        assert_eq!(fake.connections(), 1, "{version:?}");
+    }
+}
+
+#[test]
+fn a_refusal_in_the_middle_of_an_upload_is_shown() {
+    for version in [None, Some(&rustls::version::TLS13)] {
+        for late in [0, 100_000, 3 * MIB] {
+            let fake = Fake::with(version, move |line| {
+                let length = head(line).len();
+                if length == 0 {
+                    return;
+                }
+                say(line, "HTTP/1.1 100 Continue\r\n\r\n");
+                std::io::copy(&mut (&mut *line).take(late), &mut std::io::sink()).unwrap();
+                answer(line, "507 Insufficient Storage", "application/problem+json", FULL);
+            });
+            for length in [Some(64 * MIB), None] {
+                let (name, mut source) = ("m".parse().unwrap(), std::io::repeat(1));
+                let result = fake.client().put(&name, &mut source, length, &mut |_| {});
+                let error = result.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::NoSpace, "{version:?} {late}: {error}");
+                assert_eq!(error.message(), "the disk is full");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refusal_before_the_body_costs_nothing_of_it() {
+    let fake = Fake::start(|line| {
+        head(line);
+        answer(line, "401 Unauthorized", "application/problem+json", r#"{"detail":"who?"}"#);
+        // The connection stays open until the client goes.
+        let _ = line.read(&mut [0]);
+    });
+    let mut untouched = std::io::repeat(1).take(64 * MIB);
+    let error = put(&mut fake.client(), &mut untouched, 64 * MIB).unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Unauthenticated, "who?"));
+    assert_eq!(untouched.limit(), 64 * MIB);
+}
+
+#[test]
+fn other_bytes_on_the_server_are_an_integrity_error() {
+    let fake = Fake::start(|line| {
+        head(line);
+        line.read_exact(&mut [0; 3]).unwrap();
+        let digest = Digest::of(b"other");
+        let body = format!(r#"{{"name":"m","size":3,"modified":"x","digest":"{digest:?}"}}"#);
+        answer(line, "200 OK", "application/json", &body);
+    });
+    let error = put(&mut fake.client(), &mut &b"abc"[..], 3).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+}
+
+#[test]
+fn only_whole_and_right_downloads_are_kept() {
+    let right = Digest::of(b"hello").etag();
+    let wrong = Digest::of(b"hallo").field();
+    for (fields, kind) in [
+        (format!("Content-Length: 5\r\nETag: {right}"), None),
+        (format!("Transfer-Encoding: chunked\r\nETag: {right}"), Some(ErrorKind::Interrupted)),
+        (format!("Content-Length: 5\r\nRepr-Digest: {wrong}"), Some(ErrorKind::Integrity)),
+        (format!("Content-Length: 6\r\nETag: {right}"), Some(ErrorKind::Interrupted)),
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
+        let fake = Fake::start(move |line| {
+            if !head(line).is_empty() {
+                say(line, &text);
+            }
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("m");
+        let mut download = fake.client().get(&"m".parse().unwrap()).unwrap();
+        let result = download.save(&target, &mut |_| {});
+        assert_eq!(result.as_ref().err().map(Error::kind), kind, "{fields}: {result:?}");
+        let kept = std::fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(kept, usize::from(kind.is_none()), "{fields}");
+    }
+}
+
+#[test]
+fn a_stale_connection_is_replaced_without_a_word() {
+    let fake = Fake::start(|line| {
+        head(line);
+        answer(line, "200 OK", "application/json", r#"{"schema":1,"models":[]}"#);
+        // This looks open to the client, and its next request gets no answer.
+        head(line);
+    });
+    let mut client = fake.client();
+    for _ in 0..3 {
+        assert_eq!(client.list().unwrap(), []);
+    }
+    assert_eq!(fake.connections(), 3);
+}
+
+#[test]
+fn servers_of_other_kinds_are_named_as_such() {
+    let fake = Fake::start(|line| {
+        head(line);
+        answer(line, "200 OK", "text/html", "<html>");
+    });
+    let error = fake.client().list().unwrap_err();
+    assert!(error.hint_text().unwrap().contains("skep"), "{error}");
+    let plain = fake.url.replace("http:", "https:");
+    let error = Client::new(ClientOptions::new(plain.parse().unwrap())).unwrap().list();
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Untrusted);
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{nobody}").parse().unwrap();
+    let error = Client::new(ClientOptions::new(url)).unwrap().list().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+}
+
+#[test]
+fn a_password_goes_over_protected_connections_only() {
+    for (url, over, allowed) in [
+        ("https://pi", PasswordOver::Protected, true),
+        ("http://127.0.0.1:1", PasswordOver::Protected, true),
+        ("http://pi", PasswordOver::Protected, false),
+        ("http://pi", PasswordOver::Anything, true),
+    ] {
+        let mut options = ClientOptions::new(url.parse().unwrap());
+        options.password = Some(Password::new("secret").unwrap());
+        options.password_over = over;
+        match Client::new(options) {
+            Ok(_) => assert!(allowed, "{url}"),
+            Err(error) => assert!(!allowed && error.kind() == ErrorKind::Forbidden, "{error}"),
+        }
+    }
+    assert!(Client::new(ClientOptions::new("http://pi".parse().unwrap())).is_ok());
+}
