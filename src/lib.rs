@@ -1,9 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! skep: a pocket model server. This library is the house; the binary is its door.
-
-#![allow(dead_code, unused_imports, reason = "the floors above are not in yet")]
+//!
+//! # The house map
+//!
+//! Four floors and a door. One goes down the stairs, never up; rooms on a floor do not open into each
+//! other; a room is entered by its `mod.rs`. `tests/it/tidy.rs` keeps all of this.
+//!
+//! | floor | room | what it is for |
+//! |---|---|---|
+//! | door | `cli` | one file per verb; the only room that prints, and that reads flags |
+//! | 3rd, assembly | `node` | builds every room from a configuration; start and shutdown order |
+//! | | `config` | the table of settings and the layers their values come from |
+//! | 2nd, behaviour | `server` | an address and a handler: edge, engine and workers put together |
+//! | | `routes` | what requests mean: API v1 and the dearning API |
+//! | 1st, organs | `store` | a directory of models: durable publishing, digests, cache |
+//! | | `edge` | addresses, the accept loop, places for connections, TLS, the identity |
+//! | | `http` | strict heads, framing, the engine, the workers, answers |
+//! | | `client` | the other side of all this: transfers, and whom to trust |
+//! | ground, words | `error` `digest` `model` `wire` `access` `pin` `limits` `near` | values that every room speaks of |
+//! | | `metrics` | what a server counts |
+//! | | `transport` | what HTTP needs of a connection |
+//! | | `disk` | the only room that creates, renames, fsyncs and removes files |
+//! | | `supervise` | the only room that starts threads |
+//!
+//! # The way of a request
+//!
+//! ```text
+//! edge: accept -> place -> connection thread: TLS handshake
+//! http: strict head, framing -> the request is parked under a random ticket, and method, target and
+//!       ticket are written to tiny_http's private socket -> tiny_http parses and queues
+//!       -> a worker of the fixed pool claims the ticket and runs the handler, which reads the body
+//!       straight from the connection and returns a response
+//!       -> the connection's thread writes it at the caller's pace, and reads the next head
+//! ```
+//!
+//! At any moment exactly one thread owns a connection, so nothing of it is locked. Slow readers cost a
+//! connection thread, never a worker. A panicking handler costs one answer.
 
 mod access;
+#[doc(hidden)]
+pub mod cli;
 pub mod client;
 mod config;
 mod digest;
@@ -23,6 +59,7 @@ pub mod store;
 mod supervise;
 mod transport;
 mod wire;
+
 pub use access::Password;
 pub use config::{Config, Layer, SETTINGS, Setting};
 pub use digest::Digest;

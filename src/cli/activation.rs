@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Socket activation: systemd listens, and hands its sockets over (sd_listen_fds(3)).
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use listenfd::ListenFd;
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Takes the sockets that were handed over if `systemd:` is among the addresses, or if there are no
+/// addresses. This has to come before any thread is started, since it reads and clears variables.
+///
+/// # Errors
+/// `Usage` if `systemd:` was asked for and nothing was handed over, or something that does not do.
+pub(super) fn take_over(config: &mut Config) -> Result<()> {
+    let count = config.addresses.len();
+    config.addresses.retain(|address| address != SYSTEMD);
+    let is_asked = config.addresses.len() < count;
+    let mut handed = ListenFd::from_env();
+    if is_asked && handed.len() == 0 {
+        let text = format!("'{SYSTEMD}' is an address only where systemd hands sockets over");
+        return Err(Error::new(ErrorKind::Usage, text)
+            .hint("start it by a socket unit, which sets LISTEN_FDS and LISTEN_PID"));
+    }
+    if !is_asked && !config.addresses.is_empty() {
+        return Ok(());
+    }
+    for number in 0..handed.len() {
+        let socket = take(&mut handed, number).map_err(|error| {
+            let text = format!("socket {} of LISTEN_FDS does not do: {error}", number + 1);
+            Error::new(ErrorKind::Usage, text).hint("ListenStream= makes one that does")
+        })?;
+        config.sockets.extend(socket.map(Arc::new));
+    }
+    Ok(())
+}
+
+fn take(handed: &mut ListenFd, number: usize) -> io::Result<Option<OwnedFd>> {
+    match handed.take_tcp_listener(number) {
+        Ok(listener) => Ok(listener.map(OwnedFd::from)),
+        Err(_) => Ok(handed.take_unix_listener(number)?.map(OwnedFd::from)),
+    }
+}
+
+const SYSTEMD: &str = "systemd:";

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The flags that verbs have in common, their environment variables, and the client made of them.
+//!
+//! A flag counts before its variable: `--connect-timeout` before `SKEP_CONNECT_TIMEOUT`.
+
+use std::env;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::output::Output;
+use super::{ask, home, signals};
+use crate::access::Password;
+use crate::client::{Client, ClientOptions, FirstUse, PasswordOver, Scheme, ServerUrl, Trust};
+use crate::config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::PASSWORD;
+
+/// Adds the flags of every verb.
+pub(super) fn everywhere(command: Command) -> Command {
+    let switch = |name: &'static str| {
+        Arg::new(name).long(name).global(true).action(ArgAction::SetTrue).help_heading("Output")
+    };
+    command
+        .arg(switch("json").help("Print one JSON value instead of text"))
+        .arg(switch("quiet").short('q').help("Print no progress and no notes"))
+        .arg(switch("no-progress").help("Print no progress"))
+        .arg(
+            switch("verbose").short('v').action(ArgAction::Count).help("Log more (-vv: even more)"),
+        )
+        .arg(
+            Arg::new("log-level")
+                .long("log-level")
+                .global(true)
+                .value_name("LEVEL")
+                .help("Log up to error, warn, info, debug or trace")
+                .help_heading("Output"),
+        )
+}
+
+/// Adds the flags of verbs that talk to a server.
+pub(super) fn server(command: Command) -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Server");
+    let switch = |name| flag(name).action(ArgAction::SetTrue);
+    passwords(command)
+        .arg(flag("server").value_name("URL").help("The server [default: https://127.0.0.1:8443]"))
+        .arg(flag("pin").value_name("SHA256:HEX").help("Trust only the server with this key"))
+        .arg(switch("accept-new").help("Trust a server that was never met before, and remember it"))
+        .arg(switch("insecure").help("Trust any server (dangerous)"))
+        .arg(switch("send-password").help("Send the password even unencrypted (dangerous)"))
+        .arg(
+            flag("timeout")
+                .value_name("TIME")
+                .help("Give up after so long without progress [default: 60s]"),
+        )
+        .arg(
+            flag("connect-timeout")
+                .value_name("TIME")
+                .help("Give up connecting after so long [default: 30s]"),
+        )
+}
+
+/// Adds the flags that give a password.
+pub(super) fn passwords(command: Command) -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name);
+    command
+        .arg(flag("password-file").value_name("FILE").help("Read the password from a file"))
+        .arg(
+            flag("password-stdin")
+                .action(ArgAction::SetTrue)
+                .help("Read the password from standard input"),
+        )
+        .arg(flag("password").hide(true).num_args(0..=1))
+}
+
+/// The client that the flags and the environment describe. From here on, Ctrl-C cleans up.
+///
+/// # Errors
+/// `Usage` for what cannot be understood, and those of reading the password.
+pub(super) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
+    let server: ServerUrl = match text(matches, "server") {
+        Some(url) => url.parse()?,
+        None => DEFAULT_SERVER.parse()?,
+    };
+    let mut options = ClientOptions::new(server);
+    options.trust = trust(matches, output)?;
+    let by_known = matches!(options.trust, Trust::Known(_));
+    options.home = match home::directory() {
+        Ok(home) => Some(home),
+        Err(error) if by_known && options.server.scheme() == Scheme::Https => return Err(error),
+        Err(_) => None,
+    };
+    options.password = password(matches, &options.server, options.home.as_deref())?;
+    if is_set(matches, "send-password")? {
+        options.password_over = PasswordOver::Anything;
+    }
+    if let Some(timeout) = time(matches, "timeout")? {
+        options.timeout = timeout;
+    }
+    if let Some(timeout) = time(matches, "connect-timeout")? {
+        options.connect_timeout = timeout;
+    }
+    signals::watch()?;
+    Client::new(options)
+}
+
+fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
+    if let Some(pin) = text(matches, "pin") {
+        return Ok(Trust::Pinned(pin.parse()?));
+    }
+    if is_set(matches, "insecure")? {
+        output.warn("--insecure: whoever answers is trusted, and can read and change everything");
+        return Ok(Trust::Anything);
+    }
+    Ok(Trust::Known(match is_set(matches, "accept-new")? {
+        true => FirstUse::Accept,
+        false => ask::first_use(),
+    }))
+}
+
+/// The password: from the flags, the environment, or, for a server on this device, from its home.
+fn password(
+    matches: &ArgMatches,
+    server: &ServerUrl,
+    home: Option<&Path>,
+) -> Result<Option<Password>> {
+    if let Some(password) = given_password(matches)? {
+        return Ok(Some(password));
+    }
+    let own: Option<PathBuf> = home.map(|home| home.join(PASSWORD));
+    match own.filter(|path| server.is_loopback() && path.exists()) {
+        Some(path) => password_file(&path).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The password that the flags or the environment give.
+///
+/// # Errors
+/// `Usage` if it was written on the command line or cannot be used, and those of reading a file.
+pub(super) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
+    if matches.contains_id("password") {
+        let reason = "a password on the command line can be read by every user of this device";
+        return Err(Error::new(ErrorKind::Usage, reason)
+            .hint("use SKEP_PASSWORD, --password-file or --password-stdin"));
+    }
+    if matches.get_flag("password-stdin") {
+        return first_line(io::stdin().lock(), "standard input").and_then(Password::new).map(Some);
+    }
+    if let Some(path) = matches.get_one::<String>("password-file") {
+        return password_file(Path::new(path)).map(Some);
+    }
+    if let Some(password) = variable("SKEP_PASSWORD") {
+        return Password::new(password).map(Some);
+    }
+    if let Some(path) = variable("SKEP_PASSWORD_FILE") {
+        return password_file(Path::new(&path)).map(Some);
+    }
+    variable("DEARNING_PASSWORD").map(Password::new).transpose()
+}
+
+fn password_file(path: &Path) -> Result<Password> {
+    let shown = path.display().to_string();
+    let file = File::open(path).map_err(|error| Error::io(&shown, error))?;
+    first_line(file, &shown).and_then(Password::new)
+}
+
+fn first_line(source: impl io::Read, name: &str) -> Result<String> {
+    let mut text = String::new();
+    let read = source.take(PASSWORD_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(|error| Error::io(format!("reading the password from {name}"), error))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// The value of a flag, or of its environment variable.
+pub(super) fn text(matches: &ArgMatches, flag: &str) -> Option<String> {
+    let given = matches.try_get_one::<String>(flag).ok().flatten().cloned();
+    given.or_else(|| variable(&variable_name(flag)))
+}
+
+/// Whether a switch is on, by its flag or by its environment variable.
+///
+/// # Errors
+/// `Usage` if the variable is neither a yes nor a no.
+pub(super) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
+    if matches.get_flag(flag) {
+        return Ok(true);
+    }
+    let name = variable_name(flag);
+    match variable(&name).as_deref() {
+        None | Some("0" | "false" | "no" | "off") => Ok(false),
+        Some("1" | "true" | "yes" | "on") => Ok(true),
+        Some(_) => Err(Error::new(ErrorKind::Usage, format!("{name} is neither 1 nor 0"))),
+    }
+}
+
+fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
+    let Some(text) = text(matches, flag) else {
+        return Ok(None);
+    };
+    let time = config::duration(&text);
+    time.map(Some).map_err(|reason| Error::new(ErrorKind::Usage, format!("--{flag}: {reason}")))
+}
+
+fn variable_name(flag: &str) -> String {
+    format!("SKEP_{}", flag.replace('-', "_").to_ascii_uppercase())
+}
+
+/// An environment variable; an empty one counts as not set.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+pub(super) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
+
+const PASSWORD_BYTES_MAX: u64 = 4096;

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep cat`: writes a model to standard output.
+
+use std::io::Read as _;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::args;
+use super::output::Output;
+use super::text::{self, Page};
+use crate::error::Result;
+use crate::model::ModelName;
+
+pub(super) fn arguments(command: Command) -> Command {
+    let name = Arg::new("name").value_name("NAME").required(true).help("The model");
+    let text = Arg::new("text").long("text").action(ArgAction::SetTrue);
+    let text = text.help("Drop carriage returns and blanks at the ends of lines");
+    args::server(command.before_help(EXAMPLES).arg(name).arg(text))
+}
+
+pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let name = matches.get_one::<String>("name").map(String::as_str).unwrap_or_default();
+    let name: ModelName = name.parse()?;
+    let mut client = args::client(matches, output)?;
+    let mut download = client.get(&name)?;
+    if matches.get_flag("text") {
+        let mut page = Page::default();
+        download.copy(&mut page, &mut |_| {})?;
+        return page.show(name.as_str(), output);
+    }
+    let mut beginning = Vec::new();
+    (&mut download).take(BEGINNING_BYTES).read_to_end(&mut beginning)?;
+    text::check(&beginning, name.as_str(), output)?;
+    output.write(&beginning)?;
+    output.write_with(|stdout| download.copy(stdout, &mut |_| {})).map(drop)
+}
+
+/// What is looked at to tell text from binary.
+const BEGINNING_BYTES: u64 = 8192;
+
+const EXAMPLES: &str = "\
+Examples:
+  skep cat notes.txt
+  skep cat train.py --text | python3 -";

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The command line: one table of verbs, one file per verb.
+//!
+//! Results go to standard output and nothing else does. Not here: what the verbs do, which is in
+//! the client and in the node.
+
+mod activation;
+mod args;
+mod ask;
+mod cat;
+mod destination;
+mod escape;
+mod get;
+mod home;
+mod journal;
+mod list;
+mod load;
+mod output;
+mod post;
+mod progress;
+mod put;
+mod remove;
+mod serve;
+mod signals;
+mod source;
+mod text;
+mod version;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind as Mistake;
+use clap::{ArgMatches, Command};
+
+use crate::error::{Error, ErrorKind, Result};
+use output::Output;
+
+/// One verb: how it is called, what it takes, and what it does.
+struct Verb {
+    name: &'static str,
+    /// Other spellings, which are not documented.
+    aliases: &'static [&'static str],
+    about: &'static str,
+    /// Adds the verb's arguments to its command.
+    arguments: fn(Command) -> Command,
+    run: fn(&ArgMatches, &Output) -> Result<()>,
+}
+
+/// All verbs, in the order of the help.
+const COMMANDS: &[Verb] = &[
+    Verb {
+        name: "serve",
+        aliases: &[],
+        about: "Keep models in a directory and hand them out",
+        arguments: serve::arguments,
+        run: serve::run,
+    },
+    Verb {
+        name: "put",
+        aliases: &["push"],
+        about: "Send files to a server",
+        arguments: put::arguments,
+        run: put::run,
+    },
+    Verb {
+        name: "get",
+        aliases: &["pull"],
+        about: "Fetch models from a server and save them as files",
+        arguments: get::arguments,
+        run: get::run,
+    },
+    Verb {
+        name: "cat",
+        aliases: &[],
+        about: "Write a model to standard output",
+        arguments: cat::arguments,
+        run: cat::run,
+    },
+    Verb {
+        name: "ls",
+        aliases: &["list"],
+        about: "List the models of a server",
+        arguments: list::arguments,
+        run: list::run,
+    },
+    Verb {
+        name: "rm",
+        aliases: &["remove"],
+        about: "Remove models from a server",
+        arguments: remove::arguments,
+        run: remove::run,
+    },
+    Verb {
+        name: "post",
+        aliases: &[],
+        about: "Send files to a dearning server (POST /import_model)",
+        arguments: post::arguments,
+        run: post::run,
+    },
+    Verb {
+        name: "load",
+        aliases: &[],
+        about: "Fetch files from a dearning server (POST /load_model)",
+        arguments: load::arguments,
+        run: load::run,
+    },
+    Verb {
+        name: "version",
+        aliases: &[],
+        about: "Print the version",
+        arguments: version::arguments,
+        run: version::run,
+    },
+];
+
+/// Runs a command line, whose first word is the name of the program.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return explain(&error),
+    };
+    let output = match Output::new(&matches) {
+        Ok(output) => output,
+        Err(error) => {
+            Output::default().error(&error);
+            return ExitCode::from(error.kind().exit_code());
+        }
+    };
+    let result = dispatch(&matches, &output);
+    if output.is_closed() {
+        // Whoever read our output has enough of it.
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = result {
+        output.failed(&error);
+    }
+    ExitCode::from(output.exit_code())
+}
+
+fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
+    journal::start(matches, log::LevelFilter::Warn, journal::Style::Plain)?;
+    let called = matches.subcommand();
+    let found = called.and_then(|(name, matches)| {
+        COMMANDS.iter().find(|verb| verb.name == name).map(|verb| (verb, matches))
+    });
+    match found {
+        Some((verb, matches)) => (verb.run)(matches, output),
+        None => Err(Error::new(ErrorKind::Usage, "no command was given").hint("skep help")),
+    }
+}
+
+fn command() -> Command {
+    let root = Command::new("skep")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("skep: a pocket model server and its client")
+        .before_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .max_term_width(100);
+    let root = args::everywhere(root);
+    COMMANDS.iter().fold(root, |root, verb| {
+        let command = Command::new(verb.name).about(verb.about).aliases(verb.aliases.iter());
+        root.subcommand((verb.arguments)(command))
+    })
+}
+
+/// Prints help, a version, or what is wrong with the command line.
+fn explain(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    match error.kind() {
+        Mistake::DisplayHelp | Mistake::DisplayVersion => {
+            // A reader that has gone away is no reason to complain.
+            let _ = write!(std::io::stdout(), "{text}");
+            ExitCode::SUCCESS
+        }
+        Mistake::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = write!(std::io::stderr(), "{text}");
+            ExitCode::from(ErrorKind::Usage.exit_code())
+        }
+        _ => {
+            let _ = write!(std::io::stderr(), "skep: {text}");
+            ExitCode::from(ErrorKind::Usage.exit_code())
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep serve                                   keep models in dm_models, over HTTPS
+  skep put model.onnx                          send a file to the server of this device
+  skep put --server 192.168.1.10 model.onnx    send it to another one
+  skep get model.onnx -o models/               fetch it into a directory
+  skep ls                                      list what the server has
+  cat words.txt | skep put - --name words.txt  send what a program prints";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_verbs_is_sound() {
+        command().debug_assert();
+        for (index, verb) in COMMANDS.iter().enumerate() {
+            let names = |verb: &Verb| [&[verb.name], verb.aliases].concat();
+            for other in &COMMANDS[..index] {
+                assert!(names(verb).iter().all(|name| !names(other).contains(name)));
+            }
+        }
+    }
+
+    #[test]
+    fn aliases_lead_to_the_same_verb() {
+        for (alias, name) in [("push", "put"), ("pull", "get"), ("list", "ls"), ("remove", "rm")] {
+            let matches = command().try_get_matches_from(["skep", alias, "x"]);
+            match matches {
+                Ok(matches) => assert_eq!(matches.subcommand_name(), Some(name)),
+                Err(_) => assert_eq!(name, "ls"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_taken_from_the_command_line() {
+        let words = ["skep", "ls", "--password", "secret"];
+        let matches = command().try_get_matches_from(words).unwrap();
+        let (_, matches) = matches.subcommand().unwrap();
+        let error = args::client(matches, &Output::default()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(!error.to_string().contains("secret"));
+    }
+}

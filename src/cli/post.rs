@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep post`: sends files to a server of the dearning API.
+
+use clap::{ArgMatches, Command};
+use serde_json::json;
+
+use super::args;
+use super::output::Output;
+use super::progress::{Progress, size};
+use super::source::{self, Source};
+use crate::error::{Error, ErrorKind, Result};
+
+pub(super) fn arguments(command: Command) -> Command {
+    source::arguments(args::server(command)).before_help(EXAMPLES)
+}
+
+pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let (files, name) = source::files(matches)?;
+    let mut client = args::client(matches, output)?;
+    let mut imported = Vec::new();
+    output.each(files, |file| {
+        let mut source = Source::open(&file, name.as_ref())?;
+        let Some(length) = source.length else {
+            let message = format!("the length of {} is not known", file.display());
+            return Err(Error::new(ErrorKind::Usage, message)
+                .hint("the dearning API needs it: save it as a file first"));
+        };
+        let mut progress = Progress::start(output, source.name.as_str(), source.length);
+        let posted = client.post(&source.name, &mut *source.reader, length, &mut |count| {
+            progress.advance(count);
+        });
+        drop(progress);
+        posted?;
+        imported.push(json!({"name": source.name.as_str(), "size": length}));
+        output.line(&format!("{}  {}  imported", source.name, size(length)))
+    });
+    output.json(&json!({"schema": 1, "imported": imported}))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep post model.dm --server https://192.168.1.10:8443
+  skep post *.py --server http://127.0.0.1:8080";

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Ctrl-C in the middle of a transfer: unfinished files are removed, and the end comes at once.
+
+use std::io::Write as _;
+use std::process;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::error::{Error, Result};
+use crate::server::Shutdown;
+use crate::{disk, supervise};
+
+/// Watches for signals from now on.
+///
+/// # Errors
+/// If the system has no thread or no descriptor left.
+pub(super) fn watch() -> Result<()> {
+    let failed = |error| Error::io("watching for signals", error);
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
+    let work = move || {
+        if let Some(signal) = signals.forever().next() {
+            end(signal);
+        }
+    };
+    supervise::spawn("signals", work).map(drop).map_err(failed)
+}
+
+/// Has the first SIGINT or SIGTERM shut a server down, and the second end it at once. SIGHUP, which a
+/// closed terminal sends, ends nothing.
+///
+/// # Errors
+/// If the system has no thread or no descriptor left.
+pub(super) fn shut_down(shutdown: Shutdown) -> Result<()> {
+    let failed = |error| Error::io("watching for signals", error);
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
+    let work = move || {
+        let mut endings = signals.forever().filter(|signal| *signal != SIGHUP);
+        if let Some(signal) = endings.next() {
+            log::info!("signal {signal}: finishing what is running");
+            shutdown.trigger();
+        }
+        if let Some(signal) = endings.next() {
+            end(signal);
+        }
+    };
+    supervise::spawn("signals", work).map(drop).map_err(failed)
+}
+
+#[expect(clippy::exit, reason = "the other threads may hang in a system call")]
+fn end(signal: i32) -> ! {
+    disk::remove_unfinished();
+    // A progress bar may have left the cursor in the middle of a line.
+    let text = "\nskep: interrupted; nothing was kept of unfinished files\n";
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    process::exit(128 + signal)
+}

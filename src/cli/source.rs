@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What is to be sent: files of this device, or standard input.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches, Command};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+
+/// Something to send.
+pub(super) struct Source {
+    pub(super) name: ModelName,
+    pub(super) reader: Box<dyn Read>,
+    /// Its length in bytes, where that is known.
+    pub(super) length: Option<u64>,
+}
+
+/// Adds the list of files and `--name`.
+pub(super) fn arguments(command: Command) -> Command {
+    let files = Arg::new("file").value_name("FILE").num_args(1..).required(true);
+    command
+        .arg(files.value_parser(clap::value_parser!(PathBuf)).help("Files to send"))
+        .arg(Arg::new("name").long("name").value_name("NAME").help("The name on the server"))
+}
+
+/// The files that are to be sent, and the name for one of them.
+///
+/// # Errors
+/// `Usage` if one name is given for several files.
+pub(super) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelName>)> {
+    let files: Vec<PathBuf> = matches.get_many("file").into_iter().flatten().cloned().collect();
+    let name = matches.get_one::<String>("name").map(|name| name.parse()).transpose()?;
+    match files.len() > 1 && name.is_some() {
+        true => Err(Error::new(ErrorKind::Usage, "--name fits one file only")),
+        false => Ok((files, name)),
+    }
+}
+
+impl Source {
+    /// Opens a file under its own or another name; `-` is standard input.
+    ///
+    /// # Errors
+    /// `Usage` for directories and for what has no name; otherwise those of the file system.
+    pub(super) fn open(path: &Path, name: Option<&ModelName>) -> Result<Self> {
+        if path == Path::new("-") {
+            let reader = Box::new(io::stdin());
+            return match name {
+                Some(name) => Ok(Self { name: name.clone(), reader, length: None }),
+                None => Err(Error::new(ErrorKind::Usage, "standard input has no name")
+                    .hint("skep put - --name NAME")),
+            };
+        }
+        let shown = path.display().to_string();
+        let failed = |error| Error::io(&shown, error);
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_dir() {
+            return Err(Error::new(ErrorKind::Usage, format!("{shown} is a directory"))
+                .hint(format!("send its files: skep put {shown}/*")));
+        }
+        let name = match name {
+            Some(name) => name.clone(),
+            None => base_name(path)?,
+        };
+        let length = metadata.is_file().then_some(metadata.len());
+        Ok(Self { name, reader: Box::new(file), length })
+    }
+}
+
+fn base_name(path: &Path) -> Result<ModelName> {
+    let base = path.file_name().and_then(|name| name.to_str());
+    match base {
+        Some(base) => base.parse(),
+        None => {
+            let message = format!("{} has no name that could be used", path.display());
+            Err(Error::new(ErrorKind::Usage, message).hint("give one with --name"))
+        }
+    }
+}
