@@ -1,2 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The promises of skep, one file each, kept against the real thing.
+
+#![allow(clippy::unwrap_used, reason = "what a test does not expect fails it")]
+#![allow(clippy::print_stdout, reason = "figures for those who run a test alone")]
+
+mod address;
+mod cli;
+mod crash;
+mod dearning;
+mod dearning_wire;
+mod embed;
+mod fairness;
+mod framing;
+mod limits;
+mod mtls;
+mod reading;
+mod readme;
+mod rude;
+mod support;
+mod tidy;
+mod transfer;
+mod trust;

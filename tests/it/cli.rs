@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The errors that a new user makes: one clear line, the right exit code, and nothing half-made.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::support::process::{
+    Place, Process, has_tool, noise, one_line, run, run_with, skipped, until,
+};
+use crate::support::served::Served;
+
+#[test]
+fn a_wrong_or_missing_password_is_refused() {
+    let server = Served::start(&[]);
+    // The refusal is heard although most of the file is still under way.
+    server.place.file("m", noise(1, 8 << 20));
+    let mut wrong = server.command(&["put", "m"]);
+    let refused = run(wrong.env("SKEP_PASSWORD", "wrong")).exits(7).says("password is wrong");
+    one_line(&refused.says("SKEP_PASSWORD"));
+    let stranger = Place::new();
+    let mut without = server.command_of(&stranger, &["ls", "--accept-new"]);
+    run(&mut without).exits(7).says("password is needed").says("SKEP_PASSWORD");
+    assert!(server.names().is_empty());
+}
+
+#[test]
+fn a_server_that_is_not_there() {
+    // A port that was free a moment ago.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let place = Place::new();
+    place.file("m", "x");
+    for verb in ["put", "get", "cat", "rm", "post", "load"] {
+        let mut command = place.skep(&[verb, "m", "--server", &url]);
+        let outcome = run(command.env("SKEP_PASSWORD", "secret"));
+        one_line(&outcome.exits(3).says("--server"));
+    }
+    run(&mut place.skep(&["ls", "--server", "https://no-such-host.invalid"])).exits(3);
+    assert_eq!(place.read("m"), b"x");
+}
+
+#[test]
+fn http_and_https_mixed_up() {
+    for (flags, wrong, right) in
+        [(&[][..], "http://", "https://"), (&["--plain"], "https://", "http://")]
+    {
+        let server = Served::start(flags);
+        let url = server.url.replace(right, wrong);
+        let outcome = server.skep(&["ls", "--server", &url]);
+        assert_ne!(outcome.code, 0);
+        one_line(&outcome.says(right));
+    }
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let place = Place::new();
+    let outcome = run(&mut place.skep(&["serve", "127.0.0.1", "--port", &port]));
+    assert!(outcome.stdout.is_empty());
+    one_line(&outcome.exits(2).says("--port").says(&port));
+}
+
+#[test]
+fn directories_that_cannot_be_used() {
+    let place = Place::new();
+    place.file("file", "x");
+    let serve = ["serve", "127.0.0.1", "--port", "0"];
+    for dir in ["file", "file/below", "/proc/skep"] {
+        let mut command = place.skep(&serve);
+        one_line(&run(command.args(["--dir", dir])).exits(2).says(dir));
+    }
+    let mut command = place.skep(&serve);
+    one_line(&run(command.env("SKEP_HOME", place.path("file"))).exits(2).says("SKEP_HOME"));
+    let mut command = place.skep(&serve);
+    run(command.env_remove("SKEP_HOME").env_remove("HOME")).exits(2).says("SKEP_HOME");
+}
+
+#[test]
+fn files_and_models_that_are_not_there() {
+    let server = Served::start(&[]);
+    one_line(&server.skep(&["put", "missing.onnx"]).exits(4).says("missing.onnx"));
+    server.skep(&["put", "."]).exits(2).says("directory");
+    server.place.file("model.onnx", "x");
+    server.skep(&["put", "model.onnx"]).exits(0);
+    for verb in ["get", "cat", "rm"] {
+        let outcome = server.skep(&[verb, "modle.onnx"]).exits(4).says("model.onnx");
+        one_line(&outcome);
+    }
+    assert_eq!(server.names(), ["model.onnx"]);
+    // The local directory that is named does not exist.
+    server.skep(&["get", "model.onnx", "-o", "nowhere/x"]).exits(4).says("nowhere/x");
+}
+
+#[test]
+fn names_cannot_lead_out_of_the_directory() {
+    let server = Served::start(&[]);
+    server.place.file("m", "x");
+    for name in ["../x", "a/b", ".hidden", "..", ""] {
+        one_line(&server.skep(&["put", "m", "--name", name]).exits(2).says("name"));
+        server.skep(&["get", name]).exits(2);
+        server.skep(&["rm", name]).exits(2);
+    }
+    assert!(server.names().is_empty());
+    assert!(!server.place.path("x").exists());
+}
+
+#[test]
+fn flags_and_values_that_do_not_exist() {
+    let place = Place::new();
+    run(&mut place.skep(&[])).exits(2).says("Usage");
+    run(&mut place.skep(&["sevre"])).exits(2).says("serve");
+    run(&mut place.skep(&["serve", "--prot", "1"])).exits(2).says("--port");
+    run(&mut place.skep(&["ls", "--server", "ftp://x"])).exits(2);
+    run(&mut place.skep(&["ls", "--server", "https://pi:8443/x"])).exits(2).says("path");
+    for (flag, value) in [("--timeout", "soon"), ("--port", "99999"), ("--max-upload-bytes", "1X")]
+    {
+        let outcome = run(&mut place.skep(&["serve", flag, value]));
+        one_line(&outcome.exits(2).says(value).says(&flag[2..]));
+    }
+    let mut command = place.skep(&["serve"]);
+    run(command.env("SKEP_WORKERS", "many")).exits(2).says("SKEP_WORKERS");
+    run(&mut place.skep(&["serve", "here:there"])).exits(2).says("here:there");
+    run(&mut place.skep(&["get", "a", "b", "-o", "one-file"])).exits(2).says("-o DIR/");
+    for help in [&["help"][..], &["--help"], &["put", "--help"], &["--version"], &["version"]] {
+        let outcome = run(&mut place.skep(help)).exits(0);
+        assert!(outcome.stderr.is_empty() && !outcome.stdout.is_empty());
+    }
+}
+
+#[test]
+fn one_directory_has_one_server() {
+    let server = Served::start(&[]);
+    let dir = server.dir.to_str().unwrap();
+    let other = Place::new();
+    let mut second = other.skep(&["serve", "127.0.0.1", "--port", "0", "--dir", dir]);
+    one_line(&run(&mut second).exits(12).says(dir));
+    // It goes free with its server, however that ended.
+    server.process.signal(Signal::KILL);
+    let (place, dir) = (server.place.clone(), dir.to_owned());
+    server.process.finish();
+    Served::start_in(&place, &["--dir", &dir]).stop().exits(0);
+}
+
+#[test]
+fn the_ready_line_is_for_scripts() {
+    let place = Place::new();
+    let arguments = ["serve", "127.0.0.1", "--port", "0", "--json"];
+    let process = Process::start(&mut place.skep(&arguments));
+    let line = process.line().unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&ready["ready"], &ready["models"]), (&true.into(), &0.into()));
+    assert!(ready["url"].as_str().is_some_and(|url| !url.ends_with(":0")), "{line}");
+    assert!(ready["fp"].as_str().is_some_and(|fp| fp.starts_with("SHA256:")), "{line}");
+    process.signal(Signal::TERM);
+    assert_eq!(process.finish().exits(0).text().lines().count(), 1);
+}
+
+#[test]
+fn both_signals_end_a_server_well() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let server = Served::start(&[]);
+        server.process.signal(signal);
+        server.process.finish().exits(0);
+    }
+    let server = Served::start(&[]);
+    server.process.signal(Signal::HUP);
+    server.skep(&["ls"]).exits(0);
+}
+
+#[test]
+fn silent_connections_do_not_hold_up_the_end() {
+    let server = Served::start(&["--plain", "--drain-timeout", "1h", "--head-timeout", "1h"]);
+    let authority = server.url.trim_start_matches("http://").to_owned();
+    let silent = TcpStream::connect(&authority).unwrap();
+    let mut kept = TcpStream::connect(&authority).unwrap();
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert!(kept.read(&mut [0; 4096]).unwrap() > 0);
+    server.stop().exits(0);
+    drop((silent, kept));
+}
+
+#[test]
+fn an_interrupted_put_leaves_nothing() {
+    let server = Served::start(&[]);
+    let mut command = server.command(&["put", "-", "--name", "slow"]);
+    let mut putting = Process::start(command.stdin(Stdio::piped()));
+    let mut pipe = putting.stdin();
+    // More than all buffers on the way hold, so that the upload has begun.
+    pipe.write_all(&noise(1, 16 << 20)).unwrap();
+    assert_eq!(server.parts(), 1);
+    putting.signal(Signal::INT);
+    putting.finish().exits(130).says("interrupted");
+    until(|| server.parts() == 0);
+    assert!(server.names().is_empty());
+    server.stop().exits(0);
+}
+
+#[test]
+fn an_interrupted_get_leaves_nothing() {
+    let place = Place::new();
+    // A server that sends a part of a model and no more.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let getting = Process::start(&mut place.skep(&["get", "m", "--server", &url]));
+    let (mut socket, _) = listener.accept().unwrap();
+    let _ = socket.read(&mut [0; 4096]).unwrap();
+    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
+    socket.write_all(&noise(1, 500_000)).unwrap();
+    let files = || fs::read_dir(place.path("")).unwrap().count();
+    until(|| files() > 0);
+    assert_eq!(files(), 1, "the part is beside its target");
+    getting.signal(Signal::INT);
+    getting.finish().exits(130).says("interrupted");
+    assert_eq!(files(), 0);
+}
+
+#[test]
+fn a_download_that_is_cut_is_no_file() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    place.file("m", "old");
+    let getting = Process::start(&mut place.skep(&["get", "m", "--server", &url]));
+    let (mut socket, _) = listener.accept().unwrap();
+    let _ = socket.read(&mut [0; 4096]).unwrap();
+    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").unwrap();
+    drop((socket, listener));
+    let code = getting.finish().code;
+    assert!([3, 5].contains(&code), "{code}");
+    assert_eq!(place.read("m"), b"old");
+    assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_full_disk_keeps_the_old_content() {
+    let place = Place::new();
+    if !has_tool("mount") {
+        return;
+    }
+    let disk = place.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mut mount = place.command("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&disk);
+    if run(&mut mount).code != 0 {
+        skipped("a full disk: no file system can be mounted here");
+        return;
+    }
+    let mounted = Mounted(place.clone());
+    let server = Served::start_in(&place, &["--dir", "disk/models"]);
+    place.file("small", "small");
+    place.file("large", noise(1, 8 << 20));
+    server.skep(&["put", "small", "--name", "m"]).exits(0);
+    one_line(&server.skep(&["put", "large", "--name", "m"]).exits(8).says("space"));
+    let mut command = server.command(&["put", "-", "--name", "m"]);
+    run_with(&mut command, &noise(1, 8 << 20)).exits(8).says("space");
+    assert_eq!(server.skep(&["cat", "m"]).exits(0).stdout, b"small");
+    assert_eq!((server.names(), server.parts()), (vec!["m".to_owned()], 0));
+    // The other way round: the disk of the client is full.
+    fs::write(server.dir.join("large"), noise(1, 3 << 20)).unwrap();
+    one_line(&server.skep(&["get", "large", "-o", "disk/copy"]).exits(8).says("space"));
+    assert_eq!(fs::read_dir(&disk).unwrap().count(), 1);
+    server.stop().exits(0);
+    drop(mounted);
+}
+
+/// A file system that is unmounted when it goes out of use.
+struct Mounted(Place);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        run(self.0.command("umount").arg("-l").arg(self.0.path("disk")));
+    }
+}

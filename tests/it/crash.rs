@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! kill -9 at any moment: what was acknowledged is there, names hold whole models, parts are gone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use crate::support::process::{Place, Process, digest, noise, run};
+use crate::support::served::Served;
+
+const ROUNDS: u64 = 10;
+
+/// Larger than what the sockets between the two sides hold.
+const BYTES: usize = 8 << 20;
+
+#[test]
+fn a_killed_server_keeps_what_it_acknowledged() {
+    let place = Place::new();
+    let mut acknowledged = BTreeMap::new();
+    let old = noise(0, BYTES);
+    for round in 0..ROUNDS {
+        let server = Served::start_in(&place, &["--plain"]);
+        assert_eq!(server.parts(), 0, "round {round}");
+        for (name, digest) in &acknowledged {
+            let list = server.skep(&["ls", "-l"]).exits(0).text();
+            let line = list.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            let bytes = fs::read(server.dir.join(name)).unwrap();
+            assert_eq!(&self::digest(&bytes), digest, "round {round}: {line}");
+        }
+        place.file(&format!("whole-{round}"), noise(round, 100_000));
+        server.skep(&["put", &format!("whole-{round}")]).exits(0);
+        acknowledged.insert(format!("whole-{round}"), digest(&noise(round, 100_000)));
+        if round == 0 {
+            place.file("replaced", &old);
+            server.skep(&["put", "replaced"]).exits(0);
+        }
+        let new = noise(round + 100, BYTES);
+        kill_in_upload(server, &new, round);
+        let found = fs::read(place.path("dm_models/replaced")).unwrap();
+        // The last byte is never sent, so the old bytes have to be there, whole.
+        assert!(found == old, "round {round}: {} bytes", found.len());
+    }
+    let server = Served::start_in(&place, &["--plain"]);
+    assert_eq!(server.parts(), 0);
+    server.stop().exits(0);
+}
+
+/// Kills the server in the middle of an upload, a little further in every round.
+fn kill_in_upload(server: Served, bytes: &[u8], round: u64) {
+    let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+    let head = format!(
+        "PUT /v1/models/replaced HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: {}\r\n\r\n",
+        server.password(),
+        bytes.len()
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    let share = usize::try_from(round + 1).unwrap() * (bytes.len() - 1);
+    socket.write_all(&bytes[..share / usize::try_from(ROUNDS).unwrap()]).unwrap();
+    server.process.signal(Signal::KILL);
+    assert_eq!(server.process.finish().code, -9);
+    // Nothing was acknowledged.
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn a_server_killed_between_two_acknowledgements_has_old_or_new_bytes() {
+    let place = Place::new();
+    let (one, two) = (noise(1, BYTES), noise(2, BYTES));
+    place.file("one", &one);
+    place.file("two", &two);
+    for round in 0..ROUNDS {
+        let server = Served::start_in(&place, &["--plain"]);
+        assert_eq!(server.parts(), 0, "round {round}");
+        let put = |file| server.command(&["put", file, "--name", "m"]);
+        run(&mut put("one")).exits(0);
+        let mut putting = Process::start(&mut put("two"));
+        // A little further in every round; how much further it gets meanwhile is up to chance.
+        let enough = round * BYTES as u64 / ROUNDS;
+        while putting.is_running() && !server.part_sizes().iter().any(|size| *size > enough) {
+            std::thread::yield_now();
+        }
+        server.process.signal(Signal::KILL);
+        assert_eq!(server.process.finish().code, -9);
+        let was_acknowledged = putting.finish().code == 0;
+        let found = fs::read(place.path("dm_models/m")).unwrap();
+        assert!(found == two || (found == one && !was_acknowledged), "round {round}");
+    }
+}

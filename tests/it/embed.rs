@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! An address and a handler are a server: what a program that embeds one can rely on.
+
+#![allow(clippy::unwrap_used, reason = "a test may end by panic")]
+
+use std::io::{Read, Seek, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use skep::client::{Answer, Client, ClientOptions, Payload};
+use skep::{
+    Admission, Content, ErrorKind, Handler, Limits, Method, Peer, Request, Response, Server,
+    ServerHandle, ServerOptions, Session, Status, TempServer,
+};
+
+pub(crate) fn start(address: &str, options: ServerOptions, handler: impl Handler) -> TempServer {
+    let server = Server::with_options(&[address.parse().unwrap()], options, handler);
+    TempServer::start(server.unwrap()).unwrap()
+}
+
+fn serve(handler: impl Handler) -> TempServer {
+    start("127.0.0.1:0", ServerOptions::default(), handler)
+}
+
+pub(crate) fn client_of(server: &ServerHandle) -> Client {
+    let mut options = ClientOptions::new(server.url().parse().unwrap());
+    options.timeout = Duration::from_secs(10);
+    Client::new(options).unwrap()
+}
+
+pub(crate) fn get(client: &mut Client, target: &str) -> Answer {
+    client.request("GET", target, &[], Payload::Empty).unwrap()
+}
+
+fn text(answer: Answer) -> String {
+    String::from_utf8(answer.read_all(1 << 20).unwrap()).unwrap()
+}
+
+#[test]
+fn a_server_runs_in_the_background_until_its_handle_ends_it() {
+    let handler = |_: &mut Request<'_>| Response::text(Status::OK, "hello, world\n");
+    let handle = Server::bind("127.0.0.1:0", handler).unwrap().start().unwrap();
+    let skep::Address::Ip(address) = handle.address() else { panic!("{}", handle.address()) };
+    let address = *address;
+    assert_ne!(address.port(), 0);
+    assert_eq!(handle.url(), format!("http://{address}"));
+    assert_eq!(handle.addresses().len(), 1);
+    let mut client = client_of(&handle);
+    assert_eq!(text(get(&mut client, "/")), "hello, world\n");
+    handle.shutdown();
+    handle.join().unwrap();
+    // A port may have been given to somebody else by now, a socket in a folder of its own not.
+    let handle = Server::bind("unix:auto", handler).unwrap().start().unwrap();
+    let mut client = client_of(&handle);
+    assert_eq!(text(get(&mut client, "/")), "hello, world\n");
+    handle.shutdown();
+    handle.join().unwrap();
+    let error = client.request("GET", "/", &[], Payload::Empty).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+}
+
+#[test]
+fn a_server_without_an_address_is_an_error() {
+    let handler = |_: &mut Request<'_>| Response::new(Status::OK);
+    let error = Server::with_options(&[], ServerOptions::default(), handler).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    let error = Server::bind("::1:8443", handler).err().unwrap();
+    assert!(error.hint_text().unwrap().contains("[::1]:8443"), "{error}");
+}
+
+#[test]
+fn limits_that_let_nobody_in_are_an_error() {
+    let handler = |_: &mut Request<'_>| Response::new(Status::OK);
+    let broken: [fn(&mut Limits); 5] = [
+        |limits| limits.timeout = Duration::ZERO,
+        |limits| limits.connections_max = 0,
+        |limits| limits.requests_per_connection_max = 0,
+        |limits| limits.workers = 0,
+        |limits| limits.head_bytes_max = 1,
+    ];
+    for damage in broken {
+        let mut options = ServerOptions::default();
+        damage(&mut options.limits);
+        let addresses = ["127.0.0.1:0".parse().unwrap()];
+        let error = Server::with_options(&addresses, options, handler).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    }
+    // The numbers of Degu.
+    let limits = Limits::default();
+    assert_eq!(limits.timeout, Duration::from_secs(15));
+    assert_eq!((limits.connections_max, limits.requests_per_connection_max), (25, 100));
+}
+
+/// Sends the body of a request back in the kind that the path names.
+fn echo(request: &mut Request<'_>) -> Response {
+    let announced = request.body().length().map_or("chunked".to_owned(), |n| n.to_string());
+    let mut bytes = Vec::new();
+    let kind = request.segments()[0].to_owned();
+    // A fixed length is read by pieces, as a handler that has little memory does.
+    while request.body().take(1000).read_to_end(&mut bytes).unwrap() > 0 {}
+    let content = match kind.as_str() {
+        "empty" => Content::Empty,
+        "bytes" => Content::Bytes(bytes),
+        "shared" => Content::Shared(Arc::from(&bytes[..]), 1..bytes.len()),
+        "file" => {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            file.rewind().unwrap();
+            Content::File { file, offset: 1, length: bytes.len() as u64 - 1 }
+        }
+        "reader" => Content::Reader(bytes.len() as u64, Box::new(std::io::Cursor::new(bytes))),
+        "chunked" => Content::Chunked(Box::new(std::io::Cursor::new(bytes))),
+        "pieces" => {
+            let pieces: Vec<_> = bytes.chunks(777).map(<[u8]>::to_vec).collect();
+            Content::pieces(pieces)
+        }
+        _ => return Response::new(Status::NOT_FOUND),
+    };
+    Response::new(Status::OK).field("x-announced", announced).content(content)
+}
+
+#[test]
+fn bodies_of_all_kinds_travel_both_ways_on_one_connection() {
+    let server = serve(echo);
+    let mut client = client_of(&server);
+    for size in [1_usize, 5000, 300_000] {
+        let bytes: Vec<u8> = (0..=250).cycle().take(size).collect();
+        for kind in ["bytes", "shared", "file", "reader", "chunked", "pieces", "empty"] {
+            for sent in ["bytes", "reader", "chunked"] {
+                let mut source = &bytes[..];
+                let payload = match sent {
+                    "bytes" => Payload::Bytes(&bytes),
+                    "reader" => Payload::Reader(size as u64, &mut source),
+                    _ => Payload::Chunked(&mut source),
+                };
+                let answer = client.request("POST", &format!("/{kind}"), &[], payload).unwrap();
+                let announced = match sent {
+                    "chunked" => "chunked".to_owned(),
+                    _ => size.to_string(),
+                };
+                assert_eq!(answer.status(), 200);
+                assert_eq!(answer.field("X-Announced"), Some(&*announced));
+                let is_chunked = answer.field("transfer-encoding") == Some("chunked");
+                assert_eq!(is_chunked, matches!(kind, "chunked" | "pieces"), "{kind}");
+                let expected = match kind {
+                    "empty" => &[],
+                    "shared" | "file" => &bytes[1..],
+                    _ => &bytes[..],
+                };
+                assert!(answer.read_all(size).unwrap() == expected, "{kind} of {size} as {sent}");
+            }
+        }
+    }
+    let empty = client.request("POST", "/bytes", &[], Payload::Empty).unwrap();
+    assert_eq!(empty.field("content-length"), Some("0"));
+}
+
+#[test]
+fn a_request_that_cannot_be_written_is_not_sent() {
+    let server = serve(echo);
+    let mut client = client_of(&server);
+    for (method, target, field) in [
+        ("G ET", "/", ("a", "b")),
+        ("GET", "bytes", ("a", "b")),
+        ("GET", "/a b", ("a", "b")),
+        ("GET", "/", ("a b", "c")),
+        ("GET", "/", ("a", "b\r\nc: d")),
+    ] {
+        let error = client.request(method, target, &[field], Payload::Empty).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{method} {target} {field:?}");
+    }
+    let mut short = &b"12"[..];
+    let error = client.request("POST", "/bytes", &[], Payload::Reader(3, &mut short)).err();
+    assert_eq!(error.unwrap().kind(), ErrorKind::Interrupted);
+}
+
+struct ReadOnly;
+
+impl Handler for ReadOnly {
+    fn handle(&self, request: &mut Request<'_>) -> Response {
+        assert_eq!(request.method(), Method::Get);
+        Response::text(Status::OK, "12345")
+    }
+
+    fn methods(&self) -> &[Method] {
+        &[Method::Get]
+    }
+}
+
+#[test]
+fn methods_are_a_matter_of_the_server() {
+    let server = serve(ReadOnly);
+    let mut client = client_of(&server);
+    for _ in 0..2 {
+        let answer = client.request("HEAD", "/", &[], Payload::Empty).unwrap();
+        assert_eq!((answer.status(), answer.field("content-length")), (200, Some("5")));
+        assert_eq!(text(answer), "");
+        assert_eq!(text(get(&mut client, "/")), "12345");
+    }
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+        let answer = client.request(method, "/", &[], Payload::Bytes(b"x")).unwrap();
+        assert_eq!((answer.status(), answer.field("allow")), (405, Some("GET, HEAD")), "{method}");
+    }
+    let mut line = TcpStream::connect(server.url().strip_prefix("http://").unwrap());
+    let line = line.as_mut().unwrap();
+    line.write_all(b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{answer}");
+}
+
+/// Counts connections, and the requests of each; lets in as many connections as it has places.
+struct Counting {
+    places: u32,
+    connections: AtomicU32,
+}
+
+struct Number(u32);
+
+impl Handler for Counting {
+    fn handle(&self, request: &mut Request<'_>) -> Response {
+        let session = request.session();
+        let number = session.value::<Number>().unwrap().0;
+        let count = session.insert(0_u32).unwrap_or_default() + 1;
+        session.insert(count);
+        Response::text(Status::OK, format!("{number}.{count}"))
+    }
+
+    fn on_connect(&self, peer: &Peer, session: &mut Session) -> Admission {
+        assert!(peer.is_local() && peer.address.is_some() && peer.tls.is_none());
+        let number = self.connections.fetch_add(1, Ordering::SeqCst);
+        session.insert(Number(number));
+        assert!(number <= self.places, "a panic refuses, too");
+        if number < self.places { Admission::Accept } else { Admission::Refuse }
+    }
+}
+
+#[test]
+fn a_session_lasts_as_long_as_its_connection() {
+    let mut options = ServerOptions::default();
+    options.limits.requests_per_connection_max = 3;
+    let handler = Counting { places: 3, connections: AtomicU32::new(0) };
+    let server = start("127.0.0.1:0", options, handler);
+    let (mut one, mut other) = (client_of(&server), client_of(&server));
+    assert_eq!(text(get(&mut one, "/")), "0.1");
+    assert_eq!(text(get(&mut other, "/")), "1.1");
+    let second = get(&mut one, "/");
+    assert_eq!(second.field("connection"), None);
+    assert_eq!(text(second), "0.2");
+    let third = get(&mut one, "/");
+    assert_eq!(third.field("connection"), Some("close"));
+    assert_eq!(text(third), "0.3");
+    assert_eq!(text(get(&mut one, "/")), "2.1");
+    assert_eq!(text(get(&mut other, "/")), "1.2");
+    // The places are taken: further connections are closed without a byte, whether the handler says
+    // no or panics over it.
+    for _ in 0..2 {
+        let mut refused = TcpStream::connect(&server.url()[7..]).unwrap();
+        let mut answer = Vec::new();
+        let _ = refused.read_to_end(&mut answer);
+        assert_eq!(answer, b"");
+    }
+    assert_eq!(text(get(&mut other, "/")), "1.3");
+}
+
+#[test]
+fn a_shutdown_lets_the_running_request_finish() {
+    let (entered, is_entered) = std::sync::mpsc::channel();
+    let (leave, may_leave) = std::sync::mpsc::channel();
+    let may_leave = std::sync::Mutex::new(may_leave);
+    let server = Server::bind("127.0.0.1:0", move |_: &mut Request<'_>| {
+        entered.send(()).unwrap();
+        may_leave.lock().unwrap().recv().unwrap();
+        Response::text(Status::OK, "done")
+    });
+    let handle = server.unwrap().start().unwrap();
+    let mut client = client_of(&handle);
+    let caller = std::thread::spawn(move || text(get(&mut client, "/")));
+    is_entered.recv().unwrap();
+    handle.shutdown();
+    leave.send(()).unwrap();
+    assert_eq!(caller.join().unwrap(), "done");
+    handle.join().unwrap();
+}

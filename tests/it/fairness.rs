@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Nobody starves: neither by crowds on kept connections nor by callers that are as slow as they may
+//! be (facts F3 and F4 of the design).
+
+use std::io::{Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use skep::{Content, Request, Response, Status};
+
+use crate::support::raw::{Raw, Running, echo, get, put};
+
+#[test]
+fn bursts_on_kept_connections_are_all_answered() {
+    let server = Running::start(echo, |limits| limits.connections_max = 220);
+    let mut crowd: Vec<Raw> = (0..200).map(|_| server.open()).collect();
+    for burst in 0..5 {
+        let start = Instant::now();
+        for raw in &mut crowd {
+            raw.send(get("/burst"));
+        }
+        for raw in &mut crowd {
+            assert_eq!(raw.answer().status, 200);
+        }
+        assert!(start.elapsed() < Duration::from_secs(5), "burst {burst}: {:?}", start.elapsed());
+    }
+    assert_eq!(server.metrics.connections.value(), 200);
+}
+
+#[test]
+fn slow_callers_do_not_slow_down_others() {
+    let handler = |request: &mut Request<'_>| match request.path() {
+        "/endless" => {
+            let content = Content::Chunked(Box::new(std::io::repeat(0)));
+            Response::new(Status::OK).content(content)
+        }
+        "/large" => {
+            let content = Content::Reader(1 << 30, Box::new(std::io::repeat(0).take(1 << 30)));
+            Response::new(Status::OK).content(content)
+        }
+        _ => echo(request),
+    };
+    let server = Running::start(handler, |_| {});
+    // Downloads that take nothing, uploads that send a byte now and then, heads that never end: three
+    // places of the 25 are left.
+    let mut slow: Vec<Raw> = (0..22).map(|_| server.open()).collect();
+    for (number, raw) in slow.iter_mut().enumerate() {
+        match number % 4 {
+            0 => raw.send(get("/endless")),
+            1 => raw.send(get("/large")),
+            2 => raw.send(put("/up", "Content-Length: 1000000", "x")),
+            _ => raw.send("GET / HTTP/1.1\r\nHost"),
+        }
+    }
+    let mut worst = Duration::ZERO;
+    for _ in 0..50 {
+        let start = Instant::now();
+        let answer = server.ask(get("/healthz"));
+        assert_eq!(answer.status, 200);
+        worst = worst.max(start.elapsed());
+        for raw in slow.iter_mut().skip(2).step_by(4) {
+            let _ = raw.stream.write_all(b"x");
+        }
+        thread::yield_now();
+    }
+    println!("the slowest of 50 short requests took {worst:?}");
+    assert!(worst < Duration::from_secs(1), "{worst:?}");
+}

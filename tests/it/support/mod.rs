@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What several promises need: the real binary as a server and as a client, and rude sockets.
+
+pub(crate) mod process;
+pub(crate) mod raw;
+pub(crate) mod served;
