@@ -111,8 +111,8 @@ const MODE: &str = "internal";
 const CONFIG: &str = "config.toml";
 
 const ADDRESSES: &str = "\
-Where to listen: 127.0.0.1, 0.0.0.0:8443, [::1]:0, [fe80::1%wlan0], unix:/run/skep/socket, unix:auto, \
-unix:@name, fd:3, systemd: (the sockets of its socket unit)";
+Where to listen: 127.0.0.1, 0.0.0.0:8443, [::1]:0, [fe80::1%wlan0], unix:/run/skep/socket, \
+unix:auto, unix:@name, fd:3, systemd: (the sockets of its socket unit)";
 
 const EXAMPLES: &str = "\
 Examples:

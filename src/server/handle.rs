@@ -61,8 +61,8 @@ impl ServerHandle {
     }
 }
 
-/// A server in the background that ends with this value, which then waits for its end; for tests, and
-/// for programs that need a server for a while.
+/// A server in the background that ends with this value, which then waits for its end; for tests,
+/// and for programs that need a server for a while.
 ///
 /// ```
 /// use skep::{Request, Response, Server, Status, TempServer};
