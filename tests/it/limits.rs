@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Every limit holds: connections, requests, time; and what a panic or a shutdown costs.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -111,9 +111,9 @@ fn who_takes_nothing_of_an_answer_loses_it() {
     let start = Instant::now();
     while server.metrics.requests.value() < 2 {
         let mut next = server.open();
-        next.stream.set_read_timeout(Some(SHORT)).unwrap();
-        next.send(get("/"));
-        assert!(next.stream.read(&mut [0; 12]).is_ok());
+        // It may be refused, and even be closed without a word, before it has asked.
+        let _ = next.stream.write_all(get("/").as_bytes());
+        let _ = next.stream.read(&mut [0; 12]);
         assert!(start.elapsed() < PATIENCE, "the place is not given back");
     }
 }
