@@ -147,7 +147,7 @@ fn settings_that_need_more_descriptors_than_there_are_are_lowered() {
         "ulimit -n 100; exec {program} serve 127.0.0.1 --plain --port 0 --dir models \
          --max-connections 500"
     );
-    let mut child = Command::new("sh")
+    let child = Command::new("sh")
         .args(["-c", &script])
         .current_dir(&folder)
         .env("SKEP_HOME", folder.path().join("home"))
@@ -155,18 +155,21 @@ fn settings_that_need_more_descriptors_than_there_are_are_lowered() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let warning = lines.into_iter().find(|line| line.contains("too few for 500 connections"));
-    let address = ready(&mut child);
-    let mut crowd: Vec<Raw> = (0..14).map(|_| Raw::open(&address)).collect();
+    // From here on it is ended even if the test fails.
+    let mut server = Process { child, address: String::new(), folder };
+    server.address = ready(&mut server.child);
+    let errors = server.child.stderr.take().unwrap();
+    let warning = BufReader::new(errors)
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.contains("too few for 500 connections"));
+    assert!(warning.expect("a warning").contains("taking 14"));
+    let mut crowd: Vec<Raw> = (0..14).map(|_| Raw::open(&server.address)).collect();
     for raw in &mut crowd {
         raw.send(get("/healthz"));
         assert_eq!(raw.answer().status, 200);
     }
-    assert_eq!(Raw::open(&address).answer().status, 503);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(warning.expect("a warning").contains("taking 14"));
+    assert_eq!(Raw::open(&server.address).answer().status, 503);
 }
 
 #[test]
