@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::socket::Socket;
@@ -20,6 +20,7 @@ pub(crate) struct Connections {
     open: Mutex<Open>,
     left: Condvar,
     refusing: AtomicUsize,
+    turn: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -37,7 +38,7 @@ struct Member {
 impl Connections {
     pub(crate) fn new(limits: Arc<Limits>, metrics: Arc<Metrics>) -> Arc<Self> {
         let (open, left, refusing) = (Mutex::default(), Condvar::new(), AtomicUsize::new(0));
-        Arc::new(Self { limits, metrics, open, left, refusing })
+        Arc::new(Self { limits, metrics, open, left, refusing, turn: Mutex::default() })
     }
 
     /// Takes a place for a connection; `None` if there is none for this caller.
@@ -86,6 +87,11 @@ impl Connections {
         }
         self.refusing.fetch_sub(1, Ordering::SeqCst);
         None
+    }
+
+    /// Waits for the turn to pass a connection on to another thread.
+    pub(super) fn take_turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.turn)
     }
 
     /// How many are in.

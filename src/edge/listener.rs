@@ -91,7 +91,7 @@ impl Listener {
     pub(crate) fn run(
         self,
         connections: &Arc<Connections>,
-        work: impl Fn(Incoming, Entry) + Clone + Send + 'static,
+        work: impl Fn(Incoming, Entry) -> Option<Rest> + Clone + Send + 'static,
     ) {
         let mut pause = Pause::default();
         while !self.stop.asked.load(Ordering::SeqCst) {
@@ -114,12 +114,16 @@ impl Listener {
     }
 }
 
-/// Gives a connection its place and its thread.
+/// What is left to do with a connection once it is open.
+pub(crate) type Rest = Box<dyn FnOnce() + Send>;
+
+/// Gives a connection its place and its thread. What is left after a TLS handshake is done in a thread
+/// of its own: a handshake goes deep, and an idle connection would keep all the stack it touched.
 fn admit(
     socket: Socket,
     peer: Peer,
     connections: &Arc<Connections>,
-    work: impl Fn(Incoming, Entry) + Send + 'static,
+    work: impl Fn(Incoming, Entry) -> Option<Rest> + Send + 'static,
 ) -> io::Result<()> {
     let (socket, busy) = (Arc::new(socket), Arc::new(AtomicBool::new(false)));
     let (place, name) = match connections.enter(&socket, &busy, &peer) {
@@ -137,9 +141,19 @@ fn admit(
         Place::Refusal(_) => Entry::Full,
     };
     let incoming = Incoming { socket, busy, peer };
-    let thread = supervise::spawn(&name, move || {
-        let _place = place;
-        work(incoming, entry);
+    let connections = Arc::clone(connections);
+    let thread = supervise::spawn(&name.clone(), move || {
+        if let Some(rest) = work(incoming, entry) {
+            // One at a time, so that there is never more than one thread too many.
+            let _turn = connections.take_turn();
+            let next = supervise::spawn(&name, move || {
+                let _place = place;
+                rest();
+            });
+            if let Err(error) = next {
+                log::warn!("a connection has no thread to go on in: {error}");
+            }
+        }
     });
     thread.map(drop)
 }

@@ -20,5 +20,5 @@ pub use mutual::TlsOptions;
 pub(crate) use certificate::{Identity, local_address};
 pub(crate) use descriptors::make_room;
 pub(crate) use limits::Connections;
-pub(crate) use listener::{Entry, Incoming, Listener};
+pub(crate) use listener::{Entry, Incoming, Listener, Rest};
 pub(crate) use tls::{Acceptor, open};

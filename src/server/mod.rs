@@ -171,7 +171,7 @@ impl Server {
             let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
             move || {
                 listener.run(&connections, move |incoming, entry| {
-                    connect(incoming, entry, acceptor.as_ref(), &service);
+                    connect(incoming, entry, acceptor.as_ref(), &service)
                 });
             }
         };
@@ -205,8 +205,13 @@ impl Server {
     }
 }
 
-/// What a connection's thread does.
-fn connect(incoming: Incoming, entry: edge::Entry, acceptor: Option<&Acceptor>, service: &Service) {
+/// What a connection's thread does; after a handshake, the rest is left to another one.
+fn connect(
+    incoming: Incoming,
+    entry: edge::Entry,
+    acceptor: Option<&Acceptor>,
+    service: &Arc<Service>,
+) -> Option<edge::Rest> {
     let wait = match entry {
         edge::Entry::Admitted => service.limits.head_timeout,
         edge::Entry::Full => service.limits.head_timeout.min(REFUSAL_WAIT),
@@ -215,9 +220,14 @@ fn connect(incoming: Incoming, entry: edge::Entry, acceptor: Option<&Acceptor>, 
         Ok(transport) if entry == edge::Entry::Full => {
             http::refuse_busy(transport, &service.limits);
         }
+        Ok(transport) if transport.peer().tls.is_some() => {
+            let service = Arc::clone(service);
+            return Some(Box::new(move || http::serve(transport, &service)));
+        }
         Ok(transport) => http::serve(transport, service),
         Err(error) => log::debug!("a connection did not get as far as a request: {error}"),
     }
+    None
 }
 
 /// How long a connection without a place may shake hands, to be told that there is none.
