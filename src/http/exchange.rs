@@ -10,7 +10,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::body::{Progress, Reader};
-use super::connection::{Connection, Service};
+use super::connection::{Connection, Service, discard};
 use super::head::{Framing, Head};
 use super::request::Session;
 use super::response::{Response, Status};
@@ -117,8 +117,10 @@ impl Exchange {
 
     /// Reads away what the handler left of a body.
     fn drain(&mut self) -> io::Result<u64> {
-        let mut body = Reader::new(&mut self.connection, &mut self.progress);
-        io::copy(&mut body, &mut io::sink())
+        if self.progress.is_drainable(0) {
+            return Ok(0);
+        }
+        discard(&mut Reader::new(&mut self.connection, &mut self.progress))
     }
 
     /// One line for each request; never the query, which may hold what is nobody's business.
