@@ -75,7 +75,7 @@ pub use http::{
 pub use limits::Limits;
 pub use metrics::{Count, Metrics};
 pub use model::{Model, ModelName};
-pub use node::{Node, PasswordOrigin};
+pub use node::{Node, PasswordOrigin, Reload};
 pub use pin::Pin;
 pub use server::{Server, ServerHandle, ServerOptions, Shutdown, TempServer};
 pub use transport::{Peer, TlsIdentity, UnixCredentials};

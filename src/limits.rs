@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Every limit of the server with its default; each is also a setting.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -106,3 +107,24 @@ impl Limits {
 
 /// A line and a few fields.
 const HEAD_BYTES_MIN: usize = 1024;
+
+/// Limits that may be changed while a server runs: whoever holds some keeps them, whoever comes next
+/// gets the new ones.
+#[derive(Debug, Default)]
+pub(crate) struct LiveLimits(RwLock<Arc<Limits>>);
+
+impl LiveLimits {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self(RwLock::new(Arc::new(limits)))
+    }
+
+    /// The limits as they are now.
+    pub(crate) fn now(&self) -> Arc<Limits> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the limits.
+    pub(crate) fn change(&self, limits: Limits) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+}

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::disk;
 use crate::edge::{self, Address, Identity};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::LiveLimits;
 use crate::pin::Pin;
 use crate::routes::Api;
 use crate::server::Shutdown;
@@ -25,6 +26,7 @@ pub struct Node {
     store: Store,
     pin: Option<Pin>,
     password: PasswordOrigin,
+    reload: Reload,
 }
 
 /// Where the password of a node came from.
@@ -57,15 +59,18 @@ impl Node {
         let identity = if config.plain { None } else { Some(Identity::open(&config.home)?) };
         let pin = identity.as_ref().map(Identity::pin);
         let store = Store::open(&config.directory, config.store.clone())?;
+        let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
+        let started = Config { sockets: Vec::new(), ..config.clone() };
+        let reload = Reload { live_limits: Arc::clone(&live_limits), started };
         let api = Api {
             store: store.clone(),
             lock: Lock::new(&password),
-            upload_bytes_max: config.limits.upload_bytes_max,
-            json_bytes_max: config.limits.json_bytes_max,
+            limits: Arc::clone(&live_limits),
             import_bytes_before_password: config.import_bytes_before_password,
         };
         let mut options = ServerOptions { limits: config.limits, ..ServerOptions::default() };
         options.identity = identity;
+        options.live_limits = live_limits;
         options.folders = vec![config.home];
         let own =
             |socket: Arc<OwnedFd>| Arc::try_unwrap(socket).or_else(|socket| socket.try_clone());
@@ -79,7 +84,7 @@ impl Node {
                 Error::new(ErrorKind::Usage, error.message()).hint("--write-addr names that file")
             })?;
         }
-        Ok(Self { server, store, pin, password: origin })
+        Ok(Self { server, store, pin, password: origin, reload })
     }
 
     /// Where the node can be reached, one URL for each address.
@@ -123,6 +128,11 @@ impl Node {
         self.server.shutdown()
     }
 
+    /// What gives the node new settings while it runs.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
+    }
+
     /// Serves until the shutdown is triggered; then finishes what is running and closes the store.
     ///
     /// # Errors
@@ -131,6 +141,41 @@ impl Node {
         let result = self.server.run();
         self.store.close();
         result
+    }
+}
+
+/// Gives a running node new settings.
+#[derive(Clone)]
+pub struct Reload {
+    live_limits: Arc<LiveLimits>,
+    started: Config,
+}
+
+impl Reload {
+    /// Takes the limits of a configuration, for connections from now on. Returns the settings that
+    /// differ from those the node was started with but count only at the next start.
+    ///
+    /// # Errors
+    /// `Usage` for limits with which nobody could be served; the old ones then stay.
+    pub fn apply(&self, config: Config) -> Result<Vec<&'static str>> {
+        config.check()?;
+        let mut limits = config.limits.clone();
+        edge::make_room(&mut limits);
+        self.live_limits.change(limits);
+        let old = &self.started;
+        let fixed = [
+            ("dir", old.directory != config.directory),
+            ("listen", old.addresses != config.addresses),
+            ("port", old.port != config.port),
+            ("plain", old.plain != config.plain),
+            ("workers", old.limits.workers != config.limits.workers),
+            (
+                "max-import-bytes-before-password",
+                old.import_bytes_before_password != config.import_bytes_before_password,
+            ),
+            ("cache-...", old.store != config.store),
+        ];
+        Ok(fixed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect())
     }
 }
 

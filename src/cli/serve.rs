@@ -35,6 +35,26 @@ fn flag(setting: &'static Setting) -> Arg {
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let level = if args::is_set(matches, "quiet")? { LevelFilter::Warn } else { LevelFilter::Info };
     journal::start(matches, level, Style::Stamped)?;
+    let mut config = read(matches)?;
+    activation::take_over(&mut config)?;
+    let node = Node::open(config, args::given_password(matches)?)?;
+    let (reload, matches) = (node.reload(), matches.clone());
+    signals::serve(node.shutdown(), move || {
+        match read(&matches).and_then(|config| reload.apply(config)) {
+            Ok(waiting) if waiting.is_empty() => log::info!("the settings were read again"),
+            Ok(waiting) => {
+                let waiting = waiting.join(", ");
+                log::warn!("the settings were read again; {waiting} will count at the next start");
+            }
+            Err(error) => log::error!("the settings stay as they were: {error}"),
+        }
+    })?;
+    greet(&node, output)?;
+    node.run()
+}
+
+/// Reads the settings from all layers.
+fn read(matches: &ArgMatches) -> Result<Config> {
     let mut config = Config::new(home::directory()?);
     config.take(&Layer::from_file(&config.home.join(CONFIG))?)?;
     config.take(&Layer::from_environment()?)?;
@@ -42,11 +62,7 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     if let Some(addresses) = matches.get_many::<String>("address") {
         config.addresses = addresses.cloned().collect();
     }
-    activation::take_over(&mut config)?;
-    let node = Node::open(config, args::given_password(matches)?)?;
-    signals::shut_down(node.shutdown())?;
-    greet(&node, output)?;
-    node.run()
+    Ok(config)
 }
 
 fn flags(matches: &ArgMatches) -> Layer {

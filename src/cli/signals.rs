@@ -26,22 +26,26 @@ pub(super) fn watch() -> Result<()> {
     supervise::spawn("signals", work).map(drop).map_err(failed)
 }
 
-/// Has the first SIGINT or SIGTERM shut a server down, and the second end it at once. SIGHUP, which a
-/// closed terminal sends, ends nothing.
+/// Has the first SIGINT or SIGTERM shut a server down, the second end it at once, and each SIGHUP run
+/// `reload`.
 ///
 /// # Errors
 /// If the system has no thread or no descriptor left.
-pub(super) fn shut_down(shutdown: Shutdown) -> Result<()> {
+pub(super) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> Result<()> {
     let failed = |error| Error::io("watching for signals", error);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
     let work = move || {
-        let mut endings = signals.forever().filter(|signal| *signal != SIGHUP);
-        if let Some(signal) = endings.next() {
-            log::info!("signal {signal}: finishing what is running");
-            shutdown.trigger();
-        }
-        if let Some(signal) = endings.next() {
-            end(signal);
+        let mut asked = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => reload(),
+                _ if asked => end(signal),
+                _ => {
+                    log::info!("signal {signal}: finishing what is running");
+                    shutdown.trigger();
+                    asked = true;
+                }
+            }
         }
     };
     supervise::spawn("signals", work).map(drop).map_err(failed)

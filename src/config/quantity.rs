@@ -47,7 +47,11 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 
 /// Reads a whole number.
 pub(super) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.trim().parse().map_err(|_| "write a whole number".to_owned())
+    let text = text.trim();
+    text.parse().map_err(|_| match text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true if !text.is_empty() => "that is too large".to_owned(),
+        _ => "write a whole number".to_owned(),
+    })
 }
 
 /// Reads yes or no in the forms that users try.

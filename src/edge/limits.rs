@@ -8,14 +8,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::socket::Socket;
-use crate::limits::Limits;
+use crate::limits::LiveLimits;
 use crate::metrics::Metrics;
 use crate::supervise::lock;
 use crate::transport::Peer;
 
 /// The register of open connections.
 pub(crate) struct Connections {
-    limits: Arc<Limits>,
+    limits: Arc<LiveLimits>,
     metrics: Arc<Metrics>,
     open: Mutex<Open>,
     left: Condvar,
@@ -36,7 +36,7 @@ struct Member {
 }
 
 impl Connections {
-    pub(crate) fn new(limits: Arc<Limits>, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(crate) fn new(limits: Arc<LiveLimits>, metrics: Arc<Metrics>) -> Arc<Self> {
         let (open, left, refusing) = (Mutex::default(), Condvar::new(), AtomicUsize::new(0));
         Arc::new(Self { limits, metrics, open, left, refusing, turn: Mutex::default() })
     }
@@ -63,7 +63,7 @@ impl Connections {
         peer: &Peer,
     ) -> Option<Permit> {
         let mut open = lock(&self.open);
-        let limits = &self.limits;
+        let limits = self.limits.now();
         let group = peer.address.map(|address| group(address.ip()));
         let reserved = if peer.is_local() { 0 } else { limits.connections_reserved };
         if open.members.len() + reserved.min(limits.connections_max - 1) >= limits.connections_max {
@@ -168,6 +168,7 @@ const REFUSALS_MAX: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
     use std::os::unix::net::UnixStream;
 
     fn enter(connections: &Arc<Connections>, address: &str) -> Option<Permit> {
@@ -184,7 +185,7 @@ mod tests {
             connections_per_address_max: 2,
             ..Limits::default()
         };
-        let connections = Connections::new(Arc::new(limits), Arc::default());
+        let connections = Connections::new(Arc::new(LiveLimits::new(limits)), Arc::default());
         let first = enter(&connections, "192.0.2.1:1");
         let second = enter(&connections, "192.0.2.1:2");
         assert!(first.is_some() && second.is_some());

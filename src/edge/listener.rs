@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::address::Address;
 use super::door::Door;
@@ -97,7 +97,8 @@ impl Listener {
         while !self.stop.asked.load(Ordering::SeqCst) {
             let mut events: Vec<_> = self.doors.iter().map(|door| door.poll()).collect();
             events.push(PollFd::new(&self.stop.bell, PollFlags::IN));
-            if poll(&mut events, None).is_err() {
+            if let Err(error) = poll(&mut events, None) {
+                pause.after(&error.into(), &self.stop);
                 continue;
             }
             let ready: Vec<bool> = events.iter().map(|event| !event.revents().is_empty()).collect();
@@ -107,7 +108,7 @@ impl Listener {
                     .and_then(|(socket, peer)| admit(socket, peer, connections, work.clone()))
                 {
                     Ok(()) => pause = Pause::default(),
-                    Err(error) => pause.after(&error),
+                    Err(error) => pause.after(&error, &self.stop),
                 }
             }
         }
@@ -171,17 +172,19 @@ enum Place {
 struct Pause(Duration);
 
 impl Pause {
-    fn after(&mut self, error: &io::Error) {
+    fn after(&mut self, error: &io::Error, stop: &Stop) {
         use rustix::io::Errno;
         let code = error.raw_os_error().map(Errno::from_raw_os_error);
-        if error.kind() == io::ErrorKind::WouldBlock || code == Some(Errno::CONNABORTED) {
+        if matches!(code, Some(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR)) {
             return;
         }
         if self.0.is_zero() {
             log::warn!("no connection can be accepted: {error}; trying on");
         }
         self.0 = (self.0 * 2).clamp(PAUSE_MIN, PAUSE_MAX);
-        std::thread::sleep(self.0);
+        // Not a sleep, since a stop ends the wait.
+        let wait = Timespec::try_from(self.0).ok();
+        let _ = poll(&mut [PollFd::new(&stop.bell, PollFlags::IN)], wait.as_ref());
     }
 }
 

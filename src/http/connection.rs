@@ -18,7 +18,7 @@ use super::send::{Asked, Persistence, send};
 use super::workers::Places;
 use super::{Admission, Handler};
 use crate::error::{Error, ErrorKind};
-use crate::limits::Limits;
+use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::supervise::{panic_text, thread_name};
 use crate::transport::{Activity, TimeLimit, Transport, is_timeout};
@@ -27,7 +27,7 @@ use crate::transport::{Activity, TimeLimit, Transport, is_timeout};
 pub(crate) struct Service {
     pub(crate) engine: Arc<Engine>,
     pub(crate) handler: Arc<dyn Handler>,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) limits: Arc<LiveLimits>,
     pub(crate) metrics: Arc<Metrics>,
     /// How many workers may wait for bodies at one time.
     pub(crate) places: Places,
@@ -41,8 +41,9 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
     if admit(&*transport, &mut session, service) == Admission::Refuse {
         return;
     }
-    let mut connection = Connection::new(transport, Arc::clone(&service.limits));
-    for count in 1..=service.limits.requests_per_connection_max {
+    let limits = service.limits.now();
+    let mut connection = Connection::new(transport, Arc::clone(&limits));
+    for count in 1..=limits.requests_per_connection_max {
         connection.transport.set_activity(Activity::Idle);
         if service.draining.load(Ordering::SeqCst) {
             break;
@@ -54,7 +55,7 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
         };
         let progress = Progress::new(&head);
         let exchange = Box::new(Exchange { connection, head, progress, session });
-        let is_last = count == service.limits.requests_per_connection_max;
+        let is_last = count == limits.requests_per_connection_max;
         match exchange.run(service, is_last) {
             Some(exchange) => Exchange { connection, session, .. } = *exchange,
             None => return,
@@ -74,8 +75,8 @@ fn admit(transport: &dyn Transport, session: &mut Session, service: &Service) ->
 }
 
 /// Tells a connection for which there is no place to come back later.
-pub(crate) fn refuse_busy(transport: Box<dyn Transport>, limits: &Arc<Limits>) {
-    let mut connection = Connection::new(transport, Arc::clone(limits));
+pub(crate) fn refuse_busy(transport: Box<dyn Transport>, limits: Arc<Limits>) {
+    let mut connection = Connection::new(transport, limits);
     let error = Error::new(ErrorKind::Busy, "all connections of this server are taken");
     connection.refuse(None, &error);
 }

@@ -65,7 +65,7 @@ impl Exchange {
         // What a dying worker drops takes its connection along.
         let Finished { mut exchange, response } = finished.recv().ok()?;
         drop(place);
-        let drain_bytes_max = service.limits.drain_bytes_max;
+        let drain_bytes_max = exchange.connection.limits().drain_bytes_max;
         let asked = Asked::of(&exchange.head);
         let persists = exchange.head.keeps_alive()
             && !is_last

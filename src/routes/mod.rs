@@ -5,17 +5,19 @@ mod dearning;
 mod models;
 mod status;
 
+use std::sync::Arc;
+
 use crate::access::{self, Lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, Response, Status};
+use crate::limits::LiveLimits;
 use crate::store::Store;
 
 /// The HTTP face of a store.
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) lock: Lock,
-    pub(crate) upload_bytes_max: u64,
-    pub(crate) json_bytes_max: usize,
+    pub(crate) limits: Arc<LiveLimits>,
     pub(crate) import_bytes_before_password: u64,
 }
 

@@ -95,7 +95,7 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     for field in ["repr-digest", "content-digest"].iter().filter_map(|name| fields.value(name)) {
         expected = Digest::from_field(field)?.or(expected);
     }
-    request.body().limit(api.upload_bytes_max)?;
+    request.body().limit(api.limits.now().upload_bytes_max)?;
     api.store.check(&name, &condition)?;
     let mut upload = api.store.upload(request.body().length())?;
     copy(request.body(), &mut upload)?;

@@ -13,7 +13,7 @@ use crate::disk;
 use crate::edge::{self, Acceptor, Address, Connections, Identity, Incoming, Listener, TlsOptions};
 use crate::error::{Error, Result};
 use crate::http::{self, Engine, Handler, Service, Workers};
-use crate::limits::Limits;
+use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::supervise::{self, lock};
 
@@ -74,6 +74,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// TLS; without it, plain HTTP is spoken.
     pub tls: Option<TlsOptions>,
+    /// Where the limits are to be changed later; they are put in there.
+    pub(crate) live_limits: Arc<LiveLimits>,
     /// An identity for TLS instead of those options.
     pub(crate) identity: Option<Identity>,
     /// Where the private socket between the edge and the engine may be made, besides the system's
@@ -110,12 +112,14 @@ impl Server {
         let listener = Listener::bind(addresses, options.sockets)?;
         let mut limits = options.limits;
         edge::make_room(&mut limits);
-        let (limits, metrics) = (Arc::new(limits), Arc::new(Metrics::default()));
+        let (workers, metrics) = (limits.workers, Arc::new(Metrics::default()));
+        options.live_limits.change(limits);
+        let limits = options.live_limits;
         let handler: Arc<dyn Handler> = Arc::new(handler);
         let engine = Engine::start(disk::temporary_folders(options.folders))?;
-        let workers = Workers::start(limits.workers, &engine, &handler, &metrics)?;
+        let places = http::Places::among(workers);
+        let workers = Workers::start(workers, &engine, &handler, &metrics)?;
         let connections = Connections::new(Arc::clone(&limits), Arc::clone(&metrics));
-        let places = http::Places::among(limits.workers);
         let draining = AtomicBool::new(false);
         let service = Arc::new(Service { engine, handler, limits, metrics, places, draining });
         let shutdown = Shutdown::default();
@@ -145,8 +149,8 @@ impl Server {
     }
 
     /// The limits that it keeps.
-    pub fn limits(&self) -> &Limits {
-        &self.service.limits
+    pub fn limits(&self) -> Arc<Limits> {
+        self.service.limits.now()
     }
 
     /// What this server counts, to be kept and read while it runs.
@@ -182,7 +186,7 @@ impl Server {
         let _ = accept.join();
         service.draining.store(true, Ordering::SeqCst);
         connections.close_idle();
-        if !connections.wait_until_empty(service.limits.drain_timeout) {
+        if !connections.wait_until_empty(service.limits.now().drain_timeout) {
             log::warn!("{} connections are cut off", connections.count());
             connections.close_all();
             connections.wait_until_empty(CUT_WAIT);
@@ -212,13 +216,14 @@ fn connect(
     acceptor: Option<&Acceptor>,
     service: &Arc<Service>,
 ) -> Option<edge::Rest> {
+    let limits = service.limits.now();
     let wait = match entry {
-        edge::Entry::Admitted => service.limits.head_timeout,
-        edge::Entry::Full => service.limits.head_timeout.min(REFUSAL_WAIT),
+        edge::Entry::Admitted => limits.head_timeout,
+        edge::Entry::Full => limits.head_timeout.min(REFUSAL_WAIT),
     };
     match edge::open(incoming, acceptor, wait) {
         Ok(transport) if entry == edge::Entry::Full => {
-            http::refuse_busy(transport, &service.limits);
+            http::refuse_busy(transport, limits);
         }
         Ok(transport) if transport.peer().tls.is_some() => {
             let service = Arc::clone(service);

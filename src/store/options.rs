@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Bounds of a store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreOptions {
     /// The largest model that is cached, and digested while it is opened. Default 2 MiB.

@@ -17,6 +17,7 @@ mod mtls;
 mod reading;
 mod readme;
 mod rude;
+mod settings;
 mod support;
 mod tidy;
 mod transfer;

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use base64::DecodeError;
 use base64::alphabet::STANDARD;
@@ -19,18 +20,21 @@ use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ReaderSettings,
 use super::{invalid_json, invalid_password, opens};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
+use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::Api;
 use crate::store::{Condition, Upload};
 
 pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> Result<Response> {
     // Base64 makes four bytes of three; line breaks and the other members may add some more.
-    request.body().limit(api.upload_bytes_max.saturating_mul(3) / 2)?;
-    let left = Rc::new(Cell::new(api.json_bytes_max as u64));
+    let limits = api.limits.now();
+    request.body().limit(limits.upload_bytes_max.saturating_mul(3) / 2)?;
+    let left = Rc::new(Cell::new(limits.json_bytes_max as u64));
     let metered = Metered { source: request.body(), left: Rc::clone(&left) };
     let settings = ReaderSettings { track_path: false, ..ReaderSettings::default() };
     let mut reader = JsonStreamReader::new_custom(metered, settings);
-    let mut import = Import { api, left, has_password, files: None, name: None, content: None };
+    let mut import =
+        Import { api, limits, left, has_password, files: None, name: None, content: None };
     import.read(&mut reader)?;
     reader.consume_trailing_whitespace().map_err(unreadable)?;
     import.finish()
@@ -39,6 +43,7 @@ pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> R
 /// An import as far as it has been read.
 struct Import<'a> {
     api: &'a Api,
+    limits: Arc<Limits>,
     /// How much may still be read that is not content.
     left: Rc<Cell<u64>>,
     has_password: bool,
@@ -156,7 +161,7 @@ impl Import<'_> {
         // After bad base64 the rest of the string is read over, so that the members behind it are seen.
         let mut rest = [0; 4096];
         while !is_base64 && string.read(&mut rest).map_err(broken)? > 0 {
-            self.left.set(self.api.json_bytes_max as u64);
+            self.left.set(self.limits.json_bytes_max as u64);
         }
         Ok(Some(match (is_base64, upload.written()) {
             (false, _) => Piece::NotBase64,
@@ -167,7 +172,7 @@ impl Import<'_> {
 
     /// Decodes a string into an upload; says whether all of it was base64.
     fn decode(&self, string: &mut impl Read, upload: &mut Upload) -> Result<bool> {
-        let mut bytes_max = self.api.upload_bytes_max;
+        let mut bytes_max = self.limits.upload_bytes_max;
         if !self.has_password {
             bytes_max = bytes_max.min(self.api.import_bytes_before_password);
         }
@@ -177,7 +182,7 @@ impl Import<'_> {
         let mut buffer = vec![0; COPY_BYTES];
         loop {
             // Content is bounded by its own limit.
-            self.left.set(self.api.json_bytes_max as u64);
+            self.left.set(self.limits.json_bytes_max as u64);
             match decoder.read(&mut buffer) {
                 Ok(0) => return Ok(true),
                 Ok(count) => upload.write_all(&buffer[..count])?,

@@ -15,7 +15,7 @@ use crate::routes::Api;
 use crate::store::{self, Store, Stored};
 
 pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> Result<Response> {
-    let body = request.body().read_all(api.json_bytes_max)?;
+    let body = request.body().read_all(api.limits.now().json_bytes_max)?;
     let members = match serde_json::from_slice(&body) {
         Ok(Value::Object(members)) if !members.is_empty() => members,
         _ => return Err(invalid_json()),

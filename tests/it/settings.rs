@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Settings of a running server: the file in the home, and SIGHUP, which has it read again.
+
+use rustix::process::Signal;
+
+use crate::support::process::{Place, noise, run, until};
+use crate::support::served::Served;
+
+#[test]
+fn a_hangup_has_the_file_read_again() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.home()).unwrap();
+    let settings = place.home().join("config.toml");
+    std::fs::write(&settings, "max-upload-bytes = \"1KiB\"\n").unwrap();
+    let server = Served::start_in(&place, &[]);
+    place.file("m", noise(1, 5000));
+    server.skep(&["put", "m"]).exits(8);
+    std::fs::write(&settings, "max-upload-bytes = \"1MiB\"\nworkers = 3\n").unwrap();
+    server.process.signal(Signal::HUP);
+    until(|| server.skep(&["put", "m"]).code == 0);
+    // A mistake changes nothing and ends nothing.
+    std::fs::write(&settings, "max-upload-byte = 1\n").unwrap();
+    server.process.signal(Signal::HUP);
+    std::fs::write(place.path("n"), "n").unwrap();
+    server.skep(&["put", "n"]).exits(0);
+    let ended = server.stop().exits(0);
+    ended.says("workers will count at the next start").says("did you mean max-upload-bytes?");
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_at_the_start() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.home()).unwrap();
+    std::fs::write(place.home().join("config.toml"), "\nworkers = \"many\"\n").unwrap();
+    let outcome = run(&mut place.skep(&["serve", "--port", "0"])).exits(2);
+    outcome.says("config.toml, line 2: 'many' does not do for workers");
+}
