@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::disk;
 use crate::edge::{self, Address, Identity};
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::Places;
 use crate::limits::LiveLimits;
 use crate::pin::Pin;
 use crate::routes::Api;
@@ -67,6 +68,7 @@ impl Node {
             lock: Lock::new(&password),
             limits: Arc::clone(&live_limits),
             import_bytes_before_password: config.import_bytes_before_password,
+            guests: Places::new(config.limits.workers.saturating_sub(2) / 2),
         };
         let mut options = ServerOptions { limits: config.limits, ..ServerOptions::default() };
         options.identity = identity;

@@ -24,7 +24,7 @@ pub use response::{Content, Response, Status};
 
 pub(crate) use connection::{Service, refuse_busy, serve};
 pub(crate) use engine::Engine;
-pub(crate) use workers::{Places, Workers};
+pub(crate) use workers::{Place, Places, Workers};
 
 use crate::transport::Peer;
 

@@ -135,7 +135,12 @@ pub(crate) struct Places {
 impl Places {
     /// All workers but two, and at least one.
     pub(crate) fn among(workers: usize) -> Self {
-        Self { free: Mutex::new(workers.saturating_sub(2).max(1)), freed: Condvar::new() }
+        Self::new(workers.saturating_sub(2))
+    }
+
+    /// So many places, and at least one.
+    pub(crate) fn new(count: usize) -> Self {
+        Self { free: Mutex::new(count.max(1)), freed: Condvar::new() }
     }
 
     /// Takes a place, waiting at most this long for one.

@@ -6,10 +6,11 @@ mod models;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access::{self, Lock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Handler, Method, Request, Response, Status};
+use crate::http::{Handler, Method, Place, Places, Request, Response, Status};
 use crate::limits::LiveLimits;
 use crate::store::Store;
 
@@ -19,6 +20,9 @@ pub(crate) struct Api {
     pub(crate) lock: Lock,
     pub(crate) limits: Arc<LiveLimits>,
     pub(crate) import_bytes_before_password: u64,
+    /// For imports whose password was not seen yet; half as many as uploads have, so that callers
+    /// without a password never keep out those with one.
+    pub(crate) guests: Places,
 }
 
 /// One route. Its path is given by segments, in which `*` stands for any one.
@@ -149,6 +153,14 @@ impl Api {
         };
         Err(Error::new(ErrorKind::Unauthenticated, text)
             .hint("send it as Authorization: Bearer PASSWORD, or as that of any user"))
+    }
+
+    /// Takes a place for a body whose password is somewhere in it.
+    fn enter_as_guest(&self) -> Result<Place<'_>> {
+        self.guests.take(Duration::ZERO).ok_or_else(|| {
+            let text = "as many imports without a password as this server takes are running";
+            Error::new(ErrorKind::Busy, text)
+        })
     }
 
     /// Whether the request shows the password in its fields.

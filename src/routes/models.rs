@@ -22,11 +22,11 @@ pub(super) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
-    let Stored { model, content } = api.store.open_model(&name)?;
-    let tag = entity_tag(&model);
+    let Stored { model, stamp, content } = api.store.open_model(&name)?;
+    let tag = entity_tag(&model, &stamp);
     let fields = request.fields();
     if let Some(wanted) = fields.value("if-match")
-        && !has_tag(wanted, &tag)
+        && !is_strong_match(wanted, &tag)
     {
         return Err(changed(&name));
     }
@@ -38,7 +38,7 @@ pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
             .field("cache-control", "no-cache")
     };
     let is_known = match fields.value("if-none-match") {
-        Some(known) => has_tag(known, &tag),
+        Some(known) => is_weak_match(known, &tag),
         None => fields
             .value("if-modified-since")
             .and_then(|date| httpdate::parse_http_date(date).ok())
@@ -48,7 +48,7 @@ pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Ok(response(Status::NOT_MODIFIED));
     }
     let wanted = fields.value("range").filter(|_| match fields.value("if-range") {
-        Some(tag_or_date) => tag_or_date == tag,
+        Some(tag_or_date) => !tag.starts_with(WEAK) && tag_or_date == tag,
         None => true,
     });
     let all = Range { start: 0, end: model.size };
@@ -90,6 +90,11 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = format!("the content coding {coding} is not known here");
         return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
     }
+    if fields.value("content-length").is_none() && fields.value("transfer-encoding").is_none() {
+        // Nothing would be stored, and what was there before lost.
+        let text = "the request has no body: neither Content-Length nor chunks";
+        return Err(Error::new(ErrorKind::LengthRequired, text));
+    }
     let condition = condition(request)?;
     let mut expected = None;
     for field in ["repr-digest", "content-digest"].iter().filter_map(|name| fields.value(name)) {
@@ -102,7 +107,7 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let published = upload.commit(&name, expected.as_ref(), &condition)?;
     let status = if published.replaced { Status::OK } else { Status::CREATED };
     let response = Response::json(status, &ModelWire::from(&published.model))
-        .field("etag", entity_tag(&published.model));
+        .field("etag", entity_tag(&published.model, ""));
     Ok(match published.replaced {
         true => response,
         false => response.field("location", format!("/v1/models/{}", name.url_segment())),
@@ -154,22 +159,25 @@ fn condition(request: &Request<'_>) -> Result<Condition> {
     }
 }
 
-/// The strong entity tag: the digest where it is known, else what changes with every change of the
-/// file.
-fn entity_tag(model: &Model) -> String {
+/// The strong entity tag made of the digest; where that is not known yet, a weak one made of what
+/// changes with the file.
+fn entity_tag(model: &Model, stamp: &str) -> String {
     match model.digest {
         Some(digest) => digest.etag(),
-        None => {
-            let since = model.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-            format!("\"stamp-{:x}-{:x}\"", model.size, since.as_nanos())
-        }
+        None => format!("{WEAK}\"{}\"", stamp.replace(' ', "-")),
     }
 }
 
-/// Whether a list of entity tags has this one, or is `*`.
-fn has_tag(list: &str, tag: &str) -> bool {
-    let bare = |item: &str| item.trim().trim_start_matches("W/").to_owned();
-    list.trim() == "*" || list.split(',').any(|item| bare(item) == tag)
+/// Whether a list of entity tags has this strong one, or is `*` (RFC 9110 section 13.1.1).
+fn is_strong_match(list: &str, tag: &str) -> bool {
+    let is_same = |item: &str| item.trim() == tag && !tag.starts_with(WEAK);
+    list.trim() == "*" || list.split(',').any(is_same)
+}
+
+/// Whether a list of entity tags has this one, weak or not, or is `*` (RFC 9110 section 13.1.2).
+fn is_weak_match(list: &str, tag: &str) -> bool {
+    let bare = |item: &str| item.trim().trim_start_matches(WEAK).to_owned();
+    list.trim() == "*" || list.split(',').any(|item| bare(item) == bare(tag))
 }
 
 fn changed(name: &ModelName) -> Error {
@@ -205,6 +213,9 @@ fn part_of(content: store::Content, range: Range) -> Content {
     }
 }
 
+/// How a weak entity tag begins.
+const WEAK: &str = "W/";
+
 /// Four TLS records.
 const COPY_BYTES: usize = 64 * 1024;
 
@@ -223,8 +234,11 @@ mod tests {
 
     #[test]
     fn entity_tags_are_found_in_lists() {
-        assert!(has_tag("\"a\", W/\"b\"", "\"b\""));
-        assert!(has_tag(" * ", "\"b\""));
-        assert!(!has_tag("\"a\"", "\"b\""));
+        let list = "\"a\", W/\"b\"";
+        assert!(is_weak_match(list, "\"b\"") && is_weak_match(list, "W/\"a\""));
+        assert!(is_strong_match(list, "\"a\"") && !is_strong_match(list, "\"b\""));
+        assert!(!is_strong_match(list, "W/\"b\""));
+        assert!(is_weak_match(" * ", "\"c\"") && is_strong_match("*", "\"c\""));
+        assert!(!is_weak_match(list, "\"c\""));
     }
 }

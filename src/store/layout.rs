@@ -85,7 +85,15 @@ impl Layout {
 
     /// A new part on the file system of the models.
     pub(super) fn part(&self) -> io::Result<Part> {
-        Part::create(&self.directory.join(HIDDEN).join(PARTS), "upload-")
+        let parts = self.directory.join(HIDDEN).join(PARTS);
+        match Part::create(&parts, "upload-") {
+            // Somebody tidied up, but left the models where they are.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.directory.is_dir() => {
+                disk::create_directory(&parts)?;
+                Part::create(&parts, "upload-")
+            }
+            result => result,
+        }
     }
 
     /// All models, in no order. What is not a regular file or has no name that a model may have is

@@ -52,6 +52,8 @@ pub struct Store(Arc<Owner>);
 pub struct Stored {
     /// What is known of exactly these bytes; the digest of a small model is always known.
     pub model: Model,
+    /// What changes with every change of the file, as far as its file system can tell.
+    pub stamp: String,
     /// The bytes.
     pub content: Content,
 }
@@ -114,7 +116,11 @@ impl Store {
     pub fn list(&self) -> Result<Vec<Model>> {
         let shelf = self.shelf();
         let models = shelf.layout.models();
-        let models = models.map_err(|error| Error::io("the models cannot be listed", error))?;
+        let models = models.map_err(|error| {
+            let error = Error::io("the models cannot be listed", error);
+            // No caller can do anything about it.
+            Error::new(ErrorKind::Internal, error.message()).because(error)
+        })?;
         let model = |(name, stamp): &(ModelName, Stamp)| shelf.model(name, stamp);
         let mut models: Vec<Model> = models.iter().map(model).collect();
         models.sort_unstable_by(|one, other| one.name.cmp(&other.name));
@@ -144,7 +150,8 @@ impl Store {
             Standing::Model(stamp) if stamp.size <= size_max => {
                 if let Some((content, digest)) = shelf.cache.find(name, &stamp) {
                     let model = stamp.model(name, Some(digest));
-                    return Ok(Stored { model, content: Content::Cached(content) });
+                    let stamp = stamp.to_string();
+                    return Ok(Stored { model, stamp, content: Content::Cached(content) });
                 }
             }
             Standing::Model(_) => {}
@@ -159,7 +166,8 @@ impl Store {
             return Ok(stored);
         }
         file.rewind().map_err(unreadable)?;
-        Ok(Stored { model: shelf.model(name, &stamp), content: Content::File(file) })
+        let model = shelf.model(name, &stamp);
+        Ok(Stored { model, stamp: stamp.to_string(), content: Content::File(file) })
     }
 
     /// Begins an upload, of a size that is known or not.

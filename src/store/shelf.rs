@@ -67,24 +67,22 @@ impl Shelf {
             let start = SystemTime::now();
             let stamp = Stamp::of(&file.metadata()?);
             file.rewind()?;
-            let mut bytes =
-                Vec::with_capacity(usize::try_from(stamp.size.min(size_max)).unwrap_or(0));
-            file.by_ref().take(size_max.saturating_add(1)).read_to_end(&mut bytes)?;
-            let size = bytes.len() as u64;
-            if size > size_max {
+            if stamp.size > size_max {
                 return Ok(None);
             }
+            let content = read_shared(file, usize::try_from(stamp.size).unwrap_or(0))?;
+            let size = content.len() as u64;
             let stable = Stamp::of(&file.metadata()?) == stamp && stamp.size == size;
             if !stable && tries_left > 0 {
                 continue;
             }
-            let digest = Digest::of(&bytes);
-            let content: Arc<[u8]> = bytes.into();
+            let digest = Digest::of(&content);
             if stable {
                 self.keep(name, stamp, start, digest, &content);
             }
             let model = Model { size, ..stamp.model(name, Some(digest)) };
-            return Ok(Some(Stored { model, content: Content::Cached(content) }));
+            let stamp = stamp.to_string();
+            return Ok(Some(Stored { model, stamp, content: Content::Cached(content) }));
         }
     }
 
@@ -195,4 +193,22 @@ pub(super) fn unreadable(name: &ModelName, error: io::Error) -> Error {
         ErrorKind::Forbidden => Error::new(ErrorKind::Internal, error.message()).because(error),
         _ => error,
     }
+}
+
+/// Reads at most `length` bytes straight into memory that can be shared, so that a model is not in
+/// memory twice while it is read.
+fn read_shared(file: &mut File, length: usize) -> io::Result<Arc<[u8]>> {
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+    let mut count = 0;
+    // Nobody else has it yet.
+    let buffer = Arc::get_mut(&mut bytes).unwrap_or_default();
+    while count < length {
+        match file.read(&mut buffer[count..]) {
+            Ok(0) => return Ok(bytes[..count].into()),
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
 }

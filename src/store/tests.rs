@@ -44,7 +44,7 @@ fn try_put(store: &Store, text: &str, bytes: &[u8], condition: &Condition) -> Re
 
 /// The bytes of a model, after checking that all that is told of them is true.
 fn read(store: &Store, text: &str) -> Vec<u8> {
-    let Stored { model, content } = store.open_model(&name(text)).unwrap();
+    let Stored { model, content, .. } = store.open_model(&name(text)).unwrap();
     let bytes = match content {
         Content::Cached(bytes) => bytes.to_vec(),
         Content::File(file) => io::read_to_string(file).unwrap().into_bytes(),

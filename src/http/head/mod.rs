@@ -197,6 +197,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head> {
     let fields = request.headers.iter().map(|field| (field.name, latin1(field.value))).collect();
     let framing = framing(&fields, version)?;
     check_host(&fields, version)?;
+    check_single(&fields)?;
     check_expectation(&fields, version)?;
     Ok(Head { method, target, segments, version, fields, framing })
 }
@@ -284,11 +285,22 @@ fn target(sent: &str) -> Result<String> {
 /// What stands between the slashes of the path, decoded (RFC 3986 section 3.3).
 fn segments(target: &str) -> Result<Vec<String>> {
     let path = target.split('?').next().unwrap_or_default();
+    if !are_escapes_whole(path) {
+        return Err(bad("a % in the path is not followed by two hexadecimal digits"));
+    }
     let decoded = path.trim_start_matches('/').split('/').map(|segment| {
         let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
         decoded.map(Into::into).map_err(|_| bad("the path is not UTF-8 behind its escapes"))
     });
     decoded.collect()
+}
+
+fn are_escapes_whole(path: &str) -> bool {
+    let is_whole = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    path.split('%').skip(1).all(is_whole)
 }
 
 /// The one reading of a body's length (RFC 9112 section 6.3); whatever could have two is refused.
@@ -345,6 +357,17 @@ fn check_expectation(fields: &Fields, version: Version) -> Result<()> {
     }
     Ok(())
 }
+
+/// Fields that have one value; two readers might take different ones of several.
+fn check_single(fields: &Fields) -> Result<()> {
+    match SINGLE.iter().find(|name| fields.values(name).count() > 1) {
+        Some(name) => Err(bad(format!("there is more than one {name} field"))),
+        None => Ok(()),
+    }
+}
+
+const SINGLE: [&str; 6] =
+    ["authorization", "content-range", "content-type", "if-modified-since", "if-range", "range"];
 
 /// Field values are ISO 8859-1 by history (RFC 9110 section 5.5); what is UTF-8 is taken as such.
 fn latin1(value: &[u8]) -> String {

@@ -107,6 +107,10 @@ fn ambiguous_syntax_is_refused() {
         "\r\n\r\n",
         "GET /\r\n\r\n",
         "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /% HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /a%zz HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\nRange: bytes=1-\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a b\r\nAuthorization: c d\r\n\r\n",
         "G\u{e9}T / HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         assert_eq!(refused(bad), BadRequest, "{bad:?}");

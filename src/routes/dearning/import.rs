@@ -19,7 +19,7 @@ use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ReaderSettings,
 
 use super::{invalid_json, invalid_password, opens};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Request, Response, Status};
+use crate::http::{Place, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::Api;
@@ -29,12 +29,13 @@ pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> R
     // Base64 makes four bytes of three; line breaks and the other members may add some more.
     let limits = api.limits.now();
     request.body().limit(limits.upload_bytes_max.saturating_mul(3) / 2)?;
-    let left = Rc::new(Cell::new(limits.json_bytes_max as u64));
-    let metered = Metered { source: request.body(), left: Rc::clone(&left) };
+    let guest = if has_password { None } else { Some(api.enter_as_guest()?) };
+    let meter = Rc::new(Meter::new(api, &limits, has_password));
+    let metered = Metered { source: request.body(), meter: Rc::clone(&meter) };
     let settings = ReaderSettings { track_path: false, ..ReaderSettings::default() };
     let mut reader = JsonStreamReader::new_custom(metered, settings);
     let mut import =
-        Import { api, limits, left, has_password, files: None, name: None, content: None };
+        Import { api, limits, meter, guest, has_password, files: None, name: None, content: None };
     import.read(&mut reader)?;
     reader.consume_trailing_whitespace().map_err(unreadable)?;
     import.finish()
@@ -44,10 +45,11 @@ pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> R
 struct Import<'a> {
     api: &'a Api,
     limits: Arc<Limits>,
-    /// How much may still be read that is not content.
-    left: Rc<Cell<u64>>,
+    meter: Rc<Meter>,
+    /// Held until the password was seen.
+    guest: Option<Place<'a>>,
     has_password: bool,
-    /// The entries of `files`: stored ones by name, others until the password is known.
+    /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
     files: Option<Vec<Entry>>,
     name: Option<String>,
     content: Option<Piece>,
@@ -63,6 +65,17 @@ enum Piece {
 enum Entry {
     Waiting(ModelName, Box<Upload>),
     Stored(ModelName),
+}
+
+impl Entry {
+    fn store(&mut self) -> Result<()> {
+        let Self::Waiting(name, _) = self else { return Ok(()) };
+        let stored = Self::Stored(name.clone());
+        match std::mem::replace(self, stored) {
+            Self::Waiting(name, upload) => upload.commit(&name, None, &Condition::Any).map(drop),
+            Self::Stored(_) => Ok(()),
+        }
+    }
 }
 
 impl Import<'_> {
@@ -91,6 +104,8 @@ impl Import<'_> {
         };
         opens(&self.api.lock, &password)?;
         self.has_password = true;
+        self.guest = None;
+        self.meter.before_password.set(None);
         Ok(())
     }
 
@@ -120,12 +135,8 @@ impl Import<'_> {
             reader.end_object().map_err(unreadable)?;
             let name = name.and_then(|name| ModelName::from_base(&name).ok());
             if let (Some(name), Some(Piece::Received(upload))) = (name, content) {
-                entries.push(self.entry(name, upload)?);
-                let waits = |entry: &&Entry| matches!(entry, Entry::Waiting(..));
-                if entries.iter().filter(waits).count() > WAITING_MAX {
-                    let text = "too many files before the password";
-                    return Err(Error::new(ErrorKind::TooLarge, text));
-                }
+                entries.push(Entry::Waiting(name, upload));
+                self.make_room(&mut entries)?;
             }
         }
         reader.end_array().map_err(unreadable)?;
@@ -133,13 +144,19 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// Stores an entry at once if the password is known; so a long list needs one file at a time.
-    fn entry(&self, name: ModelName, upload: Box<Upload>) -> Result<Entry> {
-        if !self.has_password {
-            return Ok(Entry::Waiting(name, upload));
+    /// Lets only a few entries wait for the end of the list, since each holds a file open: more are
+    /// stored as they come, if the password is known.
+    fn make_room(&self, entries: &mut [Entry]) -> Result<()> {
+        let mut waiting = entries.iter_mut().filter(|entry| matches!(entry, Entry::Waiting(..)));
+        let Some(oldest) = waiting.next() else { return Ok(()) };
+        if waiting.count() < WAITING_MAX {
+            return Ok(());
         }
-        upload.commit(&name, None, &Condition::Any)?;
-        Ok(Entry::Stored(name))
+        if !self.has_password {
+            let text = "too many files before the password";
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        oldest.store()
     }
 
     /// Decodes a content to disk.
@@ -161,7 +178,7 @@ impl Import<'_> {
         // After bad base64 the rest of the string is read over, so that the members behind it are seen.
         let mut rest = [0; 4096];
         while !is_base64 && string.read(&mut rest).map_err(broken)? > 0 {
-            self.left.set(self.limits.json_bytes_max as u64);
+            self.meter.is_content();
         }
         Ok(Some(match (is_base64, upload.written()) {
             (false, _) => Piece::NotBase64,
@@ -172,17 +189,13 @@ impl Import<'_> {
 
     /// Decodes a string into an upload; says whether all of it was base64.
     fn decode(&self, string: &mut impl Read, upload: &mut Upload) -> Result<bool> {
-        let mut bytes_max = self.limits.upload_bytes_max;
-        if !self.has_password {
-            bytes_max = bytes_max.min(self.api.import_bytes_before_password);
-        }
         let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
         let engine = GeneralPurpose::new(&STANDARD, lenient);
         let mut decoder = DecoderReader::new(Compact(string), &engine);
         let mut buffer = vec![0; COPY_BYTES];
         loop {
             // Content is bounded by its own limit.
-            self.left.set(self.limits.json_bytes_max as u64);
+            self.meter.is_content();
             match decoder.read(&mut buffer) {
                 Ok(0) => return Ok(true),
                 Ok(count) => upload.write_all(&buffer[..count])?,
@@ -192,11 +205,8 @@ impl Import<'_> {
                 }
                 Err(error) => return Err(broken(error)),
             }
-            if upload.written() > bytes_max {
-                let text = match self.has_password {
-                    true => "the content is larger than this server allows",
-                    false => "too much content before the password",
-                };
+            if upload.written() > self.limits.upload_bytes_max {
+                let text = "the content is larger than this server allows";
                 return Err(Error::new(ErrorKind::TooLarge, text));
             }
         }
@@ -209,14 +219,11 @@ impl Import<'_> {
         }
         if let Some(entries) = self.files {
             let mut names = Vec::new();
-            for entry in entries {
-                names.push(match entry {
-                    Entry::Stored(name) => name,
-                    Entry::Waiting(name, upload) => {
-                        upload.commit(&name, None, &Condition::Any)?;
-                        name
-                    }
-                });
+            for mut entry in entries {
+                entry.store()?;
+                if let Entry::Stored(name) = entry {
+                    names.push(name);
+                }
             }
             let names: Vec<_> = names.iter().map(ModelName::as_str).collect();
             return Ok(Response::json(
@@ -290,30 +297,59 @@ impl<R: Read> Read for Compact<R> {
     }
 }
 
-/// A body of which only so much may be read.
+/// How much of a body may still be read.
+struct Meter {
+    /// Of what is not content.
+    left: Cell<u64>,
+    left_max: u64,
+    /// Of anything, as long as the password is not known.
+    before_password: Cell<Option<u64>>,
+}
+
+impl Meter {
+    fn new(api: &Api, limits: &Limits, has_password: bool) -> Self {
+        let left_max = limits.json_bytes_max as u64;
+        let encoded = api.import_bytes_before_password.saturating_mul(4) / 3;
+        let before_password = (!has_password).then_some(encoded.saturating_add(left_max));
+        let (left, before_password) = (Cell::new(left_max), Cell::new(before_password));
+        Self { left, left_max, before_password }
+    }
+
+    /// What is read now is bounded in another way.
+    fn is_content(&self) {
+        self.left.set(self.left_max);
+    }
+
+    fn count(&self, bytes: u64) -> Result<()> {
+        let too_large = |text| Error::new(ErrorKind::TooLarge, text);
+        if let Some(left) = self.before_password.get() {
+            let text = "too much content before the password";
+            let left = left.checked_sub(bytes).ok_or_else(|| too_large(text))?;
+            self.before_password.set(Some(left));
+        }
+        let text = "the JSON around the content is larger than this server allows";
+        let left = self.left.get().checked_sub(bytes).ok_or_else(|| too_large(text))?;
+        self.left.set(left);
+        Ok(())
+    }
+}
+
+/// A body that is metered.
 struct Metered<R> {
     source: R,
-    left: Rc<Cell<u64>>,
+    meter: Rc<Meter>,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
-        match self.left.get().checked_sub(count as u64) {
-            Some(left) => {
-                self.left.set(left);
-                Ok(count)
-            }
-            None => {
-                let text = "the JSON around the content is larger than this server allows";
-                Err(Error::new(ErrorKind::TooLarge, text).into())
-            }
-        }
+        self.meter.count(count as u64)?;
+        Ok(count)
     }
 }
 
 /// A piece of content.
 const COPY_BYTES: usize = 48 * 1024;
 
-/// Entries that may wait for a password that comes after them; each holds a file open.
+/// Entries that may wait for what comes after them; each holds a file open.
 const WAITING_MAX: usize = 16;
