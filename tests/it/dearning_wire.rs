@@ -2,6 +2,7 @@
 //! The dearning API by hand: every answer of the genuine server that skep keeps, word for word.
 
 use std::fs;
+use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +18,7 @@ fn ask(server: &Served, path: &str, body: &str) -> Answer {
 #[track_caller]
 fn says(server: &Served, path: &str, body: &str, status: u16, answer: Value) {
     let got = ask(server, path, body);
-    assert_eq!((got.status, got.json()), (status, answer), "{path} {body}");
+    assert_eq!((got.status, got.json()), (status, answer), "{path} {body:.200}");
     assert_eq!(got.field("content-type"), Some("application/json"));
 }
 
@@ -140,4 +141,57 @@ fn members_come_in_any_order_and_base64_in_lines() {
     server.curl_as("/import_model", &chunked, body.as_bytes()).is(200);
     assert_eq!(server.names(), ["chunked", "plain", "wrapped"]);
     assert_eq!(server.parts(), 0);
+}
+
+#[test]
+fn who_shows_no_password_occupies_little() {
+    if !has_tool("curl") {
+        return;
+    }
+    let server = Served::start(&["--plain", "--max-import-bytes-before-password", "64KiB"]);
+    let content = STANDARD.encode(noise(1, 60_000));
+    let too_much = json!({"error": "too much content before the password"});
+    // Not each content is bounded, but all of them together.
+    let entry = format!(r#"{{"filename": "m", "content_b64": "{content}"}}"#);
+    let body = format!(r#"{{"files": [{}]}}"#, vec![entry; 20].join(","));
+    says(&server, "/import_model", &body, 413, too_much.clone());
+    let body = format!("{{{}}}", vec![format!(r#""content_b64": "{content}""#); 20].join(","));
+    says(&server, "/import_model", &body, 413, too_much.clone());
+    let body = format!(r#"{{"content_b64": "*{}"}}"#, content.repeat(20));
+    says(&server, "/import_model", &body, 413, too_much);
+    assert_eq!((server.names().len(), server.parts()), (0, 0));
+}
+
+#[test]
+fn who_shows_no_password_keeps_nobody_out() {
+    let server = Served::start(&["--plain"]);
+    let address = server.url.trim_start_matches("http://");
+    let crowd: Vec<_> = (0..12)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            let head = "POST /import_model HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n\r\n";
+            stream.write_all(format!("{head}{{\"content_b64\": \"").as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    server.place.file("m", noise(1, 100_000));
+    server.skep(&["put", "m"]).exits(0);
+    drop(crowd);
+}
+
+#[test]
+fn a_list_is_stored_when_all_of_it_is_in_order() {
+    if !has_tool("curl") {
+        return;
+    }
+    let server = Served::start(&["--plain"]);
+    let password = server.password();
+    let entry = |index| format!(r#"{{"filename": "f{index}", "content_b64": "aGk="}}"#);
+    let body = format!(r#"{{"password": "{password}", "files": [{}, 5]}}"#, entry(1));
+    assert_eq!(ask(&server, "/import_model", &body).status, 400);
+    assert_eq!(server.names().len(), 0);
+    let entries: Vec<String> = (0..40).map(entry).collect();
+    let body = format!(r#"{{"password": "{password}", "files": [{}]}}"#, entries.join(","));
+    assert_eq!(ask(&server, "/import_model", &body).status, 200);
+    assert_eq!((server.names().len(), server.parts()), (40, 0));
 }

@@ -6,6 +6,7 @@
 
 mod address;
 mod cli;
+mod conditions;
 mod crash;
 mod dearning;
 mod dearning_wire;

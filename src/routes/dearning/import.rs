@@ -34,10 +34,13 @@ pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> R
     let metered = Metered { source: request.body(), meter: Rc::clone(&meter) };
     let settings = ReaderSettings { track_path: false, ..ReaderSettings::default() };
     let mut reader = JsonStreamReader::new_custom(metered, settings);
-    let mut import =
-        Import { api, limits, meter, guest, has_password, files: None, name: None, content: None };
-    import.read(&mut reader)?;
-    reader.consume_trailing_whitespace().map_err(unreadable)?;
+    let (files, name, content) = (None, None, None);
+    let at_hand = Rc::clone(&meter);
+    let mut import = Import { api, limits, meter, guest, has_password, files, name, content };
+    let read = import
+        .read(&mut reader)
+        .and_then(|()| reader.consume_trailing_whitespace().map_err(unreadable));
+    read.map_err(|error| at_hand.fault.take().unwrap_or(error))?;
     import.finish()
 }
 
@@ -304,6 +307,8 @@ struct Meter {
     left_max: u64,
     /// Of anything, as long as the password is not known.
     before_password: Cell<Option<u64>>,
+    /// Why the body cannot be read on.
+    fault: Cell<Option<Error>>,
 }
 
 impl Meter {
@@ -312,7 +317,7 @@ impl Meter {
         let encoded = api.import_bytes_before_password.saturating_mul(4) / 3;
         let before_password = (!has_password).then_some(encoded.saturating_add(left_max));
         let (left, before_password) = (Cell::new(left_max), Cell::new(before_password));
-        Self { left, left_max, before_password }
+        Self { left, left_max, before_password, fault: Cell::default() }
     }
 
     /// What is read now is bounded in another way.
@@ -342,9 +347,16 @@ struct Metered<R> {
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.meter.count(count as u64)?;
-        Ok(count)
+        let count = match self.source.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            other => other.map_err(Error::from),
+        };
+        let metered = count.and_then(|count| self.meter.count(count as u64).map(|()| count));
+        metered.map_err(|error| {
+            // The JSON reader does not hand on what its source says within a string.
+            self.meter.fault.set(Some(Error::new(error.kind(), error.message())));
+            error.into()
+        })
     }
 }
 

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Entity tags tell versions apart, also of files that were copied in by hand, and nothing is lost to
+//! a request that does not say what it means.
+
+use std::fs::{File, FileTimes, write};
+use std::time::{Duration, SystemTime};
+
+use crate::support::process::{has_tool, noise, until};
+use crate::support::served::Served;
+
+/// Copies a file in by hand, with a time of long ago.
+fn copy_in(server: &Served, name: &str, bytes: &[u8]) {
+    let path = server.dir.join(name);
+    write(&path, bytes).unwrap();
+    let times =
+        FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
+    File::options().write(true).open(path).unwrap().set_times(times).unwrap();
+}
+
+#[test]
+fn a_file_copied_over_another_has_another_tag() {
+    if !has_tool("curl") {
+        return;
+    }
+    let server = Served::start(&["--plain", "--cache-file-bytes", "1KiB"]);
+    let path = "/v1/models/h";
+    copy_in(&server, "h", &[b'A'; 5000]);
+    let first = server.curl(path, &["-I"]).is(200).field("etag").unwrap().to_owned();
+    // The same size, the same time, other bytes.
+    copy_in(&server, "h", &[b'B'; 5000]);
+    let known = format!("If-None-Match: {first}");
+    server.curl(path, &["-H", &known]).is(200);
+    let resumed = format!("If-Range: {first}");
+    let answer = server.curl(path, &["-H", &resumed, "-r", "2500-"]).is(200);
+    assert_eq!(answer.text().len(), 5000, "a part of other bytes would be glued on");
+    // Once the digest is known, the tag is strong.
+    let tag = || server.curl(path, &["-I"]).is(200).field("etag").unwrap().to_owned();
+    until(|| tag().starts_with("\"sha256-"));
+    let strong = format!("If-Match: {}", tag());
+    server.curl(path, &["-H", &strong]).is(200);
+    let weak = format!("If-Match: W/{}", tag());
+    server.curl(path, &["-H", &weak]).is(412);
+}
+
+#[test]
+fn a_put_without_a_body_empties_nothing() {
+    if !has_tool("curl") {
+        return;
+    }
+    let server = Served::start(&["--plain"]);
+    server.place.file("m", noise(1, 100));
+    server.skep(&["put", "m"]).exits(0);
+    server.curl("/v1/models/m", &["-X", "PUT"]).is(411);
+    server.curl("/v1/models/m", &["-X", "PUT", "-H", "Content-Length: 0"]).is(200);
+    server.curl("/v1/models/m", &[]).is(200);
+}
+
+#[test]
+fn the_hidden_folder_may_be_removed() {
+    let server = Served::start(&["--plain"]);
+    std::fs::remove_dir_all(server.dir.join(".skep")).unwrap();
+    server.place.file("m", noise(1, 100));
+    server.skep(&["put", "m"]).exits(0);
+    assert_eq!(server.names(), ["m"]);
+}
