@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::error::{Error, Result};
@@ -27,18 +27,19 @@ pub(super) fn watch() -> Result<()> {
 }
 
 /// Has the first SIGINT or SIGTERM shut a server down, the second end it at once, and each SIGHUP run
-/// `reload`.
+/// `reload`. SIGXFSZ, which a file beyond the limit of the process brings, is left to the failed write.
 ///
 /// # Errors
 /// If the system has no thread or no descriptor left.
 pub(super) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> Result<()> {
     let failed = |error| Error::io("watching for signals", error);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(failed)?;
     let work = move || {
         let mut asked = false;
         for signal in signals.forever() {
             match signal {
                 SIGHUP => reload(),
+                SIGXFSZ => {}
                 _ if asked => end(signal),
                 _ => {
                     log::info!("signal {signal}: finishing what is running");

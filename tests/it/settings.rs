@@ -35,3 +35,13 @@ fn a_mistake_in_the_file_is_told_at_the_start() {
     let outcome = run(&mut place.skep(&["serve", "--port", "0"])).exits(2);
     outcome.says("config.toml, line 2: 'many' does not do for workers");
 }
+
+#[test]
+fn signals_that_tell_of_trouble_elsewhere_end_nothing() {
+    let server = Served::start(&["--plain"]);
+    for signal in [Signal::PIPE, Signal::XFSZ, Signal::HUP] {
+        server.process.signal(signal);
+        server.skep(&["ls"]).exits(0);
+    }
+    server.stop().exits(0);
+}
