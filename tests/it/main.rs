@@ -11,6 +11,7 @@ mod crash;
 mod dearning;
 mod dearning_wire;
 mod embed;
+mod ending;
 mod fairness;
 mod framing;
 mod limits;
