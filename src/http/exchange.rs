@@ -10,11 +10,12 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::body::{Progress, Reader};
-use super::connection::{Connection, Service, discard};
+use super::connection::{Connection, discard};
 use super::head::{Framing, Head};
 use super::request::Session;
 use super::response::{Response, Status};
 use super::send::{Asked, Persistence, send};
+use super::service::Service;
 use super::workers::Place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervise::{panic_text, thread_name};

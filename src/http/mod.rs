@@ -15,6 +15,7 @@ mod range;
 mod request;
 mod response;
 mod send;
+mod service;
 mod workers;
 
 pub use head::{Fields, Head, Method, Version};
@@ -22,8 +23,8 @@ pub use range::{Range, RangeError};
 pub use request::{Body, Request, Session};
 pub use response::{Content, Response, Status};
 
-pub(crate) use connection::{Service, refuse_busy, serve};
 pub(crate) use engine::Engine;
+pub(crate) use service::{Service, refuse_busy, serve};
 pub(crate) use workers::{Place, Places, Workers};
 
 use crate::transport::Peer;

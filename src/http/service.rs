@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the thread of a connection does: it reads one head after the other and has each request worked
+//! on; whatever cannot be read is answered and ends the connection.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::body::Progress;
+use super::connection::Connection;
+use super::engine::Engine;
+use super::exchange::Exchange;
+use super::request::Session;
+use super::workers::Places;
+use super::{Admission, Handler};
+use crate::error::{Error, ErrorKind};
+use crate::limits::{Limits, LiveLimits};
+use crate::metrics::Metrics;
+use crate::supervise::{panic_text, thread_name};
+use crate::transport::{Activity, Transport};
+
+/// What all connections of a server share.
+pub(crate) struct Service {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) limits: Arc<LiveLimits>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// How many workers may wait for bodies at one time.
+    pub(crate) places: Places,
+    /// Set once a shutdown has begun: no connection takes another request.
+    pub(crate) draining: AtomicBool,
+}
+
+/// Serves a connection until either side ends it.
+pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
+    let mut session = Session::default();
+    if admit(&*transport, &mut session, service) == Admission::Refuse {
+        return;
+    }
+    let limits = service.limits.now();
+    let mut connection = Connection::new(transport, Arc::clone(&limits));
+    for count in 1..=limits.requests_per_connection_max {
+        connection.transport().set_activity(Activity::Idle);
+        if service.draining.load(Ordering::SeqCst) {
+            break;
+        }
+        let head = match connection.read_head() {
+            Ok(Some(head)) => head,
+            Ok(None) => break,
+            Err(error) => return connection.refuse(None, &error),
+        };
+        let progress = Progress::new(&head);
+        let exchange = Box::new(Exchange { connection, head, progress, session });
+        let is_last = count == limits.requests_per_connection_max;
+        match exchange.run(service, is_last) {
+            Some(exchange) => Exchange { connection, session, .. } = *exchange,
+            None => return,
+        }
+    }
+    connection.transport().finish();
+}
+
+/// Asks the handler about a connection; a panic there refuses it.
+fn admit(transport: &dyn Transport, session: &mut Session, service: &Service) -> Admission {
+    let ask = || service.handler.on_connect(transport.peer(), session);
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|panic| {
+        service.metrics.panics.add_one();
+        log::error!("{} panicked in on_connect: {}", thread_name(), panic_text(&*panic));
+        Admission::Refuse
+    })
+}
+
+/// Tells a connection for which there is no place to come back later.
+pub(crate) fn refuse_busy(transport: Box<dyn Transport>, limits: Arc<Limits>) {
+    let mut connection = Connection::new(transport, limits);
+    let error = Error::new(ErrorKind::Busy, "all connections of this server are taken");
+    connection.refuse(None, &error);
+}
