@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::sendfile;
+use rustix::io::Errno;
+use rustix::net::sockopt;
 
 use crate::transport::{Activity, Peer, TimeLimit, Transport};
 
@@ -58,6 +61,16 @@ impl Socket {
         let _ = poll(&mut [descriptor], Some(&wait));
     }
 
+    /// Has the kernel send some bytes of a file from where it stands.
+    fn send_file(&self, file: &File, length: u64) -> rustix::io::Result<u64> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let count = rustix::io::retry_on_intr(|| match self {
+            Self::Tcp(stream) => sendfile(stream, file, None, length),
+            Self::Unix(stream) => sendfile(stream, file, None, length),
+        })?;
+        Ok(count as u64)
+    }
+
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
@@ -79,6 +92,14 @@ pub(super) struct Timed {
     busy: Arc<AtomicBool>,
     reads: Clock,
     writes: Clock,
+    packets: Packets,
+}
+
+/// When the kernel sends a packet that is not full.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packets {
+    AtOnce,
+    OnceFull,
 }
 
 /// One direction's limit, and what the socket was last told, since telling it costs a system call.
@@ -108,7 +129,8 @@ impl Clock {
 
 impl Timed {
     pub(super) fn new(socket: Arc<Socket>, busy: Arc<AtomicBool>) -> Self {
-        Self { socket, busy, reads: Clock::new(), writes: Clock::new() }
+        let (reads, writes) = (Clock::new(), Clock::new());
+        Self { socket, busy, reads, writes, packets: Packets::AtOnce }
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -125,6 +147,22 @@ impl Timed {
 
     pub(super) fn set_activity(&mut self, activity: Activity) {
         self.busy.store(activity == Activity::Busy, Ordering::SeqCst);
+    }
+
+    /// Has only full packets sent until the next flush: whoever sends a file in pieces would otherwise
+    /// wake the other side for each of them.
+    pub(super) fn fill_packets(&mut self) {
+        self.set_packets(Packets::OnceFull);
+    }
+
+    fn set_packets(&mut self, packets: Packets) {
+        if self.packets != packets
+            && let Socket::Tcp(stream) = &*self.socket
+        {
+            // It is faster, but works without.
+            let _ = sockopt::set_tcp_cork(stream, packets == Packets::OnceFull);
+        }
+        self.packets = packets;
     }
 
     pub(super) fn before_read(&mut self) -> io::Result<()> {
@@ -169,7 +207,9 @@ impl Write for Timed {
         }
     }
 
+    /// Sends what waits for a full packet.
     fn flush(&mut self) -> io::Result<()> {
+        self.set_packets(Packets::AtOnce);
         Ok(())
     }
 }
@@ -192,7 +232,7 @@ impl Write for Plain {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.timed.flush()
     }
 }
 
@@ -205,13 +245,15 @@ impl Transport for Plain {
         self.timed.set_write_limit(limit);
     }
 
-    /// The kernel copies: `io::copy` from a file to a socket is `sendfile` on Linux and Android.
+    /// The kernel copies where it can. `io::copy` would not have it do so: the standard library takes
+    /// `sendfile` from a file to a socket for unsafe as long as the file can change.
     fn send_file(&mut self, file: &mut File, length: u64) -> io::Result<u64> {
         self.timed.before_write()?;
-        let mut piece = file.take(length);
-        match self.timed.socket() {
-            Socket::Tcp(stream) => io::copy(&mut piece, &mut { stream }),
-            Socket::Unix(stream) => io::copy(&mut piece, &mut { stream }),
+        self.timed.fill_packets();
+        match self.timed.socket().send_file(file, length) {
+            // Some file systems cannot.
+            Err(Errno::INVAL | Errno::NOSYS) => io::copy(&mut file.take(length), &mut self.timed),
+            result => Ok(result?),
         }
     }
 

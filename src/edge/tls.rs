@@ -188,7 +188,8 @@ impl Write for Encrypted {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send_records()
+        self.send_records()?;
+        self.timed.flush()
     }
 }
 
