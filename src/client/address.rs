@@ -2,8 +2,10 @@
 //! The address of a server as a user writes it: `https://host:8443`, `host:8443`, just `host`, or a
 //! Unix socket (`unix:/run/skep/socket`, `unix:@name`).
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -59,7 +61,10 @@ impl ServerUrl {
     /// Unix socket, its address.
     pub fn authority(&self) -> String {
         if let Some(socket) = &self.socket {
-            return format!("unix:{}", socket.display()).replace('\0', "@");
+            return match socket.as_os_str().as_bytes() {
+                [0, name @ ..] => format!("unix:@{}", escaped(name)),
+                _ => format!("unix:{}", socket.display()),
+            };
         }
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
@@ -104,16 +109,10 @@ impl FromStr for ServerUrl {
                 .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
         };
         if let Some(name) = text.strip_prefix("unix:") {
-            let is_plain = !name.contains(|character: char| character.is_control());
-            let name = match name.strip_prefix('@') {
-                Some(name) if !name.is_empty() && !name.contains('\\') => format!("\0{name}"),
-                None if name.starts_with('/') => name.to_owned(),
-                _ => return Err(bad("cannot be read")),
-            };
-            let socket = Some(name.into()).filter(|_| is_plain);
-            let socket = socket.ok_or_else(|| bad("cannot be read"))?;
+            let socket = socket(name).ok_or_else(|| bad("cannot be read"))?;
+            let socket = Some(OsString::from_vec(socket).into());
             let host = "localhost".to_owned();
-            return Ok(Self { scheme: Scheme::Http, host, port: 80, socket: Some(socket) });
+            return Ok(Self { scheme: Scheme::Http, host, port: 80, socket });
         }
         let (scheme, rest) = match text.split_once("://") {
             None => (Scheme::Https, text),
@@ -141,6 +140,42 @@ impl FromStr for ServerUrl {
         Ok(Self { scheme, host: host.to_ascii_lowercase(), port, socket: None })
     }
 }
+
+/// The name of a Unix socket as the kernel has it. In abstract names, `\xNN` stands for any byte, as
+/// servers print them.
+fn socket(text: &str) -> Option<Vec<u8>> {
+    if text.contains(|character: char| character.is_control()) {
+        return None;
+    }
+    let Some(name) = text.strip_prefix('@') else {
+        return text.starts_with('/').then(|| text.as_bytes().to_vec());
+    };
+    let mut bytes = vec![0];
+    let mut parts = name.split('\\');
+    bytes.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        let (digits, plain) = part.strip_prefix('x')?.split_at_checked(2)?;
+        let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_number)?);
+        bytes.extend_from_slice(plain.as_bytes());
+    }
+    (2..=SOCKET_BYTES_MAX).contains(&bytes.len()).then_some(bytes)
+}
+
+/// The form in which servers print an abstract name.
+fn escaped(name: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in name {
+        match byte {
+            b'!'..=b'~' if *byte != b'\\' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text
+}
+
+/// What the kernel has room for.
+const SOCKET_BYTES_MAX: usize = 108;
 
 /// Host and port of an authority; `None` if there is no valid host in it.
 fn split(authority: &str) -> Option<(&str, Option<&str>)> {
@@ -179,6 +214,8 @@ mod tests {
             ("::1", "https://[::1]:8443", true),
             ("unix:/run/skep", "unix:/run/skep", true),
             ("unix:@skep", "unix:@skep", true),
+            (r"unix:@a\x5cb\x00 c", r"unix:@a\x5cb\x00\x20c", true),
+            ("unix:@h\u{e9}", r"unix:@h\xc3\xa9", true),
             ("https://[fe80::2]", "https://[fe80::2]:8443", false),
             ("[::ffff:127.0.0.1]:1", "https://[::ffff:127.0.0.1]:1", true),
         ] {
@@ -209,6 +246,11 @@ mod tests {
             "p\u{f6}",
             "unix:",
             "unix:@",
+            r"unix:@\n",
+            r"unix:@\xg0",
+            r"unix:@\x+1",
+            r"unix:@\x0",
+            "unix:@a\0b",
             "unix:relative",
         ] {
             assert_eq!(bad.parse::<ServerUrl>().unwrap_err().kind(), ErrorKind::Usage, "{bad}");
