@@ -149,6 +149,13 @@ impl Dialer {
                 Error::new(ErrorKind::Interrupted, message)
                     .hint(format!("if it speaks plain HTTP, try --server http://{authority}"))
             }
+            None if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+                let seconds = self.connect_timeout.as_secs();
+                let message = format!("{authority} gave no answer in time ({seconds} s) to TLS");
+                Error::new(ErrorKind::Unreachable, message).hint(
+                    "is --server (SKEP_SERVER) the address of a skep? --connect-timeout waits longer",
+                )
+            }
             None => Error::io(format!("the TLS handshake with {authority}"), error),
         }
     }
