@@ -50,6 +50,28 @@ impl Error {
         Self::new(kind, message).because(error)
     }
 
+    /// An I/O error on a file of this device that the user named: `Usage` where another name or other
+    /// rights would help, so that it cannot be taken for what a server says; otherwise as
+    /// [`Error::io`].
+    pub(crate) fn local(what: impl fmt::Display, error: io::Error) -> Self {
+        let is_name = matches!(
+            error.kind(),
+            io::ErrorKind::NotFound
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::InvalidFilename
+        );
+        let told = Self::io(what, error);
+        match is_name {
+            true => {
+                Self { kind: ErrorKind::Usage, ..told }.hint("give another name, or rights to it")
+            }
+            false => told,
+        }
+    }
+
     /// The kind, for machines.
     pub fn kind(&self) -> ErrorKind {
         self.kind

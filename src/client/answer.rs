@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a server's answer means: refusals become errors, and small JSON bodies become values.
 
-use std::io::Read as _;
+use std::fmt;
+use std::io::{self, Read as _};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::Body;
-use ureq::http::Response;
-use ureq::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use ureq::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRANSFER_ENCODING,
+};
+use ureq::http::{Response, StatusCode};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::Problem;
@@ -23,15 +26,68 @@ pub(super) fn accepted(response: Response<Body>) -> Result<Response<Body>> {
     }
 }
 
+/// Passes an answer on whose body is a whole model, as it is, and whose end can be told from a cut.
+///
+/// # Errors
+/// `NotImplemented` for any other.
+pub(super) fn whole(response: Response<Body>) -> Result<Response<Body>> {
+    let unusable = |what: String| {
+        Err(Error::new(ErrorKind::NotImplemented, what)
+            .hint("is --server (SKEP_SERVER) the address of a skep, with nothing in between?"))
+    };
+    let status = response.status();
+    if status != StatusCode::OK {
+        return unusable(format!("the server answered {status}, which is not a whole model"));
+    }
+    let fields = response.headers();
+    let is = |name: HeaderName, word: &str| {
+        let mut values = fields.get_all(name).iter();
+        values.all(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if !is(CONTENT_ENCODING, "identity") {
+        return unusable("the server sent the model in a coding that was not asked for".to_owned());
+    }
+    let has_end = match fields.contains_key(TRANSFER_ENCODING) {
+        true => is(TRANSFER_ENCODING, "chunked"),
+        false => fields.contains_key(CONTENT_LENGTH),
+    };
+    match has_end {
+        true => Ok(response),
+        false => unusable("the server does not say where the model ends".to_owned()),
+    }
+}
+
+/// Checks that an answer says that something is gone.
+///
+/// # Errors
+/// `NotImplemented` for any other.
+pub(super) fn gone(response: &Response<Body>) -> Result<()> {
+    match response.status() {
+        StatusCode::NO_CONTENT => Ok(()),
+        _ => Err(not_skep()),
+    }
+}
+
 /// The value in a body of JSON.
 ///
 /// # Errors
-/// `NotImplemented` if it is not what API v1 answers; otherwise those of the connection.
+/// `NotImplemented` if it is not what API v1 answers, `Interrupted` if it is cut; otherwise those of
+/// the connection.
 pub(super) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T> {
     let mut bytes = Vec::new();
+    let length = response.body().content_length();
     let reader = response.body_mut().as_reader();
     reader.take(JSON_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    serde_json::from_slice(&bytes).map_err(|error| not_skep().because(error))
+    let is_short = length.is_none_or(|length| length > bytes.len() as u64);
+    serde_json::from_slice(&bytes).map_err(|error| match error.is_eof() && is_short {
+        true => ended().because(error),
+        false => not_skep().because(error),
+    })
+}
+
+/// The connection ended before the answer did.
+pub(super) fn ended() -> Error {
+    Error::new(ErrorKind::Interrupted, "the server ended the connection")
 }
 
 fn not_skep() -> Error {
@@ -142,18 +198,24 @@ pub(super) fn trouble(error: ureq::Error) -> Error {
 }
 
 /// Our error for one of a body's reader.
-pub(super) fn failed(error: std::io::Error) -> Error {
+pub(super) fn failed(error: io::Error) -> Error {
     let error = match error.downcast::<ureq::Error>() {
         Ok(inner) => return trouble(inner),
         Err(error) => error,
     };
-    let eof = error.kind() == std::io::ErrorKind::UnexpectedEof;
+    let eof = error.kind() == io::ErrorKind::UnexpectedEof;
     let error = Error::from(error);
     match eof {
-        true => {
-            Error::new(ErrorKind::Interrupted, "the server ended the connection").because(error)
-        }
+        true => ended().because(error),
         false => error,
+    }
+}
+
+/// Our error for one of whatever takes a model's bytes.
+pub(super) fn unwritten(name: impl fmt::Display, error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(ours) => ours,
+        Err(error) => Error::io(format!("writing {name}"), error),
     }
 }
 

@@ -4,8 +4,8 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use ureq::http::Response;
 use ureq::http::header::{ETAG, HeaderName};
+use ureq::http::{HeaderMap, Response};
 use ureq::{Body, BodyReader};
 
 use super::answer;
@@ -27,20 +27,23 @@ pub struct Download {
 }
 
 impl Download {
-    pub(super) fn new(name: ModelName, response: Response<Body>) -> Self {
-        let text = |field| response.headers().get(field).and_then(|value| value.to_str().ok());
-        let tag = text(ETAG).and_then(Digest::from_etag);
-        let field = text(REPR_DIGEST).and_then(|value| Digest::from_field(value).ok().flatten());
+    /// # Errors
+    /// `Integrity` if the server announces a digest that cannot be read.
+    pub(super) fn new(name: ModelName, response: Response<Body>) -> Result<Self> {
+        let expected = announced(response.headers()).map_err(|reason| {
+            let message = format!("'{name}' cannot be verified: {reason}");
+            Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
+        })?;
         let size = response.body().content_length();
-        Self {
+        Ok(Self {
             name,
             size,
-            expected: field.or(tag),
+            expected,
             body: response.into_body().into_reader(),
             hasher: Some(Hasher::new()),
             received: 0,
             digest: None,
-        }
+        })
     }
 
     /// The model's name.
@@ -51,6 +54,12 @@ impl Download {
     /// Its length in bytes, if the server announced it.
     pub fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    /// The digest that the server announced. Without one, nothing proves that the bytes are those of
+    /// the server; a skep knows none while it has yet to read a file that was copied there by hand.
+    pub fn announced(&self) -> Option<Digest> {
+        self.expected
     }
 
     /// The digest of all bytes, once they were read to the end.
@@ -80,7 +89,7 @@ impl Download {
                 break;
             }
             let written = target.write_all(&buffer[..count]);
-            written.map_err(|error| Error::io(format!("writing '{}'", self.name), error))?;
+            written.map_err(|error| answer::unwritten(format!("'{}'", self.name), error))?;
             progress(count as u64);
         }
         self.digest.ok_or_else(|| Error::new(ErrorKind::Internal, "the download has no digest"))
@@ -130,6 +139,24 @@ impl Read for Download {
         }
         self.received += count as u64;
         Ok(count)
+    }
+}
+
+/// The digest in the fields of an answer, `None` if there is none.
+fn announced(fields: &HeaderMap) -> Result<Option<Digest>, &'static str> {
+    let mut found = None;
+    for value in fields.get_all(REPR_DIGEST) {
+        let digest = value.to_str().ok().and_then(|text| Digest::from_field(text).ok());
+        found = digest.ok_or("its Repr-Digest cannot be read")?.or(found);
+    }
+    let tag = fields.get(ETAG).and_then(|value| value.to_str().ok());
+    let tag = match tag.filter(|tag| tag.trim().starts_with("\"sha256-")) {
+        Some(tag) => Some(Digest::from_etag(tag).ok_or("the SHA-256 in its ETag cannot be read")?),
+        None => None,
+    };
+    match (found, tag) {
+        (Some(found), Some(tag)) if found != tag => Err("its Repr-Digest and its ETag differ"),
+        _ => Ok(found.or(tag)),
     }
 }
 

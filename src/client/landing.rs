@@ -2,7 +2,7 @@
 //! How a fetched file appears on this device: written beside its name, under it only when whole.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::disk::Part;
@@ -12,34 +12,60 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// # Errors
 /// Those of `fill` and of the file system; `target` is then as it was.
-pub(super) fn land<T>(target: &Path, fill: impl FnOnce(&mut Part) -> Result<T>) -> Result<T> {
-    let failed = |error| Error::io(format!("writing {}", target.display()), error);
+pub(super) fn land<T>(target: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
+    let failed = |error| Error::local(format!("writing {}", target.display()), error);
     let place = place(target)?;
     let directory = match place.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    if !directory.is_dir() {
+        let shown = directory.display();
+        let message = format!("writing {}: there is no directory {shown}", target.display());
+        return Err(Error::new(ErrorKind::Usage, message).hint("make it first, with mkdir -p"));
+    }
     let mut part = Part::create_readable(directory, ".skep-").map_err(failed)?;
-    let value = fill(&mut part)?;
+    let value = fill(&mut Named { part: &mut part, target })?;
     part.publish(&place).map_err(failed)?;
     Ok(value)
 }
 
+/// A part whose errors tell which file it would have become.
+struct Named<'a> {
+    part: &'a mut Part,
+    target: &'a Path,
+}
+
+impl Write for Named<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.part.write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            _ => Error::local(format!("writing {}", self.target.display()), error).into(),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.part.flush()
+    }
+}
+
 /// Where the bytes go: a link is followed, and what is not a file is not replaced by one.
 fn place(target: &Path) -> Result<PathBuf> {
-    let failed = |error| Error::io(target.display(), error);
-    let place = match fs::symlink_metadata(target) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(target.to_owned()),
-        Err(error) => return Err(failed(error)),
-        Ok(metadata) if metadata.is_symlink() => fs::canonicalize(target).map_err(failed)?,
-        Ok(_) => target.to_owned(),
-    };
-    match fs::metadata(&place).map_err(failed)?.is_file() {
-        true => Ok(place),
-        false => {
+    let failed = |error| Error::local(format!("writing {}", target.display()), error);
+    let is_link = target.is_symlink();
+    match fs::metadata(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_link => {
+            let message = format!("{} is a link to what is not there", target.display());
+            Err(Error::new(ErrorKind::Usage, message).hint("remove it, or give another name"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(target.to_owned()),
+        Err(error) => Err(failed(error)),
+        Ok(metadata) if !metadata.is_file() => {
             let message = format!("{} exists and is not a file", target.display());
             Err(Error::new(ErrorKind::Conflict, message).hint("'-o -' writes to standard output"))
         }
+        Ok(_) if is_link => fs::canonicalize(target).map_err(failed),
+        Ok(_) => Ok(target.to_owned()),
     }
 }
 
@@ -47,8 +73,9 @@ fn place(target: &Path) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    use std::io::Write as _;
     use std::os::unix::fs::symlink;
+
+    use crate::disk::fault;
 
     #[test]
     fn only_whole_files_appear_and_links_are_followed() {
@@ -69,7 +96,21 @@ mod tests {
         write(&path("link"), "good").unwrap();
         assert_eq!(fs::read(path("kept/file")).unwrap(), b"good");
         assert_eq!(write(&path("kept"), "x").unwrap_err().kind(), ErrorKind::Conflict);
-        assert_eq!(write(&path("none/x"), "x").unwrap_err().kind(), ErrorKind::NotFound);
+        // What the user named is for the user to change, and is told by its name.
+        symlink(path("nothing"), path("kept/dangling")).unwrap();
+        for name in ["none/x", "kept/dangling", "kept/file/x"] {
+            let error = write(&path(name), "x").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+            assert!(error.message().contains(name) && error.hint_text().is_some(), "{error}");
+        }
+        fs::remove_file(path("kept/dangling")).unwrap();
+        for call in 0..4 {
+            fault::set(Some(call));
+            let error = write(&path("new"), "good").unwrap_err();
+            let told = format!("writing {}", path("new").display());
+            assert!(error.message().starts_with(&told), "{call}: {error}");
+        }
+        fs::remove_file(path("new")).unwrap_or_default();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
         assert_eq!(fs::read_dir(path("kept")).unwrap().count(), 1);
     }

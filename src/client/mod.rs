@@ -159,9 +159,10 @@ impl Client {
     /// Removes a model from the server.
     ///
     /// # Errors
-    /// `NotFound`, and those of the connection and of the server.
+    /// `NotFound`, `NotImplemented` for an answer that does not say so, and those of the connection
+    /// and of the server.
     pub fn remove(&mut self, name: &ModelName) -> Result<()> {
-        self.ask(Method::DELETE, &model_path(name)).map(drop)
+        self.ask(Method::DELETE, &model_path(name)).and_then(|response| answer::gone(&response))
     }
 
     /// A request without a body, tried again once if the connection turned out to be stale.

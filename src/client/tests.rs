@@ -223,6 +223,100 @@ fn only_whole_and_right_downloads_are_kept() {
 }
 
 #[test]
+fn what_is_no_whole_model_is_an_error_before_its_first_byte() {
+    let wrong = Digest::of(b"hallo").field();
+    for (status, fields, kind) in [
+        ("206 Partial Content", "Content-Length: 5".to_owned(), ErrorKind::NotImplemented),
+        ("204 No Content", "X: y".to_owned(), ErrorKind::NotImplemented),
+        ("200 OK", "X: y".to_owned(), ErrorKind::NotImplemented),
+        ("200 OK", "Transfer-Encoding: gzip".to_owned(), ErrorKind::NotImplemented),
+        (
+            "200 OK",
+            "Content-Length: 5\r\nContent-Encoding: gzip".to_owned(),
+            ErrorKind::NotImplemented,
+        ),
+        (
+            "200 OK",
+            "Content-Length: 5\r\nRepr-Digest: sha-256=:zz:".to_owned(),
+            ErrorKind::Integrity,
+        ),
+        ("200 OK", "Content-Length: 5\r\nETag: \"sha256-zz\"".to_owned(), ErrorKind::Integrity),
+        (
+            "200 OK",
+            format!(
+                "Content-Length: 5\r\nRepr-Digest: {wrong}\r\nETag: {}",
+                Digest::of(b"hello").etag()
+            ),
+            ErrorKind::Integrity,
+        ),
+    ] {
+        let text = format!("HTTP/1.1 {status}\r\n{fields}\r\n\r\nhello");
+        let fake = Fake::start(move |line| {
+            if !head(line).is_empty() {
+                say(line, &text);
+            }
+        });
+        let error = fake.client().get(&"m".parse().unwrap()).err().expect(&fields);
+        assert_eq!(error.kind(), kind, "{status} {fields}: {error}");
+    }
+}
+
+#[test]
+fn a_model_is_removed_only_by_an_answer_that_says_so() {
+    for (status, is_gone) in [("204 No Content", true), ("202 Accepted", false)] {
+        let fake = Fake::start(move |line| {
+            head(line);
+            say(line, &format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+        });
+        let result = fake.client().remove(&"m".parse().unwrap());
+        assert_eq!(result.is_ok(), is_gone, "{status}: {result:?}");
+    }
+}
+
+#[test]
+fn answers_that_are_cut_are_told_from_those_of_others() {
+    let name: ModelName = "m".parse().unwrap();
+    for fields in ["X: y", "Content-Length: 1000", "Transfer-Encoding: chunked"] {
+        for body in [r#"{"content_b64":"aGVs"#, r#"{"size":"#, ""] {
+            let body = match (fields.starts_with('T'), body.len()) {
+                (true, 1..) => format!("{:x}\r\n{body}\r\n", body.len()),
+                _ => body.to_owned(),
+            };
+            let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}");
+            let fake = Fake::start(move |line| {
+                let head = head(line).to_ascii_lowercase();
+                if let Some(length) = head.split("content-length: ").nth(1) {
+                    let length: u64 = length.split("\r\n").next().unwrap().parse().unwrap();
+                    std::io::copy(&mut (&mut *line).take(length), &mut std::io::sink()).unwrap();
+                    say(line, &text);
+                }
+            });
+            let mut options = ClientOptions::new(fake.url.parse().unwrap());
+            options.password = Some(Password::new("secret").unwrap());
+            let mut client = Client::new(options).unwrap();
+            let loaded = client.load(&name, &mut Vec::new(), &mut |_| {}).map(drop);
+            let posted = client.post(&name, &mut &b"x"[..], 1, &mut |_| {}).map(drop);
+            for error in [loaded.unwrap_err(), posted.unwrap_err()] {
+                assert_eq!(error.kind(), ErrorKind::Interrupted, "{fields} {body}: {error}");
+                assert_eq!(error.message(), "the server ended the connection", "{fields} {body}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_to_tls_is_given_up_in_plain_words() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let mut options = ClientOptions::new(url.parse().unwrap());
+    options.connect_timeout = Duration::from_millis(200);
+    let error = Client::new(options).unwrap().list().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.message().contains("no answer in time"), "{error}");
+    assert!(error.hint_text().unwrap().contains("--connect-timeout"), "{error}");
+}
+
+#[test]
 fn a_stale_connection_is_replaced_without_a_word() {
     let fake = Fake::start(|line| {
         head(line);

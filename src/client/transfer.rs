@@ -102,10 +102,11 @@ impl Client {
     /// Begins to fetch a model; its bytes come as the download is read.
     ///
     /// # Errors
-    /// `NotFound`, and those of the connection and of the server.
+    /// `NotFound`, `NotImplemented` for an answer that is not a whole model, `Integrity` if its
+    /// digest cannot be read, and those of the connection and of the server.
     pub fn get(&mut self, name: &ModelName) -> Result<Download> {
         let response = self.ask(Method::GET, &model_path(name))?;
-        Ok(Download::new(name.clone(), response))
+        Download::new(name.clone(), answer::whole(response)?)
     }
 }
 

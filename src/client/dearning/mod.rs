@@ -88,7 +88,7 @@ impl Client {
         let response = self.call("/load_model", &mut body.as_bytes(), body.len() as u64)?;
         let mut sink = |piece: &[u8]| {
             let written = target.write_all(piece);
-            written.map_err(|error| Error::io(format!("writing {name}"), error))?;
+            written.map_err(|error| answer::unwritten(&name, error))?;
             progress(piece.len() as u64);
             Ok(())
         };

@@ -1,25 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A file on its way in: found in either shape of reply, and decoded as it comes.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 
 use base64::engine::general_purpose::STANDARD;
 use base64::read::DecoderReader;
-use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
+use struson::reader::{
+    JsonReader, JsonStreamReader, JsonSyntaxError, ReaderError, SyntaxErrorKind, ValueType,
+};
 
 use crate::client::answer;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads the answer to a load, of either generation, passes the content on, and returns its length.
 pub(super) fn reply(source: impl Read, sink: Sink<'_>) -> Result<u64> {
-    let mut json = JsonStreamReader::new(source);
+    let trouble = Cell::new(None);
+    let mut json = JsonStreamReader::new(Watched { source, trouble: &trouble });
     let mut found = Found::default();
-    found.object(&mut json, sink)?;
-    json.consume_trailing_whitespace().map_err(unreadable)?;
+    let read = found.object(&mut json, sink);
+    let read = read.and_then(|()| json.consume_trailing_whitespace().map_err(unreadable));
+    read.map_err(|error| trouble.take().unwrap_or(error))?;
     match found {
         Found { length: Some(length), .. } => Ok(length),
         Found { error: Some(text), .. } => Err(answer::dearning(200, &text)),
         _ => Err(Error::new(ErrorKind::NotFound, "the server sent no content")),
+    }
+}
+
+/// A source whose first error is kept, since the reader of JSON passes on its text alone.
+struct Watched<'a, R> {
+    source: R,
+    trouble: &'a Cell<Option<Error>>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.source.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            kind => {
+                self.trouble.set(Some(answer::failed(error)));
+                kind.into()
+            }
+        })
     }
 }
 
@@ -94,18 +117,34 @@ fn error_text<R: Read>(json: &mut JsonStreamReader<R>) -> Result<String> {
 fn unreadable(error: ReaderError) -> Error {
     match error {
         ReaderError::IoError { error, .. } => cut(error),
-        other => Error::new(ErrorKind::NotImplemented, "the answer is not one of the dearning API")
-            .because(other.to_string()),
+        ReaderError::SyntaxError(error) => malformed(&error),
+        other => not_dearning(&other),
     }
 }
 
-/// An error while reading a string: the connection's, or what is wrong with the text.
+/// An error in the JSON: what breaks off was cut on its way, since its end is part of its form.
+fn malformed(error: &JsonSyntaxError) -> Error {
+    match error.kind {
+        SyntaxErrorKind::IncompleteDocument => answer::ended().because(error.to_string()),
+        _ => not_dearning(error),
+    }
+}
+
+fn not_dearning(cause: &dyn std::error::Error) -> Error {
+    Error::new(ErrorKind::NotImplemented, "the answer is not one of the dearning API")
+        .because(cause.to_string())
+}
+
+/// What is wrong with the text, or with the base64 in it; errors of the connection are watched for.
 fn cut(error: io::Error) -> Error {
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return malformed(error);
+    }
     match error.kind() {
         io::ErrorKind::InvalidData => {
             Error::new(ErrorKind::Integrity, "what the server sent is not base64").because(error)
         }
-        _ => answer::failed(error),
+        _ => not_dearning(&error),
     }
 }
 
