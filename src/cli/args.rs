@@ -164,15 +164,20 @@ pub(super) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
 
 fn password_file(path: &Path) -> Result<Password> {
     let shown = path.display().to_string();
-    let file = File::open(path).map_err(|error| Error::io(&shown, error))?;
+    let file = File::open(path).map_err(|error| unreadable(&shown, error))?;
     first_line(file, &shown).and_then(Password::new)
 }
 
 fn first_line(source: impl io::Read, name: &str) -> Result<String> {
     let mut text = String::new();
     let read = source.take(PASSWORD_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| Error::io(format!("reading the password from {name}"), error))?;
+    read.map_err(|error| unreadable(name, error))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn unreadable(name: &str, error: io::Error) -> Error {
+    Error::local(format!("reading the password from {name}"), error)
+        .hint("name a file (--password-file, SKEP_PASSWORD_FILE) whose first line is the password")
 }
 
 /// The value of a flag, or of its environment variable.

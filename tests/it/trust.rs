@@ -73,7 +73,10 @@ fn variables_stand_in_for_flags() {
     let mut command = stranger.skep(&["ls", "--server", url, "--password-stdin"]);
     run_with(&mut command, b"old\n").exits(0);
     run(&mut stranger.skep(&["ls", "--server", url, "--password-file", "secret"])).exits(0);
-    run(&mut stranger.skep(&["ls", "--server", url, "--password-file", "none"])).exits(4);
+    for file in ["none", "."] {
+        let outcome = run(&mut stranger.skep(&["ls", "--server", url, "--password-file", file]));
+        one_line(&outcome.exits(2).says(&format!("from {file}: ")).says("--password-file"));
+    }
     // A proxy of the environment is not asked: passwords go to the server alone.
     let proxies = [("http_proxy", "http://127.0.0.1:1"), ("DEARNING_PASSWORD", "old")];
     assert_eq!(list(&proxies), 0);
