@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep post`: sends files to a server of the dearning API.
 
+use std::path::Path;
+
 use clap::{ArgMatches, Command};
 use serde_json::json;
 
@@ -19,12 +21,15 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut client = args::client(matches, output)?;
     let mut imported = Vec::new();
     output.each(files, |file| {
-        let mut source = Source::open(&file, name.as_ref())?;
-        let Some(length) = source.length else {
-            let message = format!("the length of {} is not known", file.display());
-            return Err(Error::new(ErrorKind::Usage, message)
-                .hint("the dearning API needs it: save it as a file first"));
+        let unknown = |what: &str| {
+            Error::new(ErrorKind::Usage, format!("the length of {what} is not known"))
+                .hint("the dearning API needs it: save it as a file first, then 'skep post FILE'")
         };
+        if file == Path::new("-") {
+            return Err(unknown("standard input"));
+        }
+        let mut source = Source::open(&file, name.as_ref(), "skep post")?;
+        let length = source.length.ok_or_else(|| unknown(&file.display().to_string()))?;
         let mut progress = Progress::start(output, source.name.as_str(), source.length);
         let posted = client.post(&source.name, &mut *source.reader, length, &mut |count| {
             progress.advance(count);

@@ -24,7 +24,7 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut client = args::client(matches, output)?;
     let mut models = Vec::new();
     output.each(files, |file| {
-        let mut source = Source::open(&file, name.as_ref())?;
+        let mut source = Source::open(&file, name.as_ref(), "skep put")?;
         let mut progress = Progress::start(output, source.name.as_str(), source.length);
         let stored = client.put(&source.name, &mut *source.reader, source.length, &mut |count| {
             progress.advance(count);

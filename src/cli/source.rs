@@ -40,26 +40,30 @@ pub(super) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
 }
 
 impl Source {
-    /// Opens a file under its own or another name; `-` is standard input.
+    /// Opens a file for `verb` under its own or another name; `-` is standard input.
     ///
     /// # Errors
-    /// `Usage` for directories and for what has no name; otherwise those of the file system.
-    pub(super) fn open(path: &Path, name: Option<&ModelName>) -> Result<Self> {
+    /// `NotFound` if it is not there, `Usage` for directories, for what has no name, and for what
+    /// cannot be read; otherwise those of the file system.
+    pub(super) fn open(path: &Path, name: Option<&ModelName>, verb: &str) -> Result<Self> {
         if path == Path::new("-") {
             let reader = Box::new(io::stdin());
             return match name {
                 Some(name) => Ok(Self { name: name.clone(), reader, length: None }),
                 None => Err(Error::new(ErrorKind::Usage, "standard input has no name")
-                    .hint("skep put - --name NAME")),
+                    .hint(format!("{verb} - --name NAME"))),
             };
         }
         let shown = path.display().to_string();
-        let failed = |error| Error::io(&shown, error);
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Error::io(&shown, error),
+            _ => Error::local(format!("reading {shown}"), error),
+        };
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
             return Err(Error::new(ErrorKind::Usage, format!("{shown} is a directory"))
-                .hint(format!("send its files: skep put {shown}/*")));
+                .hint(format!("send its files: {verb} {shown}/*")));
         }
         let name = match name {
             Some(name) => name.clone(),
