@@ -5,9 +5,9 @@ use std::io::Read as _;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::args;
 use super::output::Output;
 use super::text::{self, Page};
+use super::{args, get};
 use crate::error::Result;
 use crate::model::ModelName;
 
@@ -26,13 +26,17 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     if matches.get_flag("text") {
         let mut page = Page::default();
         download.copy(&mut page, &mut |_| {})?;
-        return page.show(name.as_str(), output);
+        page.show(name.as_str(), output)?;
+        get::note_unverified(&download, output);
+        return Ok(());
     }
     let mut beginning = Vec::new();
     (&mut download).take(BEGINNING_BYTES).read_to_end(&mut beginning)?;
     text::check(&beginning, name.as_str(), output)?;
     output.write(&beginning)?;
-    output.write_with(|stdout| download.copy(stdout, &mut |_| {})).map(drop)
+    output.write_with(|stdout| download.copy(stdout, &mut |_| {}))?;
+    get::note_unverified(&download, output);
+    Ok(())
 }
 
 /// What is looked at to tell text from binary.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command};
 
+use super::output::Output;
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
@@ -44,7 +46,7 @@ impl Destination {
         let Some(output) = output else {
             return Ok(Self::Directory(PathBuf::from(".")));
         };
-        if output == Path::new("-") {
+        if STDOUT.iter().any(|name| output == Path::new(name)) {
             return Ok(Self::Stdout);
         }
         if output.as_os_str().as_encoded_bytes().ends_with(b"/") || output.is_dir() {
@@ -52,9 +54,26 @@ impl Destination {
         }
         match count {
             0 | 1 => Ok(Self::File(output.to_owned())),
+            _ if !output.exists() && !output.is_symlink() => Ok(Self::Directory(output.to_owned())),
             _ => Err(Error::new(ErrorKind::Usage, "several models do not fit into one file")
                 .hint("name a directory: -o DIR/")),
         }
+    }
+
+    /// Makes the directory, if it is one that is not there yet.
+    ///
+    /// # Errors
+    /// `Usage` if it cannot be made; otherwise those of the file system.
+    pub(super) fn prepare(&self, output: &Output) -> Result<()> {
+        let Self::Directory(directory) = self else { return Ok(()) };
+        if directory.exists() {
+            return Ok(());
+        }
+        let shown = directory.display();
+        disk::create_open_directory(directory)
+            .map_err(|error| Error::local(format!("making the directory {shown}"), error))?;
+        output.note(&format!("made the directory {shown}"));
+        Ok(())
     }
 
     /// The path for a model; `None` for standard output.
@@ -70,6 +89,9 @@ impl Destination {
     }
 }
 
+/// The names of standard output. A file that it leads to is written to and not replaced.
+const STDOUT: &[&str] = &["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,11 +104,16 @@ mod tests {
             Destination::new(output, count).map(|destination| destination.path(&name))
         };
         assert_eq!(path(None, 2).unwrap(), Some("m.dm".into()));
-        assert_eq!(path(Some(Path::new("-")), 2).unwrap(), None);
+        for stdout in STDOUT {
+            assert_eq!(path(Some(Path::new(stdout)), 2).unwrap(), None);
+        }
         assert_eq!(path(Some(Path::new("x")), 1).unwrap(), Some("x".into()));
         assert_eq!(path(Some(Path::new("./-")), 1).unwrap(), Some("./-".into()));
         assert_eq!(path(Some(Path::new("x/")), 2).unwrap(), Some("x/m.dm".into()));
         assert_eq!(path(Some(here.path()), 2).unwrap(), Some(here.path().join("m.dm")));
-        assert_eq!(path(Some(Path::new("x")), 2).unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(path(Some(Path::new("x")), 2).unwrap(), Some("x/m.dm".into()));
+        std::fs::write(here.path().join("x"), "").unwrap();
+        let error = path(Some(&here.path().join("x")), 2).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
     }
 }

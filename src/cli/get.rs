@@ -8,6 +8,7 @@ use super::args;
 use super::destination::{self, Destination};
 use super::output::Output;
 use super::progress::Progress;
+use crate::client::Download;
 use crate::error::Result;
 use crate::model::ModelName;
 
@@ -40,10 +41,15 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         let mut progress = Progress::start(output, name.as_str(), download.size());
         let mut advance = |count| progress.advance(count);
         let Some(path) = destination.path(&name) else {
-            return output.write_with(|stdout| download.copy(stdout, &mut advance)).map(drop);
+            output.write_with(|stdout| download.copy(stdout, &mut advance))?;
+            drop(progress);
+            note_unverified(&download, output);
+            return Ok(());
         };
+        destination.prepare(output)?;
         let digest = download.save(&path, &mut advance)?;
         drop(progress);
+        note_unverified(&download, output);
         files.push(json!({
             "name": name.as_str(),
             "path": path.display().to_string(),
@@ -55,6 +61,16 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     match destination {
         Destination::Stdout => Ok(()),
         _ => output.json(&json!({"schema": 1, "files": files})),
+    }
+}
+
+/// Tells of a download that could not be verified.
+pub(super) fn note_unverified(download: &Download, output: &Output) {
+    if download.announced().is_none() {
+        let name = download.name();
+        output.note(&format!(
+            "the bytes of '{name}' could not be verified: the server knows no digest of them (yet)"
+        ));
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             let write = |stdout: &mut dyn std::io::Write| client.load(&name, stdout, &mut advance);
             return output.write_with(write).map(drop);
         };
+        destination.prepare(output)?;
         let size = client.load_file(&name, &path, &mut advance)?;
         drop(progress);
         let path = path.display().to_string();

@@ -158,6 +158,15 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Creates a directory that others may enter as far as the user's umask lets them, with its parents;
+/// one that exists is left as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn create_open_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o777).create(path)
+}
+
 /// Removes a file, durably.
 ///
 /// # Errors

@@ -94,8 +94,24 @@ fn files_and_models_that_are_not_there() {
         one_line(&outcome);
     }
     assert_eq!(server.names(), ["model.onnx"]);
-    // The local directory that is named does not exist.
-    server.skep(&["get", "model.onnx", "-o", "nowhere/x"]).exits(4).says("nowhere/x");
+    // What is not there on this side is no fault of the server.
+    std::os::unix::fs::symlink("nothing", server.place.path("dangling")).unwrap();
+    for (target, advice) in
+        [("nowhere/x", "mkdir"), ("dangling", "remove"), ("model.onnx/x", "name")]
+    {
+        let outcome = server.skep(&["get", "model.onnx", "-o", target]).exits(2);
+        one_line(&outcome.says(target).says(advice));
+    }
+}
+
+#[test]
+fn posting_is_advised_to_those_who_post() {
+    let server = Served::start(&["--plain"]);
+    let said = server.skep(&["post", "."]).exits(2).says("skep post ./*").stderr;
+    assert!(!said.contains("skep put"), "{said}");
+    let said = server.skep(&["post", "-"]).exits(2).says("'skep post FILE'").stderr;
+    assert!(!said.contains("skep put"), "{said}");
+    server.skep(&["post", "missing"]).exits(4).says("missing");
 }
 
 #[test]
@@ -127,6 +143,7 @@ fn flags_and_values_that_do_not_exist() {
     let mut command = place.skep(&["serve"]);
     run(command.env("SKEP_WORKERS", "many")).exits(2).says("SKEP_WORKERS");
     run(&mut place.skep(&["serve", "here:there"])).exits(2).says("here:there");
+    place.file("one-file", "x");
     run(&mut place.skep(&["get", "a", "b", "-o", "one-file"])).exits(2).says("-o DIR/");
     for help in [&["help"][..], &["--help"], &["put", "--help"], &["--version"], &["version"]] {
         let outcome = run(&mut place.skep(help)).exits(0);
@@ -264,7 +281,8 @@ fn a_full_disk_keeps_the_old_content() {
     assert_eq!((server.names(), server.parts()), (vec!["m".to_owned()], 0));
     // The other way round: the disk of the client is full.
     fs::write(server.dir.join("large"), noise(1, 3 << 20)).unwrap();
-    one_line(&server.skep(&["get", "large", "-o", "disk/copy"]).exits(8).says("space"));
+    let full = server.skep(&["get", "large", "-o", "disk/copy"]).exits(8);
+    one_line(&full.says("disk/copy").says("space"));
     assert_eq!(fs::read_dir(&disk).unwrap().count(), 1);
     server.stop().exits(0);
     drop(mounted);

@@ -3,10 +3,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 
-use crate::support::process::{Process, digest, has_tool, noise, run, run_with};
+use crate::support::process::{Place, Process, digest, has_tool, noise, run, run_with};
 use crate::support::served::Served;
 
 #[test]
@@ -51,6 +53,65 @@ fn several_files_standard_input_and_a_directory() {
     assert_eq!(server.place.read("into/c"), "c".repeat(1000).as_bytes());
     server.skep(&["rm", "a", "b"]).exits(0);
     assert_eq!(server.names(), ["c", "words.txt"]);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_made() {
+    let server = Served::start(&[]);
+    server.place.file("m", "x");
+    server.skep(&["put", "m"]).exits(0);
+    server.skep(&["get", "none", "-o", "new/"]).exits(4);
+    assert!(!server.place.path("new").exists());
+    server.skep(&["get", "m", "-o", "new/"]).exits(0).says("made the directory new/");
+    assert_eq!(server.place.read("new/m"), b"x");
+    let quiet = server.skep(&["get", "m", "m", "-o", "other", "-q"]).exits(0);
+    assert_eq!((quiet.stderr.as_str(), server.place.read("other/m")), ("", b"x".to_vec()));
+    // It is as open as one that mkdir makes.
+    fs::create_dir(server.place.path("plain")).unwrap();
+    let mode = |name: &str| server.place.path(name).metadata().unwrap().permissions();
+    assert_eq!(mode("new"), mode("plain"));
+    server.skep(&["get", "m", "-o", "m/x/"]).exits(2).says("m/x/");
+}
+
+#[test]
+fn standard_output_by_any_name_is_written_to_and_not_replaced() {
+    let server = Served::start(&[]);
+    server.place.file("m", "bytes");
+    server.skep(&["put", "m"]).exits(0);
+    for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let mut file = fs::File::create(server.place.path("log")).unwrap();
+        file.write_all(b"before ").unwrap();
+        let mut command = server.command(&["get", "m", "-o", name]);
+        assert!(command.stdout(file).status().unwrap().success());
+        assert_eq!(server.place.read("log"), b"before bytes", "{name}");
+    }
+}
+
+#[test]
+fn bytes_that_nobody_could_verify_are_noted() {
+    let place = Place::new();
+    for (flags, is_noted) in [(&[][..], true), (&["-q"], false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let words = ["get", "m", "--server", &url];
+        let getting = Process::start(&mut place.skep(&[&words, flags].concat()));
+        let (mut socket, _) = listener.accept().unwrap();
+        let _ = socket.read(&mut [0; 4096]).unwrap();
+        socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx").unwrap();
+        let outcome = getting.finish().exits(0);
+        assert_eq!(outcome.stderr.contains("could not be verified"), is_noted);
+    }
+}
+
+#[test]
+fn the_client_reads_abstract_names_as_the_server_prints_them() {
+    let place = Place::new();
+    let address = format!("unix:@skep transfer \\x5c{}", std::process::id());
+    let process = Process::start(&mut place.skep(&["serve", &address]));
+    let line = process.line().unwrap();
+    let url = line.split(' ').nth(2).unwrap();
+    assert!(url.contains("\\x20transfer\\x20\\x5c"), "{line}");
+    run(&mut place.skep(&["ls", "--server", url])).exits(0);
 }
 
 #[test]
