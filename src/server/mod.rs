@@ -47,7 +47,7 @@ pub use handle::{ServerHandle, Shutdown, TempServer};
 /// # }
 /// ```
 ///
-/// [`Server::start`] serves in the background instead, [`TempServer`](crate::TempServer) does so until
+/// [`Server::start`] serves in the background instead, [`TempServer`] does so until
 /// it is dropped, and a [`Client`](crate::client::Client) with
 /// [`request`](crate::client::Client::request) is the counterpart.
 pub struct Server {
