@@ -252,6 +252,34 @@ mod tests {
     use crate::http::{Request, Response, Status};
 
     #[test]
+    fn a_panic_costs_one_answer() {
+        let server = Server::bind("127.0.0.1:0", |request: &mut Request<'_>| {
+            assert_ne!(request.path(), "/panic", "as asked");
+            Response::text(Status::OK, "fine")
+        });
+        let handle = server.unwrap().start().unwrap();
+        let mut stream = TcpStream::connect(handle.url().strip_prefix("http://").unwrap()).unwrap();
+        // More often than there are workers.
+        for _ in 0..10 {
+            stream.write_all(b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            while !answer.ends_with("}\n") {
+                let mut piece = [0; 512];
+                let count = stream.read(&mut piece).unwrap();
+                assert_ne!(count, 0, "cut: {answer}");
+                answer.push_str(str::from_utf8(&piece[..count]).unwrap());
+            }
+            assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+        }
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{answer}");
+        handle.shutdown();
+        handle.join().unwrap();
+    }
+
+    #[test]
     fn a_dead_feed_costs_no_request() {
         let fine = |_: &mut Request<'_>| Response::text(Status::OK, "fine");
         let server = Server::bind("127.0.0.1:0", fine).unwrap();
