@@ -16,9 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Errors
 /// `Usage` if `systemd:` was asked for and nothing was handed over, or something that does not do.
 pub(super) fn take_over(config: &mut Config) -> Result<()> {
-    let count = config.addresses.len();
-    config.addresses.retain(|address| address != SYSTEMD);
-    let is_asked = config.addresses.len() < count;
+    let is_asked = leave_out(config);
     let mut handed = ListenFd::from_env();
     if is_asked && handed.len() == 0 {
         let text = format!("'{SYSTEMD}' is an address only where systemd hands sockets over");
@@ -36,6 +34,13 @@ pub(super) fn take_over(config: &mut Config) -> Result<()> {
         config.sockets.extend(socket.map(Arc::new));
     }
     Ok(())
+}
+
+/// Removes `systemd:` from the addresses, which is none to bind; says whether it was there.
+pub(super) fn leave_out(config: &mut Config) -> bool {
+    let count = config.addresses.len();
+    config.addresses.retain(|address| address != SYSTEMD);
+    config.addresses.len() < count
 }
 
 fn take(handed: &mut ListenFd, number: usize) -> io::Result<Option<OwnedFd>> {

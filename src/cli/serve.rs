@@ -40,7 +40,11 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let node = Node::open(config, args::given_password(matches)?)?;
     let (reload, matches) = (node.reload(), matches.clone());
     signals::serve(node.shutdown(), move || {
-        match read(&matches).and_then(|config| reload.apply(config)) {
+        let applied = read(&matches).and_then(|mut config| {
+            activation::leave_out(&mut config);
+            reload.apply(config)
+        });
+        match applied {
             Ok(waiting) if waiting.is_empty() => log::info!("the settings were read again"),
             Ok(waiting) => {
                 let waiting = waiting.join(", ");

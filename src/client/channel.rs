@@ -20,6 +20,7 @@ use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport}
 use super::early::{Early, is_final};
 use super::trust::refusal;
 use crate::error::{Error, ErrorKind};
+use crate::transport::is_timeout;
 
 /// A connection, after the handshake.
 pub(super) struct Channel {
@@ -239,10 +240,6 @@ impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel").field("is_tls", &self.tls.is_some()).finish_non_exhaustive()
     }
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Names an end of the connection in words of ours, so that ureq cannot take it for the end of a

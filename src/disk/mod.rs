@@ -45,9 +45,7 @@ impl Part {
     }
 
     fn create_as(directory: &Path, prefix: &str, mode: u32) -> io::Result<Self> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let path = directory.join(format!("{prefix}{:016x}.part", u64::from_ne_bytes(random)));
+        let path = directory.join(format!("{prefix}{:016x}.part", random_number()?));
         fault::check()?;
         let mut options = OpenOptions::new();
         let file = options.write(true).read(true).create_new(true).mode(mode).open(&path)?;
@@ -100,6 +98,13 @@ impl Drop for Part {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// For names that nobody else has or guesses.
+fn random_number() -> io::Result<u64> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(u64::from_ne_bytes(random))
 }
 
 /// Removes every unfinished file of this process, for an end that runs no destructors.
@@ -192,9 +197,7 @@ impl PrivateDirectory {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let path = folder.join(format!("skep-{:016x}", u64::from_ne_bytes(random)));
+        let path = folder.join(format!("skep-{:016x}", random_number()?));
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }

@@ -36,7 +36,7 @@ pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> R
     let mut reader = JsonStreamReader::new_custom(metered, settings);
     let (files, name, content) = (None, None, None);
     let at_hand = Rc::clone(&meter);
-    let mut import = Import { api, limits, meter, guest, has_password, files, name, content };
+    let mut import = Import { api, limits, meter, guest, files, name, content };
     let read = import
         .read(&mut reader)
         .and_then(|()| reader.consume_trailing_whitespace().map_err(unreadable));
@@ -51,7 +51,6 @@ struct Import<'a> {
     meter: Rc<Meter>,
     /// Held until the password was seen.
     guest: Option<Place<'a>>,
-    has_password: bool,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
     files: Option<Vec<Entry>>,
     name: Option<String>,
@@ -82,6 +81,10 @@ impl Entry {
 }
 
 impl Import<'_> {
+    fn has_password(&self) -> bool {
+        self.guest.is_none()
+    }
+
     fn read<R: Read>(&mut self, reader: &mut JsonStreamReader<R>) -> Result<()> {
         reader.begin_object().map_err(unreadable)?;
         if !reader.has_next().map_err(unreadable)? {
@@ -106,7 +109,6 @@ impl Import<'_> {
             _ => return Err(invalid_password()),
         };
         opens(&self.api.lock, &password)?;
-        self.has_password = true;
         self.guest = None;
         self.meter.before_password.set(None);
         Ok(())
@@ -155,7 +157,7 @@ impl Import<'_> {
         if waiting.count() < WAITING_MAX {
             return Ok(());
         }
-        if !self.has_password {
+        if !self.has_password() {
             let text = "too many files before the password";
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
@@ -217,7 +219,7 @@ impl Import<'_> {
 
     /// Checks in the order of the genuine server, and stores.
     fn finish(self) -> Result<Response> {
-        if !self.has_password {
+        if !self.has_password() {
             return Err(invalid_password());
         }
         if let Some(entries) = self.files {
