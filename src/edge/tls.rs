@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls::{CipherSuite, RootCertStore, ServerConfig, ServerConnection};
 
 use super::certificate::Identity;
 use super::listener::Incoming;
@@ -74,13 +74,19 @@ impl Acceptor {
             .with_client_cert_verifier(verifier)
             .with_single_cert(identity.chain(), identity.key())
             .map_err(unusable)?;
+        config.ignore_client_order = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { config: Arc::new(config), callers })
     }
 }
 
+/// The provider, with AES-128 before AES-256 for TLS 1.3: it is as safe with the keys of P-256 that
+/// everything else here has, and takes ten rounds in place of fourteen.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    let mut provider = rustls::crypto::ring::default_provider();
+    let preferred = CipherSuite::TLS13_AES_128_GCM_SHA256;
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != preferred);
+    Arc::new(provider)
 }
 
 /// Makes a transport of an accepted connection, with the handshake done by `deadline`.
