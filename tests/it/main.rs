@@ -16,6 +16,7 @@ mod fairness;
 mod framing;
 mod limits;
 mod mtls;
+mod power_cut;
 mod reading;
 mod readme;
 mod rude;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What several promises need: the real binary as a server and as a client, and rude sockets.
 
+pub(crate) mod power;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod served;
+pub(crate) mod syscalls;

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::Signal;
 
 use super::process::{Outcome, Place, Process, run, run_with};
+use super::syscalls::traced;
+
+const SERVE: [&str; 4] = ["serve", "127.0.0.1", "--port", "0"];
 
 /// A server: the real binary on a free port of the loopback device.
 pub(crate) struct Served {
@@ -27,8 +30,18 @@ impl Served {
 
     /// Starts a server in directories that are there already.
     pub(crate) fn start_in(place: &Place, arguments: &[&str]) -> Self {
-        let mut command = place.skep(&["serve", "127.0.0.1", "--port", "0"]);
-        let process = Process::start(command.args(arguments));
+        Self::started(place, place.skep(&SERVE).args(arguments))
+    }
+
+    /// The same under strace, whose log [`super::syscalls::calls`] reads; `None` without it.
+    pub(crate) fn start_traced(place: &Place, arguments: &[&str]) -> Option<Self> {
+        let arguments = [&SERVE, arguments].concat();
+        let mut command = traced(place, env!("CARGO_BIN_EXE_skep"), &arguments)?;
+        Some(Self::started(place, &mut command))
+    }
+
+    fn started(place: &Place, command: &mut Command) -> Self {
+        let process = Process::start(command);
         let Some(line) = process.line() else {
             panic!("the server did not start: {}", process.finish().stderr);
         };

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A disk that can lose its power after any call: what was fsynced is kept, the rest may be lost.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::syscalls::Call;
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Directory,
+    File(usize),
+}
+
+#[derive(Clone, Default)]
+struct Content {
+    written: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+/// Files and names as programs see them, and as they would be after a power cut.
+pub(crate) struct Disk {
+    root: PathBuf,
+    contents: Vec<Content>,
+    names: BTreeMap<PathBuf, Entry>,
+    synced_names: BTreeMap<PathBuf, Entry>,
+}
+
+/// What a power cut leaves of that which was not fsynced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loss {
+    names: Kept,
+    bytes: Kept,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    All,
+    /// The first half, and zeros in place of the rest; of names, all.
+    Torn,
+    Nothing,
+}
+
+/// All that may happen; without any loss it is a `kill -9`.
+pub(crate) const LOSSES: [Loss; 6] = [
+    Loss { names: Kept::All, bytes: Kept::All },
+    Loss { names: Kept::All, bytes: Kept::Torn },
+    Loss { names: Kept::All, bytes: Kept::Nothing },
+    Loss { names: Kept::Nothing, bytes: Kept::All },
+    Loss { names: Kept::Nothing, bytes: Kept::Torn },
+    Loss { names: Kept::Nothing, bytes: Kept::Nothing },
+];
+
+impl Disk {
+    /// An empty disk, of which what lies below `root` counts.
+    pub(crate) fn new(root: &Path) -> Self {
+        let (contents, names, synced_names) = Default::default();
+        Self { root: root.to_owned(), contents, names, synced_names }
+    }
+
+    /// Does what a program did. Returns whether it changed anything here.
+    pub(crate) fn apply(&mut self, call: &Call) -> bool {
+        match call {
+            Call::Create { path, is_emptied } => return self.create(path, *is_emptied),
+            Call::Write { path, offset, bytes } => {
+                let Some(content) = self.content(path) else { return false };
+                let start = usize::try_from(*offset).unwrap();
+                let end = start + bytes.len();
+                content.written.resize(content.written.len().max(end), 0);
+                content.written[start..end].copy_from_slice(bytes);
+            }
+            Call::Truncate { path, length } => {
+                let Some(content) = self.content(path) else { return false };
+                content.written.resize(usize::try_from(*length).unwrap(), 0);
+            }
+            Call::Sync { path } => return self.sync(path),
+            Call::Rename { from, to } => {
+                let moved: Vec<PathBuf> =
+                    self.names.keys().filter(|path| path.starts_with(from)).cloned().collect();
+                for path in &moved {
+                    let entry = self.names.remove(path).unwrap();
+                    let below = path.strip_prefix(from).unwrap();
+                    let target = if below == Path::new("") { to.clone() } else { to.join(below) };
+                    self.names.insert(target, entry);
+                }
+                return !moved.is_empty();
+            }
+            Call::Link { from, to } => {
+                let Some(entry) = self.names.get(from).copied() else { return false };
+                self.names.insert(to.clone(), entry);
+            }
+            Call::Remove { path } => return self.names.remove(path).is_some(),
+            Call::MakeDirectory { path } => {
+                if !path.starts_with(&self.root) || *path == self.root {
+                    return false;
+                }
+                self.names.insert(path.clone(), Entry::Directory);
+            }
+            Call::Acknowledge => return false,
+        }
+        true
+    }
+
+    fn create(&mut self, path: &Path, is_emptied: bool) -> bool {
+        if !path.starts_with(&self.root) {
+            return false;
+        }
+        if let Some(content) = self.content(path) {
+            if is_emptied {
+                content.written.clear();
+            }
+            return is_emptied;
+        }
+        self.contents.push(Content::default());
+        self.names.insert(path.to_owned(), Entry::File(self.contents.len() - 1));
+        true
+    }
+
+    /// A file's content is kept from here on, or the names in a directory are.
+    fn sync(&mut self, path: &Path) -> bool {
+        if let Some(content) = self.content(path) {
+            content.synced = content.written.clone();
+            return true;
+        }
+        let is_here = |other: &Path| other.parent() == Some(path);
+        self.synced_names.retain(|name, _| !is_here(name));
+        let now = self.names.iter().filter(|(name, _)| is_here(name));
+        self.synced_names.extend(now.map(|(name, entry)| (name.clone(), *entry)));
+        path.starts_with(&self.root)
+    }
+
+    fn content(&mut self, path: &Path) -> Option<&mut Content> {
+        match self.names.get(path) {
+            Some(Entry::File(number)) => self.contents.get_mut(*number),
+            _ => None,
+        }
+    }
+
+    /// Writes what is left after a power cut at this moment into an empty directory.
+    pub(crate) fn after(&self, loss: Loss, target: &Path) {
+        let names = match loss.names {
+            Kept::Nothing => &self.synced_names,
+            _ => &self.names,
+        };
+        for (path, entry) in names {
+            let place = target.join(path.strip_prefix(&self.root).unwrap());
+            // A name whose directory was lost is lost with it.
+            if !place.parent().unwrap().is_dir() {
+                continue;
+            }
+            match entry {
+                Entry::Directory => fs::create_dir(&place).unwrap(),
+                Entry::File(number) => {
+                    fs::write(&place, self.contents[*number].after(loss.bytes)).unwrap();
+                }
+            }
+        }
+    }
+}
+
+impl Content {
+    fn after(&self, kept: Kept) -> Vec<u8> {
+        match kept {
+            Kept::All => self.written.clone(),
+            Kept::Nothing => self.synced.clone(),
+            Kept::Torn if self.written == self.synced => self.synced.clone(),
+            Kept::Torn => {
+                let mut torn = self.written.clone();
+                let middle = usize::midpoint(self.synced.len().min(torn.len()), torn.len());
+                torn[middle..].fill(0);
+                torn
+            }
+        }
+    }
+}
