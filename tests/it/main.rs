@@ -12,6 +12,7 @@ mod dearning;
 mod dearning_wire;
 mod embed;
 mod ending;
+mod failing_disk;
 mod fairness;
 mod framing;
 mod limits;

@@ -36,7 +36,7 @@ impl Served {
     /// The same under strace, whose log [`super::syscalls::calls`] reads; `None` without it.
     pub(crate) fn start_traced(place: &Place, arguments: &[&str]) -> Option<Self> {
         let arguments = [&SERVE, arguments].concat();
-        let mut command = traced(place, env!("CARGO_BIN_EXE_skep"), &arguments)?;
+        let mut command = traced(place, &arguments)?;
         Some(Self::started(place, &mut command))
     }
 

@@ -51,15 +51,28 @@ const CALLS: &str = "openat,open,creat,read,pread64,write,pwrite64,writev,sendto
      truncate,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir,\
      mkdirat,close,copy_file_range,sendfile,fallocate";
 
-/// A program under strace, whose own process the child is; `None`, said loudly, without strace.
-pub(crate) fn traced(place: &Place, program: &str, arguments: &[&str]) -> Option<Command> {
-    if !has_tool("strace") {
-        return None;
-    }
-    let mut command = place.command("strace");
-    command.args(["-D", "-f", "-q", "-y", "-xx", "-s", "1000000", "-o"]);
-    command.arg(place.path("calls")).args(["-e", &format!("trace={CALLS}"), program]);
-    command.args(arguments);
+/// A server under strace, whose own process the child is; `None`, said loudly, without strace.
+pub(crate) fn traced(place: &Place, arguments: &[&str]) -> Option<Command> {
+    let mut command = strace(place)?;
+    command.args(["-y", "-xx", "-s", "1000000", "-e", &format!("trace={CALLS}"), "-o"]);
+    command.arg(place.path("calls")).arg(env!("CARGO_BIN_EXE_skep")).args(arguments);
+    Some(command)
+}
+
+/// A server over plain HTTP in which one of some calls of each thread fails; `None`, said loudly,
+/// without strace.
+pub(crate) fn failing(place: &Place, calls: &str, error: &str, call: u32) -> Option<Command> {
+    let mut command = strace(place)?;
+    let inject = format!("inject={calls}:error={error}:when={call}");
+    command.args(["-e", &format!("trace={calls}"), "-e", &inject, "-o", "/dev/null"]);
+    command.arg(env!("CARGO_BIN_EXE_skep")).args(["serve", "127.0.0.1", "--port", "0"]);
+    command.arg("--plain");
+    Some(command)
+}
+
+fn strace(place: &Place) -> Option<Command> {
+    let mut command = has_tool("strace").then(|| place.command("strace"))?;
+    command.args(["-D", "-f", "-q"]);
     Some(command)
 }
 
