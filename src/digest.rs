@@ -27,17 +27,8 @@ impl Digest {
     ///
     /// # Errors
     /// Those of the reader.
-    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
-        let mut hasher = Hasher::new();
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(hasher.finish()),
-                Ok(count) => hasher.update(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+    pub fn of_reader(reader: impl Read) -> io::Result<Self> {
+        Hasher::of_reader(reader).map(Hasher::finish)
     }
 
     /// A digest from its 32 bytes.
@@ -126,12 +117,30 @@ impl FromStr for Digest {
 }
 
 /// Computes a [`Digest`] piece by piece.
+#[derive(Clone)]
 pub(crate) struct Hasher(ring::digest::Context);
 
 impl Hasher {
     /// A hasher that has seen nothing.
     pub(crate) fn new() -> Self {
         Self(ring::digest::Context::new(&ring::digest::SHA256))
+    }
+
+    /// A hasher that has seen all that a reader yields, read in 64 KiB pieces.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub(crate) fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hasher = Self::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(hasher),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Takes in the next bytes.

@@ -175,7 +175,7 @@ impl Reload {
                 "max-import-bytes-before-password",
                 old.import_bytes_before_password != config.import_bytes_before_password,
             ),
-            ("cache-...", old.store != config.store),
+            ("cache-... or upload-...", old.store != config.store),
         ];
         Ok(fixed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect())
     }

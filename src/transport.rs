@@ -38,6 +38,9 @@ pub(crate) trait Transport: Read + Write + Send {
 
     /// Who is at the other end.
     fn peer(&self) -> &Peer;
+
+    /// What ends the reads of this connection from another thread: they find its end.
+    fn interrupter(&self) -> Box<dyn Fn() + Send>;
 }
 
 /// How long to wait: for any single step, and until when at the latest.

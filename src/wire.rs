@@ -47,7 +47,8 @@ pub struct ListWire {
 /// A problem document (RFC 9457) with two members of ours, `code` and `hint`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Always `about:blank`: the status and the code say what kind of problem it is.
+    /// `about:blank`: the status and the code say what kind of problem it is; only for what can happen
+    /// to uploads in pieces it is the URI that their draft gives it.
     #[serde(rename = "type", default = "about_blank")]
     pub kind: String,
     /// The reason phrase of the status.
@@ -65,6 +66,12 @@ pub struct Problem {
     /// What can be done about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Where an upload goes on, if the problem is that a request meant another place.
+    #[serde(default, rename = "expected-offset", skip_serializing_if = "Option::is_none")]
+    pub expected_offset: Option<u64>,
+    /// The place that the request meant.
+    #[serde(default, rename = "provided-offset", skip_serializing_if = "Option::is_none")]
+    pub provided_offset: Option<u64>,
 }
 
 impl Problem {
@@ -77,6 +84,8 @@ impl Problem {
             detail: error.message().to_owned(),
             code: error.kind().code().to_owned(),
             hint: error.hint_text().map(str::to_owned),
+            expected_offset: None,
+            provided_offset: None,
         }
     }
 

@@ -137,6 +137,12 @@ impl Timed {
         &self.socket
     }
 
+    /// What ends the reads of this socket from another thread.
+    pub(super) fn interrupter(&self) -> Box<dyn Fn() + Send> {
+        let socket = Arc::clone(&self.socket);
+        Box::new(move || socket.shutdown(Shutdown::Read))
+    }
+
     pub(super) fn set_read_limit(&mut self, limit: TimeLimit) {
         self.reads.limit = limit;
     }
@@ -275,5 +281,9 @@ impl Transport for Plain {
 
     fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    fn interrupter(&self) -> Box<dyn Fn() + Send> {
+        self.timed.interrupter()
     }
 }

@@ -247,6 +247,10 @@ impl Transport for Encrypted {
         self.timed.socket().wait_for_end(wait);
     }
 
+    fn interrupter(&self) -> Box<dyn Fn() + Send> {
+        self.timed.interrupter()
+    }
+
     fn peer(&self) -> &Peer {
         &self.peer
     }

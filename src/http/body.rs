@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::head::{Framing, Head};
+use super::request::Wire;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{TimeLimit, is_timeout};
 
@@ -69,7 +70,7 @@ impl<'a> Reader<'a> {
             return Ok(0);
         }
         if std::mem::take(&mut self.progress.awaits_continue) {
-            self.connection.send_continue()?;
+            self.connection.inform("HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         self.limit_time();
         loop {
@@ -162,6 +163,16 @@ impl<'a> Reader<'a> {
         let deadline = Some(started + limits.body_timeout + allowed);
         let step = limits.body_timeout.min(limits.timeout);
         self.connection.set_read_limit(TimeLimit { step, deadline });
+    }
+}
+
+impl Wire for Reader<'_> {
+    fn inform(&mut self, head: &str) -> io::Result<()> {
+        self.connection.inform(head)
+    }
+
+    fn interrupter(&self) -> Box<dyn Fn() + Send> {
+        self.connection.interrupter()
     }
 }
 

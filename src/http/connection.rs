@@ -134,11 +134,17 @@ impl Connection {
         }
     }
 
-    pub(super) fn send_continue(&mut self) -> io::Result<()> {
+    /// Writes the head of an interim response (RFC 9110 section 15.2).
+    pub(super) fn inform(&mut self, head: &str) -> io::Result<()> {
         let step = self.limits.write_timeout;
         self.transport.set_write_limit(TimeLimit { step, deadline: Some(Instant::now() + step) });
-        self.transport.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        self.transport.write_all(head.as_bytes())?;
         self.transport.flush()
+    }
+
+    /// What ends the reads of this connection from another thread.
+    pub(super) fn interrupter(&self) -> Box<dyn Fn() + Send> {
+        self.transport.interrupter()
     }
 
     /// Reads a line that ends in CR LF, without it; a bare LF or more than `bytes_max` is an error.

@@ -101,7 +101,9 @@ impl Exchange {
         match self.head.framing {
             // Who waits for a 100 sends nothing before a worker has asked for it.
             Framing::Length(length)
-                if length <= PREFETCH_BYTES && !self.head.expects_continue() =>
+                if length <= PREFETCH_BYTES
+                    && !self.head.expects_continue()
+                    && (length == 0 || !self.counts_in_pieces()) =>
             {
                 self.connection.prefetch(usize::try_from(length).unwrap_or_default())?;
                 Ok(None)
@@ -114,6 +116,12 @@ impl Exchange {
                 }
             },
         }
+    }
+
+    /// Whether what arrives of the body may be worth something although the rest does not; such a body
+    /// is left to the handler, however small it is.
+    fn counts_in_pieces(&self) -> bool {
+        self.head.fields.value("upload-complete").is_some()
     }
 
     /// Reads away what the handler left of a body.

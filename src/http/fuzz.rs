@@ -103,6 +103,10 @@ impl Transport for Pieces {
 
     fn wait_for_end(&mut self, _: Duration) {}
 
+    fn interrupter(&self) -> Box<dyn Fn() + Send> {
+        Box::new(|| {})
+    }
+
     fn peer(&self) -> &Peer {
         static NOBODY: Peer = Peer { address: None, unix: None, tls: None };
         &NOBODY

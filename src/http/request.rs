@@ -5,7 +5,8 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::io::{self, Read};
 
-use super::head::{Fields, Head, Method};
+use super::head::{Fields, Head, Method, Version};
+use super::response::Status;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
 
@@ -80,6 +81,33 @@ impl<'a> Request<'a> {
         self.session
     }
 
+    /// Writes an interim response (RFC 9110 section 15.2), where the caller can understand one and the
+    /// request came over a connection; says whether it did. Control characters must not be in the
+    /// values.
+    ///
+    /// # Errors
+    /// Those of the connection, which is then of no use any more.
+    pub(crate) fn inform(&mut self, status: Status, fields: &[(&str, String)]) -> io::Result<bool> {
+        let wire = match &mut self.body.source {
+            Source::Wire(wire) if self.head.version == Version::Http11 => wire,
+            _ => return Ok(false),
+        };
+        let mut head = format!("HTTP/1.1 {} {}\r\n", status.0, status.reason());
+        for (name, value) in fields {
+            head.extend([*name, ": ", value, "\r\n"]);
+        }
+        head.push_str("\r\n");
+        wire.inform(&head).map(|()| true)
+    }
+
+    /// What ends the reads of the body from another thread; `None` if there is no connection.
+    pub(crate) fn interrupter(&self) -> Option<Box<dyn Fn() + Send>> {
+        match &self.body.source {
+            Source::Wire(wire) => Some(wire.interrupter()),
+            Source::Reader(_) => None,
+        }
+    }
+
     /// The body. A caller that asked to be told (`Expect: 100-continue`) sends it when this is first
     /// read, so whatever can be refused without the body is checked before.
     pub fn body(&mut self) -> &mut Body<'a> {
@@ -87,9 +115,24 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Where a body comes from.
+enum Source<'a> {
+    Reader(&'a mut (dyn Read + 'a)),
+    Wire(&'a mut (dyn Wire + 'a)),
+}
+
+/// A connection as a handler may use it while it reads.
+pub(super) trait Wire: Read {
+    /// Writes the head of an interim response.
+    fn inform(&mut self, head: &str) -> io::Result<()>;
+
+    /// What ends the reads from another thread.
+    fn interrupter(&self) -> Box<dyn Fn() + Send>;
+}
+
 /// The body of a request: a reader that fails rather than end early.
 pub struct Body<'a> {
-    source: &'a mut (dyn Read + 'a),
+    source: Source<'a>,
     length: Option<u64>,
     left: u64,
 }
@@ -97,7 +140,12 @@ pub struct Body<'a> {
 impl<'a> Body<'a> {
     /// A body that yields what `source` yields; its length, if that was announced.
     pub fn new(source: &'a mut (dyn Read + 'a), length: Option<u64>) -> Self {
-        Self { source, length, left: u64::MAX }
+        Self { source: Source::Reader(source), length, left: u64::MAX }
+    }
+
+    /// The body of a request that came over a connection.
+    pub(super) fn of_wire(wire: &'a mut (dyn Wire + 'a), length: Option<u64>) -> Self {
+        Self { source: Source::Wire(wire), length, left: u64::MAX }
     }
 
     /// The announced length in bytes; `None` for a chunked body.
@@ -132,7 +180,10 @@ impl<'a> Body<'a> {
 
 impl Read for Body<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
+        let count = match &mut self.source {
+            Source::Reader(reader) => reader.read(buffer)?,
+            Source::Wire(wire) => wire.read(buffer)?,
+        };
         match self.left.checked_sub(count as u64) {
             Some(left) => {
                 self.left = left;

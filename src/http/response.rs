@@ -151,6 +151,13 @@ impl Response {
         self
     }
 
+    /// Sets the status.
+    #[must_use]
+    pub(crate) fn with_status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Sets the content.
     #[must_use]
     pub fn content(mut self, content: Content) -> Self {
@@ -176,8 +183,9 @@ impl Response {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16);
 
-#[allow(missing_docs, reason = "the names are those of RFC 9110")]
+#[allow(missing_docs, reason = "the names are those of RFC 9110 and its registry")]
 impl Status {
+    pub const UPLOAD_RESUMPTION_SUPPORTED: Self = Self(104);
     pub const OK: Self = Self(200);
     pub const CREATED: Self = Self(201);
     pub const ACCEPTED: Self = Self(202);
@@ -198,6 +206,7 @@ impl Status {
     /// The reason phrase (RFC 9110 section 15 and the registry of status codes).
     pub fn reason(self) -> &'static str {
         match self.0 {
+            104 => "Upload Resumption Supported",
             200 => "OK",
             201 => "Created",
             202 => "Accepted",

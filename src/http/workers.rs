@@ -100,7 +100,7 @@ fn answer(mut exchange: Box<Exchange>, handler: &dyn Handler, metrics: &Metrics)
         Framing::Chunked => None,
     };
     let mut reader = Reader::new(connection, progress);
-    let mut request = Request::new(head, &peer, session, Body::new(&mut reader, length));
+    let mut request = Request::new(head, &peer, session, Body::of_wire(&mut reader, length));
     let response = catch_unwind(AssertUnwindSafe(|| match handler.methods() {
         methods if methods.contains(&request.method()) => handler.handle(&mut request),
         methods => not_allowed(request.method(), methods),

@@ -4,6 +4,7 @@
 mod dearning;
 mod models;
 mod status;
+mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +54,11 @@ pub(crate) const ROUTES: &[Route] = &[
     row(Method::Get, &["v1", "models"], Access::Password, "lists all models", models::list),
     row(Method::Get, MODEL, Access::Password, "hands out a model or a range of it", models::read),
     row(Method::Put, MODEL, Access::Password, "stores a model", models::store),
+    row(Method::Post, MODEL, Access::Password, "stores a model, as PUT does", models::store),
     row(Method::Delete, MODEL, Access::Password, "removes a model", models::remove),
+    row(Method::Get, UPLOAD, Access::Password, "tells how far an upload is", uploads::tell),
+    row(Method::Patch, UPLOAD, Access::Password, "goes on with an upload", uploads::append),
+    row(Method::Delete, UPLOAD, Access::Password, "gives an upload up", uploads::cancel),
     row(
         Method::Post,
         &["import_model"],
@@ -72,6 +77,8 @@ pub(crate) const ROUTES: &[Route] = &[
 
 const MODEL: &[&str] = &["v1", "models", "*"];
 
+const UPLOAD: &[&str] = &["v1", "uploads", "*"];
+
 const fn row(
     method: Method,
     path: &'static [&'static str],
@@ -85,7 +92,8 @@ const fn row(
 impl Route {
     /// The path as one writes it, for example `/v1/models/NAME`.
     pub(crate) fn shown(&self) -> String {
-        format!("/{}", self.path.join("/").replace('*', "NAME"))
+        let name = if self.path == UPLOAD { "ID" } else { "NAME" };
+        format!("/{}", self.path.join("/").replace('*', name))
     }
 
     fn matches(&self, segments: &[&str]) -> bool {
@@ -102,7 +110,11 @@ impl Handler for Api {
                 (route.action)(self, request)
             }
             Found::OtherMethods(allow) if request.method() == Method::Options => {
-                Ok(Response::new(Status::NO_CONTENT).field("allow", allow))
+                let response = Response::new(Status::NO_CONTENT).field("allow", allow);
+                Ok(match request.segments() {
+                    ["v1", "models" | "uploads", _] => uploads::announce(self, response),
+                    _ => response,
+                })
             }
             Found::OtherMethods(allow) => {
                 let text = format!("{} is not for this path", request.method().as_str());

@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Api;
+use super::uploads::{self, Complete};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Content, Range, Request, Response, Status};
+use crate::http::{Content, Fields, Range, Request, Response, Status};
 use crate::model::{Model, ModelName};
-use crate::store::{self, Condition, Stored};
+use crate::store::{self, Condition, Order, Published, Stored};
 use crate::wire::{ListWire, ModelWire};
 
 /// `GET /v1/models`: all models as JSON.
@@ -77,10 +78,10 @@ pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     Ok(response)
 }
 
-/// `PUT /v1/models/NAME`: 201 for a new name, 200 for one that was there.
+/// `PUT` or `POST /v1/models/NAME`: 201 for a new name, 200 for one that was there.
 pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = name(request)?;
-    let fields = request.fields();
+    let (name, fields) = (name(request)?, request.fields());
+    let complete = Complete::of(fields);
     if fields.value("content-range").is_some() {
         // RFC 9110 section 14.4: a part must never be taken for the whole.
         let text = "a PUT with a Content-Range is not taken";
@@ -90,28 +91,43 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = format!("the content coding {coding} is not known here");
         return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
     }
-    if fields.value("content-length").is_none() && fields.value("transfer-encoding").is_none() {
+    if fields.value("content-length").is_none()
+        && fields.value("transfer-encoding").is_none()
+        && complete != Some(Complete::No)
+    {
         // Nothing would be stored, and what was there before lost.
         let text = "the request has no body: neither Content-Length nor chunks";
         return Err(Error::new(ErrorKind::LengthRequired, text));
     }
     let condition = condition(request)?;
-    let mut expected = None;
-    for field in ["repr-digest", "content-digest"].iter().filter_map(|name| fields.value(name)) {
-        expected = Digest::from_field(field)?.or(expected);
+    let expected = digest(fields, "repr-digest")?;
+    if let Some(complete) = complete {
+        let order = Order { condition, digest: expected, ..Order::new(name) };
+        return uploads::create(api, request, order, complete);
     }
+    let expected = digest(fields, "content-digest")?.or(expected);
     request.body().limit(api.limits.now().upload_bytes_max)?;
     api.store.check(&name, &condition)?;
     let mut upload = api.store.upload(request.body().length())?;
     copy(request.body(), &mut upload)?;
     let published = upload.commit(&name, expected.as_ref(), &condition)?;
+    Ok(stored(&published, &name))
+}
+
+/// The answer to whoever sent a model.
+pub(super) fn stored(published: &Published, name: &ModelName) -> Response {
     let status = if published.replaced { Status::OK } else { Status::CREATED };
     let response = Response::json(status, &ModelWire::from(&published.model))
         .field("etag", entity_tag(&published.model, ""));
-    Ok(match published.replaced {
+    match published.replaced {
         true => response,
         false => response.field("location", format!("/v1/models/{}", name.url_segment())),
-    })
+    }
+}
+
+/// The SHA-256 in a field of RFC 9530.
+pub(super) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
+    fields.value(name).map_or(Ok(None), Digest::from_field)
 }
 
 /// `DELETE /v1/models/NAME`.
@@ -217,7 +233,7 @@ fn part_of(content: store::Content, range: Range) -> Content {
 const WEAK: &str = "W/";
 
 /// Four TLS records.
-const COPY_BYTES: usize = 64 * 1024;
+pub(super) const COPY_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

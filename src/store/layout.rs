@@ -2,7 +2,8 @@
 //! Where things lie in a model directory, and who may use it.
 //!
 //! A model is a plain file `NAME`. Beside the models is one hidden folder, which no name can reach:
-//! `.skep/lock`, `.skep/index` and `.skep/parts/` with unfinished uploads.
+//! `.skep/lock`, `.skep/index`, `.skep/parts/` with the bytes of unfinished uploads, and
+//! `.skep/uploads/` with the journals of those that can be continued.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use rustix::fs::Access;
 
+use super::record::{Files, UploadId};
 use super::stamp::Stamp;
 use crate::disk::{self, FileLock, Part};
 use crate::error::{Error, ErrorKind, Result};
@@ -55,8 +57,13 @@ impl Layout {
             FileLock::Unsupported => (None, part_age_max),
             FileLock::Taken => return Err(taken(&directory)),
         };
-        for place in [&parts, &hidden] {
-            disk::remove_left_over(place, age_min).map_err(|error| unusable(place, error))?;
+        for place in [&parts, &hidden, &hidden.join(UPLOADS)] {
+            match disk::remove_left_over(place, age_min) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(unusable(place, error));
+                }
+                _ => {}
+            }
         }
         let folds_case = hidden.join(LOCK.to_uppercase()).exists();
         let layout = Self { directory, folds_case, _lock: held };
@@ -83,9 +90,26 @@ impl Layout {
         self.directory.join(HIDDEN).join(INDEX)
     }
 
+    /// Where the bytes of unfinished uploads are.
+    pub(super) fn parts(&self) -> PathBuf {
+        self.directory.join(HIDDEN).join(PARTS)
+    }
+
+    /// Where the journals of uploads are that come in pieces.
+    pub(super) fn records(&self) -> PathBuf {
+        self.directory.join(HIDDEN).join(UPLOADS)
+    }
+
+    /// The files of an upload that comes in pieces.
+    pub(super) fn files(&self, id: UploadId) -> Files {
+        let id = id.to_string();
+        let bytes = self.parts().join(&id).with_extension("bytes");
+        Files { bytes, record: self.records().join(id) }
+    }
+
     /// A new part on the file system of the models.
     pub(super) fn part(&self) -> io::Result<Part> {
-        let parts = self.directory.join(HIDDEN).join(PARTS);
+        let parts = self.parts();
         match Part::create(&parts, "upload-") {
             // Somebody tidied up, but left the models where they are.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.directory.is_dir() => {
@@ -202,6 +226,7 @@ fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
 
 const HIDDEN: &str = ".skep";
 const PARTS: &str = "parts";
+const UPLOADS: &str = "uploads";
 const LOCK: &str = "lock";
 const INDEX: &str = "index";
 

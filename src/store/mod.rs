@@ -7,21 +7,25 @@
 //!
 //! Not here: HTTP, passwords, and how a file gets its name durably (`disk.rs`).
 
+mod append;
 mod cache;
 mod digester;
 mod index;
 mod layout;
-
 mod options;
+mod order;
+mod pending;
+mod record;
 mod shelf;
 mod stamp;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod upload;
 
 use std::fmt;
 use std::fs::File;
-use std::io::Seek;
+use std::io::{self, Seek};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -30,8 +34,12 @@ pub use cache::CacheCounts;
 pub use options::StoreOptions;
 pub use upload::{Condition, Published, Upload};
 
+pub(crate) use append::Piece;
+pub(crate) use order::Order;
+pub(crate) use turn::Turn;
+
 use crate::digest::Digest;
-use crate::disk::{self, Part};
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::supervise::{lock, spawn};
@@ -39,6 +47,7 @@ use cache::Cache;
 use digester::Digester;
 use index::Index;
 use layout::{Layout, Standing};
+use pending::Pending;
 use shelf::{Shelf, unreadable};
 use stamp::Stamp;
 use upload::unstored;
@@ -87,6 +96,7 @@ impl Store {
             cache: Cache::new(&options),
             digester: Digester::new(options.clock_tick),
             names: Mutex::new(()),
+            pending: Pending::open(&layout, &options),
             layout,
             options,
         });
@@ -175,14 +185,7 @@ impl Store {
     /// # Errors
     /// `NoSpace` if the known size does not fit; otherwise those of the file system.
     pub fn upload(&self, size: Option<u64>) -> Result<Upload> {
-        let free = disk::free_bytes(self.directory()).map_err(unstored)?;
-        if let (Some(size), Some(free)) = (size, free)
-            && size > free
-        {
-            let text = format!("no space left for {size} bytes: {free} are free");
-            return Err(Error::new(ErrorKind::NoSpace, text)
-                .hint("remove a model that is not needed any more"));
-        }
+        self.check_space(size.unwrap_or_default())?;
         let part = self.shelf().layout.part().map_err(unstored)?;
         Ok(Upload::new(self.clone(), part, size))
     }
@@ -234,10 +237,22 @@ impl Store {
         self.0.close();
     }
 
-    /// Makes a finished part the model `name`, if the condition holds.
+    /// Whether the disk has room for so many bytes.
+    fn check_space(&self, size: u64) -> Result<()> {
+        match disk::free_bytes(self.directory()).map_err(unstored)? {
+            Some(free) if size > free => {
+                let text = format!("no space left for {size} bytes: {free} are free");
+                Err(Error::new(ErrorKind::NoSpace, text)
+                    .hint("remove a model that is not needed any more"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Has a finished part published as the model `name`, if the condition holds.
     fn publish(
         &self,
-        part: Part,
+        publish: impl FnOnce(&Path) -> io::Result<File>,
         name: &ModelName,
         digest: Digest,
         condition: &Condition,
@@ -246,7 +261,7 @@ impl Store {
         let digested = shelf.digest_for(name, condition)?;
         let _guard = lock(&shelf.names);
         let replaced = shelf.judge(name, condition, digested)?.is_some();
-        let published = part.publish(&shelf.layout.path(name));
+        let published = publish(&shelf.layout.path(name));
         shelf.forget(name);
         let metadata = published.and_then(|file| file.metadata()).map_err(unstored)?;
         let stamp = Stamp::of(&metadata);

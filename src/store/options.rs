@@ -18,6 +18,14 @@ pub struct StoreOptions {
     /// When an unfinished upload of another process counts as left over, on file systems without locks;
     /// with locks it does at once. Default 24 h.
     pub part_age_max: Duration,
+    /// Uploads that come in pieces and are not finished. Default 16.
+    pub uploads_max: usize,
+    /// Bytes of all of them together. Default 128 GiB.
+    pub uploads_bytes_max: u64,
+    /// How long one is kept with which nobody goes on. Default 24 h.
+    pub upload_age_max: Duration,
+    /// After how many bytes they are made durable and their number is journalled. Default 8 MiB.
+    pub upload_sync_bytes: u64,
     /// The coarsest clock of a file system: 2 s on FAT, and 0.1 s for the kernel's own ticks.
     pub(crate) clock_tick: Duration,
 }
@@ -30,6 +38,10 @@ impl Default for StoreOptions {
             cache_entries_max: 50,
             cache_idle: Duration::from_secs(60),
             part_age_max: Duration::from_secs(24 * 60 * 60),
+            uploads_max: 16,
+            uploads_bytes_max: 128 << 30,
+            upload_age_max: Duration::from_secs(24 * 60 * 60),
+            upload_sync_bytes: 8 << 20,
             clock_tick: Duration::from_millis(2100),
         }
     }

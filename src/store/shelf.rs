@@ -10,6 +10,7 @@ use super::cache::Cache;
 use super::digester::Digester;
 use super::index::Index;
 use super::layout::{Layout, Standing};
+use super::pending::Pending;
 use super::stamp::Stamp;
 use super::{Condition, Content, StoreOptions, Stored};
 use crate::digest::Digest;
@@ -26,6 +27,7 @@ pub(super) struct Shelf {
     pub(super) digester: Digester,
     /// Held while a condition is checked and the name gets its new content.
     pub(super) names: Mutex<()>,
+    pub(super) pending: Pending,
 }
 
 impl Shelf {

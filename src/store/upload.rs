@@ -83,12 +83,9 @@ impl Upload {
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
         let digest = self.hasher.finish();
-        if let Some(expected) = expected.filter(|expected| **expected != digest) {
-            let text = format!("what arrived has the digest {digest:?}, expected was {expected:?}");
-            return Err(Error::new(ErrorKind::Integrity, text).hint("send it again"));
-        }
+        check_digest(digest, expected)?;
         self.part.sync().map_err(unstored)?;
-        self.store.publish(self.part, name, digest, condition)
+        self.store.publish(|target| self.part.publish(target), name, digest, condition)
     }
 }
 
@@ -126,6 +123,17 @@ impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { size, written, .. } = self;
         f.debug_struct("Upload").field("size", size).field("written", written).finish()
+    }
+}
+
+/// Compares a digest with the expected one, if there is one.
+pub(super) fn check_digest(digest: Digest, expected: Option<&Digest>) -> Result<()> {
+    match expected.filter(|expected| **expected != digest) {
+        None => Ok(()),
+        Some(expected) => {
+            let text = format!("what arrived has the digest {digest:?}, expected was {expected:?}");
+            Err(Error::new(ErrorKind::Integrity, text).hint("send it again"))
+        }
     }
 }
 

@@ -26,3 +26,4 @@ mod support;
 mod tidy;
 mod transfer;
 mod trust;
+mod uploads;

@@ -366,8 +366,17 @@ fn check_single(fields: &Fields) -> Result<()> {
     }
 }
 
-const SINGLE: [&str; 6] =
-    ["authorization", "content-range", "content-type", "if-modified-since", "if-range", "range"];
+const SINGLE: [&str; 9] = [
+    "authorization",
+    "content-range",
+    "content-type",
+    "if-modified-since",
+    "if-range",
+    "range",
+    "upload-complete",
+    "upload-length",
+    "upload-offset",
+];
 
 /// Field values are ISO 8859-1 by history (RFC 9110 section 5.5); what is UTF-8 is taken as such.
 fn latin1(value: &[u8]) -> String {

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Uploads that come in pieces and survive whatever happens in between: the IETF draft
+//! draft-ietf-httpbis-resumable-upload, as of its version 12 (interop version 8).
+//!
+//! A `PUT` or `POST` of a model that says `Upload-Complete` makes an upload resource; `HEAD` tells how
+//! far it is, `PATCH` appends to it, and what completes it is answered as a plain `PUT` would be.
+
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
+use super::{Api, models};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Fields, Request, Response, Status};
+use crate::store::{Order, Piece, Turn};
+use crate::wire::Problem;
+
+/// Whether a request brings the end of the representation (draft section 4.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Complete {
+    Yes,
+    No,
+}
+
+impl Complete {
+    /// What `Upload-Complete` says; other values than its two are as good as none.
+    pub(super) fn of(fields: &Fields) -> Option<Self> {
+        match item(fields, "upload-complete")? {
+            "?1" => Some(Self::Yes),
+            "?0" => Some(Self::No),
+            _ => None,
+        }
+    }
+}
+
+/// `PUT` or `POST /v1/models/NAME` with `Upload-Complete` (draft section 4.2.2).
+pub(super) fn create(
+    api: &Api,
+    request: &mut Request<'_>,
+    mut order: Order,
+    complete: Complete,
+) -> Result<Response> {
+    let content = content_length(request);
+    order.length = match length(request.fields(), content, 0, complete, None) {
+        Ok(length) => length,
+        Err(response) => return Ok(*response),
+    };
+    let content_digest = models::digest(request.fields(), "content-digest")?;
+    let piece = match (content_digest, complete) {
+        (Some(digest), Complete::No) => Piece::Whole(digest),
+        (Some(digest), Complete::Yes) => {
+            // The content is the whole, and stays so when it has to be sent in pieces.
+            order.digest = Some(digest);
+            Piece::Kept
+        }
+        (None, _) => Piece::Kept,
+    };
+    if let Err(error) = check_size(api, request, 0, order.length) {
+        return Ok(refusal(api, &error));
+    }
+    api.store.check(&order.name, &order.condition)?;
+    let turn = api.store.begin(order)?;
+    let location = location(&turn);
+    let fields = [
+        ("location", location.clone()),
+        ("upload-limit", limits(api, turn.left())),
+        ("upload-offset", "0".to_owned()),
+    ];
+    let told = match inform(request, &fields) {
+        Ok(told) => told,
+        Err(error) => {
+            turn.remove()?;
+            return Err(error);
+        }
+    };
+    let response = receive(api, request, turn, piece, complete, told)?;
+    Ok(match response.status() {
+        Status::NO_CONTENT => response.with_status(Status::CREATED).field("location", location),
+        _ => response,
+    })
+}
+
+/// `HEAD /v1/uploads/ID`: how far an upload is (draft section 4.3.2).
+pub(super) fn tell(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let turn = api.store.turn(id(request))?;
+    let mut response = progress(api, &turn).field("cache-control", "no-store");
+    if let Some(length) = turn.order().length.or(turn.done().map(|_| turn.offset())) {
+        response = response.field("upload-length", length.to_string());
+    }
+    Ok(match turn.done() {
+        // For a caller that did not get the answer to its last request.
+        Some(digest) => response.field("repr-digest", digest.field()),
+        None => response,
+    })
+}
+
+/// `PATCH /v1/uploads/ID`: appends to an upload (draft section 4.4.2).
+pub(super) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let fields = request.fields();
+    let media_type = fields.value("content-type").and_then(|value| value.split(';').next());
+    if !media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
+        let text = format!("a piece of an upload has the Content-Type {MEDIA_TYPE}");
+        let error = Error::new(ErrorKind::UnsupportedType, text);
+        return Ok(Response::error(&error).field("accept-patch", MEDIA_TYPE));
+    }
+    let missing = |field: &str, values: &str| {
+        let text = format!("a piece of an upload says {field}: {values}");
+        Error::new(ErrorKind::BadRequest, text)
+    };
+    let complete = Complete::of(fields).ok_or_else(|| missing("Upload-Complete", "?0 or ?1"))?;
+    let provided = integer(fields, "upload-offset").ok_or_else(|| missing("Upload-Offset", "N"))?;
+    let piece = match models::digest(fields, "content-digest")? {
+        Some(digest) => Piece::Whole(digest),
+        None => Piece::Kept,
+    };
+    let digest = models::digest(fields, "repr-digest")?;
+    let content = content_length(request);
+    let mut turn = api.store.turn(id(request))?;
+    if turn.done().is_some() {
+        let response = match content {
+            Some(0) => problem("completed-upload", "upload is already completed"),
+            _ => inconsistent("the upload is complete and takes no more bytes"),
+        };
+        return Ok(with_progress(response, &turn));
+    }
+    let offset = turn.offset();
+    if provided != offset {
+        return Ok(with_progress(mismatching(offset, provided), &turn));
+    }
+    let length = match length(fields, content, offset, complete, turn.order().length) {
+        Ok(length) => length,
+        Err(response) => return Ok(with_progress(*response, &turn)),
+    };
+    if let Err(error) = check_size(api, request, offset, length) {
+        return Ok(refusal(api, &error));
+    }
+    turn.amend(length, digest)?;
+    receive(api, request, turn, piece, complete, Told::Yes)
+}
+
+/// `DELETE /v1/uploads/ID`: gives an upload up (draft section 4.5.2).
+pub(super) fn cancel(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    api.store.turn(id(request))?.remove()?;
+    Ok(Response::new(Status::NO_CONTENT))
+}
+
+/// What an answer to `OPTIONS` says of uploads, for paths that take them (draft section 4.1.4).
+pub(super) fn announce(api: &Api, response: Response) -> Response {
+    let age = api.store.upload_age_max();
+    response.field("accept-patch", MEDIA_TYPE).field("upload-limit", limits(api, age))
+}
+
+/// Whether the caller knows the name of its upload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Yes,
+    No,
+}
+
+/// Takes in what a request brings, and completes the upload where it says so.
+fn receive(
+    api: &Api,
+    request: &mut Request<'_>,
+    mut turn: Turn,
+    piece: Piece,
+    complete: Complete,
+    told: Told,
+) -> Result<Response> {
+    match pour(request, &mut turn, piece) {
+        Ok(Poured::All) => {}
+        Ok(Poured::TooMuch) => {
+            // Draft section 4.4.2: nothing may be done with it any more.
+            turn.remove()?;
+            return Ok(inconsistent("more bytes came than the length of the upload allows"));
+        }
+        Err(error) => {
+            if told == Told::No {
+                // Nobody could go on with it.
+                turn.remove()?;
+            }
+            return Err(error);
+        }
+    }
+    if complete == Complete::No {
+        return Ok(progress(api, &turn));
+    }
+    let name = turn.order().name.clone();
+    match turn.commit() {
+        Ok(published) => Ok(models::stored(&published, &name).field("upload-complete", YES)),
+        Err(error) if turn.is_over() => {
+            super::log_cause(&error);
+            Ok(Response::error(&error).field("upload-complete", YES))
+        }
+        Err(error) => {
+            if told == Told::No {
+                turn.remove()?;
+            }
+            Err(error)
+        }
+    }
+}
+
+enum Poured {
+    All,
+    /// More than the length of the upload.
+    TooMuch,
+}
+
+/// Appends a body to an upload. What came of it is kept when it is cut off.
+fn pour(request: &mut Request<'_>, turn: &mut Turn, piece: Piece) -> Result<Poured> {
+    let mut append = turn.append(piece, request.interrupter())?;
+    let mut buffer = vec![0; models::COPY_BYTES];
+    let mut informed: Option<Instant> = None;
+    loop {
+        let written = match request.body().read(&mut buffer) {
+            Ok(0) => return append.finish().map(|()| Poured::All),
+            Ok(count) if count as u64 > append.room() => return Ok(Poured::TooMuch),
+            Ok(count) => append.write(&buffer[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error.into()),
+        };
+        let told = written.and_then(|step| match step {
+            // Not more often, so that a caller that does not read is never waited for.
+            Some(offset) if informed.is_none_or(|last| last.elapsed() >= INFORM_PAUSE) => {
+                informed = Some(Instant::now());
+                inform(request, &[("upload-offset", offset.to_string())]).map(drop)
+            }
+            _ => Ok(()),
+        });
+        if let Err(error) = told {
+            return Err(append.cut(error));
+        }
+    }
+}
+
+/// Sends a 104 to callers of this draft (draft section 5 and appendix B).
+fn inform(request: &mut Request<'_>, fields: &[(&str, String)]) -> Result<Told> {
+    if item(request.fields(), INTEROP_FIELD) != Some(INTEROP_VERSION) {
+        return Ok(Told::No);
+    }
+    let version = [(INTEROP_FIELD, INTEROP_VERSION.to_owned())];
+    let fields = [&version, fields].concat();
+    match request.inform(Status::UPLOAD_RESUMPTION_SUPPORTED, &fields)? {
+        true => Ok(Told::Yes),
+        false => Ok(Told::No),
+    }
+}
+
+/// The length of the upload as far as it is known after the fields of a request; a response if they
+/// contradict each other or what is `known` (draft section 4.1.3).
+fn length(
+    fields: &Fields,
+    content: Option<u64>,
+    offset: u64,
+    complete: Complete,
+    known: Option<u64>,
+) -> std::result::Result<Option<u64>, Box<Response>> {
+    let named = integer(fields, "upload-length");
+    let end = content.map(|content| offset.saturating_add(content));
+    let implied = end.filter(|_| complete == Complete::Yes);
+    let length = known.or(named).or(implied);
+    let same = |other: Option<u64>| other.is_none() || other == length;
+    if !same(named) || !same(implied) {
+        return Err(Box::new(inconsistent("the lengths of the upload contradict each other")));
+    }
+    match (length, end) {
+        (Some(length), Some(end)) if end > length => {
+            let text = format!("the content would end at {end}, behind the end of the upload");
+            Err(Box::new(inconsistent(&text)))
+        }
+        _ => Ok(length),
+    }
+}
+
+/// Refuses what is too large, before any byte where that is known then.
+fn check_size(
+    api: &Api,
+    request: &mut Request<'_>,
+    offset: u64,
+    length: Option<u64>,
+) -> Result<()> {
+    let bytes_max = api.limits.now().upload_bytes_max;
+    if length.is_some_and(|length| length > bytes_max) {
+        let text = format!("this server takes no more than {bytes_max} bytes");
+        return Err(Error::new(ErrorKind::TooLarge, text));
+    }
+    request.body().limit(bytes_max.saturating_sub(offset))
+}
+
+/// The answer to a request that is too large.
+fn refusal(api: &Api, error: &Error) -> Response {
+    Response::error(error).field("upload-limit", limits(api, api.store.upload_age_max()))
+}
+
+/// How far an upload is, without content.
+fn progress(api: &Api, turn: &Turn) -> Response {
+    with_progress(Response::new(Status::NO_CONTENT), turn)
+        .field("upload-limit", limits(api, turn.left()))
+}
+
+fn with_progress(response: Response, turn: &Turn) -> Response {
+    let complete = if turn.done().is_some() { YES } else { "?0" };
+    response.field("upload-offset", turn.offset().to_string()).field("upload-complete", complete)
+}
+
+/// The value of `Upload-Limit` for an upload that is kept for so long (draft section 4.1.4).
+fn limits(api: &Api, age: Duration) -> String {
+    let size = api.limits.now().upload_bytes_max.min(INTEGER_MAX);
+    format!("max-size={size}, max-append-size={size}, max-age={}", age.as_secs().min(INTEGER_MAX))
+}
+
+/// Draft section 7.1.
+fn mismatching(expected: u64, provided: u64) -> Response {
+    let text = format!("the upload goes on at {expected}, not at {provided}");
+    let error = Error::new(ErrorKind::Conflict, text).hint("HEAD tells the offset");
+    let mut problem = Problem::of(&error, "offset from request does not match offset of resource");
+    problem.kind = problem_type("mismatching-upload-offset");
+    (problem.expected_offset, problem.provided_offset) = (Some(expected), Some(provided));
+    problem_document(&problem)
+}
+
+/// Draft section 7.3.
+fn inconsistent(text: &str) -> Response {
+    problem("inconsistent-upload-length", text)
+}
+
+fn problem(name: &str, text: &str) -> Response {
+    let error = Error::new(ErrorKind::BadRequest, text);
+    let mut problem = Problem::of(&error, Status::BAD_REQUEST.reason());
+    problem.kind = problem_type(name);
+    problem_document(&problem)
+}
+
+fn problem_document(problem: &Problem) -> Response {
+    Response::json(Status(problem.status), problem)
+        .field("content-type", "application/problem+json")
+}
+
+fn problem_type(name: &str) -> String {
+    format!("https://iana.org/assignments/http-problem-types#{name}")
+}
+
+fn location(turn: &Turn) -> String {
+    format!("/v1/uploads/{}", turn.id())
+}
+
+fn id<'a>(request: &Request<'a>) -> &'a str {
+    request.segments().last().copied().unwrap_or_default()
+}
+
+/// The length of the content; `None` if only its end will tell.
+fn content_length(request: &mut Request<'_>) -> Option<u64> {
+    request.body().length()
+}
+
+/// A structured field's item without its parameters (RFC 9651 section 3.3).
+fn item<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    fields.value(name)?.split(';').next().map(str::trim)
+}
+
+/// A non-negative integer of at most 15 digits (RFC 9651 section 3.3.1); others are as good as none.
+fn integer(fields: &Fields, name: &str) -> Option<u64> {
+    let digits = item(fields, name)?;
+    let is_integer = digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_integer)
+}
+
+const MEDIA_TYPE: &str = "application/partial-upload";
+
+const YES: &str = "?1";
+
+const INTEROP_FIELD: &str = "upload-draft-interop-version";
+
+const INTEROP_VERSION: &str = "8";
+
+/// The largest integer of a structured field.
+const INTEGER_MAX: u64 = 999_999_999_999_999;
+
+/// How often a caller is told of the offset at most.
+const INFORM_PAUSE: Duration = Duration::from_secs(1);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Bytes on their way to the end of an upload: written, digested, and made durable in steps.
+
+use std::io::{self, Write};
+use std::sync::atomic::Ordering;
+
+use super::pending::superseded;
+use super::turn::Turn;
+use super::upload::{check_digest, unstored};
+use crate::digest::{Digest, Hasher};
+use crate::disk::Partial;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How an append treats the bytes of a request that does not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// What came of it stays.
+    Kept,
+    /// It counts only as a whole, and only with this digest.
+    Whole(Digest),
+}
+
+/// What one request adds to an upload. Dropping it takes back what was not journalled.
+pub(crate) struct Append<'a> {
+    turn: &'a mut Turn,
+    partial: Partial,
+    /// Has seen all bytes up to `end`, if it could from the start.
+    hasher: Option<Hasher>,
+    /// The digest that this piece must have, and what it has so far.
+    expected: Option<(Digest, Hasher)>,
+    end: u64,
+}
+
+impl<'a> Append<'a> {
+    pub(super) fn new(turn: &'a mut Turn, partial: Partial, piece: Piece) -> Self {
+        let (hasher, end) = (turn.state().hasher.clone(), turn.offset());
+        let expected = match piece {
+            Piece::Kept => None,
+            Piece::Whole(digest) => Some((digest, Hasher::new())),
+        };
+        Self { turn, partial, hasher, expected, end }
+    }
+
+    /// How many bytes the upload still lacks, as far as that is known.
+    pub(crate) fn room(&self) -> u64 {
+        self.turn.order().length.map_or(u64::MAX, |length| length.saturating_sub(self.end))
+    }
+
+    /// Writes all of these bytes; returns the new offset if that made a step of the journal full.
+    ///
+    /// # Errors
+    /// `Conflict` if a newer request came; `BadRequest` for more than there is [`Append::room`] for;
+    /// `NoSpace`; otherwise those of the file system.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<Option<u64>> {
+        if !self.turn.is_newest() {
+            return Err(superseded());
+        }
+        let count = bytes.len() as u64;
+        if count > self.room() {
+            let text = "more bytes came than the length of the upload allows";
+            return Err(Error::new(ErrorKind::BadRequest, text));
+        }
+        if self.turn.order().length.is_none() {
+            self.turn.check_growth(self.end + count)?;
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.partial.write(rest) {
+                Ok(count) => {
+                    let (written, left) = rest.split_at(count);
+                    self.take_in(written);
+                    rest = left;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unstored(error)),
+            }
+        }
+        let is_full = self.end - self.turn.offset() >= self.turn.step_bytes();
+        if !is_full || self.expected.is_some() {
+            return Ok(None);
+        }
+        self.journal()?;
+        Ok(Some(self.end))
+    }
+
+    /// Keeps what came of a request that did not come to its end, unless that counts only as a whole.
+    /// Returns why it did not: for the given reason, or because a newer request ended it.
+    pub(crate) fn cut(mut self, reason: Error) -> Error {
+        if self.expected.is_none()
+            && let Err(error) = self.journal()
+        {
+            log::warn!("the end of a piece is not kept: {error}");
+        }
+        if self.turn.is_newest() { reason } else { superseded() }
+    }
+
+    /// Keeps the piece.
+    ///
+    /// # Errors
+    /// `Integrity` if it has not the digest that it must have; otherwise those of the file system. The
+    /// upload then ends where it was journalled last.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        if let Some((expected, hasher)) = self.expected.take() {
+            check_digest(hasher.finish(), Some(&expected))?;
+        }
+        self.journal()
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) {
+        self.end += bytes.len() as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        if let Some((_, hasher)) = &mut self.expected {
+            hasher.update(bytes);
+        }
+    }
+
+    /// Makes the bytes durable, then the offset.
+    fn journal(&mut self) -> Result<()> {
+        let old = self.turn.offset();
+        if self.end == old {
+            return Ok(());
+        }
+        self.partial.sync().map_err(unstored)?;
+        let record = self.turn.record();
+        let state = self.turn.state_mut();
+        state.offset = self.end;
+        if let Err(error) = state.save(&record) {
+            state.offset = old;
+            return Err(unstored(error));
+        }
+        state.hasher = self.hasher.clone();
+        let size = state.size();
+        self.turn.entry().size.store(size, Ordering::SeqCst);
+        Ok(())
+    }
+}

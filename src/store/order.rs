@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What an upload that comes in pieces shall become: all that its first request said and its last one
+//! has to know, kept as lines of text beside its bytes.
+
+use std::fmt::Write as _;
+
+use super::Condition;
+use crate::digest::Digest;
+use crate::model::ModelName;
+
+/// What was asked for when an upload began; applied when it is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// The name that the model gets.
+    pub(crate) name: ModelName,
+    /// The bytes it will have, once that is known.
+    pub(crate) length: Option<u64>,
+    /// The digest it must have.
+    pub(crate) digest: Option<Digest>,
+    /// What has to be true of the model that it replaces.
+    pub(crate) condition: Condition,
+}
+
+impl Order {
+    /// An order that asks for nothing but a name.
+    pub(crate) fn new(name: ModelName) -> Self {
+        Self { name, length: None, digest: None, condition: Condition::Any }
+    }
+
+    /// Appends one line for each thing that was asked for. No value has a line break: names have no
+    /// control characters.
+    pub(super) fn write(&self, text: &mut String) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "name {}", self.name.as_str());
+        if let Some(length) = self.length {
+            let _ = writeln!(text, "length {length}");
+        }
+        if let Some(digest) = self.digest {
+            let _ = writeln!(text, "digest {digest}");
+        }
+        let _ = match self.condition {
+            Condition::Any => Ok(()),
+            Condition::Absent => writeln!(text, "condition absent"),
+            Condition::Exists => writeln!(text, "condition exists"),
+            Condition::Matches(digest) => writeln!(text, "condition {digest}"),
+        };
+    }
+
+    /// Reads lines that [`Order::write`] wrote, and passes over others; `None` if one of its own
+    /// cannot be read or there is no name.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut order = Self::new(field(text, "name")?.parse().ok()?);
+        if let Some(length) = field(text, "length") {
+            order.length = Some(length.parse().ok()?);
+        }
+        if let Some(digest) = field(text, "digest") {
+            order.digest = Some(digest.parse().ok()?);
+        }
+        order.condition = match field(text, "condition") {
+            None => Condition::Any,
+            Some("absent") => Condition::Absent,
+            Some("exists") => Condition::Exists,
+            Some(digest) => Condition::Matches(digest.parse().ok()?),
+        };
+        Some(order)
+    }
+}
+
+/// The value of the first line that begins with this word.
+pub(super) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_survives_on_disk() {
+        let digest = Digest::of(b"x");
+        let conditions =
+            [Condition::Any, Condition::Absent, Condition::Exists, Condition::Matches(digest)];
+        for condition in conditions {
+            let mut order = Order::new("a name with blanks".parse().unwrap());
+            order.condition = condition;
+            for (length, digest) in [(None, None), (Some(0), Some(digest))] {
+                (order.length, order.digest) = (length, digest);
+                let mut text = "first 1\n".to_owned();
+                order.write(&mut text);
+                assert_eq!(Order::read(&text), Some(order.clone()), "{text}");
+            }
+        }
+        assert_eq!(Order::read("name .x\n"), None);
+        assert_eq!(Order::read("name x\nlength -1\n"), None);
+        assert_eq!(Order::read("name x\ncondition maybe\n"), None);
+    }
+}

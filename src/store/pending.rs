@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The uploads that come in pieces: how many there may be, how long they are kept, and whose turn it
+//! is to go on with one.
+//!
+//! Invariants: whoever has the [`State`] of an upload is the only one who changes it or its bytes; the
+//! newest request gets it, and the one before gives it up. Nothing waits for time to pass: what is too
+//! old goes at the start and when a new upload begins.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::mem;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::layout::{Layout, Standing};
+use super::order::Order;
+use super::record::{Files, Stage, State, UploadId, unknown};
+use super::turn::Turn;
+use super::upload::unstored;
+use super::{Store, StoreOptions};
+use crate::disk::{self, Partial};
+use crate::error::{Error, ErrorKind, Result};
+use crate::supervise::lock;
+
+/// Makes a read of a request that holds an upload end, so that a newer one need not wait for it.
+pub(crate) type Interrupt = Box<dyn Fn() + Send>;
+
+/// All uploads that come in pieces.
+pub(super) struct Pending {
+    entries: Mutex<BTreeMap<UploadId, Arc<Entry>>>,
+}
+
+/// One of them.
+pub(super) struct Entry {
+    pub(super) files: Files,
+    /// The number of the newest request.
+    newest: AtomicU64,
+    /// What ends the read of the request whose turn it is.
+    interrupt: Mutex<Option<Interrupt>>,
+    slot: Mutex<Slot>,
+    /// The slot changed, or there is a newer request.
+    change: Condvar,
+    /// The bytes that it occupies, or will.
+    pub(super) size: AtomicU64,
+}
+
+/// Where the state of an upload is.
+enum Slot {
+    Free(Box<State>),
+    Taken,
+    /// The upload was removed.
+    Gone,
+}
+
+impl Pending {
+    /// Takes up the uploads of the processes before, and removes what is too old or of no use.
+    pub(super) fn open(layout: &Layout, options: &StoreOptions) -> Self {
+        let mut entries = BTreeMap::new();
+        for path in files(&layout.records()) {
+            let id = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+            let Some(id) = id else { continue };
+            let files = layout.files(id);
+            let state = State::load(&path)
+                .filter(|state| state.age() < options.upload_age_max)
+                .and_then(|state| recovered(state, &files, layout));
+            match state {
+                Some(state) => {
+                    entries.insert(id, Arc::new(Entry::new(files, Slot::Free(Box::new(state)))));
+                }
+                None => log_failure(files.remove()),
+            }
+        }
+        for path in files(&layout.parts()) {
+            let id = path.file_stem().and_then(|name| name.to_str()?.parse().ok());
+            if let Some(id) = id
+                && !entries.contains_key(&id)
+            {
+                log_failure(disk::remove(&path));
+            }
+        }
+        Self { entries: Mutex::new(entries) }
+    }
+
+    /// Makes room for one more upload.
+    fn reserve(&self, length: u64, layout: &Layout, options: &StoreOptions) -> Result<UploadId> {
+        let mut entries = lock(&self.entries);
+        drop_old(&mut entries, options);
+        let open = || entries.values().filter(|entry| !entry.is_done());
+        if open().count() >= options.uploads_max {
+            let text = format!(
+                "as many unfinished uploads as this server keeps ({}) are there",
+                options.uploads_max
+            );
+            return Err(Error::new(ErrorKind::Busy, text)
+                .hint("finish or DELETE one of them, or wait until one is too old"));
+        }
+        let others = open().map(|entry| entry.size.load(Ordering::SeqCst));
+        check_sum(others, length, options)?;
+        let id = UploadId::random()?;
+        let entry = Entry::new(layout.files(id), Slot::Taken);
+        entry.size.store(length, Ordering::SeqCst);
+        entries.insert(id, Arc::new(entry));
+        Ok(id)
+    }
+
+    /// Whether an upload of unknown length may grow to so many bytes.
+    pub(super) fn check_growth(
+        &self,
+        id: UploadId,
+        size: u64,
+        options: &StoreOptions,
+    ) -> Result<()> {
+        let entries = lock(&self.entries);
+        let others = entries.iter().filter(|(other, _)| **other != id);
+        check_sum(others.map(|(_, entry)| entry.size.load(Ordering::SeqCst)), size, options)
+    }
+
+    fn find(&self, id: UploadId) -> Result<Arc<Entry>> {
+        lock(&self.entries).get(&id).cloned().ok_or_else(unknown)
+    }
+
+    pub(super) fn forget(&self, id: UploadId) {
+        lock(&self.entries).remove(&id);
+    }
+}
+
+impl Entry {
+    fn new(files: Files, slot: Slot) -> Self {
+        let size = match &slot {
+            Slot::Free(state) => state.size(),
+            _ => 0,
+        };
+        Self {
+            files,
+            newest: AtomicU64::new(0),
+            interrupt: Mutex::default(),
+            slot: Mutex::new(slot),
+            change: Condvar::new(),
+            size: AtomicU64::new(size),
+        }
+    }
+
+    /// Ends the request that has the state now, and takes it over; returns its number, too.
+    fn take(&self) -> Result<(Box<State>, u64)> {
+        let number = self.newest.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(interrupt) = lock(&self.interrupt).take() {
+            interrupt();
+        }
+        let deadline = Instant::now() + TURN_WAIT;
+        let mut slot = lock(&self.slot);
+        self.change.notify_all();
+        loop {
+            if !self.is_newest(number) {
+                return Err(superseded());
+            }
+            match mem::replace(&mut *slot, Slot::Taken) {
+                Slot::Free(state) => return Ok((state, number)),
+                Slot::Taken => {}
+                Slot::Gone => {
+                    *slot = Slot::Gone;
+                    return Err(unknown());
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let text = "an earlier request for this upload is not done yet";
+                return Err(Error::new(ErrorKind::Busy, text));
+            }
+            let waited = self.change.wait_timeout(slot, left);
+            slot = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives the state back, or says that there is none any more.
+    pub(super) fn put(&self, state: Option<Box<State>>) {
+        *lock(&self.interrupt) = None;
+        self.size.store(state.as_ref().map_or(0, |state| state.size()), Ordering::SeqCst);
+        *lock(&self.slot) = state.map_or(Slot::Gone, Slot::Free);
+        self.change.notify_all();
+    }
+
+    /// Whether no newer request has come.
+    pub(super) fn is_newest(&self, number: u64) -> bool {
+        self.newest.load(Ordering::SeqCst) == number
+    }
+
+    /// Has newer requests end the read of this one.
+    pub(super) fn set_interrupt(&self, interrupt: Option<Interrupt>) {
+        *lock(&self.interrupt) = interrupt;
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(&*lock(&self.slot), Slot::Free(state) if matches!(state.stage, Stage::Done(_)))
+    }
+
+    /// For how long nobody did anything with it; `None` while somebody does.
+    fn age(&self) -> Option<Duration> {
+        match &*lock(&self.slot) {
+            Slot::Free(state) => Some(state.age()),
+            _ => None,
+        }
+    }
+}
+
+impl Store {
+    /// For how long an upload is kept with which nobody goes on.
+    pub(crate) fn upload_age_max(&self) -> Duration {
+        self.shelf().options.upload_age_max
+    }
+
+    /// Begins an upload that can be continued by later requests and later processes.
+    ///
+    /// # Errors
+    /// `Busy` if there are too many; `NoSpace` if the length, where it is known, does not fit;
+    /// otherwise those of the file system.
+    pub(crate) fn begin(&self, order: Order) -> Result<Turn> {
+        let shelf = self.shelf();
+        if let Some(length) = order.length {
+            self.check_space(length)?;
+        }
+        let length = order.length.unwrap_or_default();
+        let id = shelf.pending.reserve(length, &shelf.layout, &shelf.options)?;
+        let entry = shelf.pending.find(id)?;
+        let mut state = Box::new(State::new(order));
+        let created = disk::create_directory(&shelf.layout.parts())
+            .and_then(|()| disk::create_directory(&shelf.layout.records()))
+            .and_then(|()| Partial::create(&entry.files.bytes))
+            .and_then(|_| state.save(&entry.files.record));
+        if let Err(error) = created {
+            log_failure(entry.files.remove());
+            shelf.pending.forget(id);
+            return Err(unstored(error));
+        }
+        Ok(Turn::new(self.clone(), id, entry, state, 0))
+    }
+
+    /// Takes over an upload; a request that is at it is ended first, and what it got is kept.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` if a still newer request came; `Busy` if the earlier one does not end.
+    pub(crate) fn turn(&self, id: &str) -> Result<Turn> {
+        let shelf = self.shelf();
+        let id = id.parse()?;
+        let entry = shelf.pending.find(id)?;
+        let (state, number) = entry.take()?;
+        let turn = Turn::new(self.clone(), id, entry, state, number);
+        match turn.left().is_zero() {
+            true => Err(turn.remove().err().unwrap_or_else(unknown)),
+            false => Ok(turn),
+        }
+    }
+}
+
+/// What a request is told whose upload a newer one took over.
+pub(super) fn superseded() -> Error {
+    Error::new(ErrorKind::Conflict, "a newer request goes on with this upload")
+}
+
+pub(super) fn log_failure(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        log::warn!("what is left of an upload cannot be removed: {error}");
+    }
+}
+
+/// An upload as a sudden end left it; `None` if it cannot go on.
+fn recovered(mut state: State, files: &Files, layout: &Layout) -> Option<State> {
+    if matches!(state.stage, Stage::Done(_)) {
+        return Some(state);
+    }
+    let length = fs::symlink_metadata(&files.bytes).ok().map(|metadata| metadata.len());
+    match (length, state.stage) {
+        (Some(length), _) if length >= state.offset => {
+            state.stage = Stage::Open;
+            Some(state)
+        }
+        // The end came between the rename and the last line of the journal.
+        (None, Stage::Finishing(digest)) => match layout.standing(&state.order.name) {
+            Ok(Standing::Model(stamp)) if stamp.size == state.offset => {
+                state.stage = Stage::Done(digest);
+                Some(state)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Removes the uploads that nobody went on with for too long, and the oldest of those that are done
+/// if there are too many.
+fn drop_old(entries: &mut BTreeMap<UploadId, Arc<Entry>>, options: &StoreOptions) {
+    let mut gone: Vec<_> = entries
+        .iter()
+        .filter(|(_, entry)| entry.age().is_some_and(|age| age >= options.upload_age_max))
+        .map(|(id, _)| *id)
+        .collect();
+    let mut done: Vec<_> = entries
+        .iter()
+        .filter(|(id, entry)| entry.is_done() && !gone.contains(id))
+        .map(|(id, entry)| (entry.age(), *id))
+        .collect();
+    done.sort_unstable();
+    gone.extend(done.iter().skip(options.uploads_max).map(|(_, id)| *id));
+    for id in gone {
+        let Some(entry) = entries.get(&id) else { continue };
+        let mut slot = lock(&entry.slot);
+        // Somebody may have come for it just now.
+        if matches!(&*slot, Slot::Free(_)) {
+            *slot = Slot::Gone;
+            drop(slot);
+            log_failure(entry.files.remove());
+            entries.remove(&id);
+        }
+    }
+}
+
+fn check_sum(others: impl Iterator<Item = u64>, size: u64, options: &StoreOptions) -> Result<()> {
+    let others = others.fold(0_u64, u64::saturating_add);
+    if size <= options.uploads_bytes_max.saturating_sub(others) {
+        return Ok(());
+    }
+    let text = format!(
+        "{size} bytes beside the {others} of other unfinished uploads are more than the {} for all",
+        options.uploads_bytes_max
+    );
+    Err(Error::new(ErrorKind::NoSpace, text).hint("finish or DELETE one of the others"))
+}
+
+/// The paths in a directory; none if it cannot be read.
+fn files(directory: &std::path::Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+/// How long a request waits for the one before it to give an upload up: that one may be in the middle
+/// of an fsync on a slow card.
+const TURN_WAIT: Duration = Duration::from_secs(10);

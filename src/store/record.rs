@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How far an upload that comes in pieces is, as it is journalled: one small file for each, replaced
+//! as a whole, so that it says what was true before or after a power cut.
+
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use super::order::{Order, field};
+use crate::digest::{Digest, Hasher};
+use crate::disk;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The name of an upload: 128 random bits, so that nobody guesses one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UploadId(u128);
+
+impl UploadId {
+    pub(super) fn random() -> Result<Self> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("no random numbers: {error}"))
+        })?;
+        Ok(Self(u128::from_ne_bytes(random)))
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = Error;
+
+    /// Reads exactly what is printed.
+    fn from_str(text: &str) -> Result<Self> {
+        let read = u128::from_str_radix(text, 16).map(Self).ok();
+        read.filter(|id| id.to_string() == text).ok_or_else(unknown)
+    }
+}
+
+/// The error of an upload that is not there.
+pub(super) fn unknown() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such upload, or not any more")
+        .hint("begin a new one with PUT /v1/models/NAME")
+}
+
+/// What is known of an upload between two requests.
+#[derive(Clone)]
+pub(super) struct State {
+    pub(super) order: Order,
+    /// How many bytes were made durable; what the file has behind them counts for nothing.
+    pub(super) offset: u64,
+    /// A hasher that has seen exactly those; after a restart there is none.
+    pub(super) hasher: Option<Hasher>,
+    pub(super) stage: Stage,
+    pub(super) changed: SystemTime,
+    journal: Journal,
+}
+
+/// Whether the file says what the memory does.
+#[derive(Clone, Copy, PartialEq)]
+enum Journal {
+    Written,
+    Unsure,
+}
+
+/// Where an upload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// More can come.
+    Open,
+    /// It is about to become a model with this digest.
+    Finishing(Digest),
+    /// It is a model.
+    Done(Digest),
+}
+
+impl State {
+    pub(super) fn new(order: Order) -> Self {
+        let (hasher, changed) = (Some(Hasher::new()), SystemTime::now());
+        let journal = Journal::Unsure;
+        Self { order, offset: 0, hasher, stage: Stage::Open, changed, journal }
+    }
+
+    /// The bytes that this upload occupies, or will.
+    pub(super) fn size(&self) -> u64 {
+        match self.stage {
+            Stage::Done(_) => 0,
+            _ => self.order.length.unwrap_or_default().max(self.offset),
+        }
+    }
+
+    /// For how long it was not changed; a clock that was set back makes nothing old.
+    pub(super) fn age(&self) -> Duration {
+        self.changed.elapsed().unwrap_or_default()
+    }
+
+    /// Journals it.
+    pub(super) fn save(&mut self, path: &Path) -> std::io::Result<()> {
+        let mut text = format!("{HEADER}\noffset {}\n", self.offset);
+        // Writing to a String cannot fail.
+        let _ = match self.stage {
+            Stage::Open => Ok(()),
+            Stage::Finishing(digest) => writeln!(text, "finishing {digest}"),
+            Stage::Done(digest) => writeln!(text, "done {digest}"),
+        };
+        self.order.write(&mut text);
+        self.journal = Journal::Unsure;
+        disk::write(path, text.as_bytes(), 0o600)?;
+        (self.journal, self.changed) = (Journal::Written, SystemTime::now());
+        Ok(())
+    }
+
+    /// Journals it if the last time failed, after which the file may say one thing or the other.
+    pub(super) fn save_again(&mut self, path: &Path) -> std::io::Result<()> {
+        match self.journal {
+            Journal::Written => Ok(()),
+            Journal::Unsure => self.save(path),
+        }
+    }
+
+    /// What was journalled; `None` if that cannot be read.
+    pub(super) fn load(path: &Path) -> Option<Self> {
+        let changed = fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+        let text = fs::read_to_string(path).ok()?;
+        let text = text.strip_prefix(HEADER)?;
+        let order = Order::read(text)?;
+        let offset = field(text, "offset")?.parse().ok()?;
+        let digest = |key| field(text, key).and_then(|digest| digest.parse().ok());
+        let stage = match (digest("finishing"), digest("done")) {
+            (_, Some(digest)) => Stage::Done(digest),
+            (Some(digest), None) => Stage::Finishing(digest),
+            (None, None) => Stage::Open,
+        };
+        Some(Self { order, offset, hasher: None, stage, changed, journal: Journal::Written })
+    }
+}
+
+/// Where the two files of an upload are.
+#[derive(Clone)]
+pub(super) struct Files {
+    /// Its bytes.
+    pub(super) bytes: PathBuf,
+    /// Its journal.
+    pub(super) record: PathBuf,
+}
+
+impl Files {
+    /// Removes what there is of both.
+    pub(super) fn remove(&self) -> std::io::Result<()> {
+        // The record first: bytes without one are removed at the next start.
+        let removed = [&self.record, &self.bytes].map(|path| match disk::remove(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        });
+        removed.into_iter().collect()
+    }
+}
+
+const HEADER: &str = "skep-upload 1";

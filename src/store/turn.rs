@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One request's turn at an upload that comes in pieces: it appends, completes or removes it.
+//!
+//! Invariant: an offset that was told to anybody is durable and never taken back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::append::{Append, Piece};
+use super::order::Order;
+use super::pending::{Entry, Interrupt, log_failure, superseded};
+use super::record::{Stage, State, UploadId};
+use super::upload::{check_digest, unstored};
+use super::{Published, Store};
+use crate::digest::{Digest, Hasher};
+use crate::disk::Partial;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The right to change an upload, until it is dropped or a newer request takes over.
+pub(crate) struct Turn {
+    store: Store,
+    id: UploadId,
+    entry: Arc<Entry>,
+    state: Box<State>,
+    fate: Fate,
+    number: u64,
+}
+
+/// What the next request finds.
+#[derive(PartialEq)]
+enum Fate {
+    Kept,
+    Gone,
+}
+
+impl Turn {
+    pub(super) fn new(
+        store: Store,
+        id: UploadId,
+        entry: Arc<Entry>,
+        state: Box<State>,
+        number: u64,
+    ) -> Self {
+        Self { store, id, entry, state, fate: Fate::Kept, number }
+    }
+
+    /// The name of the upload.
+    pub(crate) fn id(&self) -> UploadId {
+        self.id
+    }
+
+    /// What it shall become.
+    pub(crate) fn order(&self) -> &Order {
+        &self.state.order
+    }
+
+    /// How many bytes of it are durable.
+    pub(crate) fn offset(&self) -> u64 {
+        self.state.offset
+    }
+
+    /// The digest of the model that it has become.
+    pub(crate) fn done(&self) -> Option<Digest> {
+        match self.state.stage {
+            Stage::Done(digest) => Some(digest),
+            _ => None,
+        }
+    }
+
+    /// Whether the upload is a model or removed, so that nothing can be done with it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.fate == Fate::Gone || self.done().is_some()
+    }
+
+    /// For how long it is kept if nothing is done with it.
+    pub(crate) fn left(&self) -> Duration {
+        self.store.shelf().options.upload_age_max.saturating_sub(self.state.age())
+    }
+
+    /// Adds to the order what a later request told; it is durable then.
+    ///
+    /// # Errors
+    /// `NoSpace` if a length does not fit; otherwise those of the file system.
+    pub(crate) fn amend(&mut self, length: Option<u64>, digest: Option<Digest>) -> Result<()> {
+        let order = &self.state.order;
+        let changed = Order {
+            length: order.length.or(length),
+            digest: digest.or(order.digest),
+            ..order.clone()
+        };
+        if changed == *order {
+            return Ok(());
+        }
+        if let Some(length) = changed.length.filter(|_| order.length.is_none()) {
+            self.check_growth(length)?;
+            self.store.check_space(length.saturating_sub(self.offset()))?;
+        }
+        let old = std::mem::replace(&mut self.state.order, changed);
+        if let Err(error) = self.state.save(&self.entry.files.record) {
+            self.state.order = old;
+            return Err(unstored(error));
+        }
+        self.entry.size.store(self.state.size(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Goes on where the upload stands. `interrupt` is called when a newer request comes.
+    ///
+    /// # Errors
+    /// `Conflict` if one came already; those of the file system.
+    pub(crate) fn append(
+        &mut self,
+        piece: Piece,
+        interrupt: Option<Interrupt>,
+    ) -> Result<Append<'_>> {
+        self.entry.set_interrupt(interrupt);
+        if !self.is_newest() {
+            return Err(superseded());
+        }
+        let partial = self.open()?;
+        Ok(Append::new(self, partial, piece))
+    }
+
+    /// Makes the upload the model it was ordered to be. It is over then, unless that failed for a
+    /// reason that may pass: then all bytes stay, and this can be tried again.
+    ///
+    /// # Errors
+    /// As [`Upload::commit`](super::Upload::commit).
+    pub(crate) fn commit(&mut self) -> Result<Published> {
+        self.entry.set_interrupt(None);
+        let result = self.publish();
+        if let Err(error) = &result {
+            let may_pass = matches!(error.kind(), ErrorKind::Internal | ErrorKind::NoSpace);
+            // A failure of the very last fsync leaves the bytes under their new name.
+            if !may_pass || !self.entry.files.bytes.exists() {
+                log_failure(self.discard());
+            }
+        }
+        result
+    }
+
+    /// Removes the upload.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn remove(mut self) -> Result<()> {
+        self.discard().map_err(unstored)
+    }
+
+    fn publish(&mut self) -> Result<Published> {
+        let (offset, order) = (self.offset(), self.order().clone());
+        if let Some(length) = order.length.filter(|length| *length != offset) {
+            let text = format!("the upload ended after {offset} of {length} bytes");
+            return Err(Error::new(ErrorKind::BadRequest, text));
+        }
+        let mut partial = self.open()?;
+        let hasher = match self.state.hasher.take() {
+            Some(hasher) => hasher,
+            None => partial.rewound().and_then(Hasher::of_reader).map_err(unstored)?,
+        };
+        self.state.hasher = Some(hasher.clone());
+        let digest = hasher.finish();
+        check_digest(digest, order.digest.as_ref())?;
+        partial.sync().map_err(unstored)?;
+        self.set_stage(Stage::Finishing(digest)).map_err(unstored)?;
+        let publish = |target: &Path| partial.publish(target);
+        let published = self.store.publish(publish, &order.name, digest, &order.condition);
+        // The model is there, so its upload is done, whatever becomes of the note of it.
+        let stage = if published.is_ok() { Stage::Done(digest) } else { Stage::Open };
+        if let Err(error) = self.set_stage(stage) {
+            log::warn!("the journal of an upload cannot be written: {error}");
+        }
+        published
+    }
+
+    /// The bytes, cut to what was journalled.
+    fn open(&mut self) -> Result<Partial> {
+        // What the disk says must not be more than what is about to be left there.
+        self.state.save_again(&self.entry.files.record).map_err(unstored)?;
+        Partial::open(&self.entry.files.bytes, self.offset()).map_err(unstored)
+    }
+
+    fn set_stage(&mut self, stage: Stage) -> std::io::Result<()> {
+        let old = std::mem::replace(&mut self.state.stage, stage);
+        let saved = self.state.save(&self.entry.files.record);
+        if saved.is_err() && matches!(stage, Stage::Finishing(_)) {
+            self.state.stage = old;
+        }
+        saved
+    }
+
+    /// Gives up an upload that can come to nothing.
+    fn discard(&mut self) -> std::io::Result<()> {
+        self.fate = Fate::Gone;
+        self.store.shelf().pending.forget(self.id);
+        self.entry.files.remove()
+    }
+
+    pub(super) fn is_newest(&self) -> bool {
+        self.entry.is_newest(self.number)
+    }
+
+    /// Whether an upload of unknown length may become so large.
+    pub(super) fn check_growth(&self, size: u64) -> Result<()> {
+        let shelf = self.store.shelf();
+        shelf.pending.check_growth(self.id, size, &shelf.options)
+    }
+
+    /// After how many bytes the journal is written.
+    pub(super) fn step_bytes(&self) -> u64 {
+        self.store.shelf().options.upload_sync_bytes.max(1)
+    }
+
+    pub(super) fn record(&self) -> PathBuf {
+        self.entry.files.record.clone()
+    }
+
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.entry.put((self.fate == Fate::Kept).then(|| self.state.clone()));
+    }
+}
