@@ -19,7 +19,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use crate::supervise::lock;
-pub(crate) use partial::Partial;
+pub(crate) use partial::{Partial, create_directory_durably};
 pub(crate) use socket::SocketFile;
 
 /// A file that is being written and has no name that anybody would read yet.

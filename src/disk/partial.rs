@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::{fault, sync_directory};
+use super::{create_directory, fault, sync_directory};
 
 /// A file that outlives this value: only [`Partial::publish`] and [`remove`](super::remove) end it.
 pub(crate) struct Partial {
@@ -18,14 +18,15 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    /// Creates an empty file of mode 0600 under a name that nothing has.
+    /// Creates an empty file of mode 0600 under a name that nothing has, durably.
     ///
     /// # Errors
-    /// Those of the file system; nothing is left behind.
+    /// Those of the file system; the file may then be there.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         fault::check()?;
         let mut options = OpenOptions::new();
         let file = options.write(true).read(true).create_new(true).mode(0o600).open(path)?;
+        sync_directory(path)?;
         Ok(Self { file, path: path.to_owned() })
     }
 
@@ -101,4 +102,17 @@ impl Write for Partial {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Creates a directory as [`create_directory`] does; it is there after a power cut, if its
+/// parent is.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn create_directory_durably(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    create_directory(path)?;
+    sync_directory(path)
 }

@@ -177,11 +177,18 @@ fn receive(
                 // Nobody could go on with it.
                 turn.remove()?;
             }
-            return Err(error);
+            return match error.kind() {
+                ErrorKind::TooLarge => Ok(refusal(api, &error)),
+                _ => Err(error),
+            };
         }
     }
     if complete == Complete::No {
         return Ok(progress(api, &turn));
+    }
+    if turn.order().length.is_some_and(|length| length != turn.offset()) {
+        let response = inconsistent("the content ended before the length of the upload");
+        return Ok(with_progress(response, &turn));
     }
     let name = turn.order().name.clone();
     match turn.commit() {

@@ -46,7 +46,8 @@ impl<'a> Append<'a> {
         self.turn.order().length.map_or(u64::MAX, |length| length.saturating_sub(self.end))
     }
 
-    /// Writes all of these bytes; returns the new offset if that made a step of the journal full.
+    /// Writes all of these bytes; returns the new offset if a step of the journal is full. Never more
+    /// than a step (or these bytes, if there are more) is written that is not journalled.
     ///
     /// # Errors
     /// `Conflict` if a newer request came; `BadRequest` for more than there is [`Append::room`] for;
@@ -63,6 +64,10 @@ impl<'a> Append<'a> {
         if self.turn.order().length.is_none() {
             self.turn.check_growth(self.end + count)?;
         }
+        let mut full = None;
+        if self.end + count > self.turn.offset().saturating_add(self.turn.step_bytes()) {
+            full = self.end_step()?;
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             match self.partial.write(rest) {
@@ -75,8 +80,15 @@ impl<'a> Append<'a> {
                 Err(error) => return Err(unstored(error)),
             }
         }
-        let is_full = self.end - self.turn.offset() >= self.turn.step_bytes();
-        if !is_full || self.expected.is_some() {
+        if self.end - self.turn.offset() >= self.turn.step_bytes() {
+            full = self.end_step()?.or(full);
+        }
+        Ok(full)
+    }
+
+    /// Journals what has come; returns the new offset.
+    fn end_step(&mut self) -> Result<Option<u64>> {
+        if self.expected.is_some() || self.end == self.turn.offset() {
             return Ok(None);
         }
         self.journal()?;

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::order::{Order, field};
 use crate::digest::{Digest, Hasher};
@@ -58,7 +58,9 @@ pub(super) struct State {
     /// A hasher that has seen exactly those; after a restart there is none.
     pub(super) hasher: Option<Hasher>,
     pub(super) stage: Stage,
-    pub(super) changed: SystemTime,
+    /// How old it was when this process first saw it, and since when it did not change. Only the first
+    /// depends on a clock that may be set meanwhile.
+    seen: (Duration, Instant),
     journal: Journal,
 }
 
@@ -82,9 +84,8 @@ pub(super) enum Stage {
 
 impl State {
     pub(super) fn new(order: Order) -> Self {
-        let (hasher, changed) = (Some(Hasher::new()), SystemTime::now());
-        let journal = Journal::Unsure;
-        Self { order, offset: 0, hasher, stage: Stage::Open, changed, journal }
+        let (hasher, seen) = (Some(Hasher::new()), (Duration::ZERO, Instant::now()));
+        Self { order, offset: 0, hasher, stage: Stage::Open, seen, journal: Journal::Unsure }
     }
 
     /// The bytes that this upload occupies, or will.
@@ -95,9 +96,9 @@ impl State {
         }
     }
 
-    /// For how long it was not changed; a clock that was set back makes nothing old.
+    /// For how long it was not changed.
     pub(super) fn age(&self) -> Duration {
-        self.changed.elapsed().unwrap_or_default()
+        self.seen.0.saturating_add(self.seen.1.elapsed())
     }
 
     /// Journals it.
@@ -112,7 +113,7 @@ impl State {
         self.order.write(&mut text);
         self.journal = Journal::Unsure;
         disk::write(path, text.as_bytes(), 0o600)?;
-        (self.journal, self.changed) = (Journal::Written, SystemTime::now());
+        (self.journal, self.seen) = (Journal::Written, (Duration::ZERO, Instant::now()));
         Ok(())
     }
 
@@ -127,6 +128,8 @@ impl State {
     /// What was journalled; `None` if that cannot be read.
     pub(super) fn load(path: &Path) -> Option<Self> {
         let changed = fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+        // A time in the future is the mark of a clock that was set back: not old.
+        let seen = (changed.elapsed().unwrap_or_default(), Instant::now());
         let text = fs::read_to_string(path).ok()?;
         let text = text.strip_prefix(HEADER)?;
         let order = Order::read(text)?;
@@ -137,7 +140,7 @@ impl State {
             (Some(digest), None) => Stage::Finishing(digest),
             (None, None) => Stage::Open,
         };
-        Some(Self { order, offset, hasher: None, stage, changed, journal: Journal::Written })
+        Some(Self { order, offset, hasher: None, stage, seen, journal: Journal::Written })
     }
 }
 

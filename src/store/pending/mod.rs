@@ -6,13 +6,16 @@
 //! newest request gets it, and the one before gives it up. Nothing waits for time to pass: what is too
 //! old goes at the start and when a new upload begins.
 
+mod entry;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::mem;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::layout::{Layout, Standing};
 use super::order::Order;
@@ -23,35 +26,12 @@ use super::{Store, StoreOptions};
 use crate::disk::{self, Partial};
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervise::lock;
-
-/// Makes a read of a request that holds an upload end, so that a newer one need not wait for it.
-pub(crate) type Interrupt = Box<dyn Fn() + Send>;
+use entry::Slot;
+pub(super) use entry::{Entry, Interrupt, superseded};
 
 /// All uploads that come in pieces.
 pub(super) struct Pending {
     entries: Mutex<BTreeMap<UploadId, Arc<Entry>>>,
-}
-
-/// One of them.
-pub(super) struct Entry {
-    pub(super) files: Files,
-    /// The number of the newest request.
-    newest: AtomicU64,
-    /// What ends the read of the request whose turn it is.
-    interrupt: Mutex<Option<Interrupt>>,
-    slot: Mutex<Slot>,
-    /// The slot changed, or there is a newer request.
-    change: Condvar,
-    /// The bytes that it occupies, or will.
-    pub(super) size: AtomicU64,
-}
-
-/// Where the state of an upload is.
-enum Slot {
-    Free(Box<State>),
-    Taken,
-    /// The upload was removed.
-    Gone,
 }
 
 impl Pending {
@@ -126,84 +106,6 @@ impl Pending {
     }
 }
 
-impl Entry {
-    fn new(files: Files, slot: Slot) -> Self {
-        let size = match &slot {
-            Slot::Free(state) => state.size(),
-            _ => 0,
-        };
-        Self {
-            files,
-            newest: AtomicU64::new(0),
-            interrupt: Mutex::default(),
-            slot: Mutex::new(slot),
-            change: Condvar::new(),
-            size: AtomicU64::new(size),
-        }
-    }
-
-    /// Ends the request that has the state now, and takes it over; returns its number, too.
-    fn take(&self) -> Result<(Box<State>, u64)> {
-        let number = self.newest.fetch_add(1, Ordering::SeqCst) + 1;
-        if let Some(interrupt) = lock(&self.interrupt).take() {
-            interrupt();
-        }
-        let deadline = Instant::now() + TURN_WAIT;
-        let mut slot = lock(&self.slot);
-        self.change.notify_all();
-        loop {
-            if !self.is_newest(number) {
-                return Err(superseded());
-            }
-            match mem::replace(&mut *slot, Slot::Taken) {
-                Slot::Free(state) => return Ok((state, number)),
-                Slot::Taken => {}
-                Slot::Gone => {
-                    *slot = Slot::Gone;
-                    return Err(unknown());
-                }
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let text = "an earlier request for this upload is not done yet";
-                return Err(Error::new(ErrorKind::Busy, text));
-            }
-            let waited = self.change.wait_timeout(slot, left);
-            slot = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    /// Gives the state back, or says that there is none any more.
-    pub(super) fn put(&self, state: Option<Box<State>>) {
-        *lock(&self.interrupt) = None;
-        self.size.store(state.as_ref().map_or(0, |state| state.size()), Ordering::SeqCst);
-        *lock(&self.slot) = state.map_or(Slot::Gone, Slot::Free);
-        self.change.notify_all();
-    }
-
-    /// Whether no newer request has come.
-    pub(super) fn is_newest(&self, number: u64) -> bool {
-        self.newest.load(Ordering::SeqCst) == number
-    }
-
-    /// Has newer requests end the read of this one.
-    pub(super) fn set_interrupt(&self, interrupt: Option<Interrupt>) {
-        *lock(&self.interrupt) = interrupt;
-    }
-
-    fn is_done(&self) -> bool {
-        matches!(&*lock(&self.slot), Slot::Free(state) if matches!(state.stage, Stage::Done(_)))
-    }
-
-    /// For how long nobody did anything with it; `None` while somebody does.
-    fn age(&self) -> Option<Duration> {
-        match &*lock(&self.slot) {
-            Slot::Free(state) => Some(state.age()),
-            _ => None,
-        }
-    }
-}
-
 impl Store {
     /// For how long an upload is kept with which nobody goes on.
     pub(crate) fn upload_age_max(&self) -> Duration {
@@ -224,8 +126,8 @@ impl Store {
         let id = shelf.pending.reserve(length, &shelf.layout, &shelf.options)?;
         let entry = shelf.pending.find(id)?;
         let mut state = Box::new(State::new(order));
-        let created = disk::create_directory(&shelf.layout.parts())
-            .and_then(|()| disk::create_directory(&shelf.layout.records()))
+        let created = disk::create_directory_durably(&shelf.layout.parts())
+            .and_then(|()| disk::create_directory_durably(&shelf.layout.records()))
             .and_then(|()| Partial::create(&entry.files.bytes))
             .and_then(|_| state.save(&entry.files.record));
         if let Err(error) = created {
@@ -251,11 +153,6 @@ impl Store {
             false => Ok(turn),
         }
     }
-}
-
-/// What a request is told whose upload a newer one took over.
-pub(super) fn superseded() -> Error {
-    Error::new(ErrorKind::Conflict, "a newer request goes on with this upload")
 }
 
 pub(super) fn log_failure(result: std::io::Result<()>) {
@@ -332,7 +229,3 @@ fn files(directory: &std::path::Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
-
-/// How long a request waits for the one before it to give an upload up: that one may be in the middle
-/// of an fsync on a slow card.
-const TURN_WAIT: Duration = Duration::from_secs(10);

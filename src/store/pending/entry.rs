@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! An upload that comes in pieces, and whose turn it is to go on with it.
+
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::super::record::{Files, Stage, State, unknown};
+use crate::error::{Error, ErrorKind, Result};
+use crate::supervise::lock;
+
+/// Makes a read of a request that holds an upload end, so that a newer one need not wait for it.
+pub(crate) type Interrupt = Box<dyn Fn() + Send>;
+
+/// One upload.
+pub(in crate::store) struct Entry {
+    pub(in crate::store) files: Files,
+    /// The number of the newest request.
+    newest: AtomicU64,
+    /// What ends the read of the request whose turn it is.
+    interrupt: Mutex<Option<Interrupt>>,
+    pub(super) slot: Mutex<Slot>,
+    /// The slot changed, or there is a newer request.
+    change: Condvar,
+    /// The bytes that it occupies, or will.
+    pub(in crate::store) size: AtomicU64,
+}
+
+/// Where the state of an upload is.
+pub(super) enum Slot {
+    Free(Box<State>),
+    Taken,
+    /// The upload was removed.
+    Gone,
+}
+
+impl Entry {
+    pub(super) fn new(files: Files, slot: Slot) -> Self {
+        let size = match &slot {
+            Slot::Free(state) => state.size(),
+            _ => 0,
+        };
+        Self {
+            files,
+            newest: AtomicU64::new(0),
+            interrupt: Mutex::default(),
+            slot: Mutex::new(slot),
+            change: Condvar::new(),
+            size: AtomicU64::new(size),
+        }
+    }
+
+    /// Ends the request that has the state now, and takes it over; returns its number, too.
+    pub(super) fn take(&self) -> Result<(Box<State>, u64)> {
+        let number = self.newest.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(interrupt) = lock(&self.interrupt).take() {
+            interrupt();
+        }
+        let deadline = Instant::now() + TURN_WAIT;
+        let mut slot = lock(&self.slot);
+        self.change.notify_all();
+        loop {
+            if !self.is_newest(number) {
+                return Err(superseded());
+            }
+            match mem::replace(&mut *slot, Slot::Taken) {
+                Slot::Free(state) => return Ok((state, number)),
+                Slot::Taken => {}
+                Slot::Gone => {
+                    *slot = Slot::Gone;
+                    return Err(unknown());
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let text = "an earlier request for this upload is not done yet";
+                return Err(Error::new(ErrorKind::Busy, text));
+            }
+            let waited = self.change.wait_timeout(slot, left);
+            slot = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives the state back, or says that there is none any more.
+    pub(in crate::store) fn put(&self, state: Option<Box<State>>) {
+        *lock(&self.interrupt) = None;
+        self.size.store(state.as_ref().map_or(0, |state| state.size()), Ordering::SeqCst);
+        *lock(&self.slot) = state.map_or(Slot::Gone, Slot::Free);
+        self.change.notify_all();
+    }
+
+    /// Whether no newer request has come.
+    pub(in crate::store) fn is_newest(&self, number: u64) -> bool {
+        self.newest.load(Ordering::SeqCst) == number
+    }
+
+    /// Has newer requests end the read of this one.
+    pub(in crate::store) fn set_interrupt(&self, interrupt: Option<Interrupt>) {
+        *lock(&self.interrupt) = interrupt;
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(&*lock(&self.slot), Slot::Free(state) if matches!(state.stage, Stage::Done(_)))
+    }
+
+    /// For how long nobody did anything with it; `None` while somebody does.
+    pub(super) fn age(&self) -> Option<Duration> {
+        match &*lock(&self.slot) {
+            Slot::Free(state) => Some(state.age()),
+            _ => None,
+        }
+    }
+}
+
+/// What a request is told whose upload a newer one took over.
+pub(in crate::store) fn superseded() -> Error {
+    Error::new(ErrorKind::Conflict, "a newer request goes on with this upload")
+}
+
+/// How long a request waits for the one before it to give an upload up: that one may be in the middle
+/// of an fsync on a slow card.
+const TURN_WAIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What uploads in pieces promise, tried with real files and failing disks.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+
+use tempfile::TempDir;
+
+use super::super::Condition;
+use super::super::append::Piece;
+use super::*;
+use crate::digest::Digest;
+use crate::disk::fault;
+use crate::model::ModelName;
+
+/// Options with a journal of small steps.
+fn options() -> StoreOptions {
+    StoreOptions { upload_sync_bytes: 1000, ..StoreOptions::default() }
+}
+
+fn open(directory: &TempDir) -> Store {
+    Store::open(directory.path(), options()).unwrap()
+}
+
+fn name() -> ModelName {
+    "m".parse().unwrap()
+}
+
+fn begin(store: &Store) -> String {
+    store.begin(Order::new(name())).unwrap().id().to_string()
+}
+
+/// Appends in pieces of 400 bytes and ends as a request does.
+fn append(store: &Store, id: &str, bytes: &[u8], piece: Piece) -> Result<()> {
+    let mut turn = store.turn(id)?;
+    let mut append = turn.append(piece, None)?;
+    for bytes in bytes.chunks(400) {
+        if let Err(error) = append.write(bytes) {
+            return Err(append.cut(error));
+        }
+    }
+    append.finish()
+}
+
+fn offset(store: &Store, id: &str) -> usize {
+    usize::try_from(store.turn(id).unwrap().offset()).unwrap()
+}
+
+fn kept(directory: &TempDir, id: &str) -> Vec<u8> {
+    fs::read(directory.path().join(".skep/parts").join(id).with_extension("bytes")).unwrap()
+}
+
+/// All files that uploads have.
+fn left(directory: &TempDir) -> Vec<PathBuf> {
+    let hidden = directory.path().join(".skep");
+    [files(&hidden.join("parts")), files(&hidden.join("uploads"))].concat()
+}
+
+fn model(store: &Store) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match store.open_model(&name()).unwrap().content {
+        super::super::Content::Cached(cached) => bytes.extend_from_slice(&cached),
+        super::super::Content::File(mut file) => drop(file.read_to_end(&mut bytes).unwrap()),
+    }
+    bytes
+}
+
+fn kind<T>(result: Result<T>) -> ErrorKind {
+    result.err().expect("an error").kind()
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index * index / 7 % 251) as u8).collect()
+}
+
+#[test]
+fn an_upload_goes_on_after_a_restart_with_all_that_was_ordered() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = noise(5000);
+    let order = Order {
+        length: Some(5000),
+        digest: Some(Digest::of(&bytes)),
+        condition: Condition::Absent,
+        ..Order::new(name())
+    };
+    let store = open(&directory);
+    let id = store.begin(order.clone()).unwrap().id().to_string();
+    append(&store, &id, &bytes[..2300], Piece::Kept).unwrap();
+    drop(store);
+    let store = open(&directory);
+    assert_eq!(offset(&store, &id), 2300);
+    assert_eq!(store.turn(&id).unwrap().order(), &order);
+    append(&store, &id, &bytes[2300..], Piece::Kept).unwrap();
+    store.turn(&id).unwrap().commit().unwrap();
+    assert_eq!(model(&store), bytes);
+    drop(store);
+    let store = open(&directory);
+    assert_eq!(store.turn(&id).unwrap().done(), Some(Digest::of(&bytes)));
+    // The condition is that of the end.
+    let id = store.begin(order).unwrap().id().to_string();
+    append(&store, &id, &bytes, Piece::Kept).unwrap();
+    assert_eq!(kind(store.turn(&id).unwrap().commit()), ErrorKind::PreconditionFailed);
+    assert_eq!(kind(store.turn(&id)), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_sudden_end_costs_at_most_one_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let (id, bytes) = (begin(&store), noise(4500));
+    let mut turn = store.turn(&id).unwrap();
+    let mut append = turn.append(Piece::Kept, None).unwrap();
+    let steps: Vec<_> =
+        bytes.chunks(400).filter_map(|bytes| append.write(bytes).unwrap()).collect();
+    assert_eq!(steps, [800, 1600, 2400, 3200, 4000]);
+    // What a dead process leaves is what there is now, and behind the offset even more.
+    let copy = tempfile::tempdir().unwrap();
+    let hidden = copy.path().join(".skep");
+    for path in left(&directory) {
+        let to = hidden.join(path.strip_prefix(directory.path().join(".skep")).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(path, to).unwrap();
+    }
+    let store = open(&copy);
+    assert_eq!((offset(&store, &id), kept(&copy, &id).len()), (4000, 4500));
+    self::append(&store, &id, &bytes[4000..], Piece::Kept).unwrap();
+    store.turn(&id).unwrap().commit().unwrap();
+    assert_eq!(model(&store), bytes);
+}
+
+#[test]
+fn offset_and_bytes_agree_whichever_call_to_the_disk_fails() {
+    let bytes = noise(3500);
+    for call in 0.. {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory);
+        fault::set(Some(call));
+        let begun = store.begin(Order::new(name())).map(|turn| turn.id().to_string());
+        let Ok(id) = begun else {
+            assert!(!fault::set(None));
+            assert_eq!(left(&directory), [""; 0].map(PathBuf::from), "call {call}");
+            continue;
+        };
+        let mut results = vec![append(&store, &id, &bytes[..1700], Piece::Kept)];
+        let told = offset(&store, &id);
+        results.push(append(&store, &id, &bytes[told..], Piece::Kept));
+        if offset(&store, &id) == bytes.len() {
+            results.push(store.turn(&id).unwrap().commit().map(drop));
+        }
+        let reached = !fault::set(None);
+        if !reached {
+            assert!(results.iter().all(Result::is_ok) && call > 30, "call {call}: {results:?}");
+            assert_eq!(model(&store), bytes);
+            return;
+        }
+        let told = store.turn(&id).map(|turn| (turn.offset(), turn.done().is_some()));
+        check(&directory, &id, &bytes, told.ok(), call);
+    }
+}
+
+/// Whether a copy of a directory can go on with what was told.
+fn check(directory: &TempDir, id: &str, bytes: &[u8], told: Option<(u64, bool)>, call: u32) {
+    let copy = tempfile::tempdir().unwrap();
+    for path in left(directory).into_iter().chain(files(directory.path())) {
+        let to = copy.path().join(path.strip_prefix(directory.path()).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        if path.is_file() {
+            fs::copy(path, to).unwrap();
+        }
+    }
+    let store = open(&copy);
+    let Some((offset, is_done)) = told else {
+        // The very last fsync failed, or all of it was given up.
+        return;
+    };
+    if is_done {
+        assert_eq!(model(&store), bytes, "call {call}");
+        return;
+    }
+    let found = self::offset(&store, id);
+    assert!(found as u64 >= offset, "call {call}: {offset} was told, {found} is there");
+    assert_eq!(kept(&copy, id)[..found], bytes[..found], "call {call}");
+    append(&store, id, &bytes[found..], Piece::Kept).unwrap();
+    store.turn(id).unwrap().commit().unwrap();
+    assert_eq!(model(&store), bytes, "call {call}");
+}
+
+#[test]
+fn a_piece_with_a_digest_counts_as_a_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let (id, bytes) = (begin(&store), noise(3000));
+    append(&store, &id, &bytes[..500], Piece::Kept).unwrap();
+    let wrong = Piece::Whole(Digest::of(b"other"));
+    assert_eq!(kind(append(&store, &id, &bytes[500..], wrong)), ErrorKind::Integrity);
+    assert_eq!(offset(&store, &id), 500);
+    let right = Piece::Whole(Digest::of(&bytes[500..]));
+    append(&store, &id, &bytes[500..], right).unwrap();
+    assert_eq!(store.turn(&id).unwrap().commit().unwrap().model.digest, Some(Digest::of(&bytes)));
+}
+
+#[test]
+fn the_newest_request_takes_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let (id, bytes) = (begin(&store), noise(3000));
+    let (interrupt, interrupted) = channel();
+    let call: Interrupt = Box::new(move || interrupt.send(()).unwrap());
+    std::thread::scope(|scope| {
+        let mut turn = store.turn(&id).unwrap();
+        let mut append = turn.append(Piece::Kept, Some(call)).unwrap();
+        append.write(&bytes[..700]).unwrap();
+        let newer = scope.spawn(|| offset(&store, &id));
+        interrupted.recv().unwrap();
+        // What it still reads is not its own business any more.
+        let error = append.write(&bytes[700..]).unwrap_err();
+        assert_eq!(append.cut(error).kind(), ErrorKind::Conflict);
+        drop(turn);
+        assert_eq!(newer.join().unwrap(), 700);
+    });
+    append(&store, &id, &bytes[700..], Piece::Kept).unwrap();
+    store.turn(&id).unwrap().commit().unwrap();
+    assert_eq!(model(&store), bytes);
+}
+
+#[test]
+fn there_are_only_so_many_of_so_many_bytes_for_so_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let few = StoreOptions { uploads_max: 2, uploads_bytes_max: 1000, ..options() };
+    let store = Store::open(directory.path(), few.clone()).unwrap();
+    let sized = |length| Order { length: Some(length), ..Order::new(name()) };
+    let one = store.begin(sized(600)).unwrap().id().to_string();
+    assert_eq!(kind(store.begin(sized(401))), ErrorKind::NoSpace);
+    let two = begin(&store);
+    assert_eq!(kind(append(&store, &two, &noise(401), Piece::Kept)), ErrorKind::NoSpace);
+    append(&store, &two, &noise(400)[offset(&store, &two)..], Piece::Kept).unwrap();
+    assert_eq!(kind(store.begin(sized(0))), ErrorKind::Busy);
+    store.turn(&one).unwrap().remove().unwrap();
+    assert_eq!(kind(store.turn(&one)), ErrorKind::NotFound);
+    let three = begin(&store);
+    drop(store);
+    // Nobody goes on with them.
+    let brief = StoreOptions { upload_age_max: Duration::ZERO, ..few };
+    let store = Store::open(directory.path(), brief).unwrap();
+    for id in [two, three] {
+        assert_eq!(kind(store.turn(&id)), ErrorKind::NotFound);
+    }
+    assert_eq!(left(&directory), [""; 0].map(PathBuf::from));
+}
