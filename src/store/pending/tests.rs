@@ -72,7 +72,7 @@ fn kind<T>(result: Result<T>) -> ErrorKind {
 }
 
 fn noise(length: usize) -> Vec<u8> {
-    (0..length).map(|index| (index * index / 7 % 251) as u8).collect()
+    (0..length).map(|index| u8::try_from(index * index / 7 % 251).unwrap()).collect()
 }
 
 #[test]

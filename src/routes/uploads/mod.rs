@@ -5,32 +5,21 @@
 //! A `PUT` or `POST` of a model that says `Upload-Complete` makes an upload resource; `HEAD` tells how
 //! far it is, `PATCH` appends to it, and what completes it is answered as a plain `PUT` would be.
 
+mod answers;
+mod fields;
+
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use super::{Api, models};
+pub(super) use answers::announce;
+use answers::{YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress};
+pub(super) use fields::Complete;
+use fields::{integer, item, length};
+
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Fields, Request, Response, Status};
+use crate::http::{Request, Response, Status};
 use crate::store::{Order, Piece, Turn};
-use crate::wire::Problem;
-
-/// Whether a request brings the end of the representation (draft section 4.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Complete {
-    Yes,
-    No,
-}
-
-impl Complete {
-    /// What `Upload-Complete` says; other values than its two are as good as none.
-    pub(super) fn of(fields: &Fields) -> Option<Self> {
-        match item(fields, "upload-complete")? {
-            "?1" => Some(Self::Yes),
-            "?0" => Some(Self::No),
-            _ => None,
-        }
-    }
-}
 
 /// `PUT` or `POST /v1/models/NAME` with `Upload-Complete` (draft section 4.2.2).
 pub(super) fn create(
@@ -143,12 +132,6 @@ pub(super) fn cancel(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     Ok(Response::new(Status::NO_CONTENT))
 }
 
-/// What an answer to `OPTIONS` says of uploads, for paths that take them (draft section 4.1.4).
-pub(super) fn announce(api: &Api, response: Response) -> Response {
-    let age = api.store.upload_age_max();
-    response.field("accept-patch", MEDIA_TYPE).field("upload-limit", limits(api, age))
-}
-
 /// Whether the caller knows the name of its upload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Told {
@@ -252,32 +235,6 @@ fn inform(request: &mut Request<'_>, fields: &[(&str, String)]) -> Result<Told> 
     }
 }
 
-/// The length of the upload as far as it is known after the fields of a request; a response if they
-/// contradict each other or what is `known` (draft section 4.1.3).
-fn length(
-    fields: &Fields,
-    content: Option<u64>,
-    offset: u64,
-    complete: Complete,
-    known: Option<u64>,
-) -> std::result::Result<Option<u64>, Box<Response>> {
-    let named = integer(fields, "upload-length");
-    let end = content.map(|content| offset.saturating_add(content));
-    let implied = end.filter(|_| complete == Complete::Yes);
-    let length = known.or(named).or(implied);
-    let same = |other: Option<u64>| other.is_none() || other == length;
-    if !same(named) || !same(implied) {
-        return Err(Box::new(inconsistent("the lengths of the upload contradict each other")));
-    }
-    match (length, end) {
-        (Some(length), Some(end)) if end > length => {
-            let text = format!("the content would end at {end}, behind the end of the upload");
-            Err(Box::new(inconsistent(&text)))
-        }
-        _ => Ok(length),
-    }
-}
-
 /// Refuses what is too large, before any byte where that is known then.
 fn check_size(
     api: &Api,
@@ -293,59 +250,6 @@ fn check_size(
     request.body().limit(bytes_max.saturating_sub(offset))
 }
 
-/// The answer to a request that is too large.
-fn refusal(api: &Api, error: &Error) -> Response {
-    Response::error(error).field("upload-limit", limits(api, api.store.upload_age_max()))
-}
-
-/// How far an upload is, without content.
-fn progress(api: &Api, turn: &Turn) -> Response {
-    with_progress(Response::new(Status::NO_CONTENT), turn)
-        .field("upload-limit", limits(api, turn.left()))
-}
-
-fn with_progress(response: Response, turn: &Turn) -> Response {
-    let complete = if turn.done().is_some() { YES } else { "?0" };
-    response.field("upload-offset", turn.offset().to_string()).field("upload-complete", complete)
-}
-
-/// The value of `Upload-Limit` for an upload that is kept for so long (draft section 4.1.4).
-fn limits(api: &Api, age: Duration) -> String {
-    let size = api.limits.now().upload_bytes_max.min(INTEGER_MAX);
-    format!("max-size={size}, max-append-size={size}, max-age={}", age.as_secs().min(INTEGER_MAX))
-}
-
-/// Draft section 7.1.
-fn mismatching(expected: u64, provided: u64) -> Response {
-    let text = format!("the upload goes on at {expected}, not at {provided}");
-    let error = Error::new(ErrorKind::Conflict, text).hint("HEAD tells the offset");
-    let mut problem = Problem::of(&error, "offset from request does not match offset of resource");
-    problem.kind = problem_type("mismatching-upload-offset");
-    (problem.expected_offset, problem.provided_offset) = (Some(expected), Some(provided));
-    problem_document(&problem)
-}
-
-/// Draft section 7.3.
-fn inconsistent(text: &str) -> Response {
-    problem("inconsistent-upload-length", text)
-}
-
-fn problem(name: &str, text: &str) -> Response {
-    let error = Error::new(ErrorKind::BadRequest, text);
-    let mut problem = Problem::of(&error, Status::BAD_REQUEST.reason());
-    problem.kind = problem_type(name);
-    problem_document(&problem)
-}
-
-fn problem_document(problem: &Problem) -> Response {
-    Response::json(Status(problem.status), problem)
-        .field("content-type", "application/problem+json")
-}
-
-fn problem_type(name: &str) -> String {
-    format!("https://iana.org/assignments/http-problem-types#{name}")
-}
-
 fn location(turn: &Turn) -> String {
     format!("/v1/uploads/{}", turn.id())
 }
@@ -359,28 +263,11 @@ fn content_length(request: &mut Request<'_>) -> Option<u64> {
     request.body().length()
 }
 
-/// A structured field's item without its parameters (RFC 9651 section 3.3).
-fn item<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
-    fields.value(name)?.split(';').next().map(str::trim)
-}
-
-/// A non-negative integer of at most 15 digits (RFC 9651 section 3.3.1); others are as good as none.
-fn integer(fields: &Fields, name: &str) -> Option<u64> {
-    let digits = item(fields, name)?;
-    let is_integer = digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| is_integer)
-}
-
 const MEDIA_TYPE: &str = "application/partial-upload";
-
-const YES: &str = "?1";
 
 const INTEROP_FIELD: &str = "upload-draft-interop-version";
 
 const INTEROP_VERSION: &str = "8";
-
-/// The largest integer of a structured field.
-const INTEGER_MAX: u64 = 999_999_999_999_999;
 
 /// How often a caller is told of the offset at most.
 const INFORM_PAUSE: Duration = Duration::from_secs(1);
