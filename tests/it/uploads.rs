@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Uploads in pieces: nothing is lost and nothing has to be sent twice, whatever happens in between.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::thread;
 
 use rustix::process::Signal;
@@ -9,7 +11,7 @@ use crate::support::pieces::{
     Caller, INTEROP, PARTIAL, STEP, STEPS, append, ask, begin_piece, create, digest_field, field,
     head, offset, open, served, tell, until_final,
 };
-use crate::support::process::{Place, digest, has_tool, noise, until};
+use crate::support::process::{Place, Process, digest, has_tool, noise, until};
 use crate::support::served::Served;
 
 #[test]
@@ -353,28 +355,35 @@ fn a_caller_that_waits_for_a_100_gets_one_if_its_piece_fits() {
 }
 
 #[test]
-fn curl_goes_on_by_hand() {
+fn curl_goes_on_by_hand_over_tls() {
     if !has_tool("curl") {
         return;
     }
-    let server = Served::start(&[]);
+    let server = Served::start(&["--upload-sync-bytes", "64KiB"]);
     let bytes = noise(6, 200_000);
-    let file = server.place.file("rest", &bytes[80_000..]);
-    let begin = ["-X", "PUT", "--data-binary", "", "-H", "Upload-Complete: ?0"];
+    let begin = ["-X", "PUT", "--data-binary", "", "-H", "Upload-Complete: ?0", "-H", INTEROP];
     let path = server.curl("/v1/models/m", &begin).is(201).field("location").unwrap().to_owned();
-    let piece = |offset: &str, complete: &str, file: &str| {
-        let (offset, complete) =
-            (format!("Upload-Offset: {offset}"), format!("Upload-Complete: {complete}"));
-        server.curl(
-            &path,
-            &["-X", "PATCH", "-T", file, "-H", PARTIAL, "-H", &offset, "-H", &complete],
-        )
-    };
-    let start = server.place.file("start", &bytes[..80_000]);
-    piece("0", "?0", start.to_str().unwrap()).is(204);
+    // One that brings its beginning and then nothing for ever.
+    let mut stale = server.place.command("curl");
+    stale.args(["-q", "-s", "-k", "-X", "PATCH", "-T", "-", "-H", PARTIAL, "-H", INTEROP]);
+    stale.args(["-H", "Upload-Offset: 0", "-H", "Upload-Complete: ?1", "-H"]);
+    stale.arg(format!("authorization: Bearer {}", server.password()));
+    stale.arg(format!("{}{path}", server.url)).stdin(Stdio::piped());
+    let mut stale = Process::start(&mut stale);
+    let mut stdin = stale.stdin();
+    stdin.write_all(&bytes[..80_000]).unwrap();
+    until(|| server.part_sizes()[0] > 0);
+    // The read of the one before is ended; it would wait for longer than this one does.
     let answer = server.curl(&path, &["-I"]).is(204);
-    assert_eq!(answer.field("upload-offset"), Some("80000"));
-    piece("80000", "?1", file.to_str().unwrap()).is(201);
+    let offset = answer.field("upload-offset").unwrap();
+    let rest = server.place.file("rest", &bytes[offset.parse().unwrap()..]);
+    let field = format!("Upload-Offset: {offset}");
+    let piece = ["-X", "PATCH", "-T", rest.to_str().unwrap(), "-H", PARTIAL, "-H", INTEROP];
+    let arguments = [&piece[..], &["-H", &field, "-H", "Upload-Complete: ?1"]].concat();
+    server.curl(&path, &arguments).is(201);
     assert_eq!(server.curl("/v1/models/m", &[]).is(200).body, bytes);
+    drop(stdin);
+    let outcome = stale.finish();
+    assert!(!outcome.text().contains("\"digest\""), "{}", outcome.text());
     server.stop().exits(0);
 }
