@@ -19,7 +19,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use crate::supervise::lock;
-pub(crate) use partial::{Partial, create_directory_durably};
+pub(crate) use partial::Partial;
 pub(crate) use socket::SocketFile;
 
 /// A file that is being written and has no name that anybody would read yet.
@@ -156,13 +156,24 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     part.publish(path).map(drop)
 }
 
-/// Creates a directory that only its owner can enter (0700), with its parents; one that exists is
-/// left as it is.
+/// Creates a directory that only its owner can enter (0700), with its parents, in a way that survives
+/// a power cut; one that exists is left as it is.
 ///
 /// # Errors
 /// Those of the file system.
 pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_directory(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_directory(path),
+    }
 }
 
 /// Creates a directory that others may enter as far as the user's umask lets them, with its parents;

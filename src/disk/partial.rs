@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::{create_directory, fault, sync_directory};
+use super::{fault, sync_directory};
 
 /// A file that outlives this value: only [`Partial::publish`] and [`remove`](super::remove) end it.
 pub(crate) struct Partial {
@@ -102,17 +102,4 @@ impl Write for Partial {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Creates a directory as [`create_directory`] does; it is there after a power cut, if its
-/// parent is.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn create_directory_durably(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    create_directory(path)?;
-    sync_directory(path)
 }

@@ -4,15 +4,16 @@
 //! The calls are those of the real binary, seen by strace. Each beginning of their sequence is
 //! played on a simulated disk that then loses what was not fsynced, and the store opens what is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
 use skep::store::{Content, Store, StoreOptions};
 
-use crate::support::power::{Disk, LOSSES};
-use crate::support::process::Place;
+use crate::support::pieces::{STEPS, append, create, field, tell};
+use crate::support::power::{Disk, Image, LOSSES};
+use crate::support::process::{Place, noise};
 use crate::support::served::Served;
 use crate::support::syscalls::{self, Call};
 
@@ -62,36 +63,79 @@ fn acknowledged_is_kept_and_names_hold_whole_models() {
     let calls = syscalls::calls(&place);
     let count = |wanted: fn(&Call) -> bool| calls.iter().filter(|call| wanted(call)).count();
     assert_eq!(count(|call| *call == Call::Acknowledge), steps.len(), "answers in the log");
-    let images = replay(&root, &calls, &states);
-    println!("{images} power cuts, {} calls", calls.len());
-    assert!(images > 200, "only {images} power cuts");
+    let images = replay(&root, &calls, |image, acknowledged, case| {
+        let left = tempfile::tempdir().unwrap();
+        image.unpack(left.path());
+        let found = models(left.path());
+        // What the requests that were answered made, or that and the one that was running.
+        let allowed = &states[acknowledged..states.len().min(acknowledged + 2)];
+        assert!(allowed.contains(&found), "{case}: {}", sizes(&found));
+    });
+    assert!(images > 30, "only {images} power cuts");
 }
 
-/// Cuts the power after each call. What is found has to be what the requests that were answered
-/// made, or that and the one that was running.
-fn replay(root: &Path, calls: &[Call], states: &[Models]) -> usize {
+#[test]
+fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
+    let bytes = noise(1, 200_000);
+    let place = Place::new();
+    let Some(server) = Served::start_traced(&place, STEPS) else { return };
+    let path = create(&server, "m", "\nUpload-Length: 200000");
+    let answer = append(&server, &path, 0, "?0", &bytes[..150_000]);
+    assert_eq!(answer.status, 204, "{answer:?}");
+    let answer = append(&server, &path, 150_000, "?1", &bytes[150_000..]);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let (root, password) = (server.dir.clone(), server.password());
+    server.stop().exits(0);
+    let promised = [None, Some(0), Some(150_000), Some(bytes.len())];
+    let calls = syscalls::calls(&place);
+    let images = replay(&root, &calls, |image, acknowledged, case| {
+        let place = Place::new();
+        fs::write(place.home().join("password"), &password).unwrap();
+        fs::create_dir(place.path("dm_models")).unwrap();
+        image.unpack(&place.path("dm_models"));
+        let server = Served::start_in(&place, STEPS);
+        let answer = tell(&server, &path);
+        if answer.status == 404 {
+            // Neither the upload nor what it made may be lost, once it was promised.
+            let is_whole = || server.curl("/v1/models/m", &[]).body == bytes;
+            assert!(promised[acknowledged].is_none() || is_whole(), "{case}: it is lost");
+            return;
+        }
+        assert_eq!(answer.status, 204, "{case}: {answer:?}");
+        let offset: usize = field(&answer, "upload-offset").unwrap().parse().unwrap();
+        assert!(Some(offset) >= promised[acknowledged], "{case}: {offset}");
+        if !answer.has("upload-complete: ?1") {
+            let answer = append(&server, &path, offset, "?1", &bytes[offset..]);
+            assert!(matches!(answer.status, 200 | 201), "{case}: {answer:?}");
+        }
+        assert_eq!(server.curl("/v1/models/m", &[]).is(200).body, bytes, "{case}");
+    });
+    assert!(images > 30, "only {images} power cuts");
+}
+
+/// Cuts the power after each call, and has each thing that may be left looked at once, with the
+/// number of answers that had gone out.
+fn replay(root: &Path, calls: &[Call], check: impl Fn(&Image, usize, &str)) -> usize {
     let mut disk = Disk::new(root);
-    let (mut acknowledged, mut images) = (0, 0);
+    let mut acknowledged = 0;
+    let (mut cuts, mut seen) = (0, BTreeSet::new());
     for (number, call) in calls.iter().enumerate() {
         acknowledged += usize::from(*call == Call::Acknowledge);
         if !disk.apply(call) && *call != Call::Acknowledge {
             continue;
         }
         for loss in LOSSES {
-            let left = tempfile::tempdir().unwrap();
-            disk.after(loss, left.path());
-            let found = models(left.path());
-            let allowed = &states[acknowledged..states.len().min(acknowledged + 2)];
-            assert!(
-                allowed.contains(&found),
-                "after call {number} ({}) with {loss:?} and {acknowledged} answers: {}",
-                described(call),
-                sizes(&found)
-            );
-            images += 1;
+            let image = disk.after(loss);
+            cuts += 1;
+            if seen.insert((image.clone(), acknowledged)) {
+                let call = described(call);
+                let case = format!("call {number} ({call}), {loss:?}, {acknowledged} answers");
+                check(&image, acknowledged, &case);
+            }
         }
     }
-    images
+    println!("{} calls, {cuts} power cuts, {} different images", calls.len(), seen.len());
+    seen.len()
 }
 
 /// What the store makes of a directory.

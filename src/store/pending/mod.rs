@@ -126,8 +126,8 @@ impl Store {
         let id = shelf.pending.reserve(length, &shelf.layout, &shelf.options)?;
         let entry = shelf.pending.find(id)?;
         let mut state = Box::new(State::new(order));
-        let created = disk::create_directory_durably(&shelf.layout.parts())
-            .and_then(|()| disk::create_directory_durably(&shelf.layout.records()))
+        let created = disk::create_directory(&shelf.layout.parts())
+            .and_then(|()| disk::create_directory(&shelf.layout.records()))
             .and_then(|()| Partial::create(&entry.files.bytes))
             .and_then(|_| state.save(&entry.files.record));
         if let Err(error) = created {

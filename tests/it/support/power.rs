@@ -138,23 +138,41 @@ impl Disk {
         }
     }
 
-    /// Writes what is left after a power cut at this moment into an empty directory.
-    pub(crate) fn after(&self, loss: Loss, target: &Path) {
+    /// What is left after a power cut at this moment.
+    pub(crate) fn after(&self, loss: Loss) -> Image {
         let names = match loss.names {
             Kept::Nothing => &self.synced_names,
             _ => &self.names,
         };
+        let mut image = Image::default();
         for (path, entry) in names {
-            let place = target.join(path.strip_prefix(&self.root).unwrap());
+            let below = path.strip_prefix(&self.root).unwrap().to_owned();
             // A name whose directory was lost is lost with it.
-            if !place.parent().unwrap().is_dir() {
+            let parent = below.parent().unwrap();
+            if parent != Path::new("") && image.0.get(parent) != Some(&None) {
                 continue;
             }
-            match entry {
-                Entry::Directory => fs::create_dir(&place).unwrap(),
-                Entry::File(number) => {
-                    fs::write(&place, self.contents[*number].after(loss.bytes)).unwrap();
-                }
+            let content = match entry {
+                Entry::Directory => None,
+                Entry::File(number) => Some(self.contents[*number].after(loss.bytes)),
+            };
+            image.0.insert(below, content);
+        }
+        image
+    }
+}
+
+/// Files with their bytes, and directories.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Image(BTreeMap<PathBuf, Option<Vec<u8>>>);
+
+impl Image {
+    /// Writes everything into an empty directory.
+    pub(crate) fn unpack(&self, target: &Path) {
+        for (below, content) in &self.0 {
+            match content {
+                None => fs::create_dir(target.join(below)).unwrap(),
+                Some(bytes) => fs::write(target.join(below), bytes).unwrap(),
             }
         }
     }
