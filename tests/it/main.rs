@@ -20,6 +20,7 @@ mod mtls;
 mod power_cut;
 mod reading;
 mod readme;
+mod resuming;
 mod rude;
 mod settings;
 mod support;
