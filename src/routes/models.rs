@@ -99,19 +99,25 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = "the request has no body: neither Content-Length nor chunks";
         return Err(Error::new(ErrorKind::LengthRequired, text));
     }
-    let condition = condition(request)?;
-    let expected = digest(fields, "repr-digest")?;
+    let (condition, expected) = (condition(request)?, digest(fields, "repr-digest")?);
+    let mut order = Order { condition, digest: expected, ..Order::new(name) };
     if let Some(complete) = complete {
-        let order = Order { condition, digest: expected, ..Order::new(name) };
         return uploads::create(api, request, order, complete);
     }
-    let expected = digest(fields, "content-digest")?.or(expected);
+    order.digest = digest(fields, "content-digest")?.or(expected);
+    order.length = request.body().length();
     request.body().limit(api.limits.now().upload_bytes_max)?;
-    api.store.check(&name, &condition)?;
-    let mut upload = api.store.upload(request.body().length())?;
+    store_whole(api, request, &order)
+}
+
+/// Stores what a body brings at once, or nothing of it.
+pub(super) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
+    let Order { name, length, digest, condition } = order;
+    api.store.check(name, condition)?;
+    let mut upload = api.store.upload(*length)?;
     copy(request.body(), &mut upload)?;
-    let published = upload.commit(&name, expected.as_ref(), &condition)?;
-    Ok(stored(&published, &name))
+    let published = upload.commit(name, digest.as_ref(), condition)?;
+    Ok(stored(&published, name))
 }
 
 /// The answer to whoever sent a model.

@@ -229,6 +229,9 @@ fn uploads_are_bounded_before_their_first_byte() {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.text().contains("unfinished uploads"), "{answer:?}");
     assert_eq!(server.parts(), 2);
+    // What comes at once is taken all the same.
+    let answer = ask(&server, "PUT /v1/models/n", &format!("{INTEROP}\nUpload-Complete: ?1"), b"x");
+    assert!(answer.status == 201 && answer.has("upload-complete: ?1"), "{answer:?}");
     assert_eq!(append(&server, &path, 0, "?1", &[0; 900]).status, 201);
     assert_eq!(begin("0").status, 201);
     let answer = ask(&server, "OPTIONS /v1/models/m", "", b"");

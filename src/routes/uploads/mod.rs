@@ -47,7 +47,21 @@ pub(super) fn create(
         return Ok(refusal(api, &error));
     }
     api.store.check(&order.name, &order.condition)?;
-    let turn = api.store.begin(order)?;
+    let whole = |request: &mut Request<'_>| {
+        let response = models::store_whole(api, request, &order)?;
+        Ok(response.field("upload-complete", YES))
+    };
+    if complete == Complete::Yes && !speaks_draft(request) {
+        // Nobody could tell the caller where to go on.
+        return whole(request);
+    }
+    let turn = match api.store.begin(order.clone()) {
+        // A whole one needs no upload resource; it only cannot be gone on with (draft section 9.1).
+        Err(error) if error.kind() == ErrorKind::Busy && complete == Complete::Yes => {
+            return whole(request);
+        }
+        result => result?,
+    };
     let location = location(&turn);
     let fields = [
         ("location", location.clone()),
@@ -222,9 +236,14 @@ fn pour(request: &mut Request<'_>, turn: &mut Turn, piece: Piece) -> Result<Pour
     }
 }
 
+/// Whether the caller speaks this version of the draft, and so may be sent a 104.
+fn speaks_draft(request: &Request<'_>) -> bool {
+    item(request.fields(), INTEROP_FIELD) == Some(INTEROP_VERSION)
+}
+
 /// Sends a 104 to callers of this draft (draft section 5 and appendix B).
 fn inform(request: &mut Request<'_>, fields: &[(&str, String)]) -> Result<Told> {
-    if item(request.fields(), INTEROP_FIELD) != Some(INTEROP_VERSION) {
+    if !speaks_draft(request) {
         return Ok(Told::No);
     }
     let version = [(INTEROP_FIELD, INTEROP_VERSION.to_owned())];
