@@ -98,10 +98,16 @@ impl<'a> Append<'a> {
     /// Keeps what came of a request that did not come to its end, unless that counts only as a whole.
     /// Returns why it did not: for the given reason, or because a newer request ended it.
     pub(crate) fn cut(mut self, reason: Error) -> Error {
-        if self.expected.is_none()
-            && let Err(error) = self.journal()
-        {
-            log::warn!("the end of a piece is not kept: {error}");
+        if self.expected.is_some() {
+            self.take_back();
+        } else {
+            if reason.kind() == ErrorKind::NoSpace {
+                self.make_room();
+            }
+            if let Err(error) = self.journal() {
+                log::warn!("the end of a piece is not kept: {error}");
+                self.take_back();
+            }
         }
         if self.turn.is_newest() { reason } else { superseded() }
     }
@@ -112,10 +118,32 @@ impl<'a> Append<'a> {
     /// `Integrity` if it has not the digest that it must have; otherwise those of the file system. The
     /// upload then ends where it was journalled last.
     pub(crate) fn finish(mut self) -> Result<()> {
-        if let Some((expected, hasher)) = self.expected.take() {
-            check_digest(hasher.finish(), Some(&expected))?;
+        let checked = match self.expected.take() {
+            Some((expected, hasher)) => check_digest(hasher.finish(), Some(&expected)),
+            None => Ok(()),
+        };
+        let kept = checked.and_then(|()| self.journal());
+        if kept.is_err() {
+            self.take_back();
         }
-        self.journal()
+        kept
+    }
+
+    /// Gives a full disk back what the journal needs to be written.
+    fn make_room(&mut self) {
+        let end = self.end.saturating_sub(ROOM_BYTES).max(self.turn.offset());
+        if end < self.end && self.partial.cut(end).is_ok() {
+            self.end = end;
+            // It has seen more.
+            self.hasher = None;
+        }
+    }
+
+    /// Gives the disk back what is not journalled; else the next append would.
+    fn take_back(&mut self) {
+        if self.turn.state().is_journalled() {
+            let _ = self.partial.cut(self.turn.offset());
+        }
     }
 
     fn take_in(&mut self, bytes: &[u8]) {
@@ -148,3 +176,6 @@ impl<'a> Append<'a> {
         Ok(())
     }
 }
+
+/// Two clusters of a large FAT volume.
+const ROOM_BYTES: u64 = 64 * 1024;

@@ -117,12 +117,14 @@ impl State {
         Ok(())
     }
 
+    /// Whether the file surely says what the memory does.
+    pub(super) fn is_journalled(&self) -> bool {
+        self.journal == Journal::Written
+    }
+
     /// Journals it if the last time failed, after which the file may say one thing or the other.
     pub(super) fn save_again(&mut self, path: &Path) -> std::io::Result<()> {
-        match self.journal {
-            Journal::Written => Ok(()),
-            Journal::Unsure => self.save(path),
-        }
+        if self.is_journalled() { Ok(()) } else { self.save(path) }
     }
 
     /// What was journalled; `None` if that cannot be read.

@@ -246,3 +246,20 @@ fn there_are_only_so_many_of_so_many_bytes_for_so_long() {
     }
     assert_eq!(left(&directory), [""; 0].map(PathBuf::from));
 }
+
+#[test]
+fn an_upload_that_met_a_full_disk_goes_on_with_the_right_digest() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = StoreOptions { uploads_bytes_max: 100_000, ..StoreOptions::default() };
+    let store = Store::open(directory.path(), full).unwrap();
+    let (id, bytes) = (begin(&store), noise(150_000));
+    append(&store, &id, &bytes[..10_000], Piece::Kept).unwrap();
+    assert_eq!(kind(append(&store, &id, &bytes[10_000..], Piece::Kept)), ErrorKind::NoSpace);
+    // A little was given back, so that the journal could be written.
+    let told = offset(&store, &id);
+    assert_eq!((told, kept(&directory, &id).len()), (34_464, 34_464));
+    append(&store, &id, &bytes[told..100_000], Piece::Kept).unwrap();
+    let digest = Digest::of(&bytes[..100_000]);
+    assert_eq!(store.turn(&id).unwrap().commit().unwrap().model.digest, Some(digest));
+    assert!(model(&store) == bytes[..100_000]);
+}
