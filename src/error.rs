@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// The result of anything in this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -17,19 +18,27 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of a kind with a message that is safe to show to any caller.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind, message: message.into(), hint: None, retry_after: None, source: None }
     }
 
     /// Adds what the reader can do about it, for example a command.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds how long the other side wants to be left alone (`Retry-After`, RFC 9110 section 10.2.3).
+    #[must_use]
+    pub(crate) fn again_after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
         self
     }
 
@@ -85,6 +94,11 @@ impl Error {
     /// What the reader can do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// How long the other side wants to be left alone, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 }
 
