@@ -14,7 +14,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::output::Output;
 use super::{ask, home, signals};
 use crate::access::Password;
-use crate::client::{Client, ClientOptions, FirstUse, PasswordOver, Scheme, ServerUrl, Trust};
+use crate::client::{
+    Changes, Client, ClientOptions, FirstUse, PasswordOver, Scheme, ServerUrl, TransferOptions,
+    Trust,
+};
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::PASSWORD;
@@ -63,6 +66,46 @@ pub(super) fn server(command: Command) -> Command {
         )
 }
 
+/// Adds the flags of verbs that transfer files and can go on after a cut.
+pub(super) fn transfers(command: Command) -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
+    let switch = |name| flag(name).action(ArgAction::SetTrue);
+    command
+        .arg(
+            flag("retries")
+                .value_name("N")
+                .help("Try again so often without getting any further [default: 5]"),
+        )
+        .arg(
+            flag("limit-rate")
+                .value_name("SIZE")
+                .help("Take no more of the line than that per second, for example 2MiB"),
+        )
+        .arg(switch("if-changed").help("Transfer nothing where the same bytes are there already"))
+        .arg(
+            switch("exit-unchanged")
+                .requires("if-changed")
+                .help("Exit with 9 if nothing had to be transferred"),
+        )
+}
+
+/// What those flags say.
+///
+/// # Errors
+/// `Usage` for what cannot be understood.
+pub(super) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
+    let mut options = TransferOptions::default();
+    if let Some(text) = text(matches, "retries") {
+        options.retries = text.parse().map_err(|_| {
+            Error::new(ErrorKind::Usage, "--retries: write a number of attempts, for example 5")
+        })?;
+    }
+    if is_set(matches, "if-changed")? {
+        options.changes = Changes::Required;
+    }
+    Ok(options)
+}
+
 /// Adds the flags that give a password.
 pub(super) fn passwords(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name);
@@ -103,6 +146,7 @@ pub(super) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     if let Some(timeout) = time(matches, "connect-timeout")? {
         options.connect_timeout = timeout;
     }
+    options.rate = rate(matches)?;
     signals::watch()?;
     Client::new(options)
 }
@@ -208,6 +252,21 @@ fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
     };
     let time = config::duration(&text);
     time.map(Some).map_err(|reason| Error::new(ErrorKind::Usage, format!("--{flag}: {reason}")))
+}
+
+fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
+    // Only some verbs have this flag, and its variable is only for them.
+    if matches.try_contains_id("limit-rate").is_err() {
+        return Ok(None);
+    }
+    let Some(text) = text(matches, "limit-rate") else {
+        return Ok(None);
+    };
+    let rate = config::bytes(&text).and_then(|rate| match rate {
+        0 => Err("it must be more than nothing".to_owned()),
+        rate => Ok(rate),
+    });
+    rate.map(Some).map_err(|reason| Error::new(ErrorKind::Usage, format!("--limit-rate: {reason}")))
 }
 
 fn variable_name(flag: &str) -> String {

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep get`: fetches models and saves them as files.
 
-use clap::{Arg, ArgMatches, Command};
-use serde_json::json;
+use std::path::Path;
 
-use super::args;
+use clap::{Arg, ArgMatches, Command};
+use serde_json::{Value, json};
+
 use super::destination::{self, Destination};
 use super::output::Output;
 use super::progress::Progress;
-use crate::client::Download;
+use super::{args, signals};
+use crate::client::{Client, Download, Event, Fetched, Proof, TransferOptions};
 use crate::error::Result;
 use crate::model::ModelName;
 
 pub(super) fn arguments(command: Command) -> Command {
     let command = command.before_help(EXAMPLES).arg(names("Models to fetch"));
-    destination::arguments(args::server(command))
+    args::transfers(destination::arguments(args::server(command)))
 }
 
 /// The list of model names.
@@ -34,48 +36,91 @@ pub(super) fn parse_names(matches: &ArgMatches) -> Result<Vec<ModelName>> {
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = parse_names(matches)?;
     let destination = Destination::of(matches, names.len())?;
+    let options = args::transfer(matches)?;
     let mut client = args::client(matches, output)?;
-    let mut files = Vec::new();
+    let (mut files, mut changed) = (Vec::new(), 0);
     output.each(names, |name| {
-        let mut download = client.get(&name)?;
-        let mut progress = Progress::start(output, name.as_str(), download.size());
-        let mut advance = |count| progress.advance(count);
         let Some(path) = destination.path(&name) else {
-            output.write_with(|stdout| download.copy(stdout, &mut advance))?;
-            drop(progress);
-            note_unverified(&download, output);
-            return Ok(());
+            changed += 1;
+            return print(&mut client, &name, output);
         };
-        destination.prepare(output)?;
-        let digest = download.save(&path, &mut advance)?;
-        drop(progress);
-        note_unverified(&download, output);
-        files.push(json!({
-            "name": name.as_str(),
-            "path": path.display().to_string(),
-            "size": download.received(),
-            "digest": format!("{digest:?}"),
-        }));
+        let fetched = save(&mut client, &name, &path, &destination, &options, output)?;
+        match fetched.proof {
+            Proof::Nothing => unverified(&name, output),
+            Proof::Unchanged => output.note(&format!("{} is up to date", path.display())),
+            Proof::Digest => {}
+        }
+        changed += u32::from(fetched.proof != Proof::Unchanged);
+        files.push(value(&name, &path, &fetched));
         output.line(&path.display().to_string())
     });
+    if changed == 0 && args::is_set(matches, "exit-unchanged")? {
+        output.nothing_to_do();
+    }
     match destination {
         Destination::Stdout => Ok(()),
         _ => output.json(&json!({"schema": 1, "files": files})),
     }
 }
 
+fn print(client: &mut Client, name: &ModelName, output: &Output) -> Result<()> {
+    let mut download = client.get(name)?;
+    let mut progress = Progress::start(output, name.as_str(), download.size());
+    output.write_with(|stdout| download.copy(stdout, &mut |count| progress.advance(count)))?;
+    drop(progress);
+    note_unverified(&download, output);
+    Ok(())
+}
+
+fn save(
+    client: &mut Client,
+    name: &ModelName,
+    path: &Path,
+    destination: &Destination,
+    options: &TransferOptions,
+    output: &Output,
+) -> Result<Fetched> {
+    let _resumable = signals::Resumable::new();
+    let mut progress = Progress::start(output, name.as_str(), None);
+    let mut prepared = Ok(());
+    let fetched = client.fetch(name, path, options, &mut |event| {
+        if matches!(event, Event::Started { .. }) && prepared.is_ok() {
+            prepared = destination.prepare(output);
+        }
+        progress.tell(&event);
+    });
+    // Without its directory, the file could not be written either; this is why.
+    prepared.and(fetched)
+}
+
+fn value(name: &ModelName, path: &Path, fetched: &Fetched) -> Value {
+    json!({
+        "name": name.as_str(),
+        "path": path.display().to_string(),
+        "size": fetched.size,
+        "digest": format!("{:?}", fetched.digest),
+        "received": fetched.received,
+        "resumed_at": fetched.resumed_at,
+        "unchanged": fetched.proof == Proof::Unchanged,
+    })
+}
+
 /// Tells of a download that could not be verified.
 pub(super) fn note_unverified(download: &Download, output: &Output) {
     if download.announced().is_none() {
-        let name = download.name();
-        output.note(&format!(
-            "the bytes of '{name}' could not be verified: the server knows no digest of them (yet)"
-        ));
+        unverified(download.name(), output);
     }
+}
+
+fn unverified(name: &ModelName, output: &Output) {
+    output.note(&format!(
+        "the bytes of '{name}' could not be verified: the server knows no digest of them (yet)"
+    ));
 }
 
 const EXAMPLES: &str = "\
 Examples:
   skep get model.onnx
   skep get model.onnx labels.txt -o models/
+  skep get model.onnx --if-changed --limit-rate 2MiB
   skep get dataset.tar -o - | tar x";

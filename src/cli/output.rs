@@ -168,6 +168,13 @@ impl Output {
         }
     }
 
+    /// Remembers that there was nothing to do, for those who asked for it.
+    pub(super) fn nothing_to_do(&self) {
+        if self.failure.get() == 0 {
+            self.failure.set(NOTHING_TO_DO);
+        }
+    }
+
     /// The exit code: 0, or that of the first failure.
     pub(super) fn exit_code(&self) -> u8 {
         self.failure.get()
@@ -217,6 +224,9 @@ impl Write for Stdout<'_> {
         Ok(())
     }
 }
+
+/// The exit code where nothing had to be done.
+const NOTHING_TO_DO: u8 = 9;
 
 /// Prints a line to standard error; there is nowhere to complain if that fails.
 fn complain(text: &str) {

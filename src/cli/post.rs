@@ -28,10 +28,11 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         if file == Path::new("-") {
             return Err(unknown("standard input"));
         }
-        let mut source = Source::open(&file, name.as_ref(), "skep post")?;
+        let source = Source::open(&file, name.as_ref(), "skep post")?;
         let length = source.length.ok_or_else(|| unknown(&file.display().to_string()))?;
         let mut progress = Progress::start(output, source.name.as_str(), source.length);
-        let posted = client.post(&source.name, &mut *source.reader, length, &mut |count| {
+        let mut stream = source.reader.stream();
+        let posted = client.post(&source.name, &mut *stream, length, &mut |count| {
             progress.advance(count);
         });
         drop(progress);

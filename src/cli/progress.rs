@@ -8,6 +8,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::escape::escaped;
 use super::output::{Notes, Output};
+use crate::client::Event;
 
 /// The progress of one file.
 pub(super) struct Progress<'a> {
@@ -27,12 +28,7 @@ impl<'a> Progress<'a> {
         let shown = output.progress() == Notes::Shown && io::stderr().is_terminal();
         let bar = shown.then(|| {
             let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-            let template = match total {
-                Some(_) => "{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-                None => "{msg} {bytes} {bytes_per_sec}",
-            };
-            let style = ProgressStyle::with_template(template);
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(style(total.is_some()));
             bar.with_message(name.clone())
         });
         Self { output, name, total, done: 0, started: Instant::now(), tenths: 0, bar }
@@ -45,6 +41,44 @@ impl<'a> Progress<'a> {
             bar.inc(count);
         } else if self.output.progress() == Notes::Shown {
             self.report();
+        }
+    }
+
+    /// Takes in what happens in a transfer.
+    pub(super) fn tell(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started { size, at } => {
+                self.total = *size;
+                self.done = *at;
+                self.started = Instant::now();
+                self.tenths = 0;
+                if let (Some(bar), Some(size)) = (&self.bar, size) {
+                    bar.set_style(style(true));
+                    bar.set_length(*size);
+                    bar.set_position(*at);
+                    bar.reset_eta();
+                }
+                if *at > 0 {
+                    let name = &self.name;
+                    self.say(&format!("{name}: going on after {}", HumanBytes(*at)));
+                }
+            }
+            Event::Progress(done) => self.advance(done.saturating_sub(self.done)),
+            Event::Retrying { pause, error } => {
+                let seconds = pause.as_secs_f32();
+                self.say(&format!("{}; trying again in {seconds:.1} s", error.message()));
+            }
+            Event::Restarted { reason } => {
+                self.say(&format!("{}: beginning anew, {reason}", self.name));
+            }
+        }
+    }
+
+    /// Prints a note without tearing the bar.
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.output.note(text)),
+            None => self.output.note(text),
         }
     }
 
@@ -70,11 +104,19 @@ impl Drop for Progress<'_> {
     }
 }
 
+fn style(has_end: bool) -> ProgressStyle {
+    let style = ProgressStyle::with_template(match has_end {
+        true => "{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        false => "{msg} {bytes} {bytes_per_sec}",
+    });
+    style.unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
 /// A size for people.
 pub(super) fn size(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
 }
 
-const LARGE_BYTES: u64 = 64 << 20;
+const LARGE_BYTES: u64 = 4 << 20;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -3,10 +3,12 @@
 
 use std::io::Write as _;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
+use super::escape::escaped;
 use crate::error::{Error, Result};
 use crate::server::Shutdown;
 use crate::{disk, supervise};
@@ -56,7 +58,55 @@ pub(super) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> R
 fn end(signal: i32) -> ! {
     disk::remove_unfinished();
     // A progress bar may have left the cursor in the middle of a line.
-    let text = "\nskep: interrupted; nothing was kept of unfinished files\n";
+    let text = match RESUMABLE.load(Ordering::Relaxed) {
+        true => format!("\nskep: interrupted; resume with: {}\n", same_command()),
+        false => "\nskep: interrupted; nothing was kept of unfinished files\n".to_owned(),
+    };
     let _ = std::io::stderr().write_all(text.as_bytes());
     process::exit(128 + signal)
+}
+
+/// While this lives, a transfer is running with which the same command goes on.
+pub(super) struct Resumable(());
+
+impl Resumable {
+    pub(super) fn new() -> Self {
+        RESUMABLE.store(true, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Resumable {
+    fn drop(&mut self) {
+        RESUMABLE.store(false, Ordering::Relaxed);
+    }
+}
+
+static RESUMABLE: AtomicBool = AtomicBool::new(false);
+
+/// The command line of this process, for a shell.
+fn same_command() -> String {
+    let words = std::env::args_os().skip(1);
+    let words = words.map(|word| quoted(&escaped(&word.to_string_lossy())));
+    std::iter::once("skep".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        assert_eq!(quoted("--server=https://pi:8443"), "--server=https://pi:8443");
+        assert_eq!(quoted("it's a b"), r"'it'\''s a b'");
+        assert_eq!(quoted(""), "''");
+    }
 }

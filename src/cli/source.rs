@@ -7,15 +7,34 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command};
 
+use super::output::Output;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
 /// Something to send.
 pub(super) struct Source {
     pub(super) name: ModelName,
-    pub(super) reader: Box<dyn Read>,
+    pub(super) reader: Reader,
     /// Its length in bytes, where that is known.
     pub(super) length: Option<u64>,
+}
+
+/// Where the bytes come from.
+pub(super) enum Reader {
+    /// A regular file, of which any part can be read again.
+    File(File),
+    /// Standard input, or what else can be read once.
+    Stream(Box<dyn Read>),
+}
+
+impl Reader {
+    /// The bytes, to be read once.
+    pub(super) fn stream(self) -> Box<dyn Read> {
+        match self {
+            Self::File(file) => Box::new(file),
+            Self::Stream(stream) => stream,
+        }
+    }
 }
 
 /// Adds the list of files and `--name`.
@@ -39,6 +58,49 @@ pub(super) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
     }
 }
 
+/// The files, with those of a directory in its place: all that are regular and not hidden, by name.
+///
+/// # Errors
+/// `Usage` for a directory if there is a name for one file, or if it cannot be read.
+pub(super) fn unfolded(
+    files: Vec<PathBuf>,
+    name: Option<&ModelName>,
+    output: &Output,
+) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for file in files {
+        match file.is_dir() {
+            true if name.is_some() => {
+                return Err(Error::new(ErrorKind::Usage, "--name fits one file only"));
+            }
+            true => all.append(&mut inside(&file, output)?),
+            false => all.push(file),
+        }
+    }
+    Ok(all)
+}
+
+fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
+    let shown = directory.display();
+    let failed = |error| Error::local(format!("reading {shown}"), error);
+    let mut files = Vec::new();
+    for entry in directory.read_dir().map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+        if path.is_dir() && !is_hidden {
+            output.note(&format!("{} is a directory and is not sent", path.display()));
+        } else if path.is_file() && !is_hidden {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        let message = format!("there are no files in the directory {shown}");
+        return Err(Error::new(ErrorKind::Usage, message).hint("hidden files are not sent"));
+    }
+    files.sort();
+    Ok(files)
+}
+
 impl Source {
     /// Opens a file for `verb` under its own or another name; `-` is standard input.
     ///
@@ -47,7 +109,7 @@ impl Source {
     /// cannot be read; otherwise those of the file system.
     pub(super) fn open(path: &Path, name: Option<&ModelName>, verb: &str) -> Result<Self> {
         if path == Path::new("-") {
-            let reader = Box::new(io::stdin());
+            let reader = Reader::Stream(Box::new(io::stdin()));
             return match name {
                 Some(name) => Ok(Self { name: name.clone(), reader, length: None }),
                 None => Err(Error::new(ErrorKind::Usage, "standard input has no name")
@@ -70,7 +132,11 @@ impl Source {
             None => base_name(path)?,
         };
         let length = metadata.is_file().then_some(metadata.len());
-        Ok(Self { name, reader: Box::new(file), length })
+        let reader = match metadata.is_file() {
+            true => Reader::File(file),
+            false => Reader::Stream(Box::new(file)),
+        };
+        Ok(Self { name, reader, length })
     }
 }
 

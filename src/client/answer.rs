@@ -3,17 +3,19 @@
 
 use std::fmt;
 use std::io::{self, Read as _};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::Body;
 use ureq::http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LAST_MODIFIED,
+    RETRY_AFTER, TRANSFER_ENCODING,
 };
 use ureq::http::{Response, StatusCode};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::wire::Problem;
+use crate::wire::{Problem, rfc3339};
 
 /// Passes an answer of success on.
 ///
@@ -31,21 +33,38 @@ pub(super) fn accepted(response: Response<Body>) -> Result<Response<Body>> {
 /// # Errors
 /// `NotImplemented` for any other.
 pub(super) fn whole(response: Response<Body>) -> Result<Response<Body>> {
-    let unusable = |what: String| {
-        Err(Error::new(ErrorKind::NotImplemented, what)
-            .hint("is --server (SKEP_SERVER) the address of a skep, with nothing in between?"))
-    };
     let status = response.status();
-    if status != StatusCode::OK {
-        return unusable(format!("the server answered {status}, which is not a whole model"));
+    match status == StatusCode::OK {
+        true => framed(response),
+        false => Err(unusable(format!("the server answered {status}, which is not a whole model"))),
     }
+}
+
+/// Whether an answer is the rest of `size` bytes from `start` on (RFC 9110 section 14.4).
+pub(super) fn is_rest(response: &Response<Body>, start: u64, size: u64) -> bool {
+    let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    let wanted = format!("bytes {start}-{}/{size}", size.saturating_sub(1));
+    response.status() == StatusCode::PARTIAL_CONTENT && range == Some(wanted.as_str())
+}
+
+fn unusable(what: String) -> Error {
+    Error::new(ErrorKind::NotImplemented, what)
+        .hint("is --server (SKEP_SERVER) the address of a skep, with nothing in between?")
+}
+
+/// Passes an answer on whose body is as it is, and whose end can be told from a cut.
+///
+/// # Errors
+/// `NotImplemented` for any other.
+pub(super) fn framed(response: Response<Body>) -> Result<Response<Body>> {
+    let unusable = |what: &str| Err(unusable(what.to_owned()));
     let fields = response.headers();
     let is = |name: HeaderName, word: &str| {
         let mut values = fields.get_all(name).iter();
         values.all(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
     };
     if !is(CONTENT_ENCODING, "identity") {
-        return unusable("the server sent the model in a coding that was not asked for".to_owned());
+        return unusable("the server sent the model in a coding that was not asked for");
     }
     let has_end = match fields.contains_key(TRANSFER_ENCODING) {
         true => is(TRANSFER_ENCODING, "chunked"),
@@ -53,8 +72,15 @@ pub(super) fn whole(response: Response<Body>) -> Result<Response<Body>> {
     };
     match has_end {
         true => Ok(response),
-        false => unusable("the server does not say where the model ends".to_owned()),
+        false => unusable("the server does not say where the model ends"),
     }
+}
+
+/// When the model of an answer was last changed, as JSON has it.
+pub(super) fn modified(response: &Response<Body>) -> String {
+    let text = response.headers().get(LAST_MODIFIED).and_then(|value| value.to_str().ok());
+    let time = text.and_then(|text| httpdate::parse_http_date(text).ok());
+    time.map(rfc3339).unwrap_or_default()
 }
 
 /// Checks that an answer says that something is gone.
@@ -90,12 +116,13 @@ pub(super) fn ended() -> Error {
     Error::new(ErrorKind::Interrupted, "the server ended the connection")
 }
 
-fn not_skep() -> Error {
+/// The answer is not what a skep says.
+pub(super) fn not_skep() -> Error {
     Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")
         .hint("is --server (SKEP_SERVER) the address of a skep?")
 }
 
-fn refusal(mut response: Response<Body>) -> Error {
+pub(super) fn refusal(mut response: Response<Body>) -> Error {
     let status = response.status();
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let content_type = text(CONTENT_TYPE).unwrap_or("no content type").to_owned();
@@ -103,13 +130,16 @@ fn refusal(mut response: Response<Body>) -> Error {
     let mut bytes = Vec::new();
     // A body that breaks off tells less, but the status stands.
     let _ = response.body_mut().as_reader().take(REFUSAL_BYTES_MAX).read_to_end(&mut bytes);
-    let error = explain(status.as_u16(), status.canonical_reason(), &content_type, &bytes);
-    match retry_after {
-        Some(seconds) if error.hint_text().is_none() => {
-            error.hint(format!("try again in {seconds} s"))
+    let mut error = explain(status.as_u16(), status.canonical_reason(), &content_type, &bytes);
+    if let Some(seconds) = retry_after {
+        if let Ok(seconds) = seconds.parse() {
+            error = error.again_after(Duration::from_secs(seconds));
         }
-        _ => error,
+        if error.hint_text().is_none() {
+            error = error.hint(format!("try again in {seconds} s"));
+        }
     }
+    error
 }
 
 /// The error that a refusal tells of: a problem document, an error of the dearning API, or neither.

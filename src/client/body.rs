@@ -14,7 +14,7 @@ pub(super) struct Outgoing<'a> {
     length: Option<u64>,
     early: &'a Early,
     progress: &'a mut dyn FnMut(u64),
-    hasher: Hasher,
+    hasher: Option<Hasher>,
     sent: u64,
 }
 
@@ -25,7 +25,12 @@ impl<'a> Outgoing<'a> {
         early: &'a Early,
         progress: &'a mut dyn FnMut(u64),
     ) -> Self {
-        Self { source, length, early, progress, hasher: Hasher::new(), sent: 0 }
+        Self { source, length, early, progress, hasher: Some(Hasher::new()), sent: 0 }
+    }
+
+    /// The same for a source that is digested elsewhere.
+    pub(super) fn unhashed(self) -> Self {
+        Self { hasher: None, ..self }
     }
 
     /// Bytes taken from the source.
@@ -35,7 +40,7 @@ impl<'a> Outgoing<'a> {
 
     /// The digest of the bytes taken from the source.
     pub(super) fn finish(self) -> Digest {
-        self.hasher.finish()
+        self.hasher.unwrap_or_default().finish()
     }
 }
 
@@ -65,7 +70,9 @@ impl Read for Outgoing<'_> {
             )
             .into());
         }
-        self.hasher.update(&buffer[..count]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..count]);
+        }
         self.sent += count as u64;
         (self.progress)(count as u64);
         Ok(count)

@@ -3,8 +3,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -20,6 +20,8 @@ use super::channel::Channel;
 use super::early::Early;
 use super::trust::{Guard, Verdict, refusal};
 use crate::error::{Error, ErrorKind, Result};
+use crate::pin::Pin;
+use crate::supervise::lock;
 
 /// Opens the connections of one client.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub(super) struct Dialer {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) connect_timeout: Duration,
     pub(super) timeout: Duration,
+    pub(super) rate: Option<u64>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -39,6 +42,15 @@ pub(super) struct Shared {
     pub(super) early: Arc<Early>,
     /// Connections opened so far.
     pub(super) opened: AtomicU64,
+    /// The key that the server showed last.
+    pin: Mutex<Option<Pin>>,
+}
+
+impl Shared {
+    /// The key that the server showed, if it speaks TLS and was reached.
+    pub(super) fn pin(&self) -> Option<Pin> {
+        *lock(&self.pin)
+    }
 }
 
 impl Connector for Dialer {
@@ -79,8 +91,19 @@ impl Dialer {
         tls: Option<Box<ClientConnection>>,
         early: Arc<Early>,
     ) -> Result<Channel> {
-        limit(&stream, self.timeout).map_err(|error| self.unreachable(error))?;
+        let ready = limit(&stream, self.timeout).and_then(|()| self.narrow(&stream));
+        ready.map_err(|error| self.unreachable(error))?;
         Ok(Channel::new(stream, tls, early, self.timeout))
+    }
+
+    /// Has the kernel keep no more than about a second's worth, so that the line is as even as we are,
+    /// and little is lost if one side goes.
+    fn narrow(&self, stream: &Socket) -> io::Result<()> {
+        let Some(rate) = self.rate else { return Ok(()) };
+        let bytes = rate.clamp(BUFFER_BYTES_MIN, BUFFER_BYTES_MAX);
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        stream.set_recv_buffer_size(bytes)?;
+        stream.set_send_buffer_size(bytes)
     }
 
     /// Tries the addresses one after the other.
@@ -126,6 +149,7 @@ impl Dialer {
             .and_then(<[_]>::first)
             .ok_or_else(|| Error::new(ErrorKind::Untrusted, "the server showed no certificate"))?;
         let verdict = self.guard.check(&self.url, certificate)?;
+        *lock(&self.shared.pin) = Pin::of_certificate(certificate).ok();
         Ok((stream, tls, verdict))
     }
 
@@ -211,3 +235,7 @@ impl Resolver for Names {
 
 /// What ureq has room for.
 const ADDRESSES_MAX: usize = 16;
+
+const BUFFER_BYTES_MIN: u64 = 64 << 10;
+
+const BUFFER_BYTES_MAX: u64 = 1 << 20;

@@ -143,7 +143,7 @@ impl Read for Download {
 }
 
 /// The digest in the fields of an answer, `None` if there is none.
-fn announced(fields: &HeaderMap) -> Result<Option<Digest>, &'static str> {
+pub(super) fn announced(fields: &HeaderMap) -> Result<Option<Digest>, &'static str> {
     let mut found = None;
     for value in fields.get_all(REPR_DIGEST) {
         let digest = value.to_str().ok().and_then(|text| Digest::from_field(text).ok());

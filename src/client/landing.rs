@@ -15,6 +15,17 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) fn land<T>(target: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
     let failed = |error| Error::local(format!("writing {}", target.display()), error);
     let place = place(target)?;
+    let mut part = Part::create_readable(directory(&place, target)?, ".skep-").map_err(failed)?;
+    let value = fill(&mut Named { part: &mut part, target })?;
+    part.publish(&place).map_err(failed)?;
+    Ok(value)
+}
+
+/// The directory of a file that is to be written.
+///
+/// # Errors
+/// `Usage` if it is not there.
+pub(super) fn directory<'a>(place: &'a Path, target: &Path) -> Result<&'a Path> {
     let directory = match place.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -24,10 +35,7 @@ pub(super) fn land<T>(target: &Path, fill: impl FnOnce(&mut dyn Write) -> Result
         let message = format!("writing {}: there is no directory {shown}", target.display());
         return Err(Error::new(ErrorKind::Usage, message).hint("make it first, with mkdir -p"));
     }
-    let mut part = Part::create_readable(directory, ".skep-").map_err(failed)?;
-    let value = fill(&mut Named { part: &mut part, target })?;
-    part.publish(&place).map_err(failed)?;
-    Ok(value)
+    Ok(directory)
 }
 
 /// A part whose errors tell which file it would have become.
@@ -50,7 +58,10 @@ impl Write for Named<'_> {
 }
 
 /// Where the bytes go: a link is followed, and what is not a file is not replaced by one.
-fn place(target: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+/// `Usage` for a link to nothing, `Conflict` for what is not a file; otherwise those of the file system.
+pub(super) fn place(target: &Path) -> Result<PathBuf> {
     let failed = |error| Error::local(format!("writing {}", target.display()), error);
     let is_link = target.is_symlink();
     match fs::metadata(target) {

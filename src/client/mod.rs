@@ -14,9 +14,19 @@ mod connect;
 mod dearning;
 mod download;
 mod early;
+mod event;
+mod fetching;
 mod known;
 mod landing;
+mod ledger;
+mod local;
+mod pace;
+mod partial;
+mod parts;
 mod request;
+mod retry;
+mod sending;
+mod spawn;
 mod transfer;
 mod trust;
 
@@ -35,7 +45,10 @@ pub use address::{Scheme, ServerUrl};
 pub use code::tidy;
 pub use dearning::Imported;
 pub use download::Download;
+pub use event::{Changes, Event, Events, Replaces, TransferOptions};
+pub use fetching::{Fetched, Proof};
 pub use request::{Answer, Payload};
+pub use spawn::Transfer;
 pub use transfer::{Outcome, Stored};
 pub use trust::{ClientCertificate, FirstUse, Question, Trust};
 
@@ -66,6 +79,8 @@ pub struct ClientOptions {
     pub timeout: Duration,
     /// How long reaching one address may take. Default 30 s.
     pub connect_timeout: Duration,
+    /// How many bytes per second transfers of files may take, each way. Default: all there are.
+    pub rate: Option<u64>,
 }
 
 /// Over which connections a password may go.
@@ -89,6 +104,7 @@ impl ClientOptions {
             certificate: None,
             timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(30),
+            rate: None,
         }
     }
 }
@@ -98,6 +114,8 @@ pub struct Client {
     agent: Agent,
     url: ServerUrl,
     password: Option<Password>,
+    home: Option<PathBuf>,
+    rate: Option<u64>,
     shared: Arc<Shared>,
 }
 
@@ -123,10 +141,11 @@ impl Client {
         let shared = Arc::new(Shared::default());
         let dialer = Dialer {
             url: url.clone(),
-            guard: Guard { trust: options.trust, home: options.home },
+            guard: Guard { trust: options.trust, home: options.home.clone() },
             tls: trust::tls(options.certificate.as_ref())?,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
+            rate: options.rate,
             shared: Arc::clone(&shared),
         };
         let config = Agent::config_builder()
@@ -139,7 +158,8 @@ impl Client {
             .max_idle_age(IDLE_MAX)
             .build();
         let agent = Agent::with_parts(config, dialer, Names(url.clone()));
-        Ok(Self { agent, url, password: options.password, shared })
+        let (home, rate) = (options.home, options.rate);
+        Ok(Self { agent, url, password: options.password, home, rate, shared })
     }
 
     /// The server.

@@ -25,6 +25,10 @@ pub struct Stored {
     pub digest: Digest,
     /// Whether there was a model of that name before.
     pub outcome: Outcome,
+    /// How many bytes were sent, in all attempts.
+    pub sent: u64,
+    /// How many bytes the server had of an earlier attempt, which may have been of another process.
+    pub resumed_at: Option<u64>,
 }
 
 /// Whether an upload made a new name.
@@ -34,6 +38,33 @@ pub enum Outcome {
     Created,
     /// The model had other or the same bytes before.
     Replaced,
+    /// The model had the same bytes before, so nothing was sent.
+    Unchanged,
+}
+
+impl Outcome {
+    pub(super) fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::CREATED => Self::Created,
+            _ => Self::Replaced,
+        }
+    }
+}
+
+/// Checks that the server has what was sent.
+///
+/// # Errors
+/// `Integrity` if it has not.
+pub(super) fn verified(name: &ModelName, model: &ModelWire, digest: Digest) -> Result<()> {
+    match model.digest.as_deref() {
+        Some(stored) if *stored == format!("{digest:?}") => Ok(()),
+        stored => {
+            let stored = stored.unwrap_or("no digest");
+            let message = format!("the server has {stored} as '{name}' and was sent {digest:?}");
+            Err(Error::new(ErrorKind::Integrity, message)
+                .hint("did somebody else put it at the same time?"))
+        }
+    }
 }
 
 impl Client {
@@ -53,37 +84,36 @@ impl Client {
         let early = Arc::clone(&self.shared.early);
         let opened = self.opened();
         let mut body = Outgoing::new(source, length, &early, progress);
-        let mut result = self.put_once(name, &mut body, length);
+        let mut result = self.put_body(name, &mut body, length, &[]);
         // Nothing was taken from the source yet, so a stale connection did no harm.
         if matches!(&result, Err(error) if error.kind() == ErrorKind::Interrupted)
             && (opened > 0 && opened == self.opened() && body.sent() == 0)
         {
-            result = self.put_once(name, &mut body, length);
+            result = self.put_body(name, &mut body, length, &[]);
         }
         let (model, outcome) = result?;
+        let sent = body.sent();
         let digest = body.finish();
-        match model.digest.as_deref() {
-            Some(stored) if *stored == format!("{digest:?}") => {
-                Ok(Stored { model, digest, outcome })
-            }
-            stored => {
-                let stored = stored.unwrap_or("no digest");
-                let message =
-                    format!("the server has {stored} as '{name}' and was sent {digest:?}");
-                Err(Error::new(ErrorKind::Integrity, message)
-                    .hint("did somebody else put it at the same time?"))
-            }
-        }
+        verified(name, &model, digest)?;
+        Ok(Stored { model, digest, outcome, sent, resumed_at: None })
     }
 
-    fn put_once(
+    /// Sends a body as a model, once.
+    ///
+    /// # Errors
+    /// Those of the body, of the connection and of the server.
+    pub(super) fn put_body(
         &self,
         name: &ModelName,
         body: &mut Outgoing<'_>,
         length: Option<u64>,
+        fields: &[(&str, String)],
     ) -> Result<(ModelWire, Outcome)> {
         let mut request = self.builder(Method::PUT, &model_path(name));
         request = request.header(CONTENT_TYPE, "application/octet-stream");
+        for (name, value) in fields {
+            request = request.header(*name, value);
+        }
         if let Some(length) = length {
             request = request.header(CONTENT_LENGTH, length);
         }
@@ -92,10 +122,7 @@ impl Client {
         }
         let response = self.exchange(request, SendBody::from_reader(body))?;
         let mut response = answer::accepted(response)?;
-        let outcome = match response.status() {
-            StatusCode::CREATED => Outcome::Created,
-            _ => Outcome::Replaced,
-        };
+        let outcome = Outcome::of(response.status());
         Ok((answer::json(&mut response)?, outcome))
     }
 
@@ -112,4 +139,4 @@ impl Client {
 
 /// Bodies above this size are sent after the server has agreed to take them: a refusal then costs a
 /// round trip and not the whole body.
-const EXPECT_BYTES: u64 = 1 << 20;
+pub(super) const EXPECT_BYTES: u64 = 1 << 20;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use layer::Layer;
-pub(crate) use quantity::duration;
+pub(crate) use quantity::{bytes, duration};
 pub use setting::{SETTINGS, Setting};
 
 use crate::edge::Address;

@@ -23,7 +23,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a number of bytes: `4096`, `64KiB`, `10MB`, `2GiB`, `1T`; a bare K, M, G or T is binary.
-pub(super) fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let bad = || "write a size as 4096, 64KiB, 10MB or 2GiB".to_owned();
     let (number, unit) = split(text);
     let number: u64 = number.parse().map_err(|_| bad())?;

@@ -4,6 +4,7 @@
 //! A file appears under its name whole or not at all: [`Part`] is written beside it, fsynced, renamed
 //! over it, and then the directory is fsynced. What is dropped before that is removed.
 
+mod held;
 mod partial;
 mod socket;
 
@@ -19,6 +20,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use crate::supervise::lock;
+pub(crate) use held::Held;
 pub(crate) use partial::Partial;
 pub(crate) use socket::SocketFile;
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a caller decides about a transfer, and what it is told meanwhile.
+
+use std::time::Duration;
+
+use crate::digest::Digest;
+use crate::error::Error;
+
+/// What a caller decides about a transfer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TransferOptions {
+    /// How often in a row a transfer is tried again without getting any further. Default 5.
+    pub retries: u32,
+    /// What is done where the bytes are there already.
+    pub changes: Changes,
+    /// What has to be there for an upload to replace it.
+    pub replaces: Replaces,
+}
+
+impl Default for TransferOptions {
+    fn default() -> Self {
+        Self { retries: 5, changes: Changes::Ignored, replaces: Replaces::Anything }
+    }
+}
+
+/// What is done where the bytes are there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// They are transferred again.
+    Ignored,
+    /// Nothing is, as far as digests show that it is not needed.
+    Required,
+}
+
+/// What an upload may replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaces {
+    /// Whatever is there.
+    Anything,
+    /// Nothing: the name must not be in use (`If-None-Match: *`).
+    Nothing,
+    /// Only a model of this digest (`If-Match`).
+    Only(Digest),
+}
+
+/// What happens in a transfer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Bytes are about to come or to go.
+    Started {
+        /// The length of the model in bytes, where it is known.
+        size: Option<u64>,
+        /// How many of them need not be transferred any more.
+        at: u64,
+    },
+    /// So many bytes of the model are transferred; fewer than before if some got lost.
+    Progress(u64),
+    /// It is tried again.
+    Retrying {
+        /// After so long.
+        pause: Duration,
+        /// Because of that.
+        error: &'a Error,
+    },
+    /// What had been transferred is of no use.
+    Restarted {
+        /// Why, for people.
+        reason: &'static str,
+    },
+}
+
+/// Who is told of what happens.
+pub type Events<'a> = &'a mut dyn FnMut(Event<'_>);

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Fetching a model into a file, from where an earlier attempt stopped (RFC 9110 sections 13.1.5 and 14).
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use ureq::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
+use ureq::http::{Method, Response, StatusCode};
+use ureq::{Body, BodyReader};
+
+use super::download::announced;
+use super::event::{Changes, Event, Events, TransferOptions};
+use super::pace::Pace;
+use super::partial::{Partial, Whole, digest_of};
+use super::retry::Retry;
+use super::{Client, answer, landing, model_path};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+
+/// What came of fetching a model into a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The length of the model in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub digest: Digest,
+    /// How it is known that these are the bytes of the server.
+    pub proof: Proof,
+    /// How many bytes came.
+    pub received: u64,
+    /// Where an earlier attempt, which may have been of another process, had stopped.
+    pub resumed_at: Option<u64>,
+}
+
+/// How it is known that a file has the bytes of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// They have the digest that the server announced.
+    Digest,
+    /// They are as many as the server announced; it knew no digest.
+    Nothing,
+    /// The file had the digest of the model before, so nothing was fetched.
+    Unchanged,
+}
+
+/// A model on its way, over several attempts.
+struct Fetching<'a> {
+    name: &'a ModelName,
+    target: &'a Path,
+    place: PathBuf,
+    /// What is there already, if it counts.
+    known: Option<Digest>,
+    partial: Option<Partial>,
+    pace: Pace,
+    received: u64,
+    resumed_at: Option<u64>,
+    /// How often the server may still say that it does not know the digest before what was kept is
+    /// given up.
+    patience: u32,
+}
+
+impl Client {
+    /// Fetches a model and saves it as a file, which appears only when it is whole and right. What a
+    /// cut leaves is kept beside it, as far as the server knows the digest of the model, and the next
+    /// call for the same target goes on there, also from another address of the server.
+    ///
+    /// # Errors
+    /// `NotFound`, `Busy` if another process is fetching the same file, `Integrity` if the bytes are not
+    /// those announced, and those of the connection, of the server and of the file system.
+    pub fn fetch(
+        &mut self,
+        name: &ModelName,
+        target: &Path,
+        options: &TransferOptions,
+        events: Events<'_>,
+    ) -> Result<Fetched> {
+        let place = landing::place(target)?;
+        let known = match options.changes {
+            Changes::Required => digest_of(&place),
+            Changes::Ignored => None,
+        };
+        let partial = Partial::find(&place)?;
+        let mut retry = Retry::new(options.retries);
+        if partial.as_ref().is_some_and(|partial| partial.done() > 0) {
+            retry.met();
+        }
+        let pace = Pace::new(self.rate);
+        let (received, resumed_at, patience) = (0, None, options.retries.saturating_sub(1));
+        let mut fetching =
+            Fetching { name, target, place, known, partial, pace, received, resumed_at, patience };
+        loop {
+            let before = fetching.received;
+            let error = match self.fetch_once(&mut fetching, &mut retry, events) {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) => error,
+            };
+            if fetching.received > before {
+                retry.progressed();
+            }
+            if fetching.is_damaged(&error) {
+                events(Event::Restarted { reason: "what was kept of it is damaged" });
+                continue;
+            }
+            let (pause, error) = retry.after(error).inspect_err(|_| fetching.rest())?;
+            events(Event::Retrying { pause, error: &error });
+            thread::sleep(pause);
+        }
+    }
+
+    fn fetch_once(
+        &mut self,
+        fetching: &mut Fetching<'_>,
+        retry: &mut Retry,
+        events: Events<'_>,
+    ) -> Result<Fetched> {
+        let path = model_path(fetching.name);
+        let kept = fetching.partial.as_ref();
+        let kept = kept.and_then(|partial| Some((partial.done(), partial.whole()?)));
+        let kept = kept.filter(|(done, _)| *done > 0);
+        let response = self.exchange_again(|| {
+            let mut request = self.builder(Method::GET, &path);
+            if let Some(known) = fetching.known {
+                request = request.header(IF_NONE_MATCH, known.etag());
+            }
+            if let Some((done, whole)) = kept {
+                request = request.header(RANGE, format!("bytes={done}-"));
+                request = request.header(IF_RANGE, whole.digest.etag());
+            }
+            request
+        })?;
+        if let (StatusCode::NOT_MODIFIED, Some(digest)) = (response.status(), fetching.known) {
+            let size = fetching.place.metadata().map_or(0, |metadata| metadata.len());
+            let proof = Proof::Unchanged;
+            return Ok(Fetched { size, digest, proof, received: 0, resumed_at: None });
+        }
+        let response = answer::accepted(response)?;
+        retry.met();
+        fetching.take(response, kept, events)
+    }
+}
+
+impl Fetching<'_> {
+    /// Takes the body of an answer: the rest, if that was asked for and is meant, or all of it.
+    fn take(
+        &mut self,
+        response: Response<Body>,
+        kept: Option<(u64, Whole)>,
+        events: Events<'_>,
+    ) -> Result<Fetched> {
+        let announced = announced(response.headers()).map_err(|reason| {
+            let message = format!("'{}' cannot be verified: {reason}", self.name);
+            Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
+        })?;
+        let rest = kept.filter(|(done, whole)| answer::is_rest(&response, *done, whole.size));
+        let (response, size) = match rest {
+            Some((done, whole)) if announced.is_none_or(|digest| digest == whole.digest) => {
+                self.resumed_at = Some(done);
+                (answer::framed(response)?, Some(whole.size))
+            }
+            _ => {
+                let response = answer::whole(response)?;
+                let size = response.body().content_length();
+                let is_same_size = kept.is_some_and(|(_, whole)| Some(whole.size) == size);
+                if announced.is_none() && is_same_size && self.patience > 0 {
+                    // It was restarted and reads its files; what was kept is worth a moment.
+                    self.patience -= 1;
+                    let text = "the server does not know the digest of the model yet";
+                    return Err(Error::new(ErrorKind::Busy, text));
+                }
+                if kept.is_some() {
+                    events(Event::Restarted { reason: "the model has changed meanwhile" });
+                }
+                let whole = announced.zip(size).map(|(digest, size)| Whole { digest, size });
+                events(Event::Started { size, at: 0 });
+                self.begin(whole)?;
+                self.resumed_at = None;
+                (response, size)
+            }
+        };
+        if let Some(at) = self.resumed_at {
+            events(Event::Started { size, at });
+        }
+        self.read(response.into_body().into_reader(), size, events)?;
+        self.finish(announced)
+    }
+
+    fn begin(&mut self, whole: Option<Whole>) -> Result<()> {
+        if self.partial.is_none() {
+            self.partial = Some(Partial::create(&self.place, self.target)?);
+        }
+        self.partial.as_mut().map_or(Ok(()), |partial| partial.begin(whole))
+    }
+
+    fn read(
+        &mut self,
+        mut body: BodyReader<'static>,
+        size: Option<u64>,
+        events: Events<'_>,
+    ) -> Result<()> {
+        let Some(partial) = &mut self.partial else { return Ok(()) };
+        let mut buffer = vec![0; self.pace.piece(PIECE_BYTES)];
+        loop {
+            let count = match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(answer::failed(error)),
+            };
+            self.received += count as u64;
+            partial.write(&buffer[..count])?;
+            events(Event::Progress(partial.done()));
+            self.pace.spend(count);
+        }
+        match size.filter(|size| *size != partial.done()) {
+            Some(size) => {
+                let message = format!("only {} of {size} bytes came", partial.done());
+                Err(Error::new(ErrorKind::Interrupted, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, announced: Option<Digest>) -> Result<Fetched> {
+        let Some(mut partial) = self.partial.take() else {
+            return Err(Error::new(ErrorKind::Internal, "the download has no file"));
+        };
+        let (size, digest) = (partial.done(), partial.digest());
+        let expected = announced.or(partial.whole().map(|whole| whole.digest));
+        if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            partial.begin(None)?;
+            self.partial = Some(partial);
+            let name = self.name;
+            let message = format!("'{name}' arrived as {digest:?} and should be {expected:?}");
+            return Err(Error::new(ErrorKind::Integrity, message)
+                .hint("nothing of it was kept; 'skep ls -l' shows what the server has"));
+        }
+        partial.publish()?;
+        let proof = if expected.is_some() { Proof::Digest } else { Proof::Nothing };
+        let (received, resumed_at) = (self.received, self.resumed_at);
+        Ok(Fetched { size, digest, proof, received, resumed_at })
+    }
+
+    /// Whether bytes that were kept are to blame, so that fetching everything may help.
+    fn is_damaged(&mut self, error: &Error) -> bool {
+        error.kind() == ErrorKind::Integrity && self.resumed_at.take().is_some()
+    }
+
+    fn rest(&mut self) {
+        if let Some(partial) = &mut self.partial {
+            partial.rest();
+        }
+    }
+}
+
+const PIECE_BYTES: usize = 64 * 1024;

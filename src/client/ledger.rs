@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What this device remembers of an upload that was cut: one small file in `uploads/` of the home per
+//! server and name. A server is its key, so it may have another address the next time.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use super::local::Stamp;
+use crate::digest::Digest;
+use crate::disk::{self, Held};
+use crate::model::ModelName;
+
+/// The memory of one upload. While another process has it, or where there is no home, nothing is
+/// remembered, and the upload is one of its own.
+pub(super) struct Ledger(Option<Held>);
+
+/// An upload on a server, and the file that it is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) location: String,
+    pub(super) stamp: Stamp,
+}
+
+impl Ledger {
+    /// One that remembers nothing.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    /// The memory of uploads to a server under a name.
+    pub(super) fn open(home: Option<&Path>, server: &str, name: &ModelName) -> Self {
+        let held = home.and_then(|home| {
+            let directory = home.join("uploads");
+            let key = Digest::of(format!("{server}\n{name}").as_bytes()).to_string();
+            let open = || -> io::Result<Option<Held>> {
+                disk::create_directory(&directory)?;
+                Held::open(&directory.join(&key[..32]), 0o600)
+            };
+            open().inspect_err(|error| log::debug!("uploads are not remembered: {error}")).ok()?
+        });
+        Self(held)
+    }
+
+    /// What is remembered.
+    pub(super) fn read(&mut self) -> Option<Entry> {
+        let held = self.0.as_mut()?;
+        let mut text = String::new();
+        held.go_to(0).and_then(|()| held.take(BYTES_MAX).read_to_string(&mut text)).ok()?;
+        let entry = parse(&text);
+        if entry.is_none() {
+            held.discard();
+        }
+        entry
+    }
+
+    /// Remembers an upload, also over a power cut.
+    pub(super) fn write(&mut self, entry: &Entry) {
+        let Some(held) = &mut self.0 else { return };
+        let Stamp { size, modified, inode } = entry.stamp;
+        let text = format!("{}\n{size} {modified} {inode}\nend\n", entry.location);
+        let write = |held: &mut Held| {
+            held.cut(0)?;
+            held.write_all(text.as_bytes())?;
+            held.sync()
+        };
+        match write(held) {
+            Ok(()) => held.keep(),
+            Err(error) => {
+                log::debug!("the upload is not remembered: {error}");
+                held.discard();
+            }
+        }
+    }
+
+    /// Forgets the upload.
+    pub(super) fn clear(&mut self) {
+        if let Some(held) = &mut self.0 {
+            held.discard();
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<Entry> {
+    let mut lines = text.lines();
+    let location = lines.next()?.to_owned();
+    let mut numbers = lines.next()?.split(' ');
+    let stamp = Stamp {
+        size: numbers.next()?.parse().ok()?,
+        modified: numbers.next()?.parse().ok()?,
+        inode: numbers.next()?.parse().ok()?,
+    };
+    // A power cut leaves torn files.
+    (lines.next()? == "end").then_some(Entry { location, stamp })
+}
+
+const BYTES_MAX: u64 = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_is_remembered_by_one_at_a_time() {
+        let home = tempfile::tempdir().unwrap();
+        let name: ModelName = "m".parse().unwrap();
+        let open = |server| Ledger::open(Some(home.path()), server, &name);
+        let stamp = Stamp { size: 1, modified: -2, inode: 3 };
+        let entry = Entry { location: "/v1/uploads/x".to_owned(), stamp };
+        let mut ledger = open("a");
+        assert_eq!(ledger.read(), None);
+        ledger.write(&entry);
+        assert_eq!(open("a").read(), None, "it is taken");
+        assert_eq!(open("b").read(), None);
+        drop(ledger);
+        let mut ledger = open("a");
+        assert_eq!(ledger.read(), Some(entry));
+        ledger.clear();
+        drop(ledger);
+        assert_eq!(std::fs::read_dir(home.path().join("uploads")).unwrap().count(), 0);
+        assert_eq!(parse("/x\n1 2 3\nen"), None);
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A file of this device that is being sent: read where the server wants it, digested once, and watched
+//! for changes.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+
+use super::pace::Pace;
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) size: u64,
+    /// Nanoseconds since 1970.
+    pub(super) modified: i128,
+    pub(super) inode: u64,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let modified = i128::from(metadata.mtime()) * 1_000_000_000;
+        let modified = modified + i128::from(metadata.mtime_nsec());
+        Self { size: metadata.len(), modified, inode: metadata.ino() }
+    }
+}
+
+/// A file that is being sent.
+pub(super) struct Local<'a> {
+    file: &'a File,
+    stamp: Stamp,
+    hasher: Hasher,
+    hashed: u64,
+}
+
+impl<'a> Local<'a> {
+    /// # Errors
+    /// `Usage` if it has no fixed length; otherwise those of the file system.
+    pub(super) fn new(file: &'a File) -> Result<Self> {
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(Error::new(ErrorKind::Usage, "only a file can be sent in parts"));
+        }
+        Ok(Self { file, stamp: Stamp::of(&metadata), hasher: Hasher::new(), hashed: 0 })
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Begins anew if the file was changed; whether it was.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn refresh(&mut self) -> Result<bool> {
+        let fresh = Self::new(self.file)?;
+        let is_changed = fresh.stamp != self.stamp;
+        if is_changed {
+            *self = fresh;
+        }
+        Ok(is_changed)
+    }
+
+    /// The digest of the file; what was sent was digested on the way.
+    ///
+    /// # Errors
+    /// Those of the file system, `Interrupted` if it has become shorter.
+    pub(super) fn digest(&mut self) -> Result<Digest> {
+        self.digest_to(self.stamp.size)?;
+        Ok(self.hasher.clone().finish())
+    }
+
+    /// The digest of the file, if all of it was read already.
+    pub(super) fn known_digest(&self) -> Option<Digest> {
+        (self.hashed == self.stamp.size).then(|| self.hasher.clone().finish())
+    }
+
+    fn digest_to(&mut self, end: u64) -> io::Result<()> {
+        let mut buffer = vec![0; PIECE_BYTES];
+        while self.hashed < end {
+            let room = usize::try_from(end - self.hashed).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+            let count = self.file.read_at(&mut buffer[..room], self.hashed)?;
+            if count == 0 {
+                return Err(changed().into());
+            }
+            self.take(self.hashed, &buffer[..count]);
+        }
+        Ok(())
+    }
+
+    /// Digests bytes that begin at `at`, unless they were before.
+    fn take(&mut self, at: u64, bytes: &[u8]) {
+        let known = usize::try_from(self.hashed - at).unwrap_or(usize::MAX).min(bytes.len());
+        self.hasher.update(&bytes[known..]);
+        self.hashed = self.hashed.max(at + bytes.len() as u64);
+    }
+
+    /// The bytes from an offset on.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn from<'l>(&'l mut self, offset: u64, pace: &'l mut Pace) -> Result<Rest<'l, 'a>> {
+        self.digest_to(offset)?;
+        Ok(Rest { local: self, at: offset, pace })
+    }
+}
+
+/// The bytes of a file from an offset on. The last of them come only if the file is still the same,
+/// so that no server gets a mixture of two states.
+pub(super) struct Rest<'l, 'a> {
+    local: &'l mut Local<'a>,
+    at: u64,
+    pace: &'l mut Pace,
+}
+
+impl Read for Rest<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let size = self.local.stamp.size;
+        let room = self.pace.piece(buffer.len());
+        let room = usize::try_from(size - self.at).unwrap_or(room).min(room);
+        let count = self.local.file.read_at(&mut buffer[..room], self.at)?;
+        let end = self.at + count as u64;
+        if count == 0 && room > 0 {
+            return Err(changed().into());
+        }
+        if end == size && Stamp::of(&self.local.file.metadata()?) != self.local.stamp {
+            return Err(changed().into());
+        }
+        self.local.take(self.at, &buffer[..count]);
+        self.at = end;
+        self.pace.spend(count);
+        Ok(count)
+    }
+}
+
+fn changed() -> Error {
+    Error::new(
+        ErrorKind::Interrupted,
+        "the file was changed while it was being sent; the server keeps nothing of it",
+    )
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::local("reading the file", error)
+}
+
+const PIECE_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io::Write as _;
+
+    #[test]
+    fn bytes_that_are_sent_twice_are_digested_once() {
+        let mut file = tempfile::tempfile().unwrap();
+        let bytes: Vec<u8> = (0..200_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+        file.write_all(&bytes).unwrap();
+        let mut local = Local::new(&file).unwrap();
+        for (offset, count) in [(0, 50_000), (20_000, 20_000), (45_000, 30_000), (150_000, 50_000)]
+        {
+            let mut sent = Vec::new();
+            let mut pace = Pace::new(None);
+            let rest = Local::from(&mut local, offset, &mut pace).unwrap();
+            rest.take(count).read_to_end(&mut sent).unwrap();
+            let start = usize::try_from(offset).unwrap();
+            assert_eq!(sent, bytes[start..start + sent.len()]);
+        }
+        assert_eq!(local.digest().unwrap(), Digest::of(&bytes));
+    }
+
+    #[test]
+    fn the_last_bytes_of_a_file_that_changed_are_not_sent() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1; 100_000]).unwrap();
+        let mut local = Local::new(&file).unwrap();
+        let mut pace = Pace::new(None);
+        let mut rest = local.from(0, &mut pace).unwrap();
+        let mut sent = vec![0; 50_000];
+        rest.read_exact(&mut sent).unwrap();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(2);
+        file.set_modified(later).unwrap();
+        assert!(rest.read_to_end(&mut sent).is_err());
+        assert!(sent.len() < 100_000);
+        assert!(local.refresh().unwrap() && !local.refresh().unwrap());
+    }
+}

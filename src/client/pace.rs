@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Transfers that are to leave something of the line to others: an even number of bytes per second.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The speed of one transfer.
+pub(super) struct Pace {
+    rate: Option<u64>,
+    /// When what went over the line so far should have.
+    due: Instant,
+}
+
+impl Pace {
+    /// At most `rate` bytes per second, if there is a rate.
+    pub(super) fn new(rate: Option<u64>) -> Self {
+        Self { rate: rate.map(|rate| rate.max(1)), due: Instant::now() }
+    }
+
+    /// How much to take at once, at most `room`: a twentieth of a second's worth.
+    pub(super) fn piece(&self, room: usize) -> usize {
+        let piece = self.rate.map_or(u64::MAX, |rate| (rate / 20).max(PIECE_BYTES_MIN));
+        room.min(usize::try_from(piece).unwrap_or(usize::MAX))
+    }
+
+    /// Waits until `count` more bytes are due.
+    pub(super) fn spend(&mut self, count: usize) {
+        let pause = self.after(count as u64, Instant::now());
+        if !pause.is_zero() {
+            thread::sleep(pause);
+        }
+    }
+
+    fn after(&mut self, count: u64, now: Instant) -> Duration {
+        let Some(rate) = self.rate else {
+            return Duration::ZERO;
+        };
+        // Time that was lost is made up for, but not all at once.
+        let earliest = now.checked_sub(CREDIT).unwrap_or(now);
+        let nanoseconds = u128::from(count) * 1_000_000_000 / u128::from(rate);
+        let cost = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+        self.due = self.due.max(earliest) + cost.min(COST_MAX);
+        self.due.saturating_duration_since(now)
+    }
+}
+
+const PIECE_BYTES_MIN: u64 = 512;
+
+const CREDIT: Duration = Duration::from_millis(200);
+
+const COST_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_take_the_time_that_the_rate_says() {
+        let mut pace = Pace::new(Some(1000));
+        let start = pace.due;
+        assert_eq!(pace.after(100, start), Duration::from_millis(100));
+        assert_eq!(pace.after(100, start), Duration::from_millis(200));
+        // A moment lost is made up for, a minute lost is not.
+        let later = start + Duration::from_millis(300);
+        assert_eq!(pace.after(100, later), Duration::ZERO);
+        let much_later = start + Duration::from_secs(60);
+        assert_eq!(pace.after(300, much_later), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn pieces_are_small_where_the_rate_is() {
+        assert_eq!(Pace::new(None).piece(65536), 65536);
+        assert_eq!(Pace::new(None).after(u64::MAX, Instant::now()), Duration::ZERO);
+        assert_eq!(Pace::new(Some(100_000)).piece(65536), 5000);
+        assert_eq!(Pace::new(Some(1)).piece(65536), 512);
+        assert_eq!(Pace::new(Some(1 << 30)).piece(65536), 65536);
+    }
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The bytes of a download that was cut: a hidden file beside the target, and a journal of what can be
+//! relied on.
+//!
+//! The journal names the digest and the length of the model, and then how many bytes were on the disk
+//! for sure, one line each time. Only these count when somebody goes on, so that neither kill -9 nor a
+//! power cut leaves bytes in between that never came.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::landing;
+use crate::digest::{Digest, Hasher};
+use crate::disk::Held;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a partial download is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Whole {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+}
+
+/// A file that is being fetched.
+pub(super) struct Partial {
+    held: Held,
+    journal: Option<Held>,
+    /// Where the bytes appear in the end.
+    place: PathBuf,
+    /// Without it, there is no going on later.
+    whole: Option<Whole>,
+    hasher: Hasher,
+    done: u64,
+    synced: u64,
+    synced_at: Instant,
+}
+
+impl Partial {
+    /// What an earlier attempt left of the file at `place`.
+    ///
+    /// # Errors
+    /// `Busy` if somebody else is at it; otherwise those of the file system.
+    pub(super) fn find(place: &Path) -> Result<Option<Self>> {
+        let held = match Held::open_existing(&beside(place, PART)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|error| failed(place, error))?,
+        };
+        let mut partial = Self::of(held, place)?;
+        partial.recall().map_err(|error| failed(place, error))?;
+        Ok(Some(partial))
+    }
+
+    /// An empty one.
+    ///
+    /// # Errors
+    /// `Usage` if there is no such directory, `Busy` if somebody else is at it; otherwise those of the
+    /// file system.
+    pub(super) fn create(place: &Path, target: &Path) -> Result<Self> {
+        landing::directory(place, target)?;
+        let held = Held::open(&beside(place, PART), 0o666).map_err(|error| failed(place, error))?;
+        Self::of(held, place)
+    }
+
+    fn of(held: Option<Held>, place: &Path) -> Result<Self> {
+        let Some(held) = held else {
+            let message = format!("another skep is fetching {} just now", place.display());
+            return Err(Error::new(ErrorKind::Busy, message));
+        };
+        Ok(Self {
+            held,
+            journal: None,
+            place: place.to_owned(),
+            whole: None,
+            hasher: Hasher::new(),
+            done: 0,
+            synced: 0,
+            synced_at: Instant::now(),
+        })
+    }
+
+    /// Reads the journal, and again all that it vouches for. The last byte is fetched anew in any
+    /// case, so that the server has its say.
+    fn recall(&mut self) -> io::Result<()> {
+        let Ok(Some(mut journal)) = Held::open_existing(&beside(&self.place, JOURNAL)) else {
+            return Ok(());
+        };
+        let mut text = Vec::new();
+        (&mut journal).take(JOURNAL_BYTES_MAX).read_to_end(&mut text)?;
+        let Some((whole, synced)) = read(&text) else {
+            return Ok(());
+        };
+        let end = synced.min(whole.size.saturating_sub(1));
+        if end == 0 || self.held.length()? < end {
+            return Ok(());
+        }
+        self.held.go_to(0)?;
+        let mut buffer = vec![0; PIECE_BYTES];
+        let mut kept = (&mut self.held).take(end);
+        loop {
+            match kept.read(&mut buffer)? {
+                0 => break,
+                count => {
+                    self.hasher.update(&buffer[..count]);
+                    self.done += count as u64;
+                }
+            }
+        }
+        self.held.cut(self.done)?;
+        self.journal = Some(journal);
+        self.whole = Some(whole);
+        self.synced = self.done;
+        Ok(())
+    }
+
+    /// How many bytes are there.
+    pub(super) fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// What it is a part of, if one can go on.
+    pub(super) fn whole(&self) -> Option<Whole> {
+        self.whole
+    }
+
+    /// Throws everything away and begins with another file.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn begin(&mut self, whole: Option<Whole>) -> Result<()> {
+        self.held.discard();
+        if let Some(journal) = self.journal.take() {
+            journal.remove();
+        }
+        self.whole = whole;
+        self.hasher = Hasher::new();
+        (self.done, self.synced, self.synced_at) = (0, 0, Instant::now());
+        self.held.cut(0).map_err(|error| failed(&self.place, error))
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.held.write_all(bytes).map_err(|error| failed(&self.place, error))?;
+        self.hasher.update(bytes);
+        self.done += bytes.len() as u64;
+        let fresh = self.done - self.synced;
+        if fresh >= STEP_BYTES || (fresh > 0 && self.synced_at.elapsed() >= STEP) {
+            self.note().map_err(|error| failed(&self.place, error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes what is there survive the end of this process, if it is worth it.
+    pub(super) fn rest(&mut self) {
+        if self.done - self.synced >= WORTH_BYTES {
+            // What cannot be noted is fetched again.
+            let _ = self.note();
+        }
+    }
+
+    fn note(&mut self) -> io::Result<()> {
+        let Some(whole) = self.whole else {
+            return Ok(());
+        };
+        self.held.sync()?;
+        if self.journal.is_none() {
+            let Some(mut journal) = Held::open(&beside(&self.place, JOURNAL), 0o600)? else {
+                return Ok(());
+            };
+            journal.cut(0)?;
+            journal.write_all(format!("{} {}\n", whole.digest, whole.size).as_bytes())?;
+            self.journal = Some(journal);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.write_all(format!("{}\n", self.done).as_bytes())?;
+            journal.sync()?;
+        }
+        self.held.keep();
+        (self.synced, self.synced_at) = (self.done, Instant::now());
+        Ok(())
+    }
+
+    /// The digest of all that is there.
+    pub(super) fn digest(&self) -> Digest {
+        self.hasher.clone().finish()
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn publish(self) -> Result<()> {
+        let published = self.held.publish(&self.place);
+        published.map_err(|error| failed(&self.place, error))?;
+        match self.journal {
+            Some(journal) => journal.remove(),
+            // One that belonged to other bytes.
+            None => drop(Held::open_existing(&beside(&self.place, JOURNAL)).map(remove)),
+        }
+        Ok(())
+    }
+}
+
+fn remove(held: Option<Held>) {
+    if let Some(held) = held {
+        held.remove();
+    }
+}
+
+fn failed(place: &Path, error: io::Error) -> Error {
+    Error::local(format!("writing {}", place.display()), error)
+}
+
+/// The hidden name beside a file; for a long one, that of its digest.
+fn beside(place: &Path, suffix: &str) -> PathBuf {
+    let name = place.file_name().unwrap_or_default();
+    let mut hidden = OsString::from(".");
+    match name.len() + 1 + suffix.len() > NAME_BYTES_MAX {
+        true => hidden.push(Digest::of(name.as_encoded_bytes()).to_string()),
+        false => hidden.push(name),
+    }
+    hidden.push(suffix);
+    place.with_file_name(hidden)
+}
+
+/// The model in a journal, and how much of it is there for sure. A last line that is torn, as power
+/// cuts leave it, does not count.
+fn read(journal: &[u8]) -> Option<(Whole, u64)> {
+    let text = String::from_utf8_lossy(journal);
+    let end = text.rfind('\n')?;
+    let mut lines = text[..end].split('\n');
+    let (digest, size) = lines.next()?.split_once(' ')?;
+    let whole = Whole { digest: digest.parse().ok()?, size: size.parse().ok()? };
+    let offsets = lines.map_while(|line| line.parse::<u64>().ok());
+    Some((whole, offsets.last().unwrap_or(0)))
+}
+
+/// The digest of the file at a place; `None` if there is none that can be read.
+pub(super) fn digest_of(place: &Path) -> Option<Digest> {
+    Digest::of_reader(fs::File::open(place).ok()?).ok()
+}
+
+const PART: &str = ".skep-part";
+const JOURNAL: &str = ".skep-journal";
+
+/// What file systems take for a name.
+const NAME_BYTES_MAX: usize = 255;
+
+/// How much is fetched before it is made durable, and how much may have to be fetched again; on slow
+/// lines, how long.
+const STEP_BYTES: u64 = 8 << 20;
+const STEP: Duration = Duration::from_secs(4);
+
+/// Less than that is not worth a file that stays behind.
+const WORTH_BYTES: u64 = 64 << 10;
+
+/// A line for each step of a model of 400 GiB.
+const JOURNAL_BYTES_MAX: u64 = 1 << 20;
+
+const PIECE_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_counts_up_to_its_last_whole_line() {
+        let digest = Digest::of(b"x");
+        let head = format!("{digest} 100\n");
+        let whole = Whole { digest, size: 100 };
+        for (lines, synced) in
+            [("", 0), ("10\n", 10), ("10\n20\n", 20), ("10\n200", 10), ("10\n\0\0\n30\n", 10)]
+        {
+            let text = format!("{head}{lines}");
+            assert_eq!(read(text.as_bytes()), Some((whole, synced)), "{lines:?}");
+        }
+        for bad in ["", "\n", "x", "x 1\n", &head[..60]] {
+            assert_eq!(read(bad.as_bytes()).map(|(whole, _)| whole.size), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_were_noted_are_found_again_and_others_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("m");
+        let whole = Whole { digest: Digest::of(&[7; 300_000]), size: 300_000 };
+        assert!(Partial::find(&place).unwrap().is_none());
+        let mut partial = Partial::create(&place, &place).unwrap();
+        partial.begin(Some(whole)).unwrap();
+        partial.write(&[7; 100_000]).unwrap();
+        assert_eq!(Partial::find(&place).err().unwrap().kind(), ErrorKind::Busy);
+        partial.rest();
+        partial.write(&[7; 50_000]).unwrap();
+        drop(partial);
+        let mut partial = Partial::find(&place).unwrap().unwrap();
+        assert_eq!((partial.done(), partial.whole()), (100_000, Some(whole)));
+        partial.write(&[7; 200_000]).unwrap();
+        assert_eq!(partial.digest(), whole.digest);
+        partial.publish().unwrap();
+        assert_eq!(fs::read(&place).unwrap(), [7; 300_000]);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_nobody_could_go_on_with_does_not_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("m".repeat(255));
+        let mut partial = Partial::create(&place, &place).unwrap();
+        partial.begin(None).unwrap();
+        partial.write(&[1; 1 << 20]).unwrap();
+        partial.rest();
+        drop(partial);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        // A journal without its bytes, or with too few, is worth nothing.
+        fs::write(beside(&place, JOURNAL), format!("{} 100\n50\n", Digest::of(b""))).unwrap();
+        fs::write(beside(&place, PART), [0; 49]).unwrap();
+        let mut partial = Partial::find(&place).unwrap().unwrap();
+        assert_eq!(partial.done(), 0);
+        partial.begin(None).unwrap();
+        partial.write(b"whole").unwrap();
+        partial.publish().unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

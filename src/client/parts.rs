@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The requests of an upload in parts: create, ask how much arrived, append the rest.
+
+use std::sync::Arc;
+
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION};
+use ureq::http::{Method, Response, StatusCode};
+use ureq::{Body, SendBody};
+
+use super::body::Outgoing;
+use super::event::{Event, Events, Replaces};
+use super::retry::Retry;
+use super::sending::{Sending, Way};
+use super::transfer::{Outcome, Stored};
+use super::{Client, answer, model_path};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How far an upload on a server is.
+enum State {
+    /// It has so many bytes.
+    At(u64),
+    /// It is not there: it took too long, or it is a model by now.
+    Gone,
+}
+
+impl Client {
+    /// Sends what the server has not got yet.
+    ///
+    /// # Errors
+    /// As [`Client::put_file`].
+    pub(super) fn put_parts(
+        &mut self,
+        sending: &mut Sending<'_>,
+        retry: &mut Retry,
+        events: Events<'_>,
+    ) -> Result<Stored> {
+        let state = match &sending.location {
+            Some(location) => Some(self.state(location)?),
+            None => None,
+        };
+        retry.met();
+        let offset = match state {
+            Some(State::At(offset)) => {
+                sending.resumed_at = (offset > 0).then_some(offset);
+                offset
+            }
+            Some(State::Gone) => {
+                let digest = sending.local.digest()?;
+                if let Some(model) = self.same(sending.name, digest)? {
+                    let outcome = sending.outcome();
+                    return Ok(sending.stored(model, digest, outcome));
+                }
+                events(Event::Restarted { reason: "the server has nothing of it any more" });
+                sending.forget();
+                self.create(sending)?
+            }
+            None => self.create(sending)?,
+        };
+        if sending.way == Way::Whole {
+            return self.put_whole(sending, events);
+        }
+        sending.acknowledged = sending.acknowledged.max(offset);
+        events(Event::Started { size: Some(sending.local.stamp().size), at: offset });
+        self.append(sending, offset, events)
+    }
+
+    fn state(&self, location: &str) -> Result<State> {
+        let response = self.exchange_again(|| self.builder(Method::HEAD, location))?;
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
+            return Ok(State::Gone);
+        }
+        let response = answer::accepted(response)?;
+        let text = |field| response.headers().get(field).and_then(|value| value.to_str().ok());
+        match (text("upload-complete"), text("upload-offset").map(str::parse)) {
+            (Some("?1"), _) => Ok(State::Gone),
+            (_, Some(Ok(offset))) => Ok(State::At(offset)),
+            _ => Err(answer::not_skep()),
+        }
+    }
+
+    /// Creates an upload and returns how much of it is there, which is nothing.
+    fn create(&self, sending: &mut Sending<'_>) -> Result<u64> {
+        let path = model_path(sending.name);
+        let response = self.exchange_again(|| {
+            let request = self.builder(Method::PUT, &path);
+            let request = request.header("upload-complete", "?0").header(CONTENT_LENGTH, 0);
+            let request = request.header("upload-length", sending.local.stamp().size);
+            let conditions = sending.conditions();
+            conditions.iter().fold(request, |request, (name, value)| request.header(*name, value))
+        })?;
+        let unknown = [405, 501].contains(&response.status().as_u16());
+        let location = match unknown {
+            true => None,
+            false => location(&answer::accepted(response)?),
+        };
+        match location {
+            Some(location) => sending.remember(location),
+            None => sending.way = Way::Whole,
+        }
+        Ok(0)
+    }
+
+    fn append(
+        &mut self,
+        sending: &mut Sending<'_>,
+        offset: u64,
+        events: Events<'_>,
+    ) -> Result<Stored> {
+        let location = sending.location.clone().unwrap_or_default();
+        let size = sending.local.stamp().size;
+        let left = size.checked_sub(offset).ok_or_else(answer::not_skep)?;
+        let early = Arc::clone(&self.shared.early);
+        // Where the digest is known before the bytes are sent, the server can refuse others.
+        let digest = sending.local.known_digest();
+        let mut done = 0;
+        let mut progress = |count| {
+            done += count;
+            events(Event::Progress(offset + done));
+        };
+        let mut rest = sending.local.from(offset, &mut sending.pace)?;
+        let mut body = Outgoing::new(&mut rest, Some(left), &early, &mut progress).unhashed();
+        let mut request = self.builder(Method::PATCH, &location);
+        request = request.header(CONTENT_TYPE, "application/partial-upload");
+        request = request.header("upload-offset", offset).header("upload-complete", "?1");
+        request = request.header(CONTENT_LENGTH, left);
+        if let Some(digest) = digest {
+            request = request.header("repr-digest", digest.field());
+        }
+        if left > super::transfer::EXPECT_BYTES {
+            request = request.header(EXPECT, "100-continue");
+        }
+        let result = self.exchange(request, SendBody::from_reader(&mut body));
+        sending.sent += done;
+        let mut response = result?;
+        let status = response.status();
+        if status.is_success() {
+            let outcome = Outcome::of(status);
+            let model = answer::json(&mut response)?;
+            return sending.confirm(model, outcome);
+        }
+        let error = answer::refusal(response);
+        let is_elsewhere = match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => true,
+            // Another connection of ours may have brought more bytes than we knew of.
+            StatusCode::CONFLICT => {
+                !matches!(self.state(&location)?, State::At(at) if at == offset)
+            }
+            _ => false,
+        };
+        match is_elsewhere {
+            true => Err(Error::new(ErrorKind::Interrupted, error.message()).because(error)),
+            false => Err(error),
+        }
+    }
+}
+
+impl Sending<'_> {
+    /// What an upload did whose answer was lost.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self.replaces {
+            Replaces::Nothing => Outcome::Created,
+            _ => Outcome::Replaced,
+        }
+    }
+}
+
+/// The path of a new upload.
+fn location(response: &Response<Body>) -> Option<String> {
+    let is_upload = response.headers().contains_key("upload-offset");
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    (is_upload && location.starts_with('/')).then(|| location.to_owned())
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Sending a file as a model, from where an earlier attempt stopped (draft-ietf-httpbis-resumable-upload).
+//!
+//! The upload is created without a byte, so that its address is known before anything can get lost,
+//! and then the bytes are appended. Servers that do not take uploads in parts say so by not naming
+//! their limits to `OPTIONS`; they get one plain PUT.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::thread;
+
+use ureq::http::header::{CONTENT_LENGTH, ETAG};
+use ureq::http::{Method, StatusCode};
+
+use super::body::Outgoing;
+use super::event::{Changes, Event, Events, Replaces, TransferOptions};
+use super::ledger::{Entry, Ledger};
+use super::local::Local;
+use super::pace::Pace;
+use super::retry::Retry;
+use super::transfer::{Outcome, Stored, verified};
+use super::{Client, answer, model_path};
+use crate::digest::Digest;
+use crate::error::{ErrorKind, Result};
+use crate::model::ModelName;
+use crate::wire::ModelWire;
+
+/// A file on its way, over several attempts.
+pub(super) struct Sending<'a> {
+    pub(super) name: &'a ModelName,
+    pub(super) local: Local<'a>,
+    pub(super) replaces: Replaces,
+    pub(super) pace: Pace,
+    pub(super) way: Way,
+    ledger: Ledger,
+    /// The upload on the server.
+    pub(super) location: Option<String>,
+    /// How much the server has for sure.
+    pub(super) acknowledged: u64,
+    /// Bytes sent in all attempts.
+    pub(super) sent: u64,
+    pub(super) resumed_at: Option<u64>,
+}
+
+/// How a file is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// That has to be found out.
+    Unknown,
+    /// At once.
+    Whole,
+    /// In parts.
+    Parts,
+}
+
+impl Client {
+    /// Sends a file as a model. A large one is sent so that a cut loses nothing that the server has:
+    /// the next call with the same file goes on there, also from another process, after a restart of
+    /// either side, and at another address of the server.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` if the model to be replaced is not what `options` say, `Integrity` if the
+    /// server has other bytes afterwards than were sent, and those of the connection, of the server and
+    /// of the file.
+    pub fn put_file(
+        &mut self,
+        name: &ModelName,
+        file: &File,
+        options: &TransferOptions,
+        events: Events<'_>,
+    ) -> Result<Stored> {
+        let local = Local::new(file)?;
+        let way = match local.stamp().size > PARTS_BYTES {
+            true => Way::Unknown,
+            false => Way::Whole,
+        };
+        let mut sending = Sending {
+            name,
+            local,
+            replaces: options.replaces,
+            pace: Pace::new(self.rate),
+            way,
+            ledger: Ledger::none(),
+            location: None,
+            acknowledged: 0,
+            sent: 0,
+            resumed_at: None,
+        };
+        let mut retry = Retry::new(options.retries);
+        loop {
+            let (before, sent) = (sending.acknowledged, sending.sent);
+            let error = match self.put_once(&mut sending, options.changes, &mut retry, events) {
+                Ok(stored) => {
+                    sending.ledger.clear();
+                    return Ok(stored);
+                }
+                Err(error) => error,
+            };
+            if sending.acknowledged > before {
+                retry.progressed();
+            }
+            let is_ours =
+                error.kind() == ErrorKind::PreconditionFailed && sent >= sending.local.stamp().size;
+            if is_ours {
+                // The answer to an attempt before this one may have been lost.
+                let digest = sending.local.digest()?;
+                if let Some(model) = self.same(name, digest)? {
+                    return Ok(sending.stored(model, digest, sending.outcome()));
+                }
+            }
+            if is_final(error.kind()) {
+                self.abandon(&mut sending);
+            }
+            let (pause, error) = retry.after(error)?;
+            events(Event::Retrying { pause, error: &error });
+            thread::sleep(pause);
+            if sending.local.refresh()? {
+                events(Event::Restarted { reason: "the file was changed" });
+                self.abandon(&mut sending);
+            }
+        }
+    }
+
+    fn put_once(
+        &mut self,
+        sending: &mut Sending<'_>,
+        changes: Changes,
+        retry: &mut Retry,
+        events: Events<'_>,
+    ) -> Result<Stored> {
+        if changes == Changes::Required && sending.sent == 0 {
+            let digest = sending.local.digest()?;
+            if let Some(model) = self.same(sending.name, digest)? {
+                return Ok(sending.stored(model, digest, Outcome::Unchanged));
+            }
+        }
+        if sending.way == Way::Unknown {
+            self.discover(sending)?;
+            retry.met();
+        }
+        match sending.way {
+            Way::Parts => self.put_parts(sending, retry, events),
+            _ => self.put_whole(sending, events),
+        }
+    }
+
+    /// Finds out how the server takes files, and whether it has a part of this one.
+    fn discover(&mut self, sending: &mut Sending<'_>) -> Result<()> {
+        let path = model_path(sending.name);
+        let response = self.exchange_again(|| self.builder(Method::OPTIONS, &path))?;
+        if !response.headers().contains_key("upload-limit") {
+            sending.way = Way::Whole;
+            return Ok(());
+        }
+        sending.way = Way::Parts;
+        sending.ledger = Ledger::open(self.home.as_deref(), &self.identity(), sending.name);
+        let Some(entry) = sending.ledger.read() else {
+            return Ok(());
+        };
+        let is_same = entry.stamp == sending.local.stamp();
+        sending.location = Some(entry.location);
+        if !is_same {
+            self.abandon(sending);
+        }
+        Ok(())
+    }
+
+    /// What a server is recognised by, wherever it is.
+    fn identity(&self) -> String {
+        match self.shared.pin() {
+            Some(pin) => pin.to_string(),
+            None => self.url.to_string(),
+        }
+    }
+
+    /// Gives an upload up that is of no use any more.
+    pub(super) fn abandon(&mut self, sending: &mut Sending<'_>) {
+        sending.forget();
+        if let Some(location) = sending.location.take() {
+            // If that fails, the server removes it in time.
+            let _ = self.exchange_again(|| self.builder(Method::DELETE, &location));
+        }
+    }
+
+    /// The model on the server, if it has these bytes.
+    pub(super) fn same(&mut self, name: &ModelName, digest: Digest) -> Result<Option<ModelWire>> {
+        let path = model_path(name);
+        let response = self.exchange_again(|| self.builder(Method::HEAD, &path))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let response = answer::accepted(response)?;
+        let text = |field| response.headers().get(field).and_then(|value| value.to_str().ok());
+        if text(ETAG).and_then(Digest::from_etag) != Some(digest) {
+            return Ok(None);
+        }
+        let number = |field| text(field).and_then(|text| text.parse().ok());
+        Ok(Some(ModelWire {
+            name: name.as_str().to_owned(),
+            size: number(CONTENT_LENGTH).unwrap_or_default(),
+            modified: answer::modified(&response),
+            digest: Some(format!("{digest:?}")),
+        }))
+    }
+
+    /// Sends all of it at once.
+    ///
+    /// # Errors
+    /// As [`Client::put_file`].
+    pub(super) fn put_whole(
+        &mut self,
+        sending: &mut Sending<'_>,
+        events: Events<'_>,
+    ) -> Result<Stored> {
+        let size = sending.local.stamp().size;
+        events(Event::Started { size: Some(size), at: 0 });
+        let early = Arc::clone(&self.shared.early);
+        let fields = sending.conditions();
+        let mut done = 0;
+        let mut rest = sending.local.from(0, &mut sending.pace)?;
+        let mut progress = |count| {
+            done += count;
+            events(Event::Progress(done));
+        };
+        let body = Outgoing::new(&mut rest, Some(size), &early, &mut progress);
+        let result = self.put_body(sending.name, &mut body.unhashed(), Some(size), &fields);
+        sending.sent += done;
+        let (model, outcome) = result?;
+        sending.confirm(model, outcome)
+    }
+}
+
+impl Sending<'_> {
+    /// What has to be there for it to be replaced.
+    pub(super) fn conditions(&self) -> Vec<(&'static str, String)> {
+        match self.replaces {
+            Replaces::Anything => Vec::new(),
+            Replaces::Nothing => vec![("if-none-match", "*".to_owned())],
+            Replaces::Only(digest) => vec![("if-match", digest.etag())],
+        }
+    }
+
+    /// The upload is of this file from now on.
+    pub(super) fn remember(&mut self, location: String) {
+        let stamp = self.local.stamp();
+        self.ledger.write(&Entry { location: location.clone(), stamp });
+        self.location = Some(location);
+    }
+
+    /// There is no upload any more.
+    pub(super) fn forget(&mut self) {
+        self.ledger.clear();
+        (self.acknowledged, self.resumed_at) = (0, None);
+    }
+
+    /// Compares what the server has with what was sent.
+    pub(super) fn confirm(&mut self, model: ModelWire, outcome: Outcome) -> Result<Stored> {
+        let digest = self.local.digest()?;
+        verified(self.name, &model, digest)?;
+        Ok(self.stored(model, digest, outcome))
+    }
+
+    pub(super) fn stored(&self, model: ModelWire, digest: Digest, outcome: Outcome) -> Stored {
+        Stored { model, digest, outcome, sent: self.sent, resumed_at: self.resumed_at }
+    }
+}
+
+/// Whether an upload that failed so is of no use any more.
+fn is_final(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::BadRequest
+            | ErrorKind::Conflict
+            | ErrorKind::Integrity
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::TooLarge
+            | ErrorKind::UnsupportedType
+    )
+}
+
+/// Files above this size are sent in parts; below, going on costs more than beginning anew.
+const PARTS_BYTES: u64 = 1 << 20;

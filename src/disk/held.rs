@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A file at a place of its own that one process at a time has, and that may outlive it: the bytes of a
+//! transfer that was cut, or what is known of it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use super::{UNFINISHED, fault, sync_directory};
+use crate::supervise::lock;
+
+/// A locked file. When it is dropped it stays, if [`Held::keep`] was called last, or goes, if
+/// [`Held::discard`] was.
+pub(crate) struct Held {
+    file: File,
+    path: PathBuf,
+}
+
+impl Held {
+    /// Opens and locks a file, which is created with this mode if it is missing; `None` if somebody
+    /// else has it.
+    ///
+    /// # Errors
+    /// `PermissionDenied` if it is not a plain file, or not ours where everybody may write; otherwise
+    /// those of the file system.
+    pub(crate) fn open(path: &Path, mode: u32) -> io::Result<Option<Self>> {
+        let mut options = OpenOptions::new();
+        options.create(true).mode(mode);
+        Self::open_with(path, &mut options)
+    }
+
+    /// The same for a file that is there.
+    ///
+    /// # Errors
+    /// As [`Held::open`], and `NotFound`.
+    pub(crate) fn open_existing(path: &Path) -> io::Result<Option<Self>> {
+        Self::open_with(path, &mut OpenOptions::new())
+    }
+
+    fn open_with(path: &Path, options: &mut OpenOptions) -> io::Result<Option<Self>> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let options = options.read(true).write(true).truncate(false).custom_flags(flags);
+        loop {
+            fault::check()?;
+            let file = options.open(path)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                // Where there are no locks, there is only the hope that nobody else is at it.
+                Ok(()) | Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+            let metadata = file.metadata()?;
+            // Whoever had it may have renamed or removed it between our two calls.
+            let is_there = fs::symlink_metadata(path)
+                .is_ok_and(|found| (found.dev(), found.ino()) == (metadata.dev(), metadata.ino()));
+            if !is_there {
+                continue;
+            }
+            if !metadata.is_file() || metadata.nlink() != 1 || is_planted(path, metadata.uid()) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            return Ok(Some(Self { file, path: path.to_owned() }));
+        }
+    }
+
+    /// From now on it goes when it is dropped, or when the process ends by a signal that it catches.
+    pub(crate) fn discard(&mut self) {
+        lock(&UNFINISHED).insert(self.path.clone());
+    }
+
+    /// From now on it stays.
+    pub(crate) fn keep(&mut self) {
+        lock(&UNFINISHED).remove(&self.path);
+    }
+
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Goes to a position, to read or write there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn go_to(&mut self, position: u64) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(position)).map(drop)
+    }
+
+    /// Cuts off what stands behind `end`, and goes there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn cut(&mut self, end: u64) -> io::Result<()> {
+        fault::check()?;
+        self.file.set_len(end)?;
+        self.go_to(end)
+    }
+
+    /// Makes its bytes survive a power cut.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        fault::check()?;
+        self.file.sync_data()
+    }
+
+    /// Makes this file `target`, replacing what was there, in a way that survives a power cut.
+    ///
+    /// # Errors
+    /// Those of the file system; `target` then has its old content, or, if only the last fsync
+    /// failed, its new one.
+    pub(crate) fn publish(mut self, target: &Path) -> io::Result<()> {
+        fault::check()?;
+        self.file.sync_all()?;
+        fault::check()?;
+        fs::rename(&self.path, target)?;
+        self.keep();
+        sync_directory(target)
+    }
+
+    /// Removes it. If that fails, it is there the next time.
+    pub(crate) fn remove(mut self) {
+        self.discard();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if lock(&UNFINISHED).remove(&self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Read for Held {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl Write for Held {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fault::check()?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a file of this owner may have been put there by somebody else: in a directory where all may
+/// write, only our own files count. Elsewhere owners mean little (Android's shared storage makes them up).
+fn is_planted(path: &Path, owner: u32) -> bool {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let is_open = fs::metadata(parent.unwrap_or(Path::new(".")))
+        .map_or(true, |directory| directory.mode() & 0o002 != 0);
+    is_open && owner != rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_has_it_and_it_outlives_whom_it_should() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("held");
+        assert_eq!(Held::open_existing(&path).err().unwrap().kind(), io::ErrorKind::NotFound);
+        let mut held = Held::open(&path, 0o600).unwrap().unwrap();
+        assert!(Held::open(&path, 0o600).unwrap().is_none());
+        held.write_all(b"12345").unwrap();
+        held.sync().unwrap();
+        held.cut(3).unwrap();
+        held.write_all(b"x").unwrap();
+        drop(held);
+        let mut held = Held::open_existing(&path).unwrap().unwrap();
+        let mut text = String::new();
+        held.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), held.length().unwrap()), ("123x", 4));
+        held.discard();
+        drop(held);
+        assert!(!path.exists());
+        let mut held = Held::open(&path, 0o600).unwrap().unwrap();
+        held.write_all(b"new").unwrap();
+        held.discard();
+        held.publish(&directory.path().join("target")).unwrap();
+        assert_eq!(fs::read(directory.path().join("target")).unwrap(), b"new");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_others_put_there_is_not_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("file"), "theirs").unwrap();
+        std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
+        fs::hard_link(path("file"), path("second")).unwrap();
+        for name in ["link", "second"] {
+            assert!(Held::open(&path(name), 0o600).is_err(), "{name}");
+        }
+        assert!(is_planted(Path::new("/tmp/x"), u32::MAX) || !Path::new("/tmp").exists());
+    }
+}
