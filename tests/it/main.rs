@@ -21,6 +21,7 @@ mod power_cut;
 mod reading;
 mod readme;
 mod resuming;
+mod resume;
 mod rude;
 mod settings;
 mod support;

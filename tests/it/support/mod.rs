@@ -5,5 +5,6 @@ pub(crate) mod pieces;
 pub(crate) mod power;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod relay;
 pub(crate) mod served;
 pub(crate) mod syscalls;

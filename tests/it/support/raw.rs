@@ -32,6 +32,11 @@ impl Running {
         Self { handle: Some(handle), address, metrics }
     }
 
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn open(&self) -> Raw {
         Raw::open(&self.address)
     }
