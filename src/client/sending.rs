@@ -148,6 +148,9 @@ impl Client {
     fn discover(&mut self, sending: &mut Sending<'_>) -> Result<()> {
         let path = model_path(sending.name);
         let response = self.exchange_again(|| self.builder(Method::OPTIONS, &path))?;
+        if response.status().is_server_error() && response.status() != StatusCode::NOT_IMPLEMENTED {
+            return Err(answer::refusal(response));
+        }
         if !response.headers().contains_key("upload-limit") {
             sending.way = Way::Whole;
             return Ok(());
@@ -186,7 +189,8 @@ impl Client {
     pub(super) fn same(&mut self, name: &ModelName, digest: Digest) -> Result<Option<ModelWire>> {
         let path = model_path(name);
         let response = self.exchange_again(|| self.builder(Method::HEAD, &path))?;
-        if response.status() == StatusCode::NOT_FOUND {
+        // The second and third are what servers say that know nothing of HEAD.
+        if [404, 405, 501].contains(&response.status().as_u16()) {
             return Ok(None);
         }
         let response = answer::accepted(response)?;
