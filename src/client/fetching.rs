@@ -4,6 +4,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use ureq::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
 use ureq::http::{Method, Response, StatusCode};
@@ -56,9 +57,8 @@ struct Fetching<'a> {
     pace: Pace,
     received: u64,
     resumed_at: Option<u64>,
-    /// How often the server may still say that it does not know the digest before what was kept is
-    /// given up.
-    patience: u32,
+    /// Whether the server was given time to find out the digest.
+    has_waited: bool,
 }
 
 impl Client {
@@ -87,9 +87,18 @@ impl Client {
             retry.met();
         }
         let pace = Pace::new(self.rate);
-        let (received, resumed_at, patience) = (0, None, options.retries.saturating_sub(1));
-        let mut fetching =
-            Fetching { name, target, place, known, partial, pace, received, resumed_at, patience };
+        let (received, resumed_at, has_waited) = (0, None, options.retries == 0);
+        let mut fetching = Fetching {
+            name,
+            target,
+            place,
+            known,
+            partial,
+            pace,
+            received,
+            resumed_at,
+            has_waited,
+        };
         loop {
             let before = fetching.received;
             let error = match self.fetch_once(&mut fetching, &mut retry, events) {
@@ -137,7 +146,41 @@ impl Client {
         }
         let response = answer::accepted(response)?;
         retry.met();
+        let size = response.body().content_length();
+        if let Some((done, whole)) = kept
+            && !fetching.has_waited
+            && response.status() == StatusCode::OK
+            && size == Some(whole.size)
+            && matches!(announced(response.headers()), Ok(None))
+        {
+            drop(response);
+            fetching.has_waited = true;
+            self.await_digest(&path, done, events)?;
+            return self.fetch_once(fetching, retry, events);
+        }
         fetching.take(response, kept, events)
+    }
+}
+
+impl Client {
+    /// Gives a server that was restarted the time to read a model again, so that what was kept of it
+    /// can be gone on with: at most as long as fetching that again would take on a good line.
+    fn await_digest(&mut self, path: &str, kept: u64, events: Events<'_>) -> Result<()> {
+        let mut left = Duration::from_secs(DIGEST_SECONDS + kept / DIGEST_RATE);
+        let text = "the server does not know the digest of the model yet";
+        let error = Error::new(ErrorKind::Busy, text);
+        let mut pause = Duration::from_millis(250);
+        while left > Duration::ZERO {
+            events(Event::Retrying { pause, error: &error });
+            thread::sleep(pause);
+            let response = self.exchange_again(|| self.builder(Method::HEAD, path))?;
+            if !matches!(announced(answer::accepted(response)?.headers()), Ok(None)) {
+                break;
+            }
+            left = left.saturating_sub(pause);
+            pause = (pause * 2).min(DIGEST_PAUSE_MAX);
+        }
+        Ok(())
     }
 }
 
@@ -162,13 +205,6 @@ impl Fetching<'_> {
             _ => {
                 let response = answer::whole(response)?;
                 let size = response.body().content_length();
-                let is_same_size = kept.is_some_and(|(_, whole)| Some(whole.size) == size);
-                if announced.is_none() && is_same_size && self.patience > 0 {
-                    // It was restarted and reads its files; what was kept is worth a moment.
-                    self.patience -= 1;
-                    let text = "the server does not know the digest of the model yet";
-                    return Err(Error::new(ErrorKind::Busy, text));
-                }
                 if kept.is_some() {
                     events(Event::Restarted { reason: "the model has changed meanwhile" });
                 }
@@ -253,5 +289,11 @@ impl Fetching<'_> {
         }
     }
 }
+
+/// What any server needs to begin with, and the bytes per second that even slow ones read.
+const DIGEST_SECONDS: u64 = 10;
+const DIGEST_RATE: u64 = 10 << 20;
+
+const DIGEST_PAUSE_MAX: Duration = Duration::from_secs(4);
 
 const PIECE_BYTES: usize = 64 * 1024;

@@ -168,6 +168,8 @@ impl Partial {
             return Ok(());
         };
         self.held.sync()?;
+        // Before the journal says so, or a signal in between would remove what it vouches for.
+        self.held.keep();
         if self.journal.is_none() {
             let Some(mut journal) = Held::open(&beside(&self.place, JOURNAL), 0o600)? else {
                 return Ok(());
@@ -180,7 +182,6 @@ impl Partial {
             journal.write_all(format!("{}\n", self.done).as_bytes())?;
             journal.sync()?;
         }
-        self.held.keep();
         (self.synced, self.synced_at) = (self.done, Instant::now());
         Ok(())
     }
@@ -268,6 +269,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 mod tests {
     use super::*;
 
+    use crate::disk::fault;
+
     #[test]
     fn a_journal_counts_up_to_its_last_whole_line() {
         let digest = Digest::of(b"x");
@@ -304,6 +307,45 @@ mod tests {
         partial.publish().unwrap();
         assert_eq!(fs::read(&place).unwrap(), [7; 300_000]);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn whichever_call_fails_the_file_is_whole_or_not_there_and_can_be_gone_on_with() {
+        let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+        let whole = Whole { digest: Digest::of(&bytes), size: bytes.len() as u64 };
+        for call in 0.. {
+            let directory = tempfile::tempdir().unwrap();
+            let place = directory.path().join("m");
+            let fetch = || -> Result<u64> {
+                let mut partial = match Partial::find(&place)? {
+                    Some(partial) => partial,
+                    None => Partial::create(&place, &place)?,
+                };
+                if partial.done() == 0 {
+                    partial.begin(Some(whole))?;
+                }
+                let start = partial.done();
+                for piece in bytes[usize::try_from(start).unwrap()..].chunks(100_000) {
+                    partial.write(piece)?;
+                    partial.rest();
+                }
+                assert_eq!(partial.digest(), whole.digest, "{call}");
+                partial.publish().map(|()| start)
+            };
+            fault::set(Some(call));
+            let failed = fetch().is_err();
+            let was_reached = !fault::set(None);
+            if place.exists() {
+                assert!(fs::read(&place).unwrap() == bytes, "{call}");
+            } else {
+                fetch().unwrap();
+            }
+            assert!(fs::read(&place).unwrap() == bytes, "{call}");
+            if !was_reached {
+                assert!(!failed && call > 20, "only {call} calls were tried");
+                return;
+            }
+        }
     }
 
     #[test]

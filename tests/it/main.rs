@@ -29,3 +29,4 @@ mod tidy;
 mod transfer;
 mod trust;
 mod uploads;
+mod wishes;

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Transfers go on where they stopped, whoever was killed, and nothing that arrived is sent again.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use skep::client::{Client, ClientOptions, Event, Outcome, Proof, TransferOptions};
-use skep::{Digest, Method, ModelName, Password, Request, Response, Status};
 
-use crate::support::process::{Outcome as Ended, Place, Process, digest, noise, run, until};
-use crate::support::raw::Running;
+use crate::support::process::{Place, Process, digest, noise, run, until};
 use crate::support::relay::Relay;
 use crate::support::served::Served;
 
@@ -25,11 +21,11 @@ const STEP: u64 = 8 * MEBIBYTE;
 /// Slow enough to be interrupted, fast enough not to wait for.
 const RATE: &str = "12MiB";
 
-fn mebibytes(count: usize) -> Vec<u8> {
+pub(crate) fn mebibytes(count: usize) -> Vec<u8> {
     noise(count as u64, count << 20)
 }
 
-fn through(server: &Served, relay: &Relay, words: &[&str]) -> Process {
+pub(crate) fn through(server: &Served, relay: &Relay, words: &[&str]) -> Process {
     let mut command = server.command(words);
     Process::start(command.env("SKEP_SERVER", &relay.url))
 }
@@ -212,41 +208,6 @@ fn what_changed_meanwhile_is_transferred_anew() {
 }
 
 #[test]
-fn nothing_is_sent_where_the_bytes_are_there() {
-    let server = Served::start(&["--plain"]);
-    let bytes = mebibytes(3);
-    server.place.file("m", &bytes);
-    server.place.file("small", "x");
-    let ask = |words: &[&str]| -> (Ended, u64, u64) {
-        let relay = Relay::to(&server.url);
-        let ended = through(&server, &relay, words).finish();
-        let (up, down) = relay.passed();
-        (ended, up, down)
-    };
-    let put = ["put", "m", "small", "--if-changed", "--json"];
-    assert!(ask(&put).1 > 3 * MEBIBYTE);
-    let (ended, up, _) = ask(&put);
-    let models = ended.exits(0).json();
-    assert_eq!(
-        (&models["models"][0]["outcome"], &models["models"][1]["sent"]),
-        (&"unchanged".into(), &0.into())
-    );
-    assert!(up < 2000, "{up}");
-    ask(&["put", "m", "--if-changed", "--exit-unchanged"]).0.exits(9);
-    let get = ["get", "m", "-o", "copy", "--if-changed", "--exit-unchanged"];
-    let (ended, _, down) = ask(&get);
-    ended.exits(0);
-    assert!(down > 3 * MEBIBYTE);
-    let (ended, _, down) = ask(&get);
-    ended.exits(9).says("up to date");
-    assert!(down < 2000, "{down}");
-    server.place.file("copy", "changed");
-    ask(&get).0.exits(0);
-    assert!(server.place.read("copy") == bytes);
-    server.skep(&["put", "m", "--exit-unchanged"]).exits(2);
-}
-
-#[test]
 fn a_signal_says_how_to_go_on() {
     let server = Served::start(&[]);
     let relay = Relay::to(&server.url);
@@ -300,96 +261,4 @@ fn a_server_that_stays_away_is_given_up() {
     run(server.place.skep(&["put", "m"]).env("SKEP_SERVER", &server.url)).exits(3);
     run(server.place.skep(&["put", "m", "--retries", "x"]).env("SKEP_SERVER", &server.url))
         .exits(2);
-}
-
-#[test]
-fn a_rate_is_kept() {
-    let server = Served::start(&["--plain"]);
-    server.place.file("m", mebibytes(3));
-    for words in [["put", "m", "--limit-rate", "2MiB"], ["get", "m", "--limit-rate", "2MiB"]] {
-        let start = Instant::now();
-        server.skep(&words).exits(0);
-        assert!(start.elapsed() >= Duration::from_millis(1200), "{:?}", start.elapsed());
-    }
-    server.skep(&["put", "m", "--limit-rate", "0"]).exits(2);
-}
-
-#[test]
-fn directories_and_conditions() {
-    let server = Served::start(&[]);
-    fs::create_dir_all(server.place.path("models/deep")).unwrap();
-    for name in ["models/b", "models/a", "models/.hidden", "models/deep/c"] {
-        server.place.file(name, name);
-    }
-    let put = server.skep(&["put", "models"]).exits(0).says("models/deep is a directory");
-    let names: Vec<_> = put.text().lines().map(|line| line[..1].to_owned()).collect();
-    assert_eq!(
-        (names, server.names()),
-        (vec!["a".to_owned(), "b".to_owned()], vec!["a".to_owned(), "b".to_owned()])
-    );
-    server.skep(&["put", "models", "--name", "x"]).exits(2);
-    // Small files go at once, large ones in parts; both keep the conditions.
-    server.place.file("large", mebibytes(3));
-    for name in ["models/a", "large"] {
-        let name_of = ["--name", "new"];
-        server.skep(&[&["put", name, "--create"], &name_of[..]].concat()).exits(0);
-        server.skep(&[&["put", name, "--create"], &name_of[..]].concat()).exits(11);
-        let wrong = digest(b"other");
-        server.skep(&[&["put", name, "--if-match", &wrong], &name_of[..]].concat()).exits(11);
-        let right = digest(&server.place.read(name));
-        server.skep(&[&["put", name, "--if-match", &right], &name_of[..]].concat()).exits(0);
-        server.skep(&["rm", "new"]).exits(0);
-    }
-    assert_eq!(server.parts(), 0);
-}
-
-#[test]
-fn a_server_without_uploads_in_parts_gets_a_plain_put() {
-    let handler = |request: &mut Request<'_>| match request.method() {
-        Method::Put if request.fields().value("upload-complete").is_none() => {
-            let body = request.body().read_all(8 << 20).unwrap();
-            let digest = Digest::of(&body);
-            let json = format!(
-                r#"{{"name":"m","size":{},"modified":"","digest":"{digest:?}"}}"#,
-                body.len()
-            );
-            Response::text(Status::CREATED, json).field("content-type", "application/json")
-        }
-        _ => Response::problem(Status::METHOD_NOT_ALLOWED, "only PUT"),
-    };
-    let server = Running::start(handler, |_| {});
-    let place = Place::new();
-    place.file("m", mebibytes(3));
-    let url = format!("http://{}", server.address());
-    run(place.skep(&["put", "m"]).env("SKEP_SERVER", url)).exits(0);
-}
-
-#[test]
-fn a_library_call_can_run_beside_others() {
-    let server = Served::start(&[]);
-    let bytes = mebibytes(3);
-    let path = server.place.file("m", &bytes);
-    let client = || {
-        let mut options = ClientOptions::new(server.url.parse().unwrap());
-        options.home = Some(server.place.home());
-        options.password = Some(Password::new(server.password()).unwrap());
-        Client::new(options).unwrap()
-    };
-    let name: ModelName = "m".parse().unwrap();
-    let options = TransferOptions::default();
-    let (told, events) = std::sync::mpsc::channel();
-    let tell = move |event: Event<'_>| {
-        if let Event::Progress(done) = event {
-            told.send(done).unwrap();
-        }
-    };
-    let file = File::open(path).unwrap();
-    let put = client().spawn_put(name.clone(), file, options.clone(), tell).unwrap();
-    let stored = put.join().unwrap();
-    assert_eq!((stored.outcome, stored.digest), (Outcome::Created, Digest::of(&bytes)));
-    assert_eq!(events.iter().last(), Some(bytes.len() as u64));
-    let copy = server.place.path("copy");
-    let get = client().spawn_get(name, copy.clone(), options, |_| {}).unwrap();
-    assert_eq!(get.join().unwrap().proof, Proof::Digest);
-    assert!(fs::read(copy).unwrap() == bytes);
 }
