@@ -17,7 +17,7 @@
 //! | | `edge` | addresses, the accept loop, places for connections, TLS, the identity |
 //! | | `http` | strict heads, framing, the engine, the workers, answers |
 //! | | `client` | the other side of all this: transfers, and whom to trust |
-//! | ground, words | `error` `digest` `model` `wire` `access` `pin` `limits` `near` | values that every room speaks of |
+//! | ground, words | `error` `digest` `model` `wire` `access` `pin` `signature` `limits` `near` | values that every room speaks of |
 //! | | `metrics` | what a server counts |
 //! | | `transport` | what HTTP needs of a connection |
 //! | | `disk` | the only room that creates, renames, fsyncs and removes files |
@@ -55,6 +55,7 @@ mod node;
 mod pin;
 mod routes;
 mod server;
+mod signature;
 pub mod store;
 mod supervise;
 mod transport;
@@ -78,5 +79,6 @@ pub use model::{Model, ModelName};
 pub use node::{Node, PasswordOrigin, Reload};
 pub use pin::Pin;
 pub use server::{Server, ServerHandle, ServerOptions, Shutdown, TempServer};
+pub use signature::{PublicKey, SecretKey, Signature};
 pub use transport::{Peer, TlsIdentity, UnixCredentials};
 pub use wire::{ListWire, ModelWire, Problem};

@@ -22,6 +22,7 @@ const FLOORS: &[&[&str]] = &[
         "model",
         "near",
         "pin",
+        "signature",
         "supervise",
         "transport",
         "wire",
