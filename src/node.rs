@@ -19,7 +19,7 @@ use crate::pin::Pin;
 use crate::routes::Api;
 use crate::server::Shutdown;
 use crate::server::{Server, ServerOptions};
-use crate::store::Store;
+use crate::store::{Store, StoreOptions};
 
 /// A node that is ready to run.
 pub struct Node {
@@ -175,7 +175,11 @@ impl Reload {
                 "max-import-bytes-before-password",
                 old.import_bytes_before_password != config.import_bytes_before_password,
             ),
-            ("cache-... or upload-...", old.store != config.store),
+            ("require-signature", old.store.signers != config.store.signers),
+            (
+                "cache-... or upload-...",
+                old.store != StoreOptions { signers: old.store.signers.clone(), ..config.store },
+            ),
         ];
         Ok(fixed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect())
     }

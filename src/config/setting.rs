@@ -3,6 +3,7 @@
 
 use super::Config;
 use super::quantity::{bytes, count, duration, switch};
+use crate::signature::PublicKey;
 
 /// One setting. Its flag is `--KEY`, its variable `SKEP_KEY` in capitals with underscores.
 pub struct Setting {
@@ -233,6 +234,18 @@ pub const SETTINGS: &[Setting] = &[
         "8MiB",
         "What a power cut may cost an upload at most",
         set!(bytes, store.upload_sync_bytes),
+    ),
+    row(
+        "require-signature",
+        "KEY,...",
+        "",
+        "Take only models that one of these minisign keys (or files with one) has signed",
+        |config, text| {
+            let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+            let keys = keys.map(|key| PublicKey::named(key).map_err(|error| error.to_string()));
+            config.store.signers = keys.collect::<Result<_, _>>()?;
+            Ok(())
+        },
     ),
     row(
         "cache-bytes",

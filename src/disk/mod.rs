@@ -57,6 +57,11 @@ impl Part {
         Ok(Self { file, path, published: false })
     }
 
+    /// The file itself, to read again what was written.
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
     /// Makes what was written so far survive a power cut, so that [`Part::publish`] has little left to
     /// do where it is called under a lock.
     ///

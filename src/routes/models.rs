@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
 use crate::model::{Model, ModelName};
+use crate::signature::Signature;
 use crate::store::{self, Condition, Order, Published, Stored};
 use crate::wire::{ListWire, ModelWire};
 
@@ -100,7 +101,8 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Err(Error::new(ErrorKind::LengthRequired, text));
     }
     let (condition, expected) = (condition(request)?, digest(fields, "repr-digest")?);
-    let mut order = Order { condition, digest: expected, ..Order::new(name) };
+    let signature = fields.value("skep-signature").map(Signature::from_field).transpose()?;
+    let mut order = Order { condition, digest: expected, signature, ..Order::new(name) };
     if let Some(complete) = complete {
         return uploads::create(api, request, order, complete);
     }
@@ -112,9 +114,11 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// Stores what a body brings at once, or nothing of it.
 pub(super) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
-    let Order { name, length, digest, condition } = order;
+    let Order { name, length, digest, condition, signature } = order;
     api.store.check(name, condition)?;
+    api.store.check_signer(name, signature.as_ref())?;
     let mut upload = api.store.upload(*length)?;
+    upload.set_signature(signature.clone());
     copy(request.body(), &mut upload)?;
     let published = upload.commit(name, digest.as_ref(), condition)?;
     Ok(stored(&published, name))

@@ -17,6 +17,7 @@ mod order;
 mod pending;
 mod record;
 mod shelf;
+mod signed;
 mod stamp;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
+use crate::signature::Signature;
 use crate::supervise::{lock, spawn};
 use cache::Cache;
 use digester::Digester;
@@ -198,6 +200,16 @@ impl Store {
     pub fn check(&self, name: &ModelName, condition: &Condition) -> Result<()> {
         let digested = self.shelf().digest_for(name, condition)?;
         self.shelf().judge(name, condition, digested).map(drop)
+    }
+
+    /// Whether an upload has the signature it needs as far as can be told now, to refuse it before its
+    /// bytes travel; [`Upload::commit`] checks the bytes.
+    ///
+    /// # Errors
+    /// `Integrity` if uploads have to be signed and this one is not, or by another key; otherwise
+    /// those of the file system.
+    pub fn check_signer(&self, name: &ModelName, signature: Option<&Signature>) -> Result<()> {
+        self.shelf().expect_signature(name, signature)
     }
 
     /// Removes a model. Those who are reading it get all of it.

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::signature::PublicKey;
+
 /// Bounds of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,6 +28,9 @@ pub struct StoreOptions {
     pub upload_age_max: Duration,
     /// After how many bytes they are made durable and their number is journalled. Default 8 MiB.
     pub upload_sync_bytes: u64,
+    /// If there are any: only what one of these keys has signed is published. Files that are copied in
+    /// by hand are not asked. Default none.
+    pub signers: Vec<PublicKey>,
     /// The coarsest clock of a file system: 2 s on FAT, and 0.1 s for the kernel's own ticks.
     pub(crate) clock_tick: Duration,
 }
@@ -42,6 +47,7 @@ impl Default for StoreOptions {
             uploads_bytes_max: 128 << 30,
             upload_age_max: Duration::from_secs(24 * 60 * 60),
             upload_sync_bytes: 8 << 20,
+            signers: Vec::new(),
             clock_tick: Duration::from_millis(2100),
         }
     }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::Condition;
 use crate::digest::Digest;
 use crate::model::ModelName;
+use crate::signature::Signature;
 
 /// What was asked for when an upload began; applied when it is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +20,14 @@ pub(crate) struct Order {
     pub(crate) digest: Option<Digest>,
     /// What has to be true of the model that it replaces.
     pub(crate) condition: Condition,
+    /// The signature that came with it.
+    pub(crate) signature: Option<Signature>,
 }
 
 impl Order {
     /// An order that asks for nothing but a name.
     pub(crate) fn new(name: ModelName) -> Self {
-        Self { name, length: None, digest: None, condition: Condition::Any }
+        Self { name, length: None, digest: None, condition: Condition::Any, signature: None }
     }
 
     /// Appends one line for each thing that was asked for. No value has a line break: names have no
@@ -44,6 +47,9 @@ impl Order {
             Condition::Exists => writeln!(text, "condition exists"),
             Condition::Matches(digest) => writeln!(text, "condition {digest}"),
         };
+        if let Some(signature) = &self.signature {
+            let _ = writeln!(text, "signature {}", signature.field());
+        }
     }
 
     /// Reads lines that [`Order::write`] wrote, and passes over others; `None` if one of its own
@@ -62,6 +68,9 @@ impl Order {
             Some("exists") => Condition::Exists,
             Some(digest) => Condition::Matches(digest.parse().ok()?),
         };
+        if let Some(signature) = field(text, "signature") {
+            order.signature = Some(Signature::from_field(signature).ok()?);
+        }
         Some(order)
     }
 }

@@ -163,6 +163,9 @@ impl Turn {
         self.state.hasher = Some(hasher.clone());
         let digest = hasher.finish();
         check_digest(digest, order.digest.as_ref())?;
+        let mut content = partial.rewound().map_err(unstored)?;
+        let shelf = self.store.shelf();
+        shelf.check_signature(&order.name, order.signature.as_ref(), &mut content)?;
         partial.sync().map_err(unstored)?;
         self.set_stage(Stage::Finishing(digest)).map_err(unstored)?;
         let publish = |target: &Path| partial.publish(target);

@@ -9,6 +9,7 @@ use crate::digest::{Digest, Hasher};
 use crate::disk::Part;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
+use crate::signature::Signature;
 
 /// A model that is being written. Dropping it removes what was written so far.
 pub struct Upload {
@@ -18,6 +19,7 @@ pub struct Upload {
     size: Option<u64>,
     written: u64,
     health: Health,
+    signature: Option<Signature>,
 }
 
 /// A model that was published.
@@ -52,7 +54,14 @@ enum Health {
 
 impl Upload {
     pub(super) fn new(store: Store, part: Part, size: Option<u64>) -> Self {
-        Self { store, part, hasher: Hasher::new(), size, written: 0, health: Health::Whole }
+        let (hasher, health) = (Hasher::new(), Health::Whole);
+        Self { store, part, hasher, size, written: 0, health, signature: None }
+    }
+
+    /// Gives the signature of the bytes, for a store that takes only signed models. Without it, the
+    /// one that is stored beside the model counts.
+    pub fn set_signature(&mut self, signature: Option<Signature>) {
+        self.signature = signature;
     }
 
     /// How many bytes have been written.
@@ -65,7 +74,7 @@ impl Upload {
     ///
     /// # Errors
     /// `BadRequest` if fewer bytes came than were announced; `Integrity` if the digest is not the
-    /// expected one; `PreconditionFailed` if the condition does not hold; `Conflict` if something that
+    /// expected one or the store takes only signed models and this is none; `PreconditionFailed` if the condition does not hold; `Conflict` if something that
     /// is not a model has the name; `NoSpace`; otherwise those of the file system. The old bytes then
     /// stay, except that a failure of the very last step, the fsync of the directory, may leave the new
     /// ones.
@@ -84,6 +93,8 @@ impl Upload {
         }
         let digest = self.hasher.finish();
         check_digest(digest, expected)?;
+        let content = self.part.file();
+        self.store.shelf().check_signature(name, self.signature.as_ref(), content)?;
         self.part.sync().map_err(unstored)?;
         self.store.publish(|target| self.part.publish(target), name, digest, condition)
     }

@@ -47,6 +47,7 @@ pub(super) fn create(
         return Ok(refusal(api, &error));
     }
     api.store.check(&order.name, &order.condition)?;
+    api.store.check_signer(&order.name, order.signature.as_ref())?;
     let whole = |request: &mut Request<'_>| {
         let response = models::store_whole(api, request, &order)?;
         Ok(response.field("upload-complete", YES))
