@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::signature::{PublicKey, Signature};
 
 /// What a caller decides about a transfer.
 #[derive(Clone, Debug)]
@@ -16,11 +17,22 @@ pub struct TransferOptions {
     pub changes: Changes,
     /// What has to be there for an upload to replace it.
     pub replaces: Replaces,
+    /// The signature of the model: an upload sends it along, for servers that take only signed models.
+    pub signature: Option<Signature>,
+    /// Who has to have signed a download for it to get its name: with the signature above, or without
+    /// one, with that which stands beside the model on the server.
+    pub signer: Option<PublicKey>,
 }
 
 impl Default for TransferOptions {
     fn default() -> Self {
-        Self { retries: 5, changes: Changes::Ignored, replaces: Replaces::Anything }
+        Self {
+            retries: 5,
+            changes: Changes::Ignored,
+            replaces: Replaces::Anything,
+            signature: None,
+            signer: None,
+        }
     }
 }
 

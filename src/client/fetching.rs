@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Fetching a model into a file, from where an earlier attempt stopped (RFC 9110 sections 13.1.5 and 14).
 
+use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -19,6 +20,7 @@ use super::{Client, answer, landing, model_path};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::signature::{PublicKey, Signature};
 
 /// What came of fetching a model into a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,8 @@ struct Fetching<'a> {
     /// What is there already, if it counts.
     known: Option<Digest>,
     partial: Option<Partial>,
+    /// What has to have signed it, with its signature.
+    signed: Option<(&'a PublicKey, Signature)>,
     pace: Pace,
     received: u64,
     resumed_at: Option<u64>,
@@ -68,7 +72,8 @@ impl Client {
     ///
     /// # Errors
     /// `NotFound`, `Busy` if another process is fetching the same file, `Integrity` if the bytes are not
-    /// those announced, and those of the connection, of the server and of the file system.
+    /// those announced or not signed by the signer that `options` name, and those of the connection, of
+    /// the server and of the file system.
     pub fn fetch(
         &mut self,
         name: &ModelName,
@@ -80,6 +85,11 @@ impl Client {
         let known = match options.changes {
             Changes::Required => digest_of(&place),
             Changes::Ignored => None,
+        };
+        let signed = match (&options.signer, &options.signature) {
+            (None, _) => None,
+            (Some(signer), Some(signature)) => Some((signer, signature.clone())),
+            (Some(signer), None) => Some((signer, self.signature(name)?)),
         };
         let partial = Partial::find(&place)?;
         let mut retry = Retry::new(options.retries);
@@ -94,6 +104,7 @@ impl Client {
             place,
             known,
             partial,
+            signed,
             pace,
             received,
             resumed_at,
@@ -141,6 +152,7 @@ impl Client {
         })?;
         if let (StatusCode::NOT_MODIFIED, Some(digest)) = (response.status(), fetching.known) {
             let size = fetching.place.metadata().map_or(0, |metadata| metadata.len());
+            fetching.check_kept()?;
             let proof = Proof::Unchanged;
             return Ok(Fetched { size, digest, proof, received: 0, resumed_at: None });
         }
@@ -272,10 +284,29 @@ impl Fetching<'_> {
             return Err(Error::new(ErrorKind::Integrity, message)
                 .hint("nothing of it was kept; 'skep ls -l' shows what the server has"));
         }
+        if let Some((signer, signature)) = &self.signed {
+            let what = format!("'{}'", self.name);
+            let keys = std::slice::from_ref(signer);
+            let checked = partial.read_again(|content| signature.verify(&what, keys, content));
+            if checked.is_err() {
+                partial.begin(None)?;
+                // Fetching it again would bring the same bytes.
+                self.resumed_at = None;
+            }
+            checked?;
+        }
         partial.publish()?;
         let proof = if expected.is_some() { Proof::Digest } else { Proof::Nothing };
         let (received, resumed_at) = (self.received, self.resumed_at);
         Ok(Fetched { size, digest, proof, received, resumed_at })
+    }
+
+    /// Checks the signature of the file that is there already.
+    fn check_kept(&self) -> Result<()> {
+        let Some((signer, signature)) = &self.signed else { return Ok(()) };
+        let what = self.place.display().to_string();
+        let opened = File::open(&self.place).map_err(|error| Error::local(&what, error));
+        signature.verify(&what, std::slice::from_ref(signer), &mut opened?)
     }
 
     /// Whether bytes that were kept are to blame, so that fetching everything may help.

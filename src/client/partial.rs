@@ -191,6 +191,18 @@ impl Partial {
         self.hasher.clone().finish()
     }
 
+    /// Has all of it read again.
+    ///
+    /// # Errors
+    /// Those of `check` and of the file system.
+    pub(super) fn read_again(
+        &mut self,
+        check: impl FnOnce(&mut dyn io::Read) -> Result<()>,
+    ) -> Result<()> {
+        self.held.go_to(0).map_err(|error| failed(&self.place, error))?;
+        check(&mut self.held)
+    }
+
     /// Gives the file its name.
     ///
     /// # Errors

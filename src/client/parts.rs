@@ -85,8 +85,8 @@ impl Client {
             let request = self.builder(Method::PUT, &path);
             let request = request.header("upload-complete", "?0").header(CONTENT_LENGTH, 0);
             let request = request.header("upload-length", sending.local.stamp().size);
-            let conditions = sending.conditions();
-            conditions.iter().fold(request, |request, (name, value)| request.header(*name, value))
+            let fields = sending.fields();
+            fields.iter().fold(request, |request, (name, value)| request.header(*name, value))
         })?;
         let unknown = [405, 501].contains(&response.status().as_u16());
         let location = match unknown {

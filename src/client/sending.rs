@@ -23,6 +23,7 @@ use super::{Client, answer, model_path};
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result};
 use crate::model::ModelName;
+use crate::signature::Signature;
 use crate::wire::ModelWire;
 
 /// A file on its way, over several attempts.
@@ -30,6 +31,7 @@ pub(super) struct Sending<'a> {
     pub(super) name: &'a ModelName,
     pub(super) local: Local<'a>,
     pub(super) replaces: Replaces,
+    pub(super) signature: Option<&'a Signature>,
     pub(super) pace: Pace,
     pub(super) way: Way,
     ledger: Ledger,
@@ -78,6 +80,7 @@ impl Client {
             name,
             local,
             replaces: options.replaces,
+            signature: options.signature.as_ref(),
             pace: Pace::new(self.rate),
             way,
             ledger: Ledger::none(),
@@ -219,7 +222,7 @@ impl Client {
         let size = sending.local.stamp().size;
         events(Event::Started { size: Some(size), at: 0 });
         let early = Arc::clone(&self.shared.early);
-        let fields = sending.conditions();
+        let fields = sending.fields();
         let mut done = 0;
         let mut rest = sending.local.from(0, &mut sending.pace)?;
         let mut progress = |count| {
@@ -235,13 +238,15 @@ impl Client {
 }
 
 impl Sending<'_> {
-    /// What has to be there for it to be replaced.
-    pub(super) fn conditions(&self) -> Vec<(&'static str, String)> {
-        match self.replaces {
+    /// What has to be there for it to be replaced, and the signature.
+    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields = match self.replaces {
             Replaces::Anything => Vec::new(),
             Replaces::Nothing => vec![("if-none-match", "*".to_owned())],
             Replaces::Only(digest) => vec![("if-match", digest.etag())],
-        }
+        };
+        fields.extend(self.signature.map(|signature| ("skep-signature", signature.field())));
+        fields
     }
 
     /// The upload is of this file from now on.

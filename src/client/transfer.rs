@@ -14,6 +14,7 @@ use super::{Client, answer, model_path};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::signature::Signature;
 use crate::wire::ModelWire;
 
 /// What an upload did.
@@ -68,6 +69,25 @@ pub(super) fn verified(name: &ModelName, model: &ModelWire, digest: Digest) -> R
 }
 
 impl Client {
+    /// Fetches the signature that stands beside a model.
+    ///
+    /// # Errors
+    /// `Integrity` if there is none or what stands there is none, and those of the connection and of
+    /// the server.
+    pub fn signature(&mut self, name: &ModelName) -> Result<Signature> {
+        let place = Signature::name_for(name)?;
+        let download = self.get(&place).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                let text = format!("'{name}' is not signed: the server has no '{place}'");
+                Error::new(ErrorKind::Integrity, text).because(error)
+            }
+            _ => error,
+        })?;
+        let mut bytes = Vec::new();
+        download.take(Signature::BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        Signature::from_bytes(&bytes)
+    }
+
     /// Sends all of `source` as a model. With a `length`, exactly so many bytes are sent;
     /// `progress` is told of each piece's length.
     ///
