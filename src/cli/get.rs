@@ -9,14 +9,16 @@ use serde_json::{Value, json};
 use super::destination::{self, Destination};
 use super::output::Output;
 use super::progress::Progress;
+use super::verify_signature::{self, tell};
 use super::{args, signals};
 use crate::client::{Client, Download, Event, Fetched, Proof, TransferOptions};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
 pub(super) fn arguments(command: Command) -> Command {
     let command = command.before_help(EXAMPLES).arg(names("Models to fetch"));
     args::transfers(destination::arguments(args::server(command)))
+        .arg(verify_signature::flag("verify-key"))
 }
 
 /// The list of model names.
@@ -36,7 +38,12 @@ pub(super) fn parse_names(matches: &ArgMatches) -> Result<Vec<ModelName>> {
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = parse_names(matches)?;
     let destination = Destination::of(matches, names.len())?;
-    let options = args::transfer(matches)?;
+    let mut options = args::transfer(matches)?;
+    options.signer = verify_signature::key(matches, "verify-key")?;
+    if options.signer.is_some() && destination == Destination::Stdout {
+        let text = "standard output would have the bytes before their signature is checked";
+        return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first: -o FILE"));
+    }
     let mut client = args::client(matches, output)?;
     let (mut files, mut changed) = (Vec::new(), 0);
     output.each(names, |name| {
@@ -44,7 +51,13 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             changed += 1;
             return print(&mut client, &name, output);
         };
+        if options.signer.is_some() {
+            options.signature = Some(client.signature(&name)?);
+        }
         let fetched = save(&mut client, &name, &path, &destination, &options, output)?;
+        if let Some(signature) = &options.signature {
+            tell(output, name.as_str(), signature);
+        }
         match fetched.proof {
             Proof::Nothing => unverified(&name, output),
             Proof::Unchanged => output.note(&format!("{} is up to date", path.display())),
@@ -122,5 +135,6 @@ const EXAMPLES: &str = "\
 Examples:
   skep get model.onnx
   skep get model.onnx labels.txt -o models/
+  skep get model.onnx --verify-key sign.pub
   skep get model.onnx --if-changed --limit-rate 2MiB
   skep get dataset.tar -o - | tar x";

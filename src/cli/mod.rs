@@ -13,6 +13,7 @@ mod escape;
 mod get;
 mod home;
 mod journal;
+mod keygen;
 mod list;
 mod load;
 mod output;
@@ -21,9 +22,11 @@ mod progress;
 mod put;
 mod remove;
 mod serve;
+mod sign;
 mod signals;
 mod source;
 mod text;
+mod verify_signature;
 mod version;
 
 use std::ffi::OsString;
@@ -104,6 +107,27 @@ const COMMANDS: &[Verb] = &[
         about: "Fetch files from a dearning server (POST /load_model)",
         arguments: load::arguments,
         run: load::run,
+    },
+    Verb {
+        name: "keygen",
+        aliases: &[],
+        about: "Make a key that signs models",
+        arguments: keygen::arguments,
+        run: keygen::run,
+    },
+    Verb {
+        name: "sign",
+        aliases: &[],
+        about: "Sign files of this device",
+        arguments: sign::arguments,
+        run: sign::run,
+    },
+    Verb {
+        name: "verify",
+        aliases: &[],
+        about: "Check the signatures of files of this device",
+        arguments: verify_signature::arguments,
+        run: verify_signature::run,
     },
     Verb {
         name: "version",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::output::Output;
 use super::progress::{Progress, size};
 use super::source::{self, Reader, Source};
-use super::{args, signals};
+use super::{args, sign, signals};
 use crate::client::{Client, Outcome, Replaces, Stored, TransferOptions};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,6 +18,7 @@ pub(super) fn arguments(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
     let command = source::arguments(args::server(command)).before_help(EXAMPLES);
     args::transfers(command)
+        .arg(sign::flag("sign"))
         .arg(flag("create").action(ArgAction::SetTrue).help("Replace nothing"))
         .arg(
             flag("if-match")
@@ -35,17 +36,24 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     }
     let mut options = args::transfer(matches)?;
     options.replaces = replaces(matches)?;
+    let key = sign::key(matches, "sign")?;
     let files = source::unfolded(files, name.as_ref(), output)?;
     let mut client = args::client(matches, output)?;
     let (mut models, mut changed) = (Vec::new(), 0);
     output.each(files, |file| {
+        let signed = key.as_ref().map(|key| sign::file(key, &file, name.as_ref())).transpose()?;
+        options.signature = signed.as_ref().map(|signed| signed.signature.clone());
         let source = Source::open(&file, name.as_ref(), "skep put")?;
         let name = source.name.clone();
         let stored = send(&mut client, source, &file, &options, output)?;
         changed += u32::from(stored.outcome != Outcome::Unchanged);
         models.push(value(&stored));
         let (length, digest) = (size(stored.model.size), stored.digest);
-        output.line(&format!("{name}  {length}  {digest:?}  {}", outcome(&stored)))
+        output.line(&format!("{name}  {length}  {digest:?}  {}", outcome(&stored)))?;
+        let Some(signed) = signed else { return Ok(()) };
+        let stored = signed.put(&mut client, &name, &digest)?;
+        models.push(value(&stored));
+        output.line(&format!("{}  {}", stored.model.name, outcome(&stored)))
     });
     if changed == 0 && args::is_set(matches, "exit-unchanged")? {
         output.nothing_to_do();
@@ -112,4 +120,5 @@ Examples:
   skep put model.onnx labels.txt
   skep put --server 192.168.1.10 model.onnx --name current.onnx
   skep put models/ --if-changed --limit-rate 2MiB
+  skep put --sign sign.key model.onnx
   tar c dataset | skep put - --name dataset.tar";

@@ -286,7 +286,7 @@ impl Fetching<'_> {
         }
         if let Some((signer, signature)) = &self.signed {
             let what = format!("'{}'", self.name);
-            let keys = std::slice::from_ref(signer);
+            let keys = std::slice::from_ref(*signer);
             let checked = partial.read_again(|content| signature.verify(&what, keys, content));
             if checked.is_err() {
                 partial.begin(None)?;
@@ -306,7 +306,7 @@ impl Fetching<'_> {
         let Some((signer, signature)) = &self.signed else { return Ok(()) };
         let what = self.place.display().to_string();
         let opened = File::open(&self.place).map_err(|error| Error::local(&what, error));
-        signature.verify(&what, std::slice::from_ref(signer), &mut opened?)
+        signature.verify(&what, std::slice::from_ref(*signer), &mut opened?)
     }
 
     /// Whether bytes that were kept are to blame, so that fetching everything may help.
