@@ -24,6 +24,7 @@ mod resume;
 mod resuming;
 mod rude;
 mod settings;
+mod signature;
 mod support;
 mod tidy;
 mod transfer;
