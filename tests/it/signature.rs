@@ -141,6 +141,25 @@ fn a_signature_travels_with_the_model() {
 }
 
 #[test]
+fn an_upload_in_pieces_needs_its_signature_as_well() {
+    let place = Place::new();
+    let public = keygen(&place, "k");
+    let server = Served::start_in(&place, &["--require-signature", &public]);
+    let (large, other) = (noise(5, 3_000_000), noise(6, 3_000_000));
+    place.file("m", &large);
+    server.skep(&["put", "m"]).exits(6).says("takes signed models only");
+    server.skep(&["put", "--sign", "k.key", "m"]).exits(0);
+    assert_eq!(server.skep(&["cat", "m"]).exits(0).stdout, large);
+    server.skep(&["get", "m", "-o", "copy", "--verify-key", &public]).exits(0);
+    // Its signature is there, and is that of other bytes.
+    place.file("m", &other);
+    server.skep(&["put", "m"]).exits(6).says("'m' is not what the key");
+    assert_eq!(server.skep(&["cat", "m"]).exits(0).stdout, large);
+    assert_eq!(server.parts(), 0);
+    server.stop().exits(0);
+}
+
+#[test]
 fn a_server_that_wants_signatures_publishes_nothing_without() {
     let place = Place::new();
     let (public, other) = (keygen(&place, "k"), keygen(&place, "other"));
