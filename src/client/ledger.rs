@@ -4,6 +4,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use super::local::Stamp;
 use crate::digest::Digest;
@@ -34,6 +35,8 @@ impl Ledger {
             let key = Digest::of(format!("{server}\n{name}").as_bytes()).to_string();
             let open = || -> io::Result<Option<Held>> {
                 disk::create_directory(&directory)?;
+                // Another process may be at it, too.
+                let _ = sweep(&directory);
                 Held::open(&directory.join(&key[..32]), 0o600)
             };
             open().inspect_err(|error| log::debug!("uploads are not remembered: {error}")).ok()?
@@ -80,6 +83,20 @@ impl Ledger {
     }
 }
 
+/// Forgets uploads that nobody went on with; servers do not keep them so long.
+fn sweep(directory: &Path) -> io::Result<()> {
+    for entry in directory.read_dir()? {
+        let entry = entry?;
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age > AGE_MAX
+            && let Ok(Some(held)) = Held::open_existing(&entry.path())
+        {
+            held.remove();
+        }
+    }
+    Ok(())
+}
+
 fn parse(text: &str) -> Option<Entry> {
     let mut lines = text.lines();
     let location = lines.next()?.to_owned();
@@ -94,6 +111,8 @@ fn parse(text: &str) -> Option<Entry> {
 }
 
 const BYTES_MAX: u64 = 8192;
+
+const AGE_MAX: Duration = Duration::from_secs(30 * 86400);
 
 #[cfg(test)]
 mod tests {
@@ -113,9 +132,14 @@ mod tests {
         assert_eq!(open("b").read(), None);
         drop(ledger);
         let mut ledger = open("a");
-        assert_eq!(ledger.read(), Some(entry));
+        assert_eq!(ledger.read(), Some(entry.clone()));
         ledger.clear();
         drop(ledger);
+        open("b").write(&entry);
+        let file = std::fs::read_dir(home.path().join("uploads")).unwrap().next().unwrap().unwrap();
+        let file = std::fs::File::open(file.path()).unwrap();
+        file.set_modified(std::time::SystemTime::now() - 2 * AGE_MAX).unwrap();
+        drop(open("a").read());
         assert_eq!(std::fs::read_dir(home.path().join("uploads")).unwrap().count(), 0);
         assert_eq!(parse("/x\n1 2 3\nen"), None);
     }
