@@ -5,6 +5,7 @@
 //! over it, and then the directory is fsynced. What is dropped before that is removed.
 
 mod held;
+mod keep;
 mod partial;
 mod socket;
 
@@ -21,6 +22,7 @@ use rustix::io::Errno;
 
 use crate::supervise::lock;
 pub(crate) use held::Held;
+pub(crate) use keep::{move_file, preserve, touch, write_in_new_folder};
 pub(crate) use partial::Partial;
 pub(crate) use socket::SocketFile;
 
@@ -60,6 +62,11 @@ impl Part {
     /// The file itself, to read again what was written.
     pub(crate) fn file(&mut self) -> &mut File {
         &mut self.file
+    }
+
+    /// Where it is now.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Makes what was written so far survive a power cut, so that [`Part::publish`] has little left to
