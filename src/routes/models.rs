@@ -114,11 +114,12 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// Stores what a body brings at once, or nothing of it.
 pub(super) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
-    let Order { name, length, digest, condition, signature } = order;
+    let Order { name, length, digest, condition, signature, metadata } = order;
     api.store.check(name, condition)?;
     api.store.check_signer(name, signature.as_ref())?;
     let mut upload = api.store.upload(*length)?;
     upload.set_signature(signature.clone());
+    upload.describe(metadata.clone());
     copy(request.body(), &mut upload)?;
     let published = upload.commit(name, digest.as_ref(), condition)?;
     Ok(stored(&published, name))

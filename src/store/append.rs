@@ -67,6 +67,7 @@ impl<'a> Append<'a> {
         let mut full = None;
         if self.end + count > self.turn.offset().saturating_add(self.turn.step_bytes()) {
             full = self.end_step()?;
+            self.turn.check_reserve(self.end)?;
         }
         let mut rest = bytes;
         while !rest.is_empty() {

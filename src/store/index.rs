@@ -55,6 +55,11 @@ impl Index {
         (known == stamp).then_some(*digest)
     }
 
+    /// The digest that a file with this name had last, and its stamp then.
+    pub(super) fn remembered(&self, name: &ModelName) -> Option<(Stamp, Digest)> {
+        lock(&self.0).known.get(name).copied()
+    }
+
     pub(super) fn insert(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
         let mut state = lock(&self.0);
         state.known.insert(name.clone(), (stamp, digest));

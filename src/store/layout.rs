@@ -2,12 +2,13 @@
 //! Where things lie in a model directory, and who may use it.
 //!
 //! A model is a plain file `NAME`. Beside the models is one hidden folder, which no name can reach:
-//! `.skep/lock`, `.skep/index`, `.skep/parts/` with the bytes of unfinished uploads, and
-//! `.skep/uploads/` with the journals of those that can be continued.
+//! `.skep/lock`, `.skep/index`, `.skep/parts/` with the bytes of unfinished uploads, `.skep/uploads/`
+//! with the journals of those that can be continued, `.skep/versions/` with what models were before,
+//! and `.skep/about/` with where they come from.
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,7 +23,9 @@ use crate::model::ModelName;
 /// A model directory that is ours to use.
 pub(super) struct Layout {
     directory: PathBuf,
-    folds_case: bool,
+    folds_names: bool,
+    /// The number of the file system that it is on.
+    device: u64,
     /// Held as long as this lives.
     _lock: Option<File>,
 }
@@ -65,17 +68,23 @@ impl Layout {
                 _ => {}
             }
         }
-        let folds_case = hidden.join(LOCK.to_uppercase()).exists();
-        let layout = Self { directory, folds_case, _lock: held };
-        match layout.part() {
+        let folds_forms = match Part::create(&parts, COMPOSED) {
             // A server on a full disk still serves, and models can be removed.
             Err(error) if ErrorKind::from_io(&error) == ErrorKind::NoSpace => {
-                log::warn!("{} is full", layout.directory.display());
+                log::warn!("{} is full", directory.display());
+                false
             }
+            // Some take no such names, so there is nothing to fold.
+            Err(error) if is_absence(&error) => false,
             Err(error) => return Err(unusable(&parts, error)),
-            Ok(_) => {}
-        }
-        Ok(layout)
+            Ok(part) => {
+                let composed = part.path().to_string_lossy();
+                Path::new(&composed.replace(COMPOSED, DECOMPOSED)).exists()
+            }
+        };
+        let folds_names = folds_forms || hidden.join(LOCK.to_uppercase()).exists();
+        let device = fs::metadata(&directory).map_err(|error| unusable(given, error))?.dev();
+        Ok(Self { directory, folds_names, device, _lock: held })
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -105,6 +114,16 @@ impl Layout {
         let id = id.to_string();
         let bytes = self.parts().join(&id).with_extension("bytes");
         Files { bytes, record: self.records().join(id) }
+    }
+
+    /// Where the versions of all models are kept.
+    pub(super) fn versions(&self) -> PathBuf {
+        self.directory.join(HIDDEN).join(VERSIONS)
+    }
+
+    /// What is known of where a model comes from.
+    pub(super) fn about(&self, name: &ModelName) -> PathBuf {
+        self.directory.join(HIDDEN).join(ABOUT).join(name.as_str())
     }
 
     /// A new part on the file system of the models.
@@ -165,24 +184,54 @@ impl Layout {
     }
 
     /// The name of another file that this file system takes for the same name, as the shared storage
-    /// of a phone does with `A` and `a`.
+    /// of a phone does with `A` and `a`, and others with both ways to write an accented letter. The
+    /// file system itself is asked: a file that is found and not listed is listed under another name.
     pub(super) fn clash(&self, name: &ModelName) -> io::Result<Option<String>> {
-        if !self.folds_case {
+        if !self.folds_names {
             return Ok(None);
         }
+        let inode = match fs::symlink_metadata(self.path(name)) {
+            Err(error) if is_absence(&error) => return Ok(None),
+            other => other?.ino(),
+        };
+        let mut listed = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
-            let other = entry?.file_name().to_string_lossy().into_owned();
-            if other != name.as_str() && folded(&other) == folded(name.as_str()) {
-                return Ok(Some(other));
+            let entry = entry?;
+            listed.push((entry.file_name().to_string_lossy().into_owned(), entry.ino()));
+        }
+        Ok(other_name(name.as_str(), inode, listed))
+    }
+
+    /// Whether the directory is there, and not the empty one in which a card was mounted: what is put
+    /// into that would be out of sight once the card is back.
+    ///
+    /// # Errors
+    /// `Busy` if it is not: it may come back.
+    pub(super) fn check_there(&self) -> Result<()> {
+        let metadata = fs::metadata(&self.directory).ok();
+        match metadata.filter(|metadata| metadata.is_dir()).map(|metadata| metadata.dev()) {
+            Some(device) if device == self.device => Ok(()),
+            found => {
+                let text = match found {
+                    None => "the model directory is not there",
+                    Some(_) => "another file system is where the model directory was",
+                };
+                Err(Error::new(ErrorKind::Busy, text).hint(
+                    "see whether it was removed or unmounted; if it is back, start the server again",
+                ))
             }
         }
-        Ok(None)
     }
 }
 
-/// FAT also drops dots and blanks at the end of a name.
-fn folded(name: &str) -> String {
-    name.trim_end_matches(['.', ' ']).to_lowercase()
+/// The name under which a file is listed that was found as `name`; `None` if that is its name.
+fn other_name(name: &str, inode: u64, listed: Vec<(String, u64)>) -> Option<String> {
+    if listed.iter().any(|(other, _)| other == name) {
+        return None;
+    }
+    // Some file systems number files anew with each call, but something does have the name.
+    let found = listed.into_iter().find(|(_, number)| *number == inode);
+    Some(found.map_or_else(|| "another file".to_owned(), |(other, _)| other))
 }
 
 /// Names that a file system does not take (too long for eCryptfs, `:` on FAT) are names of nothing.
@@ -224,28 +273,43 @@ fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
     Error::new(kind, text).hint(fix).because(said)
 }
 
+/// One letter in the two forms of Unicode (NFC and NFD).
+const COMPOSED: &str = "probe-\u{e9}-";
+const DECOMPOSED: &str = "probe-e\u{301}-";
+
 const HIDDEN: &str = ".skep";
 const PARTS: &str = "parts";
 const UPLOADS: &str = "uploads";
 const LOCK: &str = "lock";
 const INDEX: &str = "index";
+const VERSIONS: &str = "versions";
+const ABOUT: &str = "about";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_that_differ_in_case_clash_where_the_file_system_folds_it() {
+    fn a_file_that_is_found_but_not_listed_clashes_with_the_one_that_is() {
+        let listed = || vec![("Model.dm".to_owned(), 7), ("other".to_owned(), 8)];
+        assert_eq!(other_name("model.dm", 7, listed()).as_deref(), Some("Model.dm"));
+        assert_eq!(other_name("model.dm", 9, listed()).as_deref(), Some("another file"));
+        assert_eq!(other_name("Model.dm", 7, listed()), None);
+    }
+
+    #[test]
+    fn names_clash_where_the_file_system_says_so() {
         let directory = tempfile::tempdir().unwrap();
         let mut layout = Layout::open(directory.path(), Duration::ZERO).unwrap();
-        fs::write(directory.path().join("Model.dm"), b"x").unwrap();
-        let clash = |layout: &Layout, name: &str| layout.clash(&name.parse().unwrap()).unwrap();
-        layout.folds_case = false;
-        assert_eq!(clash(&layout, "model.dm"), None);
-        layout.folds_case = true;
-        assert_eq!(clash(&layout, "model.dm").as_deref(), Some("Model.dm"));
-        assert_eq!(clash(&layout, "Model.dm. ").as_deref(), Some("Model.dm"));
-        assert_eq!(clash(&layout, "Model.dm"), None);
-        assert_eq!(clash(&layout, "other.dm"), None);
+        fs::write(directory.path().join("Mod\u{e9}l.dm"), b"x").unwrap();
+        let names = ["mod\u{e9}l.dm", "Mode\u{301}l.dm", "MOD\u{c9}L.DM"];
+        let is_one = |name: &str| directory.path().join(name).exists();
+        assert_eq!(layout.folds_names, names.into_iter().any(is_one));
+        layout.folds_names = true;
+        let clash = |name: &str| layout.clash(&name.parse().unwrap()).unwrap();
+        for name in names {
+            assert_eq!(clash(name).is_some(), is_one(name), "{name}");
+        }
+        assert_eq!(clash("Mod\u{e9}l.dm"), None);
     }
 }

@@ -12,10 +12,13 @@ mod cache;
 mod digester;
 mod index;
 mod layout;
+mod metadata;
 mod options;
 mod order;
 mod pending;
+mod policy;
 mod record;
+mod scrub;
 mod shelf;
 mod signed;
 mod stamp;
@@ -23,6 +26,8 @@ mod stamp;
 mod tests;
 mod turn;
 mod upload;
+mod verify;
+mod versions;
 
 use std::fmt;
 use std::fs::File;
@@ -32,14 +37,17 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 pub use cache::CacheCounts;
-pub use options::StoreOptions;
+pub use metadata::{About, Metadata};
+pub use options::{Replace, StoreOptions};
+pub use scrub::ScrubCounts;
 pub use upload::{Condition, Published, Upload};
+pub use verify::{Check, Verdict, Verified};
+pub use versions::Version;
 
 pub(crate) use append::Piece;
 pub(crate) use order::Order;
 pub(crate) use turn::Turn;
 
-use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
@@ -50,7 +58,9 @@ use digester::Digester;
 use index::Index;
 use layout::{Layout, Standing};
 use pending::Pending;
-use shelf::{Shelf, unreadable};
+use policy::Claim;
+use scrub::Scrub;
+use shelf::{Shelf, unreadable, unremoved};
 use stamp::Stamp;
 use upload::unstored;
 
@@ -85,8 +95,8 @@ struct Owner {
 }
 
 impl Store {
-    /// Opens a model directory, which is made where it is missing, and starts the threads `cache` and
-    /// `digester`. The directory is this store's own until its last clone is dropped.
+    /// Opens a model directory, which is made where it is missing, and starts the threads `cache`,
+    /// `digester` and, where it is wanted, `scrub`. The directory is this store's own until its last clone is dropped.
     ///
     /// # Errors
     /// `Usage` if the directory cannot be used, with the reason and a way out; `AlreadyRunning` if
@@ -99,6 +109,7 @@ impl Store {
             digester: Digester::new(options.clock_tick),
             names: Mutex::new(()),
             pending: Pending::open(&layout, &options),
+            scrub: Scrub::default(),
             layout,
             options,
         });
@@ -109,6 +120,12 @@ impl Store {
             spawn("digester", move || digester.digester.run(&digester.layout, &digester.index)),
         ];
         for thread in threads {
+            let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
+            lock(&store.0.threads).push(thread);
+        }
+        if !store.shelf().options.scrub_interval.is_zero() {
+            let shelf = Arc::clone(store.shelf());
+            let thread = spawn("scrub", move || scrub::run(&shelf));
             let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
             lock(&store.0.threads).push(thread);
         }
@@ -124,9 +141,10 @@ impl Store {
     /// All models, sorted by name. Digests that are not known yet are being computed.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// `Busy` if the directory is not there; otherwise those of the file system.
     pub fn list(&self) -> Result<Vec<Model>> {
         let shelf = self.shelf();
+        shelf.layout.check_there()?;
         let models = shelf.layout.models();
         let models = models.map_err(|error| {
             let error = Error::io("the models cannot be listed", error);
@@ -142,8 +160,8 @@ impl Store {
     /// What is known of a model.
     ///
     /// # Errors
-    /// `NotFound` if there is none, with the name that may have been meant; otherwise those of the file
-    /// system.
+    /// `NotFound` if there is none, with the name that may have been meant; `Busy` if the directory is
+    /// not there; otherwise those of the file system.
     pub fn find(&self, name: &ModelName) -> Result<Model> {
         match self.shelf().standing(name)? {
             Standing::Model(stamp) => Ok(self.shelf().model(name, &stamp)),
@@ -187,7 +205,8 @@ impl Store {
     /// # Errors
     /// `NoSpace` if the known size does not fit; otherwise those of the file system.
     pub fn upload(&self, size: Option<u64>) -> Result<Upload> {
-        self.check_space(size.unwrap_or_default())?;
+        self.shelf().layout.check_there()?;
+        self.shelf().check_space(size.unwrap_or_default())?;
         let part = self.shelf().layout.part().map_err(unstored)?;
         Ok(Upload::new(self.clone(), part, size))
     }
@@ -199,7 +218,13 @@ impl Store {
     /// Those of the condition, as in [`Upload::commit`].
     pub fn check(&self, name: &ModelName, condition: &Condition) -> Result<()> {
         let digested = self.shelf().digest_for(name, condition)?;
-        self.shelf().judge(name, condition, digested).map(drop)
+        let current = self.shelf().judge(name, condition, digested)?;
+        self.shelf().check_replace(name, condition, current)
+    }
+
+    /// What was said of a model's present bytes when they were uploaded.
+    pub fn about(&self, model: &Model) -> Option<About> {
+        metadata::find(self.shelf(), &model.name, model.digest)
     }
 
     /// Whether an upload has the signature it needs as far as can be told now, to refuse it before its
@@ -232,10 +257,22 @@ impl Store {
         let current = shelf.judge(name, condition, digested)?;
         let stamp = current.ok_or_else(|| shelf.not_found(name))?;
         let model = stamp.model(name, shelf.index.find(name, &stamp));
-        let removed = disk::remove(&shelf.layout.path(name));
+        let removed = match shelf.options.versions_max {
+            0 => disk::remove(&shelf.layout.path(name)),
+            _ => versions::put_away(shelf, name, &stamp),
+        };
         shelf.forget(name);
-        removed.map_err(|error| Error::io(format!("cannot remove the model '{name}'"), error))?;
+        removed.map_err(|error| unremoved(name, error))?;
+        match shelf.options.versions_max {
+            0 => metadata::forget(shelf, name),
+            _ => versions::tidy(shelf, name),
+        }
         Ok(model)
+    }
+
+    /// What the scrub has found.
+    pub fn scrub_counts(&self) -> ScrubCounts {
+        self.shelf().scrub.counts()
     }
 
     /// How the cache does.
@@ -243,42 +280,37 @@ impl Store {
         self.shelf().cache.counts()
     }
 
-    /// Ends both threads, even in the middle of a long file, and writes the index. The store can still
+    /// Ends the threads, even in the middle of a long file, and writes the index. The store can still
     /// be used, without them. The last drop does the same.
     pub fn close(&self) {
         self.0.close();
     }
 
-    /// Whether the disk has room for so many bytes.
-    fn check_space(&self, size: u64) -> Result<()> {
-        match disk::free_bytes(self.directory()).map_err(unstored)? {
-            Some(free) if size > free => {
-                let text = format!("no space left for {size} bytes: {free} are free");
-                Err(Error::new(ErrorKind::NoSpace, text)
-                    .hint("remove a model that is not needed any more"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Has a finished part published as the model `name`, if the condition holds.
+    /// Has a finished upload published under its name, if the condition and the policy allow it.
     fn publish(
         &self,
         publish: impl FnOnce(&Path) -> io::Result<File>,
-        name: &ModelName,
-        digest: Digest,
-        condition: &Condition,
+        claim: &Claim<'_>,
     ) -> Result<Published> {
-        let shelf = self.shelf();
+        let (shelf, Claim { name, digest, condition, .. }) = (self.shelf(), *claim);
+        shelf.layout.check_there()?;
+        shelf.check_kind(name, claim.metadata)?;
         let digested = shelf.digest_for(name, condition)?;
         let _guard = lock(&shelf.names);
-        let replaced = shelf.judge(name, condition, digested)?.is_some();
+        let current = shelf.judge(name, condition, digested)?;
+        shelf.check_replace(name, condition, current)?;
+        shelf.check_total(name, claim.size)?;
+        metadata::keep(shelf, claim, &versions::digests(shelf, name)).map_err(unstored)?;
+        if let Some(stamp) = current.filter(|_| shelf.options.versions_max > 0) {
+            versions::keep(shelf, name, &stamp).map_err(unstored)?;
+        }
         let published = publish(&shelf.layout.path(name));
         shelf.forget(name);
         let metadata = published.and_then(|file| file.metadata()).map_err(unstored)?;
         let stamp = Stamp::of(&metadata);
         shelf.learn(name, stamp, digest);
-        Ok(Published { model: stamp.model(name, Some(digest)), replaced })
+        versions::tidy(shelf, name);
+        Ok(Published { model: stamp.model(name, Some(digest)), replaced: current.is_some() })
     }
 
     fn shelf(&self) -> &Arc<Shelf> {
@@ -296,6 +328,7 @@ impl Owner {
     fn close(&self) {
         self.shelf.digester.close();
         self.shelf.cache.close();
+        self.shelf.scrub.close();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             // A panic was logged by the thread itself.
             let _ = thread.join();

@@ -31,8 +31,32 @@ pub struct StoreOptions {
     /// If there are any: only what one of these keys has signed is published. Files that are copied in
     /// by hand are not asked. Default none.
     pub signers: Vec<PublicKey>,
+    /// Bytes of all models and their kept versions; 0 for no limit, which is the default.
+    pub total_bytes_max: u64,
+    /// What an upload leaves free on the disk. Default 64 MiB.
+    pub reserve_bytes: u64,
+    /// Patterns of the names that uploads may have, with `*` and `?`; none (the default) for any.
+    pub accept: Vec<String>,
+    /// What happens to an upload whose name is taken. Default: it replaces the model.
+    pub replace: Replace,
+    /// Whether uploads have to name a licence. Default: not.
+    pub require_license: bool,
+    /// How many versions of a model are kept when it is replaced or removed. Default 0.
+    pub versions_max: usize,
+    /// How often all models are read again to find damage; zero (the default) for never.
+    pub scrub_interval: Duration,
     /// The coarsest clock of a file system: 2 s on FAT, and 0.1 s for the kernel's own ticks.
     pub(crate) clock_tick: Duration,
+}
+
+/// What happens to an upload whose name is taken, if it says nothing of what it replaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replace {
+    /// It replaces the model.
+    #[default]
+    Replace,
+    /// It is refused.
+    Refuse,
 }
 
 impl Default for StoreOptions {
@@ -48,6 +72,13 @@ impl Default for StoreOptions {
             upload_age_max: Duration::from_secs(24 * 60 * 60),
             upload_sync_bytes: 8 << 20,
             signers: Vec::new(),
+            total_bytes_max: 0,
+            reserve_bytes: 64 << 20,
+            accept: Vec::new(),
+            replace: Replace::Replace,
+            require_license: false,
+            versions_max: 0,
+            scrub_interval: Duration::ZERO,
             clock_tick: Duration::from_millis(2100),
         }
     }

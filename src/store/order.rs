@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::Condition;
+use super::{Condition, Metadata};
 use crate::digest::Digest;
 use crate::model::ModelName;
 use crate::signature::Signature;
@@ -22,12 +22,21 @@ pub(crate) struct Order {
     pub(crate) condition: Condition,
     /// The signature that came with it.
     pub(crate) signature: Option<Signature>,
+    /// What was said of it.
+    pub(crate) metadata: Metadata,
 }
 
 impl Order {
     /// An order that asks for nothing but a name.
     pub(crate) fn new(name: ModelName) -> Self {
-        Self { name, length: None, digest: None, condition: Condition::Any, signature: None }
+        Self {
+            name,
+            length: None,
+            digest: None,
+            condition: Condition::Any,
+            signature: None,
+            metadata: Metadata::default(),
+        }
     }
 
     /// Appends one line for each thing that was asked for. No value has a line break: names have no
@@ -50,6 +59,12 @@ impl Order {
         if let Some(signature) = &self.signature {
             let _ = writeln!(text, "signature {}", signature.field());
         }
+        let Metadata { license, source, uploader } = &self.metadata;
+        for (key, said) in [("license", license), ("source", source), ("uploader", uploader)] {
+            if let Some(said) = said {
+                let _ = writeln!(text, "{key} {said}");
+            }
+        }
     }
 
     /// Reads lines that [`Order::write`] wrote, and passes over others; `None` if one of its own
@@ -71,6 +86,8 @@ impl Order {
         if let Some(signature) = field(text, "signature") {
             order.signature = Some(Signature::from_field(signature).ok()?);
         }
+        let said = |key| field(text, key);
+        order.metadata = Metadata::new(said("license"), said("source"), said("uploader")).ok()?;
         Some(order)
     }
 }
@@ -94,6 +111,7 @@ mod tests {
             order.condition = condition;
             for (length, digest) in [(None, None), (Some(0), Some(digest))] {
                 (order.length, order.digest) = (length, digest);
+                order.metadata = Metadata::new(Some("MIT"), None, Some("me")).unwrap();
                 let mut text = "first 1\n".to_owned();
                 order.write(&mut text);
                 assert_eq!(Order::read(&text), Some(order.clone()), "{text}");

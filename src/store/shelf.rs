@@ -11,6 +11,7 @@ use super::digester::Digester;
 use super::index::Index;
 use super::layout::{Layout, Standing};
 use super::pending::Pending;
+use super::scrub::Scrub;
 use super::stamp::Stamp;
 use super::{Condition, Content, StoreOptions, Stored};
 use crate::digest::Digest;
@@ -25,6 +26,7 @@ pub(super) struct Shelf {
     pub(super) index: Index,
     pub(super) cache: Cache,
     pub(super) digester: Digester,
+    pub(super) scrub: Scrub,
     /// Held while a condition is checked and the name gets its new content.
     pub(super) names: Mutex<()>,
     pub(super) pending: Pending,
@@ -45,6 +47,9 @@ impl Shelf {
     }
 
     pub(super) fn not_found(&self, name: &ModelName) -> Error {
+        if let Err(error) = self.layout.check_there() {
+            return error;
+        }
         let error = Error::new(ErrorKind::NotFound, format!("there is no model '{name}'"));
         let models = self.layout.models().unwrap_or_default();
         match nearest(name.as_str(), models.iter().map(|(name, _)| name.as_str())) {
@@ -100,12 +105,12 @@ impl Shelf {
     ) {
         let known = self.index.find(name, &stamp);
         if known.is_some_and(|known| known != digest) {
-            log::warn!(
-                "the bytes of the model '{name}' changed, but neither its size nor its times"
+            // What is remembered stays, for a later check to tell of it; the bytes go out with the
+            // digest that they have.
+            log::error!(
+                "the model '{name}' is damaged: its bytes changed, but neither its size nor its times"
             );
-            self.index.remove(name);
-        }
-        if known == Some(digest) {
+        } else if known.is_some() {
             self.cache.insert(name, stamp, digest, content);
         } else if stamp.young_for(self.options.clock_tick, start).is_zero() {
             self.cache.insert(name, stamp, digest, content);
@@ -184,6 +189,17 @@ impl Shelf {
         self.index.remove(name);
         self.cache.remove(name);
         self.digester.save_later();
+    }
+}
+
+/// What a failure of the disk means for a removal.
+pub(super) fn unremoved(name: &ModelName, error: io::Error) -> Error {
+    let error = Error::io(format!("the model '{name}' cannot be removed"), error);
+    match error.kind() {
+        ErrorKind::Forbidden => Error::new(ErrorKind::Internal, error.message())
+            .hint("see whether the model directory is read-only")
+            .because(error),
+        _ => error,
     }
 }
 

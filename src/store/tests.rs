@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use super::*;
+use crate::digest::Digest;
 use crate::disk::fault;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -213,14 +214,17 @@ fn a_young_file_is_not_trusted_yet() {
 }
 
 #[test]
-fn a_lie_in_the_index_is_found_when_a_small_model_is_read() {
+fn damage_is_found_and_not_forgotten_when_a_small_model_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
     put(&store, "m", b"one");
     let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else { panic!() };
     store.shelf().index.insert(&name("m"), stamp, Digest::of(b"two"));
-    assert_eq!(read(&store, "m"), b"one");
-    assert_eq!(store.find(&name("m")).unwrap().digest, Some(Digest::of(b"one")));
+    for _ in 0..2 {
+        assert_eq!(read(&store, "m"), b"one");
+        assert_eq!(store.find(&name("m")).unwrap().digest, Some(Digest::of(b"two")));
+    }
+    assert_eq!(store.counts().entries, 0);
 }
 
 #[test]

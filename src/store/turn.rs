@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::append::{Append, Piece};
 use super::order::Order;
 use super::pending::{Entry, Interrupt, log_failure, superseded};
+use super::policy::Claim;
 use super::record::{Stage, State, UploadId};
 use super::upload::{check_digest, unstored};
 use super::{Published, Store};
@@ -95,7 +96,7 @@ impl Turn {
         }
         if let Some(length) = changed.length.filter(|_| order.length.is_none()) {
             self.check_growth(length)?;
-            self.store.check_space(length.saturating_sub(self.offset()))?;
+            self.store.shelf().check_space(length.saturating_sub(self.offset()))?;
         }
         let old = std::mem::replace(&mut self.state.order, changed);
         if let Err(error) = self.state.save(&self.entry.files.record) {
@@ -169,7 +170,9 @@ impl Turn {
         partial.sync().map_err(unstored)?;
         self.set_stage(Stage::Finishing(digest)).map_err(unstored)?;
         let publish = |target: &Path| partial.publish(target);
-        let published = self.store.publish(publish, &order.name, digest, &order.condition);
+        let Order { name, condition, metadata, .. } = &order;
+        let claim = Claim { name, size: offset, digest, condition, metadata };
+        let published = self.store.publish(publish, &claim);
         // The model is there, so its upload is done, whatever becomes of the note of it.
         let stage = if published.is_ok() { Stage::Done(digest) } else { Stage::Open };
         if let Err(error) = self.set_stage(stage) {
@@ -209,6 +212,11 @@ impl Turn {
     pub(super) fn check_growth(&self, size: u64) -> Result<()> {
         let shelf = self.store.shelf();
         shelf.pending.check_growth(self.id, size, &shelf.options)
+    }
+
+    /// Whether an upload that has so many bytes leaves the reserve of the disk alone.
+    pub(super) fn check_reserve(&self, size: u64) -> Result<()> {
+        self.store.check_growth(size, self.order().length)
     }
 
     /// After how many bytes the journal is written.

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use super::Store;
+use super::policy::Claim;
+use super::{Metadata, Store};
 use crate::digest::{Digest, Hasher};
 use crate::disk::Part;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,6 +19,9 @@ pub struct Upload {
     hasher: Hasher,
     size: Option<u64>,
     written: u64,
+    /// When to look at the disk's reserve again.
+    check_at: u64,
+    metadata: Metadata,
     health: Health,
     signature: Option<Signature>,
 }
@@ -54,14 +58,28 @@ enum Health {
 
 impl Upload {
     pub(super) fn new(store: Store, part: Part, size: Option<u64>) -> Self {
-        let (hasher, health) = (Hasher::new(), Health::Whole);
-        Self { store, part, hasher, size, written: 0, health, signature: None }
+        Self {
+            store,
+            part,
+            hasher: Hasher::new(),
+            size,
+            written: 0,
+            check_at: CHECK_BYTES,
+            metadata: Metadata::default(),
+            health: Health::Whole,
+            signature: None,
+        }
     }
 
     /// Gives the signature of the bytes, for a store that takes only signed models. Without it, the
     /// one that is stored beside the model counts.
     pub fn set_signature(&mut self, signature: Option<Signature>) {
         self.signature = signature;
+    }
+
+    /// Says where the model comes from; kept with it when it is published.
+    pub fn describe(&mut self, metadata: Metadata) {
+        self.metadata = metadata;
     }
 
     /// How many bytes have been written.
@@ -74,8 +92,10 @@ impl Upload {
     ///
     /// # Errors
     /// `BadRequest` if fewer bytes came than were announced; `Integrity` if the digest is not the
-    /// expected one or the store takes only signed models and this is none; `PreconditionFailed` if the condition does not hold; `Conflict` if something that
-    /// is not a model has the name; `NoSpace`; otherwise those of the file system. The old bytes then
+    /// expected one or the store takes only signed models and this is none; `PreconditionFailed` if
+    /// the condition does not hold; `Conflict` if something that is not a model has the name or the
+    /// store replaces none; `NoSpace` for the disk and the quota; what [`Store::admit`] refuses;
+    /// otherwise those of the file system. The old bytes then
     /// stay, except that a failure of the very last step, the fsync of the directory, may leave the new
     /// ones.
     pub fn commit(
@@ -96,7 +116,9 @@ impl Upload {
         let content = self.part.file();
         self.store.shelf().check_signature(name, self.signature.as_ref(), content)?;
         self.part.sync().map_err(unstored)?;
-        self.store.publish(|target| self.part.publish(target), name, digest, condition)
+        let (size, metadata) = (self.written, &self.metadata);
+        let claim = Claim { name, size, digest, condition, metadata };
+        self.store.publish(|target| self.part.publish(target), &claim)
     }
 }
 
@@ -110,6 +132,14 @@ impl Write for Upload {
             let text =
                 format!("the body is longer than the {} bytes announced", self.written + room);
             return Err(Error::new(ErrorKind::BadRequest, text).into());
+        }
+        if self.written >= self.check_at {
+            self.check_at = self.written + CHECK_BYTES;
+            // Others write, too, and not every length is known before its end.
+            if let Err(error) = self.store.check_growth(self.written, self.size) {
+                self.health = Health::Broken;
+                return Err(error.into());
+            }
         }
         match self.part.write(bytes) {
             Ok(count) => {
@@ -147,6 +177,8 @@ pub(super) fn check_digest(digest: Digest, expected: Option<&Digest>) -> Result<
         }
     }
 }
+/// How many bytes are written between two looks at the disk's reserve.
+const CHECK_BYTES: u64 = 4 << 20;
 
 /// What a failure of the disk means for an upload.
 pub(super) fn unstored(error: io::Error) -> Error {

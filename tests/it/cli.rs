@@ -9,7 +9,7 @@ use std::process::Stdio;
 use rustix::process::Signal;
 
 use crate::support::process::{
-    Place, Process, has_tool, noise, one_line, run, run_with, skipped, until,
+    Mounted, Place, Process, has_tool, noise, one_line, run, run_with, until,
 };
 use crate::support::served::Served;
 
@@ -263,14 +263,10 @@ fn a_full_disk_keeps_the_old_content() {
     }
     let disk = place.path("disk");
     fs::create_dir(&disk).unwrap();
-    let mut mount = place.command("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&disk);
-    if run(&mut mount).code != 0 {
-        skipped("a full disk: no file system can be mounted here");
+    let Some(mounted) = Mounted::new(&place, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]) else {
         return;
-    }
-    let mounted = Mounted(place.clone());
-    let server = Served::start_in(&place, &["--dir", "disk/models"]);
+    };
+    let server = Served::start_in(&place, &["--dir", "disk/models", "--reserve-bytes", "0"]);
     place.file("small", "small");
     place.file("large", noise(1, 8 << 20));
     server.skep(&["put", "small", "--name", "m"]).exits(0);
@@ -286,13 +282,4 @@ fn a_full_disk_keeps_the_old_content() {
     assert_eq!(fs::read_dir(&disk).unwrap().count(), 1);
     server.stop().exits(0);
     drop(mounted);
-}
-
-/// A file system that is unmounted when it goes out of use.
-struct Mounted(Place);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run(self.0.command("umount").arg("-l").arg(self.0.path("disk")));
-    }
 }

@@ -120,7 +120,7 @@ impl Store {
     pub(crate) fn begin(&self, order: Order) -> Result<Turn> {
         let shelf = self.shelf();
         if let Some(length) = order.length {
-            self.check_space(length)?;
+            self.shelf().check_space(length)?;
         }
         let length = order.length.unwrap_or_default();
         let id = shelf.pending.reserve(length, &shelf.layout, &shelf.options)?;

@@ -222,6 +222,28 @@ pub(crate) fn has_tool(program: &str) -> bool {
     started.is_ok() || is_absent(&format!("{program} is not installed"))
 }
 
+/// A file system at `disk` in the working directory, unmounted when it goes out of use.
+pub(crate) struct Mounted(Place);
+
+impl Mounted {
+    /// Mounts one with the arguments of `mount`; `None`, and a word about it, where that is not
+    /// allowed.
+    pub(crate) fn new(place: &Place, arguments: &[&str]) -> Option<Self> {
+        let outcome = run(place.command("mount").args(arguments).arg(place.path("disk")));
+        if outcome.code != 0 {
+            skipped("no file system can be mounted here");
+            return None;
+        }
+        Some(Self(place.clone()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        run(self.0.command("umount").arg("-l").arg(self.0.path("disk")));
+    }
+}
+
 /// Skips a test for want of something that `scripts/setup` brings. Where that has run for sure
 /// (`CI=true`), the test fails instead. Returns false.
 #[track_caller]

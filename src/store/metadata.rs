@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Where a model comes from and under which licence (seed D90), as its uploader said.
+//!
+//! `.skep/about/NAME` has one line for each content that was described: digest, time of the upload in
+//! seconds, licence, source and uploader, with tabs in between. It is written before the content is
+//! published, and a line counts only for the bytes with its digest: whatever a power cut leaves under
+//! the name is described by its own line or by none. Uploads that say nothing write nothing.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::policy::Claim;
+use super::shelf::Shelf;
+use crate::digest::Digest;
+use crate::disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+
+/// What an uploader says of a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metadata {
+    /// The licence, for example `Apache-2.0`.
+    pub license: Option<String>,
+    /// Where it comes from, for example a URL.
+    pub source: Option<String>,
+    /// Who sent it.
+    pub uploader: Option<String>,
+}
+
+/// What is known of where a model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// What its uploader said.
+    pub metadata: Metadata,
+    /// When it was uploaded.
+    pub uploaded: SystemTime,
+}
+
+impl Metadata {
+    /// Checks what was said; blank texts count as nothing.
+    ///
+    /// # Errors
+    /// `BadRequest` for texts of more than 1000 bytes or with control characters.
+    pub fn new(
+        license: Option<&str>,
+        source: Option<&str>,
+        uploader: Option<&str>,
+    ) -> Result<Self> {
+        Ok(Self {
+            license: text("licence", license)?,
+            source: text("source", source)?,
+            uploader: text("uploader", uploader)?,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn text(what: &str, given: Option<&str>) -> Result<Option<String>> {
+    let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else {
+        return Ok(None);
+    };
+    if given.len() > TEXT_BYTES_MAX || given.chars().any(char::is_control) {
+        let text = format!("the {what} is longer than 1000 bytes or has control characters in it");
+        return Err(Error::new(ErrorKind::BadRequest, text).hint("a name or a URL will do"));
+    }
+    Ok(Some(given.to_owned()))
+}
+
+/// What is known of the content of a model with this digest.
+pub(super) fn find(shelf: &Shelf, name: &ModelName, digest: Option<Digest>) -> Option<About> {
+    let mut lines = lines(shelf, name).into_iter();
+    lines.find(|(known, _)| Some(*known) == digest).map(|(_, about)| about)
+}
+
+/// Keeps what is said of a content that is about to be published. Lines of contents that are neither
+/// standing nor kept as versions go.
+pub(super) fn keep(
+    shelf: &Shelf,
+    claim: &Claim<'_>,
+    needed: &BTreeSet<[u8; 32]>,
+) -> io::Result<()> {
+    if claim.metadata.is_empty() {
+        return Ok(());
+    }
+    let about = About { metadata: claim.metadata.clone(), uploaded: SystemTime::now() };
+    let mut lines = lines(shelf, claim.name);
+    lines.retain(|(digest, _)| *digest != claim.digest && needed.contains(digest.as_bytes()));
+    lines.insert(0, (claim.digest, about));
+    let mut text = String::new();
+    for (digest, About { metadata, uploaded }) in &lines {
+        let seconds = uploaded.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let said = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (license, source) = (said(&metadata.license), said(&metadata.source));
+        let uploader = said(&metadata.uploader);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{digest}\t{seconds}\t{license}\t{source}\t{uploader}");
+    }
+    disk::write_in_new_folder(&shelf.layout.about(claim.name), text.as_bytes())
+}
+
+/// Removes what is said of a model that is gone; it would not be told of any other bytes anyhow.
+pub(super) fn forget(shelf: &Shelf, name: &ModelName) {
+    let path = shelf.layout.about(name);
+    if let Err(error) = if path.exists() { disk::remove(&path) } else { Ok(()) } {
+        log::warn!("what is known of '{name}' cannot be removed: {error}");
+    }
+}
+
+fn lines(shelf: &Shelf, name: &ModelName) -> Vec<(Digest, About)> {
+    let bytes = std::fs::read(shelf.layout.about(name)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<(Digest, About)> {
+    let mut words = line.split('\t');
+    let digest = words.next()?.parse().ok()?;
+    let uploaded = UNIX_EPOCH.checked_add(Duration::from_secs(words.next()?.parse().ok()?))?;
+    let metadata = Metadata::new(words.next(), words.next(), words.next()).ok()?;
+    Some((digest, About { metadata, uploaded }))
+}
+
+const TEXT_BYTES_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_texts_are_kept() {
+        let metadata = Metadata::new(Some(" MIT "), Some(""), None).unwrap();
+        assert_eq!((metadata.license.as_deref(), metadata.source), (Some("MIT"), None));
+        assert!(Metadata::new(Some("a\tb"), None, None).is_err());
+        assert!(Metadata::new(None, Some(&"x".repeat(1001)), None).is_err());
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_says_nothing() {
+        let digest = Digest::of(b"x");
+        let (known, about) = parse_line(&format!("{digest}\t7\tMIT\t\tme")).unwrap();
+        assert_eq!((known, about.uploaded), (digest, UNIX_EPOCH + Duration::from_secs(7)));
+        assert_eq!(about.metadata.uploader.as_deref(), Some("me"));
+        for bad in ["", "x\t7\t\t\t", &format!("{digest}\tx\t\t\t")] {
+            assert_eq!(parse_line(bad), None, "{bad}");
+        }
+    }
+}

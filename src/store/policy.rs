@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a store takes in: accepted names, licences, the quota, the reserve of the disk, and whether a
+//! name that is taken may be taken again (seed D74, D75, D90).
+//!
+//! All of it is asked before the bytes travel, as far as it is known then, and again when a model is
+//! published, so that it holds for every API.
+
+use super::metadata::Metadata;
+use super::options::Replace;
+use super::shelf::Shelf;
+use super::stamp::Stamp;
+use super::upload::unstored;
+use super::{Condition, Store, versions};
+use crate::digest::Digest;
+use crate::disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+
+/// A finished upload that wants to be a model.
+#[derive(Clone, Copy)]
+pub(super) struct Claim<'a> {
+    pub(super) name: &'a ModelName,
+    pub(super) size: u64,
+    pub(super) digest: Digest,
+    pub(super) condition: &'a Condition,
+    pub(super) metadata: &'a Metadata,
+}
+
+impl Store {
+    /// Whether an upload would be taken, to refuse it before its bytes travel: its name, its size if
+    /// that is known, its licence. What [`Store::check`] asks is not asked here.
+    ///
+    /// # Errors
+    /// `UnsupportedType` for a name that is not accepted, `BadRequest` where a licence is needed,
+    /// `NoSpace` for what fits neither the quota nor the disk; otherwise those of the file system.
+    pub fn admit(&self, name: &ModelName, size: Option<u64>, metadata: &Metadata) -> Result<()> {
+        let shelf = self.shelf();
+        shelf.check_kind(name, metadata)?;
+        shelf.layout.check_there()?;
+        shelf.check_total(name, size.unwrap_or_default())?;
+        shelf.check_space(size.unwrap_or_default())
+    }
+
+    /// Whether an upload that has so many bytes already may go on: the reserve of the disk is left,
+    /// and it is not larger than all models may be.
+    pub(super) fn check_growth(&self, written: u64, size: Option<u64>) -> Result<()> {
+        let shelf = self.shelf();
+        let max = shelf.options.total_bytes_max;
+        if max > 0 && written > max {
+            let text = format!("the upload is larger than the quota of {max} bytes for all models");
+            return Err(Error::new(ErrorKind::NoSpace, text).hint("raise max-total-bytes"));
+        }
+        let left = size.map_or(0, |size| size.saturating_sub(written));
+        shelf.check_space(left)
+    }
+}
+
+impl Shelf {
+    /// Whether the name is one of those accepted, and the licence is named if it has to be.
+    pub(super) fn check_kind(&self, name: &ModelName, metadata: &Metadata) -> Result<()> {
+        let accept = &self.options.accept;
+        if !accept.is_empty() && !accept.iter().any(|pattern| matches(pattern, name.as_str())) {
+            let text = format!("this server does not take the name '{name}'");
+            let hint = format!("it takes {} (the setting accept)", accept.join(", "));
+            return Err(Error::new(ErrorKind::UnsupportedType, text).hint(hint));
+        }
+        if self.options.require_license && metadata.license.is_none() {
+            let text = "this server takes no model without a licence";
+            return Err(Error::new(ErrorKind::BadRequest, text)
+                .hint("name it: skep put --license LICENCE, or the field Skep-License"));
+        }
+        Ok(())
+    }
+
+    /// Whether the quota has room for a model of this size under this name. What it replaces makes
+    /// room unless it is kept as a version.
+    pub(super) fn check_total(&self, name: &ModelName, size: u64) -> Result<()> {
+        let max = self.options.total_bytes_max;
+        if max == 0 {
+            return Ok(());
+        }
+        let models = self.layout.models().map_err(unstored)?;
+        let mut used = versions::total_after(self, name, &models).map_err(unstored)?;
+        used += models.iter().filter(|(other, _)| other != name).map(|(_, s)| s.size).sum::<u64>();
+        if used.saturating_add(size) <= max {
+            return Ok(());
+        }
+        let text = format!(
+            "the quota of {max} bytes is full: {size} more do not fit beside the {used} of other models"
+        );
+        Err(Error::new(ErrorKind::NoSpace, text)
+            .hint("remove models that are not needed any more, or raise max-total-bytes"))
+    }
+
+    /// Whether the disk has room for so many more bytes beside its reserve.
+    pub(super) fn check_space(&self, size: u64) -> Result<()> {
+        let reserve = self.options.reserve_bytes;
+        let free = disk::free_bytes(self.layout.directory()).map_err(unstored)?;
+        let Some(free) = free.filter(|free| size.saturating_add(reserve) > *free) else {
+            return Ok(());
+        };
+        let text = match reserve {
+            0 => format!("no space left for {size} bytes: {free} are free"),
+            _ => format!(
+                "no space left for {size} bytes: {free} are free, of which {reserve} stay free"
+            ),
+        };
+        Err(Error::new(ErrorKind::NoSpace, text)
+            .hint("remove a model that is not needed any more, or lower reserve-bytes"))
+    }
+
+    /// Whether the setting `replace` allows an upload to take a name that is taken.
+    pub(super) fn check_replace(
+        &self,
+        name: &ModelName,
+        condition: &Condition,
+        current: Option<Stamp>,
+    ) -> Result<()> {
+        match (self.options.replace, condition, current) {
+            (Replace::Refuse, Condition::Any, Some(_)) => {
+                let text = format!("there is a model '{name}', and this server replaces none");
+                let hint = "remove it first, or send If-Match with its entity tag (or *)";
+                Err(Error::new(ErrorKind::Conflict, text).hint(hint))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a name fits a pattern, in which `*` is any text, `?` any one character, and ASCII letters
+/// of both cases are the same. It takes at most the product of both lengths in steps.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
+    let (mut at, mut in_name) = (0, 0);
+    // Where the last star was, and how much of the name it has taken.
+    let mut star: Option<(usize, usize)> = None;
+    while in_name < name.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, in_name));
+                at += 1;
+            }
+            Some(wanted) if *wanted == '?' || wanted.eq_ignore_ascii_case(&name[in_name]) => {
+                at += 1;
+                in_name += 1;
+            }
+            _ => match star {
+                Some((place, taken)) => {
+                    star = Some((place, taken + 1));
+                    (at, in_name) = (place + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|rest| *rest == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_and_question_marks_stand_for_text() {
+        for (pattern, name) in [
+            ("*", "x"),
+            ("*.onnx", "a.onnx"),
+            ("*.onnx", "A.ONNX"),
+            ("m?d*l.*", "m\u{f6}dell.dm"),
+            ("a*b*c", "aXbXbXc"),
+            ("exact", "exact"),
+            ("**", "x"),
+        ] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [
+            ("*.onnx", "a.onnx.exe"),
+            ("*.onnx", "onnx"),
+            ("?", "ab"),
+            ("a*b*c", "aXcXb"),
+            ("", "x"),
+            ("exact", "exac"),
+        ] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+        assert!(!matches(&"*a".repeat(60), &"a".repeat(59)));
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Reading a model again to see whether its bytes are still those whose digest is remembered.
+//!
+//! The bytes come from the disk, not from any memory: neither ours nor, as far as the kernel lets
+//! go of it, its own.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustix::fs::Advice;
+
+use super::Store;
+use super::layout::Standing;
+use super::shelf::{Shelf, unreadable};
+use super::stamp::Stamp;
+use crate::digest::{Digest, Hasher};
+use crate::error::Result;
+use crate::model::ModelName;
+
+/// A model that is being read again.
+pub struct Check {
+    shelf: Arc<Shelf>,
+    name: ModelName,
+    file: File,
+    stamp: Stamp,
+    remembered: Option<(Stamp, Digest)>,
+    started: SystemTime,
+    hasher: Hasher,
+    read: u64,
+}
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// In a word.
+    pub outcome: Verified,
+    /// The digest now; `None` if the model cannot be read.
+    pub digest: Option<Digest>,
+    /// The digest that was remembered.
+    pub remembered: Option<Digest>,
+}
+
+/// The outcome of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// The bytes have the digest that was remembered.
+    Intact,
+    /// No digest was remembered, so there is nothing to compare.
+    New,
+    /// The file was changed by hand since the digest was computed.
+    Changed,
+    /// The file is the same as then, but its bytes are others.
+    Damaged,
+    /// The bytes cannot be read.
+    Unreadable,
+}
+
+impl Verified {
+    /// The word for it, as API v1 has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Intact => "intact",
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Damaged => "damaged",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Store {
+    /// Begins to read a model again.
+    ///
+    /// # Errors
+    /// As [`Store::find`].
+    pub fn verify(&self, name: &ModelName) -> Result<Check> {
+        Check::new(self.shelf(), name)
+    }
+}
+
+impl Check {
+    pub(super) fn new(shelf: &Arc<Shelf>, name: &ModelName) -> Result<Self> {
+        let opened = shelf.layout.open_model(name).map_err(|error| unreadable(name, error))?;
+        let (file, stamp) = opened.ok_or_else(|| shelf.not_found(name))?;
+        Ok(Self {
+            remembered: shelf.index.remembered(name),
+            shelf: Arc::clone(shelf),
+            name: name.clone(),
+            file,
+            stamp,
+            started: SystemTime::now(),
+            hasher: Hasher::new(),
+            read: 0,
+        })
+    }
+
+    /// Bytes read so far.
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Bytes of the model.
+    pub fn size(&self) -> u64 {
+        self.stamp.size
+    }
+
+    /// Reads on for about a mebibyte; says what came of it at the end.
+    pub fn step(&mut self) -> Option<Verdict> {
+        // Not every file system can let go of what it has in memory, and then it is read from there.
+        let _ = rustix::fs::fadvise(&self.file, self.read, None, Advice::DontNeed);
+        let mut buffer = vec![0; 64 << 10];
+        for _ in 0..16 {
+            match self.file.read(&mut buffer) {
+                Ok(0) => return Some(self.judge()),
+                Ok(count) => {
+                    self.hasher.update(&buffer[..count]);
+                    self.read += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::error!("the model '{}' cannot be read: {error}", self.name);
+                    return Some(self.verdict(Verified::Unreadable, None));
+                }
+            }
+        }
+        None
+    }
+
+    fn verdict(&self, outcome: Verified, digest: Option<Digest>) -> Verdict {
+        Verdict { outcome, digest, remembered: self.remembered.map(|(_, digest)| digest) }
+    }
+
+    fn judge(&mut self) -> Verdict {
+        let digest = std::mem::take(&mut self.hasher).finish();
+        let now = self.file.metadata().map(|metadata| Stamp::of(&metadata)).ok();
+        let is_settled = now == Some(self.stamp);
+        let outcome = match self.remembered {
+            Some((_, known)) if known == digest => Verified::Intact,
+            Some((stamp, _)) if stamp == self.stamp && is_settled => Verified::Damaged,
+            Some(_) => Verified::Changed,
+            None => Verified::New,
+        };
+        if outcome == Verified::Damaged {
+            log::error!(
+                "the model '{}' is damaged: its bytes have the digest {digest:?} now",
+                self.name
+            );
+        } else if is_settled && self.is_trusted() {
+            self.shelf.learn(&self.name, self.stamp, digest);
+        }
+        self.verdict(outcome, Some(digest))
+    }
+
+    /// Whether what was read belongs to this stamp for good, and there is something to learn.
+    fn is_trusted(&self) -> bool {
+        let tick = self.shelf.options.clock_tick;
+        let is_old = self.stamp.young_for(tick, self.started).is_zero();
+        let stands = matches!(self.shelf.layout.standing(&self.name),
+            Ok(Standing::Model(stamp)) if stamp == self.stamp);
+        let is_known = self.remembered.is_some_and(|(stamp, _)| stamp == self.stamp);
+        is_old && stands && !is_known
+    }
+}

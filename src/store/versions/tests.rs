@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What is kept of models beside their bytes, tried with real files: old versions, where they come
+//! from, and damage that is found.
+
+use std::fs;
+use std::io::Write as _;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::digest::Digest;
+use crate::disk::fault;
+use crate::store::*;
+
+fn options() -> StoreOptions {
+    StoreOptions { clock_tick: Duration::ZERO, reserve_bytes: 0, ..StoreOptions::default() }
+}
+
+fn open(directory: &TempDir, versions_max: usize) -> Store {
+    Store::open(directory.path(), StoreOptions { versions_max, ..options() }).unwrap()
+}
+
+fn name(text: &str) -> ModelName {
+    text.parse().unwrap()
+}
+
+fn put(store: &Store, text: &str, bytes: &[u8]) -> Result<Published> {
+    put_as(store, text, bytes, None)
+}
+
+fn put_as(store: &Store, text: &str, bytes: &[u8], license: Option<&str>) -> Result<Published> {
+    let mut upload = store.upload(Some(bytes.len() as u64))?;
+    upload.write_all(bytes)?;
+    upload.describe(Metadata::new(license, None, None)?);
+    upload.commit(&name(text), None, &Condition::Any)
+}
+
+fn license(store: &Store, text: &str) -> Option<String> {
+    store.about(&store.find(&name(text)).unwrap())?.metadata.license
+}
+
+/// The sizes of the versions, newest first, after checking that all their digests are known.
+fn sizes(store: &Store, text: &str) -> Vec<u64> {
+    let versions = store.versions(&name(text)).unwrap();
+    assert!(versions.iter().all(|version| version.digest.is_some()), "{versions:?}");
+    versions.iter().map(|version| version.size).collect()
+}
+
+fn bytes(directory: &TempDir, text: &str) -> Vec<u8> {
+    fs::read(directory.path().join(text)).unwrap()
+}
+
+#[test]
+fn the_newest_versions_are_kept_and_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 2);
+    for length in 1..=4 {
+        let bytes = vec![7; length];
+        put_as(&store, "m", &bytes, Some(&format!("licence {length}"))).unwrap();
+    }
+    assert_eq!(sizes(&store, "m"), [3, 2]);
+    let back = store.rollback(&name("m")).unwrap();
+    assert_eq!((back.model.size, back.model.digest), (3, Some(Digest::of(&[7; 3]))));
+    assert_eq!(sizes(&store, "m"), [4, 2]);
+    assert_eq!(license(&store, "m").as_deref(), Some("licence 3"));
+    store.rollback(&name("m")).unwrap();
+    assert_eq!((bytes(&directory, "m").len(), sizes(&store, "m")), (4, vec![3, 2]));
+    store.remove(&name("m")).unwrap();
+    assert_eq!(sizes(&store, "m"), [4, 3]);
+    assert!(!store.rollback(&name("m")).unwrap().replaced);
+    assert_eq!((bytes(&directory, "m").len(), sizes(&store, "m")), (4, vec![3]));
+    drop(store);
+    let store = open(&directory, 2);
+    assert_eq!(sizes(&store, "m"), [3]);
+    assert_eq!(store.forget_versions(&name("m")).unwrap(), 1);
+    assert_eq!(store.rollback(&name("m")).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(store.versions(&name("other")).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn old_and_new_bytes_survive_whichever_call_to_the_disk_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    for call in 0.. {
+        let store = open(&directory, 1);
+        put_as(&store, "m", b"old", Some("old licence")).unwrap();
+        store.forget_versions(&name("m")).unwrap();
+        fault::set(Some(call));
+        let result = put_as(&store, "m", b"newer", Some("new licence"));
+        let reached = !fault::set(None);
+        drop(store);
+        let store = open(&directory, 1);
+        assert!(store.shelf().digester.wait_until_idle(Duration::from_secs(20)));
+        let now = bytes(&directory, "m");
+        let license = license(&store, "m");
+        if now == b"newer" {
+            assert_eq!(sizes(&store, "m"), [3], "call {call}");
+            assert_eq!(license.as_deref(), Some("new licence"), "call {call}");
+            // The bytes of before are whole and described, too.
+            store.rollback(&name("m")).unwrap();
+            assert_eq!(bytes(&directory, "m"), b"old", "call {call}");
+            assert_eq!(self::license(&store, "m").as_deref(), Some("old licence"), "call {call}");
+        } else {
+            assert!(result.is_err() && now == b"old", "call {call}: {now:?}");
+            assert_eq!(sizes(&store, "m"), [0; 0], "call {call}");
+            assert!(license.is_none_or(|license| license == "old licence"), "call {call}");
+        }
+        if !reached {
+            result.unwrap();
+            assert!(call >= 12, "only {call} calls were tried");
+            return;
+        }
+    }
+}
+
+#[test]
+fn removing_and_bringing_back_lose_nothing_whichever_call_to_the_disk_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    for call in 0.. {
+        let store = open(&directory, 3);
+        put(&store, "m", b"one").unwrap();
+        put(&store, "m", b"two!").unwrap();
+        let newest = || store.versions(&name("m")).map(|versions| versions[0].size).ok();
+        fault::set(Some(call));
+        let rolled = store.rollback(&name("m"));
+        let reached = !fault::set(None);
+        let now = bytes(&directory, "m");
+        let expected: (&[u8], _) = match now.len() {
+            3 => (b"one", Some(4)),
+            _ => (b"two!", Some(3)),
+        };
+        assert_eq!((&now[..], newest()), expected, "call {call}");
+        fault::set(Some(call));
+        let removed = store.remove(&name("m"));
+        let reached = reached || !fault::set(None);
+        match directory.path().join("m").exists() {
+            true => assert_eq!(bytes(&directory, "m"), now, "call {call}"),
+            false => assert_eq!(newest(), Some(now.len() as u64), "call {call}"),
+        }
+        if !reached {
+            assert!(rolled.is_ok() && removed.is_ok() && call > 4, "only {call} calls were tried");
+            return;
+        }
+        let _ = store.forget_versions(&name("m"));
+    }
+}
+
+#[test]
+fn a_model_never_vanishes_while_versions_of_it_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 2);
+    put(&store, "m", &[1; 500]).unwrap();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for round in 0..60 {
+                match round % 3 {
+                    2 => store.rollback(&name("m")).map(drop).unwrap(),
+                    _ => put(&store, "m", &[1; 500]).map(drop).unwrap(),
+                }
+            }
+        });
+        while !writer.is_finished() {
+            assert_eq!(bytes(&directory, "m"), [1; 500]);
+            assert_eq!(store.open_model(&name("m")).unwrap().model.size, 500);
+        }
+    });
+}
+
+#[test]
+fn the_quota_counts_versions_and_what_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let quota = |versions_max| {
+        let options = StoreOptions { total_bytes_max: 100, versions_max, ..options() };
+        Store::open(directory.path(), options).unwrap()
+    };
+    let admitted = |store: &Store, text: &str, size| {
+        store.admit(&name(text), Some(size), &Metadata::default()).map_err(|error| error.kind())
+    };
+    let store = quota(0);
+    put(&store, "m", &[0; 60]).unwrap();
+    assert_eq!(admitted(&store, "m", 100), Ok(()));
+    assert_eq!(admitted(&store, "n", 40), Ok(()));
+    assert_eq!(admitted(&store, "n", 41), Err(ErrorKind::NoSpace));
+    assert_eq!(put(&store, "n", &[0; 41]).unwrap_err().kind(), ErrorKind::NoSpace);
+    drop(store);
+    let store = quota(1);
+    assert_eq!(admitted(&store, "m", 41), Err(ErrorKind::NoSpace));
+    put(&store, "m", &[0; 40]).unwrap();
+    assert_eq!(admitted(&store, "n", 1), Err(ErrorKind::NoSpace));
+    // The version of 60 goes, the one of 40 comes.
+    assert_eq!(admitted(&store, "m", 60), Ok(()));
+    // A length that is not known is bounded while it comes.
+    let mut upload = store.upload(None).unwrap();
+    let piece = vec![0; 1 << 20];
+    let error = (0..6).find_map(|_| upload.write_all(&piece).err()).unwrap();
+    assert_eq!(Error::from(error).kind(), ErrorKind::NoSpace);
+}
+
+#[test]
+fn a_name_that_is_taken_is_replaced_only_on_purpose_where_that_is_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions { replace: Replace::Refuse, ..options() };
+    let store = Store::open(directory.path(), options).unwrap();
+    put(&store, "m", b"one").unwrap();
+    assert_eq!(put(&store, "m", b"two").unwrap_err().kind(), ErrorKind::Conflict);
+    let checked = |condition| store.check(&name("m"), &condition).map_err(|error| error.kind());
+    assert_eq!(checked(Condition::Any), Err(ErrorKind::Conflict));
+    assert_eq!(checked(Condition::Absent), Err(ErrorKind::PreconditionFailed));
+    assert_eq!(checked(Condition::Exists), Ok(()));
+    assert_eq!(checked(Condition::Matches(Digest::of(b"one"))), Ok(()));
+    store.remove(&name("m")).unwrap();
+    put(&store, "m", b"two").unwrap();
+}
+
+#[test]
+fn what_was_said_belongs_to_the_very_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 0);
+    put_as(&store, "m", b"one", Some("MIT")).unwrap();
+    assert_eq!(license(&store, "m").as_deref(), Some("MIT"));
+    put(&store, "m", b"two").unwrap();
+    assert_eq!(license(&store, "m"), None);
+    put_as(&store, "m", b"three", Some("Apache-2.0")).unwrap();
+    fs::write(directory.path().join("m"), b"by hand").unwrap();
+    assert!(store.shelf().digester.wait_until_idle(Duration::from_secs(20)));
+    assert_eq!(license(&store, "m"), None);
+    store.remove(&name("m")).unwrap();
+    assert_eq!(fs::read_dir(directory.path().join(".skep/about")).unwrap().count(), 0);
+}
+
+fn verify(store: &Store, text: &str) -> Verdict {
+    let mut check = store.verify(&name(text)).unwrap();
+    loop {
+        if let Some(verdict) = check.step() {
+            assert_eq!(check.read(), fs::metadata(store.directory().join(text)).unwrap().len());
+            return verdict;
+        }
+    }
+}
+
+#[test]
+fn a_check_tells_damage_from_changes_by_hand() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 0);
+    let large = vec![1; 3 << 20];
+    put(&store, "m", &large).unwrap();
+    assert_eq!(verify(&store, "m").outcome, Verified::Intact);
+    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else { panic!() };
+    store.shelf().index.insert(&name("m"), stamp, Digest::of(b"other"));
+    for _ in 0..2 {
+        let verdict = verify(&store, "m");
+        assert_eq!(verdict.outcome, Verified::Damaged);
+        assert_eq!(verdict.digest, Some(Digest::of(&large)));
+        assert_eq!(verdict.remembered, Some(Digest::of(b"other")));
+    }
+    fs::write(directory.path().join("m"), b"by hand").unwrap();
+    assert_eq!(verify(&store, "m").outcome, Verified::Changed);
+    assert_eq!(verify(&store, "m").outcome, Verified::Intact);
+    fs::write(directory.path().join("n"), b"new").unwrap();
+    assert_eq!(verify(&store, "n").outcome, Verified::New);
+    assert_eq!(store.verify(&name("none")).err().unwrap().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn the_scrub_finds_damage_by_itself_and_ends_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 0);
+    put(&store, "m", &vec![1; 3 << 20]).unwrap();
+    put(&store, "n", b"well").unwrap();
+    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else { panic!() };
+    store.shelf().index.insert(&name("m"), stamp, Digest::of(b"other"));
+    assert_eq!(store.scrub_counts(), ScrubCounts::default());
+    drop(store);
+    let options = StoreOptions { scrub_interval: Duration::from_millis(1), ..options() };
+    let store = Store::open(directory.path(), options).unwrap();
+    let start = std::time::Instant::now();
+    while store.scrub_counts().rounds == 0 {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        thread::yield_now();
+    }
+    let counts = store.scrub_counts();
+    assert_eq!((counts.models, counts.damaged), (2 * counts.rounds, counts.rounds));
+}
