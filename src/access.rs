@@ -98,6 +98,16 @@ pub(crate) fn presented(field: &str) -> Option<Vec<u8>> {
     Some(pair[colon + 1..].to_vec())
 }
 
+/// The user name in an `Authorization` field of the scheme Basic.
+pub(crate) fn user(field: &str) -> Option<String> {
+    let (scheme, value) = field.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(value.trim_start()).ok()?).ok()?;
+    pair.split_once(':').map(|(user, _)| user.to_owned())
+}
+
 const LENGTH: usize = 20;
 
 /// 31 letters and digits without `0 1 i l o`; 248 is 8 times 31.

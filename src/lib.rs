@@ -81,4 +81,5 @@ pub use pin::Pin;
 pub use server::{Server, ServerHandle, ServerOptions, Shutdown, TempServer};
 pub use signature::{PublicKey, SecretKey, Signature};
 pub use transport::{Peer, TlsIdentity, UnixCredentials};
+pub use wire::{InfoWire, VerifyWire, VersionWire, VersionsWire};
 pub use wire::{ListWire, ModelWire, Problem};

@@ -165,6 +165,15 @@ impl Reload {
         edge::make_room(&mut limits);
         self.live_limits.change(limits);
         let old = &self.started;
+        let (was, is) = (&old.store, &config.store);
+        let cache = |store: &StoreOptions| {
+            let StoreOptions { cache_bytes_max, cache_file_bytes_max, .. } = *store;
+            (cache_bytes_max, cache_file_bytes_max, store.cache_entries_max, store.cache_idle)
+        };
+        let uploads = |store: &StoreOptions| {
+            let StoreOptions { uploads_max, uploads_bytes_max, .. } = *store;
+            (uploads_max, uploads_bytes_max, store.upload_age_max, store.upload_sync_bytes)
+        };
         let fixed = [
             ("dir", old.directory != config.directory),
             ("listen", old.addresses != config.addresses),
@@ -175,11 +184,16 @@ impl Reload {
                 "max-import-bytes-before-password",
                 old.import_bytes_before_password != config.import_bytes_before_password,
             ),
-            ("require-signature", old.store.signers != config.store.signers),
-            (
-                "cache-... or upload-...",
-                old.store != StoreOptions { signers: old.store.signers.clone(), ..config.store },
-            ),
+            ("require-signature", was.signers != is.signers),
+            ("max-total-bytes", was.total_bytes_max != is.total_bytes_max),
+            ("reserve-bytes", was.reserve_bytes != is.reserve_bytes),
+            ("accept", was.accept != is.accept),
+            ("replace", was.replace != is.replace),
+            ("keep-versions", was.versions_max != is.versions_max),
+            ("require-license", was.require_license != is.require_license),
+            ("scrub-interval", was.scrub_interval != is.scrub_interval),
+            ("cache-...", cache(was) != cache(is)),
+            ("max-uploads... or upload-...", uploads(was) != uploads(is)),
         ];
         Ok(fixed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect())
     }

@@ -44,6 +44,75 @@ pub struct ListWire {
     pub models: Vec<ModelWire>,
 }
 
+/// The answer to `GET /v1/models/NAME/info`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InfoWire {
+    /// The version of this form, 1.
+    pub schema: u32,
+    /// The model's name.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its bytes last changed, as RFC 3339 has it, in UTC.
+    pub modified: String,
+    /// `sha256:` and 64 hexadecimal digits; `null` while the server has not computed it yet.
+    pub digest: Option<String>,
+    /// The licence, as its uploader said.
+    pub license: Option<String>,
+    /// Where it comes from, as its uploader said.
+    pub source: Option<String>,
+    /// Who sent it.
+    pub uploader: Option<String>,
+    /// When it was sent; known only if something was said of it.
+    pub uploaded: Option<String>,
+    /// What it was before, newest first.
+    pub versions: Vec<VersionWire>,
+}
+
+/// An old version of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionWire {
+    /// Its number; newer ones have higher numbers.
+    pub number: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its bytes last changed, as RFC 3339 has it, in UTC.
+    pub modified: String,
+    /// Its digest, where it was known when it was kept.
+    pub digest: Option<String>,
+}
+
+/// The answer to `GET /v1/models/NAME/versions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionsWire {
+    /// The version of this form, 1.
+    pub schema: u32,
+    /// The model's name.
+    pub name: String,
+    /// What it was before, newest first.
+    pub versions: Vec<VersionWire>,
+}
+
+/// One line of the answer to `POST /v1/models/NAME/verify`; the last one has an outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyWire {
+    /// The model's name.
+    pub name: String,
+    /// How much of it was read, in bytes.
+    pub read: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// `intact`, `new`, `changed`, `damaged` or `unreadable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The digest that it has now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The digest that it had when the server read it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<String>,
+}
+
 /// A problem document (RFC 9457) with two members of ours, `code` and `hint`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

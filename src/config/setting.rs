@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The table of settings: each row is the flag, the variable, its help and how it is read.
 
+use std::time::Duration;
+
 use super::Config;
 use super::quantity::{bytes, count, duration, switch};
 use crate::signature::PublicKey;
+use crate::store::Replace;
 
 /// One setting. Its flag is `--KEY`, its variable `SKEP_KEY` in capitals with underscores.
 pub struct Setting {
@@ -149,6 +152,72 @@ pub const SETTINGS: &[Setting] = &[
         "64GiB",
         "Size of an uploaded model",
         set!(bytes, limits.upload_bytes_max),
+    ),
+    row(
+        "max-total-bytes",
+        "SIZE",
+        "0",
+        "Size of all models and their kept versions; 0 for any",
+        set!(bytes, store.total_bytes_max),
+    ),
+    row(
+        "reserve-bytes",
+        "SIZE",
+        "64MiB",
+        "What uploads leave free on the disk",
+        set!(bytes, store.reserve_bytes),
+    ),
+    row(
+        "accept",
+        "PATTERN,...",
+        "",
+        "The names that are taken, with * and ?; any if there is none",
+        |config, text| {
+            let patterns = text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
+            config.store.accept = patterns.map(str::to_owned).collect();
+            Ok(())
+        },
+    ),
+    row(
+        "replace",
+        "HOW",
+        "replace",
+        "Whether uploads replace models (replace) or not (refuse)",
+        |config, text| {
+            config.store.replace = match text {
+                "replace" => Replace::Replace,
+                "refuse" => Replace::Refuse,
+                _ => return Err("say replace or refuse".to_owned()),
+            };
+            Ok(())
+        },
+    ),
+    row(
+        "keep-versions",
+        "N",
+        "0",
+        "How many old versions of a model are kept",
+        set!(count, store.versions_max),
+    ),
+    row(
+        "require-license",
+        "",
+        "false",
+        "Take only models whose licence is named",
+        set!(switch, store.require_license),
+    ),
+    row(
+        "scrub-interval",
+        "TIME",
+        "never",
+        "How often all models are read again to find damage",
+        |config, text| {
+            config.store.scrub_interval = match text {
+                "never" => Duration::ZERO,
+                time => duration(time)?,
+            };
+            Ok(())
+        },
     ),
     row(
         "max-import-bytes-before-password",

@@ -2,6 +2,7 @@
 //! What requests mean: one table of routes, and who may call them.
 
 mod dearning;
+mod inspect;
 mod models;
 mod status;
 mod uploads;
@@ -59,6 +60,29 @@ pub(crate) const ROUTES: &[Route] = &[
     row(Method::Get, UPLOAD, Access::Password, "tells how far an upload is", uploads::tell),
     row(Method::Patch, UPLOAD, Access::Password, "goes on with an upload", uploads::append),
     row(Method::Delete, UPLOAD, Access::Password, "gives an upload up", uploads::cancel),
+    row(Method::Get, INFO, Access::Password, "tells what is known of a model", inspect::info),
+    row(Method::Get, VERSIONS, Access::Password, "lists what it was before", inspect::versions),
+    row(
+        Method::Delete,
+        VERSIONS,
+        Access::Password,
+        "removes what it was before",
+        inspect::forget_versions,
+    ),
+    row(
+        Method::Post,
+        &["v1", "models", "*", "rollback"],
+        Access::Password,
+        "brings back what it was before",
+        inspect::rollback,
+    ),
+    row(
+        Method::Post,
+        &["v1", "models", "*", "verify"],
+        Access::Password,
+        "reads a model again to find damage",
+        inspect::verify,
+    ),
     row(
         Method::Post,
         &["import_model"],
@@ -76,6 +100,8 @@ pub(crate) const ROUTES: &[Route] = &[
 ];
 
 const MODEL: &[&str] = &["v1", "models", "*"];
+const INFO: &[&str] = &["v1", "models", "*", "info"];
+const VERSIONS: &[&str] = &["v1", "models", "*", "versions"];
 
 const UPLOAD: &[&str] = &["v1", "uploads", "*"];
 

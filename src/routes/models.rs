@@ -4,8 +4,8 @@
 use std::io::{Read, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Api;
 use super::uploads::{self, Complete};
+use super::{Api, inspect};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
@@ -102,7 +102,8 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     }
     let (condition, expected) = (condition(request)?, digest(fields, "repr-digest")?);
     let signature = fields.value("skep-signature").map(Signature::from_field).transpose()?;
-    let mut order = Order { condition, digest: expected, signature, ..Order::new(name) };
+    let metadata = inspect::metadata(request)?;
+    let mut order = Order { condition, digest: expected, signature, metadata, ..Order::new(name) };
     if let Some(complete) = complete {
         return uploads::create(api, request, order, complete);
     }
@@ -115,6 +116,7 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 /// Stores what a body brings at once, or nothing of it.
 pub(super) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
     let Order { name, length, digest, condition, signature, metadata } = order;
+    api.store.admit(name, *length, metadata)?;
     api.store.check(name, condition)?;
     api.store.check_signer(name, signature.as_ref())?;
     let mut upload = api.store.upload(*length)?;

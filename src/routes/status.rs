@@ -10,7 +10,7 @@ use crate::http::{Request, Response, Status};
 pub(super) fn index(_: &Api, _: &mut Request<'_>) -> Result<Response> {
     let line = |route: &super::Route| {
         let (method, path) = (route.method.as_str(), route.shown());
-        format!("{method:<7}{path:<18}{}\n", route.help)
+        format!("{method:<7}{path:<30}{}\n", route.help)
     };
     let routes: String = ROUTES.iter().map(line).collect();
     Ok(Response::text(Status::OK, format!("skep, a pocket model server\n\n{routes}")))

@@ -23,7 +23,7 @@ use crate::http::{Place, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::Api;
-use crate::store::{Condition, Upload};
+use crate::store::{Condition, Metadata, Upload};
 
 pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> Result<Response> {
     // Base64 makes four bytes of three; line breaks and the other members may add some more.
@@ -176,6 +176,11 @@ impl Import<'_> {
                 reader.skip_value().map_err(unreadable)?;
                 return Ok(Some(Piece::NotBase64));
             }
+        }
+        if let Some(Ok(name)) = self.name.as_deref().map(ModelName::from_base)
+            && self.has_password()
+        {
+            self.api.store.admit(&name, None, &Metadata::default())?;
         }
         let mut string = reader.next_string_reader().map_err(unreadable)?;
         let mut upload = self.api.store.upload(None)?;

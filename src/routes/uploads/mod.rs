@@ -46,6 +46,7 @@ pub(super) fn create(
     if let Err(error) = check_size(api, request, 0, order.length) {
         return Ok(refusal(api, &error));
     }
+    api.store.admit(&order.name, order.length, &order.metadata)?;
     api.store.check(&order.name, &order.condition)?;
     api.store.check_signer(&order.name, order.signature.as_ref())?;
     let whole = |request: &mut Request<'_>| {

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What is known of one model beside its bytes: where it comes from, what it was before, and whether
+//! it is still whole.
+
+use std::io::{self, Read};
+
+use super::Api;
+use crate::access;
+use crate::error::Result;
+use crate::http::{Content, Request, Response, Status};
+use crate::model::ModelName;
+use crate::store::{Check, Metadata, Verdict, Version};
+use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, rfc3339};
+
+/// `GET /v1/models/NAME/info`: all that is known of a model, as JSON.
+pub(super) fn info(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let name = name(request)?;
+    let model = api.store.find(&name)?;
+    let about = api.store.about(&model);
+    let (metadata, uploaded) = match about {
+        Some(about) => (about.metadata, Some(rfc3339(about.uploaded))),
+        None => (Metadata::default(), None),
+    };
+    let versions = api.store.versions(&name)?.iter().map(version).collect();
+    let ModelWire { name, size, modified, digest } = ModelWire::from(&model);
+    let Metadata { license, source, uploader } = metadata;
+    let info = InfoWire {
+        schema: 1,
+        name,
+        size,
+        modified,
+        digest,
+        license,
+        source,
+        uploader,
+        uploaded,
+        versions,
+    };
+    Ok(Response::json(Status::OK, &info).field("cache-control", "no-cache"))
+}
+
+/// `GET /v1/models/NAME/versions`: what a model was before, newest first, as JSON.
+pub(super) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let name = name(request)?;
+    let versions = api.store.versions(&name)?.iter().map(version).collect();
+    let list = VersionsWire { schema: 1, name: name.as_str().to_owned(), versions };
+    Ok(Response::json(Status::OK, &list).field("cache-control", "no-cache"))
+}
+
+/// `DELETE /v1/models/NAME/versions`: removes them all.
+pub(super) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    api.store.forget_versions(&name(request)?)?;
+    Ok(Response::new(Status::NO_CONTENT))
+}
+
+/// `POST /v1/models/NAME/rollback`: 200 where it took the place of another version, otherwise 201.
+pub(super) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let published = api.store.rollback(&name(request)?)?;
+    let status = if published.replaced { Status::OK } else { Status::CREATED };
+    Ok(Response::json(status, &ModelWire::from(&published.model)))
+}
+
+/// `POST /v1/models/NAME/verify`: reads the model again. The answer is one line of JSON after another:
+/// how far it is, and in the end what came of it. The thread of the connection does the reading.
+pub(super) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let name = name(request)?;
+    let check = api.store.verify(&name)?;
+    let told = Told { name, check, line: Vec::new(), told: 0, next: 0, verdict: None };
+    Ok(Response::new(Status::OK)
+        .field("content-type", "application/x-ndjson")
+        .field("cache-control", "no-cache")
+        .content(Content::Chunked(Box::new(told))))
+}
+
+/// What a request says of the model that it brings. The user name of Basic credentials is the
+/// uploader, unless it is one of those that mean nobody.
+pub(super) fn metadata(request: &Request<'_>) -> Result<Metadata> {
+    let fields = request.fields();
+    let user = fields.value("authorization").and_then(access::user);
+    let user = user.as_deref().filter(|user| !NOBODY.contains(user));
+    Metadata::new(fields.value("skep-license"), fields.value("skep-source"), user)
+}
+
+/// The name in `/v1/models/NAME/...`.
+fn name(request: &Request<'_>) -> Result<ModelName> {
+    request.segments().get(2).copied().unwrap_or_default().parse()
+}
+
+fn version(version: &Version) -> VersionWire {
+    VersionWire {
+        number: version.number,
+        size: version.size,
+        modified: rfc3339(version.modified),
+        digest: version.digest.map(|digest| format!("{digest:?}")),
+    }
+}
+
+/// A check whose course can be read.
+struct Told {
+    name: ModelName,
+    check: Check,
+    line: Vec<u8>,
+    /// How much of the line was read.
+    told: usize,
+    /// After how many bytes of the model to tell again.
+    next: u64,
+    verdict: Option<Verdict>,
+}
+
+impl Told {
+    fn tell(&mut self) {
+        let text = |digest| format!("{digest:?}");
+        let verdict = self.verdict.as_ref();
+        let line = VerifyWire {
+            name: self.name.as_str().to_owned(),
+            read: self.check.read(),
+            size: self.check.size(),
+            outcome: verdict.map(|verdict| verdict.outcome.word().to_owned()),
+            digest: verdict.and_then(|verdict| verdict.digest).map(text),
+            remembered: verdict.and_then(|verdict| verdict.remembered).map(text),
+        };
+        // Numbers and texts can always be written.
+        self.line = serde_json::to_vec(&line).unwrap_or_default();
+        self.line.push(b'\n');
+        self.told = 0;
+    }
+}
+
+impl Read for Told {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.told == self.line.len() {
+            if self.verdict.is_some() {
+                return Ok(0);
+            }
+            if self.check.read() >= self.next {
+                self.next = self.check.read() + TELL_BYTES;
+                self.tell();
+                break;
+            }
+            self.verdict = self.check.step();
+            if self.verdict.is_some() {
+                self.tell();
+            }
+        }
+        let count = (&self.line[self.told..]).read(buffer)?;
+        self.told += count;
+        Ok(count)
+    }
+}
+
+/// Often enough for a progress bar and for callers that give up after a while of silence.
+const TELL_BYTES: u64 = 4 << 20;
+
+/// What clients say when nobody said who they are: ours, the README's example, and curl's `:PASSWORD`.
+const NOBODY: [&str; 4] = ["skep", "x", "-", ""];
