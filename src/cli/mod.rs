@@ -21,11 +21,14 @@ mod post;
 mod progress;
 mod put;
 mod remove;
+mod rollback;
 mod serve;
+mod show;
 mod sign;
 mod signals;
 mod source;
 mod text;
+mod verify;
 mod verify_signature;
 mod version;
 
@@ -95,6 +98,27 @@ const COMMANDS: &[Verb] = &[
         run: remove::run,
     },
     Verb {
+        name: "show",
+        aliases: &[],
+        about: "Tell all that a server knows of models",
+        arguments: show::arguments,
+        run: show::run,
+    },
+    Verb {
+        name: "verify",
+        aliases: &[],
+        about: "Have a server read its models again to find damage, or check signatures of files here",
+        arguments: verify::arguments,
+        run: verify::run,
+    },
+    Verb {
+        name: "rollback",
+        aliases: &[],
+        about: "Bring back what models were before",
+        arguments: rollback::arguments,
+        run: rollback::run,
+    },
+    Verb {
         name: "post",
         aliases: &[],
         about: "Send files to a dearning server (POST /import_model)",
@@ -121,13 +145,6 @@ const COMMANDS: &[Verb] = &[
         about: "Sign files of this device",
         arguments: sign::arguments,
         run: sign::run,
-    },
-    Verb {
-        name: "verify",
-        aliases: &[],
-        about: "Check the signatures of files of this device",
-        arguments: verify_signature::arguments,
-        run: verify_signature::run,
     },
     Verb {
         name: "version",

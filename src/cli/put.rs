@@ -16,9 +16,12 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn arguments(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
+    let said = |name: &'static str| Arg::new(name).long(name).value_name("TEXT");
     let command = source::arguments(args::server(command)).before_help(EXAMPLES);
     args::transfers(command)
         .arg(sign::flag("sign"))
+        .arg(said("license").help("The licence of the models, for example Apache-2.0"))
+        .arg(said("source").help("Where the models come from, for example a URL"))
         .arg(flag("create").action(ArgAction::SetTrue).help("Replace nothing"))
         .arg(
             flag("if-match")
@@ -39,6 +42,8 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let key = sign::key(matches, "sign")?;
     let files = source::unfolded(files, name.as_ref(), output)?;
     let mut client = args::client(matches, output)?;
+    let said = |name| matches.get_one::<String>(name).map(String::as_str);
+    client.describe(said("license"), said("source"))?;
     let (mut models, mut changed) = (Vec::new(), 0);
     output.each(files, |file| {
         let signed = key.as_ref().map(|key| sign::file(key, &file, name.as_ref())).transpose()?;
@@ -118,6 +123,7 @@ fn outcome(stored: &Stored) -> &'static str {
 const EXAMPLES: &str = "\
 Examples:
   skep put model.onnx labels.txt
+  skep put model.onnx --license MIT --source https://example.org/models
   skep put --server 192.168.1.10 model.onnx --name current.onnx
   skep put models/ --if-changed --limit-rate 2MiB
   skep put --sign sign.key model.onnx

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep rm`: removes models from a server.
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
 use super::output::Output;
@@ -9,7 +9,9 @@ use super::{args, get};
 use crate::error::Result;
 
 pub(super) fn arguments(command: Command) -> Command {
-    args::server(command.before_help(EXAMPLES).arg(get::names("Models to remove")))
+    let versions = Arg::new("versions").long("versions").action(ArgAction::SetTrue);
+    let versions = versions.help("Remove what the models were before, and leave them as they are");
+    args::server(command.before_help(EXAMPLES).arg(get::names("Models to remove")).arg(versions))
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -17,13 +19,17 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut client = args::client(matches, output)?;
     let mut removed = Vec::new();
     output.each(names, |name| {
-        client.remove(&name)?;
+        let what = match matches.get_flag("versions") {
+            true => client.forget_versions(&name).map(|()| "the old versions of ")?,
+            false => client.remove(&name).map(|()| "")?,
+        };
         removed.push(name.as_str().to_owned());
-        output.line(&format!("removed {name}"))
+        output.line(&format!("removed {what}{name}"))
     });
     output.json(&json!({"schema": 1, "removed": removed}))
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  skep rm old.onnx";
+  skep rm old.onnx
+  skep rm --versions model.onnx";

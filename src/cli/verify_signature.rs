@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches};
 use serde_json::json;
 
 use super::output::Output;
@@ -13,19 +13,11 @@ use super::sign::signature_file;
 use crate::error::{Error, ErrorKind, Result};
 use crate::signature::{PublicKey, Signature};
 
-pub(super) fn arguments(command: Command) -> Command {
-    let files = Arg::new("name").value_name("FILE").num_args(1..).required(true);
-    command
-        .before_help(EXAMPLES)
-        .arg(flag("key").required(true))
-        .arg(files.help("Files to check, each with its FILE.minisig beside it"))
-}
-
 /// The flag that names a public key.
 pub(super) fn flag(name: &'static str) -> Arg {
     let flag = Arg::new(name).long(name).value_name("KEY|KEYFILE");
     flag.help(match name {
-        "key" => "The public key of the signer: RW..., or a file that has it",
+        "key" => "Check FILE.minisig by this public key: RW..., or a file that has it",
         _ => "Keep only what this public key has signed (NAME.minisig on the server)",
     })
 }
@@ -96,8 +88,3 @@ pub(super) fn tell(output: &Output, name: &str, signature: &Signature) {
         output.warn(&format!("{name} was signed under another name: {signed}"));
     }
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  skep verify --key sign.pub model.onnx
-  skep verify --key RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3 model.onnx";

@@ -16,6 +16,7 @@ mod download;
 mod early;
 mod event;
 mod fetching;
+mod inspect;
 mod known;
 mod landing;
 mod ledger;
@@ -116,6 +117,8 @@ pub struct Client {
     password: Option<Password>,
     home: Option<PathBuf>,
     rate: Option<u64>,
+    /// What is said of the models that are sent.
+    about: Vec<(&'static str, String)>,
     shared: Arc<Shared>,
 }
 
@@ -158,8 +161,8 @@ impl Client {
             .max_idle_age(IDLE_MAX)
             .build();
         let agent = Agent::with_parts(config, dialer, Names(url.clone()));
-        let (home, rate) = (options.home, options.rate);
-        Ok(Self { agent, url, password: options.password, home, rate, shared })
+        let (home, rate, about) = (options.home, options.rate, Vec::new());
+        Ok(Self { agent, url, password: options.password, home, rate, about, shared })
     }
 
     /// The server.
@@ -174,6 +177,24 @@ impl Client {
     pub fn list(&mut self) -> Result<Vec<ModelWire>> {
         let mut response = self.ask(Method::GET, "/v1/models")?;
         Ok(answer::json::<ListWire>(&mut response)?.models)
+    }
+
+    /// Says of all models that are sent from now on under which licence they are and where they come
+    /// from.
+    ///
+    /// # Errors
+    /// `Usage` for what cannot be written into a field.
+    pub fn describe(&mut self, license: Option<&str>, source: Option<&str>) -> Result<()> {
+        let said = [("skep-license", license), ("skep-source", source)];
+        let about = said.into_iter().filter_map(|(field, text)| Some((field, text?.to_owned())));
+        self.about = about.collect();
+        match self.builder(Method::PUT, "/").body(()) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let text = "the licence or the source has characters that cannot be sent";
+                Err(Error::new(ErrorKind::Usage, text).because(error))
+            }
+        }
     }
 
     /// Removes a model from the server.
@@ -205,7 +226,12 @@ impl Client {
     }
 
     fn builder(&self, method: Method, path: &str) -> Builder {
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.url.base()));
+        let about = if method == Method::PUT { &self.about[..] } else { &[] };
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", self.url.base()));
+        for (field, text) in about {
+            request = request.header(*field, text);
+        }
         match &self.password {
             Some(password) => request.header(AUTHORIZATION, password.basic()),
             None => request,

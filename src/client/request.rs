@@ -81,7 +81,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(response: Response<Body>) -> Self {
+    pub(super) fn new(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let (status, fields) = (parts.status.as_u16(), parts.headers);
         Self { status, fields, body: body.into_reader() }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a server knows of one model beside its bytes, and what it was before.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+
+use ureq::http::Method;
+
+use super::{Answer, Client, answer, model_path};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionsWire};
+
+impl Client {
+    /// All that the server knows of a model.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the connection and of the server.
+    pub fn info(&mut self, name: &ModelName) -> Result<InfoWire> {
+        let mut response = self.ask(Method::GET, &format!("{}/info", model_path(name)))?;
+        answer::json(&mut response)
+    }
+
+    /// What a model was before, as far as the server keeps it; newest first.
+    ///
+    /// # Errors
+    /// `NotFound` if there is neither the model nor an older version, and those of the connection and
+    /// of the server.
+    pub fn versions(&mut self, name: &ModelName) -> Result<VersionsWire> {
+        let mut response = self.ask(Method::GET, &versions_path(name))?;
+        answer::json(&mut response)
+    }
+
+    /// Removes what the server keeps of what a model was before.
+    ///
+    /// # Errors
+    /// As [`Client::versions`].
+    pub fn forget_versions(&mut self, name: &ModelName) -> Result<()> {
+        self.ask(Method::DELETE, &versions_path(name)).and_then(|response| answer::gone(&response))
+    }
+
+    /// Brings back what a model was before. It is not asked twice, because that would undo it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no older version, and those of the connection and of the server.
+    pub fn rollback(&mut self, name: &ModelName) -> Result<ModelWire> {
+        let request = self.builder(Method::POST, &format!("{}/rollback", model_path(name)));
+        let mut response = self.exchange(request, ()).and_then(answer::accepted)?;
+        answer::json(&mut response)
+    }
+
+    /// Has the server read a model again; `progress` is told of each piece's length. The outcome says
+    /// whether its bytes are still those whose digest the server remembers.
+    ///
+    /// # Errors
+    /// `NotFound`, `Interrupted` if the answer breaks off, and those of the connection and of the
+    /// server. Damage is an outcome.
+    pub fn verify(
+        &mut self,
+        name: &ModelName,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<VerifyWire> {
+        let response = self.ask(Method::POST, &format!("{}/verify", model_path(name)))?;
+        let mut reader = BufReader::new(Answer::new(response));
+        let (mut line, mut before) = (Vec::new(), 0);
+        loop {
+            line.clear();
+            reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+            if line.is_empty() {
+                return Err(answer::ended());
+            }
+            let told: VerifyWire = serde_json::from_slice(&line).map_err(|error| {
+                Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")
+                    .because(error)
+            })?;
+            progress(told.read.saturating_sub(before));
+            before = told.read;
+            if told.outcome.is_some() {
+                return Ok(told);
+            }
+        }
+    }
+}
+
+fn versions_path(name: &ModelName) -> String {
+    format!("{}/versions", model_path(name))
+}
+
+const LINE_BYTES_MAX: u64 = 8192;
