@@ -154,21 +154,25 @@ pub(super) fn digests(shelf: &Shelf, name: &ModelName) -> BTreeSet<[u8; 32]> {
     all.map(|digest| *digest.as_bytes()).collect()
 }
 
-/// The versions of a model, newest first, without those that are the model itself.
+/// The versions of a model, newest first, without those that are the very file of the model or of a
+/// newer version.
 fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<Version>> {
-    let model = fs::symlink_metadata(layout.path(name)).ok();
-    let model = model.map(|metadata| (metadata.dev(), metadata.ino()));
+    let mut seen: BTreeSet<u64> = BTreeSet::new();
+    seen.extend(fs::symlink_metadata(layout.path(name)).ok().map(|metadata| metadata.ino()));
     let mut versions = Vec::new();
     for entry in entries(&layout.versions().join(name.as_str()))? {
         let metadata = entry.metadata()?;
         let Some((number, digest)) = entry.file_name().to_str().and_then(parse) else { continue };
-        if metadata.is_file() && Some((metadata.dev(), metadata.ino())) != model {
+        if metadata.is_file() {
             let (size, modified) = (metadata.len(), metadata.modified()?);
-            versions.push(Version { number, size, modified, digest, path: entry.path() });
+            let version = Version { number, size, modified, digest, path: entry.path() };
+            // Numbers of files mean something only where there are links.
+            versions.push((version, (metadata.nlink() > 1).then(|| metadata.ino())));
         }
     }
-    versions.sort_unstable_by_key(|version| std::cmp::Reverse(version.number));
-    Ok(versions)
+    versions.sort_unstable_by_key(|(version, _)| std::cmp::Reverse(version.number));
+    versions.retain(|(_, linked)| linked.is_none_or(|inode| seen.insert(inode)));
+    Ok(versions.into_iter().map(|(version, _)| version).collect())
 }
 
 fn prune(shelf: &Shelf, name: &ModelName, versions_max: usize) -> io::Result<()> {

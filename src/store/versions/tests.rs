@@ -114,6 +114,23 @@ fn old_and_new_bytes_survive_whichever_call_to_the_disk_fails() {
 }
 
 #[test]
+fn what_power_cuts_leave_too_much_is_no_version() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 2);
+    put(&store, "m", b"one").unwrap();
+    let folder = directory.path().join(".skep/versions/m");
+    fs::create_dir_all(&folder).unwrap();
+    for left in ["1.unknown", "2.unknown"] {
+        fs::hard_link(directory.path().join("m"), folder.join(left)).unwrap();
+    }
+    fs::write(folder.join("kept-1.part"), b"cut").unwrap();
+    assert_eq!(sizes(&store, "m"), [0; 0]);
+    put(&store, "m", b"two!").unwrap();
+    assert_eq!(sizes(&store, "m"), [3]);
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+}
+
+#[test]
 fn removing_and_bringing_back_lose_nothing_whichever_call_to_the_disk_fails() {
     let directory = tempfile::tempdir().unwrap();
     for call in 0.. {
