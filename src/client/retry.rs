@@ -52,7 +52,12 @@ impl Retry {
                 kind => kind,
             };
             let message = format!("gave up after {} attempts: {}", self.limit, error.message());
-            return Err(Error::new(kind, message).because(error));
+            let told = Error::new(kind, message);
+            let told = match error.hint_text() {
+                Some(hint) => told.hint(hint),
+                None => told,
+            };
+            return Err(told.because(error));
         }
         let pause = pause(self.failures, random()).max(wanted);
         self.failures += 1;
@@ -111,6 +116,7 @@ mod tests {
         let last = retry.after(unreachable()).unwrap_err();
         assert_eq!(last.kind().exit_code(), 5, "{last}");
         assert!(last.message().starts_with("gave up after 2 attempts"), "{last}");
+        assert_eq!(last.hint_text(), Some("is it running?"));
         retry.progressed();
         assert!(retry.after(unreachable()).is_ok());
     }

@@ -4,15 +4,17 @@
 //! A file appears under its name whole or not at all: [`Part`] is written beside it, fsynced, renamed
 //! over it, and then the directory is fsynced. What is dropped before that is removed.
 
+mod directory;
+pub(crate) mod fault;
 mod held;
 mod keep;
 mod partial;
 mod socket;
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -21,6 +23,9 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use crate::supervise::lock;
+pub(crate) use directory::{
+    PrivateDirectory, create_directory, create_open_directory, temporary_folders,
+};
 pub(crate) use held::Held;
 pub(crate) use keep::{move_file, preserve, touch, write_in_new_folder};
 pub(crate) use partial::Partial;
@@ -170,35 +175,6 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     part.publish(path).map(drop)
 }
 
-/// Creates a directory that only its owner can enter (0700), with its parents, in a way that survives
-/// a power cut; one that exists is left as it is.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        create_directory(parent)?;
-    }
-    match DirBuilder::new().mode(0o700).create(path) {
-        // Somebody else was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => sync_directory(path),
-    }
-}
-
-/// Creates a directory that others may enter as far as the user's umask lets them, with its parents;
-/// one that exists is left as it is.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn create_open_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o777).create(path)
-}
-
 /// Removes a file, durably.
 ///
 /// # Errors
@@ -207,38 +183,6 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     fault::check()?;
     fs::remove_file(path)?;
     sync_directory(path)
-}
-
-/// Where things that live as long as this process can be made: the system's folder for temporary
-/// files, then `others`.
-pub(crate) fn temporary_folders(others: Vec<PathBuf>) -> Vec<PathBuf> {
-    std::iter::once(std::env::temp_dir()).chain(others).collect()
-}
-
-/// A directory of mode 0700 with a random name, which goes with all that is in it when it is dropped.
-pub(crate) struct PrivateDirectory(PathBuf);
-
-impl PrivateDirectory {
-    /// Creates one in `folder`.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub(crate) fn create(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(format!("skep-{:016x}", random_number()?));
-        DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for PrivateDirectory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Opens a regular file for reading. Symbolic links are not followed, and a FIFO does not block.
@@ -313,44 +257,6 @@ fn sync_directory(path: &Path) -> io::Result<()> {
             Ok(())
         }
         other => other,
-    }
-}
-
-/// Lets a unit test fail the Nth call to the disk of its own thread.
-#[cfg(test)]
-pub(crate) mod fault {
-    use std::cell::Cell;
-    use std::io;
-
-    thread_local! {
-        static CALLS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
-    }
-
-    /// From now on, call number `call` (from 0) of this thread fails once with `EIO`; `None` ends it.
-    /// Returns whether the failure of the last setting is still to come.
-    pub(crate) fn set(call: Option<u32>) -> bool {
-        CALLS_LEFT.replace(call).is_some()
-    }
-
-    pub(super) fn check() -> io::Result<()> {
-        match CALLS_LEFT.get() {
-            Some(0) => {
-                CALLS_LEFT.set(None);
-                Err(rustix::io::Errno::IO.into())
-            }
-            Some(left) => {
-                CALLS_LEFT.set(Some(left - 1));
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(not(test))]
-mod fault {
-    pub(super) fn check() -> std::io::Result<()> {
-        Ok(())
     }
 }
 

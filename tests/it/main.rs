@@ -22,7 +22,7 @@ mod power_cut;
 mod reading;
 mod readme;
 mod resume;
-mod resuming;
+
 mod rude;
 mod settings;
 mod signature;
@@ -31,6 +31,7 @@ mod tidy;
 mod transfer;
 mod trust;
 mod uploads;
+mod uploads_cut;
 mod vanished;
 mod wishes;
 mod writers;

@@ -29,7 +29,7 @@ fn a_vanished_directory_is_told_of_and_served_again_when_it_is_back() {
         let text = answer.text();
         assert!(text.contains("the model directory is not there"), "{path}: {text}");
     }
-    server.skep(&["get", "m", "-o", "copy"]).exits(5).says("unmounted");
+    server.skep(&["get", "m", "-o", "copy", "--retries", "0"]).exits(5).says("unmounted");
     server.curl("/healthz", &[]).is(200);
     assert!(!server.dir.exists(), "nothing may be made where a card belongs");
     fs::rename(&away, &server.dir).unwrap();

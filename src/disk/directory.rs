@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Directories: those that stay, made durably, and those that go with this process.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::{random_number, sync_directory};
+
+/// Creates a directory that only its owner can enter (0700), with its parents, in a way that survives
+/// a power cut; one that exists is left as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_directory(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_directory(path),
+    }
+}
+
+/// Creates a directory that others may enter as far as the user's umask lets them, with its parents;
+/// one that exists is left as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn create_open_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o777).create(path)
+}
+
+/// Where things that live as long as this process can be made: the system's folder for temporary
+/// files, then `others`.
+pub(crate) fn temporary_folders(others: Vec<PathBuf>) -> Vec<PathBuf> {
+    std::iter::once(std::env::temp_dir()).chain(others).collect()
+}
+
+/// A directory of mode 0700 with a random name, which goes with all that is in it when it is dropped.
+pub(crate) struct PrivateDirectory(PathBuf);
+
+impl PrivateDirectory {
+    /// Creates one in `folder`.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn create(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(format!("skep-{:016x}", random_number()?));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for PrivateDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
