@@ -181,6 +181,8 @@ pub enum ErrorKind {
     RangeNotSatisfiable,
     /// Something is expected of the server that it does not do.
     ExpectationFailed,
+    /// A name under which this server does not answer.
+    Misdirected,
     /// Digest or signature differ.
     Integrity,
     /// Too many attempts.
@@ -237,6 +239,7 @@ pub(crate) const KINDS: &[KindRow] = &[
     row(ErrorKind::UnsupportedType, "unsupported-type", 415, 1),
     row(ErrorKind::RangeNotSatisfiable, "range-not-satisfiable", 416, 1),
     row(ErrorKind::ExpectationFailed, "expectation-failed", 417, 1),
+    row(ErrorKind::Misdirected, "misdirected", 421, 2),
     row(ErrorKind::Integrity, "integrity", 422, 6),
     row(ErrorKind::TooManyRequests, "too-many-requests", 429, 5),
     row(ErrorKind::FieldsTooLarge, "fields-too-large", 431, 8),

@@ -44,6 +44,11 @@ impl Progress {
         Self { rest, awaits_continue: head.expects_continue(), received: 0, started: None }
     }
 
+    /// Bytes of the body that have arrived.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Whether what is left can be read away in at most `bytes`, so the connection can go on.
     pub(crate) fn is_drainable(&self, bytes: u64) -> bool {
         match self.rest {

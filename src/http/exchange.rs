@@ -13,7 +13,7 @@ use super::body::{Progress, Reader};
 use super::connection::{Connection, discard};
 use super::head::{Framing, Head};
 use super::request::Session;
-use super::response::{Response, Status};
+use super::response::{Response, Sent, Status};
 use super::send::{Asked, Persistence, send};
 use super::service::Service;
 use super::workers::Place;
@@ -64,7 +64,7 @@ impl Exchange {
         let (reply, finished) = sync_channel(1);
         service.engine.submit(self, reply);
         // What a dying worker drops takes its connection along.
-        let Finished { mut exchange, response } = finished.recv().ok()?;
+        let Finished { mut exchange, mut response } = finished.recv().ok()?;
         drop(place);
         let drain_bytes_max = exchange.connection.limits().drain_bytes_max;
         let asked = Asked::of(&exchange.head);
@@ -75,6 +75,7 @@ impl Exchange {
             && exchange.progress.is_drainable(drain_bytes_max);
         let drain_bytes = response.drain_bytes;
         let status = response.status;
+        let when_sent = response.when_sent.take();
         let persistence = if persists { Persistence::Open } else { Persistence::Close };
         let connection = &mut exchange.connection;
         let send = AssertUnwindSafe(|| send(connection, asked, response, persistence));
@@ -83,7 +84,13 @@ impl Exchange {
             log::error!("{} panicked in the content: {}", thread_name(), panic_text(&*panic));
             Err(io::Error::other("the content panicked"))
         });
-        exchange.log(status, &sent, started);
+        match when_sent {
+            Some(work) => {
+                let (received, duration) = (exchange.progress.received(), started.elapsed());
+                work(Sent { received, bytes: &sent, duration });
+            }
+            None => exchange.log(status, &sent, started),
+        }
         if sent.is_err() {
             exchange.connection.transport().abort();
             return None;

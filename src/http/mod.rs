@@ -24,6 +24,7 @@ pub use request::{Body, Request, Session};
 pub use response::{Content, Response, Status};
 
 pub(crate) use engine::Engine;
+pub(crate) use response::Sent;
 pub(crate) use service::{Service, refuse_busy, serve};
 pub(crate) use workers::{Place, Places, Workers};
 

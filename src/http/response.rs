@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -19,6 +20,21 @@ pub struct Response {
     pub(crate) content: Content,
     /// How much of an unread body is read away after this answer, instead of the setting's number.
     pub(crate) drain_bytes: Option<u64>,
+    pub(crate) when_sent: Option<WhenSent>,
+    remark: Option<String>,
+}
+
+/// What is called once an answer has been sent, or could not be.
+pub(crate) type WhenSent = Box<dyn FnOnce(Sent<'_>) + Send>;
+
+/// How sending an answer went.
+pub(crate) struct Sent<'a> {
+    /// Bytes of the request's body that arrived.
+    pub(crate) received: u64,
+    /// Bytes of content that were sent, or why not all were.
+    pub(crate) bytes: &'a io::Result<u64>,
+    /// From the head of the request to the last byte of the answer.
+    pub(crate) duration: Duration,
 }
 
 /// What a response carries; the server delimits it.
@@ -73,7 +89,7 @@ struct Pieces<I> {
 }
 
 impl<I: Iterator<Item = Vec<u8>>> Read for Pieces<I> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.start == self.piece.len() {
             let Some(piece) = self.pieces.next() else { return Ok(0) };
             (self.piece, self.start) = (piece, 0);
@@ -87,7 +103,14 @@ impl<I: Iterator<Item = Vec<u8>>> Read for Pieces<I> {
 impl Response {
     /// A response without content.
     pub fn new(status: Status) -> Self {
-        Self { status, fields: Vec::new(), content: Content::Empty, drain_bytes: None }
+        Self {
+            status,
+            fields: Vec::new(),
+            content: Content::Empty,
+            drain_bytes: None,
+            when_sent: None,
+            remark: None,
+        }
     }
 
     /// A response in plain text.
@@ -173,6 +196,33 @@ impl Response {
         self
     }
 
+    /// Has something done once the answer has been sent; the server then logs nothing of its own.
+    #[must_use]
+    pub(crate) fn when_sent(mut self, work: impl FnOnce(Sent<'_>) + Send + 'static) -> Self {
+        self.when_sent = Some(Box::new(work));
+        self
+    }
+
+    /// Adds what the log is to tell of this request besides its path.
+    #[must_use]
+    pub(crate) fn remarking(mut self, mut remark: String) -> Self {
+        let end = (0..=REMARK_BYTES_MAX).rev().find(|end| remark.is_char_boundary(*end));
+        remark.truncate(end.unwrap_or_default());
+        self.remark = Some(remark);
+        self
+    }
+
+    /// What the log is to tell.
+    pub(crate) fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    /// The value of a field that was set.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        fields.find(|field| field.0.eq_ignore_ascii_case(name)).map(|field| field.1.as_str())
+    }
+
     /// The status.
     pub fn status(&self) -> Status {
         self.status
@@ -227,6 +277,7 @@ impl Status {
             415 => "Unsupported Media Type",
             416 => "Range Not Satisfiable",
             417 => "Expectation Failed",
+            421 => "Misdirected Request",
             422 => "Unprocessable Content",
             429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",
@@ -246,6 +297,9 @@ impl Status {
         self.0 < 200 || matches!(self.0, 204 | 304)
     }
 }
+
+/// What the log tells of long lists.
+const REMARK_BYTES_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
