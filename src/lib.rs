@@ -18,6 +18,7 @@
 //! | | `http` | strict heads, framing, the engine, the workers, answers |
 //! | | `client` | the other side of all this: transfers, and whom to trust |
 //! | ground, words | `error` `digest` `model` `wire` `access` `pin` `signature` `limits` `near` | values that every room speaks of |
+//! | | `audit` `escape` | events of the log, and text made harmless for it |
 //! | | `metrics` | what a server counts |
 //! | | `transport` | what HTTP needs of a connection |
 //! | | `disk` | the only room that creates, renames, fsyncs and removes files |
@@ -38,6 +39,7 @@
 //! connection thread, never a worker. A panicking handler costs one answer.
 
 mod access;
+mod audit;
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
@@ -46,6 +48,7 @@ mod digest;
 mod disk;
 mod edge;
 mod error;
+mod escape;
 mod http;
 mod limits;
 mod metrics;

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::access::{Lock, Password};
+use crate::access::{Guard, PUBLISHED, Password};
 use crate::config::Config;
 use crate::disk;
 use crate::edge::{self, Address, Identity};
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::Places;
 use crate::limits::LiveLimits;
 use crate::pin::Pin;
-use crate::routes::Api;
+use crate::routes::{Api, HostNames, Ids};
 use crate::server::Shutdown;
 use crate::server::{Server, ServerOptions};
 use crate::store::{Store, StoreOptions};
@@ -57,6 +57,8 @@ impl Node {
             Some(password) => (password, PasswordOrigin::Given),
             None => kept_password(&config.home)?,
         };
+        check_published(&config, &addresses, &password)?;
+        warn_of(&config, &addresses, &password);
         let identity = if config.plain { None } else { Some(Identity::open(&config.home)?) };
         let pin = identity.as_ref().map(Identity::pin);
         let store = Store::open(&config.directory, config.store.clone())?;
@@ -65,7 +67,10 @@ impl Node {
         let reload = Reload { live_limits: Arc::clone(&live_limits), started };
         let api = Api {
             store: store.clone(),
-            lock: Lock::new(&password),
+            guard: Guard::new(&config.home, &password, config.access.clone())?,
+            host_names: host_names(&config, identity.as_ref()),
+            audit: config.log.audit,
+            ids: Ids::new(),
             limits: Arc::clone(&live_limits),
             import_bytes_before_password: config.import_bytes_before_password,
             guests: Places::new(config.limits.workers.saturating_sub(2) / 2),
@@ -194,9 +199,72 @@ impl Reload {
             ("scrub-interval", was.scrub_interval != is.scrub_interval),
             ("cache-...", cache(was) != cache(is)),
             ("max-uploads... or upload-...", uploads(was) != uploads(is)),
+            (
+                "lockout-..., host-names or what else says who may do what",
+                old.access != config.access,
+            ),
+            ("log-format or log-polls", old.log.audit != config.log.audit),
         ];
         Ok(fixed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect())
     }
+}
+
+/// Refuses the password that everybody knows, unless nobody but this device can try it (seed D11).
+fn check_published(config: &Config, addresses: &[Address], password: &Password) -> Result<()> {
+    if password.text() != PUBLISHED {
+        return Ok(());
+    }
+    let is_here = |address: &Address| match address {
+        Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
+        _ => false,
+    };
+    let is_only_here = config.sockets.is_empty() && addresses.iter().all(is_here);
+    if config.access.insecure_default_password && is_only_here {
+        log::warn!("the password is the published one: every program on this device knows it");
+        return Ok(());
+    }
+    let text =
+        "the password is the one that dearning publishes as its default, so everybody knows it";
+    Err(Error::new(ErrorKind::Usage, text).hint(
+        "set another one (or none: one is then made), or for trials on this device listen on \
+         127.0.0.1 and add --insecure-default-password",
+    ))
+}
+
+/// Says at the start what is less safe than it could be, and why.
+fn warn_of(config: &Config, addresses: &[Address], password: &Password) {
+    if password.text().len() < PASSWORD_BYTES_FEW {
+        log::warn!(
+            "the password is short: who tries long enough finds it out ('skep token' helps)"
+        );
+    }
+    let is_away = |address: &Address| match address {
+        Address::Ip(ip) => !ip.ip().to_canonical().is_loopback(),
+        _ => false,
+    };
+    if !config.plain || !addresses.iter().any(is_away) {
+        return;
+    }
+    match config.access.plain_dearning {
+        true => log::warn!(
+            "--plain-dearning: everybody on the way can read the passwords of the dearning API"
+        ),
+        false => log::warn!(
+            "--plain: the dearning API is off for other devices, because everybody on the way could \
+             read its passwords; --plain-dearning switches it on"
+        ),
+    }
+}
+
+/// Fewer are worth a warning.
+const PASSWORD_BYTES_FEW: usize = 10;
+
+/// What this server is called: by its settings, its certificate and its system.
+fn host_names(config: &Config, identity: Option<&Identity>) -> HostNames {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let own = [format!("{host}.local"), host];
+    let certified = identity.map(Identity::names).unwrap_or_default();
+    HostNames::new(config.access.host_names.iter().cloned().chain(own).chain(certified))
 }
 
 /// The password in the home, made now if there is none yet.

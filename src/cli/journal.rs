@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The log: one line on standard error per record, whatever the record has in it.
+//! The log: one line per record, whatever the record has in it, on standard error unless the settings
+//! of a server say otherwise.
 
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::SystemTime;
 
 use clap::ArgMatches;
@@ -10,6 +10,9 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::args;
 use super::escape::escaped;
+use super::sink::{self, Stamp, Target};
+use crate::audit::{self, Format};
+use crate::config::LogOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::rfc3339;
 
@@ -39,6 +42,30 @@ pub(super) fn start(matches: &ArgMatches, default: LevelFilter, style: Style) ->
     let _ = log::set_logger(&Sink);
     log::set_max_level(level);
     Ok(())
+}
+
+/// Takes the settings of a server.
+///
+/// # Errors
+/// `Usage` if the place for the log cannot be opened; the old one then stays.
+pub(super) fn configure(options: &LogOptions) -> Result<()> {
+    reopen(options)?;
+    FORMAT.store(options.audit.format as u8, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Opens the file or the socket anew; the form of the lines stays as it was at the start.
+///
+/// # Errors
+/// As [`configure`].
+pub(super) fn reopen(options: &LogOptions) -> Result<()> {
+    Target::open(options).map(sink::put)
+}
+
+fn format() -> Format {
+    let formats = [Format::Line, Format::Logfmt, Format::Json, Format::Clf];
+    let number = FORMAT.load(Ordering::Relaxed);
+    formats.into_iter().find(|format| *format as u8 == number).unwrap_or_default()
 }
 
 fn more(level: LevelFilter) -> LevelFilter {
@@ -71,15 +98,27 @@ impl Log for Sink {
             Level::Trace => "trace",
         };
         let text = record.args().to_string();
-        let line = match STAMPED.load(Ordering::Relaxed) {
-            true => format!("{} {level} {}\n", rfc3339(SystemTime::now()), escaped(&text)),
-            false => format!("skep: {level}: {}\n", escaped(&text)),
-        };
-        // One write, so that lines of several threads stay whole. There is nowhere to complain.
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        let (now, format) = (SystemTime::now(), format());
+        sink::write(record.level(), |stamp| {
+            // Events are written in their form already; people's has no time in it.
+            if record.target() == audit::TARGET && format != Format::Line {
+                return text;
+            }
+            if let Some(line) = audit::record(format, now, level, &text) {
+                return line;
+            }
+            match (STAMPED.load(Ordering::Relaxed), stamp) {
+                (true, Stamp::Present) => format!("{} {level} {}", rfc3339(now), escaped(&text)),
+                (true, Stamp::Absent) => format!("{level} {}", escaped(&text)),
+                (false, _) => format!("skep: {level}: {}", escaped(&text)),
+            }
+        });
     }
 
     fn flush(&self) {}
 }
 
 static STAMPED: AtomicBool = AtomicBool::new(false);
+
+/// The format of the settings, as a number.
+static FORMAT: AtomicU8 = AtomicU8::new(0);

@@ -17,6 +17,7 @@ mod keygen;
 mod list;
 mod load;
 mod output;
+mod passwd;
 mod post;
 mod progress;
 mod put;
@@ -26,8 +27,10 @@ mod serve;
 mod show;
 mod sign;
 mod signals;
+mod sink;
 mod source;
 mod text;
+mod token;
 mod verify;
 mod verify_signature;
 mod version;
@@ -145,6 +148,20 @@ const COMMANDS: &[Verb] = &[
         about: "Sign files of this device",
         arguments: sign::arguments,
         run: sign::run,
+    },
+    Verb {
+        name: "token",
+        aliases: &[],
+        about: "Make, list and remove tokens of the server on this device",
+        arguments: token::arguments,
+        run: token::run,
+    },
+    Verb {
+        name: "passwd",
+        aliases: &[],
+        about: "Set a password for the server on this device",
+        arguments: passwd::arguments,
+        run: passwd::run,
     },
     Verb {
         name: "version",

@@ -37,11 +37,15 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     journal::start(matches, level, Style::Stamped)?;
     let mut config = read(matches)?;
     activation::take_over(&mut config)?;
+    config.check()?;
+    journal::configure(&config.log)?;
     let node = Node::open(config, args::given_password(matches)?)?;
     let (reload, matches) = (node.reload(), matches.clone());
     signals::serve(node.shutdown(), move || {
         let applied = read(&matches).and_then(|mut config| {
             activation::leave_out(&mut config);
+            config.check()?;
+            journal::reopen(&config.log)?;
             reload.apply(config)
         });
         match applied {

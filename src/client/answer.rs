@@ -197,7 +197,10 @@ pub(super) fn dearning(status: u16, text: &str) -> Error {
 /// Tells how to give a password here; what a server says is for those who write HTTP by hand.
 fn credentials(error: Error) -> Error {
     match error.kind() {
-        ErrorKind::Unauthenticated => {
+        // Some hints of the server are about this very case.
+        ErrorKind::Unauthenticated
+            if error.hint_text().is_none_or(|hint| !hint.contains("skep ")) =>
+        {
             error.hint("set SKEP_PASSWORD, or use --password-file or --password-stdin")
         }
         _ => error,

@@ -2,7 +2,7 @@
 //! The client: sends models to a server and fetches them, through API v1 or the dearning API.
 //!
 //! Invariants: nothing is sent to a server that is not trusted, no password over a line that can be
-//! read, and no file appears under its name before it is whole and its digest is right. Names that
+//! read (there it is proved by the answer to a challenge), and no file appears under its name before it is whole and its digest is right. Names that
 //! come from a server are checked like any other text from outside.
 
 mod address;
@@ -21,6 +21,7 @@ mod known;
 mod landing;
 mod ledger;
 mod local;
+mod login;
 mod pace;
 mod partial;
 mod parts;
@@ -37,9 +38,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ureq::config::AutoHeaderValue;
-use ureq::http::header::AUTHORIZATION;
 use ureq::http::request::Builder;
-use ureq::http::{Method, Request, Response};
+use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::{Agent, AsSendBody, Body};
 
 pub use address::{Scheme, ServerUrl};
@@ -58,6 +58,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::wire::{ListWire, ModelWire};
 use connect::{Dialer, Names, Shared};
+use login::Login;
 use trust::Guard;
 
 /// What a client needs to know of its server.
@@ -87,7 +88,7 @@ pub struct ClientOptions {
 /// Over which connections a password may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordOver {
-    /// TLS, and plain HTTP to this very device.
+    /// TLS, and plain HTTP to this very device; over any other it is proved without being sent.
     Protected,
     /// Any, so that everybody on the way can read it.
     Anything,
@@ -114,7 +115,7 @@ impl ClientOptions {
 pub struct Client {
     agent: Agent,
     url: ServerUrl,
-    password: Option<Password>,
+    login: Login,
     home: Option<PathBuf>,
     rate: Option<u64>,
     /// What is said of the models that are sent.
@@ -126,7 +127,7 @@ impl Client {
     /// A client that has not connected yet.
     ///
     /// # Errors
-    /// `Forbidden` if the password would travel in the clear, `Usage` if a pin is to be checked
+    /// `Forbidden` if the password is too short to be proved in the clear, `Usage` if a pin is to be checked
     /// without TLS or the client's certificate cannot be used.
     pub fn new(options: ClientOptions) -> Result<Self> {
         let url = options.server;
@@ -134,13 +135,7 @@ impl Client {
             let message = format!("{url} shows no key, so it cannot be checked against a pin");
             return Err(Error::new(ErrorKind::Usage, message).hint("use https://"));
         }
-        let is_protected = url.scheme() == Scheme::Https || url.is_loopback();
-        let is_refused = options.password_over == PasswordOver::Protected && !is_protected;
-        if options.password.is_some() && is_refused {
-            let message = format!("the password would go to {url} unencrypted, so it is not sent");
-            return Err(Error::new(ErrorKind::Forbidden, message)
-                .hint("use https://, or --send-password if you trust everybody on the way"));
-        }
+        let login = Login::new(options.password, &url, options.password_over)?;
         let shared = Arc::new(Shared::default());
         let dialer = Dialer {
             url: url.clone(),
@@ -162,7 +157,7 @@ impl Client {
             .build();
         let agent = Agent::with_parts(config, dialer, Names(url.clone()));
         let (home, rate, about) = (options.home, options.rate, Vec::new());
-        Ok(Self { agent, url, password: options.password, home, rate, about, shared })
+        Ok(Self { agent, url, login, home, rate, about, shared })
     }
 
     /// The server.
@@ -222,24 +217,24 @@ impl Client {
         {
             return self.exchange(request(), ());
         }
+        // A server that was started anew knows nothing of the challenge it gave before.
+        if matches!(&result, Ok(response) if response.status() == StatusCode::UNAUTHORIZED)
+            && self.login.forget()
+        {
+            return self.exchange(request(), ());
+        }
         result
     }
 
     fn builder(&self, method: Method, path: &str) -> Builder {
         let about = if method == Method::PUT { &self.about[..] } else { &[] };
-        let mut request =
-            Request::builder().method(method).uri(format!("{}{path}", self.url.base()));
-        for (field, text) in about {
-            request = request.header(*field, text);
-        }
-        match &self.password {
-            Some(password) => request.header(AUTHORIZATION, password.basic()),
-            None => request,
-        }
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.url.base()));
+        about.iter().fold(request, |request, (field, text)| request.header(*field, text))
     }
 
     fn exchange(&self, request: Builder, body: impl AsSendBody) -> Result<Response<Body>> {
         self.shared.early.set(false);
+        let request = self.login.add(request, &self.agent, &self.url)?;
         let request = request.body(body).map_err(|error| {
             Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
         })?;

@@ -349,7 +349,7 @@ fn servers_of_other_kinds_are_named_as_such() {
 }
 
 #[test]
-fn a_password_goes_over_protected_connections_only() {
+fn a_short_password_is_used_over_protected_connections_only() {
     for (url, over, allowed) in [
         ("https://pi", PasswordOver::Protected, true),
         ("http://127.0.0.1:1", PasswordOver::Protected, true),

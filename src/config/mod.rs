@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Settings: one table of them, and the layers their values come from.
 
+mod access;
 mod file;
 mod layer;
 mod quantity;
@@ -14,6 +15,8 @@ pub use layer::Layer;
 pub(crate) use quantity::{bytes, duration};
 pub use setting::{SETTINGS, Setting};
 
+use crate::access::AccessOptions;
+use crate::audit::AuditOptions;
 use crate::edge::Address;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
@@ -44,6 +47,29 @@ pub struct Config {
     pub import_bytes_before_password: u64,
     /// How the store keeps models.
     pub store: StoreOptions,
+    /// Who may do what.
+    pub(crate) access: AccessOptions,
+    /// What is logged, and where.
+    pub(crate) log: LogOptions,
+}
+
+/// What is logged, and where: a file, syslog, or else standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogOptions {
+    pub(crate) audit: AuditOptions,
+    pub(crate) file: Option<PathBuf>,
+    /// Bytes of the file before it is set aside.
+    pub(crate) bytes_max: u64,
+    /// How many of those that were set aside are kept.
+    pub(crate) keep: u32,
+    pub(crate) syslog: Option<PathBuf>,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        let audit = AuditOptions::default();
+        Self { audit, file: None, bytes_max: 1 << 20, keep: 3, syslog: None }
+    }
 }
 
 impl Config {
@@ -60,6 +86,8 @@ impl Config {
             limits: Limits::default(),
             import_bytes_before_password: 16 << 20,
             store: StoreOptions::default(),
+            access: AccessOptions::default(),
+            log: LogOptions::default(),
         }
     }
 
@@ -93,6 +121,10 @@ impl Config {
     /// # Errors
     /// `Usage`.
     pub fn check(&self) -> Result<()> {
+        if self.log.file.is_some() && self.log.syslog.is_some() {
+            let text = "log-file and log-syslog contradict each other";
+            return Err(Error::new(ErrorKind::Usage, text).hint("leave one of them out"));
+        }
         self.limits.check()
     }
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::Config;
 use super::quantity::{bytes, count, duration, switch};
+use super::{Config, access};
 use crate::signature::PublicKey;
 use crate::store::Replace;
 
@@ -42,7 +42,7 @@ impl Setting {
 
 type Apply = fn(&mut Config, &str) -> Result<(), String>;
 
-const fn row(
+pub(super) const fn row(
     key: &'static str,
     value: &'static str,
     default: &'static str,
@@ -344,6 +344,20 @@ pub const SETTINGS: &[Setting] = &[
         "How long an unused model stays in memory",
         set!(duration, store.cache_idle),
     ),
+    access::ANONYMOUS_READ,
+    access::CERTIFICATE_ROLES,
+    access::HOST_NAMES,
+    access::PLAIN_DEARNING,
+    access::INSECURE_DEFAULT_PASSWORD,
+    access::LOCKOUT_FAILURES,
+    access::LOCKOUT_TIME,
+    access::LOCKOUT_TIME_MAX,
+    access::LOG_FORMAT,
+    access::LOG_POLLS,
+    access::LOG_FILE,
+    access::LOG_MAX_BYTES,
+    access::LOG_KEEP,
+    access::LOG_SYSLOG,
 ];
 
 /// A size that has to fit into memory.

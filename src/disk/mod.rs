@@ -9,6 +9,7 @@ pub(crate) mod fault;
 mod held;
 mod keep;
 mod partial;
+mod rolling;
 mod socket;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ pub(crate) use directory::{
 pub(crate) use held::Held;
 pub(crate) use keep::{move_file, preserve, touch, write_in_new_folder};
 pub(crate) use partial::Partial;
+pub(crate) use rolling::Rolling;
 pub(crate) use socket::SocketFile;
 
 /// A file that is being written and has no name that anybody would read yet.

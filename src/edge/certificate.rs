@@ -57,6 +57,14 @@ impl Identity {
         Ok(Self { chain, key, pin })
     }
 
+    /// The names in the certificate.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let certificate = self.chain.first().map(webpki::EndEntityCert::try_from);
+        let certificate = certificate.and_then(Result::ok);
+        let names = certificate.iter().flat_map(|certificate| certificate.valid_dns_names());
+        names.map(str::to_owned).collect()
+    }
+
     /// Makes an ECDSA P-256 key and a certificate for it, and keeps both. The certificate begins in
     /// the year 2000, so that a device whose clock has not been set can use it.
     fn make(home: &Path) -> Result<Self> {

@@ -5,7 +5,8 @@
 use std::io::{self, Read};
 
 use super::Api;
-use crate::access;
+use super::door::Known;
+use crate::access::{self, How};
 use crate::error::Result;
 use crate::http::{Content, Request, Response, Status};
 use crate::model::ModelName;
@@ -74,9 +75,13 @@ pub(super) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// What a request says of the model that it brings. The user name of Basic credentials is the
 /// uploader, unless it is one of those that mean nobody.
-pub(super) fn metadata(request: &Request<'_>) -> Result<Metadata> {
+pub(super) fn metadata(request: &mut Request<'_>) -> Result<Metadata> {
+    let known = request.session().value::<Known>().and_then(|known| known.0.clone());
     let fields = request.fields();
-    let user = fields.value("authorization").and_then(access::user);
+    let user = match known {
+        Some(known) if matches!(known.how, How::Token | How::Certificate) => Some(known.name),
+        _ => fields.value("authorization").and_then(access::user),
+    };
     let user = user.as_deref().filter(|user| !NOBODY.contains(user));
     Metadata::new(fields.value("skep-license"), fields.value("skep-source"), user)
 }

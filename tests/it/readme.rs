@@ -47,7 +47,7 @@ fn every_route_has_its_row() {
     let text = readme();
     let server = Served::start(&["--plain"]);
     let mut socket = std::net::TcpStream::connect(&server.url["http://".len()..]).unwrap();
-    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
     std::io::Write::write_all(&mut socket, request).unwrap();
     let answer = std::io::read_to_string(socket).unwrap();
     let routes = answer.split_once("\r\n\r\n").unwrap().1.lines().skip(2);

@@ -14,9 +14,11 @@ type Sources = BTreeMap<String, String>;
 const FLOORS: &[&[&str]] = &[
     &[
         "access",
+        "audit",
         "digest",
         "disk",
         "error",
+        "escape",
         "limits",
         "metrics",
         "model",

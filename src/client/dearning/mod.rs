@@ -119,13 +119,7 @@ impl Client {
     }
 
     fn password_json(&self) -> Result<serde_json::Value> {
-        match &self.password {
-            Some(password) => Ok(serde_json::json!(password.text())),
-            None => {
-                Err(Error::new(ErrorKind::Unauthenticated, "the dearning API needs a password")
-                    .hint("set SKEP_PASSWORD, or use --password-file or --password-stdin"))
-            }
-        }
+        self.login.in_body(&self.url).map(|password| serde_json::json!(password.text()))
     }
 }
 

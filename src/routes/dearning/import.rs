@@ -17,18 +17,31 @@ use base64::read::DecoderReader;
 use serde_json::json;
 use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ReaderSettings, ValueType};
 
-use super::{invalid_json, invalid_password, opens};
+use super::{invalid_json, invalid_password, opened};
+use crate::access::{How, Principal, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Place, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::Api;
+use crate::routes::door::Known;
 use crate::store::{Condition, Metadata, Upload};
+use crate::transport::Peer;
 
-pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> Result<Response> {
+pub(super) fn run(
+    api: &Api,
+    request: &mut Request<'_>,
+    known: Option<Principal>,
+) -> Result<Response> {
+    // Who showed nothing yet, or a certificate that does not suffice, may still show a password.
+    let has_shown = |known: &Principal| matches!(known.how, How::Password | How::Token);
+    let known = known.filter(|known| has_shown(known) || known.role >= Role::Write);
+    let known = known.map(|known| known.needs(Role::Write).map(|()| known)).transpose()?;
+    let has_password = known.is_some();
     // Base64 makes four bytes of three; line breaks and the other members may add some more.
     let limits = api.limits.now();
     request.body().limit(limits.upload_bytes_max.saturating_mul(3) / 2)?;
+    let peer = request.peer();
     let guest = if has_password { None } else { Some(api.enter_as_guest()?) };
     let meter = Rc::new(Meter::new(api, &limits, has_password));
     let metered = Metered { source: request.body(), meter: Rc::clone(&meter) };
@@ -36,17 +49,23 @@ pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> R
     let mut reader = JsonStreamReader::new_custom(metered, settings);
     let (files, name, content) = (None, None, None);
     let at_hand = Rc::clone(&meter);
-    let mut import = Import { api, limits, meter, guest, files, name, content };
+    let mut import = Import { api, peer, known, limits, meter, guest, files, name, content };
     let read = import
         .read(&mut reader)
         .and_then(|()| reader.consume_trailing_whitespace().map_err(unreadable));
     read.map_err(|error| at_hand.fault.take().unwrap_or(error))?;
-    import.finish()
+    let known = import.known.take();
+    let answered = import.finish();
+    request.session().insert(Known(known));
+    answered
 }
 
 /// An import as far as it has been read.
 struct Import<'a> {
     api: &'a Api,
+    peer: &'a Peer,
+    /// Who sends it, once that is known.
+    known: Option<Principal>,
     limits: Arc<Limits>,
     meter: Rc<Meter>,
     /// Held until the password was seen.
@@ -108,7 +127,7 @@ impl Import<'_> {
             ValueType::Number => reader.next_number_as_string().map_err(unreadable)?,
             _ => return Err(invalid_password()),
         };
-        opens(&self.api.lock, &password)?;
+        self.known = Some(opened(self.api, self.peer, &password, Role::Write)?);
         self.guest = None;
         self.meter.before_password.set(None);
         Ok(())
@@ -236,10 +255,8 @@ impl Import<'_> {
                 }
             }
             let names: Vec<_> = names.iter().map(ModelName::as_str).collect();
-            return Ok(Response::json(
-                Status::OK,
-                &json!({ "status": "imported", "files": names }),
-            ));
+            let answer = json!({ "status": "imported", "files": names });
+            return Ok(Response::json(Status::OK, &answer).remarking(names.join(",")));
         }
         let missing = || Error::new(ErrorKind::BadRequest, "missing filename or content");
         let name = self.name.filter(|name| !name.is_empty()).ok_or_else(missing)?;
@@ -253,7 +270,7 @@ impl Import<'_> {
         let name = ModelName::from_base(&name)?;
         let model = upload.commit(&name, None, &Condition::Any)?.model;
         let answer = json!({ "status": "imported", "model": name.as_str(), "size": model.size });
-        Ok(Response::json(Status::OK, &answer))
+        Ok(Response::json(Status::OK, &answer).remarking(name.to_string()))
     }
 }
 

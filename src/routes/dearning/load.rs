@@ -5,32 +5,48 @@ use std::io::{self, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{invalid_json, invalid_password, opens};
+use super::{invalid_json, invalid_password, opened};
+use crate::access::{Principal, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Request, Response, Status};
 use crate::model::ModelName;
 use crate::routes::Api;
+use crate::routes::door::Known;
 use crate::store::{self, Store, Stored};
 
-pub(super) fn run(api: &Api, request: &mut Request<'_>, has_password: bool) -> Result<Response> {
+pub(super) fn run(
+    api: &Api,
+    request: &mut Request<'_>,
+    known: Option<Principal>,
+) -> Result<Response> {
     let body = request.body().read_all(api.limits.now().json_bytes_max)?;
     let members = match serde_json::from_slice(&body) {
         Ok(Value::Object(members)) if !members.is_empty() => members,
         _ => return Err(invalid_json()),
     };
-    match members.get("password") {
-        Some(Value::String(password)) => opens(&api.lock, password)?,
-        Some(Value::Number(number)) => opens(&api.lock, &number.to_string())?,
-        None if has_password => {}
+    let opened = |password: &str| opened(api, request.peer(), password, Role::Read);
+    let principal = match (members.get("password"), known) {
+        (Some(Value::String(password)), _) => opened(password)?,
+        (Some(Value::Number(number)), _) => opened(&number.to_string())?,
+        (None, Some(principal)) => principal.needs(Role::Read).map(|()| principal)?,
         _ => return Err(invalid_password()),
-    }
-    match (members.get("filenames"), members.get("filename")) {
+    };
+    request.session().insert(Known(Some(principal)));
+    let answered = match (members.get("filenames"), members.get("filename")) {
         (Some(names), _) => several(api, names),
         (None, Some(Value::String(name))) if !name.is_empty() => single(api, name),
         _ => Err(Error::new(ErrorKind::BadRequest, "missing filename")),
-    }
+    };
+    answered.map(|response| response.remarking(asked_for(&members)))
+}
+
+/// The names in a request, for the log.
+fn asked_for(members: &Map<String, Value>) -> String {
+    let several = members.get("filenames").and_then(Value::as_array);
+    let names = several.into_iter().flatten().chain(members.get("filename"));
+    names.filter_map(Value::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// The older form: one model, its content at the top.

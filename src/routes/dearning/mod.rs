@@ -11,34 +11,61 @@ mod load;
 use serde_json::json;
 
 use super::{Api, log_cause};
-use crate::access::Lock;
+use crate::access::{Principal, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
+use crate::transport::Peer;
 
 /// `POST /import_model`: stores one model or several.
 #[allow(clippy::unnecessary_wraps, reason = "all actions of the table have one form")]
 pub(super) fn import(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let has_password = api.is_authorized(request);
-    Ok(import::run(api, request, has_password).unwrap_or_else(|error| refusal(&error)))
+    let answered = enter(api, request).and_then(|known| import::run(api, request, known));
+    Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
 }
 
 /// `POST /load_model`: hands out one model or several.
 #[allow(clippy::unnecessary_wraps, reason = "all actions of the table have one form")]
 pub(super) fn load(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let has_password = api.is_authorized(request);
-    Ok(load::run(api, request, has_password).unwrap_or_else(|error| refusal(&error)))
+    let answered = enter(api, request).and_then(|known| load::run(api, request, known));
+    Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
 }
 
 /// An error in the words of the dearning server. Its clients look at the answer only after they have
 /// sent everything, so the rest of the body is read away up to a bound.
-fn refusal(error: &Error) -> Response {
+fn refusal(api: &Api, request: &Request<'_>, error: &Error) -> Response {
     log_cause(error);
     let status = match error.kind() {
         // The genuine server knows no 401.
         ErrorKind::Unauthenticated => Status::FORBIDDEN,
         kind => Status(kind.status()),
     };
-    Response::json(status, &json!({ "error": error.message() })).drain(DRAIN_BYTES)
+    let response = Response::json(status, &json!({ "error": error.message() }));
+    match error.kind() {
+        // Whoever is locked out costs as little as can be.
+        ErrorKind::TooManyRequests => api.come_back(request, response),
+        _ => response.drain(DRAIN_BYTES),
+    }
+}
+
+/// Who calls, as far as that is known before the body; somebody who is locked out, or whose password
+/// would be read by others on its way, does not get to send one.
+fn enter(api: &Api, request: &mut Request<'_>) -> Result<Option<Principal>> {
+    let peer = request.peer();
+    if peer.tls.is_none() && !peer.is_local() && !api.guard.options().plain_dearning {
+        let text = "this API sends passwords, and this connection is not encrypted: use https://, \
+                    or start the server with --plain-dearning";
+        return Err(Error::new(ErrorKind::Forbidden, text));
+    }
+    api.guard.check(peer)?;
+    match api.caller(request) {
+        // The password may still be in the body, and then the name it came under does not matter.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Misdirected) =>
+        {
+            Ok(None)
+        }
+        other => other,
+    }
 }
 
 fn invalid_json() -> Error {
@@ -49,10 +76,14 @@ fn invalid_password() -> Error {
     Error::new(ErrorKind::Unauthenticated, "invalid password")
 }
 
-/// Whether a password in JSON opens the lock. A server started with a number takes that number, as
+/// Who has this password of a JSON body. A server started with a number takes that number, as
 /// dearning's own example has it.
-fn opens(lock: &Lock, password: &str) -> Result<()> {
-    if lock.opens(password.as_bytes()) { Ok(()) } else { Err(invalid_password()) }
+fn opened(api: &Api, peer: &Peer, password: &str, role: Role) -> Result<Principal> {
+    let principal = match api.guard.secret(peer, password.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::Unauthenticated => return Err(invalid_password()),
+        other => other?,
+    };
+    principal.needs(role).map(|()| principal)
 }
 
 /// What is read away of a refused body.

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Which role a client certificate has: a table of names, and `read` for those it does not mention.
+
+use std::str::FromStr;
+
+use rustls_pki_types::CertificateDer;
+use webpki::EndEntityCert;
+
+use super::role::{How, Principal, Role};
+use crate::error::Error;
+
+/// The table, written `NAME=ROLE,...`; the name `*` stands for those that are not mentioned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CertificateRoles(Vec<(String, Role)>);
+
+impl CertificateRoles {
+    /// Whoever has shown a certificate of this name, which somebody else has verified.
+    pub(crate) fn principal(&self, name: &str) -> Principal {
+        let row = |wanted: &str| self.0.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let role = row(name).or_else(|| row("*")).map_or(Role::Read, |(_, role)| *role);
+        Principal { name: name.to_owned(), role, how: How::Certificate }
+    }
+
+    /// Whoever has shown this certificate (DER), which has been verified. Its name is the first of
+    /// its DNS names (RFC 5280 section 4.2.1.6), else its common name (section 4.1.2.6); without
+    /// either it is `certificate`.
+    pub(crate) fn shown(&self, der: &[u8]) -> Principal {
+        let der = CertificateDer::from(der);
+        let certificate = EndEntityCert::try_from(&der).ok();
+        let name =
+            certificate.as_ref().and_then(|certificate| certificate.valid_dns_names().next());
+        let common =
+            || certificate.as_ref().and_then(|certificate| common_name(certificate.subject()));
+        self.principal(name.or_else(common).unwrap_or("certificate"))
+    }
+}
+
+/// The common name in a subject: a sequence of sets of sequences of an object id and a text.
+fn common_name(subject: &[u8]) -> Option<&str> {
+    let (mut rest, mut found) = (subject, None);
+    while let Some((set, after)) = element(rest) {
+        let (pair, _) = element(set)?;
+        let (id, text) = element(pair)?;
+        if id == COMMON_NAME {
+            found = element(text).and_then(|(text, _)| std::str::from_utf8(text).ok());
+        }
+        rest = after;
+    }
+    found
+}
+
+/// The content of the first element of DER (X.690 section 8.1), and what follows it.
+fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = match *der.get(1)? {
+        short @ ..=0x7f => (usize::from(short), der.get(2..)?),
+        0x81 => (usize::from(*der.get(2)?), der.get(3..)?),
+        0x82 => (usize::from(*der.get(2)?) << 8 | usize::from(*der.get(3)?), der.get(4..)?),
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
+/// The object id 2.5.4.3 (RFC 5280 appendix A.1).
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+
+impl FromStr for CertificateRoles {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let row = |row: &str| {
+            let (name, role) = row.split_once('=').ok_or("write it as NAME=read,OTHER=write")?;
+            let role = role.trim().parse().map_err(|error: Error| error.to_string())?;
+            Ok((name.trim().to_owned(), role))
+        };
+        let rows = text.split(',').map(str::trim).filter(|row| !row.is_empty());
+        rows.map(row).collect::<Result<_, String>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    #[test]
+    fn names_have_the_roles_of_the_table() {
+        let roles: CertificateRoles = "pi-1=write, Boss = admin".parse().unwrap();
+        for (name, role) in [("pi-1", Role::Write), ("boss", Role::Admin), ("x", Role::Read)] {
+            assert_eq!(roles.principal(name).role, role, "{name}");
+        }
+        let roles: CertificateRoles = "*=write,guest=read".parse().unwrap();
+        assert_eq!(roles.principal("any").role, Role::Write);
+        assert_eq!(roles.principal("guest").role, Role::Read);
+        for bad in ["pi", "pi=root", "pi=write=x"] {
+            assert!(bad.parse::<CertificateRoles>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_name_is_in_the_certificate() {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["pi-7".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let roles: CertificateRoles = "pi-7=write".parse().unwrap();
+        let shown = roles.shown(certificate.der());
+        assert_eq!((shown.name.as_str(), shown.role), ("pi-7", Role::Write));
+        assert_eq!(roles.shown(b"junk").role, Role::Read);
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "x".repeat(200));
+        params.distinguished_name.push(rcgen::DnType::CommonName, "pi-7");
+        let certificate = params.self_signed(&key).unwrap();
+        assert_eq!(roles.shown(certificate.der()).role, Role::Write);
+        for odd in [&b""[..], &[0x31], &[0x31, 0x82, 1], &[0x31, 5, 0x30], &[0x31, 2, 0x30, 0]] {
+            assert_eq!(common_name(odd), None, "{odd:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The scheme `Skep-HMAC`: a secret is proved over a line that can be read, and does not cross it.
+//!
+//! It is built like Digest (RFC 7616): the server gives a nonce, the client answers with an HMAC over
+//! method, target, nonce, a nonce of its own, a count and the digests of the content that the request
+//! announces. The key is the SHA-256 of the secret, which is all that a server keeps of it.
+//!
+//! Limits: it does not encrypt, it does not prove who the server is, and of the body it covers only what
+//! `Content-Digest` or `Repr-Digest` say. Whoever listens can try out guesses at home, so only random
+//! secrets may be used: tokens and generated passwords. A chosen password is kept by argon2, whose
+//! output is no such key, and cannot be used at all.
+
+use ring::hmac;
+
+use super::answer::Answer;
+use super::password::{Lock, Password, letters};
+use crate::digest::Digest;
+use crate::error::Result;
+
+/// The name of the scheme.
+pub(crate) const SCHEME: &str = "Skep-HMAC";
+
+/// Secrets with less than this could be guessed by whoever listens.
+pub(crate) const TOKEN_CHARACTERS_MIN: usize = 20;
+
+/// What of a request an answer covers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signed<'a> {
+    /// The method; GET where it is HEAD.
+    pub(crate) method: &'a str,
+    /// Path and query as they are sent.
+    pub(crate) target: &'a str,
+    /// The values of `Content-Digest` and `Repr-Digest`, empty where they are not sent.
+    pub(crate) digests: [&'a str; 2],
+}
+
+/// A challenge, as a client received it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Challenge {
+    nonce: String,
+}
+
+impl Challenge {
+    /// The challenge in the value of a `WWW-Authenticate` field, which may have several.
+    pub(crate) fn find(field: &str) -> Option<Self> {
+        let lower = field.to_ascii_lowercase();
+        let start = lower.find(&SCHEME.to_ascii_lowercase())? + SCHEME.len();
+        let rest = field.get(start..)?;
+        let (_, rest) = rest.split_once("nonce=\"")?;
+        let (nonce, _) = rest.split_once('"')?;
+        let is_plain =
+            nonce.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        (is_plain && (1..=200).contains(&nonce.len())).then(|| Self { nonce: nonce.to_owned() })
+    }
+
+    /// The value of an `Authorization` field; `count` begins with 1 and grows with each request.
+    ///
+    /// # Errors
+    /// `Internal` if the system has no random numbers.
+    pub(crate) fn answer(
+        &self,
+        secret: &Password,
+        count: u32,
+        signed: Signed<'_>,
+    ) -> Result<String> {
+        let key = Lock::new(secret.text().as_bytes());
+        let (nonce, own) = (self.nonce.clone(), letters(20)?);
+        let response = response(&key, signed, &nonce, &own, count);
+        Ok(Answer { nonce, count, own, response }.to_string())
+    }
+}
+
+/// The HMAC-SHA-256 (RFC 2104) over what an answer covers, one line for each. No part can have a line
+/// break in it.
+pub(super) fn response(
+    key: &Lock,
+    signed: Signed<'_>,
+    nonce: &str,
+    own: &str,
+    count: u32,
+) -> Digest {
+    let Signed { method, target, digests: [content, repr] } = signed;
+    let text =
+        format!("{SCHEME} 1\n{method}\n{target}\n{nonce}\n{own}\n{count}\n{content}\n{repr}\n");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.digest().as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hmac::sign(&key, text.as_bytes()).as_ref());
+    Digest::from_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Credentials;
+
+    const SIGNED: Signed<'_> =
+        Signed { method: "PUT", target: "/v1/models/a?b", digests: ["sha-256=:x:", ""] };
+
+    fn answer(text: &str) -> Answer {
+        match Credentials::read(text) {
+            Credentials::Answer(answer) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_answer_proves_the_secret_for_one_request_only() {
+        let field = "Basic realm=\"a\", skep-hmac realm=\"a\", nonce=\"ab-_9\", stale=true, Bearer";
+        let challenge = Challenge::find(field).unwrap();
+        let secret = Password::generate().unwrap();
+        let text = challenge.answer(&secret, 7, SIGNED).unwrap();
+        assert!(!text.contains(secret.text()));
+        let (key, read) = (Lock::new(secret.text().as_bytes()), answer(&text));
+        assert_eq!((read.nonce.as_str(), read.count), ("ab-_9", 7));
+        assert!(read.is_of(&key, SIGNED));
+        assert!(!read.is_of(&Lock::new(b"other"), SIGNED));
+        for other in [
+            Signed { method: "GET", ..SIGNED },
+            Signed { target: "/v1/models/b", ..SIGNED },
+            Signed { digests: ["sha-256=:y:", ""], ..SIGNED },
+            Signed { digests: ["", "sha-256=:x:"], ..SIGNED },
+        ] {
+            assert!(!read.is_of(&key, other), "{other:?}");
+        }
+        assert!(!answer(&text.replace("count=7", "count=8")).is_of(&key, SIGNED));
+        assert!(!answer(&text.replace("ab-_9", "ab-_8")).is_of(&key, SIGNED));
+    }
+
+    #[test]
+    fn the_formula_is_the_documented_one() {
+        // printf 'Skep-HMAC 1\nGET\n/v1/models\nn\nc\n1\n\n\n' | openssl dgst -sha256 -mac HMAC
+        //   -macopt hexkey:$(printf secret | sha256sum | cut -c1-64)
+        let signed = Signed { method: "GET", target: "/v1/models", digests: ["", ""] };
+        let computed = response(&Lock::new(b"secret"), signed, "n", "c", 1);
+        assert_eq!(
+            computed.to_string(),
+            "57e2ac52dbc654119aae321f40184c1474af3326c36b7231bb6ccbdef8d948ec"
+        );
+    }
+
+    #[test]
+    fn other_fields_have_no_challenge() {
+        for field in [
+            "",
+            "Basic realm=\"skep\"",
+            "Skep-HMAC",
+            "Skep-HMAC nonce=\"\"",
+            "Skep-HMAC nonce=\"a b\"",
+        ] {
+            assert_eq!(Challenge::find(field), None, "{field}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a caller shows in an `Authorization` field (RFC 9110 section 11.6.2).
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::answer::Answer;
+
+/// Credentials as they were shown; nothing of them is checked yet.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// A password or a token: `Bearer SECRET` (RFC 6750) or `Basic base64(ANY:SECRET)` (RFC 7617).
+    Secret(Vec<u8>),
+    /// The answer to a challenge.
+    Answer(Answer),
+    /// A wish for a challenge: `Skep-HMAC` alone.
+    Wish,
+    /// Another scheme, or something that cannot be read.
+    Unknown,
+}
+
+impl Credentials {
+    /// Reads the value of an `Authorization` field.
+    pub(crate) fn read(field: &str) -> Self {
+        let (scheme, value) = field.trim().split_once(' ').unwrap_or((field.trim(), ""));
+        let value = value.trim_start();
+        let is = |name: &str| scheme.eq_ignore_ascii_case(name);
+        if is("bearer") && !value.is_empty() {
+            return Self::Secret(value.as_bytes().to_vec());
+        }
+        if is("basic") {
+            let pair = STANDARD.decode(value).unwrap_or_default();
+            let colon = pair.iter().position(|byte| *byte == b':');
+            return colon.map_or(Self::Unknown, |colon| Self::Secret(pair[colon + 1..].to_vec()));
+        }
+        if is(super::challenge::SCHEME) {
+            return match value {
+                "" => Self::Wish,
+                _ => Answer::read(value).map_or(Self::Unknown, Self::Answer),
+            };
+        }
+        Self::Unknown
+    }
+}
+
+/// The user name in an `Authorization` field of the scheme Basic.
+pub(crate) fn user(field: &str) -> Option<String> {
+    let (scheme, value) = field.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(value.trim_start()).ok()?).ok()?;
+    pair.split_once(':').map(|(user, _)| user.to_owned())
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Password;
+
+    #[test]
+    fn both_schemes_carry_a_secret() {
+        let secret = |text: &str| Credentials::Secret(text.as_bytes().to_vec());
+        let password = Password::new("pass:w\u{f6}rd").unwrap();
+        assert_eq!(Credentials::read(&password.basic()), secret("pass:w\u{f6}rd"));
+        assert_eq!(Credentials::read("bearer  pass:w\u{f6}rd"), secret("pass:w\u{f6}rd"));
+        for unreadable in ["", "Basic", "Bearer", "Basic ###", "Basic bm9jb2xvbg==", "Digest x"] {
+            assert_eq!(Credentials::read(unreadable), Credentials::Unknown, "{unreadable}");
+        }
+        assert_eq!(Credentials::read("skep-hmac"), Credentials::Wish);
+        assert_eq!(format!("{:?}", secret("x")), "Credentials(..)");
+    }
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Tells who a caller is: the password, the tokens and the chosen password put together, with the
+//! lockout in front of them.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::answer::Answer;
+use super::certificate::CertificateRoles;
+use super::challenge::{SCHEME, Signed};
+use super::credentials::Credentials;
+use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
+use super::nonce::Nonces;
+use super::password::{Lock, Password};
+use super::role::Principal;
+use super::slow::{self, SlowLock};
+use super::token::{self, Tokens};
+use super::watched::Watched;
+use crate::error::{Error, ErrorKind, Result};
+use crate::transport::Peer;
+
+/// What the settings say about access.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AccessOptions {
+    /// Whether everybody may list and fetch.
+    pub(crate) anonymous_read: bool,
+    /// Whether the dearning API takes passwords over lines that can be read.
+    pub(crate) plain_dearning: bool,
+    /// Whether the password that everybody knows may be used on this device.
+    pub(crate) insecure_default_password: bool,
+    /// Names under which this server is called, besides those it knows of itself.
+    pub(crate) host_names: Vec<String>,
+    /// The roles of client certificates.
+    pub(crate) certificate_roles: CertificateRoles,
+    /// How much guessing is borne.
+    pub(crate) lockout: LockoutOptions,
+}
+
+/// All that opens the doors of one server.
+pub(crate) struct Guard {
+    options: AccessOptions,
+    owner: Lock,
+    tokens: Watched<Tokens>,
+    chosen: Watched<SlowLock>,
+    nonces: Nonces,
+    lockout: Lockout,
+}
+
+impl Guard {
+    /// A guard that knows a password with enough randomness, and the tokens and the chosen password
+    /// in `home`, as they are at any moment.
+    ///
+    /// # Errors
+    /// `Internal` if the system has no random numbers.
+    pub(crate) fn new(home: &Path, password: &Password, options: AccessOptions) -> Result<Self> {
+        Ok(Self {
+            owner: Lock::new(password.text().as_bytes()),
+            tokens: Watched::new(token::file(home), Tokens::read),
+            chosen: Watched::new(slow::file(home), SlowLock::read),
+            nonces: Nonces::new()?,
+            lockout: Lockout::new(options.lockout.clone()),
+            options,
+        })
+    }
+
+    /// What the settings say.
+    pub(crate) fn options(&self) -> &AccessOptions {
+        &self.options
+    }
+
+    /// Who shows these credentials with this request.
+    ///
+    /// # Errors
+    /// `TooManyRequests` for a caller that is locked out, whatever it shows, so that nothing can be
+    /// learnt meanwhile; `Unauthenticated` for wrong credentials; `Busy` if too many are verified.
+    pub(crate) fn identify(
+        &self,
+        peer: &Peer,
+        shown: &Credentials,
+        signed: Signed<'_>,
+    ) -> Result<Principal> {
+        self.check(peer)?;
+        match shown {
+            Credentials::Secret(secret) => self.secret(peer, secret),
+            Credentials::Answer(answer) => self.answer(peer, answer, signed),
+            Credentials::Wish => Err(refused("this needs an answer to the challenge")),
+            Credentials::Unknown => Err(refused("the credentials cannot be read")),
+        }
+    }
+
+    /// Who knows this secret.
+    ///
+    /// # Errors
+    /// As [`Guard::identify`].
+    pub(crate) fn secret(&self, peer: &Peer, secret: &[u8]) -> Result<Principal> {
+        self.check(peer)?;
+        let lock = Lock::new(secret);
+        let (is_owner, tokens) = (lock == self.owner, self.tokens.now());
+        let of_token = tokens.principal(&lock, SystemTime::now());
+        if is_owner {
+            return Ok(Principal::owner());
+        }
+        if let Some(principal) = of_token {
+            return Ok(principal);
+        }
+        if self.chosen.now().opens(secret)? {
+            return Ok(Principal::owner());
+        }
+        self.lockout.fail(Caller::of(peer));
+        Err(refused("the password is wrong, and there is no such token"))
+    }
+
+    /// Who has shown this certificate (DER), which the edge has verified.
+    pub(crate) fn certificate(&self, der: &[u8]) -> Principal {
+        self.options.certificate_roles.shown(der)
+    }
+
+    /// Refuses a caller that is locked out.
+    ///
+    /// # Errors
+    /// `TooManyRequests`.
+    pub(crate) fn check(&self, peer: &Peer) -> Result<()> {
+        self.lockout.left(Caller::of(peer)).map_or(Ok(()), |left| Err(locked_out(left)))
+    }
+
+    /// In how many seconds a caller that is locked out may come back.
+    pub(crate) fn retry_after(&self, peer: &Peer) -> u64 {
+        seconds(self.lockout.left(Caller::of(peer)).unwrap_or(Duration::from_secs(1)))
+    }
+
+    /// The value of a `WWW-Authenticate` field: all schemes, with a nonce for an answer to be made.
+    pub(crate) fn challenge(&self) -> String {
+        let ways = "Basic realm=\"skep\", charset=\"UTF-8\", Bearer realm=\"skep\"";
+        match self.nonces.make() {
+            Ok(nonce) => format!("{ways}, {SCHEME} realm=\"skep\", nonce=\"{nonce}\""),
+            Err(_) => ways.to_owned(),
+        }
+    }
+
+    fn answer(&self, peer: &Peer, answer: &Answer, signed: Signed<'_>) -> Result<Principal> {
+        let over = || refused("the challenge is over, or was answered before");
+        // Whoever has no nonce of ours has not guessed anything.
+        let nonce = self.nonces.read(&answer.nonce).ok_or_else(over)?;
+        let (tokens, now) = (self.tokens.now(), SystemTime::now());
+        let of_token = tokens.iter().filter(|token| answer.is_of(&token.lock, signed)).last();
+        let principal = match (answer.is_of(&self.owner, signed), of_token) {
+            (true, _) => Some(Principal::owner()),
+            (false, Some(token)) if !tokens.is_over(token, now) => Some(token.principal()),
+            (false, _) => None,
+        };
+        let Some(principal) = principal else {
+            self.lockout.fail(Caller::of(peer));
+            let error = refused("the password is wrong, and there is no such token");
+            return Err(match self.chosen.now().is_set() {
+                true => error.hint(NOT_CHOSEN),
+                false => error,
+            });
+        };
+        match self.nonces.take(nonce, answer.count) {
+            true => Ok(principal),
+            false => Err(over()),
+        }
+    }
+}
+
+fn refused(text: &str) -> Error {
+    Error::new(ErrorKind::Unauthenticated, text)
+}
+
+const NOT_CHOSEN: &str = "a password that was set with 'skep passwd' works over https:// only; over \
+                          http:// use a token ('skep token new NAME')";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{Challenge, NewToken, Role, keep_password, remove_password};
+
+    fn identify(guard: &Guard, text: &str) -> Result<Principal> {
+        let signed = Signed { method: "GET", target: "/", digests: ["", ""] };
+        let peer = Peer { address: Some("192.0.2.1:5".parse().unwrap()), ..Peer::default() };
+        guard.identify(&peer, &Credentials::read(text), signed)
+    }
+
+    #[test]
+    fn each_way_in_leads_to_its_principal_and_changes_count_at_once() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        assert_eq!(identify(&guard, &owner.basic()).unwrap(), Principal::owner());
+        let new = NewToken { name: "pi".to_owned(), role: Role::Write, end: None };
+        let token = Tokens::add(home.path(), new).unwrap();
+        let bearer = format!("Bearer {}", token.text());
+        let principal = identify(&guard, &bearer).unwrap();
+        assert_eq!((principal.name.as_str(), principal.role), ("pi", Role::Write));
+        Tokens::remove(home.path(), "pi").unwrap();
+        assert!(identify(&guard, &bearer).is_err());
+        let chosen = Password::new("four words of mine").unwrap();
+        assert!(identify(&guard, &chosen.basic()).is_err());
+        keep_password(home.path(), &chosen).unwrap();
+        assert_eq!(identify(&guard, &chosen.basic()).unwrap().role, Role::Admin);
+        remove_password(home.path()).unwrap();
+        assert!(identify(&guard, &chosen.basic()).is_err());
+    }
+
+    #[test]
+    fn an_answer_to_a_challenge_is_taken_once() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let signed = Signed { method: "GET", target: "/", digests: ["", ""] };
+        assert!(identify(&guard, "Skep-HMAC").is_err());
+        let challenge = Challenge::find(&guard.challenge()).unwrap();
+        let answer = challenge.answer(&owner, 1, signed).unwrap();
+        assert_eq!(identify(&guard, &answer).unwrap(), Principal::owner());
+        assert!(identify(&guard, &answer).is_err(), "replayed");
+        let answer = challenge.answer(&owner, 2, signed).unwrap();
+        assert!(identify(&guard, &answer).is_ok());
+        let chosen = Password::new("four words of mine").unwrap();
+        keep_password(home.path(), &chosen).unwrap();
+        let answer = challenge.answer(&chosen, 3, signed).unwrap();
+        let error = identify(&guard, &answer).unwrap_err();
+        assert!(error.hint_text().unwrap().contains("skep passwd"));
+    }
+
+    #[test]
+    fn the_right_one_does_not_open_while_locked_out() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        for _ in 0..10 {
+            let error = identify(&guard, "Bearer x").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        }
+        let error = identify(&guard, &owner.basic()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooManyRequests);
+        assert!(guard.secret(&Peer::default(), owner.text().as_bytes()).is_ok());
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Who may do what: one model of principals for every way into a server.
+//!
+//! A caller becomes a [`Principal`] with a [`Role`] by a password, by a token, by a client certificate
+//! or, where that is switched on, by asking for something that everybody may read. Secrets are kept as
+//! digests and compared in constant time; whoever guesses is slowed down (`lockout.rs`).
+//!
+//! Not here: which role a route needs (`routes`), and how certificates are verified (`edge`).
+
+mod answer;
+mod certificate;
+mod challenge;
+mod credentials;
+mod guard;
+mod lockout;
+mod nonce;
+mod password;
+mod role;
+mod slow;
+mod token;
+mod watched;
+
+pub use password::Password;
+
+pub(crate) use challenge::{Challenge, SCHEME, Signed, TOKEN_CHARACTERS_MIN};
+pub(crate) use credentials::{Credentials, user};
+pub(crate) use guard::{AccessOptions, Guard};
+pub(crate) use password::PUBLISHED;
+pub(crate) use role::{How, Principal, Role};
+pub(crate) use slow::{keep as keep_password, remove as remove_password};
+pub(crate) use token::{NewToken, Tokens};

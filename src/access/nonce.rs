@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Nonces of challenges: the server knows its own by an HMAC and keeps none of those it gave out; of
+//! those that were answered rightly it keeps the last count, so that nothing is taken twice.
+//!
+//! Time is that of the monotonic clock since the start, so a device without a clock is as safe.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+
+use super::password::random;
+use crate::error::Result;
+use crate::supervise::lock;
+
+/// Gives out nonces and takes them back.
+pub(super) struct Nonces {
+    key: hmac::Key,
+    start: Instant,
+    used: Mutex<Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    /// Nonces and the last count that came with each, in the order of their first use.
+    counts: VecDeque<(Nonce, u32)>,
+    /// Nonces made up to this time (in milliseconds) are too old: one of them was forgotten.
+    floor: u64,
+}
+
+/// When a nonce was made, in milliseconds since the start, and what tells it from others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Nonce {
+    made: u64,
+    random: u64,
+}
+
+impl Nonces {
+    /// # Errors
+    /// `Internal` if the system has no random numbers.
+    pub(super) fn new() -> Result<Self> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?);
+        Ok(Self { key, start: Instant::now(), used: Mutex::default() })
+    }
+
+    /// A new nonce.
+    ///
+    /// # Errors
+    /// `Internal` if the system has no random numbers.
+    pub(super) fn make(&self) -> Result<String> {
+        self.make_at(self.now())
+    }
+
+    /// The nonce in a text, if it is one of ours and not too old.
+    pub(super) fn read(&self, text: &str) -> Option<Nonce> {
+        self.read_at(text, self.now())
+    }
+
+    /// Takes a nonce whose answer was right; false if it came with this count, or a later one, before.
+    pub(super) fn take(&self, nonce: Nonce, count: u32) -> bool {
+        let mut used = lock(&self.used);
+        if nonce.made <= used.floor && used.floor > 0 {
+            return false;
+        }
+        if let Some((_, last)) = used.counts.iter_mut().find(|(known, _)| *known == nonce) {
+            let is_new = count > *last;
+            *last = count.max(*last);
+            return is_new;
+        }
+        if used.counts.len() >= USED_MAX
+            && let Some((oldest, _)) = used.counts.pop_front()
+        {
+            used.floor = used.floor.max(oldest.made);
+        }
+        used.counts.push_back((nonce, count));
+        true
+    }
+
+    fn now(&self) -> u64 {
+        // From 1 on, so that the floor of 0 is below all.
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn make_at(&self, made: u64) -> Result<String> {
+        let mut bytes = [made.to_be_bytes(), random::<8>()?].concat();
+        let tag = hmac::sign(&self.key, &bytes);
+        bytes.extend_from_slice(&tag.as_ref()[..TAG_BYTES]);
+        Ok(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    fn read_at(&self, text: &str, now: u64) -> Option<Nonce> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (plain, tag) = bytes.split_at_checked(16)?;
+        let ours = hmac::sign(&self.key, plain);
+        if !bool::from(subtle::ConstantTimeEq::ct_eq(&ours.as_ref()[..TAG_BYTES], tag)) {
+            return None;
+        }
+        let (made, random) = plain.split_at(8);
+        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
+        let nonce = Nonce { made: number(made)?, random: number(random)? };
+        let limit = u64::try_from(LIFE.as_millis()).ok()?;
+        let is_fresh = now.saturating_sub(nonce.made) < limit;
+        (is_fresh && nonce.made > lock(&self.used).floor).then_some(nonce)
+    }
+}
+
+/// How long a nonce is good for; our client asks for another one after a minute.
+const LIFE: Duration = Duration::from_secs(300);
+
+/// 128 bits.
+const TAG_BYTES: usize = 16;
+
+/// How many nonces that were answered rightly are remembered.
+const USED_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonces_are_ours_fresh_and_counted() {
+        let nonces = Nonces::new().unwrap();
+        let text = nonces.make().unwrap();
+        let nonce = nonces.read(&text).unwrap();
+        assert!(nonces.take(nonce, 1) && !nonces.take(nonce, 1));
+        assert!(nonces.take(nonce, 3) && !nonces.take(nonce, 2));
+        let other = Nonces::new().unwrap();
+        assert!(other.read(&text).is_none());
+        let mut forged = text.clone().into_bytes();
+        forged[3] ^= 1;
+        assert!(nonces.read(std::str::from_utf8(&forged).unwrap()).is_none());
+        for junk in ["", "AAAA", "\u{e9}", &text[1..], &format!("{text}AAAA")] {
+            assert!(nonces.read(junk).is_none(), "{junk}");
+        }
+        let old = nonces.make_at(5).unwrap();
+        assert!(nonces.read_at(&old, 299_000).is_some());
+        assert!(nonces.read_at(&old, 300_005).is_none());
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_taken_again() {
+        let nonces = Nonces::new().unwrap();
+        let texts: Vec<_> = (1..=300).map(|made| nonces.make_at(made).unwrap()).collect();
+        for text in &texts {
+            assert!(nonces.take(nonces.read_at(text, 300).unwrap(), 1));
+        }
+        assert_eq!(lock(&nonces.used).counts.len(), USED_MAX);
+        for text in &texts {
+            let again = nonces.read_at(text, 300).is_some_and(|nonce| nonces.take(nonce, 1));
+            assert!(!again);
+        }
+    }
+}

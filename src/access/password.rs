@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Passwords: how they are made, and what a server keeps of those that are random enough to be kept as
+//! a plain digest.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A password in clear text, which neither `Debug` nor a log ever shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// Takes a password as the user wrote it.
+    ///
+    /// # Errors
+    /// `Usage` if it is empty or has a line break in it, which no client could send.
+    pub fn new(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        if text.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "the password is empty"));
+        }
+        if text.contains(['\n', '\r', '\0']) {
+            return Err(Error::new(ErrorKind::Usage, "the password has a line break or NUL in it"));
+        }
+        Ok(Self(text))
+    }
+
+    /// Makes a password of 20 letters and digits, about 99 bits, none of them easily confused.
+    ///
+    /// # Errors
+    /// `Internal` if the system has no random numbers.
+    pub fn generate() -> Result<Self> {
+        letters(LENGTH).map(Self)
+    }
+    /// The text, to be sent or kept in a file.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The value of an `Authorization` field that carries this password (RFC 7617).
+    pub fn basic(&self) -> String {
+        format!("Basic {}", STANDARD.encode(format!("skep:{}", self.0)))
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// What a server keeps of a secret with enough randomness: enough to recognise it, not enough to tell
+/// it. Two locks are compared in constant time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lock(Digest);
+
+impl Lock {
+    /// A lock that this secret opens.
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        Self(Digest::of(secret))
+    }
+
+    /// A lock whose digest was kept.
+    pub(super) fn from_digest(digest: Digest) -> Self {
+        Self(digest)
+    }
+
+    /// What is kept of it, which is also the key for challenges.
+    pub(super) fn digest(&self) -> &Digest {
+        &self.0
+    }
+}
+
+/// So many random letters and digits.
+///
+/// # Errors
+/// `Internal` if the system has no random numbers.
+pub(super) fn letters(count: usize) -> Result<String> {
+    let mut text = String::with_capacity(count + 32);
+    while text.len() < count {
+        let bytes: [u8; 32] = random()?;
+        // Bytes beyond the last whole multiple are thrown away, so every letter is as likely.
+        let fair = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < 248);
+        text.extend(fair.map(|byte| char::from(LETTERS[byte % LETTERS.len()])));
+    }
+    text.truncate(count);
+    Ok(text)
+}
+
+/// Random bytes.
+///
+/// # Errors
+/// `Internal` if the system has none.
+pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(ErrorKind::Internal, format!("no random numbers: {error}")))?;
+    Ok(bytes)
+}
+
+/// The password that the dearning package publishes as its default (seed D11): everybody knows it.
+pub(crate) const PUBLISHED: &str = "dearning_secure";
+
+const LENGTH: usize = 20;
+
+/// 31 letters and digits without `0 1 i l o`; 248 is 8 times 31.
+const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_passwords_are_long_and_differ() {
+        let (one, other) = (Password::generate().unwrap(), Password::generate().unwrap());
+        assert_eq!(one.text().len(), LENGTH);
+        assert!(one.text().bytes().all(|byte| LETTERS.contains(&byte)));
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        assert_eq!(format!("{:?}", Password::new("secret").unwrap()), "Password(..)");
+    }
+
+    #[test]
+    fn unusable_passwords_are_refused() {
+        assert!(Password::new("").is_err());
+        assert!(Password::new("a\nb").is_err());
+    }
+}

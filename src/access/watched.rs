@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A file of the home whose content counts at once when another process has changed it.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use crate::error::Result;
+use crate::supervise::lock;
+
+/// A value that is read from a file again whenever that has changed: one `stat` for each use.
+pub(super) struct Watched<T> {
+    path: PathBuf,
+    read: fn(&str) -> Result<T>,
+    kept: Mutex<Option<(Stamp, Arc<T>)>>,
+}
+
+/// What differs between two versions of a file that was replaced by a rename.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl<T: Default> Watched<T> {
+    pub(super) fn new(path: PathBuf, read: fn(&str) -> Result<T>) -> Self {
+        Self { path, read, kept: Mutex::default() }
+    }
+
+    /// The value now. A file that is missing, or that cannot be read or understood, opens nothing.
+    pub(super) fn now(&self) -> Arc<T> {
+        let mut kept = lock(&self.kept);
+        let stamp = self.stamp();
+        if let Some((known, value)) = &*kept
+            && *known == stamp
+        {
+            return Arc::clone(value);
+        }
+        let value = Arc::new(self.value());
+        *kept = Some((stamp, Arc::clone(&value)));
+        value
+    }
+
+    fn stamp(&self) -> Stamp {
+        match std::fs::metadata(&self.path) {
+            Ok(metadata) => Stamp {
+                inode: metadata.ino(),
+                size: metadata.len(),
+                modified: metadata.modified().ok(),
+            },
+            Err(_) => Stamp { inode: 0, size: 0, modified: None },
+        }
+    }
+
+    fn value(&self) -> T {
+        let read = match std::fs::read_to_string(&self.path) {
+            Ok(text) => (self.read)(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return T::default(),
+            Err(error) => Err(error.into()),
+        };
+        read.unwrap_or_else(|error| {
+            log::error!("{} opens nothing: {error}", self.path.display());
+            T::default()
+        })
+    }
+}

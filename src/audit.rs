@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The audit log: one line for each event, saying who did what with which outcome (seed D77, D78).
+//!
+//! Lines are handed to the `log` facade under [`TARGET`]; where they are written to is the matter of
+//! whoever set up the log. They hold no secret and no query, and nothing in them breaks a line.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use crate::escape::escaped;
+use crate::wire::rfc3339;
+
+/// What the records of the audit log are recognised by.
+pub(crate) const TARGET: &str = "skep::audit";
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people; whoever writes it puts the time in front.
+    #[default]
+    Line,
+    /// `key=value` with quotes where they are needed.
+    Logfmt,
+    /// One JSON object.
+    Json,
+    /// The combined log format of web servers.
+    Clf,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "line" => Ok(Self::Line),
+            "logfmt" => Ok(Self::Logfmt),
+            "json" => Ok(Self::Json),
+            "clf" => Ok(Self::Clf),
+            _ => Err("it is line, logfmt, json or clf".to_owned()),
+        }
+    }
+}
+
+/// What the settings say about events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AuditOptions {
+    pub(crate) format: Format,
+    /// Whether successful calls that only look whether something is new are events, too.
+    pub(crate) polls: bool,
+}
+
+/// Something that happened, from its first byte to its last.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    /// When it was over.
+    pub(crate) at: SystemTime,
+    /// Its id, which the caller was told, too.
+    pub(crate) id: String,
+    /// The name of the principal, `-` for nobody.
+    pub(crate) who: String,
+    /// The address of the caller.
+    pub(crate) peer: String,
+    /// The program of the caller, as it says.
+    pub(crate) agent: String,
+    /// The method.
+    pub(crate) what: &'static str,
+    /// The path, without query.
+    pub(crate) path: String,
+    /// The models it was about.
+    pub(crate) name: String,
+    /// The digest of the model, as far as the answer had one.
+    pub(crate) digest: String,
+    pub(crate) status: u16,
+    /// Bytes of the body that arrived.
+    pub(crate) received: u64,
+    /// Bytes of content that were sent; `None` if the answer was cut.
+    pub(crate) sent: Option<u64>,
+    pub(crate) duration: Duration,
+    /// Why the answer was cut.
+    pub(crate) trouble: String,
+}
+
+impl Event {
+    /// The line, without its end.
+    pub(crate) fn text(&self, format: Format) -> String {
+        match format {
+            Format::Line => self.line(),
+            Format::Clf => self.clf(),
+            Format::Logfmt => pairs(&self.members()),
+            Format::Json => object(self.members()),
+        }
+    }
+
+    fn line(&self) -> String {
+        let sent = self.sent.map_or_else(|| "cut".to_owned(), |sent| sent.to_string());
+        let mut text = format!(
+            "{} {} {} {} {} {sent} {}ms",
+            escaped(&self.peer),
+            word(&self.who),
+            self.what,
+            escaped(&self.path),
+            self.status,
+            self.duration.as_millis()
+        );
+        for (key, value) in [
+            ("received", if self.received > 0 { self.received.to_string() } else { String::new() }),
+            ("name", self.name.clone()),
+            ("digest", self.digest.clone()),
+            ("id", self.id.clone()),
+            ("agent", self.agent.clone()),
+            ("trouble", self.trouble.clone()),
+        ] {
+            if !value.is_empty() {
+                let _ = write!(text, " {key}={}", word(&value));
+            }
+        }
+        text
+    }
+
+    fn members(&self) -> Vec<(&'static str, Value)> {
+        let mut members = vec![
+            ("time", rfc3339(self.at).into()),
+            ("level", "info".into()),
+            ("id", self.id.as_str().into()),
+            ("who", self.who.as_str().into()),
+            ("peer", self.peer.as_str().into()),
+            ("agent", self.agent.as_str().into()),
+            ("what", self.what.into()),
+            ("path", self.path.as_str().into()),
+            ("name", self.name.as_str().into()),
+            ("digest", self.digest.as_str().into()),
+            ("status", self.status.into()),
+            ("received", self.received.into()),
+            ("sent", self.sent.into()),
+            ("ms", u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX).into()),
+        ];
+        if !self.trouble.is_empty() {
+            members.push(("trouble", self.trouble.as_str().into()));
+        }
+        members
+    }
+
+    /// `host ident user [time] "request" status bytes "referer" "agent"`.
+    fn clf(&self) -> String {
+        // The user is one word, and an address has no port here.
+        let host = self.peer.rsplit_once(':').map_or(self.peer.as_str(), |(host, _)| host);
+        let host = host.trim_matches(['[', ']']);
+        let user = escaped(&self.who).replace(' ', "_");
+        let sent = self.sent.map_or_else(|| "-".to_owned(), |sent| sent.to_string());
+        let agent = if self.agent.is_empty() { "-" } else { &self.agent };
+        format!(
+            "{} - {user} [{}] {} {} {sent} \"-\" {}",
+            escaped(host),
+            clf_time(self.at),
+            quoted(&format!("{} {} HTTP/1.1", self.what, self.path)),
+            self.status,
+            quoted(agent)
+        )
+    }
+}
+
+/// A record that is not an event, in a form for programs; `None` for the others.
+pub(crate) fn record(format: Format, at: SystemTime, level: &str, text: &str) -> Option<String> {
+    let members =
+        || vec![("time", rfc3339(at).into()), ("level", level.into()), ("text", text.into())];
+    match format {
+        Format::Json => Some(object(members())),
+        Format::Logfmt => Some(pairs(&members())),
+        Format::Line | Format::Clf => None,
+    }
+}
+
+fn object(members: Vec<(&'static str, Value)>) -> String {
+    let safe = |value| match value {
+        Value::String(text) => Value::String(escaped(&text).into_owned()),
+        other => other,
+    };
+    let members = members.into_iter().map(|(key, value)| (key.to_owned(), safe(value)));
+    Value::Object(members.collect::<Map<_, _>>()).to_string()
+}
+
+fn pairs(members: &[(&'static str, Value)]) -> String {
+    let pair = |(key, value): &(&str, Value)| match value {
+        Value::String(text) => format!("{key}={}", word(text)),
+        Value::Null => format!("{key}="),
+        other => format!("{key}={other}"),
+    };
+    members.iter().map(pair).collect::<Vec<_>>().join(" ")
+}
+
+/// A text as one word: in quotes where it could be taken for more.
+fn word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'\\=".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_plain) {
+        true => text.to_owned(),
+        false => quoted(text),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", escaped(&text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// `10/Oct/2000:13:55:36 +0000`.
+fn clf_time(at: SystemTime) -> String {
+    let at = OffsetDateTime::from(at);
+    let (day, month, year) = (at.day(), &at.month().to_string()[..3], at.year());
+    let (hour, minute, second) = at.to_hms();
+    format!("{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> Event {
+        Event {
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(971_186_136),
+            id: "a1".to_owned(),
+            who: "pi 1".to_owned(),
+            peer: "192.0.2.1:5000".to_owned(),
+            agent: "evil\"\n\u{85}\u{2028}x\\".to_owned(),
+            what: "PUT",
+            path: "/v1/models/a".to_owned(),
+            name: "a".to_owned(),
+            digest: "sha256:00".to_owned(),
+            status: 201,
+            received: 7,
+            sent: Some(9),
+            duration: Duration::from_millis(12),
+            trouble: String::new(),
+        }
+    }
+
+    #[test]
+    fn no_format_lets_a_caller_write_a_line_of_its_own() {
+        for format in [Format::Line, Format::Logfmt, Format::Json, Format::Clf] {
+            let text = event().text(format);
+            assert!(!text.contains(['\n', '\u{85}', '\u{2028}', '\u{1b}']), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_format_is_what_its_readers_expect() {
+        let value: Value = serde_json::from_str(&event().text(Format::Json)).unwrap();
+        assert_eq!((&value["who"], &value["status"]), (&"pi 1".into(), &201.into()));
+        assert_eq!((&value["received"], &value["ms"]), (&7.into(), &12.into()));
+        assert_eq!(value["time"], "2000-10-10T13:55:36Z");
+        let text = event().text(Format::Logfmt);
+        assert!(text.contains(" who=\"pi 1\" peer=192.0.2.1:5000 agent=\"evil\\\""), "{text}");
+        assert!(text.ends_with(" status=201 received=7 sent=9 ms=12"), "{text}");
+        let text = event().text(Format::Clf);
+        let start =
+            "192.0.2.1 - pi_1 [10/Oct/2000:13:55:36 +0000] \"PUT /v1/models/a HTTP/1.1\" 201 9";
+        assert!(text.starts_with(start), "{text}");
+        let text = event().text(Format::Line);
+        let start = "192.0.2.1:5000 \"pi 1\" PUT /v1/models/a 201 9 12ms received=7 name=a";
+        assert!(text.starts_with(start), "{text}");
+        let cut = Event { sent: None, trouble: "broken pipe".to_owned(), ..event() };
+        assert!(cut.text(Format::Line).contains(" 201 cut 12ms "));
+        assert!(record(Format::Json, event().at, "warning", "a\nb").unwrap().contains(r"a\\u{a}b"));
+        assert!("xml".parse::<Format>().is_err());
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A file that is only appended to, and set aside when it has grown: FILE becomes FILE.1, that FILE.2,
+//! and so on. Nothing is fsynced: a log is not worth the wear of an SD card.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// An open log file.
+pub(crate) struct Rolling {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    bytes_max: u64,
+    keep: u32,
+}
+
+impl Rolling {
+    /// Opens a file, or creates it with mode 0600. It is set aside before it has more than
+    /// `bytes_max` bytes (0: never), and `keep` of those that were set aside are kept.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
+        let (file, length) = append(path)?;
+        Ok(Self { path: path.to_owned(), file, length, bytes_max, keep })
+    }
+
+    /// Appends a line in one piece.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let length = line.len() as u64;
+        if self.bytes_max > 0 && self.length > 0 && self.length + length > self.bytes_max {
+            // A line in a file that is too long is worth more than no line.
+            let _ = self.roll();
+        }
+        self.file.write_all(line)?;
+        self.length += length;
+        Ok(())
+    }
+
+    fn roll(&mut self) -> io::Result<()> {
+        // Another process with the same file may have set it aside just now.
+        let ours = self.file.metadata()?.ino();
+        if fs::metadata(&self.path).is_ok_and(|there| there.ino() == ours) {
+            for number in (1..self.keep).rev() {
+                let _ = fs::rename(self.aside(number), self.aside(number + 1));
+            }
+            match self.keep {
+                0 => fs::remove_file(&self.path)?,
+                _ => fs::rename(&self.path, self.aside(1))?,
+            }
+        }
+        (self.file, self.length) = append(&self.path)?;
+        Ok(())
+    }
+
+    fn aside(&self, number: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+fn append(path: &Path) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_file_is_set_aside_and_few_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut rolling = Rolling::open(&path, 10, 2).unwrap();
+        for number in 0..9 {
+            rolling.write(format!("line{number}\n").as_bytes()).unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+        assert_eq!(
+            (read("log"), read("log.1"), read("log.2")),
+            ("line8\n".to_owned(), "line7\n".to_owned(), "line6\n".to_owned())
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        let mut again = Rolling::open(&path, 10, 0).unwrap();
+        again.write(b"more than ten bytes\n").unwrap();
+        assert_eq!(
+            (read("log"), read("log.1")),
+            ("more than ten bytes\n".into(), "line7\n".into())
+        );
+    }
+}

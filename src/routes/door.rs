@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The door in front of the routes: who calls, whether that suffices, and what the refused are told.
+
+use super::{Access, Api, Route};
+use crate::access::{Credentials, Principal, Role, Signed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Place, Request, Response};
+
+/// Who sent the request that is being worked on, kept in the session of its connection.
+pub(super) struct Known(pub(super) Option<Principal>);
+
+impl Api {
+    /// Finds out who calls and checks that the role suffices, before anything of the body is read.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `Forbidden`, `TooManyRequests`, and `Misdirected` for a name under which
+    /// nothing is handed out without credentials.
+    pub(super) fn admit(&self, route: &Route, request: &mut Request<'_>) -> Result<()> {
+        let needed = match route.access {
+            // Whatever watches the server may call it as it likes, and learns that it runs.
+            Access::Open if request.segments() == ["healthz"] => return Ok(()),
+            Access::Open => return self.check_host(request),
+            // The route calls `caller` itself, since it words its refusals differently.
+            Access::InBody => return Ok(()),
+            Access::Read => Role::Read,
+            Access::Write => Role::Write,
+            Access::Admin => Role::Admin,
+        };
+        match self.caller(request)? {
+            Some(principal) => principal.needs(needed),
+            None => Err(Error::new(ErrorKind::Unauthenticated, "a password is needed, or a token")
+                .hint("send it as Authorization: Bearer SECRET, or as the password of any user")),
+        }
+    }
+
+    /// Who calls, by credentials in the fields, by a certificate, or as anybody where reading is open.
+    ///
+    /// # Errors
+    /// As [`Api::admit`].
+    pub(super) fn caller(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
+        let principal = match request.fields().value("authorization") {
+            Some(field) => Some(self.shown(field, request)?),
+            None => self.without_credentials(request)?,
+        };
+        request.session().insert(Known(principal.clone()));
+        Ok(principal)
+    }
+
+    fn shown(&self, field: &str, request: &Request<'_>) -> Result<Principal> {
+        let fields = request.fields();
+        let digest = |name| fields.value(name).unwrap_or_default();
+        let signed = Signed {
+            method: request.method().as_str(),
+            target: request.target(),
+            digests: [digest("content-digest"), digest("repr-digest")],
+        };
+        self.guard.identify(request.peer(), &Credentials::read(field), signed)
+    }
+
+    fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
+        let tls = request.peer().tls.as_ref();
+        let principal = match tls.and_then(|tls| tls.certificate.as_deref()) {
+            Some(certificate) => self.guard.certificate(certificate),
+            None if self.guard.options().anonymous_read => Principal::anonymous(),
+            None => return Ok(None),
+        };
+        self.check_host(request).map(|()| Some(principal))
+    }
+
+    /// No browser speaks to a Unix socket.
+    fn check_host(&self, request: &Request<'_>) -> Result<()> {
+        match request.peer().address {
+            Some(_) => self.host_names.check(request.fields().value("host")),
+            None => Ok(()),
+        }
+    }
+
+    /// The answer to a request that was refused, with what the caller needs to do better.
+    pub(super) fn refusal(&self, request: &Request<'_>, error: &Error) -> Response {
+        let response = Response::error(error);
+        match error.kind() {
+            ErrorKind::Unauthenticated => {
+                response.field("www-authenticate", self.guard.challenge())
+            }
+            ErrorKind::TooManyRequests => self.come_back(request, response),
+            _ => response,
+        }
+    }
+
+    /// Adds when a caller that is locked out may come back.
+    pub(super) fn come_back(&self, request: &Request<'_>, response: Response) -> Response {
+        response.field("retry-after", self.guard.retry_after(request.peer()).to_string())
+    }
+
+    /// Takes a place for a body whose password is somewhere in it.
+    pub(super) fn enter_as_guest(&self) -> Result<Place<'_>> {
+        self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
+            let text = "as many imports without a password as this server takes are running";
+            Error::new(ErrorKind::Busy, text)
+        })
+    }
+}

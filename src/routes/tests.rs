@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The door in front of the routes, for callers that no test on one device can be.
+
+use std::io;
+
+use super::*;
+use crate::access::{AccessOptions, Password};
+use crate::http::{Body, Head, Session};
+use crate::limits::Limits;
+use crate::store::StoreOptions;
+use crate::transport::{Peer, TlsIdentity};
+
+struct House {
+    api: Api,
+    secret: Password,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    fn new(set: impl FnOnce(&mut AccessOptions)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = Password::generate().unwrap();
+        let mut options = AccessOptions::default();
+        set(&mut options);
+        let store = Store::open(&folder.path().join("models"), StoreOptions::default()).unwrap();
+        let api = Api {
+            store,
+            guard: Guard::new(folder.path(), &secret, options).unwrap(),
+            host_names: HostNames::new([]),
+            audit: AuditOptions::default(),
+            ids: Ids::new(),
+            limits: Arc::new(LiveLimits::new(Limits::default())),
+            import_bytes_before_password: 1 << 20,
+            guests: Places::new(1),
+        };
+        Self { api, secret, _folder: folder }
+    }
+
+    /// The status, and how much of the body was read.
+    fn ask(&self, peer: &Peer, head: &str, body: &str) -> (u16, usize) {
+        let head = head.replace("SECRET", self.secret.text());
+        let head = format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = Head::parse(head.as_bytes()).unwrap();
+        let mut source = io::Cursor::new(body.replace("SECRET", self.secret.text()));
+        let mut session = Session::default();
+        let body = Body::new(&mut source, Some(body.len() as u64));
+        let mut request = Request::new(&head, peer, &mut session, body);
+        let status = self.api.handle(&mut request).status().0;
+        (status, usize::try_from(source.position()).unwrap())
+    }
+}
+
+fn peer(address: &str, tls: Option<TlsIdentity>) -> Peer {
+    Peer { address: Some(address.parse().unwrap()), tls, ..Peer::default() }
+}
+
+const LOAD: &str = "POST /load_model HTTP/1.1\r\nHost: 192.0.2.9";
+const ASK: &str = "{\"password\": \"SECRET\", \"filename\": \"none\"}";
+
+#[test]
+fn the_dearning_api_takes_no_password_from_a_line_that_can_be_read() {
+    let encrypted = || peer("192.0.2.1:5", Some(TlsIdentity::default()));
+    let house = House::new(|_| ());
+    assert_eq!(house.ask(&peer("192.0.2.1:5", None), LOAD, ASK), (403, 0));
+    assert_eq!(house.ask(&encrypted(), LOAD, ASK).0, 404);
+    assert_eq!(house.ask(&peer("127.0.0.1:5", None), LOAD, ASK).0, 404);
+    assert_eq!(house.ask(&Peer::default(), LOAD, ASK).0, 404);
+    let house = House::new(|options| options.plain_dearning = true);
+    assert_eq!(house.ask(&peer("192.0.2.1:5", None), LOAD, ASK).0, 404);
+}
+
+#[test]
+fn a_password_in_the_body_counts_under_any_name() {
+    let house = House::new(|options| options.anonymous_read = true);
+    let (here, evil) = (peer("127.0.0.1:5", None), LOAD.replace("192.0.2.9", "evil.example"));
+    assert_eq!(house.ask(&here, LOAD, "{\"filename\": \"none\"}").0, 404);
+    assert_eq!(house.ask(&here, &evil, "{\"filename\": \"none\"}").0, 403);
+    assert_eq!(house.ask(&here, &evil, ASK).0, 404);
+}
+
+#[test]
+fn whoever_is_locked_out_has_no_body_read() {
+    let house = House::new(|options| {
+        options.lockout.failures_max = 2;
+        options.plain_dearning = true;
+    });
+    let (one, neighbour) = (peer("[2001:db8::1]:5", None), peer("[2001:db8::2]:5", None));
+    let far = peer("[2001:db8:0:1::1]:5", None);
+    let wrong = "PUT /v1/models/m HTTP/1.1\r\nHost: [2001:db8::9]\r\nAuthorization: Bearer x";
+    assert_eq!(house.ask(&one, wrong, "body"), (401, 0));
+    assert_eq!(house.ask(&neighbour, wrong, "body"), (401, 0));
+    // Both are of one network of 64 bits.
+    let right = wrong.replace("Bearer x", "Bearer SECRET");
+    assert_eq!(house.ask(&one, &right, "body"), (429, 0));
+    assert_eq!(house.ask(&one, LOAD, ASK), (429, 0));
+    assert_eq!(house.ask(&far, &right, "body"), (201, 4));
+}
+
+#[test]
+fn a_certificate_has_a_role_and_is_no_proof_against_web_pages() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = |name: &str| {
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = Some(params.self_signed(&key).unwrap().der().to_vec());
+        peer("192.0.2.1:5", Some(TlsIdentity { certificate }))
+    };
+    let house = House::new(|options| options.certificate_roles = "pi=write".parse().unwrap());
+    let list = "GET /v1/models HTTP/1.1\r\nHost: 192.0.2.9";
+    let put = "PUT /v1/models/m HTTP/1.1\r\nHost: 192.0.2.9";
+    assert_eq!(house.ask(&certificate("pi"), put, "body"), (201, 4));
+    assert_eq!(house.ask(&certificate("other"), put, "body"), (403, 0));
+    assert_eq!(house.ask(&certificate("other"), list, "").0, 200);
+    let evil = list.replace("192.0.2.9", "evil.example");
+    assert_eq!(house.ask(&certificate("pi"), &evil, "").0, 421);
+    // A password counts more than a certificate.
+    let both = format!("{put}\r\nAuthorization: Bearer SECRET");
+    assert_eq!(house.ask(&certificate("other"), &both, "body").0, 200);
+    let import = "POST /import_model HTTP/1.1\r\nHost: 192.0.2.9";
+    let body = "{\"password\": \"SECRET\", \"filename\": \"a\", \"content_b64\": \"eA==\"}";
+    assert_eq!(house.ask(&certificate("other"), import, body).0, 200);
+    let body = "{\"filename\": \"a\", \"content_b64\": \"eA==\"}";
+    assert_eq!(house.ask(&certificate("other"), import, body).0, 403);
+    assert_eq!(house.ask(&certificate("pi"), import, body).0, 200);
+}
