@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "figures for those who run a test alone")]
 
 mod address;
+mod audit;
 mod cli;
 mod conditions;
 mod crash;
@@ -17,12 +18,13 @@ mod fairness;
 mod framing;
 mod keeping;
 mod limits;
+mod lockout;
 mod mtls;
 mod power_cut;
 mod reading;
 mod readme;
 mod resume;
-
+mod roles;
 mod rude;
 mod settings;
 mod signature;

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Who may do what: every role against every route, tokens that come and go while the server runs,
+//! passwords that people choose, and secrets that never cross a line that can be read.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+
+use crate::support::process::{Place, Process, run, run_with, until};
+use crate::support::served::{Answer, Served};
+
+/// A token of the running server.
+fn token(server: &Served, arguments: &[&str]) -> String {
+    let made = server.skep(&[&["token", "new"], arguments].concat()).exits(0);
+    made.text().trim_end().to_owned()
+}
+
+fn as_bearer(server: &Served, secret: &str, path: &str, arguments: &[&str], body: &str) -> Answer {
+    let field = format!("authorization: Bearer {secret}");
+    let arguments = [&["-H", field.as_str()], arguments].concat();
+    server.curl_as(path, &arguments, body.as_bytes())
+}
+
+#[test]
+fn every_role_against_every_route() {
+    let server = Served::start(&["--plain"]);
+    server.curl("/v1/models/m", &["-T", "-"]).is(201);
+    let secrets = ["read", "write", "admin"].map(|role| token(&server, &[role, "--role", role]));
+    let put: &[&str] = &["-X", "PUT", "--data-binary", "@-"];
+    let json: &[&str] = &["-H", "content-type: application/json", "--data-binary", "@-"];
+    // Path, arguments, body, and the statuses for read, write, admin, the owner, and nobody.
+    let rows: &[(&str, &[&str], &str, [u16; 5])] = &[
+        ("/", &[], "", [200; 5]),
+        ("/healthz", &[], "", [200; 5]),
+        ("/v1/models", &[], "", [200, 200, 200, 200, 401]),
+        ("/v1/models", &["-I"], "", [200, 200, 200, 200, 401]),
+        ("/v1/models/m", &[], "", [200, 200, 200, 200, 401]),
+        ("/v1/models/n", put, "x", [403, 201, 200, 200, 401]),
+        ("/v1/models/n", &["-X", "DELETE"], "", [403, 204, 404, 404, 401]),
+        ("/load_model", json, "{\"filename\": \"m\"}", [200, 200, 200, 200, 403]),
+        (
+            "/import_model",
+            json,
+            "{\"filename\": \"m\", \"content_b64\": \"eA==\"}",
+            [403, 200, 200, 200, 403],
+        ),
+    ];
+    let owner = server.password();
+    for (path, arguments, body, expected) in rows {
+        let callers = secrets.iter().chain([&owner]);
+        for (secret, status) in callers.zip(expected) {
+            as_bearer(&server, secret, path, arguments, body).is(*status);
+        }
+        let answer = server.curl_as(path, arguments, body.as_bytes()).is(expected[4]);
+        let has_challenge = answer.field("www-authenticate").is_some();
+        assert_eq!(has_challenge, expected[4] == 401, "{path}");
+    }
+    // The README names every route with its path; none is missing above.
+    let index = server.curl("/", &[]).is(200).text();
+    for line in index.lines().skip(2) {
+        let path = line.split_whitespace().nth(1).unwrap().replace("NAME", "");
+        let is_tried =
+            rows.iter().any(|row| row.0 == path || row.0.trim_end_matches(['m', 'n']) == path);
+        assert!(is_tried, "{line}");
+    }
+    let refused = as_bearer(&server, &secrets[0], "/v1/models/n", put, "x").is(403);
+    assert!(refused.text().contains("needs the role write"), "{}", refused.text());
+}
+
+#[test]
+fn tokens_are_taken_in_every_form_and_end() {
+    let server = Served::start(&[]);
+    let secret = token(&server, &["pi", "--role", "read"]);
+    server.curl_as("/v1/models", &["-u", &format!("any:{secret}")], b"").is(200);
+    as_bearer(&server, &secret, "/v1/models", &[], "").is(200);
+    server.curl("/v1/models/m", &["-T", "-"]).is(201);
+    let body = format!("{{\"password\": \"{secret}\", \"filename\": \"m\"}}");
+    server.curl_as("/load_model", &["--data-binary", "@-"], body.as_bytes()).is(200);
+    let body = body.replace("\"filename\"", "\"content_b64\": \"eA==\", \"filename\"");
+    let answer = server.curl_as("/import_model", &["--data-binary", "@-"], body.as_bytes()).is(403);
+    assert!(answer.json()["error"].as_str().unwrap().contains("role write"));
+    let file = std::fs::read_to_string(server.place.home().join("tokens")).unwrap();
+    assert!(!file.contains(&secret["skep_".len()..]), "only digests are kept");
+    // A client takes it where it takes a password.
+    let mut ls = server.command(&["ls"]);
+    run(ls.env("SKEP_PASSWORD", &secret)).exits(0);
+    let mut rm = server.command(&["rm", "m"]);
+    run(rm.env("SKEP_PASSWORD", &secret)).exits(7).says("needs the role write");
+    server.skep(&["token", "new", "pi"]).exits(11);
+    server.skep(&["token", "rm", "pi"]).exits(0);
+    as_bearer(&server, &secret, "/v1/models", &[], "").is(401);
+    server.skep(&["token", "rm", "pi"]).exits(4);
+    let short = token(&server, &["short", "--expires", "1s"]);
+    // Its end is an event that nothing tells of but the clock; the answer changes by itself.
+    until(|| as_bearer(&server, &short, "/v1/models", &[], "").status == 401);
+    let listed = server.skep(&["token", "ls"]).exits(0).text();
+    assert!(listed.contains("short  write  ended "), "{listed}");
+    server.skep(&["token", "new", "x", "--expires", "yesterday"]).exits(2);
+    server.skep(&["token", "new", "x", "--role", "root"]).exits(2);
+    server.skep(&["token", "new", "a b"]).exits(2);
+}
+
+#[test]
+fn a_chosen_password_is_kept_well_and_taken_at_once() {
+    let server = Served::start(&[]);
+    let set = |text: &str| run_with(&mut server.command(&["passwd"]), text.as_bytes());
+    set("short\n").exits(2).says("too short");
+    set("dearning_secure\n").exits(2).says("published");
+    let credentials = ["-u", "x:four words of mine"];
+    server.curl_as("/v1/models", &credentials, b"").is(401);
+    set("four words of mine\n").exits(0);
+    let kept = server.place.home().join("password.argon2");
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert!(text.starts_with("$argon2id$v=19$m=8192,") && !text.contains("words"), "{text}");
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&kept).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    server.curl_as("/v1/models", &credentials, b"").is(200);
+    // The one that was made at first start goes on working, for the client on this device.
+    server.skep(&["ls"]).exits(0);
+    server.skep(&["passwd", "--remove"]).exits(0);
+    server.curl_as("/v1/models", &credentials, b"").is(401);
+}
+
+#[test]
+fn anonymous_reading_is_a_setting() {
+    let server = Served::start(&["--plain", "--anonymous-read"]);
+    server.curl("/v1/models/m", &["-T", "-"]).is(201);
+    server.curl_as("/v1/models", &[], b"").is(200);
+    server.curl_as("/v1/models/m", &[], b"").is(200);
+    server.curl_as("/v1/models/m", &["-X", "DELETE"], b"").is(403);
+    server.curl_as("/v1/models/m", &["-u", "x:wrong"], b"").is(401);
+    let load: &[&str] = &["--data-binary", "@-"];
+    server.curl_as("/load_model", load, b"{\"filename\": \"m\"}").is(200);
+    let import = b"{\"filename\": \"m\", \"content_b64\": \"eA==\"}";
+    server.curl_as("/import_model", load, import).is(403);
+    // What is open is handed out under known names only.
+    let evil = "host: evil.example";
+    let refused = server.curl_as("/v1/models", &["-H", evil], b"").is(421);
+    assert!(refused.text().contains("--host-names"), "{}", refused.text());
+    server.curl_as("/", &["-H", evil], b"").is(421);
+    server.curl("/v1/models", &["-H", evil]).is(200);
+    assert_eq!(server.curl("/v1/models", &[]).field("access-control-allow-origin"), None);
+    let named = Served::start(&["--plain", "--host-names", "evil.example,*.tunnel.example"]);
+    for host in ["host: evil.example:8443", "host: a.tunnel.example", "host: localhost"] {
+        named.curl_as("/", &["-H", host], b"").is(200);
+    }
+}
+
+#[test]
+fn a_secret_does_not_stand_in_a_url() {
+    let server = Served::start(&["--plain"]);
+    for query in ["?token=x", "?a=b&Password=x"] {
+        let refused = server.curl(&format!("/v1/models{query}"), &[]).is(400);
+        assert!(refused.text().contains("Authorization"), "{}", refused.text());
+    }
+    server.curl("/v1/models?a=b", &[]).is(200);
+}
+
+#[test]
+fn the_published_password_is_refused() {
+    let place = Place::new();
+    let serve = |arguments: &[&str]| {
+        let mut command = place.skep(&[&["serve", "--port", "0", "--plain"], arguments].concat());
+        command.env("DEARNING_PASSWORD", "dearning_secure");
+        command
+    };
+    run(&mut serve(&["127.0.0.1"])).exits(2).says("--insecure-default-password");
+    run(&mut serve(&["0.0.0.0", "--insecure-default-password"])).exits(2).says("publishes");
+    let process = Process::start(&mut serve(&["127.0.0.1", "--insecure-default-password"]));
+    assert!(process.line().unwrap().starts_with("skep ready"));
+}
+
+#[test]
+fn over_plain_http_a_secret_is_proved_and_not_sent() {
+    let server = Served::start(&["--plain"]);
+    let port = server.url.rsplit(':').next().unwrap().to_owned();
+    // This form of 127.0.0.1 is not recognised as this device, and leads there all the same.
+    let elsewhere = format!("http://127.1:{port}");
+    let stranger = Place::new();
+    let content = "x".repeat(3 << 20);
+    stranger.file("m", &content);
+    let call = |arguments: &[&str], secret: &str| {
+        let mut command = stranger.skep(arguments);
+        run(command.env("SKEP_SERVER", &elsewhere).env("SKEP_PASSWORD", secret))
+    };
+    for secret in [server.password(), token(&server, &["far"])] {
+        call(&["put", "m"], &secret).exits(0);
+        call(&["ls"], &secret).exits(0);
+        call(&["get", "m", "-o", "copy"], &secret).exits(0);
+        assert_eq!(stranger.read("copy"), content.as_bytes());
+        call(&["rm", "m"], &secret).exits(0);
+    }
+    call(&["ls"], "not the right token at all").exits(7).says("password is wrong");
+    call(&["ls"], "too short").exits(7).says("--send-password");
+    call(&["post", "m"], &server.password()).exits(7).says("unencrypted");
+    run_with(&mut server.command(&["passwd"]), b"twenty-four letters or so\n").exits(0);
+    call(&["ls"], "twenty-four letters or so").exits(7).says("skep token");
+    call(&["ls", "--send-password"], "twenty-four letters or so").exits(0);
+    let log = server.stop().exits(0).stderr;
+    assert!(log.contains(" owner PUT /v1/models/m 201 "), "{log}");
+    assert!(log.contains(" far PUT /v1/models/m 201 "), "{log}");
+}
+
+#[test]
+fn whoever_listens_sees_no_secret_and_cannot_repeat_an_answer() {
+    let server = Served::start(&["--plain"]);
+    let target = server.url["http://".len()..].to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Hands on what the client sends and keeps it.
+    let tap = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut upstream = std::net::TcpStream::connect(target).unwrap();
+        let (mut back, mut answers) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+        let answers = std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+        let mut seen = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
+            seen.extend_from_slice(&buffer[..count]);
+            upstream.write_all(&buffer[..count]).unwrap();
+        }
+        upstream.shutdown(std::net::Shutdown::Write).unwrap();
+        let _ = answers.join();
+        String::from_utf8_lossy(&seen).into_owned()
+    });
+    let stranger = Place::new();
+    let mut ls = stranger.skep(&["ls", "--server", &format!("http://127.1:{port}")]);
+    run(ls.env("SKEP_PASSWORD", server.password())).exits(0);
+    let seen = tap.join().unwrap();
+    let basic = base64::Engine::encode(
+        &base64::engine::general_purpose::STANDARD,
+        format!("skep:{}", server.password()),
+    );
+    assert!(!seen.contains(&server.password()) && !seen.contains(&basic), "{seen}");
+    let answer = seen.lines().rfind(|line| line.contains("response=")).unwrap().to_owned();
+    let replayed = server.curl_as("/v1/models", &["-H", &answer], b"").is(401);
+    assert!(replayed.text().contains("answered before"), "{}", replayed.text());
+}
