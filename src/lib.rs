@@ -18,6 +18,9 @@
 //! | | `http` | strict heads, framing, the engine, the workers, answers |
 //! | | `client` | the other side of all this: transfers, and whom to trust |
 //! | ground, words | `error` `digest` `model` `wire` `access` `pin` `signature` `limits` `near` | values that every room speaks of |
+//! | | `clock` | the time, never before a floor |
+//! | | `invitation` | what brings a device together with a server |
+//! | | `cpu` `x509` | what the processor can do, what a certificate says |
 //! | | `audit` `escape` | events of the log, and text made harmless for it |
 //! | | `metrics` | what a server counts |
 //! | | `transport` | what HTTP needs of a connection |
@@ -43,13 +46,16 @@ mod audit;
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
+mod clock;
 mod config;
+mod cpu;
 mod digest;
 mod disk;
 mod edge;
 mod error;
 mod escape;
 mod http;
+mod invitation;
 mod limits;
 mod metrics;
 mod model;
@@ -63,6 +69,7 @@ pub mod store;
 mod supervise;
 mod transport;
 mod wire;
+mod x509;
 
 pub use access::Password;
 pub use config::{Config, Layer, SETTINGS, Setting};

@@ -7,16 +7,19 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access::{Guard, PUBLISHED, Password};
-use crate::config::Config;
+use crate::clock;
+use crate::config::{self, Config};
 use crate::disk;
-use crate::edge::{self, Address, Identity};
+use crate::edge::{self, Address, Following, TlsFiles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Places;
+use crate::invitation;
 use crate::limits::LiveLimits;
 use crate::pin::Pin;
-use crate::routes::{Api, HostNames, Ids};
+use crate::routes::{Api, HostNames, Ids, Pairing};
 use crate::server::Shutdown;
 use crate::server::{Server, ServerOptions};
 use crate::store::{Store, StoreOptions};
@@ -53,37 +56,40 @@ impl Node {
         let addresses = config.listen_on()?;
         disk::create_directory(&config.home)
             .map_err(|error| unwritable(&config.home, Error::io("it cannot be made", error)))?;
+        clock::open(&config.home);
         let (password, origin) = match password {
             Some(password) => (password, PasswordOrigin::Given),
             None => kept_password(&config.home)?,
         };
         check_published(&config, &addresses, &password)?;
         warn_of(&config, &addresses, &password);
-        let identity = if config.plain { None } else { Some(Identity::open(&config.home)?) };
-        let pin = identity.as_ref().map(Identity::pin);
+        let files = config.tls_files()?;
+        let pin = files.as_ref().map(edge::pin).transpose()?;
         let store = Store::open(&config.directory, config.store.clone())?;
         let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
         let started = Config { sockets: Vec::new(), ..config.clone() };
-        let reload = Reload { live_limits: Arc::clone(&live_limits), started };
         let api = Api {
             store: store.clone(),
             guard: Guard::new(&config.home, &password, config.access.clone())?,
-            host_names: host_names(&config, identity.as_ref()),
+            host_names: host_names(&config, files.as_ref()),
             audit: config.log.audit,
             ids: Ids::new(),
             limits: Arc::clone(&live_limits),
             import_bytes_before_password: config.import_bytes_before_password,
+            pairing: Pairing { home: config.home.clone(), issue },
             guests: Places::new(config.limits.workers.saturating_sub(2) / 2),
         };
         let mut options = ServerOptions { limits: config.limits, ..ServerOptions::default() };
-        options.identity = identity;
-        options.live_limits = live_limits;
-        options.folders = vec![config.home];
+        options.tls_files = files;
+        options.live_limits = Arc::clone(&live_limits);
+        options.folders = vec![config.home.clone()];
         let own =
             |socket: Arc<OwnedFd>| Arc::try_unwrap(socket).or_else(|socket| socket.try_clone());
         options.sockets = (config.sockets.into_iter().map(own).collect::<io::Result<_>>())
             .map_err(|error| Error::io("taking over a socket", error))?;
         let server = Server::with_options(&addresses, options, api)?;
+        invitation::keep_addresses(&config.home, &invitable(&server.addresses()));
+        let reload = Reload { live_limits, started, tls: server.following() };
         if let Some(path) = &config.address_file {
             let text = server.urls().join("\n") + "\n";
             disk::write(path, text.as_bytes(), 0o644).map_err(|error| {
@@ -147,8 +153,30 @@ impl Node {
     pub fn run(self) -> Result<()> {
         let result = self.server.run();
         self.store.close();
+        clock::keep(KEEP_AGE);
         result
     }
+}
+
+/// Where other devices can reach these addresses, the best one first.
+fn invitable(addresses: &[Address]) -> Vec<String> {
+    let mut found = Vec::new();
+    for address in addresses {
+        let Address::Ip(bound) = address else { continue };
+        if bound.ip().is_unspecified() {
+            let outside = edge::local_address().map(|ip| SocketAddr::new(ip, bound.port()));
+            found.extend(outside.map(|outside| outside.to_string()));
+            found.push(format!("{}.local:{}", edge::host_name(), bound.port()));
+        } else {
+            found.push(address.authority());
+        }
+    }
+    found
+}
+
+/// Makes a token for a device that was invited.
+fn issue(_home: &Path, _name: &str, _role: &str) -> Result<Password> {
+    Err(Error::new(ErrorKind::NotImplemented, "there are no tokens yet"))
 }
 
 /// Gives a running node new settings.
@@ -156,6 +184,7 @@ impl Node {
 pub struct Reload {
     live_limits: Arc<LiveLimits>,
     started: Config,
+    tls: Option<Arc<Following>>,
 }
 
 impl Reload {
@@ -169,6 +198,13 @@ impl Reload {
         let mut limits = config.limits.clone();
         edge::make_room(&mut limits);
         self.live_limits.change(limits);
+        if let Some(tls) = &self.tls {
+            // The addresses of this device may have changed.
+            if let Err(error) = self.started.tls_files() {
+                log::error!("the identity stays as it was: {error}");
+            }
+            tls.refresh();
+        }
         let old = &self.started;
         let (was, is) = (&old.store, &config.store);
         let cache = |store: &StoreOptions| {
@@ -184,6 +220,7 @@ impl Reload {
             ("listen", old.addresses != config.addresses),
             ("port", old.port != config.port),
             ("plain", old.plain != config.plain),
+            ("cert, key, client-...", !config::same_tls(old, &config)),
             ("workers", old.limits.workers != config.limits.workers),
             (
                 "max-import-bytes-before-password",
@@ -260,10 +297,10 @@ fn warn_of(config: &Config, addresses: &[Address], password: &Password) {
 const PASSWORD_BYTES_FEW: usize = 10;
 
 /// What this server is called: by its settings, its certificate and its system.
-fn host_names(config: &Config, identity: Option<&Identity>) -> HostNames {
+fn host_names(config: &Config, files: Option<&TlsFiles>) -> HostNames {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let own = [format!("{host}.local"), host];
-    let certified = identity.map(Identity::names).unwrap_or_default();
+    let certified = files.map(edge::names).unwrap_or_default();
     HostNames::new(config.access.host_names.iter().cloned().chain(own).chain(certified))
 }
 
@@ -293,6 +330,9 @@ fn unwritable(home: &Path, error: Error) -> Error {
     let text = format!("the home {} cannot be used: {}", home.display(), error.message());
     Error::new(ErrorKind::Usage, text).hint("set SKEP_HOME to a directory of yours")
 }
+
+/// What a clean end adds to the time that is kept: servers that cron starts live for less than a day.
+const KEEP_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// The file in the home that holds the password; `skep` clients on the same device read it, too.
 pub(crate) const PASSWORD: &str = "password";

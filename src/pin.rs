@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
@@ -24,6 +26,11 @@ impl Pin {
         fingerprint_of_certificate(der).map(Self)
     }
 
+    /// The form that curl takes for `--pinnedpubkey`.
+    pub fn for_curl(&self) -> String {
+        format!("sha256//{}", STANDARD.encode(self.0.as_bytes()))
+    }
+
     /// The digest of the key.
     pub fn digest(&self) -> Digest {
         self.0
@@ -40,6 +47,12 @@ fn fingerprint_of_certificate(der: &[u8]) -> Result<Digest> {
         Error::new(ErrorKind::Untrusted, format!("the certificate cannot be read: {error}"))
     })?;
     Ok(Digest::of(&certificate.subject_public_key_info()))
+}
+
+impl From<Digest> for Pin {
+    fn from(key: Digest) -> Self {
+        Self(key)
+    }
 }
 
 impl fmt::Display for Pin {

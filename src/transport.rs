@@ -120,6 +120,8 @@ pub struct UnixCredentials {
 pub struct TlsIdentity {
     /// The verified client certificate in DER, if one was asked for and shown.
     pub certificate: Option<Vec<u8>>,
+    /// The common name in that certificate, which its authority vouches for.
+    pub name: Option<String>,
 }
 
 /// Whether an error says that a time limit passed.

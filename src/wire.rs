@@ -113,6 +113,28 @@ pub struct VerifyWire {
     pub remembered: Option<String>,
 }
 
+/// What a device sends to be paired, `POST /v1/pair`.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct PairRequest {
+    /// The secret of an invitation.
+    pub(crate) secret: String,
+    /// What the device would like to be called.
+    pub(crate) name: String,
+}
+
+/// The answer to that.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct PairReply {
+    /// The version of this form, 1.
+    pub(crate) schema: u32,
+    /// The name of the token.
+    pub(crate) name: String,
+    /// Its role.
+    pub(crate) role: String,
+    /// The token, which is nowhere else.
+    pub(crate) token: String,
+}
+
 /// A problem document (RFC 9457) with two members of ours, `code` and `hint`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

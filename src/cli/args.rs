@@ -15,9 +15,10 @@ use super::output::Output;
 use super::{ask, home, signals};
 use crate::access::Password;
 use crate::client::{
-    Changes, Client, ClientOptions, FirstUse, PasswordOver, Scheme, ServerUrl, TransferOptions,
-    Trust,
+    Changes, Client, ClientCertificate, ClientOptions, FirstUse, PasswordOver, Scheme, ServerUrl,
+    Servers, TransferOptions, Trust,
 };
+use crate::clock;
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::PASSWORD;
@@ -49,9 +50,24 @@ pub(super) fn server(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Server");
     let switch = |name| flag(name).action(ArgAction::SetTrue);
     passwords(command)
-        .arg(flag("server").value_name("URL").help("The server [default: https://127.0.0.1:8443]"))
+        .arg(flag("server").value_name("URL").help("The server: its address, or the name it was paired under [default: the one that was paired first, or https://127.0.0.1:8443]"))
         .arg(flag("pin").value_name("SHA256:HEX").help("Trust only the server with this key"))
         .arg(switch("accept-new").help("Trust a server that was never met before, and remember it"))
+        .arg(
+            flag("ca")
+                .value_name("FILE")
+                .help("Trust only a server whose name an authority in this PEM file vouches for"),
+        )
+        .arg(
+            flag("cert").value_name("FILE").help(
+                "Show this certificate to a server that wants one [variable: SKEP_CLIENT_CERT]",
+            ),
+        )
+        .arg(
+            flag("key")
+                .value_name("FILE")
+                .help("The key of that certificate [variable: SKEP_CLIENT_KEY]"),
+        )
         .arg(switch("insecure").help("Trust any server (dangerous)"))
         .arg(switch("send-password").help("Send the password even unencrypted (dangerous)"))
         .arg(
@@ -124,9 +140,15 @@ pub(super) fn passwords(command: Command) -> Command {
 /// # Errors
 /// `Usage` for what cannot be understood, and those of reading the password.
 pub(super) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
-    let server: ServerUrl = match text(matches, "server") {
-        Some(url) => url.parse()?,
-        None => DEFAULT_SERVER.parse()?,
+    let named = text(matches, "server");
+    let saved = match home::directory() {
+        Ok(home) => Servers::new(&home).find(named.as_deref())?,
+        Err(_) => None,
+    };
+    let server: ServerUrl = match (&saved, named) {
+        (Some(saved), _) => saved.url.clone(),
+        (None, Some(url)) => url.parse()?,
+        (None, None) => DEFAULT_SERVER.parse()?,
     };
     let mut options = ClientOptions::new(server);
     options.trust = trust(matches, output)?;
@@ -136,7 +158,18 @@ pub(super) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
         Err(error) if by_known && options.server.scheme() == Scheme::Https => return Err(error),
         Err(_) => None,
     };
-    options.password = password(matches, &options.server, options.home.as_deref())?;
+    if let Some(home) = &options.home {
+        clock::learn(home);
+    }
+    options.public_roots = public_roots();
+    options.certificate = certificate(matches)?;
+    options.password = match given_password(matches)? {
+        Some(password) => Some(password),
+        None => saved.map(|saved| saved.token),
+    };
+    if options.password.is_none() {
+        options.password = own_password(&options.server, options.home.as_deref())?;
+    }
     if is_set(matches, "send-password")? {
         options.password_over = PasswordOver::Anything;
     }
@@ -155,6 +188,9 @@ fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
     if let Some(pin) = text(matches, "pin") {
         return Ok(Trust::Pinned(pin.parse()?));
     }
+    if let Some(file) = text(matches, "ca") {
+        return Ok(Trust::Authority(file.into()));
+    }
     if is_set(matches, "insecure")? {
         output.warn("--insecure: whoever answers is trusted, and can read and change everything");
         return Ok(Trust::Anything);
@@ -165,15 +201,35 @@ fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
     }))
 }
 
-/// The password: from the flags, the environment, or, for a server on this device, from its home.
-fn password(
-    matches: &ArgMatches,
-    server: &ServerUrl,
-    home: Option<&Path>,
-) -> Result<Option<Password>> {
-    if let Some(password) = given_password(matches)? {
-        return Ok(Some(password));
+/// What is shown to a server that wants to see a certificate. The variables have names of their own:
+/// those of the flags are the ones of `skep serve`.
+fn certificate(matches: &ArgMatches) -> Result<Option<ClientCertificate>> {
+    let path = |flag: &str, name| {
+        let given = matches.get_one::<String>(flag).cloned();
+        given.or_else(|| variable(name)).map(PathBuf::from)
+    };
+    let missing = |what: &str, there: &str| {
+        let text = format!("{there} is there, but {what} is missing");
+        Err(Error::new(ErrorKind::Usage, text).hint("a certificate is shown with its key, or not"))
+    };
+    match (path("cert", "SKEP_CLIENT_CERT"), path("key", "SKEP_CLIENT_KEY")) {
+        (Some(cert_file), Some(key_file)) => Ok(Some(ClientCertificate { cert_file, key_file })),
+        (Some(_), None) => missing("--key", "--cert"),
+        (None, Some(_)) => missing("--cert", "--key"),
+        (None, None) => Ok(None),
     }
+}
+
+/// Where systems keep the public authorities; Termux has them under its prefix.
+fn public_roots() -> Vec<PathBuf> {
+    let named = variable("SSL_CERT_FILE").map(PathBuf::from);
+    let termux = variable("PREFIX").map(|prefix| Path::new(&prefix).join("etc/tls/cert.pem"));
+    let usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"].map(PathBuf::from);
+    named.into_iter().chain(termux).chain(usual).collect()
+}
+
+/// The password of a server on this device, from its home.
+fn own_password(server: &ServerUrl, home: Option<&Path>) -> Result<Option<Password>> {
     let own: Option<PathBuf> = home.map(|home| home.join(PASSWORD));
     match own.filter(|path| server.is_loopback() && path.exists()) {
         Some(path) => password_file(&path).map(Some),
@@ -246,7 +302,7 @@ pub(super) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
     }
 }
 
-fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
+pub(super) fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
     let Some(text) = text(matches, flag) else {
         return Ok(None);
     };

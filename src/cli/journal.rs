@@ -3,7 +3,6 @@
 //! of a server say otherwise.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::SystemTime;
 
 use clap::ArgMatches;
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -12,6 +11,7 @@ use super::args;
 use super::escape::escaped;
 use super::sink::{self, Stamp, Target};
 use crate::audit::{self, Format};
+use crate::clock;
 use crate::config::LogOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::rfc3339;
@@ -98,7 +98,7 @@ impl Log for Sink {
             Level::Trace => "trace",
         };
         let text = record.args().to_string();
-        let (now, format) = (SystemTime::now(), format());
+        let (now, format) = (clock::now(), format());
         sink::write(record.level(), |stamp| {
             // Events are written in their form already; people's has no time in it.
             if record.target() == audit::TARGET && format != Format::Line {

@@ -7,16 +7,20 @@
 mod activation;
 mod args;
 mod ask;
+mod ca;
 mod cat;
 mod destination;
 mod escape;
+mod fingerprint;
 mod get;
 mod home;
+mod invite;
 mod journal;
 mod keygen;
 mod list;
 mod load;
 mod output;
+mod pair;
 mod passwd;
 mod post;
 mod progress;
@@ -148,6 +152,34 @@ const COMMANDS: &[Verb] = &[
         about: "Sign files of this device",
         arguments: sign::arguments,
         run: sign::run,
+    },
+    Verb {
+        name: "invite",
+        aliases: &[],
+        about: "Print an invitation with which another device gets access",
+        arguments: invite::arguments,
+        run: invite::run,
+    },
+    Verb {
+        name: "pair",
+        aliases: &[],
+        about: "Accept the invitation of a server",
+        arguments: pair::arguments,
+        run: pair::run,
+    },
+    Verb {
+        name: "ca",
+        aliases: &[],
+        about: "Issue certificates to devices with an authority of your own",
+        arguments: ca::arguments,
+        run: ca::run,
+    },
+    Verb {
+        name: "fingerprint",
+        aliases: &[],
+        about: "Print what a server is recognised by",
+        arguments: fingerprint::arguments,
+        run: fingerprint::run,
     },
     Verb {
         name: "token",

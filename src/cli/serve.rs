@@ -63,13 +63,22 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 /// Reads the settings from all layers.
 fn read(matches: &ArgMatches) -> Result<Config> {
-    let mut config = Config::new(home::directory()?);
-    config.take(&Layer::from_file(&config.home.join(CONFIG))?)?;
-    config.take(&Layer::from_environment()?)?;
+    let mut config = settings()?;
     config.take(&flags(matches))?;
     if let Some(addresses) = matches.get_many::<String>("address") {
         config.addresses = addresses.cloned().collect();
     }
+    Ok(config)
+}
+
+/// The settings of a server of this home, as far as they do not stand on its command line.
+///
+/// # Errors
+/// `Usage` for what cannot be read.
+pub(super) fn settings() -> Result<Config> {
+    let mut config = Config::new(home::directory()?);
+    config.take(&Layer::from_file(&config.home.join(CONFIG))?)?;
+    config.take(&Layer::from_environment()?)?;
     Ok(config)
 }
 
@@ -124,6 +133,9 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
     output.note(&format!("                         then: {program} get NAME{server}"));
     if let Some(outside) = node.outside_url() {
         output.note(&format!("from another device, with that password: --server {outside}"));
+        if node.pin().is_some() {
+            output.note(&format!("               or without, by invitation: {program} invite"));
+        }
     }
     Ok(())
 }

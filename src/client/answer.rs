@@ -14,6 +14,7 @@ use ureq::http::header::{
 };
 use ureq::http::{Response, StatusCode};
 
+use super::Answer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::{Problem, rfc3339};
 
@@ -109,6 +110,20 @@ pub(super) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result
         true => ended().because(error),
         false => not_skep().because(error),
     })
+}
+
+/// The value in an answer to a request of any kind.
+///
+/// # Errors
+/// What the server says, for anything but success; otherwise as [`json`].
+pub(super) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
+    let status = answer.status();
+    let content_type = answer.field("content-type").unwrap_or("no content type").to_owned();
+    let bytes = answer.read_all(1 << 16)?;
+    match status {
+        200..=299 => serde_json::from_slice(&bytes).map_err(|error| not_skep().because(error)),
+        _ => Err(explain(status, None, &content_type, &bytes)),
+    }
 }
 
 /// The connection ended before the answer did.

@@ -18,7 +18,7 @@ use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use super::early::{Early, is_final};
-use super::trust::refusal;
+use super::handshake::refusal;
 use crate::error::{Error, ErrorKind};
 use crate::transport::is_timeout;
 
@@ -112,16 +112,21 @@ impl Channel {
         Ok(false)
     }
 
-    /// After a failed write: whether an answer had been sent before the server hung up.
-    fn left_an_answer(&mut self) -> bool {
+    /// After a failed write: what had been sent before the server hung up. An answer is kept; an
+    /// alert of TLS is returned in place of the `error`, which says less.
+    fn last_words(&mut self, error: io::Error) -> Result<(), io::Error> {
+        if refusal(&error).is_some() {
+            return Err(error);
+        }
         let _ = self.limit_reads(LAST_WORDS);
         while !is_final(self.buffers.input()) {
             match self.receive() {
-                Ok(0) | Err(_) => return false,
+                Err(alert) if refusal(&alert).is_some() => return Err(alert),
+                Ok(0) | Err(_) => return Err(error),
                 Ok(_) => self.fresh = true,
             }
         }
-        true
+        Ok(())
     }
 
     fn is_readable(&self) -> bool {
@@ -183,13 +188,13 @@ impl Transport for Channel {
             Ok(false) => self.send(amount),
             Err(error) => Err(error),
         };
-        match result {
+        let Err(error) = result else {
+            self.sent += amount as u64;
+            return Ok(());
+        };
+        // It hung up, or it stopped reading, and may have said why.
+        match self.last_words(error) {
             Ok(()) => {
-                self.sent += amount as u64;
-                Ok(())
-            }
-            // It hung up, or it stopped reading, and may have said why.
-            Err(_) if self.left_an_answer() => {
                 self.early.set(true);
                 Ok(())
             }

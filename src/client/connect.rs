@@ -2,12 +2,11 @@
 //! Reaches a server: name, TCP connection, TLS handshake, and the decision to trust it.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, SockAddr, Socket, Type};
 use ureq::config::Config;
@@ -18,7 +17,9 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use super::address::{Scheme, ServerUrl};
 use super::channel::Channel;
 use super::early::Early;
-use super::trust::{Guard, Verdict, refusal};
+use super::handshake::refusal;
+use super::roots;
+use super::trust::{Guard, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 use crate::supervise::lock;
@@ -85,6 +86,14 @@ impl Dialer {
         self.ready(stream, Some(tls), early)
     }
 
+    /// Shakes hands and returns the pin of the key that the server shows.
+    pub(super) fn look(&self) -> Result<Pin> {
+        let (_, tls, _) = self.shake_hands(self.dial(&find(&self.url)?)?)?;
+        let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
+        let certificate = tls.peer_certificates().and_then(<[_]>::first).ok_or_else(missing)?;
+        Pin::of_certificate(certificate)
+    }
+
     fn ready(
         &self,
         stream: Socket,
@@ -132,24 +141,18 @@ impl Dialer {
         let internal = |error: rustls::Error| {
             Error::new(ErrorKind::Internal, "TLS cannot start").because(error)
         };
-        let name = match self.url.host().parse::<IpAddr>() {
-            Ok(address) => ServerName::IpAddress(address.into()),
-            Err(_) => ServerName::try_from(self.url.host().to_owned()).map_err(|error| {
-                Error::new(ErrorKind::Usage, "the server's name is not a host name").because(error)
-            })?,
-        };
+        let name = roots::name(&self.url)
+            .ok_or_else(|| Error::new(ErrorKind::Usage, "the server's name is not a host name"))?;
         let tls = ClientConnection::new(Arc::clone(&self.tls), name).map_err(internal)?;
         let mut tls = Box::new(tls);
         limit(&stream, self.connect_timeout).map_err(|error| self.unreachable(error))?;
         while tls.is_handshaking() {
             tls.complete_io(&mut stream).map_err(|error| self.handshake_failed(error))?;
         }
-        let certificate = tls
-            .peer_certificates()
-            .and_then(<[_]>::first)
-            .ok_or_else(|| Error::new(ErrorKind::Untrusted, "the server showed no certificate"))?;
-        let verdict = self.guard.check(&self.url, certificate)?;
-        *lock(&self.shared.pin) = Pin::of_certificate(certificate).ok();
+        let certificates = tls.peer_certificates().unwrap_or_default();
+        let verdict = self.guard.check(&self.url, certificates)?;
+        let pin = certificates.first().and_then(|shown| Pin::of_certificate(shown).ok());
+        *lock(&self.shared.pin) = pin;
         Ok((stream, tls, verdict))
     }
 
@@ -219,18 +222,22 @@ impl Resolver for Names {
             nowhere.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
             return Ok(nowhere);
         }
-        let (host, port) = (self.0.host(), self.0.port());
-        let found = (host, port).to_socket_addrs().map_err(|error| {
-            let message = format!("no address is known for the host '{host}'");
-            let error = Error::new(ErrorKind::Unreachable, message)
-                .because(error)
-                .hint("check the name, or use the number of the address");
-            ureq::Error::Io(error.into())
-        })?;
+        let found = find(&self.0).map_err(|error| ureq::Error::Io(error.into()))?;
         let mut addresses = self.empty();
-        found.take(ADDRESSES_MAX).for_each(|address| addresses.push(address));
+        found.into_iter().take(ADDRESSES_MAX).for_each(|address| addresses.push(address));
         Ok(addresses)
     }
+}
+
+fn find(url: &ServerUrl) -> Result<Vec<SocketAddr>> {
+    let (host, port) = (url.host(), url.port());
+    let found = (host, port).to_socket_addrs().map_err(|error| {
+        let message = format!("no address is known for the host '{host}'");
+        Error::new(ErrorKind::Unreachable, message)
+            .because(error)
+            .hint("check the name, or use the number of the address")
+    })?;
+    Ok(found.collect())
 }
 
 /// What ureq has room for.

@@ -42,11 +42,28 @@ impl KnownServers {
             text.push('\n');
         }
         text.push_str(&format!("{authority} {pin}\n"));
+        self.write(&text)
+    }
+
+    fn write(&self, text: &str) -> Result<()> {
         let write = || {
             self.0.parent().map_or(Ok(()), disk::create_directory)?;
             disk::write(&self.0, text.as_bytes(), 0o600)
         };
         write().map_err(|error| Error::io(format!("writing {}", self.0.display()), error))
+    }
+
+    /// Remembers the pin of a server, whatever it was known by.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn replace(&self, authority: &str, pin: Pin) -> Result<()> {
+        let text = self.text()?;
+        let is_other = |line: &&str| line.split_ascii_whitespace().next() != Some(authority);
+        let mut kept: String =
+            text.lines().filter(is_other).map(|line| format!("{line}\n")).collect();
+        kept.push_str(&format!("{authority} {pin}\n"));
+        self.write(&kept)
     }
 
     fn text(&self) -> Result<String> {

@@ -16,6 +16,7 @@ mod download;
 mod early;
 mod event;
 mod fetching;
+mod handshake;
 mod inspect;
 mod known;
 mod landing;
@@ -23,11 +24,14 @@ mod ledger;
 mod local;
 mod login;
 mod pace;
+mod pairing;
 mod partial;
 mod parts;
 mod request;
 mod retry;
+mod roots;
 mod sending;
+mod servers;
 mod spawn;
 mod transfer;
 mod trust;
@@ -48,14 +52,19 @@ pub use dearning::Imported;
 pub use download::Download;
 pub use event::{Changes, Event, Events, Replaces, TransferOptions};
 pub use fetching::{Fetched, Proof};
+pub use handshake::ClientCertificate;
 pub use request::{Answer, Payload};
 pub use spawn::Transfer;
 pub use transfer::{Outcome, Stored};
-pub use trust::{ClientCertificate, FirstUse, Question, Trust};
+pub use trust::{FirstUse, Question, Trust};
+
+pub(crate) use pairing::{Names as PairNames, pair as accept};
+pub(crate) use servers::Servers;
 
 use crate::access::Password;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::pin::Pin;
 use crate::wire::{ListWire, ModelWire};
 use connect::{Dialer, Names, Shared};
 use login::Login;
@@ -71,6 +80,9 @@ pub struct ClientOptions {
     pub trust: Trust,
     /// The directory of the known servers and of this device's own certificate.
     pub home: Option<PathBuf>,
+    /// Files of public authorities in PEM, of which the first that is there may vouch for servers that
+    /// are not known. Default: none.
+    pub public_roots: Vec<PathBuf>,
     /// The password, if the server wants one.
     pub password: Option<Password>,
     /// Over which connections the password may go. Default: protected ones.
@@ -101,6 +113,7 @@ impl ClientOptions {
             server,
             trust: Trust::Known(FirstUse::Refuse),
             home: None,
+            public_roots: Vec::new(),
             password: None,
             password_over: PasswordOver::Protected,
             certificate: None,
@@ -127,20 +140,21 @@ impl Client {
     /// A client that has not connected yet.
     ///
     /// # Errors
-    /// `Forbidden` if the password is too short to be proved in the clear, `Usage` if a pin is to be checked
-    /// without TLS or the client's certificate cannot be used.
+    /// `Forbidden` if the password is too short to be proved in the clear, `Usage` if a pin or an
+    /// authority is to be checked without TLS, or a file of certificates cannot be used.
     pub fn new(options: ClientOptions) -> Result<Self> {
         let url = options.server;
-        if url.scheme() == Scheme::Http && matches!(options.trust, Trust::Pinned(_)) {
-            let message = format!("{url} shows no key, so it cannot be checked against a pin");
+        let is_checked = matches!(options.trust, Trust::Pinned(_) | Trust::Authority(_));
+        if url.scheme() == Scheme::Http && is_checked {
+            let message = format!("{url} shows no key, so --pin and --ca have nothing to check");
             return Err(Error::new(ErrorKind::Usage, message).hint("use https://"));
         }
         let login = Login::new(options.password, &url, options.password_over)?;
         let shared = Arc::new(Shared::default());
         let dialer = Dialer {
             url: url.clone(),
-            guard: Guard { trust: options.trust, home: options.home.clone() },
-            tls: trust::tls(options.certificate.as_ref())?,
+            guard: Guard::new(options.trust, options.home.clone(), options.public_roots)?,
+            tls: handshake::tls(options.certificate.as_ref())?,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
             rate: options.rate,
@@ -252,6 +266,27 @@ impl Client {
     fn opened(&self) -> u64 {
         self.shared.opened.load(Ordering::Relaxed)
     }
+}
+
+/// The pin of the key that a server shows, whoever it is. Nothing is sent to it.
+///
+/// # Errors
+/// `Usage` for plain HTTP, and those of the connection.
+pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
+    if server.scheme() == Scheme::Http {
+        let message = format!("{server} shows no key");
+        return Err(Error::new(ErrorKind::Usage, message).hint("use https://"));
+    }
+    let dialer = Dialer {
+        url: server.clone(),
+        guard: Guard::new(Trust::Anything, None, Vec::new())?,
+        tls: handshake::tls(None)?,
+        connect_timeout,
+        timeout: connect_timeout,
+        rate: None,
+        shared: Arc::default(),
+    };
+    dialer.look()
 }
 
 /// The path of a model in API v1.

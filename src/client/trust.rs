@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Whom the client trusts: a server is its key, and a key is recognised by its pin.
 //!
-//! The handshake proves that the server has the key of the certificate it shows; names, dates and
-//! issuers are not looked at. After the handshake and before the first byte of a request,
-//! [`Guard::check`] decides on the pin.
+//! The handshake proves that the server has the key of the certificate it shows. After it and before
+//! the first byte of a request, [`Guard::check`] decides: on the pin, and then names, dates and issuers
+//! are not looked at; or on what an authority says.
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::address::ServerUrl;
 use super::known::KnownServers;
+use super::roots::{Roots, has_public_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 
@@ -27,6 +23,8 @@ pub enum Trust {
     Pinned(Pin),
     /// By the file of known servers; this is what happens with a server that is not in it.
     Known(FirstUse),
+    /// Only by a certificate that an authority in this PEM file has signed for the server's name.
+    Authority(PathBuf),
     /// Not at all: anybody could answer.
     Anything,
 }
@@ -51,6 +49,7 @@ impl fmt::Debug for Trust {
             Self::Known(FirstUse::Refuse) => "Known(Refuse)",
             Self::Known(FirstUse::Accept) => "Known(Accept)",
             Self::Known(FirstUse::Ask(_)) => "Known(Ask)",
+            Self::Authority(_) => "Authority",
             Self::Anything => "Anything",
         })
     }
@@ -59,8 +58,12 @@ impl fmt::Debug for Trust {
 /// Decides whether one server may be talked to.
 #[derive(Debug)]
 pub(super) struct Guard {
-    pub(super) trust: Trust,
-    pub(super) home: Option<PathBuf>,
+    trust: Trust,
+    home: Option<PathBuf>,
+    /// The authority that is trusted alone.
+    authority: Option<Roots>,
+    /// Files of public authorities, for servers that are not known.
+    public: Vec<PathBuf>,
 }
 
 /// A decision in favour of a server.
@@ -73,25 +76,54 @@ pub(super) enum Verdict {
 }
 
 impl Guard {
-    /// Decides on the certificate of a server.
+    /// # Errors
+    /// `Usage` if the file of an authority cannot be used.
+    pub(super) fn new(trust: Trust, home: Option<PathBuf>, public: Vec<PathBuf>) -> Result<Self> {
+        let authority = match &trust {
+            Trust::Authority(path) => Some(Roots::open(path)?),
+            _ => None,
+        };
+        Ok(Self { trust, home, authority, public })
+    }
+
+    /// Decides on the certificates of a server, its own first.
     ///
     /// # Errors
     /// `Untrusted` if this is not, or may not be, the server that is meant.
-    pub(super) fn check(&self, url: &ServerUrl, certificate: &[u8]) -> Result<Verdict> {
+    pub(super) fn check(&self, url: &ServerUrl, chain: &[CertificateDer<'_>]) -> Result<Verdict> {
+        let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
+        let certificate = chain.first().ok_or_else(missing)?;
+        if let (Trust::Authority(path), Some(roots)) = (&self.trust, &self.authority) {
+            return roots.check(url, chain).map(|()| Verdict::Trusted).map_err(|reason| {
+                let message = format!("{} is not to be trusted: {reason}", url.authority());
+                let file = path.display();
+                let pin = Pin::of_certificate(certificate).map(|pin| pin.to_string());
+                Error::new(ErrorKind::Untrusted, message).hint(format!(
+                    "--ca names {file}; the server shows the key {}",
+                    pin.unwrap_or_default()
+                ))
+            });
+        }
         let shown = match &self.trust {
             Trust::Anything => return Ok(Verdict::Trusted),
             _ => Pin::of_certificate(certificate)?,
         };
         match &self.trust {
-            Trust::Anything => Ok(Verdict::Trusted),
+            Trust::Anything | Trust::Authority(_) => Ok(Verdict::Trusted),
             Trust::Pinned(pin) if *pin == shown => Ok(Verdict::Trusted),
             Trust::Pinned(pin) => Err(differs(url, shown, *pin)
                 .hint("if that is the right server, give its fingerprint with --pin")),
-            Trust::Known(first_use) => self.check_known(url, shown, first_use),
+            Trust::Known(first_use) => self.check_known(url, shown, chain, first_use),
         }
     }
 
-    fn check_known(&self, url: &ServerUrl, shown: Pin, first_use: &FirstUse) -> Result<Verdict> {
+    fn check_known(
+        &self,
+        url: &ServerUrl,
+        shown: Pin,
+        chain: &[CertificateDer<'_>],
+        first_use: &FirstUse,
+    ) -> Result<Verdict> {
         let Some(home) = &self.home else {
             return Err(unknown(url, shown));
         };
@@ -108,6 +140,9 @@ impl Guard {
                 known.path().display()
             )));
         }
+        if self.is_public(url, chain) {
+            return Ok(Verdict::Trusted);
+        }
         match first_use {
             FirstUse::Refuse => Err(unknown(url, shown)),
             FirstUse::Accept => {
@@ -122,6 +157,21 @@ impl Guard {
                     format!("{authority} is not trusted, nothing was sent"),
                 )),
             },
+        }
+    }
+
+    /// Whether a public authority vouches for the name of the server. Its key is not remembered: it
+    /// changes with each of its certificates.
+    fn is_public(&self, url: &ServerUrl, chain: &[CertificateDer<'_>]) -> bool {
+        let mut files = self.public.iter().filter(|_| has_public_name(url));
+        let roots = files.find_map(|path| Roots::open(path).ok());
+        match roots.map(|roots| roots.check(url, chain)) {
+            Some(Ok(())) => true,
+            Some(Err(reason)) => {
+                log::debug!("no public authority vouches for {}: {reason}", url.authority());
+                false
+            }
+            None => false,
         }
     }
 
@@ -150,105 +200,6 @@ fn unknown(url: &ServerUrl, shown: Pin) -> Error {
     ))
 }
 
-/// What a client shows of itself (seed G44).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The certificate chain, in PEM.
-    pub cert_file: PathBuf,
-    /// Its key (PKCS#8, PKCS#1 or SEC1), in PEM.
-    pub key_file: PathBuf,
-}
-
-/// What the TLS handshakes of a client do: every certificate is taken if its key signs.
-///
-/// # Errors
-/// `Usage` if the client's own certificate cannot be used.
-pub(super) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(rustls::ALL_VERSIONS)
-        .map_err(|error| Error::new(ErrorKind::Internal, "TLS cannot be set up").because(error))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyKey(provider)));
-    let Some(own) = own else { return Ok(Arc::new(config.with_no_client_auth())) };
-    let unusable = |path: &Path, reason: &dyn fmt::Display| {
-        let message = format!("{} cannot be used: {reason}", path.display());
-        Error::new(ErrorKind::Usage, message)
-    };
-    let chain = CertificateDer::pem_file_iter(&own.cert_file)
-        .and_then(Iterator::collect)
-        .map_err(|error| unusable(&own.cert_file, &error))?;
-    let key = PrivateKeyDer::from_pem_file(&own.key_file)
-        .map_err(|error| unusable(&own.key_file, &error))?;
-    let config = config.with_client_auth_cert(chain, key);
-    config.map(Arc::new).map_err(|error| unusable(&own.cert_file, &error))
-}
-
-/// What it means if a server ends TLS because of what this client showed of itself, or did not show.
-pub(super) fn refusal(error: &io::Error) -> Option<Error> {
-    use AlertDescription::{
-        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
-        CertificateUnknown, DecryptError, UnknownCA, UnsupportedCertificate,
-    };
-    let reason = match error.get_ref()?.downcast_ref()? {
-        rustls::Error::AlertReceived(CertificateRequired) => "it wants to see a certificate",
-        rustls::Error::AlertReceived(
-            UnknownCA
-            | BadCertificate
-            | CertificateUnknown
-            | CertificateExpired
-            | CertificateRevoked
-            | UnsupportedCertificate
-            | AccessDenied
-            | DecryptError,
-        ) => "it does not accept this certificate",
-        _ => return None,
-    };
-    let message = format!("the server does not let this device in: {reason}");
-    Some(Error::new(ErrorKind::Unauthenticated, message))
-}
-
-/// Accepts every certificate and checks that the server has its key.
-#[derive(Debug)]
-struct AnyKey(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyKey {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,24 +216,49 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (one, other) = (certificate(), certificate());
         let url: ServerUrl = "pi:8443".parse().unwrap();
-        let guard = |trust| Guard { trust, home: Some(home.path().to_owned()) };
+        let guard = |trust| Guard::new(trust, Some(home.path().to_owned()), Vec::new()).unwrap();
         let refused = |trust, certificate: &rcgen::Certificate| {
-            let error = guard(trust).check(&url, certificate.der()).unwrap_err();
+            let error = guard(trust).check(&url, &[certificate.der().clone()]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Untrusted, "{error}");
             error.to_string()
         };
         let pin = Pin::of_certificate(one.der()).unwrap();
-        assert!(guard(Trust::Pinned(pin)).check(&url, one.der()).is_ok());
+        assert!(guard(Trust::Pinned(pin)).check(&url, &[one.der().clone()]).is_ok());
         refused(Trust::Pinned(pin), &other);
-        assert!(guard(Trust::Anything).check(&url, b"junk").is_ok());
+        assert!(guard(Trust::Anything).check(&url, &[b"junk".to_vec().into()]).is_ok());
         assert!(refused(Trust::Known(FirstUse::Refuse), &one).contains(&pin.to_string()));
         refused(Trust::Known(FirstUse::Ask(Box::new(|_, _| false))), &one);
         let ask = FirstUse::Ask(Box::new(move |host, shown| host == "pi:8443" && shown == pin));
-        assert_eq!(guard(Trust::Known(ask)).check(&url, one.der()).unwrap(), Verdict::Asked);
-        let known = guard(Trust::Known(FirstUse::Refuse)).check(&url, one.der());
+        assert_eq!(
+            guard(Trust::Known(ask)).check(&url, &[one.der().clone()]).unwrap(),
+            Verdict::Asked
+        );
+        let known = guard(Trust::Known(FirstUse::Refuse)).check(&url, &[one.der().clone()]);
         assert_eq!(known.unwrap(), Verdict::Trusted);
         let text = refused(Trust::Known(FirstUse::Accept), &other);
         assert!(text.contains(&pin.to_string()) && text.contains("known_servers"), "{text}");
+    }
+
+    #[test]
+    fn public_authorities_vouch_for_unknown_servers_only() {
+        let home = tempfile::tempdir().unwrap();
+        let bundle = home.path().join("bundle.pem");
+        let (public, other) = (certificate(), certificate());
+        std::fs::write(&bundle, public.pem()).unwrap();
+        let none = home.path().join("none.pem");
+        let trust = Trust::Known(FirstUse::Refuse);
+        let guard = Guard::new(trust, Some(home.path().to_owned()), vec![none, bundle]).unwrap();
+        let check = |url: &str, certificate: &rcgen::Certificate| {
+            guard.check(&url.parse().unwrap(), &[certificate.der().clone()])
+        };
+        assert_eq!(check("skep.example", &public).unwrap(), Verdict::Trusted);
+        assert!(check("skep.example", &other).is_err());
+        assert!(check("other.example", &public).is_err(), "a name that it does not have");
+        // Once a server is known by its pin, nobody else vouches for it.
+        let pin = Pin::of_certificate(other.der()).unwrap();
+        KnownServers::new(home.path()).add("skep.example:8443", pin).unwrap();
+        assert!(check("skep.example", &public).is_err());
+        assert!(check("skep.example", &other).is_ok());
     }
 
     #[test]
@@ -291,9 +267,12 @@ mod tests {
         let own = certificate();
         std::fs::write(home.path().join("server.crt"), own.pem()).unwrap();
         let trust = Trust::Known(FirstUse::Refuse);
-        let guard = Guard { trust, home: Some(home.path().to_owned()) };
-        assert!(guard.check(&"localhost".parse().unwrap(), own.der()).is_ok());
-        assert!(guard.check(&"localhost".parse().unwrap(), certificate().der()).is_err());
-        assert!(guard.check(&"pi".parse().unwrap(), own.der()).is_err());
+        let guard = Guard::new(trust, Some(home.path().to_owned()), Vec::new()).unwrap();
+        let check = |url: &str, certificate: &rcgen::Certificate| {
+            guard.check(&url.parse().unwrap(), &[certificate.der().clone()])
+        };
+        assert!(check("localhost", &own).is_ok());
+        assert!(check("localhost", &certificate()).is_err());
+        assert!(check("pi", &own).is_err());
     }
 }

@@ -6,6 +6,7 @@ mod file;
 mod layer;
 mod quantity;
 mod setting;
+mod tls;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use layer::Layer;
 pub(crate) use quantity::{bytes, duration};
 pub use setting::{SETTINGS, Setting};
+pub(crate) use tls::same_tls;
 
 use crate::access::AccessOptions;
 use crate::audit::AuditOptions;
@@ -41,6 +43,16 @@ pub struct Config {
     pub address_file: Option<PathBuf>,
     /// Plain HTTP instead of HTTPS.
     pub plain: bool,
+    /// The certificate chain of the server in PEM, instead of the identity in the home.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
+    /// A file or a directory of authorities whose callers are let in.
+    pub client_ca: Option<PathBuf>,
+    /// A list of what that authority has revoked; the one beside it if there is any.
+    pub client_crl: Option<PathBuf>,
+    /// Whether callers may come without a certificate where there is such an authority.
+    pub allow_unauthenticated_clients: bool,
     /// Limits of the server.
     pub limits: Limits,
     /// Bytes of an import that are kept before its password was seen.
@@ -83,6 +95,11 @@ impl Config {
             sockets: Vec::new(),
             address_file: None,
             plain: false,
+            cert_file: None,
+            key_file: None,
+            client_ca: None,
+            client_crl: None,
+            allow_unauthenticated_clients: false,
             limits: Limits::default(),
             import_bytes_before_password: 16 << 20,
             store: StoreOptions::default(),

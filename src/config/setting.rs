@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The table of settings: each row is the flag, the variable, its help and how it is read.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::quantity::{bytes, count, duration, switch};
@@ -85,10 +86,7 @@ pub const SETTINGS: &[Setting] = &[
         "FILE",
         "",
         "Write the URLs to this file, one a line, once they are bound",
-        |config, text| {
-            config.address_file = (!text.is_empty()).then(|| text.into());
-            Ok(())
-        },
+        set!(path, address_file),
     ),
     row(
         "listen",
@@ -102,6 +100,35 @@ pub const SETTINGS: &[Setting] = &[
         },
     ),
     row("plain", "", "false", "Speak plain HTTP instead of HTTPS", set!(switch, plain)),
+    row(
+        "cert",
+        "FILE",
+        "",
+        "A certificate chain in PEM, instead of the identity in the home",
+        set!(path, cert_file),
+    ),
+    row("key", "FILE", "", "The key of that certificate", set!(path, key_file)),
+    row(
+        "client-ca",
+        "PATH",
+        "",
+        "Authorities in PEM, a file or a directory; only callers with a certificate of theirs are let in",
+        set!(path, client_ca),
+    ),
+    row(
+        "client-crl",
+        "FILE",
+        "",
+        "What they have revoked [default: crl.pem beside the authority]",
+        set!(path, client_crl),
+    ),
+    row(
+        "allow-unauthenticated-clients",
+        "",
+        "false",
+        "Let callers in without a certificate, too: then passwords and tokens guard the doors",
+        set!(switch, allow_unauthenticated_clients),
+    ),
     row("workers", "N", "8", "Threads that run requests", set!(count, limits.workers)),
     row(
         "max-connections",
@@ -359,6 +386,12 @@ pub const SETTINGS: &[Setting] = &[
     access::LOG_KEEP,
     access::LOG_SYSLOG,
 ];
+
+/// A path; an empty one is none.
+#[allow(clippy::unnecessary_wraps, reason = "all readers of values have one form")]
+fn path(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.is_empty()).then(|| text.into()))
+}
 
 /// A size that has to fit into memory.
 fn size(text: &str) -> Result<usize, String> {

@@ -4,12 +4,15 @@
 //! Not here: anything of HTTP. A connection leaves the edge as a [`Transport`](crate::transport::Transport).
 
 mod address;
+mod authority;
 mod certificate;
 mod descriptors;
+mod device;
 mod door;
 mod limits;
 mod listener;
 mod mutual;
+mod reload;
 mod socket;
 mod tls;
 
@@ -17,8 +20,15 @@ pub use address::Address;
 pub(crate) use address::DEFAULT_PORT;
 pub use mutual::TlsOptions;
 
-pub(crate) use certificate::{Identity, local_address};
+pub(crate) use authority::{Authority, Papers};
+pub(crate) use certificate::Place;
 pub(crate) use descriptors::make_room;
+pub(crate) use device::{host_name, local_address, places, prepare};
 pub(crate) use limits::Connections;
 pub(crate) use listener::{Entry, Incoming, Listener, Rest};
+pub(crate) use mutual::{Callers, Unknown};
+pub(crate) use reload::{Following, TlsFiles, names, pin};
 pub(crate) use tls::{Acceptor, open};
+
+/// The list of what an authority has revoked, beside its certificate.
+pub(crate) const REVOKED: &str = "crl.pem";

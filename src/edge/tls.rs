@@ -8,67 +8,42 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoClientAuth, WebPkiClientVerifier};
-use rustls::{CipherSuite, RootCertStore, ServerConfig, ServerConnection};
+use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
+use rustls::{CipherSuite, ServerConfig, ServerConnection, SupportedCipherSuite};
+use rustls_pki_types::UnixTime;
 
 use super::certificate::Identity;
 use super::listener::Incoming;
+use super::mutual::Callers;
 use super::socket::{Plain, Timed};
+use crate::clock;
+use crate::cpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::{Activity, Peer, TimeLimit, TlsIdentity, Transport};
+use crate::x509::Facts;
 
 /// Turns accepted connections into encrypted ones.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     config: Arc<ServerConfig>,
-    callers: Callers,
-}
-
-/// Whom TLS lets in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Callers {
-    Anybody,
-    /// Who shows a certificate of an authority that is named.
-    Verified,
+    /// Whether nobody gets in without a certificate.
+    must_be_known: bool,
 }
 
 impl Acceptor {
-    /// An acceptor that shows this identity.
+    /// An acceptor that shows this identity and lets in these callers.
     ///
     /// # Errors
-    /// `Usage` if certificate and key do not belong together.
-    pub(crate) fn new(identity: &Identity) -> Result<Self> {
-        Self::build(identity, &provider(), Arc::new(NoClientAuth), Callers::Anybody)
-    }
-
-    /// An acceptor that lets in only callers whose certificates one of these authorities signed.
-    ///
-    /// # Errors
-    /// `Usage` if certificate and key do not belong together.
-    pub(super) fn verifying(identity: &Identity, authorities: Arc<RootCertStore>) -> Result<Self> {
-        let provider = provider();
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(authorities, Arc::clone(&provider))
-                .build()
-                .map_err(|error| {
-                    let text = format!("the authorities of callers cannot be used: {error}");
-                    Error::new(ErrorKind::Usage, text).because(error)
-                })?;
-        Self::build(identity, &provider, verifier, Callers::Verified)
-    }
-
-    fn build(
-        identity: &Identity,
-        provider: &Arc<CryptoProvider>,
-        verifier: Arc<dyn ClientCertVerifier>,
-        callers: Callers,
-    ) -> Result<Self> {
+    /// `Usage` if the authorities of callers cannot be used.
+    pub(super) fn new(identity: &Identity, callers: &Callers) -> Result<Self> {
         let unusable = |error: rustls::Error| {
             let text = "the certificate and its key cannot be used";
             Error::new(ErrorKind::Usage, format!("{text}: {error}")).because(error)
         };
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+        let provider = provider();
+        let verifier = callers.verifier(&provider)?;
+        let mut config = ServerConfig::builder_with_details(provider, Arc::new(Floored))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_client_cert_verifier(verifier)
@@ -76,17 +51,52 @@ impl Acceptor {
             .map_err(unusable)?;
         config.ignore_client_order = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), callers })
+        // Sessions that can be resumed are kept here, 256 at most, and go when the files change, so
+        // that nobody resumes what was revoked.
+        Ok(Self { config: Arc::new(config), must_be_known: callers.must_be_known() })
+    }
+}
+
+/// Checks that a key can be used and is the one of its certificate.
+pub(super) fn check_pair(identity: &Identity) -> Result<(), rustls::Error> {
+    CertifiedKey::from_der(identity.chain(), identity.key(), &provider()).map(drop)
+}
+
+/// The time for dates in certificates and tickets, never before the floor.
+#[derive(Debug)]
+struct Floored;
+
+impl TimeProvider for Floored {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds())))
     }
 }
 
 /// The provider, with AES-128 before AES-256 for TLS 1.3: it is as safe with the keys of P-256 that
-/// everything else here has, and takes ten rounds in place of fourteen.
+/// everything else here has, and takes ten rounds in place of fourteen. Without instructions for AES,
+/// ChaCha20 goes before both.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::ring::default_provider();
-    let preferred = CipherSuite::TLS13_AES_128_GCM_SHA256;
-    provider.cipher_suites.sort_by_key(|suite| suite.suite() != preferred);
+    prefer(&mut provider.cipher_suites, cpu::has_aes());
     Arc::new(provider)
+}
+
+fn prefer(suites: &mut [SupportedCipherSuite], has_aes: bool) {
+    use CipherSuite::{
+        TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    suites.sort_by_key(|suite| match suite.suite() {
+        TLS13_CHACHA20_POLY1305_SHA256
+        | TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        | TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+            if !has_aes =>
+        {
+            0
+        }
+        TLS13_AES_128_GCM_SHA256 => 1,
+        _ => 2,
+    });
 }
 
 /// Makes a transport of an accepted connection, with the handshake done by `deadline`.
@@ -110,9 +120,7 @@ pub(crate) fn open(
         None => return Err(io::ErrorKind::UnexpectedEof.into()),
         // Nobody listens in on a Unix socket, so TLS is for those who want it there.
         Some(byte)
-            if byte.is_ascii_uppercase()
-                && peer.unix.is_some()
-                && acceptor.callers == Callers::Anybody =>
+            if byte.is_ascii_uppercase() && peer.unix.is_some() && !acceptor.must_be_known =>
         {
             return Ok(Box::new(Plain { timed, peer }));
         }
@@ -123,12 +131,43 @@ pub(crate) fn open(
     let mut encrypted = Encrypted { session, timed, peer };
     while encrypted.session.is_handshaking() {
         // A failed handshake still has an alert to send, which complete_io does.
-        encrypted.session.complete_io(&mut encrypted.timed)?;
+        if let Err(error) = encrypted.session.complete_io(&mut encrypted.timed) {
+            return Err(explain(encrypted, error));
+        }
     }
     let shown = encrypted.session.peer_certificates().and_then(<[_]>::first);
     let certificate = shown.map(|certificate| certificate.to_vec());
-    encrypted.peer.tls = Some(TlsIdentity { certificate });
+    let facts = certificate.as_deref().and_then(Facts::read);
+    let name = facts.and_then(|facts| facts.common_name()).map(str::to_owned);
+    encrypted.peer.tls = Some(TlsIdentity { certificate, name });
     Ok(Box::new(encrypted))
+}
+
+/// Sees to it that a caller learns why its handshake failed: a socket that is closed with unread bytes
+/// would reset the connection, and the alert could be lost.
+fn explain(encrypted: Encrypted, error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::InvalidData {
+        let Encrypted { timed, peer, .. } = encrypted;
+        let reason = error.get_ref().and_then(|inner| inner.downcast_ref());
+        let is_caller = matches!(
+            reason,
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+        );
+        // Others are scanners, of whom there are too many to tell.
+        let level = if is_caller { log::Level::Info } else { log::Level::Debug };
+        log::log!(level, "{peer} did not get through TLS: {error}");
+        let mut plain = Plain { timed, peer };
+        plain.finish();
+        drain(plain);
+    }
+    error
+}
+
+/// Reads what a caller still sends, for a moment, so that what it was told is not lost to a reset.
+fn drain(mut plain: Plain) {
+    let deadline = Some(Instant::now() + Duration::from_secs(2));
+    plain.set_read_limit(TimeLimit { step: Duration::from_secs(2), deadline });
+    let _ = io::copy(&mut plain.take(64 * 1024), &mut io::sink());
 }
 
 /// Tells a caller that came with `http://` to come with `https://`.
@@ -136,10 +175,7 @@ fn answer_in_plain(timed: Timed, peer: Peer) -> io::Error {
     let mut plain = Plain { timed, peer };
     let _ = plain.write_all(PLAIN_ANSWER);
     plain.finish();
-    // What the caller still sends is read for a moment, so that the answer is not lost to a reset.
-    let deadline = Some(Instant::now() + Duration::from_secs(2));
-    plain.set_read_limit(TimeLimit { step: Duration::from_secs(2), deadline });
-    let _ = io::copy(&mut plain.take(64 * 1024), &mut io::sink());
+    drain(plain);
     io::Error::new(io::ErrorKind::InvalidData, "plain HTTP on the TLS port")
 }
 
@@ -262,6 +298,20 @@ const FILE_BYTES: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_processor_without_aes_is_spared_it() {
+        let order = |has_aes| {
+            let mut suites = rustls::crypto::ring::default_provider().cipher_suites;
+            prefer(&mut suites, has_aes);
+            suites.iter().map(|suite| format!("{:?}", suite.suite())).collect::<Vec<_>>()
+        };
+        let (with, without) = (order(true), order(false));
+        assert_eq!(with[0], "TLS13_AES_128_GCM_SHA256");
+        assert!(without[..3].iter().all(|suite| suite.contains("CHACHA20")), "{without:?}");
+        assert_eq!(without[3], "TLS13_AES_128_GCM_SHA256");
+        assert!(with.iter().all(|suite| suite.contains("GCM") || suite.contains("POLY1305")));
+    }
 
     #[test]
     fn the_plain_answer_is_as_long_as_it_says() {

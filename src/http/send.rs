@@ -4,12 +4,12 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::Range;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::head::{Head, Method, Version};
 use super::response::{Content, Response};
+use crate::clock;
 use crate::transport::{TimeLimit, Transport};
 
 /// Whether a connection goes on after an answer.
@@ -88,7 +88,7 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
     let status = response.status;
     // Writing to a String cannot fail.
     let _ = write!(text, "HTTP/1.1 {} {}\r\nserver: skep\r\n", status.0, status.reason());
-    if let Some(date) = date(SystemTime::now()) {
+    if let Some(date) = date() {
         let _ = write!(text, "date: {date}\r\n");
     }
     text.push_str("x-content-type-options: nosniff\r\n");
@@ -117,9 +117,9 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
 
 /// The date, unless the clock was never set: a server without a clock must not send one (RFC 9110
 /// section 6.6.1).
-fn date(now: SystemTime) -> Option<String> {
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    CLOCK_IS_SANE.contains(&seconds).then(|| httpdate::fmt_http_date(now))
+fn date() -> Option<String> {
+    clock::keep(clock::DAY);
+    clock::is_trusted().then(|| httpdate::fmt_http_date(clock::now()))
 }
 
 /// Where an answer goes, and how fast it has to be taken.
@@ -254,9 +254,6 @@ impl Pace {
 /// The fields that only the server may set, since they say where an answer ends.
 const OURS: [&str; 6] =
     ["connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade"];
-
-/// From the year 2000 to 9999, in seconds.
-const CLOCK_IS_SANE: Range<u64> = 946_684_800..253_402_300_800;
 
 /// What is sent between two looks at the clock.
 const SLICE_BYTES: usize = 256 * 1024;

@@ -7,8 +7,11 @@ mod host;
 mod inspect;
 mod journal;
 mod models;
+mod pair;
 mod status;
 mod uploads;
+
+pub(crate) use pair::Pairing;
 
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ pub(crate) struct Api {
     /// For imports whose password was not seen yet; half as many as uploads have, so that callers
     /// without a password never keep out those with one.
     pub(crate) guests: Places,
+    pub(crate) pairing: Pairing,
 }
 
 /// One route. Its path is given by segments, in which `*` stands for any one.
@@ -96,6 +100,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "reads a model again to find damage",
         inspect::verify,
     ),
+    row(Method::Post, &["v1", "pair"], Access::Open, "gives a token for an invitation", pair::pair),
     row(
         Method::Post,
         &["import_model"],

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::disk;
-use crate::edge::{self, Acceptor, Address, Connections, Identity, Incoming, Listener, TlsOptions};
+use crate::edge::{
+    self, Acceptor, Address, Connections, Following, Incoming, Listener, TlsFiles, TlsOptions,
+};
 use crate::error::{Error, Result};
 use crate::http::{self, Engine, Handler, Service, Workers};
 use crate::limits::{Limits, LiveLimits};
@@ -55,7 +57,7 @@ pub struct Server {
     service: Arc<Service>,
     workers: Workers,
     connections: Arc<Connections>,
-    acceptor: Option<Acceptor>,
+    acceptor: Option<Arc<Following>>,
     shutdown: Shutdown,
 }
 
@@ -76,8 +78,8 @@ pub struct ServerOptions {
     pub tls: Option<TlsOptions>,
     /// Where the limits are to be changed later; they are put in there.
     pub(crate) live_limits: Arc<LiveLimits>,
-    /// An identity for TLS instead of those options.
-    pub(crate) identity: Option<Identity>,
+    /// Files for TLS instead of those options.
+    pub(crate) tls_files: Option<TlsFiles>,
     /// Where the private socket between the edge and the engine may be made, besides the system's
     /// folder for temporary files.
     pub folders: Vec<PathBuf>,
@@ -104,11 +106,12 @@ impl Server {
         handler: impl Handler,
     ) -> Result<Self> {
         options.limits.check()?;
-        let acceptor = match (&options.identity, &options.tls) {
-            (Some(identity), _) => Some(Acceptor::new(identity)?),
-            (None, Some(tls)) => Some(tls.acceptor()?),
+        let files = match (&options.tls_files, &options.tls) {
+            (Some(files), _) => Some(files.clone()),
+            (None, Some(tls)) => Some(tls.files()?),
             (None, None) => None,
         };
+        let acceptor = files.map(Following::open).transpose()?.map(Arc::new);
         let listener = Listener::bind(addresses, options.sockets)?;
         let mut limits = options.limits;
         edge::make_room(&mut limits);
@@ -163,6 +166,11 @@ impl Server {
         self.shutdown.clone()
     }
 
+    /// What has the files of TLS read again; `None` for plain HTTP.
+    pub(crate) fn following(&self) -> Option<Arc<Following>> {
+        self.acceptor.clone()
+    }
+
     /// Serves until a shutdown is triggered and all requests that were running then have ended, at
     /// most `drain_timeout` later.
     ///
@@ -175,6 +183,7 @@ impl Server {
             let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
             move || {
                 listener.run(&connections, move |incoming, entry| {
+                    let acceptor = acceptor.as_deref().map(Following::now);
                     connect(incoming, entry, acceptor.as_ref(), &service)
                 });
             }

@@ -6,7 +6,9 @@
 
 mod address;
 mod audit;
+mod authority;
 mod cli;
+mod clock;
 mod conditions;
 mod crash;
 mod dearning;
@@ -16,6 +18,7 @@ mod ending;
 mod failing_disk;
 mod fairness;
 mod framing;
+mod identity;
 mod keeping;
 mod limits;
 mod lockout;

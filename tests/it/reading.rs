@@ -85,6 +85,8 @@ fn request_line(line: &[u8]) -> Option<bool> {
         let escape = hex.filter(|hex| path[index] == b'%' && !hex.starts_with('+'));
         match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => decoded.push(byte),
+            // RFC 3986 section 2.1.
+            None if path[index] == b'%' => return None,
             None => decoded.push(path[index]),
         }
         index += if escape.is_some_and(|hex| u8::from_str_radix(hex, 16).is_ok()) { 3 } else { 1 };

@@ -30,18 +30,18 @@ impl Served {
 
     /// Starts a server in directories that are there already.
     pub(crate) fn start_in(place: &Place, arguments: &[&str]) -> Self {
-        Self::started(place, place.skep(&SERVE).args(arguments))
+        Self::ready(place, Process::start(place.skep(&SERVE).args(arguments)))
     }
 
     /// The same under strace, whose log [`super::syscalls::calls`] reads; `None` without it.
     pub(crate) fn start_traced(place: &Place, arguments: &[&str]) -> Option<Self> {
         let arguments = [&SERVE, arguments].concat();
         let mut command = traced(place, &arguments)?;
-        Some(Self::started(place, &mut command))
+        Some(Self::ready(place, Process::start(&mut command)))
     }
 
-    fn started(place: &Place, command: &mut Command) -> Self {
-        let process = Process::start(command);
+    /// Waits for the first line of a server that was started in these directories.
+    pub(crate) fn ready(place: &Place, process: Process) -> Self {
         let Some(line) = process.line() else {
             panic!("the server did not start: {}", process.finish().stderr);
         };

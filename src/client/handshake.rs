@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! TLS on the client's side: what the handshake proves, what this device shows of itself, and what it
+//! means if the server turns it away. Not here: whether the server is the right one (`trust`).
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{AlertDescription, CipherSuite, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::pem::PemObject as _;
+
+use crate::clock;
+use crate::cpu;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a client shows of itself (seed G44).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate chain, in PEM.
+    pub cert_file: PathBuf,
+    /// Its key (PKCS#8, PKCS#1 or SEC1), in PEM.
+    pub key_file: PathBuf,
+}
+
+/// What the TLS handshakes of a client do: every certificate is taken if its key signs.
+///
+/// # Errors
+/// `Usage` if the client's own certificate cannot be used.
+pub(super) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> {
+    let provider = Arc::new(provider());
+    let config = ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Floored))
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .map_err(|error| Error::new(ErrorKind::Internal, "TLS cannot be set up").because(error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyKey(provider)));
+    let Some(own) = own else { return Ok(Arc::new(config.with_no_client_auth())) };
+    let unusable = |path: &Path, reason: &dyn fmt::Display| {
+        let message = format!("{} cannot be used: {reason}", path.display());
+        Error::new(ErrorKind::Usage, message)
+            .hint("a certificate (--cert) and its own key (--key) are needed, both in PEM")
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(&own.cert_file)
+        .and_then(Iterator::collect)
+        .map_err(|error| unusable(&own.cert_file, &error))?;
+    if chain.is_empty() {
+        return Err(unusable(&own.cert_file, &"there is no certificate in it"));
+    }
+    let key = PrivateKeyDer::from_pem_file(&own.key_file)
+        .map_err(|error| unusable(&own.key_file, &error))?;
+    let config = config.with_client_auth_cert(chain, key);
+    config.map(Arc::new).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let reason = format!("it is not the key of {}", own.cert_file.display());
+            unusable(&own.key_file, &reason)
+        }
+        error => unusable(&own.key_file, &error),
+    })
+}
+
+/// The provider, with ChaCha20 first where the processor has no instructions for AES.
+pub(super) fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::ring::default_provider();
+    if !cpu::has_aes() {
+        let preferred = [
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        ];
+        provider.cipher_suites.sort_by_key(|suite| !preferred.contains(&suite.suite()));
+    }
+    provider
+}
+
+/// The time, never before the floor.
+#[derive(Debug)]
+struct Floored;
+
+impl TimeProvider for Floored {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds())))
+    }
+}
+
+/// What it means if a server ends TLS because of what this client showed of itself, or did not show.
+pub(super) fn refusal(error: &io::Error) -> Option<Error> {
+    use AlertDescription::{
+        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
+        CertificateUnknown, DecryptError, UnknownCA, UnsupportedCertificate,
+    };
+    let rustls::Error::AlertReceived(alert) = error.get_ref()?.downcast_ref()? else {
+        return None;
+    };
+    let (reason, hint) = match alert {
+        CertificateRequired => (
+            "it wants to see a certificate",
+            "--cert and --key (SKEP_CLIENT_CERT, SKEP_CLIENT_KEY) name one; 'skep ca issue' makes \
+             one on the device that has the authority",
+        ),
+        CertificateExpired => {
+            ("this certificate has expired, or its clock is wrong", "have a new one issued")
+        }
+        CertificateRevoked => ("this certificate was revoked", "have a new one issued"),
+        UnknownCA => (
+            "it does not know the authority that signed this certificate",
+            "use one that its own authority has issued (--cert, --key)",
+        ),
+        BadCertificate
+        | CertificateUnknown
+        | UnsupportedCertificate
+        | AccessDenied
+        | DecryptError => (
+            "it does not accept this certificate",
+            "is it one for clients, issued by the authority of that server?",
+        ),
+        _ => return None,
+    };
+    let message = format!("the server does not let this device in: {reason}");
+    Some(Error::new(ErrorKind::Unauthenticated, message).hint(hint))
+}
+
+/// Accepts every certificate and checks that the server has its key.
+#[derive(Debug)]
+struct AnyKey(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyKey {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

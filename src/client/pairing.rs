@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The invited side of pairing: finds the server, makes sure that it is the one that invited, and
+//! gets a token of its own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::answer;
+use super::known::KnownServers;
+use super::servers::{Saved, Servers};
+use super::{Client, ClientOptions, Payload, ServerUrl, Trust};
+use crate::access::Password;
+use crate::error::{Error, ErrorKind, Result};
+use crate::invitation::Invitation;
+use crate::wire::{PairReply, PairRequest};
+
+/// How a server and this device are to be called.
+pub(crate) struct Names {
+    /// The server, on this device.
+    pub(crate) server: Option<String>,
+    /// This device, on the server.
+    pub(crate) device: String,
+}
+
+/// Redeems an invitation and keeps server, pins and token in a home. The first server that is kept
+/// is the one that is taken when none is named.
+///
+/// # Errors
+/// `Unreachable` if none of its addresses answers, `Untrusted` if somebody else does, `Forbidden` if
+/// the invitation is used or over, `Conflict` if another server has that name.
+pub(crate) fn pair(
+    invitation: &Invitation,
+    names: Names,
+    home: &Path,
+) -> Result<(Saved, PairReply)> {
+    let mut urls = Vec::new();
+    for address in &invitation.addresses {
+        urls.push(address.parse::<ServerUrl>()?);
+    }
+    let servers = Servers::new(home);
+    let name = names.server.unwrap_or_else(|| Servers::name_for(&urls[0]));
+    servers.check_name(&name, &urls)?;
+    let (url, reply) = ask(&urls, invitation, names.device)?;
+    let known = KnownServers::new(home);
+    for url in &urls {
+        known.replace(&url.authority(), invitation.pin)?;
+    }
+    let token = Password::new(reply.token.clone())?;
+    let saved = Saved { name, url, token };
+    servers.keep(&saved)?;
+    Ok((saved, reply))
+}
+
+/// Tries one address after the other until one answers.
+fn ask(
+    urls: &[ServerUrl],
+    invitation: &Invitation,
+    device: String,
+) -> Result<(ServerUrl, PairReply)> {
+    let request = PairRequest { secret: invitation.secret.text().to_owned(), name: device };
+    let body = serde_json::to_vec(&request).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
+    })?;
+    let mut last = Error::new(ErrorKind::Usage, "the invitation has no address");
+    for url in urls {
+        let mut options = ClientOptions::new(url.clone());
+        options.trust = Trust::Pinned(invitation.pin);
+        options.connect_timeout = CONNECT;
+        let mut client = Client::new(options)?;
+        let fields = [("content-type", "application/json")];
+        match client.request("POST", "/v1/pair", &fields, Payload::Bytes(&body)) {
+            // Another device may have the address by now.
+            Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Untrusted) => {
+                last = error;
+            }
+            Err(error) => return Err(error),
+            Ok(reply) => return answer::reply(reply).map(|reply| (url.clone(), reply)),
+        }
+    }
+    Err(last)
+}
+
+/// Several addresses may have to be tried, and all of them are near.
+const CONNECT: Duration = Duration::from_secs(8);

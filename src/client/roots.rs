@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Authorities that vouch for servers: those in one file, or the public ones that the system keeps.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls_pki_types::pem::PemObject as _;
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use super::address::ServerUrl;
+use super::handshake;
+use crate::clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::x509::Facts;
+
+/// Authorities, ready to be asked.
+pub(super) struct Roots {
+    anchors: Vec<TrustAnchor<'static>>,
+    /// The same as certificates: one that signed itself may be that of a server.
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Roots {
+    /// Reads the certificates in a PEM file.
+    ///
+    /// # Errors
+    /// `Usage` if it cannot be read or there is none in it.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let text = std::fs::read(path)
+            .map_err(|error| Error::local(format!("reading the authorities in {shown}"), error))?;
+        let (mut anchors, mut certificates) = (Vec::new(), Vec::new());
+        for certificate in CertificateDer::pem_slice_iter(&text) {
+            let certificate = certificate.map_err(|error| {
+                let reason = "has a certificate in it that is cut off or damaged";
+                Error::new(ErrorKind::Usage, format!("{shown} {reason}")).because(error)
+            })?;
+            // Bundles may hold what webpki does not read; the others are as good.
+            if let Ok(anchor) = anchor_from_trusted_cert(&certificate) {
+                anchors.push(anchor.to_owned());
+                certificates.push(certificate);
+            }
+        }
+        match anchors.is_empty() {
+            true => {
+                let reason = format!("{shown} has no certificate of an authority in it");
+                Err(Error::new(ErrorKind::Usage, reason)
+                    .hint("a PEM file is needed: -----BEGIN CERTIFICATE-----"))
+            }
+            false => Ok(Self { anchors, certificates }),
+        }
+    }
+
+    /// Checks that one of the authorities vouches for a server: names, dates, and the way from the
+    /// certificate to the authority.
+    ///
+    /// # Errors
+    /// The reason, in words that go on from "is not to be trusted".
+    pub(super) fn check(
+        &self,
+        url: &ServerUrl,
+        chain: &[CertificateDer<'_>],
+    ) -> Result<(), String> {
+        let bent = |error: webpki::Error| format!("its certificate cannot be read: {error}");
+        let (first, others) = chain.split_first().ok_or("it shows no certificate")?;
+        let certificate = EndEntityCert::try_from(first).map_err(bent)?;
+        let name = name(url).ok_or("its name is not a host name")?;
+        let algorithms = handshake::provider().signature_verification_algorithms.all;
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds()));
+        let usage = KeyUsage::server_auth();
+        let path = match self.certificates.contains(first) {
+            true => in_time(first),
+            false => certificate
+                .verify_for_usage(algorithms, &self.anchors, others, now, usage, None, None)
+                .map(drop),
+        };
+        path.and_then(|()| certificate.verify_is_valid_for_subject_name(&name))
+            .map_err(|error| reason(&error, url))
+    }
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Roots({})", self.anchors.len())
+    }
+}
+
+/// Checks the dates of a certificate that is trusted as it is.
+fn in_time(certificate: &CertificateDer<'_>) -> Result<(), webpki::Error> {
+    let facts = Facts::read(certificate).ok_or(webpki::Error::BadDer)?;
+    let moment = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let now = clock::seconds();
+    if now > facts.not_after {
+        let (time, not_after) = (moment(now), moment(facts.not_after));
+        return Err(webpki::Error::CertExpired { time, not_after });
+    }
+    if now < facts.not_before {
+        let (time, not_before) = (moment(now), moment(facts.not_before));
+        return Err(webpki::Error::CertNotValidYet { time, not_before });
+    }
+    Ok(())
+}
+
+fn reason(error: &webpki::Error, url: &ServerUrl) -> String {
+    match error {
+        webpki::Error::UnknownIssuer => {
+            "no authority that is trusted has signed its certificate".to_owned()
+        }
+        webpki::Error::CertNotValidForName(_) => {
+            format!("its certificate is not for the name {}", url.host())
+        }
+        webpki::Error::CertExpired { .. } => "its certificate has expired".to_owned(),
+        webpki::Error::CertNotValidYet { .. } => {
+            "its certificate is not valid yet (is the clock of this device right?)".to_owned()
+        }
+        other => format!("its certificate does not do: {other}"),
+    }
+}
+
+/// The server's name as TLS has it.
+pub(super) fn name(url: &ServerUrl) -> Option<ServerName<'static>> {
+    match url.host().parse::<IpAddr>() {
+        Ok(address) => Some(ServerName::IpAddress(address.into())),
+        Err(_) => ServerName::try_from(url.host().to_owned()).ok(),
+    }
+}
+
+/// Whether public authorities may vouch for the name of a server: not for addresses, not for names of
+/// the local network.
+pub(super) fn has_public_name(url: &ServerUrl) -> bool {
+    let host = url.host();
+    host.parse::<IpAddr>().is_err() && host.contains('.') && !host.ends_with(".local")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+    fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    fn signed(by: &CertifiedIssuer<'_, KeyPair>, name: &str, end: i32) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(end, 1, 1);
+        params.signed_by(&KeyPair::generate().unwrap(), by).unwrap().der().clone()
+    }
+
+    #[test]
+    fn an_authority_vouches_for_names_within_their_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        let (ours, other) = (issuer("ours"), issuer("other"));
+        std::fs::write(&file, format!("{}{}", issuer("third").pem(), ours.pem())).unwrap();
+        let roots = Roots::open(&file).unwrap();
+        let check = |url: &str, certificate| roots.check(&url.parse().unwrap(), &[certificate]);
+        assert_eq!(check("pi.example", signed(&ours, "pi.example", 2099)), Ok(()));
+        assert_eq!(check("192.0.2.1", signed(&ours, "192.0.2.1", 2099)), Ok(()));
+        for (url, certificate, told) in [
+            ("pi.example", signed(&ours, "other.example", 2099), "not for the name"),
+            ("pi.example", signed(&other, "pi.example", 2099), "no authority"),
+            ("pi.example", signed(&ours, "pi.example", 2001), "expired"),
+        ] {
+            let reason = check(url, certificate).unwrap_err();
+            assert!(reason.contains(told), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_authorities_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        assert_eq!(Roots::open(&file).unwrap_err().kind(), ErrorKind::Usage);
+        let pem = issuer("ours").pem();
+        for text in ["", "junk", &pem[..pem.len() / 2]] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(Roots::open(&file).unwrap_err().kind(), ErrorKind::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn public_authorities_are_asked_about_public_names_only() {
+        for (url, expected) in [
+            ("models.example.org", true),
+            ("pi.local", false),
+            ("pi", false),
+            ("192.0.2.1", false),
+            ("[2001:db8::1]:1", false),
+        ] {
+            assert_eq!(has_public_name(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the settings say of TLS: which identity is shown, and whose callers are let in.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::Config;
+use crate::edge::{self, Address, Callers, Place, TlsFiles, Unknown};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pin::Pin;
+
+impl Config {
+    /// The files of TLS, with an identity made in the home where none is named; `None` for plain HTTP.
+    ///
+    /// # Errors
+    /// `Usage` for settings that contradict each other and for an identity that cannot be used.
+    pub(crate) fn tls_files(&self) -> Result<Option<TlsFiles>> {
+        self.check_tls()?;
+        if self.plain {
+            return Ok(None);
+        }
+        let (cert, key) = match (&self.cert_file, &self.key_file) {
+            (Some(cert), Some(key)) => (Place::new("--cert", cert), Place::new("--key", key)),
+            _ => {
+                edge::prepare(&self.home, &self.own_addresses()?)?;
+                edge::places(&self.home)
+            }
+        };
+        let unknown = match self.allow_unauthenticated_clients {
+            true => Unknown::Admitted,
+            false => Unknown::Refused,
+        };
+        let authorities = self.client_ca.iter().map(|path| Place::new("--client-ca", path));
+        let beside = || {
+            let ca = self.client_ca.as_ref()?;
+            let folder = if ca.is_dir() { ca } else { ca.parent()? };
+            Some(folder.join(edge::REVOKED)).filter(|path| path.exists())
+        };
+        let revoked = self.client_crl.clone().or_else(beside);
+        let revoked = revoked.into_iter().map(|path| Place::new("--client-crl", path)).collect();
+        let callers = Callers { authorities: authorities.collect(), revoked, unknown };
+        Ok(Some(TlsFiles { cert, key, callers }))
+    }
+
+    /// What clients recognise a server with these settings by; `None` if it has no identity yet.
+    /// Nothing is made or renewed.
+    ///
+    /// # Errors
+    /// `Usage` for files that cannot be used.
+    pub(crate) fn kept_pin(&self) -> Result<Option<Pin>> {
+        self.check_tls()?;
+        let (cert, key) = match (&self.cert_file, &self.key_file) {
+            (Some(cert), Some(key)) => (Place::new("--cert", cert), Place::new("--key", key)),
+            _ => edge::places(&self.home),
+        };
+        let is_none = self.cert_file.is_none() && !cert.path.exists();
+        let files = TlsFiles { cert, key, callers: Callers::default() };
+        if is_none { Ok(None) } else { edge::pin(&files).map(Some) }
+    }
+
+    fn check_tls(&self) -> Result<()> {
+        let wrong = |text: &str, hint: &str| {
+            Err(Error::new(ErrorKind::Usage, text.to_owned()).hint(hint.to_owned()))
+        };
+        match (&self.cert_file, &self.key_file) {
+            (Some(_), None) => return wrong("--cert is there, but --key is missing", BOTH),
+            (None, Some(_)) => return wrong("--key is there, but --cert is missing", BOTH),
+            _ => {}
+        }
+        if self.client_crl.is_some() && self.client_ca.is_none() {
+            return wrong(
+                "--client-crl is there, but --client-ca is missing",
+                "name the authority",
+            );
+        }
+        let of_tls: [&Option<_>; 2] = [&self.cert_file, &self.client_ca];
+        match self.plain && of_tls.iter().any(|path| path.is_some()) {
+            true => {
+                wrong("--plain has no certificates", "leave out --plain, or --cert and --client-ca")
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// The addresses that are named, for a certificate that is good for them.
+    fn own_addresses(&self) -> Result<Vec<IpAddr>> {
+        let ips = self.listen_on()?.into_iter().filter_map(|address| match address {
+            Address::Ip(address) => Some(address.ip()),
+            _ => None,
+        });
+        Ok(ips.collect())
+    }
+}
+
+/// Whether two configurations show the same and let in the same.
+pub(crate) fn same_tls(one: &Config, other: &Config) -> bool {
+    let of = |config: &Config| -> [Option<Box<Path>>; 4] {
+        [&config.cert_file, &config.key_file, &config.client_ca, &config.client_crl]
+            .map(|path| path.as_deref().map(Box::from))
+    };
+    of(one) == of(other) && one.allow_unauthenticated_clients == other.allow_unauthenticated_clients
+}
+
+const BOTH: &str = "give both, or neither for the identity in the home";

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A private authority in a directory of the home: it issues certificates to devices, remembers which,
+//! and says which of them are good no more (FEATURES D72).
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevocationReason, RevokedCertParams, SerialNumber,
+};
+use rustls_pki_types::ServerName;
+use time::OffsetDateTime;
+
+use super::REVOKED;
+use super::certificate::{Place, exists, unusable};
+use super::device::{alternative, failed, host_name};
+use crate::clock;
+use crate::disk::{self, FileLock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::x509::Facts;
+
+/// An authority, which need not have been made yet.
+pub(crate) struct Authority(PathBuf);
+
+/// A certificate that was issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Issued {
+    /// The serial number, in hexadecimal digits.
+    pub(crate) serial: String,
+    pub(crate) name: String,
+    /// Its end, in seconds since 1970.
+    pub(crate) end: u64,
+    /// When it was revoked.
+    pub(crate) revoked: Option<u64>,
+}
+
+/// What a device gets: texts in PEM.
+pub(crate) struct Papers {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    /// The certificate of the authority.
+    pub(crate) authority: String,
+}
+
+impl Authority {
+    pub(crate) fn new(home: &Path) -> Self {
+        Self(home.join("ca"))
+    }
+
+    /// The file of its certificate.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.0.join("ca.crt")
+    }
+
+    /// Makes the authority: a key that nobody else can read, a certificate, and an empty list of what
+    /// it has revoked.
+    ///
+    /// # Errors
+    /// `Conflict` if there is one, `Usage` if it cannot be written.
+    pub(crate) fn make(&self) -> Result<()> {
+        if exists(&self.certificate()) {
+            let text = format!("there is an authority in {} already", self.0.display());
+            return Err(Error::new(ErrorKind::Conflict, text).hint(
+                "what it has issued is good for nothing without it; move it away if you must",
+            ));
+        }
+        disk::create_directory(&self.0)
+            .map_err(|error| unusable(&Place::new("", &self.0), "cannot be made", error))?;
+        let _lock = self.lock()?;
+        let name = format!("skep authority of {} {}", host_name(), &random_serial()?[..8]);
+        let mut params = params(&name)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.not_after = rcgen::date_time_ymd(2099, 12, 31);
+        let key = KeyPair::generate().map_err(failed)?;
+        let certificate = params.self_signed(&key).map_err(failed)?.pem();
+        self.write("ca.key", &key.serialize_pem(), 0o600)?;
+        self.write(ISSUED, "", 0o600)?;
+        self.write(REVOKED, &revocation_list(&Issuer::new(params, key), &[])?, 0o644)?;
+        // The last one: with it, the authority is there.
+        self.write("ca.crt", &certificate, 0o644)
+    }
+
+    /// Issues a certificate to a device: for callers, and for servers at its name and at `hosts`.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no authority, `Usage` for names that cannot be used.
+    pub(crate) fn issue(&self, name: &str, hosts: &[String], days: u64) -> Result<Papers> {
+        check_name(name)?;
+        let issuer = self.issuer()?;
+        let _lock = self.lock()?;
+        let mut params = params(name)?;
+        let end = clock::seconds().saturating_add(days.saturating_mul(86_400)).min(END_MAX);
+        let serial = random_serial()?;
+        params.serial_number = Some(SerialNumber::from(bytes(&serial)));
+        params.not_after = moment(end);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        let own = ServerName::try_from(name.to_owned()).ok();
+        let mut names: Vec<_> = own.into_iter().collect();
+        for host in hosts {
+            names.push(ServerName::try_from(host.clone()).map_err(|_| {
+                Error::new(
+                    ErrorKind::Usage,
+                    format!("'{host}' is neither a host name nor an address"),
+                )
+            })?);
+        }
+        params.subject_alt_names = names.iter().filter_map(alternative).collect();
+        let key = KeyPair::generate().map_err(failed)?;
+        let certificate = params.signed_by(&key, &issuer).map_err(failed)?.pem();
+        let authority = Place::new("", self.certificate()).read()?;
+        // What is not remembered could not be revoked.
+        let mut issued = self.list()?;
+        issued.push(Issued { serial, name: name.to_owned(), end, revoked: None });
+        self.keep(&issued)?;
+        let authority = String::from_utf8_lossy(&authority).into_owned();
+        Ok(Papers { certificate, key: key.serialize_pem(), authority })
+    }
+
+    /// Revokes what was issued under a name, and returns how many certificates that were.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such name, or nothing of it that is still good.
+    pub(crate) fn revoke(&self, name: &str) -> Result<usize> {
+        let issuer = self.issuer()?;
+        let _lock = self.lock()?;
+        let mut issued = self.list()?;
+        let now = clock::seconds();
+        let good = issued.iter_mut().filter(|one| one.name == name && one.revoked.is_none());
+        let count = good.map(|one| one.revoked = Some(now)).count();
+        if count == 0 {
+            let text = format!("nothing that is still good was issued to '{name}'");
+            return Err(Error::new(ErrorKind::NotFound, text).hint("skep ca ls"));
+        }
+        self.keep(&issued)?;
+        self.write(REVOKED, &revocation_list(&issuer, &issued)?, 0o644)?;
+        Ok(count)
+    }
+
+    /// All that was issued, the oldest first.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no authority, `Usage` if its list cannot be read.
+    pub(crate) fn list(&self) -> Result<Vec<Issued>> {
+        let place = Place::new("", self.0.join(ISSUED));
+        if !exists(&place.path) {
+            return Err(self.missing());
+        }
+        let text = String::from_utf8_lossy(&place.read()?).into_owned();
+        let lines = text.lines().zip(1..).map(|(line, number)| {
+            read(line).ok_or_else(|| {
+                Error::new(ErrorKind::Usage, format!("line {number} of {place} cannot be read"))
+            })
+        });
+        lines.collect()
+    }
+
+    fn issuer(&self) -> Result<Issuer<'static, KeyPair>> {
+        if !exists(&self.certificate()) {
+            return Err(self.missing());
+        }
+        let (cert, key) =
+            (Place::new("", self.certificate()), Place::new("", self.0.join("ca.key")));
+        let bent = |place: &Place| {
+            Error::new(ErrorKind::Usage, format!("{place} is not that of an authority of skep"))
+        };
+        let certificates = cert.certificates()?;
+        let name = Facts::read(&certificates[0]).and_then(|facts| facts.common_name());
+        let params = params(name.ok_or_else(|| bent(&cert))?)?;
+        let text = key.read()?;
+        let pair = std::str::from_utf8(&text).ok().and_then(|text| KeyPair::from_pem(text).ok());
+        Ok(Issuer::new(params, pair.ok_or_else(|| bent(&key))?))
+    }
+
+    fn missing(&self) -> Error {
+        let text = format!("there is no authority in {}", self.0.display());
+        Error::new(ErrorKind::NotFound, text).hint("skep ca init")
+    }
+
+    fn keep(&self, issued: &[Issued]) -> Result<()> {
+        let mut text = String::new();
+        for one in issued {
+            let revoked = one.revoked.map(|at| format!(" revoked {at}")).unwrap_or_default();
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{} {} {}{revoked}", one.serial, one.name, one.end);
+        }
+        self.write(ISSUED, &text, 0o600)
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) -> Result<()> {
+        let place = Place::new("", self.0.join(name));
+        disk::write(&place.path, text.as_bytes(), mode)
+            .map_err(|error| unusable(&place, "cannot be written", error))
+    }
+
+    fn lock(&self) -> Result<FileLock> {
+        let place = Place::new("", self.0.join("lock"));
+        match disk::lock_file(&place.path) {
+            Ok(FileLock::Taken) => {
+                Err(Error::new(ErrorKind::Busy, "the authority is at work in another process"))
+            }
+            Ok(lock) => Ok(lock),
+            Err(error) => Err(unusable(&place, "cannot be written", error)),
+        }
+    }
+}
+
+/// What all certificates here have in common: they begin in 2000, for devices without a clock.
+fn params(name: &str) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn revocation_list(issuer: &Issuer<'_, KeyPair>, issued: &[Issued]) -> Result<String> {
+    let revoked = issued.iter().filter_map(|one| {
+        Some(RevokedCertParams {
+            serial_number: SerialNumber::from(bytes(&one.serial)),
+            revocation_time: moment(one.revoked?),
+            reason_code: Some(RevocationReason::CessationOfOperation),
+            invalidity_date: None,
+        })
+    });
+    let now = clock::seconds();
+    let list = CertificateRevocationListParams {
+        this_update: moment(now),
+        next_update: rcgen::date_time_ymd(2099, 12, 31),
+        crl_number: SerialNumber::from(now),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    list.signed_by(issuer).and_then(|list| list.pem()).map_err(failed)
+}
+
+/// Reads `SERIAL NAME END` or `SERIAL NAME END revoked AT`.
+fn read(line: &str) -> Option<Issued> {
+    let words: Vec<_> = line.split_ascii_whitespace().collect();
+    let (serial, name, end, revoked) = match words[..] {
+        [serial, name, end] => (serial, name, end, None),
+        [serial, name, end, "revoked", at] => (serial, name, end, Some(at.parse().ok()?)),
+        _ => return None,
+    };
+    let is_serial =
+        serial.len() == SERIAL_DIGITS && serial.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let end = end.parse().ok().filter(|_| is_serial)?;
+    Some(Issued { serial: serial.to_owned(), name: name.to_owned(), end, revoked })
+}
+
+/// A name is one of a file and of a caller.
+fn check_name(name: &str) -> Result<()> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    let is_name = (1..=64).contains(&name.len())
+        && name.bytes().all(is_good)
+        && name.as_bytes()[0].is_ascii_alphanumeric();
+    match is_name {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Usage, "that is not a name for a device")
+            .hint("1 to 64 letters, digits, '-', '_', '.' or '@', a letter or a digit first")),
+    }
+}
+
+fn moment(seconds: u64) -> OffsetDateTime {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// A positive number that nobody guesses and that never comes twice (RFC 5280 section 4.1.2.2).
+fn random_serial() -> Result<String> {
+    let mut random = [0; SERIAL_DIGITS / 2];
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::new(ErrorKind::Internal, format!("no random numbers: {error}")))?;
+    random[0] = random[0] & 0x7f | 0x40;
+    Ok(random.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// The bytes of hexadecimal digits.
+fn bytes(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
+    pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+}
+
+const ISSUED: &str = "issued";
+
+const SERIAL_DIGITS: usize = 32;
+
+/// The end of 2099.
+const END_MAX: u64 = 4_102_358_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_issued_is_remembered_and_can_be_revoked_once() {
+        let home = tempfile::tempdir().unwrap();
+        let authority = Authority::new(home.path());
+        assert_eq!(authority.issue("pi", &[], 1).err().unwrap().kind(), ErrorKind::NotFound);
+        authority.make().unwrap();
+        assert_eq!(authority.make().unwrap_err().kind(), ErrorKind::Conflict);
+        let papers = authority.issue("pi", &["192.0.2.1".to_owned()], 1).unwrap();
+        assert!(papers.certificate.contains("BEGIN CERTIFICATE"));
+        authority.issue("phone", &[], u64::MAX).unwrap();
+        assert_eq!(authority.revoke("pi").unwrap(), 1);
+        assert_eq!(authority.revoke("pi").unwrap_err().kind(), ErrorKind::NotFound);
+        let list = authority.list().unwrap();
+        assert!(list[0].revoked.is_some() && list[1].revoked.is_none(), "{list:?}");
+        assert_eq!(list[1].end, END_MAX);
+    }
+
+    #[test]
+    fn names_of_devices_are_plain() {
+        for bad in ["", ".hidden", "-o", "a/b", "a b", "caf\u{e9}", &"x".repeat(65)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+        assert!(check_name("pi-4.local").is_ok() && check_name("me@pi").is_ok());
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! TLS that follows its files: when one of them changes, the next handshake reads them again. What
+//! cannot be used is told in the log, and the old one stays.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use webpki::EndEntityCert;
+
+use super::certificate::{Identity, Place};
+use super::mutual::Callers;
+use super::tls::Acceptor;
+use crate::error::Result;
+use crate::pin::Pin;
+use crate::supervise::lock;
+
+/// The files that TLS is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsFiles {
+    pub(crate) cert: Place,
+    pub(crate) key: Place,
+    pub(crate) callers: Callers,
+}
+
+impl TlsFiles {
+    fn acceptor(&self) -> Result<Acceptor> {
+        let identity = Identity::load(&self.cert, &self.key)?;
+        identity.warn(&self.cert, &self.key);
+        Acceptor::new(&identity, &self.callers)
+    }
+
+    /// What tells one content of the files from another.
+    fn stamps(&self) -> Vec<Stamp> {
+        let mut paths = vec![self.cert.path.clone(), self.key.path.clone()];
+        paths.extend(self.callers.paths());
+        paths.into_iter().map(Stamp::of).collect()
+    }
+}
+
+/// What clients recognise the identity in these files by.
+///
+/// # Errors
+/// `Usage` for files that cannot be used.
+pub(crate) fn pin(files: &TlsFiles) -> Result<Pin> {
+    Ok(Identity::load(&files.cert, &files.key)?.pin())
+}
+
+/// The names in the certificate of these files; none if it cannot be read.
+pub(crate) fn names(files: &TlsFiles) -> Vec<String> {
+    let chain = files.cert.certificates().unwrap_or_default();
+    let certificate = chain.first().and_then(|first| EndEntityCert::try_from(first).ok());
+    let names = certificate.iter().flat_map(|certificate| certificate.valid_dns_names());
+    names.map(str::to_owned).collect()
+}
+
+/// A file as it was: its number, size and time in nanoseconds; `None` if it was not there.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp(PathBuf, Option<(u64, u64, i64, i64)>);
+
+impl Stamp {
+    fn of(path: PathBuf) -> Self {
+        let file = Path::metadata(&path).ok();
+        let stamp = file.map(|file| (file.ino(), file.size(), file.mtime(), file.mtime_nsec()));
+        Self(path, stamp)
+    }
+}
+
+/// An acceptor that is made again when its files change.
+pub(crate) struct Following {
+    files: TlsFiles,
+    state: Mutex<State>,
+}
+
+struct State {
+    acceptor: Acceptor,
+    stamps: Vec<Stamp>,
+    looked: Instant,
+}
+
+impl Following {
+    /// # Errors
+    /// `Usage` for files that cannot be used.
+    pub(crate) fn open(files: TlsFiles) -> Result<Self> {
+        let stamps = files.stamps();
+        let state = State { acceptor: files.acceptor()?, stamps, looked: Instant::now() };
+        Ok(Self { files, state: Mutex::new(state) })
+    }
+
+    /// The acceptor for the next handshake. Looks at the files at most every few seconds, and only
+    /// when somebody comes.
+    pub(crate) fn now(&self) -> Acceptor {
+        let mut state = lock(&self.state);
+        if state.looked.elapsed() >= LOOK_EVERY {
+            self.look(&mut state);
+        }
+        state.acceptor.clone()
+    }
+
+    /// Looks at the files at once.
+    pub(crate) fn refresh(&self) {
+        self.look(&mut lock(&self.state));
+    }
+
+    fn look(&self, state: &mut State) {
+        state.looked = Instant::now();
+        let stamps = self.files.stamps();
+        if stamps == state.stamps {
+            return;
+        }
+        // A pair that is being replaced may not fit for a moment: the next change is looked at again.
+        state.stamps = stamps;
+        match self.files.acceptor() {
+            Ok(acceptor) => {
+                state.acceptor = acceptor;
+                log::info!("{} and what belongs to it were read again", self.files.cert);
+            }
+            Err(error) => log::error!("TLS goes on with the old files: {error}"),
+        }
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Pairing: whoever shows an open invitation gets a token of its own.
+
+use std::path::{Path, PathBuf};
+
+use super::Api;
+use crate::access::Password;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Request, Response, Status};
+use crate::invitation;
+use crate::wire::{PairReply, PairRequest};
+
+/// What pairing needs of the house.
+pub(crate) struct Pairing {
+    /// Where invitations and tokens are kept.
+    pub(crate) home: PathBuf,
+    /// Makes a token of a name and a role; `Conflict` if there is one of that name.
+    pub(crate) issue: fn(&Path, &str, &str) -> Result<Password>,
+}
+
+/// Exchanges the secret of an invitation for a token.
+pub(super) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    // Before anything is read: the secret must not travel in the clear.
+    if request.peer().tls.is_none() && !request.peer().is_local() {
+        let text = "pairing needs HTTPS";
+        return Err(Error::new(ErrorKind::Forbidden, text).hint("serve without --plain"));
+    }
+    let body = request.body().read_all(BODY_BYTES_MAX)?;
+    let asked: PairRequest = serde_json::from_slice(&body).map_err(|error| {
+        Error::new(ErrorKind::BadRequest, "this is not the JSON of a pairing").because(error)
+    })?;
+    let Pairing { home, issue } = &api.pairing;
+    let (name, role, token) = invitation::redeem(home, &asked.secret, |role| {
+        let wanted = named(&asked.name);
+        // A device that is paired again has a token already, which stays until somebody removes it.
+        for number in 1..=SAME_NAME_MAX {
+            let name = if number == 1 { wanted.clone() } else { format!("{wanted}-{number}") };
+            match issue(home, &name, role) {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                token => return Ok((name, role.to_owned(), token?)),
+            }
+        }
+        let text = format!("there are {SAME_NAME_MAX} tokens of the name {wanted} already");
+        Err(Error::new(ErrorKind::Conflict, text).hint("remove some, or pair under another name"))
+    })?;
+    log::info!("{} was paired as {name} with the role {role}", request.peer());
+    let reply = PairReply { schema: 1, name, role, token: token.text().to_owned() };
+    Ok(Response::json(Status::CREATED, &reply).field("cache-control", "no-store"))
+}
+
+/// What of a device's name can name a token.
+fn named(name: &str) -> String {
+    let is_letter = |letter: &char| letter.is_ascii_alphanumeric() || ".-_".contains(*letter);
+    let name: String = name.chars().filter(is_letter).take(NAME_BYTES_MAX).collect();
+    if name.is_empty() { "device".to_owned() } else { name }
+}
+
+const BODY_BYTES_MAX: usize = 4096;
+
+/// Leaves room for a number.
+const NAME_BYTES_MAX: usize = 60;
+
+const SAME_NAME_MAX: u32 = 99;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tokens_are_plain() {
+        assert_eq!(named("pi 4\n\u{e9}"), "pi4");
+        assert_eq!(named("\u{e9}"), "device");
+        assert_eq!(named(&"x".repeat(100)).len(), NAME_BYTES_MAX);
+    }
+}
