@@ -3,7 +3,7 @@
 //! lockout in front of them.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::answer::Answer;
 use super::certificate::CertificateRoles;
@@ -16,6 +16,7 @@ use super::role::Principal;
 use super::slow::{self, SlowLock};
 use super::token::{self, Tokens};
 use super::watched::Watched;
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
 
@@ -96,7 +97,7 @@ impl Guard {
         self.check(peer)?;
         let lock = Lock::new(secret);
         let (is_owner, tokens) = (lock == self.owner, self.tokens.now());
-        let of_token = tokens.principal(&lock, SystemTime::now());
+        let of_token = tokens.principal(&lock, clock::now());
         if is_owner {
             return Ok(Principal::owner());
         }
@@ -141,7 +142,7 @@ impl Guard {
         let over = || refused("the challenge is over, or was answered before");
         // Whoever has no nonce of ours has not guessed anything.
         let nonce = self.nonces.read(&answer.nonce).ok_or_else(over)?;
-        let (tokens, now) = (self.tokens.now(), SystemTime::now());
+        let (tokens, now) = (self.tokens.now(), clock::now());
         let of_token = tokens.iter().filter(|token| answer.is_of(&token.lock, signed)).last();
         let principal = match (answer.is_of(&self.owner, signed), of_token) {
             (true, _) => Some(Principal::owner()),

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::password::{Lock, Password, letters};
 use super::role::{How, Principal, Role};
+use crate::clock;
 use crate::disk::{self, FileLock};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -75,7 +76,7 @@ impl Tokens {
                 return Err(Error::new(ErrorKind::TooLarge, text).hint("remove some"));
             }
             let lock = Lock::new(secret.text().as_bytes());
-            let (made, NewToken { name, role, end }) = (SystemTime::now(), new);
+            let (made, NewToken { name, role, end }) = (clock::now(), new);
             tokens.0.push(Token { name, role, lock, made, end });
             Ok(())
         })?;

@@ -11,6 +11,7 @@ use time::{Date, Month};
 use super::home;
 use super::output::Output;
 use crate::access::{NewToken, Role, Tokens};
+use crate::clock;
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::rfc3339;
@@ -56,7 +57,8 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
     let given = |name: &str| matches.get_one::<String>(name);
     let role: Role = given("role").map_or(Ok(Role::Write), |role| role.parse())?;
-    let end = given("expires").map(|text| end(text, SystemTime::now())).transpose()?;
+    clock::learn(&home::directory()?);
+    let end = given("expires").map(|text| end(text, clock::now())).transpose()?;
     let name = name(matches);
     let new = NewToken { name: name.clone(), role, end };
     let token = Tokens::add(&home::directory()?, new)?;
@@ -74,7 +76,8 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 fn list(output: &Output) -> Result<()> {
     let tokens = Tokens::open(&home::directory()?)?;
-    let now = SystemTime::now();
+    clock::learn(&home::directory()?);
+    let now = clock::now();
     let width = tokens.iter().map(|token| token.name.len()).max().unwrap_or_default();
     let mut rows = Vec::new();
     for token in tokens.iter() {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::door::Known;
 use super::{Api, MODEL};
 use crate::audit::{self, AuditOptions, Event};
+use crate::clock;
 use crate::http::{Method, Request, Response, Sent};
 
 /// Tells requests of one run from those of another: the number of a request is not enough.
@@ -81,7 +82,7 @@ impl Api {
 }
 
 fn write(mut event: Event, sent: &Sent<'_>, options: AuditOptions) {
-    event.at = SystemTime::now();
+    event.at = clock::now();
     event.received = sent.received;
     event.duration = sent.duration;
     match sent.bytes {

@@ -81,6 +81,25 @@ fn each_certificate_has_its_outcome_and_its_words() {
 }
 
 #[test]
+fn a_certificate_is_enough_and_its_name_has_a_role() {
+    let ours = authority(&["phone", "me@pi"]);
+    let ca = client_ca(&ours);
+    let flags = ["--client-ca", ca.as_str(), "--certificate-roles", "me@pi=write"];
+    let server = Served::start_in(&ours, &flags);
+    for (name, code) in [("phone", 7), ("me@pi", 0)] {
+        let caller = Caller::new(&server, Some((&ours, name)));
+        caller.place.file("m", "x");
+        let call = |arguments: &[&str]| {
+            let mut command = server.command_of(&caller.place, arguments);
+            command.args(&caller.flags).args(["--pin", server.fp.as_deref().unwrap()]);
+            run(&mut command)
+        };
+        call(&["ls"]).exits(0);
+        call(&["put", "m"]).exits(code);
+    }
+}
+
+#[test]
 fn an_expired_certificate_is_told_so() {
     let place = Place::new();
     let mut params = CertificateParams::new(Vec::new()).unwrap();

@@ -51,6 +51,15 @@ fn a_clock_in_1970_on_either_side_or_both_hinders_nothing() {
         };
         let fp = server.fp.clone().unwrap();
         assert_eq!(skep(&stranger, &["fingerprint", &server.url]).exits(0).text().trim_end(), fp);
+        let device = Place::new();
+        device.file("m", "another");
+        let mut invite = server.place.skep(&["invite", "--json"]);
+        let invite = if of_server { in_1970(&mut invite, &library) } else { &mut invite };
+        let invitation = run(invite).exits(0).json()["invitation"].as_str().unwrap().to_owned();
+        for arguments in [&["pair", invitation.as_str()][..], &["put", "m", "--name", "n"]] {
+            let mut command = device.skep(arguments);
+            run(if of_client { in_1970(&mut command, &library) } else { &mut command }).exits(0);
+        }
         skep(&stranger, &["put", "m", "--accept-new"]).exits(0);
         skep(&stranger, &["get", "m", "-o", "copy"]).exits(0);
         assert_eq!(stranger.read("copy"), b"a model");

@@ -23,6 +23,7 @@ mod keeping;
 mod limits;
 mod lockout;
 mod mtls;
+mod pairing;
 mod power_cut;
 mod reading;
 mod readme;

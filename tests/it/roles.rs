@@ -20,6 +20,9 @@ fn as_bearer(server: &Served, secret: &str, path: &str, arguments: &[&str], body
     server.curl_as(path, &arguments, body.as_bytes())
 }
 
+/// An upload that there is not.
+const UPLOAD: &str = "/v1/uploads/00000000000000000000000000000000";
+
 #[test]
 fn every_role_against_every_route() {
     let server = Served::start(&["--plain"]);
@@ -36,6 +39,18 @@ fn every_role_against_every_route() {
         ("/v1/models/m", &[], "", [200, 200, 200, 200, 401]),
         ("/v1/models/n", put, "x", [403, 201, 200, 200, 401]),
         ("/v1/models/n", &["-X", "DELETE"], "", [403, 204, 404, 404, 401]),
+        ("/v1/pair", json, "{\"secret\": \"none\", \"name\": \"x\"}", [403; 5]),
+        ("/v1/models/n", &["-X", "POST", "--data-binary", "@-"], "x", [403, 201, 200, 200, 401]),
+        ("/v1/models/m/info", &[], "", [200, 200, 200, 200, 401]),
+        ("/v1/models/m/versions", &[], "", [200, 200, 200, 200, 401]),
+        ("/v1/models/m/versions", &["-X", "DELETE"], "", [403, 204, 204, 204, 401]),
+        ("/v1/models/m/rollback", &["-X", "POST"], "", [403, 404, 404, 404, 401]),
+        ("/v1/models/m/verify", &["-X", "POST"], "", [403, 200, 200, 200, 401]),
+        (UPLOAD, &["-I"], "", [403, 404, 404, 404, 401]),
+        (UPLOAD, &["-X", "PATCH", "-T", "-"], "x", [403, 415, 415, 415, 401]),
+        (UPLOAD, &["-X", "DELETE"], "", [403, 404, 404, 404, 401]),
+        // Whoever is invited has no credentials yet.
+        ("/v1/pair", json, "{\"secret\": \"x\", \"name\": \"x\"}", [403; 5]),
         ("/load_model", json, "{\"filename\": \"m\"}", [200, 200, 200, 200, 403]),
         (
             "/import_model",
@@ -57,9 +72,9 @@ fn every_role_against_every_route() {
     // The README names every route with its path; none is missing above.
     let index = server.curl("/", &[]).is(200).text();
     for line in index.lines().skip(2) {
-        let path = line.split_whitespace().nth(1).unwrap().replace("NAME", "");
-        let is_tried =
-            rows.iter().any(|row| row.0 == path || row.0.trim_end_matches(['m', 'n']) == path);
+        let path = line.split_whitespace().nth(1).unwrap().replace("NAME", "m");
+        let path = path.replace("/ID", &UPLOAD[UPLOAD.rfind('/').unwrap()..]);
+        let is_tried = rows.iter().any(|row| row.0 == path);
         assert!(is_tried, "{line}");
     }
     let refused = as_bearer(&server, &secrets[0], "/v1/models/n", put, "x").is(403);

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Pairing: an invitation brings a device and a server together, once, and nobody else.
+
+use std::fs;
+
+use crate::support::process::{Outcome, Place, run, run_with};
+use crate::support::served::Served;
+
+/// An invitation of a server, for a role.
+fn invitation(server: &Served, arguments: &[&str]) -> String {
+    let outcome = run(server.place.skep(&["invite", "--json"]).args(arguments)).exits(0);
+    outcome.json()["invitation"].as_str().unwrap().to_owned()
+}
+
+/// skep in a home of its own, told nothing about any server.
+fn skep(place: &Place, arguments: &[&str]) -> Outcome {
+    run(&mut place.skep(arguments))
+}
+
+#[test]
+fn a_paired_device_needs_no_flag_any_more() {
+    let server = Served::start(&[]);
+    let device = Place::new();
+    let invitation = invitation(&server, &[]);
+    assert!(invitation.starts_with(&server.url.replace("https", "skep")), "{invitation}");
+    let paired =
+        skep(&device, &["pair", &invitation, "--device", "phone", "--name", "pi", "--json"]);
+    let paired = paired.exits(0).json();
+    assert_eq!((&paired["name"], &paired["device"]), (&"pi".into(), &"phone".into()));
+    assert_eq!(paired["url"].as_str(), Some(server.url.as_str()));
+    device.file("model", "a model");
+    skep(&device, &["put", "model"]).exits(0);
+    skep(&device, &["get", "model", "-o", "copy"]).exits(0);
+    assert_eq!(device.read("copy"), b"a model");
+    for name in ["pi", &server.url] {
+        skep(&device, &["ls", "--server", name]).exits(0);
+    }
+    // Tokens are secrets, and the password of the server is not among them.
+    let servers = device.home().join("servers");
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&servers).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!fs::read_to_string(&servers).unwrap().contains(&server.password()));
+    // The token is the device's own, and ends with its removal.
+    run(&mut server.place.skep(&["token", "rm", "phone"])).exits(0);
+    skep(&device, &["ls"]).exits(7);
+}
+
+#[test]
+fn an_invitation_is_good_once() {
+    let server = Served::start(&[]);
+    let invitation = invitation(&server, &[]);
+    let (first, second) = (Place::new(), Place::new());
+    let mut command = first.skep(&["pair", "-"]);
+    run_with(&mut command, format!("{invitation}\n").as_bytes()).exits(0);
+    skep(&second, &["pair", &invitation]).exits(7).says("it was used").says("skep invite");
+    assert!(!second.home().join("servers").exists());
+    let secret = invitation.rsplit('.').next().unwrap();
+    let log = server.stop().exits(0).stderr;
+    assert!(!log.contains(secret), "{log}");
+}
+
+#[test]
+fn an_invitation_ends_and_says_what_its_device_may_do() {
+    let server = Served::start(&[]);
+    let over = invitation(&server, &["--expires", "1s"]);
+    // Its end is written in its home, so that it can be put off and brought forward.
+    let file = server.place.home().join("invitations");
+    let text = fs::read_to_string(&file).unwrap();
+    let end = text.split_whitespace().last().unwrap();
+    fs::write(&file, text.replace(end, "1793491200")).unwrap();
+    skep(&Place::new(), &["pair", &over]).exits(7).says("its time is over");
+    let reader = Place::new();
+    skep(&reader, &["pair", &invitation(&server, &["--role", "read"])]).exits(0);
+    skep(&reader, &["ls"]).exits(0);
+    reader.file("m", "x");
+    skep(&reader, &["put", "m"]).exits(7).says("write");
+    run(&mut server.place.skep(&["invite", "--role", "root"])).exits(2);
+}
+
+#[test]
+fn nobody_else_can_answer_an_invitation() {
+    let (server, other) = (Served::start(&[]), Served::start(&[]));
+    let device = Place::new();
+    let authority = |server: &Served| server.url["https://".len()..].to_owned();
+    let invitation = invitation(&server, &[]);
+    let forged = invitation.replace(&authority(&server), &authority(&other));
+    skep(&device, &["pair", &forged]).exits(7).says("shows another key");
+    assert!(!device.home().join("servers").exists());
+    // Addresses are tried one after the other until the right server is found.
+    let both = invitation.replace(
+        &authority(&server),
+        &format!("127.0.0.1:1,{},{}", authority(&other), authority(&server)),
+    );
+    skep(&device, &["pair", &both, "--name", "pi"]).exits(0);
+    skep(&device, &["ls"]).exits(0);
+    for bad in ["", "skep://", "https://pi:8443", &invitation[..invitation.len() - 40]] {
+        skep(&device, &["pair", bad]).exits(2);
+    }
+}
+
+#[test]
+fn each_server_has_a_name_and_the_first_is_the_default() {
+    let (first, second) = (Served::start(&[]), Served::start(&[]));
+    let device = Place::new();
+    skep(&device, &["pair", &invitation(&first, &[]), "--name", "one"]).exits(0);
+    skep(&device, &["pair", &invitation(&second, &[]), "--name", "one"]).exits(11).says("--name");
+    skep(&device, &["pair", &invitation(&second, &[]), "--name", "two"]).exits(0);
+    // Paired again: the same name, a new token.
+    skep(&device, &["pair", &invitation(&first, &[]), "--name", "one"]).exits(0);
+    device.file("m", "x");
+    skep(&device, &["put", "m"]).exits(0);
+    assert_eq!((first.names().len(), second.names().len()), (1, 0));
+    skep(&device, &["put", "m", "--server", "two"]).exits(0);
+    assert_eq!(second.names(), ["m"]);
+}
+
+#[test]
+fn an_invitation_is_shown_as_a_picture_on_request() {
+    let server = Served::start(&[]);
+    let text = run(&mut server.place.skep(&["invite", "--qr", "192.168.1.10"])).exits(0).text();
+    let picture = text.lines().filter(|line| line.contains('\u{2588}')).count();
+    assert!(picture > 15, "{text}");
+    assert!(text.lines().last().unwrap().starts_with("skep://192.168.1.10:8443#"), "{text}");
+    let plain = run(&mut server.place.skep(&["invite"])).exits(0).text();
+    assert_eq!(plain.lines().count(), 1);
+    let nobody = Place::new();
+    skep(&nobody, &["invite"]).exits(4).says("skep serve");
+}
