@@ -59,12 +59,12 @@ pub(super) fn server(command: Command) -> Command {
                 .help("Trust only a server whose name an authority in this PEM file vouches for"),
         )
         .arg(
-            flag("cert").value_name("FILE").help(
+            flag("client-cert").value_name("FILE").help(
                 "Show this certificate to a server that wants one [variable: SKEP_CLIENT_CERT]",
             ),
         )
         .arg(
-            flag("key")
+            flag("client-key")
                 .value_name("FILE")
                 .help("The key of that certificate [variable: SKEP_CLIENT_KEY]"),
         )
@@ -212,10 +212,10 @@ fn certificate(matches: &ArgMatches) -> Result<Option<ClientCertificate>> {
         let text = format!("{there} is there, but {what} is missing");
         Err(Error::new(ErrorKind::Usage, text).hint("a certificate is shown with its key, or not"))
     };
-    match (path("cert", "SKEP_CLIENT_CERT"), path("key", "SKEP_CLIENT_KEY")) {
+    match (path("client-cert", "SKEP_CLIENT_CERT"), path("client-key", "SKEP_CLIENT_KEY")) {
         (Some(cert_file), Some(key_file)) => Ok(Some(ClientCertificate { cert_file, key_file })),
-        (Some(_), None) => missing("--key", "--cert"),
-        (None, Some(_)) => missing("--cert", "--key"),
+        (Some(_), None) => missing("--client-key", "--client-cert"),
+        (None, Some(_)) => missing("--client-cert", "--client-key"),
         (None, None) => Ok(None),
     }
 }

@@ -95,7 +95,7 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
         files.push(shown);
     }
     output.note(&format!(
-        "copy {} to that device; there: skep ls --cert {name}.crt --key {name}.key",
+        "copy {} to that device; there: skep ls --client-cert {name}.crt --client-key {name}.key",
         folder.display()
     ));
     output.json(&json!({"schema": 1, "name": name, "files": files}))

@@ -42,8 +42,9 @@ pub(super) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> 
     let Some(own) = own else { return Ok(Arc::new(config.with_no_client_auth())) };
     let unusable = |path: &Path, reason: &dyn fmt::Display| {
         let message = format!("{} cannot be used: {reason}", path.display());
-        Error::new(ErrorKind::Usage, message)
-            .hint("a certificate (--cert) and its own key (--key) are needed, both in PEM")
+        Error::new(ErrorKind::Usage, message).hint(
+            "a certificate (--client-cert) and its own key (--client-key) are needed, both in PEM",
+        )
     };
     let chain: Vec<_> = CertificateDer::pem_file_iter(&own.cert_file)
         .and_then(Iterator::collect)
@@ -99,7 +100,7 @@ pub(super) fn refusal(error: &io::Error) -> Option<Error> {
     let (reason, hint) = match alert {
         CertificateRequired => (
             "it wants to see a certificate",
-            "--cert and --key (SKEP_CLIENT_CERT, SKEP_CLIENT_KEY) name one; 'skep ca issue' makes \
+            "--client-cert and --client-key (SKEP_CLIENT_CERT, SKEP_CLIENT_KEY) name one; 'skep ca issue' makes \
              one on the device that has the authority",
         ),
         CertificateExpired => {
@@ -108,7 +109,7 @@ pub(super) fn refusal(error: &io::Error) -> Option<Error> {
         CertificateRevoked => ("this certificate was revoked", "have a new one issued"),
         UnknownCA => (
             "it does not know the authority that signed this certificate",
-            "use one that its own authority has issued (--cert, --key)",
+            "use one that its own authority has issued (--client-cert, --client-key)",
         ),
         BadCertificate
         | CertificateUnknown

@@ -20,7 +20,7 @@ impl<'a> Caller<'a> {
         let place = Place::new();
         let mut flags = Vec::new();
         if let Some((from, name)) = papers {
-            for (flag, kind) in [("--cert", "crt"), ("--key", "key")] {
+            for (flag, kind) in [("--client-cert", "crt"), ("--client-key", "key")] {
                 let path = from.path(&format!("{name}/{name}.{kind}"));
                 flags.extend([flag.to_owned(), path.to_str().unwrap().to_owned()]);
             }
@@ -65,7 +65,7 @@ fn each_certificate_has_its_outcome_and_its_words() {
     // The server looks at the list when somebody comes.
     until(|| lost.call(&["ls"]).code == 7);
     for (caller, words) in [
-        (&missing, "it wants to see a certificate; --cert and --key"),
+        (&missing, "it wants to see a certificate; --client-cert and --client-key"),
         (&wrong, "it does not know the authority that signed this certificate"),
         (&lost, "this certificate was revoked"),
     ] {

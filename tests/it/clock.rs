@@ -85,7 +85,7 @@ fn certificates_of_an_authority_work_in_1970() {
     let flags = ["--cert", "pi/pi.crt", "--key", "pi/pi.key", "--client-ca", ca];
     for library in [Some(&library), None] {
         let server = serve(&place, library, &flags);
-        let flags = ["ls", "--ca", ca, "--cert", "pi/pi.crt", "--key", "pi/pi.key"];
+        let flags = ["ls", "--ca", ca, "--client-cert", "pi/pi.crt", "--client-key", "pi/pi.key"];
         let mut command = server.command_of(&place, &flags);
         run(command.env("SKEP_PASSWORD", server.password())).exits(0);
         server.stop().exits(0);
