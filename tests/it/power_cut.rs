@@ -66,7 +66,7 @@ fn acknowledged_is_kept_and_names_hold_whole_models() {
     let images = replay(&root, &calls, |image, acknowledged, case| {
         let left = tempfile::tempdir().unwrap();
         image.unpack(left.path());
-        let found = models(left.path());
+        let found = models(&Store::open(left.path(), StoreOptions::default()).unwrap());
         // What the requests that were answered made, or that and the one that was running.
         let allowed = &states[acknowledged..states.len().min(acknowledged + 2)];
         assert!(allowed.contains(&found), "{case}: {}", sizes(&found));
@@ -113,6 +113,50 @@ fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
     assert!(images > 30, "only {images} power cuts");
 }
 
+#[test]
+fn old_versions_and_a_rollback_lose_nothing_either() {
+    // Told apart by their lengths.
+    let bytes = |length: usize| noise(2, length);
+    let place = Place::new();
+    let arguments = ["--plain", "--keep-versions", "2"];
+    let Some(server) = Served::start_traced(&place, &arguments) else { return };
+    for length in [50_001, 50_002, 50_003] {
+        let path = place.file("content", bytes(length));
+        let answer = server.curl("/v1/models/m", &["-T", path.to_str().unwrap()]);
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
+    }
+    server.curl("/v1/models/m/rollback", &["-X", "POST"]).is(200);
+    let root = server.dir.clone();
+    server.stop().exits(0);
+    // After each answer: the model, and which versions there have to be.
+    let states: [(Option<u64>, &[u64]); 5] = [
+        (None, &[]),
+        (Some(50_001), &[]),
+        (Some(50_002), &[50_001]),
+        (Some(50_003), &[50_001, 50_002]),
+        (Some(50_002), &[50_001, 50_003]),
+    ];
+    let calls = syscalls::calls(&place);
+    let images = replay(&root, &calls, |image, acknowledged, case| {
+        let left = tempfile::tempdir().unwrap();
+        image.unpack(left.path());
+        let store = Store::open(left.path(), StoreOptions::default()).unwrap();
+        let found = models(&store);
+        let now = found.get("m").map(|found| {
+            assert!(*found == bytes(found.len()), "{case}");
+            found.len() as u64
+        });
+        let versions = store.versions(&"m".parse().unwrap()).unwrap_or_default();
+        let versions: Vec<u64> = versions.iter().map(|version| version.size).collect();
+        let is_allowed = |(model, kept): &(Option<u64>, &[u64])| {
+            *model == now && kept.iter().all(|size| versions.contains(size))
+        };
+        let allowed = &states[acknowledged..states.len().min(acknowledged + 2)];
+        assert!(allowed.iter().any(is_allowed), "{case}: {now:?}, before {versions:?}");
+    });
+    assert!(images > 30, "only {images} power cuts");
+}
+
 /// Cuts the power after each call, and has each thing that may be left looked at once, with the
 /// number of answers that had gone out.
 fn replay(root: &Path, calls: &[Call], check: impl Fn(&Image, usize, &str)) -> usize {
@@ -138,9 +182,8 @@ fn replay(root: &Path, calls: &[Call], check: impl Fn(&Image, usize, &str)) -> u
     seen.len()
 }
 
-/// What the store makes of a directory.
-fn models(directory: &Path) -> Models {
-    let store = Store::open(directory, StoreOptions::default()).unwrap();
+/// What a store makes of its directory.
+fn models(store: &Store) -> Models {
     let models = store.list().unwrap().into_iter().map(|model| {
         let mut bytes = Vec::new();
         match store.open_model(&model.name).unwrap().content {
@@ -150,7 +193,7 @@ fn models(directory: &Path) -> Models {
         (model.name.to_string(), bytes)
     });
     let models = models.collect();
-    let parts = directory.join(".skep/parts");
+    let parts = store.directory().join(".skep/parts");
     assert_eq!(fs::read_dir(parts).unwrap().count(), 0, "parts that nobody will resume");
     models
 }
