@@ -135,7 +135,13 @@ impl Raw {
 
     fn fill(&mut self) -> usize {
         let mut piece = [0; 65536];
-        let count = self.stream.read(&mut piece).expect("an answer or an end");
+        let count = loop {
+            // With a time limit, a read can be interrupted by the end of a child process.
+            match self.stream.read(&mut piece) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result.expect("an answer or an end"),
+            }
+        };
         self.buffer.extend_from_slice(&piece[..count]);
         count
     }
