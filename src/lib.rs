@@ -12,12 +12,14 @@
 //! | 3rd, assembly | `node` | builds every room from a configuration; start and shutdown order |
 //! | | `config` | the table of settings and the layers their values come from |
 //! | 2nd, behaviour | `server` | an address and a handler: edge, engine and workers put together |
-//! | | `routes` | what requests mean: API v1 and the dearning API |
-//! | 1st, organs | `store` | a directory of models: durable publishing, digests, cache |
-//! | | `edge` | addresses, the accept loop, places for connections, TLS, the identity |
+//! | | `routes` | what requests mean: API v1 and the dearning API, who may call them, and what the log is told |
+//! | 1st, organs | `store` | a directory of models: durable publishing, uploads in pieces, digests, cache, limits, old versions |
+//! | | `edge` | addresses, the accept loop, places for connections, TLS, the identity, a private authority |
 //! | | `http` | strict heads, framing, the engine, the workers, answers |
-//! | | `client` | the other side of all this: transfers, and whom to trust |
-//! | ground, words | `error` `digest` `model` `wire` `access` `pin` `signature` `limits` `near` | values that every room speaks of |
+//! | | `client` | the other side of all this: transfers that go on where they stopped, and whom to trust |
+//! | ground, words | `error` `digest` `model` `wire` `pin` `limits` `near` | values that every room speaks of |
+//! | | `access` | who may do what: principals, roles, tokens, passwords, the lockout |
+//! | | `signature` | signatures of models in minisign's format |
 //! | | `clock` | the time, never before a floor |
 //! | | `invitation` | what brings a device together with a server |
 //! | | `cpu` `x509` | what the processor can do, what a certificate says |
