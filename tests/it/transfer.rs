@@ -224,6 +224,26 @@ fn a_file_is_a_model_and_a_model_is_a_file() {
 }
 
 #[test]
+fn wget_goes_on_where_it_stopped() {
+    if !has_tool("wget") {
+        return;
+    }
+    let server = Served::start(&["--plain"]);
+    let bytes = noise(3, 3 << 20);
+    server.place.file("m", &bytes);
+    server.skep(&["put", "m"]).exits(0);
+    server.place.file("partial", &bytes[..1 << 20]);
+    let url = format!("{}/v1/models/m", server.url);
+    let mut wget = server.place.command("wget");
+    wget.args(["-c", "-O", "partial", "--auth-no-challenge", "--user", "x", "--password"]);
+    let outcome = run(wget.args([server.password(), url])).exits(0);
+    assert!(server.place.read("partial") == bytes);
+    let said = outcome.stderr;
+    assert!(said.contains("206 Partial Content") && said.contains("2097152"), "{said}");
+    server.stop().exits(0);
+}
+
+#[test]
 fn curl_stores_and_fetches() {
     if !has_tool("curl") {
         return;
