@@ -124,6 +124,11 @@ impl Guard {
         self.lockout.left(Caller::of(peer)).map_or(Ok(()), |left| Err(locked_out(left)))
     }
 
+    /// Counts a wrong secret of a kind that is known elsewhere.
+    pub(crate) fn fail(&self, peer: &Peer) {
+        self.lockout.fail(Caller::of(peer));
+    }
+
     /// In how many seconds a caller that is locked out may come back.
     pub(crate) fn retry_after(&self, peer: &Peer) -> u64 {
         seconds(self.lockout.left(Caller::of(peer)).unwrap_or(Duration::from_secs(1)))

@@ -28,4 +28,4 @@ pub(crate) use guard::{AccessOptions, Guard};
 pub(crate) use password::PUBLISHED;
 pub(crate) use role::{How, Principal, Role};
 pub(crate) use slow::{keep as keep_password, remove as remove_password};
-pub(crate) use token::{NewToken, Tokens};
+pub(crate) use token::{NewToken, Tokens, can_be_named};

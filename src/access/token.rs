@@ -64,6 +64,10 @@ impl Tokens {
             let text = "the name of a token is 1 to 64 letters, digits and . _ - @";
             return Err(Error::new(ErrorKind::Usage, text));
         }
+        if !can_be_named(&new.name) {
+            let text = format!("'{}' is what the log says of others", new.name);
+            return Err(Error::new(ErrorKind::Usage, text).hint("name the token otherwise"));
+        }
         let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
         Self::change(home, |tokens| {
             if tokens.0.iter().any(|token| token.name == new.name) {
@@ -177,6 +181,13 @@ impl Token {
 }
 
 /// Where the tokens of a home are.
+/// Whether a token may have this name: it is not what logs call others by (see `Principal`), and has a
+/// letter or a digit.
+pub(crate) fn can_be_named(name: &str) -> bool {
+    let is_taken = ["owner", "anonymous"].iter().any(|taken| name.eq_ignore_ascii_case(taken));
+    !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
+}
+
 pub(super) fn file(home: &Path) -> PathBuf {
     home.join("tokens")
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Api;
-use crate::access::Password;
+use crate::access::{Password, can_be_named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::invitation;
@@ -25,12 +25,13 @@ pub(super) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = "pairing needs HTTPS";
         return Err(Error::new(ErrorKind::Forbidden, text).hint("serve without --plain"));
     }
+    api.guard.check(request.peer())?;
     let body = request.body().read_all(BODY_BYTES_MAX)?;
     let asked: PairRequest = serde_json::from_slice(&body).map_err(|error| {
         Error::new(ErrorKind::BadRequest, "this is not the JSON of a pairing").because(error)
     })?;
     let Pairing { home, issue } = &api.pairing;
-    let (name, role, token) = invitation::redeem(home, &asked.secret, |role| {
+    let redeemed = invitation::redeem(home, &asked.secret, |role| {
         let wanted = named(&asked.name);
         // A device that is paired again has a token already, which stays until somebody removes it.
         for number in 1..=SAME_NAME_MAX {
@@ -42,6 +43,12 @@ pub(super) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         }
         let text = format!("there are {SAME_NAME_MAX} tokens of the name {wanted} already");
         Err(Error::new(ErrorKind::Conflict, text).hint("remove some, or pair under another name"))
+    });
+    let (name, role, token) = redeemed.inspect_err(|error| {
+        if error.kind() == ErrorKind::Forbidden {
+            // An invitation is a secret that can be guessed, as others are.
+            api.guard.fail(request.peer());
+        }
     })?;
     log::info!("{} was paired as {name} with the role {role}", request.peer());
     let reply = PairReply { schema: 1, name, role, token: token.text().to_owned() };
@@ -52,7 +59,7 @@ pub(super) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 fn named(name: &str) -> String {
     let is_letter = |letter: &char| letter.is_ascii_alphanumeric() || ".-_".contains(*letter);
     let name: String = name.chars().filter(is_letter).take(NAME_BYTES_MAX).collect();
-    if name.is_empty() { "device".to_owned() } else { name }
+    if can_be_named(&name) { name } else { "device".to_owned() }
 }
 
 const BODY_BYTES_MAX: usize = 4096;
@@ -69,7 +76,9 @@ mod tests {
     #[test]
     fn names_of_tokens_are_plain() {
         assert_eq!(named("pi 4\n\u{e9}"), "pi4");
-        assert_eq!(named("\u{e9}"), "device");
+        for nobody in ["\u{e9}", "-", "..", "owner", "Anonymous"] {
+            assert_eq!(named(nobody), "device", "{nobody}");
+        }
         assert_eq!(named(&"x".repeat(100)).len(), NAME_BYTES_MAX);
     }
 }

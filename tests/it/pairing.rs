@@ -78,6 +78,25 @@ fn an_invitation_ends_and_says_what_its_device_may_do() {
 }
 
 #[test]
+fn who_guesses_invitations_is_locked_out() {
+    let server = Served::start(&[]);
+    let secret = invitation(&server, &[]).rsplit('.').next().unwrap().to_owned();
+    let ask = |secret: &str, from: &str| {
+        let body = format!("{{\"secret\": \"{secret}\", \"name\": \"owner\"}}");
+        let arguments = ["--interface", from, "--data-binary", "@-"];
+        server.curl_as("/v1/pair", &arguments, body.as_bytes())
+    };
+    for number in 0..10 {
+        ask(&format!("guess{number}"), "127.0.0.3").is(403);
+    }
+    assert!(ask(&secret, "127.0.0.3").is(429).field("retry-after").is_some());
+    // Others can pair, and nobody gets the name that the log has for the password.
+    let paired = ask(&secret, "127.0.0.2").is(201).json();
+    assert_eq!((&paired["name"], &paired["role"]), (&"device".into(), &"write".into()));
+    run(&mut server.place.skep(&["token", "new", "owner"])).exits(2).says("otherwise");
+}
+
+#[test]
 fn nobody_else_can_answer_an_invitation() {
     let (server, other) = (Served::start(&[]), Served::start(&[]));
     let device = Place::new();

@@ -25,7 +25,7 @@ const UPLOAD: &str = "/v1/uploads/00000000000000000000000000000000";
 
 #[test]
 fn every_role_against_every_route() {
-    let server = Served::start(&["--plain"]);
+    let server = Served::start(&["--plain", "--lockout-failures", "0"]);
     server.curl("/v1/models/m", &["-T", "-"]).is(201);
     let secrets = ["read", "write", "admin"].map(|role| token(&server, &[role, "--role", role]));
     let put: &[&str] = &["-X", "PUT", "--data-binary", "@-"];
