@@ -34,7 +34,9 @@ impl Config {
         let beside = || {
             let ca = self.client_ca.as_ref()?;
             let folder = if ca.is_dir() { ca } else { ca.parent()? };
-            Some(folder.join(edge::REVOKED)).filter(|path| path.exists())
+            // An authority of 'skep ca' always has a list: without it, who was revoked would get in.
+            let is_ours = || folder.join(edge::ISSUED).exists();
+            Some(folder.join(edge::REVOKED)).filter(|path| path.exists() || is_ours())
         };
         let revoked = self.client_crl.clone().or_else(beside);
         let revoked = revoked.into_iter().map(|path| Place::new("--client-crl", path)).collect();

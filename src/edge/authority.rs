@@ -13,9 +13,9 @@ use rcgen::{
 use rustls_pki_types::ServerName;
 use time::OffsetDateTime;
 
-use super::REVOKED;
 use super::certificate::{Place, exists, unusable};
 use super::device::{alternative, failed, host_name};
+use super::{ISSUED, REVOKED};
 use crate::clock;
 use crate::disk::{self, FileLock};
 use crate::error::{Error, ErrorKind, Result};
@@ -286,8 +286,6 @@ fn bytes(digits: &str) -> Vec<u8> {
     let pairs = digits.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
     pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }
-
-const ISSUED: &str = "issued";
 
 const SERIAL_DIGITS: usize = 32;
 

@@ -32,3 +32,6 @@ pub(crate) use tls::{Acceptor, open};
 
 /// The list of what an authority has revoked, beside its certificate.
 pub(crate) const REVOKED: &str = "crl.pem";
+
+/// The file of an authority that lists what it has issued.
+pub(crate) const ISSUED: &str = "issued";

@@ -81,6 +81,19 @@ fn each_certificate_has_its_outcome_and_its_words() {
 }
 
 #[test]
+fn without_the_list_of_what_was_revoked_nobody_is_let_in() {
+    let ours = authority(&["phone"]);
+    let ca = client_ca(&ours);
+    fs::remove_file(ours.home().join("ca/crl.pem")).unwrap();
+    let serve = ["serve", "127.0.0.1:0", "--client-ca", ca.as_str()];
+    run(&mut ours.skep(&serve)).exits(2).says("crl.pem cannot be read");
+    // It is made of what is known of everything that was issued.
+    run(&mut ours.skep(&["ca", "revoke", "phone"])).exits(0);
+    let server = Served::start_in(&ours, &["--client-ca", ca.as_str()]);
+    Caller::new(&server, Some((&ours, "phone"))).call(&["ls"]).exits(7).says("revoked");
+}
+
+#[test]
 fn a_certificate_is_enough_and_its_name_has_a_role() {
     let ours = authority(&["phone", "me@pi"]);
     let ca = client_ca(&ours);
