@@ -57,15 +57,19 @@ impl Node {
         disk::create_directory(&config.home)
             .map_err(|error| unwritable(&config.home, Error::io("it cannot be made", error)))?;
         clock::open(&config.home);
+        if let Some(password) = &password {
+            check_published(&config, &addresses, password)?;
+        }
+        let files = config.tls_files()?;
+        let pin = files.as_ref().map(edge::pin).transpose()?;
+        let store = Store::open(&config.directory, config.store.clone())?;
+        // Late, since a password that is made is shown only by a server that starts.
         let (password, origin) = match password {
             Some(password) => (password, PasswordOrigin::Given),
             None => kept_password(&config.home)?,
         };
         check_published(&config, &addresses, &password)?;
         warn_of(&config, &addresses, &password);
-        let files = config.tls_files()?;
-        let pin = files.as_ref().map(edge::pin).transpose()?;
-        let store = Store::open(&config.directory, config.store.clone())?;
         let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
         let started = Config { sockets: Vec::new(), ..config.clone() };
         let api = Api {
@@ -87,7 +91,11 @@ impl Node {
             |socket: Arc<OwnedFd>| Arc::try_unwrap(socket).or_else(|socket| socket.try_clone());
         options.sockets = (config.sockets.into_iter().map(own).collect::<io::Result<_>>())
             .map_err(|error| Error::io("taking over a socket", error))?;
-        let server = Server::with_options(&addresses, options, api)?;
+        let server = Server::with_options(&addresses, options, api).inspect_err(|_| {
+            if let PasswordOrigin::Made(path, _) = &origin {
+                let _ = disk::remove(path);
+            }
+        })?;
         invitation::keep_addresses(&config.home, &invitable(&server.addresses()));
         let reload = Reload { live_limits, started, tls: server.following() };
         if let Some(path) = &config.address_file {

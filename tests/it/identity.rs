@@ -245,3 +245,16 @@ fn tls_on_a_plain_port_ends_with_a_hint() {
     let log = server.stop().exits(0).stderr;
     assert!(log.contains("TLS handshake, but plain HTTP is spoken here"), "{log}");
 }
+
+#[test]
+fn a_start_that_fails_makes_no_password_that_nobody_was_shown() {
+    let place = Place::new();
+    place.file("bad.pem", "-----BEGIN CERTIFICATE-----\nAAAA");
+    let pair = ["serve", "127.0.0.1:0", "--cert", "bad.pem", "--key", "bad.pem"];
+    run(&mut place.skep(&pair)).exits(2).says("bad.pem");
+    assert!(!place.home().join("password").exists());
+    let used = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = used.local_addr().unwrap().to_string();
+    run(&mut place.skep(&["serve", &address])).exits(2);
+    assert!(!place.home().join("password").exists());
+}
