@@ -104,7 +104,10 @@ impl FromStr for ServerUrl {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = |reason: &str| {
-            let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+            // What stands before an @ is a password, and behind the # of an invitation is a secret.
+            let shown = text.rsplit('@').next().unwrap_or_default();
+            let shown = shown.split('#').next().unwrap_or_default();
+            let shown: String = shown.chars().take(80).flat_map(char::escape_debug).collect();
             Error::new(ErrorKind::Usage, format!("the server address '{shown}' {reason}"))
                 .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
         };
@@ -254,6 +257,14 @@ mod tests {
             "unix:relative",
         ] {
             assert_eq!(bad.parse::<ServerUrl>().unwrap_err().kind(), ErrorKind::Usage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_secret_of_an_address_is_repeated() {
+        for text in ["https://x:hunter2@pi", "x:hunter2@pi", "skep://pi#pin.hunter2"] {
+            let error = text.parse::<ServerUrl>().unwrap_err().to_string();
+            assert!(!error.contains("hunter2") && error.contains("pi"), "{error}");
         }
     }
 }

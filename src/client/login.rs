@@ -6,9 +6,9 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
-use ureq::http::Request;
 use ureq::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use ureq::http::request::Builder;
+use ureq::http::{Request, StatusCode};
 
 use super::answer;
 use super::{PasswordOver, Scheme, ServerUrl};
@@ -140,8 +140,11 @@ fn ask(agent: &Agent, url: &ServerUrl) -> Result<Challenge> {
         let _ = response.into_body().read_to_vec();
         return Ok(found);
     }
-    // Whoever is locked out is told so.
-    answer::accepted(response)?;
+    // Whoever is locked out is told so. A 401 without a challenge may be the work of somebody on the
+    // way, who wants the password itself.
+    if response.status() != StatusCode::UNAUTHORIZED {
+        answer::accepted(response)?;
+    }
     let message =
         format!("{url} is not encrypted and has no challenge, so the password is not sent");
     Err(Error::new(ErrorKind::Forbidden, message).hint(INSTEAD))

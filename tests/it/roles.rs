@@ -250,3 +250,24 @@ fn whoever_listens_sees_no_secret_and_cannot_repeat_an_answer() {
     let replayed = server.curl_as("/v1/models", &["-H", &answer], b"").is(401);
     assert!(replayed.text().contains("answered before"), "{}", replayed.text());
 }
+
+#[test]
+fn a_server_without_a_challenge_gets_no_password() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Somebody on the way, who took the challenge out of the answer.
+    let tap = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut buffer = [0; 4096];
+        let count = std::io::Read::read(&mut client, &mut buffer).unwrap();
+        let answer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"skep\"\r\n\
+                      Content-Length: 0\r\nConnection: close\r\n\r\n";
+        client.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    });
+    let stranger = Place::new();
+    let mut ls = stranger.skep(&["ls", "--server", &format!("http://127.1:{port}")]);
+    run(ls.env("SKEP_PASSWORD", "x".repeat(20))).exits(7).says("has no challenge");
+    let seen = tap.join().unwrap().to_ascii_lowercase();
+    assert!(seen.contains("authorization: skep-hmac\r\n"), "{seen}");
+}
