@@ -13,8 +13,13 @@ use std::time::Duration;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What happened, for machines ([`ErrorKind`]) and for people (message and hint).
+///
+/// It is one pointer wide: results are moved everywhere, and errors are rare.
 #[derive(Debug)]
-pub struct Error {
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
@@ -25,27 +30,32 @@ pub struct Error {
 impl Error {
     /// An error of a kind with a message that is safe to show to any caller.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, retry_after: None, source: None }
+        Self::of(kind, message.into())
+    }
+
+    #[cold]
+    fn of(kind: ErrorKind, message: String) -> Self {
+        Self(Box::new(Inner { kind, message, hint: None, retry_after: None, source: None }))
     }
 
     /// Adds what the reader can do about it, for example a command.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// Adds how long the other side wants to be left alone (`Retry-After`, RFC 9110 section 10.2.3).
     #[must_use]
     pub(crate) fn again_after(mut self, pause: Duration) -> Self {
-        self.retry_after = Some(pause);
+        self.0.retry_after = Some(pause);
         self
     }
 
     /// Keeps the cause, which is logged but never sent to a caller.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
@@ -72,10 +82,11 @@ impl Error {
                 | io::ErrorKind::IsADirectory
                 | io::ErrorKind::InvalidFilename
         );
-        let told = Self::io(what, error);
+        let mut told = Self::io(what, error);
         match is_name {
             true => {
-                Self { kind: ErrorKind::Usage, ..told }.hint("give another name, or rights to it")
+                told.0.kind = ErrorKind::Usage;
+                told.hint("give another name, or rights to it")
             }
             false => told,
         }
@@ -83,29 +94,29 @@ impl Error {
 
     /// The kind, for machines.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// The message, safe for callers.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// What the reader can do about it.
     pub fn hint_text(&self) -> Option<&str> {
-        self.hint.as_deref()
+        self.0.hint.as_deref()
     }
 
     /// How long the other side wants to be left alone, if it said so.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.hint {
+        f.write_str(&self.0.message)?;
+        match &self.0.hint {
             Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
         }
@@ -114,7 +125,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+        self.0.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
     }
 }
 
@@ -293,7 +304,7 @@ impl ErrorKind {
     /// The kind that an operating system's error belongs to.
     pub fn from_io(error: &io::Error) -> Self {
         if let Some(ours) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-            return ours.kind;
+            return ours.0.kind;
         }
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound,
