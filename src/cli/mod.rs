@@ -7,6 +7,7 @@
 mod activation;
 mod args;
 mod ask;
+mod bar;
 mod ca;
 mod cat;
 mod destination;

@@ -4,8 +4,7 @@
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use super::bar::{Bar, Size};
 use super::escape::escaped;
 use super::output::{Notes, Output};
 use crate::client::Event;
@@ -18,7 +17,7 @@ pub(super) struct Progress<'a> {
     done: u64,
     started: Instant,
     tenths: u64,
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
 }
 
 impl<'a> Progress<'a> {
@@ -26,19 +25,15 @@ impl<'a> Progress<'a> {
     pub(super) fn start(output: &'a Output, name: &str, total: Option<u64>) -> Self {
         let name = escaped(name).into_owned();
         let shown = output.progress() == Notes::Shown && io::stderr().is_terminal();
-        let bar = shown.then(|| {
-            let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-            bar.set_style(style(total.is_some()));
-            bar.with_message(name.clone())
-        });
+        let bar = shown.then(|| Bar::start(0));
         Self { output, name, total, done: 0, started: Instant::now(), tenths: 0, bar }
     }
 
     /// Takes in that `count` more bytes went over the line.
     pub(super) fn advance(&mut self, count: u64) {
         self.done += count;
-        if let Some(bar) = &self.bar {
-            bar.inc(count);
+        if let Some(bar) = &mut self.bar {
+            bar.draw(&self.name, self.done, self.total);
         } else if self.output.progress() == Notes::Shown {
             self.report();
         }
@@ -52,15 +47,12 @@ impl<'a> Progress<'a> {
                 self.done = *at;
                 self.started = Instant::now();
                 self.tenths = 0;
-                if let (Some(bar), Some(size)) = (&self.bar, size) {
-                    bar.set_style(style(true));
-                    bar.set_length(*size);
-                    bar.set_position(*at);
-                    bar.reset_eta();
-                }
                 if *at > 0 {
-                    let name = &self.name;
-                    self.say(&format!("{name}: going on after {}", HumanBytes(*at)));
+                    self.say(&format!("{}: going on after {}", self.name, Size(*at)));
+                }
+                self.clear();
+                if self.bar.is_some() {
+                    self.bar = Some(Bar::start(*at));
                 }
             }
             Event::Progress(done) => self.advance(done.saturating_sub(self.done)),
@@ -75,10 +67,14 @@ impl<'a> Progress<'a> {
     }
 
     /// Prints a note without tearing the bar.
-    fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| self.output.note(text)),
-            None => self.output.note(text),
+    fn say(&mut self, text: &str) {
+        self.clear();
+        self.output.note(text);
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = &mut self.bar {
+            bar.clear();
         }
     }
 
@@ -90,7 +86,7 @@ impl<'a> Progress<'a> {
         let tenths = self.done / (total / 10);
         if tenths > self.tenths && self.started.elapsed() >= PATIENCE {
             self.tenths = tenths;
-            let (done, total) = (HumanBytes(self.done), HumanBytes(total));
+            let (done, total) = (Size(self.done), Size(total));
             self.output.note(&format!("{}: {}0 % ({done} of {total})", self.name, tenths.min(10)));
         }
     }
@@ -98,23 +94,13 @@ impl<'a> Progress<'a> {
 
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.clear();
     }
-}
-
-fn style(has_end: bool) -> ProgressStyle {
-    let style = ProgressStyle::with_template(match has_end {
-        true => "{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-        false => "{msg} {bytes} {bytes_per_sec}",
-    });
-    style.unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// A size for people.
 pub(super) fn size(bytes: u64) -> String {
-    HumanBytes(bytes).to_string()
+    Size(bytes).to_string()
 }
 
 const LARGE_BYTES: u64 = 4 << 20;
