@@ -55,7 +55,9 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         models.push(value(&stored));
         let (length, digest) = (size(stored.model.size), stored.digest);
         output.line(&format!("{name}  {length}  {digest:?}  {}", outcome(&stored)))?;
-        let Some(signed) = signed else { return Ok(()) };
+        let Some(signed) = signed.filter(|_| stored.outcome != Outcome::Unchanged) else {
+            return Ok(());
+        };
         let stored = signed.put(&mut client, &name, &digest)?;
         models.push(value(&stored));
         output.line(&format!("{}  {}", stored.model.name, outcome(&stored)))

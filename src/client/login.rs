@@ -45,11 +45,16 @@ impl Login {
             true => Way::AsItIs,
             false => Way::ByAnswer,
         };
-        let is_short = |password: &Password| password.text().len() < TOKEN_CHARACTERS_MIN;
-        if way == Way::ByAnswer && password.as_ref().is_some_and(is_short) {
+        // Words that people choose can be guessed, however long they are.
+        let is_chosen = |password: &Password| {
+            let text = password.text();
+            text.len() < TOKEN_CHARACTERS_MIN
+                || text.contains(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        };
+        if way == Way::ByAnswer && password.as_ref().is_some_and(is_chosen) {
             let message = format!(
-                "{url} is not encrypted, and whoever listens could find out a password of less than \
-                 {TOKEN_CHARACTERS_MIN} characters, so it is not used"
+                "{url} is not encrypted, and whoever listens could find out a password that is not \
+                 {TOKEN_CHARACTERS_MIN} random letters and digits or more, so it is not used"
             );
             return Err(Error::new(ErrorKind::Forbidden, message).hint(INSTEAD));
         }

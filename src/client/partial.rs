@@ -267,7 +267,7 @@ const NAME_BYTES_MAX: usize = 255;
 /// How much is fetched before it is made durable, and how much may have to be fetched again; on slow
 /// lines, how long.
 const STEP_BYTES: u64 = 8 << 20;
-const STEP: Duration = Duration::from_secs(4);
+const STEP: Duration = Duration::from_secs(1);
 
 /// Less than that is not worth a file that stays behind.
 const WORTH_BYTES: u64 = 64 << 10;

@@ -88,7 +88,8 @@ impl Client {
             let fields = sending.fields();
             fields.iter().fold(request, |request, (name, value)| request.header(*name, value))
         })?;
-        let unknown = [405, 501].contains(&response.status().as_u16());
+        // 503: there are as many unfinished uploads as the server keeps, so this one cannot be kept.
+        let unknown = [405, 501, 503].contains(&response.status().as_u16());
         let location = match unknown {
             true => None,
             false => location(&answer::accepted(response)?),

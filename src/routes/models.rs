@@ -32,6 +32,7 @@ pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     {
         return Err(changed(&name));
     }
+    check_unmodified(fields, &model)?;
     let response = |status| {
         Response::new(status)
             .field("etag", tag.clone())
@@ -100,7 +101,7 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = "the request has no body: neither Content-Length nor chunks";
         return Err(Error::new(ErrorKind::LengthRequired, text));
     }
-    let (condition, expected) = (condition(request)?, digest(fields, "repr-digest")?);
+    let (condition, expected) = (condition(api, request, &name)?, digest(fields, "repr-digest")?);
     let signature = fields.value("skep-signature").map(Signature::from_field).transpose()?;
     let metadata = inspect::metadata(request)?;
     let mut order = Order { condition, digest: expected, signature, metadata, ..Order::new(name) };
@@ -146,7 +147,7 @@ pub(super) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
 /// `DELETE /v1/models/NAME`.
 pub(super) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
-    api.store.remove_if(&name, &condition(request)?)?;
+    api.store.remove_if(&name, &condition(api, request, &name)?)?;
     Ok(Response::new(Status::NO_CONTENT))
 }
 
@@ -172,19 +173,45 @@ fn name(request: &Request<'_>) -> Result<ModelName> {
 }
 
 /// What `If-Match` and `If-None-Match` ask of the model that is to be replaced or removed.
-fn condition(request: &Request<'_>) -> Result<Condition> {
+fn condition(api: &Api, request: &Request<'_>, name: &ModelName) -> Result<Condition> {
     let fields = request.fields();
     let only = |tags: &str, text: &str| match Digest::from_etag(tags) {
         Some(digest) => Ok(Condition::Matches(digest)),
         None => Err(Error::new(ErrorKind::PreconditionFailed, text)),
     };
     match (fields.value("if-none-match").map(str::trim), fields.value("if-match").map(str::trim)) {
-        (None, None) => Ok(Condition::Any),
+        (None, None) => unmodified(api, fields, name),
         (Some("*"), None) => Ok(Condition::Absent),
         (None, Some("*")) => Ok(Condition::Exists),
         (None, Some(tags)) => only(tags, "no model here has the entity tag of If-Match"),
         _ => Err(Error::new(ErrorKind::BadRequest, "these preconditions are not known here")
             .hint("use If-Match with one entity tag or *, or If-None-Match: *")),
+    }
+}
+
+/// What `If-Unmodified-Since` asks, where there is a model (RFC 9110 section 13.1.4).
+fn unmodified(api: &Api, fields: &Fields, name: &ModelName) -> Result<Condition> {
+    if fields.value("if-unmodified-since").is_none() {
+        return Ok(Condition::Any);
+    }
+    match api.store.find(name) {
+        // From here on, nobody may change it before we do.
+        Ok(model) => check_unmodified(fields, &model)
+            .map(|()| model.digest.map_or(Condition::Exists, Condition::Matches)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Condition::Any),
+        Err(error) => Err(error),
+    }
+}
+
+/// `If-Match` comes before it, and a date that cannot be read asks nothing.
+fn check_unmodified(fields: &Fields, model: &Model) -> Result<()> {
+    let date = fields.value("if-unmodified-since").filter(|_| fields.value("if-match").is_none());
+    match date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+        Some(date) if seconds(model.modified) > seconds(date) => {
+            let text = format!("'{}' was modified after If-Unmodified-Since", model.name);
+            Err(Error::new(ErrorKind::PreconditionFailed, text))
+        }
+        _ => Ok(()),
     }
 }
 

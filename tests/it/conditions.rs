@@ -56,6 +56,30 @@ fn a_put_without_a_body_empties_nothing() {
 }
 
 #[test]
+fn if_unmodified_since_is_heeded() {
+    if !has_tool("curl") {
+        return;
+    }
+    let server = Served::start(&["--plain"]);
+    server.place.file("m", noise(1, 100));
+    server.skep(&["put", "m"]).exits(0);
+    let since = |date: &'static str, more: &[&'static str]| {
+        server.curl("/v1/models/m", &[&["-H", date], more].concat())
+    };
+    let (old, new) = (
+        "If-Unmodified-Since: Thu, 01 Jan 2015 00:00:00 GMT",
+        "If-Unmodified-Since: Thu, 01 Jan 2099 00:00:00 GMT",
+    );
+    since(old, &[]).is(412);
+    since(old, &["-X", "DELETE"]).is(412);
+    since(old, &["-X", "PUT", "-d", "other"]).is(412);
+    assert_eq!(since(new, &[]).is(200).body, noise(1, 100));
+    since(new, &["-X", "PUT", "-d", "other"]).is(200);
+    since(new, &["-X", "DELETE"]).is(204);
+    since(new, &["-X", "PUT", "-d", "first"]).is(201);
+}
+
+#[test]
 fn the_hidden_folder_may_be_removed() {
     let server = Served::start(&["--plain"]);
     std::fs::remove_dir_all(server.dir.join(".skep")).unwrap();
