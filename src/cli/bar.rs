@@ -72,7 +72,7 @@ fn line(name: &str, done: u64, total: Option<u64>, rate: u64, columns: usize) ->
             let filled = u128::from(done.min(total)) * WIDTH as u128 / u128::from(total.max(1));
             // Not more than the width, so it fits.
             let filled = usize::try_from(filled).unwrap_or(WIDTH);
-            let bar = "█".repeat(filled) + &"░".repeat(WIDTH - filled);
+            let bar = FULL.repeat(filled) + &EMPTY.repeat(WIDTH - filled);
             let left = left(total.saturating_sub(done), rate);
             format!(" {bar} {}/{} {per_second}/s {left}", Size(done), Size(total))
         }
@@ -126,6 +126,10 @@ impl fmt::Display for Size {
 /// To the first column, and away with the line.
 const CLEAR: &str = "\r\x1b[2K";
 
+const FULL: &str = "\u{2588}";
+
+const EMPTY: &str = "\u{2591}";
+
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// After so many milliseconds, what was measured counts half.
@@ -162,7 +166,7 @@ mod tests {
     #[test]
     fn a_line_tells_how_far_it_is_and_how_long_it_takes() {
         let text = line("a.bin", 1 << 20, Some(2 << 20), 4096, 100);
-        let bar = "████████████░░░░░░░░░░░░";
+        let bar = FULL.repeat(12) + &EMPTY.repeat(12);
         assert_eq!(text, format!("a.bin {bar} 1.00 MiB/2.00 MiB 4.00 KiB/s 4m 16s"));
         assert_eq!(line("a.bin", 1 << 20, None, 0, 100), "a.bin 1.00 MiB 0 B/s");
         assert_eq!(left(7300, 1), "2h 01m");
@@ -172,14 +176,14 @@ mod tests {
 
     #[test]
     fn a_line_is_narrower_than_its_terminal() {
-        let name = "ö".repeat(200);
+        let name = "\u{f6}".repeat(200);
         for columns in 1..120 {
             let text = line(&name, 1, Some(2), 1, columns);
-            let wide = text.chars().filter(|char| *char == 'ö').count();
+            let wide = text.chars().filter(|char| *char == '\u{f6}').count();
             assert!(text.chars().count() + wide < columns, "{columns}: {text}");
         }
         let narrow = line(&name, 1, Some(2), 1, 40);
-        assert!(narrow.contains('ö') && narrow.contains('█'), "{narrow}");
+        assert!(narrow.contains('\u{f6}') && narrow.contains(FULL), "{narrow}");
     }
 
     #[test]

@@ -204,12 +204,13 @@ fn over_plain_http_a_secret_is_proved_and_not_sent() {
         assert_eq!(stranger.read("copy"), content.as_bytes());
         call(&["rm", "m"], &secret).exits(0);
     }
-    call(&["ls"], "not the right token at all").exits(7).says("password is wrong");
+    call(&["ls"], "not_the_right_token_at_all").exits(7).says("password is wrong");
+    call(&["ls"], "words that somebody has chosen").exits(7).says("--send-password");
     call(&["ls"], "too short").exits(7).says("--send-password");
     call(&["post", "m"], &server.password()).exits(7).says("unencrypted");
-    run_with(&mut server.command(&["passwd"]), b"twenty-four letters or so\n").exits(0);
-    call(&["ls"], "twenty-four letters or so").exits(7).says("skep token");
-    call(&["ls", "--send-password"], "twenty-four letters or so").exits(0);
+    run_with(&mut server.command(&["passwd"]), b"twenty_four_letters_or_so\n").exits(0);
+    call(&["ls"], "twenty_four_letters_or_so").exits(7).says("skep token");
+    call(&["ls", "--send-password"], "twenty_four_letters_or_so").exits(0);
     let log = server.stop().exits(0).stderr;
     assert!(log.contains(" owner PUT /v1/models/m 201 "), "{log}");
     assert!(log.contains(" far PUT /v1/models/m 201 "), "{log}");
