@@ -124,9 +124,13 @@ fn what_power_cuts_leave_too_much_is_no_version() {
         fs::hard_link(directory.path().join("m"), folder.join(left)).unwrap();
     }
     fs::write(folder.join("kept-1.part"), b"cut").unwrap();
-    assert_eq!(sizes(&store, "m"), [0; 0]);
+    // The links changed a time of the model, as somebody's hand would, so its digest may be unknown.
+    let sizes = || -> Vec<u64> {
+        store.versions(&name("m")).unwrap().iter().map(|version| version.size).collect()
+    };
+    assert_eq!(sizes(), [0; 0]);
     put(&store, "m", b"two!").unwrap();
-    assert_eq!(sizes(&store, "m"), [3]);
+    assert_eq!(sizes(), [3]);
     assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
 }
 
