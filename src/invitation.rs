@@ -18,7 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::access::Password;
 use crate::clock;
 use crate::digest::Digest;
-use crate::disk::{self, FileLock};
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 
@@ -126,10 +126,7 @@ impl Open {
 fn change(home: &Path, change: impl FnOnce(&mut Vec<Open>) -> Result<()>) -> Result<()> {
     let failed = |error| Error::local(format!("writing to {}", home.display()), error);
     disk::create_directory(home).map_err(failed)?;
-    if let FileLock::Taken = disk::lock_file(&home.join(LOCK)).map_err(failed)? {
-        let text = "another skep is changing the invitations";
-        return Err(Error::new(ErrorKind::Busy, text).hint("try again"));
-    }
+    let _lock = disk::wait_for_lock(&home.join(LOCK)).map_err(failed)?;
     let path = home.join(FILE);
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

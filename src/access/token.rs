@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::password::{Lock, Password, letters};
 use super::role::{How, Principal, Role};
 use crate::clock;
-use crate::disk::{self, FileLock};
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 
 /// All tokens of a home.
@@ -108,11 +108,7 @@ impl Tokens {
     fn change(home: &Path, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let failed = |error| Error::local(format!("writing to {}", home.display()), error);
         disk::create_directory(home).map_err(failed)?;
-        let lock = disk::lock_file(&home.join(LOCK)).map_err(failed)?;
-        if matches!(lock, FileLock::Taken) {
-            let text = "another skep is changing the tokens";
-            return Err(Error::new(ErrorKind::Busy, text).hint("try again"));
-        }
+        let _lock = disk::wait_for_lock(&home.join(LOCK)).map_err(failed)?;
         let mut tokens = Self::open(home)?;
         change(&mut tokens)?;
         disk::write(&file(home), tokens.text().as_bytes(), 0o600).map_err(failed)

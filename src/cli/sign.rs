@@ -3,7 +3,6 @@
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
@@ -12,6 +11,7 @@ use super::keygen;
 use super::output::Output;
 use super::source::{Reader, Source};
 use crate::client::{Client, Stored};
+use crate::clock;
 use crate::digest::{Digest, Hasher};
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
@@ -100,7 +100,7 @@ pub(super) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
             Err(error) => return Err(Error::local(format!("reading {}", path.display()), error)),
         }
     }
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = clock::seconds();
     // The words that minisign uses.
     let comment = format!("timestamp:{seconds}\tfile:{}\thashed", source.name);
     let signature = key.sign(&prehash.finish(), &comment);

@@ -234,6 +234,23 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<FileLock> {
     }
 }
 
+/// Takes an exclusive `flock` on a file, which is created where it is missing, and waits for whoever
+/// has it: for changes that take a moment. `None` where the file system knows no locks. It is held
+/// until the file is closed.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn wait_for_lock(path: &Path) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let wait = || rustix::fs::flock(&file, FlockOperation::LockExclusive);
+    match rustix::io::retry_on_intr(wait) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// How many bytes this process may still write to the file system of `path`; `None` where the file
 /// system does not say.
 ///

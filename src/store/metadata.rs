@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::policy::Claim;
 use super::shelf::Shelf;
+use crate::clock;
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
@@ -88,7 +89,7 @@ pub(super) fn keep(
     if claim.metadata.is_empty() {
         return Ok(());
     }
-    let about = About { metadata: claim.metadata.clone(), uploaded: SystemTime::now() };
+    let about = About { metadata: claim.metadata.clone(), uploaded: clock::now() };
     let mut lines = lines(shelf, claim.name);
     lines.retain(|(digest, _)| *digest != claim.digest && needed.contains(digest.as_bytes()));
     lines.insert(0, (claim.digest, about));

@@ -101,6 +101,10 @@ fn tokens_are_taken_in_every_form_and_end() {
     let mut rm = server.command(&["rm", "m"]);
     run(rm.env("SKEP_PASSWORD", &secret)).exits(7).says("needs the role write");
     server.skep(&["token", "new", "pi"]).exits(11);
+    // Several at once wait for each other.
+    let many = ["a", "b", "c", "d"]
+        .map(|name| Process::start(&mut server.command(&["token", "new", name])));
+    many.into_iter().for_each(|one| assert_eq!(one.finish().code, 0));
     server.skep(&["token", "rm", "pi"]).exits(0);
     as_bearer(&server, &secret, "/v1/models", &[], "").is(401);
     server.skep(&["token", "rm", "pi"]).exits(4);
