@@ -194,6 +194,27 @@ mod tests {
     }
 
     #[test]
+    fn of_many_who_come_with_one_invitation_one_gets_in() {
+        let home = tempfile::tempdir().unwrap();
+        let secret = open(home.path(), "read", 60).unwrap();
+        let gate = std::sync::Barrier::new(8);
+        let enter = || {
+            gate.wait();
+            // Whoever issues takes its time, so that the others come meanwhile.
+            let issue = |_: &str| {
+                std::thread::yield_now();
+                disk::write(&home.path().join("issued"), b"x", 0o600).map_err(Error::from)
+            };
+            usize::from(redeem(home.path(), secret.text(), issue).is_ok())
+        };
+        let count = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(enter)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        });
+        assert_eq!(count, 1);
+    }
+
+    #[test]
     fn an_invitation_is_good_once_and_for_its_time() {
         let home = tempfile::tempdir().unwrap();
         let secret = open(home.path(), "write", 600).unwrap();
