@@ -96,7 +96,9 @@ impl Event {
     }
 
     fn line(&self) -> String {
-        let sent = self.sent.map_or_else(|| "cut".to_owned(), |sent| sent.to_string());
+        let sent = self
+            .sent
+            .map_or_else(|| "cut".to_owned(), |sent| sent.to_string());
         let mut text = format!(
             "{} {} {} {} {} {sent} {}ms",
             escaped(&self.peer),
@@ -107,7 +109,14 @@ impl Event {
             self.duration.as_millis()
         );
         for (key, value) in [
-            ("received", if self.received > 0 { self.received.to_string() } else { String::new() }),
+            (
+                "received",
+                if self.received > 0 {
+                    self.received.to_string()
+                } else {
+                    String::new()
+                },
+            ),
             ("name", self.name.clone()),
             ("digest", self.digest.clone()),
             ("id", self.id.clone()),
@@ -136,7 +145,12 @@ impl Event {
             ("status", self.status.into()),
             ("received", self.received.into()),
             ("sent", self.sent.into()),
-            ("ms", u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX).into()),
+            (
+                "ms",
+                u64::try_from(self.duration.as_millis())
+                    .unwrap_or(u64::MAX)
+                    .into(),
+            ),
         ];
         if !self.trouble.is_empty() {
             members.push(("trouble", self.trouble.as_str().into()));
@@ -147,11 +161,20 @@ impl Event {
     /// `host ident user [time] "request" status bytes "referer" "agent"`.
     fn clf(&self) -> String {
         // The user is one word, and an address has no port here.
-        let host = self.peer.rsplit_once(':').map_or(self.peer.as_str(), |(host, _)| host);
+        let host = self
+            .peer
+            .rsplit_once(':')
+            .map_or(self.peer.as_str(), |(host, _)| host);
         let host = host.trim_matches(['[', ']']);
         let user = escaped(&self.who).replace(' ', "_");
-        let sent = self.sent.map_or_else(|| "-".to_owned(), |sent| sent.to_string());
-        let agent = if self.agent.is_empty() { "-" } else { &self.agent };
+        let sent = self
+            .sent
+            .map_or_else(|| "-".to_owned(), |sent| sent.to_string());
+        let agent = if self.agent.is_empty() {
+            "-"
+        } else {
+            &self.agent
+        };
         format!(
             "{} - {user} [{}] {} {} {sent} \"-\" {}",
             escaped(host),
@@ -165,8 +188,13 @@ impl Event {
 
 /// A record that is not an event, in a form for programs; `None` for the others.
 pub(crate) fn record(format: Format, at: SystemTime, level: &str, text: &str) -> Option<String> {
-    let members =
-        || vec![("time", rfc3339(at).into()), ("level", level.into()), ("text", text.into())];
+    let members = || {
+        vec![
+            ("time", rfc3339(at).into()),
+            ("level", level.into()),
+            ("text", text.into()),
+        ]
+    };
     match format {
         Format::Json => Some(object(members())),
         Format::Logfmt => Some(pairs(&members())),
@@ -179,7 +207,9 @@ fn object(members: Vec<(&'static str, Value)>) -> String {
         Value::String(text) => Value::String(escaped(&text).into_owned()),
         other => other,
     };
-    let members = members.into_iter().map(|(key, value)| (key.to_owned(), safe(value)));
+    let members = members
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), safe(value)));
     Value::Object(members.collect::<Map<_, _>>()).to_string()
 }
 
@@ -202,7 +232,10 @@ fn word(text: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", escaped(&text.replace('\\', "\\\\").replace('"', "\\\"")))
+    format!(
+        "\"{}\"",
+        escaped(&text.replace('\\', "\\\\").replace('"', "\\\""))
+    )
 }
 
 /// `10/Oct/2000:13:55:36 +0000`.
@@ -240,19 +273,31 @@ mod tests {
     fn no_format_lets_a_caller_write_a_line_of_its_own() {
         for format in [Format::Line, Format::Logfmt, Format::Json, Format::Clf] {
             let text = event().text(format);
-            assert!(!text.contains(['\n', '\u{85}', '\u{2028}', '\u{1b}']), "{text}");
+            assert!(
+                !text.contains(['\n', '\u{85}', '\u{2028}', '\u{1b}']),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn each_format_is_what_its_readers_expect() {
         let value: Value = serde_json::from_str(&event().text(Format::Json)).unwrap();
-        assert_eq!((&value["who"], &value["status"]), (&"pi 1".into(), &201.into()));
+        assert_eq!(
+            (&value["who"], &value["status"]),
+            (&"pi 1".into(), &201.into())
+        );
         assert_eq!((&value["received"], &value["ms"]), (&7.into(), &12.into()));
         assert_eq!(value["time"], "2000-10-10T13:55:36Z");
         let text = event().text(Format::Logfmt);
-        assert!(text.contains(" who=\"pi 1\" peer=192.0.2.1:5000 agent=\"evil\\\""), "{text}");
-        assert!(text.ends_with(" status=201 received=7 sent=9 ms=12"), "{text}");
+        assert!(
+            text.contains(" who=\"pi 1\" peer=192.0.2.1:5000 agent=\"evil\\\""),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(" status=201 received=7 sent=9 ms=12"),
+            "{text}"
+        );
         let text = event().text(Format::Clf);
         let start =
             "192.0.2.1 - pi_1 [10/Oct/2000:13:55:36 +0000] \"PUT /v1/models/a HTTP/1.1\" 201 9";
@@ -260,9 +305,17 @@ mod tests {
         let text = event().text(Format::Line);
         let start = "192.0.2.1:5000 \"pi 1\" PUT /v1/models/a 201 9 12ms received=7 name=a";
         assert!(text.starts_with(start), "{text}");
-        let cut = Event { sent: None, trouble: "broken pipe".to_owned(), ..event() };
+        let cut = Event {
+            sent: None,
+            trouble: "broken pipe".to_owned(),
+            ..event()
+        };
         assert!(cut.text(Format::Line).contains(" 201 cut 12ms "));
-        assert!(record(Format::Json, event().at, "warning", "a\nb").unwrap().contains(r"a\\u{a}b"));
+        assert!(
+            record(Format::Json, event().at, "warning", "a\nb")
+                .unwrap()
+                .contains(r"a\\u{a}b")
+        );
         assert!("xml".parse::<Format>().is_err());
     }
 }

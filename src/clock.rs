@@ -72,7 +72,10 @@ pub(crate) fn keep(age_min: Duration) {
         return;
     }
     // Before writing, so that one of many threads does it.
-    if KEPT.compare_exchange(kept, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+    if KEPT
+        .compare_exchange(kept, now, Ordering::Relaxed, Ordering::Relaxed)
+        .is_ok()
+    {
         FLOOR.fetch_max(now.min(LATEST), Ordering::Relaxed);
         let path = home.join(FILE);
         if let Err(error) = disk::write(&path, format!("{now}\n").as_bytes(), 0o600) {
@@ -85,7 +88,11 @@ pub(crate) fn keep(age_min: Duration) {
 /// program was made is the mark of a clock that was wrong.
 fn read(home: &Path) -> u64 {
     let text = std::fs::read_to_string(home.join(FILE)).unwrap_or_default();
-    text.trim().parse().ok().filter(|kept| *kept < LATEST).unwrap_or_default()
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|kept| *kept < LATEST)
+        .unwrap_or_default()
 }
 
 fn is_after(system: u64, floor: u64) -> bool {
@@ -102,7 +109,9 @@ fn uptime() -> Duration {
 }
 
 fn seconds_of(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// Reads digits while compiling; 0 if there is anything else.
@@ -180,6 +189,9 @@ mod tests {
 
     #[test]
     fn what_the_builder_says_is_read_strictly() {
-        assert_eq!((number("1793491201"), number("12a"), number("")), (1_793_491_201, 0, 0));
+        assert_eq!(
+            (number("1793491201"), number("12a"), number("")),
+            (1_793_491_201, 0, 0)
+        );
     }
 }

@@ -22,10 +22,18 @@ pub(crate) fn has_aes() -> bool {
 }
 
 /// Reads the line of features in `/proc/cpuinfo` of a 32-bit ARM processor.
-#[cfg_attr(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"), cfg(test))]
+#[cfg_attr(
+    any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"),
+    cfg(test)
+)]
 fn says_aes(cpuinfo: &str) -> bool {
-    let line = cpuinfo.lines().find_map(|line| line.strip_prefix("Features")).unwrap_or_default();
-    ["aes", "pmull"].iter().all(|word| line.split_ascii_whitespace().any(|found| found == *word))
+    let line = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("Features"))
+        .unwrap_or_default();
+    ["aes", "pmull"]
+        .iter()
+        .all(|word| line.split_ascii_whitespace().any(|found| found == *word))
 }
 
 #[cfg(test)]
@@ -37,7 +45,9 @@ mod tests {
         let with = "processor\t: 0\nFeatures\t: half thumb aes pmull sha1\n";
         assert!(says_aes(with));
         assert!(!says_aes(&with.replace(" aes", " aesni")));
-        assert!(!says_aes("processor\t: 0\nFeatures\t: half thumb fastmult vfp edsp neon\n"));
+        assert!(!says_aes(
+            "processor\t: 0\nFeatures\t: half thumb fastmult vfp edsp neon\n"
+        ));
         assert!(!says_aes(""));
     }
 }

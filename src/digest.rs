@@ -48,7 +48,11 @@ impl Digest {
 
     /// The digest in an entity tag as [`Digest::etag`] writes it; `None` for any other tag.
     pub fn from_etag(tag: &str) -> Option<Self> {
-        tag.trim().strip_prefix("\"sha256-")?.strip_suffix('"')?.parse().ok()
+        tag.trim()
+            .strip_prefix("\"sha256-")?
+            .strip_suffix('"')?
+            .parse()
+            .ok()
     }
 
     /// The value of a `Repr-Digest` or `Content-Digest` field (RFC 9530 section 2).
@@ -61,7 +65,9 @@ impl Digest {
     /// # Errors
     /// `BadRequest` if there is one that cannot be read.
     pub fn from_field(value: &str) -> Result<Option<Self>, Error> {
-        let Some(text) = value.split(',').find_map(|item| item.trim().strip_prefix("sha-256="))
+        let Some(text) = value
+            .split(',')
+            .find_map(|item| item.trim().strip_prefix("sha-256="))
         else {
             return Ok(None);
         };
@@ -103,7 +109,12 @@ impl FromStr for Digest {
 
     /// Reads 64 hexadecimal digits of either case.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = || Error::new(ErrorKind::BadRequest, "a SHA-256 digest is 64 hexadecimal digits");
+        let bad = || {
+            Error::new(
+                ErrorKind::BadRequest,
+                "a SHA-256 digest is 64 hexadecimal digits",
+            )
+        };
         let digits = text.as_bytes();
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err(bad());

@@ -35,7 +35,13 @@ impl Error {
 
     #[cold]
     fn of(kind: ErrorKind, message: String) -> Self {
-        Self(Box::new(Inner { kind, message, hint: None, retry_after: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message,
+            hint: None,
+            retry_after: None,
+            source: None,
+        }))
     }
 
     /// Adds what the reader can do about it, for example a command.
@@ -125,7 +131,10 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+        self.0
+            .source
+            .as_ref()
+            .map(|source| &**source as &(dyn std::error::Error + 'static))
     }
 }
 
@@ -244,11 +253,21 @@ pub(crate) const KINDS: &[KindRow] = &[
     row(ErrorKind::Conflict, "conflict", 409, 11),
     row(ErrorKind::AlreadyRunning, "already-running", 409, 12),
     row(ErrorKind::LengthRequired, "length-required", 411, 2),
-    row(ErrorKind::PreconditionFailed, "precondition-failed", 412, 11),
+    row(
+        ErrorKind::PreconditionFailed,
+        "precondition-failed",
+        412,
+        11,
+    ),
     row(ErrorKind::TooLarge, "too-large", 413, 8),
     row(ErrorKind::TargetTooLong, "target-too-long", 414, 2),
     row(ErrorKind::UnsupportedType, "unsupported-type", 415, 1),
-    row(ErrorKind::RangeNotSatisfiable, "range-not-satisfiable", 416, 1),
+    row(
+        ErrorKind::RangeNotSatisfiable,
+        "range-not-satisfiable",
+        416,
+        1,
+    ),
     row(ErrorKind::ExpectationFailed, "expectation-failed", 417, 1),
     row(ErrorKind::Misdirected, "misdirected", 421, 2),
     row(ErrorKind::Integrity, "integrity", 422, 6),
@@ -261,18 +280,31 @@ pub(crate) const KINDS: &[KindRow] = &[
     row(ErrorKind::Busy, "busy", 503, 5),
     row(ErrorKind::Cancelled, "cancelled", 503, 130),
     row(ErrorKind::Interrupted, "interrupted", 504, 5),
-    row(ErrorKind::VersionNotSupported, "version-not-supported", 505, 1),
+    row(
+        ErrorKind::VersionNotSupported,
+        "version-not-supported",
+        505,
+        1,
+    ),
     row(ErrorKind::NoSpace, "no-space", 507, 8),
 ];
 
 const fn row(kind: ErrorKind, code: &'static str, status: u16, exit: u8) -> KindRow {
-    KindRow { kind, code, status, exit }
+    KindRow {
+        kind,
+        code,
+        status,
+        exit,
+    }
 }
 
 impl ErrorKind {
     fn row(self) -> &'static KindRow {
         // Every kind has a row; the test below keeps it so.
-        KINDS.iter().find(|row| row.kind == self).unwrap_or(&KINDS[0])
+        KINDS
+            .iter()
+            .find(|row| row.kind == self)
+            .unwrap_or(&KINDS[0])
     }
 
     /// The code word of problem documents, for example `not-found`.
@@ -303,7 +335,10 @@ impl ErrorKind {
 
     /// The kind that an operating system's error belongs to.
     pub fn from_io(error: &io::Error) -> Self {
-        if let Some(ours) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        if let Some(ours) = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Error>())
+        {
             return ours.0.kind;
         }
         match error.kind() {
@@ -352,14 +387,21 @@ mod tests {
     #[test]
     fn code_words_are_unique() {
         for (index, row) in KINDS.iter().enumerate() {
-            assert!(KINDS[..index].iter().all(|other| other.code != row.code), "{}", row.code);
+            assert!(
+                KINDS[..index].iter().all(|other| other.code != row.code),
+                "{}",
+                row.code
+            );
         }
     }
 
     #[test]
     fn unknown_answers_fall_into_their_class() {
         assert_eq!(ErrorKind::from_answer(418, None), ErrorKind::BadRequest);
-        assert_eq!(ErrorKind::from_answer(599, Some("new")), ErrorKind::Interrupted);
+        assert_eq!(
+            ErrorKind::from_answer(599, Some("new")),
+            ErrorKind::Interrupted
+        );
         assert_eq!(ErrorKind::from_answer(503, None), ErrorKind::Busy);
     }
 
@@ -367,7 +409,10 @@ mod tests {
     fn an_error_passes_through_io_unchanged() {
         let error = Error::new(ErrorKind::TooLarge, "too large").hint("send less");
         let back = Error::from(io::Error::from(error));
-        assert_eq!((back.kind(), back.message()), (ErrorKind::TooLarge, "too large"));
+        assert_eq!(
+            (back.kind(), back.message()),
+            (ErrorKind::TooLarge, "too large")
+        );
         assert_eq!(back.hint_text(), Some("send less"));
     }
 }

@@ -31,6 +31,9 @@ mod tests {
     fn nothing_steers_the_terminal() {
         assert_eq!(escaped("m\u{f6}del 1.onnx"), "m\u{f6}del 1.onnx");
         let bad = "a\u{1b}[31m\n\u{85}\u{9b}\u{2028}\u{202e}\u{7f}";
-        assert_eq!(escaped(bad), "a\\u{1b}[31m\\u{a}\\u{85}\\u{9b}\\u{2028}\\u{202e}\\u{7f}");
+        assert_eq!(
+            escaped(bad),
+            "a\\u{1b}[31m\\u{a}\\u{85}\\u{9b}\\u{2028}\\u{202e}\\u{7f}"
+        );
     }
 }

@@ -34,7 +34,12 @@ pub(crate) struct Invitation {
 impl fmt::Display for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pin = URL_SAFE_NO_PAD.encode(self.pin.digest().as_bytes());
-        write!(f, "{SCHEME}{}#{pin}.{}", self.addresses.join(","), self.secret.text())
+        write!(
+            f,
+            "{SCHEME}{}#{pin}.{}",
+            self.addresses.join(","),
+            self.secret.text()
+        )
     }
 }
 
@@ -43,20 +48,30 @@ impl FromStr for Invitation {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
-            Error::new(ErrorKind::Usage, "that is not an invitation, or not a whole one")
-                .hint("'skep invite' on the other device prints one: skep://...#...")
+            Error::new(
+                ErrorKind::Usage,
+                "that is not an invitation, or not a whole one",
+            )
+            .hint("'skep invite' on the other device prints one: skep://...#...")
         };
         let rest = text.trim().strip_prefix(SCHEME).ok_or_else(bad)?;
         let (addresses, rest) = rest.split_once('#').ok_or_else(bad)?;
         let (pin, secret) = rest.split_once('.').ok_or_else(bad)?;
-        let bytes = URL_SAFE_NO_PAD.decode(pin).ok().and_then(|bytes| bytes.try_into().ok());
+        let bytes = URL_SAFE_NO_PAD
+            .decode(pin)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok());
         let pin = Pin::from(Digest::from_bytes(bytes.ok_or_else(bad)?));
         let addresses: Vec<_> = addresses.split(',').map(str::to_owned).collect();
         if addresses.iter().any(String::is_empty) || addresses.len() > ADDRESSES_MAX {
             return Err(bad());
         }
         let secret = Password::new(secret).map_err(|_| bad())?;
-        Ok(Self { addresses, pin, secret })
+        Ok(Self {
+            addresses,
+            pin,
+            secret,
+        })
     }
 }
 
@@ -73,7 +88,11 @@ pub(crate) fn open(home: &Path, role: &str, seconds: u64) -> Result<Password> {
             let text = format!("{OPEN_MAX} invitations are open already");
             return Err(Error::new(ErrorKind::TooLarge, text).hint("they end by themselves"));
         }
-        open.push(Open { digest, role: role.to_owned(), end });
+        open.push(Open {
+            digest,
+            role: role.to_owned(),
+            end,
+        });
         Ok(())
     })?;
     Ok(secret)
@@ -155,7 +174,10 @@ pub(crate) fn keep_addresses(home: &Path, addresses: &[String]) {
 /// Where the server of a home was reached when it last started.
 pub(crate) fn kept_addresses(home: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(home.join(ADDRESSES)).unwrap_or_default();
-    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 const SCHEME: &str = "skep://";
@@ -181,14 +203,30 @@ mod tests {
         let pin = Pin::from(Digest::of(b"key"));
         let secret = Password::generate().unwrap();
         let addresses = vec!["192.168.1.10:8443".to_owned(), "pi.local:8443".to_owned()];
-        let invitation = Invitation { addresses, pin, secret };
+        let invitation = Invitation {
+            addresses,
+            pin,
+            secret,
+        };
         let text = invitation.to_string();
-        assert!(text.starts_with("skep://192.168.1.10:8443,pi.local:8443#"), "{text}");
-        assert_eq!(format!(" {text}\n").parse::<Invitation>().unwrap(), invitation);
+        assert!(
+            text.starts_with("skep://192.168.1.10:8443,pi.local:8443#"),
+            "{text}"
+        );
+        assert_eq!(
+            format!(" {text}\n").parse::<Invitation>().unwrap(),
+            invitation
+        );
         for end in 0..text.rfind('.').unwrap() {
             assert!(text[..end].parse::<Invitation>().is_err(), "{end}");
         }
-        for bad in ["https://pi#a.b", "skep://#AAAA.b", "skep://pi#AAAA.b", "skep://,#.", ""] {
+        for bad in [
+            "https://pi#a.b",
+            "skep://#AAAA.b",
+            "skep://pi#AAAA.b",
+            "skep://,#.",
+            "",
+        ] {
             assert!(bad.parse::<Invitation>().is_err(), "{bad}");
         }
     }
@@ -209,7 +247,10 @@ mod tests {
         };
         let count = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(enter)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum::<usize>()
         });
         assert_eq!(count, 1);
     }
@@ -228,6 +269,9 @@ mod tests {
         let full = |_: &str| Err::<(), _>(Error::new(ErrorKind::NoSpace, "full"));
         assert!(redeem(home.path(), secret.text(), full).is_err());
         assert_eq!(used(secret.text()).unwrap(), "write");
-        assert_eq!(used(secret.text()).unwrap_err().kind(), ErrorKind::Forbidden);
+        assert_eq!(
+            used(secret.text()).unwrap_err().kind(),
+            ErrorKind::Forbidden
+        );
     }
 }

@@ -90,16 +90,28 @@ impl Limits {
         let too_small = [
             ("workers", self.workers == 0),
             ("max-connections", self.connections_max == 0),
-            ("max-connections-per-address", self.connections_per_address_max == 0),
-            ("max-requests-per-connection", self.requests_per_connection_max == 0),
+            (
+                "max-connections-per-address",
+                self.connections_per_address_max == 0,
+            ),
+            (
+                "max-requests-per-connection",
+                self.requests_per_connection_max == 0,
+            ),
             ("max-fields", self.fields_max == 0),
         ];
         let zero = times.map(|(name, time)| (name, time.is_zero()));
         if let Some((name, _)) = too_small.iter().chain(&zero).find(|(_, is_bad)| *is_bad) {
-            return Err(Error::new(ErrorKind::Usage, format!("{name} must be more than 0")));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("{name} must be more than 0"),
+            ));
         }
         if self.head_bytes_max < HEAD_BYTES_MIN {
-            return Err(Error::new(ErrorKind::Usage, "max-head-bytes must be at least 1KiB"));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "max-head-bytes must be at least 1KiB",
+            ));
         }
         Ok(())
     }

@@ -70,8 +70,11 @@ impl FromStr for ModelName {
             return Ok(Self(text.to_owned()));
         };
         let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-        Err(Error::new(ErrorKind::BadRequest, format!("the model name '{shown}' {reason}"))
-            .hint("use a plain file name such as model.onnx"))
+        Err(Error::new(
+            ErrorKind::BadRequest,
+            format!("the model name '{shown}' {reason}"),
+        )
+        .hint("use a plain file name such as model.onnx"))
     }
 }
 
@@ -93,7 +96,11 @@ impl AsRef<str> for ModelName {
 }
 
 /// All but the unreserved characters of RFC 3986 section 2.3.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[cfg(test)]
 mod tests {
@@ -101,7 +108,15 @@ mod tests {
 
     #[test]
     fn plain_file_names_are_names() {
-        for good in ["a", "model.onnx", "a b.dm", "m\u{f6}del \u{1f41d}.py", "-x", "a..b", "100%"] {
+        for good in [
+            "a",
+            "model.onnx",
+            "a b.dm",
+            "m\u{f6}del \u{1f41d}.py",
+            "-x",
+            "a..b",
+            "100%",
+        ] {
             assert_eq!(good.parse::<ModelName>().unwrap().as_str(), good);
         }
         assert!("x".repeat(255).parse::<ModelName>().is_ok());
@@ -131,7 +146,10 @@ mod tests {
 
     #[test]
     fn base_names_are_what_python_makes_of_them() {
-        assert_eq!(ModelName::from_base("../../etc/x.dm").unwrap().as_str(), "x.dm");
+        assert_eq!(
+            ModelName::from_base("../../etc/x.dm").unwrap().as_str(),
+            "x.dm"
+        );
         assert!(ModelName::from_base("dir/").is_err());
         assert!(ModelName::from_base("a/..").is_err());
     }

@@ -11,7 +11,10 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) ->
         let close = letters.len().abs_diff(wanted.len()) <= limit;
         close.then(|| (edits(&wanted, &letters), name))
     });
-    distances.filter(|(distance, _)| *distance <= limit).min().map(|(_, name)| name)
+    distances
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// The Levenshtein distance.
@@ -43,7 +46,10 @@ mod tests {
         assert_eq!(near("MODEL.ONNX"), Some("model.onnx"));
         assert_eq!(near("modl.onnx"), Some("model.onnx"));
         assert_eq!(near("weigths.dm"), Some("weights.dm"));
-        assert_eq!((near("model"), near("a"), near("B")), (None, None, Some("b")));
+        assert_eq!(
+            (near("model"), near("a"), near("B")),
+            (None, None, Some("b"))
+        );
         assert_eq!(near("other.onnx"), None);
         assert_eq!(edits(&['a', 'b', 'c'], &['b', 'c', 'd', 'e']), 3);
     }

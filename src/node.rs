@@ -71,7 +71,10 @@ impl Node {
         check_published(&config, &addresses, &password)?;
         warn_of(&config, &addresses, &password);
         let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
-        let started = Config { sockets: Vec::new(), ..config.clone() };
+        let started = Config {
+            sockets: Vec::new(),
+            ..config.clone()
+        };
         let api = Api {
             store: store.clone(),
             guard: Guard::new(&config.home, &password, config.access.clone())?,
@@ -80,24 +83,38 @@ impl Node {
             ids: Ids::new(),
             limits: Arc::clone(&live_limits),
             import_bytes_before_password: config.import_bytes_before_password,
-            pairing: Pairing { home: config.home.clone(), issue },
+            pairing: Pairing {
+                home: config.home.clone(),
+                issue,
+            },
             guests: Places::new(config.limits.workers.saturating_sub(2) / 2),
         };
-        let mut options = ServerOptions { limits: config.limits, ..ServerOptions::default() };
+        let mut options = ServerOptions {
+            limits: config.limits,
+            ..ServerOptions::default()
+        };
         options.tls_files = files;
         options.live_limits = Arc::clone(&live_limits);
         options.folders = vec![config.home.clone()];
         let own =
             |socket: Arc<OwnedFd>| Arc::try_unwrap(socket).or_else(|socket| socket.try_clone());
-        options.sockets = (config.sockets.into_iter().map(own).collect::<io::Result<_>>())
-            .map_err(|error| Error::io("taking over a socket", error))?;
+        options.sockets = (config
+            .sockets
+            .into_iter()
+            .map(own)
+            .collect::<io::Result<_>>())
+        .map_err(|error| Error::io("taking over a socket", error))?;
         let server = Server::with_options(&addresses, options, api).inspect_err(|_| {
             if let PasswordOrigin::Made(path, _) = &origin {
                 let _ = disk::remove(path);
             }
         })?;
         invitation::keep_addresses(&config.home, &invitable(&server.addresses()));
-        let reload = Reload { live_limits, started, tls: server.following() };
+        let reload = Reload {
+            live_limits,
+            started,
+            tls: server.following(),
+        };
         if let Some(path) = &config.address_file {
             let text = server.urls().join("\n") + "\n";
             disk::write(path, text.as_bytes(), 0o644).map_err(|error| {
@@ -105,7 +122,13 @@ impl Node {
                 Error::new(ErrorKind::Usage, error.message()).hint("--write-addr names that file")
             })?;
         }
-        Ok(Self { server, store, pin, password: origin, reload })
+        Ok(Self {
+            server,
+            store,
+            pin,
+            password: origin,
+            reload,
+        })
     }
 
     /// Where the node can be reached, one URL for each address.
@@ -115,10 +138,14 @@ impl Node {
 
     /// Where other devices reach the node, if it listens on all addresses and this one has any.
     pub fn outside_url(&self) -> Option<String> {
-        let everywhere = self.server.addresses().into_iter().find_map(|address| match address {
-            Address::Ip(ip) if ip.ip().is_unspecified() => Some(ip.port()),
-            _ => None,
-        });
+        let everywhere = self
+            .server
+            .addresses()
+            .into_iter()
+            .find_map(|address| match address {
+                Address::Ip(ip) if ip.ip().is_unspecified() => Some(ip.port()),
+                _ => None,
+            });
         let scheme = if self.pin.is_some() { "https" } else { "http" };
         let outside = SocketAddr::new(edge::local_address()?, everywhere?);
         Some(format!("{scheme}://{outside}"))
@@ -170,7 +197,9 @@ impl Node {
 fn invitable(addresses: &[Address]) -> Vec<String> {
     let mut found = Vec::new();
     for address in addresses {
-        let Address::Ip(bound) = address else { continue };
+        let Address::Ip(bound) = address else {
+            continue;
+        };
         if bound.ip().is_unspecified() {
             let outside = edge::local_address().map(|ip| SocketAddr::new(ip, bound.port()));
             found.extend(outside.map(|outside| outside.to_string()));
@@ -184,7 +213,14 @@ fn invitable(addresses: &[Address]) -> Vec<String> {
 
 /// Makes a token for a device that was invited.
 fn issue(home: &Path, name: &str, role: &str) -> Result<Password> {
-    Tokens::add(home, NewToken { name: name.to_owned(), role: role.parse()?, end: None })
+    Tokens::add(
+        home,
+        NewToken {
+            name: name.to_owned(),
+            role: role.parse()?,
+            end: None,
+        },
+    )
 }
 
 /// Gives a running node new settings.
@@ -216,12 +252,30 @@ impl Reload {
         let old = &self.started;
         let (was, is) = (&old.store, &config.store);
         let cache = |store: &StoreOptions| {
-            let StoreOptions { cache_bytes_max, cache_file_bytes_max, .. } = *store;
-            (cache_bytes_max, cache_file_bytes_max, store.cache_entries_max, store.cache_idle)
+            let StoreOptions {
+                cache_bytes_max,
+                cache_file_bytes_max,
+                ..
+            } = *store;
+            (
+                cache_bytes_max,
+                cache_file_bytes_max,
+                store.cache_entries_max,
+                store.cache_idle,
+            )
         };
         let uploads = |store: &StoreOptions| {
-            let StoreOptions { uploads_max, uploads_bytes_max, .. } = *store;
-            (uploads_max, uploads_bytes_max, store.upload_age_max, store.upload_sync_bytes)
+            let StoreOptions {
+                uploads_max,
+                uploads_bytes_max,
+                ..
+            } = *store;
+            (
+                uploads_max,
+                uploads_bytes_max,
+                store.upload_age_max,
+                store.upload_sync_bytes,
+            )
         };
         let fixed = [
             ("dir", old.directory != config.directory),
@@ -250,7 +304,11 @@ impl Reload {
             ),
             ("log-format or log-polls", old.log.audit != config.log.audit),
         ];
-        Ok(fixed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect())
+        Ok(fixed
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| key)
+            .collect())
     }
 }
 
@@ -306,10 +364,21 @@ const PASSWORD_BYTES_FEW: usize = 10;
 
 /// What this server is called: by its settings, its certificate and its system.
 fn host_names(config: &Config, files: Option<&TlsFiles>) -> HostNames {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     let own = [format!("{host}.local"), host];
     let certified = files.map(edge::names).unwrap_or_default();
-    HostNames::new(config.access.host_names.iter().cloned().chain(own).chain(certified))
+    HostNames::new(
+        config
+            .access
+            .host_names
+            .iter()
+            .cloned()
+            .chain(own)
+            .chain(certified),
+    )
 }
 
 /// The password in the home, made now if there is none yet.
@@ -335,7 +404,11 @@ fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
 }
 
 fn unwritable(home: &Path, error: Error) -> Error {
-    let text = format!("the home {} cannot be used: {}", home.display(), error.message());
+    let text = format!(
+        "the home {} cannot be used: {}",
+        home.display(),
+        error.message()
+    );
     Error::new(ErrorKind::Usage, text).hint("set SKEP_HOME to a directory of yours")
 }
 

@@ -44,7 +44,10 @@ impl Pin {
 fn fingerprint_of_certificate(der: &[u8]) -> Result<Digest> {
     let der = CertificateDer::from(der);
     let certificate = EndEntityCert::try_from(&der).map_err(|error| {
-        Error::new(ErrorKind::Untrusted, format!("the certificate cannot be read: {error}"))
+        Error::new(
+            ErrorKind::Untrusted,
+            format!("the certificate cannot be read: {error}"),
+        )
     })?;
     Ok(Digest::of(&certificate.subject_public_key_info()))
 }
@@ -108,9 +111,19 @@ mod tests {
     fn other_texts_and_other_bytes_are_refused() {
         let digits = "0".repeat(64);
         assert!(format!("sha256:{digits}").parse::<Pin>().is_ok());
-        for bad in ["", "SHA256:", "SHA256:00", &digits, &format!("SHA1:{digits}"), "\u{e9}"] {
+        for bad in [
+            "",
+            "SHA256:",
+            "SHA256:00",
+            &digits,
+            &format!("SHA1:{digits}"),
+            "\u{e9}",
+        ] {
             assert!(bad.parse::<Pin>().is_err(), "{bad}");
         }
-        assert_eq!(Pin::of_certificate(b"junk").unwrap_err().kind(), ErrorKind::Untrusted);
+        assert_eq!(
+            Pin::of_certificate(b"junk").unwrap_err().kind(),
+            ErrorKind::Untrusted
+        );
     }
 }

@@ -19,11 +19,14 @@ pub(crate) fn spawn(
     name: &str,
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(move || {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-            log::error!("thread {} panicked: {}", thread_name(), panic_text(&*panic));
-        }
-    })
+    Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+                log::error!("thread {} panicked: {}", thread_name(), panic_text(&*panic));
+            }
+        })
 }
 
 /// The name of the calling thread.

@@ -58,7 +58,9 @@ impl TimeLimit {
     /// # Errors
     /// `TimedOut` once the deadline has passed.
     pub(crate) fn left(&self) -> io::Result<Duration> {
-        let Some(deadline) = self.deadline else { return Ok(self.step) };
+        let Some(deadline) = self.deadline else {
+            return Ok(self.step);
+        };
         match deadline.checked_duration_since(Instant::now()) {
             // A socket takes zero for "for ever".
             Some(left) if !left.is_zero() => Ok(left.min(self.step)),
@@ -90,7 +92,8 @@ pub struct Peer {
 impl Peer {
     /// Whether the caller is on this very device.
     pub fn is_local(&self) -> bool {
-        self.address.is_none_or(|address| address.ip().to_canonical().is_loopback())
+        self.address
+            .is_none_or(|address| address.ip().to_canonical().is_loopback())
     }
 }
 
@@ -126,5 +129,8 @@ pub struct TlsIdentity {
 
 /// Whether an error says that a time limit passed.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }

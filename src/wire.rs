@@ -158,10 +158,18 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// Where an upload goes on, if the problem is that a request meant another place.
-    #[serde(default, rename = "expected-offset", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "expected-offset",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub expected_offset: Option<u64>,
     /// The place that the request meant.
-    #[serde(default, rename = "provided-offset", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "provided-offset",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub provided_offset: Option<u64>,
 }
 
@@ -183,7 +191,11 @@ impl Problem {
     /// The error that a document received with this status tells of.
     pub fn into_error(self, status: u16) -> Error {
         let kind = ErrorKind::from_answer(status, Some(&self.code));
-        let detail = if self.detail.is_empty() { self.title } else { self.detail };
+        let detail = if self.detail.is_empty() {
+            self.title
+        } else {
+            self.detail
+        };
         let error = Error::new(kind, detail);
         match self.hint {
             Some(hint) => error.hint(hint),
@@ -199,7 +211,10 @@ fn about_blank() -> String {
 /// A point in time as RFC 3339 has it, in UTC and whole seconds.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let seconds = OffsetDateTime::from(time).replace_nanosecond(0);
-    seconds.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+    seconds
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -213,7 +228,10 @@ mod tests {
         let text = serde_json::to_string(&Problem::of(&error, "Insufficient Storage")).unwrap();
         let back: Problem = serde_json::from_str(&text).unwrap();
         let back = back.into_error(507);
-        assert_eq!((back.kind(), back.message()), (ErrorKind::NoSpace, "the disk is full"));
+        assert_eq!(
+            (back.kind(), back.message()),
+            (ErrorKind::NoSpace, "the disk is full")
+        );
         assert_eq!(back.hint_text(), Some("remove a model"));
     }
 

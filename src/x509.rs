@@ -27,7 +27,12 @@ impl<'a> Facts<'a> {
         let mut validity = certificate.inside(SEQUENCE)?;
         let (not_before, not_after) = (validity.time()?, validity.time()?);
         let subject = certificate.take(SEQUENCE)?;
-        Some(Self { issuer, subject, not_before, not_after })
+        Some(Self {
+            issuer,
+            subject,
+            not_before,
+            not_after,
+        })
     }
 
     /// Whether subject and issuer have the same name.
@@ -44,7 +49,9 @@ impl<'a> Facts<'a> {
             if pair.take(OBJECT)? == COMMON_NAME {
                 let (tag, text) = pair.any()?;
                 let text = std::str::from_utf8(text).ok()?;
-                return [UTF8_STRING, PRINTABLE_STRING].contains(&tag).then_some(text);
+                return [UTF8_STRING, PRINTABLE_STRING]
+                    .contains(&tag)
+                    .then_some(text);
             }
         }
         None
@@ -69,7 +76,9 @@ impl<'a> Der<'a> {
             long @ 0x81..=0x83 => {
                 let (digits, after) = rest.split_at_checked(usize::from(long & 0x7f))?;
                 rest = after;
-                digits.iter().fold(0, |length, digit| (length << 8) | usize::from(*digit))
+                digits
+                    .iter()
+                    .fold(0, |length, digit| (length << 8) | usize::from(*digit))
             }
             _ => return None,
         };
@@ -79,7 +88,9 @@ impl<'a> Der<'a> {
     }
 
     fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.any().filter(|(found, _)| *found == tag).map(|(_, value)| value)
+        self.any()
+            .filter(|(found, _)| *found == tag)
+            .map(|(_, value)| value)
     }
 
     fn inside(&mut self, tag: u8) -> Option<Self> {
@@ -91,7 +102,10 @@ impl<'a> Der<'a> {
         let (tag, text) = self.any()?;
         let digits = text.strip_suffix(b"Z")?;
         let number = |at: usize, count: usize| -> Option<u64> {
-            std::str::from_utf8(digits.get(at..at + count)?).ok()?.parse().ok()
+            std::str::from_utf8(digits.get(at..at + count)?)
+                .ok()?
+                .parse()
+                .ok()
         };
         let (year, at) = match (tag, digits.len()) {
             (UTC_TIME, 12) => {
@@ -113,7 +127,11 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
     // The first of January 1970 in this count.
     Some(days - 719_469)
@@ -141,7 +159,9 @@ mod tests {
     fn certificate(not_before: (i32, u8, u8), not_after: (i32, u8, u8)) -> Vec<u8> {
         let mut params = CertificateParams::new(vec!["pi.local".to_owned()]).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, "hive");
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "hive");
         params.distinguished_name.push(DnType::CommonName, "pi");
         params.not_before = rcgen::date_time_ymd(not_before.0, not_before.1, not_before.2);
         params.not_after = rcgen::date_time_ymd(not_after.0, not_after.1, not_after.2);
@@ -156,10 +176,19 @@ mod tests {
         assert_eq!((facts.not_before, facts.not_after), (0, 4_102_358_400));
         assert_eq!(facts.common_name(), Some("pi"));
         assert!(facts.is_self_issued());
-        for day in [(2000, 2, 29), (2026, 11, 21), (2049, 12, 31), (2050, 1, 1), (2100, 3, 1)] {
+        for day in [
+            (2000, 2, 29),
+            (2026, 11, 21),
+            (2049, 12, 31),
+            (2050, 1, 1),
+            (2100, 3, 1),
+        ] {
             let der = certificate((2000, 1, 1), day);
             let expected = rcgen::date_time_ymd(day.0, day.1, day.2).unix_timestamp();
-            assert_eq!(Facts::read(&der).unwrap().not_after, u64::try_from(expected).unwrap());
+            assert_eq!(
+                Facts::read(&der).unwrap().not_after,
+                u64::try_from(expected).unwrap()
+            );
         }
     }
 

@@ -20,14 +20,21 @@ impl Answer {
     /// Reads `nonce="...", count=1, cnonce="...", response="..."` in any order.
     pub(super) fn read(text: &str) -> Option<Self> {
         let value = |key: &str| {
-            let mut members = text.split(',').filter_map(|member| member.trim().split_once('='));
+            let mut members = text
+                .split(',')
+                .filter_map(|member| member.trim().split_once('='));
             let (_, value) = members.find(|(name, _)| name.trim().eq_ignore_ascii_case(key))?;
             let value = value.trim().trim_matches('"');
             (value.len() <= VALUE_BYTES_MAX && value.is_ascii()).then(|| value.to_owned())
         };
         let (nonce, own) = (value("nonce")?, value("cnonce")?);
         let count = value("count")?.parse().ok()?;
-        Some(Self { nonce, count, own, response: value("response")?.parse().ok()? })
+        Some(Self {
+            nonce,
+            count,
+            own,
+            response: value("response")?.parse().ok()?,
+        })
     }
 
     /// Whether it proves the secret that opens this lock, for this request.
@@ -38,8 +45,16 @@ impl Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nonce, count, own, response } = self;
-        write!(f, "{SCHEME} nonce=\"{nonce}\", count={count}, cnonce=\"{own}\", ")?;
+        let Self {
+            nonce,
+            count,
+            own,
+            response,
+        } = self;
+        write!(
+            f,
+            "{SCHEME} nonce=\"{nonce}\", count={count}, cnonce=\"{own}\", "
+        )?;
         write!(f, "response=\"{response}\"")
     }
 }

@@ -16,9 +16,19 @@ pub(crate) struct CertificateRoles(Vec<(String, Role)>);
 impl CertificateRoles {
     /// Whoever has shown a certificate of this name, which somebody else has verified.
     pub(crate) fn principal(&self, name: &str) -> Principal {
-        let row = |wanted: &str| self.0.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        let role = row(name).or_else(|| row("*")).map_or(Role::Read, |(_, role)| *role);
-        Principal { name: name.to_owned(), role, how: How::Certificate }
+        let row = |wanted: &str| {
+            self.0
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        };
+        let role = row(name)
+            .or_else(|| row("*"))
+            .map_or(Role::Read, |(_, role)| *role);
+        Principal {
+            name: name.to_owned(),
+            role,
+            how: How::Certificate,
+        }
     }
 
     /// Whoever has shown this certificate (DER), which has been verified. Its name is the first of
@@ -27,10 +37,14 @@ impl CertificateRoles {
     pub(crate) fn shown(&self, der: &[u8]) -> Principal {
         let der = CertificateDer::from(der);
         let certificate = EndEntityCert::try_from(&der).ok();
-        let name =
-            certificate.as_ref().and_then(|certificate| certificate.valid_dns_names().next());
-        let common =
-            || certificate.as_ref().and_then(|certificate| common_name(certificate.subject()));
+        let name = certificate
+            .as_ref()
+            .and_then(|certificate| certificate.valid_dns_names().next());
+        let common = || {
+            certificate
+                .as_ref()
+                .and_then(|certificate| common_name(certificate.subject()))
+        };
         self.principal(name.or_else(common).unwrap_or("certificate"))
     }
 }
@@ -54,7 +68,10 @@ fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match *der.get(1)? {
         short @ ..=0x7f => (usize::from(short), der.get(2..)?),
         0x81 => (usize::from(*der.get(2)?), der.get(3..)?),
-        0x82 => (usize::from(*der.get(2)?) << 8 | usize::from(*der.get(3)?), der.get(4..)?),
+        0x82 => (
+            usize::from(*der.get(2)?) << 8 | usize::from(*der.get(3)?),
+            der.get(4..)?,
+        ),
         _ => return None,
     };
     rest.split_at_checked(length)
@@ -68,8 +85,13 @@ impl FromStr for CertificateRoles {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let row = |row: &str| {
-            let (name, role) = row.split_once('=').ok_or("write it as NAME=read,OTHER=write")?;
-            let role = role.trim().parse().map_err(|error: Error| error.to_string())?;
+            let (name, role) = row
+                .split_once('=')
+                .ok_or("write it as NAME=read,OTHER=write")?;
+            let role = role
+                .trim()
+                .parse()
+                .map_err(|error: Error| error.to_string())?;
             Ok((name.trim().to_owned(), role))
         };
         let rows = text.split(',').map(str::trim).filter(|row| !row.is_empty());
@@ -86,7 +108,11 @@ mod tests {
     #[test]
     fn names_have_the_roles_of_the_table() {
         let roles: CertificateRoles = "pi-1=write, Boss = admin".parse().unwrap();
-        for (name, role) in [("pi-1", Role::Write), ("boss", Role::Admin), ("x", Role::Read)] {
+        for (name, role) in [
+            ("pi-1", Role::Write),
+            ("boss", Role::Admin),
+            ("x", Role::Read),
+        ] {
             assert_eq!(roles.principal(name).role, role, "{name}");
         }
         let roles: CertificateRoles = "*=write,guest=read".parse().unwrap();
@@ -107,11 +133,21 @@ mod tests {
         assert_eq!((shown.name.as_str(), shown.role), ("pi-7", Role::Write));
         assert_eq!(roles.shown(b"junk").role, Role::Read);
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(rcgen::DnType::OrganizationName, "x".repeat(200));
-        params.distinguished_name.push(rcgen::DnType::CommonName, "pi-7");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::OrganizationName, "x".repeat(200));
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "pi-7");
         let certificate = params.self_signed(&key).unwrap();
         assert_eq!(roles.shown(certificate.der()).role, Role::Write);
-        for odd in [&b""[..], &[0x31], &[0x31, 0x82, 1], &[0x31, 5, 0x30], &[0x31, 2, 0x30, 0]] {
+        for odd in [
+            &b""[..],
+            &[0x31],
+            &[0x31, 0x82, 1],
+            &[0x31, 5, 0x30],
+            &[0x31, 2, 0x30, 0],
+        ] {
             assert_eq!(common_name(odd), None, "{odd:?}");
         }
     }

@@ -48,9 +48,12 @@ impl Challenge {
         let rest = field.get(start..)?;
         let (_, rest) = rest.split_once("nonce=\"")?;
         let (nonce, _) = rest.split_once('"')?;
-        let is_plain =
-            nonce.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        (is_plain && (1..=200).contains(&nonce.len())).then(|| Self { nonce: nonce.to_owned() })
+        let is_plain = nonce
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        (is_plain && (1..=200).contains(&nonce.len())).then(|| Self {
+            nonce: nonce.to_owned(),
+        })
     }
 
     /// The value of an `Authorization` field; `count` begins with 1 and grows with each request.
@@ -66,7 +69,13 @@ impl Challenge {
         let key = Lock::new(secret.text().as_bytes());
         let (nonce, own) = (self.nonce.clone(), letters(20)?);
         let response = response(&key, signed, &nonce, &own, count);
-        Ok(Answer { nonce, count, own, response }.to_string())
+        Ok(Answer {
+            nonce,
+            count,
+            own,
+            response,
+        }
+        .to_string())
     }
 }
 
@@ -79,7 +88,11 @@ pub(super) fn response(
     own: &str,
     count: u32,
 ) -> Digest {
-    let Signed { method, target, digests: [content, repr] } = signed;
+    let Signed {
+        method,
+        target,
+        digests: [content, repr],
+    } = signed;
     let text =
         format!("{SCHEME} 1\n{method}\n{target}\n{nonce}\n{own}\n{count}\n{content}\n{repr}\n");
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.digest().as_bytes());
@@ -93,8 +106,11 @@ mod tests {
     use super::*;
     use crate::access::Credentials;
 
-    const SIGNED: Signed<'_> =
-        Signed { method: "PUT", target: "/v1/models/a?b", digests: ["sha-256=:x:", ""] };
+    const SIGNED: Signed<'_> = Signed {
+        method: "PUT",
+        target: "/v1/models/a?b",
+        digests: ["sha-256=:x:", ""],
+    };
 
     fn answer(text: &str) -> Answer {
         match Credentials::read(text) {
@@ -115,10 +131,22 @@ mod tests {
         assert!(read.is_of(&key, SIGNED));
         assert!(!read.is_of(&Lock::new(b"other"), SIGNED));
         for other in [
-            Signed { method: "GET", ..SIGNED },
-            Signed { target: "/v1/models/b", ..SIGNED },
-            Signed { digests: ["sha-256=:y:", ""], ..SIGNED },
-            Signed { digests: ["", "sha-256=:x:"], ..SIGNED },
+            Signed {
+                method: "GET",
+                ..SIGNED
+            },
+            Signed {
+                target: "/v1/models/b",
+                ..SIGNED
+            },
+            Signed {
+                digests: ["sha-256=:y:", ""],
+                ..SIGNED
+            },
+            Signed {
+                digests: ["", "sha-256=:x:"],
+                ..SIGNED
+            },
         ] {
             assert!(!read.is_of(&key, other), "{other:?}");
         }
@@ -130,7 +158,11 @@ mod tests {
     fn the_formula_is_the_documented_one() {
         // printf 'Skep-HMAC 1\nGET\n/v1/models\nn\nc\n1\n\n\n' | openssl dgst -sha256 -mac HMAC
         //   -macopt hexkey:$(printf secret | sha256sum | cut -c1-64)
-        let signed = Signed { method: "GET", target: "/v1/models", digests: ["", ""] };
+        let signed = Signed {
+            method: "GET",
+            target: "/v1/models",
+            digests: ["", ""],
+        };
         let computed = response(&Lock::new(b"secret"), signed, "n", "c", 1);
         assert_eq!(
             computed.to_string(),

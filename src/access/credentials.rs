@@ -33,7 +33,9 @@ impl Credentials {
         if is("basic") {
             let pair = STANDARD.decode(value).unwrap_or_default();
             let colon = pair.iter().position(|byte| *byte == b':');
-            return colon.map_or(Self::Unknown, |colon| Self::Secret(pair[colon + 1..].to_vec()));
+            return colon.map_or(Self::Unknown, |colon| {
+                Self::Secret(pair[colon + 1..].to_vec())
+            });
         }
         if is(super::challenge::SCHEME) {
             return match value {
@@ -70,10 +72,27 @@ mod tests {
     fn both_schemes_carry_a_secret() {
         let secret = |text: &str| Credentials::Secret(text.as_bytes().to_vec());
         let password = Password::new("pass:w\u{f6}rd").unwrap();
-        assert_eq!(Credentials::read(&password.basic()), secret("pass:w\u{f6}rd"));
-        assert_eq!(Credentials::read("bearer  pass:w\u{f6}rd"), secret("pass:w\u{f6}rd"));
-        for unreadable in ["", "Basic", "Bearer", "Basic ###", "Basic bm9jb2xvbg==", "Digest x"] {
-            assert_eq!(Credentials::read(unreadable), Credentials::Unknown, "{unreadable}");
+        assert_eq!(
+            Credentials::read(&password.basic()),
+            secret("pass:w\u{f6}rd")
+        );
+        assert_eq!(
+            Credentials::read("bearer  pass:w\u{f6}rd"),
+            secret("pass:w\u{f6}rd")
+        );
+        for unreadable in [
+            "",
+            "Basic",
+            "Bearer",
+            "Basic ###",
+            "Basic bm9jb2xvbg==",
+            "Digest x",
+        ] {
+            assert_eq!(
+                Credentials::read(unreadable),
+                Credentials::Unknown,
+                "{unreadable}"
+            );
         }
         assert_eq!(Credentials::read("skep-hmac"), Credentials::Wish);
         assert_eq!(format!("{:?}", secret("x")), "Credentials(..)");

@@ -121,7 +121,9 @@ impl Guard {
     /// # Errors
     /// `TooManyRequests`.
     pub(crate) fn check(&self, peer: &Peer) -> Result<()> {
-        self.lockout.left(Caller::of(peer)).map_or(Ok(()), |left| Err(locked_out(left)))
+        self.lockout
+            .left(Caller::of(peer))
+            .map_or(Ok(()), |left| Err(locked_out(left)))
     }
 
     /// Counts a wrong secret of a kind that is known elsewhere.
@@ -131,7 +133,11 @@ impl Guard {
 
     /// In how many seconds a caller that is locked out may come back.
     pub(crate) fn retry_after(&self, peer: &Peer) -> u64 {
-        seconds(self.lockout.left(Caller::of(peer)).unwrap_or(Duration::from_secs(1)))
+        seconds(
+            self.lockout
+                .left(Caller::of(peer))
+                .unwrap_or(Duration::from_secs(1)),
+        )
     }
 
     /// The value of a `WWW-Authenticate` field: all schemes, with a nonce for an answer to be made.
@@ -148,7 +154,10 @@ impl Guard {
         // Whoever has no nonce of ours has not guessed anything.
         let nonce = self.nonces.read(&answer.nonce).ok_or_else(over)?;
         let (tokens, now) = (self.tokens.now(), clock::now());
-        let of_token = tokens.iter().filter(|token| answer.is_of(&token.lock, signed)).last();
+        let of_token = tokens
+            .iter()
+            .filter(|token| answer.is_of(&token.lock, signed))
+            .last();
         let principal = match (answer.is_of(&self.owner, signed), of_token) {
             (true, _) => Some(Principal::owner()),
             (false, Some(token)) if !tokens.is_over(token, now) => Some(token.principal()),
@@ -182,8 +191,15 @@ mod tests {
     use crate::access::{Challenge, NewToken, Role, keep_password, remove_password};
 
     fn identify(guard: &Guard, text: &str) -> Result<Principal> {
-        let signed = Signed { method: "GET", target: "/", digests: ["", ""] };
-        let peer = Peer { address: Some("192.0.2.1:5".parse().unwrap()), ..Peer::default() };
+        let signed = Signed {
+            method: "GET",
+            target: "/",
+            digests: ["", ""],
+        };
+        let peer = Peer {
+            address: Some("192.0.2.1:5".parse().unwrap()),
+            ..Peer::default()
+        };
         guard.identify(&peer, &Credentials::read(text), signed)
     }
 
@@ -192,12 +208,22 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let owner = Password::generate().unwrap();
         let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
-        assert_eq!(identify(&guard, &owner.basic()).unwrap(), Principal::owner());
-        let new = NewToken { name: "pi".to_owned(), role: Role::Write, end: None };
+        assert_eq!(
+            identify(&guard, &owner.basic()).unwrap(),
+            Principal::owner()
+        );
+        let new = NewToken {
+            name: "pi".to_owned(),
+            role: Role::Write,
+            end: None,
+        };
         let token = Tokens::add(home.path(), new).unwrap();
         let bearer = format!("Bearer {}", token.text());
         let principal = identify(&guard, &bearer).unwrap();
-        assert_eq!((principal.name.as_str(), principal.role), ("pi", Role::Write));
+        assert_eq!(
+            (principal.name.as_str(), principal.role),
+            ("pi", Role::Write)
+        );
         Tokens::remove(home.path(), "pi").unwrap();
         assert!(identify(&guard, &bearer).is_err());
         let chosen = Password::new("four words of mine").unwrap();
@@ -213,7 +239,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let owner = Password::generate().unwrap();
         let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
-        let signed = Signed { method: "GET", target: "/", digests: ["", ""] };
+        let signed = Signed {
+            method: "GET",
+            target: "/",
+            digests: ["", ""],
+        };
         assert!(identify(&guard, "Skep-HMAC").is_err());
         let challenge = Challenge::find(&guard.challenge()).unwrap();
         let answer = challenge.answer(&owner, 1, signed).unwrap();
@@ -239,6 +269,10 @@ mod tests {
         }
         let error = identify(&guard, &owner.basic()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooManyRequests);
-        assert!(guard.secret(&Peer::default(), owner.text().as_bytes()).is_ok());
+        assert!(
+            guard
+                .secret(&Peer::default(), owner.text().as_bytes())
+                .is_ok()
+        );
     }
 }

@@ -30,7 +30,11 @@ pub(crate) struct LockoutOptions {
 impl Default for LockoutOptions {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self { failures_max: 10, time: minute / 2, time_max: 15 * minute }
+        Self {
+            failures_max: 10,
+            time: minute / 2,
+            time_max: 15 * minute,
+        }
     }
 }
 
@@ -97,7 +101,10 @@ struct Entry {
 
 impl Lockout {
     pub(crate) fn new(options: LockoutOptions) -> Self {
-        Self { options, entries: Mutex::default() }
+        Self {
+            options,
+            entries: Mutex::default(),
+        }
     }
 
     /// How long a caller is still locked out, whatever it shows; `None` if it is not.
@@ -112,12 +119,21 @@ impl Lockout {
 
     fn left_at(&self, caller: Caller, now: Instant) -> Option<Duration> {
         let entries = lock(&self.entries);
-        let until = entries.iter().find(|entry| entry.caller == caller)?.locked_until?;
-        until.checked_duration_since(now).filter(|left| !left.is_zero())
+        let until = entries
+            .iter()
+            .find(|entry| entry.caller == caller)?
+            .locked_until?;
+        until
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())
     }
 
     fn fail_at(&self, caller: Caller, now: Instant) {
-        let LockoutOptions { failures_max, time, time_max } = self.options;
+        let LockoutOptions {
+            failures_max,
+            time,
+            time_max,
+        } = self.options;
         if failures_max == 0 {
             return;
         }
@@ -135,20 +151,26 @@ impl Lockout {
         let quiet = now.saturating_duration_since(entry.since).as_millis();
         let earned = quiet / time.as_millis().max(1);
         if earned > 0 {
-            entry.failures =
-                entry.failures.saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
+            entry.failures = entry
+                .failures
+                .saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
             entry.since = now;
         }
         entry.failures += 1;
         let is_locked = entry.locked_until.is_some_and(|until| until > now);
         if entry.failures >= failures_max && !is_locked {
-            let length = time.saturating_mul(1 << entry.locks.min(16)).min(time_max.max(time));
+            let length = time
+                .saturating_mul(1 << entry.locks.min(16))
+                .min(time_max.max(time));
             entry.locks += 1;
             // One attempt is left after the lock, and others are earned from then on.
             entry.failures = failures_max - 1;
             entry.since = now + length;
             entry.locked_until = Some(now + length);
-            log::warn!("{caller} is locked out for {} s: wrong secrets", length.as_secs());
+            log::warn!(
+                "{caller} is locked out for {} s: wrong secrets",
+                length.as_secs()
+            );
         }
         if entries.len() >= ENTRIES_MAX {
             entries.pop_front();
@@ -160,8 +182,11 @@ impl Lockout {
 /// What a caller who is locked out is told.
 pub(crate) fn locked_out(left: Duration) -> Error {
     let seconds = seconds(left);
-    Error::new(ErrorKind::TooManyRequests, "too many wrong secrets came from this address")
-        .hint(format!("try again in {seconds} s, or from another address"))
+    Error::new(
+        ErrorKind::TooManyRequests,
+        "too many wrong secrets came from this address",
+    )
+    .hint(format!("try again in {seconds} s, or from another address"))
 }
 
 /// Whole seconds, rounded up, for `Retry-After`.
@@ -232,7 +257,10 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let lockout = Lockout::new(LockoutOptions { failures_max: 1, ..Default::default() });
+        let lockout = Lockout::new(LockoutOptions {
+            failures_max: 1,
+            ..Default::default()
+        });
         let now = Instant::now();
         for number in 0..3000_u32 {
             lockout.fail_at(Caller::User(number), now);

@@ -43,7 +43,11 @@ impl Nonces {
     /// `Internal` if the system has no random numbers.
     pub(super) fn new() -> Result<Self> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?);
-        Ok(Self { key, start: Instant::now(), used: Mutex::default() })
+        Ok(Self {
+            key,
+            start: Instant::now(),
+            used: Mutex::default(),
+        })
     }
 
     /// A new nonce.
@@ -81,7 +85,9 @@ impl Nonces {
 
     fn now(&self) -> u64 {
         // From 1 on, so that the floor of 0 is below all.
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+        u64::try_from(self.start.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1)
     }
 
     fn make_at(&self, made: u64) -> Result<String> {
@@ -95,12 +101,18 @@ impl Nonces {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (plain, tag) = bytes.split_at_checked(16)?;
         let ours = hmac::sign(&self.key, plain);
-        if !bool::from(subtle::ConstantTimeEq::ct_eq(&ours.as_ref()[..TAG_BYTES], tag)) {
+        if !bool::from(subtle::ConstantTimeEq::ct_eq(
+            &ours.as_ref()[..TAG_BYTES],
+            tag,
+        )) {
             return None;
         }
         let (made, random) = plain.split_at(8);
         let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
-        let nonce = Nonce { made: number(made)?, random: number(random)? };
+        let nonce = Nonce {
+            made: number(made)?,
+            random: number(random)?,
+        };
         let limit = u64::try_from(LIFE.as_millis()).ok()?;
         let is_fresh = now.saturating_sub(nonce.made) < limit;
         (is_fresh && nonce.made > lock(&self.used).floor).then_some(nonce)
@@ -143,13 +155,17 @@ mod tests {
     #[test]
     fn what_was_forgotten_is_not_taken_again() {
         let nonces = Nonces::new().unwrap();
-        let texts: Vec<_> = (1..=300).map(|made| nonces.make_at(made).unwrap()).collect();
+        let texts: Vec<_> = (1..=300)
+            .map(|made| nonces.make_at(made).unwrap())
+            .collect();
         for text in &texts {
             assert!(nonces.take(nonces.read_at(text, 300).unwrap(), 1));
         }
         assert_eq!(lock(&nonces.used).counts.len(), USED_MAX);
         for text in &texts {
-            let again = nonces.read_at(text, 300).is_some_and(|nonce| nonces.take(nonce, 1));
+            let again = nonces
+                .read_at(text, 300)
+                .is_some_and(|nonce| nonces.take(nonce, 1));
             assert!(!again);
         }
     }

@@ -25,7 +25,10 @@ impl Password {
             return Err(Error::new(ErrorKind::Usage, "the password is empty"));
         }
         if text.contains(['\n', '\r', '\0']) {
-            return Err(Error::new(ErrorKind::Usage, "the password has a line break or NUL in it"));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "the password has a line break or NUL in it",
+            ));
         }
         Ok(Self(text))
     }
@@ -85,7 +88,10 @@ pub(super) fn letters(count: usize) -> Result<String> {
     while text.len() < count {
         let bytes: [u8; 32] = random()?;
         // Bytes beyond the last whole multiple are thrown away, so every letter is as likely.
-        let fair = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < 248);
+        let fair = bytes
+            .iter()
+            .map(|byte| usize::from(*byte))
+            .filter(|byte| *byte < 248);
         text.extend(fair.map(|byte| char::from(LETTERS[byte % LETTERS.len()])));
     }
     text.truncate(count);
@@ -125,7 +131,10 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        assert_eq!(format!("{:?}", Password::new("secret").unwrap()), "Password(..)");
+        assert_eq!(
+            format!("{:?}", Password::new("secret").unwrap()),
+            "Password(..)"
+        );
     }
 
     #[test]

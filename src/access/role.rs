@@ -42,8 +42,11 @@ impl FromStr for Role {
             .into_iter()
             .find(|role| role.as_str() == text)
             .ok_or_else(|| {
-                Error::new(ErrorKind::Usage, format!("there is no role '{}'", text.escape_debug()))
-                    .hint("a role is read, write or admin")
+                Error::new(
+                    ErrorKind::Usage,
+                    format!("there is no role '{}'", text.escape_debug()),
+                )
+                .hint("a role is read, write or admin")
             })
     }
 }
@@ -70,12 +73,20 @@ pub(crate) enum How {
 impl Principal {
     /// Whoever knows the password.
     pub(super) fn owner() -> Self {
-        Self { name: "owner".to_owned(), role: Role::Admin, how: How::Password }
+        Self {
+            name: "owner".to_owned(),
+            role: Role::Admin,
+            how: How::Password,
+        }
     }
 
     /// Whoever asks, where reading is open.
     pub(crate) fn anonymous() -> Self {
-        Self { name: "anonymous".to_owned(), role: Role::Read, how: How::Anonymous }
+        Self {
+            name: "anonymous".to_owned(),
+            role: Role::Read,
+            how: How::Anonymous,
+        }
     }
 
     /// Checks that the role suffices.
@@ -86,9 +97,13 @@ impl Principal {
         if self.role >= role {
             return Ok(());
         }
-        let text = format!("this needs the role {role}, and '{}' has {}", self.name, self.role);
-        Err(Error::new(ErrorKind::Forbidden, text)
-            .hint(format!("'skep token new NAME --role {role}' makes a token that suffices")))
+        let text = format!(
+            "this needs the role {role}, and '{}' has {}",
+            self.name, self.role
+        );
+        Err(Error::new(ErrorKind::Forbidden, text).hint(format!(
+            "'skep token new NAME --role {role}' makes a token that suffices"
+        )))
     }
 }
 
@@ -100,9 +115,16 @@ mod tests {
     fn a_role_may_do_what_lesser_ones_may() {
         let roles = ["read", "write", "admin"].map(|text| text.parse::<Role>().unwrap());
         for (have, role) in roles.into_iter().enumerate() {
-            let principal = Principal { role, ..Principal::owner() };
+            let principal = Principal {
+                role,
+                ..Principal::owner()
+            };
             for (need, needed) in roles.into_iter().enumerate() {
-                assert_eq!(principal.needs(needed).is_ok(), have >= need, "{role} {needed}");
+                assert_eq!(
+                    principal.needs(needed).is_ok(),
+                    have >= need,
+                    "{role} {needed}"
+                );
             }
         }
         assert!("root".parse::<Role>().is_err() && "Read".parse::<Role>().is_err());

@@ -47,7 +47,10 @@ impl SlowLock {
             Error::new(ErrorKind::Usage, "this is not what 'skep passwd' writes")
                 .hint("set the password again with 'skep passwd'")
         })?;
-        Ok(Self { kept: Some(kept), ..Self::default() })
+        Ok(Self {
+            kept: Some(kept),
+            ..Self::default()
+        })
     }
 
     /// Whether a password was set at all.
@@ -65,7 +68,9 @@ impl SlowLock {
     /// # Errors
     /// `Busy` if several guesses wait for their turn already.
     pub(super) fn opens(&self, secret: &[u8]) -> Result<bool> {
-        let Some(kept) = &self.kept else { return Ok(false) };
+        let Some(kept) = &self.kept else {
+            return Ok(false);
+        };
         if self.is_known(secret) {
             return Ok(true);
         }
@@ -96,7 +101,10 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
-        Self { count, before: count.fetch_add(1, Ordering::SeqCst) }
+        Self {
+            count,
+            before: count.fetch_add(1, Ordering::SeqCst),
+        }
     }
 }
 
@@ -111,7 +119,11 @@ impl Kept {
         let params = Params::new(MEMORY_KIB, PASSES, 1, Some(OUTPUT_BYTES)).map_err(failed)?;
         let salt = random::<SALT_BYTES>()?.to_vec();
         let output = compute(&params, &salt, password)?;
-        Ok(Self { params, salt, output })
+        Ok(Self {
+            params,
+            salt,
+            output,
+        })
     }
 
     fn is(&self, password: &[u8]) -> bool {
@@ -133,7 +145,11 @@ impl Kept {
             return None;
         }
         let params = Params::new(memory, passes, lanes, Some(OUTPUT_BYTES)).ok()?;
-        Some(Self { params, salt, output })
+        Some(Self {
+            params,
+            salt,
+            output,
+        })
     }
 
     fn text(&self) -> String {
@@ -154,7 +170,10 @@ fn compute(params: &Params, salt: &[u8], password: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn failed(error: argon2::Error) -> Error {
-    Error::new(ErrorKind::Internal, format!("the password cannot be digested: {error}"))
+    Error::new(
+        ErrorKind::Internal,
+        format!("the password cannot be digested: {error}"),
+    )
 }
 
 /// The right passwords of late, as digests with a key that no other process has.
@@ -168,7 +187,9 @@ impl Good {
     fn has(&self, secret: &[u8]) -> bool {
         let Some(key) = &self.key else { return false };
         let (tag, now) = (keyed(key, secret), Instant::now());
-        self.seen.iter().any(|(known, at)| *known == tag && now.duration_since(*at) < GOOD_FOR)
+        self.seen
+            .iter()
+            .any(|(known, at)| *known == tag && now.duration_since(*at) < GOOD_FOR)
     }
 
     fn add(&mut self, secret: &[u8]) {
@@ -206,10 +227,14 @@ pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
     }
     let first = text.chars().next();
     if text.chars().all(|character| Some(character) == first) {
-        return Err(weak("the password is one character again and again".to_owned()));
+        return Err(weak(
+            "the password is one character again and again".to_owned(),
+        ));
     }
     if text == PUBLISHED {
-        return Err(weak("this password is published as dearning's default".to_owned()));
+        return Err(weak(
+            "this password is published as dearning's default".to_owned(),
+        ));
     }
     let kept = Kept::make(text.as_bytes())?.text();
     let failed = |error| Error::local(format!("writing to {}", home.display()), error);

@@ -46,10 +46,16 @@ impl Tokens {
         let path = file(home);
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::read(&text).map_err(|error| {
-                Error::new(ErrorKind::Usage, format!("{}: {}", path.display(), error.message()))
+                Error::new(
+                    ErrorKind::Usage,
+                    format!("{}: {}", path.display(), error.message()),
+                )
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Error::local(format!("{} cannot be read", path.display()), error)),
+            Err(error) => Err(Error::local(
+                format!("{} cannot be read", path.display()),
+                error,
+            )),
         }
     }
 
@@ -81,7 +87,13 @@ impl Tokens {
             }
             let lock = Lock::new(secret.text().as_bytes());
             let (made, NewToken { name, role, end }) = (clock::now(), new);
-            tokens.0.push(Token { name, role, lock, made, end });
+            tokens.0.push(Token {
+                name,
+                role,
+                lock,
+                made,
+                end,
+            });
             Ok(())
         })?;
         Ok(secret)
@@ -127,7 +139,9 @@ impl Tokens {
                 found = Some(token);
             }
         }
-        found.filter(|token| !self.is_over(token, now)).map(Token::principal)
+        found
+            .filter(|token| !self.is_over(token, now))
+            .map(Token::principal)
     }
 
     /// Whether a token has ended. A clock that was never set counts as standing where the newest
@@ -138,17 +152,30 @@ impl Tokens {
     }
 
     pub(super) fn read(text: &str) -> Result<Self> {
-        let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-        lines.map(Token::read).collect::<Option<_>>().map(Self).ok_or_else(|| {
-            Error::new(ErrorKind::Usage, "this is not a file of tokens")
-                .hint("remove it, and make the tokens anew")
-        })
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        lines
+            .map(Token::read)
+            .collect::<Option<_>>()
+            .map(Self)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Usage, "this is not a file of tokens")
+                    .hint("remove it, and make the tokens anew")
+            })
     }
 
     fn text(&self) -> String {
         let mut text =
             String::from("# Tokens of skep, as digests. 'skep token' changes this file.\n");
-        for Token { name, role, lock, made, end } in &self.0 {
+        for Token {
+            name,
+            role,
+            lock,
+            made,
+            end,
+        } in &self.0
+        {
             let digest = lock.digest();
             let end = end.map_or_else(|| "-".to_owned(), |end| seconds(end).to_string());
             // Writing to a String cannot fail.
@@ -168,11 +195,21 @@ impl Token {
             "-" => None,
             end => Some(time(end)?),
         };
-        words.next().is_none().then_some(Self { name, role, lock, made, end })
+        words.next().is_none().then_some(Self {
+            name,
+            role,
+            lock,
+            made,
+            end,
+        })
     }
 
     pub(super) fn principal(&self) -> Principal {
-        Principal { name: self.name.clone(), role: self.role, how: How::Token }
+        Principal {
+            name: self.name.clone(),
+            role: self.role,
+            how: How::Token,
+        }
     }
 }
 
@@ -180,7 +217,9 @@ impl Token {
 /// Whether a token may have this name: it is not what logs call others by (see `Principal`), and has a
 /// letter or a digit.
 pub(crate) fn can_be_named(name: &str) -> bool {
-    let is_taken = ["owner", "anonymous"].iter().any(|taken| name.eq_ignore_ascii_case(taken));
+    let is_taken = ["owner", "anonymous"]
+        .iter()
+        .any(|taken| name.eq_ignore_ascii_case(taken));
     !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
@@ -189,7 +228,9 @@ pub(super) fn file(home: &Path) -> PathBuf {
 }
 
 fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 fn time(seconds: &str) -> Option<SystemTime> {
@@ -215,7 +256,11 @@ mod tests {
     use super::*;
 
     fn new(name: &str, end: Option<SystemTime>) -> NewToken {
-        NewToken { name: name.to_owned(), role: Role::Write, end }
+        NewToken {
+            name: name.to_owned(),
+            role: Role::Write,
+            end,
+        }
     }
 
     #[test]
@@ -230,7 +275,10 @@ mod tests {
         let tokens = Tokens::open(home.path()).unwrap();
         let found = tokens.principal(&Lock::new(secret.text().as_bytes()), SystemTime::now());
         assert_eq!(found.unwrap().name, "pi-1");
-        assert_eq!(tokens.principal(&Lock::new(b"skep_x"), SystemTime::now()), None);
+        assert_eq!(
+            tokens.principal(&Lock::new(b"skep_x"), SystemTime::now()),
+            None
+        );
         let error = Tokens::add(home.path(), new("pi-1", None)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         Tokens::remove(home.path(), "pi-1").unwrap();
@@ -248,12 +296,20 @@ mod tests {
         let lock = Lock::new(secret.text().as_bytes());
         let tokens = Tokens::open(home.path()).unwrap();
         assert!(tokens.principal(&lock, now).is_some());
-        assert!(tokens.principal(&lock, now + Duration::from_secs(101)).is_none());
+        assert!(
+            tokens
+                .principal(&lock, now + Duration::from_secs(101))
+                .is_none()
+        );
         assert!(tokens.principal(&lock, UNIX_EPOCH).is_some());
         let past = Some(now - Duration::from_secs(100));
         let secret = Tokens::add(home.path(), new("past", past)).unwrap();
         let tokens = Tokens::open(home.path()).unwrap();
-        assert!(tokens.principal(&Lock::new(secret.text().as_bytes()), UNIX_EPOCH).is_none());
+        assert!(
+            tokens
+                .principal(&Lock::new(secret.text().as_bytes()), UNIX_EPOCH)
+                .is_none()
+        );
     }
 
     #[test]
@@ -261,9 +317,12 @@ mod tests {
         let digest = "0".repeat(64);
         let fine = format!("# x\n\na read {digest} 5 -\nb admin {digest} 5 6\n");
         assert_eq!(Tokens::read(&fine).unwrap().0.len(), 2);
-        for bad in
-            ["a", "a read x 5 -", &format!("a root {digest} 5 -"), &format!("a read {digest} 5")]
-        {
+        for bad in [
+            "a",
+            "a read x 5 -",
+            &format!("a root {digest} 5 -"),
+            &format!("a read {digest} 5"),
+        ] {
             assert!(Tokens::read(bad).is_err(), "{bad}");
         }
         let home = tempfile::tempdir().unwrap();

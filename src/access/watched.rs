@@ -27,7 +27,11 @@ struct Stamp {
 
 impl<T: Default> Watched<T> {
     pub(super) fn new(path: PathBuf, read: fn(&str) -> Result<T>) -> Self {
-        Self { path, read, kept: Mutex::default() }
+        Self {
+            path,
+            read,
+            kept: Mutex::default(),
+        }
     }
 
     /// The value now. A file that is missing, or that cannot be read or understood, opens nothing.
@@ -51,7 +55,11 @@ impl<T: Default> Watched<T> {
                 size: metadata.len(),
                 modified: metadata.modified().ok(),
             },
-            Err(_) => Stamp { inode: 0, size: 0, modified: None },
+            Err(_) => Stamp {
+                inode: 0,
+                size: 0,
+                modified: None,
+            },
         }
     }
 

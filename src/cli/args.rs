@@ -26,14 +26,25 @@ use crate::node::PASSWORD;
 /// Adds the flags of every verb.
 pub(super) fn everywhere(command: Command) -> Command {
     let switch = |name: &'static str| {
-        Arg::new(name).long(name).global(true).action(ArgAction::SetTrue).help_heading("Output")
+        Arg::new(name)
+            .long(name)
+            .global(true)
+            .action(ArgAction::SetTrue)
+            .help_heading("Output")
     };
     command
         .arg(switch("json").help("Print one JSON value instead of text"))
-        .arg(switch("quiet").short('q').help("Print no progress and no notes"))
+        .arg(
+            switch("quiet")
+                .short('q')
+                .help("Print no progress and no notes"),
+        )
         .arg(switch("no-progress").help("Print no progress"))
         .arg(
-            switch("verbose").short('v').action(ArgAction::Count).help("Log more (-vv: even more)"),
+            switch("verbose")
+                .short('v')
+                .action(ArgAction::Count)
+                .help("Log more (-vv: even more)"),
         )
         .arg(
             Arg::new("log-level")
@@ -113,7 +124,10 @@ pub(super) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
     let mut options = TransferOptions::default();
     if let Some(text) = text(matches, "retries") {
         options.retries = text.parse().map_err(|_| {
-            Error::new(ErrorKind::Usage, "--retries: write a number of attempts, for example 5")
+            Error::new(
+                ErrorKind::Usage,
+                "--retries: write a number of attempts, for example 5",
+            )
         })?;
     }
     if is_set(matches, "if-changed")? {
@@ -126,7 +140,11 @@ pub(super) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
 pub(super) fn passwords(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name);
     command
-        .arg(flag("password-file").value_name("FILE").help("Read the password from a file"))
+        .arg(
+            flag("password-file")
+                .value_name("FILE")
+                .help("Read the password from a file"),
+        )
         .arg(
             flag("password-stdin")
                 .action(ArgAction::SetTrue)
@@ -212,8 +230,14 @@ fn certificate(matches: &ArgMatches) -> Result<Option<ClientCertificate>> {
         let text = format!("{there} is there, but {what} is missing");
         Err(Error::new(ErrorKind::Usage, text).hint("a certificate is shown with its key, or not"))
     };
-    match (path("client-cert", "SKEP_CLIENT_CERT"), path("client-key", "SKEP_CLIENT_KEY")) {
-        (Some(cert_file), Some(key_file)) => Ok(Some(ClientCertificate { cert_file, key_file })),
+    match (
+        path("client-cert", "SKEP_CLIENT_CERT"),
+        path("client-key", "SKEP_CLIENT_KEY"),
+    ) {
+        (Some(cert_file), Some(key_file)) => Ok(Some(ClientCertificate {
+            cert_file,
+            key_file,
+        })),
         (Some(_), None) => missing("--client-key", "--client-cert"),
         (None, Some(_)) => missing("--client-cert", "--client-key"),
         (None, None) => Ok(None),
@@ -248,7 +272,9 @@ pub(super) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
             .hint("use SKEP_PASSWORD, --password-file or --password-stdin"));
     }
     if matches.get_flag("password-stdin") {
-        return first_line(io::stdin().lock(), "standard input").and_then(Password::new).map(Some);
+        return first_line(io::stdin().lock(), "standard input")
+            .and_then(Password::new)
+            .map(Some);
     }
     if let Some(path) = matches.get_one::<String>("password-file") {
         return password_file(Path::new(path)).map(Some);
@@ -298,7 +324,10 @@ pub(super) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
     match variable(&name).as_deref() {
         None | Some("0" | "false" | "no" | "off") => Ok(false),
         Some("1" | "true" | "yes" | "on") => Ok(true),
-        Some(_) => Err(Error::new(ErrorKind::Usage, format!("{name} is neither 1 nor 0"))),
+        Some(_) => Err(Error::new(
+            ErrorKind::Usage,
+            format!("{name} is neither 1 nor 0"),
+        )),
     }
 }
 
@@ -307,7 +336,8 @@ pub(super) fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>>
         return Ok(None);
     };
     let time = config::duration(&text);
-    time.map(Some).map_err(|reason| Error::new(ErrorKind::Usage, format!("--{flag}: {reason}")))
+    time.map(Some)
+        .map_err(|reason| Error::new(ErrorKind::Usage, format!("--{flag}: {reason}")))
 }
 
 fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
@@ -322,7 +352,8 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
         0 => Err("it must be more than nothing".to_owned()),
         rate => Ok(rate),
     });
-    rate.map(Some).map_err(|reason| Error::new(ErrorKind::Usage, format!("--limit-rate: {reason}")))
+    rate.map(Some)
+        .map_err(|reason| Error::new(ErrorKind::Usage, format!("--limit-rate: {reason}")))
 }
 
 fn variable_name(flag: &str) -> String {

@@ -21,7 +21,11 @@ fn ask(server: &str, pin: Pin) -> bool {
          Trust this server from now on? [y/N] "
     );
     let mut stderr = io::stderr().lock();
-    if stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()).is_err() {
+    if stderr
+        .write_all(question.as_bytes())
+        .and_then(|()| stderr.flush())
+        .is_err()
+    {
         return false;
     }
     let mut answer = String::new();

@@ -19,7 +19,12 @@ pub(super) struct Bar {
 impl Bar {
     /// A bar of a transfer that begins at `done` bytes.
     pub(super) fn start(done: u64) -> Self {
-        Self { measured: Instant::now(), done, rate: 0, is_shown: false }
+        Self {
+            measured: Instant::now(),
+            done,
+            rate: 0,
+            is_shown: false,
+        }
     }
 
     /// Draws how far it is, ten times a second at most.
@@ -31,7 +36,10 @@ impl Bar {
         self.measure(done, passed);
         let columns = tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
         let columns = if columns == 0 { COLUMNS } else { columns };
-        put(&format!("{CLEAR}{}", line(name, done, total, self.rate, columns)));
+        put(&format!(
+            "{CLEAR}{}",
+            line(name, done, total, self.rate, columns)
+        ));
         self.is_shown = true;
     }
 
@@ -50,7 +58,9 @@ impl Bar {
         self.rate = match self.rate {
             0 => rate,
             before => {
-                let sum = before.saturating_mul(MEMORY).saturating_add(rate.saturating_mul(millis));
+                let sum = before
+                    .saturating_mul(MEMORY)
+                    .saturating_add(rate.saturating_mul(millis));
                 sum / MEMORY.saturating_add(millis)
             }
         };
@@ -74,13 +84,19 @@ fn line(name: &str, done: u64, total: Option<u64>, rate: u64, columns: usize) ->
             let filled = usize::try_from(filled).unwrap_or(WIDTH);
             let bar = FULL.repeat(filled) + &EMPTY.repeat(WIDTH - filled);
             let left = left(total.saturating_sub(done), rate);
-            format!(" {bar} {}/{} {per_second}/s {left}", Size(done), Size(total))
+            format!(
+                " {bar} {}/{} {per_second}/s {left}",
+                Size(done),
+                Size(total)
+            )
         }
         None => format!(" {} {per_second}/s", Size(done)),
     };
     let mut text = String::new();
     let mut free = columns.saturating_sub(1);
-    let for_name = free.saturating_sub(rest.chars().count()).max(free.min(NAME_COLUMNS));
+    let for_name = free
+        .saturating_sub(rest.chars().count())
+        .max(free.min(NAME_COLUMNS));
     let mut of_name = for_name;
     for char in name.chars() {
         // Some are wide, and a line that is wrapped cannot be cleared.
@@ -119,7 +135,11 @@ impl fmt::Display for Size {
         }
         let power = self.0.ilog2() / 10;
         let unit = char::from(b" KMGTPE"[power as usize]);
-        write!(f, "{:.2} {unit}iB", self.0 as f64 / (1_u64 << (10 * power)) as f64)
+        write!(
+            f,
+            "{:.2} {unit}iB",
+            self.0 as f64 / (1_u64 << (10 * power)) as f64
+        )
     }
 }
 
@@ -167,7 +187,10 @@ mod tests {
     fn a_line_tells_how_far_it_is_and_how_long_it_takes() {
         let text = line("a.bin", 1 << 20, Some(2 << 20), 4096, 100);
         let bar = FULL.repeat(12) + &EMPTY.repeat(12);
-        assert_eq!(text, format!("a.bin {bar} 1.00 MiB/2.00 MiB 4.00 KiB/s 4m 16s"));
+        assert_eq!(
+            text,
+            format!("a.bin {bar} 1.00 MiB/2.00 MiB 4.00 KiB/s 4m 16s")
+        );
         assert_eq!(line("a.bin", 1 << 20, None, 0, 100), "a.bin 1.00 MiB 0 B/s");
         assert_eq!(left(7300, 1), "2h 01m");
         assert!(line("a", 9, Some(3), 1, 100).contains(" 9 B/3 B 1 B/s 0s"));
@@ -183,7 +206,10 @@ mod tests {
             assert!(text.chars().count() + wide < columns, "{columns}: {text}");
         }
         let narrow = line(&name, 1, Some(2), 1, 40);
-        assert!(narrow.contains('\u{f6}') && narrow.contains(FULL), "{narrow}");
+        assert!(
+            narrow.contains('\u{f6}') && narrow.contains(FULL),
+            "{narrow}"
+        );
     }
 
     #[test]

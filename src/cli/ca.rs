@@ -13,7 +13,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::{clock, disk};
 
 pub(super) fn arguments(command: Command) -> Command {
-    let name = || Arg::new("name").value_name("NAME").required(true).help("The name of a device");
+    let name = || {
+        Arg::new("name")
+            .value_name("NAME")
+            .required(true)
+            .help("The name of a device")
+    };
     let issue = Command::new("issue")
         .about("Issue a certificate to a device, into a directory to be copied there")
         .arg(name())
@@ -43,7 +48,11 @@ pub(super) fn arguments(command: Command) -> Command {
         .subcommand_required(true)
         .subcommand(Command::new("init").about("Make the authority, in the home"))
         .subcommand(issue)
-        .subcommand(Command::new("revoke").about("Revoke what a device was issued").arg(name()))
+        .subcommand(
+            Command::new("revoke")
+                .about("Revoke what a device was issued")
+                .arg(name()),
+        )
         .subcommand(Command::new("ls").about("List what was issued"))
 }
 
@@ -63,14 +72,19 @@ fn init(authority: &Authority, output: &Output) -> Result<()> {
     authority.make()?;
     let file = authority.certificate().display().to_string();
     output.line(&file)?;
-    output.note(&format!("have servers let in its devices only: skep serve --client-ca {file}"));
+    output.note(&format!(
+        "have servers let in its devices only: skep serve --client-ca {file}"
+    ));
     output.note("issue certificates to devices: skep ca issue NAME");
     output.json(&json!({"schema": 1, "ca": file}))
 }
 
 fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result<()> {
     let name = name(matches);
-    let folder = matches.get_one::<String>("output").cloned().unwrap_or_else(|| name.clone());
+    let folder = matches
+        .get_one::<String>("output")
+        .cloned()
+        .unwrap_or_else(|| name.clone());
     let folder = Path::new(&folder);
     if folder.join(format!("{name}.key")).exists() {
         let text = format!("{} has a key of {name} already", folder.display());
@@ -78,9 +92,18 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
     }
     disk::create_directory(folder)
         .map_err(|error| Error::local(format!("making {}", folder.display()), error))?;
-    let hosts: Vec<String> = matches.get_many("for").into_iter().flatten().cloned().collect();
+    let hosts: Vec<String> = matches
+        .get_many("for")
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
     let days = matches.get_one("days").copied().unwrap_or(DAYS);
-    let Papers { certificate, key, authority } = authority.issue(&name, &hosts, days)?;
+    let Papers {
+        certificate,
+        key,
+        authority,
+    } = authority.issue(&name, &hosts, days)?;
     let mut files = Vec::new();
     for (file, text, mode) in [
         (format!("{name}.key"), key, 0o600),
@@ -123,7 +146,12 @@ fn list(authority: &Authority, output: &Output) -> Result<()> {
     let rows: Vec<_> = rows.collect();
     for (one, state) in &rows {
         let end = crate::wire::rfc3339(clock::moment(one.end));
-        output.line(&format!("{}  {state}  until {}  {}", one.name, &end[..10], one.serial))?;
+        output.line(&format!(
+            "{}  {state}  until {}  {}",
+            one.name,
+            &end[..10],
+            one.serial
+        ))?;
     }
     let all = rows.iter().map(|(one, state)| {
         json!({"name": one.name, "serial": one.serial, "state": state, "until": one.end})
@@ -132,7 +160,10 @@ fn list(authority: &Authority, output: &Output) -> Result<()> {
 }
 
 fn name(matches: &ArgMatches) -> String {
-    matches.get_one::<String>("name").cloned().unwrap_or_default()
+    matches
+        .get_one::<String>("name")
+        .cloned()
+        .unwrap_or_default()
 }
 
 const DAYS: u64 = 3650;

@@ -12,14 +12,20 @@ use crate::error::Result;
 use crate::model::ModelName;
 
 pub(super) fn arguments(command: Command) -> Command {
-    let name = Arg::new("name").value_name("NAME").required(true).help("The model");
+    let name = Arg::new("name")
+        .value_name("NAME")
+        .required(true)
+        .help("The model");
     let text = Arg::new("text").long("text").action(ArgAction::SetTrue);
     let text = text.help("Drop carriage returns and blanks at the ends of lines");
     args::server(command.before_help(EXAMPLES).arg(name).arg(text))
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let name = matches.get_one::<String>("name").map(String::as_str).unwrap_or_default();
+    let name = matches
+        .get_one::<String>("name")
+        .map(String::as_str)
+        .unwrap_or_default();
     let name: ModelName = name.parse()?;
     let mut client = args::client(matches, output)?;
     let mut download = client.get(&name)?;
@@ -31,7 +37,9 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         return Ok(());
     }
     let mut beginning = Vec::new();
-    (&mut download).take(BEGINNING_BYTES).read_to_end(&mut beginning)?;
+    (&mut download)
+        .take(BEGINNING_BYTES)
+        .read_to_end(&mut beginning)?;
     text::check(&beginning, name.as_str(), output)?;
     output.write(&beginning)?;
     output.write_with(|stdout| download.copy(stdout, &mut |_| {}))?;

@@ -39,7 +39,10 @@ impl Destination {
     /// # Errors
     /// `Usage` if several names would go to one file.
     pub(super) fn of(matches: &ArgMatches, count: usize) -> Result<Self> {
-        Self::new(matches.get_one::<PathBuf>("output").map(PathBuf::as_path), count)
+        Self::new(
+            matches.get_one::<PathBuf>("output").map(PathBuf::as_path),
+            count,
+        )
     }
 
     fn new(output: Option<&Path>, count: usize) -> Result<Self> {
@@ -55,8 +58,10 @@ impl Destination {
         match count {
             0 | 1 => Ok(Self::File(output.to_owned())),
             _ if !output.exists() && !output.is_symlink() => Ok(Self::Directory(output.to_owned())),
-            _ => Err(Error::new(ErrorKind::Usage, "several models do not fit into one file")
-                .hint("name a directory: -o DIR/")),
+            _ => Err(
+                Error::new(ErrorKind::Usage, "several models do not fit into one file")
+                    .hint("name a directory: -o DIR/"),
+            ),
         }
     }
 
@@ -65,7 +70,9 @@ impl Destination {
     /// # Errors
     /// `Usage` if it cannot be made; otherwise those of the file system.
     pub(super) fn prepare(&self, output: &Output) -> Result<()> {
-        let Self::Directory(directory) = self else { return Ok(()) };
+        let Self::Directory(directory) = self else {
+            return Ok(());
+        };
         if directory.exists() {
             return Ok(());
         }
@@ -109,9 +116,18 @@ mod tests {
         }
         assert_eq!(path(Some(Path::new("x")), 1).unwrap(), Some("x".into()));
         assert_eq!(path(Some(Path::new("./-")), 1).unwrap(), Some("./-".into()));
-        assert_eq!(path(Some(Path::new("x/")), 2).unwrap(), Some("x/m.dm".into()));
-        assert_eq!(path(Some(here.path()), 2).unwrap(), Some(here.path().join("m.dm")));
-        assert_eq!(path(Some(Path::new("x")), 2).unwrap(), Some("x/m.dm".into()));
+        assert_eq!(
+            path(Some(Path::new("x/")), 2).unwrap(),
+            Some("x/m.dm".into())
+        );
+        assert_eq!(
+            path(Some(here.path()), 2).unwrap(),
+            Some(here.path().join("m.dm"))
+        );
+        assert_eq!(
+            path(Some(Path::new("x")), 2).unwrap(),
+            Some("x/m.dm".into())
+        );
         std::fs::write(here.path().join("x"), "").unwrap();
         let error = path(Some(&here.path().join("x")), 2).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);

@@ -12,8 +12,12 @@ use crate::client;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn arguments(command: Command) -> Command {
-    let url = Arg::new("url").value_name("URL").help("A server [default: the one of this device]");
-    let wait = Arg::new("connect-timeout").long("connect-timeout").value_name("TIME");
+    let url = Arg::new("url")
+        .value_name("URL")
+        .help("A server [default: the one of this device]");
+    let wait = Arg::new("connect-timeout")
+        .long("connect-timeout")
+        .value_name("TIME");
     let wait = wait.help("Give up connecting after so long [default: 30s]");
     command.before_help(EXAMPLES).arg(url).arg(wait)
 }

@@ -23,7 +23,11 @@ pub(super) fn arguments(command: Command) -> Command {
 
 /// The list of model names.
 pub(super) fn names(help: &'static str) -> Arg {
-    Arg::new("name").value_name("NAME").num_args(1..).required(true).help(help)
+    Arg::new("name")
+        .value_name("NAME")
+        .num_args(1..)
+        .required(true)
+        .help(help)
 }
 
 /// The model names that were given.

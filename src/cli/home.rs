@@ -16,7 +16,11 @@ pub(super) fn directory() -> Result<PathBuf> {
 }
 
 fn find(read: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
-    let path = |name| read(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let path = |name| {
+        read(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if let Some(home) = path("SKEP_HOME") {
         return Ok(home);
     }
@@ -46,7 +50,11 @@ mod tests {
                 pair.map(|pair| OsString::from(pair.1))
             })
         };
-        let all = [("SKEP_HOME", "a"), ("XDG_CONFIG_HOME", "/b"), ("HOME", "/c")];
+        let all = [
+            ("SKEP_HOME", "a"),
+            ("XDG_CONFIG_HOME", "/b"),
+            ("HOME", "/c"),
+        ];
         assert_eq!(found(&all).unwrap(), PathBuf::from("a"));
         assert_eq!(found(&all[1..]).unwrap(), PathBuf::from("/b/skep"));
         assert_eq!(found(&all[2..]).unwrap(), PathBuf::from("/c/.config/skep"));

@@ -44,12 +44,27 @@ pub(super) fn arguments(command: Command) -> Command {
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let config = serve::settings()?;
     clock::learn(&config.home);
-    let pin = config.kept_pin()?.filter(|_| !config.plain).ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "there is no server with an identity in this home yet")
+    let pin = config
+        .kept_pin()?
+        .filter(|_| !config.plain)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "there is no server with an identity in this home yet",
+            )
             .hint("start 'skep serve' (without --plain) first")
-    })?;
-    let given: Vec<String> = matches.get_many("address").into_iter().flatten().cloned().collect();
-    let kept = if given.is_empty() { invitation::kept_addresses(&config.home) } else { given };
+        })?;
+    let given: Vec<String> = matches
+        .get_many("address")
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    let kept = if given.is_empty() {
+        invitation::kept_addresses(&config.home)
+    } else {
+        given
+    };
     let mut addresses = Vec::new();
     for address in kept.iter().take(ADDRESSES_MAX) {
         addresses.push(address.parse::<ServerUrl>()?.authority());
@@ -58,15 +73,27 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         let text = "it is not known where the server listens";
         return Err(Error::new(ErrorKind::Usage, text).hint("skep invite HOST:PORT"));
     }
-    if kept.iter().all(|address| address.parse().is_ok_and(|url: ServerUrl| url.is_loopback())) {
+    if kept.iter().all(|address| {
+        address
+            .parse()
+            .is_ok_and(|url: ServerUrl| url.is_loopback())
+    }) {
         output.note(
             "the server listens on this device only: 'skep serve' without an address opens it",
         );
     }
-    let role = matches.get_one::<String>("role").map(String::as_str).unwrap_or_default();
+    let role = matches
+        .get_one::<String>("role")
+        .map(String::as_str)
+        .unwrap_or_default();
     let seconds = args::time(matches, "expires")?.map_or(EXPIRES, |time| time.as_secs().max(1));
     let secret = invitation::open(&config.home, role, seconds)?;
-    let invitation = Invitation { addresses, pin, secret }.to_string();
+    let invitation = Invitation {
+        addresses,
+        pin,
+        secret,
+    }
+    .to_string();
     if matches.get_flag("qr") || output.is_terminal() {
         for line in picture(&invitation)? {
             output.line(&line)?;
@@ -74,7 +101,9 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     }
     output.line(&invitation)?;
     let minutes = seconds.div_ceil(60);
-    output.note(&format!("on the other device, within {minutes} min: skep pair '...'"));
+    output.note(&format!(
+        "on the other device, within {minutes} min: skep pair '...'"
+    ));
     output.note("it is good for one device; whoever sees it can be that device");
     output.json(&json!({
         "schema": 1,
@@ -88,8 +117,11 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 /// are drawn, so that it can be read on a dark terminal.
 fn picture(text: &str) -> Result<Vec<String>> {
     let code = QrCode::encode_text(text, QrCodeEcc::Low).map_err(|_| {
-        Error::new(ErrorKind::TooLarge, "the invitation is too long for a QR code")
-            .hint("name fewer addresses")
+        Error::new(
+            ErrorKind::TooLarge,
+            "the invitation is too long for a QR code",
+        )
+        .hint("name fewer addresses")
     })?;
     let is_light = |x: i32, y: i32| !code.get_module(x, y);
     let last = code.size() + QUIET;
@@ -130,7 +162,11 @@ mod tests {
         assert_eq!(lines.len(), width.div_ceil(2));
         // The quiet zone is light all around.
         assert!(lines[0].chars().all(|module| module == '\u{2588}'));
-        assert!(lines.iter().all(|line| line.starts_with("\u{2588}\u{2588}")));
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.starts_with("\u{2588}\u{2588}"))
+        );
         assert!(picture(&"x".repeat(5000)).is_err());
     }
 }

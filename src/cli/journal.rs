@@ -65,7 +65,10 @@ pub(super) fn reopen(options: &LogOptions) -> Result<()> {
 fn format() -> Format {
     let formats = [Format::Line, Format::Logfmt, Format::Json, Format::Clf];
     let number = FORMAT.load(Ordering::Relaxed);
-    formats.into_iter().find(|format| *format as u8 == number).unwrap_or_default()
+    formats
+        .into_iter()
+        .find(|format| *format as u8 == number)
+        .unwrap_or_default()
 }
 
 fn more(level: LevelFilter) -> LevelFilter {

@@ -13,7 +13,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::signature::SecretKey;
 
 pub(super) fn arguments(command: Command) -> Command {
-    let output = Arg::new("output").short('o').long("output").value_name("FILE");
+    let output = Arg::new("output")
+        .short('o')
+        .long("output")
+        .value_name("FILE");
     let output = output.value_parser(clap::value_parser!(PathBuf));
     command.before_help(EXAMPLES).arg(output.help(
         "Where to keep the secret key [default: sign.key in the home]; the public one \
@@ -45,8 +48,12 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     save(&public, &key.public_key().file_text(), 0o644)?;
     output.line(&key.public_key().to_string())?;
     let (shown_secret, shown_public) = (secret.display(), public.display());
-    output.note(&format!("kept the secret key in {shown_secret}: whoever has it can sign"));
-    output.note(&format!("wrote the public key to {shown_public}: give it to everybody"));
+    output.note(&format!(
+        "kept the secret key in {shown_secret}: whoever has it can sign"
+    ));
+    output.note(&format!(
+        "wrote the public key to {shown_public}: give it to everybody"
+    ));
     output.json(&json!({
         "schema": 1,
         "public_key": key.public_key().to_string(),
@@ -62,7 +69,11 @@ pub(super) fn default_file() -> Result<PathBuf> {
 }
 
 fn save(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let path = if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) };
+    let path = if path.is_absolute() {
+        path.to_owned()
+    } else {
+        Path::new(".").join(path)
+    };
     disk::write(&path, text.as_bytes(), mode).map_err(|error| unwritten(&path, error))
 }
 

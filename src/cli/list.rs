@@ -11,7 +11,10 @@ use crate::error::Result;
 use crate::wire::{ListWire, ModelWire};
 
 pub(super) fn arguments(command: Command) -> Command {
-    let long = Arg::new("long").short('l').long("long").action(ArgAction::SetTrue);
+    let long = Arg::new("long")
+        .short('l')
+        .long("long")
+        .action(ArgAction::SetTrue);
     let long = long.help("Show exact sizes and whole digests");
     args::server(command.before_help(EXAMPLES).arg(long))
 }

@@ -13,8 +13,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
 pub(super) fn arguments(command: Command) -> Command {
-    let names = Arg::new("name").value_name("NAME").num_args(1..).required(true);
-    let mode = Arg::new("mode").long("mode").value_name("MODE").value_parser(["file", "code"]);
+    let names = Arg::new("name")
+        .value_name("NAME")
+        .num_args(1..)
+        .required(true);
+    let mode = Arg::new("mode")
+        .long("mode")
+        .value_name("MODE")
+        .value_parser(["file", "code"]);
     let mode = mode.default_value("file");
     let command = command
         .before_help(EXAMPLES)
@@ -25,9 +31,13 @@ pub(super) fn arguments(command: Command) -> Command {
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = matches.get_many::<String>("name").into_iter().flatten();
-    let names: Vec<ModelName> =
-        names.map(|name| ModelName::from_base(name)).collect::<Result<_>>()?;
-    if matches.get_one::<String>("mode").is_some_and(|mode| mode == "code") {
+    let names: Vec<ModelName> = names
+        .map(|name| ModelName::from_base(name))
+        .collect::<Result<_>>()?;
+    if matches
+        .get_one::<String>("mode")
+        .is_some_and(|mode| mode == "code")
+    {
         return code(matches, names, output);
     }
     let destination = Destination::of(matches, names.len())?;

@@ -233,7 +233,10 @@ fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
     journal::start(matches, log::LevelFilter::Warn, journal::Style::Plain)?;
     let called = matches.subcommand();
     let found = called.and_then(|(name, matches)| {
-        COMMANDS.iter().find(|verb| verb.name == name).map(|verb| (verb, matches))
+        COMMANDS
+            .iter()
+            .find(|verb| verb.name == name)
+            .map(|verb| (verb, matches))
     });
     match found {
         Some((verb, matches)) => (verb.run)(matches, output),
@@ -251,7 +254,9 @@ fn command() -> Command {
         .max_term_width(100);
     let root = args::everywhere(root);
     COMMANDS.iter().fold(root, |root, verb| {
-        let command = Command::new(verb.name).about(verb.about).aliases(verb.aliases.iter());
+        let command = Command::new(verb.name)
+            .about(verb.about)
+            .aliases(verb.aliases.iter());
         root.subcommand((verb.arguments)(command))
     })
 }
@@ -302,7 +307,12 @@ mod tests {
 
     #[test]
     fn aliases_lead_to_the_same_verb() {
-        for (alias, name) in [("push", "put"), ("pull", "get"), ("list", "ls"), ("remove", "rm")] {
+        for (alias, name) in [
+            ("push", "put"),
+            ("pull", "get"),
+            ("list", "ls"),
+            ("remove", "rm"),
+        ] {
             let matches = command().try_get_matches_from(["skep", alias, "x"]);
             match matches {
                 Ok(matches) => assert_eq!(matches.subcommand_name(), Some(name)),

@@ -50,7 +50,13 @@ impl Output {
     pub(super) fn new(matches: &ArgMatches) -> Result<Self> {
         // Global flags are known at the innermost level.
         let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
-        let hidden = |is_hidden| if is_hidden { Notes::Hidden } else { Notes::Shown };
+        let hidden = |is_hidden| {
+            if is_hidden {
+                Notes::Hidden
+            } else {
+                Notes::Shown
+            }
+        };
         let is_quiet = args::is_set(matches, "quiet")?;
         Ok(Self {
             format: match args::is_set(matches, "json")? {
@@ -105,7 +111,9 @@ impl Output {
     /// Those of standard output.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<()> {
         self.write_with(|stdout| {
-            stdout.write_all(bytes).map_err(|error| Error::io("standard output", error))
+            stdout
+                .write_all(bytes)
+                .map_err(|error| Error::io("standard output", error))
         })
     }
 
@@ -119,7 +127,10 @@ impl Output {
     ) -> Result<T> {
         let failed = |error| Error::io("standard output", error);
         let owned = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
-        let mut stdout = Stdout { file: File::from(owned), closed: &self.closed };
+        let mut stdout = Stdout {
+            file: File::from(owned),
+            closed: &self.closed,
+        };
         write(&mut stdout)
     }
 
@@ -241,7 +252,11 @@ mod tests {
     fn the_first_failure_decides_and_only_lasting_ones_end_the_work() {
         let output = Output::default();
         let mut tried = Vec::new();
-        let kinds = [ErrorKind::NotFound, ErrorKind::TooLarge, ErrorKind::Unreachable];
+        let kinds = [
+            ErrorKind::NotFound,
+            ErrorKind::TooLarge,
+            ErrorKind::Unreachable,
+        ];
         output.each([0, 1, 2, 0], |index: usize| {
             tried.push(index);
             Err(Error::new(kinds[index], "a test"))

@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::{clock, edge};
 
 pub(super) fn arguments(command: Command) -> Command {
-    let invitation = Arg::new("invitation").value_name("INVITATION").required(true);
+    let invitation = Arg::new("invitation")
+        .value_name("INVITATION")
+        .required(true);
     let flag = |name: &'static str| Arg::new(name).long(name).value_name("NAME");
     command
         .before_help(EXAMPLES)
@@ -23,7 +25,10 @@ pub(super) fn arguments(command: Command) -> Command {
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let given = matches.get_one::<String>("invitation").map(String::as_str).unwrap_or_default();
+    let given = matches
+        .get_one::<String>("invitation")
+        .map(String::as_str)
+        .unwrap_or_default();
     let invitation = match given {
         "-" => {
             let mut line = String::new();
@@ -38,7 +43,10 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let device = text("device").unwrap_or_else(edge::host_name);
     signals::watch()?;
-    let names = PairNames { server: text("name"), device };
+    let names = PairNames {
+        server: text("name"),
+        device,
+    };
     let (saved, reply) = accept(&invitation, names, &home)?;
     output.line(&format!(
         "paired with {} ({}) as {}, role {}",

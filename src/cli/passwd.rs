@@ -83,7 +83,9 @@ fn keys(source: impl io::BufRead) -> Result<String> {
 
 fn line(mut source: impl io::BufRead) -> Result<String> {
     let mut text = String::new();
-    source.read_line(&mut text).map_err(|error| Error::io("reading the password", error))?;
+    source
+        .read_line(&mut text)
+        .map_err(|error| Error::io("reading the password", error))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
@@ -116,7 +118,10 @@ mod tests {
         ] {
             assert_eq!(keys(typed.as_bytes()).unwrap(), line, "{typed:?}");
         }
-        assert_eq!(keys(&b"a\x03"[..]).unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(
+            keys(&b"a\x03"[..]).unwrap_err().kind(),
+            ErrorKind::Cancelled
+        );
         assert_eq!(keys(&b"\xff\n"[..]).unwrap_err().kind(), ErrorKind::Usage);
     }
 }

@@ -22,14 +22,19 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut imported = Vec::new();
     output.each(files, |file| {
         let unknown = |what: &str| {
-            Error::new(ErrorKind::Usage, format!("the length of {what} is not known"))
-                .hint("the dearning API needs it: save it as a file first, then 'skep post FILE'")
+            Error::new(
+                ErrorKind::Usage,
+                format!("the length of {what} is not known"),
+            )
+            .hint("the dearning API needs it: save it as a file first, then 'skep post FILE'")
         };
         if file == Path::new("-") {
             return Err(unknown("standard input"));
         }
         let source = Source::open(&file, name.as_ref(), "skep post")?;
-        let length = source.length.ok_or_else(|| unknown(&file.display().to_string()))?;
+        let length = source
+            .length
+            .ok_or_else(|| unknown(&file.display().to_string()))?;
         let mut progress = Progress::start(output, source.name.as_str(), source.length);
         let mut stream = source.reader.stream();
         let posted = client.post(&source.name, &mut *stream, length, &mut |count| {

@@ -26,7 +26,15 @@ impl<'a> Progress<'a> {
         let name = escaped(name).into_owned();
         let shown = output.progress() == Notes::Shown && io::stderr().is_terminal();
         let bar = shown.then(|| Bar::start(0));
-        Self { output, name, total, done: 0, started: Instant::now(), tenths: 0, bar }
+        Self {
+            output,
+            name,
+            total,
+            done: 0,
+            started: Instant::now(),
+            tenths: 0,
+            bar,
+        }
     }
 
     /// Takes in that `count` more bytes went over the line.
@@ -58,7 +66,10 @@ impl<'a> Progress<'a> {
             Event::Progress(done) => self.advance(done.saturating_sub(self.done)),
             Event::Retrying { pause, error } => {
                 let seconds = pause.as_secs_f32();
-                self.say(&format!("{}; trying again in {seconds:.1} s", error.message()));
+                self.say(&format!(
+                    "{}; trying again in {seconds:.1} s",
+                    error.message()
+                ));
             }
             Event::Restarted { reason } => {
                 self.say(&format!("{}: beginning anew, {reason}", self.name));
@@ -87,7 +98,11 @@ impl<'a> Progress<'a> {
         if tenths > self.tenths && self.started.elapsed() >= PATIENCE {
             self.tenths = tenths;
             let (done, total) = (Size(self.done), Size(total));
-            self.output.note(&format!("{}: {}0 % ({done} of {total})", self.name, tenths.min(10)));
+            self.output.note(&format!(
+                "{}: {}0 % ({done} of {total})",
+                self.name,
+                tenths.min(10)
+            ));
         }
     }
 }

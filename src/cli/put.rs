@@ -22,7 +22,11 @@ pub(super) fn arguments(command: Command) -> Command {
         .arg(sign::flag("sign"))
         .arg(said("license").help("The licence of the models, for example Apache-2.0"))
         .arg(said("source").help("Where the models come from, for example a URL"))
-        .arg(flag("create").action(ArgAction::SetTrue).help("Replace nothing"))
+        .arg(
+            flag("create")
+                .action(ArgAction::SetTrue)
+                .help("Replace nothing"),
+        )
         .arg(
             flag("if-match")
                 .value_name("DIGEST")
@@ -46,7 +50,10 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     client.describe(said("license"), said("source"))?;
     let (mut models, mut changed) = (Vec::new(), 0);
     output.each(files, |file| {
-        let signed = key.as_ref().map(|key| sign::file(key, &file, name.as_ref())).transpose()?;
+        let signed = key
+            .as_ref()
+            .map(|key| sign::file(key, &file, name.as_ref()))
+            .transpose()?;
         options.signature = signed.as_ref().map(|signed| signed.signature.clone());
         let source = Source::open(&file, name.as_ref(), "skep put")?;
         let name = source.name.clone();
@@ -54,7 +61,10 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         changed += u32::from(stored.outcome != Outcome::Unchanged);
         models.push(value(&stored));
         let (length, digest) = (size(stored.model.size), stored.digest);
-        output.line(&format!("{name}  {length}  {digest:?}  {}", outcome(&stored)))?;
+        output.line(&format!(
+            "{name}  {length}  {digest:?}  {}",
+            outcome(&stored)
+        ))?;
         let Some(signed) = signed.filter(|_| stored.outcome != Outcome::Unchanged) else {
             return Ok(());
         };
@@ -75,10 +85,17 @@ fn replaces(matches: &ArgMatches) -> Result<Replaces> {
     let Some(text) = matches.get_one::<String>("if-match") else {
         return Ok(Replaces::Anything);
     };
-    let digest: Digest = text.strip_prefix("sha256:").unwrap_or(text).parse().map_err(|_| {
-        Error::new(ErrorKind::Usage, "--if-match: a digest is 64 hexadecimal digits")
+    let digest: Digest = text
+        .strip_prefix("sha256:")
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| {
+            Error::new(
+                ErrorKind::Usage,
+                "--if-match: a digest is 64 hexadecimal digits",
+            )
             .hint("'skep ls -l' shows them")
-    })?;
+        })?;
     Ok(Replaces::Only(digest))
 }
 
@@ -93,11 +110,16 @@ fn send(
     match source.reader {
         Reader::File(file) => {
             let _resumable = signals::Resumable::new();
-            client.put_file(&source.name, &file, options, &mut |event| progress.tell(&event))
+            client.put_file(&source.name, &file, options, &mut |event| {
+                progress.tell(&event)
+            })
         }
         Reader::Stream(_) if options.replaces != Replaces::Anything => {
             let message = format!("{} is no file, so --create and --if-match", path.display());
-            Err(Error::new(ErrorKind::Usage, format!("{message} are not possible")))
+            Err(Error::new(
+                ErrorKind::Usage,
+                format!("{message} are not possible"),
+            ))
         }
         Reader::Stream(mut stream) => {
             let mut advance = |count| progress.advance(count);

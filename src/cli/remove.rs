@@ -9,9 +9,16 @@ use super::{args, get};
 use crate::error::Result;
 
 pub(super) fn arguments(command: Command) -> Command {
-    let versions = Arg::new("versions").long("versions").action(ArgAction::SetTrue);
+    let versions = Arg::new("versions")
+        .long("versions")
+        .action(ArgAction::SetTrue);
     let versions = versions.help("Remove what the models were before, and leave them as they are");
-    args::server(command.before_help(EXAMPLES).arg(get::names("Models to remove")).arg(versions))
+    args::server(
+        command
+            .before_help(EXAMPLES)
+            .arg(get::names("Models to remove"))
+            .arg(versions),
+    )
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -20,7 +27,9 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut removed = Vec::new();
     output.each(names, |name| {
         let what = match matches.get_flag("versions") {
-            true => client.forget_versions(&name).map(|()| "the old versions of ")?,
+            true => client
+                .forget_versions(&name)
+                .map(|()| "the old versions of ")?,
             false => client.remove(&name).map(|()| "")?,
         };
         removed.push(name.as_str().to_owned());

@@ -10,7 +10,11 @@ use super::{args, get};
 use crate::error::Result;
 
 pub(super) fn arguments(command: Command) -> Command {
-    args::server(command.before_help(EXAMPLES).arg(get::names("Models to bring back")))
+    args::server(
+        command
+            .before_help(EXAMPLES)
+            .arg(get::names("Models to bring back")),
+    )
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {

@@ -13,13 +13,20 @@ use crate::error::Result;
 use crate::node::{Node, PasswordOrigin};
 
 pub(super) fn arguments(command: Command) -> Command {
-    let addresses = Arg::new("address").value_name("ADDRESS").num_args(0..).help(ADDRESSES);
+    let addresses = Arg::new("address")
+        .value_name("ADDRESS")
+        .num_args(0..)
+        .help(ADDRESSES);
     let command = args::passwords(command.before_help(EXAMPLES).arg(addresses));
-    SETTINGS.iter().fold(command, |command, setting| command.arg(flag(setting)))
+    SETTINGS
+        .iter()
+        .fold(command, |command, setting| command.arg(flag(setting)))
 }
 
 fn flag(setting: &'static Setting) -> Arg {
-    let flag = Arg::new(setting.key).long(setting.key).help_heading("Settings");
+    let flag = Arg::new(setting.key)
+        .long(setting.key)
+        .help_heading("Settings");
     let variable = setting.variable();
     if setting.is_switch() {
         let help = format!("{} [variable: {variable}]", setting.help);
@@ -27,13 +34,20 @@ fn flag(setting: &'static Setting) -> Arg {
     }
     let help = match setting.default {
         "" => format!("{} [variable: {variable}]", setting.help),
-        default => format!("{} [default: {default}, variable: {variable}]", setting.help),
+        default => format!(
+            "{} [default: {default}, variable: {variable}]",
+            setting.help
+        ),
     };
     flag.value_name(setting.value).help(help)
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let level = if args::is_set(matches, "quiet")? { LevelFilter::Warn } else { LevelFilter::Info };
+    let level = if args::is_set(matches, "quiet")? {
+        LevelFilter::Warn
+    } else {
+        LevelFilter::Info
+    };
     journal::start(matches, level, Style::Stamped)?;
     let mut config = read(matches)?;
     activation::take_over(&mut config)?;
@@ -104,8 +118,13 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
     let pin = node.pin().map(|pin| pin.to_string());
     let directory = node.directory().display().to_string();
     let models = node.store().list()?.len();
-    let fp = pin.as_ref().map(|pin| format!("fp={pin} ")).unwrap_or_default();
-    output.line(&format!("skep ready {url} {fp}dir={directory} models={models} mode={MODE}"))?;
+    let fp = pin
+        .as_ref()
+        .map(|pin| format!("fp={pin} "))
+        .unwrap_or_default();
+    output.line(&format!(
+        "skep ready {url} {fp}dir={directory} models={models} mode={MODE}"
+    ))?;
     output.json(&json!({
         "schema": 1,
         "ready": true,
@@ -127,14 +146,26 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
             path.display()
         )),
     }
-    let server = if url == args::DEFAULT_SERVER { "" } else { &format!(" --server {url}") };
+    let server = if url == args::DEFAULT_SERVER {
+        ""
+    } else {
+        &format!(" --server {url}")
+    };
     let program = std::env::args().next().unwrap_or_else(|| "skep".to_owned());
-    output.note(&format!("try next, in another terminal: {program} put FILE{server}"));
-    output.note(&format!("                         then: {program} get NAME{server}"));
+    output.note(&format!(
+        "try next, in another terminal: {program} put FILE{server}"
+    ));
+    output.note(&format!(
+        "                         then: {program} get NAME{server}"
+    ));
     if let Some(outside) = node.outside_url() {
-        output.note(&format!("from another device, with that password: --server {outside}"));
+        output.note(&format!(
+            "from another device, with that password: --server {outside}"
+        ));
         if node.pin().is_some() {
-            output.note(&format!("               or without, by invitation: {program} invite"));
+            output.note(&format!(
+                "               or without, by invitation: {program} invite"
+            ));
         }
     }
     Ok(())

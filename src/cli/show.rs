@@ -11,7 +11,11 @@ use crate::error::Result;
 use crate::wire::InfoWire;
 
 pub(super) fn arguments(command: Command) -> Command {
-    args::server(command.before_help(EXAMPLES).arg(get::names("Models to show")))
+    args::server(
+        command
+            .before_help(EXAMPLES)
+            .arg(get::names("Models to show")),
+    )
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -42,7 +46,11 @@ fn rows(info: &InfoWire) -> Vec<(&'static str, String)> {
         ("uploaded", unknown(&info.uploaded)),
     ];
     rows.extend(info.versions.iter().map(|version| {
-        let text = [size(version.size), version.modified.clone(), unknown(&version.digest)];
+        let text = [
+            size(version.size),
+            version.modified.clone(),
+            unknown(&version.digest),
+        ];
         ("before", text.join("  "))
     }));
     rows

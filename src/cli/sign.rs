@@ -19,9 +19,15 @@ use crate::model::ModelName;
 use crate::signature::{Prehash, SecretKey, Signature};
 
 pub(super) fn arguments(command: Command) -> Command {
-    let files = Arg::new("file").value_name("FILE").num_args(1..).required(true);
+    let files = Arg::new("file")
+        .value_name("FILE")
+        .num_args(1..)
+        .required(true);
     let files = files.value_parser(clap::value_parser!(PathBuf));
-    command.before_help(EXAMPLES).arg(flag("key")).arg(files.help("Files to sign"))
+    command
+        .before_help(EXAMPLES)
+        .arg(flag("key"))
+        .arg(files.help("Files to sign"))
 }
 
 /// The flag that names a secret key.
@@ -39,7 +45,10 @@ pub(super) fn flag(name: &'static str) -> Arg {
 /// # Errors
 /// `Usage` if it cannot be read or used.
 pub(super) fn key(matches: &ArgMatches, flag: &str) -> Result<Option<SecretKey>> {
-    matches.get_one::<PathBuf>(flag).map(|path| SecretKey::read(path)).transpose()
+    matches
+        .get_one::<PathBuf>(flag)
+        .map(|path| SecretKey::read(path))
+        .transpose()
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -50,16 +59,23 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         })?,
     };
     let mut files = Vec::new();
-    output.each(matches.get_many::<PathBuf>("file").into_iter().flatten(), |path| {
-        let signed = file(&key, path, None)?;
-        let target = signature_file(path);
-        let shown = target.display().to_string();
-        let place = if target.is_absolute() { target } else { Path::new(".").join(target) };
-        disk::write(&place, signed.signature.to_string().as_bytes(), 0o644)
-            .map_err(|error| Error::local(format!("writing {shown}"), error))?;
-        files.push(json!({"file": path.display().to_string(), "signature": shown}));
-        output.line(&shown)
-    });
+    output.each(
+        matches.get_many::<PathBuf>("file").into_iter().flatten(),
+        |path| {
+            let signed = file(&key, path, None)?;
+            let target = signature_file(path);
+            let shown = target.display().to_string();
+            let place = if target.is_absolute() {
+                target
+            } else {
+                Path::new(".").join(target)
+            };
+            disk::write(&place, signed.signature.to_string().as_bytes(), 0o644)
+                .map_err(|error| Error::local(format!("writing {shown}"), error))?;
+            files.push(json!({"file": path.display().to_string(), "signature": shown}));
+            output.line(&shown)
+        },
+    );
     output.json(&json!({"schema": 1, "files": files}))
 }
 
@@ -84,7 +100,10 @@ pub(super) struct Signed {
 pub(super) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Result<Signed> {
     let source = Source::open(path, name, "skep sign")?;
     let Reader::File(mut content) = source.reader else {
-        let text = format!("{} can be read only once, so it cannot be signed", path.display());
+        let text = format!(
+            "{} can be read only once, so it cannot be signed",
+            path.display()
+        );
         return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first"));
     };
     let (mut prehash, mut hasher) = (Prehash::default(), Hasher::new());
@@ -104,7 +123,10 @@ pub(super) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
     // The words that minisign uses.
     let comment = format!("timestamp:{seconds}\tfile:{}\thashed", source.name);
     let signature = key.sign(&prehash.finish(), &comment);
-    Ok(Signed { signature, digest: hasher.finish() })
+    Ok(Signed {
+        signature,
+        digest: hasher.finish(),
+    })
 }
 
 impl Signed {
@@ -124,7 +146,12 @@ impl Signed {
         }
         let text = self.signature.to_string();
         let length = Some(text.len() as u64);
-        client.put(&Signature::name_for(model)?, &mut text.as_bytes(), length, &mut |_| {})
+        client.put(
+            &Signature::name_for(model)?,
+            &mut text.as_bytes(),
+            length,
+            &mut |_| {},
+        )
     }
 }
 

@@ -88,7 +88,10 @@ static RESUMABLE: AtomicBool = AtomicBool::new(false);
 fn same_command() -> String {
     let words = std::env::args_os().skip(1);
     let words = words.map(|word| quoted(&escaped(&word.to_string_lossy())));
-    std::iter::once("skep".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    std::iter::once("skep".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn quoted(word: &str) -> String {
@@ -105,7 +108,10 @@ mod tests {
 
     #[test]
     fn words_are_quoted_where_a_shell_needs_it() {
-        assert_eq!(quoted("--server=https://pi:8443"), "--server=https://pi:8443");
+        assert_eq!(
+            quoted("--server=https://pi:8443"),
+            "--server=https://pi:8443"
+        );
         assert_eq!(quoted("it's a b"), r"'it'\''s a b'");
         assert_eq!(quoted(""), "''");
     }

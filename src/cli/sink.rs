@@ -34,16 +34,24 @@ impl Target {
     /// `Usage` if it cannot be written to.
     pub(super) fn open(options: &LogOptions) -> Result<Self> {
         let unusable = |path: &PathBuf, error: io::Error| {
-            let error = Error::io(format!("the log {} cannot be opened", path.display()), error);
+            let error = Error::io(
+                format!("the log {} cannot be opened", path.display()),
+                error,
+            );
             Error::new(ErrorKind::Usage, error.message()).hint("see log-file and log-syslog")
         };
         if let Some(path) = &options.file {
             let opened = Rolling::open(path, options.bytes_max, options.keep);
-            return opened.map(Self::File).map_err(|error| unusable(path, error));
+            return opened
+                .map(Self::File)
+                .map_err(|error| unusable(path, error));
         }
         match &options.syslog {
             Some(path) => match connect(path) {
-                Ok(socket) => Ok(Self::Syslog(Syslog { path: path.clone(), socket: Some(socket) })),
+                Ok(socket) => Ok(Self::Syslog(Syslog {
+                    path: path.clone(),
+                    socket: Some(socket),
+                })),
                 Err(error) => Err(unusable(path, error)),
             },
             None => Ok(Self::Terminal),
@@ -76,8 +84,15 @@ impl Syslog {
             Level::Info => 6,
             Level::Debug | Level::Trace => 7,
         };
-        let packet = format!("<{}>skep[{}]: {line}", DAEMON * 8 + severity, std::process::id());
-        let sent = self.socket.as_ref().map(|socket| socket.send(packet.as_bytes()));
+        let packet = format!(
+            "<{}>skep[{}]: {line}",
+            DAEMON * 8 + severity,
+            std::process::id()
+        );
+        let sent = self
+            .socket
+            .as_ref()
+            .map(|socket| socket.send(packet.as_bytes()));
         if sent.is_some_and(|sent| sent.is_ok()) {
             return Ok(());
         }
@@ -106,7 +121,11 @@ pub(super) fn put(target: Target) {
 /// Writes a line, which `line` makes; it is told whether the time is to be in it.
 pub(super) fn write(level: Level, line: impl FnOnce(Stamp) -> String) {
     let mut target = lock(&TARGET);
-    let stamp = if target.has_clock() { Stamp::Absent } else { Stamp::Present };
+    let stamp = if target.has_clock() {
+        Stamp::Absent
+    } else {
+        Stamp::Present
+    };
     let line = line(stamp);
     target.write(level, &line);
 }

@@ -39,10 +39,22 @@ impl Reader {
 
 /// Adds the list of files and `--name`.
 pub(super) fn arguments(command: Command) -> Command {
-    let files = Arg::new("file").value_name("FILE").num_args(1..).required(true);
+    let files = Arg::new("file")
+        .value_name("FILE")
+        .num_args(1..)
+        .required(true);
     command
-        .arg(files.value_parser(clap::value_parser!(PathBuf)).help("Files to send"))
-        .arg(Arg::new("name").long("name").value_name("NAME").help("The name on the server"))
+        .arg(
+            files
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Files to send"),
+        )
+        .arg(
+            Arg::new("name")
+                .long("name")
+                .value_name("NAME")
+                .help("The name on the server"),
+        )
 }
 
 /// The files that are to be sent, and the name for one of them.
@@ -50,8 +62,16 @@ pub(super) fn arguments(command: Command) -> Command {
 /// # Errors
 /// `Usage` if one name is given for several files.
 pub(super) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelName>)> {
-    let files: Vec<PathBuf> = matches.get_many("file").into_iter().flatten().cloned().collect();
-    let name = matches.get_one::<String>("name").map(|name| name.parse()).transpose()?;
+    let files: Vec<PathBuf> = matches
+        .get_many("file")
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    let name = matches
+        .get_one::<String>("name")
+        .map(|name| name.parse())
+        .transpose()?;
     match files.len() > 1 && name.is_some() {
         true => Err(Error::new(ErrorKind::Usage, "--name fits one file only")),
         false => Ok((files, name)),
@@ -86,9 +106,14 @@ fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in directory.read_dir().map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
         if path.is_dir() && !is_hidden {
-            output.note(&format!("{} is a directory and is not sent", path.display()));
+            output.note(&format!(
+                "{} is a directory and is not sent",
+                path.display()
+            ));
         } else if path.is_file() && !is_hidden {
             files.push(path);
         }
@@ -111,7 +136,11 @@ impl Source {
         if path == Path::new("-") {
             let reader = Reader::Stream(Box::new(io::stdin()));
             return match name {
-                Some(name) => Ok(Self { name: name.clone(), reader, length: None }),
+                Some(name) => Ok(Self {
+                    name: name.clone(),
+                    reader,
+                    length: None,
+                }),
                 None => Err(Error::new(ErrorKind::Usage, "standard input has no name")
                     .hint(format!("{verb} - --name NAME"))),
             };
@@ -124,8 +153,10 @@ impl Source {
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
-            return Err(Error::new(ErrorKind::Usage, format!("{shown} is a directory"))
-                .hint(format!("send its files: {verb} {shown}/*")));
+            return Err(
+                Error::new(ErrorKind::Usage, format!("{shown} is a directory"))
+                    .hint(format!("send its files: {verb} {shown}/*")),
+            );
         }
         let name = match name {
             Some(name) => name.clone(),
@@ -136,7 +167,11 @@ impl Source {
             true => Reader::File(file),
             false => Reader::Stream(Box::new(file)),
         };
-        Ok(Self { name, reader, length })
+        Ok(Self {
+            name,
+            reader,
+            length,
+        })
     }
 }
 

@@ -17,7 +17,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::wire::rfc3339;
 
 pub(super) fn arguments(command: Command) -> Command {
-    let name = || Arg::new("name").value_name("NAME").required(true).help("Whom it is for");
+    let name = || {
+        Arg::new("name")
+            .value_name("NAME")
+            .required(true)
+            .help("Whom it is for")
+    };
     let role = Arg::new("role")
         .long("role")
         .value_name("ROLE")
@@ -37,7 +42,12 @@ pub(super) fn arguments(command: Command) -> Command {
                 .args([name(), role, expires]),
         )
         .subcommand(Command::new("ls").alias("list").about("List the tokens"))
-        .subcommand(Command::new("rm").alias("remove").about("Remove a token").arg(name()))
+        .subcommand(
+            Command::new("rm")
+                .alias("remove")
+                .about("Remove a token")
+                .arg(name()),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -58,9 +68,15 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
     let given = |name: &str| matches.get_one::<String>(name);
     let role: Role = given("role").map_or(Ok(Role::Write), |role| role.parse())?;
     clock::learn(&home::directory()?);
-    let end = given("expires").map(|text| end(text, clock::now())).transpose()?;
+    let end = given("expires")
+        .map(|text| end(text, clock::now()))
+        .transpose()?;
     let name = name(matches);
-    let new = NewToken { name: name.clone(), role, end };
+    let new = NewToken {
+        name: name.clone(),
+        role,
+        end,
+    };
     let token = Tokens::add(&home::directory()?, new)?;
     output.line(token.text())?;
     output.json(&json!({
@@ -78,7 +94,11 @@ fn list(output: &Output) -> Result<()> {
     let tokens = Tokens::open(&home::directory()?)?;
     clock::learn(&home::directory()?);
     let now = clock::now();
-    let width = tokens.iter().map(|token| token.name.len()).max().unwrap_or_default();
+    let width = tokens
+        .iter()
+        .map(|token| token.name.len())
+        .max()
+        .unwrap_or_default();
     let mut rows = Vec::new();
     for token in tokens.iter() {
         let is_over = tokens.is_over(token, now);
@@ -87,7 +107,11 @@ fn list(output: &Output) -> Result<()> {
             Some(end) if is_over => format!("ended {}", rfc3339(end)),
             Some(end) => format!("until {}", rfc3339(end)),
         };
-        output.line(&format!("{:<width$}  {:<5}  {until}", token.name, token.role.as_str()))?;
+        output.line(&format!(
+            "{:<width$}  {:<5}  {until}",
+            token.name,
+            token.role.as_str()
+        ))?;
         rows.push(json!({
             "name": token.name,
             "role": token.role.as_str(),
@@ -100,14 +124,20 @@ fn list(output: &Output) -> Result<()> {
 }
 
 fn name(matches: &ArgMatches) -> String {
-    matches.get_one::<String>("name").cloned().unwrap_or_default()
+    matches
+        .get_one::<String>("name")
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Reads when a token ends: a length of time, or the day at whose beginning it is over.
 fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
     let bad = || {
-        Error::new(ErrorKind::Usage, format!("'{}' is not a time to come", text.escape_debug()))
-            .hint("write it as 90d, 12h or 2027-01-31")
+        Error::new(
+            ErrorKind::Usage,
+            format!("'{}' is not a time to come", text.escape_debug()),
+        )
+        .hint("write it as 90d, 12h or 2027-01-31")
     };
     if let Some(date) = date(text) {
         return Some(date).filter(|end| *end > now).ok_or_else(bad);
@@ -125,7 +155,10 @@ fn date(text: &str) -> Option<SystemTime> {
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     let month = Month::try_from(month.parse::<u8>().ok()?).ok()?;
     let date = Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()?;
-    parts.next().is_none().then(|| date.midnight().assume_utc().into())
+    parts
+        .next()
+        .is_none()
+        .then(|| date.midnight().assume_utc().into())
 }
 
 /// A hundred years.
@@ -144,12 +177,30 @@ mod tests {
     #[test]
     fn ends_are_lengths_or_days() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let after = |text: &str| end(text, now).unwrap().duration_since(now).unwrap().as_secs();
-        assert_eq!((after("2d"), after("12h"), after("90s")), (172_800, 43_200, 90));
+        let after = |text: &str| {
+            end(text, now)
+                .unwrap()
+                .duration_since(now)
+                .unwrap()
+                .as_secs()
+        };
+        assert_eq!(
+            (after("2d"), after("12h"), after("90s")),
+            (172_800, 43_200, 90)
+        );
         // 2027-01-15T08:00:00Z is now.
         assert_eq!(after("2027-01-16"), 16 * 3600);
-        for bad in ["", "x", "0d", "-1d", "99999d", "2027-01-15", "2027-13-01", "2027-1-1-1", "1y"]
-        {
+        for bad in [
+            "",
+            "x",
+            "0d",
+            "-1d",
+            "99999d",
+            "2027-01-15",
+            "2027-13-01",
+            "2027-1-1-1",
+            "1y",
+        ] {
             assert!(end(bad, now).is_err(), "{bad}");
         }
     }

@@ -14,7 +14,12 @@ use crate::wire::VerifyWire;
 pub(super) fn arguments(command: Command) -> Command {
     let names = get::names("Models on the server [default: all]; with --key, files of this device");
     let key = verify_signature::flag("key").requires("name");
-    args::server(command.before_help(EXAMPLES).arg(names.required(false)).arg(key))
+    args::server(
+        command
+            .before_help(EXAMPLES)
+            .arg(names.required(false))
+            .arg(key),
+    )
 }
 
 pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -25,7 +30,10 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut client = args::client(matches, output)?;
     if names.is_empty() {
         let models = client.list()?;
-        names = models.iter().map(|model| model.name.parse()).collect::<Result<_>>()?;
+        names = models
+            .iter()
+            .map(|model| model.name.parse())
+            .collect::<Result<_>>()?;
     }
     let mut models = Vec::new();
     output.each(names, |name| {

@@ -27,7 +27,10 @@ pub(super) fn flag(name: &'static str) -> Arg {
 /// # Errors
 /// `Usage` if it cannot be read.
 pub(super) fn key(matches: &ArgMatches, flag: &str) -> Result<Option<PublicKey>> {
-    matches.get_one::<String>(flag).map(|text| PublicKey::named(text)).transpose()
+    matches
+        .get_one::<String>(flag)
+        .map(|text| PublicKey::named(text))
+        .transpose()
 }
 
 /// Checks files of this device, named by the argument `name`, with the key of the flag `key`.
@@ -38,16 +41,19 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let key =
         key(matches, "key")?.ok_or_else(|| Error::new(ErrorKind::Usage, "--key is needed"))?;
     let mut files = Vec::new();
-    output.each(matches.get_many::<String>("name").into_iter().flatten(), |name| {
-        let signature = verify(Path::new(name), &key)?;
-        tell(output, name, &signature);
-        files.push(json!({
-            "file": name,
-            "id": format!("{key:?}"),
-            "trusted_comment": signature.trusted_comment(),
-        }));
-        output.line(&format!("{name}  signed by {key:?}"))
-    });
+    output.each(
+        matches.get_many::<String>("name").into_iter().flatten(),
+        |name| {
+            let signature = verify(Path::new(name), &key)?;
+            tell(output, name, &signature);
+            files.push(json!({
+                "file": name,
+                "id": format!("{key:?}"),
+                "trusted_comment": signature.trusted_comment(),
+            }));
+            output.line(&format!("{name}  signed by {key:?}"))
+        },
+    );
     output.json(&json!({"schema": 1, "files": files}))
 }
 
@@ -68,7 +74,9 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
         _ => failed(&beside, error),
     })?;
     let mut bytes = Vec::new();
-    let read = file.take(Signature::BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
+    let read = file
+        .take(Signature::BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes);
     read.map_err(|error| failed(&beside, error))?;
     let signature = Signature::from_bytes(&bytes).map_err(|error| {
         let text = format!("{beside}: {}", error.message());

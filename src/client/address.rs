@@ -107,15 +107,27 @@ impl FromStr for ServerUrl {
             // What stands before an @ is a password, and behind the # of an invitation is a secret.
             let shown = text.rsplit('@').next().unwrap_or_default();
             let shown = shown.split('#').next().unwrap_or_default();
-            let shown: String = shown.chars().take(80).flat_map(char::escape_debug).collect();
-            Error::new(ErrorKind::Usage, format!("the server address '{shown}' {reason}"))
-                .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
+            let shown: String = shown
+                .chars()
+                .take(80)
+                .flat_map(char::escape_debug)
+                .collect();
+            Error::new(
+                ErrorKind::Usage,
+                format!("the server address '{shown}' {reason}"),
+            )
+            .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
         };
         if let Some(name) = text.strip_prefix("unix:") {
             let socket = socket(name).ok_or_else(|| bad("cannot be read"))?;
             let socket = Some(OsString::from_vec(socket).into());
             let host = "localhost".to_owned();
-            return Ok(Self { scheme: Scheme::Http, host, port: 80, socket });
+            return Ok(Self {
+                scheme: Scheme::Http,
+                host,
+                port: 80,
+                socket,
+            });
         }
         let (scheme, rest) = match text.split_once("://") {
             None => (Scheme::Https, text),
@@ -140,7 +152,12 @@ impl FromStr for ServerUrl {
                 .ok_or_else(|| bad("has no such port"))?,
             Some(_) => return Err(bad("has no such port")),
         };
-        Ok(Self { scheme, host: host.to_ascii_lowercase(), port, socket: None })
+        Ok(Self {
+            scheme,
+            host: host.to_ascii_lowercase(),
+            port,
+            socket: None,
+        })
     }
 }
 
@@ -162,7 +179,9 @@ fn socket(text: &str) -> Option<Vec<u8>> {
         bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_number)?);
         bytes.extend_from_slice(plain.as_bytes());
     }
-    (2..=SOCKET_BYTES_MAX).contains(&bytes.len()).then_some(bytes)
+    (2..=SOCKET_BYTES_MAX)
+        .contains(&bytes.len())
+        .then_some(bytes)
 }
 
 /// The form in which servers print an abstract name.
@@ -256,15 +275,26 @@ mod tests {
             "unix:@a\0b",
             "unix:relative",
         ] {
-            assert_eq!(bad.parse::<ServerUrl>().unwrap_err().kind(), ErrorKind::Usage, "{bad}");
+            assert_eq!(
+                bad.parse::<ServerUrl>().unwrap_err().kind(),
+                ErrorKind::Usage,
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn no_secret_of_an_address_is_repeated() {
-        for text in ["https://x:hunter2@pi", "x:hunter2@pi", "skep://pi#pin.hunter2"] {
+        for text in [
+            "https://x:hunter2@pi",
+            "x:hunter2@pi",
+            "skep://pi#pin.hunter2",
+        ] {
             let error = text.parse::<ServerUrl>().unwrap_err().to_string();
-            assert!(!error.contains("hunter2") && error.contains("pi"), "{error}");
+            assert!(
+                !error.contains("hunter2") && error.contains("pi"),
+                "{error}"
+            );
         }
     }
 }

@@ -37,13 +37,18 @@ pub(super) fn whole(response: Response<Body>) -> Result<Response<Body>> {
     let status = response.status();
     match status == StatusCode::OK {
         true => framed(response),
-        false => Err(unusable(format!("the server answered {status}, which is not a whole model"))),
+        false => Err(unusable(format!(
+            "the server answered {status}, which is not a whole model"
+        ))),
     }
 }
 
 /// Whether an answer is the rest of `size` bytes from `start` on (RFC 9110 section 14.4).
 pub(super) fn is_rest(response: &Response<Body>, start: u64, size: u64) -> bool {
-    let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    let range = response
+        .headers()
+        .get(CONTENT_RANGE)
+        .and_then(|value| value.to_str().ok());
     let wanted = format!("bytes {start}-{}/{size}", size.saturating_sub(1));
     response.status() == StatusCode::PARTIAL_CONTENT && range == Some(wanted.as_str())
 }
@@ -79,7 +84,10 @@ pub(super) fn framed(response: Response<Body>) -> Result<Response<Body>> {
 
 /// When the model of an answer was last changed, as JSON has it.
 pub(super) fn modified(response: &Response<Body>) -> String {
-    let text = response.headers().get(LAST_MODIFIED).and_then(|value| value.to_str().ok());
+    let text = response
+        .headers()
+        .get(LAST_MODIFIED)
+        .and_then(|value| value.to_str().ok());
     let time = text.and_then(|text| httpdate::parse_http_date(text).ok());
     time.map(rfc3339).unwrap_or_default()
 }
@@ -104,7 +112,10 @@ pub(super) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result
     let mut bytes = Vec::new();
     let length = response.body().content_length();
     let reader = response.body_mut().as_reader();
-    reader.take(JSON_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    reader
+        .take(JSON_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     let is_short = length.is_none_or(|length| length > bytes.len() as u64);
     serde_json::from_slice(&bytes).map_err(|error| match error.is_eof() && is_short {
         true => ended().because(error),
@@ -118,7 +129,10 @@ pub(super) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result
 /// What the server says, for anything but success; otherwise as [`json`].
 pub(super) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
     let status = answer.status();
-    let content_type = answer.field("content-type").unwrap_or("no content type").to_owned();
+    let content_type = answer
+        .field("content-type")
+        .unwrap_or("no content type")
+        .to_owned();
     let bytes = answer.read_all(1 << 16)?;
     match status {
         200..=299 => serde_json::from_slice(&bytes).map_err(|error| not_skep().because(error)),
@@ -139,13 +153,27 @@ pub(super) fn not_skep() -> Error {
 
 pub(super) fn refusal(mut response: Response<Body>) -> Error {
     let status = response.status();
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let text = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     let content_type = text(CONTENT_TYPE).unwrap_or("no content type").to_owned();
     let retry_after = text(RETRY_AFTER).map(str::to_owned);
     let mut bytes = Vec::new();
     // A body that breaks off tells less, but the status stands.
-    let _ = response.body_mut().as_reader().take(REFUSAL_BYTES_MAX).read_to_end(&mut bytes);
-    let mut error = explain(status.as_u16(), status.canonical_reason(), &content_type, &bytes);
+    let _ = response
+        .body_mut()
+        .as_reader()
+        .take(REFUSAL_BYTES_MAX)
+        .read_to_end(&mut bytes);
+    let mut error = explain(
+        status.as_u16(),
+        status.canonical_reason(),
+        &content_type,
+        &bytes,
+    );
     if let Some(seconds) = retry_after {
         if let Ok(seconds) = seconds.parse() {
             error = error.again_after(Duration::from_secs(seconds));
@@ -231,13 +259,15 @@ struct DearningError {
 pub(super) fn trouble(error: ureq::Error) -> Error {
     match error {
         ureq::Error::Io(error) => failed(error),
-        ureq::Error::Protocol(error) => {
-            Error::new(ErrorKind::NotImplemented, format!("the answer is not HTTP: {error}"))
-                .hint("is this a TLS port? then use https:// in --server")
-        }
-        ureq::Error::LargeResponseHeader(..) => {
-            Error::new(ErrorKind::FieldsTooLarge, "the head of the answer is too large")
-        }
+        ureq::Error::Protocol(error) => Error::new(
+            ErrorKind::NotImplemented,
+            format!("the answer is not HTTP: {error}"),
+        )
+        .hint("is this a TLS port? then use https:// in --server"),
+        ureq::Error::LargeResponseHeader(..) => Error::new(
+            ErrorKind::FieldsTooLarge,
+            "the head of the answer is too large",
+        ),
         ureq::Error::BodyStalled => {
             Error::new(ErrorKind::Interrupted, "the body of the answer broke off")
         }
@@ -279,8 +309,16 @@ mod tests {
     #[test]
     fn refusals_say_what_the_server_said() {
         let problem = br#"{"status":507,"code":"no-space","detail":"full","hint":"buy a disk"}"#;
-        let error = explain(507, None, "application/problem+json; charset=utf-8", problem);
-        assert_eq!((error.kind(), error.message()), (ErrorKind::NoSpace, "full"));
+        let error = explain(
+            507,
+            None,
+            "application/problem+json; charset=utf-8",
+            problem,
+        );
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::NoSpace, "full")
+        );
         assert_eq!(error.hint_text(), Some("buy a disk"));
         let error = explain(413, None, "application/json", br#"{"error":"too big"}"#);
         assert_eq!(
@@ -288,20 +326,30 @@ mod tests {
             (ErrorKind::TooLarge, "the server says: too big")
         );
         let error = explain(404, Some("Not Found"), "text/html", b"<html>");
-        assert_eq!(error.message(), "the server answered 404 Not Found (text/html)");
+        assert_eq!(
+            error.message(),
+            "the server answered 404 Not Found (text/html)"
+        );
         assert!(error.hint_text().unwrap().contains("skep"));
     }
 
     #[test]
     fn a_wrong_password_is_one_in_both_apis() {
         for (status, kind, body) in [
-            (401, "application/problem+json", &br#"{"title":"Unauthorized"}"#[..]),
+            (
+                401,
+                "application/problem+json",
+                &br#"{"title":"Unauthorized"}"#[..],
+            ),
             (401, "text/plain", b""),
             (403, "application/json", br#"{"error":"invalid password"}"#),
         ] {
             let error = explain(status, None, kind, body);
             assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-            assert!(error.hint_text().unwrap().contains("SKEP_PASSWORD"), "{error}");
+            assert!(
+                error.hint_text().unwrap().contains("SKEP_PASSWORD"),
+                "{error}"
+            );
         }
         assert_eq!(dearning(200, "not found").kind(), ErrorKind::NotFound);
         let empty = dearning(400, "missing filename or content");

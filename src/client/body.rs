@@ -25,12 +25,22 @@ impl<'a> Outgoing<'a> {
         early: &'a Early,
         progress: &'a mut dyn FnMut(u64),
     ) -> Self {
-        Self { source, length, early, progress, hasher: Some(Hasher::new()), sent: 0 }
+        Self {
+            source,
+            length,
+            early,
+            progress,
+            hasher: Some(Hasher::new()),
+            sent: 0,
+        }
     }
 
     /// The same for a source that is digested elsewhere.
     pub(super) fn unhashed(self) -> Self {
-        Self { hasher: None, ..self }
+        Self {
+            hasher: None,
+            ..self
+        }
     }
 
     /// Bytes taken from the source.
@@ -47,7 +57,9 @@ impl<'a> Outgoing<'a> {
 impl Read for Outgoing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.length.map_or(u64::MAX, |length| length - self.sent);
-        let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let room = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         if room == 0 {
             return Ok(0);
         }

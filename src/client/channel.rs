@@ -46,7 +46,16 @@ impl Channel {
     ) -> Self {
         let buffers = LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES);
         let read_timeout = timeout;
-        Self { stream, tls, buffers, early, timeout, read_timeout, sent: 0, fresh: false }
+        Self {
+            stream,
+            tls,
+            buffers,
+            early,
+            timeout,
+            read_timeout,
+            sent: 0,
+            fresh: false,
+        }
     }
 
     fn send(&mut self, amount: usize) -> io::Result<()> {
@@ -131,7 +140,16 @@ impl Channel {
 
     fn is_readable(&self) -> bool {
         let mut polled = [PollFd::new(&self.stream, PollFlags::IN)];
-        matches!(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
+        matches!(
+            poll(
+                &mut polled,
+                Some(&Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0
+                })
+            ),
+            Ok(1..)
+        )
     }
 
     fn limit_reads(&mut self, limit: Duration) -> io::Result<()> {
@@ -212,8 +230,13 @@ impl Transport for Channel {
             }
         }
         let limit = self.patience();
-        let limit = if is_pause { limit.min(*timeout.after) } else { limit };
-        self.limit_reads(limit.max(Duration::from_millis(1))).map_err(ureq::Error::Io)?;
+        let limit = if is_pause {
+            limit.min(*timeout.after)
+        } else {
+            limit
+        };
+        self.limit_reads(limit.max(Duration::from_millis(1)))
+            .map_err(ureq::Error::Io)?;
         loop {
             match self.receive() {
                 Ok(count) => {
@@ -243,7 +266,9 @@ impl Transport for Channel {
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("is_tls", &self.tls.is_some()).finish_non_exhaustive()
+        f.debug_struct("Channel")
+            .field("is_tls", &self.tls.is_some())
+            .finish_non_exhaustive()
     }
 }
 

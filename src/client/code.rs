@@ -10,7 +10,10 @@ pub fn tidy(bytes: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(bytes);
     };
     let text = text.replace('\r', "");
-    let lines: Vec<&str> = text.split('\n').map(|line| line.trim_end_matches(is_blank)).collect();
+    let lines: Vec<&str> = text
+        .split('\n')
+        .map(|line| line.trim_end_matches(is_blank))
+        .collect();
     Cow::Owned(lines.join("\n").into_bytes())
 }
 

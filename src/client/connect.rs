@@ -62,7 +62,9 @@ impl Connector for Dialer {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<Channel>, ureq::Error> {
-        let channel = self.open(&details.addrs).map_err(|error| ureq::Error::Io(error.into()))?;
+        let channel = self
+            .open(&details.addrs)
+            .map_err(|error| ureq::Error::Io(error.into()))?;
         self.shared.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Some(channel))
     }
@@ -90,7 +92,10 @@ impl Dialer {
     pub(super) fn look(&self) -> Result<Pin> {
         let (_, tls, _) = self.shake_hands(self.dial(&find(&self.url)?)?)?;
         let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
-        let certificate = tls.peer_certificates().and_then(<[_]>::first).ok_or_else(missing)?;
+        let certificate = tls
+            .peer_certificates()
+            .and_then(<[_]>::first)
+            .ok_or_else(missing)?;
         Pin::of_certificate(certificate)
     }
 
@@ -129,7 +134,9 @@ impl Dialer {
             match TcpStream::connect_timeout(address, self.connect_timeout) {
                 Ok(stream) => {
                     let ready = stream.set_nodelay(true);
-                    return ready.map(|()| stream.into()).map_err(|error| self.unreachable(error));
+                    return ready
+                        .map(|()| stream.into())
+                        .map_err(|error| self.unreachable(error));
                 }
                 Err(error) => last = error,
             }
@@ -147,11 +154,14 @@ impl Dialer {
         let mut tls = Box::new(tls);
         limit(&stream, self.connect_timeout).map_err(|error| self.unreachable(error))?;
         while tls.is_handshaking() {
-            tls.complete_io(&mut stream).map_err(|error| self.handshake_failed(error))?;
+            tls.complete_io(&mut stream)
+                .map_err(|error| self.handshake_failed(error))?;
         }
         let certificates = tls.peer_certificates().unwrap_or_default();
         let verdict = self.guard.check(&self.url, certificates)?;
-        let pin = certificates.first().and_then(|shown| Pin::of_certificate(shown).ok());
+        let pin = certificates
+            .first()
+            .and_then(|shown| Pin::of_certificate(shown).ok());
         *lock(&self.shared.pin) = pin;
         Ok((stream, tls, verdict))
     }
@@ -160,23 +170,31 @@ impl Dialer {
         if let Some(refusal) = refusal(&error) {
             return refusal;
         }
-        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let authority = self.url.authority();
         match tls {
-            Some(rustls::Error::InvalidMessage(_)) => {
-                Error::new(ErrorKind::Untrusted, format!("{authority} does not speak TLS"))
-                    .hint(format!("is it --server http://{authority}?"))
-            }
+            Some(rustls::Error::InvalidMessage(_)) => Error::new(
+                ErrorKind::Untrusted,
+                format!("{authority} does not speak TLS"),
+            )
+            .hint(format!("is it --server http://{authority}?")),
             Some(reason) => {
                 let message = format!("no TLS connection with {authority}: {reason}");
                 Error::new(ErrorKind::Untrusted, message)
             }
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 let message = format!("{authority} hung up during the TLS handshake");
-                Error::new(ErrorKind::Interrupted, message)
-                    .hint(format!("if it speaks plain HTTP, try --server http://{authority}"))
+                Error::new(ErrorKind::Interrupted, message).hint(format!(
+                    "if it speaks plain HTTP, try --server http://{authority}"
+                ))
             }
-            None if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+            None if matches!(
+                error.kind(),
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+            ) =>
+            {
                 let seconds = self.connect_timeout.as_secs();
                 let message = format!("{authority} gave no answer in time ({seconds} s) to TLS");
                 Error::new(ErrorKind::Unreachable, message).hint(
@@ -224,7 +242,10 @@ impl Resolver for Names {
         }
         let found = find(&self.0).map_err(|error| ureq::Error::Io(error.into()))?;
         let mut addresses = self.empty();
-        found.into_iter().take(ADDRESSES_MAX).for_each(|address| addresses.push(address));
+        found
+            .into_iter()
+            .take(ADDRESSES_MAX)
+            .for_each(|address| addresses.push(address));
         Ok(addresses)
     }
 }

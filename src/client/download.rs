@@ -92,7 +92,8 @@ impl Download {
             written.map_err(|error| answer::unwritten(format!("'{}'", self.name), error))?;
             progress(count as u64);
         }
-        self.digest.ok_or_else(|| Error::new(ErrorKind::Internal, "the download has no digest"))
+        self.digest
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the download has no digest"))
     }
 
     /// Saves the model as a file, which appears only when it is whole and right.
@@ -146,7 +147,10 @@ impl Read for Download {
 pub(super) fn announced(fields: &HeaderMap) -> Result<Option<Digest>, &'static str> {
     let mut found = None;
     for value in fields.get_all(REPR_DIGEST) {
-        let digest = value.to_str().ok().and_then(|text| Digest::from_field(text).ok());
+        let digest = value
+            .to_str()
+            .ok()
+            .and_then(|text| Digest::from_field(text).ok());
         found = digest.ok_or("its Repr-Digest cannot be read")?.or(found);
     }
     let tag = fields.get(ETAG).and_then(|value| value.to_str().ok());

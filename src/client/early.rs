@@ -46,7 +46,11 @@ mod tests {
         assert!(is_final(b"HTTP/1.1 4"));
         assert!(!is_final(b"HTTP/1.1 100 Continue\r\n\r"));
         assert!(!is_final(b"HTTP/1.1 100 Continue\r\n\r\n"));
-        assert!(!is_final(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nA: b\r\n\r\n"));
-        assert!(is_final(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 507 Insufficient"));
+        assert!(!is_final(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nA: b\r\n\r\n"
+        ));
+        assert!(is_final(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 507 Insufficient"
+        ));
     }
 }

@@ -120,11 +120,16 @@ impl Client {
                 retry.progressed();
             }
             if fetching.is_damaged(&error) {
-                events(Event::Restarted { reason: "what was kept of it is damaged" });
+                events(Event::Restarted {
+                    reason: "what was kept of it is damaged",
+                });
                 continue;
             }
             let (pause, error) = retry.after(error).inspect_err(|_| fetching.rest())?;
-            events(Event::Retrying { pause, error: &error });
+            events(Event::Retrying {
+                pause,
+                error: &error,
+            });
             thread::sleep(pause);
         }
     }
@@ -151,10 +156,19 @@ impl Client {
             request
         })?;
         if let (StatusCode::NOT_MODIFIED, Some(digest)) = (response.status(), fetching.known) {
-            let size = fetching.place.metadata().map_or(0, |metadata| metadata.len());
+            let size = fetching
+                .place
+                .metadata()
+                .map_or(0, |metadata| metadata.len());
             fetching.check_kept()?;
             let proof = Proof::Unchanged;
-            return Ok(Fetched { size, digest, proof, received: 0, resumed_at: None });
+            return Ok(Fetched {
+                size,
+                digest,
+                proof,
+                received: 0,
+                resumed_at: None,
+            });
         }
         let response = answer::accepted(response)?;
         retry.met();
@@ -183,7 +197,10 @@ impl Client {
         let error = Error::new(ErrorKind::Busy, text);
         let mut pause = Duration::from_millis(250);
         while left > Duration::ZERO {
-            events(Event::Retrying { pause, error: &error });
+            events(Event::Retrying {
+                pause,
+                error: &error,
+            });
             thread::sleep(pause);
             let response = self.exchange_again(|| self.builder(Method::HEAD, path))?;
             if !matches!(announced(answer::accepted(response)?.headers()), Ok(None)) {
@@ -218,9 +235,13 @@ impl Fetching<'_> {
                 let response = answer::whole(response)?;
                 let size = response.body().content_length();
                 if kept.is_some() {
-                    events(Event::Restarted { reason: "the model has changed meanwhile" });
+                    events(Event::Restarted {
+                        reason: "the model has changed meanwhile",
+                    });
                 }
-                let whole = announced.zip(size).map(|(digest, size)| Whole { digest, size });
+                let whole = announced
+                    .zip(size)
+                    .map(|(digest, size)| Whole { digest, size });
                 events(Event::Started { size, at: 0 });
                 self.begin(whole)?;
                 self.resumed_at = None;
@@ -238,7 +259,9 @@ impl Fetching<'_> {
         if self.partial.is_none() {
             self.partial = Some(Partial::create(&self.place, self.target)?);
         }
-        self.partial.as_mut().map_or(Ok(()), |partial| partial.begin(whole))
+        self.partial
+            .as_mut()
+            .map_or(Ok(()), |partial| partial.begin(whole))
     }
 
     fn read(
@@ -247,7 +270,9 @@ impl Fetching<'_> {
         size: Option<u64>,
         events: Events<'_>,
     ) -> Result<()> {
-        let Some(partial) = &mut self.partial else { return Ok(()) };
+        let Some(partial) = &mut self.partial else {
+            return Ok(());
+        };
         let mut buffer = vec![0; self.pace.piece(PIECE_BYTES)];
         loop {
             let count = match body.read(&mut buffer) {
@@ -296,14 +321,26 @@ impl Fetching<'_> {
             checked?;
         }
         partial.publish()?;
-        let proof = if expected.is_some() { Proof::Digest } else { Proof::Nothing };
+        let proof = if expected.is_some() {
+            Proof::Digest
+        } else {
+            Proof::Nothing
+        };
         let (received, resumed_at) = (self.received, self.resumed_at);
-        Ok(Fetched { size, digest, proof, received, resumed_at })
+        Ok(Fetched {
+            size,
+            digest,
+            proof,
+            received,
+            resumed_at,
+        })
     }
 
     /// Checks the signature of the file that is there already.
     fn check_kept(&self) -> Result<()> {
-        let Some((signer, signature)) = &self.signed else { return Ok(()) };
+        let Some((signer, signature)) = &self.signed else {
+            return Ok(());
+        };
         let what = self.place.display().to_string();
         let opened = File::open(&self.place).map_err(|error| Error::local(&what, error));
         signature.verify(&what, std::slice::from_ref(*signer), &mut opened?)

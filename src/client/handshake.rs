@@ -39,7 +39,9 @@ pub(super) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> 
         .map_err(|error| Error::new(ErrorKind::Internal, "TLS cannot be set up").because(error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyKey(provider)));
-    let Some(own) = own else { return Ok(Arc::new(config.with_no_client_auth())) };
+    let Some(own) = own else {
+        return Ok(Arc::new(config.with_no_client_auth()));
+    };
     let unusable = |path: &Path, reason: &dyn fmt::Display| {
         let message = format!("{} cannot be used: {reason}", path.display());
         Error::new(ErrorKind::Usage, message).hint(
@@ -73,7 +75,9 @@ pub(super) fn provider() -> CryptoProvider {
             CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
             CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         ];
-        provider.cipher_suites.sort_by_key(|suite| !preferred.contains(&suite.suite()));
+        provider
+            .cipher_suites
+            .sort_by_key(|suite| !preferred.contains(&suite.suite()));
     }
     provider
 }
@@ -84,7 +88,9 @@ struct Floored;
 
 impl TimeProvider for Floored {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds())))
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(
+            clock::seconds(),
+        )))
     }
 }
 
@@ -103,9 +109,10 @@ pub(super) fn refusal(error: &io::Error) -> Option<Error> {
             "--client-cert and --client-key (SKEP_CLIENT_CERT, SKEP_CLIENT_KEY) name one; 'skep ca issue' makes \
              one on the device that has the authority",
         ),
-        CertificateExpired => {
-            ("this certificate has expired, or its clock is wrong", "have a new one issued")
-        }
+        CertificateExpired => (
+            "this certificate has expired, or its clock is wrong",
+            "have a new one issued",
+        ),
         CertificateRevoked => ("this certificate was revoked", "have a new one issued"),
         UnknownCA => (
             "it does not know the authority that signed this certificate",

@@ -35,7 +35,8 @@ impl Client {
     /// # Errors
     /// As [`Client::versions`].
     pub fn forget_versions(&mut self, name: &ModelName) -> Result<()> {
-        self.ask(Method::DELETE, &versions_path(name)).and_then(|response| answer::gone(&response))
+        self.ask(Method::DELETE, &versions_path(name))
+            .and_then(|response| answer::gone(&response))
     }
 
     /// Brings back what a model was before. It is not asked twice, because that would undo it.
@@ -64,7 +65,10 @@ impl Client {
         let (mut line, mut before) = (Vec::new(), 0);
         loop {
             line.clear();
-            reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+            reader
+                .by_ref()
+                .take(LINE_BYTES_MAX)
+                .read_until(b'\n', &mut line)?;
             if line.is_empty() {
                 return Err(answer::ended());
             }

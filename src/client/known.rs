@@ -60,8 +60,11 @@ impl KnownServers {
     pub(super) fn replace(&self, authority: &str, pin: Pin) -> Result<()> {
         let text = self.text()?;
         let is_other = |line: &&str| line.split_ascii_whitespace().next() != Some(authority);
-        let mut kept: String =
-            text.lines().filter(is_other).map(|line| format!("{line}\n")).collect();
+        let mut kept: String = text
+            .lines()
+            .filter(is_other)
+            .map(|line| format!("{line}\n"))
+            .collect();
         kept.push_str(&format!("{authority} {pin}\n"));
         self.write(&kept)
     }
@@ -98,7 +101,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     fn pin(digit: char) -> Pin {
-        format!("SHA256:{}", digit.to_string().repeat(64)).parse().unwrap()
+        format!("SHA256:{}", digit.to_string().repeat(64))
+            .parse()
+            .unwrap()
     }
 
     #[test]
@@ -112,15 +117,27 @@ mod tests {
         assert_eq!(known.find("pi:8443").unwrap(), Some(pin('a')));
         assert_eq!(known.find("[::1]:1").unwrap(), Some(pin('b')));
         assert_eq!(known.find("pi:844").unwrap(), None);
-        assert!(fs::read_to_string(known.path()).unwrap().starts_with("# mine\n"));
-        assert_eq!(fs::metadata(known.path()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(
+            fs::read_to_string(known.path())
+                .unwrap()
+                .starts_with("# mine\n")
+        );
+        assert_eq!(
+            fs::metadata(known.path()).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
     fn an_unreadable_line_is_an_error_only_for_its_own_server() {
         let text = format!("\npi:1 SHA256:beef\nother:1 {}\n", pin('c'));
         assert_eq!(find(&text, "other:1").unwrap(), Some(pin('c')));
-        assert!(find(&text, "pi:1").unwrap_err().message().contains("line 2"));
+        assert!(
+            find(&text, "pi:1")
+                .unwrap_err()
+                .message()
+                .contains("line 2")
+        );
         assert!(find("pi:1", "pi:1").is_err());
     }
 }

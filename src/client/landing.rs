@@ -16,7 +16,10 @@ pub(super) fn land<T>(target: &Path, fill: impl FnOnce(&mut dyn Write) -> Result
     let failed = |error| Error::local(format!("writing {}", target.display()), error);
     let place = place(target)?;
     let mut part = Part::create_readable(directory(&place, target)?, ".skep-").map_err(failed)?;
-    let value = fill(&mut Named { part: &mut part, target })?;
+    let value = fill(&mut Named {
+        part: &mut part,
+        target,
+    })?;
     part.publish(&place).map_err(failed)?;
     Ok(value)
 }
@@ -32,7 +35,10 @@ pub(super) fn directory<'a>(place: &'a Path, target: &Path) -> Result<&'a Path> 
     };
     if !directory.is_dir() {
         let shown = directory.display();
-        let message = format!("writing {}: there is no directory {shown}", target.display());
+        let message = format!(
+            "writing {}: there is no directory {shown}",
+            target.display()
+        );
         return Err(Error::new(ErrorKind::Usage, message).hint("make it first, with mkdir -p"));
     }
     Ok(directory)
@@ -95,7 +101,11 @@ mod tests {
         let write = |target: &Path, text: &str| {
             land(target, |part| {
                 part.write_all(text.as_bytes())?;
-                if text == "bad" { Err(Error::new(ErrorKind::Integrity, text)) } else { Ok(()) }
+                if text == "bad" {
+                    Err(Error::new(ErrorKind::Integrity, text))
+                } else {
+                    Ok(())
+                }
             })
         };
         fs::create_dir(path("kept")).unwrap();
@@ -106,13 +116,19 @@ mod tests {
         assert_eq!(fs::read(path("link")).unwrap(), b"old");
         write(&path("link"), "good").unwrap();
         assert_eq!(fs::read(path("kept/file")).unwrap(), b"good");
-        assert_eq!(write(&path("kept"), "x").unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(
+            write(&path("kept"), "x").unwrap_err().kind(),
+            ErrorKind::Conflict
+        );
         // What the user named is for the user to change, and is told by its name.
         symlink(path("nothing"), path("kept/dangling")).unwrap();
         for name in ["none/x", "kept/dangling", "kept/file/x"] {
             let error = write(&path(name), "x").unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
-            assert!(error.message().contains(name) && error.hint_text().is_some(), "{error}");
+            assert!(
+                error.message().contains(name) && error.hint_text().is_some(),
+                "{error}"
+            );
         }
         fs::remove_file(path("kept/dangling")).unwrap();
         for call in 0..4 {

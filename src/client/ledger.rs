@@ -39,7 +39,9 @@ impl Ledger {
                 let _ = sweep(&directory);
                 Held::open(&directory.join(&key[..32]), 0o600)
             };
-            open().inspect_err(|error| log::debug!("uploads are not remembered: {error}")).ok()?
+            open()
+                .inspect_err(|error| log::debug!("uploads are not remembered: {error}"))
+                .ok()?
         });
         Self(held)
     }
@@ -48,7 +50,9 @@ impl Ledger {
     pub(super) fn read(&mut self) -> Option<Entry> {
         let held = self.0.as_mut()?;
         let mut text = String::new();
-        held.go_to(0).and_then(|()| held.take(BYTES_MAX).read_to_string(&mut text)).ok()?;
+        held.go_to(0)
+            .and_then(|()| held.take(BYTES_MAX).read_to_string(&mut text))
+            .ok()?;
         let entry = parse(&text);
         if entry.is_none() {
             held.discard();
@@ -59,7 +63,11 @@ impl Ledger {
     /// Remembers an upload, also over a power cut.
     pub(super) fn write(&mut self, entry: &Entry) {
         let Some(held) = &mut self.0 else { return };
-        let Stamp { size, modified, inode } = entry.stamp;
+        let Stamp {
+            size,
+            modified,
+            inode,
+        } = entry.stamp;
         let text = format!("{}\n{size} {modified} {inode}\nend\n", entry.location);
         let write = |held: &mut Held| {
             held.cut(0)?;
@@ -123,8 +131,15 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let name: ModelName = "m".parse().unwrap();
         let open = |server| Ledger::open(Some(home.path()), server, &name);
-        let stamp = Stamp { size: 1, modified: -2, inode: 3 };
-        let entry = Entry { location: "/v1/uploads/x".to_owned(), stamp };
+        let stamp = Stamp {
+            size: 1,
+            modified: -2,
+            inode: 3,
+        };
+        let entry = Entry {
+            location: "/v1/uploads/x".to_owned(),
+            stamp,
+        };
         let mut ledger = open("a");
         assert_eq!(ledger.read(), None);
         ledger.write(&entry);
@@ -136,11 +151,21 @@ mod tests {
         ledger.clear();
         drop(ledger);
         open("b").write(&entry);
-        let file = std::fs::read_dir(home.path().join("uploads")).unwrap().next().unwrap().unwrap();
+        let file = std::fs::read_dir(home.path().join("uploads"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap();
         let file = std::fs::File::open(file.path()).unwrap();
-        file.set_modified(std::time::SystemTime::now() - 2 * AGE_MAX).unwrap();
+        file.set_modified(std::time::SystemTime::now() - 2 * AGE_MAX)
+            .unwrap();
         drop(open("a").read());
-        assert_eq!(std::fs::read_dir(home.path().join("uploads")).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(home.path().join("uploads"))
+                .unwrap()
+                .count(),
+            0
+        );
         assert_eq!(parse("/x\n1 2 3\nen"), None);
     }
 }

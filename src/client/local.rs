@@ -23,7 +23,11 @@ impl Stamp {
     fn of(metadata: &Metadata) -> Self {
         let modified = i128::from(metadata.mtime()) * 1_000_000_000;
         let modified = modified + i128::from(metadata.mtime_nsec());
-        Self { size: metadata.len(), modified, inode: metadata.ino() }
+        Self {
+            size: metadata.len(),
+            modified,
+            inode: metadata.ino(),
+        }
     }
 }
 
@@ -41,9 +45,17 @@ impl<'a> Local<'a> {
     pub(super) fn new(file: &'a File) -> Result<Self> {
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() {
-            return Err(Error::new(ErrorKind::Usage, "only a file can be sent in parts"));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "only a file can be sent in parts",
+            ));
         }
-        Ok(Self { file, stamp: Stamp::of(&metadata), hasher: Hasher::new(), hashed: 0 })
+        Ok(Self {
+            file,
+            stamp: Stamp::of(&metadata),
+            hasher: Hasher::new(),
+            hashed: 0,
+        })
     }
 
     pub(super) fn stamp(&self) -> Stamp {
@@ -80,7 +92,9 @@ impl<'a> Local<'a> {
     fn digest_to(&mut self, end: u64) -> io::Result<()> {
         let mut buffer = vec![0; PIECE_BYTES];
         while self.hashed < end {
-            let room = usize::try_from(end - self.hashed).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+            let room = usize::try_from(end - self.hashed)
+                .unwrap_or(PIECE_BYTES)
+                .min(PIECE_BYTES);
             let count = self.file.read_at(&mut buffer[..room], self.hashed)?;
             if count == 0 {
                 return Err(changed().into());
@@ -92,7 +106,9 @@ impl<'a> Local<'a> {
 
     /// Digests bytes that begin at `at`, unless they were before.
     fn take(&mut self, at: u64, bytes: &[u8]) {
-        let known = usize::try_from(self.hashed - at).unwrap_or(usize::MAX).min(bytes.len());
+        let known = usize::try_from(self.hashed - at)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         self.hasher.update(&bytes[known..]);
         self.hashed = self.hashed.max(at + bytes.len() as u64);
     }
@@ -103,7 +119,11 @@ impl<'a> Local<'a> {
     /// Those of the file system.
     pub(super) fn from<'l>(&'l mut self, offset: u64, pace: &'l mut Pace) -> Result<Rest<'l, 'a>> {
         self.digest_to(offset)?;
-        Ok(Rest { local: self, at: offset, pace })
+        Ok(Rest {
+            local: self,
+            at: offset,
+            pace,
+        })
     }
 }
 
@@ -157,11 +177,17 @@ mod tests {
     #[test]
     fn bytes_that_are_sent_twice_are_digested_once() {
         let mut file = tempfile::tempfile().unwrap();
-        let bytes: Vec<u8> = (0..200_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+        let bytes: Vec<u8> = (0..200_000_u32)
+            .map(|number| number.to_le_bytes()[0])
+            .collect();
         file.write_all(&bytes).unwrap();
         let mut local = Local::new(&file).unwrap();
-        for (offset, count) in [(0, 50_000), (20_000, 20_000), (45_000, 30_000), (150_000, 50_000)]
-        {
+        for (offset, count) in [
+            (0, 50_000),
+            (20_000, 20_000),
+            (45_000, 30_000),
+            (150_000, 50_000),
+        ] {
             let mut sent = Vec::new();
             let mut pace = Pace::new(None);
             let rest = Local::from(&mut local, offset, &mut pace).unwrap();

@@ -58,7 +58,11 @@ impl Login {
             );
             return Err(Error::new(ErrorKind::Forbidden, message).hint(INSTEAD));
         }
-        Ok(Self { password, way, challenge: RefCell::default() })
+        Ok(Self {
+            password,
+            way,
+            challenge: RefCell::default(),
+        })
     }
 
     /// The password for an API that takes it in the body.
@@ -67,8 +71,11 @@ impl Login {
     /// `Unauthenticated` if there is none, `Forbidden` if it would travel in the clear.
     pub(super) fn in_body(&self, url: &ServerUrl) -> Result<&Password> {
         let password = self.password.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Unauthenticated, "the dearning API needs a password")
-                .hint("set SKEP_PASSWORD, or use --password-file or --password-stdin")
+            Error::new(
+                ErrorKind::Unauthenticated,
+                "the dearning API needs a password",
+            )
+            .hint("set SKEP_PASSWORD, or use --password-file or --password-stdin")
         })?;
         if self.way == Way::ByAnswer {
             let message = format!("the password would go to {url} unencrypted, so it is not sent");
@@ -83,11 +90,16 @@ impl Login {
     /// # Errors
     /// Those of asking the server for a challenge, and `Forbidden` if it has none.
     pub(super) fn add(&self, request: Builder, agent: &Agent, url: &ServerUrl) -> Result<Builder> {
-        let Some(password) = &self.password else { return Ok(request) };
+        let Some(password) = &self.password else {
+            return Ok(request);
+        };
         if self.way == Way::AsItIs {
             return Ok(request.header(AUTHORIZATION, password.basic()));
         }
-        let method = request.method_ref().map(ToString::to_string).unwrap_or_default();
+        let method = request
+            .method_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         if matches!(method.as_str(), "PATCH" | "PUT" | "POST") {
             // A body can be sent only once, so its request does not rely on an old challenge.
             self.forget();
@@ -95,11 +107,16 @@ impl Login {
         let (challenge, count) = self.challenge(agent, url)?;
         let value = |name: &str| {
             let value = request.headers_ref().and_then(|fields| fields.get(name));
-            value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+            value
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
         };
         let (content, repr) = (value("content-digest"), value("repr-digest"));
-        let target =
-            request.uri_ref().and_then(|uri| uri.path_and_query()).map(ToString::to_string);
+        let target = request
+            .uri_ref()
+            .and_then(|uri| uri.path_and_query())
+            .map(ToString::to_string);
         let signed = Signed {
             // The server takes HEAD for GET.
             method: if method == "HEAD" { "GET" } else { &method },
@@ -112,7 +129,10 @@ impl Login {
 
     /// Forgets the challenge, which the server has refused; whether there was one that had worked.
     pub(super) fn forget(&self) -> bool {
-        self.challenge.borrow_mut().take().is_some_and(|(_, _, count)| count > 1)
+        self.challenge
+            .borrow_mut()
+            .take()
+            .is_some_and(|(_, _, count)| count > 1)
     }
 
     /// The challenge to be answered, and the number of this answer.
@@ -133,13 +153,18 @@ impl Login {
 /// Asks the server for a challenge; nothing else is asked of it and nothing is told.
 fn ask(agent: &Agent, url: &ServerUrl) -> Result<Challenge> {
     let uri = format!("{}/v1/models", url.base());
-    let request = Request::builder().uri(uri).header(AUTHORIZATION, SCHEME).body(());
+    let request = Request::builder()
+        .uri(uri)
+        .header(AUTHORIZATION, SCHEME)
+        .body(());
     let request = request.map_err(|error| {
         Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
     })?;
     let response = agent.run(request).map_err(answer::trouble)?;
     let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
-    let found = fields.filter_map(|field| field.to_str().ok()).find_map(Challenge::find);
+    let found = fields
+        .filter_map(|field| field.to_str().ok())
+        .find_map(Challenge::find);
     if let Some(found) = found {
         // Read to its end, so that the connection is used again.
         let _ = response.into_body().read_to_vec();

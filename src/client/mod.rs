@@ -171,7 +171,15 @@ impl Client {
             .build();
         let agent = Agent::with_parts(config, dialer, Names(url.clone()));
         let (home, rate, about) = (options.home, options.rate, Vec::new());
-        Ok(Self { agent, url, login, home, rate, about, shared })
+        Ok(Self {
+            agent,
+            url,
+            login,
+            home,
+            rate,
+            about,
+            shared,
+        })
     }
 
     /// The server.
@@ -195,7 +203,9 @@ impl Client {
     /// `Usage` for what cannot be written into a field.
     pub fn describe(&mut self, license: Option<&str>, source: Option<&str>) -> Result<()> {
         let said = [("skep-license", license), ("skep-source", source)];
-        let about = said.into_iter().filter_map(|(field, text)| Some((field, text?.to_owned())));
+        let about = said
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, text?.to_owned())));
         self.about = about.collect();
         match self.builder(Method::PUT, "/").body(()) {
             Ok(_) => Ok(()),
@@ -212,7 +222,8 @@ impl Client {
     /// `NotFound`, `NotImplemented` for an answer that does not say so, and those of the connection
     /// and of the server.
     pub fn remove(&mut self, name: &ModelName) -> Result<()> {
-        self.ask(Method::DELETE, &model_path(name)).and_then(|response| answer::gone(&response))
+        self.ask(Method::DELETE, &model_path(name))
+            .and_then(|response| answer::gone(&response))
     }
 
     /// A request without a body, tried again once if the connection turned out to be stale.
@@ -241,9 +252,17 @@ impl Client {
     }
 
     fn builder(&self, method: Method, path: &str) -> Builder {
-        let about = if method == Method::PUT { &self.about[..] } else { &[] };
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.url.base()));
-        about.iter().fold(request, |request, (field, text)| request.header(*field, text))
+        let about = if method == Method::PUT {
+            &self.about[..]
+        } else {
+            &[]
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url.base()));
+        about.iter().fold(request, |request, (field, text)| {
+            request.header(*field, text)
+        })
     }
 
     fn exchange(&self, request: Builder, body: impl AsSendBody) -> Result<Response<Body>> {

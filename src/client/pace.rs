@@ -14,12 +14,17 @@ pub(super) struct Pace {
 impl Pace {
     /// At most `rate` bytes per second, if there is a rate.
     pub(super) fn new(rate: Option<u64>) -> Self {
-        Self { rate: rate.map(|rate| rate.max(1)), due: Instant::now() }
+        Self {
+            rate: rate.map(|rate| rate.max(1)),
+            due: Instant::now(),
+        }
     }
 
     /// How much to take at once, at most `room`: a twentieth of a second's worth.
     pub(super) fn piece(&self, room: usize) -> usize {
-        let piece = self.rate.map_or(u64::MAX, |rate| (rate / 20).max(PIECE_BYTES_MIN));
+        let piece = self
+            .rate
+            .map_or(u64::MAX, |rate| (rate / 20).max(PIECE_BYTES_MIN));
         room.min(usize::try_from(piece).unwrap_or(usize::MAX))
     }
 
@@ -70,7 +75,10 @@ mod tests {
     #[test]
     fn pieces_are_small_where_the_rate_is() {
         assert_eq!(Pace::new(None).piece(65536), 65536);
-        assert_eq!(Pace::new(None).after(u64::MAX, Instant::now()), Duration::ZERO);
+        assert_eq!(
+            Pace::new(None).after(u64::MAX, Instant::now()),
+            Duration::ZERO
+        );
         assert_eq!(Pace::new(Some(100_000)).piece(65536), 5000);
         assert_eq!(Pace::new(Some(1)).piece(65536), 512);
         assert_eq!(Pace::new(Some(1 << 30)).piece(65536), 65536);

@@ -57,7 +57,10 @@ fn ask(
     invitation: &Invitation,
     device: String,
 ) -> Result<(ServerUrl, PairReply)> {
-    let request = PairRequest { secret: invitation.secret.text().to_owned(), name: device };
+    let request = PairRequest {
+        secret: invitation.secret.text().to_owned(),
+        name: device,
+    };
     let body = serde_json::to_vec(&request).map_err(|error| {
         Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
     })?;

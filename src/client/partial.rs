@@ -88,7 +88,9 @@ impl Partial {
             return Ok(());
         };
         let mut text = Vec::new();
-        (&mut journal).take(JOURNAL_BYTES_MAX).read_to_end(&mut text)?;
+        (&mut journal)
+            .take(JOURNAL_BYTES_MAX)
+            .read_to_end(&mut text)?;
         let Some((whole, synced)) = read(&text) else {
             return Ok(());
         };
@@ -145,7 +147,9 @@ impl Partial {
     /// # Errors
     /// Those of the file system.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.held.write_all(bytes).map_err(|error| failed(&self.place, error))?;
+        self.held
+            .write_all(bytes)
+            .map_err(|error| failed(&self.place, error))?;
         self.hasher.update(bytes);
         self.done += bytes.len() as u64;
         let fresh = self.done - self.synced;
@@ -199,7 +203,9 @@ impl Partial {
         &mut self,
         check: impl FnOnce(&mut dyn io::Read) -> Result<()>,
     ) -> Result<()> {
-        self.held.go_to(0).map_err(|error| failed(&self.place, error))?;
+        self.held
+            .go_to(0)
+            .map_err(|error| failed(&self.place, error))?;
         check(&mut self.held)
     }
 
@@ -248,7 +254,10 @@ fn read(journal: &[u8]) -> Option<(Whole, u64)> {
     let end = text.rfind('\n')?;
     let mut lines = text[..end].split('\n');
     let (digest, size) = lines.next()?.split_once(' ')?;
-    let whole = Whole { digest: digest.parse().ok()?, size: size.parse().ok()? };
+    let whole = Whole {
+        digest: digest.parse().ok()?,
+        size: size.parse().ok()?,
+    };
     let offsets = lines.map_while(|line| line.parse::<u64>().ok());
     Some((whole, offsets.last().unwrap_or(0)))
 }
@@ -288,14 +297,22 @@ mod tests {
         let digest = Digest::of(b"x");
         let head = format!("{digest} 100\n");
         let whole = Whole { digest, size: 100 };
-        for (lines, synced) in
-            [("", 0), ("10\n", 10), ("10\n20\n", 20), ("10\n200", 10), ("10\n\0\0\n30\n", 10)]
-        {
+        for (lines, synced) in [
+            ("", 0),
+            ("10\n", 10),
+            ("10\n20\n", 20),
+            ("10\n200", 10),
+            ("10\n\0\0\n30\n", 10),
+        ] {
             let text = format!("{head}{lines}");
             assert_eq!(read(text.as_bytes()), Some((whole, synced)), "{lines:?}");
         }
         for bad in ["", "\n", "x", "x 1\n", &head[..60]] {
-            assert_eq!(read(bad.as_bytes()).map(|(whole, _)| whole.size), None, "{bad:?}");
+            assert_eq!(
+                read(bad.as_bytes()).map(|(whole, _)| whole.size),
+                None,
+                "{bad:?}"
+            );
         }
     }
 
@@ -303,7 +320,10 @@ mod tests {
     fn bytes_that_were_noted_are_found_again_and_others_are_not() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("m");
-        let whole = Whole { digest: Digest::of(&[7; 300_000]), size: 300_000 };
+        let whole = Whole {
+            digest: Digest::of(&[7; 300_000]),
+            size: 300_000,
+        };
         assert!(Partial::find(&place).unwrap().is_none());
         let mut partial = Partial::create(&place, &place).unwrap();
         partial.begin(Some(whole)).unwrap();
@@ -324,7 +344,10 @@ mod tests {
     #[test]
     fn whichever_call_fails_the_file_is_whole_or_not_there_and_can_be_gone_on_with() {
         let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
-        let whole = Whole { digest: Digest::of(&bytes), size: bytes.len() as u64 };
+        let whole = Whole {
+            digest: Digest::of(&bytes),
+            size: bytes.len() as u64,
+        };
         for call in 0.. {
             let directory = tempfile::tempdir().unwrap();
             let place = directory.path().join("m");
@@ -371,7 +394,11 @@ mod tests {
         drop(partial);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         // A journal without its bytes, or with too few, is worth nothing.
-        fs::write(beside(&place, JOURNAL), format!("{} 100\n50\n", Digest::of(b""))).unwrap();
+        fs::write(
+            beside(&place, JOURNAL),
+            format!("{} 100\n50\n", Digest::of(b"")),
+        )
+        .unwrap();
         fs::write(beside(&place, PART), [0; 49]).unwrap();
         let mut partial = Partial::find(&place).unwrap().unwrap();
         assert_eq!(partial.done(), 0);

@@ -50,7 +50,9 @@ impl Client {
                     let outcome = sending.outcome();
                     return Ok(sending.stored(model, digest, outcome));
                 }
-                events(Event::Restarted { reason: "the server has nothing of it any more" });
+                events(Event::Restarted {
+                    reason: "the server has nothing of it any more",
+                });
                 sending.forget();
                 self.create(sending)?
             }
@@ -60,7 +62,10 @@ impl Client {
             return self.put_whole(sending, events);
         }
         sending.acknowledged = sending.acknowledged.max(offset);
-        events(Event::Started { size: Some(sending.local.stamp().size), at: offset });
+        events(Event::Started {
+            size: Some(sending.local.stamp().size),
+            at: offset,
+        });
         self.append(sending, offset, events)
     }
 
@@ -70,8 +75,16 @@ impl Client {
             return Ok(State::Gone);
         }
         let response = answer::accepted(response)?;
-        let text = |field| response.headers().get(field).and_then(|value| value.to_str().ok());
-        match (text("upload-complete"), text("upload-offset").map(str::parse)) {
+        let text = |field| {
+            response
+                .headers()
+                .get(field)
+                .and_then(|value| value.to_str().ok())
+        };
+        match (
+            text("upload-complete"),
+            text("upload-offset").map(str::parse),
+        ) {
             (Some("?1"), _) => Ok(State::Gone),
             (_, Some(Ok(offset))) => Ok(State::At(offset)),
             _ => Err(answer::not_skep()),
@@ -83,10 +96,14 @@ impl Client {
         let path = model_path(sending.name);
         let response = self.exchange_again(|| {
             let request = self.builder(Method::PUT, &path);
-            let request = request.header("upload-complete", "?0").header(CONTENT_LENGTH, 0);
+            let request = request
+                .header("upload-complete", "?0")
+                .header(CONTENT_LENGTH, 0);
             let request = request.header("upload-length", sending.local.stamp().size);
             let fields = sending.fields();
-            fields.iter().fold(request, |request, (name, value)| request.header(*name, value))
+            fields.iter().fold(request, |request, (name, value)| {
+                request.header(*name, value)
+            })
         })?;
         // 503: there are as many unfinished uploads as the server keeps, so this one cannot be kept.
         let unknown = [405, 501, 503].contains(&response.status().as_u16());
@@ -122,7 +139,9 @@ impl Client {
         let mut body = Outgoing::new(&mut rest, Some(left), &early, &mut progress).unhashed();
         let mut request = self.builder(Method::PATCH, &location);
         request = request.header(CONTENT_TYPE, "application/partial-upload");
-        request = request.header("upload-offset", offset).header("upload-complete", "?1");
+        request = request
+            .header("upload-offset", offset)
+            .header("upload-complete", "?1");
         request = request.header(CONTENT_LENGTH, left);
         if let Some(digest) = digest {
             request = request.header("repr-digest", digest.field());

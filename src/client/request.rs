@@ -40,17 +40,25 @@ impl Client {
         payload: Payload<'_>,
     ) -> Result<Answer> {
         if !target.starts_with('/') {
-            let text = format!("the target '{}' does not begin with /", target.escape_debug());
+            let text = format!(
+                "the target '{}' does not begin with /",
+                target.escape_debug()
+            );
             return Err(Error::new(ErrorKind::Usage, text));
         }
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|error| Error::new(ErrorKind::Usage, "that is not a method").because(error))?;
         let request = || {
             let request = self.builder(method.clone(), target);
-            fields.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+            fields.iter().fold(request, |request, (name, value)| {
+                request.header(*name, *value)
+            })
         };
         if request().body(()).is_err() {
-            return Err(Error::new(ErrorKind::Usage, "the target or a field cannot be written"));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "the target or a field cannot be written",
+            ));
         }
         let early = Arc::clone(&self.shared.early);
         let mut silent = |_| {};
@@ -69,7 +77,8 @@ impl Client {
             Some(length) => request().header(CONTENT_LENGTH, length),
             None => request(),
         };
-        self.exchange(request, SendBody::from_reader(&mut body)).map(Answer::new)
+        self.exchange(request, SendBody::from_reader(&mut body))
+            .map(Answer::new)
     }
 }
 
@@ -84,7 +93,11 @@ impl Answer {
     pub(super) fn new(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let (status, fields) = (parts.status.as_u16(), parts.headers);
-        Self { status, fields, body: body.into_reader() }
+        Self {
+            status,
+            fields,
+            body: body.into_reader(),
+        }
     }
 
     /// The status code.
@@ -109,9 +122,15 @@ impl Answer {
     /// `TooLarge`, and those of the connection.
     pub fn read_all(self, bytes_max: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.body.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(answer::failed)?;
+        self.body
+            .take(bytes_max as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(answer::failed)?;
         match bytes.len() > bytes_max {
-            true => Err(Error::new(ErrorKind::TooLarge, "the answer is larger than expected")),
+            true => Err(Error::new(
+                ErrorKind::TooLarge,
+                "the answer is larger than expected",
+            )),
             false => Ok(bytes),
         }
     }
@@ -119,6 +138,8 @@ impl Answer {
 
 impl Read for Answer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.body.read(buffer).map_err(|error| answer::failed(error).into())
+        self.body
+            .read(buffer)
+            .map_err(|error| answer::failed(error).into())
     }
 }

@@ -15,7 +15,11 @@ pub(super) struct Retry {
 impl Retry {
     /// At most `limit` attempts after the first one, or after the last one that got further.
     pub(super) fn new(limit: u32) -> Self {
-        Self { limit, failures: 0, has_met: false }
+        Self {
+            limit,
+            failures: 0,
+            has_met: false,
+        }
     }
 
     /// The server is there: if it goes, that is worth waiting for its return. One that was never met
@@ -98,7 +102,10 @@ mod tests {
     fn pauses_double_up_to_a_bound_and_vary() {
         for (failures, most) in [(0, 500), (1, 1000), (4, 8000), (6, 30_000), (40, 30_000)] {
             let most = Duration::from_millis(most);
-            assert_eq!((pause(failures, u16::MAX), pause(failures, 0)), (most, most / 2));
+            assert_eq!(
+                (pause(failures, u16::MAX), pause(failures, 0)),
+                (most, most / 2)
+            );
         }
         assert_ne!(pause(3, 1), pause(3, 2));
     }
@@ -106,7 +113,11 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again_and_only_so_often() {
         let mut retry = Retry::new(2);
-        for kind in [ErrorKind::NotFound, ErrorKind::Unauthenticated, ErrorKind::Integrity] {
+        for kind in [
+            ErrorKind::NotFound,
+            ErrorKind::Unauthenticated,
+            ErrorKind::Integrity,
+        ] {
             assert_eq!(retry.after(error(kind)).unwrap_err().kind(), kind);
         }
         let unreachable = || error(ErrorKind::Unreachable).hint("is it running?");
@@ -115,7 +126,10 @@ mod tests {
         assert!(retry.after(unreachable()).is_ok() && retry.after(unreachable()).is_ok());
         let last = retry.after(unreachable()).unwrap_err();
         assert_eq!(last.kind().exit_code(), 5, "{last}");
-        assert!(last.message().starts_with("gave up after 2 attempts"), "{last}");
+        assert!(
+            last.message().starts_with("gave up after 2 attempts"),
+            "{last}"
+        );
         assert_eq!(last.hint_text(), Some("is it running?"));
         retry.progressed();
         assert!(retry.after(unreachable()).is_ok());

@@ -50,7 +50,10 @@ impl Roots {
                 Err(Error::new(ErrorKind::Usage, reason)
                     .hint("a PEM file is needed: -----BEGIN CERTIFICATE-----"))
             }
-            false => Ok(Self { anchors, certificates }),
+            false => Ok(Self {
+                anchors,
+                certificates,
+            }),
         }
     }
 
@@ -151,7 +154,11 @@ mod tests {
     fn signed(by: &CertifiedIssuer<'_, KeyPair>, name: &str, end: i32) -> CertificateDer<'static> {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(end, 1, 1);
-        params.signed_by(&KeyPair::generate().unwrap(), by).unwrap().der().clone()
+        params
+            .signed_by(&KeyPair::generate().unwrap(), by)
+            .unwrap()
+            .der()
+            .clone()
     }
 
     #[test]
@@ -162,11 +169,22 @@ mod tests {
         std::fs::write(&file, format!("{}{}", issuer("third").pem(), ours.pem())).unwrap();
         let roots = Roots::open(&file).unwrap();
         let check = |url: &str, certificate| roots.check(&url.parse().unwrap(), &[certificate]);
-        assert_eq!(check("pi.example", signed(&ours, "pi.example", 2099)), Ok(()));
+        assert_eq!(
+            check("pi.example", signed(&ours, "pi.example", 2099)),
+            Ok(())
+        );
         assert_eq!(check("192.0.2.1", signed(&ours, "192.0.2.1", 2099)), Ok(()));
         for (url, certificate, told) in [
-            ("pi.example", signed(&ours, "other.example", 2099), "not for the name"),
-            ("pi.example", signed(&other, "pi.example", 2099), "no authority"),
+            (
+                "pi.example",
+                signed(&ours, "other.example", 2099),
+                "not for the name",
+            ),
+            (
+                "pi.example",
+                signed(&other, "pi.example", 2099),
+                "no authority",
+            ),
             ("pi.example", signed(&ours, "pi.example", 2001), "expired"),
         ] {
             let reason = check(url, certificate).unwrap_err();
@@ -182,7 +200,11 @@ mod tests {
         let pem = issuer("ours").pem();
         for text in ["", "junk", &pem[..pem.len() / 2]] {
             std::fs::write(&file, text).unwrap();
-            assert_eq!(Roots::open(&file).unwrap_err().kind(), ErrorKind::Usage, "{text}");
+            assert_eq!(
+                Roots::open(&file).unwrap_err().kind(),
+                ErrorKind::Usage,
+                "{text}"
+            );
         }
     }
 

@@ -115,10 +115,15 @@ impl Client {
                 self.abandon(&mut sending);
             }
             let (pause, error) = retry.after(error)?;
-            events(Event::Retrying { pause, error: &error });
+            events(Event::Retrying {
+                pause,
+                error: &error,
+            });
             thread::sleep(pause);
             if sending.local.refresh()? {
-                events(Event::Restarted { reason: "the file was changed" });
+                events(Event::Restarted {
+                    reason: "the file was changed",
+                });
                 self.abandon(&mut sending);
             }
         }
@@ -197,7 +202,12 @@ impl Client {
             return Ok(None);
         }
         let response = answer::accepted(response)?;
-        let text = |field| response.headers().get(field).and_then(|value| value.to_str().ok());
+        let text = |field| {
+            response
+                .headers()
+                .get(field)
+                .and_then(|value| value.to_str().ok())
+        };
         if text(ETAG).and_then(Digest::from_etag) != Some(digest) {
             return Ok(None);
         }
@@ -220,7 +230,10 @@ impl Client {
         events: Events<'_>,
     ) -> Result<Stored> {
         let size = sending.local.stamp().size;
-        events(Event::Started { size: Some(size), at: 0 });
+        events(Event::Started {
+            size: Some(size),
+            at: 0,
+        });
         let early = Arc::clone(&self.shared.early);
         let fields = sending.fields();
         let mut done = 0;
@@ -245,14 +258,20 @@ impl Sending<'_> {
             Replaces::Nothing => vec![("if-none-match", "*".to_owned())],
             Replaces::Only(digest) => vec![("if-match", digest.etag())],
         };
-        fields.extend(self.signature.map(|signature| ("skep-signature", signature.field())));
+        fields.extend(
+            self.signature
+                .map(|signature| ("skep-signature", signature.field())),
+        );
         fields
     }
 
     /// The upload is of this file from now on.
     pub(super) fn remember(&mut self, location: String) {
         let stamp = self.local.stamp();
-        self.ledger.write(&Entry { location: location.clone(), stamp });
+        self.ledger.write(&Entry {
+            location: location.clone(),
+            stamp,
+        });
         self.location = Some(location);
     }
 
@@ -270,7 +289,13 @@ impl Sending<'_> {
     }
 
     pub(super) fn stored(&self, model: ModelWire, digest: Digest, outcome: Outcome) -> Stored {
-        Stored { model, digest, outcome, sent: self.sent, resumed_at: self.resumed_at }
+        Stored {
+            model,
+            digest,
+            outcome,
+            sent: self.sent,
+            resumed_at: self.resumed_at,
+        }
     }
 }
 

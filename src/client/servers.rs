@@ -31,7 +31,9 @@ impl Servers {
     /// # Errors
     /// `Usage` if the file cannot be read.
     pub(crate) fn find(&self, wanted: Option<&str>) -> Result<Option<Saved>> {
-        let url = wanted.and_then(|text| text.parse::<ServerUrl>().ok()).map(|url| url.to_string());
+        let url = wanted
+            .and_then(|text| text.parse::<ServerUrl>().ok())
+            .map(|url| url.to_string());
         Ok(self.all()?.into_iter().find(|saved| match wanted {
             None => true,
             Some(name) => saved.name == name || url.as_ref() == Some(&saved.url.to_string()),
@@ -54,8 +56,10 @@ impl Servers {
     pub(super) fn check_name(&self, name: &str, urls: &[ServerUrl]) -> Result<()> {
         if name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter == '/')
         {
-            return Err(Error::new(ErrorKind::Usage, "the name of a server is one word")
-                .hint("--name NAME"));
+            return Err(
+                Error::new(ErrorKind::Usage, "the name of a server is one word")
+                    .hint("--name NAME"),
+            );
         }
         let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
         let other = self.all()?.into_iter().find(|saved| saved.name == name);
@@ -97,7 +101,10 @@ impl Servers {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(|error| Error::local(format!("reading {shown}"), error))?,
         };
-        let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+        let lines = text
+            .lines()
+            .zip(1..)
+            .filter(|(line, _)| !line.trim().is_empty());
         let saved = lines.map(|(line, number)| {
             read(line).ok_or_else(|| {
                 let text = format!("line {number} of {shown} is not NAME URL TOKEN");
@@ -121,7 +128,11 @@ mod tests {
 
     fn saved(name: &str, url: &str, token: &str) -> Saved {
         let token = Password::new(token).unwrap();
-        Saved { name: name.to_owned(), url: url.parse().unwrap(), token }
+        Saved {
+            name: name.to_owned(),
+            url: url.parse().unwrap(),
+            token,
+        }
     }
 
     #[test]
@@ -129,12 +140,20 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let servers = Servers::new(&home.path().join("new"));
         assert!(servers.find(None).unwrap().is_none());
-        servers.keep(&saved("pi", "https://192.0.2.1:8443", "one")).unwrap();
-        servers.keep(&saved("nas", "https://nas.local:8443", "two")).unwrap();
-        servers.keep(&saved("pi", "https://192.0.2.1:8443", "three")).unwrap();
+        servers
+            .keep(&saved("pi", "https://192.0.2.1:8443", "one"))
+            .unwrap();
+        servers
+            .keep(&saved("nas", "https://nas.local:8443", "two"))
+            .unwrap();
+        servers
+            .keep(&saved("pi", "https://192.0.2.1:8443", "three"))
+            .unwrap();
         let token = |wanted| {
             let found: Option<Saved> = servers.find(wanted).unwrap();
-            found.map(|saved| saved.token.text().to_owned()).unwrap_or_default()
+            found
+                .map(|saved| saved.token.text().to_owned())
+                .unwrap_or_default()
         };
         assert_eq!(token(None), "three");
         assert_eq!(token(Some("nas")), "two");
@@ -150,7 +169,11 @@ mod tests {
 
     #[test]
     fn a_server_is_called_by_its_host() {
-        for (url, name) in [("pi.local", "pi"), ("192.0.2.1", "192.0.2.1"), ("[::1]:1", "::1")] {
+        for (url, name) in [
+            ("pi.local", "pi"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("[::1]:1", "::1"),
+        ] {
             assert_eq!(Servers::name_for(&url.parse().unwrap()), name);
         }
     }

@@ -47,7 +47,12 @@ impl Fake {
             let builder = ServerConfig::builder_with_provider(provider);
             let builder = builder.with_protocol_versions(&[version]).unwrap();
             let chain = vec![certificate.der().clone()];
-            Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())
+            Arc::new(
+                builder
+                    .with_no_client_auth()
+                    .with_single_cert(chain, key)
+                    .unwrap(),
+            )
         });
         let connections = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&connections);
@@ -58,7 +63,11 @@ impl Fake {
             }
         };
         supervise::spawn("fake server", serve).unwrap();
-        Self { url, pin, connections }
+        Self {
+            url,
+            pin,
+            connections,
+        }
     }
 
     fn client(&self) -> Client {
@@ -134,12 +143,19 @@ const FULL: &str = r#"{"status":507,"code":"no-space","detail":"the disk is full
 
 #[test]
 fn uploads_arrive_on_one_connection_over_every_transport() {
-    for version in [None, Some(&rustls::version::TLS12), Some(&rustls::version::TLS13)] {
+    for version in [
+        None,
+        Some(&rustls::version::TLS12),
+        Some(&rustls::version::TLS13),
+    ] {
         let fake = Fake::with(version, store);
         let mut client = fake.client();
         for length in [0, 5, MIB, 3 * MIB + 1] {
             let stored = put(&mut client, &mut std::io::repeat(7), length).unwrap();
-            assert_eq!((stored.model.size, stored.outcome), (length, Outcome::Created));
+            assert_eq!(
+                (stored.model.size, stored.outcome),
+                (length, Outcome::Created)
+            );
         }
         assert_eq!(fake.connections(), 1, "{version:?}");
     }
@@ -156,13 +172,22 @@ fn a_refusal_in_the_middle_of_an_upload_is_shown() {
                 }
                 say(line, "HTTP/1.1 100 Continue\r\n\r\n");
                 std::io::copy(&mut (&mut *line).take(late), &mut std::io::sink()).unwrap();
-                answer(line, "507 Insufficient Storage", "application/problem+json", FULL);
+                answer(
+                    line,
+                    "507 Insufficient Storage",
+                    "application/problem+json",
+                    FULL,
+                );
             });
             for length in [Some(64 * MIB), None] {
                 let (name, mut source) = ("m".parse().unwrap(), std::io::repeat(1));
                 let result = fake.client().put(&name, &mut source, length, &mut |_| {});
                 let error = result.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::NoSpace, "{version:?} {late}: {error}");
+                assert_eq!(
+                    error.kind(),
+                    ErrorKind::NoSpace,
+                    "{version:?} {late}: {error}"
+                );
                 assert_eq!(error.message(), "the disk is full");
             }
         }
@@ -173,13 +198,21 @@ fn a_refusal_in_the_middle_of_an_upload_is_shown() {
 fn a_refusal_before_the_body_costs_nothing_of_it() {
     let fake = Fake::start(|line| {
         head(line);
-        answer(line, "401 Unauthorized", "application/problem+json", r#"{"detail":"who?"}"#);
+        answer(
+            line,
+            "401 Unauthorized",
+            "application/problem+json",
+            r#"{"detail":"who?"}"#,
+        );
         // The connection stays open until the client goes.
         let _ = line.read(&mut [0]);
     });
     let mut untouched = std::io::repeat(1).take(64 * MIB);
     let error = put(&mut fake.client(), &mut untouched, 64 * MIB).unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Unauthenticated, "who?"));
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Unauthenticated, "who?")
+    );
     assert_eq!(untouched.limit(), 64 * MIB);
 }
 
@@ -202,9 +235,18 @@ fn only_whole_and_right_downloads_are_kept() {
     let wrong = Digest::of(b"hallo").field();
     for (fields, kind) in [
         (format!("Content-Length: 5\r\nETag: {right}"), None),
-        (format!("Transfer-Encoding: chunked\r\nETag: {right}"), Some(ErrorKind::Interrupted)),
-        (format!("Content-Length: 5\r\nRepr-Digest: {wrong}"), Some(ErrorKind::Integrity)),
-        (format!("Content-Length: 6\r\nETag: {right}"), Some(ErrorKind::Interrupted)),
+        (
+            format!("Transfer-Encoding: chunked\r\nETag: {right}"),
+            Some(ErrorKind::Interrupted),
+        ),
+        (
+            format!("Content-Length: 5\r\nRepr-Digest: {wrong}"),
+            Some(ErrorKind::Integrity),
+        ),
+        (
+            format!("Content-Length: 6\r\nETag: {right}"),
+            Some(ErrorKind::Interrupted),
+        ),
     ] {
         let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
         let fake = Fake::start(move |line| {
@@ -216,7 +258,11 @@ fn only_whole_and_right_downloads_are_kept() {
         let target = directory.path().join("m");
         let mut download = fake.client().get(&"m".parse().unwrap()).unwrap();
         let result = download.save(&target, &mut |_| {});
-        assert_eq!(result.as_ref().err().map(Error::kind), kind, "{fields}: {result:?}");
+        assert_eq!(
+            result.as_ref().err().map(Error::kind),
+            kind,
+            "{fields}: {result:?}"
+        );
         let kept = std::fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(kept, usize::from(kind.is_none()), "{fields}");
     }
@@ -226,10 +272,22 @@ fn only_whole_and_right_downloads_are_kept() {
 fn what_is_no_whole_model_is_an_error_before_its_first_byte() {
     let wrong = Digest::of(b"hallo").field();
     for (status, fields, kind) in [
-        ("206 Partial Content", "Content-Length: 5".to_owned(), ErrorKind::NotImplemented),
-        ("204 No Content", "X: y".to_owned(), ErrorKind::NotImplemented),
+        (
+            "206 Partial Content",
+            "Content-Length: 5".to_owned(),
+            ErrorKind::NotImplemented,
+        ),
+        (
+            "204 No Content",
+            "X: y".to_owned(),
+            ErrorKind::NotImplemented,
+        ),
         ("200 OK", "X: y".to_owned(), ErrorKind::NotImplemented),
-        ("200 OK", "Transfer-Encoding: gzip".to_owned(), ErrorKind::NotImplemented),
+        (
+            "200 OK",
+            "Transfer-Encoding: gzip".to_owned(),
+            ErrorKind::NotImplemented,
+        ),
         (
             "200 OK",
             "Content-Length: 5\r\nContent-Encoding: gzip".to_owned(),
@@ -240,7 +298,11 @@ fn what_is_no_whole_model_is_an_error_before_its_first_byte() {
             "Content-Length: 5\r\nRepr-Digest: sha-256=:zz:".to_owned(),
             ErrorKind::Integrity,
         ),
-        ("200 OK", "Content-Length: 5\r\nETag: \"sha256-zz\"".to_owned(), ErrorKind::Integrity),
+        (
+            "200 OK",
+            "Content-Length: 5\r\nETag: \"sha256-zz\"".to_owned(),
+            ErrorKind::Integrity,
+        ),
         (
             "200 OK",
             format!(
@@ -256,7 +318,11 @@ fn what_is_no_whole_model_is_an_error_before_its_first_byte() {
                 say(line, &text);
             }
         });
-        let error = fake.client().get(&"m".parse().unwrap()).err().expect(&fields);
+        let error = fake
+            .client()
+            .get(&"m".parse().unwrap())
+            .err()
+            .expect(&fields);
         assert_eq!(error.kind(), kind, "{status} {fields}: {error}");
     }
 }
@@ -266,7 +332,10 @@ fn a_model_is_removed_only_by_an_answer_that_says_so() {
     for (status, is_gone) in [("204 No Content", true), ("202 Accepted", false)] {
         let fake = Fake::start(move |line| {
             head(line);
-            say(line, &format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+            say(
+                line,
+                &format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"),
+            );
         });
         let result = fake.client().remove(&"m".parse().unwrap());
         assert_eq!(result.is_ok(), is_gone, "{status}: {result:?}");
@@ -297,8 +366,16 @@ fn answers_that_are_cut_are_told_from_those_of_others() {
             let loaded = client.load(&name, &mut Vec::new(), &mut |_| {}).map(drop);
             let posted = client.post(&name, &mut &b"x"[..], 1, &mut |_| {}).map(drop);
             for error in [loaded.unwrap_err(), posted.unwrap_err()] {
-                assert_eq!(error.kind(), ErrorKind::Interrupted, "{fields} {body}: {error}");
-                assert_eq!(error.message(), "the server ended the connection", "{fields} {body}");
+                assert_eq!(
+                    error.kind(),
+                    ErrorKind::Interrupted,
+                    "{fields} {body}: {error}"
+                );
+                assert_eq!(
+                    error.message(),
+                    "the server ended the connection",
+                    "{fields} {body}"
+                );
             }
         }
     }
@@ -313,14 +390,22 @@ fn a_server_that_says_nothing_to_tls_is_given_up_in_plain_words() {
     let error = Client::new(options).unwrap().list().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.message().contains("no answer in time"), "{error}");
-    assert!(error.hint_text().unwrap().contains("--connect-timeout"), "{error}");
+    assert!(
+        error.hint_text().unwrap().contains("--connect-timeout"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_stale_connection_is_replaced_without_a_word() {
     let fake = Fake::start(|line| {
         head(line);
-        answer(line, "200 OK", "application/json", r#"{"schema":1,"models":[]}"#);
+        answer(
+            line,
+            "200 OK",
+            "application/json",
+            r#"{"schema":1,"models":[]}"#,
+        );
         // This looks open to the client, and its next request gets no answer.
         head(line);
     });
@@ -340,11 +425,19 @@ fn servers_of_other_kinds_are_named_as_such() {
     let error = fake.client().list().unwrap_err();
     assert!(error.hint_text().unwrap().contains("skep"), "{error}");
     let plain = fake.url.replace("http:", "https:");
-    let error = Client::new(ClientOptions::new(plain.parse().unwrap())).unwrap().list();
+    let error = Client::new(ClientOptions::new(plain.parse().unwrap()))
+        .unwrap()
+        .list();
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Untrusted);
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let url = format!("http://{nobody}").parse().unwrap();
-    let error = Client::new(ClientOptions::new(url)).unwrap().list().unwrap_err();
+    let error = Client::new(ClientOptions::new(url))
+        .unwrap()
+        .list()
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
 }
 

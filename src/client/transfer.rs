@@ -84,7 +84,9 @@ impl Client {
             _ => error,
         })?;
         let mut bytes = Vec::new();
-        download.take(Signature::BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        download
+            .take(Signature::BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)?;
         Signature::from_bytes(&bytes)
     }
 
@@ -115,7 +117,13 @@ impl Client {
         let sent = body.sent();
         let digest = body.finish();
         verified(name, &model, digest)?;
-        Ok(Stored { model, digest, outcome, sent, resumed_at: None })
+        Ok(Stored {
+            model,
+            digest,
+            outcome,
+            sent,
+            resumed_at: None,
+        })
     }
 
     /// Sends a body as a model, once.

@@ -83,7 +83,12 @@ impl Guard {
             Trust::Authority(path) => Some(Roots::open(path)?),
             _ => None,
         };
-        Ok(Self { trust, home, authority, public })
+        Ok(Self {
+            trust,
+            home,
+            authority,
+            public,
+        })
     }
 
     /// Decides on the certificates of a server, its own first.
@@ -94,15 +99,18 @@ impl Guard {
         let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
         let certificate = chain.first().ok_or_else(missing)?;
         if let (Trust::Authority(path), Some(roots)) = (&self.trust, &self.authority) {
-            return roots.check(url, chain).map(|()| Verdict::Trusted).map_err(|reason| {
-                let message = format!("{} is not to be trusted: {reason}", url.authority());
-                let file = path.display();
-                let pin = Pin::of_certificate(certificate).map(|pin| pin.to_string());
-                Error::new(ErrorKind::Untrusted, message).hint(format!(
-                    "--ca names {file}; the server shows the key {}",
-                    pin.unwrap_or_default()
-                ))
-            });
+            return roots
+                .check(url, chain)
+                .map(|()| Verdict::Trusted)
+                .map_err(|reason| {
+                    let message = format!("{} is not to be trusted: {reason}", url.authority());
+                    let file = path.display();
+                    let pin = Pin::of_certificate(certificate).map(|pin| pin.to_string());
+                    Error::new(ErrorKind::Untrusted, message).hint(format!(
+                        "--ca names {file}; the server shows the key {}",
+                        pin.unwrap_or_default()
+                    ))
+                });
         }
         let shown = match &self.trust {
             Trust::Anything => return Ok(Verdict::Trusted),
@@ -168,7 +176,10 @@ impl Guard {
         match roots.map(|roots| roots.check(url, chain)) {
             Some(Ok(())) => true,
             Some(Err(reason)) => {
-                log::debug!("no public authority vouches for {}: {reason}", url.authority());
+                log::debug!(
+                    "no public authority vouches for {}: {reason}",
+                    url.authority()
+                );
                 false
             }
             None => false,
@@ -218,25 +229,42 @@ mod tests {
         let url: ServerUrl = "pi:8443".parse().unwrap();
         let guard = |trust| Guard::new(trust, Some(home.path().to_owned()), Vec::new()).unwrap();
         let refused = |trust, certificate: &rcgen::Certificate| {
-            let error = guard(trust).check(&url, &[certificate.der().clone()]).unwrap_err();
+            let error = guard(trust)
+                .check(&url, &[certificate.der().clone()])
+                .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Untrusted, "{error}");
             error.to_string()
         };
         let pin = Pin::of_certificate(one.der()).unwrap();
-        assert!(guard(Trust::Pinned(pin)).check(&url, &[one.der().clone()]).is_ok());
+        assert!(
+            guard(Trust::Pinned(pin))
+                .check(&url, &[one.der().clone()])
+                .is_ok()
+        );
         refused(Trust::Pinned(pin), &other);
-        assert!(guard(Trust::Anything).check(&url, &[b"junk".to_vec().into()]).is_ok());
+        assert!(
+            guard(Trust::Anything)
+                .check(&url, &[b"junk".to_vec().into()])
+                .is_ok()
+        );
         assert!(refused(Trust::Known(FirstUse::Refuse), &one).contains(&pin.to_string()));
         refused(Trust::Known(FirstUse::Ask(Box::new(|_, _| false))), &one);
-        let ask = FirstUse::Ask(Box::new(move |host, shown| host == "pi:8443" && shown == pin));
+        let ask = FirstUse::Ask(Box::new(move |host, shown| {
+            host == "pi:8443" && shown == pin
+        }));
         assert_eq!(
-            guard(Trust::Known(ask)).check(&url, &[one.der().clone()]).unwrap(),
+            guard(Trust::Known(ask))
+                .check(&url, &[one.der().clone()])
+                .unwrap(),
             Verdict::Asked
         );
         let known = guard(Trust::Known(FirstUse::Refuse)).check(&url, &[one.der().clone()]);
         assert_eq!(known.unwrap(), Verdict::Trusted);
         let text = refused(Trust::Known(FirstUse::Accept), &other);
-        assert!(text.contains(&pin.to_string()) && text.contains("known_servers"), "{text}");
+        assert!(
+            text.contains(&pin.to_string()) && text.contains("known_servers"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -253,10 +281,15 @@ mod tests {
         };
         assert_eq!(check("skep.example", &public).unwrap(), Verdict::Trusted);
         assert!(check("skep.example", &other).is_err());
-        assert!(check("other.example", &public).is_err(), "a name that it does not have");
+        assert!(
+            check("other.example", &public).is_err(),
+            "a name that it does not have"
+        );
         // Once a server is known by its pin, nobody else vouches for it.
         let pin = Pin::of_certificate(other.der()).unwrap();
-        KnownServers::new(home.path()).add("skep.example:8443", pin).unwrap();
+        KnownServers::new(home.path())
+            .add("skep.example:8443", pin)
+            .unwrap();
         assert!(check("skep.example", &public).is_err());
         assert!(check("skep.example", &other).is_ok());
     }

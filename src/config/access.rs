@@ -4,11 +4,16 @@
 use super::quantity::{bytes, count, duration, switch};
 use super::setting::{Setting, row};
 
-pub(super) const ANONYMOUS_READ: Setting =
-    row("anonymous-read", "", "false", "Let everybody list and fetch models", |config, text| {
+pub(super) const ANONYMOUS_READ: Setting = row(
+    "anonymous-read",
+    "",
+    "false",
+    "Let everybody list and fetch models",
+    |config, text| {
         config.access.anonymous_read = switch(text)?;
         Ok(())
-    });
+    },
+);
 
 pub(super) const PLAIN_DEARNING: Setting = row(
     "plain-dearning",
@@ -38,7 +43,10 @@ pub(super) const HOST_NAMES: Setting = row(
     "",
     "Names this server is called by, besides its addresses and its own; *.NAME for all below",
     |config, text| {
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let names = text
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
         config.access.host_names = names.map(str::to_owned).collect();
         Ok(())
     },
@@ -110,11 +118,16 @@ pub(super) const LOG_POLLS: Setting = row(
     },
 );
 
-pub(super) const LOG_FILE: Setting =
-    row("log-file", "FILE", "", "Log to this file instead of standard error", |config, text| {
+pub(super) const LOG_FILE: Setting = row(
+    "log-file",
+    "FILE",
+    "",
+    "Log to this file instead of standard error",
+    |config, text| {
         config.log.file = (!text.is_empty()).then(|| text.into());
         Ok(())
-    });
+    },
+);
 
 pub(super) const LOG_MAX_BYTES: Setting = row(
     "log-max-bytes",

@@ -35,15 +35,22 @@ impl Layer {
         };
         let table = DeTable::parse(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
-            let reason = error.message().lines().next().unwrap_or_default().to_owned();
+            let reason = error
+                .message()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             Error::new(ErrorKind::Usage, format!("{}: {reason}", place(start)))
         })?;
         let mut layer = Self::default();
         for (key, value) in table.get_ref() {
             let (name, origin) = (key.get_ref().as_ref(), place(key.span().start));
             let Some(setting) = SETTINGS.iter().find(|setting| setting.key == name) else {
-                let error =
-                    Error::new(ErrorKind::Usage, format!("{origin}: there is no setting '{name}'"));
+                let error = Error::new(
+                    ErrorKind::Usage,
+                    format!("{origin}: there is no setting '{name}'"),
+                );
                 let known = nearest(name, SETTINGS.iter().map(|setting| setting.key));
                 return Err(match known {
                     Some(known) => error.hint(format!("did you mean {known}?")),
@@ -62,7 +69,10 @@ impl Layer {
 
 /// A home that is no directory is reported by whoever needs it more.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// A value as one would write it behind a flag; a list becomes one with commas.
@@ -103,10 +113,16 @@ mod tests {
     #[test]
     fn mistakes_name_their_line() {
         for (text, told) in [
-            ("workers = 4\nmax-conections = 3", "line 2: there is no setting 'max-conections'"),
+            (
+                "workers = 4\nmax-conections = 3",
+                "line 2: there is no setting 'max-conections'",
+            ),
             ("workers = ", "line 1: "),
             ("\nworkers = { a = 1 }", "line 2: workers takes"),
-            ("\n\ntimeout = \"soon\"", "line 3: 'soon' does not do for timeout"),
+            (
+                "\n\ntimeout = \"soon\"",
+                "line 3: 'soon' does not do for timeout",
+            ),
             ("workers = 1\nworkers = 2", "line 2: "),
         ] {
             let error = read(text).expect_err(text);
@@ -114,7 +130,10 @@ mod tests {
             assert!(error.message().contains(told), "{text}: {error}");
         }
         let error = read("max-conections = 3").unwrap_err();
-        assert!(error.hint_text().unwrap().contains("max-connections"), "{error}");
+        assert!(
+            error.hint_text().unwrap().contains("max-connections"),
+            "{error}"
+        );
     }
 
     #[test]

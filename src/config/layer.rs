@@ -56,7 +56,10 @@ impl Layer {
             });
             let Some((name, value)) = set else { continue };
             let value = value.into_string().map_err(|_| {
-                Error::new(ErrorKind::Usage, format!("the variable {name} is not UTF-8"))
+                Error::new(
+                    ErrorKind::Usage,
+                    format!("the variable {name} is not UTF-8"),
+                )
             })?;
             layer.push(setting, value, Origin::Variable(name));
         }
@@ -73,6 +76,8 @@ impl Layer {
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = (&'static Setting, &str, &Origin)> {
-        self.0.iter().map(|(setting, value, origin)| (*setting, value.as_str(), origin))
+        self.0
+            .iter()
+            .map(|(setting, value, origin)| (*setting, value.as_str(), origin))
     }
 }

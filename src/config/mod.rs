@@ -80,7 +80,13 @@ pub(crate) struct LogOptions {
 impl Default for LogOptions {
     fn default() -> Self {
         let audit = AuditOptions::default();
-        Self { audit, file: None, bytes_max: 1 << 20, keep: 3, syslog: None }
+        Self {
+            audit,
+            file: None,
+            bytes_max: 1 << 20,
+            keep: 3,
+            syslog: None,
+        }
     }
 }
 
@@ -115,7 +121,10 @@ impl Config {
     pub fn take(&mut self, layer: &Layer) -> Result<()> {
         for (setting, value, origin) in layer.values() {
             (setting.apply)(self, value).map_err(|reason| {
-                let text = format!("{origin}: '{value}' does not do for {}: {reason}", setting.key);
+                let text = format!(
+                    "{origin}: '{value}' does not do for {}: {reason}",
+                    setting.key
+                );
                 Error::new(ErrorKind::Usage, text)
             })?;
         }
@@ -129,8 +138,15 @@ impl Config {
     pub fn listen_on(&self) -> Result<Vec<Address>> {
         let everywhere = ["0.0.0.0".to_owned()];
         let is_open = self.addresses.is_empty() && self.sockets.is_empty();
-        let written = if is_open { &everywhere[..] } else { &self.addresses };
-        written.iter().map(|address| Address::parse(address, self.port)).collect()
+        let written = if is_open {
+            &everywhere[..]
+        } else {
+            &self.addresses
+        };
+        written
+            .iter()
+            .map(|address| Address::parse(address, self.port))
+            .collect()
     }
 
     /// Numbers that contradict each other.

@@ -13,7 +13,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err("write a time as 15s, 500ms, 2m or 1h".to_owned()),
     };
-    let number: u64 = number.parse().map_err(|_| "write a time as 15s, 500ms, 2m or 1h")?;
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "write a time as 15s, 500ms, 2m or 1h")?;
     let milliseconds = number.checked_mul(scale).ok_or("that is too long")?;
     // A socket would take zero for "for ever".
     match milliseconds {
@@ -41,17 +43,20 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
             }
         }
     };
-    let bytes = number.checked_mul(scale).filter(|bytes| i64::try_from(*bytes).is_ok());
+    let bytes = number
+        .checked_mul(scale)
+        .filter(|bytes| i64::try_from(*bytes).is_ok());
     bytes.ok_or_else(|| "that is too large".to_owned())
 }
 
 /// Reads a whole number.
 pub(super) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     let text = text.trim();
-    text.parse().map_err(|_| match text.bytes().all(|byte| byte.is_ascii_digit()) {
-        true if !text.is_empty() => "that is too large".to_owned(),
-        _ => "write a whole number".to_owned(),
-    })
+    text.parse()
+        .map_err(|_| match text.bytes().all(|byte| byte.is_ascii_digit()) {
+            true if !text.is_empty() => "that is too large".to_owned(),
+            _ => "write a whole number".to_owned(),
+        })
 }
 
 /// Reads yes or no in the forms that users try.
@@ -65,7 +70,9 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
 
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim())
 }

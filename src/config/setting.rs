@@ -50,7 +50,14 @@ pub(super) const fn row(
     help: &'static str,
     apply: Apply,
 ) -> Setting {
-    Setting { key, value, default, legacy: None, help, apply }
+    Setting {
+        key,
+        value,
+        default,
+        legacy: None,
+        help,
+        apply,
+    }
 }
 
 /// Reads a value and puts it where it belongs.
@@ -65,13 +72,19 @@ macro_rules! set {
 
 /// All settings.
 pub const SETTINGS: &[Setting] = &[
-    row("dir", "DIR", "dm_models", "The model directory", |config, text| {
-        if text.is_empty() {
-            return Err("name a directory".to_owned());
-        }
-        config.directory = text.into();
-        Ok(())
-    })
+    row(
+        "dir",
+        "DIR",
+        "dm_models",
+        "The model directory",
+        |config, text| {
+            if text.is_empty() {
+                return Err("name a directory".to_owned());
+            }
+            config.directory = text.into();
+            Ok(())
+        },
+    )
     .legacy("DEARNING_MODEL_DIR"),
     row(
         "port",
@@ -94,12 +107,21 @@ pub const SETTINGS: &[Setting] = &[
         "0.0.0.0",
         "Where to listen, if no ADDRESS is given; several with commas",
         |config, text| {
-            let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
+            let addresses = text
+                .split(',')
+                .map(str::trim)
+                .filter(|address| !address.is_empty());
             config.addresses = addresses.map(str::to_owned).collect();
             Ok(())
         },
     ),
-    row("plain", "", "false", "Speak plain HTTP instead of HTTPS", set!(switch, plain)),
+    row(
+        "plain",
+        "",
+        "false",
+        "Speak plain HTTP instead of HTTPS",
+        set!(switch, plain),
+    ),
     row(
         "cert",
         "FILE",
@@ -107,7 +129,13 @@ pub const SETTINGS: &[Setting] = &[
         "A certificate chain in PEM, instead of the identity in the home",
         set!(path, cert_file),
     ),
-    row("key", "FILE", "", "The key of that certificate", set!(path, key_file)),
+    row(
+        "key",
+        "FILE",
+        "",
+        "The key of that certificate",
+        set!(path, key_file),
+    ),
     row(
         "client-ca",
         "PATH",
@@ -129,7 +157,13 @@ pub const SETTINGS: &[Setting] = &[
         "Let callers in without a certificate, too: then passwords and tokens guard the doors",
         set!(switch, allow_unauthenticated_clients),
     ),
-    row("workers", "N", "8", "Threads that run requests", set!(count, limits.workers)),
+    row(
+        "workers",
+        "N",
+        "8",
+        "Threads that run requests",
+        set!(count, limits.workers),
+    ),
     row(
         "max-connections",
         "N",
@@ -158,11 +192,23 @@ pub const SETTINGS: &[Setting] = &[
         "Requests on one connection before it is closed",
         set!(count, limits.requests_per_connection_max),
     ),
-    row("max-head-bytes", "SIZE", "16KiB", "Size of a request head", |config, text| {
-        config.limits.head_bytes_max = size(text)?;
-        Ok(())
-    }),
-    row("max-fields", "N", "64", "Fields of a request head", set!(count, limits.fields_max)),
+    row(
+        "max-head-bytes",
+        "SIZE",
+        "16KiB",
+        "Size of a request head",
+        |config, text| {
+            config.limits.head_bytes_max = size(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "max-fields",
+        "N",
+        "64",
+        "Fields of a request head",
+        set!(count, limits.fields_max),
+    ),
     row(
         "max-json-bytes",
         "SIZE",
@@ -200,7 +246,10 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "The names that are taken, with * and ?; any if there is none",
         |config, text| {
-            let patterns = text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
+            let patterns = text
+                .split(',')
+                .map(str::trim)
+                .filter(|pattern| !pattern.is_empty());
             config.store.accept = patterns.map(str::to_owned).collect();
             Ok(())
         },
@@ -253,7 +302,13 @@ pub const SETTINGS: &[Setting] = &[
         "What an import may send before its password",
         set!(bytes, import_bytes_before_password),
     ),
-    row("timeout", "TIME", "15s", "Any single read or write", set!(duration, limits.timeout)),
+    row(
+        "timeout",
+        "TIME",
+        "15s",
+        "Any single read or write",
+        set!(duration, limits.timeout),
+    ),
     row(
         "head-timeout",
         "TIME",
@@ -388,7 +443,10 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// A path; an empty one is none.
-#[allow(clippy::unnecessary_wraps, reason = "all readers of values have one form")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "all readers of values have one form"
+)]
 fn path(text: &str) -> Result<Option<PathBuf>, String> {
     Ok((!text.is_empty()).then(|| text.into()))
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::*;
 
 fn setting(key: &str) -> &'static Setting {
-    SETTINGS.iter().find(|setting| setting.key == key).expect(key)
+    SETTINGS
+        .iter()
+        .find(|setting| setting.key == key)
+        .expect(key)
 }
 
 fn config() -> Config {
@@ -16,7 +19,10 @@ fn config() -> Config {
 #[test]
 fn the_table_tells_the_defaults() {
     let mut from_table = config();
-    for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+    for setting in SETTINGS
+        .iter()
+        .filter(|setting| !setting.default.is_empty())
+    {
         (setting.apply)(&mut from_table, setting.default).expect(setting.key);
     }
     let mut defaults = config();
@@ -27,8 +33,18 @@ fn the_table_tells_the_defaults() {
 #[test]
 fn keys_are_unique_and_every_row_has_a_help_text() {
     for (index, setting) in SETTINGS.iter().enumerate() {
-        assert!(SETTINGS[..index].iter().all(|other| other.key != setting.key), "{}", setting.key);
-        assert!(!setting.help.is_empty() && !setting.help.ends_with('.'), "{}", setting.key);
+        assert!(
+            SETTINGS[..index]
+                .iter()
+                .all(|other| other.key != setting.key),
+            "{}",
+            setting.key
+        );
+        assert!(
+            !setting.help.is_empty() && !setting.help.ends_with('.'),
+            "{}",
+            setting.key
+        );
     }
 }
 
@@ -42,7 +58,9 @@ fn variables_of_the_dearning_server_stand_in_for_ours() {
         _ => None,
     };
     let mut config = config();
-    config.take(&Layer::from_variables(variables).unwrap()).unwrap();
+    config
+        .take(&Layer::from_variables(variables).unwrap())
+        .unwrap();
     assert_eq!((config.port, config.directory.to_str()), (1, Some("ours")));
     assert_eq!(config.limits.workers, 8);
 }
@@ -51,7 +69,9 @@ fn variables_of_the_dearning_server_stand_in_for_ours() {
 fn a_flag_goes_over_a_variable() {
     let mut config = config();
     let variables = |name: &str| (name == "SKEP_PLAIN").then(|| "yes".into());
-    config.take(&Layer::from_variables(variables).unwrap()).unwrap();
+    config
+        .take(&Layer::from_variables(variables).unwrap())
+        .unwrap();
     assert!(config.plain);
     let mut flags = Layer::default();
     flags.set_flag(setting("plain"), "false".to_owned());
@@ -62,9 +82,16 @@ fn a_flag_goes_over_a_variable() {
 #[test]
 fn a_bad_value_names_its_origin() {
     let variables = |name: &str| (name == "SKEP_TIMEOUT").then(|| "soon".into());
-    let error = config().take(&Layer::from_variables(variables).unwrap()).unwrap_err();
+    let error = config()
+        .take(&Layer::from_variables(variables).unwrap())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
-    assert!(error.message().starts_with("the variable SKEP_TIMEOUT: 'soon'"), "{error}");
+    assert!(
+        error
+            .message()
+            .starts_with("the variable SKEP_TIMEOUT: 'soon'"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -30,7 +30,10 @@ impl Config {
             true => Unknown::Admitted,
             false => Unknown::Refused,
         };
-        let authorities = self.client_ca.iter().map(|path| Place::new("--client-ca", path));
+        let authorities = self
+            .client_ca
+            .iter()
+            .map(|path| Place::new("--client-ca", path));
         let beside = || {
             let ca = self.client_ca.as_ref()?;
             let folder = if ca.is_dir() { ca } else { ca.parent()? };
@@ -39,8 +42,15 @@ impl Config {
             Some(folder.join(edge::REVOKED)).filter(|path| path.exists() || is_ours())
         };
         let revoked = self.client_crl.clone().or_else(beside);
-        let revoked = revoked.into_iter().map(|path| Place::new("--client-crl", path)).collect();
-        let callers = Callers { authorities: authorities.collect(), revoked, unknown };
+        let revoked = revoked
+            .into_iter()
+            .map(|path| Place::new("--client-crl", path))
+            .collect();
+        let callers = Callers {
+            authorities: authorities.collect(),
+            revoked,
+            unknown,
+        };
         Ok(Some(TlsFiles { cert, key, callers }))
     }
 
@@ -56,8 +66,16 @@ impl Config {
             _ => edge::places(&self.home),
         };
         let is_none = self.cert_file.is_none() && !cert.path.exists();
-        let files = TlsFiles { cert, key, callers: Callers::default() };
-        if is_none { Ok(None) } else { edge::pin(&files).map(Some) }
+        let files = TlsFiles {
+            cert,
+            key,
+            callers: Callers::default(),
+        };
+        if is_none {
+            Ok(None)
+        } else {
+            edge::pin(&files).map(Some)
+        }
     }
 
     fn check_tls(&self) -> Result<()> {
@@ -77,19 +95,23 @@ impl Config {
         }
         let of_tls: [&Option<_>; 2] = [&self.cert_file, &self.client_ca];
         match self.plain && of_tls.iter().any(|path| path.is_some()) {
-            true => {
-                wrong("--plain has no certificates", "leave out --plain, or --cert and --client-ca")
-            }
+            true => wrong(
+                "--plain has no certificates",
+                "leave out --plain, or --cert and --client-ca",
+            ),
             false => Ok(()),
         }
     }
 
     /// The addresses that are named, for a certificate that is good for them.
     fn own_addresses(&self) -> Result<Vec<IpAddr>> {
-        let ips = self.listen_on()?.into_iter().filter_map(|address| match address {
-            Address::Ip(address) => Some(address.ip()),
-            _ => None,
-        });
+        let ips = self
+            .listen_on()?
+            .into_iter()
+            .filter_map(|address| match address {
+                Address::Ip(address) => Some(address.ip()),
+                _ => None,
+            });
         Ok(ips.collect())
     }
 }
@@ -97,8 +119,13 @@ impl Config {
 /// Whether two configurations show the same and let in the same.
 pub(crate) fn same_tls(one: &Config, other: &Config) -> bool {
     let of = |config: &Config| -> [Option<Box<Path>>; 4] {
-        [&config.cert_file, &config.key_file, &config.client_ca, &config.client_crl]
-            .map(|path| path.as_deref().map(Box::from))
+        [
+            &config.cert_file,
+            &config.key_file,
+            &config.client_ca,
+            &config.client_crl,
+        ]
+        .map(|path| path.as_deref().map(Box::from))
     };
     of(one) == of(other) && one.allow_unauthenticated_clients == other.allow_unauthenticated_clients
 }

@@ -17,7 +17,10 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         create_directory(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(path) {
@@ -40,7 +43,9 @@ pub(crate) fn create_open_directory(path: &Path) -> io::Result<()> {
 /// Where things that live as long as this process can be made: the system's folder for temporary
 /// files, then `others`.
 pub(crate) fn temporary_folders(others: Vec<PathBuf>) -> Vec<PathBuf> {
-    std::iter::once(std::env::temp_dir()).chain(others).collect()
+    std::iter::once(std::env::temp_dir())
+        .chain(others)
+        .collect()
 }
 
 /// A directory of mode 0700 with a random name, which goes with all that is in it when it is dropped.

@@ -43,7 +43,11 @@ impl Held {
 
     fn open_with(path: &Path, options: &mut OpenOptions) -> io::Result<Option<Self>> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let options = options.read(true).write(true).truncate(false).custom_flags(flags);
+        let options = options
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .custom_flags(flags);
         loop {
             fault::check()?;
             let file = options.open(path)?;
@@ -63,7 +67,10 @@ impl Held {
             if !metadata.is_file() || metadata.nlink() != 1 || is_planted(path, metadata.uid()) {
                 return Err(io::ErrorKind::PermissionDenied.into());
             }
-            return Ok(Some(Self { file, path: path.to_owned() }));
+            return Ok(Some(Self {
+                file,
+                path: path.to_owned(),
+            }));
         }
     }
 
@@ -160,7 +167,9 @@ impl Write for Held {
 /// Whether a file of this owner may have been put there by somebody else: in a directory where all may
 /// write, only our own files count. Elsewhere owners mean little (Android's shared storage makes them up).
 fn is_planted(path: &Path, owner: u32) -> bool {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let is_open = fs::metadata(parent.unwrap_or(Path::new(".")))
         .map_or(true, |directory| directory.mode() & 0o002 != 0);
     is_open && owner != rustix::process::geteuid().as_raw()
@@ -174,7 +183,10 @@ mod tests {
     fn one_at_a_time_has_it_and_it_outlives_whom_it_should() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("held");
-        assert_eq!(Held::open_existing(&path).err().unwrap().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            Held::open_existing(&path).err().unwrap().kind(),
+            io::ErrorKind::NotFound
+        );
         let mut held = Held::open(&path, 0o600).unwrap().unwrap();
         assert!(Held::open(&path, 0o600).unwrap().is_none());
         held.write_all(b"12345").unwrap();

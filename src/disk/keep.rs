@@ -74,9 +74,17 @@ fn make_folder_of(path: &Path) -> io::Result<()> {
 }
 
 fn knows_no_links(error: &io::Error) -> bool {
-    const REASONS: &[Errno] =
-        &[Errno::PERM, Errno::ACCESS, Errno::NOSYS, Errno::OPNOTSUPP, Errno::MLINK, Errno::XDEV];
-    REASONS.iter().any(|reason| error.raw_os_error() == Some(reason.raw_os_error()))
+    const REASONS: &[Errno] = &[
+        Errno::PERM,
+        Errno::ACCESS,
+        Errno::NOSYS,
+        Errno::OPNOTSUPP,
+        Errno::MLINK,
+        Errno::XDEV,
+    ];
+    REASONS
+        .iter()
+        .any(|reason| error.raw_os_error() == Some(reason.raw_os_error()))
 }
 
 #[cfg(test)]

@@ -61,9 +61,18 @@ impl Part {
         let path = directory.join(format!("{prefix}{:016x}.part", random_number()?));
         fault::check()?;
         let mut options = OpenOptions::new();
-        let file = options.write(true).read(true).create_new(true).mode(mode).open(&path)?;
+        let file = options
+            .write(true)
+            .read(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path)?;
         lock(&UNFINISHED).insert(path.clone());
-        Ok(Self { file, path, published: false })
+        Ok(Self {
+            file,
+            path,
+            published: false,
+        })
     }
 
     /// The file itself, to read again what was written.
@@ -152,7 +161,11 @@ pub(crate) fn remove_left_over(directory: &Path, age_min: Duration) -> io::Resul
         let removed = fs::symlink_metadata(&path).and_then(|metadata| {
             // A modification time in the future is the mark of a clock that was set back: not old.
             let age = metadata.modified()?.elapsed().unwrap_or_default();
-            if metadata.is_file() && age >= age_min { fs::remove_file(&path) } else { Ok(()) }
+            if metadata.is_file() && age >= age_min {
+                fs::remove_file(&path)
+            } else {
+                Ok(())
+            }
         });
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -225,7 +238,12 @@ pub(crate) enum FileLock {
 /// Those of the file system.
 pub(crate) fn lock_file(path: &Path) -> io::Result<FileLock> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(FileLock::Held(file)),
         Err(Errno::WOULDBLOCK) => Ok(FileLock::Taken),
@@ -242,7 +260,12 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<FileLock> {
 /// Those of the file system.
 pub(crate) fn wait_for_lock(path: &Path) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
     let wait = || rustix::fs::flock(&file, FlockOperation::LockExclusive);
     match rustix::io::retry_on_intr(wait) {
         Ok(()) => Ok(Some(file)),
@@ -271,7 +294,10 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     fault::check()?;
     match File::open(parent)?.sync_all() {
         Err(error)
-            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
         {
             Ok(())
         }
@@ -284,7 +310,9 @@ mod tests {
     use super::*;
 
     fn names(directory: &Path) -> Vec<String> {
-        let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
         names.map(|name| name.into_string().unwrap()).collect()
     }
 
@@ -298,7 +326,10 @@ mod tests {
             let result = write(&target, b"new", 0o600);
             let reached = !fault::set(None);
             let content = fs::read(&target).unwrap();
-            assert!(content == b"old" || content == b"new", "call {call}: {content:?}");
+            assert!(
+                content == b"old" || content == b"new",
+                "call {call}: {content:?}"
+            );
             assert_eq!(names(directory.path()), ["target"], "call {call}");
             if !reached {
                 result.unwrap();

@@ -25,9 +25,17 @@ impl Partial {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         fault::check()?;
         let mut options = OpenOptions::new();
-        let file = options.write(true).read(true).create_new(true).mode(0o600).open(path)?;
+        let file = options
+            .write(true)
+            .read(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         sync_directory(path)?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+        })
     }
 
     /// Opens one to go on at `end`; what stands behind it is cut off.
@@ -37,8 +45,15 @@ impl Partial {
     pub(crate) fn open(path: &Path, end: u64) -> io::Result<Self> {
         fault::check()?;
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
-        let file = OpenOptions::new().write(true).read(true).custom_flags(flags).open(path)?;
-        let mut partial = Self { file, path: path.to_owned() };
+        let file = OpenOptions::new()
+            .write(true)
+            .read(true)
+            .custom_flags(flags)
+            .open(path)?;
+        let mut partial = Self {
+            file,
+            path: path.to_owned(),
+        };
         partial.cut(end)?;
         Ok(partial)
     }

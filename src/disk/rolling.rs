@@ -24,7 +24,13 @@ impl Rolling {
     /// Those of the file system.
     pub(crate) fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
         let (file, length) = append(path)?;
-        Ok(Self { path: path.to_owned(), file, length, bytes_max, keep })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            length,
+            bytes_max,
+            keep,
+        })
     }
 
     /// Appends a line in one piece.
@@ -66,7 +72,11 @@ impl Rolling {
 }
 
 fn append(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
     let length = file.metadata()?.len();
     Ok((file, length))
 }
@@ -86,7 +96,11 @@ mod tests {
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
         assert_eq!(
             (read("log"), read("log.1"), read("log.2")),
-            ("line8\n".to_owned(), "line7\n".to_owned(), "line6\n".to_owned())
+            (
+                "line8\n".to_owned(),
+                "line7\n".to_owned(),
+                "line6\n".to_owned()
+            )
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
         let mut again = Rolling::open(&path, 10, 0).unwrap();

@@ -44,7 +44,13 @@ impl SocketFile {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let inode = File::from(open(path, flags, Mode::empty())?);
         lock(&UNFINISHED).insert(path.to_owned());
-        Ok((bound, Self { path: path.to_owned(), inode }))
+        Ok((
+            bound,
+            Self {
+                path: path.to_owned(),
+                inode,
+            },
+        ))
     }
 }
 

@@ -50,7 +50,11 @@ impl Address {
             Some((host, port)) => (host, port.parse().map_err(|_| bad(text))?),
             None => (text, default_port),
         };
-        let host = if host == "localhost" { "127.0.0.1" } else { host };
+        let host = if host == "localhost" {
+            "127.0.0.1"
+        } else {
+            host
+        };
         let ip: IpAddr = host.parse().map_err(|_| {
             bad(text).hint("give the number of an interface, or 0.0.0.0 for all of them")
         })?;
@@ -60,7 +64,9 @@ impl Address {
     /// The address as the host and port of a URL; the unspecified address, which no client can
     /// connect to on every system, is shown as loopback.
     pub fn authority(&self) -> String {
-        let Self::Ip(address) = self else { return self.to_string() };
+        let Self::Ip(address) = self else {
+            return self.to_string();
+        };
         let mut address = *address;
         match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => {
@@ -112,7 +118,9 @@ fn ipv6(text: &str, default_port: u16) -> Option<Address> {
         Some((ip, scope)) => (ip, scope_id(scope)?),
         None => (host, 0),
     };
-    Some(Address::Ip(SocketAddrV6::new(ip.parse().ok()?, port, 0, scope).into()))
+    Some(Address::Ip(
+        SocketAddrV6::new(ip.parse().ok()?, port, 0, scope).into(),
+    ))
 }
 
 /// The number of an interface, given as that or by its name.
@@ -167,13 +175,19 @@ fn unescaped(text: &str) -> Option<Vec<u8>> {
 /// The number of a descriptor; 1 and 2 are where this process prints.
 fn descriptor(text: &str) -> Option<Address> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| is_number && !matches!(number, 1 | 2))?;
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| is_number && !matches!(number, 1 | 2))?;
     Some(Address::Descriptor(number))
 }
 
 fn bad(text: &str) -> Error {
     let text = text.escape_debug();
-    Error::new(ErrorKind::Usage, format!("'{text}' is not an address to listen on"))
+    Error::new(
+        ErrorKind::Usage,
+        format!("'{text}' is not an address to listen on"),
+    )
 }
 
 /// The port of the dearning server, which is ours as well (seed D13).
@@ -210,7 +224,11 @@ mod tests {
             ("fd:3", "fd:3"),
         ] {
             assert_eq!(shown(text), meant, "{text}");
-            assert_eq!(text.parse::<Address>().unwrap(), meant.parse().unwrap(), "{text}");
+            assert_eq!(
+                text.parse::<Address>().unwrap(),
+                meant.parse().unwrap(),
+                "{text}"
+            );
         }
     }
 
@@ -245,7 +263,11 @@ mod tests {
             "fd:2147483648",
             "systemd:",
         ] {
-            assert_eq!(bad.parse::<Address>().expect_err(bad).kind(), ErrorKind::Usage, "{bad}");
+            assert_eq!(
+                bad.parse::<Address>().expect_err(bad).kind(),
+                ErrorKind::Usage,
+                "{bad}"
+            );
         }
         let error = "::1:8443".parse::<Address>().unwrap_err();
         assert!(error.hint_text().unwrap().contains("[::1]:8443"));
@@ -253,7 +275,10 @@ mod tests {
 
     #[test]
     fn a_url_leads_somewhere() {
-        assert_eq!("0.0.0.0:1".parse::<Address>().unwrap().authority(), "127.0.0.1:1");
+        assert_eq!(
+            "0.0.0.0:1".parse::<Address>().unwrap().authority(),
+            "127.0.0.1:1"
+        );
         assert_eq!("[::]:1".parse::<Address>().unwrap().authority(), "[::1]:1");
     }
 }

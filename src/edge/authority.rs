@@ -69,7 +69,11 @@ impl Authority {
         disk::create_directory(&self.0)
             .map_err(|error| unusable(&Place::new("", &self.0), "cannot be made", error))?;
         let _lock = self.lock()?;
-        let name = format!("skep authority of {} {}", host_name(), &random_serial()?[..8]);
+        let name = format!(
+            "skep authority of {} {}",
+            host_name(),
+            &random_serial()?[..8]
+        );
         let mut params = params(&name)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -78,7 +82,11 @@ impl Authority {
         let certificate = params.self_signed(&key).map_err(failed)?.pem();
         self.write("ca.key", &key.serialize_pem(), 0o600)?;
         self.write(ISSUED, "", 0o600)?;
-        self.write(REVOKED, &revocation_list(&Issuer::new(params, key), &[])?, 0o644)?;
+        self.write(
+            REVOKED,
+            &revocation_list(&Issuer::new(params, key), &[])?,
+            0o644,
+        )?;
         // The last one: with it, the authority is there.
         self.write("ca.crt", &certificate, 0o644)
     }
@@ -92,13 +100,17 @@ impl Authority {
         let issuer = self.issuer()?;
         let _lock = self.lock()?;
         let mut params = params(name)?;
-        let end = clock::seconds().saturating_add(days.saturating_mul(86_400)).min(END_MAX);
+        let end = clock::seconds()
+            .saturating_add(days.saturating_mul(86_400))
+            .min(END_MAX);
         let serial = random_serial()?;
         params.serial_number = Some(SerialNumber::from(bytes(&serial)));
         params.not_after = moment(end);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ClientAuth,
+            ExtendedKeyUsagePurpose::ServerAuth,
+        ];
         let own = ServerName::try_from(name.to_owned()).ok();
         let mut names: Vec<_> = own.into_iter().collect();
         for host in hosts {
@@ -115,10 +127,19 @@ impl Authority {
         let authority = Place::new("", self.certificate()).read()?;
         // What is not remembered could not be revoked.
         let mut issued = self.list()?;
-        issued.push(Issued { serial, name: name.to_owned(), end, revoked: None });
+        issued.push(Issued {
+            serial,
+            name: name.to_owned(),
+            end,
+            revoked: None,
+        });
         self.keep(&issued)?;
         let authority = String::from_utf8_lossy(&authority).into_owned();
-        Ok(Papers { certificate, key: key.serialize_pem(), authority })
+        Ok(Papers {
+            certificate,
+            key: key.serialize_pem(),
+            authority,
+        })
     }
 
     /// Revokes what was issued under a name, and returns how many certificates that were.
@@ -130,7 +151,9 @@ impl Authority {
         let _lock = self.lock()?;
         let mut issued = self.list()?;
         let now = clock::seconds();
-        let good = issued.iter_mut().filter(|one| one.name == name && one.revoked.is_none());
+        let good = issued
+            .iter_mut()
+            .filter(|one| one.name == name && one.revoked.is_none());
         let count = good.map(|one| one.revoked = Some(now)).count();
         if count == 0 {
             let text = format!("nothing that is still good was issued to '{name}'");
@@ -153,7 +176,10 @@ impl Authority {
         let text = String::from_utf8_lossy(&place.read()?).into_owned();
         let lines = text.lines().zip(1..).map(|(line, number)| {
             read(line).ok_or_else(|| {
-                Error::new(ErrorKind::Usage, format!("line {number} of {place} cannot be read"))
+                Error::new(
+                    ErrorKind::Usage,
+                    format!("line {number} of {place} cannot be read"),
+                )
             })
         });
         lines.collect()
@@ -163,16 +189,23 @@ impl Authority {
         if !exists(&self.certificate()) {
             return Err(self.missing());
         }
-        let (cert, key) =
-            (Place::new("", self.certificate()), Place::new("", self.0.join("ca.key")));
+        let (cert, key) = (
+            Place::new("", self.certificate()),
+            Place::new("", self.0.join("ca.key")),
+        );
         let bent = |place: &Place| {
-            Error::new(ErrorKind::Usage, format!("{place} is not that of an authority of skep"))
+            Error::new(
+                ErrorKind::Usage,
+                format!("{place} is not that of an authority of skep"),
+            )
         };
         let certificates = cert.certificates()?;
         let name = Facts::read(&certificates[0]).and_then(|facts| facts.common_name());
         let params = params(name.ok_or_else(|| bent(&cert))?)?;
         let text = key.read()?;
-        let pair = std::str::from_utf8(&text).ok().and_then(|text| KeyPair::from_pem(text).ok());
+        let pair = std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| KeyPair::from_pem(text).ok());
         Ok(Issuer::new(params, pair.ok_or_else(|| bent(&key))?))
     }
 
@@ -184,7 +217,10 @@ impl Authority {
     fn keep(&self, issued: &[Issued]) -> Result<()> {
         let mut text = String::new();
         for one in issued {
-            let revoked = one.revoked.map(|at| format!(" revoked {at}")).unwrap_or_default();
+            let revoked = one
+                .revoked
+                .map(|at| format!(" revoked {at}"))
+                .unwrap_or_default();
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{} {} {}{revoked}", one.serial, one.name, one.end);
         }
@@ -200,9 +236,10 @@ impl Authority {
     fn lock(&self) -> Result<FileLock> {
         let place = Place::new("", self.0.join("lock"));
         match disk::lock_file(&place.path) {
-            Ok(FileLock::Taken) => {
-                Err(Error::new(ErrorKind::Busy, "the authority is at work in another process"))
-            }
+            Ok(FileLock::Taken) => Err(Error::new(
+                ErrorKind::Busy,
+                "the authority is at work in another process",
+            )),
             Ok(lock) => Ok(lock),
             Err(error) => Err(unusable(&place, "cannot be written", error)),
         }
@@ -237,7 +274,9 @@ fn revocation_list(issuer: &Issuer<'_, KeyPair>, issued: &[Issued]) -> Result<St
         revoked_certs: revoked.collect(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
-    list.signed_by(issuer).and_then(|list| list.pem()).map_err(failed)
+    list.signed_by(issuer)
+        .and_then(|list| list.pem())
+        .map_err(failed)
 }
 
 /// Reads `SERIAL NAME END` or `SERIAL NAME END revoked AT`.
@@ -251,7 +290,12 @@ fn read(line: &str) -> Option<Issued> {
     let is_serial =
         serial.len() == SERIAL_DIGITS && serial.bytes().all(|digit| digit.is_ascii_hexdigit());
     let end = end.parse().ok().filter(|_| is_serial)?;
-    Some(Issued { serial: serial.to_owned(), name: name.to_owned(), end, revoked })
+    Some(Issued {
+        serial: serial.to_owned(),
+        name: name.to_owned(),
+        end,
+        revoked,
+    })
 }
 
 /// A name is one of a file and of a caller.
@@ -262,8 +306,10 @@ fn check_name(name: &str) -> Result<()> {
         && name.as_bytes()[0].is_ascii_alphanumeric();
     match is_name {
         true => Ok(()),
-        false => Err(Error::new(ErrorKind::Usage, "that is not a name for a device")
-            .hint("1 to 64 letters, digits, '-', '_', '.' or '@', a letter or a digit first")),
+        false => Err(
+            Error::new(ErrorKind::Usage, "that is not a name for a device")
+                .hint("1 to 64 letters, digits, '-', '_', '.' or '@', a letter or a digit first"),
+        ),
     }
 }
 
@@ -278,13 +324,20 @@ fn random_serial() -> Result<String> {
     getrandom::fill(&mut random)
         .map_err(|error| Error::new(ErrorKind::Internal, format!("no random numbers: {error}")))?;
     random[0] = random[0] & 0x7f | 0x40;
-    Ok(random.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+    Ok(random
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
 /// The bytes of hexadecimal digits.
 fn bytes(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
-    pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+    let pairs = digits
+        .as_bytes()
+        .chunks(2)
+        .filter_map(|pair| std::str::from_utf8(pair).ok());
+    pairs
+        .filter_map(|pair| u8::from_str_radix(pair, 16).ok())
+        .collect()
 }
 
 const SERIAL_DIGITS: usize = 32;
@@ -300,22 +353,39 @@ mod tests {
     fn what_was_issued_is_remembered_and_can_be_revoked_once() {
         let home = tempfile::tempdir().unwrap();
         let authority = Authority::new(home.path());
-        assert_eq!(authority.issue("pi", &[], 1).err().unwrap().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            authority.issue("pi", &[], 1).err().unwrap().kind(),
+            ErrorKind::NotFound
+        );
         authority.make().unwrap();
         assert_eq!(authority.make().unwrap_err().kind(), ErrorKind::Conflict);
         let papers = authority.issue("pi", &["192.0.2.1".to_owned()], 1).unwrap();
         assert!(papers.certificate.contains("BEGIN CERTIFICATE"));
         authority.issue("phone", &[], u64::MAX).unwrap();
         assert_eq!(authority.revoke("pi").unwrap(), 1);
-        assert_eq!(authority.revoke("pi").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            authority.revoke("pi").unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
         let list = authority.list().unwrap();
-        assert!(list[0].revoked.is_some() && list[1].revoked.is_none(), "{list:?}");
+        assert!(
+            list[0].revoked.is_some() && list[1].revoked.is_none(),
+            "{list:?}"
+        );
         assert_eq!(list[1].end, END_MAX);
     }
 
     #[test]
     fn names_of_devices_are_plain() {
-        for bad in ["", ".hidden", "-o", "a/b", "a b", "caf\u{e9}", &"x".repeat(65)] {
+        for bad in [
+            "",
+            ".hidden",
+            "-o",
+            "a/b",
+            "a b",
+            "caf\u{e9}",
+            &"x".repeat(65),
+        ] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
         assert!(check_name("pi-4.local").is_ok() && check_name("me@pi").is_ok());

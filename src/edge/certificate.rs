@@ -24,14 +24,20 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(called: &'static str, path: impl Into<PathBuf>) -> Self {
-        Self { called, path: path.into() }
+        Self {
+            called,
+            path: path.into(),
+        }
     }
 
     /// # Errors
     /// `Usage` with the path and the reason.
     pub(super) fn read(&self) -> Result<Vec<u8>> {
         if self.path.as_os_str().is_empty() {
-            return Err(Error::new(ErrorKind::Usage, format!("{} is missing", self.called)));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("{} is missing", self.called),
+            ));
         }
         std::fs::read(&self.path).map_err(|error| unusable(self, "cannot be read", error))
     }
@@ -108,7 +114,11 @@ impl Identity {
             Error::new(ErrorKind::Usage, text).hint("is it whole? copy it again")
         };
         let pin = Pin::of_certificate(&chain[0]).map_err(|error| unreadable().because(error))?;
-        let identity = Self { pin, key: key.key()?, chain };
+        let identity = Self {
+            pin,
+            key: key.key()?,
+            chain,
+        };
         super::tls::check_pair(&identity).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 let text = format!("{key} is not the key of the certificate in {cert}");

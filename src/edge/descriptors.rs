@@ -16,7 +16,10 @@ pub(crate) fn make_room(limits: &mut Limits) {
         return;
     }
     let wanted = maximum.map_or(needed, |maximum| maximum.min(needed));
-    let raised = Rlimit { current: Some(wanted), maximum };
+    let raised = Rlimit {
+        current: Some(wanted),
+        maximum,
+    };
     let had = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => wanted,
         Err(_) => current.unwrap_or(needed),
@@ -38,7 +41,9 @@ fn needed(limits: &Limits) -> u64 {
 /// How many connections can be had with so many descriptors; one at least.
 fn fitting(limits: &Limits, descriptors: u64) -> usize {
     let connections = descriptors.saturating_sub(others(limits)) / PER_CONNECTION;
-    usize::try_from(connections).unwrap_or(usize::MAX).clamp(1, limits.connections_max)
+    usize::try_from(connections)
+        .unwrap_or(usize::MAX)
+        .clamp(1, limits.connections_max)
 }
 
 fn others(limits: &Limits) -> u64 {
@@ -61,7 +66,11 @@ mod tests {
 
     #[test]
     fn connections_are_given_up_before_descriptors_run_out() {
-        let limits = Limits { workers: 8, connections_max: 25, ..Limits::default() };
+        let limits = Limits {
+            workers: 8,
+            connections_max: 25,
+            ..Limits::default()
+        };
         assert_eq!(needed(&limits), 122);
         assert_eq!(fitting(&limits, 122), 25);
         assert_eq!(fitting(&limits, 121), 24);

@@ -18,7 +18,10 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The places of certificate and key in a home.
 pub(crate) fn places(home: &Path) -> (Place, Place) {
-    (Place::new("", home.join("server.crt")), Place::new("", home.join("server.key")))
+    (
+        Place::new("", home.join("server.crt")),
+        Place::new("", home.join("server.key")),
+    )
 }
 
 /// Sees to it that there is an identity in `home` that is good for this device at these addresses,
@@ -41,10 +44,15 @@ pub(crate) fn prepare(home: &Path, addresses: &[IpAddr]) -> Result<Identity> {
         }
     }
     let identity = Identity::load(&cert, &key).map_err(|error| {
-        error.hint(format!("repair {cert} and {key}, or move both away and start again"))
+        error.hint(format!(
+            "repair {cert} and {key}, or move both away and start again"
+        ))
     })?;
     let names = names(addresses);
-    let Some(why) = is_ours(&identity).then(|| staleness(&identity, &names)).flatten() else {
+    let Some(why) = is_ours(&identity)
+        .then(|| staleness(&identity, &names))
+        .flatten()
+    else {
         return Ok(identity);
     };
     match renew(&cert, &key, &names) {
@@ -63,19 +71,26 @@ pub(crate) fn prepare(home: &Path, addresses: &[IpAddr]) -> Result<Identity> {
 fn is_ours(identity: &Identity) -> bool {
     identity.facts().is_some_and(|facts| {
         facts.is_self_issued()
-            && facts.common_name().is_some_and(|name| name.starts_with(COMMON_NAME))
+            && facts
+                .common_name()
+                .is_some_and(|name| name.starts_with(COMMON_NAME))
     })
 }
 
 /// Why a certificate does not do any more.
 fn staleness(identity: &Identity, names: &[ServerName<'static>]) -> Option<String> {
     let is_old = |not_after| not_after < clock::seconds() + RENEWAL_SECONDS;
-    if identity.facts().is_some_and(|facts| is_old(facts.not_after)) {
+    if identity
+        .facts()
+        .is_some_and(|facts| is_old(facts.not_after))
+    {
         return Some("it was about to expire".to_owned());
     }
     let chain = identity.chain();
     let certificate = EndEntityCert::try_from(&chain[0]).ok()?;
-    let new = names.iter().find(|name| certificate.verify_is_valid_for_subject_name(name).is_err());
+    let new = names
+        .iter()
+        .find(|name| certificate.verify_is_valid_for_subject_name(name).is_err());
     new.map(|name| format!("it does not name {}", name.to_str()))
 }
 
@@ -92,7 +107,9 @@ fn make(cert: &Place, key: &Place, names: &[ServerName<'static>]) -> Result<Iden
 /// Makes a new certificate for the key that is there.
 fn renew(cert: &Place, key: &Place, names: &[ServerName<'static>]) -> Result<Identity> {
     let text = key.read()?;
-    let pair = std::str::from_utf8(&text).ok().and_then(|text| KeyPair::from_pem(text).ok());
+    let pair = std::str::from_utf8(&text)
+        .ok()
+        .and_then(|text| KeyPair::from_pem(text).ok());
     let pair = pair.ok_or_else(|| missing(cert, key))?;
     write(cert, &certificate(&pair, names)?, 0o644)?;
     Identity::load(cert, key)
@@ -103,7 +120,9 @@ fn renew(cert: &Place, key: &Place, names: &[ServerName<'static>]) -> Result<Ide
 fn certificate(key: &KeyPair, names: &[ServerName<'static>]) -> Result<String> {
     let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, format!("{COMMON_NAME}{}", host_name()));
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("{COMMON_NAME}{}", host_name()));
     params.not_before = rcgen::date_time_ymd(2000, 1, 1);
     params.not_after = rcgen::date_time_ymd(2099, 12, 31);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -124,10 +143,23 @@ pub(super) fn alternative(name: &ServerName<'_>) -> Option<SanType> {
 /// What this device is called: its host name, also on the local network, and its addresses.
 fn names(addresses: &[IpAddr]) -> Vec<ServerName<'static>> {
     let host = host_name();
-    let hosts = ["localhost".to_owned(), host.clone(), format!("{host}.local")];
-    let mut names: Vec<_> = hosts.into_iter().filter_map(|name| name.try_into().ok()).collect();
-    let own = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let bound = addresses.iter().copied().filter(|address| !address.is_unspecified());
+    let hosts = [
+        "localhost".to_owned(),
+        host.clone(),
+        format!("{host}.local"),
+    ];
+    let mut names: Vec<_> = hosts
+        .into_iter()
+        .filter_map(|name| name.try_into().ok())
+        .collect();
+    let own = [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
+    let bound = addresses
+        .iter()
+        .copied()
+        .filter(|address| !address.is_unspecified());
     for address in own.into_iter().chain(local_address()).chain(bound) {
         let name = ServerName::IpAddress(address.to_canonical().into());
         if !names.contains(&name) {
@@ -143,12 +175,19 @@ fn write(place: &Place, text: &str, mode: u32) -> Result<()> {
 }
 
 pub(super) fn failed(error: rcgen::Error) -> Error {
-    Error::new(ErrorKind::Internal, format!("no certificate can be made: {error}")).because(error)
+    Error::new(
+        ErrorKind::Internal,
+        format!("no certificate can be made: {error}"),
+    )
+    .because(error)
 }
 
 fn missing(place: &Place, other: &Place) -> Error {
-    Error::new(ErrorKind::Usage, format!("{place} is missing, but {other} is there"))
-        .hint("put it back, or move the other one away to have a new identity made")
+    Error::new(
+        ErrorKind::Usage,
+        format!("{place} is missing, but {other} is there"),
+    )
+    .hint("put it back, or move the other one away to have a new identity made")
 }
 
 /// The name of this device, without its domain.
@@ -156,7 +195,11 @@ pub(crate) fn host_name() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy();
     let first = name.split('.').next().unwrap_or_default();
-    if first.is_empty() { "localhost".to_owned() } else { first.to_owned() }
+    if first.is_empty() {
+        "localhost".to_owned()
+    } else {
+        first.to_owned()
+    }
 }
 
 /// The address of the interface that leads outside. Connecting a UDP socket sends nothing.
@@ -164,7 +207,11 @@ pub(crate) fn local_address() -> Option<IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
     // 192.0.2.1 is for documentation only (RFC 5737), so the default route is taken.
     socket.connect("192.0.2.1:9").ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
+    socket
+        .local_addr()
+        .ok()
+        .map(|address| address.ip())
+        .filter(|ip| !ip.is_unspecified())
 }
 
 const COMMON_NAME: &str = "skep on ";
@@ -184,10 +231,16 @@ mod tests {
         let kept = prepare(home.path(), &[]).unwrap();
         assert_eq!(made.chain(), kept.chain());
         assert_eq!(made.pin(), kept.pin());
-        let mode = std::fs::metadata(places(home.path()).1.path).unwrap().permissions().mode();
+        let mode = std::fs::metadata(places(home.path()).1.path)
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         let facts = made.facts().unwrap();
-        assert_eq!((facts.not_before, facts.not_after), (946_684_800, 4_102_358_400));
+        assert_eq!(
+            (facts.not_before, facts.not_after),
+            (946_684_800, 4_102_358_400)
+        );
     }
 
     #[test]
@@ -198,7 +251,10 @@ mod tests {
         let renewed = prepare(home.path(), &[address]).unwrap();
         assert_ne!(made.chain(), renewed.chain());
         assert_eq!(made.pin(), renewed.pin());
-        assert_eq!(renewed.chain(), prepare(home.path(), &[address]).unwrap().chain());
+        assert_eq!(
+            renewed.chain(),
+            prepare(home.path(), &[address]).unwrap().chain()
+        );
     }
 
     #[test]
@@ -214,7 +270,11 @@ mod tests {
             std::fs::write(&cert.path, params.self_signed(&pair).unwrap().pem()).unwrap();
             let identity = prepare(home.path(), &[]).unwrap();
             let end = identity.facts().unwrap().not_after;
-            assert_eq!(end > clock::seconds() + RENEWAL_SECONDS, is_renewed, "{name}");
+            assert_eq!(
+                end > clock::seconds() + RENEWAL_SECONDS,
+                is_renewed,
+                "{name}"
+            );
             assert_eq!(identity.pin(), made.pin());
         }
     }
@@ -231,7 +291,13 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.message().contains("server.key is missing"), "{error}");
         std::fs::write(&key.path, "junk").unwrap();
-        assert!(prepare(home.path(), &[]).err().unwrap().hint_text().is_some());
+        assert!(
+            prepare(home.path(), &[])
+                .err()
+                .unwrap()
+                .hint_text()
+                .is_some()
+        );
         assert_eq!(std::fs::read(&key.path).unwrap(), b"junk");
     }
 }

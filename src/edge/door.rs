@@ -72,7 +72,10 @@ impl Door {
     /// `Usage` if it is not a listening stream socket of a family that is known here.
     pub(super) fn adopt(socket: OwnedFd) -> Result<Self> {
         let unfit = |why: &str| {
-            Error::new(ErrorKind::Usage, format!("the inherited descriptor is not {why}"))
+            Error::new(
+                ErrorKind::Usage,
+                format!("the inherited descriptor is not {why}"),
+            )
         };
         let family = sockopt::socket_domain(&socket).map_err(|_| unfit("a socket"))?;
         if sockopt::socket_type(&socket) != Ok(SocketType::STREAM)
@@ -104,13 +107,20 @@ impl Door {
                 }
             }
         };
-        Ok(Self { listener, address, _files: (None, None) })
+        Ok(Self {
+            listener,
+            address,
+            _files: (None, None),
+        })
     }
 
     fn at_path(path: &Path) -> io::Result<Self> {
         let (listener, file) = SocketFile::bind(path, |path| UnixListener::bind(path))?;
         let door = Self::new(Family::Unix(listener))?;
-        Ok(Self { _files: (Some(file), None), ..door })
+        Ok(Self {
+            _files: (Some(file), None),
+            ..door
+        })
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -132,13 +142,19 @@ impl Door {
                 let stream: TcpStream = stream;
                 stream.set_nonblocking(false)?;
                 stream.set_nodelay(true)?;
-                let peer = Peer { address: Some(address), ..Peer::default() };
+                let peer = Peer {
+                    address: Some(address),
+                    ..Peer::default()
+                };
                 Ok((Socket::Tcp(stream), peer))
             }
             Family::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nonblocking(false)?;
-                let peer = Peer { unix: credentials(&stream), ..Peer::default() };
+                let peer = Peer {
+                    unix: credentials(&stream),
+                    ..Peer::default()
+                };
                 Ok((Socket::Unix(stream), peer))
             }
         }
@@ -221,15 +237,18 @@ fn cannot_listen(address: &Address, error: io::Error) -> Error {
             own_words.as_deref().unwrap_or("it is in use already"),
             "stop that server, or choose another name (unix:auto makes one)",
         ),
-        io::ErrorKind::ResourceBusy => {
-            ("another server is starting there", "try again, or choose another name")
-        }
-        io::ErrorKind::PermissionDenied if is_ip => {
-            ("permission denied", "ports below 1024 are for the system; try --port 8443")
-        }
-        io::ErrorKind::AddrNotAvailable if is_ip => {
-            ("this device has no such address", "0.0.0.0 listens on all addresses")
-        }
+        io::ErrorKind::ResourceBusy => (
+            "another server is starting there",
+            "try again, or choose another name",
+        ),
+        io::ErrorKind::PermissionDenied if is_ip => (
+            "permission denied",
+            "ports below 1024 are for the system; try --port 8443",
+        ),
+        io::ErrorKind::AddrNotAvailable if is_ip => (
+            "this device has no such address",
+            "0.0.0.0 listens on all addresses",
+        ),
         _ => {
             let inner = Error::io(format!("cannot listen on {address}"), error);
             let error = Error::new(ErrorKind::Usage, inner.message());
@@ -240,9 +259,12 @@ fn cannot_listen(address: &Address, error: io::Error) -> Error {
             };
         }
     };
-    Error::new(ErrorKind::Usage, format!("cannot listen on {address}: {reason}"))
-        .hint(hint)
-        .because(error)
+    Error::new(
+        ErrorKind::Usage,
+        format!("cannot listen on {address}: {reason}"),
+    )
+    .hint(hint)
+    .because(error)
 }
 
 /// Connections that the kernel keeps waiting while places are given out.

@@ -38,7 +38,14 @@ struct Member {
 impl Connections {
     pub(crate) fn new(limits: Arc<LiveLimits>, metrics: Arc<Metrics>) -> Arc<Self> {
         let (open, left, refusing) = (Mutex::default(), Condvar::new(), AtomicUsize::new(0));
-        Arc::new(Self { limits, metrics, open, left, refusing, turn: Mutex::default() })
+        Arc::new(Self {
+            limits,
+            metrics,
+            open,
+            left,
+            refusing,
+            turn: Mutex::default(),
+        })
     }
 
     /// Takes a place for a connection; `None` if there is none for this caller.
@@ -65,19 +72,34 @@ impl Connections {
         let mut open = lock(&self.open);
         let limits = self.limits.now();
         let group = peer.address.map(|address| group(address.ip()));
-        let reserved = if peer.is_local() { 0 } else { limits.connections_reserved };
+        let reserved = if peer.is_local() {
+            0
+        } else {
+            limits.connections_reserved
+        };
         if open.members.len() + reserved.min(limits.connections_max - 1) >= limits.connections_max {
             return None;
         }
-        let of_group = open.members.values().filter(|member| member.group == group).count();
+        let of_group = open
+            .members
+            .values()
+            .filter(|member| member.group == group)
+            .count();
         if !peer.is_local() && of_group >= limits.connections_per_address_max {
             return None;
         }
         open.next += 1;
         let number = open.next;
-        let member = Member { socket: Arc::clone(socket), busy: Arc::clone(busy), group };
+        let member = Member {
+            socket: Arc::clone(socket),
+            busy: Arc::clone(busy),
+            group,
+        };
         open.members.insert(number, member);
-        Some(Permit { connections: Arc::clone(self), number })
+        Some(Permit {
+            connections: Arc::clone(self),
+            number,
+        })
     }
 
     /// Takes one of the few places in which a connection is told that there is no place.
@@ -102,14 +124,19 @@ impl Connections {
     /// Closes the connections that wait for a request.
     pub(crate) fn close_idle(&self) {
         let open = lock(&self.open);
-        let idle = open.members.values().filter(|member| !member.busy.load(Ordering::SeqCst));
+        let idle = open
+            .members
+            .values()
+            .filter(|member| !member.busy.load(Ordering::SeqCst));
         idle.for_each(|member| member.socket.shutdown(Shutdown::Both));
     }
 
     /// Closes all connections.
     pub(crate) fn close_all(&self) {
         let open = lock(&self.open);
-        open.members.values().for_each(|member| member.socket.shutdown(Shutdown::Both));
+        open.members
+            .values()
+            .for_each(|member| member.socket.shutdown(Shutdown::Both));
     }
 
     /// Waits until everybody has left, at most this long; says whether they have.
@@ -173,7 +200,10 @@ mod tests {
 
     fn enter(connections: &Arc<Connections>, address: &str) -> Option<Permit> {
         let (socket, _) = UnixStream::pair().unwrap();
-        let peer = Peer { address: Some(address.parse().unwrap()), ..Peer::default() };
+        let peer = Peer {
+            address: Some(address.parse().unwrap()),
+            ..Peer::default()
+        };
         connections.enter(&Arc::new(Socket::Unix(socket)), &Arc::default(), &peer)
     }
 
@@ -189,13 +219,22 @@ mod tests {
         let first = enter(&connections, "192.0.2.1:1");
         let second = enter(&connections, "192.0.2.1:2");
         assert!(first.is_some() && second.is_some());
-        assert!(enter(&connections, "192.0.2.1:3").is_none(), "a third of one address");
+        assert!(
+            enter(&connections, "192.0.2.1:3").is_none(),
+            "a third of one address"
+        );
         let third = enter(&connections, "[2001:db8::1]:1");
         assert!(third.is_some());
-        assert!(enter(&connections, "192.0.2.9:1").is_none(), "the reserved place");
+        assert!(
+            enter(&connections, "192.0.2.9:1").is_none(),
+            "the reserved place"
+        );
         let local = enter(&connections, "127.0.0.1:1");
         assert!(local.is_some());
-        assert!(enter(&connections, "127.0.0.1:2").is_none(), "all are taken");
+        assert!(
+            enter(&connections, "127.0.0.1:2").is_none(),
+            "all are taken"
+        );
         drop(first);
         assert!(enter(&connections, "127.0.0.1:2").is_some());
         assert!(!connections.wait_until_empty(Duration::ZERO));

@@ -66,21 +66,31 @@ impl Listener {
     /// `Usage` if one cannot be had, with the reason, or if there is none at all.
     pub(crate) fn bind(addresses: &[Address], sockets: Vec<OwnedFd>) -> Result<Self> {
         let opened = addresses.iter().map(Door::open);
-        let doors: Vec<_> =
-            opened.chain(sockets.into_iter().map(Door::adopt)).collect::<Result<_>>()?;
+        let doors: Vec<_> = opened
+            .chain(sockets.into_iter().map(Door::adopt))
+            .collect::<Result<_>>()?;
         if doors.is_empty() {
-            return Err(Error::new(ErrorKind::Usage, "there is no address to listen on"));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "there is no address to listen on",
+            ));
         }
         let flags = rustix::event::EventfdFlags::CLOEXEC;
         let bell = rustix::event::eventfd(0, flags)
             .map_err(|error| Error::io("preparing to listen", error.into()))?;
-        let stop = Stop { asked: Arc::default(), bell: Arc::new(bell) };
+        let stop = Stop {
+            asked: Arc::default(),
+            bell: Arc::new(bell),
+        };
         Ok(Self { doors, stop })
     }
 
     /// The addresses as they are bound, with port 0 resolved.
     pub(crate) fn addresses(&self) -> Vec<Address> {
-        self.doors.iter().map(|door| door.address().clone()).collect()
+        self.doors
+            .iter()
+            .map(|door| door.address().clone())
+            .collect()
     }
 
     pub(crate) fn stop(&self) -> Stop {
@@ -101,7 +111,10 @@ impl Listener {
                 pause.after(&error.into(), &self.stop);
                 continue;
             }
-            let ready: Vec<bool> = events.iter().map(|event| !event.revents().is_empty()).collect();
+            let ready: Vec<bool> = events
+                .iter()
+                .map(|event| !event.revents().is_empty())
+                .collect();
             for (door, _) in self.doors.iter().zip(ready).filter(|(_, ready)| *ready) {
                 match door
                     .accept()

@@ -68,7 +68,10 @@ impl TlsOptions {
             _ => Ok(TlsFiles {
                 cert: Place::new("cert_file", &self.cert_file),
                 key: Place::new("key_file", &self.key_file),
-                callers: Callers { authorities, ..Callers::default() },
+                callers: Callers {
+                    authorities,
+                    ..Callers::default()
+                },
             }),
         }
     }
@@ -150,7 +153,9 @@ impl Callers {
                     continue;
                 }
                 for certificate in file.certificates_in(&text)? {
-                    store.add(certificate).map_err(|error| none(&file).because(error))?;
+                    store
+                        .add(certificate)
+                        .map_err(|error| none(&file).because(error))?;
                     count += 1;
                 }
             }

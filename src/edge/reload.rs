@@ -50,8 +50,12 @@ pub(crate) fn pin(files: &TlsFiles) -> Result<Pin> {
 /// The names in the certificate of these files; none if it cannot be read.
 pub(crate) fn names(files: &TlsFiles) -> Vec<String> {
     let chain = files.cert.certificates().unwrap_or_default();
-    let certificate = chain.first().and_then(|first| EndEntityCert::try_from(first).ok());
-    let names = certificate.iter().flat_map(|certificate| certificate.valid_dns_names());
+    let certificate = chain
+        .first()
+        .and_then(|first| EndEntityCert::try_from(first).ok());
+    let names = certificate
+        .iter()
+        .flat_map(|certificate| certificate.valid_dns_names());
     names.map(str::to_owned).collect()
 }
 
@@ -84,8 +88,15 @@ impl Following {
     /// `Usage` for files that cannot be used.
     pub(crate) fn open(files: TlsFiles) -> Result<Self> {
         let stamps = files.stamps();
-        let state = State { acceptor: files.acceptor()?, stamps, looked: Instant::now() };
-        Ok(Self { files, state: Mutex::new(state) })
+        let state = State {
+            acceptor: files.acceptor()?,
+            stamps,
+            looked: Instant::now(),
+        };
+        Ok(Self {
+            files,
+            state: Mutex::new(state),
+        })
     }
 
     /// The acceptor for the next handshake. Looks at the files at most every few seconds, and only

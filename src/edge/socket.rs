@@ -52,8 +52,14 @@ impl Socket {
 
     /// Waits until the other side closes, reading nothing.
     pub(super) fn wait_for_end(&self, wait: Duration) {
-        let (flags, seconds) = (PollFlags::RDHUP, wait.as_secs().try_into().unwrap_or_default());
-        let wait = Timespec { tv_sec: seconds, tv_nsec: wait.subsec_nanos().into() };
+        let (flags, seconds) = (
+            PollFlags::RDHUP,
+            wait.as_secs().try_into().unwrap_or_default(),
+        );
+        let wait = Timespec {
+            tv_sec: seconds,
+            tv_nsec: wait.subsec_nanos().into(),
+        };
         let descriptor = match self {
             Self::Tcp(stream) => PollFd::new(stream, flags),
             Self::Unix(stream) => PollFd::new(stream, flags),
@@ -110,7 +116,10 @@ struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        let limit = TimeLimit { step: Duration::from_secs(15), deadline: None };
+        let limit = TimeLimit {
+            step: Duration::from_secs(15),
+            deadline: None,
+        };
         Self { limit, told: None }
     }
 
@@ -119,7 +128,10 @@ impl Clock {
         let left = self.limit.left()?;
         // A wait may be shorter than allowed by a quarter, so that a deadline that comes nearer does
         // not cost a system call each time; it is never longer.
-        if self.told.is_some_and(|told| told <= left && told >= left - left / 4) {
+        if self
+            .told
+            .is_some_and(|told| told <= left && told >= left - left / 4)
+        {
             return Ok(None);
         }
         self.told = Some(left);
@@ -130,7 +142,13 @@ impl Clock {
 impl Timed {
     pub(super) fn new(socket: Arc<Socket>, busy: Arc<AtomicBool>) -> Self {
         let (reads, writes) = (Clock::new(), Clock::new());
-        Self { socket, busy, reads, writes, packets: Packets::AtOnce }
+        Self {
+            socket,
+            busy,
+            reads,
+            writes,
+            packets: Packets::AtOnce,
+        }
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -152,7 +170,8 @@ impl Timed {
     }
 
     pub(super) fn set_activity(&mut self, activity: Activity) {
-        self.busy.store(activity == Activity::Busy, Ordering::SeqCst);
+        self.busy
+            .store(activity == Activity::Busy, Ordering::SeqCst);
     }
 
     /// Has only full packets sent until the next flush: whoever sends a file in pieces would otherwise

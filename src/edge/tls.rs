@@ -53,7 +53,10 @@ impl Acceptor {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Sessions that can be resumed are kept here, 256 at most, and go when the files change, so
         // that nobody resumes what was revoked.
-        Ok(Self { config: Arc::new(config), must_be_known: callers.must_be_known() })
+        Ok(Self {
+            config: Arc::new(config),
+            must_be_known: callers.must_be_known(),
+        })
     }
 }
 
@@ -68,7 +71,9 @@ struct Floored;
 
 impl TimeProvider for Floored {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds())))
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(
+            clock::seconds(),
+        )))
     }
 }
 
@@ -110,9 +115,14 @@ pub(crate) fn open(
     head_timeout: Duration,
 ) -> io::Result<Box<dyn Transport>> {
     let (mut timed, peer) = incoming.into_parts();
-    let Some(acceptor) = acceptor else { return Ok(Box::new(Plain { timed, peer })) };
+    let Some(acceptor) = acceptor else {
+        return Ok(Box::new(Plain { timed, peer }));
+    };
     let deadline = Some(Instant::now() + head_timeout);
-    let limit = TimeLimit { step: head_timeout, deadline };
+    let limit = TimeLimit {
+        step: head_timeout,
+        deadline,
+    };
     timed.set_read_limit(limit);
     timed.set_write_limit(limit);
     timed.before_read()?;
@@ -128,7 +138,11 @@ pub(crate) fn open(
         Some(_) => {}
     }
     let session = ServerConnection::new(Arc::clone(&acceptor.config)).map_err(io::Error::other)?;
-    let mut encrypted = Encrypted { session, timed, peer };
+    let mut encrypted = Encrypted {
+        session,
+        timed,
+        peer,
+    };
     while encrypted.session.is_handshaking() {
         // A failed handshake still has an alert to send, which complete_io does.
         if let Err(error) = encrypted.session.complete_io(&mut encrypted.timed) {
@@ -138,7 +152,9 @@ pub(crate) fn open(
     let shown = encrypted.session.peer_certificates().and_then(<[_]>::first);
     let certificate = shown.map(|certificate| certificate.to_vec());
     let facts = certificate.as_deref().and_then(Facts::read);
-    let name = facts.and_then(|facts| facts.common_name()).map(str::to_owned);
+    let name = facts
+        .and_then(|facts| facts.common_name())
+        .map(str::to_owned);
     encrypted.peer.tls = Some(TlsIdentity { certificate, name });
     Ok(Box::new(encrypted))
 }
@@ -154,7 +170,11 @@ fn explain(encrypted: Encrypted, error: io::Error) -> io::Error {
             Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
         );
         // Others are scanners, of whom there are too many to tell.
-        let level = if is_caller { log::Level::Info } else { log::Level::Debug };
+        let level = if is_caller {
+            log::Level::Info
+        } else {
+            log::Level::Debug
+        };
         log::log!(level, "{peer} did not get through TLS: {error}");
         let mut plain = Plain { timed, peer };
         plain.finish();
@@ -166,7 +186,10 @@ fn explain(encrypted: Encrypted, error: io::Error) -> io::Error {
 /// Reads what a caller still sends, for a moment, so that what it was told is not lost to a reset.
 fn drain(mut plain: Plain) {
     let deadline = Some(Instant::now() + Duration::from_secs(2));
-    plain.set_read_limit(TimeLimit { step: Duration::from_secs(2), deadline });
+    plain.set_read_limit(TimeLimit {
+        step: Duration::from_secs(2),
+        deadline,
+    });
     let _ = io::copy(&mut plain.take(64 * 1024), &mut io::sink());
 }
 
@@ -251,7 +274,9 @@ impl Transport for Encrypted {
         let mut buffer = vec![0; FILE_BYTES];
         let mut sent = 0;
         while sent < length {
-            let most = usize::try_from(length - sent).unwrap_or(FILE_BYTES).min(FILE_BYTES);
+            let most = usize::try_from(length - sent)
+                .unwrap_or(FILE_BYTES)
+                .min(FILE_BYTES);
             let count = match file.read(&mut buffer[..most]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
@@ -304,19 +329,31 @@ mod tests {
         let order = |has_aes| {
             let mut suites = rustls::crypto::ring::default_provider().cipher_suites;
             prefer(&mut suites, has_aes);
-            suites.iter().map(|suite| format!("{:?}", suite.suite())).collect::<Vec<_>>()
+            suites
+                .iter()
+                .map(|suite| format!("{:?}", suite.suite()))
+                .collect::<Vec<_>>()
         };
         let (with, without) = (order(true), order(false));
         assert_eq!(with[0], "TLS13_AES_128_GCM_SHA256");
-        assert!(without[..3].iter().all(|suite| suite.contains("CHACHA20")), "{without:?}");
+        assert!(
+            without[..3].iter().all(|suite| suite.contains("CHACHA20")),
+            "{without:?}"
+        );
         assert_eq!(without[3], "TLS13_AES_128_GCM_SHA256");
-        assert!(with.iter().all(|suite| suite.contains("GCM") || suite.contains("POLY1305")));
+        assert!(
+            with.iter()
+                .all(|suite| suite.contains("GCM") || suite.contains("POLY1305"))
+        );
     }
 
     #[test]
     fn the_plain_answer_is_as_long_as_it_says() {
         let text = str::from_utf8(PLAIN_ANSWER).unwrap();
         let (head, content) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}\r\n", content.len())), "{content:?}");
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", content.len())),
+            "{content:?}"
+        );
     }
 }

@@ -41,7 +41,12 @@ impl Progress {
             Framing::Length(length) => Rest::Length(length),
             Framing::Chunked => Rest::ChunkSize,
         };
-        Self { rest, awaits_continue: head.expects_continue(), received: 0, started: None }
+        Self {
+            rest,
+            awaits_continue: head.expects_continue(),
+            received: 0,
+            started: None,
+        }
     }
 
     /// Bytes of the body that have arrived.
@@ -67,7 +72,10 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(connection: &'a mut Connection, progress: &'a mut Progress) -> Self {
-        Self { connection, progress }
+        Self {
+            connection,
+            progress,
+        }
     }
 
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -90,7 +98,9 @@ impl<'a> Reader<'a> {
 
     /// Reads of the `left` bytes that have no frame between them.
     fn read_piece(&mut self, buffer: &mut [u8], left: u64) -> io::Result<usize> {
-        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let most = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
         let count = self.connection.read(&mut buffer[..most])?;
         if count == 0 {
             return Err(bad(format!(
@@ -115,16 +125,23 @@ impl<'a> Reader<'a> {
     /// Reads a chunk-size line (RFC 9112 section 7.1); extensions are read over.
     fn next_chunk(&mut self) -> io::Result<Rest> {
         let line = self.connection.read_line(CHUNK_LINE_BYTES_MAX)?;
-        let end = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
+        let end = line
+            .iter()
+            .position(|byte| !byte.is_ascii_hexdigit())
+            .unwrap_or(line.len());
         let (digits, extension) = line.split_at(end);
         let begins_well = match extension.trim_ascii_start().first() {
             Some(first) => *first == b';',
             None => extension.is_empty(),
         };
         if digits.is_empty() || !begins_well || !extension.iter().all(is_printable) {
-            return Err(bad("a chunk does not begin with its size in hexadecimal digits"));
+            return Err(bad(
+                "a chunk does not begin with its size in hexadecimal digits",
+            ));
         }
-        let size = str::from_utf8(digits).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
+        let size = str::from_utf8(digits)
+            .ok()
+            .and_then(|text| u64::from_str_radix(text, 16).ok());
         match size.filter(|size| i64::try_from(*size).is_ok()) {
             None => Err(bad("a chunk is said to be larger than 2^63 bytes")),
             Some(0) => self.read_trailer(),
@@ -190,7 +207,9 @@ impl Read for Reader<'_> {
                 self.progress.rest = Rest::Broken;
                 if is_timeout(&error) {
                     let text = "the body came too slowly";
-                    return Err(Error::new(ErrorKind::RequestTimeout, text).because(error).into());
+                    return Err(Error::new(ErrorKind::RequestTimeout, text)
+                        .because(error)
+                        .into());
                 }
                 Err(error)
             }

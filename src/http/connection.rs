@@ -22,7 +22,12 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(super) fn new(transport: Box<dyn Transport>, limits: Arc<Limits>) -> Self {
-        Self { transport, buffer: Vec::new(), start: 0, limits }
+        Self {
+            transport,
+            buffer: Vec::new(),
+            start: 0,
+            limits,
+        }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -56,7 +61,10 @@ impl Connection {
         }
         self.transport.set_activity(Activity::Busy);
         let deadline = Some(Instant::now() + limits.head_timeout);
-        self.transport.set_read_limit(TimeLimit { step: limits.timeout, deadline });
+        self.transport.set_read_limit(TimeLimit {
+            step: limits.timeout,
+            deadline,
+        });
         let mut searched = 0;
         loop {
             let bytes = self.buffered();
@@ -89,7 +97,10 @@ impl Connection {
     pub(super) fn prefetch(&mut self, length: usize) -> crate::Result<()> {
         let limits = Arc::clone(&self.limits);
         let deadline = Some(Instant::now() + limits.body_timeout);
-        self.transport.set_read_limit(TimeLimit { step: limits.timeout, deadline });
+        self.transport.set_read_limit(TimeLimit {
+            step: limits.timeout,
+            deadline,
+        });
         while self.buffered().len() < length {
             match self.fill() {
                 Ok(0) => {
@@ -110,7 +121,11 @@ impl Connection {
     /// Answers what cannot be handled and ends the connection.
     pub(super) fn refuse(&mut self, head: Option<&Head>, error: &Error) {
         let peer = self.transport.peer();
-        log::info!("{peer} refused: {} {}", error.kind().status(), error.message());
+        log::info!(
+            "{peer} refused: {} {}",
+            error.kind().status(),
+            error.message()
+        );
         let asked = head.map_or_else(|| Asked::unread(self.buffered()), Asked::of);
         if send(self, asked, Response::error(error), Persistence::Close).is_ok() {
             self.linger(None);
@@ -126,18 +141,25 @@ impl Connection {
         };
         self.transport.finish();
         let end = Instant::now() + time;
-        self.transport.set_read_limit(TimeLimit { step: time, deadline: Some(end) });
+        self.transport.set_read_limit(TimeLimit {
+            step: time,
+            deadline: Some(end),
+        });
         let mut rest = (&mut self.transport).take(bytes_max);
         if discard(&mut rest).is_ok_and(|count| count == bytes_max) {
             // More is not read, but a caller that is still sending gets the time to see the answer.
-            self.transport.wait_for_end(end.saturating_duration_since(Instant::now()).min(LINGER));
+            self.transport
+                .wait_for_end(end.saturating_duration_since(Instant::now()).min(LINGER));
         }
     }
 
     /// Writes the head of an interim response (RFC 9110 section 15.2).
     pub(super) fn inform(&mut self, head: &str) -> io::Result<()> {
         let step = self.limits.write_timeout;
-        self.transport.set_write_limit(TimeLimit { step, deadline: Some(Instant::now() + step) });
+        self.transport.set_write_limit(TimeLimit {
+            step,
+            deadline: Some(Instant::now() + step),
+        });
         self.transport.write_all(head.as_bytes())?;
         self.transport.flush()
     }
@@ -197,7 +219,8 @@ impl Connection {
                 result => break result,
             }
         };
-        self.buffer.truncate(used + result.as_ref().copied().unwrap_or_default());
+        self.buffer
+            .truncate(used + result.as_ref().copied().unwrap_or_default());
         result
     }
 }

@@ -42,7 +42,9 @@ impl Engine {
     /// `Internal` if none can.
     pub(crate) fn start(folders: Vec<PathBuf>) -> Result<Arc<Self>> {
         let (server, feed) = connect(&folders)?;
-        let watched = feed.try_clone().map_err(|error| Error::io("the engine's feed", error))?;
+        let watched = feed
+            .try_clone()
+            .map_err(|error| Error::io("the engine's feed", error))?;
         let engine = Arc::new(Self {
             parked: Mutex::default(),
             feed: Mutex::new(feed),
@@ -98,7 +100,8 @@ impl Engine {
     pub(crate) fn stop(&self, workers: usize) {
         self.stopping.store(true, Ordering::SeqCst);
         let left = std::mem::take(&mut *lock(&self.parked));
-        left.into_values().for_each(|parked| parked.refuse(&stopped()));
+        left.into_values()
+            .for_each(|parked| parked.refuse(&stopped()));
         self.unblock(workers);
         let _ = lock(&self.feed).shutdown(Shutdown::Both);
     }
@@ -129,7 +132,9 @@ impl Engine {
 
     fn rebuild(&self) -> Result<UnixStream> {
         let (server, stream) = connect(&self.folders)?;
-        let watched = stream.try_clone().map_err(|error| Error::io("the engine's feed", error))?;
+        let watched = stream
+            .try_clone()
+            .map_err(|error| Error::io("the engine's feed", error))?;
         let mut feed = lock(&self.feed);
         let _ = feed.shutdown(Shutdown::Both);
         if self.stopping.load(Ordering::SeqCst) {
@@ -168,7 +173,10 @@ fn feed_line(ticket: u128, head: &Head) -> Vec<u8> {
 }
 
 fn ticket(request: &tiny_http::Request) -> Option<u128> {
-    let field = request.headers().iter().find(|field| field.field.equiv(TICKET))?;
+    let field = request
+        .headers()
+        .iter()
+        .find(|field| field.field.equiv(TICKET))?;
     u128::from_str_radix(field.value.as_str(), 16).ok()
 }
 
@@ -184,7 +192,10 @@ fn connect(folders: &[PathBuf]) -> Result<(tiny_http::Server, UnixStream)> {
     let text = "the engine's private socket cannot be made";
     Err(match last {
         Some((folder, error)) => Error::io(format!("{text} in {}", folder.display()), error),
-        None => Error::new(ErrorKind::Internal, format!("{text}: no folder was given for it")),
+        None => Error::new(
+            ErrorKind::Internal,
+            format!("{text}: no folder was given for it"),
+        ),
     })
 }
 
@@ -202,7 +213,12 @@ fn listen_and_connect(path: &std::path::Path) -> io::Result<(tiny_http::Server, 
     stream.write_all(b"GET /probe HTTP/1.1\r\n\r\n")?;
     match server.recv_timeout(PROBE_WAIT)? {
         Some(request) => drop(request.into_writer()),
-        None => return Err(io::Error::new(io::ErrorKind::TimedOut, "the engine does not answer")),
+        None => {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the engine does not answer",
+            ));
+        }
     }
     // A shutdown makes tiny_http's accept fail, which ends its thread and its listener for good.
     rustix::net::shutdown(&door, rustix::net::Shutdown::Both)?;

@@ -44,7 +44,10 @@ impl Parked {
     /// Answers without a worker.
     pub(super) fn refuse(self, error: &Error) {
         let Self { exchange, reply } = self;
-        let _ = reply.send(Finished { exchange, response: Response::error(error) });
+        let _ = reply.send(Finished {
+            exchange,
+            response: Response::error(error),
+        });
     }
 }
 
@@ -56,7 +59,9 @@ impl Exchange {
         let place = match self.prepare_body(service) {
             Ok(place) => place,
             Err(error) => {
-                let Self { connection, head, .. } = &mut *self;
+                let Self {
+                    connection, head, ..
+                } = &mut *self;
                 connection.refuse(Some(head), &error);
                 return None;
             }
@@ -64,7 +69,10 @@ impl Exchange {
         let (reply, finished) = sync_channel(1);
         service.engine.submit(self, reply);
         // What a dying worker drops takes its connection along.
-        let Finished { mut exchange, mut response } = finished.recv().ok()?;
+        let Finished {
+            mut exchange,
+            mut response,
+        } = finished.recv().ok()?;
         drop(place);
         let drain_bytes_max = exchange.connection.limits().drain_bytes_max;
         let asked = Asked::of(&exchange.head);
@@ -76,18 +84,30 @@ impl Exchange {
         let drain_bytes = response.drain_bytes;
         let status = response.status;
         let when_sent = response.when_sent.take();
-        let persistence = if persists { Persistence::Open } else { Persistence::Close };
+        let persistence = if persists {
+            Persistence::Open
+        } else {
+            Persistence::Close
+        };
         let connection = &mut exchange.connection;
         let send = AssertUnwindSafe(|| send(connection, asked, response, persistence));
         let sent = catch_unwind(send).unwrap_or_else(|panic| {
             service.metrics.panics.add_one();
-            log::error!("{} panicked in the content: {}", thread_name(), panic_text(&*panic));
+            log::error!(
+                "{} panicked in the content: {}",
+                thread_name(),
+                panic_text(&*panic)
+            );
             Err(io::Error::other("the content panicked"))
         });
         match when_sent {
             Some(work) => {
                 let (received, duration) = (exchange.progress.received(), started.elapsed());
-                work(Sent { received, bytes: &sent, duration });
+                work(Sent {
+                    received,
+                    bytes: &sent,
+                    duration,
+                });
             }
             None => exchange.log(status, &sent, started),
         }
@@ -112,7 +132,8 @@ impl Exchange {
                     && !self.head.expects_continue()
                     && (length == 0 || !self.counts_in_pieces()) =>
             {
-                self.connection.prefetch(usize::try_from(length).unwrap_or_default())?;
+                self.connection
+                    .prefetch(usize::try_from(length).unwrap_or_default())?;
                 Ok(None)
             }
             _ => match service.places.take(PLACE_WAIT) {
@@ -142,7 +163,10 @@ impl Exchange {
     /// One line for each request; never the query, which may hold what is nobody's business.
     fn log(&mut self, status: Status, sent: &io::Result<u64>, started: Instant) {
         let path = self.head.target.split('?').next().unwrap_or_default();
-        let (peer, method) = (self.connection.transport().peer(), self.head.method.as_str());
+        let (peer, method) = (
+            self.connection.transport().peer(),
+            self.head.method.as_str(),
+        );
         let milliseconds = started.elapsed().as_millis();
         let status = status.0;
         match sent {

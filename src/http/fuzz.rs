@@ -26,11 +26,18 @@ pub fn fuzz_head(bytes: &[u8]) {
             assert!(!name.is_empty() && !value.contains(['\r', '\n', '\0']));
         }
         for length in 0..bytes.len() {
-            assert!(head::check_start(&bytes[..length]).is_ok(), "refused at {length}");
+            assert!(
+                head::check_start(&bytes[..length]).is_ok(),
+                "refused at {length}"
+            );
         }
     }
     for size in [1, 7] {
-        let transport = Pieces { bytes: bytes.to_vec(), start: 0, size };
+        let transport = Pieces {
+            bytes: bytes.to_vec(),
+            start: 0,
+            size,
+        };
         let mut connection = Connection::new(Box::new(transport), Arc::new(limits.clone()));
         let _ = connection.read_head();
     }
@@ -43,7 +50,10 @@ pub fn fuzz_body(bytes: &[u8]) {
         assert_eq!(read_body(bytes, size), whole, "in pieces of {size}");
     }
     if let Some((content, rest)) = whole {
-        assert!(content.len() + rest + 5 <= bytes.len(), "the last chunk takes five bytes");
+        assert!(
+            content.len() + rest + 5 <= bytes.len(),
+            "the last chunk takes five bytes"
+        );
     }
 }
 
@@ -52,10 +62,16 @@ fn read_body(bytes: &[u8], size: usize) -> Option<(Vec<u8>, usize)> {
     let head = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let head = Head::parse(head).expect("a fixed head");
     let mut progress = Progress::new(&head);
-    let transport = Pieces { bytes: bytes.to_vec(), start: 0, size };
+    let transport = Pieces {
+        bytes: bytes.to_vec(),
+        start: 0,
+        size,
+    };
     let mut connection = Connection::new(Box::new(transport), Arc::new(Limits::default()));
     let mut content = Vec::new();
-    Reader::new(&mut connection, &mut progress).read_to_end(&mut content).ok()?;
+    Reader::new(&mut connection, &mut progress)
+        .read_to_end(&mut content)
+        .ok()?;
     let mut rest = Vec::new();
     connection.read_to_end(&mut rest).ok()?;
     Some((content, rest.len()))
@@ -108,7 +124,11 @@ impl Transport for Pieces {
     }
 
     fn peer(&self) -> &Peer {
-        static NOBODY: Peer = Peer { address: None, unix: None, tls: None };
+        static NOBODY: Peer = Peer {
+            address: None,
+            unix: None,
+            tls: None,
+        };
         &NOBODY
     }
 }

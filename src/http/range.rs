@@ -22,23 +22,36 @@ impl Range {
     /// # Errors
     /// If no byte of the representation is in the range.
     pub fn parse(field: &str, length: u64) -> Result<Option<Self>, RangeError> {
-        let Some((unit, set)) = field.split_once('=') else { return Ok(None) };
+        let Some((unit, set)) = field.split_once('=') else {
+            return Ok(None);
+        };
         if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
             return Ok(None);
         }
-        let Some((first, last)) = set.trim().split_once('-') else { return Ok(None) };
+        let Some((first, last)) = set.trim().split_once('-') else {
+            return Ok(None);
+        };
         let (first, last) = (first.trim(), last.trim());
         let range = match (number(first), number(last)) {
-            (Some(first), None) if last.is_empty() => Self { start: first, end: length },
-            (Some(first), Some(last)) if first <= last => {
-                Self { start: first, end: last.saturating_add(1).min(length) }
-            }
-            (None, Some(count)) if first.is_empty() => {
-                Self { start: length.saturating_sub(count), end: length }
-            }
+            (Some(first), None) if last.is_empty() => Self {
+                start: first,
+                end: length,
+            },
+            (Some(first), Some(last)) if first <= last => Self {
+                start: first,
+                end: last.saturating_add(1).min(length),
+            },
+            (None, Some(count)) if first.is_empty() => Self {
+                start: length.saturating_sub(count),
+                end: length,
+            },
             _ => return Ok(None),
         };
-        if range.start < range.end { Ok(Some(range)) } else { Err(RangeError) }
+        if range.start < range.end {
+            Ok(Some(range))
+        } else {
+            Err(RangeError)
+        }
     }
 
     /// The length of the range in bytes, which is never zero.
@@ -69,20 +82,37 @@ mod tests {
             ("bytes=-99", 0, 10),
             ("bytes=0-99999999999999999999999", 0, 10),
         ] {
-            assert_eq!(Range::parse(field, 10), Ok(Some(Range { start, end })), "{field}");
+            assert_eq!(
+                Range::parse(field, 10),
+                Ok(Some(Range { start, end })),
+                "{field}"
+            );
         }
     }
 
     #[test]
     fn what_is_not_one_range_means_all() {
-        for field in ["", "bytes", "bytes=", "bytes=-", "bytes=5-3", "items=0-1", "bytes=0-1,3-4"] {
+        for field in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-3",
+            "items=0-1",
+            "bytes=0-1,3-4",
+        ] {
             assert_eq!(Range::parse(field, 10), Ok(None), "{field}");
         }
     }
 
     #[test]
     fn ranges_beyond_the_end_are_refused() {
-        for field in ["bytes=10-", "bytes=10-20", "bytes=-0", "bytes=99999999999999999999-"] {
+        for field in [
+            "bytes=10-",
+            "bytes=10-20",
+            "bytes=-0",
+            "bytes=99999999999999999999-",
+        ] {
             assert_eq!(Range::parse(field, 10), Err(RangeError), "{field}");
         }
         assert_eq!(Range::parse("bytes=0-", 0), Err(RangeError));
@@ -90,7 +120,9 @@ mod tests {
 
     #[test]
     fn lengths_beyond_32_bits_are_kept() {
-        let range = Range::parse("bytes=5000000000-", 6_000_000_000).unwrap().unwrap();
+        let range = Range::parse("bytes=5000000000-", 6_000_000_000)
+            .unwrap()
+            .unwrap();
         assert_eq!((range.start, range.len()), (5_000_000_000, 1_000_000_000));
     }
 }

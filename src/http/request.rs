@@ -35,7 +35,13 @@ impl<'a> Request<'a> {
     /// A request made of its parts.
     pub fn new(head: &'a Head, peer: &'a Peer, session: &'a mut Session, body: Body<'a>) -> Self {
         let segments = head.segments.iter().map(String::as_str).collect();
-        Self { head, segments, peer, session, body }
+        Self {
+            head,
+            segments,
+            peer,
+            session,
+            body,
+        }
     }
 
     /// The method; the server turns HEAD into GET and sends no body (seed G03).
@@ -140,12 +146,20 @@ pub struct Body<'a> {
 impl<'a> Body<'a> {
     /// A body that yields what `source` yields; its length, if that was announced.
     pub fn new(source: &'a mut (dyn Read + 'a), length: Option<u64>) -> Self {
-        Self { source: Source::Reader(source), length, left: u64::MAX }
+        Self {
+            source: Source::Reader(source),
+            length,
+            left: u64::MAX,
+        }
     }
 
     /// The body of a request that came over a connection.
     pub(super) fn of_wire(wire: &'a mut (dyn Wire + 'a), length: Option<u64>) -> Self {
-        Self { source: Source::Wire(wire), length, left: u64::MAX }
+        Self {
+            source: Source::Wire(wire),
+            length,
+            left: u64::MAX,
+        }
     }
 
     /// The announced length in bytes; `None` for a chunked body.
@@ -195,7 +209,10 @@ impl Read for Body<'_> {
 }
 
 fn too_large() -> Error {
-    Error::new(ErrorKind::TooLarge, "the body is larger than this server allows")
+    Error::new(
+        ErrorKind::TooLarge,
+        "the body is larger than this server allows",
+    )
 }
 
 /// What the requests of one connection share: at most one value of each type (seed G30, G31).
@@ -231,7 +248,10 @@ mod tests {
         assert_eq!(session.insert(2_u32), Some(1));
         session.insert("text");
         *session.value_mut::<u32>().unwrap() += 1;
-        assert_eq!((session.value::<u32>(), session.value::<&str>()), (Some(&3), Some(&"text")));
+        assert_eq!(
+            (session.value::<u32>(), session.value::<&str>()),
+            (Some(&3), Some(&"text"))
+        );
         assert_eq!(session.value::<u64>(), None);
     }
 

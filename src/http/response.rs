@@ -78,7 +78,11 @@ impl Content {
         I: IntoIterator<Item = Vec<u8>>,
         I::IntoIter: Send + 'static,
     {
-        Self::Chunked(Box::new(Pieces { pieces: pieces.into_iter(), piece: Vec::new(), start: 0 }))
+        Self::Chunked(Box::new(Pieces {
+            pieces: pieces.into_iter(),
+            piece: Vec::new(),
+            start: 0,
+        }))
     }
 }
 
@@ -91,7 +95,9 @@ struct Pieces<I> {
 impl<I: Iterator<Item = Vec<u8>>> Read for Pieces<I> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.start == self.piece.len() {
-            let Some(piece) = self.pieces.next() else { return Ok(0) };
+            let Some(piece) = self.pieces.next() else {
+                return Ok(0);
+            };
             (self.piece, self.start) = (piece, 0);
         }
         let count = (&self.piece[self.start..]).read(buffer)?;
@@ -149,9 +155,10 @@ impl Response {
         let response = Self::json(status, &Problem::of(error, status.reason()))
             .field("content-type", "application/problem+json");
         match error.kind() {
-            ErrorKind::Unauthenticated => {
-                response.field("www-authenticate", "Basic realm=\"skep\", charset=\"UTF-8\"")
-            }
+            ErrorKind::Unauthenticated => response.field(
+                "www-authenticate",
+                "Basic realm=\"skep\", charset=\"UTF-8\"",
+            ),
             ErrorKind::Busy | ErrorKind::TooManyRequests => response.field("retry-after", "1"),
             _ => response,
         }
@@ -167,7 +174,11 @@ impl Response {
             false => character,
         });
         let value = clean.collect();
-        match self.fields.iter_mut().find(|field| field.0.eq_ignore_ascii_case(name)) {
+        match self
+            .fields
+            .iter_mut()
+            .find(|field| field.0.eq_ignore_ascii_case(name))
+        {
             Some(field) => field.1 = value,
             None => self.fields.push((name, value)),
         }
@@ -206,7 +217,9 @@ impl Response {
     /// Adds what the log is to tell of this request besides its path.
     #[must_use]
     pub(crate) fn remarking(mut self, mut remark: String) -> Self {
-        let end = (0..=REMARK_BYTES_MAX).rev().find(|end| remark.is_char_boundary(*end));
+        let end = (0..=REMARK_BYTES_MAX)
+            .rev()
+            .find(|end| remark.is_char_boundary(*end));
         remark.truncate(end.unwrap_or_default());
         self.remark = Some(remark);
         self
@@ -220,7 +233,9 @@ impl Response {
     /// The value of a field that was set.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         let mut fields = self.fields.iter();
-        fields.find(|field| field.0.eq_ignore_ascii_case(name)).map(|field| field.1.as_str())
+        fields
+            .find(|field| field.0.eq_ignore_ascii_case(name))
+            .map(|field| field.1.as_str())
     }
 
     /// The status.
@@ -233,7 +248,10 @@ impl Response {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16);
 
-#[allow(missing_docs, reason = "the names are those of RFC 9110 and its registry")]
+#[allow(
+    missing_docs,
+    reason = "the names are those of RFC 9110 and its registry"
+)]
 impl Status {
     pub const UPLOAD_RESUMPTION_SUPPORTED: Self = Self(104);
     pub const OK: Self = Self(200);
@@ -323,7 +341,9 @@ mod tests {
     #[test]
     fn an_iterator_is_content() {
         let content = Content::pieces(["ab", "", "c"].map(|piece| piece.as_bytes().to_vec()));
-        let Content::Chunked(mut reader) = content else { panic!("not chunked") };
+        let Content::Chunked(mut reader) = content else {
+            panic!("not chunked")
+        };
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "abc");

@@ -28,12 +28,18 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of(head: &Head) -> Self {
-        Self { version: head.version, is_head: head.method == Method::Head }
+        Self {
+            version: head.version,
+            is_head: head.method == Method::Head,
+        }
     }
 
     /// Of a request whose head cannot be read.
     pub(super) fn unread(bytes: &[u8]) -> Self {
-        Self { version: Version::Http11, is_head: bytes.starts_with(b"HEAD ") }
+        Self {
+            version: Version::Http11,
+            is_head: bytes.starts_with(b"HEAD "),
+        }
     }
 
     /// Whether nothing but the end of the connection ends this answer: HTTP/1.0 has no chunks.
@@ -59,13 +65,21 @@ pub(super) fn send(
     let mut text = status_and_fields(&response, version, persistence).into_bytes();
     let pace = Pace::new(connection);
     let sends_content = !is_head && !response.status.is_bodiless();
-    let content = if sends_content { response.content } else { Content::Empty };
+    let content = if sends_content {
+        response.content
+    } else {
+        Content::Empty
+    };
     let sink = &mut Sink { connection, pace };
     match content {
         Content::Empty => sink.write(&text)?,
         Content::Bytes(bytes) => sink.write_joined(&mut text, &bytes)?,
         Content::Shared(bytes, range) => sink.write_joined(&mut text, &bytes[range])?,
-        Content::File { mut file, offset, length } => {
+        Content::File {
+            mut file,
+            offset,
+            length,
+        } => {
             io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
             sink.write(&text)?;
             sink.file(&mut file, length)?;
@@ -87,7 +101,12 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
     let mut text = String::with_capacity(256);
     let status = response.status;
     // Writing to a String cannot fail.
-    let _ = write!(text, "HTTP/1.1 {} {}\r\nserver: skep\r\n", status.0, status.reason());
+    let _ = write!(
+        text,
+        "HTTP/1.1 {} {}\r\nserver: skep\r\n",
+        status.0,
+        status.reason()
+    );
     if let Some(date) = date() {
         let _ = write!(text, "date: {date}\r\n");
     }
@@ -232,7 +251,12 @@ impl Pace {
     fn new(connection: &Connection) -> Self {
         let limits = connection.limits();
         let step = limits.write_timeout;
-        Self { started: Instant::now(), sent: 0, step, rate_min: limits.rate_min.max(1) }
+        Self {
+            started: Instant::now(),
+            sent: 0,
+            step,
+            rate_min: limits.rate_min.max(1),
+        }
     }
 
     /// Takes time that passes in `work` for ours and not for the caller's.
@@ -247,13 +271,22 @@ impl Pace {
     fn limit(&self, transport: &mut dyn Transport) {
         let bytes = self.sent + SLICE_BYTES as u64;
         let deadline = self.started + self.step + Duration::from_secs(bytes / self.rate_min);
-        transport.set_write_limit(TimeLimit { step: self.step, deadline: Some(deadline) });
+        transport.set_write_limit(TimeLimit {
+            step: self.step,
+            deadline: Some(deadline),
+        });
     }
 }
 
 /// The fields that only the server may set, since they say where an answer ends.
-const OURS: [&str; 6] =
-    ["connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade"];
+const OURS: [&str; 6] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// What is sent between two looks at the clock.
 const SLICE_BYTES: usize = 256 * 1024;

@@ -50,10 +50,21 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
             Err(error) => return connection.refuse(None, &error),
         };
         let progress = Progress::new(&head);
-        let exchange = Box::new(Exchange { connection, head, progress, session });
+        let exchange = Box::new(Exchange {
+            connection,
+            head,
+            progress,
+            session,
+        });
         let is_last = count == limits.requests_per_connection_max;
         match exchange.run(service, is_last) {
-            Some(exchange) => Exchange { connection, session, .. } = *exchange,
+            Some(exchange) => {
+                Exchange {
+                    connection,
+                    session,
+                    ..
+                } = *exchange
+            }
             None => return,
         }
     }
@@ -65,7 +76,11 @@ fn admit(transport: &dyn Transport, session: &mut Session, service: &Service) ->
     let ask = || service.handler.on_connect(transport.peer(), session);
     catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|panic| {
         service.metrics.panics.add_one();
-        log::error!("{} panicked in on_connect: {}", thread_name(), panic_text(&*panic));
+        log::error!(
+            "{} panicked in on_connect: {}",
+            thread_name(),
+            panic_text(&*panic)
+        );
         Admission::Refuse
     })
 }

@@ -41,7 +41,11 @@ impl Workers {
     ) -> Result<Self> {
         let (alive, ended) = channel();
         let (threads, ended) = (Vec::new(), Mutex::new(ended));
-        let mut workers = Self { engine: Arc::clone(engine), threads, ended };
+        let mut workers = Self {
+            engine: Arc::clone(engine),
+            threads,
+            ended,
+        };
         for number in 1..=count.max(1) {
             let (engine, handler) = (Arc::clone(engine), Arc::clone(handler));
             let (metrics, alive) = (Arc::clone(metrics), alive.clone());
@@ -93,7 +97,12 @@ fn work_on(parked: Parked, handler: &dyn Handler, metrics: &Metrics) {
 
 /// Runs the handler; a panic in it is this request's misfortune only.
 fn answer(mut exchange: Box<Exchange>, handler: &dyn Handler, metrics: &Metrics) -> Finished {
-    let Exchange { connection, head, progress, session } = &mut *exchange;
+    let Exchange {
+        connection,
+        head,
+        progress,
+        session,
+    } = &mut *exchange;
     let peer = connection.transport().peer().clone();
     let length = match head.framing {
         Framing::Length(length) => Some(length),
@@ -108,7 +117,10 @@ fn answer(mut exchange: Box<Exchange>, handler: &dyn Handler, metrics: &Metrics)
     let response = response.unwrap_or_else(|panic| {
         metrics.panics.add_one();
         let (thread, target) = (thread_name(), request.path());
-        log::error!("{thread} panicked while handling {target}: {}", panic_text(&*panic));
+        log::error!(
+            "{thread} panicked while handling {target}: {}",
+            panic_text(&*panic)
+        );
         Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
     });
     Finished { exchange, response }
@@ -140,7 +152,10 @@ impl Places {
 
     /// So many places, and at least one.
     pub(crate) fn new(count: usize) -> Self {
-        Self { free: Mutex::new(count.max(1)), freed: Condvar::new() }
+        Self {
+            free: Mutex::new(count.max(1)),
+            freed: Condvar::new(),
+        }
     }
 
     /// Takes a place, waiting at most this long for one.

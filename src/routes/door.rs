@@ -28,8 +28,11 @@ impl Api {
         };
         match self.caller(request)? {
             Some(principal) => principal.needs(needed),
-            None => Err(Error::new(ErrorKind::Unauthenticated, "a password is needed, or a token")
-                .hint("send it as Authorization: Bearer SECRET, or as the password of any user")),
+            None => Err(Error::new(
+                ErrorKind::Unauthenticated,
+                "a password is needed, or a token",
+            )
+            .hint("send it as Authorization: Bearer SECRET, or as the password of any user")),
         }
     }
 
@@ -54,7 +57,8 @@ impl Api {
             target: request.target(),
             digests: [digest("content-digest"), digest("repr-digest")],
         };
-        self.guard.identify(request.peer(), &Credentials::read(field), signed)
+        self.guard
+            .identify(request.peer(), &Credentials::read(field), signed)
     }
 
     fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
@@ -89,7 +93,10 @@ impl Api {
 
     /// Adds when a caller that is locked out may come back.
     pub(super) fn come_back(&self, request: &Request<'_>, response: Response) -> Response {
-        response.field("retry-after", self.guard.retry_after(request.peer()).to_string())
+        response.field(
+            "retry-after",
+            self.guard.retry_after(request.peer()).to_string(),
+        )
     }
 
     /// Takes a place for a body whose password is somewhere in it.

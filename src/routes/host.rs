@@ -17,7 +17,9 @@ pub(crate) struct HostNames(Vec<String>);
 impl HostNames {
     /// The names of this device and others; `*.example.org` stands for all names with one more part.
     pub(crate) fn new(names: impl IntoIterator<Item = String>) -> Self {
-        let names = names.into_iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        let names = names
+            .into_iter()
+            .map(|name| name.trim_end_matches('.').to_ascii_lowercase());
         Self(names.filter(|name| !name.is_empty()).collect())
     }
 
@@ -27,7 +29,9 @@ impl HostNames {
     /// `Misdirected` (421, RFC 9110 section 15.5.20).
     pub(super) fn check(&self, field: Option<&str>) -> Result<()> {
         // Browsers always send the field.
-        let Some(host) = field.map(name) else { return Ok(()) };
+        let Some(host) = field.map(name) else {
+            return Ok(());
+        };
         if self.has(&host) {
             return Ok(());
         }
@@ -76,18 +80,35 @@ fn name(field: &str) -> String {
 /// # Errors
 /// `BadRequest`.
 pub(super) fn no_secret_in(query: Option<&str>) -> Result<()> {
-    let keys =
-        query.unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or(pair));
-    let is_secret = |key: &str| SECRETS.iter().any(|secret| key.eq_ignore_ascii_case(secret));
+    let keys = query
+        .unwrap_or_default()
+        .split('&')
+        .map(|pair| pair.split('=').next().unwrap_or(pair));
+    let is_secret = |key: &str| {
+        SECRETS
+            .iter()
+            .any(|secret| key.eq_ignore_ascii_case(secret))
+    };
     match keys.into_iter().any(is_secret) {
         false => Ok(()),
-        true => Err(Error::new(ErrorKind::BadRequest, "a secret in a URL is not taken")
-            .hint("send it as Authorization: Bearer SECRET; this one should be changed now")),
+        true => Err(
+            Error::new(ErrorKind::BadRequest, "a secret in a URL is not taken")
+                .hint("send it as Authorization: Bearer SECRET; this one should be changed now"),
+        ),
     }
 }
 
-const SECRETS: &[&str] =
-    &["password", "passwd", "pwd", "token", "access_token", "secret", "api_key", "apikey", "auth"];
+const SECRETS: &[&str] = &[
+    "password",
+    "passwd",
+    "pwd",
+    "token",
+    "access_token",
+    "secret",
+    "api_key",
+    "apikey",
+    "auth",
+];
 
 #[cfg(test)]
 mod tests {
@@ -95,8 +116,11 @@ mod tests {
 
     #[test]
     fn numbers_and_known_names_pass() {
-        let names =
-            HostNames::new(["Pi".to_owned(), "pi.local".to_owned(), "*.skep.example".to_owned()]);
+        let names = HostNames::new([
+            "Pi".to_owned(),
+            "pi.local".to_owned(),
+            "*.skep.example".to_owned(),
+        ]);
         for host in [
             "127.0.0.1",
             "192.168.1.10:8443",

@@ -23,8 +23,17 @@ pub(super) fn info(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         None => (Metadata::default(), None),
     };
     let versions = api.store.versions(&name)?.iter().map(version).collect();
-    let ModelWire { name, size, modified, digest } = ModelWire::from(&model);
-    let Metadata { license, source, uploader } = metadata;
+    let ModelWire {
+        name,
+        size,
+        modified,
+        digest,
+    } = ModelWire::from(&model);
+    let Metadata {
+        license,
+        source,
+        uploader,
+    } = metadata;
     let info = InfoWire {
         schema: 1,
         name,
@@ -44,7 +53,11 @@ pub(super) fn info(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 pub(super) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let versions = api.store.versions(&name)?.iter().map(version).collect();
-    let list = VersionsWire { schema: 1, name: name.as_str().to_owned(), versions };
+    let list = VersionsWire {
+        schema: 1,
+        name: name.as_str().to_owned(),
+        versions,
+    };
     Ok(Response::json(Status::OK, &list).field("cache-control", "no-cache"))
 }
 
@@ -57,7 +70,11 @@ pub(super) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Re
 /// `POST /v1/models/NAME/rollback`: 200 where it took the place of another version, otherwise 201.
 pub(super) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let published = api.store.rollback(&name(request)?)?;
-    let status = if published.replaced { Status::OK } else { Status::CREATED };
+    let status = if published.replaced {
+        Status::OK
+    } else {
+        Status::CREATED
+    };
     Ok(Response::json(status, &ModelWire::from(&published.model)))
 }
 
@@ -66,7 +83,14 @@ pub(super) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response>
 pub(super) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let check = api.store.verify(&name)?;
-    let told = Told { name, check, line: Vec::new(), told: 0, next: 0, verdict: None };
+    let told = Told {
+        name,
+        check,
+        line: Vec::new(),
+        told: 0,
+        next: 0,
+        verdict: None,
+    };
     Ok(Response::new(Status::OK)
         .field("content-type", "application/x-ndjson")
         .field("cache-control", "no-cache")
@@ -76,19 +100,31 @@ pub(super) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 /// What a request says of the model that it brings. The user name of Basic credentials is the
 /// uploader, unless it is one of those that mean nobody.
 pub(super) fn metadata(request: &mut Request<'_>) -> Result<Metadata> {
-    let known = request.session().value::<Known>().and_then(|known| known.0.clone());
+    let known = request
+        .session()
+        .value::<Known>()
+        .and_then(|known| known.0.clone());
     let fields = request.fields();
     let user = match known {
         Some(known) if matches!(known.how, How::Token | How::Certificate) => Some(known.name),
         _ => fields.value("authorization").and_then(access::user),
     };
     let user = user.as_deref().filter(|user| !NOBODY.contains(user));
-    Metadata::new(fields.value("skep-license"), fields.value("skep-source"), user)
+    Metadata::new(
+        fields.value("skep-license"),
+        fields.value("skep-source"),
+        user,
+    )
 }
 
 /// The name in `/v1/models/NAME/...`.
 fn name(request: &Request<'_>) -> Result<ModelName> {
-    request.segments().get(2).copied().unwrap_or_default().parse()
+    request
+        .segments()
+        .get(2)
+        .copied()
+        .unwrap_or_default()
+        .parse()
 }
 
 fn version(version: &Version) -> VersionWire {

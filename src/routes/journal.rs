@@ -22,11 +22,18 @@ impl Ids {
         let mut random = [0; 4];
         // Without random numbers the ids of two runs are alike, which harms nobody.
         let _ = getrandom::fill(&mut random);
-        Self { run: format!("{:08x}", u32::from_be_bytes(random)), count: AtomicU64::new(1) }
+        Self {
+            run: format!("{:08x}", u32::from_be_bytes(random)),
+            count: AtomicU64::new(1),
+        }
     }
 
     fn next(&self) -> String {
-        format!("{}-{}", self.run, self.count.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{}-{}",
+            self.run,
+            self.count.fetch_add(1, Ordering::Relaxed)
+        )
     }
 }
 
@@ -52,7 +59,10 @@ impl Api {
     }
 
     fn event(&self, request: &mut Request<'_>, response: &Response, id: String) -> Event {
-        let known = request.session().value::<Known>().and_then(|known| known.0.as_ref());
+        let known = request
+            .session()
+            .value::<Known>()
+            .and_then(|known| known.0.as_ref());
         let who = known.map_or_else(|| "-".to_owned(), |principal| principal.name.clone());
         let segments = request.segments();
         let is_model = segments.len() == MODEL.len() && segments.starts_with(&MODEL[..2]);
@@ -61,13 +71,19 @@ impl Api {
             (None, Some(name)) if is_model => (*name).to_owned(),
             _ => String::new(),
         };
-        let tag = response.value("etag").and_then(crate::digest::Digest::from_etag);
+        let tag = response
+            .value("etag")
+            .and_then(crate::digest::Digest::from_etag);
         Event {
             at: SystemTime::UNIX_EPOCH,
             id,
             who,
             peer: request.peer().to_string(),
-            agent: request.fields().value("user-agent").unwrap_or_default().to_owned(),
+            agent: request
+                .fields()
+                .value("user-agent")
+                .unwrap_or_default()
+                .to_owned(),
             what: request.method().as_str(),
             path: request.path().to_owned(),
             name,

@@ -59,7 +59,10 @@ enum Access {
     /// Whoever has at least this role.
     Read,
     Write,
-    #[allow(dead_code, reason = "the first route for administrators is still to come")]
+    #[allow(
+        dead_code,
+        reason = "the first route for administrators is still to come"
+    )]
     Admin,
     /// The route looks for the password in the body, and for the role itself.
     InBody,
@@ -67,18 +70,90 @@ enum Access {
 
 /// All routes. `GET` stands for `HEAD` as well.
 pub(crate) const ROUTES: &[Route] = &[
-    row(Method::Get, &[""], Access::Open, "lists these routes", status::index),
-    row(Method::Get, &["healthz"], Access::Open, "says that the server runs", status::health),
-    row(Method::Get, &["v1", "models"], Access::Read, "lists all models", models::list),
-    row(Method::Get, MODEL, Access::Read, "hands out a model or a range of it", models::read),
-    row(Method::Put, MODEL, Access::Write, "stores a model", models::store),
-    row(Method::Post, MODEL, Access::Write, "stores a model, as PUT does", models::store),
-    row(Method::Delete, MODEL, Access::Write, "removes a model", models::remove),
-    row(Method::Get, UPLOAD, Access::Write, "tells how far an upload is", uploads::tell),
-    row(Method::Patch, UPLOAD, Access::Write, "goes on with an upload", uploads::append),
-    row(Method::Delete, UPLOAD, Access::Write, "gives an upload up", uploads::cancel),
-    row(Method::Get, INFO, Access::Read, "tells what is known of a model", inspect::info),
-    row(Method::Get, VERSIONS, Access::Read, "lists what it was before", inspect::versions),
+    row(
+        Method::Get,
+        &[""],
+        Access::Open,
+        "lists these routes",
+        status::index,
+    ),
+    row(
+        Method::Get,
+        &["healthz"],
+        Access::Open,
+        "says that the server runs",
+        status::health,
+    ),
+    row(
+        Method::Get,
+        &["v1", "models"],
+        Access::Read,
+        "lists all models",
+        models::list,
+    ),
+    row(
+        Method::Get,
+        MODEL,
+        Access::Read,
+        "hands out a model or a range of it",
+        models::read,
+    ),
+    row(
+        Method::Put,
+        MODEL,
+        Access::Write,
+        "stores a model",
+        models::store,
+    ),
+    row(
+        Method::Post,
+        MODEL,
+        Access::Write,
+        "stores a model, as PUT does",
+        models::store,
+    ),
+    row(
+        Method::Delete,
+        MODEL,
+        Access::Write,
+        "removes a model",
+        models::remove,
+    ),
+    row(
+        Method::Get,
+        UPLOAD,
+        Access::Write,
+        "tells how far an upload is",
+        uploads::tell,
+    ),
+    row(
+        Method::Patch,
+        UPLOAD,
+        Access::Write,
+        "goes on with an upload",
+        uploads::append,
+    ),
+    row(
+        Method::Delete,
+        UPLOAD,
+        Access::Write,
+        "gives an upload up",
+        uploads::cancel,
+    ),
+    row(
+        Method::Get,
+        INFO,
+        Access::Read,
+        "tells what is known of a model",
+        inspect::info,
+    ),
+    row(
+        Method::Get,
+        VERSIONS,
+        Access::Read,
+        "lists what it was before",
+        inspect::versions,
+    ),
     row(
         Method::Delete,
         VERSIONS,
@@ -100,7 +175,13 @@ pub(crate) const ROUTES: &[Route] = &[
         "reads a model again to find damage",
         inspect::verify,
     ),
-    row(Method::Post, &["v1", "pair"], Access::Open, "gives a token for an invitation", pair::pair),
+    row(
+        Method::Post,
+        &["v1", "pair"],
+        Access::Open,
+        "gives a token for an invitation",
+        pair::pair,
+    ),
     row(
         Method::Post,
         &["import_model"],
@@ -130,7 +211,13 @@ const fn row(
     help: &'static str,
     action: fn(&Api, &mut Request<'_>) -> Result<Response>,
 ) -> Route {
-    Route { method, path, access, help, action }
+    Route {
+        method,
+        path,
+        access,
+        help,
+        action,
+    }
 }
 
 impl Route {
@@ -142,7 +229,11 @@ impl Route {
 
     fn matches(&self, segments: &[&str]) -> bool {
         self.path.len() == segments.len()
-            && self.path.iter().zip(segments).all(|(part, segment)| *part == "*" || part == segment)
+            && self
+                .path
+                .iter()
+                .zip(segments)
+                .all(|(part, segment)| *part == "*" || part == segment)
     }
 }
 
@@ -184,9 +275,14 @@ enum Found {
 
 impl Api {
     fn find(&self, request: &Request<'_>) -> Result<Found> {
-        let at_path: Vec<_> =
-            ROUTES.iter().filter(|route| route.matches(request.segments())).collect();
-        if let Some(route) = at_path.iter().find(|route| route.method == request.method()) {
+        let at_path: Vec<_> = ROUTES
+            .iter()
+            .filter(|route| route.matches(request.segments()))
+            .collect();
+        if let Some(route) = at_path
+            .iter()
+            .find(|route| route.method == request.method())
+        {
             return Ok(Found::Route(route));
         }
         if at_path.is_empty() {

@@ -24,7 +24,11 @@ pub(super) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
-    let Stored { model, stamp, content } = api.store.open_model(&name)?;
+    let Stored {
+        model,
+        stamp,
+        content,
+    } = api.store.open_model(&name)?;
     let tag = entity_tag(&model, &stamp);
     let fields = request.fields();
     if let Some(wanted) = fields.value("if-match")
@@ -50,11 +54,16 @@ pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     if is_known {
         return Ok(response(Status::NOT_MODIFIED));
     }
-    let wanted = fields.value("range").filter(|_| match fields.value("if-range") {
-        Some(tag_or_date) => !tag.starts_with(WEAK) && tag_or_date == tag,
-        None => true,
-    });
-    let all = Range { start: 0, end: model.size };
+    let wanted = fields
+        .value("range")
+        .filter(|_| match fields.value("if-range") {
+            Some(tag_or_date) => !tag.starts_with(WEAK) && tag_or_date == tag,
+            None => true,
+        });
+    let all = Range {
+        start: 0,
+        end: model.size,
+    };
     let (status, range) = match wanted.map(|field| Range::parse(field, model.size)) {
         None | Some(Ok(None)) => (Status::OK, all),
         Some(Ok(Some(range))) => (Status::PARTIAL_CONTENT, range),
@@ -75,7 +84,10 @@ pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     }
     if status == Status::PARTIAL_CONTENT {
         let (first, last) = (range.start, range.end - 1);
-        response = response.field("content-range", format!("bytes {first}-{last}/{}", model.size));
+        response = response.field(
+            "content-range",
+            format!("bytes {first}-{last}/{}", model.size),
+        );
     }
     Ok(response)
 }
@@ -89,7 +101,10 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = "a PUT with a Content-Range is not taken";
         return Err(Error::new(ErrorKind::BadRequest, text).hint("send the whole model"));
     }
-    if let Some(coding) = fields.value("content-encoding").filter(|coding| *coding != "identity") {
+    if let Some(coding) = fields
+        .value("content-encoding")
+        .filter(|coding| *coding != "identity")
+    {
         let text = format!("the content coding {coding} is not known here");
         return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
     }
@@ -101,10 +116,22 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = "the request has no body: neither Content-Length nor chunks";
         return Err(Error::new(ErrorKind::LengthRequired, text));
     }
-    let (condition, expected) = (condition(api, request, &name)?, digest(fields, "repr-digest")?);
-    let signature = fields.value("skep-signature").map(Signature::from_field).transpose()?;
+    let (condition, expected) = (
+        condition(api, request, &name)?,
+        digest(fields, "repr-digest")?,
+    );
+    let signature = fields
+        .value("skep-signature")
+        .map(Signature::from_field)
+        .transpose()?;
     let metadata = inspect::metadata(request)?;
-    let mut order = Order { condition, digest: expected, signature, metadata, ..Order::new(name) };
+    let mut order = Order {
+        condition,
+        digest: expected,
+        signature,
+        metadata,
+        ..Order::new(name)
+    };
     if let Some(complete) = complete {
         return uploads::create(api, request, order, complete);
     }
@@ -116,7 +143,14 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// Stores what a body brings at once, or nothing of it.
 pub(super) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
-    let Order { name, length, digest, condition, signature, metadata } = order;
+    let Order {
+        name,
+        length,
+        digest,
+        condition,
+        signature,
+        metadata,
+    } = order;
     api.store.admit(name, *length, metadata)?;
     api.store.check(name, condition)?;
     api.store.check_signer(name, signature.as_ref())?;
@@ -130,7 +164,11 @@ pub(super) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -
 
 /// The answer to whoever sent a model.
 pub(super) fn stored(published: &Published, name: &ModelName) -> Response {
-    let status = if published.replaced { Status::OK } else { Status::CREATED };
+    let status = if published.replaced {
+        Status::OK
+    } else {
+        Status::CREATED
+    };
     let response = Response::json(status, &ModelWire::from(&published.model))
         .field("etag", entity_tag(&published.model, ""));
     match published.replaced {
@@ -147,7 +185,8 @@ pub(super) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
 /// `DELETE /v1/models/NAME`.
 pub(super) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
-    api.store.remove_if(&name, &condition(api, request, &name)?)?;
+    api.store
+        .remove_if(&name, &condition(api, request, &name)?)?;
     Ok(Response::new(Status::NO_CONTENT))
 }
 
@@ -169,7 +208,12 @@ pub(super) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64>
 }
 
 fn name(request: &Request<'_>) -> Result<ModelName> {
-    request.segments().last().copied().unwrap_or_default().parse()
+    request
+        .segments()
+        .last()
+        .copied()
+        .unwrap_or_default()
+        .parse()
 }
 
 /// What `If-Match` and `If-None-Match` ask of the model that is to be replaced or removed.
@@ -179,13 +223,19 @@ fn condition(api: &Api, request: &Request<'_>, name: &ModelName) -> Result<Condi
         Some(digest) => Ok(Condition::Matches(digest)),
         None => Err(Error::new(ErrorKind::PreconditionFailed, text)),
     };
-    match (fields.value("if-none-match").map(str::trim), fields.value("if-match").map(str::trim)) {
+    match (
+        fields.value("if-none-match").map(str::trim),
+        fields.value("if-match").map(str::trim),
+    ) {
         (None, None) => unmodified(api, fields, name),
         (Some("*"), None) => Ok(Condition::Absent),
         (None, Some("*")) => Ok(Condition::Exists),
         (None, Some(tags)) => only(tags, "no model here has the entity tag of If-Match"),
-        _ => Err(Error::new(ErrorKind::BadRequest, "these preconditions are not known here")
-            .hint("use If-Match with one entity tag or *, or If-None-Match: *")),
+        _ => Err(Error::new(
+            ErrorKind::BadRequest,
+            "these preconditions are not known here",
+        )
+        .hint("use If-Match with one entity tag or *, or If-None-Match: *")),
     }
 }
 
@@ -205,7 +255,9 @@ fn unmodified(api: &Api, fields: &Fields, name: &ModelName) -> Result<Condition>
 
 /// `If-Match` comes before it, and a date that cannot be read asks nothing.
 fn check_unmodified(fields: &Fields, model: &Model) -> Result<()> {
-    let date = fields.value("if-unmodified-since").filter(|_| fields.value("if-match").is_none());
+    let date = fields
+        .value("if-unmodified-since")
+        .filter(|_| fields.value("if-match").is_none());
     match date.and_then(|date| httpdate::parse_http_date(date).ok()) {
         Some(date) if seconds(model.modified) > seconds(date) => {
             let text = format!("'{}' was modified after If-Unmodified-Since", model.name);
@@ -237,11 +289,16 @@ fn is_weak_match(list: &str, tag: &str) -> bool {
 }
 
 fn changed(name: &ModelName) -> Error {
-    Error::new(ErrorKind::PreconditionFailed, format!("'{name}' is not what If-Match names"))
+    Error::new(
+        ErrorKind::PreconditionFailed,
+        format!("'{name}' is not what If-Match names"),
+    )
 }
 
 fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// The name under which a browser saves the model (RFC 6266, RFC 8187).
@@ -251,7 +308,10 @@ fn disposition(name: &ModelName) -> String {
         _ => '_',
     };
     let fallback: String = name.as_str().chars().map(plain).collect();
-    format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", name.url_segment())
+    format!(
+        "attachment; filename=\"{fallback}\"; filename*=UTF-8''{}",
+        name.url_segment()
+    )
 }
 
 /// The bytes of a stored model, or some of them, to be sent.
@@ -263,9 +323,11 @@ fn part_of(content: store::Content, range: Range) -> Content {
             let part = index(range.start)..index(range.end);
             Content::Shared(bytes, part)
         }
-        store::Content::File(file) => {
-            Content::File { file, offset: range.start, length: range.end - range.start }
-        }
+        store::Content::File(file) => Content::File {
+            file,
+            offset: range.start,
+            length: range.end - range.start,
+        },
     }
 }
 

@@ -35,7 +35,11 @@ pub(super) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let wanted = named(&asked.name);
         // A device that is paired again has a token already, which stays until somebody removes it.
         for number in 1..=SAME_NAME_MAX {
-            let name = if number == 1 { wanted.clone() } else { format!("{wanted}-{number}") };
+            let name = if number == 1 {
+                wanted.clone()
+            } else {
+                format!("{wanted}-{number}")
+            };
             match issue(home, &name, role) {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 token => return Ok((name, role.to_owned(), token?)),
@@ -50,16 +54,32 @@ pub(super) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
             api.guard.fail(request.peer());
         }
     })?;
-    log::info!("{} was paired as {name} with the role {role}", request.peer());
-    let reply = PairReply { schema: 1, name, role, token: token.text().to_owned() };
+    log::info!(
+        "{} was paired as {name} with the role {role}",
+        request.peer()
+    );
+    let reply = PairReply {
+        schema: 1,
+        name,
+        role,
+        token: token.text().to_owned(),
+    };
     Ok(Response::json(Status::CREATED, &reply).field("cache-control", "no-store"))
 }
 
 /// What of a device's name can name a token.
 fn named(name: &str) -> String {
     let is_letter = |letter: &char| letter.is_ascii_alphanumeric() || ".-_".contains(*letter);
-    let name: String = name.chars().filter(is_letter).take(NAME_BYTES_MAX).collect();
-    if can_be_named(&name) { name } else { "device".to_owned() }
+    let name: String = name
+        .chars()
+        .filter(is_letter)
+        .take(NAME_BYTES_MAX)
+        .collect();
+    if can_be_named(&name) {
+        name
+    } else {
+        "device".to_owned()
+    }
 }
 
 const BODY_BYTES_MAX: usize = 4096;

@@ -37,7 +37,11 @@ impl House {
                 issue: |_, _, _| Password::generate(),
             },
         };
-        Self { api, secret, _folder: folder }
+        Self {
+            api,
+            secret,
+            _folder: folder,
+        }
     }
 
     /// The status, and how much of the body was read.
@@ -55,7 +59,11 @@ impl House {
 }
 
 fn peer(address: &str, tls: Option<TlsIdentity>) -> Peer {
-    Peer { address: Some(address.parse().unwrap()), tls, ..Peer::default() }
+    Peer {
+        address: Some(address.parse().unwrap()),
+        tls,
+        ..Peer::default()
+    }
 }
 
 const LOAD: &str = "POST /load_model HTTP/1.1\r\nHost: 192.0.2.9";
@@ -97,7 +105,13 @@ fn a_certificate_has_a_role_and_is_no_proof_against_web_pages() {
     let certificate = |name: &str| {
         let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = Some(params.self_signed(&key).unwrap().der().to_vec());
-        peer("192.0.2.1:5", Some(TlsIdentity { certificate, ..TlsIdentity::default() }))
+        peer(
+            "192.0.2.1:5",
+            Some(TlsIdentity {
+                certificate,
+                ..TlsIdentity::default()
+            }),
+        )
     };
     let house = House::new(|options| options.certificate_roles = "pi=write".parse().unwrap());
     let list = "GET /v1/models HTTP/1.1\r\nHost: 192.0.2.9";

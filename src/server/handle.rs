@@ -27,7 +27,13 @@ impl ServerHandle {
         outcome: Arc<Mutex<Result<()>>>,
         thread: JoinHandle<()>,
     ) -> Self {
-        Self { addresses, url, shutdown, outcome, thread }
+        Self {
+            addresses,
+            url,
+            shutdown,
+            outcome,
+            thread,
+        }
     }
 
     /// The first address as it is bound.
@@ -120,6 +126,11 @@ impl Shutdown {
     /// Waits until it is triggered.
     pub fn wait(&self) {
         let asked = lock(&self.0.0);
-        drop(self.0.1.wait_while(asked, |asked| !*asked).unwrap_or_else(PoisonError::into_inner));
+        drop(
+            self.0
+                .1
+                .wait_while(asked, |asked| !*asked)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 }

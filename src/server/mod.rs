@@ -124,15 +124,33 @@ impl Server {
         let workers = Workers::start(workers, &engine, &handler, &metrics)?;
         let connections = Connections::new(Arc::clone(&limits), Arc::clone(&metrics));
         let draining = AtomicBool::new(false);
-        let service = Arc::new(Service { engine, handler, limits, metrics, places, draining });
+        let service = Arc::new(Service {
+            engine,
+            handler,
+            limits,
+            metrics,
+            places,
+            draining,
+        });
         let shutdown = Shutdown::default();
-        Ok(Self { listener, service, workers, connections, acceptor, shutdown })
+        Ok(Self {
+            listener,
+            service,
+            workers,
+            connections,
+            acceptor,
+            shutdown,
+        })
     }
 
     /// Where this server can be reached: one URL for each address, or the address itself where there
     /// are none (`unix:/run/skep.sock`).
     pub fn urls(&self) -> Vec<String> {
-        let scheme = if self.acceptor.is_some() { "https" } else { "http" };
+        let scheme = if self.acceptor.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let addresses = self.listener.addresses();
         let url = |address: &Address| match address {
             Address::Ip(_) => format!("{scheme}://{}", address.authority()),
@@ -177,7 +195,14 @@ impl Server {
     /// # Errors
     /// If the system has no thread to give.
     pub fn run(self) -> Result<()> {
-        let Self { listener, service, workers, connections, acceptor, shutdown } = self;
+        let Self {
+            listener,
+            service,
+            workers,
+            connections,
+            acceptor,
+            shutdown,
+        } = self;
         let stop = listener.stop();
         let accept = {
             let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
@@ -270,7 +295,9 @@ mod tests {
         let mut stream = TcpStream::connect(handle.url().strip_prefix("http://").unwrap()).unwrap();
         // More often than there are workers.
         for _ in 0..10 {
-            stream.write_all(b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            stream
+                .write_all(b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n")
+                .unwrap();
             let mut answer = String::new();
             while !answer.ends_with("}\n") {
                 let mut piece = [0; 512];
@@ -280,10 +307,15 @@ mod tests {
             }
             assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
         }
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"),
+            "{answer}"
+        );
         handle.shutdown();
         handle.join().unwrap();
     }
@@ -298,10 +330,14 @@ mod tests {
         let callers: Vec<_> = (0..4)
             .map(|_| {
                 let mut stream = TcpStream::connect(&address).unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                stream
+                    .set_read_timeout(Some(Duration::from_secs(20)))
+                    .unwrap();
                 thread::spawn(move || {
                     for _ in 0..90 {
-                        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+                        stream
+                            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                            .unwrap();
                         let mut answer = Vec::new();
                         while !answer.ends_with(b"fine") {
                             let mut piece = [0; 512];

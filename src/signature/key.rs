@@ -55,7 +55,9 @@ impl PublicKey {
     }
 
     pub(super) fn has_signed(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        UnparsedPublicKey::new(&ED25519, self.key).verify(message, signature).is_ok()
+        UnparsedPublicKey::new(&ED25519, self.key)
+            .verify(message, signature)
+            .is_ok()
     }
 }
 
@@ -79,15 +81,19 @@ impl FromStr for PublicKey {
     /// Reads `RW...`, alone or in the lines of a key file.
     fn from_str(text: &str) -> Result<Self> {
         let bytes = decoded(text);
-        let parts = bytes.strip_prefix(LEGACY).and_then(|rest| rest.split_first_chunk::<8>());
+        let parts = bytes
+            .strip_prefix(LEGACY)
+            .and_then(|rest| rest.split_first_chunk::<8>());
         match parts.and_then(|(id, key)| Some((*id, key.try_into().ok()?))) {
             Some((id, key)) => Ok(Self { id, key }),
             None if bytes.len() == SECRET_BYTES => {
                 let text = "that is a secret key, and its public key is needed";
                 Err(Error::new(ErrorKind::Usage, text).hint("it is in the .pub file beside it"))
             }
-            None => Err(Error::new(ErrorKind::Usage, "that is no public key of minisign")
-                .hint("it looks like RW... and has 56 letters")),
+            None => Err(
+                Error::new(ErrorKind::Usage, "that is no public key of minisign")
+                    .hint("it looks like RW... and has 56 letters"),
+            ),
         }
     }
 }
@@ -106,9 +112,11 @@ impl SecretKey {
     /// `Internal` if the system has no random numbers.
     pub fn generate() -> Result<Self> {
         let (mut id, mut seed) = ([0; 8], [0; 32]);
-        getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut seed)).map_err(|error| {
-            Error::new(ErrorKind::Internal, "there are no random numbers").because(error)
-        })?;
+        getrandom::fill(&mut id)
+            .and_then(|()| getrandom::fill(&mut seed))
+            .map_err(|error| {
+                Error::new(ErrorKind::Internal, "there are no random numbers").because(error)
+            })?;
         let unusable = |_| Error::new(ErrorKind::Internal, "the new key cannot be used");
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(unusable)?;
         Ok(Self::of(id, seed, pair))
@@ -117,7 +125,11 @@ impl SecretKey {
     fn of(id: [u8; 8], seed: [u8; 32], pair: Ed25519KeyPair) -> Self {
         let mut key = [0; 32];
         key.copy_from_slice(pair.public_key().as_ref());
-        Self { seed, pair, public: PublicKey { id, key } }
+        Self {
+            seed,
+            pair,
+            public: PublicKey { id, key },
+        }
     }
 
     /// Reads a key file.
@@ -167,14 +179,33 @@ impl SecretKey {
     pub fn file_text(&self) -> String {
         let PublicKey { id, key } = &self.public;
         let checksum = checksum(id, &self.seed, key);
-        let parts = [&LEGACY[..], NO_KDF, b"B2", &[0; 48], id, &self.seed, key, &checksum];
-        format!("{UNTRUSTED}skep secret key {}\n{}\n", shown(*id), STANDARD.encode(parts.concat()))
+        let parts = [
+            &LEGACY[..],
+            NO_KDF,
+            b"B2",
+            &[0; 48],
+            id,
+            &self.seed,
+            key,
+            &checksum,
+        ];
+        format!(
+            "{UNTRUSTED}skep secret key {}\n{}\n",
+            shown(*id),
+            STANDARD.encode(parts.concat())
+        )
     }
 
     /// Signs a file by its BLAKE2b-512, and a comment, in which control characters but tabs become
     /// question marks.
     pub fn sign(&self, prehash: &[u8; 64], comment: &str) -> Signature {
-        let plain = |letter: char| if letter.is_control() && letter != '\t' { '?' } else { letter };
+        let plain = |letter: char| {
+            if letter.is_control() && letter != '\t' {
+                '?'
+            } else {
+                letter
+            }
+        };
         let signed = |message: &[u8]| {
             let mut signature = [0; 64];
             signature.copy_from_slice(self.pair.sign(message).as_ref());
@@ -208,7 +239,8 @@ pub(super) fn shown(id: [u8; 8]) -> String {
 fn decoded(text: &str) -> Vec<u8> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.find(|line| !line.starts_with(UNTRUSTED.trim_end()));
-    line.and_then(|line| STANDARD.decode(line).ok()).unwrap_or_default()
+    line.and_then(|line| STANDARD.decode(line).ok())
+        .unwrap_or_default()
 }
 
 fn checksum(id: &[u8; 8], seed: &[u8; 32], key: &[u8; 32]) -> [u8; 32] {

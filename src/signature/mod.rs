@@ -78,8 +78,11 @@ impl Signature {
     /// # Errors
     /// `Integrity` if it is none, or only the beginning of one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let text = str::from_utf8(bytes).ok().filter(|text| text.len() <= Self::BYTES_MAX);
-        text.ok_or_else(|| unreadable("it is not the text of one")).and_then(str::parse)
+        let text = str::from_utf8(bytes)
+            .ok()
+            .filter(|text| text.len() <= Self::BYTES_MAX);
+        text.ok_or_else(|| unreadable("it is not the text of one"))
+            .and_then(str::parse)
     }
 
     /// The signature file in one line, for the field `Skep-Signature`.
@@ -105,7 +108,9 @@ impl Signature {
 
     /// The name of the file in the trusted comment, if it has one where minisign writes it.
     pub fn file_name(&self) -> Option<&str> {
-        self.trusted_comment.split('\t').find_map(|item| item.strip_prefix("file:"))
+        self.trusted_comment
+            .split('\t')
+            .find_map(|item| item.strip_prefix("file:"))
     }
 
     /// Whether checking it takes the whole file in memory.
@@ -156,12 +161,14 @@ impl Signature {
     /// # Errors
     /// `Integrity` if there is none.
     pub fn signer<'a>(&self, what: &str, keys: &'a [PublicKey]) -> Result<&'a PublicKey> {
-        keys.iter().find(|key| key.id == self.key_id).ok_or_else(|| {
-            let expected: Vec<_> = keys.iter().map(|key| format!("{key:?}")).collect();
-            let (id, expected) = (key::shown(self.key_id), expected.join(" or "));
-            let text = format!("{what} is signed by the key {id} and should be by {expected}");
-            Error::new(ErrorKind::Integrity, text)
-        })
+        keys.iter()
+            .find(|key| key.id == self.key_id)
+            .ok_or_else(|| {
+                let expected: Vec<_> = keys.iter().map(|key| format!("{key:?}")).collect();
+                let (id, expected) = (key::shown(self.key_id), expected.join(" or "));
+                let text = format!("{what} is signed by the key {id} and should be by {expected}");
+                Error::new(ErrorKind::Integrity, text)
+            })
     }
 
     fn comment_message(&self) -> Vec<u8> {
@@ -189,7 +196,11 @@ impl FromStr for Signature {
     /// Reads the content of a signature file, as [`Signature::from_bytes`].
     fn from_str(text: &str) -> Result<Self> {
         let mut lines = text.lines();
-        let mut next = || lines.next().ok_or_else(|| unreadable("it has less than four lines"));
+        let mut next = || {
+            lines
+                .next()
+                .ok_or_else(|| unreadable("it has less than four lines"))
+        };
         let (first, second, third, fourth) = (next()?, next()?, next()?, next()?);
         let comment = |line: &str, prefix, reason| match line.strip_prefix(prefix) {
             Some(comment) => Ok(comment.to_owned()),

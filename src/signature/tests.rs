@@ -43,15 +43,26 @@ fn the_files_of_minisign_are_read_and_written() {
     for (file, is_legacy) in [(PREHASHED_FILE, false), (LEGACY_FILE, true)] {
         let signature: Signature = file.parse().unwrap();
         assert_eq!(signature.to_string(), file);
-        assert_eq!(Signature::from_field(&signature.field()).unwrap(), signature);
-        assert_eq!((signature.is_legacy(), signature.file_name()), (is_legacy, Some("f")));
-        signature.verify("f", std::slice::from_ref(&key), &mut &b"hi\n"[..]).unwrap();
+        assert_eq!(
+            Signature::from_field(&signature.field()).unwrap(),
+            signature
+        );
+        assert_eq!(
+            (signature.is_legacy(), signature.file_name()),
+            (is_legacy, Some("f"))
+        );
+        signature
+            .verify("f", std::slice::from_ref(&key), &mut &b"hi\n"[..])
+            .unwrap();
     }
     // What minisign signed, this signs with the same key in the same way: Ed25519 has no random part.
     let mut hash = Prehash::default();
     hash.update(b"hi\n");
     let comment = "timestamp:1795261630\tfile:f\thashed";
-    let ours = secret(SECRET).unwrap().sign(&hash.finish(), comment).to_string();
+    let ours = secret(SECRET)
+        .unwrap()
+        .sign(&hash.finish(), comment)
+        .to_string();
     assert_eq!(ours, PREHASHED_FILE.replacen("minisign", "skep", 1));
 }
 
@@ -68,13 +79,33 @@ fn what_was_changed_is_refused() {
             assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
             assert!(error.to_string().contains(words), "{words}: {error}");
         };
-        refused(file, &keys, b"ho\n", "is not what the key C3EE3B73AF0672BE has signed");
-        refused(file, &other, b"hi\n", "signed by the key C3EE3B73AF0672BE and should be by");
-        refused(&file.replace("file:f", "file:g"), &keys, b"hi\n", "trusted comment");
+        refused(
+            file,
+            &keys,
+            b"ho\n",
+            "is not what the key C3EE3B73AF0672BE has signed",
+        );
+        refused(
+            file,
+            &other,
+            b"hi\n",
+            "signed by the key C3EE3B73AF0672BE and should be by",
+        );
+        refused(
+            &file.replace("file:f", "file:g"),
+            &keys,
+            b"hi\n",
+            "trusted comment",
+        );
         let start = file.len() - 60;
         refused(&file[..start], &keys, b"hi\n", "cut or changed");
         refused(&file[..120], &keys, b"hi\n", "less than four lines");
-        refused(&format!("{file}more"), &keys, b"hi\n", "more than four lines");
+        refused(
+            &format!("{file}more"),
+            &keys,
+            b"hi\n",
+            "more than four lines",
+        );
         refused("junk", &keys, b"hi\n", "cannot be read");
         // The other algorithm, of which the comment's signature says nothing.
         let swapped = match file.contains("\nRUS") {
@@ -94,16 +125,32 @@ fn a_secret_key_survives_and_one_with_a_password_is_explained() {
     assert_eq!(secret(SECRET).unwrap().public_key().to_string(), PUBLIC);
     let error = secret(ENCRYPTED).unwrap_err();
     assert!(error.message().contains("password"), "{error}");
-    assert!(error.hint_text().unwrap().contains("minisign -C -W"), "{error}");
+    assert!(
+        error.hint_text().unwrap().contains("minisign -C -W"),
+        "{error}"
+    );
     let changed = SECRET.replace("vnIGr3M77sNr", "vnIGr3M77sNs");
-    for bad in
-        [&SECRET[..200], PUBLIC, "", &changed, &key.file_text().replace("RWQAAEIy", "RWQAAEIz")]
-    {
+    for bad in [
+        &SECRET[..200],
+        PUBLIC,
+        "",
+        &changed,
+        &key.file_text().replace("RWQAAEIy", "RWQAAEIz"),
+    ] {
         let result = secret(bad);
         let is_same = result.is_ok_and(|read| read.public_key() == key.public_key());
         // The name of the checksum is not looked at, all else is.
         assert_eq!(is_same, bad.contains("RWQAAEIz"), "{bad}");
     }
-    assert!(SECRET.parse::<PublicKey>().unwrap_err().message().contains("secret key"));
-    assert_eq!(PublicKey::named("/nowhere").unwrap_err().kind(), ErrorKind::Usage);
+    assert!(
+        SECRET
+            .parse::<PublicKey>()
+            .unwrap_err()
+            .message()
+            .contains("secret key")
+    );
+    assert_eq!(
+        PublicKey::named("/nowhere").unwrap_err().kind(),
+        ErrorKind::Usage
+    );
 }

@@ -38,12 +38,21 @@ impl<'a> Append<'a> {
             Piece::Kept => None,
             Piece::Whole(digest) => Some((digest, Hasher::new())),
         };
-        Self { turn, partial, hasher, expected, end }
+        Self {
+            turn,
+            partial,
+            hasher,
+            expected,
+            end,
+        }
     }
 
     /// How many bytes the upload still lacks, as far as that is known.
     pub(crate) fn room(&self) -> u64 {
-        self.turn.order().length.map_or(u64::MAX, |length| length.saturating_sub(self.end))
+        self.turn
+            .order()
+            .length
+            .map_or(u64::MAX, |length| length.saturating_sub(self.end))
     }
 
     /// Writes all of these bytes; returns the new offset if a step of the journal is full. Never more
@@ -110,7 +119,11 @@ impl<'a> Append<'a> {
                 self.take_back();
             }
         }
-        if self.turn.is_newest() { reason } else { superseded() }
+        if self.turn.is_newest() {
+            reason
+        } else {
+            superseded()
+        }
     }
 
     /// Keeps the piece.

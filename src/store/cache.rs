@@ -109,7 +109,13 @@ impl Cache {
         }
         state.turn += 1;
         let (used, turn) = (Instant::now(), state.turn);
-        let entry = Entry { stamp, digest, content: Arc::clone(content), used, turn };
+        let entry = Entry {
+            stamp,
+            digest,
+            content: Arc::clone(content),
+            used,
+            turn,
+        };
         state.entries.insert(name.clone(), entry);
         state.counts.bytes += size;
         if state.entries.len() == 1 {
@@ -123,7 +129,10 @@ impl Cache {
 
     pub(super) fn counts(&self) -> CacheCounts {
         let state = lock(&self.state);
-        CacheCounts { entries: state.entries.len(), ..state.counts }
+        CacheCounts {
+            entries: state.entries.len(),
+            ..state.counts
+        }
     }
 
     /// The work of the cleaner thread: clears what was idle for too long. It sleeps without a timer
@@ -134,7 +143,10 @@ impl Cache {
             let next = state.clear_idle(self.idle, Instant::now());
             self.change.notify_all();
             state = match next {
-                None => self.change.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .change
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(next) => {
                     let waited = self.change.wait_timeout(state, next);
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -172,7 +184,11 @@ impl State {
     fn clear_idle(&mut self, idle: Duration, now: Instant) -> Option<Duration> {
         let age = |entry: &Entry| now.saturating_duration_since(entry.used);
         self.entries.retain(|_, entry| age(entry) < idle);
-        self.counts.bytes = self.entries.values().map(|entry| entry.content.len() as u64).sum();
+        self.counts.bytes = self
+            .entries
+            .values()
+            .map(|entry| entry.content.len() as u64)
+            .sum();
         self.entries.values().map(|entry| idle - age(entry)).min()
     }
 }
@@ -218,7 +234,12 @@ mod tests {
         assert!(!has(&cache, "a"), "a fourth entry is one too many");
         insert(&cache, "f", 11);
         assert!(!has(&cache, "f"), "larger than the whole cache");
-        let counts = CacheCounts { hits: 3, misses: 3, bytes: 6, entries: 3 };
+        let counts = CacheCounts {
+            hits: 3,
+            misses: 3,
+            bytes: 6,
+            entries: 3,
+        };
         assert_eq!(cache.counts(), counts);
     }
 
@@ -241,7 +262,10 @@ mod tests {
         for (name, used) in [("a", start), ("b", start + minute / 2)] {
             state.entries.get_mut(&name.parse().unwrap()).unwrap().used = used;
         }
-        assert_eq!(state.clear_idle(minute, start + minute / 4), Some(minute * 3 / 4));
+        assert_eq!(
+            state.clear_idle(minute, start + minute / 4),
+            Some(minute * 3 / 4)
+        );
         assert_eq!(state.clear_idle(minute, start + minute), Some(minute / 2));
         assert_eq!(state.counts.bytes, 4);
         assert_eq!(state.clear_idle(minute, start + minute * 2), None);
@@ -257,7 +281,9 @@ mod tests {
             insert(&cache, "a", 4);
             let deadline = Duration::from_secs(10);
             let filled = |state: &mut State| !state.entries.is_empty();
-            let waited = cache.change.wait_timeout_while(lock(&cache.state), deadline, filled);
+            let waited = cache
+                .change
+                .wait_timeout_while(lock(&cache.state), deadline, filled);
             assert!(!waited.unwrap().1.timed_out());
         }
         cache.close();

@@ -107,7 +107,10 @@ impl Digester {
             }
             let next = queue.waiting.values().copied().chain(queue.save_at).min();
             queue = match next {
-                None => self.change.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .change
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(next) => {
                     let waited = self.change.wait_timeout(queue, next.duration_since(now));
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -121,7 +124,9 @@ impl Digester {
             Ok(Outcome::Done) => {}
             Ok(Outcome::Learned) => self.save_later(),
             Ok(Outcome::TooEarly(delay)) => {
-                lock(&self.queue).waiting.insert(name.clone(), Instant::now() + delay);
+                lock(&self.queue)
+                    .waiting
+                    .insert(name.clone(), Instant::now() + delay);
             }
             // Not tried again by itself: the next listing asks anew.
             Err(error) => log::debug!("the model '{name}' cannot be digested: {error}"),
@@ -129,7 +134,9 @@ impl Digester {
     }
 
     fn digest(&self, name: &ModelName, layout: &Layout, index: &Index) -> io::Result<Outcome> {
-        let Some((file, stamp)) = layout.open_model(name)? else { return Ok(Outcome::Done) };
+        let Some((file, stamp)) = layout.open_model(name)? else {
+            return Ok(Outcome::Done);
+        };
         if index.find(name, &stamp).is_some() {
             return Ok(Outcome::Done);
         }
@@ -137,7 +144,10 @@ impl Digester {
         if !young.is_zero() {
             return Ok(Outcome::TooEarly(young));
         }
-        let digest = Digest::of_reader(Breakable { file, closing: &self.closing })?;
+        let digest = Digest::of_reader(Breakable {
+            file,
+            closing: &self.closing,
+        })?;
         match layout.standing(name)? {
             Standing::Model(current) if current == stamp => {
                 index.insert(name, stamp, digest);
@@ -152,7 +162,9 @@ impl Digester {
     #[cfg(test)]
     pub(super) fn wait_until_idle(&self, deadline: Duration) -> bool {
         let at_work = |queue: &mut Queue| queue.busy || !queue.waiting.is_empty();
-        let waited = self.change.wait_timeout_while(lock(&self.queue), deadline, at_work);
+        let waited = self
+            .change
+            .wait_timeout_while(lock(&self.queue), deadline, at_work);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }

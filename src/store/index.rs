@@ -44,8 +44,14 @@ impl Index {
             }
             Vec::new()
         });
-        let known = String::from_utf8_lossy(&bytes).lines().filter_map(parse_line).collect();
-        Self(Mutex::new(State { known, saved: Saved::Yes }))
+        let known = String::from_utf8_lossy(&bytes)
+            .lines()
+            .filter_map(parse_line)
+            .collect();
+        Self(Mutex::new(State {
+            known,
+            saved: Saved::Yes,
+        }))
     }
 
     /// The digest of a file with this name and stamp.
@@ -105,7 +111,11 @@ impl Index {
     /// Removes an entry unless it was replaced meanwhile.
     fn remove_stale(&self, name: &ModelName, stamp: &Stamp) {
         let mut state = lock(&self.0);
-        if state.known.get(name).is_some_and(|(known, _)| known == stamp) {
+        if state
+            .known
+            .get(name)
+            .is_some_and(|(known, _)| known == stamp)
+        {
             state.known.remove(name);
         }
     }
@@ -115,7 +125,10 @@ fn parse_line(line: &str) -> Option<(ModelName, (Stamp, Digest))> {
     let (digest_start, _) = line.match_indices(' ').nth(5)?;
     let (stamp, rest) = line.split_at(digest_start);
     let (digest, name) = rest[1..].split_once(' ')?;
-    Some((name.parse().ok()?, (stamp.parse().ok()?, digest.parse().ok()?)))
+    Some((
+        name.parse().ok()?,
+        (stamp.parse().ok()?, digest.parse().ok()?),
+    ))
 }
 
 #[cfg(test)]

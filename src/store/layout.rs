@@ -49,8 +49,11 @@ impl Layout {
         let unusable = |place: &Path, error| unusable(given, place, error);
         disk::create_directory(given).map_err(|error| unusable(given, error))?;
         let directory = fs::canonicalize(given).map_err(|error| unusable(given, error))?;
-        rustix::fs::access(&directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
-            .map_err(|error| unusable(&directory, error.into()))?;
+        rustix::fs::access(
+            &directory,
+            Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
+        )
+        .map_err(|error| unusable(&directory, error.into()))?;
         let hidden = directory.join(HIDDEN);
         let (parts, lock) = (hidden.join(PARTS), hidden.join(LOCK));
         disk::create_directory(&parts).map_err(|error| unusable(&parts, error))?;
@@ -83,8 +86,15 @@ impl Layout {
             }
         };
         let folds_names = folds_forms || hidden.join(LOCK.to_uppercase()).exists();
-        let device = fs::metadata(&directory).map_err(|error| unusable(given, error))?.dev();
-        Ok(Self { directory, folds_names, device, _lock: held })
+        let device = fs::metadata(&directory)
+            .map_err(|error| unusable(given, error))?
+            .dev();
+        Ok(Self {
+            directory,
+            folds_names,
+            device,
+            _lock: held,
+        })
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -113,7 +123,10 @@ impl Layout {
     pub(super) fn files(&self, id: UploadId) -> Files {
         let id = id.to_string();
         let bytes = self.parts().join(&id).with_extension("bytes");
-        Files { bytes, record: self.records().join(id) }
+        Files {
+            bytes,
+            record: self.records().join(id),
+        }
     }
 
     /// Where the versions of all models are kept.
@@ -144,7 +157,9 @@ impl Layout {
     pub(super) fn models(&self) -> io::Result<Vec<(ModelName, Stamp)>> {
         let mut models = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
-            let Ok(text) = entry?.file_name().into_string() else { continue };
+            let Ok(text) = entry?.file_name().into_string() else {
+                continue;
+            };
             let Ok(name) = text.parse() else { continue };
             match self.standing(&name) {
                 Ok(Standing::Model(stamp)) => models.push((name, stamp)),
@@ -197,7 +212,10 @@ impl Layout {
         let mut listed = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            listed.push((entry.file_name().to_string_lossy().into_owned(), entry.ino()));
+            listed.push((
+                entry.file_name().to_string_lossy().into_owned(),
+                entry.ino(),
+            ));
         }
         Ok(other_name(name.as_str(), inode, listed))
     }
@@ -209,7 +227,10 @@ impl Layout {
     /// `Busy` if it is not: it may come back.
     pub(super) fn check_there(&self) -> Result<()> {
         let metadata = fs::metadata(&self.directory).ok();
-        match metadata.filter(|metadata| metadata.is_dir()).map(|metadata| metadata.dev()) {
+        match metadata
+            .filter(|metadata| metadata.is_dir())
+            .map(|metadata| metadata.dev())
+        {
             Some(device) if device == self.device => Ok(()),
             found => {
                 let text = match found {
@@ -241,21 +262,29 @@ fn is_absence(error: &io::Error) -> bool {
 }
 
 fn taken(directory: &Path) -> Error {
-    let text = format!("another server uses the model directory {}", directory.display());
+    let text = format!(
+        "another server uses the model directory {}",
+        directory.display()
+    );
     Error::new(ErrorKind::AlreadyRunning, text)
         .hint("stop it first, or choose another directory with --dir")
 }
 
 /// Says whose it is and what can be done (seed D87). `place` is the file or folder that failed.
 fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
-    let said = Error::io(format!("cannot use the model directory {}", directory.display()), error);
+    let said = Error::io(
+        format!("cannot use the model directory {}", directory.display()),
+        error,
+    );
     let choose = "choose another directory with --dir";
     let kind = match said.kind() {
         ErrorKind::NoSpace => ErrorKind::NoSpace,
         _ => ErrorKind::Usage,
     };
     // What cannot even be looked at is behind a closed door; then the door is what to mend.
-    let door = place.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)));
+    let door = place
+        .ancestors()
+        .find_map(|path| Some((path, fs::metadata(path).ok()?)));
     let Some((path, metadata)) = door.filter(|_| said.kind() == ErrorKind::Forbidden) else {
         return Error::new(kind, said.message()).hint(choose).because(said);
     };
@@ -292,8 +321,14 @@ mod tests {
     #[test]
     fn a_file_that_is_found_but_not_listed_clashes_with_the_one_that_is() {
         let listed = || vec![("Model.dm".to_owned(), 7), ("other".to_owned(), 8)];
-        assert_eq!(other_name("model.dm", 7, listed()).as_deref(), Some("Model.dm"));
-        assert_eq!(other_name("model.dm", 9, listed()).as_deref(), Some("another file"));
+        assert_eq!(
+            other_name("model.dm", 7, listed()).as_deref(),
+            Some("Model.dm")
+        );
+        assert_eq!(
+            other_name("model.dm", 9, listed()).as_deref(),
+            Some("another file")
+        );
         assert_eq!(other_name("Model.dm", 7, listed()), None);
     }
 

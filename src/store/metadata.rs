@@ -76,7 +76,9 @@ fn text(what: &str, given: Option<&str>) -> Result<Option<String>> {
 /// What is known of the content of a model with this digest.
 pub(super) fn find(shelf: &Shelf, name: &ModelName, digest: Option<Digest>) -> Option<About> {
     let mut lines = lines(shelf, name).into_iter();
-    lines.find(|(known, _)| Some(*known) == digest).map(|(_, about)| about)
+    lines
+        .find(|(known, _)| Some(*known) == digest)
+        .map(|(_, about)| about)
 }
 
 /// Keeps what is said of a content that is about to be published. Lines of contents that are neither
@@ -89,13 +91,19 @@ pub(super) fn keep(
     if claim.metadata.is_empty() {
         return Ok(());
     }
-    let about = About { metadata: claim.metadata.clone(), uploaded: clock::now() };
+    let about = About {
+        metadata: claim.metadata.clone(),
+        uploaded: clock::now(),
+    };
     let mut lines = lines(shelf, claim.name);
     lines.retain(|(digest, _)| *digest != claim.digest && needed.contains(digest.as_bytes()));
     lines.insert(0, (claim.digest, about));
     let mut text = String::new();
     for (digest, About { metadata, uploaded }) in &lines {
-        let seconds = uploaded.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = uploaded
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         let said = |text: &Option<String>| text.clone().unwrap_or_default();
         let (license, source) = (said(&metadata.license), said(&metadata.source));
         let uploader = said(&metadata.uploader);
@@ -108,14 +116,21 @@ pub(super) fn keep(
 /// Removes what is said of a model that is gone; it would not be told of any other bytes anyhow.
 pub(super) fn forget(shelf: &Shelf, name: &ModelName) {
     let path = shelf.layout.about(name);
-    if let Err(error) = if path.exists() { disk::remove(&path) } else { Ok(()) } {
+    if let Err(error) = if path.exists() {
+        disk::remove(&path)
+    } else {
+        Ok(())
+    } {
         log::warn!("what is known of '{name}' cannot be removed: {error}");
     }
 }
 
 fn lines(shelf: &Shelf, name: &ModelName) -> Vec<(Digest, About)> {
     let bytes = std::fs::read(shelf.layout.about(name)).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).lines().filter_map(parse_line).collect()
+    String::from_utf8_lossy(&bytes)
+        .lines()
+        .filter_map(parse_line)
+        .collect()
 }
 
 fn parse_line(line: &str) -> Option<(Digest, About)> {
@@ -135,7 +150,10 @@ mod tests {
     #[test]
     fn only_plain_texts_are_kept() {
         let metadata = Metadata::new(Some(" MIT "), Some(""), None).unwrap();
-        assert_eq!((metadata.license.as_deref(), metadata.source), (Some("MIT"), None));
+        assert_eq!(
+            (metadata.license.as_deref(), metadata.source),
+            (Some("MIT"), None)
+        );
         assert!(Metadata::new(Some("a\tb"), None, None).is_err());
         assert!(Metadata::new(None, Some(&"x".repeat(1001)), None).is_err());
     }
@@ -144,7 +162,10 @@ mod tests {
     fn a_line_that_cannot_be_read_says_nothing() {
         let digest = Digest::of(b"x");
         let (known, about) = parse_line(&format!("{digest}\t7\tMIT\t\tme")).unwrap();
-        assert_eq!((known, about.uploaded), (digest, UNIX_EPOCH + Duration::from_secs(7)));
+        assert_eq!(
+            (known, about.uploaded),
+            (digest, UNIX_EPOCH + Duration::from_secs(7))
+        );
         assert_eq!(about.metadata.uploader.as_deref(), Some("me"));
         for bad in ["", "x\t7\t\t\t", &format!("{digest}\tx\t\t\t")] {
             assert_eq!(parse_line(bad), None, "{bad}");

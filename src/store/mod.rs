@@ -113,11 +113,16 @@ impl Store {
             layout,
             options,
         });
-        let store = Self(Arc::new(Owner { shelf, threads: Mutex::default() }));
+        let store = Self(Arc::new(Owner {
+            shelf,
+            threads: Mutex::default(),
+        }));
         let (cleaner, digester) = (Arc::clone(store.shelf()), Arc::clone(store.shelf()));
         let threads = [
             spawn("cache", move || cleaner.cache.run()),
-            spawn("digester", move || digester.digester.run(&digester.layout, &digester.index)),
+            spawn("digester", move || {
+                digester.digester.run(&digester.layout, &digester.index)
+            }),
         ];
         for thread in threads {
             let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
@@ -181,7 +186,11 @@ impl Store {
                 if let Some((content, digest)) = shelf.cache.find(name, &stamp) {
                     let model = stamp.model(name, Some(digest));
                     let stamp = stamp.to_string();
-                    return Ok(Stored { model, stamp, content: Content::Cached(content) });
+                    return Ok(Stored {
+                        model,
+                        stamp,
+                        content: Content::Cached(content),
+                    });
                 }
             }
             Standing::Model(_) => {}
@@ -197,7 +206,11 @@ impl Store {
         }
         file.rewind().map_err(unreadable)?;
         let model = shelf.model(name, &stamp);
-        Ok(Stored { model, stamp: stamp.to_string(), content: Content::File(file) })
+        Ok(Stored {
+            model,
+            stamp: stamp.to_string(),
+            content: Content::File(file),
+        })
     }
 
     /// Begins an upload, of a size that is known or not.
@@ -253,7 +266,9 @@ impl Store {
         let shelf = self.shelf();
         let digested = shelf.digest_for(name, condition)?;
         let _guard = lock(&shelf.names);
-        let Standing::Model(_) = shelf.standing(name)? else { return Err(shelf.not_found(name)) };
+        let Standing::Model(_) = shelf.standing(name)? else {
+            return Err(shelf.not_found(name));
+        };
         let current = shelf.judge(name, condition, digested)?;
         let stamp = current.ok_or_else(|| shelf.not_found(name))?;
         let model = stamp.model(name, shelf.index.find(name, &stamp));
@@ -292,7 +307,15 @@ impl Store {
         publish: impl FnOnce(&Path) -> io::Result<File>,
         claim: &Claim<'_>,
     ) -> Result<Published> {
-        let (shelf, Claim { name, digest, condition, .. }) = (self.shelf(), *claim);
+        let (
+            shelf,
+            Claim {
+                name,
+                digest,
+                condition,
+                ..
+            },
+        ) = (self.shelf(), *claim);
         shelf.layout.check_there()?;
         shelf.check_kind(name, claim.metadata)?;
         let digested = shelf.digest_for(name, condition)?;
@@ -306,11 +329,16 @@ impl Store {
         }
         let published = publish(&shelf.layout.path(name));
         shelf.forget(name);
-        let metadata = published.and_then(|file| file.metadata()).map_err(unstored)?;
+        let metadata = published
+            .and_then(|file| file.metadata())
+            .map_err(unstored)?;
         let stamp = Stamp::of(&metadata);
         shelf.learn(name, stamp, digest);
         versions::tidy(shelf, name);
-        Ok(Published { model: stamp.model(name, Some(digest)), replaced: current.is_some() })
+        Ok(Published {
+            model: stamp.model(name, Some(digest)),
+            replaced: current.is_some(),
+        })
     }
 
     fn shelf(&self) -> &Arc<Shelf> {

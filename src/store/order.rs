@@ -59,8 +59,16 @@ impl Order {
         if let Some(signature) = &self.signature {
             let _ = writeln!(text, "signature {}", signature.field());
         }
-        let Metadata { license, source, uploader } = &self.metadata;
-        for (key, said) in [("license", license), ("source", source), ("uploader", uploader)] {
+        let Metadata {
+            license,
+            source,
+            uploader,
+        } = &self.metadata;
+        for (key, said) in [
+            ("license", license),
+            ("source", source),
+            ("uploader", uploader),
+        ] {
             if let Some(said) = said {
                 let _ = writeln!(text, "{key} {said}");
             }
@@ -94,7 +102,8 @@ impl Order {
 
 /// The value of the first line that begins with this word.
 pub(super) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
 }
 
 #[cfg(test)]
@@ -104,8 +113,12 @@ mod tests {
     #[test]
     fn an_order_survives_on_disk() {
         let digest = Digest::of(b"x");
-        let conditions =
-            [Condition::Any, Condition::Absent, Condition::Exists, Condition::Matches(digest)];
+        let conditions = [
+            Condition::Any,
+            Condition::Absent,
+            Condition::Exists,
+            Condition::Matches(digest),
+        ];
         for condition in conditions {
             let mut order = Order::new("a name with blanks".parse().unwrap());
             order.condition = condition;

@@ -81,7 +81,11 @@ impl Shelf {
         }
         let models = self.layout.models().map_err(unstored)?;
         let mut used = versions::total_after(self, name, &models).map_err(unstored)?;
-        used += models.iter().filter(|(other, _)| other != name).map(|(_, s)| s.size).sum::<u64>();
+        used += models
+            .iter()
+            .filter(|(other, _)| other != name)
+            .map(|(_, s)| s.size)
+            .sum::<u64>();
         if used.saturating_add(size) <= max {
             return Ok(());
         }

@@ -45,8 +45,11 @@ impl FromStr for UploadId {
 
 /// The error of an upload that is not there.
 pub(super) fn unknown() -> Error {
-    Error::new(ErrorKind::NotFound, "there is no such upload, or not any more")
-        .hint("begin a new one with PUT /v1/models/NAME")
+    Error::new(
+        ErrorKind::NotFound,
+        "there is no such upload, or not any more",
+    )
+    .hint("begin a new one with PUT /v1/models/NAME")
 }
 
 /// What is known of an upload between two requests.
@@ -85,7 +88,14 @@ pub(super) enum Stage {
 impl State {
     pub(super) fn new(order: Order) -> Self {
         let (hasher, seen) = (Some(Hasher::new()), (Duration::ZERO, Instant::now()));
-        Self { order, offset: 0, hasher, stage: Stage::Open, seen, journal: Journal::Unsure }
+        Self {
+            order,
+            offset: 0,
+            hasher,
+            stage: Stage::Open,
+            seen,
+            journal: Journal::Unsure,
+        }
     }
 
     /// The bytes that this upload occupies, or will.
@@ -124,12 +134,18 @@ impl State {
 
     /// Journals it if the last time failed, after which the file may say one thing or the other.
     pub(super) fn save_again(&mut self, path: &Path) -> std::io::Result<()> {
-        if self.is_journalled() { Ok(()) } else { self.save(path) }
+        if self.is_journalled() {
+            Ok(())
+        } else {
+            self.save(path)
+        }
     }
 
     /// What was journalled; `None` if that cannot be read.
     pub(super) fn load(path: &Path) -> Option<Self> {
-        let changed = fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+        let changed = fs::symlink_metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .ok()?;
         // A time in the future is the mark of a clock that was set back: not old.
         let seen = (changed.elapsed().unwrap_or_default(), Instant::now());
         let text = fs::read_to_string(path).ok()?;
@@ -142,7 +158,14 @@ impl State {
             (Some(digest), None) => Stage::Finishing(digest),
             (None, None) => Stage::Open,
         };
-        Some(Self { order, offset, hasher: None, stage, seen, journal: Journal::Written })
+        Some(Self {
+            order,
+            offset,
+            hasher: None,
+            stage,
+            seen,
+            journal: Journal::Written,
+        })
     }
 }
 

@@ -49,7 +49,9 @@ impl Scrub {
     /// Sleeps so long, or until it is over; says whether to go on.
     fn rest(&self, time: Duration) -> bool {
         let waits = |state: &mut State| !state.closed;
-        let waited = self.change.wait_timeout_while(lock(&self.state), time, waits);
+        let waited = self
+            .change
+            .wait_timeout_while(lock(&self.state), time, waits);
         !waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 }
@@ -63,7 +65,9 @@ pub(super) fn run(shelf: &Arc<Shelf>) {
             Vec::new()
         });
         for (name, _) in models {
-            let Some(verdict) = check(shelf, &name) else { continue };
+            let Some(verdict) = check(shelf, &name) else {
+                continue;
+            };
             let is_bad = matches!(verdict.outcome, Verified::Damaged | Verified::Unreadable);
             let mut state = lock(&scrub.state);
             state.counts.models += 1;

@@ -34,7 +34,9 @@ pub(super) struct Shelf {
 
 impl Shelf {
     pub(super) fn standing(&self, name: &ModelName) -> Result<Standing> {
-        self.layout.standing(name).map_err(|error| unreadable(name, error))
+        self.layout
+            .standing(name)
+            .map_err(|error| unreadable(name, error))
     }
 
     /// The model of this stamp; if its digest is not known yet, it will be.
@@ -87,9 +89,16 @@ impl Shelf {
             if stable {
                 self.keep(name, stamp, start, digest, &content);
             }
-            let model = Model { size, ..stamp.model(name, Some(digest)) };
+            let model = Model {
+                size,
+                ..stamp.model(name, Some(digest))
+            };
             let stamp = stamp.to_string();
-            return Ok(Some(Stored { model, stamp, content: Content::Cached(content) }));
+            return Ok(Some(Stored {
+                model,
+                stamp,
+                content: Content::Cached(content),
+            }));
         }
     }
 
@@ -150,7 +159,10 @@ impl Shelf {
         condition: &Condition,
         digested: Option<(Stamp, Digest)>,
     ) -> Result<Option<Stamp>> {
-        let clash = self.layout.clash(name).map_err(|error| unreadable(name, error))?;
+        let clash = self
+            .layout
+            .clash(name)
+            .map_err(|error| unreadable(name, error))?;
         if let Some(other) = clash {
             let text = format!("'{name}' and '{other}' are the same name on this file system");
             return Err(Error::new(ErrorKind::Conflict, text).hint("remove the other one first"));

@@ -86,6 +86,7 @@ impl Shelf {
 /// All of a signature file, or one byte more than such a file may have.
 fn read_start(file: &File) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(Signature::BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(Signature::BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }

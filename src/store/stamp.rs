@@ -28,8 +28,10 @@ pub(super) struct Stamp {
 
 impl Stamp {
     pub(super) fn of(metadata: &Metadata) -> Self {
-        let moment =
-            |seconds, nanos: i64| Moment { seconds, nanos: u32::try_from(nanos).unwrap_or(0) };
+        let moment = |seconds, nanos: i64| Moment {
+            seconds,
+            nanos: u32::try_from(nanos).unwrap_or(0),
+        };
         Self {
             size: metadata.len(),
             modified: moment(metadata.mtime(), metadata.mtime_nsec()),
@@ -40,7 +42,12 @@ impl Stamp {
 
     /// The model that a file with this stamp is.
     pub(super) fn model(&self, name: &ModelName, digest: Option<Digest>) -> Model {
-        Model { name: name.clone(), size: self.size, modified: self.modified.time(), digest }
+        Model {
+            name: name.clone(),
+            size: self.size,
+            modified: self.modified.time(),
+            digest,
+        }
     }
 
     /// For how much longer another change could go unnoticed, if the clock of the file system ticks
@@ -83,7 +90,12 @@ impl Moment {
 /// Six numbers with blanks between them.
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, modified, changed, inode } = self;
+        let Self {
+            size,
+            modified,
+            changed,
+            inode,
+        } = self;
         write!(f, "{size} {} {} ", modified.seconds, modified.nanos)?;
         write!(f, "{} {} {inode}", changed.seconds, changed.nanos)
     }
@@ -97,8 +109,14 @@ impl FromStr for Stamp {
         let mut word = || words.next().unwrap_or_default();
         Ok(Self {
             size: word().parse()?,
-            modified: Moment { seconds: word().parse()?, nanos: word().parse()? },
-            changed: Moment { seconds: word().parse()?, nanos: word().parse()? },
+            modified: Moment {
+                seconds: word().parse()?,
+                nanos: word().parse()?,
+            },
+            changed: Moment {
+                seconds: word().parse()?,
+                nanos: word().parse()?,
+            },
             inode: word().parse()?,
         })
     }
@@ -110,7 +128,12 @@ mod tests {
 
     fn stamp(modified: i64, changed: i64) -> Stamp {
         let moment = |seconds| Moment { seconds, nanos: 5 };
-        Stamp { size: 3, modified: moment(modified), changed: moment(changed), inode: 9 }
+        Stamp {
+            size: 3,
+            modified: moment(modified),
+            changed: moment(changed),
+            inode: 9,
+        }
     }
 
     #[test]
@@ -132,6 +155,9 @@ mod tests {
         assert_eq!(left(998, 998), 0);
         assert_eq!(left(1001, 10), 3);
         assert_eq!(left(2000, 10), 0);
-        assert_eq!(stamp(1000, 1000).young_for(Duration::ZERO, now), Duration::ZERO);
+        assert_eq!(
+            stamp(1000, 1000).young_for(Duration::ZERO, now),
+            Duration::ZERO
+        );
     }
 }

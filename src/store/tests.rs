@@ -17,12 +17,18 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Options under which files count as settled at once.
 fn eager() -> StoreOptions {
-    StoreOptions { clock_tick: Duration::ZERO, ..StoreOptions::default() }
+    StoreOptions {
+        clock_tick: Duration::ZERO,
+        ..StoreOptions::default()
+    }
 }
 
 /// The same, and no model is small.
 fn large() -> StoreOptions {
-    StoreOptions { cache_file_bytes_max: 0, ..eager() }
+    StoreOptions {
+        cache_file_bytes_max: 0,
+        ..eager()
+    }
 }
 
 fn open(directory: &TempDir) -> Store {
@@ -51,7 +57,11 @@ fn read(store: &Store, text: &str) -> Vec<u8> {
         Content::File(file) => io::read_to_string(file).unwrap().into_bytes(),
     };
     assert_eq!(model.size, bytes.len() as u64);
-    assert!(model.digest.is_none_or(|digest| digest == Digest::of(&bytes)));
+    assert!(
+        model
+            .digest
+            .is_none_or(|digest| digest == Digest::of(&bytes))
+    );
     bytes
 }
 
@@ -62,9 +72,15 @@ fn kind<T>(result: Result<T>) -> ErrorKind {
 fn parts(directory: &TempDir) -> usize {
     let hidden = directory.path().join(".skep");
     let count = |path| fs::read_dir(path).unwrap().count();
-    let stray = fs::read_dir(&hidden)
-        .unwrap()
-        .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".part"));
+    let stray = fs::read_dir(&hidden).unwrap().filter(|entry| {
+        entry
+            .as_ref()
+            .unwrap()
+            .file_name()
+            .to_str()
+            .unwrap()
+            .ends_with(".part")
+    });
     stray.count() + count(hidden.join("parts"))
 }
 
@@ -74,7 +90,10 @@ fn what_goes_in_comes_out() {
     let store = open(&directory);
     let first = put(&store, "b.dm", b"one");
     assert!(!first.replaced);
-    assert_eq!((first.model.size, first.model.digest), (3, Some(Digest::of(b"one"))));
+    assert_eq!(
+        (first.model.size, first.model.digest),
+        (3, Some(Digest::of(b"one")))
+    );
     assert_eq!(read(&store, "b.dm"), b"one");
     let second = put(&store, "b.dm", b"two!");
     assert!(second.replaced);
@@ -82,7 +101,12 @@ fn what_goes_in_comes_out() {
     put(&store, "a", b"");
     assert_eq!(read(&store, "a"), b"");
     assert_eq!(store.find(&name("b.dm")).unwrap(), second.model);
-    let names: Vec<_> = store.list().unwrap().into_iter().map(|model| model.name).collect();
+    let names: Vec<_> = store
+        .list()
+        .unwrap()
+        .into_iter()
+        .map(|model| model.name)
+        .collect();
     assert_eq!(names, [name("a"), name("b.dm")]);
     assert_eq!(store.remove(&name("b.dm")).unwrap(), second.model);
     assert_eq!(kind(store.remove(&name("b.dm"))), ErrorKind::NotFound);
@@ -105,7 +129,10 @@ fn a_name_is_old_or_new_whichever_call_to_the_disk_fails() {
         let store = open(&directory);
         let after = read(&store, "m");
         assert_eq!(before, after, "call {call}");
-        assert!(after == b"old" || after == b"newer", "call {call}: {after:?}");
+        assert!(
+            after == b"old" || after == b"newer",
+            "call {call}: {after:?}"
+        );
         if !reached {
             assert!(call >= 6, "only {call} calls were tried");
             assert_eq!((result.is_ok(), after), (true, b"newer".to_vec()));
@@ -125,7 +152,10 @@ fn a_failed_write_cannot_be_committed() {
     fault::set(Some(0));
     assert!(upload.write_all(b"two").is_err());
     upload.write_all(b"three").unwrap();
-    assert_eq!(kind(upload.commit(&name("m"), None, &Condition::Any)), ErrorKind::Internal);
+    assert_eq!(
+        kind(upload.commit(&name("m"), None, &Condition::Any)),
+        ErrorKind::Internal
+    );
     assert_eq!((store.list().unwrap().len(), parts(&directory)), (0, 0));
 }
 
@@ -140,7 +170,9 @@ fn a_dropped_short_long_or_wrong_upload_leaves_nothing() {
         upload
     };
     drop(begin(None, b"one"));
-    let short = begin(Some(4), b"one").commit(&name("m"), None, &Condition::Any).unwrap_err();
+    let short = begin(Some(4), b"one")
+        .commit(&name("m"), None, &Condition::Any)
+        .unwrap_err();
     assert_eq!(
         (short.kind(), short.message()),
         (ErrorKind::BadRequest, "body ended after 3 of 4 bytes")
@@ -159,20 +191,43 @@ fn conditions_are_checked_before_a_name_changes() {
     let store = Store::open(directory.path(), large()).unwrap();
     let matches = |bytes| Condition::Matches(Digest::of(bytes));
     for condition in [Condition::Exists, matches(b"one")] {
-        assert_eq!(kind(try_put(&store, "m", b"x", &condition)), ErrorKind::PreconditionFailed);
+        assert_eq!(
+            kind(try_put(&store, "m", b"x", &condition)),
+            ErrorKind::PreconditionFailed
+        );
     }
     try_put(&store, "m", b"one", &Condition::Absent).unwrap();
     for condition in [Condition::Absent, matches(b"two")] {
-        assert_eq!(kind(try_put(&store, "m", b"x", &condition)), ErrorKind::PreconditionFailed);
-        assert_eq!(kind(store.remove_if(&name("m"), &condition)), ErrorKind::PreconditionFailed);
-        assert_eq!(kind(store.check(&name("m"), &condition)), ErrorKind::PreconditionFailed);
+        assert_eq!(
+            kind(try_put(&store, "m", b"x", &condition)),
+            ErrorKind::PreconditionFailed
+        );
+        assert_eq!(
+            kind(store.remove_if(&name("m"), &condition)),
+            ErrorKind::PreconditionFailed
+        );
+        assert_eq!(
+            kind(store.check(&name("m"), &condition)),
+            ErrorKind::PreconditionFailed
+        );
     }
-    assert!(try_put(&store, "m", b"two!", &matches(b"one")).unwrap().replaced);
+    assert!(
+        try_put(&store, "m", b"two!", &matches(b"one"))
+            .unwrap()
+            .replaced
+    );
     fs::write(directory.path().join("m"), b"by hand").unwrap();
-    assert!(try_put(&store, "m", b"three", &matches(b"by hand")).unwrap().replaced);
+    assert!(
+        try_put(&store, "m", b"three", &matches(b"by hand"))
+            .unwrap()
+            .replaced
+    );
     store.check(&name("m"), &Condition::Exists).unwrap();
     store.remove_if(&name("m"), &matches(b"three")).unwrap();
-    assert_eq!(kind(store.remove_if(&name("m"), &Condition::Any)), ErrorKind::NotFound);
+    assert_eq!(
+        kind(store.remove_if(&name("m"), &Condition::Any)),
+        ErrorKind::NotFound
+    );
 }
 
 #[test]
@@ -184,13 +239,19 @@ fn files_that_come_and_change_by_hand_are_digested_in_the_background() {
     fs::write(directory.path().join("copied"), b"22").unwrap();
     fs::write(directory.path().join("changed"), b"333").unwrap();
     let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
-    let file = File::options().write(true).open(directory.path().join("changed")).unwrap();
+    let file = File::options()
+        .write(true)
+        .open(directory.path().join("changed"))
+        .unwrap();
     file.set_modified(past).unwrap();
     store.list().unwrap();
     assert!(store.shelf().digester.wait_until_idle(DEADLINE));
     let models = store.list().unwrap();
     let digests: Vec<_> = models.iter().map(|model| model.digest.unwrap()).collect();
-    assert_eq!(digests, [Digest::of(b"1"), Digest::of(b"333"), Digest::of(b"22")]);
+    assert_eq!(
+        digests,
+        [Digest::of(b"1"), Digest::of(b"333"), Digest::of(b"22")]
+    );
     assert_eq!(models[1].modified, past);
     fs::remove_file(directory.path().join("copied")).unwrap();
     assert_eq!(store.list().unwrap().len(), 2);
@@ -199,7 +260,10 @@ fn files_that_come_and_change_by_hand_are_digested_in_the_background() {
 #[test]
 fn a_young_file_is_not_trusted_yet() {
     let directory = tempfile::tempdir().unwrap();
-    let options = StoreOptions { clock_tick: Duration::from_secs(3600), ..StoreOptions::default() };
+    let options = StoreOptions {
+        clock_tick: Duration::from_secs(3600),
+        ..StoreOptions::default()
+    };
     let store = Store::open(directory.path(), options).unwrap();
     fs::write(directory.path().join("m"), b"one").unwrap();
     for _ in 0..2 {
@@ -218,11 +282,19 @@ fn damage_is_found_and_not_forgotten_when_a_small_model_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
     put(&store, "m", b"one");
-    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else { panic!() };
-    store.shelf().index.insert(&name("m"), stamp, Digest::of(b"two"));
+    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else {
+        panic!()
+    };
+    store
+        .shelf()
+        .index
+        .insert(&name("m"), stamp, Digest::of(b"two"));
     for _ in 0..2 {
         assert_eq!(read(&store, "m"), b"one");
-        assert_eq!(store.find(&name("m")).unwrap().digest, Some(Digest::of(b"two")));
+        assert_eq!(
+            store.find(&name("m")).unwrap().digest,
+            Some(Digest::of(b"two"))
+        );
     }
     assert_eq!(store.counts().entries, 0);
 }
@@ -240,9 +312,21 @@ fn only_regular_files_with_good_names_are_models() {
     fs::create_dir(path("directory")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
     for other in ["link", "dangling", "directory", "fifo"] {
-        assert_eq!(kind(store.find(&name(other))), ErrorKind::NotFound, "{other}");
-        assert_eq!(kind(store.open_model(&name(other))), ErrorKind::NotFound, "{other}");
-        assert_eq!(kind(store.remove(&name(other))), ErrorKind::NotFound, "{other}");
+        assert_eq!(
+            kind(store.find(&name(other))),
+            ErrorKind::NotFound,
+            "{other}"
+        );
+        assert_eq!(
+            kind(store.open_model(&name(other))),
+            ErrorKind::NotFound,
+            "{other}"
+        );
+        assert_eq!(
+            kind(store.remove(&name(other))),
+            ErrorKind::NotFound,
+            "{other}"
+        );
         let error = try_put(&store, other, b"x", &Condition::Any).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{other}: {error}");
         assert!(path(other).symlink_metadata().is_ok());
@@ -254,11 +338,20 @@ fn only_regular_files_with_good_names_are_models() {
 #[test]
 fn small_models_come_from_the_cache_until_they_change() {
     let directory = tempfile::tempdir().unwrap();
-    let options = StoreOptions { cache_file_bytes_max: 4, ..eager() };
+    let options = StoreOptions {
+        cache_file_bytes_max: 4,
+        ..eager()
+    };
     let store = Store::open(directory.path(), options).unwrap();
     put(&store, "m", b"one");
     put(&store, "large", b"large");
-    let counts = || (store.counts().hits, store.counts().misses, store.counts().bytes);
+    let counts = || {
+        (
+            store.counts().hits,
+            store.counts().misses,
+            store.counts().bytes,
+        )
+    };
     assert_eq!(counts(), (0, 0, 0));
     read(&store, "m");
     read(&store, "m");
@@ -280,7 +373,10 @@ fn small_models_come_from_the_cache_until_they_change() {
 fn the_index_survives_and_forgets_what_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     // Nothing settles here, so only what the index says can be known.
-    let options = StoreOptions { clock_tick: Duration::from_secs(3600), ..large() };
+    let options = StoreOptions {
+        clock_tick: Duration::from_secs(3600),
+        ..large()
+    };
     let store = Store::open(directory.path(), options.clone()).unwrap();
     put(&store, "a b", b"one");
     put(&store, "gone", b"two");
@@ -291,7 +387,10 @@ fn the_index_survives_and_forgets_what_is_gone() {
     assert_eq!(index.lines().count(), 1);
     drop(store);
     let store = Store::open(directory.path(), options).unwrap();
-    assert_eq!(store.find(&name("a b")).unwrap().digest, Some(Digest::of(b"one")));
+    assert_eq!(
+        store.find(&name("a b")).unwrap().digest,
+        Some(Digest::of(b"one"))
+    );
 }
 
 #[test]
@@ -304,9 +403,17 @@ fn a_directory_has_one_store_which_clears_up_after_dead_ones() {
     assert_eq!(parts(&directory), 1);
     drop(store);
     let second = Store::open(directory.path(), eager());
-    assert_eq!(kind(second), ErrorKind::AlreadyRunning, "the upload still holds it");
+    assert_eq!(
+        kind(second),
+        ErrorKind::AlreadyRunning,
+        "the upload still holds it"
+    );
     drop(upload);
-    for left in [".skep/parts/upload-1.part", ".skep/.2.part", ".skep/parts/other"] {
+    for left in [
+        ".skep/parts/upload-1.part",
+        ".skep/.2.part",
+        ".skep/parts/other",
+    ] {
         fs::write(directory.path().join(left), b"x").unwrap();
     }
     let store = open(&directory);
@@ -320,7 +427,10 @@ fn an_unusable_directory_is_refused_with_a_way_out() {
     let file = directory.path().join("file");
     fs::write(&file, b"x").unwrap();
     assert_eq!(kind(Store::open(&file, eager())), ErrorKind::Usage);
-    assert_eq!(kind(Store::open(&file.join("below"), eager())), ErrorKind::Usage);
+    assert_eq!(
+        kind(Store::open(&file.join("below"), eager())),
+        ErrorKind::Usage
+    );
     if rustix::process::geteuid().is_root() {
         return;
     }
@@ -338,7 +448,10 @@ fn the_name_that_was_meant_is_told() {
     let store = open(&directory);
     put(&store, "model.onnx", b"x");
     let error = store.find(&name("Modl.onnx")).unwrap_err();
-    assert_eq!(error.to_string(), "there is no model 'Modl.onnx'; did you mean 'model.onnx'?");
+    assert_eq!(
+        error.to_string(),
+        "there is no model 'Modl.onnx'; did you mean 'model.onnx'?"
+    );
 }
 
 #[test]

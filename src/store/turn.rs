@@ -44,7 +44,14 @@ impl Turn {
         state: Box<State>,
         number: u64,
     ) -> Self {
-        Self { store, id, entry, state, fate: Fate::Kept, number }
+        Self {
+            store,
+            id,
+            entry,
+            state,
+            fate: Fate::Kept,
+            number,
+        }
     }
 
     /// The name of the upload.
@@ -77,7 +84,11 @@ impl Turn {
 
     /// For how long it is kept if nothing is done with it.
     pub(crate) fn left(&self) -> Duration {
-        self.store.shelf().options.upload_age_max.saturating_sub(self.state.age())
+        self.store
+            .shelf()
+            .options
+            .upload_age_max
+            .saturating_sub(self.state.age())
     }
 
     /// Adds to the order what a later request told; it is durable then.
@@ -96,7 +107,9 @@ impl Turn {
         }
         if let Some(length) = changed.length.filter(|_| order.length.is_none()) {
             self.check_growth(length)?;
-            self.store.shelf().check_space(length.saturating_sub(self.offset()))?;
+            self.store
+                .shelf()
+                .check_space(length.saturating_sub(self.offset()))?;
         }
         let old = std::mem::replace(&mut self.state.order, changed);
         if let Err(error) = self.state.save(&self.entry.files.record) {
@@ -159,7 +172,10 @@ impl Turn {
         let mut partial = self.open()?;
         let hasher = match self.state.hasher.take() {
             Some(hasher) => hasher,
-            None => partial.rewound().and_then(Hasher::of_reader).map_err(unstored)?,
+            None => partial
+                .rewound()
+                .and_then(Hasher::of_reader)
+                .map_err(unstored)?,
         };
         self.state.hasher = Some(hasher.clone());
         let digest = hasher.finish();
@@ -170,11 +186,26 @@ impl Turn {
         partial.sync().map_err(unstored)?;
         self.set_stage(Stage::Finishing(digest)).map_err(unstored)?;
         let publish = |target: &Path| partial.publish(target);
-        let Order { name, condition, metadata, .. } = &order;
-        let claim = Claim { name, size: offset, digest, condition, metadata };
+        let Order {
+            name,
+            condition,
+            metadata,
+            ..
+        } = &order;
+        let claim = Claim {
+            name,
+            size: offset,
+            digest,
+            condition,
+            metadata,
+        };
         let published = self.store.publish(publish, &claim);
         // The model is there, so its upload is done, whatever becomes of the note of it.
-        let stage = if published.is_ok() { Stage::Done(digest) } else { Stage::Open };
+        let stage = if published.is_ok() {
+            Stage::Done(digest)
+        } else {
+            Stage::Open
+        };
         if let Err(error) = self.set_stage(stage) {
             log::warn!("the journal of an upload cannot be written: {error}");
         }
@@ -184,7 +215,9 @@ impl Turn {
     /// The bytes, cut to what was journalled.
     fn open(&mut self) -> Result<Partial> {
         // What the disk says must not be more than what is about to be left there.
-        self.state.save_again(&self.entry.files.record).map_err(unstored)?;
+        self.state
+            .save_again(&self.entry.files.record)
+            .map_err(unstored)?;
         Partial::open(&self.entry.files.bytes, self.offset()).map_err(unstored)
     }
 
@@ -243,6 +276,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.entry.put((self.fate == Fate::Kept).then(|| self.state.clone()));
+        self.entry
+            .put((self.fate == Fate::Kept).then(|| self.state.clone()));
     }
 }

@@ -105,7 +105,10 @@ impl Upload {
         condition: &Condition,
     ) -> Result<Published> {
         if self.health == Health::Broken {
-            return Err(Error::new(ErrorKind::Internal, "an earlier part could not be stored"));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "an earlier part could not be stored",
+            ));
         }
         if let Some(size) = self.size.filter(|size| *size != self.written) {
             let text = format!("body ended after {} of {size} bytes", self.written);
@@ -114,11 +117,20 @@ impl Upload {
         let digest = self.hasher.finish();
         check_digest(digest, expected)?;
         let content = self.part.file();
-        self.store.shelf().check_signature(name, self.signature.as_ref(), content)?;
+        self.store
+            .shelf()
+            .check_signature(name, self.signature.as_ref(), content)?;
         self.part.sync().map_err(unstored)?;
         let (size, metadata) = (self.written, &self.metadata);
-        let claim = Claim { name, size, digest, condition, metadata };
-        self.store.publish(|target| self.part.publish(target), &claim)
+        let claim = Claim {
+            name,
+            size,
+            digest,
+            condition,
+            metadata,
+        };
+        self.store
+            .publish(|target| self.part.publish(target), &claim)
     }
 }
 
@@ -129,8 +141,10 @@ impl Write for Upload {
         let room = self.size.map_or(u64::MAX, |size| size - self.written);
         if bytes.len() as u64 > room {
             self.health = Health::Broken;
-            let text =
-                format!("the body is longer than the {} bytes announced", self.written + room);
+            let text = format!(
+                "the body is longer than the {} bytes announced",
+                self.written + room
+            );
             return Err(Error::new(ErrorKind::BadRequest, text).into());
         }
         if self.written >= self.check_at {
@@ -163,7 +177,10 @@ impl Write for Upload {
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { size, written, .. } = self;
-        f.debug_struct("Upload").field("size", size).field("written", written).finish()
+        f.debug_struct("Upload")
+            .field("size", size)
+            .field("written", written)
+            .finish()
     }
 }
 

@@ -82,7 +82,10 @@ impl Store {
 
 impl Check {
     pub(super) fn new(shelf: &Arc<Shelf>, name: &ModelName) -> Result<Self> {
-        let opened = shelf.layout.open_model(name).map_err(|error| unreadable(name, error))?;
+        let opened = shelf
+            .layout
+            .open_model(name)
+            .map_err(|error| unreadable(name, error))?;
         let (file, stamp) = opened.ok_or_else(|| shelf.not_found(name))?;
         Ok(Self {
             remembered: shelf.index.remembered(name),
@@ -129,12 +132,20 @@ impl Check {
     }
 
     fn verdict(&self, outcome: Verified, digest: Option<Digest>) -> Verdict {
-        Verdict { outcome, digest, remembered: self.remembered.map(|(_, digest)| digest) }
+        Verdict {
+            outcome,
+            digest,
+            remembered: self.remembered.map(|(_, digest)| digest),
+        }
     }
 
     fn judge(&mut self) -> Verdict {
         let digest = std::mem::take(&mut self.hasher).finish();
-        let now = self.file.metadata().map(|metadata| Stamp::of(&metadata)).ok();
+        let now = self
+            .file
+            .metadata()
+            .map(|metadata| Stamp::of(&metadata))
+            .ok();
         let is_settled = now == Some(self.stamp);
         let outcome = match self.remembered {
             Some((_, known)) if known == digest => Verified::Intact,
@@ -159,7 +170,9 @@ impl Check {
         let is_old = self.stamp.young_for(tick, self.started).is_zero();
         let stands = matches!(self.shelf.layout.standing(&self.name),
             Ok(Standing::Model(stamp)) if stamp == self.stamp);
-        let is_known = self.remembered.is_some_and(|(stamp, _)| stamp == self.stamp);
+        let is_known = self
+            .remembered
+            .is_some_and(|(stamp, _)| stamp == self.stamp);
         is_old && stands && !is_known
     }
 }

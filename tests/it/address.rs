@@ -45,7 +45,9 @@ fn the_common_binds_resolve_port_0() {
         ("[::]:0", "http://[::1]:"),
     ] {
         let server = start(address);
-        let Address::Ip(bound) = server.address() else { panic!("{address}") };
+        let Address::Ip(bound) = server.address() else {
+            panic!("{address}")
+        };
         assert_ne!(bound.port(), 0);
         assert_eq!(server.url(), format!("{url}{}", bound.port()));
         assert!(answers(&server), "{address}");
@@ -59,8 +61,13 @@ fn the_common_binds_resolve_port_0() {
 fn a_link_local_address_needs_its_scope() {
     // Address, index, length of prefix, scope (0x20: link-local), flags and name (proc(5)).
     let table = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
-    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let Some(row) = rows.into_iter().find(|row| row.len() == 6 && row[3] == "20") else {
+    let rows = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let Some(row) = rows
+        .into_iter()
+        .find(|row| row.len() == 6 && row[3] == "20")
+    else {
         // A device without such an address has nothing to show here.
         return;
     };
@@ -69,8 +76,13 @@ fn a_link_local_address_needs_its_scope() {
     let index = u32::from_str_radix(row[1], 16).unwrap();
     for scope in [name.to_owned(), index.to_string()] {
         let server = start(&format!("[{ip}%{scope}]:0"));
-        let Address::Ip(bound) = server.address() else { panic!("{scope}") };
-        assert!(bound.to_string().starts_with(&format!("[{ip}%{index}]:")), "{bound}");
+        let Address::Ip(bound) = server.address() else {
+            panic!("{scope}")
+        };
+        assert!(
+            bound.to_string().starts_with(&format!("[{ip}%{index}]:")),
+            "{bound}"
+        );
         let mut line = TcpStream::connect(bound).unwrap();
         line.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -87,11 +99,20 @@ fn a_socket_in_the_file_system_knows_its_callers_and_goes_at_the_end() {
     let server = start(&address);
     assert_eq!(server.address().to_string(), address);
     assert_eq!(server.url(), address);
-    let told = get(&mut embed::client_of(&server), "/").read_all(1000).unwrap();
+    let told = get(&mut embed::client_of(&server), "/")
+        .read_all(1000)
+        .unwrap();
     let (process, user) = (std::process::id(), rustix::process::getuid().as_raw());
     let group = rustix::process::getgid().as_raw();
-    let expected = skep::UnixCredentials { process: process.cast_signed(), user, group };
-    assert_eq!(String::from_utf8(told).unwrap(), format!("{:?}", Some(expected)));
+    let expected = skep::UnixCredentials {
+        process: process.cast_signed(),
+        user,
+        group,
+    };
+    assert_eq!(
+        String::from_utf8(told).unwrap(),
+        format!("{:?}", Some(expected))
+    );
     assert!(refused(&address).message().contains("listens"));
     assert!(answers(&server));
     drop(server);
@@ -108,13 +129,19 @@ fn only_a_stale_socket_is_replaced() {
     fs::write(&path, "mine").unwrap();
     assert!(refused(&address).message().contains("something else"));
     assert_eq!(fs::read(&path).unwrap(), b"mine");
-    assert!(refused("unix:/nowhere/at/all").message().contains("cannot listen on unix:/nowhere"));
+    assert!(
+        refused("unix:/nowhere/at/all")
+            .message()
+            .contains("cannot listen on unix:/nowhere")
+    );
 }
 
 #[test]
 fn an_automatic_socket_has_a_folder_of_its_own() {
     let server = start("unix:auto");
-    let Address::Unix(path) = server.address().clone() else { panic!() };
+    let Address::Unix(path) = server.address().clone() else {
+        panic!()
+    };
     assert!(answers(&server));
     let folder = path.parent().unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&folder.metadata().unwrap().permissions());
@@ -127,9 +154,19 @@ fn an_automatic_socket_has_a_folder_of_its_own() {
 fn abstract_names_are_given_or_chosen_by_the_kernel() {
     let name = format!("skep test {}", std::process::id());
     let server = start(&format!("unix:@{name}"));
-    assert_eq!(*server.address(), Address::Abstract(name.clone().into_bytes()));
-    assert_eq!(server.url(), format!("unix:@{}", name.replace(' ', r"\x20")));
-    assert!(refused(&format!("unix:@{name}")).message().contains("in use"));
+    assert_eq!(
+        *server.address(),
+        Address::Abstract(name.clone().into_bytes())
+    );
+    assert_eq!(
+        server.url(),
+        format!("unix:@{}", name.replace(' ', r"\x20"))
+    );
+    assert!(
+        refused(&format!("unix:@{name}"))
+            .message()
+            .contains("in use")
+    );
     let (one, other) = (start("unix:@"), start("unix:@"));
     for chosen in [&one, &other] {
         // Five hexadecimal digits (unix(7), autobind).
@@ -161,7 +198,10 @@ fn several_addresses_are_served_by_one_server() {
 fn a_descriptor_is_taken_over_by_its_number() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = start(&format!("fd:{}", listener.as_raw_fd()));
-    assert_eq!(server.url(), format!("http://{}", listener.local_addr().unwrap()));
+    assert_eq!(
+        server.url(),
+        format!("http://{}", listener.local_addr().unwrap())
+    );
     assert!(answers(&server));
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
@@ -179,11 +219,19 @@ fn a_descriptor_that_does_not_do_is_refused() {
     let (connected, _other) = UnixStream::pair().unwrap();
     let file = tempfile::tempfile().unwrap();
     let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    for number in [connected.as_raw_fd(), file.as_raw_fd(), datagrams.as_raw_fd()] {
+    for number in [
+        connected.as_raw_fd(),
+        file.as_raw_fd(),
+        datagrams.as_raw_fd(),
+    ] {
         let error = refused(&format!("fd:{number}"));
         assert!(error.message().contains("is not a s"), "{error}");
     }
-    assert!(refused("fd:999999").message().contains("cannot listen on fd:999999"));
+    assert!(
+        refused("fd:999999")
+            .message()
+            .contains("cannot listen on fd:999999")
+    );
 }
 
 /// The real server, started by a shell that puts what is its standard input where it belongs.
@@ -195,7 +243,14 @@ struct Started {
 impl Started {
     fn new(shell: &str, socket: Stdio, home: &Path, more: &[&str]) -> Self {
         let mut child = Command::new("sh")
-            .args(["-c", shell, env!("CARGO_BIN_EXE_skep"), "serve", "--plain", "--quiet"])
+            .args([
+                "-c",
+                shell,
+                env!("CARGO_BIN_EXE_skep"),
+                "serve",
+                "--plain",
+                "--quiet",
+            ])
             .args(more)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -213,7 +268,9 @@ impl Started {
     fn url(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
-        let url = line.strip_prefix("skep ready ").and_then(|rest| rest.split(' ').next());
+        let url = line
+            .strip_prefix("skep ready ")
+            .and_then(|rest| rest.split(' ').next());
         url.unwrap_or_else(|| panic!("{line:?}")).to_owned()
     }
 
@@ -275,7 +332,13 @@ fn the_binary_takes_over_a_unix_socket_beside_an_address_and_tells_a_file() {
     let path = home.path().join("socket");
     let socket = OwnedFd::from(UnixListener::bind(&path).unwrap());
     let told = home.path().join("urls");
-    let more = ["systemd:", "127.0.0.1:0", "unix:auto", "--write-addr", told.to_str().unwrap()];
+    let more = [
+        "systemd:",
+        "127.0.0.1:0",
+        "unix:auto",
+        "--write-addr",
+        told.to_str().unwrap(),
+    ];
     let mut server = Started::new(ACTIVATE, socket.into(), home.path(), &more);
     let first = server.url();
     assert!(first.starts_with("http://127.0.0.1:"), "{first}");
@@ -292,7 +355,10 @@ fn the_binary_takes_over_a_unix_socket_beside_an_address_and_tells_a_file() {
 #[test]
 fn systemd_as_an_address_needs_systemd() {
     let home = tempfile::tempdir().unwrap();
-    for wrong in [AS_IT_IS, "export LISTEN_FDS=1 LISTEN_PID=1; exec \"$0\" \"$@\""] {
+    for wrong in [
+        AS_IT_IS,
+        "export LISTEN_FDS=1 LISTEN_PID=1; exec \"$0\" \"$@\"",
+    ] {
         let more = ["systemd:"];
         let mut server = Started::new(wrong, Stdio::null(), home.path(), &more);
         assert_eq!(server.child.wait().unwrap().code(), Some(2));

@@ -13,22 +13,34 @@ use crate::support::served::Served;
 
 /// Does a few things to a server and returns its log.
 fn story(server: Served) -> String {
-    server.curl("/v1/models/m", &["-A", "teller/1", "-T", "/dev/null"]).is(201);
+    server
+        .curl("/v1/models/m", &["-A", "teller/1", "-T", "/dev/null"])
+        .is(201);
     server.curl("/v1/models", &[]).is(200);
     server.curl_as("/healthz", &[], b"").is(200);
-    server.curl_as("/v1/models/m?secret-of-mine", &["-u", "x:hunter22"], b"").is(401);
+    server
+        .curl_as("/v1/models/m?secret-of-mine", &["-u", "x:hunter22"], b"")
+        .is(401);
     // Control characters, C1 ones and line separators, in the name and in the program's name.
     let odd = "/v1/models/a%0A2026%20forged%C2%85%E2%80%A8b";
-    server.curl(odd, &["-A", "x\u{85}y\u{2028}z\u{9b}31m\"q"]).is(400);
+    server
+        .curl(odd, &["-A", "x\u{85}y\u{2028}z\u{9b}31m\"q"])
+        .is(400);
     server.stop().exits(0).stderr
 }
 
 fn holds_no_secret(log: &str) {
-    assert!(!log.contains("hunter22") && !log.contains("secret-of-mine"), "{log}");
+    assert!(
+        !log.contains("hunter22") && !log.contains("secret-of-mine"),
+        "{log}"
+    );
     for line in log.lines() {
         let is_bad =
             |letter: char| letter.is_control() || ('\u{2028}'..='\u{202e}').contains(&letter);
-        assert!(!line.contains(is_bad) && !line.starts_with("2026 forged"), "{line:?}");
+        assert!(
+            !line.contains(is_bad) && !line.starts_with("2026 forged"),
+            "{line:?}"
+        );
     }
 }
 
@@ -42,17 +54,33 @@ fn a_line_says_who_did_what() {
         "{line}"
     );
     let empty = digest(b"");
-    for part in ["ms ", " name=m ", &format!(" digest={empty} "), " id=", " agent=teller/1"] {
+    for part in [
+        "ms ",
+        " name=m ",
+        &format!(" digest={empty} "),
+        " id=",
+        " agent=teller/1",
+    ] {
         assert!(line.contains(part), "{part}: {line}");
     }
-    assert!(log.lines().any(|line| line.contains(" - GET /v1/models/m 401 ")), "{log}");
-    assert!(!log.contains(" GET /v1/models 200") && !log.contains("/healthz"), "{log}");
+    assert!(
+        log.lines()
+            .any(|line| line.contains(" - GET /v1/models/m 401 ")),
+        "{log}"
+    );
+    assert!(
+        !log.contains(" GET /v1/models 200") && !log.contains("/healthz"),
+        "{log}"
+    );
     assert!(
         log.contains("a\\\\u{a}2026 forged\\\\u{85}") || log.contains("a\\u{a}2026 forged\\u{85}"),
         "{log}"
     );
     let log = story(Served::start(&["--plain", "--log-polls"]));
-    assert!(log.contains(" GET /v1/models 200") && log.contains(" GET /healthz 200"), "{log}");
+    assert!(
+        log.contains(" GET /v1/models 200") && log.contains(" GET /healthz 200"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -61,7 +89,10 @@ fn the_id_of_an_event_is_told_to_the_caller() {
     let answer = server.curl("/v1/models/none", &[]).is(404);
     let id = answer.field("x-request-id").unwrap().to_owned();
     let log = server.stop().exits(0).stderr;
-    assert!(log.lines().any(|line| line.contains(&format!("id={id}"))), "{id}: {log}");
+    assert!(
+        log.lines().any(|line| line.contains(&format!("id={id}"))),
+        "{id}: {log}"
+    );
 }
 
 #[test]
@@ -69,19 +100,30 @@ fn programs_get_objects_or_pairs() {
     let log = story(Served::start(&["--plain", "--log-format", "json"]));
     holds_no_secret(&log);
     let lines = log.lines().filter(|line| !line.starts_with("skep: "));
-    let values: Vec<Value> = lines.map(|line| serde_json::from_str(line).expect(line)).collect();
+    let values: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
     let put = values.iter().find(|value| value["what"] == "PUT").unwrap();
     assert_eq!(
         (&put["who"], &put["status"], &put["name"]),
         (&"owner".into(), &201.into(), &"m".into())
     );
     assert_eq!(put["digest"], digest(b"").as_str());
-    assert!(put["ms"].is_u64() && put["sent"].is_u64() && put["time"].is_string(), "{put}");
+    assert!(
+        put["ms"].is_u64() && put["sent"].is_u64() && put["time"].is_string(),
+        "{put}"
+    );
     // Other lines of the log are objects, too.
-    assert!(values.iter().any(|value| value["text"].is_string()), "{log}");
+    assert!(
+        values.iter().any(|value| value["text"].is_string()),
+        "{log}"
+    );
     let log = story(Served::start(&["--plain", "--log-format", "logfmt"]));
     holds_no_secret(&log);
-    let put = log.lines().find(|line| line.contains(" what=PUT ")).unwrap();
+    let put = log
+        .lines()
+        .find(|line| line.contains(" what=PUT "))
+        .unwrap();
     assert!(
         put.starts_with("time=20") && put.contains(" who=owner ") && put.contains(" status=201 "),
         "{put}"
@@ -102,12 +144,26 @@ fn a_log_file_is_set_aside_when_it_is_full_and_opened_anew() {
     let place = Place::new();
     let file = place.path("skep.log");
     let name = file.to_str().unwrap();
-    let settings = ["--plain", "--log-file", name, "--log-max-bytes", "2KiB", "--log-keep", "2"];
+    let settings = [
+        "--plain",
+        "--log-file",
+        name,
+        "--log-max-bytes",
+        "2KiB",
+        "--log-keep",
+        "2",
+    ];
     let server = Served::start_in(&place, &settings);
     for number in 0..60 {
-        server.curl(&format!("/v1/models/none-{number:04}"), &[]).is(404);
+        server
+            .curl(&format!("/v1/models/none-{number:04}"), &[])
+            .is(404);
     }
-    let size = |name: &str| fs::metadata(place.path(name)).map(|metadata| metadata.len()).ok();
+    let size = |name: &str| {
+        fs::metadata(place.path(name))
+            .map(|metadata| metadata.len())
+            .ok()
+    };
     until(|| fs::read_to_string(&file).unwrap().contains("none-0059"));
     assert!((1..=2048).contains(&size("skep.log").unwrap()));
     assert!(size("skep.log.1").is_some_and(|size| size <= 2048) && size("skep.log.2").is_some());
@@ -120,7 +176,14 @@ fn a_log_file_is_set_aside_when_it_is_full_and_opened_anew() {
     until(|| fs::read_to_string(&file).unwrap().contains("after"));
     let printed = server.stop().exits(0).stderr;
     assert!(!printed.contains("none-0001"), "{printed}");
-    let nowhere = ["serve", "127.0.0.1", "--port", "0", "--log-file", "/proc/none/skep.log"];
+    let nowhere = [
+        "serve",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--log-file",
+        "/proc/none/skep.log",
+    ];
     run(&mut place.skep(&nowhere)).exits(2).says("log-file");
 }
 
@@ -138,7 +201,10 @@ fn syslog_gets_packets() {
         let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
         if text.contains("/v1/models/none") {
             let start = format!("<30>skep[{}]: info 127.0.0.1:", server.process.id());
-            assert!(text.starts_with(&start) && text.contains(" owner GET "), "{text}");
+            assert!(
+                text.starts_with(&start) && text.contains(" owner GET "),
+                "{text}"
+            );
             return;
         }
     }

@@ -25,12 +25,18 @@ impl<'a> Caller<'a> {
                 flags.extend([flag.to_owned(), path.to_str().unwrap().to_owned()]);
             }
         }
-        Self { server, place, flags }
+        Self {
+            server,
+            place,
+            flags,
+        }
     }
 
     fn call(&self, arguments: &[&str]) -> Outcome {
         let mut command = self.server.command_of(&self.place, arguments);
-        command.args(&self.flags).args(["--pin", self.server.fp.as_deref().unwrap()]);
+        command
+            .args(&self.flags)
+            .args(["--pin", self.server.fp.as_deref().unwrap()]);
         run(command.env("SKEP_PASSWORD", self.server.password()))
     }
 }
@@ -65,14 +71,23 @@ fn each_certificate_has_its_outcome_and_its_words() {
     // The server looks at the list when somebody comes.
     until(|| lost.call(&["ls"]).code == 7);
     for (caller, words) in [
-        (&missing, "it wants to see a certificate; --client-cert and --client-key"),
-        (&wrong, "it does not know the authority that signed this certificate"),
+        (
+            &missing,
+            "it wants to see a certificate; --client-cert and --client-key",
+        ),
+        (
+            &wrong,
+            "it does not know the authority that signed this certificate",
+        ),
         (&lost, "this certificate was revoked"),
     ] {
         caller.call(&["ls"]).exits(7).says(words);
         // In the middle of an upload, too, where the refusal comes late.
         caller.place.file("large", noise(1, 8 << 20));
-        caller.call(&["put", "large", "--no-progress"]).exits(7).says(words);
+        caller
+            .call(&["put", "large", "--no-progress"])
+            .exits(7)
+            .says(words);
     }
     right.call(&["ls"]).exits(0);
     assert_eq!(server.names(), ["m"]);
@@ -86,25 +101,37 @@ fn without_the_list_of_what_was_revoked_nobody_is_let_in() {
     let ca = client_ca(&ours);
     fs::remove_file(ours.home().join("ca/crl.pem")).unwrap();
     let serve = ["serve", "127.0.0.1:0", "--client-ca", ca.as_str()];
-    run(&mut ours.skep(&serve)).exits(2).says("crl.pem cannot be read");
+    run(&mut ours.skep(&serve))
+        .exits(2)
+        .says("crl.pem cannot be read");
     // It is made of what is known of everything that was issued.
     run(&mut ours.skep(&["ca", "revoke", "phone"])).exits(0);
     let server = Served::start_in(&ours, &["--client-ca", ca.as_str()]);
-    Caller::new(&server, Some((&ours, "phone"))).call(&["ls"]).exits(7).says("revoked");
+    Caller::new(&server, Some((&ours, "phone")))
+        .call(&["ls"])
+        .exits(7)
+        .says("revoked");
 }
 
 #[test]
 fn a_certificate_is_enough_and_its_name_has_a_role() {
     let ours = authority(&["phone", "me@pi"]);
     let ca = client_ca(&ours);
-    let flags = ["--client-ca", ca.as_str(), "--certificate-roles", "me@pi=write"];
+    let flags = [
+        "--client-ca",
+        ca.as_str(),
+        "--certificate-roles",
+        "me@pi=write",
+    ];
     let server = Served::start_in(&ours, &flags);
     for (name, code) in [("phone", 7), ("me@pi", 0)] {
         let caller = Caller::new(&server, Some((&ours, name)));
         caller.place.file("m", "x");
         let call = |arguments: &[&str]| {
             let mut command = server.command_of(&caller.place, arguments);
-            command.args(&caller.flags).args(["--pin", server.fp.as_deref().unwrap()]);
+            command
+                .args(&caller.flags)
+                .args(["--pin", server.fp.as_deref().unwrap()]);
             run(&mut command)
         };
         call(&["ls"]).exits(0);
@@ -116,7 +143,9 @@ fn a_certificate_is_enough_and_its_name_has_a_role() {
 fn an_expired_certificate_is_told_so() {
     let place = Place::new();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(DnType::CommonName, "an authority of others");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "an authority of others");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let ca = place.file("ca.pem", issuer.pem());
@@ -124,25 +153,37 @@ fn an_expired_certificate_is_told_so() {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["old".to_owned()]).unwrap();
     params.not_after = rcgen::date_time_ymd(2026, 10, 31);
-    place.file("old/old.crt", params.signed_by(&key, &issuer).unwrap().pem());
+    place.file(
+        "old/old.crt",
+        params.signed_by(&key, &issuer).unwrap().pem(),
+    );
     place.file("old/old.key", key.serialize_pem());
     let server = Served::start_in(&place, &["--client-ca", ca.to_str().unwrap()]);
     let expired = Caller::new(&server, Some((&place, "old")));
-    expired.call(&["ls"]).exits(7).says("this certificate has expired");
+    expired
+        .call(&["ls"])
+        .exits(7)
+        .says("this certificate has expired");
 }
 
 #[test]
 fn callers_may_come_without_one_where_that_is_said() {
     let ours = authority(&["phone"]);
     let ca = client_ca(&ours);
-    let flags = ["--client-ca", ca.as_str(), "--allow-unauthenticated-clients"];
+    let flags = [
+        "--client-ca",
+        ca.as_str(),
+        "--allow-unauthenticated-clients",
+    ];
     let server = Served::start_in(&ours, &flags);
     for papers in [None, Some((&ours, "phone"))] {
         Caller::new(&server, papers).call(&["ls"]).exits(0);
     }
     // Without an authority, nobody is asked.
     let server = Served::start(&[]);
-    Caller::new(&server, Some((&ours, "phone"))).call(&["ls"]).exits(0);
+    Caller::new(&server, Some((&ours, "phone")))
+        .call(&["ls"])
+        .exits(0);
 }
 
 #[test]
@@ -158,8 +199,12 @@ fn what_the_authority_issues_is_good_for_servers_too() {
     };
     list(&client_ca(&ours), &server.url).exits(0);
     let elsewhere = server.url.replace("127.0.0.1", "localhost");
-    list(&client_ca(&ours), &elsewhere).exits(7).says("not for the name localhost");
-    list(&client_ca(&authority(&[])), &server.url).exits(7).says("no authority that is trusted");
+    list(&client_ca(&ours), &elsewhere)
+        .exits(7)
+        .says("not for the name localhost");
+    list(&client_ca(&authority(&[])), &server.url)
+        .exits(7)
+        .says("no authority that is trusted");
     list("none.pem", &server.url).exits(2).says("none.pem");
 }
 
@@ -184,10 +229,18 @@ fn openssl_agrees_with_the_authority() {
 #[test]
 fn the_authority_lists_what_it_did_and_keeps_its_key() {
     let ours = authority(&["phone"]);
-    run(&mut ours.skep(&["ca", "init"])).exits(11).says("already");
-    run(&mut ours.skep(&["ca", "issue", "phone"])).exits(11).says("-o");
-    run(&mut ours.skep(&["ca", "issue", "../phone"])).exits(2).says("not a name");
-    run(&mut ours.skep(&["ca", "issue", "pi", "--for", "a b"])).exits(2).says("host name");
+    run(&mut ours.skep(&["ca", "init"]))
+        .exits(11)
+        .says("already");
+    run(&mut ours.skep(&["ca", "issue", "phone"]))
+        .exits(11)
+        .says("-o");
+    run(&mut ours.skep(&["ca", "issue", "../phone"]))
+        .exits(2)
+        .says("not a name");
+    run(&mut ours.skep(&["ca", "issue", "pi", "--for", "a b"]))
+        .exits(2)
+        .says("host name");
     run(&mut ours.skep(&["ca", "revoke", "nobody"])).exits(4);
     run(&mut ours.skep(&["ca", "revoke", "phone"])).exits(0);
     let list = run(&mut ours.skep(&["ca", "ls", "--json"])).exits(0).json();
@@ -197,6 +250,11 @@ fn the_authority_lists_what_it_did_and_keeps_its_key() {
         let metadata = fs::metadata(ours.home().join("ca").join(name)).unwrap();
         std::os::unix::fs::MetadataExt::mode(&metadata) & 0o777
     };
-    assert_eq!((mode("ca.key"), mode("."), mode("issued")), (0o600, 0o700, 0o600));
-    run(&mut Place::new().skep(&["ca", "issue", "pi"])).exits(4).says("skep ca init");
+    assert_eq!(
+        (mode("ca.key"), mode("."), mode("issued")),
+        (0o600, 0o700, 0o600)
+    );
+    run(&mut Place::new().skep(&["ca", "issue", "pi"]))
+        .exits(4)
+        .says("skep ca init");
 }

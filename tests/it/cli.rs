@@ -19,11 +19,16 @@ fn a_wrong_or_missing_password_is_refused() {
     // The refusal is heard although most of the file is still under way.
     server.place.file("m", noise(1, 8 << 20));
     let mut wrong = server.command(&["put", "m"]);
-    let refused = run(wrong.env("SKEP_PASSWORD", "wrong")).exits(7).says("password is wrong");
+    let refused = run(wrong.env("SKEP_PASSWORD", "wrong"))
+        .exits(7)
+        .says("password is wrong");
     one_line(&refused.says("SKEP_PASSWORD"));
     let stranger = Place::new();
     let mut without = server.command_of(&stranger, &["ls", "--accept-new"]);
-    run(&mut without).exits(7).says("password is needed").says("SKEP_PASSWORD");
+    run(&mut without)
+        .exits(7)
+        .says("password is needed")
+        .says("SKEP_PASSWORD");
     assert!(server.names().is_empty());
 }
 
@@ -46,9 +51,10 @@ fn a_server_that_is_not_there() {
 
 #[test]
 fn http_and_https_mixed_up() {
-    for (flags, wrong, right) in
-        [(&[][..], "http://", "https://"), (&["--plain"], "https://", "http://")]
-    {
+    for (flags, wrong, right) in [
+        (&[][..], "http://", "https://"),
+        (&["--plain"], "https://", "http://"),
+    ] {
         let server = Served::start(flags);
         let url = server.url.replace(right, wrong);
         let outcome = server.skep(&["ls", "--server", &url]);
@@ -77,28 +83,44 @@ fn directories_that_cannot_be_used() {
         one_line(&run(command.args(["--dir", dir])).exits(2).says(dir));
     }
     let mut command = place.skep(&serve);
-    one_line(&run(command.env("SKEP_HOME", place.path("file"))).exits(2).says("SKEP_HOME"));
+    one_line(
+        &run(command.env("SKEP_HOME", place.path("file")))
+            .exits(2)
+            .says("SKEP_HOME"),
+    );
     let mut command = place.skep(&serve);
-    run(command.env_remove("SKEP_HOME").env_remove("HOME")).exits(2).says("SKEP_HOME");
+    run(command.env_remove("SKEP_HOME").env_remove("HOME"))
+        .exits(2)
+        .says("SKEP_HOME");
 }
 
 #[test]
 fn files_and_models_that_are_not_there() {
     let server = Served::start(&[]);
-    one_line(&server.skep(&["put", "missing.onnx"]).exits(4).says("missing.onnx"));
+    one_line(
+        &server
+            .skep(&["put", "missing.onnx"])
+            .exits(4)
+            .says("missing.onnx"),
+    );
     server.skep(&["put", "."]).exits(2).says("directory");
     server.place.file("model.onnx", "x");
     server.skep(&["put", "model.onnx"]).exits(0);
     for verb in ["get", "cat", "rm"] {
-        let outcome = server.skep(&[verb, "modle.onnx"]).exits(4).says("model.onnx");
+        let outcome = server
+            .skep(&[verb, "modle.onnx"])
+            .exits(4)
+            .says("model.onnx");
         one_line(&outcome);
     }
     assert_eq!(server.names(), ["model.onnx"]);
     // What is not there on this side is no fault of the server.
     std::os::unix::fs::symlink("nothing", server.place.path("dangling")).unwrap();
-    for (target, advice) in
-        [("nowhere/x", "mkdir"), ("dangling", "remove"), ("model.onnx/x", "name")]
-    {
+    for (target, advice) in [
+        ("nowhere/x", "mkdir"),
+        ("dangling", "remove"),
+        ("model.onnx/x", "name"),
+    ] {
         let outcome = server.skep(&["get", "model.onnx", "-o", target]).exits(2);
         one_line(&outcome.says(target).says(advice));
     }
@@ -107,9 +129,17 @@ fn files_and_models_that_are_not_there() {
 #[test]
 fn posting_is_advised_to_those_who_post() {
     let server = Served::start(&["--plain"]);
-    let said = server.skep(&["post", "."]).exits(2).says("skep post ./*").stderr;
+    let said = server
+        .skep(&["post", "."])
+        .exits(2)
+        .says("skep post ./*")
+        .stderr;
     assert!(!said.contains("skep put"), "{said}");
-    let said = server.skep(&["post", "-"]).exits(2).says("'skep post FILE'").stderr;
+    let said = server
+        .skep(&["post", "-"])
+        .exits(2)
+        .says("'skep post FILE'")
+        .stderr;
     assert!(!said.contains("skep put"), "{said}");
     server.skep(&["post", "missing"]).exits(4).says("missing");
 }
@@ -119,7 +149,12 @@ fn names_cannot_lead_out_of_the_directory() {
     let server = Served::start(&[]);
     server.place.file("m", "x");
     for name in ["../x", "a/b", ".hidden", "..", ""] {
-        one_line(&server.skep(&["put", "m", "--name", name]).exits(2).says("name"));
+        one_line(
+            &server
+                .skep(&["put", "m", "--name", name])
+                .exits(2)
+                .says("name"),
+        );
         server.skep(&["get", name]).exits(2);
         server.skep(&["rm", name]).exits(2);
     }
@@ -132,20 +167,39 @@ fn flags_and_values_that_do_not_exist() {
     let place = Place::new();
     run(&mut place.skep(&[])).exits(2).says("Usage");
     run(&mut place.skep(&["sevre"])).exits(2).says("serve");
-    run(&mut place.skep(&["serve", "--prot", "1"])).exits(2).says("--port");
+    run(&mut place.skep(&["serve", "--prot", "1"]))
+        .exits(2)
+        .says("--port");
     run(&mut place.skep(&["ls", "--server", "ftp://x"])).exits(2);
-    run(&mut place.skep(&["ls", "--server", "https://pi:8443/x"])).exits(2).says("path");
-    for (flag, value) in [("--timeout", "soon"), ("--port", "99999"), ("--max-upload-bytes", "1X")]
-    {
+    run(&mut place.skep(&["ls", "--server", "https://pi:8443/x"]))
+        .exits(2)
+        .says("path");
+    for (flag, value) in [
+        ("--timeout", "soon"),
+        ("--port", "99999"),
+        ("--max-upload-bytes", "1X"),
+    ] {
         let outcome = run(&mut place.skep(&["serve", flag, value]));
         one_line(&outcome.exits(2).says(value).says(&flag[2..]));
     }
     let mut command = place.skep(&["serve"]);
-    run(command.env("SKEP_WORKERS", "many")).exits(2).says("SKEP_WORKERS");
-    run(&mut place.skep(&["serve", "here:there"])).exits(2).says("here:there");
+    run(command.env("SKEP_WORKERS", "many"))
+        .exits(2)
+        .says("SKEP_WORKERS");
+    run(&mut place.skep(&["serve", "here:there"]))
+        .exits(2)
+        .says("here:there");
     place.file("one-file", "x");
-    run(&mut place.skep(&["get", "a", "b", "-o", "one-file"])).exits(2).says("-o DIR/");
-    for help in [&["help"][..], &["--help"], &["put", "--help"], &["--version"], &["version"]] {
+    run(&mut place.skep(&["get", "a", "b", "-o", "one-file"]))
+        .exits(2)
+        .says("-o DIR/");
+    for help in [
+        &["help"][..],
+        &["--help"],
+        &["put", "--help"],
+        &["--version"],
+        &["version"],
+    ] {
         let outcome = run(&mut place.skep(help)).exits(0);
         assert!(outcome.stderr.is_empty() && !outcome.stdout.is_empty());
     }
@@ -172,9 +226,22 @@ fn the_ready_line_is_for_scripts() {
     let process = Process::start(&mut place.skep(&arguments));
     let line = process.line().unwrap();
     let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((&ready["ready"], &ready["models"]), (&true.into(), &0.into()));
-    assert!(ready["url"].as_str().is_some_and(|url| !url.ends_with(":0")), "{line}");
-    assert!(ready["fp"].as_str().is_some_and(|fp| fp.starts_with("SHA256:")), "{line}");
+    assert_eq!(
+        (&ready["ready"], &ready["models"]),
+        (&true.into(), &0.into())
+    );
+    assert!(
+        ready["url"]
+            .as_str()
+            .is_some_and(|url| !url.ends_with(":0")),
+        "{line}"
+    );
+    assert!(
+        ready["fp"]
+            .as_str()
+            .is_some_and(|fp| fp.starts_with("SHA256:")),
+        "{line}"
+    );
     process.signal(Signal::TERM);
     assert_eq!(process.finish().exits(0).text().lines().count(), 1);
 }
@@ -197,7 +264,8 @@ fn silent_connections_do_not_hold_up_the_end() {
     let authority = server.url.trim_start_matches("http://").to_owned();
     let silent = TcpStream::connect(&authority).unwrap();
     let mut kept = TcpStream::connect(&authority).unwrap();
-    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
     assert!(kept.read(&mut [0; 4096]).unwrap() > 0);
     server.stop().exits(0);
     drop((silent, kept));
@@ -228,7 +296,9 @@ fn an_interrupted_get_leaves_nothing() {
     let getting = Process::start(&mut place.skep(&["get", "m", "--server", &url]));
     let (mut socket, _) = listener.accept().unwrap();
     let _ = socket.read(&mut [0; 4096]).unwrap();
-    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
+    socket
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        .unwrap();
     socket.write_all(&noise(1, 500_000)).unwrap();
     let files = || fs::read_dir(place.path("")).unwrap().count();
     until(|| files() > 0);
@@ -247,7 +317,9 @@ fn a_download_that_is_cut_is_no_file() {
     let getting = Process::start(&mut place.skep(&["get", "m", "--server", &url]));
     let (mut socket, _) = listener.accept().unwrap();
     let _ = socket.read(&mut [0; 4096]).unwrap();
-    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").unwrap();
+    socket
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        .unwrap();
     drop((socket, listener));
     let code = getting.finish().code;
     assert!([3, 5].contains(&code), "{code}");
@@ -270,9 +342,16 @@ fn a_full_disk_keeps_the_old_content() {
     place.file("small", "small");
     place.file("large", noise(1, 8 << 20));
     server.skep(&["put", "small", "--name", "m"]).exits(0);
-    one_line(&server.skep(&["put", "large", "--name", "m"]).exits(8).says("space"));
+    one_line(
+        &server
+            .skep(&["put", "large", "--name", "m"])
+            .exits(8)
+            .says("space"),
+    );
     let mut command = server.command(&["put", "-", "--name", "m"]);
-    run_with(&mut command, &noise(1, 8 << 20)).exits(8).says("space");
+    run_with(&mut command, &noise(1, 8 << 20))
+        .exits(8)
+        .says("space");
     assert_eq!(server.skep(&["cat", "m"]).exits(0).stdout, b"small");
     assert_eq!((server.names(), server.parts()), (vec!["m".to_owned()], 0));
     // The other way round: the disk of the client is full.

@@ -9,7 +9,10 @@ use crate::support::served::Served;
 
 /// The library of Debian's package faketime.
 fn faketime() -> Option<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let folders = std::fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut files = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
     let found = files.find(|path| path.exists());
     if found.is_none() {
@@ -20,9 +23,14 @@ fn faketime() -> Option<PathBuf> {
 
 /// Has a program start in 1970.
 fn in_1970<'a>(command: &'a mut Command, library: &PathBuf) -> &'a mut Command {
-    command.env("LD_PRELOAD", library).env("FAKETIME", "@1970-01-02 00:00:00").env("TZ", "UTC");
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", "@1970-01-02 00:00:00")
+        .env("TZ", "UTC");
     // Waits are no dates, and what is on the disk has the time that it has.
-    command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    command
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     command.env("NO_FAKE_STAT", "1")
 }
 
@@ -47,18 +55,43 @@ fn a_clock_in_1970_on_either_side_or_both_hinders_nothing() {
         let skep = |place: &Place, arguments: &[&str]| {
             let mut command = server.command_of(place, arguments);
             command.env("SKEP_PASSWORD", server.password());
-            run(if of_client { in_1970(&mut command, &library) } else { &mut command })
+            run(if of_client {
+                in_1970(&mut command, &library)
+            } else {
+                &mut command
+            })
         };
         let fp = server.fp.clone().unwrap();
-        assert_eq!(skep(&stranger, &["fingerprint", &server.url]).exits(0).text().trim_end(), fp);
+        assert_eq!(
+            skep(&stranger, &["fingerprint", &server.url])
+                .exits(0)
+                .text()
+                .trim_end(),
+            fp
+        );
         let device = Place::new();
         device.file("m", "another");
         let mut invite = server.place.skep(&["invite", "--json"]);
-        let invite = if of_server { in_1970(&mut invite, &library) } else { &mut invite };
-        let invitation = run(invite).exits(0).json()["invitation"].as_str().unwrap().to_owned();
-        for arguments in [&["pair", invitation.as_str()][..], &["put", "m", "--name", "n"]] {
+        let invite = if of_server {
+            in_1970(&mut invite, &library)
+        } else {
+            &mut invite
+        };
+        let invitation = run(invite).exits(0).json()["invitation"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        for arguments in [
+            &["pair", invitation.as_str()][..],
+            &["put", "m", "--name", "n"],
+        ] {
             let mut command = device.skep(arguments);
-            run(if of_client { in_1970(&mut command, &library) } else { &mut command }).exits(0);
+            run(if of_client {
+                in_1970(&mut command, &library)
+            } else {
+                &mut command
+            })
+            .exits(0);
         }
         skep(&stranger, &["put", "m", "--accept-new"]).exits(0);
         skep(&stranger, &["get", "m", "-o", "copy"]).exits(0);
@@ -67,7 +100,10 @@ fn a_clock_in_1970_on_either_side_or_both_hinders_nothing() {
         skep(&stranger, &["ls", "--ca", certificate.to_str().unwrap()]).exits(0);
         let log = server.stop().exits(0).stderr;
         assert!(!log.contains("1970-"), "{log}");
-        assert!(!place.home().join("clock").exists() || !of_server, "no wrong time is kept");
+        assert!(
+            !place.home().join("clock").exists() || !of_server,
+            "no wrong time is kept"
+        );
     }
 }
 
@@ -82,10 +118,25 @@ fn certificates_of_an_authority_work_in_1970() {
     skep(&["ca", "issue", "pi", "--for", "127.0.0.1"]);
     let ca = place.home().join("ca/ca.crt");
     let ca = ca.to_str().unwrap();
-    let flags = ["--cert", "pi/pi.crt", "--key", "pi/pi.key", "--client-ca", ca];
+    let flags = [
+        "--cert",
+        "pi/pi.crt",
+        "--key",
+        "pi/pi.key",
+        "--client-ca",
+        ca,
+    ];
     for library in [Some(&library), None] {
         let server = serve(&place, library, &flags);
-        let flags = ["ls", "--ca", ca, "--client-cert", "pi/pi.crt", "--client-key", "pi/pi.key"];
+        let flags = [
+            "ls",
+            "--ca",
+            ca,
+            "--client-cert",
+            "pi/pi.crt",
+            "--client-key",
+            "pi/pi.key",
+        ];
         let mut command = server.command_of(&place, &flags);
         run(command.env("SKEP_PASSWORD", server.password())).exits(0);
         server.stop().exits(0);
@@ -101,7 +152,12 @@ fn a_server_without_a_clock_sends_no_date() {
     for (library, has_date) in [(Some(&library), false), (None, true)] {
         let server = serve(&Place::new(), library, &[]);
         let answer = server.curl_as("/healthz", &[], b"").is(200);
-        assert_eq!(answer.field("date").is_some(), has_date, "{:?}", answer.field("date"));
+        assert_eq!(
+            answer.field("date").is_some(),
+            has_date,
+            "{:?}",
+            answer.field("date")
+        );
     }
 }
 
@@ -124,7 +180,10 @@ fn the_time_is_kept_and_is_a_floor_from_then_on() {
     let future = first + 400 * 24 * 60 * 60;
     std::fs::write(place.home().join("clock"), format!("{future}\n")).unwrap();
     let server = Served::start_in(&place, &["-q"]);
-    assert_eq!(server.curl_as("/healthz", &[], b"").is(200).field("date"), None);
+    assert_eq!(
+        server.curl_as("/healthz", &[], b"").is(200).field("date"),
+        None
+    );
     server.stop().exits(0);
     assert_eq!(kept(), future);
 }

@@ -14,7 +14,12 @@ fn copy_in(server: &Served, name: &str, bytes: &[u8]) {
     write(&path, bytes).unwrap();
     let times =
         FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
-    File::options().write(true).open(path).unwrap().set_times(times).unwrap();
+    File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_times(times)
+        .unwrap();
 }
 
 #[test]
@@ -25,16 +30,32 @@ fn a_file_copied_over_another_has_another_tag() {
     let server = Served::start(&["--plain", "--cache-file-bytes", "1KiB"]);
     let path = "/v1/models/h";
     copy_in(&server, "h", &[b'A'; 5000]);
-    let first = server.curl(path, &["-I"]).is(200).field("etag").unwrap().to_owned();
+    let first = server
+        .curl(path, &["-I"])
+        .is(200)
+        .field("etag")
+        .unwrap()
+        .to_owned();
     // The same size, the same time, other bytes.
     copy_in(&server, "h", &[b'B'; 5000]);
     let known = format!("If-None-Match: {first}");
     server.curl(path, &["-H", &known]).is(200);
     let resumed = format!("If-Range: {first}");
     let answer = server.curl(path, &["-H", &resumed, "-r", "2500-"]).is(200);
-    assert_eq!(answer.text().len(), 5000, "a part of other bytes would be glued on");
+    assert_eq!(
+        answer.text().len(),
+        5000,
+        "a part of other bytes would be glued on"
+    );
     // Once the digest is known, the tag is strong.
-    let tag = || server.curl(path, &["-I"]).is(200).field("etag").unwrap().to_owned();
+    let tag = || {
+        server
+            .curl(path, &["-I"])
+            .is(200)
+            .field("etag")
+            .unwrap()
+            .to_owned()
+    };
     until(|| tag().starts_with("\"sha256-"));
     let strong = format!("If-Match: {}", tag());
     server.curl(path, &["-H", &strong]).is(200);
@@ -51,7 +72,9 @@ fn a_put_without_a_body_empties_nothing() {
     server.place.file("m", noise(1, 100));
     server.skep(&["put", "m"]).exits(0);
     server.curl("/v1/models/m", &["-X", "PUT"]).is(411);
-    server.curl("/v1/models/m", &["-X", "PUT", "-H", "Content-Length: 0"]).is(200);
+    server
+        .curl("/v1/models/m", &["-X", "PUT", "-H", "Content-Length: 0"])
+        .is(200);
     server.curl("/v1/models/m", &[]).is(200);
 }
 

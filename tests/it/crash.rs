@@ -26,7 +26,10 @@ fn a_killed_server_keeps_what_it_acknowledged() {
         assert_eq!(server.parts(), 0, "round {round}");
         for (name, digest) in &acknowledged {
             let list = server.skep(&["ls", "-l"]).exits(0).text();
-            let line = list.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            let line = list
+                .lines()
+                .find(|line| line.starts_with(name))
+                .unwrap_or_default();
             let bytes = fs::read(server.dir.join(name)).unwrap();
             assert_eq!(&self::digest(&bytes), digest, "round {round}: {line}");
         }
@@ -59,7 +62,9 @@ fn kill_in_upload(server: Served, bytes: &[u8], round: u64) {
     );
     socket.write_all(head.as_bytes()).unwrap();
     let share = usize::try_from(round + 1).unwrap() * (bytes.len() - 1);
-    socket.write_all(&bytes[..share / usize::try_from(ROUNDS).unwrap()]).unwrap();
+    socket
+        .write_all(&bytes[..share / usize::try_from(ROUNDS).unwrap()])
+        .unwrap();
     server.process.signal(Signal::KILL);
     assert_eq!(server.process.finish().code, -9);
     // Nothing was acknowledged.
@@ -91,6 +96,9 @@ fn a_server_killed_between_two_acknowledgements_has_old_or_new_bytes() {
         assert_eq!(server.process.finish().code, -9);
         let was_acknowledged = putting.finish().code == 0;
         let found = fs::read(place.path("dm_models/m")).unwrap();
-        assert!(found == two || (found == one && !was_acknowledged), "round {round}");
+        assert!(
+            found == two || (found == one && !was_acknowledged),
+            "round {round}"
+        );
     }
 }

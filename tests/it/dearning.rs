@@ -29,10 +29,16 @@ impl Genuine {
             return None;
         }
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let service = target.join("interop").join(version).join("dearning/service.py");
+        let service = target
+            .join("interop")
+            .join(version)
+            .join("dearning/service.py");
         match service.exists() || is_absent("the dearning package is not there: run scripts/setup")
         {
-            true => Some(Self { service, place: Place::new() }),
+            true => Some(Self {
+                service,
+                place: Place::new(),
+            }),
             false => None,
         }
     }
@@ -56,13 +62,17 @@ impl Genuine {
             arguments[key] = value.clone();
         }
         let request = json!({ "function": function, "arguments": arguments });
-        run_with(self.command().arg("call"), request.to_string().as_bytes()).exits(0).json()
+        run_with(self.command().arg("call"), request.to_string().as_bytes())
+            .exits(0)
+            .json()
     }
 
     /// Starts its server, whose password is `genuine`.
     fn serve(&self, scheme: &str) -> (Process, String) {
         let mut command = self.command();
-        command.env("DEARNING_PASSWORD", "genuine").env("DEARNING_MODEL_DIR", "models");
+        command
+            .env("DEARNING_PASSWORD", "genuine")
+            .env("DEARNING_MODEL_DIR", "models");
         let is_tls = scheme == "https";
         let process = Process::start(command.args(["serve", if is_tls { "tls" } else { "plain" }]));
         match process.line() {
@@ -78,7 +88,10 @@ impl Genuine {
 /// Contents that are hard on caches, encodings and line ends.
 fn contents() -> Vec<(&'static str, Vec<u8>)> {
     vec![
-        ("text.py", b"def f():  \r\n\treturn '\xc3\xb6'  \r\n".to_vec()),
+        (
+            "text.py",
+            b"def f():  \r\n\treturn '\xc3\xb6'  \r\n".to_vec(),
+        ),
         ("binary.dm", [&b"\xff\xfe\0"[..], &noise(1, 5000)].concat()),
         ("m\u{f6}del \u{1f41d}.dm", noise(2, 10)),
         ("large.dm", noise(3, 3 << 20)),
@@ -87,7 +100,9 @@ fn contents() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn the_older_client_posts_and_loads() {
-    let Some(genuine) = Genuine::find(OLD) else { return };
+    let Some(genuine) = Genuine::find(OLD) else {
+        return;
+    };
     for flags in [&[][..], &["--plain"]] {
         let server = Served::start(flags);
         for (name, bytes) in contents() {
@@ -98,19 +113,27 @@ fn the_older_client_posts_and_loads() {
             assert!(fs::read(server.dir.join(name)).unwrap() == bytes, "{name}");
             let save = genuine.place.path("saved");
             let more = json!({"filename": name, "mode": "file", "save_path": save});
-            assert_eq!(genuine.call(&server, "load", more), json!({ "returned": save }));
+            assert_eq!(
+                genuine.call(&server, "load", more),
+                json!({ "returned": save })
+            );
             assert!(genuine.place.read("saved") == bytes, "{name}");
         }
         let code = genuine.call(&server, "load", json!({"filename": "text.py"}));
         assert_eq!(code, json!({ "returned": "def f():\n\treturn '\u{f6}'\n" }));
         let binary = genuine.call(&server, "load", json!({"filename": "binary.dm"}));
-        assert_eq!(binary, json!({ "bytes": STANDARD.encode(&contents()[1].1) }));
+        assert_eq!(
+            binary,
+            json!({ "bytes": STANDARD.encode(&contents()[1].1) })
+        );
     }
 }
 
 #[test]
 fn the_newest_client_posts_and_loads() {
-    let Some(genuine) = Genuine::find(NEW) else { return };
+    let Some(genuine) = Genuine::find(NEW) else {
+        return;
+    };
     for flags in [&[][..], &["--plain"]] {
         let server = Served::start(flags);
         fs::create_dir(genuine.place.path("saved")).unwrap_or_default();
@@ -118,29 +141,43 @@ fn the_newest_client_posts_and_loads() {
         for (name, bytes) in contents() {
             files.push(genuine.place.file(name, &bytes));
             let posted = genuine.call(&server, "post", json!({ "model_path": files.last() }));
-            assert_eq!(posted, json!({ "returned": {"status": "imported", "files": [name]} }));
+            assert_eq!(
+                posted,
+                json!({ "returned": {"status": "imported", "files": [name]} })
+            );
             assert!(fs::read(server.dir.join(name)).unwrap() == bytes, "{name}");
         }
         let names: Vec<_> = contents().iter().map(|(name, _)| *name).collect();
         let posted = genuine.call(&server, "post", json!({ "model_path": files }));
-        assert_eq!(posted, json!({ "returned": {"status": "imported", "files": names} }));
+        assert_eq!(
+            posted,
+            json!({ "returned": {"status": "imported", "files": names} })
+        );
         let more = json!({"filename": names, "mode": "file", "save_path": "saved"});
         genuine.call(&server, "load", more);
         for (name, bytes) in contents() {
-            assert!(genuine.place.read(&format!("saved/{name}")) == bytes, "{name}");
+            assert!(
+                genuine.place.read(&format!("saved/{name}")) == bytes,
+                "{name}"
+            );
         }
         let code = genuine.call(&server, "load", json!({"filename": "text.py"}));
         let shown = "=== text.py ===\ndef f():  \n\treturn '\u{f6}'";
         assert_eq!(code, json!({ "returned": shown }));
         let more = json!({"filename": ["nowhere", "text.py"]});
-        assert_eq!(genuine.call(&server, "load", more), json!({ "returned": shown }));
+        assert_eq!(
+            genuine.call(&server, "load", more),
+            json!({ "returned": shown })
+        );
     }
 }
 
 #[test]
 fn both_clients_understand_refusals() {
     for version in [OLD, NEW] {
-        let Some(genuine) = Genuine::find(version) else { return };
+        let Some(genuine) = Genuine::find(version) else {
+            return;
+        };
         for flags in [&[][..], &["--plain"]] {
             let server = Served::start(flags);
             let file = genuine.place.file("m.dm", noise(1, 3 << 20));
@@ -159,7 +196,10 @@ fn both_clients_understand_refusals() {
                 assert_eq!(posted, json!({ "returned": error }));
             } else {
                 assert_eq!(missing["raised"], "FileNotFoundError");
-                assert_eq!(posted, json!({ "returned": {"status": "imported", "files": []} }));
+                assert_eq!(
+                    posted,
+                    json!({ "returned": {"status": "imported", "files": []} })
+                );
             }
             assert!(server.names().is_empty());
             assert_eq!(server.parts(), 0);
@@ -170,7 +210,9 @@ fn both_clients_understand_refusals() {
 #[test]
 fn number_passwords_are_numbers_for_the_genuine_client() {
     for version in [OLD, NEW] {
-        let Some(genuine) = Genuine::find(version) else { return };
+        let Some(genuine) = Genuine::find(version) else {
+            return;
+        };
         let place = Place::new();
         fs::write(place.home().join("password"), "4321\n").unwrap();
         let server = Served::start_in(&place, &["--plain"]);
@@ -186,7 +228,9 @@ fn number_passwords_are_numbers_for_the_genuine_client() {
 #[test]
 fn our_client_talks_to_the_genuine_servers() {
     for (version, scheme) in [(OLD, "http"), (OLD, "https"), (NEW, "http")] {
-        let Some(genuine) = Genuine::find(version) else { return };
+        let Some(genuine) = Genuine::find(version) else {
+            return;
+        };
         if scheme == "https" && !has_tool("openssl") {
             return;
         }
@@ -204,7 +248,10 @@ fn our_client_talks_to_the_genuine_servers() {
         for (name, bytes) in contents() {
             place.file(name, &bytes);
             call(&["post", name]).exits(0);
-            assert!(genuine.place.read(&format!("models/{name}")) == bytes, "{version} {name}");
+            assert!(
+                genuine.place.read(&format!("models/{name}")) == bytes,
+                "{version} {name}"
+            );
             call(&["load", name, "-o", "copy"]).exits(0);
             assert!(place.read("copy") == bytes, "{version} {name}");
         }

@@ -18,7 +18,11 @@ fn ask(server: &Served, path: &str, body: &str) -> Answer {
 #[track_caller]
 fn says(server: &Served, path: &str, body: &str, status: u16, answer: Value) {
     let got = ask(server, path, body);
-    assert_eq!((got.status, got.json()), (status, answer), "{path} {body:.200}");
+    assert_eq!(
+        (got.status, got.json()),
+        (status, answer),
+        "{path} {body:.200}"
+    );
     assert_eq!(got.field("content-type"), Some("application/json"));
 }
 
@@ -31,14 +35,22 @@ fn both_forms_are_told_apart_by_their_keys() {
     let with = |rest: &str| format!(r#"{{"password": "{}", {rest}}}"#, server.password());
     let ok = |path, rest: &str, answer| says(&server, path, &with(rest), 200, answer);
     let one = json!({"status": "imported", "model": "x.dm", "size": 2});
-    ok("/import_model", r#""filename": "../../etc/x.dm", "content_b64": "aGk=""#, one);
+    ok(
+        "/import_model",
+        r#""filename": "../../etc/x.dm", "content_b64": "aGk=""#,
+        one,
+    );
     let two = json!({"status": "imported", "files": ["a", "b"]});
     let files = r#""files": [{"filename": "a", "content_b64": "YQ=="}, {"filename": ""},
         {"filename": "no"}, {"content_b64": "YQ=="}, {"filename": "bad", "content_b64": "!"},
         {"content_b64": "Yg==", "filename": "d/b"}]"#;
     ok("/import_model", files, two);
     let none = json!({"status": "imported", "files": []});
-    ok("/import_model", r#""files": [], "filename": "z", "content_b64": "YQ==""#, none);
+    ok(
+        "/import_model",
+        r#""files": [], "filename": "z", "content_b64": "YQ==""#,
+        none,
+    );
     let single = json!({"status": "ok", "filename": "x.dm", "content_b64": "aGk="});
     ok("/load_model", r#""filename": "dir/x.dm""#, single);
     let listed = json!({"status": "ok", "files": [
@@ -47,7 +59,11 @@ fn both_forms_are_told_apart_by_their_keys() {
         {"filename": "b", "content_b64": "Yg=="},
         {"filename": "x.dm", "content_b64": "aGk="},
     ]});
-    ok("/load_model", r#""filenames": ["b", "", "none", "b", "x.dm"], "filename": "a""#, listed);
+    ok(
+        "/load_model",
+        r#""filenames": ["b", "", "none", "b", "x.dm"], "filename": "a""#,
+        listed,
+    );
     let nothing = json!({"status": "ok", "files": []});
     ok("/load_model", r#""filenames": []"#, nothing.clone());
     ok("/load_model", r#""filenames": null"#, nothing);
@@ -63,20 +79,43 @@ fn errors_have_the_words_of_the_genuine_server() {
     let server = Served::start(&["--plain"]);
     let with = |rest: &str| format!(r#"{{"password": "{}"{rest}}}"#, server.password());
     let error = |text: &str| json!({ "error": text });
-    for body in ["", "x", "{}", "[]", "null", "0", "\u{feff}{}", "{\"a\": 1", "\"\""] {
+    for body in [
+        "",
+        "x",
+        "{}",
+        "[]",
+        "null",
+        "0",
+        "\u{feff}{}",
+        "{\"a\": 1",
+        "\"\"",
+    ] {
         for path in ["/import_model", "/load_model"] {
             says(&server, path, body, 400, error("invalid json"));
         }
     }
-    let not_utf8 = server.curl_as("/load_model", &["--data-binary", "@-"], b"{\"a\": \"\xff\"}");
-    assert_eq!((not_utf8.status, not_utf8.json()), (400, error("invalid json")));
+    let not_utf8 = server.curl_as(
+        "/load_model",
+        &["--data-binary", "@-"],
+        b"{\"a\": \"\xff\"}",
+    );
+    assert_eq!(
+        (not_utf8.status, not_utf8.json()),
+        (400, error("invalid json"))
+    );
     for password in ["\"wrong\"", "null", "[]", "1", "true", "\"\""] {
         let body = format!(r#"{{"password": {password}, "filename": "a"}}"#);
         for path in ["/import_model", "/load_model"] {
             says(&server, path, &body, 403, error("invalid password"));
         }
     }
-    says(&server, "/load_model", r#"{"filename": "a"}"#, 403, error("invalid password"));
+    says(
+        &server,
+        "/load_model",
+        r#"{"filename": "a"}"#,
+        403,
+        error("invalid password"),
+    );
     let missing = error("missing filename or content");
     for rest in [
         "",
@@ -89,25 +128,65 @@ fn errors_have_the_words_of_the_genuine_server() {
         says(&server, "/import_model", &with(rest), 400, missing.clone());
     }
     for rest in ["", r#", "filename": """#, r#", "filename": null"#] {
-        says(&server, "/load_model", &with(rest), 400, error("missing filename"));
+        says(
+            &server,
+            "/load_model",
+            &with(rest),
+            400,
+            error("missing filename"),
+        );
     }
-    for content in ["\"QQ\"", "\"Q\"", "\"-_-_\"", "\"\u{f6}\"", "1", "\"QQ==QQ==\""] {
+    for content in [
+        "\"QQ\"",
+        "\"Q\"",
+        "\"-_-_\"",
+        "\"\u{f6}\"",
+        "1",
+        "\"QQ==QQ==\"",
+    ] {
         let rest = format!(r#", "filename": "a", "content_b64": {content}"#);
         let body = with(&rest);
-        says(&server, "/import_model", &body, 400, error("invalid base64 content"));
+        says(
+            &server,
+            "/import_model",
+            &body,
+            400,
+            error("invalid base64 content"),
+        );
     }
     for name in ["none", "..", ".", "dir/", ".skep"] {
         let rest = format!(r#", "filename": "{name}""#);
-        says(&server, "/load_model", &with(&rest), 404, error("not found"));
+        says(
+            &server,
+            "/load_model",
+            &with(&rest),
+            404,
+            error("not found"),
+        );
     }
     for name in ["..", ".", "dir/", "a\\u0000b", ".skep", "a\\\\b"] {
         let rest = format!(r#", "filename": "{name}", "content_b64": "YQ==""#);
-        assert_eq!(ask(&server, "/import_model", &with(&rest)).status, 400, "{name}");
+        assert_eq!(
+            ask(&server, "/import_model", &with(&rest)).status,
+            400,
+            "{name}"
+        );
     }
-    for odd in [r#", "files": null"#, r#", "files": "x""#, r#", "files": [1]"#] {
-        assert_eq!(ask(&server, "/import_model", &with(odd)).status, 400, "{odd}");
+    for odd in [
+        r#", "files": null"#,
+        r#", "files": "x""#,
+        r#", "files": [1]"#,
+    ] {
+        assert_eq!(
+            ask(&server, "/import_model", &with(odd)).status,
+            400,
+            "{odd}"
+        );
     }
-    assert_eq!(ask(&server, "/load_model", &with(r#", "filenames": "x""#)).status, 400);
+    assert_eq!(
+        ask(&server, "/load_model", &with(r#", "filenames": "x""#)).status,
+        400
+    );
     assert!(server.names().is_empty());
     assert_eq!(server.parts(), 0);
 }
@@ -120,8 +199,11 @@ fn members_come_in_any_order_and_base64_in_lines() {
     let server = Served::start(&["--plain"]);
     let bytes = noise(5, 100_000);
     let text = STANDARD.encode(&bytes);
-    let lines: Vec<_> =
-        text.as_bytes().chunks(76).map(|line| str::from_utf8(line).unwrap()).collect();
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(76)
+        .map(|line| str::from_utf8(line).unwrap())
+        .collect();
     let stored = |name: &str| json!({"status": "imported", "model": name, "size": bytes.len()});
     for (name, content) in [("plain", &text), ("wrapped", &lines.join("\\r\\n"))] {
         let password = server.password();
@@ -131,14 +213,22 @@ fn members_come_in_any_order_and_base64_in_lines() {
         says(&server, "/import_model", &last, 200, stored(name));
         assert_eq!(fs::read(server.dir.join(name)).unwrap(), bytes, "{name}");
         let wrong = last.replace(&password, "wrong").replace(name, "refused");
-        says(&server, "/import_model", &wrong, 403, json!({"error": "invalid password"}));
+        says(
+            &server,
+            "/import_model",
+            &wrong,
+            403,
+            json!({"error": "invalid password"}),
+        );
     }
     let chunked = ["-H", "Transfer-Encoding: chunked", "--data-binary", "@-"];
     let body = format!(
         r#"{{"filename": "chunked", "password": "{}", "content_b64": "{text}"}}"#,
         server.password()
     );
-    server.curl_as("/import_model", &chunked, body.as_bytes()).is(200);
+    server
+        .curl_as("/import_model", &chunked, body.as_bytes())
+        .is(200);
     assert_eq!(server.names(), ["chunked", "plain", "wrapped"]);
     assert_eq!(server.parts(), 0);
 }
@@ -155,7 +245,10 @@ fn who_shows_no_password_occupies_little() {
     let entry = format!(r#"{{"filename": "m", "content_b64": "{content}"}}"#);
     let body = format!(r#"{{"files": [{}]}}"#, vec![entry; 20].join(","));
     says(&server, "/import_model", &body, 413, too_much.clone());
-    let body = format!("{{{}}}", vec![format!(r#""content_b64": "{content}""#); 20].join(","));
+    let body = format!(
+        "{{{}}}",
+        vec![format!(r#""content_b64": "{content}""#); 20].join(",")
+    );
     says(&server, "/import_model", &body, 413, too_much.clone());
     let body = format!(r#"{{"content_b64": "*{}"}}"#, content.repeat(20));
     says(&server, "/import_model", &body, 413, too_much);
@@ -170,7 +263,9 @@ fn who_shows_no_password_keeps_nobody_out() {
         .map(|_| {
             let mut stream = std::net::TcpStream::connect(address).unwrap();
             let head = "POST /import_model HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n\r\n";
-            stream.write_all(format!("{head}{{\"content_b64\": \"").as_bytes()).unwrap();
+            stream
+                .write_all(format!("{head}{{\"content_b64\": \"").as_bytes())
+                .unwrap();
             stream
         })
         .collect();
@@ -187,11 +282,17 @@ fn a_list_is_stored_when_all_of_it_is_in_order() {
     let server = Served::start(&["--plain"]);
     let password = server.password();
     let entry = |index| format!(r#"{{"filename": "f{index}", "content_b64": "aGk="}}"#);
-    let body = format!(r#"{{"password": "{password}", "files": [{}, 5]}}"#, entry(1));
+    let body = format!(
+        r#"{{"password": "{password}", "files": [{}, 5]}}"#,
+        entry(1)
+    );
     assert_eq!(ask(&server, "/import_model", &body).status, 400);
     assert_eq!(server.names().len(), 0);
     let entries: Vec<String> = (0..40).map(entry).collect();
-    let body = format!(r#"{{"password": "{password}", "files": [{}]}}"#, entries.join(","));
+    let body = format!(
+        r#"{{"password": "{password}", "files": [{}]}}"#,
+        entries.join(",")
+    );
     assert_eq!(ask(&server, "/import_model", &body).status, 200);
     assert_eq!((server.names().len(), server.parts()), (40, 0));
 }

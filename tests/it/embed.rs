@@ -41,8 +41,13 @@ fn text(answer: Answer) -> String {
 #[test]
 fn a_server_runs_in_the_background_until_its_handle_ends_it() {
     let handler = |_: &mut Request<'_>| Response::text(Status::OK, "hello, world\n");
-    let handle = Server::bind("127.0.0.1:0", handler).unwrap().start().unwrap();
-    let skep::Address::Ip(address) = handle.address() else { panic!("{}", handle.address()) };
+    let handle = Server::bind("127.0.0.1:0", handler)
+        .unwrap()
+        .start()
+        .unwrap();
+    let skep::Address::Ip(address) = handle.address() else {
+        panic!("{}", handle.address())
+    };
     let address = *address;
     assert_ne!(address.port(), 0);
     assert_eq!(handle.url(), format!("http://{address}"));
@@ -57,14 +62,19 @@ fn a_server_runs_in_the_background_until_its_handle_ends_it() {
     assert_eq!(text(get(&mut client, "/")), "hello, world\n");
     handle.shutdown();
     handle.join().unwrap();
-    let error = client.request("GET", "/", &[], Payload::Empty).err().unwrap();
+    let error = client
+        .request("GET", "/", &[], Payload::Empty)
+        .err()
+        .unwrap();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
 }
 
 #[test]
 fn a_server_without_an_address_is_an_error() {
     let handler = |_: &mut Request<'_>| Response::new(Status::OK);
-    let error = Server::with_options(&[], ServerOptions::default(), handler).err().unwrap();
+    let error = Server::with_options(&[], ServerOptions::default(), handler)
+        .err()
+        .unwrap();
     assert_eq!(error.kind(), ErrorKind::Usage);
     let error = Server::bind("::1:8443", handler).err().unwrap();
     assert!(error.hint_text().unwrap().contains("[::1]:8443"), "{error}");
@@ -84,18 +94,26 @@ fn limits_that_let_nobody_in_are_an_error() {
         let mut options = ServerOptions::default();
         damage(&mut options.limits);
         let addresses = ["127.0.0.1:0".parse().unwrap()];
-        let error = Server::with_options(&addresses, options, handler).err().unwrap();
+        let error = Server::with_options(&addresses, options, handler)
+            .err()
+            .unwrap();
         assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
     }
     // The numbers of Degu.
     let limits = Limits::default();
     assert_eq!(limits.timeout, Duration::from_secs(15));
-    assert_eq!((limits.connections_max, limits.requests_per_connection_max), (25, 100));
+    assert_eq!(
+        (limits.connections_max, limits.requests_per_connection_max),
+        (25, 100)
+    );
 }
 
 /// Sends the body of a request back in the kind that the path names.
 fn echo(request: &mut Request<'_>) -> Response {
-    let announced = request.body().length().map_or("chunked".to_owned(), |n| n.to_string());
+    let announced = request
+        .body()
+        .length()
+        .map_or("chunked".to_owned(), |n| n.to_string());
     let mut bytes = Vec::new();
     let kind = request.segments()[0].to_owned();
     // A fixed length is read by pieces, as a handler that has little memory does.
@@ -108,7 +126,11 @@ fn echo(request: &mut Request<'_>) -> Response {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&bytes).unwrap();
             file.rewind().unwrap();
-            Content::File { file, offset: 1, length: bytes.len() as u64 - 1 }
+            Content::File {
+                file,
+                offset: 1,
+                length: bytes.len() as u64 - 1,
+            }
         }
         "reader" => Content::Reader(bytes.len() as u64, Box::new(std::io::Cursor::new(bytes))),
         "chunked" => Content::Chunked(Box::new(std::io::Cursor::new(bytes))),
@@ -118,7 +140,9 @@ fn echo(request: &mut Request<'_>) -> Response {
         }
         _ => return Response::new(Status::NOT_FOUND),
     };
-    Response::new(Status::OK).field("x-announced", announced).content(content)
+    Response::new(Status::OK)
+        .field("x-announced", announced)
+        .content(content)
 }
 
 #[test]
@@ -127,7 +151,9 @@ fn bodies_of_all_kinds_travel_both_ways_on_one_connection() {
     let mut client = client_of(&server);
     for size in [1_usize, 5000, 300_000] {
         let bytes: Vec<u8> = (0..=250).cycle().take(size).collect();
-        for kind in ["bytes", "shared", "file", "reader", "chunked", "pieces", "empty"] {
+        for kind in [
+            "bytes", "shared", "file", "reader", "chunked", "pieces", "empty",
+        ] {
             for sent in ["bytes", "reader", "chunked"] {
                 let mut source = &bytes[..];
                 let payload = match sent {
@@ -135,7 +161,9 @@ fn bodies_of_all_kinds_travel_both_ways_on_one_connection() {
                     "reader" => Payload::Reader(size as u64, &mut source),
                     _ => Payload::Chunked(&mut source),
                 };
-                let answer = client.request("POST", &format!("/{kind}"), &[], payload).unwrap();
+                let answer = client
+                    .request("POST", &format!("/{kind}"), &[], payload)
+                    .unwrap();
                 let announced = match sent {
                     "chunked" => "chunked".to_owned(),
                     _ => size.to_string(),
@@ -149,11 +177,16 @@ fn bodies_of_all_kinds_travel_both_ways_on_one_connection() {
                     "shared" | "file" => &bytes[1..],
                     _ => &bytes[..],
                 };
-                assert!(answer.read_all(size).unwrap() == expected, "{kind} of {size} as {sent}");
+                assert!(
+                    answer.read_all(size).unwrap() == expected,
+                    "{kind} of {size} as {sent}"
+                );
             }
         }
     }
-    let empty = client.request("POST", "/bytes", &[], Payload::Empty).unwrap();
+    let empty = client
+        .request("POST", "/bytes", &[], Payload::Empty)
+        .unwrap();
     assert_eq!(empty.field("content-length"), Some("0"));
 }
 
@@ -168,11 +201,20 @@ fn a_request_that_cannot_be_written_is_not_sent() {
         ("GET", "/", ("a b", "c")),
         ("GET", "/", ("a", "b\r\nc: d")),
     ] {
-        let error = client.request(method, target, &[field], Payload::Empty).err().unwrap();
-        assert_eq!(error.kind(), ErrorKind::Usage, "{method} {target} {field:?}");
+        let error = client
+            .request(method, target, &[field], Payload::Empty)
+            .err()
+            .unwrap();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::Usage,
+            "{method} {target} {field:?}"
+        );
     }
     let mut short = &b"12"[..];
-    let error = client.request("POST", "/bytes", &[], Payload::Reader(3, &mut short)).err();
+    let error = client
+        .request("POST", "/bytes", &[], Payload::Reader(3, &mut short))
+        .err();
     assert_eq!(error.unwrap().kind(), ErrorKind::Interrupted);
 }
 
@@ -195,20 +237,33 @@ fn methods_are_a_matter_of_the_server() {
     let mut client = client_of(&server);
     for _ in 0..2 {
         let answer = client.request("HEAD", "/", &[], Payload::Empty).unwrap();
-        assert_eq!((answer.status(), answer.field("content-length")), (200, Some("5")));
+        assert_eq!(
+            (answer.status(), answer.field("content-length")),
+            (200, Some("5"))
+        );
         assert_eq!(text(answer), "");
         assert_eq!(text(get(&mut client, "/")), "12345");
     }
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
-        let answer = client.request(method, "/", &[], Payload::Bytes(b"x")).unwrap();
-        assert_eq!((answer.status(), answer.field("allow")), (405, Some("GET, HEAD")), "{method}");
+        let answer = client
+            .request(method, "/", &[], Payload::Bytes(b"x"))
+            .unwrap();
+        assert_eq!(
+            (answer.status(), answer.field("allow")),
+            (405, Some("GET, HEAD")),
+            "{method}"
+        );
     }
     let mut line = TcpStream::connect(server.url().strip_prefix("http://").unwrap());
     let line = line.as_mut().unwrap();
-    line.write_all(b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    line.write_all(b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
     let mut answer = String::new();
     line.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 501 Not Implemented\r\n"),
+        "{answer}"
+    );
 }
 
 /// Counts connections, and the requests of each; lets in as many connections as it has places.
@@ -233,7 +288,11 @@ impl Handler for Counting {
         let number = self.connections.fetch_add(1, Ordering::SeqCst);
         session.insert(Number(number));
         assert!(number <= self.places, "a panic refuses, too");
-        if number < self.places { Admission::Accept } else { Admission::Refuse }
+        if number < self.places {
+            Admission::Accept
+        } else {
+            Admission::Refuse
+        }
     }
 }
 
@@ -241,7 +300,10 @@ impl Handler for Counting {
 fn a_session_lasts_as_long_as_its_connection() {
     let mut options = ServerOptions::default();
     options.limits.requests_per_connection_max = 3;
-    let handler = Counting { places: 3, connections: AtomicU32::new(0) };
+    let handler = Counting {
+        places: 3,
+        connections: AtomicU32::new(0),
+    };
     let server = start("127.0.0.1:0", options, handler);
     let (mut one, mut other) = (client_of(&server), client_of(&server));
     assert_eq!(text(get(&mut one, "/")), "0.1");

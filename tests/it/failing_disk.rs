@@ -35,7 +35,9 @@ fn a_failing_call_costs_no_acknowledged_byte() {
         let mut answers = Vec::new();
         for call in 1..=CALLS_MAX {
             fs::write(place.path("dm_models/model"), &old).unwrap();
-            let Some(mut command) = failing(&place, calls, error, call) else { return };
+            let Some(mut command) = failing(&place, calls, error, call) else {
+                return;
+            };
             let process = Process::start(&mut command);
             let case = format!("call {call} of {calls} with {error}");
             let Some(ready) = process.line() else {
@@ -48,10 +50,18 @@ fn a_failing_call_costs_no_acknowledged_byte() {
             process.signal(rustix::process::Signal::TERM);
             process.finish();
             let found = fs::read(place.path("dm_models/model")).unwrap();
-            assert!(found == new || (found == old && answer / 100 != 2), "{case}: {answer}");
+            assert!(
+                found == new || (found == old && answer / 100 != 2),
+                "{case}: {answer}"
+            );
             // Nothing: the answer itself was what failed. 500: one thing failed after another.
-            assert!(matches!(answer, 200 | 0 | 500) || answer == status, "{case}: {answer}");
-            let parts = fs::read_dir(place.path("dm_models/.skep/parts")).unwrap().count();
+            assert!(
+                matches!(answer, 200 | 0 | 500) || answer == status,
+                "{case}: {answer}"
+            );
+            let parts = fs::read_dir(place.path("dm_models/.skep/parts"))
+                .unwrap()
+                .count();
             assert_eq!(parts, 0, "{case}");
             answers.push(answer);
             let is_beyond = answers.ends_with(&[200, 200, 200, 200]);
@@ -59,8 +69,14 @@ fn a_failing_call_costs_no_acknowledged_byte() {
                 break;
             }
         }
-        assert!(answers.contains(&status), "{calls} with {error}: {answers:?}");
-        assert!(answers.ends_with(&[200, 200, 200, 200]), "{calls} with {error}: {answers:?}");
+        assert!(
+            answers.contains(&status),
+            "{calls} with {error}: {answers:?}"
+        );
+        assert!(
+            answers.ends_with(&[200, 200, 200, 200]),
+            "{calls} with {error}: {answers:?}"
+        );
         println!("{calls} with {error}: {answers:?}");
     }
 }
@@ -69,7 +85,17 @@ fn a_failing_call_costs_no_acknowledged_byte() {
 fn put(place: &Place, url: &str) -> u16 {
     let password = fs::read_to_string(place.home().join("password")).unwrap();
     let mut curl = place.command("curl");
-    curl.args(["-q", "-s", "-o", "answer", "-w", "%{http_code}", "-T", "new", "-H"]);
+    curl.args([
+        "-q",
+        "-s",
+        "-o",
+        "answer",
+        "-w",
+        "%{http_code}",
+        "-T",
+        "new",
+        "-H",
+    ]);
     curl.arg(format!("authorization: Bearer {}", password.trim_end()));
     curl.arg(format!("{url}/v1/models/model"));
     run(&mut curl).text().trim().parse().unwrap()

@@ -22,7 +22,11 @@ fn bursts_on_kept_connections_are_all_answered() {
         for raw in &mut crowd {
             assert_eq!(raw.answer().status, 200);
         }
-        assert!(start.elapsed() < Duration::from_secs(5), "burst {burst}: {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "burst {burst}: {:?}",
+            start.elapsed()
+        );
     }
     assert_eq!(server.metrics.connections.value(), 200);
 }

@@ -31,7 +31,10 @@ fn refused_heads_get_one_answer_and_an_end() {
     let long = |length: usize| "x".repeat(length);
     let many: String = (0..64).map(|number| format!("x-{number}: y\r\n")).collect();
     let cases = [
-        (400, put("/a", "Content-Length: 1\r\nTransfer-Encoding: chunked", "")),
+        (
+            400,
+            put("/a", "Content-Length: 1\r\nTransfer-Encoding: chunked", ""),
+        ),
         (400, put("/a", "Content-Length: 1\r\nContent-Length: 1", "")),
         (400, put("/a", "Content-Length: 1, 1", "")),
         (400, put("/a", "Content-Length: +1", "")),
@@ -41,7 +44,14 @@ fn refused_heads_get_one_answer_and_an_end() {
         (400, put("/a", "Content-Length: 18446744073709551617", "")),
         (501, put("/a", "Transfer-Encoding: gzip, chunked", "")),
         (501, put("/a", "Transfer-Encoding: chunked, gzip", "")),
-        (501, put("/a", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "")),
+        (
+            501,
+            put(
+                "/a",
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                "",
+            ),
+        ),
         (400, put("/a", "X: y\r\n folded", "")),
         (400, put("/a", "X : y", "")),
         (400, put("/a", "X: a\0b", "")),
@@ -49,12 +59,18 @@ fn refused_heads_get_one_answer_and_an_end() {
         (400, put("/a", "X: a\nb: c", "")),
         (400, "GET / HTTP/1.1\nHost: a\n\n".to_owned()),
         (400, "GET / HTTP/1.1\r\n\r\n".to_owned()),
-        (400, "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".to_owned()),
+        (
+            400,
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".to_owned(),
+        ),
         (400, "GET /\r\n".to_owned()),
         (400, "GET  / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         (400, "GET ?x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         (400, "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
-        (400, "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()),
+        (
+            400,
+            "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
+        ),
         (501, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         (505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned()),
         (505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
@@ -67,7 +83,11 @@ fn refused_heads_get_one_answer_and_an_end() {
         let answer = only_answer(&server, &bytes);
         assert_eq!(answer.status, status, "{bytes:?}: {answer:?}");
     }
-    assert_eq!(server.metrics.requests.value(), 0, "no handler saw any of them");
+    assert_eq!(
+        server.metrics.requests.value(),
+        0,
+        "no handler saw any of them"
+    );
 }
 
 #[test]
@@ -142,8 +162,11 @@ fn pipelined_requests_are_answered_in_order() {
         bytes += &put(&format!("/{number}/l"), "Content-Length: 5", "GET /");
         let body = "5;x=\"y\"\r\nGET /\r\n1\r\n \r\n0\r\nContent-Length: 9\r\n\r\n";
         // Some callers send a line break that belongs to nothing.
-        bytes +=
-            &put(&format!("/{number}/c"), "Transfer-Encoding: chunked", &format!("{body}\r\n"));
+        bytes += &put(
+            &format!("/{number}/c"),
+            "Transfer-Encoding: chunked",
+            &format!("{body}\r\n"),
+        );
     }
     raw.send(bytes);
     for number in 0..20 {
@@ -160,7 +183,11 @@ fn an_unread_body_is_never_a_request() {
     for path in ["/ignore", "/refuse", "/panic"] {
         // Little enough to be read away.
         let mut raw = server.open();
-        raw.send(put(path, &format!("Content-Length: {}", smuggled.len()), &smuggled));
+        raw.send(put(
+            path,
+            &format!("Content-Length: {}", smuggled.len()),
+            &smuggled,
+        ));
         raw.send(get("/next"));
         raw.answer();
         assert_eq!(raw.answer().text(), "/next 0", "{path}");
@@ -215,7 +242,10 @@ fn a_value_cannot_become_a_field_nor_a_handler_change_the_framing() {
     let mut raw = server.open();
     raw.send(get("/?a%0d%0aset-cookie:b%0d%0a%0d%0aHTTP/1.1"));
     let answer = raw.answer();
-    assert!(answer.has("x-echo: a  set-cookie:b    http/1.1"), "{answer:?}");
+    assert!(
+        answer.has("x-echo: a  set-cookie:b    http/1.1"),
+        "{answer:?}"
+    );
     assert!(!answer.head.contains("transfer-encoding"));
     assert_eq!(answer.head.matches("content-length").count(), 1);
     assert_eq!(answer.text(), "four");
@@ -245,23 +275,36 @@ fn answers_to_head_and_to_http_1_0_end_where_they_should() {
     let mut raw = server.open();
     raw.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\nHEAD /stream HTTP/1.1\r\nHost: a\r\n\r\n");
     let head = String::from_utf8(raw.until("\r\n\r\n").unwrap()).unwrap();
-    assert!(head.contains("404") && head.contains("content-length"), "{head}");
+    assert!(
+        head.contains("404") && head.contains("content-length"),
+        "{head}"
+    );
     let head = String::from_utf8(raw.until("\r\n\r\n").unwrap()).unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     raw.send("HEAD /x HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n");
     raw.end();
     let head = raw.rest().unwrap();
-    assert!(head.starts_with(b"HTTP/1.1 400") && head.ends_with(b"\r\n\r\n"), "{head:?}");
+    assert!(
+        head.starts_with(b"HTTP/1.1 400") && head.ends_with(b"\r\n\r\n"),
+        "{head:?}"
+    );
 
     let mut raw = server.open();
     raw.send("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     let answer = String::from_utf8(raw.rest().unwrap()).unwrap();
-    assert!(answer.contains("connection: close") && answer.ends_with("\r\n\r\nabcd"), "{answer}");
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("\r\n\r\nabcd"),
+        "{answer}"
+    );
 
     for version in ["1.0", "1.1"] {
         let mut raw = server.open();
         raw.send(format!("GET /broken HTTP/{version}\r\nHost: a\r\n\r\n"));
-        assert_eq!(raw.rest(), None, "a cut answer must not look whole in HTTP/{version}");
+        assert_eq!(
+            raw.rest(),
+            None,
+            "a cut answer must not look whole in HTTP/{version}"
+        );
     }
     assert_eq!(server.metrics.panics.value(), 2);
 }
@@ -277,7 +320,13 @@ fn two_slashes_are_one_and_methods_are_counted_once() {
         },
         |_| {},
     );
-    assert_eq!(server.ask(get("//evil.example/x")).text(), "/evil.example/x 0");
-    assert_eq!(server.ask(put("/a", "Content-Length: 3", "abc")).text(), "/a 3");
+    assert_eq!(
+        server.ask(get("//evil.example/x")).text(),
+        "/evil.example/x 0"
+    );
+    assert_eq!(
+        server.ask(put("/a", "Content-Length: 3", "abc")).text(),
+        "/a 3"
+    );
     assert_eq!(seen.load(Ordering::SeqCst), 2);
 }

@@ -42,16 +42,32 @@ fn openssl_and_curl_accept_the_identity() {
         let mut command = server.place.command("curl");
         run(command.args(["-q", "-sS", url.as_str()]).args(arguments))
     };
-    assert_eq!(curl(&["--cacert", certificate.to_str().unwrap()]).exits(0).text(), "ok\n");
+    assert_eq!(
+        curl(&["--cacert", certificate.to_str().unwrap()])
+            .exits(0)
+            .text(),
+        "ok\n"
+    );
     let shown = server.skep(&["fingerprint", "--json"]).exits(0).json();
     assert_eq!(shown["fp"].as_str(), server.fp.as_deref());
     let pin = shown["curl"].as_str().unwrap();
     curl(&["-k", "--pinnedpubkey", pin]).exits(0);
-    curl(&["-k", "--pinnedpubkey", &format!("sha256//{}=", "A".repeat(43))]).exits(90);
-    for (name, version) in
-        [("localhost", "-tls1_3"), ("127.0.0.1", "-tls1_3"), ("localhost", "-tls1_2")]
-    {
-        let check = if name == "localhost" { "-verify_hostname" } else { "-verify_ip" };
+    curl(&[
+        "-k",
+        "--pinnedpubkey",
+        &format!("sha256//{}=", "A".repeat(43)),
+    ])
+    .exits(90);
+    for (name, version) in [
+        ("localhost", "-tls1_3"),
+        ("127.0.0.1", "-tls1_3"),
+        ("localhost", "-tls1_2"),
+    ] {
+        let check = if name == "localhost" {
+            "-verify_hostname"
+        } else {
+            "-verify_ip"
+        };
         let line = format!(
             "s_client -connect 127.0.0.1:{} {version} -CAfile {} -verify_return_error {check} {name}",
             port(&server),
@@ -64,7 +80,9 @@ fn openssl_and_curl_accept_the_identity() {
     let stranger = Place::new();
     let seen = run(&mut stranger.skep(&["fingerprint", &server.url])).exits(0);
     assert_eq!(Some(seen.text().trim_end()), server.fp.as_deref());
-    run(&mut stranger.skep(&["fingerprint"])).exits(4).says("skep serve");
+    run(&mut stranger.skep(&["fingerprint"]))
+        .exits(4)
+        .says("skep serve");
 }
 
 #[test]
@@ -74,7 +92,10 @@ fn sessions_are_resumed() {
     }
     let server = Served::start(&[]);
     for version in ["-tls1_3", "-tls1_2"] {
-        let line = format!("s_client -connect 127.0.0.1:{} {version} -ign_eof", port(&server));
+        let line = format!(
+            "s_client -connect 127.0.0.1:{} {version} -ign_eof",
+            port(&server)
+        );
         let mut answers = Vec::new();
         for flag in ["-sess_out", "-sess_in"] {
             let mut command = server.place.command("openssl");
@@ -84,8 +105,16 @@ fn sessions_are_resumed() {
             answers.push(run_with(&mut command, request).text());
         }
         assert!(answers[0].contains("New, TLSv1"), "{}", answers[0]);
-        assert!(answers[1].contains("Reused, TLSv1"), "{version}: {}", answers[1]);
-        assert!(answers[1].ends_with("ok\n") || answers[1].contains("ok\n"), "{}", answers[1]);
+        assert!(
+            answers[1].contains("Reused, TLSv1"),
+            "{version}: {}",
+            answers[1]
+        );
+        assert!(
+            answers[1].ends_with("ok\n") || answers[1].contains("ok\n"),
+            "{}",
+            answers[1]
+        );
     }
 }
 
@@ -101,8 +130,14 @@ fn keys_of_all_usual_kinds_and_forms_are_taken() {
     pair(&place, "ed25519", "ed25519");
     openssl(&place, "rsa -in rsa.key -traditional -out pkcs1.key").exits(0);
     openssl(&place, "ec -in p256.key -out sec1.key").exits(0);
-    for (file, line) in [("pkcs1.key", "BEGIN RSA PRIVATE"), ("sec1.key", "BEGIN EC PRIVATE")] {
-        assert!(String::from_utf8(place.read(file)).unwrap().contains(line), "{file}");
+    for (file, line) in [
+        ("pkcs1.key", "BEGIN RSA PRIVATE"),
+        ("sec1.key", "BEGIN EC PRIVATE"),
+    ] {
+        assert!(
+            String::from_utf8(place.read(file)).unwrap().contains(line),
+            "{file}"
+        );
     }
     for (cert, key) in [
         ("rsa", "rsa"),
@@ -132,13 +167,20 @@ fn changed_files_are_read_again_and_bad_ones_change_nothing() {
     }
     let install = |name: &str| {
         for kind in ["key", "crt"] {
-            fs::copy(place.path(&format!("{name}.{kind}")), place.path(&format!("tls.{kind}")))
-                .unwrap();
+            fs::copy(
+                place.path(&format!("{name}.{kind}")),
+                place.path(&format!("tls.{kind}")),
+            )
+            .unwrap();
         }
     };
     install("one");
     let server = Served::start_in(&place, &["--cert", "tls.crt", "--key", "tls.key"]);
-    let shown = || run(&mut place.skep(&["fingerprint", &server.url])).exits(0).text();
+    let shown = || {
+        run(&mut place.skep(&["fingerprint", &server.url]))
+            .exits(0)
+            .text()
+    };
     let first = shown();
     // Half of a new pair, and then none at all: the old one stays.
     fs::copy(place.path("two.crt"), place.path("tls.crt")).unwrap();
@@ -158,7 +200,10 @@ fn changed_files_are_read_again_and_bad_ones_change_nothing() {
 
 /// Starts a server that must not start.
 fn refused(place: &Place, arguments: &[&str]) -> Outcome {
-    run(place.skep(&["serve", "127.0.0.1", "--port", "0"]).args(arguments)).exits(2)
+    run(place
+        .skep(&["serve", "127.0.0.1", "--port", "0"])
+        .args(arguments))
+    .exits(2)
 }
 
 #[test]
@@ -173,23 +218,42 @@ fn pairs_that_do_not_do_are_told_by_name() {
     place.file("cut.crt", &chain[..chain.len() / 2]);
     place.file("cut.key", &key[..key.len() / 2]);
     place.file("empty", "");
-    place.file("short.crt", b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
-    openssl(&place, "pkcs8 -topk8 -in one.key -out locked.key -passout pass:x").exits(0);
+    place.file(
+        "short.crt",
+        b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+    );
+    openssl(
+        &place,
+        "pkcs8 -topk8 -in one.key -out locked.key -passout pass:x",
+    )
+    .exits(0);
     for (cert, key, told) in [
         ("cut.crt", "one.key", "--cert cut.crt is cut off"),
         ("one.crt", "cut.key", "--key cut.key is cut off"),
-        ("one.crt", "two.key", "--key two.key is not the key of the certificate in --cert one.crt"),
+        (
+            "one.crt",
+            "two.key",
+            "--key two.key is not the key of the certificate in --cert one.crt",
+        ),
         ("empty", "one.key", "--cert empty has no certificate"),
         ("one.crt", "empty", "--key empty has no key"),
         ("short.crt", "one.key", "--cert short.crt cannot be read"),
         ("one.crt", "locked.key", "passphrase"),
-        ("none.crt", "one.key", "--cert none.crt cannot be read: no such file"),
+        (
+            "none.crt",
+            "one.key",
+            "--cert none.crt cannot be read: no such file",
+        ),
     ] {
         one_line(&refused(&place, &["--cert", cert, "--key", key, "-q"]).says(told));
     }
     one_line(&refused(&place, &["--cert", "one.crt"]).says("--key is missing"));
     one_line(&refused(&place, &["--key", "one.key"]).says("--cert is missing"));
-    refused(&place, &["--plain", "--cert", "one.crt", "--key", "one.key"]).says("--plain");
+    refused(
+        &place,
+        &["--plain", "--cert", "one.crt", "--key", "one.key"],
+    )
+    .says("--plain");
     refused(&place, &["--client-crl", "x"]).says("--client-ca is missing");
     assert!(!place.home().join("server.key").exists());
     refused(&place, &["--client-ca", "one.key"]).says("--client-ca one.key has no certificate");
@@ -209,15 +273,30 @@ fn no_other_program_is_needed_and_nothing_is_half_made() {
     assert_eq!((mode("server.key"), mode("server.crt")), (0o600, 0o644));
     // A home in which nothing can be written, not even by root.
     place.file("password", "a secret of some length\n");
-    let mut command =
-        place.skep(&["serve", "127.0.0.1", "--port", "0", "--password-file", "password"]);
+    let mut command = place.skep(&[
+        "serve",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--password-file",
+        "password",
+    ]);
     let outcome = run(command.env("SKEP_HOME", "/proc/self")).exits(2);
-    one_line(&outcome.says("/proc/self/server.key cannot be written").says("SKEP_HOME"));
+    one_line(
+        &outcome
+            .says("/proc/self/server.key cannot be written")
+            .says("SKEP_HOME"),
+    );
     // Half an identity, and a damaged one: told, and left as they are.
-    let (certificate, key) = (place.home().join("server.crt"), place.home().join("server.key"));
+    let (certificate, key) = (
+        place.home().join("server.crt"),
+        place.home().join("server.key"),
+    );
     let text = fs::read_to_string(&certificate).unwrap();
     fs::write(&certificate, &text[..100]).unwrap();
-    refused(&place, &[]).says("server.crt is cut off").says("move both away");
+    refused(&place, &[])
+        .says("server.crt is cut off")
+        .says("move both away");
     assert_eq!(fs::read_to_string(&certificate).unwrap(), text[..100]);
     fs::remove_file(&key).unwrap();
     one_line(&refused(&place, &[]).says("server.key is missing"));
@@ -241,16 +320,29 @@ fn tls_on_a_plain_port_ends_with_a_hint() {
     let url = server.url.replace("http://", "https://");
     let stranger = Place::new();
     let mut list: Command = stranger.skep(&["ls", "--server", &url, "--insecure"]);
-    run(&mut list).exits(7).says("does not speak TLS").says("--server http://");
+    run(&mut list)
+        .exits(7)
+        .says("does not speak TLS")
+        .says("--server http://");
     let log = server.stop().exits(0).stderr;
-    assert!(log.contains("TLS handshake, but plain HTTP is spoken here"), "{log}");
+    assert!(
+        log.contains("TLS handshake, but plain HTTP is spoken here"),
+        "{log}"
+    );
 }
 
 #[test]
 fn a_start_that_fails_makes_no_password_that_nobody_was_shown() {
     let place = Place::new();
     place.file("bad.pem", "-----BEGIN CERTIFICATE-----\nAAAA");
-    let pair = ["serve", "127.0.0.1:0", "--cert", "bad.pem", "--key", "bad.pem"];
+    let pair = [
+        "serve",
+        "127.0.0.1:0",
+        "--cert",
+        "bad.pem",
+        "--key",
+        "bad.pem",
+    ];
     run(&mut place.skep(&pair)).exits(2).says("bad.pem");
     assert!(!place.home().join("password").exists());
     let used = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

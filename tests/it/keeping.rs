@@ -10,8 +10,18 @@ use crate::support::served::{Answer, Served};
 fn put(server: &Served, name: &str, length: usize, arguments: &[&str]) -> Answer {
     let file = format!("of-{length}");
     server.place.file(&file, noise(length as u64, length));
-    let always = ["-T", &file, "-H", "Expect: 100-continue", "--expect100-timeout", "100"];
-    server.curl(&format!("/v1/models/{name}"), &[&always, arguments].concat())
+    let always = [
+        "-T",
+        &file,
+        "-H",
+        "Expect: 100-continue",
+        "--expect100-timeout",
+        "100",
+    ];
+    server.curl(
+        &format!("/v1/models/{name}"),
+        &[&always, arguments].concat(),
+    )
 }
 
 /// The status and the hint of a refusal, after checking that nothing of the body was sent.
@@ -21,7 +31,10 @@ fn refused(server: &Served, name: &str) -> (u16, String) {
     let (problem, sent) = text.rsplit_once('\n').unwrap();
     assert_eq!(sent, "0", "{text}");
     let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
-    (answer.status, problem["hint"].as_str().unwrap_or_default().to_owned())
+    (
+        answer.status,
+        problem["hint"].as_str().unwrap_or_default().to_owned(),
+    )
 }
 
 #[test]
@@ -29,7 +42,13 @@ fn a_full_quota_and_a_foreign_name_are_refused_before_the_body() {
     if !has_tool("curl") {
         return;
     }
-    let limits = ["--plain", "--max-total-bytes", "100KB", "--accept", "*.onnx, m?.dm"];
+    let limits = [
+        "--plain",
+        "--max-total-bytes",
+        "100KB",
+        "--accept",
+        "*.onnx, m?.dm",
+    ];
     let server = Served::start(&limits);
     put(&server, "a.onnx", 60_000, &[]).is(201);
     put(&server, "m1.dm", 40_000, &[]).is(201);
@@ -46,15 +65,23 @@ fn a_full_quota_and_a_foreign_name_are_refused_before_the_body() {
     // A length that is not known counts at the end.
     put(&server, "c.onnx", 10, &["-H", "Transfer-Encoding: chunked"]).is(507);
     server.place.file("c.onnx", "x");
-    server.skep(&["put", "c.onnx"]).exits(8).says("the quota of 100000 bytes is full");
-    assert_eq!((server.names(), server.parts()), (vec!["a.onnx".into(), "b.onnx".into()], 0));
+    server
+        .skep(&["put", "c.onnx"])
+        .exits(8)
+        .says("the quota of 100000 bytes is full");
+    assert_eq!(
+        (server.names(), server.parts()),
+        (vec!["a.onnx".into(), "b.onnx".into()], 0)
+    );
     // The other API knows the same limits.
     let import = |name: &str| {
         let password = server.password();
         let body = format!(
             "{{\"password\":\"{password}\",\"filename\":\"{name}\",\"content_b64\":\"eHh4\"}}"
         );
-        server.curl_as("/import_model", &["--data-binary", "@-"], body.as_bytes()).status
+        server
+            .curl_as("/import_model", &["--data-binary", "@-"], body.as_bytes())
+            .status
     };
     assert_eq!((import("x.exe"), import("x.onnx")), (415, 507));
     server.skep(&["rm", "a.onnx"]).exits(0);
@@ -100,11 +127,24 @@ fn licence_source_and_uploader_are_shown() {
     assert_eq!(status, 400);
     assert!(text.contains("--license"), "{text}");
     server.place.file("m", "bytes");
-    server.skep(&["put", "m"]).exits(2).says("without a licence");
-    let said = ["--license", "Apache-2.0", "--source", "https://example.org/m"];
+    server
+        .skep(&["put", "m"])
+        .exits(2)
+        .says("without a licence");
+    let said = [
+        "--license",
+        "Apache-2.0",
+        "--source",
+        "https://example.org/m",
+    ];
     server.skep(&[&["put", "m"], &said[..]].concat()).exits(0);
     let shown = server.skep(&["show", "m"]).exits(0).text();
-    for text in ["Apache-2.0", "https://example.org/m", "5 B (5 bytes)", &digest(b"bytes")] {
+    for text in [
+        "Apache-2.0",
+        "https://example.org/m",
+        "5 B (5 bytes)",
+        &digest(b"bytes"),
+    ] {
         assert!(shown.contains(text), "{shown}");
     }
     let user = format!("{}:{}", "m\u{e9}", server.password());
@@ -112,7 +152,10 @@ fn licence_source_and_uploader_are_shown() {
     let arguments = ["-u", &user, "-T", "m", "-H", "Skep-License: MIT"];
     server.curl_as(path, &arguments, b"").is(200);
     let info = server.curl("/v1/models/m/info", &[]).is(200).json();
-    assert_eq!((&info["license"], &info["uploader"]), (&"MIT".into(), &"m\u{e9}".into()));
+    assert_eq!(
+        (&info["license"], &info["uploader"]),
+        (&"MIT".into(), &"m\u{e9}".into())
+    );
     assert!(info["source"].is_null() && info["uploaded"].as_str().unwrap().ends_with('Z'));
     let shown = server.skep(&["show", "m", "--json"]).exits(0).json();
     assert_eq!(shown["models"][0], info);
@@ -137,7 +180,10 @@ fn a_replaced_model_comes_back() {
     let list = server.curl("/v1/models/m/versions", &[]).is(200).json();
     let sizes = |list: &serde_json::Value| -> Vec<u64> {
         let versions = list["versions"].as_array().unwrap();
-        versions.iter().map(|version| version["size"].as_u64().unwrap()).collect()
+        versions
+            .iter()
+            .map(|version| version["size"].as_u64().unwrap())
+            .collect()
     };
     assert_eq!(sizes(&list), [300, 200]);
     assert_eq!(list["versions"][0]["digest"], digest(&noise(300, 300)));
@@ -145,14 +191,27 @@ fn a_replaced_model_comes_back() {
     assert!(told.contains(&digest(&noise(300, 300))), "{told}");
     assert_eq!(bytes(&server), noise(300, 300));
     // Whoever has the older bytes learns that these are others.
-    let tag = server.curl("/v1/models/m", &["-I"]).is(200).field("etag").unwrap().to_owned();
-    assert!(digest(&noise(300, 300)).ends_with(&tag[8..tag.len() - 1]), "{tag}");
+    let tag = server
+        .curl("/v1/models/m", &["-I"])
+        .is(200)
+        .field("etag")
+        .unwrap()
+        .to_owned();
+    assert!(
+        digest(&noise(300, 300)).ends_with(&tag[8..tag.len() - 1]),
+        "{tag}"
+    );
     server.skep(&["rm", "m"]).exits(0);
     server.curl("/v1/models/m", &[]).is(404);
-    server.curl("/v1/models/m/rollback", &["-X", "POST"]).is(201);
+    server
+        .curl("/v1/models/m/rollback", &["-X", "POST"])
+        .is(201);
     assert_eq!(bytes(&server), noise(300, 300));
     server.skep(&["rm", "--versions", "m"]).exits(0);
-    server.skep(&["rollback", "m"]).exits(4).says("no older version");
+    server
+        .skep(&["rollback", "m"])
+        .exits(4)
+        .says("no older version");
     assert_eq!(bytes(&server), noise(300, 300));
     server.curl("/v1/models/none/versions", &[]).is(404);
 }
@@ -169,21 +228,44 @@ fn damage_is_found_and_told() {
     place.file("good", &good);
     server.skep(&["put", "bad", "good"]).exits(0);
     let told = server.skep(&["verify"]).exits(0).text();
-    assert_eq!(told.lines().filter(|line| line.contains("  intact  ")).count(), 2, "{told}");
+    assert_eq!(
+        told.lines()
+            .filter(|line| line.contains("  intact  "))
+            .count(),
+        2,
+        "{told}"
+    );
     server.stop().exits(0);
     // No file system lets bytes change without its times, so what is remembered is changed instead.
     let index = place.path("dm_models/.skep/index");
     let text = fs::read_to_string(&index).unwrap();
     let hex = |bytes: &[u8]| digest(bytes)["sha256:".len()..].to_owned();
-    fs::write(&index, text.replace(&hex(&noise(2, 5000)), &hex(b"as it was"))).unwrap();
+    fs::write(
+        &index,
+        text.replace(&hex(&noise(2, 5000)), &hex(b"as it was")),
+    )
+    .unwrap();
     let server = Served::start_in(&place, &["--plain"]);
     let outcome = server.skep(&["verify"]).exits(6).says("'bad' is damaged");
-    assert!(outcome.text().contains("good  intact  "), "{}", outcome.text());
-    let lines = server.curl("/v1/models/bad/verify", &["-X", "POST"]).is(200).text();
+    assert!(
+        outcome.text().contains("good  intact  "),
+        "{}",
+        outcome.text()
+    );
+    let lines = server
+        .curl("/v1/models/bad/verify", &["-X", "POST"])
+        .is(200)
+        .text();
     let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
-    assert_eq!((&last["outcome"], &last["read"]), (&"damaged".into(), &5000.into()));
+    assert_eq!(
+        (&last["outcome"], &last["read"]),
+        (&"damaged".into(), &5000.into())
+    );
     assert_eq!(last["remembered"], digest(b"as it was"));
-    let lines = server.curl("/v1/models/good/verify", &["-X", "POST"]).is(200).text();
+    let lines = server
+        .curl("/v1/models/good/verify", &["-X", "POST"])
+        .is(200)
+        .text();
     assert!(lines.lines().count() >= 3, "{lines}");
     // Reading it does not make it well, putting it again does.
     server.curl("/v1/models/bad", &[]).is(200);

@@ -26,7 +26,10 @@ fn the_connection_over_the_limit_is_told_to_come_back() {
     let mut over = server.open();
     let answer = over.answer();
     assert_eq!(answer.status, 503, "it is told before it asks");
-    assert!(answer.has("retry-after: 1") && answer.has("connection: close"), "{answer:?}");
+    assert!(
+        answer.has("retry-after: 1") && answer.has("connection: close"),
+        "{answer:?}"
+    );
     assert!(over.next_answer().is_none());
     for raw in &mut kept {
         raw.send(get("/still"));
@@ -36,7 +39,10 @@ fn the_connection_over_the_limit_is_told_to_come_back() {
     drop(kept);
     let start = Instant::now();
     while server.ask(get("/")).status == 503 {
-        assert!(start.elapsed() < PATIENCE, "places that were left are not given out");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "places that were left are not given out"
+        );
     }
 }
 
@@ -48,7 +54,10 @@ fn the_last_request_of_a_connection_is_told_so() {
     assert!(!raw.answer().has("connection: close"));
     assert!(!raw.answer().has("connection: close"));
     let last = raw.answer();
-    assert!(last.has("connection: close") && last.text() == "/3 0", "{last:?}");
+    assert!(
+        last.has("connection: close") && last.text() == "/3 0",
+        "{last:?}"
+    );
     assert!(raw.next_answer().is_none());
 }
 
@@ -72,7 +81,11 @@ fn a_dripping_body_does_not_move_its_deadline() {
         limits.body_timeout = SHORT;
         limits.rate_min = 1 << 20;
     });
-    for fields in ["Content-Length: 1000", "Content-Length: 100000", "Transfer-Encoding: chunked"] {
+    for fields in [
+        "Content-Length: 1000",
+        "Content-Length: 100000",
+        "Transfer-Encoding: chunked",
+    ] {
         let mut raw = server.open();
         raw.send(put("/a", fields, "3e8;x="));
         let taken = raw.drip("y".repeat(500).as_bytes(), SHORT / 6);
@@ -128,7 +141,10 @@ fn bodies_that_wait_for_a_100_do_not_take_all_workers() {
     // One of them has a worker; the others wait for it, and are told to come back.
     let start = Instant::now();
     assert_eq!(server.ask(get("/")).status, 200);
-    assert!(start.elapsed() < Duration::from_secs(1), "short requests wait for slow bodies");
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "short requests wait for slow bodies"
+    );
     let mut statuses: Vec<u16> = waiting.iter_mut().map(|raw| raw.answer().status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [100, 503, 503]);
@@ -142,7 +158,10 @@ fn a_panic_costs_one_answer() {
         raw.send(get("/panic"));
         let answer = raw.answer();
         assert_eq!(answer.status, 500);
-        assert!(!answer.text().contains("as asked"), "the panic's words are not for callers");
+        assert!(
+            !answer.text().contains("as asked"),
+            "the panic's words are not for callers"
+        );
         assert_eq!(server.metrics.panics.value(), number);
     }
     raw.send(get("/next"));
@@ -233,7 +252,15 @@ impl Handler for Held {
 fn held() -> (Held, Receiver<()>, SyncSender<()>) {
     let (begun, seen) = sync_channel(10);
     let (release, held) = sync_channel(10);
-    (Held { begun, held: Mutex::new(held), sessions: Arc::default() }, seen, release)
+    (
+        Held {
+            begun,
+            held: Mutex::new(held),
+            sessions: Arc::default(),
+        },
+        seen,
+        release,
+    )
 }
 
 #[test]
@@ -248,13 +275,22 @@ fn a_shutdown_finishes_what_runs_and_closes_what_waits() {
     upload.send(put("/a", "Content-Length: 3\r\nExpect: 100-continue", ""));
     assert_eq!(upload.answer().status, 100);
     server.shut_down();
-    assert!(idle.next_answer().is_none(), "idle connections are closed at once");
+    assert!(
+        idle.next_answer().is_none(),
+        "idle connections are closed at once"
+    );
     upload.send("abc");
     let answer = upload.answer();
-    assert!(answer.text() == "/a 3" && answer.has("connection: close"), "{answer:?}");
+    assert!(
+        answer.text() == "/a 3" && answer.has("connection: close"),
+        "{answer:?}"
+    );
     release.send(()).unwrap();
     let answer = busy.answer();
-    assert!(answer.text() == "/held 0" && answer.has("connection: close"), "{answer:?}");
+    assert!(
+        answer.text() == "/held 0" && answer.has("connection: close"),
+        "{answer:?}"
+    );
     assert!(busy.next_answer().is_none());
     drop((busy, upload));
     let start = Instant::now();

@@ -12,7 +12,9 @@ use crate::support::served::Served;
 /// Bytes that a process has caused to be written to disks so far.
 fn written(server: &Served) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/io", server.process.id())).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes: "));
     line.unwrap().parse().unwrap()
 }
 
@@ -27,7 +29,11 @@ fn state(server: &Served) -> Vec<(String, u64, SystemTime)> {
             if metadata.is_dir() {
                 folders.push(path.clone());
             }
-            found.push((path.display().to_string(), metadata.size(), metadata.modified().unwrap()));
+            found.push((
+                path.display().to_string(),
+                metadata.size(),
+                metadata.modified().unwrap(),
+            ));
         }
     }
     found.sort();
@@ -57,8 +63,14 @@ fn two_hundred_wrong_passwords_are_locked_out_and_cost_nothing() {
     }
     let wrong = statuses.iter().filter(|status| **status == 401).count();
     let locked = statuses.iter().filter(|status| **status == 429).count();
-    assert!((10..=12).contains(&wrong) && wrong + locked == 200, "{statuses:?}");
-    assert!(statuses[..10].iter().all(|status| *status == 401), "{statuses:?}");
+    assert!(
+        (10..=12).contains(&wrong) && wrong + locked == 200,
+        "{statuses:?}"
+    );
+    assert!(
+        statuses[..10].iter().all(|status| *status == 401),
+        "{statuses:?}"
+    );
     assert_eq!(state(&server), before);
     assert_eq!(written(&server), bytes);
     // The right one does not open from here, so that nothing can be learnt by guessing on.
@@ -66,13 +78,24 @@ fn two_hundred_wrong_passwords_are_locked_out_and_cost_nothing() {
     let seconds: u64 = refused.field("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds), "{seconds}");
     // Neither does the dearning API, which does not read the body to find that out.
-    let body = format!("{{\"password\": \"{}\", \"filename\": \"m\"}}", server.password());
-    let refused = server.curl_as("/load_model", &["--data-binary", "@-"], body.as_bytes()).is(429);
+    let body = format!(
+        "{{\"password\": \"{}\", \"filename\": \"m\"}}",
+        server.password()
+    );
+    let refused = server
+        .curl_as("/load_model", &["--data-binary", "@-"], body.as_bytes())
+        .is(429);
     assert!(refused.json()["error"].is_string() && refused.field("retry-after").is_some());
     // What is open stays open, and other addresses notice nothing.
     server.curl_as("/healthz", &[], b"").is(200);
-    server.curl("/v1/models/m", &["--interface", "127.0.0.2"]).is(200);
-    let wrong = server.curl_as("/v1/models", &["--interface", "127.0.0.3", "-u", "x:no"], b"");
+    server
+        .curl("/v1/models/m", &["--interface", "127.0.0.2"])
+        .is(200);
+    let wrong = server.curl_as(
+        "/v1/models",
+        &["--interface", "127.0.0.3", "-u", "x:no"],
+        b"",
+    );
     wrong.is(401);
 }
 
@@ -83,12 +106,17 @@ fn many_guesses_at_once_are_hardly_more() {
     let guess = |number: u32| {
         let mut raw = Raw::open(&address);
         let field = format!("Authorization: Bearer wrong{number}");
-        raw.send(format!("GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}\r\n\r\n"));
+        raw.send(format!(
+            "GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}\r\n\r\n"
+        ));
         raw
     };
     // All are under way before the first answer is read; there are places for 23 of one address.
     let waiting: Vec<_> = (0..20).map(guess).collect();
-    let statuses: Vec<_> = waiting.into_iter().map(|mut raw| raw.answer().status).collect();
+    let statuses: Vec<_> = waiting
+        .into_iter()
+        .map(|mut raw| raw.answer().status)
+        .collect();
     let tried = statuses.iter().filter(|status| **status == 401).count();
     // Each of the 8 workers may have been at one when the tenth failed.
     assert!((10..=17).contains(&tried), "{statuses:?}");
@@ -100,13 +128,17 @@ fn a_lock_ends_and_can_be_switched_off() {
     let settings = ["--plain", "--lockout-failures", "3", "--lockout-time", "1s"];
     let server = Served::start(&settings);
     for _ in 0..3 {
-        server.curl_as("/v1/models", &["-u", "x:wrong"], b"").is(401);
+        server
+            .curl_as("/v1/models", &["-u", "x:wrong"], b"")
+            .is(401);
     }
     server.curl("/v1/models", &[]).is(429);
     until(|| server.curl("/v1/models", &[]).status == 200);
     let server = Served::start(&["--plain", "--lockout-failures", "0"]);
     for _ in 0..20 {
-        server.curl_as("/v1/models", &["-u", "x:wrong"], b"").is(401);
+        server
+            .curl_as("/v1/models", &["-u", "x:wrong"], b"")
+            .is(401);
     }
     server.curl("/v1/models", &[]).is(200);
 }
@@ -116,9 +148,13 @@ fn passwords_in_bodies_are_counted_as_well() {
     let server = Served::start(&["--plain"]);
     let guess = |password: &str| {
         let body = format!("{{\"password\": \"{password}\", \"filename\": \"m\"}}");
-        server.curl_as("/load_model", &["--data-binary", "@-"], body.as_bytes()).status
+        server
+            .curl_as("/load_model", &["--data-binary", "@-"], body.as_bytes())
+            .status
     };
-    let statuses: Vec<_> = (0..15).map(|number| guess(&format!("wrong{number}"))).collect();
+    let statuses: Vec<_> = (0..15)
+        .map(|number| guess(&format!("wrong{number}")))
+        .collect();
     assert_eq!(statuses[..10], [403; 10]);
     assert!(statuses.ends_with(&[429, 429, 429]), "{statuses:?}");
 }

@@ -2,7 +2,10 @@
 //! The promises of skep, one file each, kept against the real thing.
 
 #![allow(clippy::unwrap_used, reason = "what a test does not expect fails it")]
-#![allow(clippy::print_stdout, reason = "figures for those who run a test alone")]
+#![allow(
+    clippy::print_stdout,
+    reason = "figures for those who run a test alone"
+)]
 
 mod address;
 mod audit;

@@ -39,7 +39,13 @@ impl Authority {
         let key_file = directory.join(format!("{name}.key"));
         fs::write(&cert_file, certificate.pem()).unwrap();
         fs::write(&key_file, key.serialize_pem()).unwrap();
-        (ClientCertificate { cert_file, key_file }, certificate.der().to_vec())
+        (
+            ClientCertificate {
+                cert_file,
+                key_file,
+            },
+            certificate.der().to_vec(),
+        )
     }
 }
 
@@ -56,7 +62,12 @@ impl World {
         let ours = Authority::new(directory.path(), "ours");
         let other = Authority::new(directory.path(), "other");
         let (server, _) = ours.sign(directory.path(), "server");
-        Self { directory, ours, other, server }
+        Self {
+            directory,
+            ours,
+            other,
+            server,
+        }
     }
 
     fn path(&self) -> &Path {
@@ -65,14 +76,25 @@ impl World {
 
     /// TLS with the certificate of the server and nothing said about callers.
     fn tls(&self) -> TlsOptions {
-        let ClientCertificate { cert_file, key_file } = self.server.clone();
-        TlsOptions { cert_file, key_file, ..TlsOptions::default() }
+        let ClientCertificate {
+            cert_file,
+            key_file,
+        } = self.server.clone();
+        TlsOptions {
+            cert_file,
+            key_file,
+            ..TlsOptions::default()
+        }
     }
 }
 
 /// Answers with the certificate of the caller.
 fn whoami(request: &mut Request<'_>) -> Response {
-    let certificate = request.peer().tls.as_ref().and_then(|tls| tls.certificate.clone());
+    let certificate = request
+        .peer()
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.certificate.clone());
     Response::new(Status::OK).content(skep::Content::Bytes(certificate.unwrap_or_default()))
 }
 
@@ -105,8 +127,14 @@ fn callers_are_let_in_by_the_authorities_that_are_named() {
     let (forged, _) = Authority::new(elsewhere.path(), "ours").sign(elsewhere.path(), "forged");
     std::os::unix::fs::symlink(&world.ours.file, directory.join("12345678.0")).unwrap();
     fs::write(directory.join("README"), "Authorities of callers.\n").unwrap();
-    let by_file = TlsOptions { ca_file: Some(world.ours.file.clone()), ..world.tls() };
-    let by_path = TlsOptions { ca_path: Some(directory), ..world.tls() };
+    let by_file = TlsOptions {
+        ca_file: Some(world.ours.file.clone()),
+        ..world.tls()
+    };
+    let by_path = TlsOptions {
+        ca_path: Some(directory),
+        ..world.tls()
+    };
     for tls in [by_file, by_path] {
         let server = start(tls);
         assert!(server.url().starts_with("https://"));
@@ -131,7 +159,11 @@ fn both_authorities_count() {
     fs::create_dir(&directory).unwrap();
     fs::copy(&world.other.file, directory.join("other.pem")).unwrap();
     let (ca_file, ca_path) = (Some(world.ours.file.clone()), Some(directory));
-    let server = start(TlsOptions { ca_file, ca_path, ..world.tls() });
+    let server = start(TlsOptions {
+        ca_file,
+        ca_path,
+        ..world.tls()
+    });
     for authority in [&world.ours, &world.other] {
         let (certificate, der) = authority.sign(world.path(), "caller");
         let mut caller = client(&server, Some(certificate));
@@ -142,7 +174,10 @@ fn both_authorities_count() {
 #[test]
 fn everybody_is_let_in_only_where_that_is_said() {
     let world = World::new();
-    let server = start(TlsOptions { allow_unauthenticated_clients: true, ..world.tls() });
+    let server = start(TlsOptions {
+        allow_unauthenticated_clients: true,
+        ..world.tls()
+    });
     let (certificate, _) = world.ours.sign(world.path(), "caller");
     for shown in [None, Some(certificate)] {
         let mut caller = client(&server, shown);
@@ -154,44 +189,138 @@ fn everybody_is_let_in_only_where_that_is_said() {
 #[test]
 fn on_a_unix_socket_tls_is_only_for_those_who_have_to_show_something() {
     let world = World::new();
-    let open = TlsOptions { allow_unauthenticated_clients: true, ..world.tls() };
+    let open = TlsOptions {
+        allow_unauthenticated_clients: true,
+        ..world.tls()
+    };
     let server = start_at("unix:auto", open);
     assert_eq!(get(&mut embed::client_of(&server), "/").status(), 200);
-    let closed = TlsOptions { ca_file: Some(world.ours.file.clone()), ..world.tls() };
+    let closed = TlsOptions {
+        ca_file: Some(world.ours.file.clone()),
+        ..world.tls()
+    };
     let server = start_at("unix:auto", closed);
     let answer = get(&mut embed::client_of(&server), "/");
     assert_eq!(answer.status(), 400);
-    assert!(answer.read_all(1000).unwrap().starts_with(b"This port speaks HTTPS"));
+    assert!(
+        answer
+            .read_all(1000)
+            .unwrap()
+            .starts_with(b"This port speaks HTTPS")
+    );
 }
 
 #[test]
 fn options_that_do_not_do_are_named() {
     let world = World::new();
-    let open = TlsOptions { allow_unauthenticated_clients: true, ..world.tls() };
+    let open = TlsOptions {
+        allow_unauthenticated_clients: true,
+        ..world.tls()
+    };
     let nowhere = || Some(world.path().join("nowhere"));
     let empty = world.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let (stranger, _) = world.ours.sign(world.path(), "stranger");
     for (name, options) in [
         ("neither ca_file nor ca_path", world.tls()),
-        ("contradicts", TlsOptions { ca_file: Some(world.ours.file.clone()), ..open.clone() }),
-        ("contradicts", TlsOptions { ca_path: Some(empty.clone()), ..open.clone() }),
-        ("cert_file is missing", TlsOptions { cert_file: PathBuf::new(), ..open.clone() }),
-        ("key_file is missing", TlsOptions { key_file: PathBuf::new(), ..open.clone() }),
-        ("cert_file", TlsOptions { cert_file: nowhere().unwrap(), ..open.clone() }),
-        ("key_file", TlsOptions { key_file: nowhere().unwrap(), ..open.clone() }),
-        ("key_file", TlsOptions { key_file: open.cert_file.clone(), ..open.clone() }),
-        ("cert_file", TlsOptions { cert_file: open.key_file.clone(), ..open.clone() }),
-        ("is not the key of", TlsOptions { key_file: stranger.key_file, ..open.clone() }),
-        ("ca_file", TlsOptions { ca_file: nowhere(), ..world.tls() }),
-        ("ca_file", TlsOptions { ca_file: Some(open.key_file.clone()), ..world.tls() }),
-        ("ca_path", TlsOptions { ca_path: nowhere(), ..world.tls() }),
-        ("ca_path", TlsOptions { ca_path: Some(empty), ..world.tls() }),
+        (
+            "contradicts",
+            TlsOptions {
+                ca_file: Some(world.ours.file.clone()),
+                ..open.clone()
+            },
+        ),
+        (
+            "contradicts",
+            TlsOptions {
+                ca_path: Some(empty.clone()),
+                ..open.clone()
+            },
+        ),
+        (
+            "cert_file is missing",
+            TlsOptions {
+                cert_file: PathBuf::new(),
+                ..open.clone()
+            },
+        ),
+        (
+            "key_file is missing",
+            TlsOptions {
+                key_file: PathBuf::new(),
+                ..open.clone()
+            },
+        ),
+        (
+            "cert_file",
+            TlsOptions {
+                cert_file: nowhere().unwrap(),
+                ..open.clone()
+            },
+        ),
+        (
+            "key_file",
+            TlsOptions {
+                key_file: nowhere().unwrap(),
+                ..open.clone()
+            },
+        ),
+        (
+            "key_file",
+            TlsOptions {
+                key_file: open.cert_file.clone(),
+                ..open.clone()
+            },
+        ),
+        (
+            "cert_file",
+            TlsOptions {
+                cert_file: open.key_file.clone(),
+                ..open.clone()
+            },
+        ),
+        (
+            "is not the key of",
+            TlsOptions {
+                key_file: stranger.key_file,
+                ..open.clone()
+            },
+        ),
+        (
+            "ca_file",
+            TlsOptions {
+                ca_file: nowhere(),
+                ..world.tls()
+            },
+        ),
+        (
+            "ca_file",
+            TlsOptions {
+                ca_file: Some(open.key_file.clone()),
+                ..world.tls()
+            },
+        ),
+        (
+            "ca_path",
+            TlsOptions {
+                ca_path: nowhere(),
+                ..world.tls()
+            },
+        ),
+        (
+            "ca_path",
+            TlsOptions {
+                ca_path: Some(empty),
+                ..world.tls()
+            },
+        ),
     ] {
         let mut all = ServerOptions::default();
         all.tls = Some(options);
         let addresses = ["127.0.0.1:0".parse().unwrap()];
-        let error = Server::with_options(&addresses, all, whoami).err().expect(name);
+        let error = Server::with_options(&addresses, all, whoami)
+            .err()
+            .expect(name);
         assert_eq!(error.kind(), ErrorKind::Usage, "{name}");
         assert!(error.message().contains(name), "{name}: {error}");
     }

@@ -22,11 +22,27 @@ fn a_paired_device_needs_no_flag_any_more() {
     let server = Served::start(&[]);
     let device = Place::new();
     let invitation = invitation(&server, &[]);
-    assert!(invitation.starts_with(&server.url.replace("https", "skep")), "{invitation}");
-    let paired =
-        skep(&device, &["pair", &invitation, "--device", "phone", "--name", "pi", "--json"]);
+    assert!(
+        invitation.starts_with(&server.url.replace("https", "skep")),
+        "{invitation}"
+    );
+    let paired = skep(
+        &device,
+        &[
+            "pair",
+            &invitation,
+            "--device",
+            "phone",
+            "--name",
+            "pi",
+            "--json",
+        ],
+    );
     let paired = paired.exits(0).json();
-    assert_eq!((&paired["name"], &paired["device"]), (&"pi".into(), &"phone".into()));
+    assert_eq!(
+        (&paired["name"], &paired["device"]),
+        (&"pi".into(), &"phone".into())
+    );
     assert_eq!(paired["url"].as_str(), Some(server.url.as_str()));
     device.file("model", "a model");
     skep(&device, &["put", "model"]).exits(0);
@@ -39,7 +55,11 @@ fn a_paired_device_needs_no_flag_any_more() {
     let servers = device.home().join("servers");
     let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&servers).unwrap());
     assert_eq!(mode & 0o777, 0o600);
-    assert!(!fs::read_to_string(&servers).unwrap().contains(&server.password()));
+    assert!(
+        !fs::read_to_string(&servers)
+            .unwrap()
+            .contains(&server.password())
+    );
     // The token is the device's own, and ends with its removal.
     run(&mut server.place.skep(&["token", "rm", "phone"])).exits(0);
     skep(&device, &["ls"]).exits(7);
@@ -52,7 +72,10 @@ fn an_invitation_is_good_once() {
     let (first, second) = (Place::new(), Place::new());
     let mut command = first.skep(&["pair", "-"]);
     run_with(&mut command, format!("{invitation}\n").as_bytes()).exits(0);
-    skep(&second, &["pair", &invitation]).exits(7).says("it was used").says("skep invite");
+    skep(&second, &["pair", &invitation])
+        .exits(7)
+        .says("it was used")
+        .says("skep invite");
     assert!(!second.home().join("servers").exists());
     let secret = invitation.rsplit('.').next().unwrap();
     let log = server.stop().exits(0).stderr;
@@ -68,9 +91,15 @@ fn an_invitation_ends_and_says_what_its_device_may_do() {
     let text = fs::read_to_string(&file).unwrap();
     let end = text.split_whitespace().last().unwrap();
     fs::write(&file, text.replace(end, "1793491200")).unwrap();
-    skep(&Place::new(), &["pair", &over]).exits(7).says("its time is over");
+    skep(&Place::new(), &["pair", &over])
+        .exits(7)
+        .says("its time is over");
     let reader = Place::new();
-    skep(&reader, &["pair", &invitation(&server, &["--role", "read"])]).exits(0);
+    skep(
+        &reader,
+        &["pair", &invitation(&server, &["--role", "read"])],
+    )
+    .exits(0);
     skep(&reader, &["ls"]).exits(0);
     reader.file("m", "x");
     skep(&reader, &["put", "m"]).exits(7).says("write");
@@ -80,7 +109,11 @@ fn an_invitation_ends_and_says_what_its_device_may_do() {
 #[test]
 fn who_guesses_invitations_is_locked_out() {
     let server = Served::start(&[]);
-    let secret = invitation(&server, &[]).rsplit('.').next().unwrap().to_owned();
+    let secret = invitation(&server, &[])
+        .rsplit('.')
+        .next()
+        .unwrap()
+        .to_owned();
     let ask = |secret: &str, from: &str| {
         let body = format!("{{\"secret\": \"{secret}\", \"name\": \"owner\"}}");
         let arguments = ["--interface", from, "--data-binary", "@-"];
@@ -89,11 +122,21 @@ fn who_guesses_invitations_is_locked_out() {
     for number in 0..10 {
         ask(&format!("guess{number}"), "127.0.0.3").is(403);
     }
-    assert!(ask(&secret, "127.0.0.3").is(429).field("retry-after").is_some());
+    assert!(
+        ask(&secret, "127.0.0.3")
+            .is(429)
+            .field("retry-after")
+            .is_some()
+    );
     // Others can pair, and nobody gets the name that the log has for the password.
     let paired = ask(&secret, "127.0.0.2").is(201).json();
-    assert_eq!((&paired["name"], &paired["role"]), (&"device".into(), &"write".into()));
-    run(&mut server.place.skep(&["token", "new", "owner"])).exits(2).says("otherwise");
+    assert_eq!(
+        (&paired["name"], &paired["role"]),
+        (&"device".into(), &"write".into())
+    );
+    run(&mut server.place.skep(&["token", "new", "owner"]))
+        .exits(2)
+        .says("otherwise");
 }
 
 #[test]
@@ -103,7 +146,9 @@ fn nobody_else_can_answer_an_invitation() {
     let authority = |server: &Served| server.url["https://".len()..].to_owned();
     let invitation = invitation(&server, &[]);
     let forged = invitation.replace(&authority(&server), &authority(&other));
-    skep(&device, &["pair", &forged]).exits(7).says("shows another key");
+    skep(&device, &["pair", &forged])
+        .exits(7)
+        .says("shows another key");
     assert!(!device.home().join("servers").exists());
     // Addresses are tried one after the other until the right server is found.
     let both = invitation.replace(
@@ -112,7 +157,12 @@ fn nobody_else_can_answer_an_invitation() {
     );
     skep(&device, &["pair", &both, "--name", "pi"]).exits(0);
     skep(&device, &["ls"]).exits(0);
-    for bad in ["", "skep://", "https://pi:8443", &invitation[..invitation.len() - 40]] {
+    for bad in [
+        "",
+        "skep://",
+        "https://pi:8443",
+        &invitation[..invitation.len() - 40],
+    ] {
         skep(&device, &["pair", bad]).exits(2);
     }
 }
@@ -121,11 +171,28 @@ fn nobody_else_can_answer_an_invitation() {
 fn each_server_has_a_name_and_the_first_is_the_default() {
     let (first, second) = (Served::start(&[]), Served::start(&[]));
     let device = Place::new();
-    skep(&device, &["pair", &invitation(&first, &[]), "--name", "one"]).exits(0);
-    skep(&device, &["pair", &invitation(&second, &[]), "--name", "one"]).exits(11).says("--name");
-    skep(&device, &["pair", &invitation(&second, &[]), "--name", "two"]).exits(0);
+    skep(
+        &device,
+        &["pair", &invitation(&first, &[]), "--name", "one"],
+    )
+    .exits(0);
+    skep(
+        &device,
+        &["pair", &invitation(&second, &[]), "--name", "one"],
+    )
+    .exits(11)
+    .says("--name");
+    skep(
+        &device,
+        &["pair", &invitation(&second, &[]), "--name", "two"],
+    )
+    .exits(0);
     // Paired again: the same name, a new token.
-    skep(&device, &["pair", &invitation(&first, &[]), "--name", "one"]).exits(0);
+    skep(
+        &device,
+        &["pair", &invitation(&first, &[]), "--name", "one"],
+    )
+    .exits(0);
     device.file("m", "x");
     skep(&device, &["put", "m"]).exits(0);
     assert_eq!((first.names().len(), second.names().len()), (1, 0));
@@ -136,10 +203,21 @@ fn each_server_has_a_name_and_the_first_is_the_default() {
 #[test]
 fn an_invitation_is_shown_as_a_picture_on_request() {
     let server = Served::start(&[]);
-    let text = run(&mut server.place.skep(&["invite", "--qr", "192.168.1.10"])).exits(0).text();
-    let picture = text.lines().filter(|line| line.contains('\u{2588}')).count();
+    let text = run(&mut server.place.skep(&["invite", "--qr", "192.168.1.10"]))
+        .exits(0)
+        .text();
+    let picture = text
+        .lines()
+        .filter(|line| line.contains('\u{2588}'))
+        .count();
     assert!(picture > 15, "{text}");
-    assert!(text.lines().last().unwrap().starts_with("skep://192.168.1.10:8443#"), "{text}");
+    assert!(
+        text.lines()
+            .last()
+            .unwrap()
+            .starts_with("skep://192.168.1.10:8443#"),
+        "{text}"
+    );
     let plain = run(&mut server.place.skep(&["invite"])).exits(0).text();
     assert_eq!(plain.lines().count(), 1);
     let nobody = Place::new();

@@ -39,7 +39,9 @@ fn acknowledged_is_kept_and_names_hold_whole_models() {
         Step::Put("model", bytes(4)),
     ];
     let place = Place::new();
-    let Some(server) = Served::start_traced(&place, &["--plain"]) else { return };
+    let Some(server) = Served::start_traced(&place, &["--plain"]) else {
+        return;
+    };
     let mut states = vec![Models::new()];
     for step in &steps {
         let mut models = states.last().unwrap().clone();
@@ -52,7 +54,9 @@ fn acknowledged_is_kept_and_names_hold_whole_models() {
                 models.insert((*name).to_owned(), bytes.clone());
             }
             Step::Delete(name) => {
-                server.curl(&format!("/v1/models/{name}"), &["-X", "DELETE"]).is(204);
+                server
+                    .curl(&format!("/v1/models/{name}"), &["-X", "DELETE"])
+                    .is(204);
                 models.remove(*name);
             }
         }
@@ -62,7 +66,11 @@ fn acknowledged_is_kept_and_names_hold_whole_models() {
     server.stop().exits(0);
     let calls = syscalls::calls(&place);
     let count = |wanted: fn(&Call) -> bool| calls.iter().filter(|call| wanted(call)).count();
-    assert_eq!(count(|call| *call == Call::Acknowledge), steps.len(), "answers in the log");
+    assert_eq!(
+        count(|call| *call == Call::Acknowledge),
+        steps.len(),
+        "answers in the log"
+    );
     let images = replay(&root, &calls, |image, acknowledged, case| {
         let left = tempfile::tempdir().unwrap();
         image.unpack(left.path());
@@ -78,7 +86,9 @@ fn acknowledged_is_kept_and_names_hold_whole_models() {
 fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
     let bytes = noise(1, 200_000);
     let place = Place::new();
-    let Some(server) = Served::start_traced(&place, STEPS) else { return };
+    let Some(server) = Served::start_traced(&place, STEPS) else {
+        return;
+    };
     let path = create(&server, "m", "\nUpload-Length: 200000");
     let answer = append(&server, &path, 0, "?0", &bytes[..150_000]);
     assert_eq!(answer.status, 204, "{answer:?}");
@@ -98,7 +108,10 @@ fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
         if answer.status == 404 {
             // Neither the upload nor what it made may be lost, once it was promised.
             let is_whole = || server.curl("/v1/models/m", &[]).body == bytes;
-            assert!(promised[acknowledged].is_none() || is_whole(), "{case}: it is lost");
+            assert!(
+                promised[acknowledged].is_none() || is_whole(),
+                "{case}: it is lost"
+            );
             return;
         }
         assert_eq!(answer.status, 204, "{case}: {answer:?}");
@@ -108,7 +121,11 @@ fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
             let answer = append(&server, &path, offset, "?1", &bytes[offset..]);
             assert!(matches!(answer.status, 200 | 201), "{case}: {answer:?}");
         }
-        assert_eq!(server.curl("/v1/models/m", &[]).is(200).body, bytes, "{case}");
+        assert_eq!(
+            server.curl("/v1/models/m", &[]).is(200).body,
+            bytes,
+            "{case}"
+        );
     });
     assert!(images > 30, "only {images} power cuts");
 }
@@ -119,13 +136,17 @@ fn old_versions_and_a_rollback_lose_nothing_either() {
     let bytes = |length: usize| noise(2, length);
     let place = Place::new();
     let arguments = ["--plain", "--keep-versions", "2"];
-    let Some(server) = Served::start_traced(&place, &arguments) else { return };
+    let Some(server) = Served::start_traced(&place, &arguments) else {
+        return;
+    };
     for length in [50_001, 50_002, 50_003] {
         let path = place.file("content", bytes(length));
         let answer = server.curl("/v1/models/m", &["-T", path.to_str().unwrap()]);
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
     }
-    server.curl("/v1/models/m/rollback", &["-X", "POST"]).is(200);
+    server
+        .curl("/v1/models/m/rollback", &["-X", "POST"])
+        .is(200);
     let root = server.dir.clone();
     server.stop().exits(0);
     // After each answer: the model, and which versions there have to be.
@@ -152,7 +173,10 @@ fn old_versions_and_a_rollback_lose_nothing_either() {
             *model == now && kept.iter().all(|size| versions.contains(size))
         };
         let allowed = &states[acknowledged..states.len().min(acknowledged + 2)];
-        assert!(allowed.iter().any(is_allowed), "{case}: {now:?}, before {versions:?}");
+        assert!(
+            allowed.iter().any(is_allowed),
+            "{case}: {now:?}, before {versions:?}"
+        );
     });
     assert!(images > 30, "only {images} power cuts");
 }
@@ -178,7 +202,11 @@ fn replay(root: &Path, calls: &[Call], check: impl Fn(&Image, usize, &str)) -> u
             }
         }
     }
-    println!("{} calls, {cuts} power cuts, {} different images", calls.len(), seen.len());
+    println!(
+        "{} calls, {cuts} power cuts, {} different images",
+        calls.len(),
+        seen.len()
+    );
     seen.len()
 }
 
@@ -194,12 +222,18 @@ fn models(store: &Store) -> Models {
     });
     let models = models.collect();
     let parts = store.directory().join(".skep/parts");
-    assert_eq!(fs::read_dir(parts).unwrap().count(), 0, "parts that nobody will resume");
+    assert_eq!(
+        fs::read_dir(parts).unwrap().count(),
+        0,
+        "parts that nobody will resume"
+    );
     models
 }
 
 fn sizes(models: &Models) -> String {
-    let sizes = models.iter().map(|(name, bytes)| format!("{name}: {} bytes", bytes.len()));
+    let sizes = models
+        .iter()
+        .map(|(name, bytes)| format!("{name}: {} bytes", bytes.len()));
     sizes.collect::<Vec<_>>().join(", ")
 }
 

@@ -41,7 +41,11 @@ fn request(bytes: &[u8]) -> Option<(&[u8], bool)> {
         return None;
     }
     let all = |name: &str| -> Vec<&str> {
-        fields.iter().filter(|field| field.0 == name).map(|field| &*field.1).collect()
+        fields
+            .iter()
+            .filter(|field| field.0 == name)
+            .map(|field| &*field.1)
+            .collect()
     };
     match &all("host")[..] {
         [host] if !host.contains([' ', '/', '@', ',', '?', '#']) => {}
@@ -63,25 +67,40 @@ fn request(bytes: &[u8]) -> Option<(&[u8], bool)> {
     };
     let options = all("connection").join(",").to_ascii_lowercase();
     let has = |option| options.split(',').any(|member| member.trim() == option);
-    Some((rest, if old { has("keep-alive") && !has("close") } else { !has("close") }))
+    Some((
+        rest,
+        if old {
+            has("keep-alive") && !has("close")
+        } else {
+            !has("close")
+        },
+    ))
 }
 
 /// A line that ends in CR LF and has neither of the two elsewhere.
 fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
+    let end = bytes
+        .iter()
+        .position(|byte| matches!(byte, b'\r' | b'\n'))?;
     Some((&bytes[..end], bytes[end..].strip_prefix(b"\r\n")?))
 }
 
 /// Whether it is HTTP/1.0.
 fn request_line(line: &[u8]) -> Option<bool> {
     let parts: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    let [method, target, version] = parts[..] else { return None };
-    let known: [&[u8]; 7] = [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"];
+    let [method, target, version] = parts[..] else {
+        return None;
+    };
+    let known: [&[u8]; 7] = [
+        b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS",
+    ];
     let path = target.split(|byte| *byte == b'?').next()?;
     let mut decoded = Vec::new();
     let mut index = 0;
     while index < path.len() {
-        let hex = path.get(index + 1..index + 3).and_then(|hex| str::from_utf8(hex).ok());
+        let hex = path
+            .get(index + 1..index + 3)
+            .and_then(|hex| str::from_utf8(hex).ok());
         let escape = hex.filter(|hex| path[index] == b'%' && !hex.starts_with('+'));
         match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => decoded.push(byte),
@@ -89,10 +108,16 @@ fn request_line(line: &[u8]) -> Option<bool> {
             None if path[index] == b'%' => return None,
             None => decoded.push(path[index]),
         }
-        index += if escape.is_some_and(|hex| u8::from_str_radix(hex, 16).is_ok()) { 3 } else { 1 };
+        index += if escape.is_some_and(|hex| u8::from_str_radix(hex, 16).is_ok()) {
+            3
+        } else {
+            1
+        };
     }
     let is_path = target.first() == Some(&b'/') || target == b"*";
-    let is_clean = target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
+    let is_clean = target
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() && *byte != b'#');
     if !known.contains(&method) || !is_path || !is_clean || String::from_utf8(decoded).is_err() {
         return None;
     }
@@ -119,7 +144,10 @@ fn field(line: &[u8]) -> Option<(String, String)> {
 fn chunks(mut rest: &[u8]) -> Option<&[u8]> {
     loop {
         let (text, after) = line(rest)?;
-        let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let digits = text
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count();
         let extension = &text[digits..];
         let start = extension.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
         let is_text = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
@@ -174,10 +202,16 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
         ("Content-Length: 0\r\n", "\r\n"),
         ("Content-Length: 5\r\n", "1234"),
         ("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n00\r\n\r\n"),
-        ("Transfer-Encoding: chunked\r\n", "a;b=c\r\n0123456789\r\n0\r\nX: y\r\n\r\n"),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "a;b=c\r\n0123456789\r\n0\r\nX: y\r\n\r\n",
+        ),
         ("Transfer-Encoding: chunked\r\n", "3 \r\nabc\r\n0\r\n\r\n"),
         ("Transfer-Encoding: chunked\r\n", "2\r\nabc\r\n0\r\n\r\n"),
-        ("Transfer-Encoding: chunked\r\n", "2\r\nab2\r\ncd\r\n0\r\n\r\n"),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "2\r\nab2\r\ncd\r\n0\r\n\r\n",
+        ),
     ]);
     (target, version, fields, body).prop_map(|(target, version, extra, (framing, body))| {
         let head = format!("PUT {target} HTTP/{version}\r\nHost: a\r\n{extra}{framing}\r\n{body}");
@@ -235,5 +269,8 @@ fn handlers_see_what_a_strict_reading_allows() {
             total.fetch_add(allowed, Ordering::SeqCst);
         }
     );
-    assert!(total.into_inner() > 200, "the mixture holds too few good requests");
+    assert!(
+        total.into_inner() > 200,
+        "the mixture holds too few good requests"
+    );
 }

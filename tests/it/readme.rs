@@ -17,12 +17,20 @@ fn readme() -> String {
 fn row(text: &str, first: &str) -> Vec<String> {
     let cells = |line: &str| -> Vec<String> {
         let inside = line.trim().trim_start_matches('|').trim_end_matches('|');
-        inside.split('|').map(|cell| cell.trim().to_owned()).collect()
+        inside
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect()
     };
     let rows = text.lines().filter(|line| line.starts_with('|')).map(cells);
     let mut found = rows.filter(|cells| cells[0] == first);
-    let row = found.next().unwrap_or_else(|| panic!("README.md has no row that begins: {first}"));
-    assert!(found.next().is_none(), "README.md has two rows that begin: {first}");
+    let row = found
+        .next()
+        .unwrap_or_else(|| panic!("README.md has no row that begins: {first}"));
+    assert!(
+        found.next().is_none(),
+        "README.md has two rows that begin: {first}"
+    );
     row
 }
 
@@ -35,9 +43,17 @@ fn every_setting_has_its_row() {
             false => format!("`--{} {}`", setting.key, setting.value),
         };
         let cells = row(&text, &flag);
-        let default = if setting.is_switch() { "" } else { setting.default };
+        let default = if setting.is_switch() {
+            ""
+        } else {
+            setting.default
+        };
         let shown = cells[1].trim_matches('`');
-        assert!(shown == default || shown == setting.default, "{flag}: {}", setting.default);
+        assert!(
+            shown == default || shown == setting.default,
+            "{flag}: {}",
+            setting.default
+        );
         assert_eq!(cells[2], setting.help, "{flag}");
     }
 }
@@ -56,7 +72,11 @@ fn every_route_has_its_row() {
         let mut words = line.split_whitespace();
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let help = words.collect::<Vec<_>>().join(" ");
-        assert_eq!(row(&text, &format!("`{method} {path}`"))[1], help, "{method} {path}");
+        assert_eq!(
+            row(&text, &format!("`{method} {path}`"))[1],
+            help,
+            "{method} {path}"
+        );
         count += 1;
     }
     assert!(count >= 8, "{answer}");
@@ -79,7 +99,10 @@ fn every_verb_is_mentioned() {
     let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let verbs: Vec<_> = verbs.take_while(|line| !line.is_empty()).collect();
     assert!(verbs.len() >= 9, "{help}");
-    for verb in verbs.iter().filter_map(|line| line.split_whitespace().next()) {
+    for verb in verbs
+        .iter()
+        .filter_map(|line| line.split_whitespace().next())
+    {
         assert!(text.contains(&format!("skep {verb}")), "skep {verb}");
     }
 }
@@ -97,7 +120,9 @@ fn the_examples_of_the_help_are_real_flags() {
         let help = run(&mut place.skep(&[verb, "--help"])).exits(0).text();
         let examples = help.lines().skip_while(|line| *line != "Examples:").skip(1);
         for example in examples.take_while(|line| !line.is_empty()) {
-            let flags = example.split_whitespace().filter(|word| word.starts_with("--"));
+            let flags = example
+                .split_whitespace()
+                .filter(|word| word.starts_with("--"));
             for flag in flags.filter(|flag| flag.len() > 2) {
                 assert!(help.matches(flag).count() >= 2, "skep {verb}: {flag}");
             }

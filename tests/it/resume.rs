@@ -34,7 +34,12 @@ pub(crate) fn through(server: &Served, relay: &Relay, words: &[&str]) -> Process
 fn noted(server: &Served, name: &str) -> u64 {
     let journal = fs::read_to_string(server.place.path(&format!(".{name}.skep-journal")));
     let lines = journal.unwrap_or_default();
-    lines.lines().skip(1).last().and_then(|line| line.parse().ok()).unwrap_or(0)
+    lines
+        .lines()
+        .skip(1)
+        .last()
+        .and_then(|line| line.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Waits until a transfer of a file has got further than that, in a way that lasts.
@@ -54,8 +59,12 @@ fn kill_after(process: Process, relay: &Relay, bytes: u64) {
 }
 
 fn hidden(directory: &Path) -> usize {
-    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
-    names.filter(|name| name.to_string_lossy().starts_with('.')).count()
+    let names = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| name.to_string_lossy().starts_with('.'))
+        .count()
 }
 
 #[test]
@@ -77,7 +86,12 @@ fn a_killed_put_goes_on_where_it_stopped() {
     assert!(fs::read(server.dir.join("m")).unwrap() == bytes);
     let up = relay.passed().0;
     assert!(up <= 32 * MEBIBYTE + 3 * UNDER_WAY, "{up} bytes");
-    assert_eq!(fs::read_dir(server.place.home().join("uploads")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(server.place.home().join("uploads"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -99,10 +113,16 @@ fn a_killed_get_goes_on_where_it_stopped() {
     let got = &got["files"][0];
     let resumed_at = got["resumed_at"].as_u64().unwrap();
     assert!(resumed_at >= 3 * STEP, "{got}");
-    assert_eq!(got["received"].as_u64().unwrap(), 40 * MEBIBYTE - resumed_at);
+    assert_eq!(
+        got["received"].as_u64().unwrap(),
+        40 * MEBIBYTE - resumed_at
+    );
     assert!(server.place.read("copy") == bytes);
     let down = relay.passed().1;
-    assert!(down <= 40 * MEBIBYTE + 3 * (STEP + UNDER_WAY), "{down} bytes");
+    assert!(
+        down <= 40 * MEBIBYTE + 3 * (STEP + UNDER_WAY),
+        "{down} bytes"
+    );
     assert_eq!(hidden(&server.place.path("")), 0);
 }
 
@@ -113,7 +133,10 @@ fn cuts_of_the_wire_are_survived_in_one_run() {
         let relay = Relay::to(&server.url);
         let bytes = mebibytes(24);
         server.place.file("m", &bytes);
-        for words in [["put", "m", "--limit-rate", RATE], ["get", "m", "--limit-rate", RATE]] {
+        for words in [
+            ["put", "m", "--limit-rate", RATE],
+            ["get", "m", "--limit-rate", RATE],
+        ] {
             let before = relay.passed();
             let running = through(&server, &relay, &words);
             for _ in 0..4 {
@@ -122,7 +145,10 @@ fn cuts_of_the_wire_are_survived_in_one_run() {
             running.finish().exits(0).says("trying again");
             let (up, down) = relay.passed();
             let passed = (up - before.0).max(down - before.1);
-            assert!(passed <= 24 * MEBIBYTE + 4 * UNDER_WAY, "{words:?}: {passed} bytes");
+            assert!(
+                passed <= 24 * MEBIBYTE + 4 * UNDER_WAY,
+                "{words:?}: {passed} bytes"
+            );
             assert!(server.place.read("m") == bytes);
             assert!(fs::read(server.dir.join("m")).unwrap() == bytes);
             fs::remove_file(server.place.path("m")).unwrap();
@@ -192,7 +218,10 @@ fn what_changed_meanwhile_is_transferred_anew() {
     assert_eq!(running.finish().code, -9);
     server.place.file("m", &new);
     server.skep(&["put", "m"]).exits(0);
-    server.skep(&get).exits(0).says("beginning anew, the model has changed");
+    server
+        .skep(&get)
+        .exits(0)
+        .says("beginning anew, the model has changed");
     assert!(server.place.read("copy") == new);
     assert_eq!((hidden(&server.place.path("")), server.parts()), (0, 0));
     // The other way round: half of one file, then another one under its name.
@@ -200,7 +229,9 @@ fn what_changed_meanwhile_is_transferred_anew() {
     kill_after(through(&server, &relay, &put), &relay, 12 * MEBIBYTE);
     until(|| server.parts() == 1);
     server.place.file("m", &old);
-    let put = run(server.command(&["put", "m", "--json"]).env("SKEP_SERVER", &relay.url));
+    let put = run(server
+        .command(&["put", "m", "--json"])
+        .env("SKEP_SERVER", &relay.url));
     let put = put.exits(0).json();
     assert_eq!(put["models"][0]["sent"].as_u64().unwrap(), old.len() as u64);
     assert!(fs::read(server.dir.join("m")).unwrap() == old);
@@ -239,7 +270,10 @@ fn of_two_gets_of_one_file_the_second_stays_away() {
     let slow =
         Process::start(&mut server.command(&[&words[..], &["--limit-rate", "1MiB"]].concat()));
     until(|| hidden(&server.place.path("")) > 0);
-    server.skep(&words).exits(5).says("another skep is fetching copy");
+    server
+        .skep(&words)
+        .exits(5)
+        .says("another skep is fetching copy");
     slow.signal(Signal::KILL);
     assert_eq!(slow.finish().code, -9);
     server.skep(&words).exits(0);
@@ -256,9 +290,21 @@ fn a_server_that_stays_away_is_given_up() {
     until(|| server.part_sizes().iter().any(|size| *size > MEBIBYTE));
     server.process.signal(Signal::KILL);
     let ended = running.finish().exits(5).says("gave up after 2 attempts");
-    assert_eq!(ended.stderr.matches("trying again").count(), 2, "{}", ended.stderr);
+    assert_eq!(
+        ended.stderr.matches("trying again").count(),
+        2,
+        "{}",
+        ended.stderr
+    );
     // One that was never there is not waited for.
-    run(server.place.skep(&["put", "m"]).env("SKEP_SERVER", &server.url)).exits(3);
-    run(server.place.skep(&["put", "m", "--retries", "x"]).env("SKEP_SERVER", &server.url))
-        .exits(2);
+    run(server
+        .place
+        .skep(&["put", "m"])
+        .env("SKEP_SERVER", &server.url))
+    .exits(3);
+    run(server
+        .place
+        .skep(&["put", "m", "--retries", "x"])
+        .env("SKEP_SERVER", &server.url))
+    .exits(2);
 }

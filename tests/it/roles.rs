@@ -10,7 +10,9 @@ use crate::support::served::{Answer, Served};
 
 /// A token of the running server.
 fn token(server: &Served, arguments: &[&str]) -> String {
-    let made = server.skep(&[&["token", "new"], arguments].concat()).exits(0);
+    let made = server
+        .skep(&[&["token", "new"], arguments].concat())
+        .exits(0);
     made.text().trim_end().to_owned()
 }
 
@@ -29,7 +31,12 @@ fn every_role_against_every_route() {
     server.curl("/v1/models/m", &["-T", "-"]).is(201);
     let secrets = ["read", "write", "admin"].map(|role| token(&server, &[role, "--role", role]));
     let put: &[&str] = &["-X", "PUT", "--data-binary", "@-"];
-    let json: &[&str] = &["-H", "content-type: application/json", "--data-binary", "@-"];
+    let json: &[&str] = &[
+        "-H",
+        "content-type: application/json",
+        "--data-binary",
+        "@-",
+    ];
     // Path, arguments, body, and the statuses for read, write, admin, the owner, and nobody.
     let rows: &[(&str, &[&str], &str, [u16; 5])] = &[
         ("/", &[], "", [200; 5]),
@@ -38,20 +45,65 @@ fn every_role_against_every_route() {
         ("/v1/models", &["-I"], "", [200, 200, 200, 200, 401]),
         ("/v1/models/m", &[], "", [200, 200, 200, 200, 401]),
         ("/v1/models/n", put, "x", [403, 201, 200, 200, 401]),
-        ("/v1/models/n", &["-X", "DELETE"], "", [403, 204, 404, 404, 401]),
-        ("/v1/pair", json, "{\"secret\": \"none\", \"name\": \"x\"}", [403; 5]),
-        ("/v1/models/n", &["-X", "POST", "--data-binary", "@-"], "x", [403, 201, 200, 200, 401]),
+        (
+            "/v1/models/n",
+            &["-X", "DELETE"],
+            "",
+            [403, 204, 404, 404, 401],
+        ),
+        (
+            "/v1/pair",
+            json,
+            "{\"secret\": \"none\", \"name\": \"x\"}",
+            [403; 5],
+        ),
+        (
+            "/v1/models/n",
+            &["-X", "POST", "--data-binary", "@-"],
+            "x",
+            [403, 201, 200, 200, 401],
+        ),
         ("/v1/models/m/info", &[], "", [200, 200, 200, 200, 401]),
         ("/v1/models/m/versions", &[], "", [200, 200, 200, 200, 401]),
-        ("/v1/models/m/versions", &["-X", "DELETE"], "", [403, 204, 204, 204, 401]),
-        ("/v1/models/m/rollback", &["-X", "POST"], "", [403, 404, 404, 404, 401]),
-        ("/v1/models/m/verify", &["-X", "POST"], "", [403, 200, 200, 200, 401]),
+        (
+            "/v1/models/m/versions",
+            &["-X", "DELETE"],
+            "",
+            [403, 204, 204, 204, 401],
+        ),
+        (
+            "/v1/models/m/rollback",
+            &["-X", "POST"],
+            "",
+            [403, 404, 404, 404, 401],
+        ),
+        (
+            "/v1/models/m/verify",
+            &["-X", "POST"],
+            "",
+            [403, 200, 200, 200, 401],
+        ),
         (UPLOAD, &["-I"], "", [403, 404, 404, 404, 401]),
-        (UPLOAD, &["-X", "PATCH", "-T", "-"], "x", [403, 415, 415, 415, 401]),
+        (
+            UPLOAD,
+            &["-X", "PATCH", "-T", "-"],
+            "x",
+            [403, 415, 415, 415, 401],
+        ),
         (UPLOAD, &["-X", "DELETE"], "", [403, 404, 404, 404, 401]),
         // Whoever is invited has no credentials yet.
-        ("/v1/pair", json, "{\"secret\": \"x\", \"name\": \"x\"}", [403; 5]),
-        ("/load_model", json, "{\"filename\": \"m\"}", [200, 200, 200, 200, 403]),
+        (
+            "/v1/pair",
+            json,
+            "{\"secret\": \"x\", \"name\": \"x\"}",
+            [403; 5],
+        ),
+        (
+            "/load_model",
+            json,
+            "{\"filename\": \"m\"}",
+            [200, 200, 200, 200, 403],
+        ),
         (
             "/import_model",
             json,
@@ -65,7 +117,9 @@ fn every_role_against_every_route() {
         for (secret, status) in callers.zip(expected) {
             as_bearer(&server, secret, path, arguments, body).is(*status);
         }
-        let answer = server.curl_as(path, arguments, body.as_bytes()).is(expected[4]);
+        let answer = server
+            .curl_as(path, arguments, body.as_bytes())
+            .is(expected[4]);
         let has_challenge = answer.field("www-authenticate").is_some();
         assert_eq!(has_challenge, expected[4] == 401, "{path}");
     }
@@ -78,33 +132,54 @@ fn every_role_against_every_route() {
         assert!(is_tried, "{line}");
     }
     let refused = as_bearer(&server, &secrets[0], "/v1/models/n", put, "x").is(403);
-    assert!(refused.text().contains("needs the role write"), "{}", refused.text());
+    assert!(
+        refused.text().contains("needs the role write"),
+        "{}",
+        refused.text()
+    );
 }
 
 #[test]
 fn tokens_are_taken_in_every_form_and_end() {
     let server = Served::start(&[]);
     let secret = token(&server, &["pi", "--role", "read"]);
-    server.curl_as("/v1/models", &["-u", &format!("any:{secret}")], b"").is(200);
+    server
+        .curl_as("/v1/models", &["-u", &format!("any:{secret}")], b"")
+        .is(200);
     as_bearer(&server, &secret, "/v1/models", &[], "").is(200);
     server.curl("/v1/models/m", &["-T", "-"]).is(201);
     let body = format!("{{\"password\": \"{secret}\", \"filename\": \"m\"}}");
-    server.curl_as("/load_model", &["--data-binary", "@-"], body.as_bytes()).is(200);
+    server
+        .curl_as("/load_model", &["--data-binary", "@-"], body.as_bytes())
+        .is(200);
     let body = body.replace("\"filename\"", "\"content_b64\": \"eA==\", \"filename\"");
-    let answer = server.curl_as("/import_model", &["--data-binary", "@-"], body.as_bytes()).is(403);
-    assert!(answer.json()["error"].as_str().unwrap().contains("role write"));
+    let answer = server
+        .curl_as("/import_model", &["--data-binary", "@-"], body.as_bytes())
+        .is(403);
+    assert!(
+        answer.json()["error"]
+            .as_str()
+            .unwrap()
+            .contains("role write")
+    );
     let file = std::fs::read_to_string(server.place.home().join("tokens")).unwrap();
-    assert!(!file.contains(&secret["skep_".len()..]), "only digests are kept");
+    assert!(
+        !file.contains(&secret["skep_".len()..]),
+        "only digests are kept"
+    );
     // A client takes it where it takes a password.
     let mut ls = server.command(&["ls"]);
     run(ls.env("SKEP_PASSWORD", &secret)).exits(0);
     let mut rm = server.command(&["rm", "m"]);
-    run(rm.env("SKEP_PASSWORD", &secret)).exits(7).says("needs the role write");
+    run(rm.env("SKEP_PASSWORD", &secret))
+        .exits(7)
+        .says("needs the role write");
     server.skep(&["token", "new", "pi"]).exits(11);
     // Several at once wait for each other.
     let many = ["a", "b", "c", "d"]
         .map(|name| Process::start(&mut server.command(&["token", "new", name])));
-    many.into_iter().for_each(|one| assert_eq!(one.finish().code, 0));
+    many.into_iter()
+        .for_each(|one| assert_eq!(one.finish().code, 0));
     server.skep(&["token", "rm", "pi"]).exits(0);
     as_bearer(&server, &secret, "/v1/models", &[], "").is(401);
     server.skep(&["token", "rm", "pi"]).exits(4);
@@ -113,8 +188,12 @@ fn tokens_are_taken_in_every_form_and_end() {
     until(|| as_bearer(&server, &short, "/v1/models", &[], "").status == 401);
     let listed = server.skep(&["token", "ls"]).exits(0).text();
     assert!(listed.contains("short  write  ended "), "{listed}");
-    server.skep(&["token", "new", "x", "--expires", "yesterday"]).exits(2);
-    server.skep(&["token", "new", "x", "--role", "root"]).exits(2);
+    server
+        .skep(&["token", "new", "x", "--expires", "yesterday"])
+        .exits(2);
+    server
+        .skep(&["token", "new", "x", "--role", "root"])
+        .exits(2);
     server.skep(&["token", "new", "a b"]).exits(2);
 }
 
@@ -129,7 +208,10 @@ fn a_chosen_password_is_kept_well_and_taken_at_once() {
     set("four words of mine\n").exits(0);
     let kept = server.place.home().join("password.argon2");
     let text = std::fs::read_to_string(&kept).unwrap();
-    assert!(text.starts_with("$argon2id$v=19$m=8192,") && !text.contains("words"), "{text}");
+    assert!(
+        text.starts_with("$argon2id$v=19$m=8192,") && !text.contains("words"),
+        "{text}"
+    );
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&kept).unwrap());
     assert_eq!(mode & 0o777, 0o600);
     server.curl_as("/v1/models", &credentials, b"").is(200);
@@ -145,21 +227,40 @@ fn anonymous_reading_is_a_setting() {
     server.curl("/v1/models/m", &["-T", "-"]).is(201);
     server.curl_as("/v1/models", &[], b"").is(200);
     server.curl_as("/v1/models/m", &[], b"").is(200);
-    server.curl_as("/v1/models/m", &["-X", "DELETE"], b"").is(403);
-    server.curl_as("/v1/models/m", &["-u", "x:wrong"], b"").is(401);
+    server
+        .curl_as("/v1/models/m", &["-X", "DELETE"], b"")
+        .is(403);
+    server
+        .curl_as("/v1/models/m", &["-u", "x:wrong"], b"")
+        .is(401);
     let load: &[&str] = &["--data-binary", "@-"];
-    server.curl_as("/load_model", load, b"{\"filename\": \"m\"}").is(200);
+    server
+        .curl_as("/load_model", load, b"{\"filename\": \"m\"}")
+        .is(200);
     let import = b"{\"filename\": \"m\", \"content_b64\": \"eA==\"}";
     server.curl_as("/import_model", load, import).is(403);
     // What is open is handed out under known names only.
     let evil = "host: evil.example";
     let refused = server.curl_as("/v1/models", &["-H", evil], b"").is(421);
-    assert!(refused.text().contains("--host-names"), "{}", refused.text());
+    assert!(
+        refused.text().contains("--host-names"),
+        "{}",
+        refused.text()
+    );
     server.curl_as("/", &["-H", evil], b"").is(421);
     server.curl("/v1/models", &["-H", evil]).is(200);
-    assert_eq!(server.curl("/v1/models", &[]).field("access-control-allow-origin"), None);
+    assert_eq!(
+        server
+            .curl("/v1/models", &[])
+            .field("access-control-allow-origin"),
+        None
+    );
     let named = Served::start(&["--plain", "--host-names", "evil.example,*.tunnel.example"]);
-    for host in ["host: evil.example:8443", "host: a.tunnel.example", "host: localhost"] {
+    for host in [
+        "host: evil.example:8443",
+        "host: a.tunnel.example",
+        "host: localhost",
+    ] {
         named.curl_as("/", &["-H", host], b"").is(200);
     }
 }
@@ -169,7 +270,11 @@ fn a_secret_does_not_stand_in_a_url() {
     let server = Served::start(&["--plain"]);
     for query in ["?token=x", "?a=b&Password=x"] {
         let refused = server.curl(&format!("/v1/models{query}"), &[]).is(400);
-        assert!(refused.text().contains("Authorization"), "{}", refused.text());
+        assert!(
+            refused.text().contains("Authorization"),
+            "{}",
+            refused.text()
+        );
     }
     server.curl("/v1/models?a=b", &[]).is(200);
 }
@@ -182,8 +287,12 @@ fn the_published_password_is_refused() {
         command.env("DEARNING_PASSWORD", "dearning_secure");
         command
     };
-    run(&mut serve(&["127.0.0.1"])).exits(2).says("--insecure-default-password");
-    run(&mut serve(&["0.0.0.0", "--insecure-default-password"])).exits(2).says("publishes");
+    run(&mut serve(&["127.0.0.1"]))
+        .exits(2)
+        .says("--insecure-default-password");
+    run(&mut serve(&["0.0.0.0", "--insecure-default-password"]))
+        .exits(2)
+        .says("publishes");
     let process = Process::start(&mut serve(&["127.0.0.1", "--insecure-default-password"]));
     assert!(process.line().unwrap().starts_with("skep ready"));
 }
@@ -199,7 +308,9 @@ fn over_plain_http_a_secret_is_proved_and_not_sent() {
     stranger.file("m", &content);
     let call = |arguments: &[&str], secret: &str| {
         let mut command = stranger.skep(arguments);
-        run(command.env("SKEP_SERVER", &elsewhere).env("SKEP_PASSWORD", secret))
+        run(command
+            .env("SKEP_SERVER", &elsewhere)
+            .env("SKEP_PASSWORD", secret))
     };
     for secret in [server.password(), token(&server, &["far"])] {
         call(&["put", "m"], &secret).exits(0);
@@ -208,12 +319,24 @@ fn over_plain_http_a_secret_is_proved_and_not_sent() {
         assert_eq!(stranger.read("copy"), content.as_bytes());
         call(&["rm", "m"], &secret).exits(0);
     }
-    call(&["ls"], "not_the_right_token_at_all").exits(7).says("password is wrong");
-    call(&["ls"], "words that somebody has chosen").exits(7).says("--send-password");
+    call(&["ls"], "not_the_right_token_at_all")
+        .exits(7)
+        .says("password is wrong");
+    call(&["ls"], "words that somebody has chosen")
+        .exits(7)
+        .says("--send-password");
     call(&["ls"], "too short").exits(7).says("--send-password");
-    call(&["post", "m"], &server.password()).exits(7).says("unencrypted");
-    run_with(&mut server.command(&["passwd"]), b"twenty_four_letters_or_so\n").exits(0);
-    call(&["ls"], "twenty_four_letters_or_so").exits(7).says("skep token");
+    call(&["post", "m"], &server.password())
+        .exits(7)
+        .says("unencrypted");
+    run_with(
+        &mut server.command(&["passwd"]),
+        b"twenty_four_letters_or_so\n",
+    )
+    .exits(0);
+    call(&["ls"], "twenty_four_letters_or_so")
+        .exits(7)
+        .says("skep token");
     call(&["ls", "--send-password"], "twenty_four_letters_or_so").exits(0);
     let log = server.stop().exits(0).stderr;
     assert!(log.contains(" owner PUT /v1/models/m 201 "), "{log}");
@@ -250,10 +373,21 @@ fn whoever_listens_sees_no_secret_and_cannot_repeat_an_answer() {
         &base64::engine::general_purpose::STANDARD,
         format!("skep:{}", server.password()),
     );
-    assert!(!seen.contains(&server.password()) && !seen.contains(&basic), "{seen}");
-    let answer = seen.lines().rfind(|line| line.contains("response=")).unwrap().to_owned();
+    assert!(
+        !seen.contains(&server.password()) && !seen.contains(&basic),
+        "{seen}"
+    );
+    let answer = seen
+        .lines()
+        .rfind(|line| line.contains("response="))
+        .unwrap()
+        .to_owned();
     let replayed = server.curl_as("/v1/models", &["-H", &answer], b"").is(401);
-    assert!(replayed.text().contains("answered before"), "{}", replayed.text());
+    assert!(
+        replayed.text().contains("answered before"),
+        "{}",
+        replayed.text()
+    );
 }
 
 #[test]
@@ -272,7 +406,9 @@ fn a_server_without_a_challenge_gets_no_password() {
     });
     let stranger = Place::new();
     let mut ls = stranger.skep(&["ls", "--server", &format!("http://127.1:{port}")]);
-    run(ls.env("SKEP_PASSWORD", "x".repeat(20))).exits(7).says("has no challenge");
+    run(ls.env("SKEP_PASSWORD", "x".repeat(20)))
+        .exits(7)
+        .says("has no challenge");
     let seen = tap.join().unwrap().to_ascii_lowercase();
     assert!(seen.contains("authorization: skep-hmac\r\n"), "{seen}");
 }

@@ -37,7 +37,11 @@ impl Process {
             .spawn()
             .unwrap();
         let address = ready(&mut child);
-        Self { child, address, folder }
+        Self {
+            child,
+            address,
+            folder,
+        }
     }
 
     fn id(&self) -> Pid {
@@ -49,7 +53,9 @@ impl Process {
         let start = Instant::now();
         let mut bytes = Vec::new();
         while start.elapsed() < wait {
-            let Ok(mut stream) = TcpStream::connect(&self.address) else { continue };
+            let Ok(mut stream) = TcpStream::connect(&self.address) else {
+                continue;
+            };
             stream.set_read_timeout(Some(wait)).unwrap();
             let sent = stream.write_all(get("/healthz").as_bytes());
             let mut piece = [0; 12];
@@ -58,15 +64,22 @@ impl Process {
             }
             bytes = piece.to_vec();
         }
-        panic!("not well after {wait:?}: {bytes:?}, journal: {}", self.journal());
+        panic!(
+            "not well after {wait:?}: {bytes:?}, journal: {}",
+            self.journal()
+        );
     }
 
     fn threads(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().count()
+        fs::read_dir(format!("/proc/{}/task", self.child.id()))
+            .unwrap()
+            .count()
     }
 
     fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .count()
     }
 
     /// Processor time in hundredths of a second.
@@ -104,7 +117,9 @@ impl Drop for Process {
 /// Waits for the ready line, and takes the address out of it.
 fn ready(child: &mut Child) -> String {
     let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     let url = line.split(' ').nth(2).expect("a ready line");
     url.split("//").nth(1).unwrap().to_owned()
 }
@@ -114,9 +129,19 @@ fn a_lack_of_descriptors_passes() {
     let server = Process::start(&["--plain", "--max-connections", "60"]);
     assert!(server.is_well(PATIENCE));
     let few = Some(server.descriptors() as u64 + 4);
-    let before = Rlimit { current: few, maximum: None };
+    let before = Rlimit {
+        current: few,
+        maximum: None,
+    };
     let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
-    let before = prlimit(Some(server.id()), Resource::Nofile, Rlimit { maximum: hard, ..before });
+    let before = prlimit(
+        Some(server.id()),
+        Resource::Nofile,
+        Rlimit {
+            maximum: hard,
+            ..before
+        },
+    );
     let before = before.unwrap();
     // They fit into the queue of the kernel, but not into the process.
     let crowd: Vec<Raw> = (0..30).map(|_| Raw::open(&server.address)).collect();
@@ -126,14 +151,27 @@ fn a_lack_of_descriptors_passes() {
     }
     let (ticks, mut waiting) = (server.ticks(), Raw::open(&server.address));
     waiting.send(get("/healthz"));
-    waiting.stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    assert!(waiting.stream.read(&mut [0]).is_err(), "there was a descriptor left");
-    assert!(server.ticks() - ticks < 30, "the server spins: {}", server.ticks() - ticks);
+    waiting
+        .stream
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    assert!(
+        waiting.stream.read(&mut [0]).is_err(),
+        "there was a descriptor left"
+    );
+    assert!(
+        server.ticks() - ticks < 30,
+        "the server spins: {}",
+        server.ticks() - ticks
+    );
     drop(crowd);
     let start = Instant::now();
     waiting.stream.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(waiting.answer().status, 200);
-    println!("served {} ms after descriptors came free", start.elapsed().as_millis());
+    println!(
+        "served {} ms after descriptors came free",
+        start.elapsed().as_millis()
+    );
     assert!(start.elapsed() < Duration::from_secs(3));
     prlimit(Some(server.id()), Resource::Nofile, before).unwrap();
     server.end();
@@ -156,7 +194,11 @@ fn settings_that_need_more_descriptors_than_there_are_are_lowered() {
         .spawn()
         .unwrap();
     // From here on it is ended even if the test fails.
-    let mut server = Process { child, address: String::new(), folder };
+    let mut server = Process {
+        child,
+        address: String::new(),
+        folder,
+    };
     server.address = ready(&mut server.child);
     let errors = server.child.stderr.take().unwrap();
     let warning = BufReader::new(errors)
@@ -189,7 +231,11 @@ fn storms_of_resets_leave_no_trace() {
     assert!(server.is_well(PATIENCE));
     let start = Instant::now();
     while server.threads() > threads || server.descriptors() > descriptors {
-        assert!(start.elapsed() < PATIENCE, "{} threads are left", server.threads());
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{} threads are left",
+            server.threads()
+        );
     }
     server.end();
 }
@@ -303,7 +349,10 @@ fn slow_tls_is_ended_at_every_stage() {
     let mut hello = Vec::new();
     session().write_tls(&mut hello).unwrap();
     let mut dripping = Raw::open(&server.address);
-    assert!(dripping.drip(&hello, pause) < 20, "a dripping handshake is waited for");
+    assert!(
+        dripping.drip(&hello, pause) < 20,
+        "a dripping handshake is waited for"
+    );
     silent.rest();
     // A record that drips, in place of a request.
     let mut raw = Raw::open(&server.address);
@@ -311,7 +360,10 @@ fn slow_tls_is_ended_at_every_stage() {
     while client.is_handshaking() {
         client.complete_io(&mut raw.stream).unwrap();
     }
-    client.writer().write_all(get(&"/x".repeat(400)).as_bytes()).unwrap();
+    client
+        .writer()
+        .write_all(get(&"/x".repeat(400)).as_bytes())
+        .unwrap();
     let mut record = Vec::new();
     client.write_tls(&mut record).unwrap();
     // Session tickets may still come; they are no end.
@@ -336,6 +388,10 @@ fn the_connection_over_the_limit_is_told_so_over_tls() {
     let mut slow = Raw::open(&server.address);
     let start = Instant::now();
     slow.rest();
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     drop(kept);
 }

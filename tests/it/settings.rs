@@ -24,7 +24,9 @@ fn a_hangup_has_the_file_read_again() {
     std::fs::write(place.path("n"), "n").unwrap();
     server.skep(&["put", "n"]).exits(0);
     let ended = server.stop().exits(0);
-    ended.says("workers will count at the next start").says("did you mean max-upload-bytes?");
+    ended
+        .says("workers will count at the next start")
+        .says("did you mean max-upload-bytes?");
 }
 
 #[test]

@@ -28,18 +28,28 @@ fn a_key_is_made_once_and_kept_to_oneself() {
     let place = Place::new();
     let public = keygen(&place, "k");
     assert!(public.starts_with("RW") && public.len() == 56, "{public}");
-    assert!(String::from_utf8(place.read("k.pub")).unwrap().contains(&public));
+    assert!(
+        String::from_utf8(place.read("k.pub"))
+            .unwrap()
+            .contains(&public)
+    );
     let mode = place.path("k.key").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    run(&mut place.skep(&["keygen", "-o", "k.key"])).exits(11).says("k.key is there already");
+    run(&mut place.skep(&["keygen", "-o", "k.key"]))
+        .exits(11)
+        .says("k.key is there already");
     run(&mut place.skep(&["keygen", "-o", "other.pub"])).exits(2);
     // Without a name it goes to the home, where 'skep sign' finds it.
     place.file("m", "bytes");
-    run(&mut place.skep(&["sign", "m"])).exits(2).says("skep keygen");
+    run(&mut place.skep(&["sign", "m"]))
+        .exits(2)
+        .says("skep keygen");
     let made = run(&mut place.skep(&["keygen", "--json"])).exits(0).json();
     run(&mut place.skep(&["sign", "m"])).exits(0);
     let key = made["public_key"].as_str().unwrap();
-    run(&mut place.skep(&["verify", "--key", key, "m"])).exits(0).says("file:m");
+    run(&mut place.skep(&["verify", "--key", key, "m"]))
+        .exits(0)
+        .says("file:m");
     // A secret key is not taken for a public one, nor shown.
     let outcome = run(&mut place.skep(&["verify", "--key", "k.key", "m"])).exits(2);
     outcome.says("secret key");
@@ -56,7 +66,11 @@ fn what_skep_signs_minisign_accepts() {
         place.file(name, &bytes);
         run(&mut place.skep(&["sign", "--key", "k.key", name])).exits(0);
         let seen = minisign(&place, &["-V", "-H", "-P", &public, "-m", name]).exits(0);
-        assert!(seen.text().contains(&format!("file:{name}\thashed")), "{}", seen.text());
+        assert!(
+            seen.text().contains(&format!("file:{name}\thashed")),
+            "{}",
+            seen.text()
+        );
         minisign(&place, &["-V", "-p", "k.pub", "-m", name]).exits(0);
         place.file(name, [&bytes[..], b"x"].concat());
         minisign(&place, &["-V", "-p", "k.pub", "-m", name]).exits(1);
@@ -87,7 +101,9 @@ fn what_minisign_signs_skep_accepts_and_nothing_else() {
         verify("k.pub").exits(6).says("trusted comment");
         for length in [0, 60, 120, signature.len() - 40] {
             place.file("m.minisig", &signature[..length]);
-            verify("k.pub").exits(6).says("m.minisig: the signature cannot be read");
+            verify("k.pub")
+                .exits(6)
+                .says("m.minisig: the signature cannot be read");
         }
         place.file("m.minisig", &signature);
         place.file("m", [&bytes[1..], b"x"].concat());
@@ -109,10 +125,15 @@ fn a_signature_travels_with_the_model() {
     let bytes = noise(3, 100_000);
     server.place.file("m", &bytes);
     server.skep(&["put", "--sign", "k.key", "m"]).exits(0);
-    server.skep(&["put", "--sign", "k.key", "m", "--name", "n"]).exits(0);
+    server
+        .skep(&["put", "--sign", "k.key", "m", "--name", "n"])
+        .exits(0);
     assert_eq!(server.names(), ["m", "m.minisig", "n", "n.minisig"]);
     for key in [public.as_str(), "k.pub"] {
-        server.skep(&["get", "m", "n", "-o", "got/", "--verify-key", key]).exits(0).says("file:n");
+        server
+            .skep(&["get", "m", "n", "-o", "got/", "--verify-key", key])
+            .exits(0)
+            .says("file:n");
         assert_eq!(
             (server.place.read("got/m"), server.place.read("got/n")),
             (bytes.clone(), bytes.clone())
@@ -120,23 +141,37 @@ fn a_signature_travels_with_the_model() {
         fs::remove_dir_all(server.place.path("got")).unwrap();
     }
     let refused = |words: &str, key: &str| {
-        server.skep(&["get", "m", "-o", "copy", "--verify-key", key]).exits(6).says(words);
+        server
+            .skep(&["get", "m", "-o", "copy", "--verify-key", key])
+            .exits(6)
+            .says(words);
         let left = fs::read_dir(server.place.path("")).unwrap();
         let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        assert_eq!(left.filter(|name| name == "copy" || name.ends_with(".part")).count(), 0);
+        assert_eq!(
+            left.filter(|name| name == "copy" || name.ends_with(".part"))
+                .count(),
+            0
+        );
     };
     refused("should be by", &other);
     // Standard output cannot be taken back.
-    server.skep(&["get", "m", "-o", "-", "--verify-key", "k.pub"]).exits(2);
+    server
+        .skep(&["get", "m", "-o", "-", "--verify-key", "k.pub"])
+        .exits(2);
     server.place.file("m", "other bytes");
     server.skep(&["put", "m"]).exits(0);
     refused("'m' is not what the key", &public);
     server.place.file("old", "old");
-    server.skep(&["get", "m", "-o", "old", "--verify-key", "k.pub"]).exits(6);
+    server
+        .skep(&["get", "m", "-o", "old", "--verify-key", "k.pub"])
+        .exits(6);
     assert_eq!(server.place.read("old"), b"old");
     server.skep(&["rm", "m.minisig"]).exits(0);
     refused("'m' is not signed: the server has no 'm.minisig'", &public);
-    server.skep(&["put", "-", "--name", "x", "--sign", "k.key"]).exits(2).says("only once");
+    server
+        .skep(&["put", "-", "--name", "x", "--sign", "k.key"])
+        .exits(2)
+        .says("only once");
     assert!(!server.names().contains(&"x".to_owned()));
 }
 
@@ -147,13 +182,21 @@ fn an_upload_in_pieces_needs_its_signature_as_well() {
     let server = Served::start_in(&place, &["--require-signature", &public]);
     let (large, other) = (noise(5, 3_000_000), noise(6, 3_000_000));
     place.file("m", &large);
-    server.skep(&["put", "m"]).exits(6).says("takes signed models only");
+    server
+        .skep(&["put", "m"])
+        .exits(6)
+        .says("takes signed models only");
     server.skep(&["put", "--sign", "k.key", "m"]).exits(0);
     assert_eq!(server.skep(&["cat", "m"]).exits(0).stdout, large);
-    server.skep(&["get", "m", "-o", "copy", "--verify-key", &public]).exits(0);
+    server
+        .skep(&["get", "m", "-o", "copy", "--verify-key", &public])
+        .exits(0);
     // Its signature is there, and is that of other bytes.
     place.file("m", &other);
-    server.skep(&["put", "m"]).exits(6).says("'m' is not what the key");
+    server
+        .skep(&["put", "m"])
+        .exits(6)
+        .says("'m' is not what the key");
     assert_eq!(server.skep(&["cat", "m"]).exits(0).stdout, large);
     assert_eq!(server.parts(), 0);
     server.stop().exits(0);
@@ -170,17 +213,25 @@ fn a_server_that_wants_signatures_publishes_nothing_without() {
     let server = Served::start_in(&place, &["--require-signature", &keys]);
     let old = noise(4, 100_000);
     place.file("m", &old);
-    server.skep(&["put", "m"]).exits(6).says("takes signed models only");
+    server
+        .skep(&["put", "m"])
+        .exits(6)
+        .says("takes signed models only");
     assert!(server.names().is_empty());
     server
         .skep(&["put", "--sign", "stranger.key", "m"])
         .exits(6)
         .says(&format!("or {}", id(&other)));
     server.skep(&["put", "--sign", "k.key", "m"]).exits(0);
-    server.skep(&["get", "m", "-o", "copy", "--verify-key", &public]).exits(0);
+    server
+        .skep(&["get", "m", "-o", "copy", "--verify-key", &public])
+        .exits(0);
     // The signature that is stored is that of the old bytes.
     place.file("m", "new bytes");
-    server.skep(&["put", "m"]).exits(6).says("'m' is not what the key");
+    server
+        .skep(&["put", "m"])
+        .exits(6)
+        .says("'m' is not what the key");
     assert_eq!(server.skep(&["cat", "m"]).exits(0).stdout, old);
     assert_eq!(server.parts(), 0);
     // With the new one stored first, any client can do it, that of dearning as well.
@@ -197,7 +248,10 @@ fn a_server_that_wants_signatures_publishes_nothing_without() {
     server.skep(&["put", "x.minisig"]).exits(6);
     let signature = String::from_utf8(place.read("m.minisig")).unwrap();
     place.file("x.minisig", signature.replace("file:m", "file:x"));
-    server.skep(&["put", "x.minisig"]).exits(6).says("trusted comment");
+    server
+        .skep(&["put", "x.minisig"])
+        .exits(6)
+        .says("trusted comment");
     assert_eq!(server.names(), ["m", "m.minisig"]);
     server.stop().exits(0);
 }
@@ -205,7 +259,11 @@ fn a_server_that_wants_signatures_publishes_nothing_without() {
 /// The id of a public key as minisign prints it.
 fn id(public: &str) -> String {
     let bytes = STANDARD.decode(public).unwrap();
-    bytes[2..10].iter().rev().map(|byte| format!("{byte:02X}")).collect()
+    bytes[2..10]
+        .iter()
+        .rev()
+        .map(|byte| format!("{byte:02X}"))
+        .collect()
 }
 
 #[test]
@@ -220,7 +278,10 @@ fn a_signature_comes_in_a_field_of_the_upload() {
     run(&mut place.skep(&["sign", "--key", "k.key", "m"])).exits(0);
     let field = |bytes: &[u8]| format!("skep-signature: {}", STANDARD.encode(bytes));
     let put = |bytes: &str, field: &str| {
-        server.curl("/v1/models/m", &["-X", "PUT", "--data-binary", bytes, "-H", field])
+        server.curl(
+            "/v1/models/m",
+            &["-X", "PUT", "--data-binary", bytes, "-H", field],
+        )
     };
     let signature = place.read("m.minisig");
     let right = field(&signature);
@@ -234,7 +295,9 @@ fn a_signature_comes_in_a_field_of_the_upload() {
     assert_eq!(server.curl("/v1/models/m", &[]).is(200).text(), "bytes");
     if has_tool("minisign") {
         minisign(&place, &["-Sl", "-s", "k.key", "-m", "m"]).exits(0);
-        let refused = put("bytes", &field(&place.read("m.minisig"))).is(422).text();
+        let refused = put("bytes", &field(&place.read("m.minisig")))
+            .is(422)
+            .text();
         assert!(refused.contains("legacy"), "{refused}");
     }
     server.stop().exits(0);
@@ -258,5 +321,8 @@ fn an_upload_without_a_signature_is_refused_before_it_is_sent() {
 fn a_key_that_is_none_ends_the_start() {
     let place = Place::new();
     let words = ["serve", "--port", "0", "--require-signature", "nowhere.pub"];
-    run(&mut place.skep(&words)).exits(2).says("nowhere.pub").says("require-signature");
+    run(&mut place.skep(&words))
+        .exits(2)
+        .says("nowhere.pub")
+        .says("require-signature");
 }

@@ -19,10 +19,19 @@ fn the_client_puts_lists_gets_and_removes() {
         let bytes = noise(1, 100_000);
         server.place.file("m.onnx", &bytes);
         let put = server.skep(&["put", "m.onnx"]).exits(0).text();
-        assert!(put.contains(&digest(&bytes)) && put.contains("created"), "{put}");
+        assert!(
+            put.contains(&digest(&bytes)) && put.contains("created"),
+            "{put}"
+        );
         let list = server.skep(&["ls", "-l"]).exits(0).text();
-        assert!(list.starts_with("m.onnx  100000  ") && list.contains(&digest(&bytes)), "{list}");
-        let got = server.skep(&["get", "m.onnx", "-o", "copy"]).exits(0).text();
+        assert!(
+            list.starts_with("m.onnx  100000  ") && list.contains(&digest(&bytes)),
+            "{list}"
+        );
+        let got = server
+            .skep(&["get", "m.onnx", "-o", "copy"])
+            .exits(0)
+            .text();
         assert_eq!(got, "copy\n");
         assert_eq!(server.place.read("copy"), bytes);
         assert_eq!(server.skep(&["cat", "m.onnx"]).exits(0).stdout, bytes);
@@ -41,15 +50,26 @@ fn several_files_standard_input_and_a_directory() {
         server.place.file(name, name.repeat(1000));
     }
     server.skep(&["put", "a", "b", "c"]).exits(0);
-    run_with(&mut server.command(&["put", "-", "--name", "words.txt"]), b"one two").exits(0);
+    run_with(
+        &mut server.command(&["put", "-", "--name", "words.txt"]),
+        b"one two",
+    )
+    .exits(0);
     assert_eq!(server.names(), ["a", "b", "c", "words.txt"]);
     fs::create_dir(server.place.path("into")).unwrap();
-    server.skep(&["get", "a", "b", "words.txt", "-o", "into/"]).exits(0);
+    server
+        .skep(&["get", "a", "b", "words.txt", "-o", "into/"])
+        .exits(0);
     assert_eq!(server.place.read("into/words.txt"), b"one two");
     assert_eq!(server.place.read("into/b"), "b".repeat(1000).as_bytes());
-    assert_eq!(server.skep(&["get", "a", "-o", "-"]).exits(0).stdout, "a".repeat(1000).as_bytes());
+    assert_eq!(
+        server.skep(&["get", "a", "-o", "-"]).exits(0).stdout,
+        "a".repeat(1000).as_bytes()
+    );
     // What can be done is done, and the first failure decides the exit code.
-    server.skep(&["get", "nowhere", "c", "-o", "into/"]).exits(4);
+    server
+        .skep(&["get", "nowhere", "c", "-o", "into/"])
+        .exits(4);
     assert_eq!(server.place.read("into/c"), "c".repeat(1000).as_bytes());
     server.skep(&["rm", "a", "b"]).exits(0);
     assert_eq!(server.names(), ["c", "words.txt"]);
@@ -62,15 +82,26 @@ fn a_directory_that_is_not_there_is_made() {
     server.skep(&["put", "m"]).exits(0);
     server.skep(&["get", "none", "-o", "new/"]).exits(4);
     assert!(!server.place.path("new").exists());
-    server.skep(&["get", "m", "-o", "new/"]).exits(0).says("made the directory new/");
+    server
+        .skep(&["get", "m", "-o", "new/"])
+        .exits(0)
+        .says("made the directory new/");
     assert_eq!(server.place.read("new/m"), b"x");
-    let quiet = server.skep(&["get", "m", "m", "-o", "other", "-q"]).exits(0);
-    assert_eq!((quiet.stderr.as_str(), server.place.read("other/m")), ("", b"x".to_vec()));
+    let quiet = server
+        .skep(&["get", "m", "m", "-o", "other", "-q"])
+        .exits(0);
+    assert_eq!(
+        (quiet.stderr.as_str(), server.place.read("other/m")),
+        ("", b"x".to_vec())
+    );
     // It is as open as one that mkdir makes.
     fs::create_dir(server.place.path("plain")).unwrap();
     let mode = |name: &str| server.place.path(name).metadata().unwrap().permissions();
     assert_eq!(mode("new"), mode("plain"));
-    server.skep(&["get", "m", "-o", "m/x/"]).exits(2).says("m/x/");
+    server
+        .skep(&["get", "m", "-o", "m/x/"])
+        .exits(2)
+        .says("m/x/");
 }
 
 #[test]
@@ -97,7 +128,9 @@ fn bytes_that_nobody_could_verify_are_noted() {
         let getting = Process::start(&mut place.skep(&[&words, flags].concat()));
         let (mut socket, _) = listener.accept().unwrap();
         let _ = socket.read(&mut [0; 4096]).unwrap();
-        socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx").unwrap();
+        socket
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+            .unwrap();
         let outcome = getting.finish().exits(0);
         assert_eq!(outcome.stderr.contains("could not be verified"), is_noted);
     }
@@ -176,7 +209,10 @@ fn memory_does_not_grow_with_the_size_of_a_model() {
     server.skep(&["put", "large"]).exits(0);
     server.skep(&["get", "large", "-o", "copy"]).exits(0);
     let status = fs::read_to_string(format!("/proc/{}/status", server.process.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     let kibibytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kibibytes <= 16 * 1024, "{kibibytes} KiB");
 }
@@ -190,11 +226,20 @@ fn json_output_is_json() {
     assert_eq!(put["models"][0]["digest"], digest(b"x"));
     let list = server.skep(&["ls", "--json"]).exits(0).json();
     assert_eq!(list["models"][0]["name"], "m");
-    let got = server.skep(&["get", "m", "--json", "-o", "copy"]).exits(0).json();
+    let got = server
+        .skep(&["get", "m", "--json", "-o", "copy"])
+        .exits(0)
+        .json();
     assert_eq!(got["files"][0]["path"], "copy");
-    assert_eq!(server.skep(&["rm", "m", "--json"]).exits(0).json()["schema"], 1);
     assert_eq!(
-        server.skep(&["ls", "--json"]).exits(0).json()["models"].as_array().unwrap().len(),
+        server.skep(&["rm", "m", "--json"]).exits(0).json()["schema"],
+        1
+    );
+    assert_eq!(
+        server.skep(&["ls", "--json"]).exits(0).json()["models"]
+            .as_array()
+            .unwrap()
+            .len(),
         0
     );
 }
@@ -205,7 +250,10 @@ fn a_file_is_a_model_and_a_model_is_a_file() {
     fs::write(server.dir.join("by-hand"), "copied").unwrap();
     assert_eq!(server.skep(&["cat", "by-hand"]).exits(0).stdout, b"copied");
     fs::write(server.dir.join("by-hand"), "changed in place").unwrap();
-    assert_eq!(server.skep(&["cat", "by-hand"]).exits(0).stdout, b"changed in place");
+    assert_eq!(
+        server.skep(&["cat", "by-hand"]).exits(0).stdout,
+        b"changed in place"
+    );
     fs::remove_file(server.dir.join("by-hand")).unwrap();
     server.skep(&["cat", "by-hand"]).exits(4);
     assert_eq!(server.skep(&["ls"]).exits(0).text(), "");
@@ -235,11 +283,22 @@ fn wget_goes_on_where_it_stopped() {
     server.place.file("partial", &bytes[..1 << 20]);
     let url = format!("{}/v1/models/m", server.url);
     let mut wget = server.place.command("wget");
-    wget.args(["-c", "-O", "partial", "--auth-no-challenge", "--user", "x", "--password"]);
+    wget.args([
+        "-c",
+        "-O",
+        "partial",
+        "--auth-no-challenge",
+        "--user",
+        "x",
+        "--password",
+    ]);
     let outcome = run(wget.args([server.password(), url])).exits(0);
     assert!(server.place.read("partial") == bytes);
     let said = outcome.stderr;
-    assert!(said.contains("206 Partial Content") && said.contains("2097152"), "{said}");
+    assert!(
+        said.contains("206 Partial Content") && said.contains("2097152"),
+        "{said}"
+    );
     server.stop().exits(0);
 }
 
@@ -288,7 +347,9 @@ fn chunked_uploads_and_expectations_are_taken() {
     let sent = ["-u", user.as_str(), "-T", "-"];
     server.curl_as("/v1/models/chunked", &sent, &bytes).is(201);
     let expecting = ["-u", user.as_str(), "-T", "-", "-H", "Expect: 100-continue"];
-    server.curl_as("/v1/models/expected", &expecting, &bytes).is(201);
+    server
+        .curl_as("/v1/models/expected", &expecting, &bytes)
+        .is(201);
     assert_eq!(fs::read(server.dir.join("chunked")).unwrap(), bytes);
     assert_eq!(fs::read(server.dir.join("expected")).unwrap(), bytes);
 }
@@ -302,20 +363,34 @@ fn preconditions_hold_or_nothing_changes() {
     server.place.file("one", "one");
     server.place.file("two", "two");
     let path = "/v1/models/m";
-    let tag = server.curl(path, &["-T", "one"]).is(201).field("etag").unwrap().to_owned();
+    let tag = server
+        .curl(path, &["-T", "one"])
+        .is(201)
+        .field("etag")
+        .unwrap()
+        .to_owned();
     let (known, wanted) = (format!("If-None-Match: {tag}"), format!("If-Match: {tag}"));
     server.curl(path, &["-H", &known]).is(304);
     server.curl(path, &["-H", &wanted]).is(200);
-    server.curl(path, &["-T", "two", "-H", "If-None-Match: *"]).is(412);
-    server.curl(path, &["-T", "two", "-H", "If-Match: \"sha256-other\""]).is(412);
+    server
+        .curl(path, &["-T", "two", "-H", "If-None-Match: *"])
+        .is(412);
+    server
+        .curl(path, &["-T", "two", "-H", "If-Match: \"sha256-other\""])
+        .is(412);
     assert_eq!(fs::read(server.dir.join("m")).unwrap(), b"one");
     server.curl(path, &["-T", "two", "-H", &wanted]).is(200);
     server.curl(path, &["-X", "DELETE", "-H", &wanted]).is(412);
     server.curl(path, &["-H", &known]).is(200);
     assert_eq!(fs::read(server.dir.join("m")).unwrap(), b"two");
     let false_digest = "Repr-Digest: sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:";
-    server.curl(path, &["-T", "one", "-H", false_digest]).is(422);
-    assert_eq!((fs::read(server.dir.join("m")).unwrap(), server.parts()), (b"two".to_vec(), 0));
+    server
+        .curl(path, &["-T", "one", "-H", false_digest])
+        .is(422);
+    assert_eq!(
+        (fs::read(server.dir.join("m")).unwrap(), server.parts()),
+        (b"two".to_vec(), 0)
+    );
 }
 
 #[test]
@@ -330,8 +405,13 @@ fn both_ways_to_show_a_password_work_and_none_is_refused() {
     server.curl_as("/v1/models", &["-H", &bearer], &[]).is(200);
     let refused = server.curl_as("/v1/models", &[], &[]).is(401);
     assert!(refused.field("www-authenticate").is_some());
-    assert_eq!(refused.field("content-type"), Some("application/problem+json"));
-    server.curl_as("/v1/models", &["-u", "anybody:wrong"], &[]).is(401);
+    assert_eq!(
+        refused.field("content-type"),
+        Some("application/problem+json")
+    );
+    server
+        .curl_as("/v1/models", &["-u", "anybody:wrong"], &[])
+        .is(401);
     server.curl_as("/v1/models/m", &["-T", "-"], b"x").is(401);
     assert!(server.names().is_empty());
     server.curl_as("/healthz", &[], &[]).is(200);
@@ -344,14 +424,33 @@ fn names_are_decoded_once_and_checked() {
     }
     let server = Served::start(&[]);
     server.place.file("m", "x");
-    server.curl("/v1/models/my%20m%C3%B6del%20%F0%9F%90%9D.onnx", &["-T", "m"]).is(201);
+    server
+        .curl(
+            "/v1/models/my%20m%C3%B6del%20%F0%9F%90%9D.onnx",
+            &["-T", "m"],
+        )
+        .is(201);
     assert_eq!(server.names(), ["my m\u{f6}del \u{1f41d}.onnx"]);
-    let got = server.curl("/v1/models/my%20m%C3%B6del%20%F0%9F%90%9D.onnx", &[]).is(200);
+    let got = server
+        .curl("/v1/models/my%20m%C3%B6del%20%F0%9F%90%9D.onnx", &[])
+        .is(200);
     let saved_as = got.field("content-disposition").unwrap();
-    assert!(saved_as.contains("filename*=utf-8''my%20m%c3%b6del"), "{saved_as}");
-    assert_eq!(run(&mut server.command(&["cat", &server.names()[0]])).exits(0).stdout, b"x");
-    for bad in ["..%2fx", "%2e%2e", ".skep", "a%00b", "%ff", "a%5cb", "a%0ab"] {
-        server.curl(&format!("/v1/models/{bad}"), &["-T", "m"]).is(400);
+    assert!(
+        saved_as.contains("filename*=utf-8''my%20m%c3%b6del"),
+        "{saved_as}"
+    );
+    assert_eq!(
+        run(&mut server.command(&["cat", &server.names()[0]]))
+            .exits(0)
+            .stdout,
+        b"x"
+    );
+    for bad in [
+        "..%2fx", "%2e%2e", ".skep", "a%00b", "%ff", "a%5cb", "a%0ab",
+    ] {
+        server
+            .curl(&format!("/v1/models/{bad}"), &["-T", "m"])
+            .is(400);
         server.curl(&format!("/v1/models/{bad}"), &[]).is(400);
     }
     assert!(!server.place.path("x").exists());
@@ -364,10 +463,14 @@ fn other_paths_and_methods_are_told_apart() {
     }
     let server = Served::start(&[]);
     server.curl("/nowhere", &[]).is(404);
-    let wrong = server.curl("/v1/models/m", &["-X", "PATCH", "-d", "x"]).is(405);
+    let wrong = server
+        .curl("/v1/models/m", &["-X", "PATCH", "-d", "x"])
+        .is(405);
     let allow = wrong.field("allow").unwrap();
     assert!(
-        ["get", "head", "put", "post", "delete"].iter().all(|word| allow.contains(word)),
+        ["get", "head", "put", "post", "delete"]
+            .iter()
+            .all(|word| allow.contains(word)),
         "{allow}"
     );
     server.curl("/v1/models", &["-X", "DELETE"]).is(405);

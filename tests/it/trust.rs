@@ -16,10 +16,21 @@ fn a_new_server_is_trusted_by_pin_or_on_request() {
         run(command.env("SKEP_PASSWORD", &password))
     };
     // Without a terminal there is nobody to ask.
-    one_line(&call(&["ls"]).exits(7).says(&fp).says("--pin").says("--accept-new"));
+    one_line(
+        &call(&["ls"])
+            .exits(7)
+            .says(&fp)
+            .says("--pin")
+            .says("--accept-new"),
+    );
     call(&["ls", "--pin", &fp]).exits(0);
     let wrong = format!("SHA256:{}", "0".repeat(64));
-    one_line(&call(&["ls", "--pin", &wrong]).exits(7).says(&fp).says(&wrong));
+    one_line(
+        &call(&["ls", "--pin", &wrong])
+            .exits(7)
+            .says(&fp)
+            .says(&wrong),
+    );
     call(&["ls", "--pin", "SHA256:12"]).exits(2);
     call(&["ls"]).exits(7);
     call(&["ls", "--insecure"]).exits(0).says("--insecure");
@@ -43,7 +54,10 @@ fn a_changed_identity_is_a_hard_stop() {
     let mut again = place.skep(&["serve", "127.0.0.1", "--port", &port]);
     let process = Process::start(&mut again);
     let line = process.line().unwrap();
-    let new = line.split(' ').find_map(|word| word.strip_prefix("fp=")).unwrap();
+    let new = line
+        .split(' ')
+        .find_map(|word| word.strip_prefix("fp="))
+        .unwrap();
     for flags in [&[][..], &["--accept-new"]] {
         let mut command = stranger.skep(&[&["ls", "--server", &url], flags].concat());
         let outcome = run(command.env("SKEP_PASSWORD", &password));
@@ -55,19 +69,32 @@ fn a_changed_identity_is_a_hard_stop() {
 fn variables_stand_in_for_flags() {
     let place = Place::new();
     let mut command = place.skep(&["serve", "127.0.0.1"]);
-    command.env("DEARNING_PASSWORD", "old").env("DEARNING_PORT", "0");
-    command.env("DEARNING_MODEL_DIR", "models").env("SKEP_PLAIN", "yes");
+    command
+        .env("DEARNING_PASSWORD", "old")
+        .env("DEARNING_PORT", "0");
+    command
+        .env("DEARNING_MODEL_DIR", "models")
+        .env("SKEP_PLAIN", "yes");
     let process = Process::start(&mut command);
     let line = process.line().unwrap();
-    assert!(line.contains("http://") && line.contains("/models "), "{line}");
+    assert!(
+        line.contains("http://") && line.contains("/models "),
+        "{line}"
+    );
     let url = line.split(' ').nth(2).unwrap();
     let stranger = Place::new();
     let list = |variables: &[(&str, &str)]| {
         let mut command = stranger.skep(&["ls"]);
-        run(command.env("SKEP_SERVER", url).envs(variables.iter().copied())).code
+        run(command
+            .env("SKEP_SERVER", url)
+            .envs(variables.iter().copied()))
+        .code
     };
     assert_eq!(list(&[("DEARNING_PASSWORD", "old")]), 0);
-    assert_eq!(list(&[("SKEP_PASSWORD", "new"), ("DEARNING_PASSWORD", "old")]), 7);
+    assert_eq!(
+        list(&[("SKEP_PASSWORD", "new"), ("DEARNING_PASSWORD", "old")]),
+        7
+    );
     stranger.file("secret", "old\n");
     assert_eq!(list(&[("SKEP_PASSWORD_FILE", "secret")]), 0);
     let mut command = stranger.skep(&["ls", "--server", url, "--password-stdin"]);
@@ -75,10 +102,18 @@ fn variables_stand_in_for_flags() {
     run(&mut stranger.skep(&["ls", "--server", url, "--password-file", "secret"])).exits(0);
     for file in ["none", "."] {
         let outcome = run(&mut stranger.skep(&["ls", "--server", url, "--password-file", file]));
-        one_line(&outcome.exits(2).says(&format!("from {file}: ")).says("--password-file"));
+        one_line(
+            &outcome
+                .exits(2)
+                .says(&format!("from {file}: "))
+                .says("--password-file"),
+        );
     }
     // A proxy of the environment is not asked: passwords go to the server alone.
-    let proxies = [("http_proxy", "http://127.0.0.1:1"), ("DEARNING_PASSWORD", "old")];
+    let proxies = [
+        ("http_proxy", "http://127.0.0.1:1"),
+        ("DEARNING_PASSWORD", "old"),
+    ];
     assert_eq!(list(&proxies), 0);
 }
 
@@ -90,8 +125,11 @@ fn secrets_are_neither_taken_nor_shown() {
     let refused = server.skep(&["ls", "--password", "hunter22"]).exits(2);
     assert!(!refused.stderr.contains("hunter22"));
     let mut shown = String::new();
-    for arguments in [&["put", "m", "-vv"][..], &["get", "m", "-o", "copy", "-vv"], &["ls", "-vv"]]
-    {
+    for arguments in [
+        &["put", "m", "-vv"][..],
+        &["get", "m", "-o", "copy", "-vv"],
+        &["ls", "-vv"],
+    ] {
         let outcome = server.skep(arguments).exits(0);
         shown.push_str(&outcome.stderr);
         shown.push_str(&outcome.text());
@@ -100,7 +138,10 @@ fn secrets_are_neither_taken_nor_shown() {
     shown.push_str(&run(wrong.env("SKEP_PASSWORD", "hunter22")).exits(7).stderr);
     let place = server.place.clone();
     let log = server.stop().exits(0).stderr;
-    assert!(!shown.contains(&password) && !shown.contains("hunter22"), "{shown}");
+    assert!(
+        !shown.contains(&password) && !shown.contains("hunter22"),
+        "{shown}"
+    );
     // It is shown once, when it is made, and never again.
     assert_eq!(log.matches(&password).count(), 1, "{log}");
     assert!(!log.contains("hunter22"), "{log}");

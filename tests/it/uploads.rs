@@ -16,9 +16,15 @@ fn an_upload_goes_on_where_it_stands_until_it_is_a_model() {
     assert_eq!(offset(&server, &path), 0);
     let answer = append(&server, &path, 0, "?0", &bytes[..100_000]);
     assert_eq!(answer.status, 204, "{answer:?}");
-    assert!(answer.has("upload-complete: ?0") && answer.has("upload-offset: 100000"), "{answer:?}");
+    assert!(
+        answer.has("upload-complete: ?0") && answer.has("upload-offset: 100000"),
+        "{answer:?}"
+    );
     let answer = tell(&server, &path);
-    assert!(answer.has("upload-length: 300000") && answer.has("upload-complete: ?0"), "{answer:?}");
+    assert!(
+        answer.has("upload-length: 300000") && answer.has("upload-complete: ?0"),
+        "{answer:?}"
+    );
     let answer = append(&server, &path, 100_000, "?1", &bytes[100_000..]);
     assert_eq!(answer.status, 201, "{answer:?}");
     assert!(
@@ -29,7 +35,10 @@ fn an_upload_goes_on_where_it_stands_until_it_is_a_model() {
     assert_eq!(server.curl("/v1/models/m", &[]).is(200).body, bytes);
     // Who did not get the last answer learns that it is done.
     let answer = tell(&server, &path);
-    assert!(answer.has("upload-complete: ?1") && answer.has("upload-offset: 300000"), "{answer:?}");
+    assert!(
+        answer.has("upload-complete: ?1") && answer.has("upload-offset: 300000"),
+        "{answer:?}"
+    );
     assert_eq!(server.parts(), 0);
     server.stop().exits(0);
 }
@@ -41,15 +50,33 @@ fn whoever_knows_the_draft_learns_at_once_where_to_go_on() {
     for method in ["PUT", "POST"] {
         let mut raw = open(&server);
         let fields = format!("{INTEROP}\nUpload-Complete: ?1\nContent-Length: 300000");
-        raw.send(head(&server, &format!("{method} /v1/models/{method}"), &fields));
+        raw.send(head(
+            &server,
+            &format!("{method} /v1/models/{method}"),
+            &fields,
+        ));
         let first = raw.answer();
-        assert!(first.head.starts_with("http/1.1 104 upload resumption supported"), "{first:?}");
+        assert!(
+            first
+                .head
+                .starts_with("http/1.1 104 upload resumption supported"),
+            "{first:?}"
+        );
         assert!(first.has("upload-draft-interop-version: 8"), "{first:?}");
-        assert!(field(&first, "upload-limit").unwrap().starts_with("max-size="), "{first:?}");
+        assert!(
+            field(&first, "upload-limit")
+                .unwrap()
+                .starts_with("max-size="),
+            "{first:?}"
+        );
         let path = field(&first, "location").unwrap().to_owned();
         raw.send(&bytes[..100_000]);
         let next = raw.answer();
-        assert_eq!((next.status, field(&next, "location")), (104, None), "{next:?}");
+        assert_eq!(
+            (next.status, field(&next, "location")),
+            (104, None),
+            "{next:?}"
+        );
         assert_ne!(field(&next, "upload-offset"), Some("0"), "{next:?}");
         raw.end();
         until_final(&mut raw, 400);
@@ -58,7 +85,13 @@ fn whoever_knows_the_draft_learns_at_once_where_to_go_on() {
         assert!(answer.has("upload-offset: 100000") && answer.has("upload-length: 300000"));
         let answer = append(&server, &path, 100_000, "?1", &bytes[100_000..]);
         assert_eq!(answer.status, 201, "{answer:?}");
-        assert_eq!(server.curl(&format!("/v1/models/{method}"), &[]).is(200).body, bytes);
+        assert_eq!(
+            server
+                .curl(&format!("/v1/models/{method}"), &[])
+                .is(200)
+                .body,
+            bytes
+        );
     }
     // A whole one in one request is answered as ever.
     let fields = format!("{INTEROP}\nUpload-Complete: ?1\nContent-Length: 3");
@@ -74,7 +107,13 @@ fn whoever_knows_the_draft_learns_at_once_where_to_go_on() {
     assert_eq!(raw.answer().status, 200);
     // Who does not know the draft gets no 104, and leaves nothing that nobody could find.
     let mut raw = open(&server);
-    raw.send(head(&server, "PUT /v1/models/n", "Upload-Complete: ?1\nContent-Length: 9") + "part");
+    raw.send(
+        head(
+            &server,
+            "PUT /v1/models/n",
+            "Upload-Complete: ?1\nContent-Length: 9",
+        ) + "part",
+    );
     raw.end();
     assert_eq!(raw.answer().status, 400);
     assert_eq!(server.parts(), 0);
@@ -88,29 +127,53 @@ fn what_does_not_fit_the_upload_is_refused_and_changes_nothing() {
     append(&server, &path, 0, "?0", b"01234");
     let answer = append(&server, &path, 7, "?1", b"789");
     assert_eq!(answer.status, 409, "{answer:?}");
-    assert!(answer.has("upload-offset: 5") && answer.has("upload-complete: ?0"), "{answer:?}");
+    assert!(
+        answer.has("upload-offset: 5") && answer.has("upload-complete: ?0"),
+        "{answer:?}"
+    );
     let problem: serde_json::Value = serde_json::from_slice(&answer.content).unwrap();
     let kind = "https://iana.org/assignments/http-problem-types#mismatching-upload-offset";
     assert_eq!(problem["type"], kind);
-    assert_eq!((&problem["expected-offset"], &problem["provided-offset"]), (&5.into(), &7.into()));
+    assert_eq!(
+        (&problem["expected-offset"], &problem["provided-offset"]),
+        (&5.into(), &7.into())
+    );
     let line = format!("PATCH {path}");
     for (fields, status) in [
-        ("Content-Type: text/plain\nUpload-Offset: 5\nUpload-Complete: ?1".to_owned(), 415),
+        (
+            "Content-Type: text/plain\nUpload-Offset: 5\nUpload-Complete: ?1".to_owned(),
+            415,
+        ),
         ("Upload-Offset: 5\nUpload-Complete: ?1".to_owned(), 415),
         (format!("{PARTIAL}\nUpload-Complete: ?1"), 400),
-        (format!("{PARTIAL}\nUpload-Offset: -5\nUpload-Complete: ?1"), 400),
+        (
+            format!("{PARTIAL}\nUpload-Offset: -5\nUpload-Complete: ?1"),
+            400,
+        ),
         (format!("{PARTIAL}\nUpload-Offset: 5"), 400),
-        (format!("{PARTIAL}\nUpload-Offset: 5\nUpload-Complete: 1"), 400),
-        (format!("{PARTIAL}\nUpload-Offset: 5\nUpload-Offset: 5\nUpload-Complete: ?1"), 400),
+        (
+            format!("{PARTIAL}\nUpload-Offset: 5\nUpload-Complete: 1"),
+            400,
+        ),
+        (
+            format!("{PARTIAL}\nUpload-Offset: 5\nUpload-Offset: 5\nUpload-Complete: ?1"),
+            400,
+        ),
     ] {
         let answer = ask(&server, &line, &fields, b"56789");
         assert_eq!(answer.status, status, "{fields}: {answer:?}");
-        assert_eq!(status == 415, answer.has("accept-patch: application/partial-upload"));
+        assert_eq!(
+            status == 415,
+            answer.has("accept-patch: application/partial-upload")
+        );
     }
     // Lengths that contradict each other.
     let answer = append(&server, &path, 5, "?1", b"5678");
     assert_eq!(answer.status, 400, "{answer:?}");
-    assert!(answer.text().contains("#inconsistent-upload-length"), "{answer:?}");
+    assert!(
+        answer.text().contains("#inconsistent-upload-length"),
+        "{answer:?}"
+    );
     assert_eq!(append(&server, &path, 5, "?0", b"567890").status, 400);
     let fields = format!("{PARTIAL}\nUpload-Offset: 5\nUpload-Complete: ?0\nUpload-Length: 11");
     assert_eq!(ask(&server, &line, &fields, b"5").status, 400);
@@ -175,7 +238,13 @@ fn what_was_asked_for_at_the_start_counts_at_the_end() {
     assert_eq!(answer.status, 422, "{answer:?}");
     assert!(answer.has("upload-complete: ?1"), "{answer:?}");
     assert_eq!((tell(&server, &one).status, server.names().len()), (404, 0));
-    assert_eq!(server.curl("/v1/models/m", &["-X", "PUT", "-d", "other"]).is(201).code, 0);
+    assert_eq!(
+        server
+            .curl("/v1/models/m", &["-X", "PUT", "-d", "other"])
+            .is(201)
+            .code,
+        0
+    );
     let answer = append(&server, &two, 0, "?1", b"good");
     assert_eq!(answer.status, 412, "{answer:?}");
     assert_eq!(server.curl("/v1/models/m", &[]).is(200).body, b"other");
@@ -188,7 +257,10 @@ fn what_was_asked_for_at_the_start_counts_at_the_end() {
         "{PARTIAL}\nUpload-Offset: 0\nUpload-Complete: ?1\nRepr-Digest: {}",
         digest_field(b"x")
     );
-    assert_eq!(ask(&server, &format!("PATCH {path}"), &fields, b"y").status, 422);
+    assert_eq!(
+        ask(&server, &format!("PATCH {path}"), &fields, b"y").status,
+        422
+    );
     assert_eq!(server.parts(), 0);
     server.stop().exits(0);
 }
@@ -212,8 +284,14 @@ fn a_bad_piece_is_not_kept() {
 
 #[test]
 fn uploads_are_bounded_before_their_first_byte() {
-    let limits =
-        ["--max-upload-bytes", "1000", "--max-uploads", "2", "--max-uploads-bytes", "1500"];
+    let limits = [
+        "--max-upload-bytes",
+        "1000",
+        "--max-uploads",
+        "2",
+        "--max-uploads-bytes",
+        "1500",
+    ];
     let server = Served::start(&[&["--plain"][..], &limits].concat());
     let begin = |length: &str| {
         let fields = format!("Upload-Complete: ?0\nUpload-Length: {length}");
@@ -221,7 +299,12 @@ fn uploads_are_bounded_before_their_first_byte() {
     };
     let answer = begin("1001");
     assert_eq!(answer.status, 413, "{answer:?}");
-    assert!(field(&answer, "upload-limit").unwrap().starts_with("max-size=1000,"), "{answer:?}");
+    assert!(
+        field(&answer, "upload-limit")
+            .unwrap()
+            .starts_with("max-size=1000,"),
+        "{answer:?}"
+    );
     let path = field(&begin("900"), "location").unwrap().to_owned();
     assert_eq!(begin("601").status, 507);
     assert_eq!(begin("600").status, 201);
@@ -230,13 +313,29 @@ fn uploads_are_bounded_before_their_first_byte() {
     assert!(answer.text().contains("unfinished uploads"), "{answer:?}");
     assert_eq!(server.parts(), 2);
     // What comes at once is taken all the same.
-    let answer = ask(&server, "PUT /v1/models/n", &format!("{INTEROP}\nUpload-Complete: ?1"), b"x");
-    assert!(answer.status == 201 && answer.has("upload-complete: ?1"), "{answer:?}");
+    let answer = ask(
+        &server,
+        "PUT /v1/models/n",
+        &format!("{INTEROP}\nUpload-Complete: ?1"),
+        b"x",
+    );
+    assert!(
+        answer.status == 201 && answer.has("upload-complete: ?1"),
+        "{answer:?}"
+    );
     assert_eq!(append(&server, &path, 0, "?1", &[0; 900]).status, 201);
     assert_eq!(begin("0").status, 201);
     let answer = ask(&server, "OPTIONS /v1/models/m", "", b"");
-    assert!(answer.has("accept-patch: application/partial-upload"), "{answer:?}");
-    assert!(field(&answer, "upload-limit").unwrap().starts_with("max-size=1000,"), "{answer:?}");
+    assert!(
+        answer.has("accept-patch: application/partial-upload"),
+        "{answer:?}"
+    );
+    assert!(
+        field(&answer, "upload-limit")
+            .unwrap()
+            .starts_with("max-size=1000,"),
+        "{answer:?}"
+    );
     server.stop().exits(0);
 }
 

@@ -21,7 +21,13 @@ fn a_cut_connection_costs_no_byte() {
     let path = create(&server, "m", "");
     let mut sent = 0;
     for share in [1, 70_000, 400_001] {
-        let mut raw = begin_piece(&server, &path, sent, &bytes[sent..sent + share], bytes.len());
+        let mut raw = begin_piece(
+            &server,
+            &path,
+            sent,
+            &bytes[sent..sent + share],
+            bytes.len(),
+        );
         raw.end();
         until_final(&mut raw, 400);
         sent += share;
@@ -55,7 +61,10 @@ fn a_killed_server_costs_one_step_at_most() {
         // After a start, what is not journalled is in the file still.
         let written = again.part_sizes()[0];
         let kept = offset(&again, &path);
-        assert!(kept as u64 + STEP >= written && kept <= end, "{kept} of {written} of {end}");
+        assert!(
+            kept as u64 + STEP >= written && kept <= end,
+            "{kept} of {written} of {end}"
+        );
         sent = kept;
         server = Some(again);
     }
@@ -90,7 +99,9 @@ fn a_newer_request_takes_an_upload_over() {
     let crowd = || {
         for _ in 0..10 {
             let answer = tell(&caller, &path);
-            let Some(start) = field(&answer, "upload-offset") else { continue };
+            let Some(start) = field(&answer, "upload-offset") else {
+                continue;
+            };
             let start = start.parse::<usize>().unwrap();
             let end = bytes.len().min(start + 70_000);
             let answer = append(&caller, &path, start, "?0", &bytes[start..end]);
@@ -116,14 +127,32 @@ fn curl_goes_on_by_hand_over_tls() {
     }
     let server = Served::start(&["--upload-sync-bytes", "64KiB"]);
     let bytes = noise(6, 200_000);
-    let begin = ["-X", "PUT", "--data-binary", "", "-H", "Upload-Complete: ?0", "-H", INTEROP];
-    let path = server.curl("/v1/models/m", &begin).is(201).field("location").unwrap().to_owned();
+    let begin = [
+        "-X",
+        "PUT",
+        "--data-binary",
+        "",
+        "-H",
+        "Upload-Complete: ?0",
+        "-H",
+        INTEROP,
+    ];
+    let path = server
+        .curl("/v1/models/m", &begin)
+        .is(201)
+        .field("location")
+        .unwrap()
+        .to_owned();
     // One that brings its beginning and then nothing for ever.
     let mut stale = server.place.command("curl");
-    stale.args(["-q", "-s", "-k", "-X", "PATCH", "-T", "-", "-H", PARTIAL, "-H", INTEROP]);
+    stale.args([
+        "-q", "-s", "-k", "-X", "PATCH", "-T", "-", "-H", PARTIAL, "-H", INTEROP,
+    ]);
     stale.args(["-H", "Upload-Offset: 0", "-H", "Upload-Complete: ?1", "-H"]);
     stale.arg(format!("authorization: Bearer {}", server.password()));
-    stale.arg(format!("{}{path}", server.url)).stdin(Stdio::piped());
+    stale
+        .arg(format!("{}{path}", server.url))
+        .stdin(Stdio::piped());
     let mut stale = Process::start(&mut stale);
     let mut stdin = stale.stdin();
     stdin.write_all(&bytes[..80_000]).unwrap();
@@ -133,7 +162,16 @@ fn curl_goes_on_by_hand_over_tls() {
     let offset = answer.field("upload-offset").unwrap();
     let rest = server.place.file("rest", &bytes[offset.parse().unwrap()..]);
     let field = format!("Upload-Offset: {offset}");
-    let piece = ["-X", "PATCH", "-T", rest.to_str().unwrap(), "-H", PARTIAL, "-H", INTEROP];
+    let piece = [
+        "-X",
+        "PATCH",
+        "-T",
+        rest.to_str().unwrap(),
+        "-H",
+        PARTIAL,
+        "-H",
+        INTEROP,
+    ];
     let arguments = [&piece[..], &["-H", &field, "-H", "Upload-Complete: ?1"]].concat();
     server.curl(&path, &arguments).is(201);
     assert_eq!(server.curl("/v1/models/m", &[]).is(200).body, bytes);

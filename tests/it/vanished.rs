@@ -27,11 +27,20 @@ fn a_vanished_directory_is_told_of_and_served_again_when_it_is_back() {
     ] {
         let answer = server.curl(path, arguments).is(503);
         let text = answer.text();
-        assert!(text.contains("the model directory is not there"), "{path}: {text}");
+        assert!(
+            text.contains("the model directory is not there"),
+            "{path}: {text}"
+        );
     }
-    server.skep(&["get", "m", "-o", "copy", "--retries", "0"]).exits(5).says("unmounted");
+    server
+        .skep(&["get", "m", "-o", "copy", "--retries", "0"])
+        .exits(5)
+        .says("unmounted");
     server.curl("/healthz", &[]).is(200);
-    assert!(!server.dir.exists(), "nothing may be made where a card belongs");
+    assert!(
+        !server.dir.exists(),
+        "nothing may be made where a card belongs"
+    );
     fs::rename(&away, &server.dir).unwrap();
     server.skep(&["get", "m", "-o", "copy"]).exits(0);
     assert_eq!(server.place.read("copy"), noise(1, 5000));
@@ -56,7 +65,11 @@ fn nothing_is_put_where_a_card_was_mounted() {
     };
     for arguments in [&[][..], &["-T", "m"]] {
         let answer = server.curl("/v1/models/m", arguments).is(503);
-        assert!(answer.text().contains("another file system"), "{}", answer.text());
+        assert!(
+            answer.text().contains("another file system"),
+            "{}",
+            answer.text()
+        );
     }
     server.curl("/v1/models", &[]).is(503);
     assert_eq!(fs::read_dir(place.path("disk")).unwrap().count(), 0);
@@ -77,8 +90,13 @@ fn a_read_only_directory_is_told_of_and_still_read() {
     let server = Served::start_in(&place, &["--plain", "--dir", "disk"]);
     server.skep(&["put", "m"]).exits(0);
     let disk = place.path("disk").to_str().unwrap().to_owned();
-    let Some(lid) = Mounted::new(&place, &["--bind", &disk]) else { return };
-    run(place.command("mount").args(["-o", "remount,bind,ro", &disk])).exits(0);
+    let Some(lid) = Mounted::new(&place, &["--bind", &disk]) else {
+        return;
+    };
+    run(place
+        .command("mount")
+        .args(["-o", "remount,bind,ro", &disk]))
+    .exits(0);
     for arguments in [&["-T", "m"], &["-X", "DELETE"]] {
         let answer = server.curl("/v1/models/m", arguments).is(500);
         assert!(answer.text().contains("read-only"), "{}", answer.text());

@@ -33,11 +33,16 @@ fn nothing_is_sent_where_the_bytes_are_there() {
     let (ended, up, _) = ask(&put);
     let models = ended.exits(0).json();
     assert_eq!(
-        (&models["models"][0]["outcome"], &models["models"][1]["sent"]),
+        (
+            &models["models"][0]["outcome"],
+            &models["models"][1]["sent"]
+        ),
         (&"unchanged".into(), &0.into())
     );
     assert!(up < 2000, "{up}");
-    ask(&["put", "m", "--if-changed", "--exit-unchanged"]).0.exits(9);
+    ask(&["put", "m", "--if-changed", "--exit-unchanged"])
+        .0
+        .exits(9);
     let get = ["get", "m", "-o", "copy", "--if-changed", "--exit-unchanged"];
     let (ended, _, down) = ask(&get);
     ended.exits(0);
@@ -55,10 +60,17 @@ fn nothing_is_sent_where_the_bytes_are_there() {
 fn a_rate_is_kept() {
     let server = Served::start(&["--plain"]);
     server.place.file("m", mebibytes(3));
-    for words in [["put", "m", "--limit-rate", "2MiB"], ["get", "m", "--limit-rate", "2MiB"]] {
+    for words in [
+        ["put", "m", "--limit-rate", "2MiB"],
+        ["get", "m", "--limit-rate", "2MiB"],
+    ] {
         let start = Instant::now();
         server.skep(&words).exits(0);
-        assert!(start.elapsed() >= Duration::from_millis(1200), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() >= Duration::from_millis(1200),
+            "{:?}",
+            start.elapsed()
+        );
     }
     server.skep(&["put", "m", "--limit-rate", "0"]).exits(2);
 }
@@ -70,23 +82,41 @@ fn directories_and_conditions() {
     for name in ["models/b", "models/a", "models/.hidden", "models/deep/c"] {
         server.place.file(name, name);
     }
-    let put = server.skep(&["put", "models"]).exits(0).says("models/deep is a directory");
-    let names: Vec<_> = put.text().lines().map(|line| line[..1].to_owned()).collect();
+    let put = server
+        .skep(&["put", "models"])
+        .exits(0)
+        .says("models/deep is a directory");
+    let names: Vec<_> = put
+        .text()
+        .lines()
+        .map(|line| line[..1].to_owned())
+        .collect();
     assert_eq!(
         (names, server.names()),
-        (vec!["a".to_owned(), "b".to_owned()], vec!["a".to_owned(), "b".to_owned()])
+        (
+            vec!["a".to_owned(), "b".to_owned()],
+            vec!["a".to_owned(), "b".to_owned()]
+        )
     );
     server.skep(&["put", "models", "--name", "x"]).exits(2);
     // Small files go at once, large ones in parts; both keep the conditions.
     server.place.file("large", mebibytes(3));
     for name in ["models/a", "large"] {
         let name_of = ["--name", "new"];
-        server.skep(&[&["put", name, "--create"], &name_of[..]].concat()).exits(0);
-        server.skep(&[&["put", name, "--create"], &name_of[..]].concat()).exits(11);
+        server
+            .skep(&[&["put", name, "--create"], &name_of[..]].concat())
+            .exits(0);
+        server
+            .skep(&[&["put", name, "--create"], &name_of[..]].concat())
+            .exits(11);
         let wrong = digest(b"other");
-        server.skep(&[&["put", name, "--if-match", &wrong], &name_of[..]].concat()).exits(11);
+        server
+            .skep(&[&["put", name, "--if-match", &wrong], &name_of[..]].concat())
+            .exits(11);
         let right = digest(&server.place.read(name));
-        server.skep(&[&["put", name, "--if-match", &right], &name_of[..]].concat()).exits(0);
+        server
+            .skep(&[&["put", name, "--if-match", &right], &name_of[..]].concat())
+            .exits(0);
         server.skep(&["rm", "new"]).exits(0);
     }
     assert_eq!(server.parts(), 0);
@@ -146,12 +176,19 @@ fn a_library_call_can_run_beside_others() {
         }
     };
     let file = File::open(path).unwrap();
-    let put = client().spawn_put(name.clone(), file, options.clone(), tell).unwrap();
+    let put = client()
+        .spawn_put(name.clone(), file, options.clone(), tell)
+        .unwrap();
     let stored = put.join().unwrap();
-    assert_eq!((stored.outcome, stored.digest), (Outcome::Created, Digest::of(&bytes)));
+    assert_eq!(
+        (stored.outcome, stored.digest),
+        (Outcome::Created, Digest::of(&bytes))
+    );
     assert_eq!(events.iter().last(), Some(bytes.len() as u64));
     let copy = server.place.path("copy");
-    let get = client().spawn_get(name, copy.clone(), options, |_| {}).unwrap();
+    let get = client()
+        .spawn_get(name, copy.clone(), options, |_| {})
+        .unwrap();
     assert_eq!(get.join().unwrap().proof, Proof::Digest);
     assert!(fs::read(copy).unwrap() == bytes);
 }

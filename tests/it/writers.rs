@@ -23,7 +23,11 @@ fn version(seed: u64, length: usize) -> Vec<u8> {
 #[track_caller]
 fn is_whole(bytes: &[u8]) {
     let (head, rest) = bytes.split_at("sha256:".len() + 64);
-    assert!(head == digest(rest).as_bytes(), "a mixture of {} bytes", bytes.len());
+    assert!(
+        head == digest(rest).as_bytes(),
+        "a mixture of {} bytes",
+        bytes.len()
+    );
 }
 
 fn client(url: &str, password: &str) -> Client {
@@ -33,14 +37,18 @@ fn client(url: &str, password: &str) -> Client {
 }
 
 fn race(arguments: &[&str]) {
-    let seconds = std::env::var("SKEP_TEST_SECONDS").ok().and_then(|text| text.parse().ok());
+    let seconds = std::env::var("SKEP_TEST_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(1));
     let server = Served::start(arguments);
     let (url, password) = (server.url.clone(), server.password());
     let client = || client(&url, &password);
     let (writes, reads) = (AtomicU64::new(0), AtomicU64::new(0));
     let put = |client: &mut Client, bytes: &[u8]| {
-        let answer = client.request("PUT", "/v1/models/m", &[], Payload::Bytes(bytes)).unwrap();
+        let answer = client
+            .request("PUT", "/v1/models/m", &[], Payload::Bytes(bytes))
+            .unwrap();
         let status = answer.status();
         answer.read_all(10_000).unwrap();
         assert!(matches!(status, 200 | 201), "{status}");
@@ -72,7 +80,10 @@ fn race(arguments: &[&str]) {
                     let bytes = answer.read_all(8 << 20).unwrap();
                     is_whole(&bytes);
                     let digest = digest(&bytes).replace(':', "-");
-                    assert!(tag == format!("\"{digest}\"") || tag.starts_with("W/"), "{tag}");
+                    assert!(
+                        tag == format!("\"{digest}\"") || tag.starts_with("W/"),
+                        "{tag}"
+                    );
                     reads.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -80,7 +91,10 @@ fn race(arguments: &[&str]) {
     });
     let (writes, reads) = (writes.into_inner(), reads.into_inner());
     println!("{arguments:?}: {writes} writes, {reads} reads");
-    assert!(writes >= WRITERS && reads >= 4, "{writes} writes, {reads} reads");
+    assert!(
+        writes >= WRITERS && reads >= 4,
+        "{writes} writes, {reads} reads"
+    );
     assert_eq!(server.parts(), 0);
     is_whole(&std::fs::read(server.dir.join("m")).unwrap());
     server.stop().exits(0);

@@ -115,11 +115,14 @@ impl Client {
         let request = self.builder(Method::POST, path);
         let request = request.header(CONTENT_TYPE, "application/json");
         let request = request.header(CONTENT_LENGTH, length);
-        self.exchange(request, SendBody::from_reader(&mut body)).and_then(answer::accepted)
+        self.exchange(request, SendBody::from_reader(&mut body))
+            .and_then(answer::accepted)
     }
 
     fn password_json(&self) -> Result<serde_json::Value> {
-        self.login.in_body(&self.url).map(|password| serde_json::json!(password.text()))
+        self.login
+            .in_body(&self.url)
+            .map(|password| serde_json::json!(password.text()))
     }
 }
 

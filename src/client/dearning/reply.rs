@@ -16,15 +16,26 @@ use crate::error::{Error, ErrorKind, Result};
 /// Reads the answer to a load, of either generation, passes the content on, and returns its length.
 pub(super) fn reply(source: impl Read, sink: Sink<'_>) -> Result<u64> {
     let trouble = Cell::new(None);
-    let mut json = JsonStreamReader::new(Watched { source, trouble: &trouble });
+    let mut json = JsonStreamReader::new(Watched {
+        source,
+        trouble: &trouble,
+    });
     let mut found = Found::default();
     let read = found.object(&mut json, sink);
     let read = read.and_then(|()| json.consume_trailing_whitespace().map_err(unreadable));
     read.map_err(|error| trouble.take().unwrap_or(error))?;
     match found {
-        Found { length: Some(length), .. } => Ok(length),
-        Found { error: Some(text), .. } => Err(answer::dearning(200, &text)),
-        _ => Err(Error::new(ErrorKind::NotFound, "the server sent no content")),
+        Found {
+            length: Some(length),
+            ..
+        } => Ok(length),
+        Found {
+            error: Some(text), ..
+        } => Err(answer::dearning(200, &text)),
+        _ => Err(Error::new(
+            ErrorKind::NotFound,
+            "the server sent no content",
+        )),
     }
 }
 
@@ -36,13 +47,15 @@ struct Watched<'a, R> {
 
 impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.source.read(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted => error,
-            kind => {
-                self.trouble.set(Some(answer::failed(error)));
-                kind.into()
-            }
-        })
+        self.source
+            .read(buffer)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::Interrupted => error,
+                kind => {
+                    self.trouble.set(Some(answer::failed(error)));
+                    kind.into()
+                }
+            })
     }
 }
 
@@ -109,7 +122,10 @@ fn content<R: Read>(json: &mut JsonStreamReader<R>, sink: Sink<'_>) -> Result<u6
 fn error_text<R: Read>(json: &mut JsonStreamReader<R>) -> Result<String> {
     let mut text = json.next_string_reader().map_err(unreadable)?;
     let mut bytes = Vec::new();
-    (&mut text).take(ERROR_BYTES_MAX).read_to_end(&mut bytes).map_err(cut)?;
+    (&mut text)
+        .take(ERROR_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(cut)?;
     io::copy(&mut text, &mut io::sink()).map_err(cut)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -131,8 +147,11 @@ fn malformed(error: &JsonSyntaxError) -> Error {
 }
 
 fn not_dearning(cause: &dyn std::error::Error) -> Error {
-    Error::new(ErrorKind::NotImplemented, "the answer is not one of the dearning API")
-        .because(cause.to_string())
+    Error::new(
+        ErrorKind::NotImplemented,
+        "the answer is not one of the dearning API",
+    )
+    .because(cause.to_string())
 }
 
 /// What is wrong with the text, or with the base64 in it; errors of the connection are watched for.

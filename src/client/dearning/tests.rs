@@ -31,7 +31,18 @@ fn read(text: &str) -> Result<Vec<u8>> {
 
 #[test]
 fn an_upload_is_as_long_as_computed_and_decodes() {
-    for length in [0, 1, 2, 3, 4, 5, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 200_000] {
+    for length in [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        PIECE_BYTES - 1,
+        PIECE_BYTES,
+        PIECE_BYTES + 1,
+        200_000,
+    ] {
         let source: Vec<u8> = (0..length).map(|byte| (byte % 251) as u8).collect();
         let mut seen = 0;
         let mut progress = |count| seen += count;
@@ -68,14 +79,23 @@ fn both_shapes_of_replies_are_read() {
     }
     assert_eq!(read(r#"{"content_b64":""}"#).unwrap(), b"");
     let long = "A".repeat(400_000);
-    assert_eq!(read(&format!(r#"{{"content_b64":"{long}"}}"#)).unwrap(), vec![0; 300_000]);
+    assert_eq!(
+        read(&format!(r#"{{"content_b64":"{long}"}}"#)).unwrap(),
+        vec![0; 300_000]
+    );
 }
 
 #[test]
 fn errors_and_broken_replies_are_told_apart() {
     for (text, kind) in [
-        (r#"{"files":[{"filename":"x","error":"not found"}]}"#, ErrorKind::NotFound),
-        (r#"{"files":[{"filename":"x","error":"read failed"}]}"#, ErrorKind::BadRequest),
+        (
+            r#"{"files":[{"filename":"x","error":"not found"}]}"#,
+            ErrorKind::NotFound,
+        ),
+        (
+            r#"{"files":[{"filename":"x","error":"read failed"}]}"#,
+            ErrorKind::BadRequest,
+        ),
         (r#"{"status":"ok","files":[]}"#, ErrorKind::NotFound),
         (r#"{"content_b64":"aGVsbG8"}"#, ErrorKind::Integrity),
         (r#"{"content_b64":"a-_="}"#, ErrorKind::Integrity),
@@ -85,7 +105,12 @@ fn errors_and_broken_replies_are_told_apart() {
     ] {
         assert_eq!(read(text).unwrap_err().kind(), kind, "{text}");
     }
-    for cut in [r#"{"content_b64":"aGVs"#, r#"{"content_b64":"aGVs","#, r#"{"error":"no"#, ""] {
+    for cut in [
+        r#"{"content_b64":"aGVs"#,
+        r#"{"content_b64":"aGVs","#,
+        r#"{"error":"no"#,
+        "",
+    ] {
         let error = read(cut).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted, "{cut}: {error}");
         assert_eq!(error.message(), "the server ended the connection");

@@ -29,7 +29,16 @@ impl<'a> Wrapped<'a> {
         progress: &'a mut dyn FnMut(u64),
     ) -> Self {
         let ready = head.clone();
-        Self { source, length, read: 0, progress, head, ready, start: 0, raw: Vec::new() }
+        Self {
+            source,
+            length,
+            read: 0,
+            progress,
+            head,
+            ready,
+            start: 0,
+            raw: Vec::new(),
+        }
     }
 
     /// The length of the whole.

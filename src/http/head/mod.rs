@@ -39,8 +39,15 @@ pub enum Method {
 
 impl Method {
     /// All methods that are known here.
-    pub const ALL: [Self; 7] =
-        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Delete, Self::Patch, Self::Options];
+    pub const ALL: [Self; 7] = [
+        Self::Get,
+        Self::Head,
+        Self::Post,
+        Self::Put,
+        Self::Delete,
+        Self::Patch,
+        Self::Options,
+    ];
 
     /// The method as it is written.
     pub fn as_str(self) -> &'static str {
@@ -81,17 +88,24 @@ pub struct Fields(Vec<(String, String)>);
 impl Fields {
     /// The value of the first field of this name (given in lower case).
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.iter().find(|field| field.0 == name).map(|field| field.1)
+        self.iter()
+            .find(|field| field.0 == name)
+            .map(|field| field.1)
     }
 
     /// The values of all fields of this name (given in lower case).
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |field| field.0 == name).map(|field| field.1.as_str())
+        self.0
+            .iter()
+            .filter(move |field| field.0 == name)
+            .map(|field| field.1.as_str())
     }
 
     /// All fields in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether a list-valued field has this member, in any case.
@@ -140,23 +154,33 @@ impl Head {
 /// before.
 pub(crate) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     let start = from.saturating_sub(3);
-    let found = bytes[start..].windows(4).position(|window| window == b"\r\n\r\n")?;
+    let found = bytes[start..]
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")?;
     Some(start + found + 4)
 }
 
 /// Says early that what began cannot become a head that is served, so nobody waits for the rest.
 pub(crate) fn check_start(bytes: &[u8]) -> Result<()> {
     if bytes.first() == Some(&0x16) {
-        return Err(bad("this is a TLS handshake, but plain HTTP is spoken here")
-            .hint("use http:// instead of https://"));
+        return Err(
+            bad("this is a TLS handshake, but plain HTTP is spoken here")
+                .hint("use http:// instead of https://"),
+        );
     }
-    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
     if line.starts_with(b"PRI * HTTP/2") {
         let text = "HTTP/2 is not spoken here";
         return Err(Error::new(ErrorKind::VersionNotSupported, text).hint("use HTTP/1.1"));
     }
     if line.len() > LINE_BYTES_MAX {
-        let text = format!("the request line is longer than {} KiB", LINE_BYTES_MAX / 1024);
+        let text = format!(
+            "the request line is longer than {} KiB",
+            LINE_BYTES_MAX / 1024
+        );
         return Err(Error::new(ErrorKind::TargetTooLong, text));
     }
     match bytes.iter().position(|byte| *byte == b'\n') {
@@ -194,12 +218,23 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head> {
     let method = method(request.method.unwrap_or_default())?;
     let target = target(request.path.unwrap_or_default())?;
     let segments = segments(&target)?;
-    let fields = request.headers.iter().map(|field| (field.name, latin1(field.value))).collect();
+    let fields = request
+        .headers
+        .iter()
+        .map(|field| (field.name, latin1(field.value)))
+        .collect();
     let framing = framing(&fields, version)?;
     check_host(&fields, version)?;
     check_single(&fields)?;
     check_expectation(&fields, version)?;
-    Ok(Head { method, target, segments, version, fields, framing })
+    Ok(Head {
+        method,
+        target,
+        segments,
+        version,
+        fields,
+        framing,
+    })
 }
 
 /// What no head may have anywhere: NUL, a CR or LF without the other, a line that continues the one
@@ -218,9 +253,14 @@ fn check_bytes(bytes: &[u8]) -> Result<()> {
         if matches!(rest.first(), Some(b' ' | b'\t')) {
             return Err(bad("a field is continued on the next line (obs-fold)"));
         }
-        let name = rest.split(|byte| matches!(byte, b':' | b'\r')).next().unwrap_or_default();
+        let name = rest
+            .split(|byte| matches!(byte, b':' | b'\r'))
+            .next()
+            .unwrap_or_default();
         if matches!(name.last(), Some(b' ' | b'\t')) {
-            return Err(bad("there is white space between a field name and its colon"));
+            return Err(bad(
+                "there is white space between a field name and its colon",
+            ));
         }
     }
     Ok(())
@@ -228,7 +268,10 @@ fn check_bytes(bytes: &[u8]) -> Result<()> {
 
 /// The request line: three parts, one space between them, and a version of HTTP/1.
 fn check_request_line(bytes: &[u8]) -> Result<()> {
-    let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = bytes
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(_), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -251,9 +294,15 @@ fn check_request_line(bytes: &[u8]) -> Result<()> {
 }
 
 fn method(name: &str) -> Result<Method> {
-    Method::ALL.into_iter().find(|method| method.as_str() == name).ok_or_else(|| {
-        Error::new(ErrorKind::NotImplemented, format!("the method {name} is not known here"))
-    })
+    Method::ALL
+        .into_iter()
+        .find(|method| method.as_str() == name)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotImplemented,
+                format!("the method {name} is not known here"),
+            )
+        })
 }
 
 /// The target in origin form. The absolute form is reduced to it, and leading slashes are folded, so
@@ -264,7 +313,11 @@ fn target(sent: &str) -> Result<String> {
         return Err(bad("the target is not in visible ASCII without a fragment"));
     }
     let origin = match sent.find("://") {
-        Some(colon) if sent[..colon].bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+        Some(colon)
+            if sent[..colon]
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric()) =>
+        {
             let authority = &sent[colon + 3..];
             match authority.find(['/', '?']) {
                 Some(start) => &authority[start..],
@@ -286,11 +339,15 @@ fn target(sent: &str) -> Result<String> {
 fn segments(target: &str) -> Result<Vec<String>> {
     let path = target.split('?').next().unwrap_or_default();
     if !are_escapes_whole(path) {
-        return Err(bad("a % in the path is not followed by two hexadecimal digits"));
+        return Err(bad(
+            "a % in the path is not followed by two hexadecimal digits",
+        ));
     }
     let decoded = path.trim_start_matches('/').split('/').map(|segment| {
         let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
-        decoded.map(Into::into).map_err(|_| bad("the path is not UTF-8 behind its escapes"))
+        decoded
+            .map(Into::into)
+            .map_err(|_| bad("the path is not UTF-8 behind its escapes"))
     });
     decoded.collect()
 }
@@ -312,7 +369,9 @@ fn framing(fields: &Fields, version: Version) -> Result<Framing> {
         return Err(bad("there is more than one Content-Length"));
     }
     if length.is_some() && coding.is_some() {
-        return Err(bad("there is both a Content-Length and a Transfer-Encoding"));
+        return Err(bad(
+            "there is both a Content-Length and a Transfer-Encoding",
+        ));
     }
     if let Some(coding) = coding {
         if version == Version::Http10 {
@@ -324,12 +383,16 @@ fn framing(fields: &Fields, version: Version) -> Result<Framing> {
         }
         return Ok(Framing::Chunked);
     }
-    let Some(length) = length else { return Ok(Framing::Length(0)) };
+    let Some(length) = length else {
+        return Ok(Framing::Length(0));
+    };
     let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
     match length.parse::<u64>() {
         // One bit is left free, so that sums of two lengths cannot overflow.
         Ok(length) if digits && i64::try_from(length).is_ok() => Ok(Framing::Length(length)),
-        _ => Err(bad("the Content-Length is not a number of bytes below 2^63")),
+        _ => Err(bad(
+            "the Content-Length is not a number of bytes below 2^63",
+        )),
     }
 }
 

@@ -50,7 +50,11 @@ fn keeping_alive_follows_the_version() {
     let close = read("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n").unwrap();
     assert!(!close.keeps_alive());
     assert!(!read("GET / HTTP/1.0\r\n\r\n").unwrap().keeps_alive());
-    assert!(read("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap().keeps_alive());
+    assert!(
+        read("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            .unwrap()
+            .keeps_alive()
+    );
 }
 
 #[test]
@@ -70,13 +74,23 @@ fn lengths_have_one_reading() {
     ] {
         assert_eq!(refused(&with(bad)), BadRequest, "{bad}");
     }
-    for unknown in ["gzip", "gzip, chunked", "chunked, chunked", "chunked;x=1", "xchunked", ""] {
+    for unknown in [
+        "gzip",
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked;x=1",
+        "xchunked",
+        "",
+    ] {
         let head = with(&format!("Transfer-Encoding: {unknown}"));
         assert_eq!(refused(&head), NotImplemented, "{unknown}");
     }
     let twice = with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked");
     assert_eq!(refused(&twice), NotImplemented);
-    assert_eq!(read(&with("Transfer-Encoding: Chunked")).unwrap().framing, Framing::Chunked);
+    assert_eq!(
+        read(&with("Transfer-Encoding: Chunked")).unwrap().framing,
+        Framing::Chunked
+    );
     // More than fits a 32-bit device's usize.
     let large = read(&with("Content-Length: 9223372036854775807")).unwrap();
     assert_eq!(large.framing, Framing::Length(9_223_372_036_854_775_807));
@@ -119,10 +133,22 @@ fn ambiguous_syntax_is_refused() {
 
 #[test]
 fn versions_and_methods_that_nobody_here_speaks() {
-    assert_eq!(refused("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), VersionNotSupported);
-    assert_eq!(refused("GET / HTTP/0.9\r\nHost: a\r\n\r\n"), VersionNotSupported);
-    assert_eq!(refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), VersionNotSupported);
-    assert_eq!(refused("BREW / HTTP/1.1\r\nHost: a\r\n\r\n"), NotImplemented);
+    assert_eq!(
+        refused("GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
+        VersionNotSupported
+    );
+    assert_eq!(
+        refused("GET / HTTP/0.9\r\nHost: a\r\n\r\n"),
+        VersionNotSupported
+    );
+    assert_eq!(
+        refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        VersionNotSupported
+    );
+    assert_eq!(
+        refused("BREW / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        NotImplemented
+    );
     assert_eq!(refused("get / HTTP/1.1\r\nHost: a\r\n\r\n"), NotImplemented);
 }
 

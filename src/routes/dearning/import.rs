@@ -36,20 +36,44 @@ pub(super) fn run(
     // Who showed nothing yet, or a certificate that does not suffice, may still show a password.
     let has_shown = |known: &Principal| matches!(known.how, How::Password | How::Token);
     let known = known.filter(|known| has_shown(known) || known.role >= Role::Write);
-    let known = known.map(|known| known.needs(Role::Write).map(|()| known)).transpose()?;
+    let known = known
+        .map(|known| known.needs(Role::Write).map(|()| known))
+        .transpose()?;
     let has_password = known.is_some();
     // Base64 makes four bytes of three; line breaks and the other members may add some more.
     let limits = api.limits.now();
-    request.body().limit(limits.upload_bytes_max.saturating_mul(3) / 2)?;
+    request
+        .body()
+        .limit(limits.upload_bytes_max.saturating_mul(3) / 2)?;
     let peer = request.peer();
-    let guest = if has_password { None } else { Some(api.enter_as_guest()?) };
+    let guest = if has_password {
+        None
+    } else {
+        Some(api.enter_as_guest()?)
+    };
     let meter = Rc::new(Meter::new(api, &limits, has_password));
-    let metered = Metered { source: request.body(), meter: Rc::clone(&meter) };
-    let settings = ReaderSettings { track_path: false, ..ReaderSettings::default() };
+    let metered = Metered {
+        source: request.body(),
+        meter: Rc::clone(&meter),
+    };
+    let settings = ReaderSettings {
+        track_path: false,
+        ..ReaderSettings::default()
+    };
     let mut reader = JsonStreamReader::new_custom(metered, settings);
     let (files, name, content) = (None, None, None);
     let at_hand = Rc::clone(&meter);
-    let mut import = Import { api, peer, known, limits, meter, guest, files, name, content };
+    let mut import = Import {
+        api,
+        peer,
+        known,
+        limits,
+        meter,
+        guest,
+        files,
+        name,
+        content,
+    };
     let read = import
         .read(&mut reader)
         .and_then(|()| reader.consume_trailing_whitespace().map_err(unreadable));
@@ -90,7 +114,9 @@ enum Entry {
 
 impl Entry {
     fn store(&mut self) -> Result<()> {
-        let Self::Waiting(name, _) = self else { return Ok(()) };
+        let Self::Waiting(name, _) = self else {
+            return Ok(());
+        };
         let stored = Self::Stored(name.clone());
         match std::mem::replace(self, stored) {
             Self::Waiting(name, upload) => upload.commit(&name, None, &Condition::Any).map(drop),
@@ -171,8 +197,12 @@ impl Import<'_> {
     /// Lets only a few entries wait for the end of the list, since each holds a file open: more are
     /// stored as they come, if the password is known.
     fn make_room(&self, entries: &mut [Entry]) -> Result<()> {
-        let mut waiting = entries.iter_mut().filter(|entry| matches!(entry, Entry::Waiting(..)));
-        let Some(oldest) = waiting.next() else { return Ok(()) };
+        let mut waiting = entries
+            .iter_mut()
+            .filter(|entry| matches!(entry, Entry::Waiting(..)));
+        let Some(oldest) = waiting.next() else {
+            return Ok(());
+        };
         if waiting.count() < WAITING_MAX {
             return Ok(());
         }
@@ -229,7 +259,11 @@ impl Import<'_> {
                 Ok(0) => return Ok(true),
                 Ok(count) => upload.write_all(&buffer[..count])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.get_ref().is_some_and(|error| error.is::<DecodeError>()) => {
+                Err(error)
+                    if error
+                        .get_ref()
+                        .is_some_and(|error| error.is::<DecodeError>()) =>
+                {
                     return Ok(false);
                 }
                 Err(error) => return Err(broken(error)),
@@ -259,7 +293,10 @@ impl Import<'_> {
             return Ok(Response::json(Status::OK, &answer).remarking(names.join(",")));
         }
         let missing = || Error::new(ErrorKind::BadRequest, "missing filename or content");
-        let name = self.name.filter(|name| !name.is_empty()).ok_or_else(missing)?;
+        let name = self
+            .name
+            .filter(|name| !name.is_empty())
+            .ok_or_else(missing)?;
         let upload = match self.content {
             None | Some(Piece::Empty) => return Err(missing()),
             Some(Piece::NotBase64) => {
@@ -279,7 +316,10 @@ fn text<R: Read>(reader: &mut JsonStreamReader<R>) -> Result<Option<String>> {
     match reader.peek().map_err(unreadable)? {
         ValueType::String => reader.next_string().map(Some).map_err(unreadable),
         ValueType::Null => reader.next_null().map(|()| None).map_err(unreadable),
-        _ => Err(Error::new(ErrorKind::BadRequest, "filename is not a string")),
+        _ => Err(Error::new(
+            ErrorKind::BadRequest,
+            "filename is not a string",
+        )),
     }
 }
 
@@ -341,7 +381,12 @@ impl Meter {
         let encoded = api.import_bytes_before_password.saturating_mul(4) / 3;
         let before_password = (!has_password).then_some(encoded.saturating_add(left_max));
         let (left, before_password) = (Cell::new(left_max), Cell::new(before_password));
-        Self { left, left_max, before_password, fault: Cell::default() }
+        Self {
+            left,
+            left_max,
+            before_password,
+            fault: Cell::default(),
+        }
     }
 
     /// What is read now is bounded in another way.
@@ -357,7 +402,11 @@ impl Meter {
             self.before_password.set(Some(left));
         }
         let text = "the JSON around the content is larger than this server allows";
-        let left = self.left.get().checked_sub(bytes).ok_or_else(|| too_large(text))?;
+        let left = self
+            .left
+            .get()
+            .checked_sub(bytes)
+            .ok_or_else(|| too_large(text))?;
         self.left.set(left);
         Ok(())
     }
@@ -378,7 +427,9 @@ impl<R: Read> Read for Metered<R> {
         let metered = count.and_then(|count| self.meter.count(count as u64).map(|()| count));
         metered.map_err(|error| {
             // The JSON reader does not hand on what its source says within a string.
-            self.meter.fault.set(Some(Error::new(error.kind(), error.message())));
+            self.meter
+                .fault
+                .set(Some(Error::new(error.kind(), error.message())));
             error.into()
         })
     }

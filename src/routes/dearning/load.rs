@@ -46,23 +46,31 @@ pub(super) fn run(
 fn asked_for(members: &Map<String, Value>) -> String {
     let several = members.get("filenames").and_then(Value::as_array);
     let names = several.into_iter().flatten().chain(members.get("filename"));
-    names.filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+    names
+        .filter_map(Value::as_str)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// The older form: one model, its content at the top.
 fn single(api: &Api, path: &str) -> Result<Response> {
     let not_found = || Error::new(ErrorKind::NotFound, "not found");
     let name = ModelName::from_base(path).map_err(|_| not_found())?;
-    let stored = api.store.open_model(&name).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => not_found(),
-        _ => error,
-    })?;
+    let stored = api
+        .store
+        .open_model(&name)
+        .map_err(|error| match error.kind() {
+            ErrorKind::NotFound => not_found(),
+            _ => error,
+        })?;
     let start = format!(
         "{{\"status\": \"ok\", \"filename\": {}, \"content_b64\": \"",
         json!(name.as_str())
     );
     let length = start.len() as u64 + stored.model.size.div_ceil(3) * 4 + 2;
-    let reader = start_of(start).chain(encoded(stored.content)).chain(&b"\"}"[..]);
+    let reader = start_of(start)
+        .chain(encoded(stored.content))
+        .chain(&b"\"}"[..]);
     Ok(answer(http::Content::Reader(length, Box::new(reader))))
 }
 
@@ -79,17 +87,28 @@ fn several(api: &Api, names: &Value) -> Result<Response> {
     };
     let entries = Entries {
         store: api.store.clone(),
-        names: names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().into_iter(),
+        names: names
+            .into_iter()
+            .filter(|name| !name.is_empty())
+            .collect::<Vec<_>>()
+            .into_iter(),
         separator: "",
     };
     // Models are opened one after the other while the answer is sent, so its length is not known.
-    let list = Flat { readers: entries, reader: None };
+    let list = Flat {
+        readers: entries,
+        reader: None,
+    };
     let start = start_of("{\"status\": \"ok\", \"files\": [".to_owned());
-    Ok(answer(http::Content::Chunked(Box::new(start.chain(list).chain(&b"]}"[..])))))
+    Ok(answer(http::Content::Chunked(Box::new(
+        start.chain(list).chain(&b"]}"[..]),
+    ))))
 }
 
 fn answer(content: http::Content) -> Response {
-    Response::new(Status::OK).field("content-type", "application/json").content(content)
+    Response::new(Status::OK)
+        .field("content-type", "application/json")
+        .content(content)
 }
 
 fn start_of(text: String) -> io::Cursor<Vec<u8>> {
@@ -114,7 +133,9 @@ impl Iterator for Entries {
         let error = match opened {
             Ok(Stored { content, .. }) => {
                 let start = format!("{separator}{{\"filename\": {shown}, \"content_b64\": \"");
-                return Some(Box::new(start_of(start).chain(encoded(content)).chain(&b"\"}"[..])));
+                return Some(Box::new(
+                    start_of(start).chain(encoded(content)).chain(&b"\"}"[..]),
+                ));
             }
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::BadRequest) => {
                 "not found"
@@ -158,7 +179,12 @@ fn encoded(content: store::Content) -> Encoded {
         store::Content::Cached(bytes) => Box::new(io::Cursor::new(bytes)),
         store::Content::File(file) => Box::new(file),
     };
-    Encoded { source, plain: Vec::new(), text: Vec::new(), start: 0 }
+    Encoded {
+        source,
+        plain: Vec::new(),
+        text: Vec::new(),
+        start: 0,
+    }
 }
 
 /// Encodes what a reader yields.
@@ -174,9 +200,13 @@ impl Read for Encoded {
         if self.start == self.text.len() {
             self.plain.clear();
             // A whole number of triples, so that padding comes only at the end.
-            (&mut self.source).take(PIECE_BYTES).read_to_end(&mut self.plain)?;
+            (&mut self.source)
+                .take(PIECE_BYTES)
+                .read_to_end(&mut self.plain)?;
             self.text.resize(self.plain.len().div_ceil(3) * 4, 0);
-            STANDARD.encode_slice(&self.plain, &mut self.text).map_err(io::Error::other)?;
+            STANDARD
+                .encode_slice(&self.plain, &mut self.text)
+                .map_err(io::Error::other)?;
             self.start = 0;
         }
         let count = (&self.text[self.start..]).read(buffer)?;

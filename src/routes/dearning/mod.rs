@@ -17,14 +17,20 @@ use crate::http::{Request, Response, Status};
 use crate::transport::Peer;
 
 /// `POST /import_model`: stores one model or several.
-#[allow(clippy::unnecessary_wraps, reason = "all actions of the table have one form")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "all actions of the table have one form"
+)]
 pub(super) fn import(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let answered = enter(api, request).and_then(|known| import::run(api, request, known));
     Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
 }
 
 /// `POST /load_model`: hands out one model or several.
-#[allow(clippy::unnecessary_wraps, reason = "all actions of the table have one form")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "all actions of the table have one form"
+)]
 pub(super) fn load(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let answered = enter(api, request).and_then(|known| load::run(api, request, known));
     Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
@@ -60,7 +66,10 @@ fn enter(api: &Api, request: &mut Request<'_>) -> Result<Option<Principal>> {
     match api.caller(request) {
         // The password may still be in the body, and then the name it came under does not matter.
         Err(error)
-            if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Misdirected) =>
+            if matches!(
+                error.kind(),
+                ErrorKind::Unauthenticated | ErrorKind::Misdirected
+            ) =>
         {
             Ok(None)
         }

@@ -13,7 +13,9 @@ use crate::wire::Problem;
 /// What an answer to `OPTIONS` says of uploads, for paths that take them (draft section 4.1.4).
 pub(in crate::routes) fn announce(api: &Api, response: Response) -> Response {
     let age = api.store.upload_age_max();
-    response.field("accept-patch", MEDIA_TYPE).field("upload-limit", limits(api, age))
+    response
+        .field("accept-patch", MEDIA_TYPE)
+        .field("upload-limit", limits(api, age))
 }
 
 /// The answer to a request that is too large.
@@ -29,20 +31,28 @@ pub(super) fn progress(api: &Api, turn: &Turn) -> Response {
 
 pub(super) fn with_progress(response: Response, turn: &Turn) -> Response {
     let complete = if turn.done().is_some() { YES } else { "?0" };
-    response.field("upload-offset", turn.offset().to_string()).field("upload-complete", complete)
+    response
+        .field("upload-offset", turn.offset().to_string())
+        .field("upload-complete", complete)
 }
 
 /// The value of `Upload-Limit` for an upload that is kept for so long (draft section 4.1.4).
 pub(super) fn limits(api: &Api, age: Duration) -> String {
     let size = api.limits.now().upload_bytes_max.min(INTEGER_MAX);
-    format!("max-size={size}, max-append-size={size}, max-age={}", age.as_secs().min(INTEGER_MAX))
+    format!(
+        "max-size={size}, max-append-size={size}, max-age={}",
+        age.as_secs().min(INTEGER_MAX)
+    )
 }
 
 /// Draft section 7.1.
 pub(super) fn mismatching(expected: u64, provided: u64) -> Response {
     let text = format!("the upload goes on at {expected}, not at {provided}");
     let error = Error::new(ErrorKind::Conflict, text).hint("HEAD tells the offset");
-    let mut problem = Problem::of(&error, "offset from request does not match offset of resource");
+    let mut problem = Problem::of(
+        &error,
+        "offset from request does not match offset of resource",
+    );
     problem.kind = problem_type("mismatching-upload-offset");
     (problem.expected_offset, problem.provided_offset) = (Some(expected), Some(provided));
     problem_document(&problem)

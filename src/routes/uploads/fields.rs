@@ -37,7 +37,9 @@ pub(super) fn length(
     let length = known.or(named).or(implied);
     let same = |other: Option<u64>| other.is_none() || other == length;
     if !same(named) || !same(implied) {
-        return Err(Box::new(inconsistent("the lengths of the upload contradict each other")));
+        return Err(Box::new(inconsistent(
+            "the lengths of the upload contradict each other",
+        )));
     }
     match (length, end) {
         (Some(length), Some(end)) if end > length => {

@@ -46,9 +46,11 @@ pub(super) fn create(
     if let Err(error) = check_size(api, request, 0, order.length) {
         return Ok(refusal(api, &error));
     }
-    api.store.admit(&order.name, order.length, &order.metadata)?;
+    api.store
+        .admit(&order.name, order.length, &order.metadata)?;
     api.store.check(&order.name, &order.condition)?;
-    api.store.check_signer(&order.name, order.signature.as_ref())?;
+    api.store
+        .check_signer(&order.name, order.signature.as_ref())?;
     let whole = |request: &mut Request<'_>| {
         let response = models::store_whole(api, request, &order)?;
         Ok(response.field("upload-complete", YES))
@@ -79,7 +81,9 @@ pub(super) fn create(
     };
     let response = receive(api, request, turn, piece, complete, told)?;
     Ok(match response.status() {
-        Status::NO_CONTENT => response.with_status(Status::CREATED).field("location", location),
+        Status::NO_CONTENT => response
+            .with_status(Status::CREATED)
+            .field("location", location),
         _ => response,
     })
 }
@@ -101,7 +105,9 @@ pub(super) fn tell(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 /// `PATCH /v1/uploads/ID`: appends to an upload (draft section 4.4.2).
 pub(super) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let fields = request.fields();
-    let media_type = fields.value("content-type").and_then(|value| value.split(';').next());
+    let media_type = fields
+        .value("content-type")
+        .and_then(|value| value.split(';').next());
     if !media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
         let text = format!("a piece of an upload has the Content-Type {MEDIA_TYPE}");
         let error = Error::new(ErrorKind::UnsupportedType, text);
@@ -169,7 +175,9 @@ fn receive(
         Ok(Poured::TooMuch) => {
             // Draft section 4.4.2: nothing may be done with it any more.
             turn.remove()?;
-            return Ok(inconsistent("more bytes came than the length of the upload allows"));
+            return Ok(inconsistent(
+                "more bytes came than the length of the upload allows",
+            ));
         }
         Err(error) => {
             if told == Told::No {
@@ -185,7 +193,11 @@ fn receive(
     if complete == Complete::No {
         return Ok(progress(api, &turn));
     }
-    if turn.order().length.is_some_and(|length| length != turn.offset()) {
+    if turn
+        .order()
+        .length
+        .is_some_and(|length| length != turn.offset())
+    {
         let response = inconsistent("the content ended before the length of the upload");
         return Ok(with_progress(response, &turn));
     }

@@ -85,7 +85,10 @@ impl Entry {
     /// Gives the state back, or says that there is none any more.
     pub(in crate::store) fn put(&self, state: Option<Box<State>>) {
         *lock(&self.interrupt) = None;
-        self.size.store(state.as_ref().map_or(0, |state| state.size()), Ordering::SeqCst);
+        self.size.store(
+            state.as_ref().map_or(0, |state| state.size()),
+            Ordering::SeqCst,
+        );
         *lock(&self.slot) = state.map_or(Slot::Gone, Slot::Free);
         self.change.notify_all();
     }
@@ -115,7 +118,10 @@ impl Entry {
 
 /// What a request is told whose upload a newer one took over.
 pub(in crate::store) fn superseded() -> Error {
-    Error::new(ErrorKind::Conflict, "a newer request goes on with this upload")
+    Error::new(
+        ErrorKind::Conflict,
+        "a newer request goes on with this upload",
+    )
 }
 
 /// How long a request waits for the one before it to give an upload up: that one may be in the middle

@@ -39,7 +39,9 @@ impl Pending {
     pub(super) fn open(layout: &Layout, options: &StoreOptions) -> Self {
         let mut entries = BTreeMap::new();
         for path in files(&layout.records()) {
-            let id = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+            let id = path
+                .file_name()
+                .and_then(|name| name.to_str()?.parse().ok());
             let Some(id) = id else { continue };
             let files = layout.files(id);
             let state = State::load(&path)
@@ -53,14 +55,18 @@ impl Pending {
             }
         }
         for path in files(&layout.parts()) {
-            let id = path.file_stem().and_then(|name| name.to_str()?.parse().ok());
+            let id = path
+                .file_stem()
+                .and_then(|name| name.to_str()?.parse().ok());
             if let Some(id) = id
                 && !entries.contains_key(&id)
             {
                 log_failure(disk::remove(&path));
             }
         }
-        Self { entries: Mutex::new(entries) }
+        Self {
+            entries: Mutex::new(entries),
+        }
     }
 
     /// Makes room for one more upload.
@@ -94,7 +100,11 @@ impl Pending {
     ) -> Result<()> {
         let entries = lock(&self.entries);
         let others = entries.iter().filter(|(other, _)| **other != id);
-        check_sum(others.map(|(_, entry)| entry.size.load(Ordering::SeqCst)), size, options)
+        check_sum(
+            others.map(|(_, entry)| entry.size.load(Ordering::SeqCst)),
+            size,
+            options,
+        )
     }
 
     fn find(&self, id: UploadId) -> Result<Arc<Entry>> {
@@ -123,7 +133,9 @@ impl Store {
             self.shelf().check_space(length)?;
         }
         let length = order.length.unwrap_or_default();
-        let id = shelf.pending.reserve(length, &shelf.layout, &shelf.options)?;
+        let id = shelf
+            .pending
+            .reserve(length, &shelf.layout, &shelf.options)?;
         let entry = shelf.pending.find(id)?;
         let mut state = Box::new(State::new(order));
         let created = disk::create_directory(&shelf.layout.parts())
@@ -166,7 +178,9 @@ fn recovered(mut state: State, files: &Files, layout: &Layout) -> Option<State> 
     if matches!(state.stage, Stage::Done(_)) {
         return Some(state);
     }
-    let length = fs::symlink_metadata(&files.bytes).ok().map(|metadata| metadata.len());
+    let length = fs::symlink_metadata(&files.bytes)
+        .ok()
+        .map(|metadata| metadata.len());
     match (length, state.stage) {
         (Some(length), _) if length >= state.offset => {
             state.stage = Stage::Open;
@@ -200,7 +214,9 @@ fn drop_old(entries: &mut BTreeMap<UploadId, Arc<Entry>>, options: &StoreOptions
     done.sort_unstable();
     gone.extend(done.iter().skip(options.uploads_max).map(|(_, id)| *id));
     for id in gone {
-        let Some(entry) = entries.get(&id) else { continue };
+        let Some(entry) = entries.get(&id) else {
+            continue;
+        };
         let mut slot = lock(&entry.slot);
         // Somebody may have come for it just now.
         if matches!(&*slot, Slot::Free(_)) {
@@ -226,6 +242,10 @@ fn check_sum(others: impl Iterator<Item = u64>, size: u64, options: &StoreOption
 
 /// The paths in a directory; none if it cannot be read.
 fn files(directory: &std::path::Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
 }

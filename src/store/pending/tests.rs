@@ -17,7 +17,10 @@ use crate::model::ModelName;
 
 /// Options with a journal of small steps.
 fn options() -> StoreOptions {
-    StoreOptions { upload_sync_bytes: 1000, ..StoreOptions::default() }
+    StoreOptions {
+        upload_sync_bytes: 1000,
+        ..StoreOptions::default()
+    }
 }
 
 fn open(directory: &TempDir) -> Store {
@@ -49,7 +52,14 @@ fn offset(store: &Store, id: &str) -> usize {
 }
 
 fn kept(directory: &TempDir, id: &str) -> Vec<u8> {
-    fs::read(directory.path().join(".skep/parts").join(id).with_extension("bytes")).unwrap()
+    fs::read(
+        directory
+            .path()
+            .join(".skep/parts")
+            .join(id)
+            .with_extension("bytes"),
+    )
+    .unwrap()
 }
 
 /// All files that uploads have.
@@ -72,7 +82,9 @@ fn kind<T>(result: Result<T>) -> ErrorKind {
 }
 
 fn noise(length: usize) -> Vec<u8> {
-    (0..length).map(|index| u8::try_from(index * index / 7 % 251).unwrap()).collect()
+    (0..length)
+        .map(|index| u8::try_from(index * index / 7 % 251).unwrap())
+        .collect()
 }
 
 #[test]
@@ -101,7 +113,10 @@ fn an_upload_goes_on_after_a_restart_with_all_that_was_ordered() {
     // The condition is that of the end.
     let id = store.begin(order).unwrap().id().to_string();
     append(&store, &id, &bytes, Piece::Kept).unwrap();
-    assert_eq!(kind(store.turn(&id).unwrap().commit()), ErrorKind::PreconditionFailed);
+    assert_eq!(
+        kind(store.turn(&id).unwrap().commit()),
+        ErrorKind::PreconditionFailed
+    );
     assert_eq!(kind(store.turn(&id)), ErrorKind::NotFound);
 }
 
@@ -112,8 +127,10 @@ fn a_sudden_end_costs_at_most_one_step() {
     let (id, bytes) = (begin(&store), noise(4500));
     let mut turn = store.turn(&id).unwrap();
     let mut append = turn.append(Piece::Kept, None).unwrap();
-    let steps: Vec<_> =
-        bytes.chunks(400).filter_map(|bytes| append.write(bytes).unwrap()).collect();
+    let steps: Vec<_> = bytes
+        .chunks(400)
+        .filter_map(|bytes| append.write(bytes).unwrap())
+        .collect();
     assert_eq!(steps, [800, 1600, 2400, 3200, 4000]);
     // What a dead process leaves is what there is now, and behind the offset even more.
     let copy = tempfile::tempdir().unwrap();
@@ -137,7 +154,9 @@ fn offset_and_bytes_agree_whichever_call_to_the_disk_fails() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&directory);
         fault::set(Some(call));
-        let begun = store.begin(Order::new(name())).map(|turn| turn.id().to_string());
+        let begun = store
+            .begin(Order::new(name()))
+            .map(|turn| turn.id().to_string());
         let Ok(id) = begun else {
             assert!(!fault::set(None));
             assert_eq!(left(&directory), [""; 0].map(PathBuf::from), "call {call}");
@@ -151,11 +170,16 @@ fn offset_and_bytes_agree_whichever_call_to_the_disk_fails() {
         }
         let reached = !fault::set(None);
         if !reached {
-            assert!(results.iter().all(Result::is_ok) && call > 30, "call {call}: {results:?}");
+            assert!(
+                results.iter().all(Result::is_ok) && call > 30,
+                "call {call}: {results:?}"
+            );
             assert_eq!(model(&store), bytes);
             return;
         }
-        let told = store.turn(&id).map(|turn| (turn.offset(), turn.done().is_some()));
+        let told = store
+            .turn(&id)
+            .map(|turn| (turn.offset(), turn.done().is_some()));
         check(&directory, &id, &bytes, told.ok(), call);
     }
 }
@@ -164,7 +188,9 @@ fn offset_and_bytes_agree_whichever_call_to_the_disk_fails() {
 fn check(directory: &TempDir, id: &str, bytes: &[u8], told: Option<(u64, bool)>, call: u32) {
     let copy = tempfile::tempdir().unwrap();
     for path in left(directory).into_iter().chain(files(directory.path())) {
-        let to = copy.path().join(path.strip_prefix(directory.path()).unwrap());
+        let to = copy
+            .path()
+            .join(path.strip_prefix(directory.path()).unwrap());
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         if path.is_file() {
             fs::copy(path, to).unwrap();
@@ -177,7 +203,10 @@ fn check(directory: &TempDir, id: &str, bytes: &[u8], told: Option<(u64, bool)>,
         return;
     };
     let found = self::offset(&store, id);
-    assert!(found as u64 >= offset, "call {call}: {offset} was told, {found} is there");
+    assert!(
+        found as u64 >= offset,
+        "call {call}: {offset} was told, {found} is there"
+    );
     assert_eq!(kept(&copy, id)[..found], bytes[..found], "call {call}");
     append(&store, id, &bytes[found..], Piece::Kept).unwrap();
     store.turn(id).unwrap().commit().unwrap();
@@ -191,11 +220,17 @@ fn a_piece_with_a_digest_counts_as_a_whole_or_not_at_all() {
     let (id, bytes) = (begin(&store), noise(3000));
     append(&store, &id, &bytes[..500], Piece::Kept).unwrap();
     let wrong = Piece::Whole(Digest::of(b"other"));
-    assert_eq!(kind(append(&store, &id, &bytes[500..], wrong)), ErrorKind::Integrity);
+    assert_eq!(
+        kind(append(&store, &id, &bytes[500..], wrong)),
+        ErrorKind::Integrity
+    );
     assert_eq!(offset(&store, &id), 500);
     let right = Piece::Whole(Digest::of(&bytes[500..]));
     append(&store, &id, &bytes[500..], right).unwrap();
-    assert_eq!(store.turn(&id).unwrap().commit().unwrap().model.digest, Some(Digest::of(&bytes)));
+    assert_eq!(
+        store.turn(&id).unwrap().commit().unwrap().model.digest,
+        Some(Digest::of(&bytes))
+    );
 }
 
 #[test]
@@ -225,21 +260,40 @@ fn the_newest_request_takes_over() {
 #[test]
 fn there_are_only_so_many_of_so_many_bytes_for_so_long() {
     let directory = tempfile::tempdir().unwrap();
-    let few = StoreOptions { uploads_max: 2, uploads_bytes_max: 1000, ..options() };
+    let few = StoreOptions {
+        uploads_max: 2,
+        uploads_bytes_max: 1000,
+        ..options()
+    };
     let store = Store::open(directory.path(), few.clone()).unwrap();
-    let sized = |length| Order { length: Some(length), ..Order::new(name()) };
+    let sized = |length| Order {
+        length: Some(length),
+        ..Order::new(name())
+    };
     let one = store.begin(sized(600)).unwrap().id().to_string();
     assert_eq!(kind(store.begin(sized(401))), ErrorKind::NoSpace);
     let two = begin(&store);
-    assert_eq!(kind(append(&store, &two, &noise(401), Piece::Kept)), ErrorKind::NoSpace);
-    append(&store, &two, &noise(400)[offset(&store, &two)..], Piece::Kept).unwrap();
+    assert_eq!(
+        kind(append(&store, &two, &noise(401), Piece::Kept)),
+        ErrorKind::NoSpace
+    );
+    append(
+        &store,
+        &two,
+        &noise(400)[offset(&store, &two)..],
+        Piece::Kept,
+    )
+    .unwrap();
     assert_eq!(kind(store.begin(sized(0))), ErrorKind::Busy);
     store.turn(&one).unwrap().remove().unwrap();
     assert_eq!(kind(store.turn(&one)), ErrorKind::NotFound);
     let three = begin(&store);
     drop(store);
     // Nobody goes on with them.
-    let brief = StoreOptions { upload_age_max: Duration::ZERO, ..few };
+    let brief = StoreOptions {
+        upload_age_max: Duration::ZERO,
+        ..few
+    };
     let store = Store::open(directory.path(), brief).unwrap();
     for id in [two, three] {
         assert_eq!(kind(store.turn(&id)), ErrorKind::NotFound);
@@ -250,16 +304,25 @@ fn there_are_only_so_many_of_so_many_bytes_for_so_long() {
 #[test]
 fn an_upload_that_met_a_full_disk_goes_on_with_the_right_digest() {
     let directory = tempfile::tempdir().unwrap();
-    let full = StoreOptions { uploads_bytes_max: 100_000, ..StoreOptions::default() };
+    let full = StoreOptions {
+        uploads_bytes_max: 100_000,
+        ..StoreOptions::default()
+    };
     let store = Store::open(directory.path(), full).unwrap();
     let (id, bytes) = (begin(&store), noise(150_000));
     append(&store, &id, &bytes[..10_000], Piece::Kept).unwrap();
-    assert_eq!(kind(append(&store, &id, &bytes[10_000..], Piece::Kept)), ErrorKind::NoSpace);
+    assert_eq!(
+        kind(append(&store, &id, &bytes[10_000..], Piece::Kept)),
+        ErrorKind::NoSpace
+    );
     // A little was given back, so that the journal could be written.
     let told = offset(&store, &id);
     assert_eq!((told, kept(&directory, &id).len()), (34_464, 34_464));
     append(&store, &id, &bytes[told..100_000], Piece::Kept).unwrap();
     let digest = Digest::of(&bytes[..100_000]);
-    assert_eq!(store.turn(&id).unwrap().commit().unwrap().model.digest, Some(digest));
+    assert_eq!(
+        store.turn(&id).unwrap().commit().unwrap().model.digest,
+        Some(digest)
+    );
     assert!(model(&store) == bytes[..100_000]);
 }

@@ -80,12 +80,17 @@ impl Store {
         let target = shelf.layout.path(name);
         let moved = disk::touch(&path).and_then(|()| disk::move_file(&path, &target));
         shelf.forget(name);
-        let metadata = moved.and_then(|()| fs::symlink_metadata(&target)).map_err(unstored)?;
+        let metadata = moved
+            .and_then(|()| fs::symlink_metadata(&target))
+            .map_err(unstored)?;
         let stamp = Stamp::of(&metadata);
         if let Some(digest) = digest {
             shelf.learn(name, stamp, digest);
         }
-        Ok(Published { model: shelf.model(name, &stamp), replaced: current.is_some() })
+        Ok(Published {
+            model: shelf.model(name, &stamp),
+            replaced: current.is_some(),
+        })
     }
 
     /// Removes all versions that are kept of a model; returns how many there were.
@@ -116,7 +121,10 @@ pub(super) fn keep(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::Resu
 /// Moves a model that is to be removed among its versions.
 pub(super) fn put_away(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::Result<()> {
     let digest = shelf.index.find(name, current);
-    disk::move_file(&shelf.layout.path(name), &next_path(&shelf.layout, name, digest)?)
+    disk::move_file(
+        &shelf.layout.path(name),
+        &next_path(&shelf.layout, name, digest)?,
+    )
 }
 
 /// Removes all but the newest versions; a failure is logged, since the model itself is well.
@@ -134,23 +142,43 @@ pub(super) fn total_after(
 ) -> io::Result<u64> {
     let mut total = 0;
     for entry in entries(&shelf.layout.versions())? {
-        let Some(other) = entry.file_name().to_str().and_then(|text| text.parse().ok()) else {
+        let Some(other) = entry
+            .file_name()
+            .to_str()
+            .and_then(|text| text.parse().ok())
+        else {
             continue;
         };
         if other != *name {
-            total += list(&shelf.layout, &other)?.iter().map(|version| version.size).sum::<u64>();
+            total += list(&shelf.layout, &other)?
+                .iter()
+                .map(|version| version.size)
+                .sum::<u64>();
         }
     }
-    let current = models.iter().find(|(other, _)| other == name).map(|(_, stamp)| stamp.size);
-    let old = list(&shelf.layout, name)?.into_iter().map(|version| version.size);
-    Ok(total + current.into_iter().chain(old).take(shelf.options.versions_max).sum::<u64>())
+    let current = models
+        .iter()
+        .find(|(other, _)| other == name)
+        .map(|(_, stamp)| stamp.size);
+    let old = list(&shelf.layout, name)?
+        .into_iter()
+        .map(|version| version.size);
+    Ok(total
+        + current
+            .into_iter()
+            .chain(old)
+            .take(shelf.options.versions_max)
+            .sum::<u64>())
 }
 
 /// The digests of the model that stands under a name and of its versions, as far as they are known.
 pub(super) fn digests(shelf: &Shelf, name: &ModelName) -> BTreeSet<[u8; 32]> {
     let versions = list(&shelf.layout, name).unwrap_or_default();
     let current = shelf.index.remembered(name).map(|(_, digest)| digest);
-    let all = versions.iter().filter_map(|version| version.digest).chain(current);
+    let all = versions
+        .iter()
+        .filter_map(|version| version.digest)
+        .chain(current);
     all.map(|digest| *digest.as_bytes()).collect()
 }
 
@@ -158,14 +186,26 @@ pub(super) fn digests(shelf: &Shelf, name: &ModelName) -> BTreeSet<[u8; 32]> {
 /// newer version.
 fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<Version>> {
     let mut seen: BTreeSet<u64> = BTreeSet::new();
-    seen.extend(fs::symlink_metadata(layout.path(name)).ok().map(|metadata| metadata.ino()));
+    seen.extend(
+        fs::symlink_metadata(layout.path(name))
+            .ok()
+            .map(|metadata| metadata.ino()),
+    );
     let mut versions = Vec::new();
     for entry in entries(&layout.versions().join(name.as_str()))? {
         let metadata = entry.metadata()?;
-        let Some((number, digest)) = entry.file_name().to_str().and_then(parse) else { continue };
+        let Some((number, digest)) = entry.file_name().to_str().and_then(parse) else {
+            continue;
+        };
         if metadata.is_file() {
             let (size, modified) = (metadata.len(), metadata.modified()?);
-            let version = Version { number, size, modified, digest, path: entry.path() };
+            let version = Version {
+                number,
+                size,
+                modified,
+                digest,
+                path: entry.path(),
+            };
             // Numbers of files mean something only where there are links.
             versions.push((version, (metadata.nlink() > 1).then(|| metadata.ino())));
         }
@@ -177,7 +217,11 @@ fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<Version>> {
 
 fn prune(shelf: &Shelf, name: &ModelName, versions_max: usize) -> io::Result<()> {
     let kept = list(&shelf.layout, name)?;
-    let kept: Vec<_> = kept.iter().take(versions_max).map(|version| &version.path).collect();
+    let kept: Vec<_> = kept
+        .iter()
+        .take(versions_max)
+        .map(|version| &version.path)
+        .collect();
     for entry in entries(&shelf.layout.versions().join(name.as_str()))? {
         if !kept.contains(&&entry.path()) {
             disk::remove(&entry.path())?;
@@ -189,9 +233,13 @@ fn prune(shelf: &Shelf, name: &ModelName, versions_max: usize) -> io::Result<()>
 /// Where the next version goes.
 fn next_path(layout: &Layout, name: &ModelName, digest: Option<Digest>) -> io::Result<PathBuf> {
     let directory = layout.versions().join(name.as_str());
-    let names =
-        entries(&directory)?.into_iter().filter_map(|entry| entry.file_name().into_string().ok());
-    let last = names.filter_map(|name| parse(&name)).map(|(number, _)| number).max();
+    let names = entries(&directory)?
+        .into_iter()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    let last = names
+        .filter_map(|name| parse(&name))
+        .map(|(number, _)| number)
+        .max();
     let number = last.unwrap_or(0) + 1;
     let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
     Ok(directory.join(format!("{number}.{digest}")))

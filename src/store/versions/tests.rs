@@ -14,11 +14,22 @@ use crate::disk::fault;
 use crate::store::*;
 
 fn options() -> StoreOptions {
-    StoreOptions { clock_tick: Duration::ZERO, reserve_bytes: 0, ..StoreOptions::default() }
+    StoreOptions {
+        clock_tick: Duration::ZERO,
+        reserve_bytes: 0,
+        ..StoreOptions::default()
+    }
 }
 
 fn open(directory: &TempDir, versions_max: usize) -> Store {
-    Store::open(directory.path(), StoreOptions { versions_max, ..options() }).unwrap()
+    Store::open(
+        directory.path(),
+        StoreOptions {
+            versions_max,
+            ..options()
+        },
+    )
+    .unwrap()
 }
 
 fn name(text: &str) -> ModelName {
@@ -37,13 +48,19 @@ fn put_as(store: &Store, text: &str, bytes: &[u8], license: Option<&str>) -> Res
 }
 
 fn license(store: &Store, text: &str) -> Option<String> {
-    store.about(&store.find(&name(text)).unwrap())?.metadata.license
+    store
+        .about(&store.find(&name(text)).unwrap())?
+        .metadata
+        .license
 }
 
 /// The sizes of the versions, newest first, after checking that all their digests are known.
 fn sizes(store: &Store, text: &str) -> Vec<u64> {
     let versions = store.versions(&name(text)).unwrap();
-    assert!(versions.iter().all(|version| version.digest.is_some()), "{versions:?}");
+    assert!(
+        versions.iter().all(|version| version.digest.is_some()),
+        "{versions:?}"
+    );
     versions.iter().map(|version| version.size).collect()
 }
 
@@ -61,21 +78,36 @@ fn the_newest_versions_are_kept_and_come_back() {
     }
     assert_eq!(sizes(&store, "m"), [3, 2]);
     let back = store.rollback(&name("m")).unwrap();
-    assert_eq!((back.model.size, back.model.digest), (3, Some(Digest::of(&[7; 3]))));
+    assert_eq!(
+        (back.model.size, back.model.digest),
+        (3, Some(Digest::of(&[7; 3])))
+    );
     assert_eq!(sizes(&store, "m"), [4, 2]);
     assert_eq!(license(&store, "m").as_deref(), Some("licence 3"));
     store.rollback(&name("m")).unwrap();
-    assert_eq!((bytes(&directory, "m").len(), sizes(&store, "m")), (4, vec![3, 2]));
+    assert_eq!(
+        (bytes(&directory, "m").len(), sizes(&store, "m")),
+        (4, vec![3, 2])
+    );
     store.remove(&name("m")).unwrap();
     assert_eq!(sizes(&store, "m"), [4, 3]);
     assert!(!store.rollback(&name("m")).unwrap().replaced);
-    assert_eq!((bytes(&directory, "m").len(), sizes(&store, "m")), (4, vec![3]));
+    assert_eq!(
+        (bytes(&directory, "m").len(), sizes(&store, "m")),
+        (4, vec![3])
+    );
     drop(store);
     let store = open(&directory, 2);
     assert_eq!(sizes(&store, "m"), [3]);
     assert_eq!(store.forget_versions(&name("m")).unwrap(), 1);
-    assert_eq!(store.rollback(&name("m")).unwrap_err().kind(), ErrorKind::NotFound);
-    assert_eq!(store.versions(&name("other")).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        store.rollback(&name("m")).unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    assert_eq!(
+        store.versions(&name("other")).unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
 }
 
 #[test]
@@ -90,7 +122,12 @@ fn old_and_new_bytes_survive_whichever_call_to_the_disk_fails() {
         let reached = !fault::set(None);
         drop(store);
         let store = open(&directory, 1);
-        assert!(store.shelf().digester.wait_until_idle(Duration::from_secs(20)));
+        assert!(
+            store
+                .shelf()
+                .digester
+                .wait_until_idle(Duration::from_secs(20))
+        );
         let now = bytes(&directory, "m");
         let license = license(&store, "m");
         if now == b"newer" {
@@ -99,11 +136,18 @@ fn old_and_new_bytes_survive_whichever_call_to_the_disk_fails() {
             // The bytes of before are whole and described, too.
             store.rollback(&name("m")).unwrap();
             assert_eq!(bytes(&directory, "m"), b"old", "call {call}");
-            assert_eq!(self::license(&store, "m").as_deref(), Some("old licence"), "call {call}");
+            assert_eq!(
+                self::license(&store, "m").as_deref(),
+                Some("old licence"),
+                "call {call}"
+            );
         } else {
             assert!(result.is_err() && now == b"old", "call {call}: {now:?}");
             assert_eq!(sizes(&store, "m"), [0; 0], "call {call}");
-            assert!(license.is_none_or(|license| license == "old licence"), "call {call}");
+            assert!(
+                license.is_none_or(|license| license == "old licence"),
+                "call {call}"
+            );
         }
         if !reached {
             result.unwrap();
@@ -126,7 +170,12 @@ fn what_power_cuts_leave_too_much_is_no_version() {
     fs::write(folder.join("kept-1.part"), b"cut").unwrap();
     // The links changed a time of the model, as somebody's hand would, so its digest may be unknown.
     let sizes = || -> Vec<u64> {
-        store.versions(&name("m")).unwrap().iter().map(|version| version.size).collect()
+        store
+            .versions(&name("m"))
+            .unwrap()
+            .iter()
+            .map(|version| version.size)
+            .collect()
     };
     assert_eq!(sizes(), [0; 0]);
     put(&store, "m", b"two!").unwrap();
@@ -141,7 +190,12 @@ fn removing_and_bringing_back_lose_nothing_whichever_call_to_the_disk_fails() {
         let store = open(&directory, 3);
         put(&store, "m", b"one").unwrap();
         put(&store, "m", b"two!").unwrap();
-        let newest = || store.versions(&name("m")).map(|versions| versions[0].size).ok();
+        let newest = || {
+            store
+                .versions(&name("m"))
+                .map(|versions| versions[0].size)
+                .ok()
+        };
         fault::set(Some(call));
         let rolled = store.rollback(&name("m"));
         let reached = !fault::set(None);
@@ -159,7 +213,10 @@ fn removing_and_bringing_back_lose_nothing_whichever_call_to_the_disk_fails() {
             false => assert_eq!(newest(), Some(now.len() as u64), "call {call}"),
         }
         if !reached {
-            assert!(rolled.is_ok() && removed.is_ok() && call > 4, "only {call} calls were tried");
+            assert!(
+                rolled.is_ok() && removed.is_ok() && call > 4,
+                "only {call} calls were tried"
+            );
             return;
         }
         let _ = store.forget_versions(&name("m"));
@@ -191,18 +248,27 @@ fn a_model_never_vanishes_while_versions_of_it_are_kept() {
 fn the_quota_counts_versions_and_what_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let quota = |versions_max| {
-        let options = StoreOptions { total_bytes_max: 100, versions_max, ..options() };
+        let options = StoreOptions {
+            total_bytes_max: 100,
+            versions_max,
+            ..options()
+        };
         Store::open(directory.path(), options).unwrap()
     };
     let admitted = |store: &Store, text: &str, size| {
-        store.admit(&name(text), Some(size), &Metadata::default()).map_err(|error| error.kind())
+        store
+            .admit(&name(text), Some(size), &Metadata::default())
+            .map_err(|error| error.kind())
     };
     let store = quota(0);
     put(&store, "m", &[0; 60]).unwrap();
     assert_eq!(admitted(&store, "m", 100), Ok(()));
     assert_eq!(admitted(&store, "n", 40), Ok(()));
     assert_eq!(admitted(&store, "n", 41), Err(ErrorKind::NoSpace));
-    assert_eq!(put(&store, "n", &[0; 41]).unwrap_err().kind(), ErrorKind::NoSpace);
+    assert_eq!(
+        put(&store, "n", &[0; 41]).unwrap_err().kind(),
+        ErrorKind::NoSpace
+    );
     drop(store);
     let store = quota(1);
     assert_eq!(admitted(&store, "m", 41), Err(ErrorKind::NoSpace));
@@ -220,13 +286,26 @@ fn the_quota_counts_versions_and_what_is_replaced() {
 #[test]
 fn a_name_that_is_taken_is_replaced_only_on_purpose_where_that_is_set() {
     let directory = tempfile::tempdir().unwrap();
-    let options = StoreOptions { replace: Replace::Refuse, ..options() };
+    let options = StoreOptions {
+        replace: Replace::Refuse,
+        ..options()
+    };
     let store = Store::open(directory.path(), options).unwrap();
     put(&store, "m", b"one").unwrap();
-    assert_eq!(put(&store, "m", b"two").unwrap_err().kind(), ErrorKind::Conflict);
-    let checked = |condition| store.check(&name("m"), &condition).map_err(|error| error.kind());
+    assert_eq!(
+        put(&store, "m", b"two").unwrap_err().kind(),
+        ErrorKind::Conflict
+    );
+    let checked = |condition| {
+        store
+            .check(&name("m"), &condition)
+            .map_err(|error| error.kind())
+    };
     assert_eq!(checked(Condition::Any), Err(ErrorKind::Conflict));
-    assert_eq!(checked(Condition::Absent), Err(ErrorKind::PreconditionFailed));
+    assert_eq!(
+        checked(Condition::Absent),
+        Err(ErrorKind::PreconditionFailed)
+    );
     assert_eq!(checked(Condition::Exists), Ok(()));
     assert_eq!(checked(Condition::Matches(Digest::of(b"one"))), Ok(()));
     store.remove(&name("m")).unwrap();
@@ -243,17 +322,30 @@ fn what_was_said_belongs_to_the_very_bytes() {
     assert_eq!(license(&store, "m"), None);
     put_as(&store, "m", b"three", Some("Apache-2.0")).unwrap();
     fs::write(directory.path().join("m"), b"by hand").unwrap();
-    assert!(store.shelf().digester.wait_until_idle(Duration::from_secs(20)));
+    assert!(
+        store
+            .shelf()
+            .digester
+            .wait_until_idle(Duration::from_secs(20))
+    );
     assert_eq!(license(&store, "m"), None);
     store.remove(&name("m")).unwrap();
-    assert_eq!(fs::read_dir(directory.path().join(".skep/about")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(directory.path().join(".skep/about"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 fn verify(store: &Store, text: &str) -> Verdict {
     let mut check = store.verify(&name(text)).unwrap();
     loop {
         if let Some(verdict) = check.step() {
-            assert_eq!(check.read(), fs::metadata(store.directory().join(text)).unwrap().len());
+            assert_eq!(
+                check.read(),
+                fs::metadata(store.directory().join(text)).unwrap().len()
+            );
             return verdict;
         }
     }
@@ -266,8 +358,13 @@ fn a_check_tells_damage_from_changes_by_hand() {
     let large = vec![1; 3 << 20];
     put(&store, "m", &large).unwrap();
     assert_eq!(verify(&store, "m").outcome, Verified::Intact);
-    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else { panic!() };
-    store.shelf().index.insert(&name("m"), stamp, Digest::of(b"other"));
+    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else {
+        panic!()
+    };
+    store
+        .shelf()
+        .index
+        .insert(&name("m"), stamp, Digest::of(b"other"));
     for _ in 0..2 {
         let verdict = verify(&store, "m");
         assert_eq!(verdict.outcome, Verified::Damaged);
@@ -279,7 +376,10 @@ fn a_check_tells_damage_from_changes_by_hand() {
     assert_eq!(verify(&store, "m").outcome, Verified::Intact);
     fs::write(directory.path().join("n"), b"new").unwrap();
     assert_eq!(verify(&store, "n").outcome, Verified::New);
-    assert_eq!(store.verify(&name("none")).err().unwrap().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        store.verify(&name("none")).err().unwrap().kind(),
+        ErrorKind::NotFound
+    );
 }
 
 #[test]
@@ -288,11 +388,19 @@ fn the_scrub_finds_damage_by_itself_and_ends_at_once() {
     let store = open(&directory, 0);
     put(&store, "m", &vec![1; 3 << 20]).unwrap();
     put(&store, "n", b"well").unwrap();
-    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else { panic!() };
-    store.shelf().index.insert(&name("m"), stamp, Digest::of(b"other"));
+    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else {
+        panic!()
+    };
+    store
+        .shelf()
+        .index
+        .insert(&name("m"), stamp, Digest::of(b"other"));
     assert_eq!(store.scrub_counts(), ScrubCounts::default());
     drop(store);
-    let options = StoreOptions { scrub_interval: Duration::from_millis(1), ..options() };
+    let options = StoreOptions {
+        scrub_interval: Duration::from_millis(1),
+        ..options()
+    };
     let store = Store::open(directory.path(), options).unwrap();
     let start = std::time::Instant::now();
     while store.scrub_counts().rounds == 0 {
@@ -300,5 +408,8 @@ fn the_scrub_finds_damage_by_itself_and_ends_at_once() {
         thread::yield_now();
     }
     let counts = store.scrub_counts();
-    assert_eq!((counts.models, counts.damaged), (2 * counts.rounds, counts.rounds));
+    assert_eq!(
+        (counts.models, counts.damaged),
+        (2 * counts.rounds, counts.rounds)
+    );
 }

@@ -67,14 +67,21 @@ pub(crate) fn head(server: &impl Target, line: &str, fields: &str) -> String {
 pub(crate) fn ask(server: &impl Target, line: &str, fields: &str, body: &[u8]) -> Answer {
     let mut raw = open(server);
     let length = body.len();
-    raw.send(head(server, line, &format!("{fields}\nContent-Length: {length}")));
+    raw.send(head(
+        server,
+        line,
+        &format!("{fields}\nContent-Length: {length}"),
+    ));
     raw.send(body);
     raw.answer()
 }
 
 /// The value of a field, in lower case.
 pub(crate) fn field<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
-    answer.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    answer
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
 /// Begins an upload without bytes; returns its path.
@@ -86,8 +93,14 @@ pub(crate) fn create(server: &impl Target, name: &str, fields: &str) -> String {
         b"",
     );
     assert_eq!(answer.status, 201, "{answer:?}");
-    assert!(answer.has("upload-offset: 0") && answer.has("upload-complete: ?0"), "{answer:?}");
-    assert!(field(&answer, "upload-limit").unwrap().contains("max-age="), "{answer:?}");
+    assert!(
+        answer.has("upload-offset: 0") && answer.has("upload-complete: ?0"),
+        "{answer:?}"
+    );
+    assert!(
+        field(&answer, "upload-limit").unwrap().contains("max-age="),
+        "{answer:?}"
+    );
     let path = field(&answer, "location").unwrap().to_owned();
     assert_eq!(path.len(), "/v1/uploads/".len() + 32, "{path}");
     path
@@ -117,9 +130,15 @@ pub(crate) fn offset(server: &impl Target, path: &str) -> usize {
 pub(crate) fn tell(server: &impl Target, path: &str) -> Answer {
     let mut raw = open(server);
     raw.send(head(server, &format!("HEAD {path}"), "Connection: close"));
-    let head = String::from_utf8(raw.until("\r\n\r\n").unwrap()).unwrap().to_ascii_lowercase();
+    let head = String::from_utf8(raw.until("\r\n\r\n").unwrap())
+        .unwrap()
+        .to_ascii_lowercase();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head, content: Vec::new() }
+    Answer {
+        status,
+        head,
+        content: Vec::new(),
+    }
 }
 
 /// The value of a digest field.

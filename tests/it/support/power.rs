@@ -45,50 +45,91 @@ enum Kept {
 
 /// All that may happen; without any loss it is a `kill -9`.
 pub(crate) const LOSSES: [Loss; 6] = [
-    Loss { names: Kept::All, bytes: Kept::All },
-    Loss { names: Kept::All, bytes: Kept::Torn },
-    Loss { names: Kept::All, bytes: Kept::Nothing },
-    Loss { names: Kept::Nothing, bytes: Kept::All },
-    Loss { names: Kept::Nothing, bytes: Kept::Torn },
-    Loss { names: Kept::Nothing, bytes: Kept::Nothing },
+    Loss {
+        names: Kept::All,
+        bytes: Kept::All,
+    },
+    Loss {
+        names: Kept::All,
+        bytes: Kept::Torn,
+    },
+    Loss {
+        names: Kept::All,
+        bytes: Kept::Nothing,
+    },
+    Loss {
+        names: Kept::Nothing,
+        bytes: Kept::All,
+    },
+    Loss {
+        names: Kept::Nothing,
+        bytes: Kept::Torn,
+    },
+    Loss {
+        names: Kept::Nothing,
+        bytes: Kept::Nothing,
+    },
 ];
 
 impl Disk {
     /// An empty disk, of which what lies below `root` counts.
     pub(crate) fn new(root: &Path) -> Self {
         let (contents, names, synced_names) = Default::default();
-        Self { root: root.to_owned(), contents, names, synced_names }
+        Self {
+            root: root.to_owned(),
+            contents,
+            names,
+            synced_names,
+        }
     }
 
     /// Does what a program did. Returns whether it changed anything here.
     pub(crate) fn apply(&mut self, call: &Call) -> bool {
         match call {
             Call::Create { path, is_emptied } => return self.create(path, *is_emptied),
-            Call::Write { path, offset, bytes } => {
-                let Some(content) = self.content(path) else { return false };
+            Call::Write {
+                path,
+                offset,
+                bytes,
+            } => {
+                let Some(content) = self.content(path) else {
+                    return false;
+                };
                 let start = usize::try_from(*offset).unwrap();
                 let end = start + bytes.len();
                 content.written.resize(content.written.len().max(end), 0);
                 content.written[start..end].copy_from_slice(bytes);
             }
             Call::Truncate { path, length } => {
-                let Some(content) = self.content(path) else { return false };
+                let Some(content) = self.content(path) else {
+                    return false;
+                };
                 content.written.resize(usize::try_from(*length).unwrap(), 0);
             }
             Call::Sync { path } => return self.sync(path),
             Call::Rename { from, to } => {
-                let moved: Vec<PathBuf> =
-                    self.names.keys().filter(|path| path.starts_with(from)).cloned().collect();
+                let moved: Vec<PathBuf> = self
+                    .names
+                    .keys()
+                    .filter(|path| path.starts_with(from))
+                    .cloned()
+                    .collect();
                 for path in &moved {
                     let entry = self.names.remove(path).unwrap();
                     let below = path.strip_prefix(from).unwrap();
-                    let target = if below == Path::new("") { to.clone() } else { to.join(below) };
+                    let target = if below == Path::new("") {
+                        to.clone()
+                    } else {
+                        to.join(below)
+                    };
                     self.names.insert(target, entry);
                 }
                 return !moved.is_empty();
             }
             Call::Link { from, to } => {
-                let Some(entry) = self.names.get(from).copied() else { return false };
+                let Some(entry) = self.names.get(from).copied() else {
+                    return false;
+                };
                 self.names.insert(to.clone(), entry);
             }
             Call::Remove { path } => return self.names.remove(path).is_some(),
@@ -114,7 +155,8 @@ impl Disk {
             return is_emptied;
         }
         self.contents.push(Content::default());
-        self.names.insert(path.to_owned(), Entry::File(self.contents.len() - 1));
+        self.names
+            .insert(path.to_owned(), Entry::File(self.contents.len() - 1));
         true
     }
 
@@ -127,7 +169,8 @@ impl Disk {
         let is_here = |other: &Path| other.parent() == Some(path);
         self.synced_names.retain(|name, _| !is_here(name));
         let now = self.names.iter().filter(|(name, _)| is_here(name));
-        self.synced_names.extend(now.map(|(name, entry)| (name.clone(), *entry)));
+        self.synced_names
+            .extend(now.map(|(name, entry)| (name.clone(), *entry)));
         path.starts_with(&self.root)
     }
 

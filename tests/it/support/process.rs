@@ -61,7 +61,9 @@ impl Place {
                 command.env_remove(name);
             }
         }
-        command.env("SKEP_HOME", self.home()).env("HOME", self.0.path());
+        command
+            .env("SKEP_HOME", self.home())
+            .env("HOME", self.0.path());
         command.current_dir(self.path("")).stdin(Stdio::null());
         command
     }
@@ -92,7 +94,10 @@ pub(crate) struct Outcome {
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let spawned = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut stderr = child.stderr.take().unwrap();
@@ -101,7 +106,10 @@ impl Process {
         let (send_stderr, stderr_bytes) = channel();
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
-            if stdout.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+            if stdout
+                .read_until(b'\n', &mut bytes)
+                .is_ok_and(|count| count > 0)
+            {
                 let _ = send_line.send(String::from_utf8_lossy(&bytes).trim_end().to_owned());
             }
             drop(send_line);
@@ -113,7 +121,12 @@ impl Process {
             let _ = stderr.read_to_end(&mut bytes);
             let _ = send_stderr.send(bytes);
         });
-        Self { child, first_line, stdout: stdout_bytes, stderr: stderr_bytes }
+        Self {
+            child,
+            first_line,
+            stdout: stdout_bytes,
+            stderr: stderr_bytes,
+        }
     }
 
     /// The first line on standard output.
@@ -142,11 +155,23 @@ impl Process {
 
     /// Waits for its end.
     pub(crate) fn finish(mut self) -> Outcome {
-        let stdout = self.stdout.recv_timeout(DEADLINE).expect("it has to end in time");
-        let stderr = self.stderr.recv_timeout(DEADLINE).expect("it has to end in time");
+        let stdout = self
+            .stdout
+            .recv_timeout(DEADLINE)
+            .expect("it has to end in time");
+        let stderr = self
+            .stderr
+            .recv_timeout(DEADLINE)
+            .expect("it has to end in time");
         let status = self.child.wait().unwrap();
-        let code = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
-        Outcome { code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
+        let code = status
+            .code()
+            .unwrap_or_else(|| -status.signal().unwrap_or(0));
+        Outcome {
+            code,
+            stdout,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        }
     }
 }
 
@@ -177,14 +202,24 @@ impl Outcome {
     /// Asserts the exit code.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.text(), self.stderr);
+        assert_eq!(
+            self.code,
+            code,
+            "stdout: {}\nstderr: {}",
+            self.text(),
+            self.stderr
+        );
         self
     }
 
     /// Asserts that standard error has some words.
     #[track_caller]
     pub(crate) fn says(self, words: &str) -> Self {
-        assert!(self.stderr.contains(words), "no '{words}' in: {}", self.stderr);
+        assert!(
+            self.stderr.contains(words),
+            "no '{words}' in: {}",
+            self.stderr
+        );
         self
     }
 
@@ -218,7 +253,11 @@ pub(crate) fn until(condition: impl Fn() -> bool) {
 /// Whether a program can be run; without it, the test is skipped.
 pub(crate) fn has_tool(program: &str) -> bool {
     let mut command = Command::new(program);
-    let started = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let started = command
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     started.is_ok() || is_absent(&format!("{program} is not installed"))
 }
 
@@ -229,7 +268,10 @@ impl Mounted {
     /// Mounts one with the arguments of `mount`; `None`, and a word about it, where that is not
     /// allowed.
     pub(crate) fn new(place: &Place, arguments: &[&str]) -> Option<Self> {
-        let outcome = run(place.command("mount").args(arguments).arg(place.path("disk")));
+        let outcome = run(place
+            .command("mount")
+            .args(arguments)
+            .arg(place.path("disk")));
         if outcome.code != 0 {
             skipped("no file system can be mounted here");
             return None;
@@ -275,6 +317,10 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
 /// The digest of bytes as skep prints it, computed without skep.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("sha256:{hex}")
 }

@@ -29,7 +29,11 @@ impl Running {
         let metrics = server.metrics();
         let handle = server.start().unwrap();
         let address = handle.url().strip_prefix("http://").unwrap().to_owned();
-        Self { handle: Some(handle), address, metrics }
+        Self {
+            handle: Some(handle),
+            address,
+            metrics,
+        }
     }
 
     /// Host and port.
@@ -102,7 +106,10 @@ impl Raw {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new() }
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -149,8 +156,10 @@ impl Raw {
     /// Takes bytes up to and with `mark`; `None` at the end of the connection.
     pub(crate) fn until(&mut self, mark: &str) -> Option<Vec<u8>> {
         loop {
-            let found =
-                self.buffer.windows(mark.len()).position(|window| window == mark.as_bytes());
+            let found = self
+                .buffer
+                .windows(mark.len())
+                .position(|window| window == mark.as_bytes());
             if let Some(start) = found {
                 return Some(self.buffer.drain(..start + mark.len()).collect());
             }
@@ -184,7 +193,11 @@ impl Raw {
             None if head.contains("transfer-encoding: chunked") => self.chunks(),
             None => Vec::new(),
         };
-        Some(Answer { status, head, content })
+        Some(Answer {
+            status,
+            head,
+            content,
+        })
     }
 
     fn chunks(&mut self) -> Vec<u8> {

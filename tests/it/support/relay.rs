@@ -33,7 +33,11 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (scheme, _) = url.split_once("://").unwrap();
-        let relay = Self { url: format!("{scheme}://{address}"), shared: Arc::default(), address };
+        let relay = Self {
+            url: format!("{scheme}://{address}"),
+            shared: Arc::default(),
+            address,
+        };
         relay.lead_to(url);
         let shared = Arc::clone(&relay.shared);
         std::thread::spawn(move || accept(&listener, &shared));
@@ -48,7 +52,10 @@ impl Relay {
 
     /// Bytes that passed so far, to the server and to the client.
     pub(crate) fn passed(&self) -> (u64, u64) {
-        (self.shared.up.load(Ordering::SeqCst), self.shared.down.load(Ordering::SeqCst))
+        (
+            self.shared.up.load(Ordering::SeqCst),
+            self.shared.down.load(Ordering::SeqCst),
+        )
     }
 
     /// Waits until so many more bytes have passed in both directions together, and cuts all connections.
@@ -84,9 +91,15 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(client) = client else { continue };
         let target = shared.target.lock().unwrap().clone();
         // A server that is away is one that ends the connection at once.
-        let Ok(server) = TcpStream::connect(target) else { continue };
+        let Ok(server) = TcpStream::connect(target) else {
+            continue;
+        };
         let clone = |stream: &TcpStream| stream.try_clone().unwrap();
-        shared.open.lock().unwrap().extend([clone(&client), clone(&server)]);
+        shared
+            .open
+            .lock()
+            .unwrap()
+            .extend([clone(&client), clone(&server)]);
         let (from, to) = (clone(&client), clone(&server));
         let count = Arc::clone(shared);
         std::thread::spawn(move || pass(from, to, &count.up));

@@ -45,12 +45,21 @@ impl Served {
         let Some(line) = process.line() else {
             panic!("the server did not start: {}", process.finish().stderr);
         };
-        let word =
-            |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key)).map(str::to_owned);
+        let word = |key: &str| {
+            line.split(' ')
+                .find_map(|word| word.strip_prefix(key))
+                .map(str::to_owned)
+        };
         let url = line.split(' ').nth(2).unwrap_or_default().to_owned();
         assert!(line.starts_with("skep ready http"), "{line}");
         let dir = PathBuf::from(word("dir=").unwrap());
-        Self { place: place.clone(), process, url, fp: word("fp="), dir }
+        Self {
+            place: place.clone(),
+            process,
+            url,
+            fp: word("fp="),
+            dir,
+        }
     }
 
     /// The client with the home and in the working directory of the server.
@@ -93,7 +102,9 @@ impl Served {
     pub(crate) fn part_sizes(&self) -> Vec<u64> {
         let parts = fs::read_dir(self.dir.join(".skep/parts")).unwrap();
         // A part may go while one looks.
-        parts.filter_map(|part| Some(part.ok()?.metadata().ok()?.len())).collect()
+        parts
+            .filter_map(|part| Some(part.ok()?.metadata().ok()?.len()))
+            .collect()
     }
 
     /// Ends the server with SIGTERM.
@@ -114,14 +125,30 @@ impl Served {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let head = self.place.path(&format!("head-{number}.txt"));
         let mut command = self.place.command("curl");
-        command.args(["-q", "-s", "-S", "-k", "--path-as-is", "--globoff", "-D"]).arg(&head);
+        command
+            .args(["-q", "-s", "-S", "-k", "--path-as-is", "--globoff", "-D"])
+            .arg(&head);
         command.args(arguments).arg(format!("{}{path}", self.url));
         let outcome = run_with(&mut command, input);
         let head = fs::read_to_string(head).unwrap_or_default();
         // An interim answer (100 Continue) has a head of its own.
-        let head = head.trim_end().rsplit("\r\n\r\n").next().unwrap_or_default().to_owned();
-        let status = head.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-        Answer { status, head: head.to_ascii_lowercase(), body: outcome.stdout, code: outcome.code }
+        let head = head
+            .trim_end()
+            .rsplit("\r\n\r\n")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        Answer {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: outcome.stdout,
+            code: outcome.code,
+        }
     }
 }
 
@@ -138,13 +165,22 @@ impl Answer {
     /// Asserts the status.
     #[track_caller]
     pub(crate) fn is(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "curl {}: {}{}", self.code, self.head, self.text());
+        assert_eq!(
+            self.status,
+            status,
+            "curl {}: {}{}",
+            self.code,
+            self.head,
+            self.text()
+        );
         self
     }
 
     /// The value of a field, in lower case.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
     pub(crate) fn text(&self) -> String {

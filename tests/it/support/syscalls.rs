@@ -54,8 +54,19 @@ const CALLS: &str = "openat,open,creat,read,pread64,write,pwrite64,writev,sendto
 /// A server under strace, whose own process the child is; `None`, said loudly, without strace.
 pub(crate) fn traced(place: &Place, arguments: &[&str]) -> Option<Command> {
     let mut command = strace(place)?;
-    command.args(["-y", "-xx", "-s", "1000000", "-e", &format!("trace={CALLS}"), "-o"]);
-    command.arg(place.path("calls")).arg(env!("CARGO_BIN_EXE_skep")).args(arguments);
+    command.args([
+        "-y",
+        "-xx",
+        "-s",
+        "1000000",
+        "-e",
+        &format!("trace={CALLS}"),
+        "-o",
+    ]);
+    command
+        .arg(place.path("calls"))
+        .arg(env!("CARGO_BIN_EXE_skep"))
+        .args(arguments);
     Some(command)
 }
 
@@ -64,8 +75,17 @@ pub(crate) fn traced(place: &Place, arguments: &[&str]) -> Option<Command> {
 pub(crate) fn failing(place: &Place, calls: &str, error: &str, call: u32) -> Option<Command> {
     let mut command = strace(place)?;
     let inject = format!("inject={calls}:error={error}:when={call}");
-    command.args(["-e", &format!("trace={calls}"), "-e", &inject, "-o", "/dev/null"]);
-    command.arg(env!("CARGO_BIN_EXE_skep")).args(["serve", "127.0.0.1", "--port", "0"]);
+    command.args([
+        "-e",
+        &format!("trace={calls}"),
+        "-e",
+        &inject,
+        "-o",
+        "/dev/null",
+    ]);
+    command
+        .arg(env!("CARGO_BIN_EXE_skep"))
+        .args(["serve", "127.0.0.1", "--port", "0"]);
     command.arg("--plain");
     Some(command)
 }
@@ -112,14 +132,20 @@ impl Reader {
     }
 
     fn call(&mut self, text: &str) {
-        let Some((name, rest)) = text.split_once('(') else { return };
+        let Some((name, rest)) = text.split_once('(') else {
+            return;
+        };
         // Strings are written as hexadecimal numbers, so they hold none of these characters.
-        let Some((arguments, result)) = rest.rsplit_once(" = ") else { return };
+        let Some((arguments, result)) = rest.rsplit_once(" = ") else {
+            return;
+        };
         let arguments = arguments.trim_end().trim_end_matches(')');
         let fields: Vec<&str> = arguments.split(", ").collect();
         let digits: String = result.chars().take_while(char::is_ascii_digit).collect();
         // A failed call (-1) changed nothing.
-        let Ok(result) = digits.parse::<u64>() else { return };
+        let Ok(result) = digits.parse::<u64>() else {
+            return;
+        };
         self.succeeded(name, &fields, arguments, result);
     }
 
@@ -132,7 +158,9 @@ impl Reader {
             "write" | "pwrite64" | "writev" | "sendto" | "sendmsg" => {
                 self.written(name, fields, arguments, result);
             }
-            "fsync" | "fdatasync" => self.calls.push(Call::Sync { path: shown(fields[0]) }),
+            "fsync" | "fdatasync" => self.calls.push(Call::Sync {
+                path: shown(fields[0]),
+            }),
             "ftruncate" => {
                 let (path, length) = (shown(fields[0]), fields[1].parse().unwrap());
                 self.lengths.insert(path.clone(), length);
@@ -150,11 +178,19 @@ impl Reader {
                 let (from, to) = (at(fields[0], fields[1]), at(fields[2], fields[3]));
                 self.calls.push(Call::Link { from, to });
             }
-            "unlink" | "rmdir" => self.calls.push(Call::Remove { path: quoted(fields[0]) }),
-            "unlinkat" => self.calls.push(Call::Remove { path: at(fields[0], fields[1]) }),
-            "mkdir" => self.calls.push(Call::MakeDirectory { path: quoted(fields[0]) }),
+            "unlink" | "rmdir" => self.calls.push(Call::Remove {
+                path: quoted(fields[0]),
+            }),
+            "unlinkat" => self.calls.push(Call::Remove {
+                path: at(fields[0], fields[1]),
+            }),
+            "mkdir" => self.calls.push(Call::MakeDirectory {
+                path: quoted(fields[0]),
+            }),
             "mkdirat" => {
-                self.calls.push(Call::MakeDirectory { path: at(fields[0], fields[1]) });
+                self.calls.push(Call::MakeDirectory {
+                    path: at(fields[0], fields[1]),
+                });
             }
             "pread64" | "sendfile" => {}
             other => panic!("a call that this reader does not know changes files: {other}"),
@@ -168,12 +204,16 @@ impl Reader {
     fn opened(&mut self, path: &Path, flags: &str, result: u64) {
         let (is_created, is_emptied) = (flags.contains("O_CREAT"), flags.contains("O_TRUNC"));
         let position = (0, flags.contains("O_APPEND"));
-        self.positions.insert(u32::try_from(result).unwrap(), position);
+        self.positions
+            .insert(u32::try_from(result).unwrap(), position);
         if is_created || is_emptied {
             if is_emptied {
                 self.lengths.insert(path.to_owned(), 0);
             }
-            self.calls.push(Call::Create { path: path.to_owned(), is_emptied });
+            self.calls.push(Call::Create {
+                path: path.to_owned(),
+                is_emptied,
+            });
         }
     }
 
@@ -181,7 +221,9 @@ impl Reader {
         let path = shown(fields[0]);
         let mut bytes = strings(arguments);
         if path.to_string_lossy().contains("socket:") {
-            let is_done = bytes.windows(10).any(|window| window.starts_with(b"HTTP/1.1 2"));
+            let is_done = bytes
+                .windows(10)
+                .any(|window| window.starts_with(b"HTTP/1.1 2"));
             if is_done {
                 self.calls.push(Call::Acknowledge);
             }
@@ -198,8 +240,13 @@ impl Reader {
                 offset
             }
         };
-        self.lengths.insert(path.clone(), length.max(offset + result));
-        self.calls.push(Call::Write { path, offset, bytes });
+        self.lengths
+            .insert(path.clone(), length.max(offset + result));
+        self.calls.push(Call::Write {
+            path,
+            offset,
+            bytes,
+        });
     }
 
     fn renamed(&mut self, from: PathBuf, to: PathBuf) {
@@ -212,12 +259,19 @@ impl Reader {
 
 /// The number of a descriptor in `5</path>`.
 fn descriptor(field: &str) -> u32 {
-    field.split('<').next().and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
+    field
+        .split('<')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(u32::MAX)
 }
 
 /// The path of a descriptor in `5</path>`.
 fn shown(field: &str) -> PathBuf {
-    let inner = field.split_once('<').map_or("", |(_, rest)| rest).trim_end_matches('>');
+    let inner = field
+        .split_once('<')
+        .map_or("", |(_, rest)| rest)
+        .trim_end_matches('>');
     PathBuf::from(String::from_utf8(unescape(inner)).unwrap())
 }
 
@@ -232,7 +286,12 @@ fn quoted(field: &str) -> PathBuf {
 
 /// All strings among the arguments, joined.
 fn strings(arguments: &str) -> Vec<u8> {
-    arguments.split('"').skip(1).step_by(2).flat_map(unescape).collect()
+    arguments
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .flat_map(unescape)
+        .collect()
 }
 
 /// `\x41\x42` and plain text.
