@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use crate::escape::escaped;
+use crate::text::escaped;
 use crate::wire::rfc3339;
 
 /// What the records of the audit log are recognised by.

@@ -44,6 +44,7 @@
 //! connection thread, never a worker. A panicking handler costs one answer.
 
 mod access;
+mod address;
 mod audit;
 #[doc(hidden)]
 pub mod cli;
@@ -55,28 +56,29 @@ mod digest;
 mod disk;
 mod edge;
 mod error;
-mod escape;
 mod http;
 mod invitation;
 mod limits;
 mod metrics;
 mod model;
-mod near;
 mod node;
 mod pin;
 mod routes;
 mod server;
 mod signature;
 pub mod store;
-mod supervise;
+mod text;
+mod threads;
 mod transport;
+mod watched_file;
 mod wire;
 mod x509;
 
 pub use access::Password;
+pub use address::Address;
 pub use config::{Config, Layer, SETTINGS, Setting};
 pub use digest::Digest;
-pub use edge::{Address, TlsOptions};
+pub use edge::TlsOptions;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::{Guard, NewToken, PUBLISHED, Password, Tokens};
+use crate::address::Address;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::disk;
-use crate::edge::{self, Address, Following, TlsFiles};
+use crate::edge;
+use crate::edge::{Following, TlsFiles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Places;
 use crate::invitation;

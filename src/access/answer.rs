@@ -10,15 +10,15 @@ use crate::digest::Digest;
 /// Nonce, count and the client's own nonce, and the proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
-    pub(super) nonce: String,
-    pub(super) count: u32,
-    pub(super) own: String,
-    pub(super) response: Digest,
+    pub(crate) nonce: String,
+    pub(crate) count: u32,
+    pub(crate) own: String,
+    pub(crate) response: Digest,
 }
 
 impl Answer {
     /// Reads `nonce="...", count=1, cnonce="...", response="..."` in any order.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let value = |key: &str| {
             let mut members = text
                 .split(',')
@@ -38,7 +38,7 @@ impl Answer {
     }
 
     /// Whether it proves the secret that opens this lock, for this request.
-    pub(super) fn is_of(&self, key: &Lock, signed: Signed<'_>) -> bool {
+    pub(crate) fn is_of(&self, key: &Lock, signed: Signed<'_>) -> bool {
         response(key, signed, &self.nonce, &self.own, self.count) == self.response
     }
 }

@@ -81,7 +81,7 @@ impl Challenge {
 
 /// The HMAC-SHA-256 (RFC 2104) over what an answer covers, one line for each. No part can have a line
 /// break in it.
-pub(super) fn response(
+pub(crate) fn response(
     key: &Lock,
     signed: Signed<'_>,
     nonce: &str,
@@ -104,7 +104,7 @@ pub(super) fn response(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Credentials;
+    use crate::access::credentials::Credentials;
 
     const SIGNED: Signed<'_> = Signed {
         method: "PUT",

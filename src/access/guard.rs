@@ -15,10 +15,10 @@ use super::password::{Lock, Password};
 use super::role::Principal;
 use super::slow::{self, SlowLock};
 use super::token::{self, Tokens};
-use super::watched::Watched;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
+use crate::watched_file::Watched;
 
 /// What the settings say about access.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -188,7 +188,10 @@ const NOT_CHOSEN: &str = "a password that was set with 'skep passwd' works over 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::{Challenge, NewToken, Role, keep_password, remove_password};
+    use crate::access::challenge::Challenge;
+    use crate::access::role::Role;
+    use crate::access::slow::{keep as keep_password, remove as remove_password};
+    use crate::access::token::NewToken;
 
     fn identify(guard: &Guard, text: &str) -> Result<Principal> {
         let signed = Signed {

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
-use crate::supervise::lock;
+use crate::threads::lock;
 use crate::transport::Peer;
 
 /// How much guessing is borne.

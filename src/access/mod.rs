@@ -18,14 +18,12 @@ mod password;
 mod role;
 mod slow;
 mod token;
-mod watched;
-
-pub use password::Password;
 
 pub(crate) use challenge::{Challenge, SCHEME, Signed, TOKEN_CHARACTERS_MIN};
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, Guard};
 pub(crate) use password::PUBLISHED;
+pub use password::Password;
 pub(crate) use role::{How, Principal, Role};
 pub(crate) use slow::{keep as keep_password, remove as remove_password};
 pub(crate) use token::{NewToken, Tokens, can_be_named};

@@ -14,10 +14,10 @@ use ring::hmac;
 
 use super::password::random;
 use crate::error::Result;
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// Gives out nonces and takes them back.
-pub(super) struct Nonces {
+pub(crate) struct Nonces {
     key: hmac::Key,
     start: Instant,
     used: Mutex<Used>,
@@ -33,7 +33,7 @@ struct Used {
 
 /// When a nonce was made, in milliseconds since the start, and what tells it from others.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Nonce {
+pub(crate) struct Nonce {
     made: u64,
     random: u64,
 }
@@ -41,7 +41,7 @@ pub(super) struct Nonce {
 impl Nonces {
     /// # Errors
     /// `Internal` if the system has no random numbers.
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?);
         Ok(Self {
             key,
@@ -54,17 +54,17 @@ impl Nonces {
     ///
     /// # Errors
     /// `Internal` if the system has no random numbers.
-    pub(super) fn make(&self) -> Result<String> {
+    pub(crate) fn make(&self) -> Result<String> {
         self.make_at(self.now())
     }
 
     /// The nonce in a text, if it is one of ours and not too old.
-    pub(super) fn read(&self, text: &str) -> Option<Nonce> {
+    pub(crate) fn read(&self, text: &str) -> Option<Nonce> {
         self.read_at(text, self.now())
     }
 
     /// Takes a nonce whose answer was right; false if it came with this count, or a later one, before.
-    pub(super) fn take(&self, nonce: Nonce, count: u32) -> bool {
+    pub(crate) fn take(&self, nonce: Nonce, count: u32) -> bool {
         let mut used = lock(&self.used);
         if nonce.made <= used.floor && used.floor > 0 {
             return false;

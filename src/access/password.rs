@@ -69,12 +69,12 @@ impl Lock {
     }
 
     /// A lock whose digest was kept.
-    pub(super) fn from_digest(digest: Digest) -> Self {
+    pub(crate) fn from_digest(digest: Digest) -> Self {
         Self(digest)
     }
 
     /// What is kept of it, which is also the key for challenges.
-    pub(super) fn digest(&self) -> &Digest {
+    pub(crate) fn digest(&self) -> &Digest {
         &self.0
     }
 }
@@ -83,7 +83,7 @@ impl Lock {
 ///
 /// # Errors
 /// `Internal` if the system has no random numbers.
-pub(super) fn letters(count: usize) -> Result<String> {
+pub(crate) fn letters(count: usize) -> Result<String> {
     let mut text = String::with_capacity(count + 32);
     while text.len() < count {
         let bytes: [u8; 32] = random()?;
@@ -102,7 +102,7 @@ pub(super) fn letters(count: usize) -> Result<String> {
 ///
 /// # Errors
 /// `Internal` if the system has none.
-pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::new(ErrorKind::Internal, format!("no random numbers: {error}")))?;

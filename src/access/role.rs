@@ -72,7 +72,7 @@ pub(crate) enum How {
 
 impl Principal {
     /// Whoever knows the password.
-    pub(super) fn owner() -> Self {
+    pub(crate) fn owner() -> Self {
         Self {
             name: "owner".to_owned(),
             role: Role::Admin,

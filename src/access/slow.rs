@@ -19,7 +19,7 @@ use super::password::{PUBLISHED, Password, random};
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// What is kept of a chosen password. One guess is verified at a time, so that guesses never take
 /// more than 8 MiB together, and the right ones are remembered for a while.
@@ -42,7 +42,7 @@ impl SlowLock {
     ///
     /// # Errors
     /// `Usage` if it is anything else, or asks for more than this house spends.
-    pub(super) fn read(text: &str) -> Result<Self> {
+    pub(crate) fn read(text: &str) -> Result<Self> {
         let kept = Kept::read(text.trim()).ok_or_else(|| {
             Error::new(ErrorKind::Usage, "this is not what 'skep passwd' writes")
                 .hint("set the password again with 'skep passwd'")
@@ -54,12 +54,12 @@ impl SlowLock {
     }
 
     /// Whether a password was set at all.
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.kept.is_some()
     }
 
     /// Whether this is the password, if that was found out lately.
-    pub(super) fn is_known(&self, secret: &[u8]) -> bool {
+    pub(crate) fn is_known(&self, secret: &[u8]) -> bool {
         self.is_set() && lock(&self.good).has(secret)
     }
 
@@ -67,7 +67,7 @@ impl SlowLock {
     ///
     /// # Errors
     /// `Busy` if several guesses wait for their turn already.
-    pub(super) fn opens(&self, secret: &[u8]) -> Result<bool> {
+    pub(crate) fn opens(&self, secret: &[u8]) -> Result<bool> {
         let Some(kept) = &self.kept else {
             return Ok(false);
         };
@@ -254,7 +254,7 @@ pub(crate) fn remove(home: &Path) -> Result<()> {
 }
 
 /// Where it is kept in a home.
-pub(super) fn file(home: &Path) -> PathBuf {
+pub(crate) fn file(home: &Path) -> PathBuf {
     home.join("password.argon2")
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Tokens(Vec<Token>);
 pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) role: Role,
-    pub(super) lock: Lock,
+    pub(crate) lock: Lock,
     pub(crate) made: SystemTime,
     /// When it ends; `None` for never.
     pub(crate) end: Option<SystemTime>,
@@ -132,7 +132,7 @@ impl Tokens {
     }
 
     /// Whose lock this is, if that token has not ended. All are looked at, whichever it is.
-    pub(super) fn principal(&self, lock: &Lock, now: SystemTime) -> Option<Principal> {
+    pub(crate) fn principal(&self, lock: &Lock, now: SystemTime) -> Option<Principal> {
         let mut found = None;
         for token in &self.0 {
             if token.lock == *lock {
@@ -151,7 +151,7 @@ impl Tokens {
         token.end.is_some_and(|end| end <= now.max(newest))
     }
 
-    pub(super) fn read(text: &str) -> Result<Self> {
+    pub(crate) fn read(text: &str) -> Result<Self> {
         let lines = text
             .lines()
             .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
@@ -204,7 +204,7 @@ impl Token {
         })
     }
 
-    pub(super) fn principal(&self) -> Principal {
+    pub(crate) fn principal(&self) -> Principal {
         Principal {
             name: self.name.clone(),
             role: self.role,
@@ -223,7 +223,7 @@ pub(crate) fn can_be_named(name: &str) -> bool {
     !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
-pub(super) fn file(home: &Path) -> PathBuf {
+pub(crate) fn file(home: &Path) -> PathBuf {
     home.join("tokens")
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// # Errors
 /// `Usage` if `systemd:` was asked for and nothing was handed over, or something that does not do.
-pub(super) fn take_over(config: &mut Config) -> Result<()> {
+pub(crate) fn take_over(config: &mut Config) -> Result<()> {
     let is_asked = leave_out(config);
     let mut handed = ListenFd::from_env();
     if is_asked && handed.len() == 0 {
@@ -37,7 +37,7 @@ pub(super) fn take_over(config: &mut Config) -> Result<()> {
 }
 
 /// Removes `systemd:` from the addresses, which is none to bind; says whether it was there.
-pub(super) fn leave_out(config: &mut Config) -> bool {
+pub(crate) fn leave_out(config: &mut Config) -> bool {
     let count = config.addresses.len();
     config.addresses.retain(|address| address != SYSTEMD);
     config.addresses.len() < count

@@ -14,17 +14,17 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::output::Output;
 use super::{ask, home, signals};
 use crate::access::Password;
+use crate::address::{Scheme, ServerUrl};
 use crate::client::{
-    Changes, Client, ClientCertificate, ClientOptions, FirstUse, PasswordOver, Scheme, ServerUrl,
-    Servers, TransferOptions, Trust,
+    Changes, Client, ClientCertificate, ClientOptions, FirstUse, PasswordOver, Servers,
+    TransferOptions, Trust,
 };
 use crate::clock;
-use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::PASSWORD;
 
 /// Adds the flags of every verb.
-pub(super) fn everywhere(command: Command) -> Command {
+pub(crate) fn everywhere(command: Command) -> Command {
     let switch = |name: &'static str| {
         Arg::new(name)
             .long(name)
@@ -57,7 +57,7 @@ pub(super) fn everywhere(command: Command) -> Command {
 }
 
 /// Adds the flags of verbs that talk to a server.
-pub(super) fn server(command: Command) -> Command {
+pub(crate) fn server(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Server");
     let switch = |name| flag(name).action(ArgAction::SetTrue);
     passwords(command)
@@ -94,7 +94,7 @@ pub(super) fn server(command: Command) -> Command {
 }
 
 /// Adds the flags of verbs that transfer files and can go on after a cut.
-pub(super) fn transfers(command: Command) -> Command {
+pub(crate) fn transfers(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
     let switch = |name| flag(name).action(ArgAction::SetTrue);
     command
@@ -120,7 +120,7 @@ pub(super) fn transfers(command: Command) -> Command {
 ///
 /// # Errors
 /// `Usage` for what cannot be understood.
-pub(super) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
+pub(crate) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
     let mut options = TransferOptions::default();
     if let Some(text) = text(matches, "retries") {
         options.retries = text.parse().map_err(|_| {
@@ -137,7 +137,7 @@ pub(super) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
 }
 
 /// Adds the flags that give a password.
-pub(super) fn passwords(command: Command) -> Command {
+pub(crate) fn passwords(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name);
     command
         .arg(
@@ -157,7 +157,7 @@ pub(super) fn passwords(command: Command) -> Command {
 ///
 /// # Errors
 /// `Usage` for what cannot be understood, and those of reading the password.
-pub(super) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
+pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     let named = text(matches, "server");
     let saved = match home::directory() {
         Ok(home) => Servers::new(&home).find(named.as_deref())?,
@@ -265,7 +265,7 @@ fn own_password(server: &ServerUrl, home: Option<&Path>) -> Result<Option<Passwo
 ///
 /// # Errors
 /// `Usage` if it was written on the command line or cannot be used, and those of reading a file.
-pub(super) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
+pub(crate) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
     if matches.contains_id("password") {
         let reason = "a password on the command line can be read by every user of this device";
         return Err(Error::new(ErrorKind::Usage, reason)
@@ -307,7 +307,7 @@ fn unreadable(name: &str, error: io::Error) -> Error {
 }
 
 /// The value of a flag, or of its environment variable.
-pub(super) fn text(matches: &ArgMatches, flag: &str) -> Option<String> {
+pub(crate) fn text(matches: &ArgMatches, flag: &str) -> Option<String> {
     let given = matches.try_get_one::<String>(flag).ok().flatten().cloned();
     given.or_else(|| variable(&variable_name(flag)))
 }
@@ -316,7 +316,7 @@ pub(super) fn text(matches: &ArgMatches, flag: &str) -> Option<String> {
 ///
 /// # Errors
 /// `Usage` if the variable is neither a yes nor a no.
-pub(super) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
+pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
     if matches.get_flag(flag) {
         return Ok(true);
     }
@@ -331,11 +331,11 @@ pub(super) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
     }
 }
 
-pub(super) fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
+pub(crate) fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
     let Some(text) = text(matches, flag) else {
         return Ok(None);
     };
-    let time = config::duration(&text);
+    let time = crate::text::duration(&text);
     time.map(Some)
         .map_err(|reason| Error::new(ErrorKind::Usage, format!("--{flag}: {reason}")))
 }
@@ -348,7 +348,7 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
     let Some(text) = text(matches, "limit-rate") else {
         return Ok(None);
     };
-    let rate = config::bytes(&text).and_then(|rate| match rate {
+    let rate = crate::text::bytes(&text).and_then(|rate| match rate {
         0 => Err("it must be more than nothing".to_owned()),
         rate => Ok(rate),
     });
@@ -365,6 +365,6 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-pub(super) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
+pub(crate) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
 
 const PASSWORD_BYTES_MAX: u64 = 4096;

@@ -7,7 +7,7 @@ use crate::client::FirstUse;
 use crate::pin::Pin;
 
 /// What happens with new servers: a question if there is somebody to ask, else a refusal.
-pub(super) fn first_use() -> FirstUse {
+pub(crate) fn first_use() -> FirstUse {
     match io::stdin().is_terminal() && io::stderr().is_terminal() {
         true => FirstUse::Ask(Box::new(ask)),
         false => FirstUse::Refuse,

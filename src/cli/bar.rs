@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::termios::tcgetwinsize;
 
 /// A bar, which is on the screen once it was drawn and until it is cleared.
-pub(super) struct Bar {
+pub(crate) struct Bar {
     measured: Instant,
     done: u64,
     /// Bytes per second.
@@ -18,7 +18,7 @@ pub(super) struct Bar {
 
 impl Bar {
     /// A bar of a transfer that begins at `done` bytes.
-    pub(super) fn start(done: u64) -> Self {
+    pub(crate) fn start(done: u64) -> Self {
         Self {
             measured: Instant::now(),
             done,
@@ -28,7 +28,7 @@ impl Bar {
     }
 
     /// Draws how far it is, ten times a second at most.
-    pub(super) fn draw(&mut self, name: &str, done: u64, total: Option<u64>) {
+    pub(crate) fn draw(&mut self, name: &str, done: u64, total: Option<u64>) {
         let passed = self.measured.elapsed();
         if passed < PAUSE {
             return;
@@ -44,7 +44,7 @@ impl Bar {
     }
 
     /// Takes the bar off the screen.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if self.is_shown {
             put(CLEAR);
             self.is_shown = false;
@@ -126,7 +126,7 @@ fn left(bytes: u64, rate: u64) -> String {
 }
 
 /// A number of bytes for people, `1.50 MiB`.
-pub(super) struct Size(pub(super) u64);
+pub(crate) struct Size(pub(crate) u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,7 +12,7 @@ use crate::edge::{Authority, Papers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::{clock, disk};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let name = || {
         Arg::new("name")
             .value_name("NAME")
@@ -56,7 +56,7 @@ pub(super) fn arguments(command: Command) -> Command {
         .subcommand(Command::new("ls").about("List what was issued"))
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let home = home::directory()?;
     clock::learn(&home);
     let authority = Authority::new(&home);

@@ -11,7 +11,7 @@ use super::{args, get};
 use crate::error::Result;
 use crate::model::ModelName;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let name = Arg::new("name")
         .value_name("NAME")
         .required(true)
@@ -21,7 +21,7 @@ pub(super) fn arguments(command: Command) -> Command {
     args::server(command.before_help(EXAMPLES).arg(name).arg(text))
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let name = matches
         .get_one::<String>("name")
         .map(String::as_str)

@@ -12,7 +12,7 @@ use crate::model::ModelName;
 
 /// Where fetched files go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Destination {
+pub(crate) enum Destination {
     /// Standard output.
     Stdout,
     /// One file of this name.
@@ -22,7 +22,7 @@ pub(super) enum Destination {
 }
 
 /// Adds `-o`.
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     command.arg(
         Arg::new("output")
             .short('o')
@@ -38,7 +38,7 @@ impl Destination {
     ///
     /// # Errors
     /// `Usage` if several names would go to one file.
-    pub(super) fn of(matches: &ArgMatches, count: usize) -> Result<Self> {
+    pub(crate) fn of(matches: &ArgMatches, count: usize) -> Result<Self> {
         Self::new(
             matches.get_one::<PathBuf>("output").map(PathBuf::as_path),
             count,
@@ -69,7 +69,7 @@ impl Destination {
     ///
     /// # Errors
     /// `Usage` if it cannot be made; otherwise those of the file system.
-    pub(super) fn prepare(&self, output: &Output) -> Result<()> {
+    pub(crate) fn prepare(&self, output: &Output) -> Result<()> {
         let Self::Directory(directory) = self else {
             return Ok(());
         };
@@ -84,7 +84,7 @@ impl Destination {
     }
 
     /// The path for a model; `None` for standard output.
-    pub(super) fn path(&self, name: &ModelName) -> Option<PathBuf> {
+    pub(crate) fn path(&self, name: &ModelName) -> Option<PathBuf> {
         match self {
             Self::Stdout => None,
             Self::File(path) => Some(path.clone()),

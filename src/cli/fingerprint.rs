@@ -11,7 +11,7 @@ use super::{args, serve};
 use crate::client;
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let url = Arg::new("url")
         .value_name("URL")
         .help("A server [default: the one of this device]");
@@ -22,7 +22,7 @@ pub(super) fn arguments(command: Command) -> Command {
     command.before_help(EXAMPLES).arg(url).arg(wait)
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let pin = match matches.get_one::<String>("url") {
         Some(url) => {
             let wait = args::time(matches, "connect-timeout")?;

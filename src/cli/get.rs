@@ -15,14 +15,14 @@ use crate::client::{Client, Download, Event, Fetched, Proof, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let command = command.before_help(EXAMPLES).arg(names("Models to fetch"));
     args::transfers(destination::arguments(args::server(command)))
         .arg(verify_signature::flag("verify-key"))
 }
 
 /// The list of model names.
-pub(super) fn names(help: &'static str) -> Arg {
+pub(crate) fn names(help: &'static str) -> Arg {
     Arg::new("name")
         .value_name("NAME")
         .num_args(1..)
@@ -34,12 +34,12 @@ pub(super) fn names(help: &'static str) -> Arg {
 ///
 /// # Errors
 /// `BadRequest` for what is no model name.
-pub(super) fn parse_names(matches: &ArgMatches) -> Result<Vec<ModelName>> {
+pub(crate) fn parse_names(matches: &ArgMatches) -> Result<Vec<ModelName>> {
     let names = matches.get_many::<String>("name").into_iter().flatten();
     names.map(|name| name.parse()).collect()
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = parse_names(matches)?;
     let destination = Destination::of(matches, names.len())?;
     let mut options = args::transfer(matches)?;
@@ -123,7 +123,7 @@ fn value(name: &ModelName, path: &Path, fetched: &Fetched) -> Value {
 }
 
 /// Tells of a download that could not be verified.
-pub(super) fn note_unverified(download: &Download, output: &Output) {
+pub(crate) fn note_unverified(download: &Download, output: &Output) {
     if download.announced().is_none() {
         unverified(download.name(), output);
     }

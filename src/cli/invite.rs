@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::output::Output;
 use super::{args, serve};
-use crate::client::ServerUrl;
+use crate::address::ServerUrl;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::invitation::{self, ADDRESSES_MAX, Invitation};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name);
     command
         .before_help(EXAMPLES)
@@ -41,7 +41,7 @@ pub(super) fn arguments(command: Command) -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let config = serve::settings()?;
     clock::learn(&config.home);
     let pin = config

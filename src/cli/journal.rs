@@ -8,17 +8,17 @@ use clap::ArgMatches;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::args;
-use super::escape::escaped;
 use super::sink::{self, Stamp, Target};
 use crate::audit::{self, Format};
 use crate::clock;
 use crate::config::LogOptions;
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::escaped;
 use crate::wire::rfc3339;
 
 /// How lines begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// With `skep:`, for a command that somebody waits for.
     Plain,
     /// With the time, for a server.
@@ -29,7 +29,7 @@ pub(super) enum Style {
 ///
 /// # Errors
 /// `Usage` if there is no such level.
-pub(super) fn start(matches: &ArgMatches, default: LevelFilter, style: Style) -> Result<()> {
+pub(crate) fn start(matches: &ArgMatches, default: LevelFilter, style: Style) -> Result<()> {
     let level = match args::text(matches, "log-level") {
         Some(name) => name.parse().map_err(|_| {
             Error::new(ErrorKind::Usage, format!("there is no log level '{name}'"))
@@ -48,7 +48,7 @@ pub(super) fn start(matches: &ArgMatches, default: LevelFilter, style: Style) ->
 ///
 /// # Errors
 /// `Usage` if the place for the log cannot be opened; the old one then stays.
-pub(super) fn configure(options: &LogOptions) -> Result<()> {
+pub(crate) fn configure(options: &LogOptions) -> Result<()> {
     reopen(options)?;
     FORMAT.store(options.audit.format as u8, Ordering::Relaxed);
     Ok(())
@@ -58,7 +58,7 @@ pub(super) fn configure(options: &LogOptions) -> Result<()> {
 ///
 /// # Errors
 /// As [`configure`].
-pub(super) fn reopen(options: &LogOptions) -> Result<()> {
+pub(crate) fn reopen(options: &LogOptions) -> Result<()> {
     Target::open(options).map(sink::put)
 }
 

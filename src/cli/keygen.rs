@@ -12,7 +12,7 @@ use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::signature::SecretKey;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let output = Arg::new("output")
         .short('o')
         .long("output")
@@ -24,7 +24,7 @@ pub(super) fn arguments(command: Command) -> Command {
     ))
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let secret = match matches.get_one::<PathBuf>("output") {
         Some(path) => path.clone(),
         None => default_file()?,
@@ -64,7 +64,7 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 }
 
 /// Where the secret key is if nobody says otherwise.
-pub(super) fn default_file() -> Result<PathBuf> {
+pub(crate) fn default_file() -> Result<PathBuf> {
     Ok(home::directory()?.join("sign.key"))
 }
 

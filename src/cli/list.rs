@@ -4,13 +4,13 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::args;
-use super::escape::escaped;
 use super::output::Output;
 use super::progress::size;
 use crate::error::Result;
+use crate::text::escaped;
 use crate::wire::{ListWire, ModelWire};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let long = Arg::new("long")
         .short('l')
         .long("long")
@@ -19,7 +19,7 @@ pub(super) fn arguments(command: Command) -> Command {
     args::server(command.before_help(EXAMPLES).arg(long))
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let models = args::client(matches, output)?.list()?;
     let rows: Vec<[String; 4]> = match matches.get_flag("long") {
         true => models.iter().map(long).collect(),

@@ -12,7 +12,7 @@ use super::text::Page;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let names = Arg::new("name")
         .value_name("NAME")
         .num_args(1..)
@@ -29,7 +29,7 @@ pub(super) fn arguments(command: Command) -> Command {
     destination::arguments(args::server(command))
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = matches.get_many::<String>("name").into_iter().flatten();
     let names: Vec<ModelName> = names
         .map(|name| ModelName::from_base(name))

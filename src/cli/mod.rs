@@ -11,7 +11,6 @@ mod bar;
 mod ca;
 mod cat;
 mod destination;
-mod escape;
 mod fingerprint;
 mod get;
 mod home;

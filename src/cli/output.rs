@@ -11,12 +11,12 @@ use clap::ArgMatches;
 use serde::Serialize;
 
 use super::args;
-use super::escape::escaped;
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::escaped;
 
 /// Where a verb prints to, and how.
 #[derive(Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     format: Format,
     notes: Notes,
     progress: Notes,
@@ -28,7 +28,7 @@ pub(super) struct Output {
 
 /// The form of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// Lines and tables for people.
     #[default]
     Text,
@@ -38,7 +38,7 @@ pub(super) enum Format {
 
 /// Whether something that is not a result is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Notes {
+pub(crate) enum Notes {
     #[default]
     Shown,
     Hidden,
@@ -47,7 +47,7 @@ pub(super) enum Notes {
 impl Output {
     /// # Errors
     /// `Usage` if an environment variable cannot be understood.
-    pub(super) fn new(matches: &ArgMatches) -> Result<Self> {
+    pub(crate) fn new(matches: &ArgMatches) -> Result<Self> {
         // Global flags are known at the innermost level.
         let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
         let hidden = |is_hidden| {
@@ -70,7 +70,7 @@ impl Output {
     }
 
     /// Whether progress may be shown.
-    pub(super) fn progress(&self) -> Notes {
+    pub(crate) fn progress(&self) -> Notes {
         self.progress
     }
 
@@ -78,7 +78,7 @@ impl Output {
     ///
     /// # Errors
     /// Those of standard output.
-    pub(super) fn line(&self, text: &str) -> Result<()> {
+    pub(crate) fn line(&self, text: &str) -> Result<()> {
         match self.format {
             Format::Text => self.print(&escaped(text)),
             Format::Json => Ok(()),
@@ -89,7 +89,7 @@ impl Output {
     ///
     /// # Errors
     /// Those of standard output.
-    pub(super) fn json(&self, value: &impl Serialize) -> Result<()> {
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<()> {
         match self.format {
             Format::Text => Ok(()),
             Format::Json => {
@@ -109,7 +109,7 @@ impl Output {
     ///
     /// # Errors
     /// Those of standard output.
-    pub(super) fn write(&self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
         self.write_with(|stdout| {
             stdout
                 .write_all(bytes)
@@ -121,7 +121,7 @@ impl Output {
     ///
     /// # Errors
     /// Those of `write`; a reader that has gone away is remembered.
-    pub(super) fn write_with<T>(
+    pub(crate) fn write_with<T>(
         &self,
         write: impl FnOnce(&mut dyn Write) -> Result<T>,
     ) -> Result<T> {
@@ -135,29 +135,29 @@ impl Output {
     }
 
     /// Whether the reader of standard output is gone, so that there is no point in going on.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
     }
 
     /// Whether standard output is a terminal.
-    pub(super) fn is_terminal(&self) -> bool {
+    pub(crate) fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()
     }
 
     /// Prints something worth knowing, unless it is to be quiet.
-    pub(super) fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if self.notes == Notes::Shown {
             complain(&format!("skep: {text}"));
         }
     }
 
     /// Prints something that must not be overlooked.
-    pub(super) fn warn(&self, text: &str) {
+    pub(crate) fn warn(&self, text: &str) {
         complain(&format!("skep: warning: {text}"));
     }
 
     /// Prints an error: what happened, and what can be done about it.
-    pub(super) fn error(&self, error: &Error) {
+    pub(crate) fn error(&self, error: &Error) {
         let hint = match error.hint_text() {
             Some(command) if command.starts_with("skep ") => format!("; try: {command}"),
             Some(hint) => format!("; {hint}"),
@@ -172,7 +172,7 @@ impl Output {
     }
 
     /// Prints an error and remembers the exit code if it is the first one.
-    pub(super) fn failed(&self, error: &Error) {
+    pub(crate) fn failed(&self, error: &Error) {
         self.error(error);
         if self.failure.get() == 0 {
             self.failure.set(error.kind().exit_code());
@@ -180,20 +180,20 @@ impl Output {
     }
 
     /// Remembers that there was nothing to do, for those who asked for it.
-    pub(super) fn nothing_to_do(&self) {
+    pub(crate) fn nothing_to_do(&self) {
         if self.failure.get() == 0 {
             self.failure.set(NOTHING_TO_DO);
         }
     }
 
     /// The exit code: 0, or that of the first failure.
-    pub(super) fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         self.failure.get()
     }
 
     /// Does some work for each item. A failure is printed, and the next item is tried unless it
     /// would fail in the same way.
-    pub(super) fn each<T>(
+    pub(crate) fn each<T>(
         &self,
         items: impl IntoIterator<Item = T>,
         mut work: impl FnMut(T) -> Result<()>,

@@ -12,7 +12,7 @@ use crate::client::{PairNames, accept};
 use crate::error::{Error, Result};
 use crate::{clock, edge};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let invitation = Arg::new("invitation")
         .value_name("INVITATION")
         .required(true);
@@ -24,7 +24,7 @@ pub(super) fn arguments(command: Command) -> Command {
         .arg(flag("device").help("What to call this device there [default: its host name]"))
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let given = matches
         .get_one::<String>("invitation")
         .map(String::as_str)

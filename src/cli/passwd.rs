@@ -13,7 +13,7 @@ use super::output::Output;
 use crate::access::{self, Password};
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let remove = Arg::new("remove")
         .long("remove")
         .action(ArgAction::SetTrue)
@@ -21,7 +21,7 @@ pub(super) fn arguments(command: Command) -> Command {
     command.before_help(EXAMPLES).arg(remove)
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let home = home::directory()?;
     if matches.get_flag("remove") {
         access::remove_password(&home)?;

@@ -12,11 +12,11 @@ use super::progress::{Progress, size};
 use super::source::{self, Source};
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     source::arguments(args::server(command)).before_help(EXAMPLES)
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let (files, name) = source::files(matches)?;
     let mut client = args::client(matches, output)?;
     let mut imported = Vec::new();

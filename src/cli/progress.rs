@@ -5,12 +5,12 @@ use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use super::bar::{Bar, Size};
-use super::escape::escaped;
 use super::output::{Notes, Output};
 use crate::client::Event;
+use crate::text::escaped;
 
 /// The progress of one file.
-pub(super) struct Progress<'a> {
+pub(crate) struct Progress<'a> {
     output: &'a Output,
     name: String,
     total: Option<u64>,
@@ -22,7 +22,7 @@ pub(super) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     /// Progress of `total` bytes, where that is known.
-    pub(super) fn start(output: &'a Output, name: &str, total: Option<u64>) -> Self {
+    pub(crate) fn start(output: &'a Output, name: &str, total: Option<u64>) -> Self {
         let name = escaped(name).into_owned();
         let shown = output.progress() == Notes::Shown && io::stderr().is_terminal();
         let bar = shown.then(|| Bar::start(0));
@@ -38,7 +38,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Takes in that `count` more bytes went over the line.
-    pub(super) fn advance(&mut self, count: u64) {
+    pub(crate) fn advance(&mut self, count: u64) {
         self.done += count;
         if let Some(bar) = &mut self.bar {
             bar.draw(&self.name, self.done, self.total);
@@ -48,7 +48,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Takes in what happens in a transfer.
-    pub(super) fn tell(&mut self, event: &Event<'_>) {
+    pub(crate) fn tell(&mut self, event: &Event<'_>) {
         match event {
             Event::Started { size, at } => {
                 self.total = *size;
@@ -114,7 +114,7 @@ impl Drop for Progress<'_> {
 }
 
 /// A size for people.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     Size(bytes).to_string()
 }
 

@@ -14,7 +14,7 @@ use crate::client::{Client, Outcome, Replaces, Stored, TransferOptions};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
     let said = |name: &'static str| Arg::new(name).long(name).value_name("TEXT");
     let command = source::arguments(args::server(command)).before_help(EXAMPLES);
@@ -35,7 +35,7 @@ pub(super) fn arguments(command: Command) -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let (files, name) = source::files(matches)?;
     if matches.get_flag("password-stdin") && files.iter().any(|file| file.as_os_str() == "-") {
         let reason = "standard input cannot be both the password and the file";

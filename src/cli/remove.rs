@@ -8,7 +8,7 @@ use super::output::Output;
 use super::{args, get};
 use crate::error::Result;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let versions = Arg::new("versions")
         .long("versions")
         .action(ArgAction::SetTrue);
@@ -21,7 +21,7 @@ pub(super) fn arguments(command: Command) -> Command {
     )
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
     let mut removed = Vec::new();

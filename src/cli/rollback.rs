@@ -9,7 +9,7 @@ use super::progress::size;
 use super::{args, get};
 use crate::error::Result;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     args::server(
         command
             .before_help(EXAMPLES)
@@ -17,7 +17,7 @@ pub(super) fn arguments(command: Command) -> Command {
     )
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
     let mut models = Vec::new();

@@ -12,7 +12,7 @@ use crate::config::{Config, Layer, SETTINGS, Setting};
 use crate::error::Result;
 use crate::node::{Node, PasswordOrigin};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let addresses = Arg::new("address")
         .value_name("ADDRESS")
         .num_args(0..)
@@ -42,7 +42,7 @@ fn flag(setting: &'static Setting) -> Arg {
     flag.value_name(setting.value).help(help)
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let level = if args::is_set(matches, "quiet")? {
         LevelFilter::Warn
     } else {
@@ -89,7 +89,7 @@ fn read(matches: &ArgMatches) -> Result<Config> {
 ///
 /// # Errors
 /// `Usage` for what cannot be read.
-pub(super) fn settings() -> Result<Config> {
+pub(crate) fn settings() -> Result<Config> {
     let mut config = Config::new(home::directory()?);
     config.take(&Layer::from_file(&config.home.join(CONFIG))?)?;
     config.take(&Layer::from_environment()?)?;

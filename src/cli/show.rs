@@ -10,7 +10,7 @@ use super::{args, get};
 use crate::error::Result;
 use crate::wire::InfoWire;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     args::server(
         command
             .before_help(EXAMPLES)
@@ -18,7 +18,7 @@ pub(super) fn arguments(command: Command) -> Command {
     )
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
     let mut models = Vec::new();

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::{Prehash, SecretKey, Signature};
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let files = Arg::new("file")
         .value_name("FILE")
         .num_args(1..)
@@ -31,7 +31,7 @@ pub(super) fn arguments(command: Command) -> Command {
 }
 
 /// The flag that names a secret key.
-pub(super) fn flag(name: &'static str) -> Arg {
+pub(crate) fn flag(name: &'static str) -> Arg {
     let flag = Arg::new(name).long(name).value_name("KEYFILE");
     let flag = flag.value_parser(clap::value_parser!(PathBuf));
     flag.help(match name {
@@ -44,14 +44,14 @@ pub(super) fn flag(name: &'static str) -> Arg {
 ///
 /// # Errors
 /// `Usage` if it cannot be read or used.
-pub(super) fn key(matches: &ArgMatches, flag: &str) -> Result<Option<SecretKey>> {
+pub(crate) fn key(matches: &ArgMatches, flag: &str) -> Result<Option<SecretKey>> {
     matches
         .get_one::<PathBuf>(flag)
         .map(|path| SecretKey::read(path))
         .transpose()
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let key = match key(matches, "key")? {
         Some(key) => key,
         None => SecretKey::read(&keygen::default_file()?).map_err(|error| {
@@ -80,15 +80,15 @@ pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 }
 
 /// Where the signature of a file is: beside it, as `FILE.minisig`.
-pub(super) fn signature_file(path: &Path) -> PathBuf {
+pub(crate) fn signature_file(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".minisig");
     name.into()
 }
 
 /// A file that was signed.
-pub(super) struct Signed {
-    pub(super) signature: Signature,
+pub(crate) struct Signed {
+    pub(crate) signature: Signature,
     /// Of the bytes that were signed.
     digest: Digest,
 }
@@ -97,7 +97,7 @@ pub(super) struct Signed {
 ///
 /// # Errors
 /// `Usage` for what cannot be read twice; those of the file system.
-pub(super) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Result<Signed> {
+pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Result<Signed> {
     let source = Source::open(path, name, "skep sign")?;
     let Reader::File(mut content) = source.reader else {
         let text = format!(
@@ -134,7 +134,7 @@ impl Signed {
     ///
     /// # Errors
     /// `Integrity` if other bytes were sent than were signed; otherwise as [`Client::put`].
-    pub(super) fn put(
+    pub(crate) fn put(
         &self,
         client: &mut Client,
         model: &ModelName,

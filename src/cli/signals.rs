@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-use super::escape::escaped;
 use crate::error::{Error, Result};
 use crate::server::Shutdown;
-use crate::{disk, supervise};
+use crate::text::escaped;
+use crate::{disk, threads};
 
 /// Watches for signals from now on.
 ///
 /// # Errors
 /// If the system has no thread or no descriptor left.
-pub(super) fn watch() -> Result<()> {
+pub(crate) fn watch() -> Result<()> {
     let failed = |error| Error::io("watching for signals", error);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
     let work = move || {
@@ -25,7 +25,7 @@ pub(super) fn watch() -> Result<()> {
             end(signal);
         }
     };
-    supervise::spawn("signals", work).map(drop).map_err(failed)
+    threads::spawn("signals", work).map(drop).map_err(failed)
 }
 
 /// Has the first SIGINT or SIGTERM shut a server down, the second end it at once, and each SIGHUP run
@@ -33,7 +33,7 @@ pub(super) fn watch() -> Result<()> {
 ///
 /// # Errors
 /// If the system has no thread or no descriptor left.
-pub(super) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> Result<()> {
+pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> Result<()> {
     let failed = |error| Error::io("watching for signals", error);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(failed)?;
     let work = move || {
@@ -51,7 +51,7 @@ pub(super) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> R
             }
         }
     };
-    supervise::spawn("signals", work).map(drop).map_err(failed)
+    threads::spawn("signals", work).map(drop).map_err(failed)
 }
 
 #[expect(clippy::exit, reason = "the other threads may hang in a system call")]
@@ -67,10 +67,10 @@ fn end(signal: i32) -> ! {
 }
 
 /// While this lives, a transfer is running with which the same command goes on.
-pub(super) struct Resumable(());
+pub(crate) struct Resumable(());
 
 impl Resumable {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         RESUMABLE.store(true, Ordering::Relaxed);
         Self(())
     }

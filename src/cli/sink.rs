@@ -11,10 +11,10 @@ use log::Level;
 use crate::config::LogOptions;
 use crate::disk::Rolling;
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// A place for lines.
-pub(super) enum Target {
+pub(crate) enum Target {
     /// Standard error.
     Terminal,
     File(Rolling),
@@ -22,7 +22,7 @@ pub(super) enum Target {
 }
 
 /// A connection to the socket of the system's log.
-pub(super) struct Syslog {
+pub(crate) struct Syslog {
     path: PathBuf,
     socket: Option<UnixDatagram>,
 }
@@ -32,7 +32,7 @@ impl Target {
     ///
     /// # Errors
     /// `Usage` if it cannot be written to.
-    pub(super) fn open(options: &LogOptions) -> Result<Self> {
+    pub(crate) fn open(options: &LogOptions) -> Result<Self> {
         let unusable = |path: &PathBuf, error: io::Error| {
             let error = Error::io(
                 format!("the log {} cannot be opened", path.display()),
@@ -114,12 +114,12 @@ fn connect(path: &PathBuf) -> io::Result<UnixDatagram> {
 }
 
 /// Puts another target in the place of the one before.
-pub(super) fn put(target: Target) {
+pub(crate) fn put(target: Target) {
     *lock(&TARGET) = target;
 }
 
 /// Writes a line, which `line` makes; it is told whether the time is to be in it.
-pub(super) fn write(level: Level, line: impl FnOnce(Stamp) -> String) {
+pub(crate) fn write(level: Level, line: impl FnOnce(Stamp) -> String) {
     let mut target = lock(&TARGET);
     let stamp = if target.has_clock() {
         Stamp::Absent
@@ -132,7 +132,7 @@ pub(super) fn write(level: Level, line: impl FnOnce(Stamp) -> String) {
 
 /// Whether a line begins with the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stamp {
+pub(crate) enum Stamp {
     Present,
     Absent,
 }

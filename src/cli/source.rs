@@ -12,15 +12,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
 /// Something to send.
-pub(super) struct Source {
-    pub(super) name: ModelName,
-    pub(super) reader: Reader,
+pub(crate) struct Source {
+    pub(crate) name: ModelName,
+    pub(crate) reader: Reader,
     /// Its length in bytes, where that is known.
-    pub(super) length: Option<u64>,
+    pub(crate) length: Option<u64>,
 }
 
 /// Where the bytes come from.
-pub(super) enum Reader {
+pub(crate) enum Reader {
     /// A regular file, of which any part can be read again.
     File(File),
     /// Standard input, or what else can be read once.
@@ -29,7 +29,7 @@ pub(super) enum Reader {
 
 impl Reader {
     /// The bytes, to be read once.
-    pub(super) fn stream(self) -> Box<dyn Read> {
+    pub(crate) fn stream(self) -> Box<dyn Read> {
         match self {
             Self::File(file) => Box::new(file),
             Self::Stream(stream) => stream,
@@ -38,7 +38,7 @@ impl Reader {
 }
 
 /// Adds the list of files and `--name`.
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let files = Arg::new("file")
         .value_name("FILE")
         .num_args(1..)
@@ -61,7 +61,7 @@ pub(super) fn arguments(command: Command) -> Command {
 ///
 /// # Errors
 /// `Usage` if one name is given for several files.
-pub(super) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelName>)> {
+pub(crate) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelName>)> {
     let files: Vec<PathBuf> = matches
         .get_many("file")
         .into_iter()
@@ -82,7 +82,7 @@ pub(super) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
 ///
 /// # Errors
 /// `Usage` for a directory if there is a name for one file, or if it cannot be read.
-pub(super) fn unfolded(
+pub(crate) fn unfolded(
     files: Vec<PathBuf>,
     name: Option<&ModelName>,
     output: &Output,
@@ -132,7 +132,7 @@ impl Source {
     /// # Errors
     /// `NotFound` if it is not there, `Usage` for directories, for what has no name, and for what
     /// cannot be read; otherwise those of the file system.
-    pub(super) fn open(path: &Path, name: Option<&ModelName>, verb: &str) -> Result<Self> {
+    pub(crate) fn open(path: &Path, name: Option<&ModelName>, verb: &str) -> Result<Self> {
         if path == Path::new("-") {
             let reader = Reader::Stream(Box::new(io::stdin()));
             return match name {

@@ -9,14 +9,14 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that are kept in memory to be shown, up to a limit.
 #[derive(Default)]
-pub(super) struct Page(Vec<u8>);
+pub(crate) struct Page(Vec<u8>);
 
 impl Page {
     /// Shows the bytes: text tidied up, all else as it is.
     ///
     /// # Errors
     /// `Usage` for binary bytes on a terminal; otherwise those of standard output.
-    pub(super) fn show(&self, name: &str, output: &Output) -> Result<()> {
+    pub(crate) fn show(&self, name: &str, output: &Output) -> Result<()> {
         check(&self.0, name, output)?;
         output.write(&tidy(&self.0))
     }
@@ -45,7 +45,7 @@ impl Write for Page {
 ///
 /// # Errors
 /// `Usage` for binary bytes on a terminal.
-pub(super) fn check(beginning: &[u8], name: &str, output: &Output) -> Result<()> {
+pub(crate) fn check(beginning: &[u8], name: &str, output: &Output) -> Result<()> {
     if !output.is_terminal() || !is_binary(beginning) {
         return Ok(());
     }

@@ -12,11 +12,10 @@ use super::home;
 use super::output::Output;
 use crate::access::{NewToken, Role, Tokens};
 use crate::clock;
-use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::rfc3339;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let name = || {
         Arg::new("name")
             .value_name("NAME")
@@ -50,7 +49,7 @@ pub(super) fn arguments(command: Command) -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     match matches.subcommand() {
         Some(("new", matches)) => make(matches, output),
         Some(("ls", _)) => list(output),
@@ -145,7 +144,7 @@ fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
     let length = match text.strip_suffix('d').map(str::parse::<u64>) {
         Some(Ok(days @ 1..=DAYS_MAX)) => Duration::from_secs(days * 86_400),
         Some(_) => return Err(bad()),
-        None => config::duration(text).map_err(|_| bad())?,
+        None => crate::text::duration(text).map_err(|_| bad())?,
     };
     now.checked_add(length).ok_or_else(bad)
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::wire::VerifyWire;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     let names = get::names("Models on the server [default: all]; with --key, files of this device");
     let key = verify_signature::flag("key").requires("name");
     args::server(
@@ -22,7 +22,7 @@ pub(super) fn arguments(command: Command) -> Command {
     )
 }
 
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     if matches.contains_id("key") {
         return verify_signature::run(matches, output);
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::signature::{PublicKey, Signature};
 
 /// The flag that names a public key.
-pub(super) fn flag(name: &'static str) -> Arg {
+pub(crate) fn flag(name: &'static str) -> Arg {
     let flag = Arg::new(name).long(name).value_name("KEY|KEYFILE");
     flag.help(match name {
         "key" => "Check FILE.minisig by this public key: RW..., or a file that has it",
@@ -26,7 +26,7 @@ pub(super) fn flag(name: &'static str) -> Arg {
 ///
 /// # Errors
 /// `Usage` if it cannot be read.
-pub(super) fn key(matches: &ArgMatches, flag: &str) -> Result<Option<PublicKey>> {
+pub(crate) fn key(matches: &ArgMatches, flag: &str) -> Result<Option<PublicKey>> {
     matches
         .get_one::<String>(flag)
         .map(|text| PublicKey::named(text))
@@ -37,7 +37,7 @@ pub(super) fn key(matches: &ArgMatches, flag: &str) -> Result<Option<PublicKey>>
 ///
 /// # Errors
 /// `Usage` if there is no key; failures of single files are told and counted by the output.
-pub(super) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let key =
         key(matches, "key")?.ok_or_else(|| Error::new(ErrorKind::Usage, "--key is needed"))?;
     let mut files = Vec::new();
@@ -87,7 +87,7 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
 }
 
 /// Says what the signer says, and whether that is of a file of another name.
-pub(super) fn tell(output: &Output, name: &str, signature: &Signature) {
+pub(crate) fn tell(output: &Output, name: &str, signature: &Signature) {
     // minisign separates with tabs, which the output would escape.
     let comment = signature.trusted_comment().replace('\t', " ");
     output.note(&format!("{name}: the signer says: {comment}"));

@@ -7,11 +7,11 @@ use serde_json::json;
 use super::output::Output;
 use crate::error::Result;
 
-pub(super) fn arguments(command: Command) -> Command {
+pub(crate) fn arguments(command: Command) -> Command {
     command
 }
 
-pub(super) fn run(_: &ArgMatches, output: &Output) -> Result<()> {
+pub(crate) fn run(_: &ArgMatches, output: &Output) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     output.line(&format!("skep {version}"))?;
     output.json(&json!({"schema": 1, "name": "skep", "version": version}))

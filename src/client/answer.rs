@@ -14,7 +14,7 @@ use ureq::http::header::{
 };
 use ureq::http::{Response, StatusCode};
 
-use super::Answer;
+use crate::client::request::Answer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::{Problem, rfc3339};
 
@@ -22,7 +22,7 @@ use crate::wire::{Problem, rfc3339};
 ///
 /// # Errors
 /// What the server says, for any other answer.
-pub(super) fn accepted(response: Response<Body>) -> Result<Response<Body>> {
+pub(crate) fn accepted(response: Response<Body>) -> Result<Response<Body>> {
     match response.status().is_success() {
         true => Ok(response),
         false => Err(refusal(response)),
@@ -33,7 +33,7 @@ pub(super) fn accepted(response: Response<Body>) -> Result<Response<Body>> {
 ///
 /// # Errors
 /// `NotImplemented` for any other.
-pub(super) fn whole(response: Response<Body>) -> Result<Response<Body>> {
+pub(crate) fn whole(response: Response<Body>) -> Result<Response<Body>> {
     let status = response.status();
     match status == StatusCode::OK {
         true => framed(response),
@@ -44,7 +44,7 @@ pub(super) fn whole(response: Response<Body>) -> Result<Response<Body>> {
 }
 
 /// Whether an answer is the rest of `size` bytes from `start` on (RFC 9110 section 14.4).
-pub(super) fn is_rest(response: &Response<Body>, start: u64, size: u64) -> bool {
+pub(crate) fn is_rest(response: &Response<Body>, start: u64, size: u64) -> bool {
     let range = response
         .headers()
         .get(CONTENT_RANGE)
@@ -62,7 +62,7 @@ fn unusable(what: String) -> Error {
 ///
 /// # Errors
 /// `NotImplemented` for any other.
-pub(super) fn framed(response: Response<Body>) -> Result<Response<Body>> {
+pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     let unusable = |what: &str| Err(unusable(what.to_owned()));
     let fields = response.headers();
     let is = |name: HeaderName, word: &str| {
@@ -83,7 +83,7 @@ pub(super) fn framed(response: Response<Body>) -> Result<Response<Body>> {
 }
 
 /// When the model of an answer was last changed, as JSON has it.
-pub(super) fn modified(response: &Response<Body>) -> String {
+pub(crate) fn modified(response: &Response<Body>) -> String {
     let text = response
         .headers()
         .get(LAST_MODIFIED)
@@ -96,7 +96,7 @@ pub(super) fn modified(response: &Response<Body>) -> String {
 ///
 /// # Errors
 /// `NotImplemented` for any other.
-pub(super) fn gone(response: &Response<Body>) -> Result<()> {
+pub(crate) fn gone(response: &Response<Body>) -> Result<()> {
     match response.status() {
         StatusCode::NO_CONTENT => Ok(()),
         _ => Err(not_skep()),
@@ -108,7 +108,7 @@ pub(super) fn gone(response: &Response<Body>) -> Result<()> {
 /// # Errors
 /// `NotImplemented` if it is not what API v1 answers, `Interrupted` if it is cut; otherwise those of
 /// the connection.
-pub(super) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T> {
+pub(crate) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T> {
     let mut bytes = Vec::new();
     let length = response.body().content_length();
     let reader = response.body_mut().as_reader();
@@ -127,7 +127,7 @@ pub(super) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result
 ///
 /// # Errors
 /// What the server says, for anything but success; otherwise as [`json`].
-pub(super) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
+pub(crate) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
     let status = answer.status();
     let content_type = answer
         .field("content-type")
@@ -141,17 +141,17 @@ pub(super) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
 }
 
 /// The connection ended before the answer did.
-pub(super) fn ended() -> Error {
+pub(crate) fn ended() -> Error {
     Error::new(ErrorKind::Interrupted, "the server ended the connection")
 }
 
 /// The answer is not what a skep says.
-pub(super) fn not_skep() -> Error {
+pub(crate) fn not_skep() -> Error {
     Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")
         .hint("is --server (SKEP_SERVER) the address of a skep?")
 }
 
-pub(super) fn refusal(mut response: Response<Body>) -> Error {
+pub(crate) fn refusal(mut response: Response<Body>) -> Error {
     let status = response.status();
     let text = |name| {
         response
@@ -221,7 +221,7 @@ fn plain_words<'a>(content_type: &str, body: &'a [u8]) -> Option<&'a str> {
 }
 
 /// The error in an answer of the dearning API, whose status 403 means a wrong password.
-pub(super) fn dearning(status: u16, text: &str) -> Error {
+pub(crate) fn dearning(status: u16, text: &str) -> Error {
     let kind = match (status, text) {
         (403, _) => ErrorKind::Unauthenticated,
         (200, "not found") => ErrorKind::NotFound,
@@ -256,7 +256,7 @@ struct DearningError {
 }
 
 /// Our error for one of ureq; what was put in by the connection comes out unchanged.
-pub(super) fn trouble(error: ureq::Error) -> Error {
+pub(crate) fn trouble(error: ureq::Error) -> Error {
     match error {
         ureq::Error::Io(error) => failed(error),
         ureq::Error::Protocol(error) => Error::new(
@@ -276,7 +276,7 @@ pub(super) fn trouble(error: ureq::Error) -> Error {
 }
 
 /// Our error for one of a body's reader.
-pub(super) fn failed(error: io::Error) -> Error {
+pub(crate) fn failed(error: io::Error) -> Error {
     let error = match error.downcast::<ureq::Error>() {
         Ok(inner) => return trouble(inner),
         Err(error) => error,
@@ -290,7 +290,7 @@ pub(super) fn failed(error: io::Error) -> Error {
 }
 
 /// Our error for one of whatever takes a model's bytes.
-pub(super) fn unwritten(name: impl fmt::Display, error: io::Error) -> Error {
+pub(crate) fn unwritten(name: impl fmt::Display, error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(ours) => ours,
         Err(error) => Error::io(format!("writing {name}"), error),

@@ -9,7 +9,7 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind};
 
 /// A reader that ureq sends.
-pub(super) struct Outgoing<'a> {
+pub(crate) struct Outgoing<'a> {
     source: &'a mut dyn Read,
     length: Option<u64>,
     early: &'a Early,
@@ -19,7 +19,7 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         source: &'a mut dyn Read,
         length: Option<u64>,
         early: &'a Early,
@@ -36,7 +36,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// The same for a source that is digested elsewhere.
-    pub(super) fn unhashed(self) -> Self {
+    pub(crate) fn unhashed(self) -> Self {
         Self {
             hasher: None,
             ..self
@@ -44,12 +44,12 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Bytes taken from the source.
-    pub(super) fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         self.sent
     }
 
     /// The digest of the bytes taken from the source.
-    pub(super) fn finish(self) -> Digest {
+    pub(crate) fn finish(self) -> Digest {
         self.hasher.unwrap_or_default().finish()
     }
 }

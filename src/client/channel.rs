@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::transport::is_timeout;
 
 /// A connection, after the handshake.
-pub(super) struct Channel {
+pub(crate) struct Channel {
     stream: Socket,
     tls: Option<Box<ClientConnection>>,
     buffers: LazyBuffers,
@@ -38,7 +38,7 @@ pub(super) struct Channel {
 
 impl Channel {
     /// A channel on a stream whose read and write timeouts are `timeout`.
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: Socket,
         tls: Option<Box<ClientConnection>>,
         early: Arc<Early>,

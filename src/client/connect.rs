@@ -14,42 +14,42 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
-use super::address::{Scheme, ServerUrl};
 use super::channel::Channel;
 use super::early::Early;
 use super::handshake::refusal;
 use super::roots;
 use super::trust::{Guard, Verdict};
+use crate::address::{Scheme, ServerUrl};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// Opens the connections of one client.
 #[derive(Debug)]
-pub(super) struct Dialer {
-    pub(super) url: ServerUrl,
-    pub(super) guard: Guard,
-    pub(super) tls: Arc<ClientConfig>,
-    pub(super) connect_timeout: Duration,
-    pub(super) timeout: Duration,
-    pub(super) rate: Option<u64>,
-    pub(super) shared: Arc<Shared>,
+pub(crate) struct Dialer {
+    pub(crate) url: ServerUrl,
+    pub(crate) guard: Guard,
+    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) rate: Option<u64>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What a client learns of its connections.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// Whether the running request was answered early.
-    pub(super) early: Arc<Early>,
+    pub(crate) early: Arc<Early>,
     /// Connections opened so far.
-    pub(super) opened: AtomicU64,
+    pub(crate) opened: AtomicU64,
     /// The key that the server showed last.
     pin: Mutex<Option<Pin>>,
 }
 
 impl Shared {
     /// The key that the server showed, if it speaks TLS and was reached.
-    pub(super) fn pin(&self) -> Option<Pin> {
+    pub(crate) fn pin(&self) -> Option<Pin> {
         *lock(&self.pin)
     }
 }
@@ -89,7 +89,7 @@ impl Dialer {
     }
 
     /// Shakes hands and returns the pin of the key that the server shows.
-    pub(super) fn look(&self) -> Result<Pin> {
+    pub(crate) fn look(&self) -> Result<Pin> {
         let (_, tls, _) = self.shake_hands(self.dial(&find(&self.url)?)?)?;
         let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
         let certificate = tls
@@ -226,7 +226,7 @@ fn limit(stream: &Socket, timeout: Duration) -> io::Result<()> {
 
 /// Finds the addresses of the one host that a client talks to.
 #[derive(Debug)]
-pub(super) struct Names(pub(super) ServerUrl);
+pub(crate) struct Names(pub(crate) ServerUrl);
 
 impl Resolver for Names {
     fn resolve(

@@ -29,7 +29,7 @@ pub struct Download {
 impl Download {
     /// # Errors
     /// `Integrity` if the server announces a digest that cannot be read.
-    pub(super) fn new(name: ModelName, response: Response<Body>) -> Result<Self> {
+    pub(crate) fn new(name: ModelName, response: Response<Body>) -> Result<Self> {
         let expected = announced(response.headers()).map_err(|reason| {
             let message = format!("'{name}' cannot be verified: {reason}");
             Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
@@ -144,7 +144,7 @@ impl Read for Download {
 }
 
 /// The digest in the fields of an answer, `None` if there is none.
-pub(super) fn announced(fields: &HeaderMap) -> Result<Option<Digest>, &'static str> {
+pub(crate) fn announced(fields: &HeaderMap) -> Result<Option<Digest>, &'static str> {
     let mut found = None;
     for value in fields.get_all(REPR_DIGEST) {
         let digest = value

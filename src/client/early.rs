@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the server has answered before the body was sent.
 #[derive(Debug, Default)]
-pub(super) struct Early(AtomicBool);
+pub(crate) struct Early(AtomicBool);
 
 impl Early {
-    pub(super) fn set(&self, early: bool) {
+    pub(crate) fn set(&self, early: bool) {
         self.0.store(early, Ordering::Relaxed);
     }
 
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// Whether input holds (the beginning of) an answer that is not an interim one such as 100.
-pub(super) fn is_final(mut input: &[u8]) -> bool {
+pub(crate) fn is_final(mut input: &[u8]) -> bool {
     loop {
         match input.get(STATUS_CLASS) {
             None => return false,

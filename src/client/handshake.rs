@@ -32,7 +32,7 @@ pub struct ClientCertificate {
 ///
 /// # Errors
 /// `Usage` if the client's own certificate cannot be used.
-pub(super) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> {
+pub(crate) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(provider());
     let config = ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Floored))
         .with_protocol_versions(rustls::ALL_VERSIONS)
@@ -67,7 +67,7 @@ pub(super) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> 
 }
 
 /// The provider, with ChaCha20 first where the processor has no instructions for AES.
-pub(super) fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
     if !cpu::has_aes() {
         let preferred = [
@@ -95,7 +95,7 @@ impl TimeProvider for Floored {
 }
 
 /// What it means if a server ends TLS because of what this client showed of itself, or did not show.
-pub(super) fn refusal(error: &io::Error) -> Option<Error> {
+pub(crate) fn refusal(error: &io::Error) -> Option<Error> {
     use AlertDescription::{
         AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
         CertificateUnknown, DecryptError, UnknownCA, UnsupportedCertificate,

@@ -5,7 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 
 use ureq::http::Method;
 
-use super::{Answer, Client, answer, model_path};
+use crate::client::request::Answer;
+use crate::client::{Client, answer, model_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionsWire};

@@ -12,14 +12,14 @@ use crate::pin::Pin;
 
 /// The file, which need not exist.
 #[derive(Clone, Debug)]
-pub(super) struct KnownServers(PathBuf);
+pub(crate) struct KnownServers(PathBuf);
 
 impl KnownServers {
-    pub(super) fn new(home: &Path) -> Self {
+    pub(crate) fn new(home: &Path) -> Self {
         Self(home.join("known_servers"))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
@@ -27,7 +27,7 @@ impl KnownServers {
     ///
     /// # Errors
     /// `Usage` if its line cannot be read; otherwise those of the file system.
-    pub(super) fn find(&self, authority: &str) -> Result<Option<Pin>> {
+    pub(crate) fn find(&self, authority: &str) -> Result<Option<Pin>> {
         find(&self.text()?, authority)
             .map_err(|error| Error::new(error.kind(), format!("{}: {error}", self.0.display())))
     }
@@ -36,7 +36,7 @@ impl KnownServers {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn add(&self, authority: &str, pin: Pin) -> Result<()> {
+    pub(crate) fn add(&self, authority: &str, pin: Pin) -> Result<()> {
         let mut text = self.text()?;
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
@@ -57,7 +57,7 @@ impl KnownServers {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn replace(&self, authority: &str, pin: Pin) -> Result<()> {
+    pub(crate) fn replace(&self, authority: &str, pin: Pin) -> Result<()> {
         let text = self.text()?;
         let is_other = |line: &&str| line.split_ascii_whitespace().next() != Some(authority);
         let mut kept: String = text

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// # Errors
 /// Those of `fill` and of the file system; `target` is then as it was.
-pub(super) fn land<T>(target: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
+pub(crate) fn land<T>(target: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
     let failed = |error| Error::local(format!("writing {}", target.display()), error);
     let place = place(target)?;
     let mut part = Part::create_readable(directory(&place, target)?, ".skep-").map_err(failed)?;
@@ -28,7 +28,7 @@ pub(super) fn land<T>(target: &Path, fill: impl FnOnce(&mut dyn Write) -> Result
 ///
 /// # Errors
 /// `Usage` if it is not there.
-pub(super) fn directory<'a>(place: &'a Path, target: &Path) -> Result<&'a Path> {
+pub(crate) fn directory<'a>(place: &'a Path, target: &Path) -> Result<&'a Path> {
     let directory = match place.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -67,7 +67,7 @@ impl Write for Named<'_> {
 ///
 /// # Errors
 /// `Usage` for a link to nothing, `Conflict` for what is not a file; otherwise those of the file system.
-pub(super) fn place(target: &Path) -> Result<PathBuf> {
+pub(crate) fn place(target: &Path) -> Result<PathBuf> {
     let failed = |error| Error::local(format!("writing {}", target.display()), error);
     let is_link = target.is_symlink();
     match fs::metadata(target) {

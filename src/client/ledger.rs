@@ -13,23 +13,23 @@ use crate::model::ModelName;
 
 /// The memory of one upload. While another process has it, or where there is no home, nothing is
 /// remembered, and the upload is one of its own.
-pub(super) struct Ledger(Option<Held>);
+pub(crate) struct Ledger(Option<Held>);
 
 /// An upload on a server, and the file that it is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) location: String,
-    pub(super) stamp: Stamp,
+pub(crate) struct Entry {
+    pub(crate) location: String,
+    pub(crate) stamp: Stamp,
 }
 
 impl Ledger {
     /// One that remembers nothing.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self(None)
     }
 
     /// The memory of uploads to a server under a name.
-    pub(super) fn open(home: Option<&Path>, server: &str, name: &ModelName) -> Self {
+    pub(crate) fn open(home: Option<&Path>, server: &str, name: &ModelName) -> Self {
         let held = home.and_then(|home| {
             let directory = home.join("uploads");
             let key = Digest::of(format!("{server}\n{name}").as_bytes()).to_string();
@@ -47,7 +47,7 @@ impl Ledger {
     }
 
     /// What is remembered.
-    pub(super) fn read(&mut self) -> Option<Entry> {
+    pub(crate) fn read(&mut self) -> Option<Entry> {
         let held = self.0.as_mut()?;
         let mut text = String::new();
         held.go_to(0)
@@ -61,7 +61,7 @@ impl Ledger {
     }
 
     /// Remembers an upload, also over a power cut.
-    pub(super) fn write(&mut self, entry: &Entry) {
+    pub(crate) fn write(&mut self, entry: &Entry) {
         let Some(held) = &mut self.0 else { return };
         let Stamp {
             size,
@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// Forgets the upload.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if let Some(held) = &mut self.0 {
             held.discard();
         }

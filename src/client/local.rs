@@ -12,11 +12,11 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) size: u64,
+pub(crate) struct Stamp {
+    pub(crate) size: u64,
     /// Nanoseconds since 1970.
-    pub(super) modified: i128,
-    pub(super) inode: u64,
+    pub(crate) modified: i128,
+    pub(crate) inode: u64,
 }
 
 impl Stamp {
@@ -32,7 +32,7 @@ impl Stamp {
 }
 
 /// A file that is being sent.
-pub(super) struct Local<'a> {
+pub(crate) struct Local<'a> {
     file: &'a File,
     stamp: Stamp,
     hasher: Hasher,
@@ -42,7 +42,7 @@ pub(super) struct Local<'a> {
 impl<'a> Local<'a> {
     /// # Errors
     /// `Usage` if it has no fixed length; otherwise those of the file system.
-    pub(super) fn new(file: &'a File) -> Result<Self> {
+    pub(crate) fn new(file: &'a File) -> Result<Self> {
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() {
             return Err(Error::new(
@@ -58,7 +58,7 @@ impl<'a> Local<'a> {
         })
     }
 
-    pub(super) fn stamp(&self) -> Stamp {
+    pub(crate) fn stamp(&self) -> Stamp {
         self.stamp
     }
 
@@ -66,7 +66,7 @@ impl<'a> Local<'a> {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn refresh(&mut self) -> Result<bool> {
+    pub(crate) fn refresh(&mut self) -> Result<bool> {
         let fresh = Self::new(self.file)?;
         let is_changed = fresh.stamp != self.stamp;
         if is_changed {
@@ -79,13 +79,13 @@ impl<'a> Local<'a> {
     ///
     /// # Errors
     /// Those of the file system, `Interrupted` if it has become shorter.
-    pub(super) fn digest(&mut self) -> Result<Digest> {
+    pub(crate) fn digest(&mut self) -> Result<Digest> {
         self.digest_to(self.stamp.size)?;
         Ok(self.hasher.clone().finish())
     }
 
     /// The digest of the file, if all of it was read already.
-    pub(super) fn known_digest(&self) -> Option<Digest> {
+    pub(crate) fn known_digest(&self) -> Option<Digest> {
         (self.hashed == self.stamp.size).then(|| self.hasher.clone().finish())
     }
 
@@ -117,7 +117,7 @@ impl<'a> Local<'a> {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn from<'l>(&'l mut self, offset: u64, pace: &'l mut Pace) -> Result<Rest<'l, 'a>> {
+    pub(crate) fn from<'l>(&'l mut self, offset: u64, pace: &'l mut Pace) -> Result<Rest<'l, 'a>> {
         self.digest_to(offset)?;
         Ok(Rest {
             local: self,
@@ -129,7 +129,7 @@ impl<'a> Local<'a> {
 
 /// The bytes of a file from an offset on. The last of them come only if the file is still the same,
 /// so that no server gets a mixture of two states.
-pub(super) struct Rest<'l, 'a> {
+pub(crate) struct Rest<'l, 'a> {
     local: &'l mut Local<'a>,
     at: u64,
     pace: &'l mut Pace,

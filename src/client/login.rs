@@ -11,12 +11,13 @@ use ureq::http::request::Builder;
 use ureq::http::{Request, StatusCode};
 
 use super::answer;
-use super::{PasswordOver, Scheme, ServerUrl};
 use crate::access::{Challenge, Password, SCHEME, Signed, TOKEN_CHARACTERS_MIN};
+use crate::address::{Scheme, ServerUrl};
+use crate::client::PasswordOver;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A password, and how it is shown.
-pub(super) struct Login {
+pub(crate) struct Login {
     password: Option<Password>,
     way: Way,
     /// The challenge that is being answered, when it came, and how often it was answered.
@@ -35,7 +36,7 @@ impl Login {
     /// # Errors
     /// `Forbidden` for a password that must not even be proved over a line that can be read, because
     /// whoever listens could find it out by guessing.
-    pub(super) fn new(
+    pub(crate) fn new(
         password: Option<Password>,
         url: &ServerUrl,
         over: PasswordOver,
@@ -69,7 +70,7 @@ impl Login {
     ///
     /// # Errors
     /// `Unauthenticated` if there is none, `Forbidden` if it would travel in the clear.
-    pub(super) fn in_body(&self, url: &ServerUrl) -> Result<&Password> {
+    pub(crate) fn in_body(&self, url: &ServerUrl) -> Result<&Password> {
         let password = self.password.as_ref().ok_or_else(|| {
             Error::new(
                 ErrorKind::Unauthenticated,
@@ -89,7 +90,7 @@ impl Login {
     ///
     /// # Errors
     /// Those of asking the server for a challenge, and `Forbidden` if it has none.
-    pub(super) fn add(&self, request: Builder, agent: &Agent, url: &ServerUrl) -> Result<Builder> {
+    pub(crate) fn add(&self, request: Builder, agent: &Agent, url: &ServerUrl) -> Result<Builder> {
         let Some(password) = &self.password else {
             return Ok(request);
         };
@@ -128,7 +129,7 @@ impl Login {
     }
 
     /// Forgets the challenge, which the server has refused; whether there was one that had worked.
-    pub(super) fn forget(&self) -> bool {
+    pub(crate) fn forget(&self) -> bool {
         self.challenge
             .borrow_mut()
             .take()

@@ -5,7 +5,6 @@
 //! read (there it is proved by the answer to a challenge), and no file appears under its name before it is whole and its digest is right. Names that
 //! come from a server are checked like any other text from outside.
 
-mod address;
 mod answer;
 mod body;
 mod channel;
@@ -33,8 +32,23 @@ mod roots;
 mod sending;
 mod servers;
 mod spawn;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod trust;
+
+pub use code::tidy;
+pub use dearning::Imported;
+pub use download::Download;
+pub use event::{Changes, Event, Events, Replaces, TransferOptions};
+pub use fetching::{Fetched, Proof};
+pub use handshake::ClientCertificate;
+pub(crate) use pairing::{Names as PairNames, pair as accept};
+pub use request::{Answer, Payload};
+pub(crate) use servers::Servers;
+pub use spawn::Transfer;
+pub use transfer::{Outcome, Stored};
+pub use trust::{FirstUse, Question, Trust};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,20 +60,8 @@ use ureq::http::request::Builder;
 use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::{Agent, AsSendBody, Body};
 
-pub use address::{Scheme, ServerUrl};
-pub use code::tidy;
-pub use dearning::Imported;
-pub use download::Download;
-pub use event::{Changes, Event, Events, Replaces, TransferOptions};
-pub use fetching::{Fetched, Proof};
-pub use handshake::ClientCertificate;
-pub use request::{Answer, Payload};
-pub use spawn::Transfer;
-pub use transfer::{Outcome, Stored};
-pub use trust::{FirstUse, Question, Trust};
-
-pub(crate) use pairing::{Names as PairNames, pair as accept};
-pub(crate) use servers::Servers;
+pub use crate::address::Scheme;
+pub use crate::address::ServerUrl;
 
 use crate::access::Password;
 use crate::error::{Error, ErrorKind, Result};
@@ -315,6 +317,3 @@ fn model_path(name: &ModelName) -> String {
 
 /// Shorter than the 15 s after which servers of this house and of dearning hang up.
 const IDLE_MAX: Duration = Duration::from_secs(8);
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The speed of one transfer.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     rate: Option<u64>,
     /// When what went over the line so far should have.
     due: Instant,
@@ -13,7 +13,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// At most `rate` bytes per second, if there is a rate.
-    pub(super) fn new(rate: Option<u64>) -> Self {
+    pub(crate) fn new(rate: Option<u64>) -> Self {
         Self {
             rate: rate.map(|rate| rate.max(1)),
             due: Instant::now(),
@@ -21,7 +21,7 @@ impl Pace {
     }
 
     /// How much to take at once, at most `room`: a twentieth of a second's worth.
-    pub(super) fn piece(&self, room: usize) -> usize {
+    pub(crate) fn piece(&self, room: usize) -> usize {
         let piece = self
             .rate
             .map_or(u64::MAX, |rate| (rate / 20).max(PIECE_BYTES_MIN));
@@ -29,7 +29,7 @@ impl Pace {
     }
 
     /// Waits until `count` more bytes are due.
-    pub(super) fn spend(&mut self, count: usize) {
+    pub(crate) fn spend(&mut self, count: usize) {
         let pause = self.after(count as u64, Instant::now());
         if !pause.is_zero() {
             thread::sleep(pause);

@@ -19,13 +19,13 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What a partial download is a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Whole {
-    pub(super) digest: Digest,
-    pub(super) size: u64,
+pub(crate) struct Whole {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
 }
 
 /// A file that is being fetched.
-pub(super) struct Partial {
+pub(crate) struct Partial {
     held: Held,
     journal: Option<Held>,
     /// Where the bytes appear in the end.
@@ -43,7 +43,7 @@ impl Partial {
     ///
     /// # Errors
     /// `Busy` if somebody else is at it; otherwise those of the file system.
-    pub(super) fn find(place: &Path) -> Result<Option<Self>> {
+    pub(crate) fn find(place: &Path) -> Result<Option<Self>> {
         let held = match Held::open_existing(&beside(place, PART)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| failed(place, error))?,
@@ -58,7 +58,7 @@ impl Partial {
     /// # Errors
     /// `Usage` if there is no such directory, `Busy` if somebody else is at it; otherwise those of the
     /// file system.
-    pub(super) fn create(place: &Path, target: &Path) -> Result<Self> {
+    pub(crate) fn create(place: &Path, target: &Path) -> Result<Self> {
         landing::directory(place, target)?;
         let held = Held::open(&beside(place, PART), 0o666).map_err(|error| failed(place, error))?;
         Self::of(held, place)
@@ -118,12 +118,12 @@ impl Partial {
     }
 
     /// How many bytes are there.
-    pub(super) fn done(&self) -> u64 {
+    pub(crate) fn done(&self) -> u64 {
         self.done
     }
 
     /// What it is a part of, if one can go on.
-    pub(super) fn whole(&self) -> Option<Whole> {
+    pub(crate) fn whole(&self) -> Option<Whole> {
         self.whole
     }
 
@@ -131,7 +131,7 @@ impl Partial {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn begin(&mut self, whole: Option<Whole>) -> Result<()> {
+    pub(crate) fn begin(&mut self, whole: Option<Whole>) -> Result<()> {
         self.held.discard();
         if let Some(journal) = self.journal.take() {
             journal.remove();
@@ -146,7 +146,7 @@ impl Partial {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.held
             .write_all(bytes)
             .map_err(|error| failed(&self.place, error))?;
@@ -160,7 +160,7 @@ impl Partial {
     }
 
     /// Makes what is there survive the end of this process, if it is worth it.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         if self.done - self.synced >= WORTH_BYTES {
             // What cannot be noted is fetched again.
             let _ = self.note();
@@ -191,7 +191,7 @@ impl Partial {
     }
 
     /// The digest of all that is there.
-    pub(super) fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.hasher.clone().finish()
     }
 
@@ -199,7 +199,7 @@ impl Partial {
     ///
     /// # Errors
     /// Those of `check` and of the file system.
-    pub(super) fn read_again(
+    pub(crate) fn read_again(
         &mut self,
         check: impl FnOnce(&mut dyn io::Read) -> Result<()>,
     ) -> Result<()> {
@@ -213,7 +213,7 @@ impl Partial {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn publish(self) -> Result<()> {
+    pub(crate) fn publish(self) -> Result<()> {
         let published = self.held.publish(&self.place);
         published.map_err(|error| failed(&self.place, error))?;
         match self.journal {
@@ -263,7 +263,7 @@ fn read(journal: &[u8]) -> Option<(Whole, u64)> {
 }
 
 /// The digest of the file at a place; `None` if there is none that can be read.
-pub(super) fn digest_of(place: &Path) -> Option<Digest> {
+pub(crate) fn digest_of(place: &Path) -> Option<Digest> {
     Digest::of_reader(fs::File::open(place).ok()?).ok()
 }
 

@@ -28,7 +28,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::put_file`].
-    pub(super) fn put_parts(
+    pub(crate) fn put_parts(
         &mut self,
         sending: &mut Sending<'_>,
         retry: &mut Retry,
@@ -176,7 +176,7 @@ impl Client {
 
 impl Sending<'_> {
     /// What an upload did whose answer was lost.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         match self.replaces {
             Replaces::Nothing => Outcome::Created,
             _ => Outcome::Replaced,

@@ -90,7 +90,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(response: Response<Body>) -> Self {
+    pub(crate) fn new(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let (status, fields) = (parts.status.as_u16(), parts.headers);
         Self {

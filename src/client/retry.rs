@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 
 /// Counts the failures of one transfer.
-pub(super) struct Retry {
+pub(crate) struct Retry {
     limit: u32,
     failures: u32,
     has_met: bool,
@@ -14,7 +14,7 @@ pub(super) struct Retry {
 
 impl Retry {
     /// At most `limit` attempts after the first one, or after the last one that got further.
-    pub(super) fn new(limit: u32) -> Self {
+    pub(crate) fn new(limit: u32) -> Self {
         Self {
             limit,
             failures: 0,
@@ -24,12 +24,12 @@ impl Retry {
 
     /// The server is there: if it goes, that is worth waiting for its return. One that was never met
     /// may as well have another address.
-    pub(super) fn met(&mut self) {
+    pub(crate) fn met(&mut self) {
         self.has_met = true;
     }
 
     /// Something came across.
-    pub(super) fn progressed(&mut self) {
+    pub(crate) fn progressed(&mut self) {
         self.failures = 0;
         self.has_met = true;
     }
@@ -38,7 +38,7 @@ impl Retry {
     ///
     /// # Errors
     /// The last one, if trying again would not help or has not helped.
-    pub(super) fn after(&mut self, error: Error) -> Result<(Duration, Error), Error> {
+    pub(crate) fn after(&mut self, error: Error) -> Result<(Duration, Error), Error> {
         let may_pass = match error.kind() {
             ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::RequestTimeout => true,
             ErrorKind::Interrupted | ErrorKind::Unreachable => {

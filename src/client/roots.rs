@@ -10,14 +10,14 @@ use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls_pki_types::pem::PemObject as _;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use super::address::ServerUrl;
 use super::handshake;
+use crate::address::ServerUrl;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::x509::Facts;
 
 /// Authorities, ready to be asked.
-pub(super) struct Roots {
+pub(crate) struct Roots {
     anchors: Vec<TrustAnchor<'static>>,
     /// The same as certificates: one that signed itself may be that of a server.
     certificates: Vec<CertificateDer<'static>>,
@@ -28,7 +28,7 @@ impl Roots {
     ///
     /// # Errors
     /// `Usage` if it cannot be read or there is none in it.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = std::fs::read(path)
             .map_err(|error| Error::local(format!("reading the authorities in {shown}"), error))?;
@@ -62,7 +62,7 @@ impl Roots {
     ///
     /// # Errors
     /// The reason, in words that go on from "is not to be trusted".
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         url: &ServerUrl,
         chain: &[CertificateDer<'_>],
@@ -124,7 +124,7 @@ fn reason(error: &webpki::Error, url: &ServerUrl) -> String {
 }
 
 /// The server's name as TLS has it.
-pub(super) fn name(url: &ServerUrl) -> Option<ServerName<'static>> {
+pub(crate) fn name(url: &ServerUrl) -> Option<ServerName<'static>> {
     match url.host().parse::<IpAddr>() {
         Ok(address) => Some(ServerName::IpAddress(address.into())),
         Err(_) => ServerName::try_from(url.host().to_owned()).ok(),
@@ -133,7 +133,7 @@ pub(super) fn name(url: &ServerUrl) -> Option<ServerName<'static>> {
 
 /// Whether public authorities may vouch for the name of a server: not for addresses, not for names of
 /// the local network.
-pub(super) fn has_public_name(url: &ServerUrl) -> bool {
+pub(crate) fn has_public_name(url: &ServerUrl) -> bool {
     let host = url.host();
     host.parse::<IpAddr>().is_err() && host.contains('.') && !host.ends_with(".local")
 }

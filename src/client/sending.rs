@@ -27,26 +27,26 @@ use crate::signature::Signature;
 use crate::wire::ModelWire;
 
 /// A file on its way, over several attempts.
-pub(super) struct Sending<'a> {
-    pub(super) name: &'a ModelName,
-    pub(super) local: Local<'a>,
-    pub(super) replaces: Replaces,
-    pub(super) signature: Option<&'a Signature>,
-    pub(super) pace: Pace,
-    pub(super) way: Way,
+pub(crate) struct Sending<'a> {
+    pub(crate) name: &'a ModelName,
+    pub(crate) local: Local<'a>,
+    pub(crate) replaces: Replaces,
+    pub(crate) signature: Option<&'a Signature>,
+    pub(crate) pace: Pace,
+    pub(crate) way: Way,
     ledger: Ledger,
     /// The upload on the server.
-    pub(super) location: Option<String>,
+    pub(crate) location: Option<String>,
     /// How much the server has for sure.
-    pub(super) acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// Bytes sent in all attempts.
-    pub(super) sent: u64,
-    pub(super) resumed_at: Option<u64>,
+    pub(crate) sent: u64,
+    pub(crate) resumed_at: Option<u64>,
 }
 
 /// How a file is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// That has to be found out.
     Unknown,
     /// At once.
@@ -185,7 +185,7 @@ impl Client {
     }
 
     /// Gives an upload up that is of no use any more.
-    pub(super) fn abandon(&mut self, sending: &mut Sending<'_>) {
+    pub(crate) fn abandon(&mut self, sending: &mut Sending<'_>) {
         sending.forget();
         if let Some(location) = sending.location.take() {
             // If that fails, the server removes it in time.
@@ -194,7 +194,7 @@ impl Client {
     }
 
     /// The model on the server, if it has these bytes.
-    pub(super) fn same(&mut self, name: &ModelName, digest: Digest) -> Result<Option<ModelWire>> {
+    pub(crate) fn same(&mut self, name: &ModelName, digest: Digest) -> Result<Option<ModelWire>> {
         let path = model_path(name);
         let response = self.exchange_again(|| self.builder(Method::HEAD, &path))?;
         // The second and third are what servers say that know nothing of HEAD.
@@ -224,7 +224,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::put_file`].
-    pub(super) fn put_whole(
+    pub(crate) fn put_whole(
         &mut self,
         sending: &mut Sending<'_>,
         events: Events<'_>,
@@ -252,7 +252,7 @@ impl Client {
 
 impl Sending<'_> {
     /// What has to be there for it to be replaced, and the signature.
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn fields(&self) -> Vec<(&'static str, String)> {
         let mut fields = match self.replaces {
             Replaces::Anything => Vec::new(),
             Replaces::Nothing => vec![("if-none-match", "*".to_owned())],
@@ -266,7 +266,7 @@ impl Sending<'_> {
     }
 
     /// The upload is of this file from now on.
-    pub(super) fn remember(&mut self, location: String) {
+    pub(crate) fn remember(&mut self, location: String) {
         let stamp = self.local.stamp();
         self.ledger.write(&Entry {
             location: location.clone(),
@@ -276,19 +276,19 @@ impl Sending<'_> {
     }
 
     /// There is no upload any more.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.ledger.clear();
         (self.acknowledged, self.resumed_at) = (0, None);
     }
 
     /// Compares what the server has with what was sent.
-    pub(super) fn confirm(&mut self, model: ModelWire, outcome: Outcome) -> Result<Stored> {
+    pub(crate) fn confirm(&mut self, model: ModelWire, outcome: Outcome) -> Result<Stored> {
         let digest = self.local.digest()?;
         verified(self.name, &model, digest)?;
         Ok(self.stored(model, digest, outcome))
     }
 
-    pub(super) fn stored(&self, model: ModelWire, digest: Digest, outcome: Outcome) -> Stored {
+    pub(crate) fn stored(&self, model: ModelWire, digest: Digest, outcome: Outcome) -> Stored {
         Stored {
             model,
             digest,

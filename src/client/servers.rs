@@ -5,8 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::ServerUrl;
 use crate::access::Password;
+use crate::address::ServerUrl;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -41,7 +41,7 @@ impl Servers {
     }
 
     /// What a server is called if nobody says: its host, without the domain of a name.
-    pub(super) fn name_for(url: &ServerUrl) -> String {
+    pub(crate) fn name_for(url: &ServerUrl) -> String {
         let host = url.host();
         match host.parse::<std::net::IpAddr>() {
             Ok(_) => host.to_owned(),
@@ -53,7 +53,7 @@ impl Servers {
     ///
     /// # Errors
     /// `Usage` or `Conflict`.
-    pub(super) fn check_name(&self, name: &str, urls: &[ServerUrl]) -> Result<()> {
+    pub(crate) fn check_name(&self, name: &str, urls: &[ServerUrl]) -> Result<()> {
         if name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter == '/')
         {
             return Err(
@@ -76,7 +76,7 @@ impl Servers {
     ///
     /// # Errors
     /// `Usage` if the home cannot be written.
-    pub(super) fn keep(&self, saved: &Saved) -> Result<()> {
+    pub(crate) fn keep(&self, saved: &Saved) -> Result<()> {
         let mut text = String::new();
         let mut is_new = true;
         let line = |one: &Saved| format!("{} {} {}\n", one.name, one.url, one.token.text());

@@ -7,10 +7,12 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 
 use super::event::{Event, TransferOptions};
-use super::{Client, Fetched, Stored};
+use crate::client::Client;
+use crate::client::fetching::Fetched;
+use crate::client::transfer::Stored;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::supervise;
+use crate::threads;
 
 /// A transfer on a thread of its own. Dropping it lets it run on.
 pub struct Transfer<T> {
@@ -68,7 +70,7 @@ impl Client {
         work: impl FnOnce(&mut Self) -> Result<T> + Send + 'static,
     ) -> Result<Transfer<T>> {
         let (sender, result) = mpsc::channel();
-        let thread = supervise::spawn("transfer", move || {
+        let thread = threads::spawn("transfer", move || {
             // Whoever dropped the transfer does not want to know.
             let _ = sender.send(work(&mut self));
         });

@@ -12,7 +12,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersi
 use super::*;
 use crate::digest::Digest;
 use crate::pin::Pin;
-use crate::supervise;
+use crate::threads;
 
 trait Duplex: Read + Write {}
 impl<T: Read + Write> Duplex for T {}
@@ -62,7 +62,7 @@ impl Fake {
                 script(&mut BufReader::new(wrap(stream.unwrap(), tls.as_ref())));
             }
         };
-        supervise::spawn("fake server", serve).unwrap();
+        threads::spawn("fake server", serve).unwrap();
         Self {
             url,
             pin,

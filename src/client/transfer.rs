@@ -44,7 +44,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(status: StatusCode) -> Self {
+    pub(crate) fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::CREATED => Self::Created,
             _ => Self::Replaced,
@@ -56,7 +56,7 @@ impl Outcome {
 ///
 /// # Errors
 /// `Integrity` if it has not.
-pub(super) fn verified(name: &ModelName, model: &ModelWire, digest: Digest) -> Result<()> {
+pub(crate) fn verified(name: &ModelName, model: &ModelWire, digest: Digest) -> Result<()> {
     match model.digest.as_deref() {
         Some(stored) if *stored == format!("{digest:?}") => Ok(()),
         stored => {
@@ -130,7 +130,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of the body, of the connection and of the server.
-    pub(super) fn put_body(
+    pub(crate) fn put_body(
         &self,
         name: &ModelName,
         body: &mut Outgoing<'_>,
@@ -167,4 +167,4 @@ impl Client {
 
 /// Bodies above this size are sent after the server has agreed to take them: a refusal then costs a
 /// round trip and not the whole body.
-pub(super) const EXPECT_BYTES: u64 = 1 << 20;
+pub(crate) const EXPECT_BYTES: u64 = 1 << 20;

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use rustls::pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::address::ServerUrl;
 use super::known::KnownServers;
 use super::roots::{Roots, has_public_name};
+use crate::address::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 
@@ -57,7 +57,7 @@ impl fmt::Debug for Trust {
 
 /// Decides whether one server may be talked to.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     trust: Trust,
     home: Option<PathBuf>,
     /// The authority that is trusted alone.
@@ -68,7 +68,7 @@ pub(super) struct Guard {
 
 /// A decision in favour of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// The connection can be used.
     Trusted,
     /// Somebody took time to answer a question, so the connection may be gone by now.
@@ -78,7 +78,7 @@ pub(super) enum Verdict {
 impl Guard {
     /// # Errors
     /// `Usage` if the file of an authority cannot be used.
-    pub(super) fn new(trust: Trust, home: Option<PathBuf>, public: Vec<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(trust: Trust, home: Option<PathBuf>, public: Vec<PathBuf>) -> Result<Self> {
         let authority = match &trust {
             Trust::Authority(path) => Some(Roots::open(path)?),
             _ => None,
@@ -95,7 +95,7 @@ impl Guard {
     ///
     /// # Errors
     /// `Untrusted` if this is not, or may not be, the server that is meant.
-    pub(super) fn check(&self, url: &ServerUrl, chain: &[CertificateDer<'_>]) -> Result<Verdict> {
+    pub(crate) fn check(&self, url: &ServerUrl, chain: &[CertificateDer<'_>]) -> Result<Verdict> {
         let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
         let certificate = chain.first().ok_or_else(missing)?;
         if let (Trust::Authority(path), Some(roots)) = (&self.trust, &self.authority) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The rows of the settings that say who may do what, and what is logged of it.
 
-use super::quantity::{bytes, count, duration, switch};
 use super::setting::{Setting, row};
+use crate::text::{bytes, count, duration, switch};
 
-pub(super) const ANONYMOUS_READ: Setting = row(
+pub(crate) const ANONYMOUS_READ: Setting = row(
     "anonymous-read",
     "",
     "false",
@@ -15,7 +15,7 @@ pub(super) const ANONYMOUS_READ: Setting = row(
     },
 );
 
-pub(super) const PLAIN_DEARNING: Setting = row(
+pub(crate) const PLAIN_DEARNING: Setting = row(
     "plain-dearning",
     "",
     "false",
@@ -26,7 +26,7 @@ pub(super) const PLAIN_DEARNING: Setting = row(
     },
 );
 
-pub(super) const INSECURE_DEFAULT_PASSWORD: Setting = row(
+pub(crate) const INSECURE_DEFAULT_PASSWORD: Setting = row(
     "insecure-default-password",
     "",
     "false",
@@ -37,7 +37,7 @@ pub(super) const INSECURE_DEFAULT_PASSWORD: Setting = row(
     },
 );
 
-pub(super) const HOST_NAMES: Setting = row(
+pub(crate) const HOST_NAMES: Setting = row(
     "host-names",
     "NAME,...",
     "",
@@ -52,7 +52,7 @@ pub(super) const HOST_NAMES: Setting = row(
     },
 );
 
-pub(super) const CERTIFICATE_ROLES: Setting = row(
+pub(crate) const CERTIFICATE_ROLES: Setting = row(
     "certificate-roles",
     "NAME=ROLE,...",
     "",
@@ -63,7 +63,7 @@ pub(super) const CERTIFICATE_ROLES: Setting = row(
     },
 );
 
-pub(super) const LOCKOUT_FAILURES: Setting = row(
+pub(crate) const LOCKOUT_FAILURES: Setting = row(
     "lockout-failures",
     "N",
     "10",
@@ -74,7 +74,7 @@ pub(super) const LOCKOUT_FAILURES: Setting = row(
     },
 );
 
-pub(super) const LOCKOUT_TIME: Setting = row(
+pub(crate) const LOCKOUT_TIME: Setting = row(
     "lockout-time",
     "TIME",
     "30s",
@@ -85,7 +85,7 @@ pub(super) const LOCKOUT_TIME: Setting = row(
     },
 );
 
-pub(super) const LOCKOUT_TIME_MAX: Setting = row(
+pub(crate) const LOCKOUT_TIME_MAX: Setting = row(
     "lockout-time-max",
     "TIME",
     "15m",
@@ -96,7 +96,7 @@ pub(super) const LOCKOUT_TIME_MAX: Setting = row(
     },
 );
 
-pub(super) const LOG_FORMAT: Setting = row(
+pub(crate) const LOG_FORMAT: Setting = row(
     "log-format",
     "FORMAT",
     "line",
@@ -107,7 +107,7 @@ pub(super) const LOG_FORMAT: Setting = row(
     },
 );
 
-pub(super) const LOG_POLLS: Setting = row(
+pub(crate) const LOG_POLLS: Setting = row(
     "log-polls",
     "",
     "false",
@@ -118,7 +118,7 @@ pub(super) const LOG_POLLS: Setting = row(
     },
 );
 
-pub(super) const LOG_FILE: Setting = row(
+pub(crate) const LOG_FILE: Setting = row(
     "log-file",
     "FILE",
     "",
@@ -129,7 +129,7 @@ pub(super) const LOG_FILE: Setting = row(
     },
 );
 
-pub(super) const LOG_MAX_BYTES: Setting = row(
+pub(crate) const LOG_MAX_BYTES: Setting = row(
     "log-max-bytes",
     "SIZE",
     "1MiB",
@@ -140,7 +140,7 @@ pub(super) const LOG_MAX_BYTES: Setting = row(
     },
 );
 
-pub(super) const LOG_KEEP: Setting = row(
+pub(crate) const LOG_KEEP: Setting = row(
     "log-keep",
     "N",
     "3",
@@ -151,7 +151,7 @@ pub(super) const LOG_KEEP: Setting = row(
     },
 );
 
-pub(super) const LOG_SYSLOG: Setting = row(
+pub(crate) const LOG_SYSLOG: Setting = row(
     "log-syslog",
     "SOCKET",
     "",

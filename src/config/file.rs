@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::layer::{Layer, Origin};
 use super::setting::SETTINGS;
 use crate::error::{Error, ErrorKind, Result};
-use crate::near::nearest;
+use crate::text::nearest;
 
 impl Layer {
     /// What a file says; one that is missing says nothing.
@@ -28,7 +28,7 @@ impl Layer {
         }
     }
 
-    pub(super) fn from_toml(text: &str, file: &str) -> Result<Self> {
+    pub(crate) fn from_toml(text: &str, file: &str) -> Result<Self> {
         let place = |start: usize| {
             let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
             format!("{file}, line {line}")

@@ -13,7 +13,7 @@ pub struct Layer(Vec<(&'static Setting, String, Origin)>);
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// A line of a file.
     Line(String),
     /// A variable of this name.
@@ -71,11 +71,11 @@ impl Layer {
         self.push(setting, value, Origin::Flag(setting.key));
     }
 
-    pub(super) fn push(&mut self, setting: &'static Setting, value: String, origin: Origin) {
+    pub(crate) fn push(&mut self, setting: &'static Setting, value: String, origin: Origin) {
         self.0.push((setting, value, origin));
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = (&'static Setting, &str, &Origin)> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&'static Setting, &str, &Origin)> {
         self.0
             .iter()
             .map(|(setting, value, origin)| (*setting, value.as_str(), origin))

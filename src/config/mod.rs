@@ -4,22 +4,22 @@
 mod access;
 mod file;
 mod layer;
-mod quantity;
 mod setting;
+#[cfg(test)]
+mod tests;
 mod tls;
+
+pub use layer::Layer;
+pub use setting::{SETTINGS, Setting};
+pub(crate) use tls::same_tls;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use layer::Layer;
-pub(crate) use quantity::{bytes, duration};
-pub use setting::{SETTINGS, Setting};
-pub(crate) use tls::same_tls;
-
 use crate::access::AccessOptions;
+use crate::address::Address;
 use crate::audit::AuditOptions;
-use crate::edge::Address;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::store::StoreOptions;
@@ -96,7 +96,7 @@ impl Config {
         Self {
             home,
             directory: PathBuf::from("dm_models"),
-            port: crate::edge::DEFAULT_PORT,
+            port: crate::address::DEFAULT_PORT,
             addresses: Vec::new(),
             sockets: Vec::new(),
             address_file: None,
@@ -161,6 +161,3 @@ impl Config {
         self.limits.check()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::quantity::{bytes, count, duration, switch};
 use super::{Config, access};
 use crate::signature::PublicKey;
 use crate::store::Replace;
+use crate::text::{bytes, count, duration, switch};
 
 /// One setting. Its flag is `--KEY`, its variable `SKEP_KEY` in capitals with underscores.
 pub struct Setting {
@@ -21,7 +21,7 @@ pub struct Setting {
     pub legacy: Option<&'static str>,
     /// What it does, in one line.
     pub help: &'static str,
-    pub(super) apply: fn(&mut Config, &str) -> Result<(), String>,
+    pub(crate) apply: fn(&mut Config, &str) -> Result<(), String>,
 }
 
 impl Setting {
@@ -43,7 +43,7 @@ impl Setting {
 
 type Apply = fn(&mut Config, &str) -> Result<(), String>;
 
-pub(super) const fn row(
+pub(crate) const fn row(
     key: &'static str,
     value: &'static str,
     default: &'static str,

@@ -96,7 +96,7 @@ fn a_bad_value_names_its_origin() {
 
 #[test]
 fn quantities_have_units() {
-    use quantity::{bytes, duration};
+    use crate::text::{bytes, duration};
     assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
     assert_eq!(duration("500 ms"), Ok(Duration::from_millis(500)));
     assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));

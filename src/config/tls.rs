@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::Config;
-use crate::edge::{self, Address, Callers, Place, TlsFiles, Unknown};
+use crate::address::Address;
+use crate::edge;
+use crate::edge::{Callers, Place, TlsFiles, Unknown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 

@@ -18,7 +18,7 @@ pub(crate) fn set(call: Option<u32>) -> bool {
 }
 
 #[cfg(test)]
-pub(super) fn check() -> io::Result<()> {
+pub(crate) fn check() -> io::Result<()> {
     match CALLS_LEFT.get() {
         Some(0) => {
             CALLS_LEFT.set(None);
@@ -33,6 +33,6 @@ pub(super) fn check() -> io::Result<()> {
 }
 
 #[cfg(not(test))]
-pub(super) fn check() -> io::Result<()> {
+pub(crate) fn check() -> io::Result<()> {
     Ok(())
 }

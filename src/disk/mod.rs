@@ -6,11 +6,20 @@
 
 mod directory;
 pub(crate) mod fault;
-mod held;
-mod keep;
-mod partial;
+mod growing_file;
+mod link;
+mod locked_file;
 mod rolling;
 mod socket;
+
+pub(crate) use directory::{
+    PrivateDirectory, create_directory, create_open_directory, temporary_folders,
+};
+pub(crate) use growing_file::Partial;
+pub(crate) use link::{move_file, preserve, touch, write_in_new_folder};
+pub(crate) use locked_file::Held;
+pub(crate) use rolling::Rolling;
+pub(crate) use socket::SocketFile;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -23,15 +32,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use crate::supervise::lock;
-pub(crate) use directory::{
-    PrivateDirectory, create_directory, create_open_directory, temporary_folders,
-};
-pub(crate) use held::Held;
-pub(crate) use keep::{move_file, preserve, touch, write_in_new_folder};
-pub(crate) use partial::Partial;
-pub(crate) use rolling::Rolling;
-pub(crate) use socket::SocketFile;
+use crate::threads::lock;
 
 /// A file that is being written and has no name that anybody would read yet.
 pub(crate) struct Part {

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 
 use super::UNFINISHED;
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// The name of a listening Unix socket in the file system, which goes when this is dropped, unless
 /// somebody else's socket has that name by then.

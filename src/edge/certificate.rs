@@ -32,7 +32,7 @@ impl Place {
 
     /// # Errors
     /// `Usage` with the path and the reason.
-    pub(super) fn read(&self) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self) -> Result<Vec<u8>> {
         if self.path.as_os_str().is_empty() {
             return Err(Error::new(
                 ErrorKind::Usage,
@@ -44,11 +44,11 @@ impl Place {
 
     /// # Errors
     /// `Usage`, with what is wrong.
-    pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>> {
+    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>> {
         self.certificates_in(&self.read()?)
     }
 
-    pub(super) fn certificates_in(&self, text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    pub(crate) fn certificates_in(&self, text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
         let all = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
         let found = all.map_err(|error| self.bent(&error));
         found.and_then(|found| match found.is_empty() {
@@ -135,7 +135,7 @@ impl Identity {
     }
 
     /// Warns of what works today and will not do.
-    pub(super) fn warn(&self, cert: &Place, key: &Place) {
+    pub(crate) fn warn(&self, cert: &Place, key: &Place) {
         if let Ok(file) = std::fs::metadata(&key.path)
             && file.permissions().mode() & 0o077 != 0
         {
@@ -159,20 +159,20 @@ impl Identity {
     }
 
     /// What its own certificate says.
-    pub(super) fn facts(&self) -> Option<Facts<'_>> {
+    pub(crate) fn facts(&self) -> Option<Facts<'_>> {
         Facts::read(&self.chain[0])
     }
 
-    pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
         self.chain.clone()
     }
 
-    pub(super) fn key(&self) -> PrivateKeyDer<'static> {
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         self.key.clone_key()
     }
 }
 
-pub(super) fn unusable(place: &Place, how: &str, error: io::Error) -> Error {
+pub(crate) fn unusable(place: &Place, how: &str, error: io::Error) -> Error {
     let inner = Error::io(format!("{place} {how}"), error);
     let error = Error::new(ErrorKind::Usage, inner.message());
     match place.called {
@@ -186,6 +186,6 @@ fn has(text: &[u8], words: &[u8]) -> bool {
 }
 
 /// Whether a path leads to something.
-pub(super) fn exists(path: &Path) -> bool {
+pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }

@@ -132,7 +132,7 @@ fn certificate(key: &KeyPair, names: &[ServerName<'static>]) -> Result<String> {
 }
 
 /// A name as certificates have it.
-pub(super) fn alternative(name: &ServerName<'_>) -> Option<SanType> {
+pub(crate) fn alternative(name: &ServerName<'_>) -> Option<SanType> {
     match name {
         ServerName::DnsName(name) => Some(SanType::DnsName(name.as_ref().try_into().ok()?)),
         ServerName::IpAddress(address) => Some(SanType::IpAddress((*address).into())),
@@ -174,7 +174,7 @@ fn write(place: &Place, text: &str, mode: u32) -> Result<()> {
         .map_err(|error| unusable(place, "cannot be written", error))
 }
 
-pub(super) fn failed(error: rcgen::Error) -> Error {
+pub(crate) fn failed(error: rcgen::Error) -> Error {
     Error::new(
         ErrorKind::Internal,
         format!("no certificate can be made: {error}"),

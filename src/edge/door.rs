@@ -11,14 +11,14 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use super::address::Address;
 use super::socket::Socket;
+use crate::address::Address;
 use crate::disk::{self, PrivateDirectory, SocketFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::{Peer, UnixCredentials};
 
 /// A socket that listens, and the address it really has.
-pub(super) struct Door {
+pub(crate) struct Door {
     listener: Family,
     address: Address,
     /// What goes from the disk with this socket, in this order.
@@ -35,7 +35,7 @@ impl Door {
     ///
     /// # Errors
     /// `Usage` with the reason.
-    pub(super) fn open(address: &Address) -> Result<Self> {
+    pub(crate) fn open(address: &Address) -> Result<Self> {
         let failed = |error: io::Error| cannot_listen(address, error);
         match address {
             Address::Ip(ip) => {
@@ -70,7 +70,7 @@ impl Door {
     ///
     /// # Errors
     /// `Usage` if it is not a listening stream socket of a family that is known here.
-    pub(super) fn adopt(socket: OwnedFd) -> Result<Self> {
+    pub(crate) fn adopt(socket: OwnedFd) -> Result<Self> {
         let unfit = |why: &str| {
             Error::new(
                 ErrorKind::Usage,
@@ -123,11 +123,11 @@ impl Door {
         })
     }
 
-    pub(super) fn address(&self) -> &Address {
+    pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
-    pub(super) fn poll(&self) -> PollFd<'_> {
+    pub(crate) fn poll(&self) -> PollFd<'_> {
         let descriptor = match &self.listener {
             Family::Tcp(listener) => listener.as_fd(),
             Family::Unix(listener) => listener.as_fd(),
@@ -135,7 +135,7 @@ impl Door {
         PollFd::from_borrowed_fd(descriptor, PollFlags::IN)
     }
 
-    pub(super) fn accept(&self) -> io::Result<(Socket, Peer)> {
+    pub(crate) fn accept(&self) -> io::Result<(Socket, Peer)> {
         match &self.listener {
             Family::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::socket::Socket;
 use crate::limits::LiveLimits;
 use crate::metrics::Metrics;
-use crate::supervise::lock;
+use crate::threads::lock;
 use crate::transport::Peer;
 
 /// The register of open connections.
@@ -49,7 +49,7 @@ impl Connections {
     }
 
     /// Takes a place for a connection; `None` if there is none for this caller.
-    pub(super) fn enter(
+    pub(crate) fn enter(
         self: &Arc<Self>,
         socket: &Arc<Socket>,
         busy: &Arc<AtomicBool>,
@@ -103,7 +103,7 @@ impl Connections {
     }
 
     /// Takes one of the few places in which a connection is told that there is no place.
-    pub(super) fn enter_refused(self: &Arc<Self>) -> Option<Refusal> {
+    pub(crate) fn enter_refused(self: &Arc<Self>) -> Option<Refusal> {
         if self.refusing.fetch_add(1, Ordering::SeqCst) < REFUSALS_MAX {
             return Some(Refusal(Arc::clone(self)));
         }
@@ -112,7 +112,7 @@ impl Connections {
     }
 
     /// Waits for the turn to pass a connection on to another thread.
-    pub(super) fn take_turn(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn take_turn(&self) -> MutexGuard<'_, ()> {
         lock(&self.turn)
     }
 

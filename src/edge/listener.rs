@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::address::Address;
 use super::door::Door;
 use super::limits::{Connections, Permit, Refusal};
 use super::socket::{Socket, Timed};
+use crate::address::Address;
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervise;
+use crate::threads;
 use crate::transport::Peer;
 
 /// Sockets that are bound, with the addresses they really have.
@@ -46,7 +46,7 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn into_parts(self) -> (Timed, Peer) {
+    pub(crate) fn into_parts(self) -> (Timed, Peer) {
         (Timed::new(self.socket, self.busy), self.peer)
     }
 }
@@ -156,11 +156,11 @@ fn admit(
     };
     let incoming = Incoming { socket, busy, peer };
     let connections = Arc::clone(connections);
-    let thread = supervise::spawn(&name.clone(), move || {
+    let thread = threads::spawn(&name.clone(), move || {
         if let Some(rest) = work(incoming, entry) {
             // One at a time, so that there is never more than one thread too many.
             let _turn = connections.take_turn();
-            let next = supervise::spawn(&name, move || {
+            let next = threads::spawn(&name, move || {
                 let _place = place;
                 rest();
             });

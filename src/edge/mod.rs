@@ -3,7 +3,7 @@
 //!
 //! Not here: anything of HTTP. A connection leaves the edge as a [`Transport`](crate::transport::Transport).
 
-mod address;
+/// The list of what an authority has revoked, beside its certificate.
 mod authority;
 mod certificate;
 mod descriptors;
@@ -16,21 +16,17 @@ mod reload;
 mod socket;
 mod tls;
 
-pub use address::Address;
-pub(crate) use address::DEFAULT_PORT;
-pub use mutual::TlsOptions;
-
 pub(crate) use authority::{Authority, Papers};
 pub(crate) use certificate::Place;
 pub(crate) use descriptors::make_room;
 pub(crate) use device::{host_name, local_address, places, prepare};
 pub(crate) use limits::Connections;
 pub(crate) use listener::{Entry, Incoming, Listener, Rest};
+pub use mutual::TlsOptions;
 pub(crate) use mutual::{Callers, Unknown};
 pub(crate) use reload::{Following, TlsFiles, names, pin};
 pub(crate) use tls::{Acceptor, open};
 
-/// The list of what an authority has revoked, beside its certificate.
 pub(crate) const REVOKED: &str = "crl.pem";
 
 /// The file of an authority that lists what it has issued.

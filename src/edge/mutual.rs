@@ -100,12 +100,12 @@ pub(crate) enum Unknown {
 
 impl Callers {
     /// Whether nobody gets in without a certificate.
-    pub(super) fn must_be_known(&self) -> bool {
+    pub(crate) fn must_be_known(&self) -> bool {
         !self.authorities.is_empty() && self.unknown == Unknown::Refused
     }
 
     /// The files to be watched.
-    pub(super) fn paths(&self) -> Vec<PathBuf> {
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
         let mut paths = Vec::new();
         for place in self.authorities.iter().chain(&self.revoked) {
             // A file that is replaced changes its directory, too, but one that is edited does not.
@@ -116,7 +116,7 @@ impl Callers {
         paths
     }
 
-    pub(super) fn verifier(
+    pub(crate) fn verifier(
         &self,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ClientCertVerifier>> {

@@ -14,7 +14,7 @@ use super::mutual::Callers;
 use super::tls::Acceptor;
 use crate::error::Result;
 use crate::pin::Pin;
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// The files that TLS is made of.
 #[derive(Clone, Debug)]

@@ -17,13 +17,13 @@ use rustix::net::sockopt;
 use crate::transport::{Activity, Peer, TimeLimit, Transport};
 
 /// A connected socket.
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Socket {
-    pub(super) fn shutdown(&self, how: Shutdown) {
+    pub(crate) fn shutdown(&self, how: Shutdown) {
         let _ = match self {
             Self::Tcp(stream) => stream.shutdown(how),
             Self::Unix(stream) => stream.shutdown(how),
@@ -31,7 +31,7 @@ impl Socket {
     }
 
     /// Looks at the first byte without taking it.
-    pub(super) fn peek(&self) -> io::Result<Option<u8>> {
+    pub(crate) fn peek(&self) -> io::Result<Option<u8>> {
         let mut byte = [0];
         let flags = rustix::net::RecvFlags::PEEK;
         let (count, _) = match self {
@@ -43,7 +43,7 @@ impl Socket {
 
     /// Has the socket tell the other side of an error when it is closed (RST), and forget what was not
     /// sent yet.
-    pub(super) fn abort(&self) {
+    pub(crate) fn abort(&self) {
         // Unix sockets have nothing of the kind.
         if let Self::Tcp(stream) = self {
             let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
@@ -51,7 +51,7 @@ impl Socket {
     }
 
     /// Waits until the other side closes, reading nothing.
-    pub(super) fn wait_for_end(&self, wait: Duration) {
+    pub(crate) fn wait_for_end(&self, wait: Duration) {
         let (flags, seconds) = (
             PollFlags::RDHUP,
             wait.as_secs().try_into().unwrap_or_default(),
@@ -93,7 +93,7 @@ impl Socket {
 }
 
 /// A socket whose every wait is bounded, shared with the register that may have to close it.
-pub(super) struct Timed {
+pub(crate) struct Timed {
     socket: Arc<Socket>,
     busy: Arc<AtomicBool>,
     reads: Clock,
@@ -140,7 +140,7 @@ impl Clock {
 }
 
 impl Timed {
-    pub(super) fn new(socket: Arc<Socket>, busy: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(socket: Arc<Socket>, busy: Arc<AtomicBool>) -> Self {
         let (reads, writes) = (Clock::new(), Clock::new());
         Self {
             socket,
@@ -151,32 +151,32 @@ impl Timed {
         }
     }
 
-    pub(super) fn socket(&self) -> &Socket {
+    pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
 
     /// What ends the reads of this socket from another thread.
-    pub(super) fn interrupter(&self) -> Box<dyn Fn() + Send> {
+    pub(crate) fn interrupter(&self) -> Box<dyn Fn() + Send> {
         let socket = Arc::clone(&self.socket);
         Box::new(move || socket.shutdown(Shutdown::Read))
     }
 
-    pub(super) fn set_read_limit(&mut self, limit: TimeLimit) {
+    pub(crate) fn set_read_limit(&mut self, limit: TimeLimit) {
         self.reads.limit = limit;
     }
 
-    pub(super) fn set_write_limit(&mut self, limit: TimeLimit) {
+    pub(crate) fn set_write_limit(&mut self, limit: TimeLimit) {
         self.writes.limit = limit;
     }
 
-    pub(super) fn set_activity(&mut self, activity: Activity) {
+    pub(crate) fn set_activity(&mut self, activity: Activity) {
         self.busy
             .store(activity == Activity::Busy, Ordering::SeqCst);
     }
 
     /// Has only full packets sent until the next flush: whoever sends a file in pieces would otherwise
     /// wake the other side for each of them.
-    pub(super) fn fill_packets(&mut self) {
+    pub(crate) fn fill_packets(&mut self) {
         self.set_packets(Packets::OnceFull);
     }
 
@@ -190,7 +190,7 @@ impl Timed {
         self.packets = packets;
     }
 
-    pub(super) fn before_read(&mut self) -> io::Result<()> {
+    pub(crate) fn before_read(&mut self) -> io::Result<()> {
         match self.reads.next()? {
             Some(timeout) => self.socket.set_read_timeout(timeout),
             None => Ok(()),
@@ -240,9 +240,9 @@ impl Write for Timed {
 }
 
 /// A connection without encryption.
-pub(super) struct Plain {
-    pub(super) timed: Timed,
-    pub(super) peer: Peer,
+pub(crate) struct Plain {
+    pub(crate) timed: Timed,
+    pub(crate) peer: Peer,
 }
 
 impl Read for Plain {

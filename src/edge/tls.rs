@@ -36,7 +36,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// `Usage` if the authorities of callers cannot be used.
-    pub(super) fn new(identity: &Identity, callers: &Callers) -> Result<Self> {
+    pub(crate) fn new(identity: &Identity, callers: &Callers) -> Result<Self> {
         let unusable = |error: rustls::Error| {
             let text = "the certificate and its key cannot be used";
             Error::new(ErrorKind::Usage, format!("{text}: {error}")).because(error)
@@ -61,7 +61,7 @@ impl Acceptor {
 }
 
 /// Checks that a key can be used and is the one of its certificate.
-pub(super) fn check_pair(identity: &Identity) -> Result<(), rustls::Error> {
+pub(crate) fn check_pair(identity: &Identity) -> Result<(), rustls::Error> {
     CertifiedKey::from_der(identity.chain(), identity.key(), &provider()).map(drop)
 }
 

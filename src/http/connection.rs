@@ -21,7 +21,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(transport: Box<dyn Transport>, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(transport: Box<dyn Transport>, limits: Arc<Limits>) -> Self {
         Self {
             transport,
             buffer: Vec::new(),
@@ -30,20 +30,20 @@ impl Connection {
         }
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    pub(super) fn transport(&mut self) -> &mut dyn Transport {
+    pub(crate) fn transport(&mut self) -> &mut dyn Transport {
         &mut *self.transport
     }
 
-    pub(super) fn set_read_limit(&mut self, limit: TimeLimit) {
+    pub(crate) fn set_read_limit(&mut self, limit: TimeLimit) {
         self.transport.set_read_limit(limit);
     }
 
     /// Reads the next head; `None` if the caller left or stayed silent between two requests.
-    pub(super) fn read_head(&mut self) -> crate::Result<Option<Head>> {
+    pub(crate) fn read_head(&mut self) -> crate::error::Result<Option<Head>> {
         let limits = Arc::clone(&self.limits);
         let step = limits.idle_timeout;
         // A deadline, because a byte of a TLS record is not yet a byte of a request.
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Reads until so many bytes of a body are in the buffer.
-    pub(super) fn prefetch(&mut self, length: usize) -> crate::Result<()> {
+    pub(crate) fn prefetch(&mut self, length: usize) -> crate::error::Result<()> {
         let limits = Arc::clone(&self.limits);
         let deadline = Some(Instant::now() + limits.body_timeout);
         self.transport.set_read_limit(TimeLimit {
@@ -119,7 +119,7 @@ impl Connection {
     }
 
     /// Answers what cannot be handled and ends the connection.
-    pub(super) fn refuse(&mut self, head: Option<&Head>, error: &Error) {
+    pub(crate) fn refuse(&mut self, head: Option<&Head>, error: &Error) {
         let peer = self.transport.peer();
         log::info!(
             "{peer} refused: {} {}",
@@ -134,7 +134,7 @@ impl Connection {
 
     /// Ends the connection so that the caller sees the answer although it may still be sending: a
     /// socket that is closed with unread bytes would reset the connection (RFC 9112 section 9.6).
-    pub(super) fn linger(&mut self, bytes_max: Option<u64>) {
+    pub(crate) fn linger(&mut self, bytes_max: Option<u64>) {
         let (bytes_max, time) = match bytes_max {
             Some(bytes) => (bytes, LINGER_FOR_SENDERS),
             None => (self.limits.drain_bytes_max, LINGER),
@@ -154,7 +154,7 @@ impl Connection {
     }
 
     /// Writes the head of an interim response (RFC 9110 section 15.2).
-    pub(super) fn inform(&mut self, head: &str) -> io::Result<()> {
+    pub(crate) fn inform(&mut self, head: &str) -> io::Result<()> {
         let step = self.limits.write_timeout;
         self.transport.set_write_limit(TimeLimit {
             step,
@@ -165,12 +165,12 @@ impl Connection {
     }
 
     /// What ends the reads of this connection from another thread.
-    pub(super) fn interrupter(&self) -> Box<dyn Fn() + Send> {
+    pub(crate) fn interrupter(&self) -> Box<dyn Fn() + Send> {
         self.transport.interrupter()
     }
 
     /// Reads a line that ends in CR LF, without it; a bare LF or more than `bytes_max` is an error.
-    pub(super) fn read_line(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn read_line(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
         loop {
             let bytes = self.buffered();
             let searched = &bytes[..bytes.len().min(bytes_max + 2)];
@@ -238,7 +238,7 @@ impl Read for Connection {
 
 /// Reads everything and keeps nothing. Not `io::copy`, whose buffer of 8 KiB lies on the stack, where
 /// each connection would keep it for its lifetime.
-pub(super) fn discard(source: &mut dyn Read) -> io::Result<u64> {
+pub(crate) fn discard(source: &mut dyn Read) -> io::Result<u64> {
     let mut buffer = vec![0; FILL_BYTES];
     let mut total = 0;
     loop {

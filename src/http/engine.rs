@@ -22,7 +22,8 @@ use super::exchange::{Exchange, Finished, Parked};
 use super::head::Head;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervise::{self, lock};
+use crate::threads;
+use crate::threads::lock;
 
 /// The queue between connections and workers.
 pub(crate) struct Engine {
@@ -53,7 +54,7 @@ impl Engine {
             stopping: AtomicBool::new(false),
         });
         let keeper = Arc::clone(&engine);
-        supervise::spawn("engine-feed", move || keeper.keep_fed(watched))
+        threads::spawn("engine-feed", move || keeper.keep_fed(watched))
             .map_err(|error| Error::io("starting the engine", error))?;
         Ok(engine)
     }

@@ -18,7 +18,7 @@ use super::send::{Asked, Persistence, send};
 use super::service::Service;
 use super::workers::Place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervise::{panic_text, thread_name};
+use crate::threads::{panic_text, thread_name};
 
 /// A request with all that is needed to answer it.
 pub(crate) struct Exchange {
@@ -42,7 +42,7 @@ pub(crate) struct Parked {
 
 impl Parked {
     /// Answers without a worker.
-    pub(super) fn refuse(self, error: &Error) {
+    pub(crate) fn refuse(self, error: &Error) {
         let Self { exchange, reply } = self;
         let _ = reply.send(Finished {
             exchange,
@@ -53,7 +53,7 @@ impl Parked {
 
 impl Exchange {
     /// Has the request worked on and answers it; returns the parts if the connection goes on.
-    pub(super) fn run(mut self: Box<Self>, service: &Service, is_last: bool) -> Option<Box<Self>> {
+    pub(crate) fn run(mut self: Box<Self>, service: &Service, is_last: bool) -> Option<Box<Self>> {
         let started = Instant::now();
         service.metrics.requests.add_one();
         let place = match self.prepare_body(service) {

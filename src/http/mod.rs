@@ -18,13 +18,12 @@ mod send;
 mod service;
 mod workers;
 
+pub(crate) use engine::Engine;
 pub use head::{Fields, Head, Method, Version};
 pub use range::{Range, RangeError};
 pub use request::{Body, Request, Session};
-pub use response::{Content, Response, Status};
-
-pub(crate) use engine::Engine;
 pub(crate) use response::Sent;
+pub use response::{Content, Response, Status};
 pub(crate) use service::{Service, refuse_busy, serve};
 pub(crate) use workers::{Place, Places, Workers};
 

@@ -128,7 +128,7 @@ enum Source<'a> {
 }
 
 /// A connection as a handler may use it while it reads.
-pub(super) trait Wire: Read {
+pub(crate) trait Wire: Read {
     /// Writes the head of an interim response.
     fn inform(&mut self, head: &str) -> io::Result<()>;
 
@@ -154,7 +154,7 @@ impl<'a> Body<'a> {
     }
 
     /// The body of a request that came over a connection.
-    pub(super) fn of_wire(wire: &'a mut (dyn Wire + 'a), length: Option<u64>) -> Self {
+    pub(crate) fn of_wire(wire: &'a mut (dyn Wire + 'a), length: Option<u64>) -> Self {
         Self {
             source: Source::Wire(wire),
             length,

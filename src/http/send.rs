@@ -21,13 +21,13 @@ pub(crate) enum Persistence {
 
 /// What of a request matters to the form of its answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     version: Version,
     is_head: bool,
 }
 
 impl Asked {
-    pub(super) fn of(head: &Head) -> Self {
+    pub(crate) fn of(head: &Head) -> Self {
         Self {
             version: head.version,
             is_head: head.method == Method::Head,
@@ -35,7 +35,7 @@ impl Asked {
     }
 
     /// Of a request whose head cannot be read.
-    pub(super) fn unread(bytes: &[u8]) -> Self {
+    pub(crate) fn unread(bytes: &[u8]) -> Self {
         Self {
             version: Version::Http11,
             is_head: bytes.starts_with(b"HEAD "),
@@ -43,7 +43,7 @@ impl Asked {
     }
 
     /// Whether nothing but the end of the connection ends this answer: HTTP/1.0 has no chunks.
-    pub(super) fn ends_with_connection(self, response: &Response) -> bool {
+    pub(crate) fn ends_with_connection(self, response: &Response) -> bool {
         self.version == Version::Http10
             && response.content.length().is_none()
             && !response.status.is_bodiless()
@@ -55,7 +55,7 @@ impl Asked {
 /// # Errors
 /// If the caller left, takes nothing for `write_timeout`, or takes less than `rate_min` on average; or
 /// if the content ends before its length. The connection is then of no use any more.
-pub(super) fn send(
+pub(crate) fn send(
     connection: &mut Connection,
     asked: Asked,
     response: Response,

@@ -16,7 +16,7 @@ use super::{Admission, Handler};
 use crate::error::{Error, ErrorKind};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
-use crate::supervise::{panic_text, thread_name};
+use crate::threads::{panic_text, thread_name};
 use crate::transport::{Activity, Transport};
 
 /// What all connections of a server share.

@@ -18,7 +18,8 @@ use super::request::{Body, Request};
 use super::response::{Response, Status};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::supervise::{self, lock, panic_text, thread_name};
+use crate::threads;
+use crate::threads::{lock, panic_text, thread_name};
 
 /// The pool.
 pub(crate) struct Workers {
@@ -55,7 +56,7 @@ impl Workers {
                     work_on(parked, &*handler, &metrics);
                 }
             };
-            let thread = supervise::spawn(&format!("worker-{number}"), work);
+            let thread = threads::spawn(&format!("worker-{number}"), work);
             let thread = thread.map_err(|error| Error::io("starting the workers", error))?;
             workers.threads.push(thread);
         }

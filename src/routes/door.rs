@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Place, Request, Response};
 
 /// Who sent the request that is being worked on, kept in the session of its connection.
-pub(super) struct Known(pub(super) Option<Principal>);
+pub(crate) struct Known(pub(crate) Option<Principal>);
 
 impl Api {
     /// Finds out who calls and checks that the role suffices, before anything of the body is read.
@@ -15,7 +15,7 @@ impl Api {
     /// # Errors
     /// `Unauthenticated`, `Forbidden`, `TooManyRequests`, and `Misdirected` for a name under which
     /// nothing is handed out without credentials.
-    pub(super) fn admit(&self, route: &Route, request: &mut Request<'_>) -> Result<()> {
+    pub(crate) fn admit(&self, route: &Route, request: &mut Request<'_>) -> Result<()> {
         let needed = match route.access {
             // Whatever watches the server may call it as it likes, and learns that it runs.
             Access::Open if request.segments() == ["healthz"] => return Ok(()),
@@ -40,7 +40,7 @@ impl Api {
     ///
     /// # Errors
     /// As [`Api::admit`].
-    pub(super) fn caller(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
+    pub(crate) fn caller(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
         let principal = match request.fields().value("authorization") {
             Some(field) => Some(self.shown(field, request)?),
             None => self.without_credentials(request)?,
@@ -80,7 +80,7 @@ impl Api {
     }
 
     /// The answer to a request that was refused, with what the caller needs to do better.
-    pub(super) fn refusal(&self, request: &Request<'_>, error: &Error) -> Response {
+    pub(crate) fn refusal(&self, request: &Request<'_>, error: &Error) -> Response {
         let response = Response::error(error);
         match error.kind() {
             ErrorKind::Unauthenticated => {
@@ -92,7 +92,7 @@ impl Api {
     }
 
     /// Adds when a caller that is locked out may come back.
-    pub(super) fn come_back(&self, request: &Request<'_>, response: Response) -> Response {
+    pub(crate) fn come_back(&self, request: &Request<'_>, response: Response) -> Response {
         response.field(
             "retry-after",
             self.guard.retry_after(request.peer()).to_string(),
@@ -100,7 +100,7 @@ impl Api {
     }
 
     /// Takes a place for a body whose password is somewhere in it.
-    pub(super) fn enter_as_guest(&self) -> Result<Place<'_>> {
+    pub(crate) fn enter_as_guest(&self) -> Result<Place<'_>> {
         self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
             let text = "as many imports without a password as this server takes are running";
             Error::new(ErrorKind::Busy, text)

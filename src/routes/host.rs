@@ -27,7 +27,7 @@ impl HostNames {
     ///
     /// # Errors
     /// `Misdirected` (421, RFC 9110 section 15.5.20).
-    pub(super) fn check(&self, field: Option<&str>) -> Result<()> {
+    pub(crate) fn check(&self, field: Option<&str>) -> Result<()> {
         // Browsers always send the field.
         let Some(host) = field.map(name) else {
             return Ok(());
@@ -79,7 +79,7 @@ fn name(field: &str) -> String {
 ///
 /// # Errors
 /// `BadRequest`.
-pub(super) fn no_secret_in(query: Option<&str>) -> Result<()> {
+pub(crate) fn no_secret_in(query: Option<&str>) -> Result<()> {
     let keys = query
         .unwrap_or_default()
         .split('&')

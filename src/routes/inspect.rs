@@ -14,7 +14,7 @@ use crate::store::{Check, Metadata, Verdict, Version};
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, rfc3339};
 
 /// `GET /v1/models/NAME/info`: all that is known of a model, as JSON.
-pub(super) fn info(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn info(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let model = api.store.find(&name)?;
     let about = api.store.about(&model);
@@ -50,7 +50,7 @@ pub(super) fn info(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 }
 
 /// `GET /v1/models/NAME/versions`: what a model was before, newest first, as JSON.
-pub(super) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let versions = api.store.versions(&name)?.iter().map(version).collect();
     let list = VersionsWire {
@@ -62,13 +62,13 @@ pub(super) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response>
 }
 
 /// `DELETE /v1/models/NAME/versions`: removes them all.
-pub(super) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     api.store.forget_versions(&name(request)?)?;
     Ok(Response::new(Status::NO_CONTENT))
 }
 
 /// `POST /v1/models/NAME/rollback`: 200 where it took the place of another version, otherwise 201.
-pub(super) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let published = api.store.rollback(&name(request)?)?;
     let status = if published.replaced {
         Status::OK
@@ -80,7 +80,7 @@ pub(super) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response>
 
 /// `POST /v1/models/NAME/verify`: reads the model again. The answer is one line of JSON after another:
 /// how far it is, and in the end what came of it. The thread of the connection does the reading.
-pub(super) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let check = api.store.verify(&name)?;
     let told = Told {
@@ -99,7 +99,7 @@ pub(super) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// What a request says of the model that it brings. The user name of Basic credentials is the
 /// uploader, unless it is one of those that mean nobody.
-pub(super) fn metadata(request: &mut Request<'_>) -> Result<Metadata> {
+pub(crate) fn metadata(request: &mut Request<'_>) -> Result<Metadata> {
     let known = request
         .session()
         .value::<Known>()

@@ -39,7 +39,7 @@ impl Ids {
 
 impl Api {
     /// Gives an answer its id, and has the event logged once it has been sent.
-    pub(super) fn log(&self, request: &mut Request<'_>, response: Response) -> Response {
+    pub(crate) fn log(&self, request: &mut Request<'_>, response: Response) -> Response {
         let id = self.ids.next();
         let status = response.status().0;
         let is_poll = status < 400

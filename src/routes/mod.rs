@@ -9,8 +9,12 @@ mod journal;
 mod models;
 mod pair;
 mod status;
+#[cfg(test)]
+mod tests;
 mod uploads;
 
+pub(crate) use host::HostNames;
+pub(crate) use journal::Ids;
 pub(crate) use pair::Pairing;
 
 use std::sync::Arc;
@@ -23,8 +27,6 @@ use crate::limits::LiveLimits;
 use crate::store::Store;
 
 use door::Known;
-pub(crate) use host::HostNames;
-pub(crate) use journal::Ids;
 
 /// The HTTP face of a store.
 pub(crate) struct Api {
@@ -306,6 +308,3 @@ fn log_cause(error: &Error) {
         log::error!("{}: {source}", error.message());
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,14 +15,14 @@ use crate::store::{self, Condition, Order, Published, Stored};
 use crate::wire::{ListWire, ModelWire};
 
 /// `GET /v1/models`: all models as JSON.
-pub(super) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
     let models = api.store.list()?.iter().map(ModelWire::from).collect();
     Ok(Response::json(Status::OK, &ListWire { schema: 1, models })
         .field("cache-control", "no-cache"))
 }
 
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
-pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let Stored {
         model,
@@ -93,7 +93,7 @@ pub(super) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 }
 
 /// `PUT` or `POST /v1/models/NAME`: 201 for a new name, 200 for one that was there.
-pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let (name, fields) = (name(request)?, request.fields());
     let complete = Complete::of(fields);
     if fields.value("content-range").is_some() {
@@ -142,7 +142,7 @@ pub(super) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 }
 
 /// Stores what a body brings at once, or nothing of it.
-pub(super) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
+pub(crate) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
     let Order {
         name,
         length,
@@ -163,7 +163,7 @@ pub(super) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -
 }
 
 /// The answer to whoever sent a model.
-pub(super) fn stored(published: &Published, name: &ModelName) -> Response {
+pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
     let status = if published.replaced {
         Status::OK
     } else {
@@ -178,12 +178,12 @@ pub(super) fn stored(published: &Published, name: &ModelName) -> Response {
 }
 
 /// The SHA-256 in a field of RFC 9530.
-pub(super) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
+pub(crate) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
     fields.value(name).map_or(Ok(None), Digest::from_field)
 }
 
 /// `DELETE /v1/models/NAME`.
-pub(super) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     api.store
         .remove_if(&name, &condition(api, request, &name)?)?;
@@ -191,7 +191,7 @@ pub(super) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 }
 
 /// Copies all of a body, in pieces that are worth a system call.
-pub(super) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64> {
+pub(crate) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64> {
     let mut buffer = vec![0; COPY_BYTES];
     let mut copied = 0;
     loop {
@@ -335,7 +335,7 @@ fn part_of(content: store::Content, range: Range) -> Content {
 const WEAK: &str = "W/";
 
 /// Four TLS records.
-pub(super) const COPY_BYTES: usize = 64 * 1024;
+pub(crate) const COPY_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ pub(crate) struct Pairing {
 }
 
 /// Exchanges the secret of an invitation for a token.
-pub(super) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     // Before anything is read: the secret must not travel in the clear.
     if request.peer().tls.is_none() && !request.peer().is_local() {
         let text = "pairing needs HTTPS";

@@ -10,7 +10,7 @@ use crate::http::{Request, Response, Status};
     clippy::unnecessary_wraps,
     reason = "all actions of the table have one form"
 )]
-pub(super) fn index(_: &Api, _: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn index(_: &Api, _: &mut Request<'_>) -> Result<Response> {
     let line = |route: &super::Route| {
         let (method, path) = (route.method.as_str(), route.shown());
         format!("{method:<7}{path:<30}{}\n", route.help)
@@ -27,6 +27,6 @@ pub(super) fn index(_: &Api, _: &mut Request<'_>) -> Result<Response> {
     clippy::unnecessary_wraps,
     reason = "all actions of the table have one form"
 )]
-pub(super) fn health(_: &Api, _: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn health(_: &Api, _: &mut Request<'_>) -> Result<Response> {
     Ok(Response::text(Status::OK, "ok\n"))
 }

@@ -5,10 +5,10 @@ use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::edge::Address;
+use crate::address::Address;
 use crate::error::Result;
 use crate::server::Server;
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// A server that runs in a thread of its own. Dropping the handle leaves it running.
 pub struct ServerHandle {

@@ -4,22 +4,23 @@
 
 mod handle;
 
+pub use handle::{ServerHandle, Shutdown, TempServer};
+
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::address::Address;
 use crate::disk;
-use crate::edge::{
-    self, Acceptor, Address, Connections, Following, Incoming, Listener, TlsFiles, TlsOptions,
-};
+use crate::edge;
+use crate::edge::{Acceptor, Connections, Following, Incoming, Listener, TlsFiles, TlsOptions};
 use crate::error::{Error, Result};
 use crate::http::{self, Engine, Handler, Service, Workers};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
-use crate::supervise::{self, lock};
-
-pub use handle::{ServerHandle, Shutdown, TempServer};
+use crate::threads;
+use crate::threads::lock;
 
 /// A server that is bound, but does not answer yet.
 ///
@@ -213,7 +214,7 @@ impl Server {
                 });
             }
         };
-        let accept = supervise::spawn("accept", accept)
+        let accept = threads::spawn("accept", accept)
             .map_err(|error| Error::io("starting to accept connections", error))?;
         shutdown.wait();
         stop.trigger();
@@ -237,7 +238,7 @@ impl Server {
         let (addresses, url, shutdown) = (self.addresses(), self.url(), self.shutdown());
         let outcome = Arc::new(Mutex::new(Ok(())));
         let result = Arc::clone(&outcome);
-        let thread = supervise::spawn("server", move || *lock(&result) = self.run())
+        let thread = threads::spawn("server", move || *lock(&result) = self.run())
             .map_err(|error| Error::io("starting the server", error))?;
         Ok(ServerHandle::new(addresses, url, shutdown, outcome, thread))
     }

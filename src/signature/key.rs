@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// A key that verifies signatures.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
-    pub(super) id: [u8; 8],
+    pub(crate) id: [u8; 8],
     key: [u8; 32],
 }
 
@@ -54,7 +54,7 @@ impl PublicKey {
         format!("{UNTRUSTED}minisign public key {self:?}\n{self}\n")
     }
 
-    pub(super) fn has_signed(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.key)
             .verify(message, signature)
             .is_ok()
@@ -231,7 +231,7 @@ impl fmt::Debug for SecretKey {
 }
 
 /// A key id as minisign prints it: the number that it is in little endian.
-pub(super) fn shown(id: [u8; 8]) -> String {
+pub(crate) fn shown(id: [u8; 8]) -> String {
     format!("{:016X}", u64::from_le_bytes(id))
 }
 

@@ -20,6 +20,9 @@ mod prehash;
 #[cfg(test)]
 mod tests;
 
+pub use key::{PublicKey, SecretKey};
+pub(crate) use prehash::Prehash;
+
 use std::fmt;
 use std::io::Read;
 use std::str::FromStr;
@@ -29,8 +32,6 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-pub use key::{PublicKey, SecretKey};
-pub(crate) use prehash::Prehash;
 
 /// The signature of a file and of a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]

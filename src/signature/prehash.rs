@@ -22,7 +22,7 @@ impl Prehash {
     }
 
     /// That of all that a reader yields.
-    pub(super) fn of(content: &mut dyn Read) -> io::Result<[u8; 64]> {
+    pub(crate) fn of(content: &mut dyn Read) -> io::Result<[u8; 64]> {
         let (mut hash, mut buffer) = (Self::default(), vec![0; 64 << 10]);
         loop {
             match content.read(&mut buffer) {

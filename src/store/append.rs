@@ -32,7 +32,7 @@ pub(crate) struct Append<'a> {
 }
 
 impl<'a> Append<'a> {
-    pub(super) fn new(turn: &'a mut Turn, partial: Partial, piece: Piece) -> Self {
+    pub(crate) fn new(turn: &'a mut Turn, partial: Partial, piece: Piece) -> Self {
         let (hasher, end) = (turn.state().hasher.clone(), turn.offset());
         let expected = match piece {
             Piece::Kept => None,

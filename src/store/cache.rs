@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::StoreOptions;
 use super::stamp::Stamp;
 use crate::digest::Digest;
 use crate::model::ModelName;
-use crate::supervise::lock;
+use crate::store::options::StoreOptions;
+use crate::threads::lock;
 
 /// How often the cache was asked and what is in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct CacheCounts {
 }
 
 /// The cache.
-pub(super) struct Cache {
+pub(crate) struct Cache {
     bytes_max: u64,
     entries_max: usize,
     idle: Duration,
@@ -57,7 +57,7 @@ struct Entry {
 }
 
 impl Cache {
-    pub(super) fn new(options: &StoreOptions) -> Self {
+    pub(crate) fn new(options: &StoreOptions) -> Self {
         Self {
             bytes_max: options.cache_bytes_max,
             entries_max: options.cache_entries_max,
@@ -68,7 +68,7 @@ impl Cache {
     }
 
     /// The content and digest of a model that has this stamp now. Counts a hit or a miss.
-    pub(super) fn find(&self, name: &ModelName, stamp: &Stamp) -> Option<(Arc<[u8]>, Digest)> {
+    pub(crate) fn find(&self, name: &ModelName, stamp: &Stamp) -> Option<(Arc<[u8]>, Digest)> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.turn += 1;
@@ -90,7 +90,7 @@ impl Cache {
     }
 
     /// Takes a content in and lets go of those that were not used for longest.
-    pub(super) fn insert(
+    pub(crate) fn insert(
         &self,
         name: &ModelName,
         stamp: Stamp,
@@ -123,11 +123,11 @@ impl Cache {
         }
     }
 
-    pub(super) fn remove(&self, name: &ModelName) {
+    pub(crate) fn remove(&self, name: &ModelName) {
         lock(&self.state).remove(name);
     }
 
-    pub(super) fn counts(&self) -> CacheCounts {
+    pub(crate) fn counts(&self) -> CacheCounts {
         let state = lock(&self.state);
         CacheCounts {
             entries: state.entries.len(),
@@ -137,7 +137,7 @@ impl Cache {
 
     /// The work of the cleaner thread: clears what was idle for too long. It sleeps without a timer
     /// while the cache is empty, so an idle device is not woken.
-    pub(super) fn run(&self) {
+    pub(crate) fn run(&self) {
         let mut state = lock(&self.state);
         while !state.closed {
             let next = state.clear_idle(self.idle, Instant::now());
@@ -156,7 +156,7 @@ impl Cache {
     }
 
     /// Ends [`Cache::run`] and empties the cache for good.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
         state.entries.clear();
@@ -196,7 +196,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervise::spawn;
+    use crate::threads::spawn;
 
     fn cache(bytes_max: u64, entries_max: usize, idle: Duration) -> Arc<Cache> {
         let bounds = StoreOptions {

@@ -16,10 +16,10 @@ use super::index::Index;
 use super::layout::{Layout, Standing};
 use crate::digest::Digest;
 use crate::model::ModelName;
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// What the thread shall do.
-pub(super) struct Digester {
+pub(crate) struct Digester {
     tick: Duration,
     queue: Mutex<Queue>,
     /// There is something new to do, nothing more to do, or it is over.
@@ -44,7 +44,7 @@ enum Task {
 
 impl Digester {
     /// A digester for a file system whose clock ticks at least every `tick`.
-    pub(super) fn new(tick: Duration) -> Self {
+    pub(crate) fn new(tick: Duration) -> Self {
         Self {
             tick,
             queue: Mutex::default(),
@@ -54,7 +54,7 @@ impl Digester {
     }
 
     /// Has a model digested soon.
-    pub(super) fn queue(&self, name: &ModelName) {
+    pub(crate) fn queue(&self, name: &ModelName) {
         let mut queue = lock(&self.queue);
         if !queue.closed && !queue.waiting.contains_key(name) {
             queue.waiting.insert(name.clone(), Instant::now());
@@ -63,7 +63,7 @@ impl Digester {
     }
 
     /// Has the index written some seconds after the first change.
-    pub(super) fn save_later(&self) {
+    pub(crate) fn save_later(&self) {
         let mut queue = lock(&self.queue);
         if queue.save_at.is_none() {
             queue.save_at = Some(Instant::now() + SAVE_DELAY);
@@ -72,7 +72,7 @@ impl Digester {
     }
 
     /// The work of the thread, until [`Digester::close`].
-    pub(super) fn run(&self, layout: &Layout, index: &Index) {
+    pub(crate) fn run(&self, layout: &Layout, index: &Index) {
         while let Some(task) = self.next() {
             match task {
                 Task::Save => save(layout, index),
@@ -82,7 +82,7 @@ impl Digester {
     }
 
     /// Ends [`Digester::run`], also in the middle of a file.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         lock(&self.queue).closed = true;
         self.closing.store(true, Ordering::Relaxed);
         self.change.notify_all();
@@ -160,7 +160,7 @@ impl Digester {
 
     /// Waits until every known task is done; whether that came about in time.
     #[cfg(test)]
-    pub(super) fn wait_until_idle(&self, deadline: Duration) -> bool {
+    pub(crate) fn wait_until_idle(&self, deadline: Duration) -> bool {
         let at_work = |queue: &mut Queue| queue.busy || !queue.waiting.is_empty();
         let waited = self
             .change
@@ -203,7 +203,7 @@ impl Read for Breakable<'_> {
 }
 
 /// Writes the index. A failure is not fatal: the digests are computed again after a restart.
-pub(super) fn save(layout: &Layout, index: &Index) {
+pub(crate) fn save(layout: &Layout, index: &Index) {
     if let Err(error) = index.save(layout) {
         log::warn!("the index cannot be written: {error}");
     }

@@ -18,10 +18,10 @@ use super::stamp::Stamp;
 use crate::digest::Digest;
 use crate::disk;
 use crate::model::ModelName;
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// Known digests.
-pub(super) struct Index(Mutex<State>);
+pub(crate) struct Index(Mutex<State>);
 
 struct State {
     known: BTreeMap<ModelName, (Stamp, Digest)>,
@@ -37,7 +37,7 @@ enum Saved {
 
 impl Index {
     /// Reads an index; one that is missing or cannot be read is empty.
-    pub(super) fn open(path: &Path) -> Self {
+    pub(crate) fn open(path: &Path) -> Self {
         let bytes = fs::read(path).unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
                 log::warn!("the index is not readable and will be rebuilt: {error}");
@@ -55,24 +55,24 @@ impl Index {
     }
 
     /// The digest of a file with this name and stamp.
-    pub(super) fn find(&self, name: &ModelName, stamp: &Stamp) -> Option<Digest> {
+    pub(crate) fn find(&self, name: &ModelName, stamp: &Stamp) -> Option<Digest> {
         let state = lock(&self.0);
         let (known, digest) = state.known.get(name)?;
         (known == stamp).then_some(*digest)
     }
 
     /// The digest that a file with this name had last, and its stamp then.
-    pub(super) fn remembered(&self, name: &ModelName) -> Option<(Stamp, Digest)> {
+    pub(crate) fn remembered(&self, name: &ModelName) -> Option<(Stamp, Digest)> {
         lock(&self.0).known.get(name).copied()
     }
 
-    pub(super) fn insert(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
+    pub(crate) fn insert(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
         let mut state = lock(&self.0);
         state.known.insert(name.clone(), (stamp, digest));
         state.saved = Saved::No;
     }
 
-    pub(super) fn remove(&self, name: &ModelName) {
+    pub(crate) fn remove(&self, name: &ModelName) {
         let mut state = lock(&self.0);
         if state.known.remove(name).is_some() {
             state.saved = Saved::No;
@@ -83,7 +83,7 @@ impl Index {
     ///
     /// # Errors
     /// Those of the file system; the old file then stays.
-    pub(super) fn save(&self, layout: &Layout) -> io::Result<()> {
+    pub(crate) fn save(&self, layout: &Layout) -> io::Result<()> {
         let known = {
             let mut state = lock(&self.0);
             if state.saved == Saved::Yes {

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
 /// A model directory that is ours to use.
-pub(super) struct Layout {
+pub(crate) struct Layout {
     directory: PathBuf,
     folds_names: bool,
     /// The number of the file system that it is on.
@@ -31,7 +31,7 @@ pub(super) struct Layout {
 }
 
 /// What stands under a name.
-pub(super) enum Standing {
+pub(crate) enum Standing {
     Nothing,
     Model(Stamp),
     /// A directory, symbolic link, FIFO or device, with its name for people.
@@ -44,7 +44,7 @@ impl Layout {
     ///
     /// # Errors
     /// `Usage` if the directory cannot be used, `AlreadyRunning` if another server uses it.
-    pub(super) fn open(directory: &Path, part_age_max: Duration) -> Result<Self> {
+    pub(crate) fn open(directory: &Path, part_age_max: Duration) -> Result<Self> {
         let given = directory;
         let unusable = |place: &Path, error| unusable(given, place, error);
         disk::create_directory(given).map_err(|error| unusable(given, error))?;
@@ -97,30 +97,30 @@ impl Layout {
         })
     }
 
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    pub(super) fn path(&self, name: &ModelName) -> PathBuf {
+    pub(crate) fn path(&self, name: &ModelName) -> PathBuf {
         self.directory.join(name.as_str())
     }
 
-    pub(super) fn index(&self) -> PathBuf {
+    pub(crate) fn index(&self) -> PathBuf {
         self.directory.join(HIDDEN).join(INDEX)
     }
 
     /// Where the bytes of unfinished uploads are.
-    pub(super) fn parts(&self) -> PathBuf {
+    pub(crate) fn parts(&self) -> PathBuf {
         self.directory.join(HIDDEN).join(PARTS)
     }
 
     /// Where the journals of uploads are that come in pieces.
-    pub(super) fn records(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> PathBuf {
         self.directory.join(HIDDEN).join(UPLOADS)
     }
 
     /// The files of an upload that comes in pieces.
-    pub(super) fn files(&self, id: UploadId) -> Files {
+    pub(crate) fn files(&self, id: UploadId) -> Files {
         let id = id.to_string();
         let bytes = self.parts().join(&id).with_extension("bytes");
         Files {
@@ -130,17 +130,17 @@ impl Layout {
     }
 
     /// Where the versions of all models are kept.
-    pub(super) fn versions(&self) -> PathBuf {
+    pub(crate) fn versions(&self) -> PathBuf {
         self.directory.join(HIDDEN).join(VERSIONS)
     }
 
     /// What is known of where a model comes from.
-    pub(super) fn about(&self, name: &ModelName) -> PathBuf {
+    pub(crate) fn about(&self, name: &ModelName) -> PathBuf {
         self.directory.join(HIDDEN).join(ABOUT).join(name.as_str())
     }
 
     /// A new part on the file system of the models.
-    pub(super) fn part(&self) -> io::Result<Part> {
+    pub(crate) fn part(&self) -> io::Result<Part> {
         let parts = self.parts();
         match Part::create(&parts, "upload-") {
             // Somebody tidied up, but left the models where they are.
@@ -154,7 +154,7 @@ impl Layout {
 
     /// All models, in no order. What is not a regular file or has no name that a model may have is
     /// left out, and so is what vanishes meanwhile.
-    pub(super) fn models(&self) -> io::Result<Vec<(ModelName, Stamp)>> {
+    pub(crate) fn models(&self) -> io::Result<Vec<(ModelName, Stamp)>> {
         let mut models = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let Ok(text) = entry?.file_name().into_string() else {
@@ -172,7 +172,7 @@ impl Layout {
     }
 
     /// What stands under a name; links are not followed.
-    pub(super) fn standing(&self, name: &ModelName) -> io::Result<Standing> {
+    pub(crate) fn standing(&self, name: &ModelName) -> io::Result<Standing> {
         let metadata = match fs::symlink_metadata(self.path(name)) {
             Err(error) if is_absence(&error) => return Ok(Standing::Nothing),
             other => other?,
@@ -187,7 +187,7 @@ impl Layout {
     }
 
     /// Opens a model, with the stamp of exactly that file; `None` if there is none.
-    pub(super) fn open_model(&self, name: &ModelName) -> io::Result<Option<(File, Stamp)>> {
+    pub(crate) fn open_model(&self, name: &ModelName) -> io::Result<Option<(File, Stamp)>> {
         match disk::open_regular(&self.path(name)) {
             Err(error) if is_absence(&error) => Ok(None),
             Err(error) => Err(error),
@@ -201,7 +201,7 @@ impl Layout {
     /// The name of another file that this file system takes for the same name, as the shared storage
     /// of a phone does with `A` and `a`, and others with both ways to write an accented letter. The
     /// file system itself is asked: a file that is found and not listed is listed under another name.
-    pub(super) fn clash(&self, name: &ModelName) -> io::Result<Option<String>> {
+    pub(crate) fn clash(&self, name: &ModelName) -> io::Result<Option<String>> {
         if !self.folds_names {
             return Ok(None);
         }
@@ -225,7 +225,7 @@ impl Layout {
     ///
     /// # Errors
     /// `Busy` if it is not: it may come back.
-    pub(super) fn check_there(&self) -> Result<()> {
+    pub(crate) fn check_there(&self) -> Result<()> {
         let metadata = fs::metadata(&self.directory).ok();
         match metadata
             .filter(|metadata| metadata.is_dir())

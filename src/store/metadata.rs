@@ -74,7 +74,7 @@ fn text(what: &str, given: Option<&str>) -> Result<Option<String>> {
 }
 
 /// What is known of the content of a model with this digest.
-pub(super) fn find(shelf: &Shelf, name: &ModelName, digest: Option<Digest>) -> Option<About> {
+pub(crate) fn find(shelf: &Shelf, name: &ModelName, digest: Option<Digest>) -> Option<About> {
     let mut lines = lines(shelf, name).into_iter();
     lines
         .find(|(known, _)| Some(*known) == digest)
@@ -83,7 +83,7 @@ pub(super) fn find(shelf: &Shelf, name: &ModelName, digest: Option<Digest>) -> O
 
 /// Keeps what is said of a content that is about to be published. Lines of contents that are neither
 /// standing nor kept as versions go.
-pub(super) fn keep(
+pub(crate) fn keep(
     shelf: &Shelf,
     claim: &Claim<'_>,
     needed: &BTreeSet<[u8; 32]>,
@@ -114,7 +114,7 @@ pub(super) fn keep(
 }
 
 /// Removes what is said of a model that is gone; it would not be told of any other bytes anyhow.
-pub(super) fn forget(shelf: &Shelf, name: &ModelName) {
+pub(crate) fn forget(shelf: &Shelf, name: &ModelName) {
     let path = shelf.layout.about(name);
     if let Err(error) = if path.exists() {
         disk::remove(&path)

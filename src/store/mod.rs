@@ -29,6 +29,17 @@ mod upload;
 mod verify;
 mod versions;
 
+pub(crate) use append::Piece;
+pub use cache::CacheCounts;
+pub use metadata::{About, Metadata};
+pub use options::{Replace, StoreOptions};
+pub(crate) use order::Order;
+pub use scrub::ScrubCounts;
+pub(crate) use turn::Turn;
+pub use upload::{Condition, Published, Upload};
+pub use verify::{Check, Verdict, Verified};
+pub use versions::Version;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
@@ -36,23 +47,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-pub use cache::CacheCounts;
-pub use metadata::{About, Metadata};
-pub use options::{Replace, StoreOptions};
-pub use scrub::ScrubCounts;
-pub use upload::{Condition, Published, Upload};
-pub use verify::{Check, Verdict, Verified};
-pub use versions::Version;
-
-pub(crate) use append::Piece;
-pub(crate) use order::Order;
-pub(crate) use turn::Turn;
-
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
-use crate::supervise::{lock, spawn};
+use crate::threads::{lock, spawn};
 use cache::Cache;
 use digester::Digester;
 use index::Index;

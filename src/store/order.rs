@@ -4,10 +4,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Condition, Metadata};
 use crate::digest::Digest;
 use crate::model::ModelName;
 use crate::signature::Signature;
+use crate::store::metadata::Metadata;
+use crate::store::upload::Condition;
 
 /// What was asked for when an upload began; applied when it is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Order {
 
     /// Appends one line for each thing that was asked for. No value has a line break: names have no
     /// control characters.
-    pub(super) fn write(&self, text: &mut String) {
+    pub(crate) fn write(&self, text: &mut String) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "name {}", self.name.as_str());
         if let Some(length) = self.length {
@@ -77,7 +78,7 @@ impl Order {
 
     /// Reads lines that [`Order::write`] wrote, and passes over others; `None` if one of its own
     /// cannot be read or there is no name.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let mut order = Self::new(field(text, "name")?.parse().ok()?);
         if let Some(length) = field(text, "length") {
             order.length = Some(length.parse().ok()?);
@@ -101,7 +102,7 @@ impl Order {
 }
 
 /// The value of the first line that begins with this word.
-pub(super) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
 }

@@ -10,20 +10,21 @@ use super::options::Replace;
 use super::shelf::Shelf;
 use super::stamp::Stamp;
 use super::upload::unstored;
-use super::{Condition, Store, versions};
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::store::upload::Condition;
+use crate::store::{Store, versions};
 
 /// A finished upload that wants to be a model.
 #[derive(Clone, Copy)]
-pub(super) struct Claim<'a> {
-    pub(super) name: &'a ModelName,
-    pub(super) size: u64,
-    pub(super) digest: Digest,
-    pub(super) condition: &'a Condition,
-    pub(super) metadata: &'a Metadata,
+pub(crate) struct Claim<'a> {
+    pub(crate) name: &'a ModelName,
+    pub(crate) size: u64,
+    pub(crate) digest: Digest,
+    pub(crate) condition: &'a Condition,
+    pub(crate) metadata: &'a Metadata,
 }
 
 impl Store {
@@ -43,7 +44,7 @@ impl Store {
 
     /// Whether an upload that has so many bytes already may go on: the reserve of the disk is left,
     /// and it is not larger than all models may be.
-    pub(super) fn check_growth(&self, written: u64, size: Option<u64>) -> Result<()> {
+    pub(crate) fn check_growth(&self, written: u64, size: Option<u64>) -> Result<()> {
         let shelf = self.shelf();
         let max = shelf.options.total_bytes_max;
         if max > 0 && written > max {
@@ -57,7 +58,7 @@ impl Store {
 
 impl Shelf {
     /// Whether the name is one of those accepted, and the licence is named if it has to be.
-    pub(super) fn check_kind(&self, name: &ModelName, metadata: &Metadata) -> Result<()> {
+    pub(crate) fn check_kind(&self, name: &ModelName, metadata: &Metadata) -> Result<()> {
         let accept = &self.options.accept;
         if !accept.is_empty() && !accept.iter().any(|pattern| matches(pattern, name.as_str())) {
             let text = format!("this server does not take the name '{name}'");
@@ -74,7 +75,7 @@ impl Shelf {
 
     /// Whether the quota has room for a model of this size under this name. What it replaces makes
     /// room unless it is kept as a version.
-    pub(super) fn check_total(&self, name: &ModelName, size: u64) -> Result<()> {
+    pub(crate) fn check_total(&self, name: &ModelName, size: u64) -> Result<()> {
         let max = self.options.total_bytes_max;
         if max == 0 {
             return Ok(());
@@ -97,7 +98,7 @@ impl Shelf {
     }
 
     /// Whether the disk has room for so many more bytes beside its reserve.
-    pub(super) fn check_space(&self, size: u64) -> Result<()> {
+    pub(crate) fn check_space(&self, size: u64) -> Result<()> {
         let reserve = self.options.reserve_bytes;
         let free = disk::free_bytes(self.layout.directory()).map_err(unstored)?;
         let Some(free) = free.filter(|free| size.saturating_add(reserve) > *free) else {
@@ -114,7 +115,7 @@ impl Shelf {
     }
 
     /// Whether the setting `replace` allows an upload to take a name that is taken.
-    pub(super) fn check_replace(
+    pub(crate) fn check_replace(
         &self,
         name: &ModelName,
         condition: &Condition,

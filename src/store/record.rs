@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) struct UploadId(u128);
 
 impl UploadId {
-    pub(super) fn random() -> Result<Self> {
+    pub(crate) fn random() -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("no random numbers: {error}"))
@@ -44,7 +44,7 @@ impl FromStr for UploadId {
 }
 
 /// The error of an upload that is not there.
-pub(super) fn unknown() -> Error {
+pub(crate) fn unknown() -> Error {
     Error::new(
         ErrorKind::NotFound,
         "there is no such upload, or not any more",
@@ -54,13 +54,13 @@ pub(super) fn unknown() -> Error {
 
 /// What is known of an upload between two requests.
 #[derive(Clone)]
-pub(super) struct State {
-    pub(super) order: Order,
+pub(crate) struct State {
+    pub(crate) order: Order,
     /// How many bytes were made durable; what the file has behind them counts for nothing.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// A hasher that has seen exactly those; after a restart there is none.
-    pub(super) hasher: Option<Hasher>,
-    pub(super) stage: Stage,
+    pub(crate) hasher: Option<Hasher>,
+    pub(crate) stage: Stage,
     /// How old it was when this process first saw it, and since when it did not change. Only the first
     /// depends on a clock that may be set meanwhile.
     seen: (Duration, Instant),
@@ -76,7 +76,7 @@ enum Journal {
 
 /// Where an upload stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// More can come.
     Open,
     /// It is about to become a model with this digest.
@@ -86,7 +86,7 @@ pub(super) enum Stage {
 }
 
 impl State {
-    pub(super) fn new(order: Order) -> Self {
+    pub(crate) fn new(order: Order) -> Self {
         let (hasher, seen) = (Some(Hasher::new()), (Duration::ZERO, Instant::now()));
         Self {
             order,
@@ -99,7 +99,7 @@ impl State {
     }
 
     /// The bytes that this upload occupies, or will.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         match self.stage {
             Stage::Done(_) => 0,
             _ => self.order.length.unwrap_or_default().max(self.offset),
@@ -107,12 +107,12 @@ impl State {
     }
 
     /// For how long it was not changed.
-    pub(super) fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.seen.0.saturating_add(self.seen.1.elapsed())
     }
 
     /// Journals it.
-    pub(super) fn save(&mut self, path: &Path) -> std::io::Result<()> {
+    pub(crate) fn save(&mut self, path: &Path) -> std::io::Result<()> {
         let mut text = format!("{HEADER}\noffset {}\n", self.offset);
         // Writing to a String cannot fail.
         let _ = match self.stage {
@@ -128,12 +128,12 @@ impl State {
     }
 
     /// Whether the file surely says what the memory does.
-    pub(super) fn is_journalled(&self) -> bool {
+    pub(crate) fn is_journalled(&self) -> bool {
         self.journal == Journal::Written
     }
 
     /// Journals it if the last time failed, after which the file may say one thing or the other.
-    pub(super) fn save_again(&mut self, path: &Path) -> std::io::Result<()> {
+    pub(crate) fn save_again(&mut self, path: &Path) -> std::io::Result<()> {
         if self.is_journalled() {
             Ok(())
         } else {
@@ -142,7 +142,7 @@ impl State {
     }
 
     /// What was journalled; `None` if that cannot be read.
-    pub(super) fn load(path: &Path) -> Option<Self> {
+    pub(crate) fn load(path: &Path) -> Option<Self> {
         let changed = fs::symlink_metadata(path)
             .and_then(|metadata| metadata.modified())
             .ok()?;
@@ -171,16 +171,16 @@ impl State {
 
 /// Where the two files of an upload are.
 #[derive(Clone)]
-pub(super) struct Files {
+pub(crate) struct Files {
     /// Its bytes.
-    pub(super) bytes: PathBuf,
+    pub(crate) bytes: PathBuf,
     /// Its journal.
-    pub(super) record: PathBuf,
+    pub(crate) record: PathBuf,
 }
 
 impl Files {
     /// Removes what there is of both.
-    pub(super) fn remove(&self) -> std::io::Result<()> {
+    pub(crate) fn remove(&self) -> std::io::Result<()> {
         // The record first: bytes without one are removed at the next start.
         let removed = [&self.record, &self.bytes].map(|path| match disk::remove(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

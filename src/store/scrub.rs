@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::shelf::Shelf;
 use super::verify::{Check, Verdict, Verified};
 use crate::model::ModelName;
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// What the scrub has found since the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct ScrubCounts {
 
 /// The state of the thread.
 #[derive(Default)]
-pub(super) struct Scrub {
+pub(crate) struct Scrub {
     state: Mutex<State>,
     change: Condvar,
 }
@@ -36,12 +36,12 @@ struct State {
 }
 
 impl Scrub {
-    pub(super) fn counts(&self) -> ScrubCounts {
+    pub(crate) fn counts(&self) -> ScrubCounts {
         lock(&self.state).counts
     }
 
     /// Ends [`run`], also in the middle of a model.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         lock(&self.state).closed = true;
         self.change.notify_all();
     }
@@ -57,7 +57,7 @@ impl Scrub {
 }
 
 /// The work of the thread.
-pub(super) fn run(shelf: &Arc<Shelf>) {
+pub(crate) fn run(shelf: &Arc<Shelf>) {
     let scrub = &shelf.scrub;
     while scrub.rest(shelf.options.scrub_interval) {
         let models = shelf.layout.models().unwrap_or_else(|error| {

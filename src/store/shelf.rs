@@ -13,34 +13,36 @@ use super::layout::{Layout, Standing};
 use super::pending::Pending;
 use super::scrub::Scrub;
 use super::stamp::Stamp;
-use super::{Condition, Content, StoreOptions, Stored};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
-use crate::near::nearest;
+use crate::store::options::StoreOptions;
+use crate::store::upload::Condition;
+use crate::store::{Content, Stored};
+use crate::text::nearest;
 
 /// The parts of a store.
-pub(super) struct Shelf {
-    pub(super) layout: Layout,
-    pub(super) options: StoreOptions,
-    pub(super) index: Index,
-    pub(super) cache: Cache,
-    pub(super) digester: Digester,
-    pub(super) scrub: Scrub,
+pub(crate) struct Shelf {
+    pub(crate) layout: Layout,
+    pub(crate) options: StoreOptions,
+    pub(crate) index: Index,
+    pub(crate) cache: Cache,
+    pub(crate) digester: Digester,
+    pub(crate) scrub: Scrub,
     /// Held while a condition is checked and the name gets its new content.
-    pub(super) names: Mutex<()>,
-    pub(super) pending: Pending,
+    pub(crate) names: Mutex<()>,
+    pub(crate) pending: Pending,
 }
 
 impl Shelf {
-    pub(super) fn standing(&self, name: &ModelName) -> Result<Standing> {
+    pub(crate) fn standing(&self, name: &ModelName) -> Result<Standing> {
         self.layout
             .standing(name)
             .map_err(|error| unreadable(name, error))
     }
 
     /// The model of this stamp; if its digest is not known yet, it will be.
-    pub(super) fn model(&self, name: &ModelName, stamp: &Stamp) -> Model {
+    pub(crate) fn model(&self, name: &ModelName, stamp: &Stamp) -> Model {
         let digest = self.index.find(name, stamp);
         if digest.is_none() {
             self.digester.queue(name);
@@ -48,7 +50,7 @@ impl Shelf {
         stamp.model(name, digest)
     }
 
-    pub(super) fn not_found(&self, name: &ModelName) -> Error {
+    pub(crate) fn not_found(&self, name: &ModelName) -> Error {
         if let Err(error) = self.layout.check_there() {
             return error;
         }
@@ -64,7 +66,7 @@ impl Shelf {
     ///
     /// A file that is changed by hand while it is read is read again, three times at most. What was
     /// read then is handed out, with its own digest, as any other program would have read it.
-    pub(super) fn read_small(
+    pub(crate) fn read_small(
         &self,
         name: &ModelName,
         file: &mut File,
@@ -131,7 +133,7 @@ impl Shelf {
 
     /// The digest that a condition needs, computed where it is not known. That can take long, so it is
     /// done before `names` is locked; [`Shelf::judge`] uses it only if the stamp is still the same.
-    pub(super) fn digest_for(
+    pub(crate) fn digest_for(
         &self,
         name: &ModelName,
         condition: &Condition,
@@ -153,7 +155,7 @@ impl Shelf {
 
     /// Whether the condition holds and the name is free for a model; returns the stamp of the model
     /// that has it now. Only under the lock of `names` is the answer more than a guess.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &self,
         name: &ModelName,
         condition: &Condition,
@@ -192,12 +194,12 @@ impl Shelf {
         }
     }
 
-    pub(super) fn learn(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
+    pub(crate) fn learn(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
         self.index.insert(name, stamp, digest);
         self.digester.save_later();
     }
 
-    pub(super) fn forget(&self, name: &ModelName) {
+    pub(crate) fn forget(&self, name: &ModelName) {
         self.index.remove(name);
         self.cache.remove(name);
         self.digester.save_later();
@@ -205,7 +207,7 @@ impl Shelf {
 }
 
 /// What a failure of the disk means for a removal.
-pub(super) fn unremoved(name: &ModelName, error: io::Error) -> Error {
+pub(crate) fn unremoved(name: &ModelName, error: io::Error) -> Error {
     let error = Error::io(format!("the model '{name}' cannot be removed"), error);
     match error.kind() {
         ErrorKind::Forbidden => Error::new(ErrorKind::Internal, error.message())
@@ -216,7 +218,7 @@ pub(super) fn unremoved(name: &ModelName, error: io::Error) -> Error {
 }
 
 /// What a failure of the disk means for a read.
-pub(super) fn unreadable(name: &ModelName, error: io::Error) -> Error {
+pub(crate) fn unreadable(name: &ModelName, error: io::Error) -> Error {
     let error = Error::io(format!("the model '{name}' cannot be read"), error);
     match error.kind() {
         // Forbidden would say that the caller lacks a right, but it is the server that does.

@@ -18,7 +18,7 @@ impl Shelf {
     ///
     /// # Errors
     /// `Integrity` if not; those of the file system.
-    pub(super) fn expect_signature(
+    pub(crate) fn expect_signature(
         &self,
         name: &ModelName,
         given: Option<&Signature>,
@@ -33,7 +33,7 @@ impl Shelf {
     ///
     /// # Errors
     /// `Integrity` if they need a signature and have none that is right; those of the file system.
-    pub(super) fn check_signature(
+    pub(crate) fn check_signature(
         &self,
         name: &ModelName,
         given: Option<&Signature>,

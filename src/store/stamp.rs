@@ -19,15 +19,15 @@ use crate::model::{Model, ModelName};
 
 /// Size, modification time, change time and inode of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) size: u64,
+pub(crate) struct Stamp {
+    pub(crate) size: u64,
     modified: Moment,
     changed: Moment,
     inode: u64,
 }
 
 impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         let moment = |seconds, nanos: i64| Moment {
             seconds,
             nanos: u32::try_from(nanos).unwrap_or(0),
@@ -41,7 +41,7 @@ impl Stamp {
     }
 
     /// The model that a file with this stamp is.
-    pub(super) fn model(&self, name: &ModelName, digest: Option<Digest>) -> Model {
+    pub(crate) fn model(&self, name: &ModelName, digest: Option<Digest>) -> Model {
         Model {
             name: name.clone(),
             size: self.size,
@@ -53,7 +53,7 @@ impl Stamp {
     /// For how much longer another change could go unnoticed, if the clock of the file system ticks
     /// every `tick`; zero if none can. A time far in the future (the clock was set back) is not young:
     /// the next change gets the time of then.
-    pub(super) fn young_for(&self, tick: Duration, now: SystemTime) -> Duration {
+    pub(crate) fn young_for(&self, tick: Duration, now: SystemTime) -> Duration {
         let left = |moment: &Moment| {
             let time = moment.time();
             match now.duration_since(time) {

@@ -14,10 +14,11 @@ use super::pending::{Entry, Interrupt, log_failure, superseded};
 use super::policy::Claim;
 use super::record::{Stage, State, UploadId};
 use super::upload::{check_digest, unstored};
-use super::{Published, Store};
 use crate::digest::{Digest, Hasher};
 use crate::disk::Partial;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::Store;
+use crate::store::upload::Published;
 
 /// The right to change an upload, until it is dropped or a newer request takes over.
 pub(crate) struct Turn {
@@ -37,7 +38,7 @@ enum Fate {
 }
 
 impl Turn {
-    pub(super) fn new(
+    pub(crate) fn new(
         store: Store,
         id: UploadId,
         entry: Arc<Entry>,
@@ -237,39 +238,39 @@ impl Turn {
         self.entry.files.remove()
     }
 
-    pub(super) fn is_newest(&self) -> bool {
+    pub(crate) fn is_newest(&self) -> bool {
         self.entry.is_newest(self.number)
     }
 
     /// Whether an upload of unknown length may become so large.
-    pub(super) fn check_growth(&self, size: u64) -> Result<()> {
+    pub(crate) fn check_growth(&self, size: u64) -> Result<()> {
         let shelf = self.store.shelf();
         shelf.pending.check_growth(self.id, size, &shelf.options)
     }
 
     /// Whether an upload that has so many bytes leaves the reserve of the disk alone.
-    pub(super) fn check_reserve(&self, size: u64) -> Result<()> {
+    pub(crate) fn check_reserve(&self, size: u64) -> Result<()> {
         self.store.check_growth(size, self.order().length)
     }
 
     /// After how many bytes the journal is written.
-    pub(super) fn step_bytes(&self) -> u64 {
+    pub(crate) fn step_bytes(&self) -> u64 {
         self.store.shelf().options.upload_sync_bytes.max(1)
     }
 
-    pub(super) fn record(&self) -> PathBuf {
+    pub(crate) fn record(&self) -> PathBuf {
         self.entry.files.record.clone()
     }
 
-    pub(super) fn entry(&self) -> &Entry {
+    pub(crate) fn entry(&self) -> &Entry {
         &self.entry
     }
 
-    pub(super) fn state(&self) -> &State {
+    pub(crate) fn state(&self) -> &State {
         &self.state
     }
 
-    pub(super) fn state_mut(&mut self) -> &mut State {
+    pub(crate) fn state_mut(&mut self) -> &mut State {
         &mut self.state
     }
 }

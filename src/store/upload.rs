@@ -5,12 +5,13 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::policy::Claim;
-use super::{Metadata, Store};
 use crate::digest::{Digest, Hasher};
 use crate::disk::Part;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
+use crate::store::Store;
+use crate::store::metadata::Metadata;
 
 /// A model that is being written. Dropping it removes what was written so far.
 pub struct Upload {
@@ -57,7 +58,7 @@ enum Health {
 }
 
 impl Upload {
-    pub(super) fn new(store: Store, part: Part, size: Option<u64>) -> Self {
+    pub(crate) fn new(store: Store, part: Part, size: Option<u64>) -> Self {
         Self {
             store,
             part,
@@ -185,7 +186,7 @@ impl fmt::Debug for Upload {
 }
 
 /// Compares a digest with the expected one, if there is one.
-pub(super) fn check_digest(digest: Digest, expected: Option<&Digest>) -> Result<()> {
+pub(crate) fn check_digest(digest: Digest, expected: Option<&Digest>) -> Result<()> {
     match expected.filter(|expected| **expected != digest) {
         None => Ok(()),
         Some(expected) => {
@@ -198,7 +199,7 @@ pub(super) fn check_digest(digest: Digest, expected: Option<&Digest>) -> Result<
 const CHECK_BYTES: u64 = 4 << 20;
 
 /// What a failure of the disk means for an upload.
-pub(super) fn unstored(error: io::Error) -> Error {
+pub(crate) fn unstored(error: io::Error) -> Error {
     let what = "the model cannot be stored";
     match error.kind() {
         // FAT ends at 4 GiB; the general table takes this for a full disk.

@@ -81,7 +81,7 @@ impl Store {
 }
 
 impl Check {
-    pub(super) fn new(shelf: &Arc<Shelf>, name: &ModelName) -> Result<Self> {
+    pub(crate) fn new(shelf: &Arc<Shelf>, name: &ModelName) -> Result<Self> {
         let opened = shelf
             .layout
             .open_model(name)

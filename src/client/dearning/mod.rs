@@ -5,6 +5,8 @@
 //! the answers are not looked at.
 
 mod reply;
+#[cfg(test)]
+mod tests;
 mod wrapped;
 
 use std::io::{Read, Write};
@@ -125,6 +127,3 @@ impl Client {
             .map(|password| serde_json::json!(password.text()))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -14,7 +14,7 @@ use crate::client::answer;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads the answer to a load, of either generation, passes the content on, and returns its length.
-pub(super) fn reply(source: impl Read, sink: Sink<'_>) -> Result<u64> {
+pub(crate) fn reply(source: impl Read, sink: Sink<'_>) -> Result<u64> {
     let trouble = Cell::new(None);
     let mut json = JsonStreamReader::new(Watched {
         source,
@@ -60,7 +60,7 @@ impl<R: Read> Read for Watched<'_, R> {
 }
 
 /// Where the content goes.
-pub(super) type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
 #[derive(Default)]
 struct Found {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::error::{Error, ErrorKind};
 
 /// A reader of `head`, a source in base64, and the end of the JSON.
-pub(super) struct Wrapped<'a> {
+pub(crate) struct Wrapped<'a> {
     source: &'a mut dyn Read,
     length: u64,
     read: u64,
@@ -22,7 +22,7 @@ pub(super) struct Wrapped<'a> {
 }
 
 impl<'a> Wrapped<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         head: String,
         source: &'a mut dyn Read,
         length: u64,
@@ -42,7 +42,7 @@ impl<'a> Wrapped<'a> {
     }
 
     /// The length of the whole.
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         let text = self.length.div_ceil(3).saturating_mul(4);
         text.saturating_add((self.head.len() + TAIL.len()) as u64)
     }
@@ -90,4 +90,4 @@ impl Read for Wrapped<'_> {
 const TAIL: &str = "\"}";
 
 /// A multiple of three, so that only the last piece is padded.
-pub(super) const PIECE_BYTES: u64 = 48 * 1024;
+pub(crate) const PIECE_BYTES: u64 = 48 * 1024;

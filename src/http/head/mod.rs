@@ -4,6 +4,9 @@
 //! The rules are those of RFC 9112 where it says MUST for senders, without its leniences for
 //! receivers: no bare LF, no obs-fold, no white space before a colon, one reading of the length.
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 
@@ -454,7 +457,4 @@ fn bad(text: impl Into<String>) -> Error {
 }
 
 /// The longest request line without its CR LF: RFC 9112 section 3 asks for 8,000 bytes at least.
-pub(super) const LINE_BYTES_MAX: usize = 8 * 1024;
-
-#[cfg(test)]
-mod tests;
+pub(crate) const LINE_BYTES_MAX: usize = 8 * 1024;

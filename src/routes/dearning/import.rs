@@ -28,7 +28,7 @@ use crate::routes::door::Known;
 use crate::store::{Condition, Metadata, Upload};
 use crate::transport::Peer;
 
-pub(super) fn run(
+pub(crate) fn run(
     api: &Api,
     request: &mut Request<'_>,
     known: Option<Principal>,

@@ -16,7 +16,7 @@ use crate::routes::Api;
 use crate::routes::door::Known;
 use crate::store::{self, Store, Stored};
 
-pub(super) fn run(
+pub(crate) fn run(
     api: &Api,
     request: &mut Request<'_>,
     known: Option<Principal>,

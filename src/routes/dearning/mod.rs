@@ -5,8 +5,8 @@
 //! Which form is meant follows from the keys: `files` and `filenames` are the newer one (1.2.3.post3
 //! and later), `filename` with or without `content_b64` is the older. Errors are `{"error": ...}`.
 
-mod import;
-mod load;
+pub(crate) mod import;
+pub(crate) mod load;
 
 use serde_json::json;
 
@@ -21,7 +21,7 @@ use crate::transport::Peer;
     clippy::unnecessary_wraps,
     reason = "all actions of the table have one form"
 )]
-pub(super) fn import(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn import(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let answered = enter(api, request).and_then(|known| import::run(api, request, known));
     Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
 }
@@ -31,7 +31,7 @@ pub(super) fn import(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     clippy::unnecessary_wraps,
     reason = "all actions of the table have one form"
 )]
-pub(super) fn load(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn load(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let answered = enter(api, request).and_then(|known| load::run(api, request, known));
     Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
 }

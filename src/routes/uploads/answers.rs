@@ -11,7 +11,7 @@ use crate::store::Turn;
 use crate::wire::Problem;
 
 /// What an answer to `OPTIONS` says of uploads, for paths that take them (draft section 4.1.4).
-pub(in crate::routes) fn announce(api: &Api, response: Response) -> Response {
+pub(crate) fn announce(api: &Api, response: Response) -> Response {
     let age = api.store.upload_age_max();
     response
         .field("accept-patch", MEDIA_TYPE)
@@ -19,17 +19,17 @@ pub(in crate::routes) fn announce(api: &Api, response: Response) -> Response {
 }
 
 /// The answer to a request that is too large.
-pub(super) fn refusal(api: &Api, error: &Error) -> Response {
+pub(crate) fn refusal(api: &Api, error: &Error) -> Response {
     Response::error(error).field("upload-limit", limits(api, api.store.upload_age_max()))
 }
 
 /// How far an upload is, without content.
-pub(super) fn progress(api: &Api, turn: &Turn) -> Response {
+pub(crate) fn progress(api: &Api, turn: &Turn) -> Response {
     with_progress(Response::new(Status::NO_CONTENT), turn)
         .field("upload-limit", limits(api, turn.left()))
 }
 
-pub(super) fn with_progress(response: Response, turn: &Turn) -> Response {
+pub(crate) fn with_progress(response: Response, turn: &Turn) -> Response {
     let complete = if turn.done().is_some() { YES } else { "?0" };
     response
         .field("upload-offset", turn.offset().to_string())
@@ -37,7 +37,7 @@ pub(super) fn with_progress(response: Response, turn: &Turn) -> Response {
 }
 
 /// The value of `Upload-Limit` for an upload that is kept for so long (draft section 4.1.4).
-pub(super) fn limits(api: &Api, age: Duration) -> String {
+pub(crate) fn limits(api: &Api, age: Duration) -> String {
     let size = api.limits.now().upload_bytes_max.min(INTEGER_MAX);
     format!(
         "max-size={size}, max-append-size={size}, max-age={}",
@@ -46,7 +46,7 @@ pub(super) fn limits(api: &Api, age: Duration) -> String {
 }
 
 /// Draft section 7.1.
-pub(super) fn mismatching(expected: u64, provided: u64) -> Response {
+pub(crate) fn mismatching(expected: u64, provided: u64) -> Response {
     let text = format!("the upload goes on at {expected}, not at {provided}");
     let error = Error::new(ErrorKind::Conflict, text).hint("HEAD tells the offset");
     let mut problem = Problem::of(
@@ -59,11 +59,11 @@ pub(super) fn mismatching(expected: u64, provided: u64) -> Response {
 }
 
 /// Draft section 7.3.
-pub(super) fn inconsistent(text: &str) -> Response {
+pub(crate) fn inconsistent(text: &str) -> Response {
     problem("inconsistent-upload-length", text)
 }
 
-pub(super) fn problem(name: &str, text: &str) -> Response {
+pub(crate) fn problem(name: &str, text: &str) -> Response {
     let error = Error::new(ErrorKind::BadRequest, text);
     let mut problem = Problem::of(&error, Status::BAD_REQUEST.reason());
     problem.kind = problem_type(name);
@@ -79,7 +79,7 @@ fn problem_type(name: &str) -> String {
     format!("https://iana.org/assignments/http-problem-types#{name}")
 }
 
-pub(super) const YES: &str = "?1";
+pub(crate) const YES: &str = "?1";
 
 /// The largest integer of a structured field (RFC 9651 section 3.3.1).
 const INTEGER_MAX: u64 = 999_999_999_999_999;

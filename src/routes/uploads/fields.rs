@@ -6,14 +6,14 @@ use crate::http::{Fields, Response};
 
 /// Whether a request brings the end of the representation (draft section 4.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::routes) enum Complete {
+pub(crate) enum Complete {
     Yes,
     No,
 }
 
 impl Complete {
     /// What `Upload-Complete` says; other values than its two are as good as none.
-    pub(in crate::routes) fn of(fields: &Fields) -> Option<Self> {
+    pub(crate) fn of(fields: &Fields) -> Option<Self> {
         match item(fields, "upload-complete")? {
             "?1" => Some(Self::Yes),
             "?0" => Some(Self::No),
@@ -24,7 +24,7 @@ impl Complete {
 
 /// The length of the upload as far as it is known after the fields of a request; a response if they
 /// contradict each other or what is `known` (draft section 4.1.3).
-pub(super) fn length(
+pub(crate) fn length(
     fields: &Fields,
     content: Option<u64>,
     offset: u64,
@@ -51,12 +51,12 @@ pub(super) fn length(
 }
 
 /// A structured field's item without its parameters (RFC 9651 section 3.3).
-pub(super) fn item<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+pub(crate) fn item<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     fields.value(name)?.split(';').next().map(str::trim)
 }
 
 /// A non-negative integer of at most 15 digits (RFC 9651 section 3.3.1); others are as good as none.
-pub(super) fn integer(fields: &Fields, name: &str) -> Option<u64> {
+pub(crate) fn integer(fields: &Fields, name: &str) -> Option<u64> {
     let digits = item(fields, name)?;
     let is_integer = digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| is_integer)

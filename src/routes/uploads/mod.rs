@@ -8,13 +8,14 @@
 mod answers;
 mod fields;
 
+pub(crate) use answers::announce;
+pub(crate) use fields::Complete;
+
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use super::{Api, models};
-pub(super) use answers::announce;
 use answers::{YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress};
-pub(super) use fields::Complete;
 use fields::{integer, item, length};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +23,7 @@ use crate::http::{Request, Response, Status};
 use crate::store::{Order, Piece, Turn};
 
 /// `PUT` or `POST /v1/models/NAME` with `Upload-Complete` (draft section 4.2.2).
-pub(super) fn create(
+pub(crate) fn create(
     api: &Api,
     request: &mut Request<'_>,
     mut order: Order,
@@ -89,7 +90,7 @@ pub(super) fn create(
 }
 
 /// `HEAD /v1/uploads/ID`: how far an upload is (draft section 4.3.2).
-pub(super) fn tell(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn tell(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let turn = api.store.turn(id(request))?;
     let mut response = progress(api, &turn).field("cache-control", "no-store");
     if let Some(length) = turn.order().length.or(turn.done().map(|_| turn.offset())) {
@@ -103,7 +104,7 @@ pub(super) fn tell(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 }
 
 /// `PATCH /v1/uploads/ID`: appends to an upload (draft section 4.4.2).
-pub(super) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let fields = request.fields();
     let media_type = fields
         .value("content-type")
@@ -149,7 +150,7 @@ pub(super) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 }
 
 /// `DELETE /v1/uploads/ID`: gives an upload up (draft section 4.5.2).
-pub(super) fn cancel(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn cancel(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     api.store.turn(id(request))?.remove()?;
     Ok(Response::new(Status::NO_CONTENT))
 }

@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 
 use super::super::record::{Files, Stage, State, unknown};
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// Makes a read of a request that holds an upload end, so that a newer one need not wait for it.
 pub(crate) type Interrupt = Box<dyn Fn() + Send>;
 
 /// One upload.
-pub(in crate::store) struct Entry {
-    pub(in crate::store) files: Files,
+pub(crate) struct Entry {
+    pub(crate) files: Files,
     /// The number of the newest request.
     newest: AtomicU64,
     /// What ends the read of the request whose turn it is.
     interrupt: Mutex<Option<Interrupt>>,
-    pub(super) slot: Mutex<Slot>,
+    pub(crate) slot: Mutex<Slot>,
     /// The slot changed, or there is a newer request.
     change: Condvar,
     /// The bytes that it occupies, or will.
-    pub(in crate::store) size: AtomicU64,
+    pub(crate) size: AtomicU64,
 }
 
 /// Where the state of an upload is.
-pub(super) enum Slot {
+pub(crate) enum Slot {
     Free(Box<State>),
     Taken,
     /// The upload was removed.
@@ -36,7 +36,7 @@ pub(super) enum Slot {
 }
 
 impl Entry {
-    pub(super) fn new(files: Files, slot: Slot) -> Self {
+    pub(crate) fn new(files: Files, slot: Slot) -> Self {
         let size = match &slot {
             Slot::Free(state) => state.size(),
             _ => 0,
@@ -52,7 +52,7 @@ impl Entry {
     }
 
     /// Ends the request that has the state now, and takes it over; returns its number, too.
-    pub(super) fn take(&self) -> Result<(Box<State>, u64)> {
+    pub(crate) fn take(&self) -> Result<(Box<State>, u64)> {
         let number = self.newest.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(interrupt) = lock(&self.interrupt).take() {
             interrupt();
@@ -83,7 +83,7 @@ impl Entry {
     }
 
     /// Gives the state back, or says that there is none any more.
-    pub(in crate::store) fn put(&self, state: Option<Box<State>>) {
+    pub(crate) fn put(&self, state: Option<Box<State>>) {
         *lock(&self.interrupt) = None;
         self.size.store(
             state.as_ref().map_or(0, |state| state.size()),
@@ -94,21 +94,21 @@ impl Entry {
     }
 
     /// Whether no newer request has come.
-    pub(in crate::store) fn is_newest(&self, number: u64) -> bool {
+    pub(crate) fn is_newest(&self, number: u64) -> bool {
         self.newest.load(Ordering::SeqCst) == number
     }
 
     /// Has newer requests end the read of this one.
-    pub(in crate::store) fn set_interrupt(&self, interrupt: Option<Interrupt>) {
+    pub(crate) fn set_interrupt(&self, interrupt: Option<Interrupt>) {
         *lock(&self.interrupt) = interrupt;
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         matches!(&*lock(&self.slot), Slot::Free(state) if matches!(state.stage, Stage::Done(_)))
     }
 
     /// For how long nobody did anything with it; `None` while somebody does.
-    pub(super) fn age(&self) -> Option<Duration> {
+    pub(crate) fn age(&self) -> Option<Duration> {
         match &*lock(&self.slot) {
             Slot::Free(state) => Some(state.age()),
             _ => None,
@@ -117,7 +117,7 @@ impl Entry {
 }
 
 /// What a request is told whose upload a newer one took over.
-pub(in crate::store) fn superseded() -> Error {
+pub(crate) fn superseded() -> Error {
     Error::new(
         ErrorKind::Conflict,
         "a newer request goes on with this upload",

@@ -10,6 +10,8 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use entry::{Entry, Interrupt, superseded};
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -22,21 +24,21 @@ use super::order::Order;
 use super::record::{Files, Stage, State, UploadId, unknown};
 use super::turn::Turn;
 use super::upload::unstored;
-use super::{Store, StoreOptions};
 use crate::disk::{self, Partial};
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervise::lock;
+use crate::store::Store;
+use crate::store::options::StoreOptions;
+use crate::threads::lock;
 use entry::Slot;
-pub(super) use entry::{Entry, Interrupt, superseded};
 
 /// All uploads that come in pieces.
-pub(super) struct Pending {
+pub(crate) struct Pending {
     entries: Mutex<BTreeMap<UploadId, Arc<Entry>>>,
 }
 
 impl Pending {
     /// Takes up the uploads of the processes before, and removes what is too old or of no use.
-    pub(super) fn open(layout: &Layout, options: &StoreOptions) -> Self {
+    pub(crate) fn open(layout: &Layout, options: &StoreOptions) -> Self {
         let mut entries = BTreeMap::new();
         for path in files(&layout.records()) {
             let id = path
@@ -92,7 +94,7 @@ impl Pending {
     }
 
     /// Whether an upload of unknown length may grow to so many bytes.
-    pub(super) fn check_growth(
+    pub(crate) fn check_growth(
         &self,
         id: UploadId,
         size: u64,
@@ -111,7 +113,7 @@ impl Pending {
         lock(&self.entries).get(&id).cloned().ok_or_else(unknown)
     }
 
-    pub(super) fn forget(&self, id: UploadId) {
+    pub(crate) fn forget(&self, id: UploadId) {
         lock(&self.entries).remove(&id);
     }
 }
@@ -167,7 +169,7 @@ impl Store {
     }
 }
 
-pub(super) fn log_failure(result: std::io::Result<()>) {
+pub(crate) fn log_failure(result: std::io::Result<()>) {
     if let Err(error) = result {
         log::warn!("what is left of an upload cannot be removed: {error}");
     }

@@ -8,12 +8,12 @@ use std::sync::mpsc::channel;
 
 use tempfile::TempDir;
 
-use super::super::Condition;
 use super::super::append::Piece;
 use super::*;
 use crate::digest::Digest;
 use crate::disk::fault;
 use crate::model::ModelName;
+use crate::store::upload::Condition;
 
 /// Options with a journal of small steps.
 fn options() -> StoreOptions {

@@ -10,6 +10,9 @@
 //!
 //! Where there are no links, a copy is made while other uploads wait to be published.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -21,12 +24,13 @@ use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::store::Store;
 use crate::store::layout::{Layout, Standing};
 use crate::store::shelf::Shelf;
 use crate::store::stamp::Stamp;
 use crate::store::upload::unstored;
-use crate::store::{Condition, Published, Store};
-use crate::supervise::lock;
+use crate::store::upload::{Condition, Published};
+use crate::threads::lock;
 
 /// An old version of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +111,7 @@ impl Store {
 }
 
 /// Keeps the model that is about to be replaced, whose stamp this is.
-pub(super) fn keep(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::Result<()> {
+pub(crate) fn keep(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::Result<()> {
     let digest = shelf.index.find(name, current);
     let path = next_path(&shelf.layout, name, digest)?;
     let preserved = disk::preserve(&shelf.layout.path(name), &path);
@@ -119,7 +123,7 @@ pub(super) fn keep(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::Resu
 }
 
 /// Moves a model that is to be removed among its versions.
-pub(super) fn put_away(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::Result<()> {
+pub(crate) fn put_away(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::Result<()> {
     let digest = shelf.index.find(name, current);
     disk::move_file(
         &shelf.layout.path(name),
@@ -128,14 +132,14 @@ pub(super) fn put_away(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::
 }
 
 /// Removes all but the newest versions; a failure is logged, since the model itself is well.
-pub(super) fn tidy(shelf: &Shelf, name: &ModelName) {
+pub(crate) fn tidy(shelf: &Shelf, name: &ModelName) {
     if let Err(error) = prune(shelf, name, shelf.options.versions_max) {
         log::warn!("old versions of '{name}' cannot be removed: {error}");
     }
 }
 
 /// The bytes of all versions there will be when a model of this name is published next.
-pub(super) fn total_after(
+pub(crate) fn total_after(
     shelf: &Shelf,
     name: &ModelName,
     models: &[(ModelName, Stamp)],
@@ -172,7 +176,7 @@ pub(super) fn total_after(
 }
 
 /// The digests of the model that stands under a name and of its versions, as far as they are known.
-pub(super) fn digests(shelf: &Shelf, name: &ModelName) -> BTreeSet<[u8; 32]> {
+pub(crate) fn digests(shelf: &Shelf, name: &ModelName) -> BTreeSet<[u8; 32]> {
     let versions = list(&shelf.layout, name).unwrap_or_default();
     let current = shelf.index.remembered(name).map(|(_, digest)| digest);
     let all = versions
@@ -268,6 +272,3 @@ fn unlisted(name: &ModelName, error: io::Error) -> Error {
 }
 
 const UNKNOWN: &str = "unknown";
-
-#[cfg(test)]
-mod tests;

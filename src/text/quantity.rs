@@ -50,7 +50,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// Reads a whole number.
-pub(super) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+pub(crate) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     let text = text.trim();
     text.parse()
         .map_err(|_| match text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -60,7 +60,7 @@ pub(super) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 }
 
 /// Reads yes or no in the forms that users try.
-pub(super) fn switch(text: &str) -> Result<bool, String> {
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),

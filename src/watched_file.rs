@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use crate::error::Result;
-use crate::supervise::lock;
+use crate::threads::lock;
 
 /// A value that is read from a file again whenever that has changed: one `stat` for each use.
-pub(super) struct Watched<T> {
+pub(crate) struct Watched<T> {
     path: PathBuf,
     read: fn(&str) -> Result<T>,
     kept: Mutex<Option<(Stamp, Arc<T>)>>,
@@ -26,7 +26,7 @@ struct Stamp {
 }
 
 impl<T: Default> Watched<T> {
-    pub(super) fn new(path: PathBuf, read: fn(&str) -> Result<T>) -> Self {
+    pub(crate) fn new(path: PathBuf, read: fn(&str) -> Result<T>) -> Self {
         Self {
             path,
             read,
@@ -35,7 +35,7 @@ impl<T: Default> Watched<T> {
     }
 
     /// The value now. A file that is missing, or that cannot be read or understood, opens nothing.
-    pub(super) fn now(&self) -> Arc<T> {
+    pub(crate) fn now(&self) -> Arc<T> {
         let mut kept = lock(&self.kept);
         let stamp = self.stamp();
         if let Some((known, value)) = &*kept

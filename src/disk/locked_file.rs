@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use super::{UNFINISHED, fault, sync_directory};
-use crate::supervise::lock;
+use crate::disk::{UNFINISHED, fault, sync_directory};
+use crate::threads::lock;
 
 /// A locked file. When it is dropped it stays, if [`Held::keep`] was called last, or goes, if
 /// [`Held::discard`] was.

@@ -73,12 +73,12 @@ impl ServerUrl {
     }
 
     /// The Unix socket of a server that has one.
-    pub(super) fn socket(&self) -> Option<&Path> {
+    pub(crate) fn socket(&self) -> Option<&Path> {
         self.socket.as_deref()
     }
 
     /// What the paths of requests are appended to.
-    pub(super) fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         match self.socket {
             Some(_) => "http://localhost".to_owned(),
             None => self.to_string(),

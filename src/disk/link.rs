@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use rustix::io::Errno;
 
-use super::{Part, create_directory, fault, open_regular, sync_directory};
+use crate::disk::directory::create_directory;
+use crate::disk::{Part, fault, open_regular, sync_directory};
 
 /// Gives a file the second name `target`: by a link, or, where there are none (Android, FAT), by a
 /// copy with the same modification time. Directories above `target` are made where they are missing.
@@ -56,7 +57,7 @@ pub(crate) fn touch(path: &Path) -> io::Result<()> {
 /// Those of the file system; the old content then stays.
 pub(crate) fn write_in_new_folder(path: &Path, bytes: &[u8]) -> io::Result<()> {
     make_folder_of(path)?;
-    super::write(path, bytes, 0o600)
+    crate::disk::write(path, bytes, 0o600)
 }
 
 fn copy(source: &Path, target: &Path) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::{fault, sync_directory};
+use crate::disk::{fault, sync_directory};
 
 /// A file that outlives this value: only [`Partial::publish`] and [`remove`](super::remove) end it.
 pub(crate) struct Partial {
