@@ -119,18 +119,20 @@ impl Identity {
             key: key.key()?,
             chain,
         };
-        super::tls::check_pair(&identity).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                let text = format!("{key} is not the key of the certificate in {cert}");
-                Error::new(ErrorKind::Usage, text)
-                    .hint("name the two files that were made together")
-            }
-            error => {
-                let text = format!("{key} is a key that cannot be used: {error}");
-                Error::new(ErrorKind::Usage, text)
-                    .hint("RSA of 2048 bits or more, ECDSA P-256 and P-384, and Ed25519 can be")
-            }
-        })?;
+        super::provider::check_pair(identity.chain(), identity.key()).map_err(
+            |error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    let text = format!("{key} is not the key of the certificate in {cert}");
+                    Error::new(ErrorKind::Usage, text)
+                        .hint("name the two files that were made together")
+                }
+                error => {
+                    let text = format!("{key} is a key that cannot be used: {error}");
+                    Error::new(ErrorKind::Usage, text)
+                        .hint("RSA of 2048 bits or more, ECDSA P-256 and P-384, and Ed25519 can be")
+                }
+            },
+        )?;
         Ok(identity)
     }
 

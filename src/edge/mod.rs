@@ -3,30 +3,34 @@
 //!
 //! Not here: anything of HTTP. A connection leaves the edge as a [`Transport`](crate::transport::Transport).
 
-/// The list of what an authority has revoked, beside its certificate.
+mod acceptor;
 mod authority;
 mod certificate;
 mod descriptors;
 mod device;
 mod door;
+mod encrypted;
 mod limits;
 mod listener;
 mod mutual;
+mod provider;
 mod reload;
 mod socket;
-mod tls;
+mod tls_options;
 
+pub(crate) use acceptor::Acceptor;
 pub(crate) use authority::{Authority, Papers};
 pub(crate) use certificate::Place;
 pub(crate) use descriptors::make_room;
 pub(crate) use device::{host_name, local_address, places, prepare};
+pub(crate) use encrypted::open;
 pub(crate) use limits::Connections;
 pub(crate) use listener::{Entry, Incoming, Listener, Rest};
-pub use mutual::TlsOptions;
 pub(crate) use mutual::{Callers, Unknown};
 pub(crate) use reload::{Following, TlsFiles, names, pin};
-pub(crate) use tls::{Acceptor, open};
+pub use tls_options::TlsOptions;
 
+/// The list of what an authority has revoked, beside its certificate.
 pub(crate) const REVOKED: &str = "crl.pem";
 
 /// The file of an authority that lists what it has issued.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use webpki::EndEntityCert;
 
+use super::acceptor::Acceptor;
 use super::certificate::{Identity, Place};
 use super::mutual::Callers;
-use super::tls::Acceptor;
 use crate::error::Result;
 use crate::pin::Pin;
 use crate::threads::lock;

@@ -1,108 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! TLS 1.3 and 1.2 by rustls on the server's side: the handshake under a deadline, then a transport.
+//! A connection with TLS 1.3 or 1.2 on the server's side: the handshake under a deadline, then a transport.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::crypto::CryptoProvider;
-use rustls::sign::CertifiedKey;
-use rustls::time_provider::TimeProvider;
-use rustls::{CipherSuite, ServerConfig, ServerConnection, SupportedCipherSuite};
-use rustls_pki_types::UnixTime;
+use rustls::ServerConnection;
 
-use super::certificate::Identity;
+use super::acceptor::Acceptor;
 use super::listener::Incoming;
-use super::mutual::Callers;
 use super::socket::{Plain, Timed};
-use crate::clock;
-use crate::cpu;
-use crate::error::{Error, ErrorKind, Result};
 use crate::transport::{Activity, Peer, TimeLimit, TlsIdentity, Transport};
 use crate::x509::Facts;
-
-/// Turns accepted connections into encrypted ones.
-#[derive(Clone)]
-pub(crate) struct Acceptor {
-    config: Arc<ServerConfig>,
-    /// Whether nobody gets in without a certificate.
-    must_be_known: bool,
-}
-
-impl Acceptor {
-    /// An acceptor that shows this identity and lets in these callers.
-    ///
-    /// # Errors
-    /// `Usage` if the authorities of callers cannot be used.
-    pub(crate) fn new(identity: &Identity, callers: &Callers) -> Result<Self> {
-        let unusable = |error: rustls::Error| {
-            let text = "the certificate and its key cannot be used";
-            Error::new(ErrorKind::Usage, format!("{text}: {error}")).because(error)
-        };
-        let provider = provider();
-        let verifier = callers.verifier(&provider)?;
-        let mut config = ServerConfig::builder_with_details(provider, Arc::new(Floored))
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(identity.chain(), identity.key())
-            .map_err(unusable)?;
-        config.ignore_client_order = true;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Sessions that can be resumed are kept here, 256 at most, and go when the files change, so
-        // that nobody resumes what was revoked.
-        Ok(Self {
-            config: Arc::new(config),
-            must_be_known: callers.must_be_known(),
-        })
-    }
-}
-
-/// Checks that a key can be used and is the one of its certificate.
-pub(crate) fn check_pair(identity: &Identity) -> Result<(), rustls::Error> {
-    CertifiedKey::from_der(identity.chain(), identity.key(), &provider()).map(drop)
-}
-
-/// The time for dates in certificates and tickets, never before the floor.
-#[derive(Debug)]
-struct Floored;
-
-impl TimeProvider for Floored {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(
-            clock::seconds(),
-        )))
-    }
-}
-
-/// The provider, with AES-128 before AES-256 for TLS 1.3: it is as safe with the keys of P-256 that
-/// everything else here has, and takes ten rounds in place of fourteen. Without instructions for AES,
-/// ChaCha20 goes before both.
-fn provider() -> Arc<CryptoProvider> {
-    let mut provider = rustls::crypto::ring::default_provider();
-    prefer(&mut provider.cipher_suites, cpu::has_aes());
-    Arc::new(provider)
-}
-
-fn prefer(suites: &mut [SupportedCipherSuite], has_aes: bool) {
-    use CipherSuite::{
-        TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-        TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256,
-    };
-    suites.sort_by_key(|suite| match suite.suite() {
-        TLS13_CHACHA20_POLY1305_SHA256
-        | TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-        | TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
-            if !has_aes =>
-        {
-            0
-        }
-        TLS13_AES_128_GCM_SHA256 => 1,
-        _ => 2,
-    });
-}
 
 /// Makes a transport of an accepted connection, with the handshake done by `deadline`.
 ///
@@ -130,14 +40,14 @@ pub(crate) fn open(
         None => return Err(io::ErrorKind::UnexpectedEof.into()),
         // Nobody listens in on a Unix socket, so TLS is for those who want it there.
         Some(byte)
-            if byte.is_ascii_uppercase() && peer.unix.is_some() && !acceptor.must_be_known =>
+            if byte.is_ascii_uppercase() && peer.unix.is_some() && !acceptor.must_be_known() =>
         {
             return Ok(Box::new(Plain { timed, peer }));
         }
         Some(byte) if byte.is_ascii_uppercase() => return Err(answer_in_plain(timed, peer)),
         Some(_) => {}
     }
-    let session = ServerConnection::new(Arc::clone(&acceptor.config)).map_err(io::Error::other)?;
+    let session = acceptor.session().map_err(io::Error::other)?;
     let mut encrypted = Encrypted {
         session,
         timed,
@@ -323,29 +233,6 @@ const FILE_BYTES: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_processor_without_aes_is_spared_it() {
-        let order = |has_aes| {
-            let mut suites = rustls::crypto::ring::default_provider().cipher_suites;
-            prefer(&mut suites, has_aes);
-            suites
-                .iter()
-                .map(|suite| format!("{:?}", suite.suite()))
-                .collect::<Vec<_>>()
-        };
-        let (with, without) = (order(true), order(false));
-        assert_eq!(with[0], "TLS13_AES_128_GCM_SHA256");
-        assert!(
-            without[..3].iter().all(|suite| suite.contains("CHACHA20")),
-            "{without:?}"
-        );
-        assert_eq!(without[3], "TLS13_AES_128_GCM_SHA256");
-        assert!(
-            with.iter()
-                .all(|suite| suite.contains("GCM") || suite.contains("POLY1305"))
-        );
-    }
 
     #[test]
     fn the_plain_answer_is_as_long_as_it_says() {

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the server's side of TLS is made with: identity, callers, versions and suites.
+
+use std::sync::Arc;
+
+use rustls::{ServerConfig, ServerConnection};
+
+use super::certificate::Identity;
+use super::mutual::Callers;
+use super::provider::{Floored, provider};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Turns accepted connections into encrypted ones.
+#[derive(Clone)]
+pub(crate) struct Acceptor {
+    config: Arc<ServerConfig>,
+    must_be_known: bool,
+}
+
+impl Acceptor {
+    /// An acceptor that shows this identity and lets in these callers.
+    ///
+    /// # Errors
+    /// `Usage` if the authorities of callers cannot be used.
+    pub(crate) fn new(identity: &Identity, callers: &Callers) -> Result<Self> {
+        let unusable = |error: rustls::Error| {
+            let text = "the certificate and its key cannot be used";
+            Error::new(ErrorKind::Usage, format!("{text}: {error}")).because(error)
+        };
+        let provider = provider();
+        let verifier = callers.verifier(&provider)?;
+        let mut config = ServerConfig::builder_with_details(provider, Arc::new(Floored))
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(identity.chain(), identity.key())
+            .map_err(unusable)?;
+        config.ignore_client_order = true;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Sessions that can be resumed are kept here, 256 at most, and go when the files change, so
+        // that nobody resumes what was revoked.
+        Ok(Self {
+            config: Arc::new(config),
+            must_be_known: callers.must_be_known(),
+        })
+    }
+
+    /// Whether nobody gets in without a certificate.
+    pub(super) fn must_be_known(&self) -> bool {
+        self.must_be_known
+    }
+
+    /// The server's side of one connection, before its handshake.
+    ///
+    /// # Errors
+    /// None that is known; rustls names them.
+    pub(super) fn session(&self) -> Result<ServerConnection, rustls::Error> {
+        ServerConnection::new(Arc::clone(&self.config))
+    }
+}
