@@ -51,7 +51,6 @@ pub mod cli;
 pub mod client;
 mod clock;
 mod config;
-mod cpu;
 mod digest;
 mod disk;
 mod edge;
@@ -69,16 +68,15 @@ mod signature;
 pub mod store;
 mod text;
 mod threads;
+mod tls;
 mod transport;
 mod watched_file;
 mod wire;
-mod x509;
 
 pub use access::Password;
 pub use address::Address;
 pub use config::{Config, Layer, SETTINGS, Setting};
 pub use digest::Digest;
-pub use edge::TlsOptions;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -94,6 +92,7 @@ pub use node::{Node, PasswordOrigin, Reload};
 pub use pin::Pin;
 pub use server::{Server, ServerHandle, ServerOptions, Shutdown, TempServer};
 pub use signature::{PublicKey, SecretKey, Signature};
+pub use tls::TlsOptions;
 pub use transport::{Peer, TlsIdentity, UnixCredentials};
 pub use wire::{InfoWire, VerifyWire, VersionWire, VersionsWire};
 pub use wire::{ListWire, ModelWire, Problem};

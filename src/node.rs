@@ -15,7 +15,6 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::disk;
 use crate::edge;
-use crate::edge::{Following, TlsFiles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Places;
 use crate::invitation;
@@ -25,6 +24,7 @@ use crate::routes::{Api, HostNames, Ids, Pairing};
 use crate::server::Shutdown;
 use crate::server::{Server, ServerOptions};
 use crate::store::{Store, StoreOptions};
+use crate::tls::{Following, TlsFiles};
 
 /// A node that is ready to run.
 pub struct Node {
@@ -63,7 +63,7 @@ impl Node {
             check_published(&config, &addresses, password)?;
         }
         let files = config.tls_files()?;
-        let pin = files.as_ref().map(edge::pin).transpose()?;
+        let pin = files.as_ref().map(crate::tls::pin).transpose()?;
         let store = Store::open(&config.directory, config.store.clone())?;
         // Late, since a password that is made is shown only by a server that starts.
         let (password, origin) = match password {
@@ -149,7 +149,7 @@ impl Node {
                 _ => None,
             });
         let scheme = if self.pin.is_some() { "https" } else { "http" };
-        let outside = SocketAddr::new(edge::local_address()?, everywhere?);
+        let outside = SocketAddr::new(crate::tls::local_address()?, everywhere?);
         Some(format!("{scheme}://{outside}"))
     }
 
@@ -203,9 +203,13 @@ fn invitable(addresses: &[Address]) -> Vec<String> {
             continue;
         };
         if bound.ip().is_unspecified() {
-            let outside = edge::local_address().map(|ip| SocketAddr::new(ip, bound.port()));
+            let outside = crate::tls::local_address().map(|ip| SocketAddr::new(ip, bound.port()));
             found.extend(outside.map(|outside| outside.to_string()));
-            found.push(format!("{}.local:{}", edge::host_name(), bound.port()));
+            found.push(format!(
+                "{}.local:{}",
+                crate::tls::host_name(),
+                bound.port()
+            ));
         } else {
             found.push(address.authority());
         }
@@ -371,7 +375,7 @@ fn host_names(config: &Config, files: Option<&TlsFiles>) -> HostNames {
         .to_string_lossy()
         .into_owned();
     let own = [format!("{host}.local"), host];
-    let certified = files.map(edge::names).unwrap_or_default();
+    let certified = files.map(crate::tls::names).unwrap_or_default();
     HostNames::new(
         config
             .access

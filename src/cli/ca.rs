@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::home;
 use super::output::Output;
-use crate::edge::{Authority, Papers};
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::{Authority, Papers};
 use crate::{clock, disk};
 
 pub(crate) fn arguments(command: Command) -> Command {

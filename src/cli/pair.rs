@@ -9,8 +9,8 @@ use serde_json::json;
 use super::output::Output;
 use super::{home, signals};
 use crate::client::{PairNames, accept};
+use crate::clock;
 use crate::error::{Error, Result};
-use crate::{clock, edge};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let invitation = Arg::new("invitation")
@@ -41,7 +41,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let home = home::directory()?;
     clock::learn(&home);
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let device = text("device").unwrap_or_else(edge::host_name);
+    let device = text("device").unwrap_or_else(crate::tls::host_name);
     signals::watch()?;
     let names = PairNames {
         server: text("name"),

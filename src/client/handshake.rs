@@ -6,18 +6,15 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::time_provider::TimeProvider;
-use rustls::{AlertDescription, CipherSuite, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 
-use crate::clock;
-use crate::cpu;
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::{Floored, provider};
 
 /// What a client shows of itself (seed G44).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +30,7 @@ pub struct ClientCertificate {
 /// # Errors
 /// `Usage` if the client's own certificate cannot be used.
 pub(crate) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(provider());
+    let provider = provider();
     let config = ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Floored))
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .map_err(|error| Error::new(ErrorKind::Internal, "TLS cannot be set up").because(error))?
@@ -64,34 +61,6 @@ pub(crate) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> 
         }
         error => unusable(&own.key_file, &error),
     })
-}
-
-/// The provider, with ChaCha20 first where the processor has no instructions for AES.
-pub(crate) fn provider() -> CryptoProvider {
-    let mut provider = rustls::crypto::ring::default_provider();
-    if !cpu::has_aes() {
-        let preferred = [
-            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
-            CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-            CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-        ];
-        provider
-            .cipher_suites
-            .sort_by_key(|suite| !preferred.contains(&suite.suite()));
-    }
-    provider
-}
-
-/// The time, never before the floor.
-#[derive(Debug)]
-struct Floored;
-
-impl TimeProvider for Floored {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(
-            clock::seconds(),
-        )))
-    }
 }
 
 /// What it means if a server ends TLS because of what this client showed of itself, or did not show.

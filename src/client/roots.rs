@@ -10,11 +10,10 @@ use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls_pki_types::pem::PemObject as _;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use super::handshake;
 use crate::address::ServerUrl;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::x509::Facts;
+use crate::tls::{Facts, provider};
 
 /// Authorities, ready to be asked.
 pub(crate) struct Roots {
@@ -71,7 +70,7 @@ impl Roots {
         let (first, others) = chain.split_first().ok_or("it shows no certificate")?;
         let certificate = EndEntityCert::try_from(first).map_err(bent)?;
         let name = name(url).ok_or("its name is not a host name")?;
-        let algorithms = handshake::provider().signature_verification_algorithms.all;
+        let algorithms = provider().signature_verification_algorithms.all;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds()));
         let usage = KeyUsage::server_auth();
         let path = match self.certificates.contains(first) {

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use super::Config;
 use crate::address::Address;
-use crate::edge;
-use crate::edge::{Callers, Place, TlsFiles, Unknown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
+use crate::tls::{Callers, Place, TlsFiles, Unknown};
 
 impl Config {
     /// The files of TLS, with an identity made in the home where none is named; `None` for plain HTTP.
@@ -24,8 +23,8 @@ impl Config {
         let (cert, key) = match (&self.cert_file, &self.key_file) {
             (Some(cert), Some(key)) => (Place::new("--cert", cert), Place::new("--key", key)),
             _ => {
-                edge::prepare(&self.home, &self.own_addresses()?)?;
-                edge::places(&self.home)
+                crate::tls::prepare(&self.home, &self.own_addresses()?)?;
+                crate::tls::places(&self.home)
             }
         };
         let unknown = match self.allow_unauthenticated_clients {
@@ -40,8 +39,8 @@ impl Config {
             let ca = self.client_ca.as_ref()?;
             let folder = if ca.is_dir() { ca } else { ca.parent()? };
             // An authority of 'skep ca' always has a list: without it, who was revoked would get in.
-            let is_ours = || folder.join(edge::ISSUED).exists();
-            Some(folder.join(edge::REVOKED)).filter(|path| path.exists() || is_ours())
+            let is_ours = || folder.join(crate::tls::ISSUED).exists();
+            Some(folder.join(crate::tls::REVOKED)).filter(|path| path.exists() || is_ours())
         };
         let revoked = self.client_crl.clone().or_else(beside);
         let revoked = revoked
@@ -65,7 +64,7 @@ impl Config {
         self.check_tls()?;
         let (cert, key) = match (&self.cert_file, &self.key_file) {
             (Some(cert), Some(key)) => (Place::new("--cert", cert), Place::new("--key", key)),
-            _ => edge::places(&self.home),
+            _ => crate::tls::places(&self.home),
         };
         let is_none = self.cert_file.is_none() && !cert.path.exists();
         let files = TlsFiles {
@@ -76,7 +75,7 @@ impl Config {
         if is_none {
             Ok(None)
         } else {
-            edge::pin(&files).map(Some)
+            crate::tls::pin(&files).map(Some)
         }
     }
 

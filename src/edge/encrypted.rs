@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
 
-use super::acceptor::Acceptor;
 use super::listener::Incoming;
 use super::socket::{Plain, Timed};
+use crate::tls::Acceptor;
+use crate::tls::Facts;
 use crate::transport::{Activity, Peer, TimeLimit, TlsIdentity, Transport};
-use crate::x509::Facts;
 
 /// Makes a transport of an accepted connection, with the handshake done by `deadline`.
 ///

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::door::Door;
-use super::limits::{Connections, Permit, Refusal};
 use super::socket::{Socket, Timed};
 use crate::address::Address;
+use crate::edge::listening_socket::Door;
+use crate::edge::places::{Connections, Permit, Refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::threads;
 use crate::transport::Peer;

@@ -14,13 +14,14 @@ use std::sync::{Arc, Mutex};
 use crate::address::Address;
 use crate::disk;
 use crate::edge;
-use crate::edge::{Acceptor, Connections, Following, Incoming, Listener, TlsFiles, TlsOptions};
+use crate::edge::{Connections, Incoming, Listener};
 use crate::error::{Error, Result};
 use crate::http::{self, Engine, Handler, Service, Workers};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::threads;
 use crate::threads::lock;
+use crate::tls::{Acceptor, Following, TlsFiles, TlsOptions};
 
 /// A server that is bound, but does not answer yet.
 ///

@@ -16,7 +16,6 @@ const FLOORS: &[&[&str]] = &[
         "access",
         "audit",
         "clock",
-        "cpu",
         "digest",
         "disk",
         "error",
@@ -29,10 +28,10 @@ const FLOORS: &[&[&str]] = &[
         "signature",
         "text",
         "threads",
+        "tls",
         "watched_file",
         "transport",
         "wire",
-        "x509",
     ],
     &["client", "edge", "http", "store"],
     &["routes", "server"],
@@ -60,7 +59,7 @@ const POWERS: &[Power] = &[
     },
     Power {
         words: &["rustls::", "rcgen::"],
-        owners: &["src/edge/", "src/client/"],
+        owners: &["src/tls/", "src/edge/", "src/client/"],
     },
     Power {
         words: &["ureq::", "ureq"],

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rustls::{ServerConfig, ServerConnection};
 
-use super::certificate::Identity;
-use super::mutual::Callers;
-use super::provider::{Floored, provider};
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::callers::Callers;
+use crate::tls::pem::Identity;
+use crate::tls::provider::{Floored, provider};
 
 /// Turns accepted connections into encrypted ones.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ impl Acceptor {
     }
 
     /// Whether nobody gets in without a certificate.
-    pub(super) fn must_be_known(&self) -> bool {
+    pub(crate) fn must_be_known(&self) -> bool {
         self.must_be_known
     }
 
@@ -54,7 +54,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// None that is known; rustls names them.
-    pub(super) fn session(&self) -> Result<ServerConnection, rustls::Error> {
+    pub(crate) fn session(&self) -> Result<ServerConnection, rustls::Error> {
         ServerConnection::new(Arc::clone(&self.config))
     }
 }

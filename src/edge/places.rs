@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::socket::Socket;
+use crate::edge::socket::Socket;
 use crate::limits::LiveLimits;
 use crate::metrics::Metrics;
 use crate::threads::lock;

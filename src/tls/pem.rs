@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
-use crate::x509::Facts;
+use crate::tls::x509::Facts;
 
 /// A file, and what its owner calls it: a flag, a member, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,8 +119,8 @@ impl Identity {
             key: key.key()?,
             chain,
         };
-        super::provider::check_pair(identity.chain(), identity.key()).map_err(
-            |error| match error {
+        crate::tls::provider::check_pair(identity.chain(), identity.key()).map_err(|error| {
+            match error {
                 rustls::Error::InconsistentKeys(_) => {
                     let text = format!("{key} is not the key of the certificate in {cert}");
                     Error::new(ErrorKind::Usage, text)
@@ -131,8 +131,8 @@ impl Identity {
                     Error::new(ErrorKind::Usage, text)
                         .hint("RSA of 2048 bits or more, ECDSA P-256 and P-384, and Ed25519 can be")
                 }
-            },
-        )?;
+            }
+        })?;
         Ok(identity)
     }
 

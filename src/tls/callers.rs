@@ -11,8 +11,8 @@ use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 
-use super::certificate::Place;
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::pem::Place;
 
 /// Who is let in by TLS, and where that is written.
 #[derive(Clone, Debug, Default)]
@@ -133,7 +133,7 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn unreadable(place: &Place, error: std::io::Error) -> Error {
-    super::certificate::unusable(place, "cannot be read", error)
+    crate::tls::pem::unusable(place, "cannot be read", error)
 }
 
 fn none(place: &Place) -> Error {

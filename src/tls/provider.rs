@@ -11,7 +11,7 @@ use rustls::{CipherSuite, SupportedCipherSuite};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use crate::clock;
-use crate::cpu;
+use crate::tls::cpu;
 
 /// Checks that a key can be used and is the one of its certificate.
 ///

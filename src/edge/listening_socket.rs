@@ -11,9 +11,9 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use super::socket::Socket;
 use crate::address::Address;
 use crate::disk::{self, PrivateDirectory, SocketFile};
+use crate::edge::socket::Socket;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::{Peer, UnixCredentials};
 

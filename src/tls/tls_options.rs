@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use super::certificate::Place;
-use super::mutual::Callers;
-use super::reload::TlsFiles;
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::callers::Callers;
+use crate::tls::files::TlsFiles;
+use crate::tls::pem::Place;
 
 /// TLS with a certificate of one's own. Either callers have to show certificates too, which one of
 /// the authorities in `ca_file` and `ca_path` has signed, or it is said that they need not:

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use webpki::EndEntityCert;
 
-use super::acceptor::Acceptor;
-use super::certificate::{Identity, Place};
-use super::mutual::Callers;
 use crate::error::Result;
 use crate::pin::Pin;
 use crate::threads::lock;
+use crate::tls::acceptor::Acceptor;
+use crate::tls::callers::Callers;
+use crate::tls::pem::{Identity, Place};
 
 /// The files that TLS is made of.
 #[derive(Clone, Debug)]

@@ -13,13 +13,12 @@ use rcgen::{
 use rustls_pki_types::ServerName;
 use time::OffsetDateTime;
 
-use super::certificate::{Place, exists, unusable};
-use super::device::{alternative, failed, host_name};
-use super::{ISSUED, REVOKED};
 use crate::clock;
 use crate::disk::{self, FileLock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::x509::Facts;
+use crate::tls::identity::{alternative, failed, host_name};
+use crate::tls::pem::{Place, exists, unusable};
+use crate::tls::x509::Facts;
 
 /// An authority, which need not have been made yet.
 pub(crate) struct Authority(PathBuf);
@@ -344,6 +343,12 @@ const SERIAL_DIGITS: usize = 32;
 
 /// The end of 2099.
 const END_MAX: u64 = 4_102_358_400;
+
+/// The list of what an authority has revoked, beside its certificate.
+pub(crate) const REVOKED: &str = "crl.pem";
+
+/// The file of an authority that lists what it has issued.
+pub(crate) const ISSUED: &str = "issued";
 
 #[cfg(test)]
 mod tests {

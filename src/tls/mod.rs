@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! All that is known of TLS: the provider, PEM files, the identity, callers, a private authority.
+
+mod acceptor;
+mod authority;
+mod callers;
+mod cpu;
+mod files;
+mod identity;
+mod pem;
+mod provider;
+mod tls_options;
+mod x509;
+
+pub(crate) use acceptor::Acceptor;
+pub(crate) use authority::{Authority, ISSUED, Papers, REVOKED};
+pub(crate) use callers::{Callers, Unknown};
+pub(crate) use files::{Following, TlsFiles, names, pin};
+pub(crate) use identity::{host_name, local_address, places, prepare};
+pub(crate) use pem::Place;
+pub(crate) use provider::{Floored, provider};
+pub use tls_options::TlsOptions;
+pub(crate) use x509::Facts;
