@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use log::LevelFilter;
 
 use super::output::Output;
 use super::{ask, home, signals};
@@ -368,3 +369,27 @@ fn variable(name: &str) -> Option<String> {
 pub(crate) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
 
 const PASSWORD_BYTES_MAX: u64 = 4096;
+
+/// The level of the log: `--log-level` counts before `-v`, and that before `default`.
+///
+/// # Errors
+/// `Usage` if there is no such level.
+pub(crate) fn log_level(matches: &ArgMatches, default: LevelFilter) -> Result<LevelFilter> {
+    match text(matches, "log-level") {
+        Some(name) => name.parse().map_err(|_| {
+            Error::new(ErrorKind::Usage, format!("there is no log level '{name}'"))
+                .hint("use error, warn, info, debug, trace or off")
+        }),
+        None => Ok((0..matches.get_count("verbose")).fold(default, |level, _| more(level))),
+    }
+}
+
+fn more(level: LevelFilter) -> LevelFilter {
+    match level {
+        LevelFilter::Off => LevelFilter::Error,
+        LevelFilter::Error => LevelFilter::Warn,
+        LevelFilter::Warn => LevelFilter::Info,
+        LevelFilter::Info => LevelFilter::Debug,
+        LevelFilter::Debug | LevelFilter::Trace => LevelFilter::Trace,
+    }
+}

@@ -4,15 +4,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use clap::ArgMatches;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use super::args;
 use super::sink::{self, Stamp, Target};
 use crate::audit::{self, Format};
+use crate::cli::LogOptions;
 use crate::clock;
-use crate::config::LogOptions;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::text::escaped;
 use crate::wire::rfc3339;
 
@@ -25,23 +23,13 @@ pub(crate) enum Style {
     Stamped,
 }
 
-/// Starts the log, or changes it. `--log-level` counts before `-v`, and that before `default`.
-///
-/// # Errors
-/// `Usage` if there is no such level.
-pub(crate) fn start(matches: &ArgMatches, default: LevelFilter, style: Style) -> Result<()> {
-    let level = match args::text(matches, "log-level") {
-        Some(name) => name.parse().map_err(|_| {
-            Error::new(ErrorKind::Usage, format!("there is no log level '{name}'"))
-                .hint("use error, warn, info, debug, trace or off")
-        })?,
-        None => (0..matches.get_count("verbose")).fold(default, |level, _| more(level)),
-    };
+/// Starts the log, or changes it.
+pub(crate) fn start(level: LevelFilter, style: Style) {
     STAMPED.store(style == Style::Stamped, Ordering::Relaxed);
+
     // It is there already if this is a change.
     let _ = log::set_logger(&Sink);
     log::set_max_level(level);
-    Ok(())
 }
 
 /// Takes the settings of a server.
@@ -69,16 +57,6 @@ fn format() -> Format {
         .into_iter()
         .find(|format| *format as u8 == number)
         .unwrap_or_default()
-}
-
-fn more(level: LevelFilter) -> LevelFilter {
-    match level {
-        LevelFilter::Off => LevelFilter::Error,
-        LevelFilter::Error => LevelFilter::Warn,
-        LevelFilter::Warn => LevelFilter::Info,
-        LevelFilter::Info => LevelFilter::Debug,
-        LevelFilter::Debug | LevelFilter::Trace => LevelFilter::Trace,
-    }
 }
 
 struct Sink;

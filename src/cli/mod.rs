@@ -19,6 +19,7 @@ mod journal;
 mod keygen;
 mod list;
 mod load;
+mod log_options;
 mod output;
 mod pair;
 mod passwd;
@@ -47,6 +48,7 @@ use clap::error::ErrorKind as Mistake;
 use clap::{ArgMatches, Command};
 
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use log_options::LogOptions;
 use output::Output;
 
 /// One verb: how it is called, what it takes, and what it does.
@@ -229,7 +231,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
-    journal::start(matches, log::LevelFilter::Warn, journal::Style::Plain)?;
+    let level = args::log_level(matches, log::LevelFilter::Warn)?;
+    journal::start(level, journal::Style::Plain);
     let called = matches.subcommand();
     let found = called.and_then(|(name, matches)| {
         COMMANDS

@@ -48,7 +48,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     } else {
         LevelFilter::Info
     };
-    journal::start(matches, level, Style::Stamped)?;
+    journal::start(args::log_level(matches, level)?, Style::Stamped);
     let mut config = read(matches)?;
     activation::take_over(&mut config)?;
     config.check()?;

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use log::Level;
 
-use crate::config::LogOptions;
+use crate::cli::LogOptions;
 use crate::disk::Rolling;
 use crate::error::{Error, ErrorKind, Result};
 use crate::threads::lock;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::access::AccessOptions;
 use crate::address::Address;
-use crate::audit::AuditOptions;
+use crate::cli::LogOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::store::StoreOptions;
@@ -63,31 +63,6 @@ pub struct Config {
     pub(crate) access: AccessOptions,
     /// What is logged, and where.
     pub(crate) log: LogOptions,
-}
-
-/// What is logged, and where: a file, syslog, or else standard error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LogOptions {
-    pub(crate) audit: AuditOptions,
-    pub(crate) file: Option<PathBuf>,
-    /// Bytes of the file before it is set aside.
-    pub(crate) bytes_max: u64,
-    /// How many of those that were set aside are kept.
-    pub(crate) keep: u32,
-    pub(crate) syslog: Option<PathBuf>,
-}
-
-impl Default for LogOptions {
-    fn default() -> Self {
-        let audit = AuditOptions::default();
-        Self {
-            audit,
-            file: None,
-            bytes_max: 1 << 20,
-            keep: 3,
-            syslog: None,
-        }
-    }
 }
 
 impl Config {
