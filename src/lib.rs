@@ -45,7 +45,6 @@
 
 mod access;
 mod address;
-mod audit;
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
@@ -58,6 +57,7 @@ mod error;
 mod http;
 mod invitation;
 mod limits;
+mod logging;
 mod metrics;
 mod model;
 mod node;

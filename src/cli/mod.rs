@@ -15,11 +15,9 @@ mod fingerprint;
 mod get;
 mod home;
 mod invite;
-mod journal;
 mod keygen;
 mod list;
 mod load;
-mod log_options;
 mod output;
 mod pair;
 mod passwd;
@@ -32,7 +30,6 @@ mod serve;
 mod show;
 mod sign;
 mod signals;
-mod sink;
 mod source;
 mod text;
 mod token;
@@ -48,7 +45,6 @@ use clap::error::ErrorKind as Mistake;
 use clap::{ArgMatches, Command};
 
 use crate::error::{Error, ErrorKind, Result};
-pub(crate) use log_options::LogOptions;
 use output::Output;
 
 /// One verb: how it is called, what it takes, and what it does.
@@ -232,7 +228,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
     let level = args::log_level(matches, log::LevelFilter::Warn)?;
-    journal::start(level, journal::Style::Plain);
+    crate::logging::start(level, crate::logging::Style::Plain);
     let called = matches.subcommand();
     let found = called.and_then(|(name, matches)| {
         COMMANDS

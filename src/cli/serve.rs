@@ -5,11 +5,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::LevelFilter;
 use serde_json::json;
 
-use super::journal::{self, Style};
 use super::output::Output;
 use super::{activation, args, home, signals};
 use crate::config::{Config, Layer, SETTINGS, Setting};
 use crate::error::Result;
+use crate::logging::{Style, logger};
 use crate::node::{Node, PasswordOrigin};
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -48,18 +48,18 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     } else {
         LevelFilter::Info
     };
-    journal::start(args::log_level(matches, level)?, Style::Stamped);
+    logger::start(args::log_level(matches, level)?, Style::Stamped);
     let mut config = read(matches)?;
     activation::take_over(&mut config)?;
     config.check()?;
-    journal::configure(&config.log)?;
+    logger::configure(&config.log)?;
     let node = Node::open(config, args::given_password(matches)?)?;
     let (reload, matches) = (node.reload(), matches.clone());
     signals::serve(node.shutdown(), move || {
         let applied = read(&matches).and_then(|mut config| {
             activation::leave_out(&mut config);
             config.check()?;
-            journal::reopen(&config.log)?;
+            logger::reopen(&config.log)?;
             reload.apply(config)
         });
         match applied {

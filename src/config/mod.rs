@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use crate::access::AccessOptions;
 use crate::address::Address;
-use crate::cli::LogOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
+use crate::logging::LogOptions;
 use crate::store::StoreOptions;
 
 /// All that a node is built from.

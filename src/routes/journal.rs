@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use super::door::Known;
 use super::{Api, MODEL};
-use crate::audit::{self, AuditOptions, Event};
 use crate::clock;
 use crate::http::{Method, Request, Response, Sent};
+use crate::logging::{AuditOptions, Event, format};
 
 /// Tells requests of one run from those of another: the number of a request is not enough.
 pub(crate) struct Ids {
@@ -50,7 +50,7 @@ impl Api {
         // Who is locked out was told of once, and is not to fill a disk by going on.
         let is_dull = is_poll || status == 429;
         if (is_dull && !options.polls)
-            || !log::log_enabled!(target: audit::TARGET, log::Level::Info)
+            || !log::log_enabled!(target: format::TARGET, log::Level::Info)
         {
             return response.when_sent(|_| ());
         }
@@ -105,5 +105,5 @@ fn write(mut event: Event, sent: &Sent<'_>, options: AuditOptions) {
         Ok(bytes) => event.sent = Some(*bytes),
         Err(error) => event.trouble = error.to_string(),
     }
-    log::info!(target: audit::TARGET, "{}", event.text(options.format));
+    log::info!(target: format::TARGET, "{}", event.text(options.format));
 }

@@ -20,10 +20,10 @@ pub(crate) use pair::Pairing;
 use std::sync::Arc;
 
 use crate::access::Guard;
-use crate::audit::AuditOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Places, Request, Response, Status};
 use crate::limits::LiveLimits;
+use crate::logging::AuditOptions;
 use crate::store::Store;
 
 use door::Known;

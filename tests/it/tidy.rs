@@ -14,7 +14,7 @@ type Sources = BTreeMap<String, String>;
 const FLOORS: &[&[&str]] = &[
     &[
         "access",
-        "audit",
+        "logging",
         "clock",
         "digest",
         "disk",
@@ -109,7 +109,7 @@ const POWERS: &[Power] = &[
             "io::stdout",
             "io::stderr",
         ],
-        owners: &["src/cli/"],
+        owners: &["src/cli/", "src/logging/target.rs"],
     },
     Power {
         words: &["process::exit"],

@@ -8,9 +8,9 @@ use std::sync::Mutex;
 
 use log::Level;
 
-use crate::cli::LogOptions;
 use crate::disk::Rolling;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::log_options::LogOptions;
 use crate::threads::lock;
 
 /// A place for lines.

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use super::sink::{self, Stamp, Target};
-use crate::audit::{self, Format};
-use crate::cli::LogOptions;
 use crate::clock;
 use crate::error::Result;
+use crate::logging::format;
+use crate::logging::format::Format;
+use crate::logging::log_options::LogOptions;
+use crate::logging::target;
+use crate::logging::target::{Stamp, Target};
 use crate::text::escaped;
 use crate::wire::rfc3339;
 
@@ -47,7 +49,7 @@ pub(crate) fn configure(options: &LogOptions) -> Result<()> {
 /// # Errors
 /// As [`configure`].
 pub(crate) fn reopen(options: &LogOptions) -> Result<()> {
-    Target::open(options).map(sink::put)
+    Target::open(options).map(target::put)
 }
 
 fn format() -> Format {
@@ -80,12 +82,12 @@ impl Log for Sink {
         };
         let text = record.args().to_string();
         let (now, format) = (clock::now(), format());
-        sink::write(record.level(), |stamp| {
+        target::write(record.level(), |stamp| {
             // Events are written in their form already; people's has no time in it.
-            if record.target() == audit::TARGET && format != Format::Line {
+            if record.target() == format::TARGET && format != Format::Line {
                 return text;
             }
-            if let Some(line) = audit::record(format, now, level, &text) {
+            if let Some(line) = format::record(format, now, level, &text) {
                 return line;
             }
             match (STAMPED.load(Ordering::Relaxed), stamp) {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::audit::AuditOptions;
+use crate::logging::format::AuditOptions;
 
 /// What is logged, and where: a file, syslog, or else standard error.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The log of the process: what a line says, how it is written, and where it goes.
+
+pub(crate) mod format;
+mod log_options;
+pub(crate) mod logger;
+mod target;
+
+pub(crate) use format::{AuditOptions, Event};
+pub(crate) use log_options::LogOptions;
+pub(crate) use logger::{Style, start};
