@@ -7,37 +7,21 @@
 //!
 //! Not here: HTTP, passwords, and how a file gets its name durably (`disk.rs`).
 
-mod append;
-mod cache;
-mod digester;
-mod index;
-mod layout;
-mod metadata;
+mod catalog;
+mod check;
 mod options;
-mod order;
-mod pending;
-mod policy;
-mod record;
-mod scrub;
-mod shelf;
-mod signed;
-mod stamp;
+mod rules;
 #[cfg(test)]
 mod tests;
-mod turn;
 mod upload;
-mod verify;
 mod versions;
 
-pub(crate) use append::Piece;
-pub use cache::CacheCounts;
-pub use metadata::{About, Metadata};
+pub use catalog::CacheCounts;
+pub use check::{Check, ScrubCounts, Verdict, Verified};
 pub use options::{Replace, StoreOptions};
-pub(crate) use order::Order;
-pub use scrub::ScrubCounts;
-pub(crate) use turn::Turn;
+pub use rules::{About, Metadata};
 pub use upload::{Condition, Published, Upload};
-pub use verify::{Check, Verdict, Verified};
+pub(crate) use upload::{Order, Piece, Turn};
 pub use versions::Version;
 
 use std::fmt;
@@ -52,15 +36,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
-use cache::Cache;
-use digester::Digester;
-use index::Index;
-use layout::{Layout, Standing};
-use pending::Pending;
-use policy::Claim;
-use scrub::Scrub;
-use shelf::{Shelf, unreadable, unremoved};
-use stamp::Stamp;
+use catalog::Cache;
+use catalog::Digester;
+use catalog::Index;
+use catalog::Stamp;
+use catalog::{Layout, Standing};
+use catalog::{Shelf, unreadable, unremoved};
+use check::Scrub;
+use rules::Claim;
+use upload::Pending;
 use upload::unstored;
 
 /// A model directory. Clones are cheap and mean the same one.
@@ -129,7 +113,7 @@ impl Store {
         }
         if !store.shelf().options.scrub_interval.is_zero() {
             let shelf = Arc::clone(store.shelf());
-            let thread = spawn("scrub", move || scrub::run(&shelf));
+            let thread = spawn("scrub", move || check::run(&shelf));
             let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
             lock(&store.0.threads).push(thread);
         }
@@ -236,7 +220,7 @@ impl Store {
 
     /// What was said of a model's present bytes when they were uploaded.
     pub fn about(&self, model: &Model) -> Option<About> {
-        metadata::find(self.shelf(), &model.name, model.digest)
+        rules::find(self.shelf(), &model.name, model.digest)
     }
 
     /// Whether an upload has the signature it needs as far as can be told now, to refuse it before its
@@ -278,7 +262,7 @@ impl Store {
         shelf.forget(name);
         removed.map_err(|error| unremoved(name, error))?;
         match shelf.options.versions_max {
-            0 => metadata::forget(shelf, name),
+            0 => rules::forget(shelf, name),
             _ => versions::tidy(shelf, name),
         }
         Ok(model)
@@ -322,7 +306,7 @@ impl Store {
         let current = shelf.judge(name, condition, digested)?;
         shelf.check_replace(name, condition, current)?;
         shelf.check_total(name, claim.size)?;
-        metadata::keep(shelf, claim, &versions::digests(shelf, name)).map_err(unstored)?;
+        rules::keep(shelf, claim, &versions::digests(shelf, name)).map_err(unstored)?;
         if let Some(stamp) = current.filter(|_| shelf.options.versions_max > 0) {
             versions::keep(shelf, name, &stamp).map_err(unstored)?;
         }
@@ -360,7 +344,7 @@ impl Owner {
             // A panic was logged by the thread itself.
             let _ = thread.join();
         }
-        digester::save(&self.shelf.layout, &self.shelf.index);
+        catalog::save(&self.shelf.layout, &self.shelf.index);
     }
 }
 

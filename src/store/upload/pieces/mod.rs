@@ -6,11 +6,8 @@
 //! newest request gets it, and the one before gives it up. Nothing waits for time to pass: what is too
 //! old goes at the start and when a new upload begins.
 
-mod entry;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use entry::{Entry, Interrupt, superseded};
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,17 +16,17 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::layout::{Layout, Standing};
-use super::order::Order;
-use super::record::{Files, Stage, State, UploadId, unknown};
-use super::turn::Turn;
-use super::upload::unstored;
 use crate::disk::{self, Partial};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
+use crate::store::catalog::{Layout, Standing};
 use crate::store::options::StoreOptions;
+use crate::store::upload::entry::{Entry, Slot};
+use crate::store::upload::intent::Order;
+use crate::store::upload::journal::{Files, Stage, State, UploadId, unknown};
+use crate::store::upload::session::Turn;
+use crate::store::upload::whole::unstored;
 use crate::threads::lock;
-use entry::Slot;
 
 /// All uploads that come in pieces.
 pub(crate) struct Pending {

@@ -8,10 +8,10 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 
-use super::shelf::{Shelf, unreadable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::Signature;
+use crate::store::catalog::{Shelf, unreadable};
 
 impl Shelf {
     /// What can be told before the bytes arrive: whether there is a signature, and by a signer.

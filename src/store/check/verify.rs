@@ -11,13 +11,13 @@ use std::time::SystemTime;
 
 use rustix::fs::Advice;
 
-use super::Store;
-use super::layout::Standing;
-use super::shelf::{Shelf, unreadable};
-use super::stamp::Stamp;
 use crate::digest::{Digest, Hasher};
 use crate::error::Result;
 use crate::model::ModelName;
+use crate::store::Store;
+use crate::store::catalog::Stamp;
+use crate::store::catalog::Standing;
+use crate::store::catalog::{Shelf, unreadable};
 
 /// A model that is being read again.
 pub struct Check {

@@ -5,16 +5,16 @@
 //! All of it is asked before the bytes travel, as far as it is known then, and again when a model is
 //! published, so that it holds for every API.
 
-use super::metadata::Metadata;
-use super::options::Replace;
-use super::shelf::Shelf;
-use super::stamp::Stamp;
-use super::upload::unstored;
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::store::catalog::Shelf;
+use crate::store::catalog::Stamp;
+use crate::store::options::Replace;
+use crate::store::rules::metadata::Metadata;
 use crate::store::upload::Condition;
+use crate::store::upload::unstored;
 use crate::store::{Store, versions};
 
 /// A finished upload that wants to be a model.

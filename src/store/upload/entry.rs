@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::super::record::{Files, Stage, State, unknown};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::upload::journal::{Files, Stage, State, unknown};
 use crate::threads::lock;
 
 /// Makes a read of a request that holds an upload end, so that a newer one need not wait for it.

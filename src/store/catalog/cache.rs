@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::stamp::Stamp;
 use crate::digest::Digest;
 use crate::model::ModelName;
+use crate::store::catalog::stamp::Stamp;
 use crate::store::options::StoreOptions;
 use crate::threads::lock;
 

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::index::Index;
-use super::layout::{Layout, Standing};
 use crate::digest::Digest;
 use crate::model::ModelName;
+use crate::store::catalog::index::Index;
+use crate::store::catalog::layout::{Layout, Standing};
 use crate::threads::lock;
 
 /// What the thread shall do.

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use rustix::fs::Access;
 
-use super::record::{Files, UploadId};
-use super::stamp::Stamp;
 use crate::disk::{self, FileLock, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::store::catalog::stamp::Stamp;
+use crate::store::upload::{Files, UploadId};
 
 /// A model directory that is ours to use.
 pub(crate) struct Layout {

@@ -13,11 +13,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 
-use super::layout::{Layout, Standing};
-use super::stamp::Stamp;
 use crate::digest::Digest;
 use crate::disk;
 use crate::model::ModelName;
+use crate::store::catalog::layout::{Layout, Standing};
+use crate::store::catalog::stamp::Stamp;
 use crate::threads::lock;
 
 /// Known digests.

@@ -4,12 +4,12 @@
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 
-use super::pending::superseded;
-use super::turn::Turn;
-use super::upload::{check_digest, unstored};
 use crate::digest::{Digest, Hasher};
 use crate::disk::Partial;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::upload::entry::superseded;
+use crate::store::upload::session::Turn;
+use crate::store::upload::whole::{check_digest, unstored};
 
 /// How an append treats the bytes of a request that does not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

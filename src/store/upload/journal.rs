@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::order::{Order, field};
 use crate::digest::{Digest, Hasher};
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::upload::intent::{Order, field};
 
 /// The name of an upload: 128 random bits, so that nobody guesses one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,18 +6,18 @@ use std::io::{self, Read, Seek};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use super::cache::Cache;
-use super::digester::Digester;
-use super::index::Index;
-use super::layout::{Layout, Standing};
-use super::pending::Pending;
-use super::scrub::Scrub;
-use super::stamp::Stamp;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
+use crate::store::catalog::cache::Cache;
+use crate::store::catalog::digester::Digester;
+use crate::store::catalog::index::Index;
+use crate::store::catalog::layout::{Layout, Standing};
+use crate::store::catalog::stamp::Stamp;
+use crate::store::check::Scrub;
 use crate::store::options::StoreOptions;
 use crate::store::upload::Condition;
+use crate::store::upload::Pending;
 use crate::store::{Content, Stored};
 use crate::text::nearest;
 

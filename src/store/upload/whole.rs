@@ -4,14 +4,14 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use super::policy::Claim;
 use crate::digest::{Digest, Hasher};
 use crate::disk::Part;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::store::Store;
-use crate::store::metadata::Metadata;
+use crate::store::rules::Claim;
+use crate::store::rules::Metadata;
 
 /// A model that is being written. Dropping it removes what was written so far.
 pub struct Upload {

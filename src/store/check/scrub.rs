@@ -5,9 +5,9 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::shelf::Shelf;
-use super::verify::{Check, Verdict, Verified};
 use crate::model::ModelName;
+use crate::store::catalog::Shelf;
+use crate::store::check::verify::{Check, Verdict, Verified};
 use crate::threads::lock;
 
 /// What the scrub has found since the store was opened.

@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::append::{Append, Piece};
-use super::order::Order;
-use super::pending::{Entry, Interrupt, log_failure, superseded};
-use super::policy::Claim;
-use super::record::{Stage, State, UploadId};
-use super::upload::{check_digest, unstored};
 use crate::digest::{Digest, Hasher};
 use crate::disk::Partial;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
-use crate::store::upload::Published;
+use crate::store::rules::Claim;
+use crate::store::upload::entry::{Entry, Interrupt, superseded};
+use crate::store::upload::intent::Order;
+use crate::store::upload::journal::{Stage, State, UploadId};
+use crate::store::upload::pieces::log_failure;
+use crate::store::upload::whole::Published;
+use crate::store::upload::whole::{check_digest, unstored};
+use crate::store::upload::writer::{Append, Piece};
 
 /// The right to change an upload, until it is dropped or a newer request takes over.
 pub(crate) struct Turn {

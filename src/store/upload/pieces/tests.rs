@@ -8,12 +8,13 @@ use std::sync::mpsc::channel;
 
 use tempfile::TempDir;
 
-use super::super::append::Piece;
 use super::*;
 use crate::digest::Digest;
 use crate::disk::fault;
 use crate::model::ModelName;
-use crate::store::upload::Condition;
+use crate::store::upload::entry::Interrupt;
+use crate::store::upload::whole::Condition;
+use crate::store::upload::writer::Piece;
 
 /// Options with a journal of small steps.
 fn options() -> StoreOptions {
@@ -71,8 +72,8 @@ fn left(directory: &TempDir) -> Vec<PathBuf> {
 fn model(store: &Store) -> Vec<u8> {
     let mut bytes = Vec::new();
     match store.open_model(&name()).unwrap().content {
-        super::super::Content::Cached(cached) => bytes.extend_from_slice(&cached),
-        super::super::Content::File(mut file) => drop(file.read_to_end(&mut bytes).unwrap()),
+        crate::store::Content::Cached(cached) => bytes.extend_from_slice(&cached),
+        crate::store::Content::File(mut file) => drop(file.read_to_end(&mut bytes).unwrap()),
     }
     bytes
 }

@@ -11,13 +11,13 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::policy::Claim;
-use super::shelf::Shelf;
 use crate::clock;
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::store::catalog::Shelf;
+use crate::store::rules::policy::Claim;
 
 /// What an uploader says of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

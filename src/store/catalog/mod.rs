@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What models there are: names, digests, the cache of small ones.
+
+mod cache;
+mod digester;
+mod index;
+mod layout;
+mod shelf;
+mod stamp;
+
+pub(crate) use cache::Cache;
+pub use cache::CacheCounts;
+pub(crate) use digester::{Digester, save};
+pub(crate) use index::Index;
+pub(crate) use layout::{Layout, Standing};
+pub(crate) use shelf::{Shelf, unreadable, unremoved};
+pub(crate) use stamp::Stamp;
