@@ -5,9 +5,8 @@
 //! that to an exit code. Machines read the [`ErrorKind`], callers read the message, and the source is
 //! only ever logged. All mappings stand in one table, [`KINDS`].
 
-use std::fmt;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 /// The result of anything in this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -7,20 +7,18 @@
 //! program sends anywhere. The file `invitations` in the home has a line for each open one: digest of
 //! the secret, role, and end in seconds since 1970.
 
-use std::fmt;
-use std::io;
 use std::path::Path;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::access::Password;
-use crate::clock;
 use crate::digest::Digest;
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
+use crate::{clock, disk};
 
 /// What an invited device has to know.
 #[derive(Debug, PartialEq, Eq)]

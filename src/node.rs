@@ -11,20 +11,16 @@ use std::time::Duration;
 
 use crate::access::{Guard, NewToken, PUBLISHED, Password, Tokens};
 use crate::address::Address;
-use crate::clock;
 use crate::config::{self, Config};
-use crate::disk;
-use crate::edge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Places;
-use crate::invitation;
 use crate::limits::LiveLimits;
 use crate::pin::Pin;
 use crate::routes::{Api, HostNames, Ids, Pairing};
-use crate::server::Shutdown;
-use crate::server::{Server, ServerOptions};
+use crate::server::{Server, ServerOptions, Shutdown};
 use crate::store::{Store, StoreOptions};
 use crate::tls::{Following, TlsFiles};
+use crate::{clock, disk, edge, invitation};
 
 /// A node that is ready to run.
 pub struct Node {

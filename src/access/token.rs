@@ -11,9 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::password::{Lock, Password, letters};
 use super::role::{How, Principal, Role};
-use crate::clock;
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::{clock, disk};
 
 /// All tokens of a home.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,12 +11,11 @@ use super::keygen;
 use super::output::Output;
 use super::source::{Reader, Source};
 use crate::client::{Client, Stored};
-use crate::clock;
 use crate::digest::{Digest, Hasher};
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::{Prehash, SecretKey, Signature};
+use crate::{clock, disk};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let files = Arg::new("file")

@@ -2,10 +2,9 @@
 //! TLS on the client's side: what the handshake proves, what this device shows of itself, and what it
 //! means if the server turns it away. Not here: whether the server is the right one (`trust`).
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, io};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};

@@ -2,9 +2,8 @@
 //! The file of servers that are known by their pins, as `known_servers` of ssh is for hosts: one
 //! line `host:port SHA256:hex` each. Lines of other forms are kept as they are.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};

@@ -60,9 +60,6 @@ use ureq::http::request::Builder;
 use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::{Agent, AsSendBody, Body};
 
-pub use crate::address::Scheme;
-pub use crate::address::ServerUrl;
-
 use crate::access::Password;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -71,6 +68,9 @@ use crate::wire::{ListWire, ModelWire};
 use connect::{Dialer, Names, Shared};
 use login::Login;
 use trust::Guard;
+
+pub use crate::address::Scheme;
+pub use crate::address::ServerUrl;
 
 /// What a client needs to know of its server.
 #[derive(Debug)]

@@ -2,10 +2,9 @@
 //! Keeping a file under a second name, and moving one, so that a power cut at any point leaves it
 //! under the first name or the second one.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::SystemTime;
+use std::{fs, io};
 
 use rustix::io::Errno;
 

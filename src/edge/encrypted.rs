@@ -10,8 +10,7 @@ use rustls::ServerConnection;
 
 use super::listener::Incoming;
 use super::socket::{Plain, Timed};
-use crate::tls::Acceptor;
-use crate::tls::Facts;
+use crate::tls::{Acceptor, Facts};
 use crate::transport::{Activity, Peer, TimeLimit, TlsIdentity, Transport};
 
 /// Makes a transport of an accepted connection, with the handshake done by `deadline`.

@@ -22,8 +22,7 @@ use super::exchange::{Exchange, Finished, Parked};
 use super::head::Head;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::threads;
-use crate::threads::lock;
+use crate::threads::{self, lock};
 
 /// The queue between connections and workers.
 pub(crate) struct Engine {

@@ -18,8 +18,7 @@ use super::request::{Body, Request};
 use super::response::{Response, Status};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::threads;
-use crate::threads::{lock, panic_text, thread_name};
+use crate::threads::{self, lock, panic_text, thread_name};
 
 /// The pool.
 pub(crate) struct Workers {

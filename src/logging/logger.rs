@@ -8,11 +8,9 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::clock;
 use crate::error::Result;
-use crate::logging::format;
-use crate::logging::format::Format;
+use crate::logging::format::{self, Format};
 use crate::logging::log_options::LogOptions;
-use crate::logging::target;
-use crate::logging::target::{Stamp, Target};
+use crate::logging::target::{self, Stamp, Target};
 use crate::text::escaped;
 use crate::wire::rfc3339;
 

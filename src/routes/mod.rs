@@ -25,7 +25,6 @@ use crate::http::{Handler, Method, Places, Request, Response, Status};
 use crate::limits::LiveLimits;
 use crate::logging::AuditOptions;
 use crate::store::Store;
-
 use door::Known;
 
 /// The HTTP face of a store.

@@ -13,14 +13,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::address::Address;
 use crate::disk;
-use crate::edge;
-use crate::edge::{Connections, Incoming, Listener};
+use crate::edge::{self, Connections, Incoming, Listener};
 use crate::error::{Error, Result};
 use crate::http::{self, Engine, Handler, Service, Workers};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
-use crate::threads;
-use crate::threads::lock;
+use crate::threads::{self, lock};
 use crate::tls::{Acceptor, Following, TlsFiles, TlsOptions};
 
 /// A server that is bound, but does not answer yet.

@@ -8,10 +8,9 @@
 //! a password protects what follows the limits, and zero where none does. minisign's scrypt takes
 //! 1 GiB of memory, which the devices of this house do not have, so only the latter are read.
 
-use std::fmt;
-use std::fs;
 use std::path::Path;
 use std::str::FromStr;
+use std::{fmt, fs};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -7,75 +7,47 @@
 //!
 //! Not here: HTTP, passwords, and how a file gets its name durably (`disk.rs`).
 
+mod about;
 mod catalog;
 mod check;
+mod claim;
+mod failure;
+mod handle;
 mod options;
 mod rules;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod upload;
 mod versions;
 
+pub use about::{About, Metadata};
 pub use catalog::CacheCounts;
 pub use check::{Check, ScrubCounts, Verdict, Verified};
+pub use claim::{Condition, Published};
+pub use handle::Store;
 pub use options::{Replace, StoreOptions};
-pub use rules::{About, Metadata};
-pub use upload::{Condition, Published, Upload};
+pub use stored::{Content, Stored};
+pub use upload::Upload;
 pub(crate) use upload::{Order, Piece, Turn};
 pub use versions::Version;
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
-use catalog::Cache;
-use catalog::Digester;
-use catalog::Index;
-use catalog::Stamp;
-use catalog::{Layout, Standing};
-use catalog::{Shelf, unreadable, unremoved};
+use catalog::{Cache, Digester, Index, Layout, Shelf, Stamp, Standing};
 use check::Scrub;
-use rules::Claim;
+use claim::Claim;
+use failure::{unreadable, unremoved, unstored};
+use handle::Owner;
 use upload::Pending;
-use upload::unstored;
-
-/// A model directory. Clones are cheap and mean the same one.
-#[derive(Clone)]
-pub struct Store(Arc<Owner>);
-
-/// A model that was opened.
-#[derive(Debug)]
-pub struct Stored {
-    /// What is known of exactly these bytes; the digest of a small model is always known.
-    pub model: Model,
-    /// What changes with every change of the file, as far as its file system can tell.
-    pub stamp: String,
-    /// The bytes.
-    pub content: Content,
-}
-
-/// The bytes of a model.
-#[derive(Debug)]
-pub enum Content {
-    /// A small one, in memory.
-    Cached(Arc<[u8]>),
-    /// A file, standing at its start. It stays readable when the model is replaced or removed.
-    File(File),
-}
-
-/// Ends the threads when the last clone of a store goes.
-struct Owner {
-    shelf: Arc<Shelf>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-}
 
 impl Store {
     /// Opens a model directory, which is made where it is missing, and starts the threads `cache`,
@@ -322,34 +294,5 @@ impl Store {
             model: stamp.model(name, Some(digest)),
             replaced: current.is_some(),
         })
-    }
-
-    fn shelf(&self) -> &Arc<Shelf> {
-        &self.0.shelf
-    }
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Store").field(&self.directory()).finish()
-    }
-}
-
-impl Owner {
-    fn close(&self) {
-        self.shelf.digester.close();
-        self.shelf.cache.close();
-        self.shelf.scrub.close();
-        for thread in std::mem::take(&mut *lock(&self.threads)) {
-            // A panic was logged by the thread itself.
-            let _ = thread.join();
-        }
-        catalog::save(&self.shelf.layout, &self.shelf.index);
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.close();
     }
 }

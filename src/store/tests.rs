@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the store promises, tried with real files.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
-use std::thread;
 use std::time::{Duration, SystemTime};
+use std::{fs, thread};
 
 use tempfile::TempDir;
 

@@ -11,10 +11,9 @@ use rcgen::{
 use rustls_pki_types::ServerName;
 use webpki::EndEntityCert;
 
-use crate::clock;
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::pem::{Identity, Place, exists, unusable};
+use crate::{clock, disk};
 
 /// The places of certificate and key in a home.
 pub(crate) fn places(home: &Path) -> (Place, Place) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a head may be and what not.
 
+use ErrorKind::{BadRequest, FieldsTooLarge, NotImplemented, VersionNotSupported};
+
 use super::*;
 
 fn read(head: &str) -> Result<Head> {
@@ -170,5 +172,3 @@ fn the_end_is_found_across_reads() {
     }
     assert_eq!(end(b"GET / HTTP/1.1\r\n\r", 0), None);
 }
-
-use ErrorKind::{BadRequest, FieldsTooLarge, NotImplemented, VersionNotSupported};

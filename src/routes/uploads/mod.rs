@@ -15,12 +15,11 @@ use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use super::{Api, models};
-use answers::{YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress};
-use fields::{integer, item, length};
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::store::{Order, Piece, Turn};
+use answers::{YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress};
+use fields::{integer, item, length};
 
 /// `PUT` or `POST /v1/models/NAME` with `Upload-Complete` (draft section 4.2.2).
 pub(crate) fn create(

@@ -8,10 +8,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Mutex;
+use std::{fs, io};
 
 use crate::digest::Digest;
 use crate::disk;

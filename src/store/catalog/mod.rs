@@ -13,5 +13,5 @@ pub use cache::CacheCounts;
 pub(crate) use digester::{Digester, save};
 pub(crate) use index::Index;
 pub(crate) use layout::{Layout, Standing};
-pub(crate) use shelf::{Shelf, unreadable, unremoved};
+pub(crate) use shelf::Shelf;
 pub(crate) use stamp::Stamp;

@@ -15,10 +15,11 @@ use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::store::catalog::stamp::Stamp;
 use crate::store::check::Scrub;
+use crate::store::claim::Condition;
+use crate::store::failure::unreadable;
 use crate::store::options::StoreOptions;
-use crate::store::upload::Condition;
+use crate::store::stored::{Content, Stored};
 use crate::store::upload::Pending;
-use crate::store::{Content, Stored};
 use crate::text::nearest;
 
 /// The parts of a store.
@@ -203,27 +204,6 @@ impl Shelf {
         self.index.remove(name);
         self.cache.remove(name);
         self.digester.save_later();
-    }
-}
-
-/// What a failure of the disk means for a removal.
-pub(crate) fn unremoved(name: &ModelName, error: io::Error) -> Error {
-    let error = Error::io(format!("the model '{name}' cannot be removed"), error);
-    match error.kind() {
-        ErrorKind::Forbidden => Error::new(ErrorKind::Internal, error.message())
-            .hint("see whether the model directory is read-only")
-            .because(error),
-        _ => error,
-    }
-}
-
-/// What a failure of the disk means for a read.
-pub(crate) fn unreadable(name: &ModelName, error: io::Error) -> Error {
-    let error = Error::io(format!("the model '{name}' cannot be read"), error);
-    match error.kind() {
-        // Forbidden would say that the caller lacks a right, but it is the server that does.
-        ErrorKind::Forbidden => Error::new(ErrorKind::Internal, error.message()).because(error),
-        _ => error,
     }
 }
 

@@ -2,8 +2,10 @@
 //! Reading models again to find damage.
 
 mod scrub;
+mod scrub_state;
 mod verify;
 
-pub use scrub::ScrubCounts;
-pub(crate) use scrub::{Scrub, run};
+pub(crate) use scrub::run;
+pub(crate) use scrub_state::Scrub;
+pub use scrub_state::ScrubCounts;
 pub use verify::{Check, Verdict, Verified};

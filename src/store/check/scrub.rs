@@ -2,59 +2,13 @@
 //! One thread that reads all models again from time to time, slowly, and tells of damage. It exists
 //! only where the setting `scrub-interval` asks for it.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::ModelName;
 use crate::store::catalog::Shelf;
 use crate::store::check::verify::{Check, Verdict, Verified};
 use crate::threads::lock;
-
-/// What the scrub has found since the store was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ScrubCounts {
-    /// Rounds over all models.
-    pub rounds: u64,
-    /// Models that were read.
-    pub models: u64,
-    /// Of these, those that are damaged or cannot be read.
-    pub damaged: u64,
-}
-
-/// The state of the thread.
-#[derive(Default)]
-pub(crate) struct Scrub {
-    state: Mutex<State>,
-    change: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    counts: ScrubCounts,
-    closed: bool,
-}
-
-impl Scrub {
-    pub(crate) fn counts(&self) -> ScrubCounts {
-        lock(&self.state).counts
-    }
-
-    /// Ends [`run`], also in the middle of a model.
-    pub(crate) fn close(&self) {
-        lock(&self.state).closed = true;
-        self.change.notify_all();
-    }
-
-    /// Sleeps so long, or until it is over; says whether to go on.
-    fn rest(&self, time: Duration) -> bool {
-        let waits = |state: &mut State| !state.closed;
-        let waited = self
-            .change
-            .wait_timeout_while(lock(&self.state), time, waits);
-        !waited.unwrap_or_else(PoisonError::into_inner).0.closed
-    }
-}
 
 /// The work of the thread.
 pub(crate) fn run(shelf: &Arc<Shelf>) {

@@ -14,10 +14,9 @@ use rustix::fs::Advice;
 use crate::digest::{Digest, Hasher};
 use crate::error::Result;
 use crate::model::ModelName;
-use crate::store::Store;
-use crate::store::catalog::Stamp;
-use crate::store::catalog::Standing;
-use crate::store::catalog::{Shelf, unreadable};
+use crate::store::catalog::{Shelf, Stamp, Standing};
+use crate::store::failure::unreadable;
+use crate::store::handle::Store;
 
 /// A model that is being read again.
 pub struct Check {

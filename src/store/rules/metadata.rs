@@ -9,69 +9,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use crate::clock;
 use crate::digest::Digest;
-use crate::disk;
-use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::store::about::{About, Metadata};
 use crate::store::catalog::Shelf;
-use crate::store::rules::policy::Claim;
-
-/// What an uploader says of a model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Metadata {
-    /// The licence, for example `Apache-2.0`.
-    pub license: Option<String>,
-    /// Where it comes from, for example a URL.
-    pub source: Option<String>,
-    /// Who sent it.
-    pub uploader: Option<String>,
-}
-
-/// What is known of where a model comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
-    /// What its uploader said.
-    pub metadata: Metadata,
-    /// When it was uploaded.
-    pub uploaded: SystemTime,
-}
-
-impl Metadata {
-    /// Checks what was said; blank texts count as nothing.
-    ///
-    /// # Errors
-    /// `BadRequest` for texts of more than 1000 bytes or with control characters.
-    pub fn new(
-        license: Option<&str>,
-        source: Option<&str>,
-        uploader: Option<&str>,
-    ) -> Result<Self> {
-        Ok(Self {
-            license: text("licence", license)?,
-            source: text("source", source)?,
-            uploader: text("uploader", uploader)?,
-        })
-    }
-
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-fn text(what: &str, given: Option<&str>) -> Result<Option<String>> {
-    let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else {
-        return Ok(None);
-    };
-    if given.len() > TEXT_BYTES_MAX || given.chars().any(char::is_control) {
-        let text = format!("the {what} is longer than 1000 bytes or has control characters in it");
-        return Err(Error::new(ErrorKind::BadRequest, text).hint("a name or a URL will do"));
-    }
-    Ok(Some(given.to_owned()))
-}
+use crate::store::claim::Claim;
+use crate::{clock, disk};
 
 /// What is known of the content of a model with this digest.
 pub(crate) fn find(shelf: &Shelf, name: &ModelName, digest: Option<Digest>) -> Option<About> {
@@ -140,8 +85,6 @@ fn parse_line(line: &str) -> Option<(Digest, About)> {
     let metadata = Metadata::new(words.next(), words.next(), words.next()).ok()?;
     Some((digest, About { metadata, uploaded }))
 }
-
-const TEXT_BYTES_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests {

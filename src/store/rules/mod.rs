@@ -5,6 +5,4 @@ mod metadata;
 mod policy;
 mod signed;
 
-pub use metadata::{About, Metadata};
 pub(crate) use metadata::{find, forget, keep};
-pub(crate) use policy::Claim;

@@ -5,27 +5,16 @@
 //! All of it is asked before the bytes travel, as far as it is known then, and again when a model is
 //! published, so that it holds for every API.
 
-use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::store::catalog::Shelf;
-use crate::store::catalog::Stamp;
+use crate::store::about::Metadata;
+use crate::store::catalog::{Shelf, Stamp};
+use crate::store::claim::Condition;
+use crate::store::failure::unstored;
+use crate::store::handle::Store;
 use crate::store::options::Replace;
-use crate::store::rules::metadata::Metadata;
-use crate::store::upload::Condition;
-use crate::store::upload::unstored;
-use crate::store::{Store, versions};
-
-/// A finished upload that wants to be a model.
-#[derive(Clone, Copy)]
-pub(crate) struct Claim<'a> {
-    pub(crate) name: &'a ModelName,
-    pub(crate) size: u64,
-    pub(crate) digest: Digest,
-    pub(crate) condition: &'a Condition,
-    pub(crate) metadata: &'a Metadata,
-}
+use crate::store::versions;
 
 impl Store {
     /// Whether an upload would be taken, to refuse it before its bytes travel: its name, its size if

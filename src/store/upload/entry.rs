@@ -7,7 +7,9 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::upload::journal::{Files, Stage, State, unknown};
+use crate::store::failure::unknown;
+use crate::store::upload::journal::{Stage, State};
+use crate::store::upload::upload_files::Files;
 use crate::threads::lock;
 
 /// Makes a read of a request that holds an upload end, so that a newer one need not wait for it.

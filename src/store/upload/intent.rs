@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use crate::digest::Digest;
 use crate::model::ModelName;
 use crate::signature::Signature;
-use crate::store::rules::Metadata;
-use crate::store::upload::whole::Condition;
+use crate::store::about::Metadata;
+use crate::store::claim::Condition;
 
 /// What was asked for when an upload began; applied when it is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]

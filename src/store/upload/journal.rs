@@ -2,55 +2,14 @@
 //! How far an upload that comes in pieces is, as it is journalled: one small file for each, replaced
 //! as a whole, so that it says what was true before or after a power cut.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::digest::{Digest, Hasher};
 use crate::disk;
-use crate::error::{Error, ErrorKind, Result};
 use crate::store::upload::intent::{Order, field};
-
-/// The name of an upload: 128 random bits, so that nobody guesses one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct UploadId(u128);
-
-impl UploadId {
-    pub(crate) fn random() -> Result<Self> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("no random numbers: {error}"))
-        })?;
-        Ok(Self(u128::from_ne_bytes(random)))
-    }
-}
-
-impl fmt::Display for UploadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl FromStr for UploadId {
-    type Err = Error;
-
-    /// Reads exactly what is printed.
-    fn from_str(text: &str) -> Result<Self> {
-        let read = u128::from_str_radix(text, 16).map(Self).ok();
-        read.filter(|id| id.to_string() == text).ok_or_else(unknown)
-    }
-}
-
-/// The error of an upload that is not there.
-pub(crate) fn unknown() -> Error {
-    Error::new(
-        ErrorKind::NotFound,
-        "there is no such upload, or not any more",
-    )
-    .hint("begin a new one with PUT /v1/models/NAME")
-}
 
 /// What is known of an upload between two requests.
 #[derive(Clone)]
@@ -166,27 +125,6 @@ impl State {
             seen,
             journal: Journal::Written,
         })
-    }
-}
-
-/// Where the two files of an upload are.
-#[derive(Clone)]
-pub(crate) struct Files {
-    /// Its bytes.
-    pub(crate) bytes: PathBuf,
-    /// Its journal.
-    pub(crate) record: PathBuf,
-}
-
-impl Files {
-    /// Removes what there is of both.
-    pub(crate) fn remove(&self) -> std::io::Result<()> {
-        // The record first: bytes without one are removed at the next start.
-        let removed = [&self.record, &self.bytes].map(|path| match disk::remove(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        });
-        removed.into_iter().collect()
     }
 }
 

@@ -4,15 +4,16 @@
 mod entry;
 mod intent;
 mod journal;
+mod pending;
 mod pieces;
 mod session;
+mod upload_files;
 mod whole;
 mod writer;
 
 pub(crate) use intent::Order;
-pub(crate) use journal::{Files, UploadId};
-pub(crate) use pieces::Pending;
+pub(crate) use pending::Pending;
 pub(crate) use session::Turn;
-pub(crate) use whole::unstored;
-pub use whole::{Condition, Published, Upload};
+pub(crate) use upload_files::{Files, UploadId};
+pub use whole::Upload;
 pub(crate) use writer::Piece;

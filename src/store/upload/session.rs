@@ -11,15 +11,14 @@ use std::time::Duration;
 use crate::digest::{Digest, Hasher};
 use crate::disk::Partial;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Store;
-use crate::store::rules::Claim;
+use crate::store::claim::{Claim, Published};
+use crate::store::failure::{check_digest, unstored};
+use crate::store::handle::Store;
 use crate::store::upload::entry::{Entry, Interrupt, superseded};
 use crate::store::upload::intent::Order;
-use crate::store::upload::journal::{Stage, State, UploadId};
-use crate::store::upload::pieces::log_failure;
-use crate::store::upload::whole::Published;
-use crate::store::upload::whole::{check_digest, unstored};
-use crate::store::upload::writer::{Append, Piece};
+use crate::store::upload::journal::{Stage, State};
+use crate::store::upload::pending::log_failure;
+use crate::store::upload::upload_files::UploadId;
 
 /// The right to change an upload, until it is dropped or a newer request takes over.
 pub(crate) struct Turn {
@@ -122,21 +121,17 @@ impl Turn {
         Ok(())
     }
 
-    /// Goes on where the upload stands. `interrupt` is called when a newer request comes.
+    /// Opens the bytes to append to them. `interrupt` is called when a newer request comes.
     ///
     /// # Errors
     /// `Conflict` if one came already; those of the file system.
-    pub(crate) fn append(
-        &mut self,
-        piece: Piece,
-        interrupt: Option<Interrupt>,
-    ) -> Result<Append<'_>> {
+    pub(crate) fn open_for(&mut self, interrupt: Option<Interrupt>) -> Result<Partial> {
         self.entry.set_interrupt(interrupt);
+
         if !self.is_newest() {
             return Err(superseded());
         }
-        let partial = self.open()?;
-        Ok(Append::new(self, partial, piece))
+        self.open()
     }
 
     /// Makes the upload the model it was ordered to be. It is over then, unless that failed for a

@@ -7,11 +7,12 @@ use std::io::{self, Write};
 use crate::digest::{Digest, Hasher};
 use crate::disk::Part;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName};
+use crate::model::ModelName;
 use crate::signature::Signature;
-use crate::store::Store;
-use crate::store::rules::Claim;
-use crate::store::rules::Metadata;
+use crate::store::about::Metadata;
+use crate::store::claim::{Claim, Condition, Published};
+use crate::store::failure::{check_digest, unstored};
+use crate::store::handle::Store;
 
 /// A model that is being written. Dropping it removes what was written so far.
 pub struct Upload {
@@ -25,29 +26,6 @@ pub struct Upload {
     metadata: Metadata,
     health: Health,
     signature: Option<Signature>,
-}
-
-/// A model that was published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// The model; its digest is known.
-    pub model: Model,
-    /// Whether it took the place of another one.
-    pub replaced: bool,
-}
-
-/// What has to be true of the model that stands under a name now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Condition {
-    /// Nothing.
-    #[default]
-    Any,
-    /// There is none (`If-None-Match: *`).
-    Absent,
-    /// There is one with this digest (`If-Match: "sha256-..."`).
-    Matches(Digest),
-    /// There is one (`If-Match: *`).
-    Exists,
 }
 
 /// Whether all bytes so far are in the part.
@@ -185,43 +163,5 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// Compares a digest with the expected one, if there is one.
-pub(crate) fn check_digest(digest: Digest, expected: Option<&Digest>) -> Result<()> {
-    match expected.filter(|expected| **expected != digest) {
-        None => Ok(()),
-        Some(expected) => {
-            let text = format!("what arrived has the digest {digest:?}, expected was {expected:?}");
-            Err(Error::new(ErrorKind::Integrity, text).hint("send it again"))
-        }
-    }
-}
 /// How many bytes are written between two looks at the disk's reserve.
 const CHECK_BYTES: u64 = 4 << 20;
-
-/// What a failure of the disk means for an upload.
-pub(crate) fn unstored(error: io::Error) -> Error {
-    let what = "the model cannot be stored";
-    match error.kind() {
-        // FAT ends at 4 GiB; the general table takes this for a full disk.
-        io::ErrorKind::FileTooLarge => {
-            let text = format!("{what}: the file system takes no file of this size");
-            return Error::new(ErrorKind::TooLarge, text).because(error);
-        }
-        io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
-            let text = format!("{what}: the file system does not take this name");
-            return Error::new(ErrorKind::BadRequest, text).because(error);
-        }
-        _ => {}
-    }
-    let error = Error::io(what, error);
-    match error.kind() {
-        ErrorKind::NoSpace => error.hint("remove a model that is not needed any more"),
-        // These would say that the caller lacks a right, or that a model is missing.
-        ErrorKind::Forbidden | ErrorKind::NotFound => {
-            Error::new(ErrorKind::Internal, error.message())
-                .hint("see whether the model directory was removed, unmounted or made read-only")
-                .because(error)
-        }
-        _ => error,
-    }
-}

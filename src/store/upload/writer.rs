@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use crate::digest::{Digest, Hasher};
 use crate::disk::Partial;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::upload::entry::superseded;
+use crate::store::failure::{check_digest, unstored};
+use crate::store::upload::entry::{Interrupt, superseded};
 use crate::store::upload::session::Turn;
-use crate::store::upload::whole::{check_digest, unstored};
 
 /// How an append treats the bytes of a request that does not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,21 @@ pub(crate) struct Append<'a> {
     /// The digest that this piece must have, and what it has so far.
     expected: Option<(Digest, Hasher)>,
     end: u64,
+}
+
+impl Turn {
+    /// Goes on where the upload stands. `interrupt` is called when a newer request comes.
+    ///
+    /// # Errors
+    /// `Conflict` if one came already; those of the file system.
+    pub(crate) fn append(
+        &mut self,
+        piece: Piece,
+        interrupt: Option<Interrupt>,
+    ) -> Result<Append<'_>> {
+        let partial = self.open_for(interrupt)?;
+        Ok(Append::new(self, partial, piece))
+    }
 }
 
 impl<'a> Append<'a> {

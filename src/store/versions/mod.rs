@@ -14,22 +14,19 @@
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::SystemTime;
+use std::{fs, io};
 
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::store::Store;
-use crate::store::catalog::Shelf;
-use crate::store::catalog::Stamp;
-use crate::store::catalog::{Layout, Standing};
-use crate::store::upload::unstored;
-use crate::store::upload::{Condition, Published};
+use crate::store::catalog::{Layout, Shelf, Stamp, Standing};
+use crate::store::claim::{Condition, Published};
+use crate::store::failure::unstored;
+use crate::store::handle::Store;
 use crate::threads::lock;
 
 /// An old version of a model.

@@ -2,10 +2,9 @@
 //! What is kept of models beside their bytes, tried with real files: old versions, where they come
 //! from, and damage that is found.
 
-use std::fs;
 use std::io::Write as _;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use tempfile::TempDir;
 

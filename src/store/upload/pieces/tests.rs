@@ -11,9 +11,12 @@ use tempfile::TempDir;
 use super::*;
 use crate::digest::Digest;
 use crate::disk::fault;
+use crate::error::ErrorKind;
 use crate::model::ModelName;
+use crate::store::StoreOptions;
+use crate::store::claim::Condition;
 use crate::store::upload::entry::Interrupt;
-use crate::store::upload::whole::Condition;
+use crate::store::upload::pending::files;
 use crate::store::upload::writer::Piece;
 
 /// Options with a journal of small steps.
@@ -72,8 +75,10 @@ fn left(directory: &TempDir) -> Vec<PathBuf> {
 fn model(store: &Store) -> Vec<u8> {
     let mut bytes = Vec::new();
     match store.open_model(&name()).unwrap().content {
-        crate::store::Content::Cached(cached) => bytes.extend_from_slice(&cached),
-        crate::store::Content::File(mut file) => drop(file.read_to_end(&mut bytes).unwrap()),
+        crate::store::stored::Content::Cached(cached) => bytes.extend_from_slice(&cached),
+        crate::store::stored::Content::File(mut file) => {
+            file.read_to_end(&mut bytes).unwrap();
+        }
     }
     bytes
 }

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Where a model comes from and under which licence, as its uploader said.
+
+use std::time::SystemTime;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What an uploader says of a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metadata {
+    /// The licence, for example `Apache-2.0`.
+    pub license: Option<String>,
+    /// Where it comes from, for example a URL.
+    pub source: Option<String>,
+    /// Who sent it.
+    pub uploader: Option<String>,
+}
+
+/// What is known of where a model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// What its uploader said.
+    pub metadata: Metadata,
+    /// When it was uploaded.
+    pub uploaded: SystemTime,
+}
+
+impl Metadata {
+    /// Checks what was said; blank texts count as nothing.
+    ///
+    /// # Errors
+    /// `BadRequest` for texts of more than 1000 bytes or with control characters.
+    pub fn new(
+        license: Option<&str>,
+        source: Option<&str>,
+        uploader: Option<&str>,
+    ) -> Result<Self> {
+        Ok(Self {
+            license: text("licence", license)?,
+            source: text("source", source)?,
+            uploader: text("uploader", uploader)?,
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+pub(crate) fn text(what: &str, given: Option<&str>) -> Result<Option<String>> {
+    let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else {
+        return Ok(None);
+    };
+    if given.len() > TEXT_BYTES_MAX || given.chars().any(char::is_control) {
+        let text = format!("the {what} is longer than 1000 bytes or has control characters in it");
+        return Err(Error::new(ErrorKind::BadRequest, text).hint("a name or a URL will do"));
+    }
+    Ok(Some(given.to_owned()))
+}
+
+pub(crate) const TEXT_BYTES_MAX: usize = 1000;

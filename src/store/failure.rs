@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What failures of the disk mean for those who store, read and remove.
+
+use std::io;
+
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+
+/// Compares a digest with the expected one, if there is one.
+pub(crate) fn check_digest(digest: Digest, expected: Option<&Digest>) -> Result<()> {
+    match expected.filter(|expected| **expected != digest) {
+        None => Ok(()),
+        Some(expected) => {
+            let text = format!("what arrived has the digest {digest:?}, expected was {expected:?}");
+            Err(Error::new(ErrorKind::Integrity, text).hint("send it again"))
+        }
+    }
+}
+
+/// What a failure of the disk means for an upload.
+pub(crate) fn unstored(error: io::Error) -> Error {
+    let what = "the model cannot be stored";
+    match error.kind() {
+        // FAT ends at 4 GiB; the general table takes this for a full disk.
+        io::ErrorKind::FileTooLarge => {
+            let text = format!("{what}: the file system takes no file of this size");
+            return Error::new(ErrorKind::TooLarge, text).because(error);
+        }
+        io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
+            let text = format!("{what}: the file system does not take this name");
+            return Error::new(ErrorKind::BadRequest, text).because(error);
+        }
+        _ => {}
+    }
+    let error = Error::io(what, error);
+    match error.kind() {
+        ErrorKind::NoSpace => error.hint("remove a model that is not needed any more"),
+        // These would say that the caller lacks a right, or that a model is missing.
+        ErrorKind::Forbidden | ErrorKind::NotFound => {
+            Error::new(ErrorKind::Internal, error.message())
+                .hint("see whether the model directory was removed, unmounted or made read-only")
+                .because(error)
+        }
+        _ => error,
+    }
+}
+
+/// What a failure of the disk means for a removal.
+pub(crate) fn unremoved(name: &ModelName, error: io::Error) -> Error {
+    let error = Error::io(format!("the model '{name}' cannot be removed"), error);
+    match error.kind() {
+        ErrorKind::Forbidden => Error::new(ErrorKind::Internal, error.message())
+            .hint("see whether the model directory is read-only")
+            .because(error),
+        _ => error,
+    }
+}
+
+/// What a failure of the disk means for a read.
+pub(crate) fn unreadable(name: &ModelName, error: io::Error) -> Error {
+    let error = Error::io(format!("the model '{name}' cannot be read"), error);
+    match error.kind() {
+        // Forbidden would say that the caller lacks a right, but it is the server that does.
+        ErrorKind::Forbidden => Error::new(ErrorKind::Internal, error.message()).because(error),
+        _ => error,
+    }
+}
+
+/// The error of an upload that is not there.
+pub(crate) fn unknown() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "there is no such upload, or not any more",
+    )
+    .hint("begin a new one with PUT /v1/models/NAME")
+}

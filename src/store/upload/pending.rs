@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The uploads that come in pieces: how many there may be, how long they are kept, and whose turn it
+//! is to go on with one.
+//!
+//! Invariants: whoever has the [`State`] of an upload is the only one who changes it or its bytes; the
+//! newest request gets it, and the one before gives it up. Nothing waits for time to pass: what is too
+//! old goes at the start and when a new upload begins.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use crate::disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::catalog::{Layout, Standing};
+use crate::store::failure::unknown;
+use crate::store::options::StoreOptions;
+use crate::store::upload::entry::{Entry, Slot};
+use crate::store::upload::journal::{Stage, State};
+use crate::store::upload::upload_files::{Files, UploadId};
+use crate::threads::lock;
+
+/// All uploads that come in pieces.
+pub(crate) struct Pending {
+    entries: Mutex<BTreeMap<UploadId, Arc<Entry>>>,
+}
+
+impl Pending {
+    /// Takes up the uploads of the processes before, and removes what is too old or of no use.
+    pub(crate) fn open(layout: &Layout, options: &StoreOptions) -> Self {
+        let mut entries = BTreeMap::new();
+        for path in files(&layout.records()) {
+            let id = path
+                .file_name()
+                .and_then(|name| name.to_str()?.parse().ok());
+            let Some(id) = id else { continue };
+            let files = layout.files(id);
+            let state = State::load(&path)
+                .filter(|state| state.age() < options.upload_age_max)
+                .and_then(|state| recovered(state, &files, layout));
+            match state {
+                Some(state) => {
+                    entries.insert(id, Arc::new(Entry::new(files, Slot::Free(Box::new(state)))));
+                }
+                None => log_failure(files.remove()),
+            }
+        }
+        for path in files(&layout.parts()) {
+            let id = path
+                .file_stem()
+                .and_then(|name| name.to_str()?.parse().ok());
+            if let Some(id) = id
+                && !entries.contains_key(&id)
+            {
+                log_failure(disk::remove(&path));
+            }
+        }
+        Self {
+            entries: Mutex::new(entries),
+        }
+    }
+
+    /// Makes room for one more upload.
+    pub(crate) fn reserve(
+        &self,
+        length: u64,
+        layout: &Layout,
+        options: &StoreOptions,
+    ) -> Result<UploadId> {
+        let mut entries = lock(&self.entries);
+        drop_old(&mut entries, options);
+        let open = || entries.values().filter(|entry| !entry.is_done());
+        if open().count() >= options.uploads_max {
+            let text = format!(
+                "as many unfinished uploads as this server keeps ({}) are there",
+                options.uploads_max
+            );
+            return Err(Error::new(ErrorKind::Busy, text)
+                .hint("finish or DELETE one of them, or wait until one is too old"));
+        }
+        let others = open().map(|entry| entry.size.load(Ordering::SeqCst));
+        check_sum(others, length, options)?;
+        let id = UploadId::random()?;
+        let entry = Entry::new(layout.files(id), Slot::Taken);
+        entry.size.store(length, Ordering::SeqCst);
+        entries.insert(id, Arc::new(entry));
+        Ok(id)
+    }
+
+    /// Whether an upload of unknown length may grow to so many bytes.
+    pub(crate) fn check_growth(
+        &self,
+        id: UploadId,
+        size: u64,
+        options: &StoreOptions,
+    ) -> Result<()> {
+        let entries = lock(&self.entries);
+        let others = entries.iter().filter(|(other, _)| **other != id);
+        check_sum(
+            others.map(|(_, entry)| entry.size.load(Ordering::SeqCst)),
+            size,
+            options,
+        )
+    }
+
+    pub(crate) fn find(&self, id: UploadId) -> Result<Arc<Entry>> {
+        lock(&self.entries).get(&id).cloned().ok_or_else(unknown)
+    }
+
+    pub(crate) fn forget(&self, id: UploadId) {
+        lock(&self.entries).remove(&id);
+    }
+}
+
+pub(crate) fn log_failure(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        log::warn!("what is left of an upload cannot be removed: {error}");
+    }
+}
+
+/// An upload as a sudden end left it; `None` if it cannot go on.
+fn recovered(mut state: State, files: &Files, layout: &Layout) -> Option<State> {
+    if matches!(state.stage, Stage::Done(_)) {
+        return Some(state);
+    }
+    let length = fs::symlink_metadata(&files.bytes)
+        .ok()
+        .map(|metadata| metadata.len());
+    match (length, state.stage) {
+        (Some(length), _) if length >= state.offset => {
+            state.stage = Stage::Open;
+            Some(state)
+        }
+        // The end came between the rename and the last line of the journal.
+        (None, Stage::Finishing(digest)) => match layout.standing(&state.order.name) {
+            Ok(Standing::Model(stamp)) if stamp.size == state.offset => {
+                state.stage = Stage::Done(digest);
+                Some(state)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Removes the uploads that nobody went on with for too long, and the oldest of those that are done
+/// if there are too many.
+fn drop_old(entries: &mut BTreeMap<UploadId, Arc<Entry>>, options: &StoreOptions) {
+    let mut gone: Vec<_> = entries
+        .iter()
+        .filter(|(_, entry)| entry.age().is_some_and(|age| age >= options.upload_age_max))
+        .map(|(id, _)| *id)
+        .collect();
+    let mut done: Vec<_> = entries
+        .iter()
+        .filter(|(id, entry)| entry.is_done() && !gone.contains(id))
+        .map(|(id, entry)| (entry.age(), *id))
+        .collect();
+    done.sort_unstable();
+    gone.extend(done.iter().skip(options.uploads_max).map(|(_, id)| *id));
+    for id in gone {
+        let Some(entry) = entries.get(&id) else {
+            continue;
+        };
+        let mut slot = lock(&entry.slot);
+        // Somebody may have come for it just now.
+        if matches!(&*slot, Slot::Free(_)) {
+            *slot = Slot::Gone;
+            drop(slot);
+            log_failure(entry.files.remove());
+            entries.remove(&id);
+        }
+    }
+}
+
+fn check_sum(others: impl Iterator<Item = u64>, size: u64, options: &StoreOptions) -> Result<()> {
+    let others = others.fold(0_u64, u64::saturating_add);
+    if size <= options.uploads_bytes_max.saturating_sub(others) {
+        return Ok(());
+    }
+    let text = format!(
+        "{size} bytes beside the {others} of other unfinished uploads are more than the {} for all",
+        options.uploads_bytes_max
+    );
+    Err(Error::new(ErrorKind::NoSpace, text).hint("finish or DELETE one of the others"))
+}
+
+/// The paths in a directory; none if it cannot be read.
+pub(crate) fn files(directory: &std::path::Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
+}
