@@ -5,49 +5,28 @@
 //! read (there it is proved by the answer to a challenge), and no file appears under its name before it is whole and its digest is right. Names that
 //! come from a server are checked like any other text from outside.
 
-mod answer;
-mod body;
-mod channel;
-mod code;
-mod connect;
+mod api;
+mod background;
+mod connection;
 mod dearning;
 mod download;
-mod early;
-mod event;
-mod fetching;
-mod handshake;
-mod inspect;
-mod known;
-mod landing;
-mod ledger;
-mod local;
-mod login;
-mod pace;
 mod pairing;
-mod partial;
-mod parts;
-mod request;
 mod retry;
-mod roots;
-mod sending;
-mod servers;
-mod spawn;
+mod single_pass;
 #[cfg(test)]
 mod tests;
 mod transfer;
 mod trust;
+mod upload;
 
-pub use code::tidy;
-pub use dearning::Imported;
-pub use download::Download;
-pub use event::{Changes, Event, Events, Replaces, TransferOptions};
-pub use fetching::{Fetched, Proof};
-pub use handshake::ClientCertificate;
-pub(crate) use pairing::{Names as PairNames, pair as accept};
-pub use request::{Answer, Payload};
-pub(crate) use servers::Servers;
-pub use spawn::Transfer;
-pub use transfer::{Outcome, Stored};
+pub use api::{Answer, Payload};
+pub use background::Transfer;
+pub use connection::ClientCertificate;
+pub use dearning::{Imported, tidy};
+pub use download::{Download, Fetched, Proof};
+pub(crate) use pairing::{Names as PairNames, Servers, pair as accept};
+pub use single_pass::{Outcome, Stored};
+pub use transfer::{Changes, Event, Events, Replaces, TransferOptions};
 pub use trust::{FirstUse, Question, Trust};
 
 use std::path::PathBuf;
@@ -65,8 +44,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::pin::Pin;
 use crate::wire::{ListWire, ModelWire};
-use connect::{Dialer, Names, Shared};
-use login::Login;
+use connection::{Dialer, Login, Names, Shared};
 use trust::Guard;
 
 pub use crate::address::Scheme;
@@ -156,7 +134,7 @@ impl Client {
         let dialer = Dialer {
             url: url.clone(),
             guard: Guard::new(options.trust, options.home.clone(), options.public_roots)?,
-            tls: handshake::tls(options.certificate.as_ref())?,
+            tls: connection::tls(options.certificate.as_ref())?,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
             rate: options.rate,
@@ -195,7 +173,7 @@ impl Client {
     /// Those of the connection and of the server.
     pub fn list(&mut self) -> Result<Vec<ModelWire>> {
         let mut response = self.ask(Method::GET, "/v1/models")?;
-        Ok(answer::json::<ListWire>(&mut response)?.models)
+        Ok(api::json::<ListWire>(&mut response)?.models)
     }
 
     /// Says of all models that are sent from now on under which licence they are and where they come
@@ -225,13 +203,13 @@ impl Client {
     /// and of the server.
     pub fn remove(&mut self, name: &ModelName) -> Result<()> {
         self.ask(Method::DELETE, &model_path(name))
-            .and_then(|response| answer::gone(&response))
+            .and_then(|response| api::gone(&response))
     }
 
     /// A request without a body, tried again once if the connection turned out to be stale.
     fn ask(&mut self, method: Method, path: &str) -> Result<Response<Body>> {
         let request = || self.builder(method.clone(), path);
-        self.exchange_again(request).and_then(answer::accepted)
+        self.exchange_again(request).and_then(api::accepted)
     }
 
     /// Whatever the answer is, to a request without a body.
@@ -274,7 +252,7 @@ impl Client {
             Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
         })?;
         self.agent.run(request).map_err(|error| {
-            let error = answer::trouble(error);
+            let error = api::trouble(error);
             let is_cut = error.kind() == ErrorKind::Interrupted && error.hint_text().is_none();
             match is_cut && self.url.scheme() == Scheme::Http {
                 true => error.hint("if it speaks TLS, use https:// in --server"),
@@ -301,7 +279,7 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
     let dialer = Dialer {
         url: server.clone(),
         guard: Guard::new(Trust::Anything, None, Vec::new())?,
-        tls: handshake::tls(None)?,
+        tls: connection::tls(None)?,
         connect_timeout,
         timeout: connect_timeout,
         rate: None,

@@ -1,170 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Sending and fetching models through API v1, in one pass and with constant memory.
+//! What a caller decides about a transfer, and what it is told meanwhile.
 
-use std::io::Read;
-use std::sync::Arc;
+use std::time::Duration;
 
-use ureq::SendBody;
-use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use ureq::http::{Method, StatusCode};
-
-use super::body::Outgoing;
-use super::download::Download;
-use super::{Client, answer, model_path};
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
-use crate::signature::Signature;
-use crate::wire::ModelWire;
+use crate::error::Error;
+use crate::signature::{PublicKey, Signature};
 
-/// What an upload did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// The model as the server has it now.
-    pub model: ModelWire,
-    /// The digest of what was sent, which is that of the model.
-    pub digest: Digest,
-    /// Whether there was a model of that name before.
-    pub outcome: Outcome,
-    /// How many bytes were sent, in all attempts.
-    pub sent: u64,
-    /// How many bytes the server had of an earlier attempt, which may have been of another process.
-    pub resumed_at: Option<u64>,
+/// What a caller decides about a transfer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TransferOptions {
+    /// How often in a row a transfer is tried again without getting any further. Default 5.
+    pub retries: u32,
+    /// What is done where the bytes are there already.
+    pub changes: Changes,
+    /// What has to be there for an upload to replace it.
+    pub replaces: Replaces,
+    /// The signature of the model: an upload sends it along, for servers that take only signed models.
+    pub signature: Option<Signature>,
+    /// Who has to have signed a download for it to get its name: with the signature above, or without
+    /// one, with that which stands beside the model on the server.
+    pub signer: Option<PublicKey>,
 }
 
-/// Whether an upload made a new name.
+impl Default for TransferOptions {
+    fn default() -> Self {
+        Self {
+            retries: 5,
+            changes: Changes::Ignored,
+            replaces: Replaces::Anything,
+            signature: None,
+            signer: None,
+        }
+    }
+}
+
+/// What is done where the bytes are there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// There was no model of this name.
-    Created,
-    /// The model had other or the same bytes before.
-    Replaced,
-    /// The model had the same bytes before, so nothing was sent.
-    Unchanged,
+pub enum Changes {
+    /// They are transferred again.
+    Ignored,
+    /// Nothing is, as far as digests show that it is not needed.
+    Required,
 }
 
-impl Outcome {
-    pub(crate) fn of(status: StatusCode) -> Self {
-        match status {
-            StatusCode::CREATED => Self::Created,
-            _ => Self::Replaced,
-        }
-    }
+/// What an upload may replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaces {
+    /// Whatever is there.
+    Anything,
+    /// Nothing: the name must not be in use (`If-None-Match: *`).
+    Nothing,
+    /// Only a model of this digest (`If-Match`).
+    Only(Digest),
 }
 
-/// Checks that the server has what was sent.
-///
-/// # Errors
-/// `Integrity` if it has not.
-pub(crate) fn verified(name: &ModelName, model: &ModelWire, digest: Digest) -> Result<()> {
-    match model.digest.as_deref() {
-        Some(stored) if *stored == format!("{digest:?}") => Ok(()),
-        stored => {
-            let stored = stored.unwrap_or("no digest");
-            let message = format!("the server has {stored} as '{name}' and was sent {digest:?}");
-            Err(Error::new(ErrorKind::Integrity, message)
-                .hint("did somebody else put it at the same time?"))
-        }
-    }
+/// What happens in a transfer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Bytes are about to come or to go.
+    Started {
+        /// The length of the model in bytes, where it is known.
+        size: Option<u64>,
+        /// How many of them need not be transferred any more.
+        at: u64,
+    },
+    /// So many bytes of the model are transferred; fewer than before if some got lost.
+    Progress(u64),
+    /// It is tried again.
+    Retrying {
+        /// After so long.
+        pause: Duration,
+        /// Because of that.
+        error: &'a Error,
+    },
+    /// What had been transferred is of no use.
+    Restarted {
+        /// Why, for people.
+        reason: &'static str,
+    },
 }
 
-impl Client {
-    /// Fetches the signature that stands beside a model.
-    ///
-    /// # Errors
-    /// `Integrity` if there is none or what stands there is none, and those of the connection and of
-    /// the server.
-    pub fn signature(&mut self, name: &ModelName) -> Result<Signature> {
-        let place = Signature::name_for(name)?;
-        let download = self.get(&place).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                let text = format!("'{name}' is not signed: the server has no '{place}'");
-                Error::new(ErrorKind::Integrity, text).because(error)
-            }
-            _ => error,
-        })?;
-        let mut bytes = Vec::new();
-        download
-            .take(Signature::BYTES_MAX as u64 + 1)
-            .read_to_end(&mut bytes)?;
-        Signature::from_bytes(&bytes)
-    }
-
-    /// Sends all of `source` as a model. With a `length`, exactly so many bytes are sent;
-    /// `progress` is told of each piece's length.
-    ///
-    /// # Errors
-    /// `Integrity` if the server has other bytes afterwards than were sent, and those of `source`,
-    /// of the connection and of the server.
-    pub fn put(
-        &mut self,
-        name: &ModelName,
-        source: &mut dyn Read,
-        length: Option<u64>,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Stored> {
-        let early = Arc::clone(&self.shared.early);
-        let opened = self.opened();
-        let mut body = Outgoing::new(source, length, &early, progress);
-        let mut result = self.put_body(name, &mut body, length, &[]);
-        // Nothing was taken from the source yet, so a stale connection did no harm.
-        if matches!(&result, Err(error) if error.kind() == ErrorKind::Interrupted)
-            && (opened > 0 && opened == self.opened() && body.sent() == 0)
-        {
-            result = self.put_body(name, &mut body, length, &[]);
-        }
-        let (model, outcome) = result?;
-        let sent = body.sent();
-        let digest = body.finish();
-        verified(name, &model, digest)?;
-        Ok(Stored {
-            model,
-            digest,
-            outcome,
-            sent,
-            resumed_at: None,
-        })
-    }
-
-    /// Sends a body as a model, once.
-    ///
-    /// # Errors
-    /// Those of the body, of the connection and of the server.
-    pub(crate) fn put_body(
-        &self,
-        name: &ModelName,
-        body: &mut Outgoing<'_>,
-        length: Option<u64>,
-        fields: &[(&str, String)],
-    ) -> Result<(ModelWire, Outcome)> {
-        let mut request = self.builder(Method::PUT, &model_path(name));
-        request = request.header(CONTENT_TYPE, "application/octet-stream");
-        for (name, value) in fields {
-            request = request.header(*name, value);
-        }
-        if let Some(length) = length {
-            request = request.header(CONTENT_LENGTH, length);
-        }
-        if length.is_none_or(|length| length > EXPECT_BYTES) {
-            request = request.header(EXPECT, "100-continue");
-        }
-        let response = self.exchange(request, SendBody::from_reader(body))?;
-        let mut response = answer::accepted(response)?;
-        let outcome = Outcome::of(response.status());
-        Ok((answer::json(&mut response)?, outcome))
-    }
-
-    /// Begins to fetch a model; its bytes come as the download is read.
-    ///
-    /// # Errors
-    /// `NotFound`, `NotImplemented` for an answer that is not a whole model, `Integrity` if its
-    /// digest cannot be read, and those of the connection and of the server.
-    pub fn get(&mut self, name: &ModelName) -> Result<Download> {
-        let response = self.ask(Method::GET, &model_path(name))?;
-        Download::new(name.clone(), answer::whole(response)?)
-    }
-}
-
-/// Bodies above this size are sent after the server has agreed to take them: a refusal then costs a
-/// round trip and not the whole body.
-pub(crate) const EXPECT_BYTES: u64 = 1 << 20;
+/// Who is told of what happens.
+pub type Events<'a> = &'a mut dyn FnMut(Event<'_>);

@@ -7,7 +7,10 @@
 mod reply;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod wrapped;
+
+pub use tidy::tidy;
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -18,9 +21,10 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use ureq::http::{Method, Response};
 use ureq::{Body, SendBody};
 
-use super::body::Outgoing;
-use super::landing::land;
-use super::{Client, answer};
+use crate::client::Client;
+use crate::client::api::answers;
+use crate::client::download::land;
+use crate::client::upload::Outgoing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use reply::reply;
@@ -61,7 +65,7 @@ impl Client {
             }
             _ => error,
         })?;
-        let imported: Imported = answer::json(&mut response)?;
+        let imported: Imported = answers::json(&mut response)?;
         match imported.size {
             Some(size) if size != length => {
                 let message = format!("the server stored {size} bytes of '{name}', not {length}");
@@ -90,7 +94,7 @@ impl Client {
         let response = self.call("/load_model", &mut body.as_bytes(), body.len() as u64)?;
         let mut sink = |piece: &[u8]| {
             let written = target.write_all(piece);
-            written.map_err(|error| answer::unwritten(&name, error))?;
+            written.map_err(|error| answers::unwritten(&name, error))?;
             progress(piece.len() as u64);
             Ok(())
         };
@@ -118,7 +122,7 @@ impl Client {
         let request = request.header(CONTENT_TYPE, "application/json");
         let request = request.header(CONTENT_LENGTH, length);
         self.exchange(request, SendBody::from_reader(&mut body))
-            .and_then(answer::accepted)
+            .and_then(answers::accepted)
     }
 
     fn password_json(&self) -> Result<serde_json::Value> {

@@ -10,7 +10,7 @@ use struson::reader::{
     JsonReader, JsonStreamReader, JsonSyntaxError, ReaderError, SyntaxErrorKind, ValueType,
 };
 
-use crate::client::answer;
+use crate::client::api::answers;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads the answer to a load, of either generation, passes the content on, and returns its length.
@@ -31,7 +31,7 @@ pub(crate) fn reply(source: impl Read, sink: Sink<'_>) -> Result<u64> {
         } => Ok(length),
         Found {
             error: Some(text), ..
-        } => Err(answer::dearning(200, &text)),
+        } => Err(answers::dearning(200, &text)),
         _ => Err(Error::new(
             ErrorKind::NotFound,
             "the server sent no content",
@@ -52,7 +52,7 @@ impl<R: Read> Read for Watched<'_, R> {
             .map_err(|error| match error.kind() {
                 io::ErrorKind::Interrupted => error,
                 kind => {
-                    self.trouble.set(Some(answer::failed(error)));
+                    self.trouble.set(Some(answers::failed(error)));
                     kind.into()
                 }
             })
@@ -141,7 +141,7 @@ fn unreadable(error: ReaderError) -> Error {
 /// An error in the JSON: what breaks off was cut on its way, since its end is part of its form.
 fn malformed(error: &JsonSyntaxError) -> Error {
     match error.kind {
-        SyntaxErrorKind::IncompleteDocument => answer::ended().because(error.to_string()),
+        SyntaxErrorKind::IncompleteDocument => answers::ended().because(error.to_string()),
         _ => not_dearning(error),
     }
 }

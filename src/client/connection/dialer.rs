@@ -14,12 +14,11 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
-use super::channel::Channel;
-use super::early::Early;
-use super::handshake::refusal;
-use super::roots;
-use super::trust::{Guard, Verdict};
 use crate::address::{Scheme, ServerUrl};
+use crate::client::connection::channel::Channel;
+use crate::client::connection::early::Early;
+use crate::client::connection::handshake::refusal;
+use crate::client::trust::{Guard, Verdict, roots};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 use crate::threads::lock;

@@ -8,8 +8,9 @@ use ureq::http::header::CONTENT_LENGTH;
 use ureq::http::{HeaderMap, Method, Response};
 use ureq::{Body, BodyReader, SendBody};
 
-use super::body::Outgoing;
-use super::{Client, answer};
+use crate::client::Client;
+use crate::client::api::answers;
+use crate::client::upload::Outgoing;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a request carries.
@@ -125,7 +126,7 @@ impl Answer {
         self.body
             .take(bytes_max as u64 + 1)
             .read_to_end(&mut bytes)
-            .map_err(answer::failed)?;
+            .map_err(answers::failed)?;
         match bytes.len() > bytes_max {
             true => Err(Error::new(
                 ErrorKind::TooLarge,
@@ -140,6 +141,6 @@ impl Read for Answer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.body
             .read(buffer)
-            .map_err(|error| answer::failed(error).into())
+            .map_err(|error| answers::failed(error).into())
     }
 }

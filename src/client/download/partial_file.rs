@@ -12,7 +12,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::landing;
+use crate::client::download::save;
 use crate::digest::{Digest, Hasher};
 use crate::disk::Held;
 use crate::error::{Error, ErrorKind, Result};
@@ -59,7 +59,7 @@ impl Partial {
     /// `Usage` if there is no such directory, `Busy` if somebody else is at it; otherwise those of the
     /// file system.
     pub(crate) fn create(place: &Path, target: &Path) -> Result<Self> {
-        landing::directory(place, target)?;
+        save::directory(place, target)?;
         let held = Held::open(&beside(place, PART), 0o666).map_err(|error| failed(place, error))?;
         Self::of(held, place)
     }

@@ -17,8 +17,8 @@ use socket2::Socket;
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
-use super::early::{Early, is_final};
-use super::handshake::refusal;
+use crate::client::connection::early::{Early, is_final};
+use crate::client::connection::handshake::refusal;
 use crate::error::{Error, ErrorKind};
 use crate::transport::is_timeout;
 

@@ -12,14 +12,15 @@ use std::thread;
 use ureq::http::header::{CONTENT_LENGTH, ETAG};
 use ureq::http::{Method, StatusCode};
 
-use super::body::Outgoing;
-use super::event::{Changes, Event, Events, Replaces, TransferOptions};
-use super::ledger::{Entry, Ledger};
-use super::local::Local;
-use super::pace::Pace;
-use super::retry::Retry;
-use super::transfer::{Outcome, Stored, verified};
-use super::{Client, answer, model_path};
+use crate::client::api::answers;
+use crate::client::connection::Pace;
+use crate::client::retry::Retry;
+use crate::client::single_pass::{Outcome, Stored, verified};
+use crate::client::transfer::{Changes, Event, Events, Replaces, TransferOptions};
+use crate::client::upload::local_file::Local;
+use crate::client::upload::outgoing::Outgoing;
+use crate::client::upload::remembered::{Entry, Ledger};
+use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result};
 use crate::model::ModelName;
@@ -157,7 +158,7 @@ impl Client {
         let path = model_path(sending.name);
         let response = self.exchange_again(|| self.builder(Method::OPTIONS, &path))?;
         if response.status().is_server_error() && response.status() != StatusCode::NOT_IMPLEMENTED {
-            return Err(answer::refusal(response));
+            return Err(answers::refusal(response));
         }
         if !response.headers().contains_key("upload-limit") {
             sending.way = Way::Whole;
@@ -201,7 +202,7 @@ impl Client {
         if [404, 405, 501].contains(&response.status().as_u16()) {
             return Ok(None);
         }
-        let response = answer::accepted(response)?;
+        let response = answers::accepted(response)?;
         let text = |field| {
             response
                 .headers()
@@ -215,7 +216,7 @@ impl Client {
         Ok(Some(ModelWire {
             name: name.as_str().to_owned(),
             size: number(CONTENT_LENGTH).unwrap_or_default(),
-            modified: answer::modified(&response),
+            modified: answers::modified(&response),
             digest: Some(format!("{digest:?}")),
         }))
     }

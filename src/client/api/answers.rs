@@ -14,7 +14,7 @@ use ureq::http::header::{
 };
 use ureq::http::{Response, StatusCode};
 
-use crate::client::request::Answer;
+use crate::client::api::payload::Answer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::{Problem, rfc3339};
 

@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::local::Stamp;
+use crate::client::upload::local_file::Stamp;
 use crate::digest::Digest;
 use crate::disk::{self, Held};
 use crate::model::ModelName;

@@ -6,7 +6,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
-use super::pace::Pace;
+use crate::client::connection::Pace;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 

@@ -11,12 +11,14 @@ use ureq::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
 use ureq::http::{Method, Response, StatusCode};
 use ureq::{Body, BodyReader};
 
-use super::download::announced;
-use super::event::{Changes, Event, Events, TransferOptions};
-use super::pace::Pace;
-use super::partial::{Partial, Whole, digest_of};
-use super::retry::Retry;
-use super::{Client, answer, landing, model_path};
+use crate::client::api::answers;
+use crate::client::connection::Pace;
+use crate::client::download::download_stream::announced;
+use crate::client::download::partial_file::{Partial, Whole, digest_of};
+use crate::client::download::save;
+use crate::client::retry::Retry;
+use crate::client::transfer::{Changes, Event, Events, TransferOptions};
+use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -81,7 +83,7 @@ impl Client {
         options: &TransferOptions,
         events: Events<'_>,
     ) -> Result<Fetched> {
-        let place = landing::place(target)?;
+        let place = save::place(target)?;
         let known = match options.changes {
             Changes::Required => digest_of(&place),
             Changes::Ignored => None,
@@ -170,7 +172,7 @@ impl Client {
                 resumed_at: None,
             });
         }
-        let response = answer::accepted(response)?;
+        let response = answers::accepted(response)?;
         retry.met();
         let size = response.body().content_length();
         if let Some((done, whole)) = kept
@@ -203,7 +205,7 @@ impl Client {
             });
             thread::sleep(pause);
             let response = self.exchange_again(|| self.builder(Method::HEAD, path))?;
-            if !matches!(announced(answer::accepted(response)?.headers()), Ok(None)) {
+            if !matches!(announced(answers::accepted(response)?.headers()), Ok(None)) {
                 break;
             }
             left = left.saturating_sub(pause);
@@ -225,14 +227,14 @@ impl Fetching<'_> {
             let message = format!("'{}' cannot be verified: {reason}", self.name);
             Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
         })?;
-        let rest = kept.filter(|(done, whole)| answer::is_rest(&response, *done, whole.size));
+        let rest = kept.filter(|(done, whole)| answers::is_rest(&response, *done, whole.size));
         let (response, size) = match rest {
             Some((done, whole)) if announced.is_none_or(|digest| digest == whole.digest) => {
                 self.resumed_at = Some(done);
-                (answer::framed(response)?, Some(whole.size))
+                (answers::framed(response)?, Some(whole.size))
             }
             _ => {
-                let response = answer::whole(response)?;
+                let response = answers::whole(response)?;
                 let size = response.body().content_length();
                 if kept.is_some() {
                     events(Event::Restarted {
@@ -279,7 +281,7 @@ impl Fetching<'_> {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(answer::failed(error)),
+                Err(error) => return Err(answers::failed(error)),
             };
             self.received += count as u64;
             partial.write(&buffer[..count])?;

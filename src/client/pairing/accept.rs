@@ -5,13 +5,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::answer;
-use super::known::KnownServers;
-use super::servers::{Saved, Servers};
 use crate::access::Password;
 use crate::address::ServerUrl;
-use crate::client::request::Payload;
-use crate::client::trust::Trust;
+use crate::client::api::{Payload, answers};
+use crate::client::pairing::servers::{Saved, Servers};
+use crate::client::trust::{KnownServers, Trust};
 use crate::client::{Client, ClientOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invitation::Invitation;
@@ -80,7 +78,7 @@ fn ask(
                 last = error;
             }
             Err(error) => return Err(error),
-            Ok(reply) => return answer::reply(reply).map(|reply| (url.clone(), reply)),
+            Ok(reply) => return answers::reply(reply).map(|reply| (url.clone(), reply)),
         }
     }
     Err(last)

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read};
 
-use super::early::Early;
+use crate::client::connection::Early;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind};
 

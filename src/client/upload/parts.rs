@@ -7,12 +7,13 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION};
 use ureq::http::{Method, Response, StatusCode};
 use ureq::{Body, SendBody};
 
-use super::body::Outgoing;
-use super::event::{Event, Events, Replaces};
-use super::retry::Retry;
-use super::sending::{Sending, Way};
-use super::transfer::{Outcome, Stored};
-use super::{Client, answer, model_path};
+use crate::client::api::answers;
+use crate::client::retry::Retry;
+use crate::client::single_pass::{Outcome, Stored};
+use crate::client::transfer::{Event, Events, Replaces};
+use crate::client::upload::outgoing::Outgoing;
+use crate::client::upload::sending::{Sending, Way};
+use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How far an upload on a server is.
@@ -74,7 +75,7 @@ impl Client {
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
             return Ok(State::Gone);
         }
-        let response = answer::accepted(response)?;
+        let response = answers::accepted(response)?;
         let text = |field| {
             response
                 .headers()
@@ -87,7 +88,7 @@ impl Client {
         ) {
             (Some("?1"), _) => Ok(State::Gone),
             (_, Some(Ok(offset))) => Ok(State::At(offset)),
-            _ => Err(answer::not_skep()),
+            _ => Err(answers::not_skep()),
         }
     }
 
@@ -109,7 +110,7 @@ impl Client {
         let unknown = [405, 501, 503].contains(&response.status().as_u16());
         let location = match unknown {
             true => None,
-            false => location(&answer::accepted(response)?),
+            false => location(&answers::accepted(response)?),
         };
         match location {
             Some(location) => sending.remember(location),
@@ -126,7 +127,7 @@ impl Client {
     ) -> Result<Stored> {
         let location = sending.location.clone().unwrap_or_default();
         let size = sending.local.stamp().size;
-        let left = size.checked_sub(offset).ok_or_else(answer::not_skep)?;
+        let left = size.checked_sub(offset).ok_or_else(answers::not_skep)?;
         let early = Arc::clone(&self.shared.early);
         // Where the digest is known before the bytes are sent, the server can refuse others.
         let digest = sending.local.known_digest();
@@ -146,7 +147,7 @@ impl Client {
         if let Some(digest) = digest {
             request = request.header("repr-digest", digest.field());
         }
-        if left > super::transfer::EXPECT_BYTES {
+        if left > crate::client::single_pass::EXPECT_BYTES {
             request = request.header(EXPECT, "100-continue");
         }
         let result = self.exchange(request, SendBody::from_reader(&mut body));
@@ -155,10 +156,10 @@ impl Client {
         let status = response.status();
         if status.is_success() {
             let outcome = Outcome::of(status);
-            let model = answer::json(&mut response)?;
+            let model = answers::json(&mut response)?;
             return sending.confirm(model, outcome);
         }
-        let error = answer::refusal(response);
+        let error = answers::refusal(response);
         let is_elsewhere = match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => true,
             // Another connection of ours may have brought more bytes than we knew of.

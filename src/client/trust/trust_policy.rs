@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use rustls::pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::known::KnownServers;
-use super::roots::{Roots, has_public_name};
 use crate::address::ServerUrl;
+use crate::client::trust::known_servers::KnownServers;
+use crate::client::trust::roots::{Roots, has_public_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 

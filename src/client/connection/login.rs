@@ -10,10 +10,10 @@ use ureq::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use ureq::http::request::Builder;
 use ureq::http::{Request, StatusCode};
 
-use super::answer;
 use crate::access::{Challenge, Password, SCHEME, Signed, TOKEN_CHARACTERS_MIN};
 use crate::address::{Scheme, ServerUrl};
 use crate::client::PasswordOver;
+use crate::client::api::answers;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A password, and how it is shown.
@@ -161,7 +161,7 @@ fn ask(agent: &Agent, url: &ServerUrl) -> Result<Challenge> {
     let request = request.map_err(|error| {
         Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
     })?;
-    let response = agent.run(request).map_err(answer::trouble)?;
+    let response = agent.run(request).map_err(answers::trouble)?;
     let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
     let found = fields
         .filter_map(|field| field.to_str().ok())
@@ -174,7 +174,7 @@ fn ask(agent: &Agent, url: &ServerUrl) -> Result<Challenge> {
     // Whoever is locked out is told so. A 401 without a challenge may be the work of somebody on the
     // way, who wants the password itself.
     if response.status() != StatusCode::UNAUTHORIZED {
-        answer::accepted(response)?;
+        answers::accepted(response)?;
     }
     let message =
         format!("{url} is not encrypted and has no challenge, so the password is not sent");

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 
-use super::event::{Event, TransferOptions};
 use crate::client::Client;
-use crate::client::fetching::Fetched;
-use crate::client::transfer::Stored;
+use crate::client::download::Fetched;
+use crate::client::single_pass::Stored;
+use crate::client::transfer::{Event, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::threads;

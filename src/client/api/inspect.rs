@@ -5,8 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 
 use ureq::http::Method;
 
-use crate::client::request::Answer;
-use crate::client::{Client, answer, model_path};
+use crate::client::api::answers;
+use crate::client::api::payload::Answer;
+use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionsWire};
@@ -18,7 +19,7 @@ impl Client {
     /// `NotFound`, and those of the connection and of the server.
     pub fn info(&mut self, name: &ModelName) -> Result<InfoWire> {
         let mut response = self.ask(Method::GET, &format!("{}/info", model_path(name)))?;
-        answer::json(&mut response)
+        answers::json(&mut response)
     }
 
     /// What a model was before, as far as the server keeps it; newest first.
@@ -28,7 +29,7 @@ impl Client {
     /// of the server.
     pub fn versions(&mut self, name: &ModelName) -> Result<VersionsWire> {
         let mut response = self.ask(Method::GET, &versions_path(name))?;
-        answer::json(&mut response)
+        answers::json(&mut response)
     }
 
     /// Removes what the server keeps of what a model was before.
@@ -37,7 +38,7 @@ impl Client {
     /// As [`Client::versions`].
     pub fn forget_versions(&mut self, name: &ModelName) -> Result<()> {
         self.ask(Method::DELETE, &versions_path(name))
-            .and_then(|response| answer::gone(&response))
+            .and_then(|response| answers::gone(&response))
     }
 
     /// Brings back what a model was before. It is not asked twice, because that would undo it.
@@ -46,8 +47,8 @@ impl Client {
     /// `NotFound` if there is no older version, and those of the connection and of the server.
     pub fn rollback(&mut self, name: &ModelName) -> Result<ModelWire> {
         let request = self.builder(Method::POST, &format!("{}/rollback", model_path(name)));
-        let mut response = self.exchange(request, ()).and_then(answer::accepted)?;
-        answer::json(&mut response)
+        let mut response = self.exchange(request, ()).and_then(answers::accepted)?;
+        answers::json(&mut response)
     }
 
     /// Has the server read a model again; `progress` is told of each piece's length. The outcome says
@@ -71,7 +72,7 @@ impl Client {
                 .take(LINE_BYTES_MAX)
                 .read_until(b'\n', &mut line)?;
             if line.is_empty() {
-                return Err(answer::ended());
+                return Err(answers::ended());
             }
             let told: VerifyWire = serde_json::from_slice(&line).map_err(|error| {
                 Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")

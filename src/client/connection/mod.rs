@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The way to a server: dialling, TLS, proving who one is, and the pace.
+
+mod channel;
+mod dialer;
+mod early;
+mod handshake;
+mod login;
+mod rate;
+
+pub(crate) use dialer::{Dialer, Names, Shared};
+pub(crate) use early::Early;
+pub use handshake::ClientCertificate;
+pub(crate) use handshake::tls;
+pub(crate) use login::Login;
+pub(crate) use rate::Pace;

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Servers that were paired with, and how that is done.
+
+mod accept;
+mod servers;
+
+pub(crate) use accept::{Names, pair};
+pub(crate) use servers::Servers;

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Sending and fetching models through API v1, in one pass and with constant memory.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use ureq::SendBody;
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use ureq::http::{Method, StatusCode};
+
+use crate::client::api::answers;
+use crate::client::download::Download;
+use crate::client::upload::Outgoing;
+use crate::client::{Client, model_path};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+use crate::signature::Signature;
+use crate::wire::ModelWire;
+
+/// What an upload did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The model as the server has it now.
+    pub model: ModelWire,
+    /// The digest of what was sent, which is that of the model.
+    pub digest: Digest,
+    /// Whether there was a model of that name before.
+    pub outcome: Outcome,
+    /// How many bytes were sent, in all attempts.
+    pub sent: u64,
+    /// How many bytes the server had of an earlier attempt, which may have been of another process.
+    pub resumed_at: Option<u64>,
+}
+
+/// Whether an upload made a new name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was no model of this name.
+    Created,
+    /// The model had other or the same bytes before.
+    Replaced,
+    /// The model had the same bytes before, so nothing was sent.
+    Unchanged,
+}
+
+impl Outcome {
+    pub(crate) fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::CREATED => Self::Created,
+            _ => Self::Replaced,
+        }
+    }
+}
+
+/// Checks that the server has what was sent.
+///
+/// # Errors
+/// `Integrity` if it has not.
+pub(crate) fn verified(name: &ModelName, model: &ModelWire, digest: Digest) -> Result<()> {
+    match model.digest.as_deref() {
+        Some(stored) if *stored == format!("{digest:?}") => Ok(()),
+        stored => {
+            let stored = stored.unwrap_or("no digest");
+            let message = format!("the server has {stored} as '{name}' and was sent {digest:?}");
+            Err(Error::new(ErrorKind::Integrity, message)
+                .hint("did somebody else put it at the same time?"))
+        }
+    }
+}
+
+impl Client {
+    /// Fetches the signature that stands beside a model.
+    ///
+    /// # Errors
+    /// `Integrity` if there is none or what stands there is none, and those of the connection and of
+    /// the server.
+    pub fn signature(&mut self, name: &ModelName) -> Result<Signature> {
+        let place = Signature::name_for(name)?;
+        let download = self.get(&place).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                let text = format!("'{name}' is not signed: the server has no '{place}'");
+                Error::new(ErrorKind::Integrity, text).because(error)
+            }
+            _ => error,
+        })?;
+        let mut bytes = Vec::new();
+        download
+            .take(Signature::BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)?;
+        Signature::from_bytes(&bytes)
+    }
+
+    /// Sends all of `source` as a model. With a `length`, exactly so many bytes are sent;
+    /// `progress` is told of each piece's length.
+    ///
+    /// # Errors
+    /// `Integrity` if the server has other bytes afterwards than were sent, and those of `source`,
+    /// of the connection and of the server.
+    pub fn put(
+        &mut self,
+        name: &ModelName,
+        source: &mut dyn Read,
+        length: Option<u64>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Stored> {
+        let early = Arc::clone(&self.shared.early);
+        let opened = self.opened();
+        let mut body = Outgoing::new(source, length, &early, progress);
+        let mut result = self.put_body(name, &mut body, length, &[]);
+        // Nothing was taken from the source yet, so a stale connection did no harm.
+        if matches!(&result, Err(error) if error.kind() == ErrorKind::Interrupted)
+            && (opened > 0 && opened == self.opened() && body.sent() == 0)
+        {
+            result = self.put_body(name, &mut body, length, &[]);
+        }
+        let (model, outcome) = result?;
+        let sent = body.sent();
+        let digest = body.finish();
+        verified(name, &model, digest)?;
+        Ok(Stored {
+            model,
+            digest,
+            outcome,
+            sent,
+            resumed_at: None,
+        })
+    }
+
+    /// Sends a body as a model, once.
+    ///
+    /// # Errors
+    /// Those of the body, of the connection and of the server.
+    pub(crate) fn put_body(
+        &self,
+        name: &ModelName,
+        body: &mut Outgoing<'_>,
+        length: Option<u64>,
+        fields: &[(&str, String)],
+    ) -> Result<(ModelWire, Outcome)> {
+        let mut request = self.builder(Method::PUT, &model_path(name));
+        request = request.header(CONTENT_TYPE, "application/octet-stream");
+        for (name, value) in fields {
+            request = request.header(*name, value);
+        }
+        if let Some(length) = length {
+            request = request.header(CONTENT_LENGTH, length);
+        }
+        if length.is_none_or(|length| length > EXPECT_BYTES) {
+            request = request.header(EXPECT, "100-continue");
+        }
+        let response = self.exchange(request, SendBody::from_reader(body))?;
+        let mut response = answers::accepted(response)?;
+        let outcome = Outcome::of(response.status());
+        Ok((answers::json(&mut response)?, outcome))
+    }
+
+    /// Begins to fetch a model; its bytes come as the download is read.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotImplemented` for an answer that is not a whole model, `Integrity` if its
+    /// digest cannot be read, and those of the connection and of the server.
+    pub fn get(&mut self, name: &ModelName) -> Result<Download> {
+        let response = self.ask(Method::GET, &model_path(name))?;
+        Download::new(name.clone(), answers::whole(response)?)
+    }
+}
+
+/// Bodies above this size are sent after the server has agreed to take them: a refusal then costs a
+/// round trip and not the whole body.
+pub(crate) const EXPECT_BYTES: u64 = 1 << 20;
