@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{Guard, NewToken, PUBLISHED, Password, Tokens};
+use crate::access::{Guard, NewToken, PUBLISHED, Password, Tokens, invitations};
 use crate::address::Address;
 use crate::config::{self, Config};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,7 +20,7 @@ use crate::routes::{Api, HostNames, Ids, Pairing};
 use crate::server::{Server, ServerOptions, Shutdown};
 use crate::store::{Store, StoreOptions};
 use crate::tls::{Following, TlsFiles};
-use crate::{clock, disk, edge, invitation};
+use crate::{clock, disk, edge};
 
 /// A node that is ready to run.
 pub struct Node {
@@ -107,7 +107,7 @@ impl Node {
                 let _ = disk::remove(path);
             }
         })?;
-        invitation::keep_addresses(&config.home, &invitable(&server.addresses()));
+        invitations::keep_addresses(&config.home, &invitable(&server.addresses()));
         let reload = Reload {
             live_limits,
             started,

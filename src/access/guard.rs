@@ -13,8 +13,8 @@ use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
 use super::nonce::Nonces;
 use super::password::{Lock, Password};
 use super::role::Principal;
-use super::slow::{self, SlowLock};
-use super::token::{self, Tokens};
+use crate::access::chosen_password::{self, SlowLock};
+use crate::access::tokens::{self, Tokens};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
@@ -56,8 +56,8 @@ impl Guard {
     pub(crate) fn new(home: &Path, password: &Password, options: AccessOptions) -> Result<Self> {
         Ok(Self {
             owner: Lock::new(password.text().as_bytes()),
-            tokens: Watched::new(token::file(home), Tokens::read),
-            chosen: Watched::new(slow::file(home), SlowLock::read),
+            tokens: Watched::new(tokens::file(home), Tokens::read),
+            chosen: Watched::new(chosen_password::file(home), SlowLock::read),
             nonces: Nonces::new()?,
             lockout: Lockout::new(options.lockout.clone()),
             options,
@@ -189,9 +189,9 @@ const NOT_CHOSEN: &str = "a password that was set with 'skep passwd' works over 
 mod tests {
     use super::*;
     use crate::access::challenge::Challenge;
+    use crate::access::chosen_password::{keep as keep_password, remove as remove_password};
     use crate::access::role::Role;
-    use crate::access::slow::{keep as keep_password, remove as remove_password};
-    use crate::access::token::NewToken;
+    use crate::access::tokens::NewToken;
 
     fn identify(guard: &Guard, text: &str) -> Result<Principal> {
         let signed = Signed {

@@ -10,20 +10,22 @@
 mod answer;
 mod certificate;
 mod challenge;
+mod chosen_password;
 mod credentials;
 mod guard;
+pub(crate) mod invitations;
 mod lockout;
 mod nonce;
 mod password;
 mod role;
-mod slow;
-mod token;
+mod tokens;
 
 pub(crate) use challenge::{Challenge, SCHEME, Signed, TOKEN_CHARACTERS_MIN};
+pub(crate) use chosen_password::{keep as keep_password, remove as remove_password};
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, Guard};
+pub(crate) use invitations::{ADDRESSES_MAX, Invitation};
 pub(crate) use password::PUBLISHED;
 pub use password::Password;
 pub(crate) use role::{How, Principal, Role};
-pub(crate) use slow::{keep as keep_password, remove as remove_password};
-pub(crate) use token::{NewToken, Tokens, can_be_named};
+pub(crate) use tokens::{NewToken, Tokens, can_be_named};

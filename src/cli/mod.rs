@@ -4,38 +4,9 @@
 //! Results go to standard output and nothing else does. Not here: what the verbs do, which is in
 //! the client and in the node.
 
-mod activation;
-mod args;
-mod ask;
-mod bar;
-mod ca;
-mod cat;
-mod destination;
-mod fingerprint;
-mod get;
-mod home;
-mod invite;
-mod keygen;
-mod list;
-mod load;
-mod output;
-mod pair;
-mod passwd;
-mod post;
-mod progress;
-mod put;
-mod remove;
-mod rollback;
-mod serve;
-mod show;
-mod sign;
-mod signals;
-mod source;
-mod text;
-mod token;
-mod verify;
-mod verify_signature;
-mod version;
+mod flags;
+mod terminal;
+mod verbs;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -45,7 +16,7 @@ use clap::error::ErrorKind as Mistake;
 use clap::{ArgMatches, Command};
 
 use crate::error::{Error, ErrorKind, Result};
-use output::Output;
+use terminal::Output;
 
 /// One verb: how it is called, what it takes, and what it does.
 struct Verb {
@@ -64,141 +35,141 @@ const COMMANDS: &[Verb] = &[
         name: "serve",
         aliases: &[],
         about: "Keep models in a directory and hand them out",
-        arguments: serve::arguments,
-        run: serve::run,
+        arguments: verbs::serve::arguments,
+        run: verbs::serve::run,
     },
     Verb {
         name: "put",
         aliases: &["push"],
         about: "Send files to a server",
-        arguments: put::arguments,
-        run: put::run,
+        arguments: verbs::transfer::put::arguments,
+        run: verbs::transfer::put::run,
     },
     Verb {
         name: "get",
         aliases: &["pull"],
         about: "Fetch models from a server and save them as files",
-        arguments: get::arguments,
-        run: get::run,
+        arguments: verbs::transfer::get::arguments,
+        run: verbs::transfer::get::run,
     },
     Verb {
         name: "cat",
         aliases: &[],
         about: "Write a model to standard output",
-        arguments: cat::arguments,
-        run: cat::run,
+        arguments: verbs::transfer::cat::arguments,
+        run: verbs::transfer::cat::run,
     },
     Verb {
         name: "ls",
         aliases: &["list"],
         about: "List the models of a server",
-        arguments: list::arguments,
-        run: list::run,
+        arguments: verbs::models::list::arguments,
+        run: verbs::models::list::run,
     },
     Verb {
         name: "rm",
         aliases: &["remove"],
         about: "Remove models from a server",
-        arguments: remove::arguments,
-        run: remove::run,
+        arguments: verbs::models::remove::arguments,
+        run: verbs::models::remove::run,
     },
     Verb {
         name: "show",
         aliases: &[],
         about: "Tell all that a server knows of models",
-        arguments: show::arguments,
-        run: show::run,
+        arguments: verbs::models::show::arguments,
+        run: verbs::models::show::run,
     },
     Verb {
         name: "verify",
         aliases: &[],
         about: "Have a server read its models again to find damage, or check signatures of files here",
-        arguments: verify::arguments,
-        run: verify::run,
+        arguments: verbs::models::verify::arguments,
+        run: verbs::models::verify::run,
     },
     Verb {
         name: "rollback",
         aliases: &[],
         about: "Bring back what models were before",
-        arguments: rollback::arguments,
-        run: rollback::run,
+        arguments: verbs::models::rollback::arguments,
+        run: verbs::models::rollback::run,
     },
     Verb {
         name: "post",
         aliases: &[],
         about: "Send files to a dearning server (POST /import_model)",
-        arguments: post::arguments,
-        run: post::run,
+        arguments: verbs::transfer::post::arguments,
+        run: verbs::transfer::post::run,
     },
     Verb {
         name: "load",
         aliases: &[],
         about: "Fetch files from a dearning server (POST /load_model)",
-        arguments: load::arguments,
-        run: load::run,
+        arguments: verbs::transfer::load::arguments,
+        run: verbs::transfer::load::run,
     },
     Verb {
         name: "keygen",
         aliases: &[],
         about: "Make a key that signs models",
-        arguments: keygen::arguments,
-        run: keygen::run,
+        arguments: verbs::signing::keygen::arguments,
+        run: verbs::signing::keygen::run,
     },
     Verb {
         name: "sign",
         aliases: &[],
         about: "Sign files of this device",
-        arguments: sign::arguments,
-        run: sign::run,
+        arguments: verbs::signing::sign::arguments,
+        run: verbs::signing::sign::run,
     },
     Verb {
         name: "invite",
         aliases: &[],
         about: "Print an invitation with which another device gets access",
-        arguments: invite::arguments,
-        run: invite::run,
+        arguments: verbs::access::invite::arguments,
+        run: verbs::access::invite::run,
     },
     Verb {
         name: "pair",
         aliases: &[],
         about: "Accept the invitation of a server",
-        arguments: pair::arguments,
-        run: pair::run,
+        arguments: verbs::access::pair::arguments,
+        run: verbs::access::pair::run,
     },
     Verb {
         name: "ca",
         aliases: &[],
         about: "Issue certificates to devices with an authority of your own",
-        arguments: ca::arguments,
-        run: ca::run,
+        arguments: verbs::access::ca::arguments,
+        run: verbs::access::ca::run,
     },
     Verb {
         name: "fingerprint",
         aliases: &[],
         about: "Print what a server is recognised by",
-        arguments: fingerprint::arguments,
-        run: fingerprint::run,
+        arguments: verbs::access::fingerprint::arguments,
+        run: verbs::access::fingerprint::run,
     },
     Verb {
         name: "token",
         aliases: &[],
         about: "Make, list and remove tokens of the server on this device",
-        arguments: token::arguments,
-        run: token::run,
+        arguments: verbs::access::token::arguments,
+        run: verbs::access::token::run,
     },
     Verb {
         name: "passwd",
         aliases: &[],
         about: "Set a password for the server on this device",
-        arguments: passwd::arguments,
-        run: passwd::run,
+        arguments: verbs::access::passwd::arguments,
+        run: verbs::access::passwd::run,
     },
     Verb {
         name: "version",
         aliases: &[],
         about: "Print the version",
-        arguments: version::arguments,
-        run: version::run,
+        arguments: verbs::version::arguments,
+        run: verbs::version::run,
     },
 ];
 
@@ -227,7 +198,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let level = args::log_level(matches, log::LevelFilter::Warn)?;
+    let level = flags::log_level(matches, log::LevelFilter::Warn)?;
     crate::logging::start(level, crate::logging::Style::Plain);
     let called = matches.subcommand();
     let found = called.and_then(|(name, matches)| {
@@ -250,7 +221,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100);
-    let root = args::everywhere(root);
+    let root = flags::everywhere(root);
     COMMANDS.iter().fold(root, |root, verb| {
         let command = Command::new(verb.name)
             .about(verb.about)
@@ -324,7 +295,9 @@ mod tests {
         let words = ["skep", "ls", "--password", "secret"];
         let matches = command().try_get_matches_from(words).unwrap();
         let (_, matches) = matches.subcommand().unwrap();
-        let error = args::client(matches, &Output::default()).err().unwrap();
+        let error = flags::args::client(matches, &Output::default())
+            .err()
+            .unwrap();
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(!error.to_string().contains("secret"));
     }

@@ -4,10 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use super::Api;
-use crate::access::{Password, can_be_named};
+use crate::access::{Password, can_be_named, invitations};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
-use crate::invitation;
 use crate::wire::{PairReply, PairRequest};
 
 /// What pairing needs of the house.
@@ -31,7 +30,7 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         Error::new(ErrorKind::BadRequest, "this is not the JSON of a pairing").because(error)
     })?;
     let Pairing { home, issue } = &api.pairing;
-    let redeemed = invitation::redeem(home, &asked.secret, |role| {
+    let redeemed = invitations::redeem(home, &asked.secret, |role| {
         let wanted = named(&asked.name);
         // A device that is paired again has a token already, which stays until somebody removes it.
         for number in 1..=SAME_NAME_MAX {

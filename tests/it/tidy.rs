@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
         "digest",
         "disk",
         "error",
-        "invitation",
+        "home",
         "limits",
         "metrics",
         "model",
@@ -113,11 +113,11 @@ const POWERS: &[Power] = &[
     },
     Power {
         words: &["process::exit"],
-        owners: &["src/cli/signals.rs"],
+        owners: &["src/cli/terminal/signals.rs"],
     },
     Power {
         words: &["env::var", "env::var_os", "env::vars", "env::vars_os"],
-        owners: &["src/cli/", "src/config/layer.rs"],
+        owners: &["src/cli/", "src/home.rs", "src/config/layer.rs"],
     },
     Power {
         words: &["env::temp_dir"],

@@ -5,14 +5,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::access::Password;
+use crate::access::{Invitation, Password};
 use crate::address::ServerUrl;
 use crate::client::api::{Payload, answers};
 use crate::client::pairing::servers::{Saved, Servers};
 use crate::client::trust::{KnownServers, Trust};
 use crate::client::{Client, ClientOptions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::invitation::Invitation;
 use crate::wire::{PairReply, PairRequest};
 
 /// How a server and this device are to be called.

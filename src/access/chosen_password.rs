@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The password that a person chose: kept by argon2id (RFC 9106), which makes every guess cost memory
+//! and time, and sized so that a Raspberry Pi Zero (512 MiB, one slow core) can pay it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ring::hmac;
+use subtle::ConstantTimeEq as _;
+
+use crate::access::password::{PUBLISHED, Password, random};
+use crate::digest::Digest;
+use crate::disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::threads::lock;
+
+/// What is kept of a chosen password. One guess is verified at a time, so that guesses never take
+/// more than 8 MiB together, and the right ones are remembered for a while.
+#[derive(Default)]
+pub(crate) struct SlowLock {
+    kept: Option<Kept>,
+    working: Mutex<()>,
+    waiting: AtomicUsize,
+    good: Mutex<Good>,
+}
+
+struct Kept {
+    params: Params,
+    salt: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl SlowLock {
+    /// Reads the line that [`keep`] wrote, in the PHC string format.
+    ///
+    /// # Errors
+    /// `Usage` if it is anything else, or asks for more than this house spends.
+    pub(crate) fn read(text: &str) -> Result<Self> {
+        let kept = Kept::read(text.trim()).ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "this is not what 'skep passwd' writes")
+                .hint("set the password again with 'skep passwd'")
+        })?;
+        Ok(Self {
+            kept: Some(kept),
+            ..Self::default()
+        })
+    }
+
+    /// Whether a password was set at all.
+    pub(crate) fn is_set(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Whether this is the password, if that was found out lately.
+    pub(crate) fn is_known(&self, secret: &[u8]) -> bool {
+        self.is_set() && lock(&self.good).has(secret)
+    }
+
+    /// Whether this is the password.
+    ///
+    /// # Errors
+    /// `Busy` if several guesses wait for their turn already.
+    pub(crate) fn opens(&self, secret: &[u8]) -> Result<bool> {
+        let Some(kept) = &self.kept else {
+            return Ok(false);
+        };
+        if self.is_known(secret) {
+            return Ok(true);
+        }
+        let waiting = Waiting::new(&self.waiting);
+        if waiting.before >= WAITING_MAX {
+            let text = "as many passwords as this device can are being verified";
+            return Err(Error::new(ErrorKind::Busy, text).hint("a token costs less"));
+        }
+        let turn = lock(&self.working);
+        // Another request of the same caller may have found it out meanwhile.
+        if self.is_known(secret) {
+            return Ok(true);
+        }
+        let opens = kept.is(secret);
+        drop(turn);
+        if opens {
+            lock(&self.good).add(secret);
+        }
+        Ok(opens)
+    }
+}
+
+/// Counts who waits for a turn.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    before: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        Self {
+            count,
+            before: count.fetch_add(1, Ordering::SeqCst),
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Kept {
+    fn make(password: &[u8]) -> Result<Self> {
+        let params = Params::new(MEMORY_KIB, PASSES, 1, Some(OUTPUT_BYTES)).map_err(failed)?;
+        let salt = random::<SALT_BYTES>()?.to_vec();
+        let output = compute(&params, &salt, password)?;
+        Ok(Self {
+            params,
+            salt,
+            output,
+        })
+    }
+
+    fn is(&self, password: &[u8]) -> bool {
+        let computed = compute(&self.params, &self.salt, password);
+        computed.is_ok_and(|output| output.ct_eq(&self.output).into())
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.strip_prefix("$argon2id$v=19$")?.split('$');
+        let mut numbers = parts.next()?.split(',');
+        let mut number = |key| numbers.next()?.strip_prefix(key)?.parse::<u32>().ok();
+        let (memory, passes, lanes) = (number("m=")?, number("t=")?, number("p=")?);
+        if memory > MEMORY_KIB_MAX || passes > PASSES_MAX || lanes != 1 {
+            return None;
+        }
+        let salt = STANDARD_NO_PAD.decode(parts.next()?).ok()?;
+        let output = STANDARD_NO_PAD.decode(parts.next()?).ok()?;
+        if output.len() != OUTPUT_BYTES || parts.next().is_some() {
+            return None;
+        }
+        let params = Params::new(memory, passes, lanes, Some(OUTPUT_BYTES)).ok()?;
+        Some(Self {
+            params,
+            salt,
+            output,
+        })
+    }
+
+    fn text(&self) -> String {
+        let (memory, passes) = (self.params.m_cost(), self.params.t_cost());
+        let [salt, output] = [&self.salt, &self.output].map(|part| STANDARD_NO_PAD.encode(part));
+        format!("$argon2id$v=19$m={memory},t={passes},p=1${salt}${output}\n")
+    }
+}
+
+fn compute(params: &Params, salt: &[u8], password: &[u8]) -> Result<Vec<u8>> {
+    let mut memory = vec![Block::new(); params.block_count()];
+    let mut output = vec![0; OUTPUT_BYTES];
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    argon
+        .hash_password_into_with_memory(password, salt, &mut output, &mut memory)
+        .map_err(failed)?;
+    Ok(output)
+}
+
+fn failed(error: argon2::Error) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        format!("the password cannot be digested: {error}"),
+    )
+}
+
+/// The right passwords of late, as digests with a key that no other process has.
+#[derive(Default)]
+struct Good {
+    key: Option<hmac::Key>,
+    seen: VecDeque<(Digest, Instant)>,
+}
+
+impl Good {
+    fn has(&self, secret: &[u8]) -> bool {
+        let Some(key) = &self.key else { return false };
+        let (tag, now) = (keyed(key, secret), Instant::now());
+        self.seen
+            .iter()
+            .any(|(known, at)| *known == tag && now.duration_since(*at) < GOOD_FOR)
+    }
+
+    fn add(&mut self, secret: &[u8]) {
+        if self.key.is_none() {
+            let Ok(key) = random::<32>() else { return };
+            self.key = Some(hmac::Key::new(hmac::HMAC_SHA256, &key));
+        }
+        let Some(key) = &self.key else { return };
+        let tag = keyed(key, secret);
+        self.seen.retain(|(known, _)| *known != tag);
+        if self.seen.len() >= GOOD_MAX {
+            self.seen.pop_front();
+        }
+        self.seen.push_back((tag, Instant::now()));
+    }
+}
+
+fn keyed(key: &hmac::Key, secret: &[u8]) -> Digest {
+    Digest::of(hmac::sign(key, secret).as_ref())
+}
+
+/// Keeps a password that a person chose; a running server takes it from now on.
+///
+/// # Errors
+/// `Usage` if it is too short or known to everybody, or if the home cannot be written.
+pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
+    let text = password.text();
+    let weak = |reason: String| {
+        Error::new(ErrorKind::Usage, reason).hint("three or four words that you make up will do")
+    };
+    if text.chars().count() < CHARACTERS_MIN {
+        return Err(weak(format!(
+            "the password is too short: {CHARACTERS_MIN} characters at least"
+        )));
+    }
+    let first = text.chars().next();
+    if text.chars().all(|character| Some(character) == first) {
+        return Err(weak(
+            "the password is one character again and again".to_owned(),
+        ));
+    }
+    if text == PUBLISHED {
+        return Err(weak(
+            "this password is published as dearning's default".to_owned(),
+        ));
+    }
+    let kept = Kept::make(text.as_bytes())?.text();
+    let failed = |error| Error::local(format!("writing to {}", home.display()), error);
+    disk::create_directory(home).map_err(failed)?;
+    disk::write(&file(home), kept.as_bytes(), 0o600).map_err(failed)
+}
+
+/// Forgets the chosen password.
+///
+/// # Errors
+/// `NotFound` if there is none, `Usage` if the home cannot be written.
+pub(crate) fn remove(home: &Path) -> Result<()> {
+    disk::remove(&file(home)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "no password was set"),
+        _ => Error::local(format!("removing {}", file(home).display()), error),
+    })
+}
+
+/// Where it is kept in a home.
+pub(crate) fn file(home: &Path) -> PathBuf {
+    home.join("password.argon2")
+}
+
+/// 8 MiB: a Pi Zero has 512 MiB for everything.
+const MEMORY_KIB: u32 = 8 * 1024;
+
+/// What the memory is smaller than usual, the passes are more (RFC 9106 section 4).
+const PASSES: u32 = 4;
+
+/// What a file may ask for: it was written by this program, but a slip must not stop the device.
+const MEMORY_KIB_MAX: u32 = 64 * 1024;
+const PASSES_MAX: u32 = 16;
+
+const SALT_BYTES: usize = 16;
+const OUTPUT_BYTES: usize = 32;
+
+/// The least that NIST SP 800-63B asks of passwords that people choose is 8; nobody watches here.
+const CHARACTERS_MIN: usize = 10;
+
+/// How many guesses wait for their turn; more would hold all workers.
+const WAITING_MAX: usize = 3;
+
+/// How many right passwords are remembered, and how long. There is one; a change forgets it.
+const GOOD_MAX: usize = 4;
+const GOOD_FOR: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_kept_password_is_recognised_and_nothing_else_is() {
+        let home = tempfile::tempdir().unwrap();
+        keep(home.path(), &password("correct horse battery")).unwrap();
+        let text = std::fs::read_to_string(file(home.path())).unwrap();
+        assert!(text.starts_with("$argon2id$v=19$m=8192,t=4,p=1$") && !text.contains("horse"));
+        let slow = SlowLock::read(&text).unwrap();
+        assert!(!slow.opens(b"correct horse batterx").unwrap());
+        assert!(!slow.is_known(b"correct horse battery"));
+        assert!(slow.opens(b"correct horse battery").unwrap());
+        assert!(slow.is_known(b"correct horse battery") && !slow.is_known(b"correct horse"));
+        assert!(!SlowLock::default().opens(b"").unwrap());
+        remove(home.path()).unwrap();
+        assert_eq!(remove(home.path()).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_reference_of_argon2_is_understood() {
+        // printf 'correct horse' | argon2 somesaltsomesalt -id -t 2 -k 8192 -p 1 -l 32 -e
+        let text = "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$K3Wd55Z72epI/vnwxX/5kaVWEdssdwjLlFHPncLm19U";
+        let slow = SlowLock::read(text).unwrap();
+        assert!(slow.opens(b"correct horse").unwrap());
+        assert!(!slow.opens(b"correct horsf").unwrap());
+    }
+
+    #[test]
+    fn weak_passwords_and_odd_files_are_refused() {
+        let home = tempfile::tempdir().unwrap();
+        for weak in ["short", "aaaaaaaaaaaaaaa", PUBLISHED] {
+            let error = keep(home.path(), &password(weak)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{weak}");
+        }
+        let salt = "c29tZXNhbHRzb21lc2FsdA";
+        for odd in [
+            String::new(),
+            "secret".to_owned(),
+            format!("$argon2id$v=19$m=9999999,t=4,p=1${salt}${}", "A".repeat(43)),
+            format!("$argon2id$v=19$m=8192,t=99,p=1${salt}${}", "A".repeat(43)),
+            format!("$argon2id$v=19$m=8192,t=4,p=1${salt}$AAAA"),
+        ] {
+            assert!(SlowLock::read(&odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn few_are_remembered() {
+        let mut good = Good::default();
+        for number in 0..9_u8 {
+            good.add(&[number]);
+            good.add(&[number]);
+        }
+        assert_eq!(good.seen.len(), GOOD_MAX);
+        assert!(good.has(&[8]) && !good.has(&[0]));
+    }
+}

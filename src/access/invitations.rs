@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Invitations: a text that brings a device together with a server, and the file of those that are
+//! still open.
+//!
+//! The text is `skep://HOST:PORT,HOST:PORT#PIN.SECRET`: where the server is, what its key is
+//! recognised by, and a secret that is good for one token. The secret stands behind the `#`, which no
+//! program sends anywhere. The file `invitations` in the home has a line for each open one: digest of
+//! the secret, role, and end in seconds since 1970.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::{fmt, io};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::access::password::Password;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pin::Pin;
+use crate::{clock, disk};
+
+/// What an invited device has to know.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Invitation {
+    /// Where the server may be reached, `host:port` each, the best one first.
+    pub(crate) addresses: Vec<String>,
+    pub(crate) pin: Pin,
+    pub(crate) secret: Password,
+}
+
+impl fmt::Display for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pin = URL_SAFE_NO_PAD.encode(self.pin.digest().as_bytes());
+        write!(
+            f,
+            "{SCHEME}{}#{pin}.{}",
+            self.addresses.join(","),
+            self.secret.text()
+        )
+    }
+}
+
+impl FromStr for Invitation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = || {
+            Error::new(
+                ErrorKind::Usage,
+                "that is not an invitation, or not a whole one",
+            )
+            .hint("'skep invite' on the other device prints one: skep://...#...")
+        };
+        let rest = text.trim().strip_prefix(SCHEME).ok_or_else(bad)?;
+        let (addresses, rest) = rest.split_once('#').ok_or_else(bad)?;
+        let (pin, secret) = rest.split_once('.').ok_or_else(bad)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(pin)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok());
+        let pin = Pin::from(Digest::from_bytes(bytes.ok_or_else(bad)?));
+        let addresses: Vec<_> = addresses.split(',').map(str::to_owned).collect();
+        if addresses.iter().any(String::is_empty) || addresses.len() > ADDRESSES_MAX {
+            return Err(bad());
+        }
+        let secret = Password::new(secret).map_err(|_| bad())?;
+        Ok(Self {
+            addresses,
+            pin,
+            secret,
+        })
+    }
+}
+
+/// Opens an invitation in a home and returns its secret, of which only the digest is kept.
+///
+/// # Errors
+/// `Usage` if the home cannot be written, `TooLarge` if there are too many.
+pub(crate) fn open(home: &Path, role: &str, seconds: u64) -> Result<Password> {
+    let secret = Password::generate()?;
+    let end = clock::seconds().saturating_add(seconds);
+    let digest = Digest::of(secret.text().as_bytes());
+    change(home, |open| {
+        if open.len() >= OPEN_MAX {
+            let text = format!("{OPEN_MAX} invitations are open already");
+            return Err(Error::new(ErrorKind::TooLarge, text).hint("they end by themselves"));
+        }
+        open.push(Open {
+            digest,
+            role: role.to_owned(),
+            end,
+        });
+        Ok(())
+    })?;
+    Ok(secret)
+}
+
+/// Gives what `issue` makes for the role of an open invitation, and closes it. If nothing can be
+/// issued, it stays open.
+///
+/// # Errors
+/// `Forbidden` if there is no such invitation, those of `issue`, and those of the home.
+pub(crate) fn redeem<T>(
+    home: &Path,
+    secret: &str,
+    issue: impl FnOnce(&str) -> Result<T>,
+) -> Result<T> {
+    let digest = Digest::of(secret.as_bytes());
+    let mut issue = Some(issue);
+    let mut issued = None;
+    change(home, |open| {
+        // Digests are compared in constant time.
+        let found = open.iter().position(|one| one.digest == digest);
+        let (Some(found), Some(issue)) = (found, issue.take()) else {
+            let text = "there is no such invitation; it was used, or its time is over";
+            return Err(Error::new(ErrorKind::Forbidden, text)
+                .hint("have a new one made: 'skep invite' on the device of the server"));
+        };
+        issued = Some(issue(&open.remove(found).role)?);
+        Ok(())
+    })?;
+    issued.ok_or_else(|| Error::new(ErrorKind::Internal, "nothing was issued"))
+}
+
+/// An invitation that nobody has used.
+struct Open {
+    digest: Digest,
+    role: String,
+    end: u64,
+}
+
+impl Open {
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let digest = words.next()?.parse().ok()?;
+        let (role, end) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        words.next().is_none().then_some(Self { digest, role, end })
+    }
+}
+
+/// Changes the file under a lock. What is over goes with every change.
+fn change(home: &Path, change: impl FnOnce(&mut Vec<Open>) -> Result<()>) -> Result<()> {
+    let failed = |error| Error::local(format!("writing to {}", home.display()), error);
+    disk::create_directory(home).map_err(failed)?;
+    let _lock = disk::wait_for_lock(&home.join(LOCK)).map_err(failed)?;
+    let path = home.join(FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        other => other.map_err(failed)?,
+    };
+    let now = clock::seconds();
+    let lines = text.lines().filter_map(Open::read);
+    let mut open: Vec<_> = lines.filter(|one| one.end > now).collect();
+    change(&mut open)?;
+    let line = |one: &Open| format!("{} {} {}\n", one.digest, one.role, one.end);
+    let text: String = open.iter().map(line).collect();
+    disk::write(&path, text.as_bytes(), 0o600).map_err(failed)
+}
+
+/// Tells later invitations where a server of this home can be reached: `host:port` each.
+pub(crate) fn keep_addresses(home: &Path, addresses: &[String]) {
+    let (path, text) = (home.join(ADDRESSES), addresses.join("\n") + "\n");
+    if std::fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
+        return;
+    }
+    if let Err(error) = disk::write(&path, text.as_bytes(), 0o600) {
+        log::debug!("{} cannot be written: {error}", path.display());
+    }
+}
+
+/// Where the server of a home was reached when it last started.
+pub(crate) fn kept_addresses(home: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(home.join(ADDRESSES)).unwrap_or_default();
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+const SCHEME: &str = "skep://";
+
+const FILE: &str = "invitations";
+
+const LOCK: &str = "invitations.lock";
+
+/// What [`keep_addresses`] writes.
+const ADDRESSES: &str = "addresses";
+
+/// More make a QR code that telephones cannot read.
+pub(crate) const ADDRESSES_MAX: usize = 4;
+
+const OPEN_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invitation_survives_being_written_down() {
+        let pin = Pin::from(Digest::of(b"key"));
+        let secret = Password::generate().unwrap();
+        let addresses = vec!["192.168.1.10:8443".to_owned(), "pi.local:8443".to_owned()];
+        let invitation = Invitation {
+            addresses,
+            pin,
+            secret,
+        };
+        let text = invitation.to_string();
+        assert!(
+            text.starts_with("skep://192.168.1.10:8443,pi.local:8443#"),
+            "{text}"
+        );
+        assert_eq!(
+            format!(" {text}\n").parse::<Invitation>().unwrap(),
+            invitation
+        );
+        for end in 0..text.rfind('.').unwrap() {
+            assert!(text[..end].parse::<Invitation>().is_err(), "{end}");
+        }
+        for bad in [
+            "https://pi#a.b",
+            "skep://#AAAA.b",
+            "skep://pi#AAAA.b",
+            "skep://,#.",
+            "",
+        ] {
+            assert!(bad.parse::<Invitation>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn of_many_who_come_with_one_invitation_one_gets_in() {
+        let home = tempfile::tempdir().unwrap();
+        let secret = open(home.path(), "read", 60).unwrap();
+        let gate = std::sync::Barrier::new(8);
+        let enter = || {
+            gate.wait();
+            // Whoever issues takes its time, so that the others come meanwhile.
+            let issue = |_: &str| {
+                std::thread::yield_now();
+                disk::write(&home.path().join("issued"), b"x", 0o600).map_err(Error::from)
+            };
+            usize::from(redeem(home.path(), secret.text(), issue).is_ok())
+        };
+        let count = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(enter)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum::<usize>()
+        });
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn an_invitation_is_good_once_and_for_its_time() {
+        let home = tempfile::tempdir().unwrap();
+        let secret = open(home.path(), "write", 600).unwrap();
+        let over = open(home.path(), "admin", 0).unwrap();
+        let kept = std::fs::read_to_string(home.path().join(FILE)).unwrap();
+        assert!(!kept.contains(secret.text()));
+        let used = |secret: &str| redeem(home.path(), secret, |role| Ok(role.to_owned()));
+        assert_eq!(used(over.text()).unwrap_err().kind(), ErrorKind::Forbidden);
+        assert_eq!(used("guess").unwrap_err().kind(), ErrorKind::Forbidden);
+        // A failure costs nothing.
+        let full = |_: &str| Err::<(), _>(Error::new(ErrorKind::NoSpace, "full"));
+        assert!(redeem(home.path(), secret.text(), full).is_err());
+        assert_eq!(used(secret.text()).unwrap(), "write");
+        assert_eq!(
+            used(secret.text()).unwrap_err().kind(),
+            ErrorKind::Forbidden
+        );
+    }
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Tokens: random secrets with a name, a role and an end, of which the home keeps digests only.
+//!
+//! The file `tokens` has a line for each: name, role, digest, and when it was made and when it ends,
+//! in seconds since 1970 (`-` for never).
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::access::password::{Lock, Password, letters};
+use crate::access::role::{How, Principal, Role};
+use crate::error::{Error, ErrorKind, Result};
+use crate::{clock, disk};
+
+/// All tokens of a home.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tokens(Vec<Token>);
+
+/// What is kept of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) lock: Lock,
+    pub(crate) made: SystemTime,
+    /// When it ends; `None` for never.
+    pub(crate) end: Option<SystemTime>,
+}
+
+/// What a new token is to be.
+pub(crate) struct NewToken {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) end: Option<SystemTime>,
+}
+
+impl Tokens {
+    /// The tokens of a home; none if there is no file.
+    ///
+    /// # Errors
+    /// `Usage` if the file cannot be read.
+    pub(crate) fn open(home: &Path) -> Result<Self> {
+        let path = file(home);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::read(&text).map_err(|error| {
+                Error::new(
+                    ErrorKind::Usage,
+                    format!("{}: {}", path.display(), error.message()),
+                )
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Error::local(
+                format!("{} cannot be read", path.display()),
+                error,
+            )),
+        }
+    }
+
+    /// Makes a token, keeps its digest, and returns the token, which is nowhere else.
+    ///
+    /// # Errors
+    /// `Usage` for a name that cannot be one or a home that cannot be written, `Conflict` if there is
+    /// one of that name, `TooLarge` if there are too many.
+    pub(crate) fn add(home: &Path, new: NewToken) -> Result<Password> {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
+        if !(1..=NAME_BYTES_MAX).contains(&new.name.len()) || !new.name.bytes().all(is_letter) {
+            let text = "the name of a token is 1 to 64 letters, digits and . _ - @";
+            return Err(Error::new(ErrorKind::Usage, text));
+        }
+        if !can_be_named(&new.name) {
+            let text = format!("'{}' is what the log says of others", new.name);
+            return Err(Error::new(ErrorKind::Usage, text).hint("name the token otherwise"));
+        }
+        let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
+        Self::change(home, |tokens| {
+            if tokens.0.iter().any(|token| token.name == new.name) {
+                let text = format!("there is a token '{}' already", new.name);
+                return Err(Error::new(ErrorKind::Conflict, text)
+                    .hint(format!("'skep token rm {}' removes it", new.name)));
+            }
+            if tokens.0.len() >= TOKENS_MAX {
+                let text = format!("there are {TOKENS_MAX} tokens already");
+                return Err(Error::new(ErrorKind::TooLarge, text).hint("remove some"));
+            }
+            let lock = Lock::new(secret.text().as_bytes());
+            let (made, NewToken { name, role, end }) = (clock::now(), new);
+            tokens.0.push(Token {
+                name,
+                role,
+                lock,
+                made,
+                end,
+            });
+            Ok(())
+        })?;
+        Ok(secret)
+    }
+
+    /// Removes a token; a running server knows it no more from then on.
+    ///
+    /// # Errors
+    /// `NotFound`, and `Usage` for a home that cannot be written.
+    pub(crate) fn remove(home: &Path, name: &str) -> Result<()> {
+        Self::change(home, |tokens| {
+            let count = tokens.0.len();
+            tokens.0.retain(|token| token.name != name);
+            match tokens.0.len() == count {
+                true => {
+                    let text = format!("there is no token '{}'", name.escape_debug());
+                    Err(Error::new(ErrorKind::NotFound, text).hint("'skep token ls' lists them"))
+                }
+                false => Ok(()),
+            }
+        })
+    }
+
+    fn change(home: &Path, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let failed = |error| Error::local(format!("writing to {}", home.display()), error);
+        disk::create_directory(home).map_err(failed)?;
+        let _lock = disk::wait_for_lock(&home.join(LOCK)).map_err(failed)?;
+        let mut tokens = Self::open(home)?;
+        change(&mut tokens)?;
+        disk::write(&file(home), tokens.text().as_bytes(), 0o600).map_err(failed)
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Token> {
+        self.0.iter()
+    }
+
+    /// Whose lock this is, if that token has not ended. All are looked at, whichever it is.
+    pub(crate) fn principal(&self, lock: &Lock, now: SystemTime) -> Option<Principal> {
+        let mut found = None;
+        for token in &self.0 {
+            if token.lock == *lock {
+                found = Some(token);
+            }
+        }
+        found
+            .filter(|token| !self.is_over(token, now))
+            .map(Token::principal)
+    }
+
+    /// Whether a token has ended. A clock that was never set counts as standing where the newest
+    /// token was made, so that no end is put off by much.
+    pub(crate) fn is_over(&self, token: &Token, now: SystemTime) -> bool {
+        let newest = self.0.iter().map(|token| token.made).max().unwrap_or(now);
+        token.end.is_some_and(|end| end <= now.max(newest))
+    }
+
+    pub(crate) fn read(text: &str) -> Result<Self> {
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        lines
+            .map(Token::read)
+            .collect::<Option<_>>()
+            .map(Self)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Usage, "this is not a file of tokens")
+                    .hint("remove it, and make the tokens anew")
+            })
+    }
+
+    fn text(&self) -> String {
+        let mut text =
+            String::from("# Tokens of skep, as digests. 'skep token' changes this file.\n");
+        for Token {
+            name,
+            role,
+            lock,
+            made,
+            end,
+        } in &self.0
+        {
+            let digest = lock.digest();
+            let end = end.map_or_else(|| "-".to_owned(), |end| seconds(end).to_string());
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name} {role} {digest} {} {end}", seconds(*made));
+        }
+        text
+    }
+}
+
+impl Token {
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let (name, role) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        let lock = Lock::from_digest(words.next()?.parse().ok()?);
+        let made = time(words.next()?)?;
+        let end = match words.next()? {
+            "-" => None,
+            end => Some(time(end)?),
+        };
+        words.next().is_none().then_some(Self {
+            name,
+            role,
+            lock,
+            made,
+            end,
+        })
+    }
+
+    pub(crate) fn principal(&self) -> Principal {
+        Principal {
+            name: self.name.clone(),
+            role: self.role,
+            how: How::Token,
+        }
+    }
+}
+
+/// Where the tokens of a home are.
+/// Whether a token may have this name: it is not what logs call others by (see `Principal`), and has a
+/// letter or a digit.
+pub(crate) fn can_be_named(name: &str) -> bool {
+    let is_taken = ["owner", "anonymous"]
+        .iter()
+        .any(|taken| name.eq_ignore_ascii_case(taken));
+    !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
+}
+
+pub(crate) fn file(home: &Path) -> PathBuf {
+    home.join("tokens")
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+fn time(seconds: &str) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))
+}
+
+/// Keeps two processes from losing each other's changes.
+const LOCK: &str = "tokens.lock";
+
+/// How a token begins, so that people and scanners for leaked secrets recognise it.
+const PREFIX: &str = "skep_";
+
+/// About 158 bits.
+const LETTERS: usize = 32;
+
+const NAME_BYTES_MAX: usize = 64;
+
+/// Each of them is compared with every answer to a challenge.
+const TOKENS_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(name: &str, end: Option<SystemTime>) -> NewToken {
+        NewToken {
+            name: name.to_owned(),
+            role: Role::Write,
+            end,
+        }
+    }
+
+    #[test]
+    fn tokens_are_kept_as_digests_and_found_again() {
+        let home = tempfile::tempdir().unwrap();
+        let secret = Tokens::add(home.path(), new("pi-1", None)).unwrap();
+        Tokens::add(home.path(), new("pi-2", None)).unwrap();
+        let text = std::fs::read_to_string(file(home.path())).unwrap();
+        assert!(!text.contains(&secret.text()[PREFIX.len()..]));
+        let mode = std::fs::metadata(file(home.path())).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&mode) & 0o777, 0o600);
+        let tokens = Tokens::open(home.path()).unwrap();
+        let found = tokens.principal(&Lock::new(secret.text().as_bytes()), SystemTime::now());
+        assert_eq!(found.unwrap().name, "pi-1");
+        assert_eq!(
+            tokens.principal(&Lock::new(b"skep_x"), SystemTime::now()),
+            None
+        );
+        let error = Tokens::add(home.path(), new("pi-1", None)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        Tokens::remove(home.path(), "pi-1").unwrap();
+        let error = Tokens::remove(home.path(), "pi-1").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(Tokens::open(home.path()).unwrap().0.len(), 1);
+    }
+
+    #[test]
+    fn a_token_ends_also_where_the_clock_was_set_back() {
+        let home = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let end = Some(now + Duration::from_secs(100));
+        let secret = Tokens::add(home.path(), new("short", end)).unwrap();
+        let lock = Lock::new(secret.text().as_bytes());
+        let tokens = Tokens::open(home.path()).unwrap();
+        assert!(tokens.principal(&lock, now).is_some());
+        assert!(
+            tokens
+                .principal(&lock, now + Duration::from_secs(101))
+                .is_none()
+        );
+        assert!(tokens.principal(&lock, UNIX_EPOCH).is_some());
+        let past = Some(now - Duration::from_secs(100));
+        let secret = Tokens::add(home.path(), new("past", past)).unwrap();
+        let tokens = Tokens::open(home.path()).unwrap();
+        assert!(
+            tokens
+                .principal(&Lock::new(secret.text().as_bytes()), UNIX_EPOCH)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_file_of_tokens_opens_nothing() {
+        let digest = "0".repeat(64);
+        let fine = format!("# x\n\na read {digest} 5 -\nb admin {digest} 5 6\n");
+        assert_eq!(Tokens::read(&fine).unwrap().0.len(), 2);
+        for bad in [
+            "a",
+            "a read x 5 -",
+            &format!("a root {digest} 5 -"),
+            &format!("a read {digest} 5"),
+        ] {
+            assert!(Tokens::read(bad).is_err(), "{bad}");
+        }
+        let home = tempfile::tempdir().unwrap();
+        for bad in ["", "a b", "a\n", "\u{e9}", &"a".repeat(65)] {
+            let error = Tokens::add(home.path(), new(bad, None)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The flags that verbs have in common, their environment variables, and the client made of them.
+//!
+//! A flag counts before its variable: `--connect-timeout` before `SKEP_CONNECT_TIMEOUT`.
+
+use std::env;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use log::LevelFilter;
+
+use crate::access::Password;
+use crate::address::{Scheme, ServerUrl};
+use crate::cli::terminal::{Output, ask, signals};
+use crate::client::{
+    Changes, Client, ClientCertificate, ClientOptions, FirstUse, PasswordOver, Servers,
+    TransferOptions, Trust,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::PASSWORD;
+use crate::{clock, home};
+
+/// Adds the flags of every verb.
+pub(crate) fn everywhere(command: Command) -> Command {
+    let switch = |name: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .global(true)
+            .action(ArgAction::SetTrue)
+            .help_heading("Output")
+    };
+    command
+        .arg(switch("json").help("Print one JSON value instead of text"))
+        .arg(
+            switch("quiet")
+                .short('q')
+                .help("Print no progress and no notes"),
+        )
+        .arg(switch("no-progress").help("Print no progress"))
+        .arg(
+            switch("verbose")
+                .short('v')
+                .action(ArgAction::Count)
+                .help("Log more (-vv: even more)"),
+        )
+        .arg(
+            Arg::new("log-level")
+                .long("log-level")
+                .global(true)
+                .value_name("LEVEL")
+                .help("Log up to error, warn, info, debug or trace")
+                .help_heading("Output"),
+        )
+}
+
+/// Adds the flags of verbs that talk to a server.
+pub(crate) fn server(command: Command) -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Server");
+    let switch = |name| flag(name).action(ArgAction::SetTrue);
+    passwords(command)
+        .arg(flag("server").value_name("URL").help("The server: its address, or the name it was paired under [default: the one that was paired first, or https://127.0.0.1:8443]"))
+        .arg(flag("pin").value_name("SHA256:HEX").help("Trust only the server with this key"))
+        .arg(switch("accept-new").help("Trust a server that was never met before, and remember it"))
+        .arg(
+            flag("ca")
+                .value_name("FILE")
+                .help("Trust only a server whose name an authority in this PEM file vouches for"),
+        )
+        .arg(
+            flag("client-cert").value_name("FILE").help(
+                "Show this certificate to a server that wants one [variable: SKEP_CLIENT_CERT]",
+            ),
+        )
+        .arg(
+            flag("client-key")
+                .value_name("FILE")
+                .help("The key of that certificate [variable: SKEP_CLIENT_KEY]"),
+        )
+        .arg(switch("insecure").help("Trust any server (dangerous)"))
+        .arg(switch("send-password").help("Send the password even unencrypted (dangerous)"))
+        .arg(
+            flag("timeout")
+                .value_name("TIME")
+                .help("Give up after so long without progress [default: 60s]"),
+        )
+        .arg(
+            flag("connect-timeout")
+                .value_name("TIME")
+                .help("Give up connecting after so long [default: 30s]"),
+        )
+}
+
+/// Adds the flags of verbs that transfer files and can go on after a cut.
+pub(crate) fn transfers(command: Command) -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
+    let switch = |name| flag(name).action(ArgAction::SetTrue);
+    command
+        .arg(
+            flag("retries")
+                .value_name("N")
+                .help("Try again so often without getting any further [default: 5]"),
+        )
+        .arg(
+            flag("limit-rate")
+                .value_name("SIZE")
+                .help("Take no more of the line than that per second, for example 2MiB"),
+        )
+        .arg(switch("if-changed").help("Transfer nothing where the same bytes are there already"))
+        .arg(
+            switch("exit-unchanged")
+                .requires("if-changed")
+                .help("Exit with 9 if nothing had to be transferred"),
+        )
+}
+
+/// What those flags say.
+///
+/// # Errors
+/// `Usage` for what cannot be understood.
+pub(crate) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
+    let mut options = TransferOptions::default();
+    if let Some(text) = text(matches, "retries") {
+        options.retries = text.parse().map_err(|_| {
+            Error::new(
+                ErrorKind::Usage,
+                "--retries: write a number of attempts, for example 5",
+            )
+        })?;
+    }
+    if is_set(matches, "if-changed")? {
+        options.changes = Changes::Required;
+    }
+    Ok(options)
+}
+
+/// Adds the flags that give a password.
+pub(crate) fn passwords(command: Command) -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name);
+    command
+        .arg(
+            flag("password-file")
+                .value_name("FILE")
+                .help("Read the password from a file"),
+        )
+        .arg(
+            flag("password-stdin")
+                .action(ArgAction::SetTrue)
+                .help("Read the password from standard input"),
+        )
+        .arg(flag("password").hide(true).num_args(0..=1))
+}
+
+/// The client that the flags and the environment describe. From here on, Ctrl-C cleans up.
+///
+/// # Errors
+/// `Usage` for what cannot be understood, and those of reading the password.
+pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
+    let named = text(matches, "server");
+    let saved = match home::directory() {
+        Ok(home) => Servers::new(&home).find(named.as_deref())?,
+        Err(_) => None,
+    };
+    let server: ServerUrl = match (&saved, named) {
+        (Some(saved), _) => saved.url.clone(),
+        (None, Some(url)) => url.parse()?,
+        (None, None) => DEFAULT_SERVER.parse()?,
+    };
+    let mut options = ClientOptions::new(server);
+    options.trust = trust(matches, output)?;
+    let by_known = matches!(options.trust, Trust::Known(_));
+    options.home = match home::directory() {
+        Ok(home) => Some(home),
+        Err(error) if by_known && options.server.scheme() == Scheme::Https => return Err(error),
+        Err(_) => None,
+    };
+    if let Some(home) = &options.home {
+        clock::learn(home);
+    }
+    options.public_roots = public_roots();
+    options.certificate = certificate(matches)?;
+    options.password = match given_password(matches)? {
+        Some(password) => Some(password),
+        None => saved.map(|saved| saved.token),
+    };
+    if options.password.is_none() {
+        options.password = own_password(&options.server, options.home.as_deref())?;
+    }
+    if is_set(matches, "send-password")? {
+        options.password_over = PasswordOver::Anything;
+    }
+    if let Some(timeout) = time(matches, "timeout")? {
+        options.timeout = timeout;
+    }
+    if let Some(timeout) = time(matches, "connect-timeout")? {
+        options.connect_timeout = timeout;
+    }
+    options.rate = rate(matches)?;
+    signals::watch()?;
+    Client::new(options)
+}
+
+fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
+    if let Some(pin) = text(matches, "pin") {
+        return Ok(Trust::Pinned(pin.parse()?));
+    }
+    if let Some(file) = text(matches, "ca") {
+        return Ok(Trust::Authority(file.into()));
+    }
+    if is_set(matches, "insecure")? {
+        output.warn("--insecure: whoever answers is trusted, and can read and change everything");
+        return Ok(Trust::Anything);
+    }
+    Ok(Trust::Known(match is_set(matches, "accept-new")? {
+        true => FirstUse::Accept,
+        false => ask::first_use(),
+    }))
+}
+
+/// What is shown to a server that wants to see a certificate. The variables have names of their own:
+/// those of the flags are the ones of `skep serve`.
+fn certificate(matches: &ArgMatches) -> Result<Option<ClientCertificate>> {
+    let path = |flag: &str, name| {
+        let given = matches.get_one::<String>(flag).cloned();
+        given.or_else(|| variable(name)).map(PathBuf::from)
+    };
+    let missing = |what: &str, there: &str| {
+        let text = format!("{there} is there, but {what} is missing");
+        Err(Error::new(ErrorKind::Usage, text).hint("a certificate is shown with its key, or not"))
+    };
+    match (
+        path("client-cert", "SKEP_CLIENT_CERT"),
+        path("client-key", "SKEP_CLIENT_KEY"),
+    ) {
+        (Some(cert_file), Some(key_file)) => Ok(Some(ClientCertificate {
+            cert_file,
+            key_file,
+        })),
+        (Some(_), None) => missing("--client-key", "--client-cert"),
+        (None, Some(_)) => missing("--client-cert", "--client-key"),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Where systems keep the public authorities; Termux has them under its prefix.
+fn public_roots() -> Vec<PathBuf> {
+    let named = variable("SSL_CERT_FILE").map(PathBuf::from);
+    let termux = variable("PREFIX").map(|prefix| Path::new(&prefix).join("etc/tls/cert.pem"));
+    let usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"].map(PathBuf::from);
+    named.into_iter().chain(termux).chain(usual).collect()
+}
+
+/// The password of a server on this device, from its home.
+fn own_password(server: &ServerUrl, home: Option<&Path>) -> Result<Option<Password>> {
+    let own: Option<PathBuf> = home.map(|home| home.join(PASSWORD));
+    match own.filter(|path| server.is_loopback() && path.exists()) {
+        Some(path) => password_file(&path).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The password that the flags or the environment give.
+///
+/// # Errors
+/// `Usage` if it was written on the command line or cannot be used, and those of reading a file.
+pub(crate) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
+    if matches.contains_id("password") {
+        let reason = "a password on the command line can be read by every user of this device";
+        return Err(Error::new(ErrorKind::Usage, reason)
+            .hint("use SKEP_PASSWORD, --password-file or --password-stdin"));
+    }
+    if matches.get_flag("password-stdin") {
+        return first_line(io::stdin().lock(), "standard input")
+            .and_then(Password::new)
+            .map(Some);
+    }
+    if let Some(path) = matches.get_one::<String>("password-file") {
+        return password_file(Path::new(path)).map(Some);
+    }
+    if let Some(password) = variable("SKEP_PASSWORD") {
+        return Password::new(password).map(Some);
+    }
+    if let Some(path) = variable("SKEP_PASSWORD_FILE") {
+        return password_file(Path::new(&path)).map(Some);
+    }
+    variable("DEARNING_PASSWORD").map(Password::new).transpose()
+}
+
+fn password_file(path: &Path) -> Result<Password> {
+    let shown = path.display().to_string();
+    let file = File::open(path).map_err(|error| unreadable(&shown, error))?;
+    first_line(file, &shown).and_then(Password::new)
+}
+
+fn first_line(source: impl io::Read, name: &str) -> Result<String> {
+    let mut text = String::new();
+    let read = source.take(PASSWORD_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(|error| unreadable(name, error))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn unreadable(name: &str, error: io::Error) -> Error {
+    Error::local(format!("reading the password from {name}"), error)
+        .hint("name a file (--password-file, SKEP_PASSWORD_FILE) whose first line is the password")
+}
+
+/// The value of a flag, or of its environment variable.
+pub(crate) fn text(matches: &ArgMatches, flag: &str) -> Option<String> {
+    let given = matches.try_get_one::<String>(flag).ok().flatten().cloned();
+    given.or_else(|| variable(&variable_name(flag)))
+}
+
+/// Whether a switch is on, by its flag or by its environment variable.
+///
+/// # Errors
+/// `Usage` if the variable is neither a yes nor a no.
+pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
+    if matches.get_flag(flag) {
+        return Ok(true);
+    }
+    let name = variable_name(flag);
+    match variable(&name).as_deref() {
+        None | Some("0" | "false" | "no" | "off") => Ok(false),
+        Some("1" | "true" | "yes" | "on") => Ok(true),
+        Some(_) => Err(Error::new(
+            ErrorKind::Usage,
+            format!("{name} is neither 1 nor 0"),
+        )),
+    }
+}
+
+pub(crate) fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
+    let Some(text) = text(matches, flag) else {
+        return Ok(None);
+    };
+    let time = crate::text::duration(&text);
+    time.map(Some)
+        .map_err(|reason| Error::new(ErrorKind::Usage, format!("--{flag}: {reason}")))
+}
+
+fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
+    // Only some verbs have this flag, and its variable is only for them.
+    if matches.try_contains_id("limit-rate").is_err() {
+        return Ok(None);
+    }
+    let Some(text) = text(matches, "limit-rate") else {
+        return Ok(None);
+    };
+    let rate = crate::text::bytes(&text).and_then(|rate| match rate {
+        0 => Err("it must be more than nothing".to_owned()),
+        rate => Ok(rate),
+    });
+    rate.map(Some)
+        .map_err(|reason| Error::new(ErrorKind::Usage, format!("--limit-rate: {reason}")))
+}
+
+fn variable_name(flag: &str) -> String {
+    format!("SKEP_{}", flag.replace('-', "_").to_ascii_uppercase())
+}
+
+/// An environment variable; an empty one counts as not set.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+pub(crate) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
+
+const PASSWORD_BYTES_MAX: u64 = 4096;
+
+/// The level of the log: `--log-level` counts before `-v`, and that before `default`.
+///
+/// # Errors
+/// `Usage` if there is no such level.
+pub(crate) fn log_level(matches: &ArgMatches, default: LevelFilter) -> Result<LevelFilter> {
+    match text(matches, "log-level") {
+        Some(name) => name.parse().map_err(|_| {
+            Error::new(ErrorKind::Usage, format!("there is no log level '{name}'"))
+                .hint("use error, warn, info, debug, trace or off")
+        }),
+        None => Ok((0..matches.get_count("verbose")).fold(default, |level, _| more(level))),
+    }
+}
+
+fn more(level: LevelFilter) -> LevelFilter {
+    match level {
+        LevelFilter::Off => LevelFilter::Error,
+        LevelFilter::Error => LevelFilter::Warn,
+        LevelFilter::Warn => LevelFilter::Info,
+        LevelFilter::Info => LevelFilter::Debug,
+        LevelFilter::Debug | LevelFilter::Trace => LevelFilter::Trace,
+    }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What flags and variables say, whichever verb they belong to.
+
+pub(crate) mod activation;
+pub(crate) mod args;
+pub(crate) mod destination;
+pub(crate) mod source;
+
+pub(crate) use args::{everywhere, log_level};
+pub(crate) use destination::Destination;
+pub(crate) use source::{Reader, Source};

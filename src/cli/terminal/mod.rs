@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What people see and say at a terminal, and the signals that it sends.
+
+pub(crate) mod ask;
+mod bar;
+mod output;
+pub(crate) mod page;
+mod progress;
+pub(crate) mod signals;
+
+pub(crate) use output::Output;
+pub(crate) use page::Page;
+pub(crate) use progress::{Progress, size};

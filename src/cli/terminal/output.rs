@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a verb prints: results to standard output, all else to standard error, one line each, and
+//! nothing that could steer the terminal.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
+
+use clap::ArgMatches;
+use serde::Serialize;
+
+use crate::cli::flags::args;
+use crate::error::{Error, ErrorKind, Result};
+use crate::text::escaped;
+
+/// Where a verb prints to, and how.
+#[derive(Default)]
+pub(crate) struct Output {
+    format: Format,
+    notes: Notes,
+    progress: Notes,
+    /// The exit code of the first failure.
+    failure: Cell<u8>,
+    /// Whether the reader of standard output is gone.
+    closed: Cell<bool>,
+}
+
+/// The form of results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Lines and tables for people.
+    #[default]
+    Text,
+    /// One JSON value.
+    Json,
+}
+
+/// Whether something that is not a result is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Notes {
+    #[default]
+    Shown,
+    Hidden,
+}
+
+impl Output {
+    /// # Errors
+    /// `Usage` if an environment variable cannot be understood.
+    pub(crate) fn new(matches: &ArgMatches) -> Result<Self> {
+        // Global flags are known at the innermost level.
+        let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
+        let hidden = |is_hidden| {
+            if is_hidden {
+                Notes::Hidden
+            } else {
+                Notes::Shown
+            }
+        };
+        let is_quiet = args::is_set(matches, "quiet")?;
+        Ok(Self {
+            format: match args::is_set(matches, "json")? {
+                true => Format::Json,
+                false => Format::Text,
+            },
+            notes: hidden(is_quiet),
+            progress: hidden(is_quiet || args::is_set(matches, "no-progress")?),
+            ..Self::default()
+        })
+    }
+
+    /// Whether progress may be shown.
+    pub(crate) fn progress(&self) -> Notes {
+        self.progress
+    }
+
+    /// Prints one line of a result in text form; in JSON form the result comes as a whole.
+    ///
+    /// # Errors
+    /// Those of standard output.
+    pub(crate) fn line(&self, text: &str) -> Result<()> {
+        match self.format {
+            Format::Text => self.print(&escaped(text)),
+            Format::Json => Ok(()),
+        }
+    }
+
+    /// Prints the result in JSON form, if that is wanted.
+    ///
+    /// # Errors
+    /// Those of standard output.
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<()> {
+        match self.format {
+            Format::Text => Ok(()),
+            Format::Json => {
+                let text = serde_json::to_string(value).map_err(|error| {
+                    Error::new(ErrorKind::Internal, "the result cannot be written").because(error)
+                })?;
+                self.print(&text)
+            }
+        }
+    }
+
+    fn print(&self, text: &str) -> Result<()> {
+        self.write(format!("{text}\n").as_bytes())
+    }
+
+    /// Writes bytes to standard output.
+    ///
+    /// # Errors
+    /// Those of standard output.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
+        self.write_with(|stdout| {
+            stdout
+                .write_all(bytes)
+                .map_err(|error| Error::io("standard output", error))
+        })
+    }
+
+    /// Has bytes written to standard output, without a buffer in between.
+    ///
+    /// # Errors
+    /// Those of `write`; a reader that has gone away is remembered.
+    pub(crate) fn write_with<T>(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> Result<T>,
+    ) -> Result<T> {
+        let failed = |error| Error::io("standard output", error);
+        let owned = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
+        let mut stdout = Stdout {
+            file: File::from(owned),
+            closed: &self.closed,
+        };
+        write(&mut stdout)
+    }
+
+    /// Whether the reader of standard output is gone, so that there is no point in going on.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Whether standard output is a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Prints something worth knowing, unless it is to be quiet.
+    pub(crate) fn note(&self, text: &str) {
+        if self.notes == Notes::Shown {
+            complain(&format!("skep: {text}"));
+        }
+    }
+
+    /// Prints something that must not be overlooked.
+    pub(crate) fn warn(&self, text: &str) {
+        complain(&format!("skep: warning: {text}"));
+    }
+
+    /// Prints an error: what happened, and what can be done about it.
+    pub(crate) fn error(&self, error: &Error) {
+        let hint = match error.hint_text() {
+            Some(command) if command.starts_with("skep ") => format!("; try: {command}"),
+            Some(hint) => format!("; {hint}"),
+            None => String::new(),
+        };
+        complain(&format!("skep: error: {}{hint}", error.message()));
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            log::debug!("because: {error}");
+            cause = error.source();
+        }
+    }
+
+    /// Prints an error and remembers the exit code if it is the first one.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.error(error);
+        if self.failure.get() == 0 {
+            self.failure.set(error.kind().exit_code());
+        }
+    }
+
+    /// Remembers that there was nothing to do, for those who asked for it.
+    pub(crate) fn nothing_to_do(&self) {
+        if self.failure.get() == 0 {
+            self.failure.set(NOTHING_TO_DO);
+        }
+    }
+
+    /// The exit code: 0, or that of the first failure.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.failure.get()
+    }
+
+    /// Does some work for each item. A failure is printed, and the next item is tried unless it
+    /// would fail in the same way.
+    pub(crate) fn each<T>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        mut work: impl FnMut(T) -> Result<()>,
+    ) {
+        for item in items {
+            let Err(error) = work(item) else {
+                continue;
+            };
+            if self.is_closed() {
+                return;
+            }
+            self.failed(&error);
+            if matches!(
+                error.kind(),
+                ErrorKind::Unreachable | ErrorKind::Untrusted | ErrorKind::Unauthenticated
+            ) {
+                return;
+            }
+        }
+    }
+}
+
+/// Standard output, which notices that nobody reads it any more.
+struct Stdout<'a> {
+    file: File,
+    closed: &'a Cell<bool>,
+}
+
+impl Write for Stdout<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.file.write(bytes);
+        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            self.closed.set(true);
+        }
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The exit code where nothing had to be done.
+const NOTHING_TO_DO: u8 = 9;
+
+/// Prints a line to standard error; there is nowhere to complain if that fails.
+fn complain(text: &str) {
+    let _ = io::stderr().write_all(format!("{}\n", escaped(text)).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_decides_and_only_lasting_ones_end_the_work() {
+        let output = Output::default();
+        let mut tried = Vec::new();
+        let kinds = [
+            ErrorKind::NotFound,
+            ErrorKind::TooLarge,
+            ErrorKind::Unreachable,
+        ];
+        output.each([0, 1, 2, 0], |index: usize| {
+            tried.push(index);
+            Err(Error::new(kinds[index], "a test"))
+        });
+        assert_eq!((tried, output.exit_code()), (vec![0, 1, 2], 4));
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How far a transfer is: a bar on a terminal, a few lines in the log of a script.
+
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
+
+use crate::cli::terminal::bar::{Bar, Size};
+use crate::cli::terminal::output::{Notes, Output};
+use crate::client::Event;
+use crate::text::escaped;
+
+/// The progress of one file.
+pub(crate) struct Progress<'a> {
+    output: &'a Output,
+    name: String,
+    total: Option<u64>,
+    done: u64,
+    started: Instant,
+    tenths: u64,
+    bar: Option<Bar>,
+}
+
+impl<'a> Progress<'a> {
+    /// Progress of `total` bytes, where that is known.
+    pub(crate) fn start(output: &'a Output, name: &str, total: Option<u64>) -> Self {
+        let name = escaped(name).into_owned();
+        let shown = output.progress() == Notes::Shown && io::stderr().is_terminal();
+        let bar = shown.then(|| Bar::start(0));
+        Self {
+            output,
+            name,
+            total,
+            done: 0,
+            started: Instant::now(),
+            tenths: 0,
+            bar,
+        }
+    }
+
+    /// Takes in that `count` more bytes went over the line.
+    pub(crate) fn advance(&mut self, count: u64) {
+        self.done += count;
+        if let Some(bar) = &mut self.bar {
+            bar.draw(&self.name, self.done, self.total);
+        } else if self.output.progress() == Notes::Shown {
+            self.report();
+        }
+    }
+
+    /// Takes in what happens in a transfer.
+    pub(crate) fn tell(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started { size, at } => {
+                self.total = *size;
+                self.done = *at;
+                self.started = Instant::now();
+                self.tenths = 0;
+                if *at > 0 {
+                    self.say(&format!("{}: going on after {}", self.name, Size(*at)));
+                }
+                self.clear();
+                if self.bar.is_some() {
+                    self.bar = Some(Bar::start(*at));
+                }
+            }
+            Event::Progress(done) => self.advance(done.saturating_sub(self.done)),
+            Event::Retrying { pause, error } => {
+                let seconds = pause.as_secs_f32();
+                self.say(&format!(
+                    "{}; trying again in {seconds:.1} s",
+                    error.message()
+                ));
+            }
+            Event::Restarted { reason } => {
+                self.say(&format!("{}: beginning anew, {reason}", self.name));
+            }
+        }
+    }
+
+    /// Prints a note without tearing the bar.
+    fn say(&mut self, text: &str) {
+        self.clear();
+        self.output.note(text);
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = &mut self.bar {
+            bar.clear();
+        }
+    }
+
+    /// One line per tenth of a large file, once it has taken a while.
+    fn report(&mut self) {
+        let Some(total) = self.total.filter(|total| *total >= LARGE_BYTES) else {
+            return;
+        };
+        let tenths = self.done / (total / 10);
+        if tenths > self.tenths && self.started.elapsed() >= PATIENCE {
+            self.tenths = tenths;
+            let (done, total) = (Size(self.done), Size(total));
+            self.output.note(&format!(
+                "{}: {}0 % ({done} of {total})",
+                self.name,
+                tenths.min(10)
+            ));
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// A size for people.
+pub(crate) fn size(bytes: u64) -> String {
+    Size(bytes).to_string()
+}
+
+const LARGE_BYTES: u64 = 4 << 20;
+
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep fingerprint`: prints what a server is recognised by.
+
+use std::time::Duration;
+
+use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
+
+use crate::cli::flags::args;
+use crate::cli::terminal::Output;
+use crate::cli::verbs::serve;
+use crate::client;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let url = Arg::new("url")
+        .value_name("URL")
+        .help("A server [default: the one of this device]");
+    let wait = Arg::new("connect-timeout")
+        .long("connect-timeout")
+        .value_name("TIME");
+    let wait = wait.help("Give up connecting after so long [default: 30s]");
+    command.before_help(EXAMPLES).arg(url).arg(wait)
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let pin = match matches.get_one::<String>("url") {
+        Some(url) => {
+            let wait = args::time(matches, "connect-timeout")?;
+            let pin = client::shown_pin(&url.parse()?, wait.unwrap_or(CONNECT))?;
+            output.note(
+                "that is what this server shows; whether it is the right one, only its owner knows",
+            );
+            pin
+        }
+        None => own()?,
+    };
+    output.line(&pin.to_string())?;
+    output.note(&format!("for curl: -k --pinnedpubkey {}", pin.for_curl()));
+    output.json(&json!({"schema": 1, "fp": pin.to_string(), "curl": pin.for_curl()}))
+}
+
+/// The pin of this device's own identity, which is not made for this.
+fn own() -> Result<crate::pin::Pin> {
+    let config = serve::settings()?;
+    let none = || {
+        let text = format!("there is no identity in {} yet", config.home.display());
+        Error::new(ErrorKind::NotFound, text).hint("'skep serve' makes one when it first starts")
+    };
+    config.kept_pin()?.ok_or_else(none)
+}
+
+const CONNECT: Duration = Duration::from_secs(30);
+
+const EXAMPLES: &str = "\
+Examples:
+  skep fingerprint                             the server of this device
+  skep fingerprint https://192.168.1.10:8443   what another one shows";

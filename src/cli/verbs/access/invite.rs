@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep invite`: prints an invitation for another device, as text and as a QR code.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use qrcodegen::{QrCode, QrCodeEcc};
+use serde_json::json;
+
+use crate::access::{ADDRESSES_MAX, Invitation, invitations};
+use crate::address::ServerUrl;
+use crate::cli::flags::args;
+use crate::cli::terminal::Output;
+use crate::cli::verbs::serve;
+use crate::clock;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name);
+    command
+        .before_help(EXAMPLES)
+        .arg(
+            Arg::new("address")
+                .value_name("ADDRESS")
+                .num_args(0..)
+                .help("Where others reach the server [default: where it last listened]"),
+        )
+        .arg(
+            flag("role")
+                .value_name("ROLE")
+                .value_parser(["read", "write", "admin"])
+                .default_value("write")
+                .help("What the device may do"),
+        )
+        .arg(
+            flag("expires")
+                .value_name("TIME")
+                .help("How long the invitation is good [default: 10m]"),
+        )
+        .arg(
+            flag("qr")
+                .action(ArgAction::SetTrue)
+                .help("Print a QR code even if nobody looks at a terminal"),
+        )
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let config = serve::settings()?;
+    clock::learn(&config.home);
+    let pin = config
+        .kept_pin()?
+        .filter(|_| !config.plain)
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "there is no server with an identity in this home yet",
+            )
+            .hint("start 'skep serve' (without --plain) first")
+        })?;
+    let given: Vec<String> = matches
+        .get_many("address")
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    let kept = if given.is_empty() {
+        invitations::kept_addresses(&config.home)
+    } else {
+        given
+    };
+    let mut addresses = Vec::new();
+    for address in kept.iter().take(ADDRESSES_MAX) {
+        addresses.push(address.parse::<ServerUrl>()?.authority());
+    }
+    if addresses.is_empty() {
+        let text = "it is not known where the server listens";
+        return Err(Error::new(ErrorKind::Usage, text).hint("skep invite HOST:PORT"));
+    }
+    if kept.iter().all(|address| {
+        address
+            .parse()
+            .is_ok_and(|url: ServerUrl| url.is_loopback())
+    }) {
+        output.note(
+            "the server listens on this device only: 'skep serve' without an address opens it",
+        );
+    }
+    let role = matches
+        .get_one::<String>("role")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let seconds = args::time(matches, "expires")?.map_or(EXPIRES, |time| time.as_secs().max(1));
+    let secret = invitations::open(&config.home, role, seconds)?;
+    let invitation = Invitation {
+        addresses,
+        pin,
+        secret,
+    }
+    .to_string();
+    if matches.get_flag("qr") || output.is_terminal() {
+        for line in picture(&invitation)? {
+            output.line(&line)?;
+        }
+    }
+    output.line(&invitation)?;
+    let minutes = seconds.div_ceil(60);
+    output.note(&format!(
+        "on the other device, within {minutes} min: skep pair '...'"
+    ));
+    output.note("it is good for one device; whoever sees it can be that device");
+    output.json(&json!({
+        "schema": 1,
+        "invitation": invitation,
+        "role": role,
+        "expires": crate::wire::rfc3339(clock::moment(clock::seconds() + seconds)),
+    }))
+}
+
+/// A QR code in half blocks, two rows in a line, with the quiet zone that readers need. Light modules
+/// are drawn, so that it can be read on a dark terminal.
+fn picture(text: &str) -> Result<Vec<String>> {
+    let code = QrCode::encode_text(text, QrCodeEcc::Low).map_err(|_| {
+        Error::new(
+            ErrorKind::TooLarge,
+            "the invitation is too long for a QR code",
+        )
+        .hint("name fewer addresses")
+    })?;
+    let is_light = |x: i32, y: i32| !code.get_module(x, y);
+    let last = code.size() + QUIET;
+    let rows = (-QUIET..last).step_by(2);
+    let row = |y: i32| {
+        let module = |x: i32| match (is_light(x, y), y + 1 >= last || is_light(x, y + 1)) {
+            (true, true) => '\u{2588}',
+            (true, false) => '\u{2580}',
+            (false, true) => '\u{2584}',
+            (false, false) => ' ',
+        };
+        (-QUIET..last).map(module).collect()
+    };
+    Ok(rows.map(row).collect())
+}
+
+/// Four modules are in the standard; two do for telephones and fit more terminals.
+const QUIET: i32 = 2;
+
+/// Ten minutes.
+const EXPIRES: u64 = 600;
+
+const EXAMPLES: &str = "\
+Examples:
+  skep invite                     for a device that may store models, for 10 minutes
+  skep invite --role read --expires 1h
+  skep invite 192.168.1.10:8443   where the server is reached by another address";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_is_as_wide_as_high() {
+        let lines = picture("skep://192.168.1.10:8443#x").unwrap();
+        let width = lines[0].chars().count();
+        assert!(lines.iter().all(|line| line.chars().count() == width));
+        assert_eq!(lines.len(), width.div_ceil(2));
+        // The quiet zone is light all around.
+        assert!(lines[0].chars().all(|module| module == '\u{2588}'));
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.starts_with("\u{2588}\u{2588}"))
+        );
+        assert!(picture(&"x".repeat(5000)).is_err());
+    }
+}

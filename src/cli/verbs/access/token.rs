@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep token`: makes, lists and removes the tokens of the server on this device. A running server
+//! notices at once.
+
+use std::time::{Duration, SystemTime};
+
+use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
+use time::{Date, Month};
+
+use crate::access::{NewToken, Role, Tokens};
+use crate::cli::terminal::Output;
+use crate::error::{Error, ErrorKind, Result};
+use crate::wire::rfc3339;
+use crate::{clock, home};
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let name = || {
+        Arg::new("name")
+            .value_name("NAME")
+            .required(true)
+            .help("Whom it is for")
+    };
+    let role = Arg::new("role")
+        .long("role")
+        .value_name("ROLE")
+        .default_value("write")
+        .help("What it may do: read, write or admin");
+    let expires = Arg::new("expires")
+        .long("expires")
+        .value_name("TIME")
+        .help("When it ends: 90d, 12h, or a day such as 2027-01-31 (UTC)");
+    command
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("new")
+                .about("Make a token and print it, once")
+                .before_help(EXAMPLES)
+                .args([name(), role, expires]),
+        )
+        .subcommand(Command::new("ls").alias("list").about("List the tokens"))
+        .subcommand(
+            Command::new("rm")
+                .alias("remove")
+                .about("Remove a token")
+                .arg(name()),
+        )
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    match matches.subcommand() {
+        Some(("new", matches)) => make(matches, output),
+        Some(("ls", _)) => list(output),
+        Some(("rm", matches)) => {
+            let name = name(matches);
+            Tokens::remove(&home::directory()?, &name)?;
+            output.line(&format!("removed {name}"))?;
+            output.json(&json!({ "schema": 1, "removed": name }))
+        }
+        _ => Err(Error::new(ErrorKind::Usage, "no command was given").hint("skep token --help")),
+    }
+}
+
+fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let given = |name: &str| matches.get_one::<String>(name);
+    let role: Role = given("role").map_or(Ok(Role::Write), |role| role.parse())?;
+    clock::learn(&home::directory()?);
+    let end = given("expires")
+        .map(|text| end(text, clock::now()))
+        .transpose()?;
+    let name = name(matches);
+    let new = NewToken {
+        name: name.clone(),
+        role,
+        end,
+    };
+    let token = Tokens::add(&home::directory()?, new)?;
+    output.line(token.text())?;
+    output.json(&json!({
+        "schema": 1,
+        "name": name,
+        "role": role.as_str(),
+        "token": token.text(),
+        "expires": end.map(rfc3339),
+    }))?;
+    output.note("this token is shown only now; a client takes it where it takes a password");
+    Ok(())
+}
+
+fn list(output: &Output) -> Result<()> {
+    let tokens = Tokens::open(&home::directory()?)?;
+    clock::learn(&home::directory()?);
+    let now = clock::now();
+    let width = tokens
+        .iter()
+        .map(|token| token.name.len())
+        .max()
+        .unwrap_or_default();
+    let mut rows = Vec::new();
+    for token in tokens.iter() {
+        let is_over = tokens.is_over(token, now);
+        let until = match token.end {
+            None => "for ever".to_owned(),
+            Some(end) if is_over => format!("ended {}", rfc3339(end)),
+            Some(end) => format!("until {}", rfc3339(end)),
+        };
+        output.line(&format!(
+            "{:<width$}  {:<5}  {until}",
+            token.name,
+            token.role.as_str()
+        ))?;
+        rows.push(json!({
+            "name": token.name,
+            "role": token.role.as_str(),
+            "made": rfc3339(token.made),
+            "expires": token.end.map(rfc3339),
+            "expired": is_over,
+        }));
+    }
+    output.json(&json!({ "schema": 1, "tokens": rows }))
+}
+
+fn name(matches: &ArgMatches) -> String {
+    matches
+        .get_one::<String>("name")
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// Reads when a token ends: a length of time, or the day at whose beginning it is over.
+fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
+    let bad = || {
+        Error::new(
+            ErrorKind::Usage,
+            format!("'{}' is not a time to come", text.escape_debug()),
+        )
+        .hint("write it as 90d, 12h or 2027-01-31")
+    };
+    if let Some(date) = date(text) {
+        return Some(date).filter(|end| *end > now).ok_or_else(bad);
+    }
+    let length = match text.strip_suffix('d').map(str::parse::<u64>) {
+        Some(Ok(days @ 1..=DAYS_MAX)) => Duration::from_secs(days * 86_400),
+        Some(_) => return Err(bad()),
+        None => crate::text::duration(text).map_err(|_| bad())?,
+    };
+    now.checked_add(length).ok_or_else(bad)
+}
+
+fn date(text: &str) -> Option<SystemTime> {
+    let mut parts = text.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let month = Month::try_from(month.parse::<u8>().ok()?).ok()?;
+    let date = Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()?;
+    parts
+        .next()
+        .is_none()
+        .then(|| date.midnight().assume_utc().into())
+}
+
+/// A hundred years.
+const DAYS_MAX: u64 = 36_525;
+
+const EXAMPLES: &str = "\
+Examples:
+  skep token new pi-2                           may store, fetch and remove models
+  skep token new phone --role read              may fetch and list them
+  skep token new build --expires 90d            ends by itself";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_lengths_or_days() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let after = |text: &str| {
+            end(text, now)
+                .unwrap()
+                .duration_since(now)
+                .unwrap()
+                .as_secs()
+        };
+        assert_eq!(
+            (after("2d"), after("12h"), after("90s")),
+            (172_800, 43_200, 90)
+        );
+        // 2027-01-15T08:00:00Z is now.
+        assert_eq!(after("2027-01-16"), 16 * 3600);
+        for bad in [
+            "",
+            "x",
+            "0d",
+            "-1d",
+            "99999d",
+            "2027-01-15",
+            "2027-13-01",
+            "2027-1-1-1",
+            "1y",
+        ] {
+            assert!(end(bad, now).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep ls`: lists the models of a server.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::cli::flags::args;
+use crate::cli::terminal::{Output, size};
+use crate::error::Result;
+use crate::text::escaped;
+use crate::wire::{ListWire, ModelWire};
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let long = Arg::new("long")
+        .short('l')
+        .long("long")
+        .action(ArgAction::SetTrue);
+    let long = long.help("Show exact sizes and whole digests");
+    args::server(command.before_help(EXAMPLES).arg(long))
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let models = args::client(matches, output)?.list()?;
+    let rows: Vec<[String; 4]> = match matches.get_flag("long") {
+        true => models.iter().map(long).collect(),
+        false => models.iter().map(short).collect(),
+    };
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let (name_width, size_width) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
+    for [name, size, modified, digest] in &rows {
+        let line = format!("{name:<name_width$}  {size:>size_width$}  {modified}  {digest}");
+        output.line(line.trim_end())?;
+    }
+    output.json(&ListWire { schema: 1, models })
+}
+
+fn short(model: &ModelWire) -> [String; 4] {
+    let digest = model.digest.as_deref().unwrap_or_default();
+    let digest = digest.strip_prefix("sha256:").unwrap_or(digest);
+    let modified = model.modified.replace('T', " ").replace('Z', "");
+    [
+        escaped(&model.name).into_owned(),
+        size(model.size),
+        modified.chars().take("2000-01-01 00:00".len()).collect(),
+        digest.chars().take(12).collect(),
+    ]
+}
+
+fn long(model: &ModelWire) -> [String; 4] {
+    let digest = model.digest.clone().unwrap_or_default();
+    let name = escaped(&model.name).into_owned();
+    [name, model.size.to_string(), model.modified.clone(), digest]
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep ls
+  skep ls -l --server 192.168.1.10
+  skep ls --json | jq -r '.models[].name'";

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Verbs that look at the models of a server and tidy them up.
+
+pub(crate) mod list;
+pub(crate) mod remove;
+pub(crate) mod rollback;
+pub(crate) mod show;
+pub(crate) mod verify;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep rm`: removes models from a server.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::json;
+
+use crate::cli::flags::args;
+use crate::cli::terminal::Output;
+use crate::cli::verbs::transfer::get;
+use crate::error::Result;
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let versions = Arg::new("versions")
+        .long("versions")
+        .action(ArgAction::SetTrue);
+    let versions = versions.help("Remove what the models were before, and leave them as they are");
+    args::server(
+        command
+            .before_help(EXAMPLES)
+            .arg(get::names("Models to remove"))
+            .arg(versions),
+    )
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let names = get::parse_names(matches)?;
+    let mut client = args::client(matches, output)?;
+    let mut removed = Vec::new();
+    output.each(names, |name| {
+        let what = match matches.get_flag("versions") {
+            true => client
+                .forget_versions(&name)
+                .map(|()| "the old versions of ")?,
+            false => client.remove(&name).map(|()| "")?,
+        };
+        removed.push(name.as_str().to_owned());
+        output.line(&format!("removed {what}{name}"))
+    });
+    output.json(&json!({"schema": 1, "removed": removed}))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep rm old.onnx
+  skep rm --versions model.onnx";

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep verify`: has a server read its models again and tells of damage; with `--key`, checks signatures.
+
+use clap::{ArgMatches, Command};
+use serde_json::json;
+
+use crate::cli::flags::args;
+use crate::cli::terminal::{Output, Progress};
+use crate::cli::verbs::signing::verify_signature;
+use crate::cli::verbs::transfer::get;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+use crate::wire::VerifyWire;
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let names = get::names("Models on the server [default: all]; with --key, files of this device");
+    let key = verify_signature::flag("key").requires("name");
+    args::server(
+        command
+            .before_help(EXAMPLES)
+            .arg(names.required(false))
+            .arg(key),
+    )
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    if matches.contains_id("key") {
+        return verify_signature::run(matches, output);
+    }
+    let mut names = get::parse_names(matches)?;
+    let mut client = args::client(matches, output)?;
+    if names.is_empty() {
+        let models = client.list()?;
+        names = models
+            .iter()
+            .map(|model| model.name.parse())
+            .collect::<Result<_>>()?;
+    }
+    let mut models = Vec::new();
+    output.each(names, |name| {
+        let mut progress = Progress::start(output, name.as_str(), None);
+        let verified = client.verify(&name, &mut |count| progress.advance(count));
+        drop(progress);
+        let verified = verified?;
+        let outcome = verified.outcome.clone().unwrap_or_default();
+        let digest = verified.digest.clone().unwrap_or_default();
+        output.line(format!("{name}  {outcome}  {digest}").trim_end())?;
+        let error = complaint(&name, &verified);
+        models.push(verified);
+        error.map_or(Ok(()), Err)
+    });
+    output.json(&json!({"schema": 1, "models": models}))
+}
+
+fn complaint(name: &ModelName, verified: &VerifyWire) -> Option<Error> {
+    let text = match verified.outcome.as_deref() {
+        Some("damaged") => {
+            let remembered = verified.remembered.as_deref().unwrap_or("another digest");
+            format!("the model '{name}' is damaged: it had {remembered}")
+        }
+        Some("unreadable") => format!("the model '{name}' cannot be read any more"),
+        _ => return None,
+    };
+    Some(Error::new(ErrorKind::Integrity, text).hint("put it again, and look after the disk"))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep verify
+  skep verify model.onnx
+  skep verify --key sign.pub model.onnx       model.onnx and model.onnx.minisig of this device";

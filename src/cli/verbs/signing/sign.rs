@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep sign`: signs files of this device; and what `skep put --sign` needs of that.
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
+
+use crate::cli::flags::{Reader, Source};
+use crate::cli::terminal::Output;
+use crate::cli::verbs::signing::keygen;
+use crate::client::{Client, Stored};
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+use crate::signature::{Prehash, SecretKey, Signature};
+use crate::{clock, disk};
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let files = Arg::new("file")
+        .value_name("FILE")
+        .num_args(1..)
+        .required(true);
+    let files = files.value_parser(clap::value_parser!(PathBuf));
+    command
+        .before_help(EXAMPLES)
+        .arg(flag("key"))
+        .arg(files.help("Files to sign"))
+}
+
+/// The flag that names a secret key.
+pub(crate) fn flag(name: &'static str) -> Arg {
+    let flag = Arg::new(name).long(name).value_name("KEYFILE");
+    let flag = flag.value_parser(clap::value_parser!(PathBuf));
+    flag.help(match name {
+        "key" => "The secret key [default: sign.key in the home]",
+        _ => "Sign with this secret key, and send the signature as NAME.minisig, too",
+    })
+}
+
+/// The secret key of a flag.
+///
+/// # Errors
+/// `Usage` if it cannot be read or used.
+pub(crate) fn key(matches: &ArgMatches, flag: &str) -> Result<Option<SecretKey>> {
+    matches
+        .get_one::<PathBuf>(flag)
+        .map(|path| SecretKey::read(path))
+        .transpose()
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let key = match key(matches, "key")? {
+        Some(key) => key,
+        None => SecretKey::read(&keygen::default_file()?).map_err(|error| {
+            error.hint("'skep keygen' makes it; or name another one with --key")
+        })?,
+    };
+    let mut files = Vec::new();
+    output.each(
+        matches.get_many::<PathBuf>("file").into_iter().flatten(),
+        |path| {
+            let signed = file(&key, path, None)?;
+            let target = signature_file(path);
+            let shown = target.display().to_string();
+            let place = if target.is_absolute() {
+                target
+            } else {
+                Path::new(".").join(target)
+            };
+            disk::write(&place, signed.signature.to_string().as_bytes(), 0o644)
+                .map_err(|error| Error::local(format!("writing {shown}"), error))?;
+            files.push(json!({"file": path.display().to_string(), "signature": shown}));
+            output.line(&shown)
+        },
+    );
+    output.json(&json!({"schema": 1, "files": files}))
+}
+
+/// Where the signature of a file is: beside it, as `FILE.minisig`.
+pub(crate) fn signature_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".minisig");
+    name.into()
+}
+
+/// A file that was signed.
+pub(crate) struct Signed {
+    pub(crate) signature: Signature,
+    /// Of the bytes that were signed.
+    digest: Digest,
+}
+
+/// Signs a file under its own or another name.
+///
+/// # Errors
+/// `Usage` for what cannot be read twice; those of the file system.
+pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Result<Signed> {
+    let source = Source::open(path, name, "skep sign")?;
+    let Reader::File(mut content) = source.reader else {
+        let text = format!(
+            "{} can be read only once, so it cannot be signed",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first"));
+    };
+    let (mut prehash, mut hasher) = (Prehash::default(), Hasher::new());
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match content.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                prehash.update(&buffer[..count]);
+                hasher.update(&buffer[..count]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::local(format!("reading {}", path.display()), error)),
+        }
+    }
+    let seconds = clock::seconds();
+    // The words that minisign uses.
+    let comment = format!("timestamp:{seconds}\tfile:{}\thashed", source.name);
+    let signature = key.sign(&prehash.finish(), &comment);
+    Ok(Signed {
+        signature,
+        digest: hasher.finish(),
+    })
+}
+
+impl Signed {
+    /// Sends the signature of a model that was just sent with this digest.
+    ///
+    /// # Errors
+    /// `Integrity` if other bytes were sent than were signed; otherwise as [`Client::put`].
+    pub(crate) fn put(
+        &self,
+        client: &mut Client,
+        model: &ModelName,
+        sent: &Digest,
+    ) -> Result<Stored> {
+        if *sent != self.digest {
+            let text = format!("'{model}' was changed after it was signed, so it has no signature");
+            return Err(Error::new(ErrorKind::Integrity, text).hint("send it again"));
+        }
+        let text = self.signature.to_string();
+        let length = Some(text.len() as u64);
+        client.put(
+            &Signature::name_for(model)?,
+            &mut text.as_bytes(),
+            length,
+            &mut |_| {},
+        )
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep sign model.onnx                        make model.onnx.minisig
+  skep sign --key team.key *.onnx";

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep verify --key`: checks the signatures of files of this device.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches};
+use serde_json::json;
+
+use crate::cli::terminal::Output;
+use crate::cli::verbs::signing::sign::signature_file;
+use crate::error::{Error, ErrorKind, Result};
+use crate::signature::{PublicKey, Signature};
+
+/// The flag that names a public key.
+pub(crate) fn flag(name: &'static str) -> Arg {
+    let flag = Arg::new(name).long(name).value_name("KEY|KEYFILE");
+    flag.help(match name {
+        "key" => "Check FILE.minisig by this public key: RW..., or a file that has it",
+        _ => "Keep only what this public key has signed (NAME.minisig on the server)",
+    })
+}
+
+/// The public key of a flag.
+///
+/// # Errors
+/// `Usage` if it cannot be read.
+pub(crate) fn key(matches: &ArgMatches, flag: &str) -> Result<Option<PublicKey>> {
+    matches
+        .get_one::<String>(flag)
+        .map(|text| PublicKey::named(text))
+        .transpose()
+}
+
+/// Checks files of this device, named by the argument `name`, with the key of the flag `key`.
+///
+/// # Errors
+/// `Usage` if there is no key; failures of single files are told and counted by the output.
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let key =
+        key(matches, "key")?.ok_or_else(|| Error::new(ErrorKind::Usage, "--key is needed"))?;
+    let mut files = Vec::new();
+    output.each(
+        matches.get_many::<String>("name").into_iter().flatten(),
+        |name| {
+            let signature = verify(Path::new(name), &key)?;
+            tell(output, name, &signature);
+            files.push(json!({
+                "file": name,
+                "id": format!("{key:?}"),
+                "trusted_comment": signature.trusted_comment(),
+            }));
+            output.line(&format!("{name}  signed by {key:?}"))
+        },
+    );
+    output.json(&json!({"schema": 1, "files": files}))
+}
+
+fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
+    let shown = path.display().to_string();
+    let failed = |name: &str, error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Error::io(name, error),
+        _ => Error::local(format!("reading {name}"), error),
+    };
+    let mut content = File::open(path).map_err(|error| failed(&shown, error))?;
+    let place: PathBuf = signature_file(path);
+    let beside = place.display().to_string();
+    let file = File::open(&place).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let text = format!("{shown} is not signed: there is no {beside}");
+            Error::new(ErrorKind::Integrity, text)
+        }
+        _ => failed(&beside, error),
+    })?;
+    let mut bytes = Vec::new();
+    let read = file
+        .take(Signature::BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes);
+    read.map_err(|error| failed(&beside, error))?;
+    let signature = Signature::from_bytes(&bytes).map_err(|error| {
+        let text = format!("{beside}: {}", error.message());
+        Error::new(error.kind(), text).hint(error.hint_text().unwrap_or_default())
+    })?;
+    signature.verify(&shown, std::slice::from_ref(key), &mut content)?;
+    Ok(signature)
+}
+
+/// Says what the signer says, and whether that is of a file of another name.
+pub(crate) fn tell(output: &Output, name: &str, signature: &Signature) {
+    // minisign separates with tabs, which the output would escape.
+    let comment = signature.trusted_comment().replace('\t', " ");
+    output.note(&format!("{name}: the signer says: {comment}"));
+    let base = Path::new(name).file_name().and_then(|base| base.to_str());
+    if let Some(signed) = signature.file_name().filter(|signed| Some(*signed) != base) {
+        output.warn(&format!("{name} was signed under another name: {signed}"));
+    }
+}

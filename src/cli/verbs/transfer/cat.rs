@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep cat`: writes a model to standard output.
+
+use std::io::Read as _;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::cli::flags::args;
+use crate::cli::terminal::{Output, Page, page};
+use crate::cli::verbs::transfer::get;
+use crate::error::Result;
+use crate::model::ModelName;
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let name = Arg::new("name")
+        .value_name("NAME")
+        .required(true)
+        .help("The model");
+    let text = Arg::new("text").long("text").action(ArgAction::SetTrue);
+    let text = text.help("Drop carriage returns and blanks at the ends of lines");
+    args::server(command.before_help(EXAMPLES).arg(name).arg(text))
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let name = matches
+        .get_one::<String>("name")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let name: ModelName = name.parse()?;
+    let mut client = args::client(matches, output)?;
+    let mut download = client.get(&name)?;
+    if matches.get_flag("text") {
+        let mut page = Page::default();
+        download.copy(&mut page, &mut |_| {})?;
+        page.show(name.as_str(), output)?;
+        get::note_unverified(&download, output);
+        return Ok(());
+    }
+    let mut beginning = Vec::new();
+    (&mut download)
+        .take(BEGINNING_BYTES)
+        .read_to_end(&mut beginning)?;
+    page::check(&beginning, name.as_str(), output)?;
+    output.write(&beginning)?;
+    output.write_with(|stdout| download.copy(stdout, &mut |_| {}))?;
+    get::note_unverified(&download, output);
+    Ok(())
+}
+
+/// What is looked at to tell text from binary.
+const BEGINNING_BYTES: u64 = 8192;
+
+const EXAMPLES: &str = "\
+Examples:
+  skep cat notes.txt
+  skep cat train.py --text | python3 -";

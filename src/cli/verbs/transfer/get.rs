@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep get`: fetches models and saves them as files.
+
+use std::path::Path;
+
+use clap::{Arg, ArgMatches, Command};
+use serde_json::{Value, json};
+
+use crate::cli::flags::{Destination, args, destination};
+use crate::cli::terminal::{Output, Progress, signals};
+use crate::cli::verbs::signing::{tell, verify_signature};
+use crate::client::{Client, Download, Event, Fetched, Proof, TransferOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let command = command.before_help(EXAMPLES).arg(names("Models to fetch"));
+    args::transfers(destination::arguments(args::server(command)))
+        .arg(verify_signature::flag("verify-key"))
+}
+
+/// The list of model names.
+pub(crate) fn names(help: &'static str) -> Arg {
+    Arg::new("name")
+        .value_name("NAME")
+        .num_args(1..)
+        .required(true)
+        .help(help)
+}
+
+/// The model names that were given.
+///
+/// # Errors
+/// `BadRequest` for what is no model name.
+pub(crate) fn parse_names(matches: &ArgMatches) -> Result<Vec<ModelName>> {
+    let names = matches.get_many::<String>("name").into_iter().flatten();
+    names.map(|name| name.parse()).collect()
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let names = parse_names(matches)?;
+    let destination = Destination::of(matches, names.len())?;
+    let mut options = args::transfer(matches)?;
+    options.signer = verify_signature::key(matches, "verify-key")?;
+    if options.signer.is_some() && destination == Destination::Stdout {
+        let text = "standard output would have the bytes before their signature is checked";
+        return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first: -o FILE"));
+    }
+    let mut client = args::client(matches, output)?;
+    let (mut files, mut changed) = (Vec::new(), 0);
+    output.each(names, |name| {
+        let Some(path) = destination.path(&name) else {
+            changed += 1;
+            return print(&mut client, &name, output);
+        };
+        if options.signer.is_some() {
+            options.signature = Some(client.signature(&name)?);
+        }
+        let fetched = save(&mut client, &name, &path, &destination, &options, output)?;
+        if let Some(signature) = &options.signature {
+            tell(output, name.as_str(), signature);
+        }
+        match fetched.proof {
+            Proof::Nothing => unverified(&name, output),
+            Proof::Unchanged => output.note(&format!("{} is up to date", path.display())),
+            Proof::Digest => {}
+        }
+        changed += u32::from(fetched.proof != Proof::Unchanged);
+        files.push(value(&name, &path, &fetched));
+        output.line(&path.display().to_string())
+    });
+    if changed == 0 && args::is_set(matches, "exit-unchanged")? {
+        output.nothing_to_do();
+    }
+    match destination {
+        Destination::Stdout => Ok(()),
+        _ => output.json(&json!({"schema": 1, "files": files})),
+    }
+}
+
+fn print(client: &mut Client, name: &ModelName, output: &Output) -> Result<()> {
+    let mut download = client.get(name)?;
+    let mut progress = Progress::start(output, name.as_str(), download.size());
+    output.write_with(|stdout| download.copy(stdout, &mut |count| progress.advance(count)))?;
+    drop(progress);
+    note_unverified(&download, output);
+    Ok(())
+}
+
+fn save(
+    client: &mut Client,
+    name: &ModelName,
+    path: &Path,
+    destination: &Destination,
+    options: &TransferOptions,
+    output: &Output,
+) -> Result<Fetched> {
+    let _resumable = signals::Resumable::new();
+    let mut progress = Progress::start(output, name.as_str(), None);
+    let mut prepared = Ok(());
+    let fetched = client.fetch(name, path, options, &mut |event| {
+        if matches!(event, Event::Started { .. }) && prepared.is_ok() {
+            prepared = destination.prepare(output);
+        }
+        progress.tell(&event);
+    });
+    // Without its directory, the file could not be written either; this is why.
+    prepared.and(fetched)
+}
+
+fn value(name: &ModelName, path: &Path, fetched: &Fetched) -> Value {
+    json!({
+        "name": name.as_str(),
+        "path": path.display().to_string(),
+        "size": fetched.size,
+        "digest": format!("{:?}", fetched.digest),
+        "received": fetched.received,
+        "resumed_at": fetched.resumed_at,
+        "unchanged": fetched.proof == Proof::Unchanged,
+    })
+}
+
+/// Tells of a download that could not be verified.
+pub(crate) fn note_unverified(download: &Download, output: &Output) {
+    if download.announced().is_none() {
+        unverified(download.name(), output);
+    }
+}
+
+fn unverified(name: &ModelName, output: &Output) {
+    output.note(&format!(
+        "the bytes of '{name}' could not be verified: the server knows no digest of them (yet)"
+    ));
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep get model.onnx
+  skep get model.onnx labels.txt -o models/
+  skep get model.onnx --verify-key sign.pub
+  skep get model.onnx --if-changed --limit-rate 2MiB
+  skep get dataset.tar -o - | tar x";

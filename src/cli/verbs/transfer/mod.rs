@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Verbs that send and fetch.
+
+pub(crate) mod cat;
+pub(crate) mod get;
+pub(crate) mod load;
+pub(crate) mod post;
+pub(crate) mod put;

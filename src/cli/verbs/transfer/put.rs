@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep put`: sends files to a server.
+
+use std::path::Path;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::{Value, json};
+
+use crate::cli::flags::{Reader, Source, args, source};
+use crate::cli::terminal::{Output, Progress, signals, size};
+use crate::cli::verbs::signing::sign;
+use crate::client::{Client, Outcome, Replaces, Stored, TransferOptions};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
+    let said = |name: &'static str| Arg::new(name).long(name).value_name("TEXT");
+    let command = source::arguments(args::server(command)).before_help(EXAMPLES);
+    args::transfers(command)
+        .arg(sign::flag("sign"))
+        .arg(said("license").help("The licence of the models, for example Apache-2.0"))
+        .arg(said("source").help("Where the models come from, for example a URL"))
+        .arg(
+            flag("create")
+                .action(ArgAction::SetTrue)
+                .help("Replace nothing"),
+        )
+        .arg(
+            flag("if-match")
+                .value_name("DIGEST")
+                .conflicts_with("create")
+                .help("Replace only a model of this digest"),
+        )
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let (files, name) = source::files(matches)?;
+    if matches.get_flag("password-stdin") && files.iter().any(|file| file.as_os_str() == "-") {
+        let reason = "standard input cannot be both the password and the file";
+        return Err(Error::new(ErrorKind::Usage, reason).hint("use --password-file"));
+    }
+    let mut options = args::transfer(matches)?;
+    options.replaces = replaces(matches)?;
+    let key = sign::key(matches, "sign")?;
+    let files = source::unfolded(files, name.as_ref(), output)?;
+    let mut client = args::client(matches, output)?;
+    let said = |name| matches.get_one::<String>(name).map(String::as_str);
+    client.describe(said("license"), said("source"))?;
+    let (mut models, mut changed) = (Vec::new(), 0);
+    output.each(files, |file| {
+        let signed = key
+            .as_ref()
+            .map(|key| sign::file(key, &file, name.as_ref()))
+            .transpose()?;
+        options.signature = signed.as_ref().map(|signed| signed.signature.clone());
+        let source = Source::open(&file, name.as_ref(), "skep put")?;
+        let name = source.name.clone();
+        let stored = send(&mut client, source, &file, &options, output)?;
+        changed += u32::from(stored.outcome != Outcome::Unchanged);
+        models.push(value(&stored));
+        let (length, digest) = (size(stored.model.size), stored.digest);
+        output.line(&format!(
+            "{name}  {length}  {digest:?}  {}",
+            outcome(&stored)
+        ))?;
+        let Some(signed) = signed.filter(|_| stored.outcome != Outcome::Unchanged) else {
+            return Ok(());
+        };
+        let stored = signed.put(&mut client, &name, &digest)?;
+        models.push(value(&stored));
+        output.line(&format!("{}  {}", stored.model.name, outcome(&stored)))
+    });
+    if changed == 0 && args::is_set(matches, "exit-unchanged")? {
+        output.nothing_to_do();
+    }
+    output.json(&json!({"schema": 1, "models": models}))
+}
+
+fn replaces(matches: &ArgMatches) -> Result<Replaces> {
+    if matches.get_flag("create") {
+        return Ok(Replaces::Nothing);
+    }
+    let Some(text) = matches.get_one::<String>("if-match") else {
+        return Ok(Replaces::Anything);
+    };
+    let digest: Digest = text
+        .strip_prefix("sha256:")
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| {
+            Error::new(
+                ErrorKind::Usage,
+                "--if-match: a digest is 64 hexadecimal digits",
+            )
+            .hint("'skep ls -l' shows them")
+        })?;
+    Ok(Replaces::Only(digest))
+}
+
+fn send(
+    client: &mut Client,
+    source: Source,
+    path: &Path,
+    options: &TransferOptions,
+    output: &Output,
+) -> Result<Stored> {
+    let mut progress = Progress::start(output, source.name.as_str(), source.length);
+    match source.reader {
+        Reader::File(file) => {
+            let _resumable = signals::Resumable::new();
+            client.put_file(&source.name, &file, options, &mut |event| {
+                progress.tell(&event)
+            })
+        }
+        Reader::Stream(_) if options.replaces != Replaces::Anything => {
+            let message = format!("{} is no file, so --create and --if-match", path.display());
+            Err(Error::new(
+                ErrorKind::Usage,
+                format!("{message} are not possible"),
+            ))
+        }
+        Reader::Stream(mut stream) => {
+            let mut advance = |count| progress.advance(count);
+            client.put(&source.name, &mut *stream, source.length, &mut advance)
+        }
+    }
+}
+
+fn value(stored: &Stored) -> Value {
+    let mut value = json!(stored.model);
+    value["outcome"] = json!(outcome(stored));
+    value["sent"] = json!(stored.sent);
+    value["resumed_at"] = json!(stored.resumed_at);
+    value
+}
+
+fn outcome(stored: &Stored) -> &'static str {
+    match stored.outcome {
+        Outcome::Created => "created",
+        Outcome::Replaced => "replaced",
+        Outcome::Unchanged => "unchanged",
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep put model.onnx labels.txt
+  skep put model.onnx --license MIT --source https://example.org/models
+  skep put --server 192.168.1.10 model.onnx --name current.onnx
+  skep put models/ --if-changed --limit-rate 2MiB
+  skep put --sign sign.key model.onnx
+  tar c dataset | skep put - --name dataset.tar";
