@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::Places;
 use crate::limits::LiveLimits;
 use crate::pin::Pin;
-use crate::routes::{Api, HostNames, Ids, Pairing};
+use crate::routes::{Api, HostNames, Ids, Pairing, ROUTES};
 use crate::server::{Server, ServerOptions, Shutdown};
 use crate::store::{Store, StoreOptions};
 use crate::tls::{Following, TlsFiles};
@@ -74,6 +74,7 @@ impl Node {
             ..config.clone()
         };
         let api = Api {
+            routes: ROUTES,
             store: store.clone(),
             guard: Guard::new(&config.home, &password, config.access.clone())?,
             host_names: host_names(&config, files.as_ref()),

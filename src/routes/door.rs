@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The door in front of the routes: who calls, whether that suffices, and what the refused are told.
 
-use super::{Access, Api, Route};
 use crate::access::{Credentials, Principal, Role, Signed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Place, Request, Response};
-
-/// Who sent the request that is being worked on, kept in the session of its connection.
-pub(crate) struct Known(pub(crate) Option<Principal>);
+use crate::routes::api::{Access, Api, Known, Route};
 
 impl Api {
     /// Finds out who calls and checks that the role suffices, before anything of the body is read.

@@ -4,12 +4,11 @@
 
 use std::io::{self, Read};
 
-use super::Api;
-use super::door::Known;
 use crate::access::{self, How};
 use crate::error::Result;
 use crate::http::{Content, Request, Response, Status};
 use crate::model::ModelName;
+use crate::routes::api::{Api, Known};
 use crate::store::{Check, Metadata, Verdict, Version};
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, rfc3339};
 

@@ -1,41 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Events of requests: what the audit log is told once an answer has been sent.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::door::Known;
-use super::{Api, MODEL};
 use crate::clock;
+use crate::error::{Error, ErrorKind};
 use crate::http::{Method, Request, Response, Sent};
 use crate::logging::{AuditOptions, Event, format};
-
-/// Tells requests of one run from those of another: the number of a request is not enough.
-pub(crate) struct Ids {
-    run: String,
-    count: AtomicU64,
-}
-
-impl Ids {
-    /// Ids that begin with a random word.
-    pub(crate) fn new() -> Self {
-        let mut random = [0; 4];
-        // Without random numbers the ids of two runs are alike, which harms nobody.
-        let _ = getrandom::fill(&mut random);
-        Self {
-            run: format!("{:08x}", u32::from_be_bytes(random)),
-            count: AtomicU64::new(1),
-        }
-    }
-
-    fn next(&self) -> String {
-        format!(
-            "{}-{}",
-            self.run,
-            self.count.fetch_add(1, Ordering::Relaxed)
-        )
-    }
-}
+use crate::routes::api::{Api, Known, MODEL};
 
 impl Api {
     /// Gives an answer its id, and has the event logged once it has been sent.
@@ -106,4 +78,13 @@ fn write(mut event: Event, sent: &Sent<'_>, options: AuditOptions) {
         Err(error) => event.trouble = error.to_string(),
     }
     log::info!(target: format::TARGET, "{}", event.text(options.format));
+}
+
+/// The source of an error stays on this side: it is logged where it is our own.
+pub(crate) fn log_cause(error: &Error) {
+    if let (ErrorKind::Internal | ErrorKind::NoSpace, Some(source)) =
+        (error.kind(), std::error::Error::source(error))
+    {
+        log::error!("{}: {source}", error.message());
+    }
 }

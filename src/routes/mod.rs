@@ -1,73 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What requests mean: one table of routes, and who may call them.
 
+mod api;
 mod dearning;
 mod door;
 mod host;
 mod inspect;
 mod journal;
+mod model_upload;
 mod models;
 mod pair;
+mod request_id;
 mod status;
 #[cfg(test)]
 mod tests;
 mod uploads;
 
-pub(crate) use host::HostNames;
-pub(crate) use journal::Ids;
-pub(crate) use pair::Pairing;
-
-use std::sync::Arc;
-
-use crate::access::Guard;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Handler, Method, Places, Request, Response, Status};
-use crate::limits::LiveLimits;
-use crate::logging::AuditOptions;
-use crate::store::Store;
-use door::Known;
+use crate::http::{Handler, Method, Request, Response, Status};
+use crate::routes::api::{Access, MODEL, Route};
+use crate::routes::journal::log_cause;
+use api::Known;
 
-/// The HTTP face of a store.
-pub(crate) struct Api {
-    pub(crate) store: Store,
-    pub(crate) guard: Guard,
-    pub(crate) host_names: HostNames,
-    pub(crate) audit: AuditOptions,
-    pub(crate) ids: Ids,
-    pub(crate) limits: Arc<LiveLimits>,
-    pub(crate) import_bytes_before_password: u64,
-    /// For imports whose password was not seen yet; half as many as uploads have, so that callers
-    /// without a password never keep out those with one.
-    pub(crate) guests: Places,
-    pub(crate) pairing: Pairing,
-}
-
-/// One route. Its path is given by segments, in which `*` stands for any one.
-pub(crate) struct Route {
-    pub(crate) method: Method,
-    pub(crate) path: &'static [&'static str],
-    access: Access,
-    /// What it does, in one line.
-    pub(crate) help: &'static str,
-    action: fn(&Api, &mut Request<'_>) -> Result<Response>,
-}
-
-/// Who may call a route.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    /// Everybody.
-    Open,
-    /// Whoever has at least this role.
-    Read,
-    Write,
-    #[allow(
-        dead_code,
-        reason = "the first route for administrators is still to come"
-    )]
-    Admin,
-    /// The route looks for the password in the body, and for the role itself.
-    InBody,
-}
+pub(crate) use api::{Api, Pairing};
+pub(crate) use host::HostNames;
+pub(crate) use request_id::Ids;
 
 /// All routes. `GET` stands for `HEAD` as well.
 pub(crate) const ROUTES: &[Route] = &[
@@ -199,7 +156,6 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
 ];
 
-const MODEL: &[&str] = &["v1", "models", "*"];
 const INFO: &[&str] = &["v1", "models", "*", "info"];
 const VERSIONS: &[&str] = &["v1", "models", "*", "versions"];
 
@@ -221,21 +177,10 @@ const fn row(
     }
 }
 
-impl Route {
-    /// The path as one writes it, for example `/v1/models/NAME`.
-    pub(crate) fn shown(&self) -> String {
-        let name = if self.path == UPLOAD { "ID" } else { "NAME" };
-        format!("/{}", self.path.join("/").replace('*', name))
-    }
-
-    fn matches(&self, segments: &[&str]) -> bool {
-        self.path.len() == segments.len()
-            && self
-                .path
-                .iter()
-                .zip(segments)
-                .all(|(part, segment)| *part == "*" || part == segment)
-    }
+enum Found {
+    Route(&'static Route),
+    /// The path is known; these are its methods.
+    OtherMethods(String),
 }
 
 impl Handler for Api {
@@ -268,15 +213,10 @@ impl Handler for Api {
     }
 }
 
-enum Found {
-    Route(&'static Route),
-    /// The path is known; these are its methods.
-    OtherMethods(String),
-}
-
 impl Api {
     fn find(&self, request: &Request<'_>) -> Result<Found> {
-        let at_path: Vec<_> = ROUTES
+        let at_path: Vec<_> = self
+            .routes
             .iter()
             .filter(|route| route.matches(request.segments()))
             .collect();
@@ -296,14 +236,5 @@ impl Api {
         }
         allow.push("OPTIONS");
         Ok(Found::OtherMethods(allow.join(", ")))
-    }
-}
-
-/// The source of an error stays on this side: it is logged where it is our own.
-fn log_cause(error: &Error) {
-    if let (ErrorKind::Internal | ErrorKind::NoSpace, Some(source)) =
-        (error.kind(), std::error::Error::source(error))
-    {
-        log::error!("{}: {source}", error.message());
     }
 }

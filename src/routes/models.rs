@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Models over HTTP: raw bytes at `/v1/models/NAME`, and their list.
 
-use std::io::{Read, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::uploads::{self, Complete};
-use super::{Api, inspect};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
 use crate::model::{Model, ModelName};
+use crate::routes::api::Api;
+use crate::routes::inspect;
+use crate::routes::model_upload::{WEAK, digest, entity_tag, store_whole};
 use crate::signature::Signature;
-use crate::store::{self, Condition, Order, Published, Stored};
+use crate::store::{self, Condition, Order, Stored};
 use crate::wire::{ListWire, ModelWire};
 
 /// `GET /v1/models`: all models as JSON.
@@ -141,70 +142,12 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     store_whole(api, request, &order)
 }
 
-/// Stores what a body brings at once, or nothing of it.
-pub(crate) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
-    let Order {
-        name,
-        length,
-        digest,
-        condition,
-        signature,
-        metadata,
-    } = order;
-    api.store.admit(name, *length, metadata)?;
-    api.store.check(name, condition)?;
-    api.store.check_signer(name, signature.as_ref())?;
-    let mut upload = api.store.upload(*length)?;
-    upload.set_signature(signature.clone());
-    upload.describe(metadata.clone());
-    copy(request.body(), &mut upload)?;
-    let published = upload.commit(name, digest.as_ref(), condition)?;
-    Ok(stored(&published, name))
-}
-
-/// The answer to whoever sent a model.
-pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
-    let status = if published.replaced {
-        Status::OK
-    } else {
-        Status::CREATED
-    };
-    let response = Response::json(status, &ModelWire::from(&published.model))
-        .field("etag", entity_tag(&published.model, ""));
-    match published.replaced {
-        true => response,
-        false => response.field("location", format!("/v1/models/{}", name.url_segment())),
-    }
-}
-
-/// The SHA-256 in a field of RFC 9530.
-pub(crate) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
-    fields.value(name).map_or(Ok(None), Digest::from_field)
-}
-
 /// `DELETE /v1/models/NAME`.
 pub(crate) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     api.store
         .remove_if(&name, &condition(api, request, &name)?)?;
     Ok(Response::new(Status::NO_CONTENT))
-}
-
-/// Copies all of a body, in pieces that are worth a system call.
-pub(crate) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64> {
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut copied = 0;
-    loop {
-        match source.read(&mut buffer) {
-            Ok(0) => return Ok(copied),
-            Ok(count) => {
-                target.write_all(&buffer[..count])?;
-                copied += count as u64;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 fn name(request: &Request<'_>) -> Result<ModelName> {
@@ -267,15 +210,6 @@ fn check_unmodified(fields: &Fields, model: &Model) -> Result<()> {
     }
 }
 
-/// The strong entity tag made of the digest; where that is not known yet, a weak one made of what
-/// changes with the file.
-fn entity_tag(model: &Model, stamp: &str) -> String {
-    match model.digest {
-        Some(digest) => digest.etag(),
-        None => format!("{WEAK}\"{}\"", stamp.replace(' ', "-")),
-    }
-}
-
 /// Whether a list of entity tags has this strong one, or is `*` (RFC 9110 section 13.1.1).
 fn is_strong_match(list: &str, tag: &str) -> bool {
     let is_same = |item: &str| item.trim() == tag && !tag.starts_with(WEAK);
@@ -330,12 +264,6 @@ fn part_of(content: store::Content, range: Range) -> Content {
         },
     }
 }
-
-/// How a weak entity tag begins.
-const WEAK: &str = "W/";
-
-/// Four TLS records.
-pub(crate) const COPY_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

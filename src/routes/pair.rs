@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Pairing: whoever shows an open invitation gets a token of its own.
 
-use std::path::{Path, PathBuf};
-
-use super::Api;
-use crate::access::{Password, can_be_named, invitations};
+use crate::access::{can_be_named, invitations};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
+use crate::routes::api::{Api, Pairing};
 use crate::wire::{PairReply, PairRequest};
-
-/// What pairing needs of the house.
-pub(crate) struct Pairing {
-    /// Where invitations and tokens are kept.
-    pub(crate) home: PathBuf,
-    /// Makes a token of a name and a role; `Conflict` if there is one of that name.
-    pub(crate) issue: fn(&Path, &str, &str) -> Result<Password>,
-}
 
 /// Exchanges the secret of an invitation for a token.
 pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {

@@ -2,12 +2,14 @@
 //! The door in front of the routes, for callers that no test on one device can be.
 
 use std::io;
+use std::sync::Arc;
 
 use super::*;
-use crate::access::{AccessOptions, Password};
-use crate::http::{Body, Head, Session};
-use crate::limits::Limits;
-use crate::store::StoreOptions;
+use crate::access::{AccessOptions, Guard, Password};
+use crate::http::{Body, Head, Places, Session};
+use crate::limits::{Limits, LiveLimits};
+use crate::logging::AuditOptions;
+use crate::store::{Store, StoreOptions};
 use crate::transport::{Peer, TlsIdentity};
 
 struct House {
@@ -24,6 +26,7 @@ impl House {
         set(&mut options);
         let store = Store::open(&folder.path().join("models"), StoreOptions::default()).unwrap();
         let api = Api {
+            routes: ROUTES,
             store,
             guard: Guard::new(folder.path(), &secret, options).unwrap(),
             host_names: HostNames::new([]),

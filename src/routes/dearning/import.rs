@@ -17,14 +17,13 @@ use base64::read::DecoderReader;
 use serde_json::json;
 use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ReaderSettings, ValueType};
 
-use super::{invalid_json, invalid_password, opened};
 use crate::access::{How, Principal, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Place, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
-use crate::routes::Api;
-use crate::routes::door::Known;
+use crate::routes::api::{Api, Known};
+use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened};
 use crate::store::{Condition, Metadata, Upload};
 use crate::transport::Peer;
 

@@ -7,13 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{invalid_json, invalid_password, opened};
 use crate::access::{Principal, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Request, Response, Status};
 use crate::model::ModelName;
-use crate::routes::Api;
-use crate::routes::door::Known;
+use crate::routes::api::{Api, Known};
+use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened};
 use crate::store::{self, Store, Stored};
 
 pub(crate) fn run(

@@ -7,14 +7,15 @@
 
 pub(crate) mod import;
 pub(crate) mod load;
+mod refusals;
 
 use serde_json::json;
 
-use super::{Api, log_cause};
-use crate::access::{Principal, Role};
+use crate::access::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
-use crate::transport::Peer;
+use crate::routes::api::Api;
+use crate::routes::journal::log_cause;
 
 /// `POST /import_model`: stores one model or several.
 #[allow(
@@ -75,24 +76,6 @@ fn enter(api: &Api, request: &mut Request<'_>) -> Result<Option<Principal>> {
         }
         other => other,
     }
-}
-
-fn invalid_json() -> Error {
-    Error::new(ErrorKind::BadRequest, "invalid json")
-}
-
-fn invalid_password() -> Error {
-    Error::new(ErrorKind::Unauthenticated, "invalid password")
-}
-
-/// Who has this password of a JSON body. A server started with a number takes that number, as
-/// dearning's own example has it.
-fn opened(api: &Api, peer: &Peer, password: &str, role: Role) -> Result<Principal> {
-    let principal = match api.guard.secret(peer, password.as_bytes()) {
-        Err(error) if error.kind() == ErrorKind::Unauthenticated => return Err(invalid_password()),
-        other => other?,
-    };
-    principal.needs(role).map(|()| principal)
 }
 
 /// What is read away of a refused body.

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use super::super::Api;
-use super::MEDIA_TYPE;
 use crate::error::{Error, ErrorKind};
 use crate::http::{Response, Status};
+use crate::routes::api::Api;
 use crate::store::Turn;
 use crate::wire::Problem;
 
@@ -83,3 +82,5 @@ pub(crate) const YES: &str = "?1";
 
 /// The largest integer of a structured field (RFC 9651 section 3.3.1).
 const INTEGER_MAX: u64 = 999_999_999_999_999;
+
+pub(crate) const MEDIA_TYPE: &str = "application/partial-upload";

@@ -14,9 +14,10 @@ pub(crate) use fields::Complete;
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use super::{Api, models};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
+use crate::routes::api::Api;
+use crate::routes::uploads::answers::MEDIA_TYPE;
 use crate::store::{Order, Piece, Turn};
 use answers::{YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress};
 use fields::{integer, item, length};
@@ -33,7 +34,7 @@ pub(crate) fn create(
         Ok(length) => length,
         Err(response) => return Ok(*response),
     };
-    let content_digest = models::digest(request.fields(), "content-digest")?;
+    let content_digest = crate::routes::model_upload::digest(request.fields(), "content-digest")?;
     let piece = match (content_digest, complete) {
         (Some(digest), Complete::No) => Piece::Whole(digest),
         (Some(digest), Complete::Yes) => {
@@ -52,7 +53,7 @@ pub(crate) fn create(
     api.store
         .check_signer(&order.name, order.signature.as_ref())?;
     let whole = |request: &mut Request<'_>| {
-        let response = models::store_whole(api, request, &order)?;
+        let response = crate::routes::model_upload::store_whole(api, request, &order)?;
         Ok(response.field("upload-complete", YES))
     };
     if complete == Complete::Yes && !speaks_draft(request) {
@@ -119,11 +120,11 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     };
     let complete = Complete::of(fields).ok_or_else(|| missing("Upload-Complete", "?0 or ?1"))?;
     let provided = integer(fields, "upload-offset").ok_or_else(|| missing("Upload-Offset", "N"))?;
-    let piece = match models::digest(fields, "content-digest")? {
+    let piece = match crate::routes::model_upload::digest(fields, "content-digest")? {
         Some(digest) => Piece::Whole(digest),
         None => Piece::Kept,
     };
-    let digest = models::digest(fields, "repr-digest")?;
+    let digest = crate::routes::model_upload::digest(fields, "repr-digest")?;
     let content = content_length(request);
     let mut turn = api.store.turn(id(request))?;
     if turn.done().is_some() {
@@ -203,9 +204,11 @@ fn receive(
     }
     let name = turn.order().name.clone();
     match turn.commit() {
-        Ok(published) => Ok(models::stored(&published, &name).field("upload-complete", YES)),
+        Ok(published) => Ok(
+            crate::routes::model_upload::stored(&published, &name).field("upload-complete", YES)
+        ),
         Err(error) if turn.is_over() => {
-            super::log_cause(&error);
+            crate::routes::journal::log_cause(&error);
             Ok(Response::error(&error).field("upload-complete", YES))
         }
         Err(error) => {
@@ -226,7 +229,7 @@ enum Poured {
 /// Appends a body to an upload. What came of it is kept when it is cut off.
 fn pour(request: &mut Request<'_>, turn: &mut Turn, piece: Piece) -> Result<Poured> {
     let mut append = turn.append(piece, request.interrupter())?;
-    let mut buffer = vec![0; models::COPY_BYTES];
+    let mut buffer = vec![0; crate::routes::model_upload::COPY_BYTES];
     let mut informed: Option<Instant> = None;
     loop {
         let written = match request.body().read(&mut buffer) {
@@ -295,8 +298,6 @@ fn id<'a>(request: &Request<'a>) -> &'a str {
 fn content_length(request: &mut Request<'_>) -> Option<u64> {
     request.body().length()
 }
-
-const MEDIA_TYPE: &str = "application/partial-upload";
 
 const INTEROP_FIELD: &str = "upload-draft-interop-version";
 

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The HTTP face of a store: what every route has at hand, and what a route is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::access::{Guard, Password, Principal};
+use crate::error::Result;
+use crate::http::{Method, Places, Request, Response};
+use crate::limits::LiveLimits;
+use crate::logging::AuditOptions;
+use crate::routes::host::HostNames;
+use crate::routes::request_id::Ids;
+use crate::store::Store;
+
+/// The HTTP face of a store.
+pub(crate) struct Api {
+    pub(crate) routes: &'static [Route],
+    pub(crate) store: Store,
+    pub(crate) guard: Guard,
+    pub(crate) host_names: HostNames,
+    pub(crate) audit: AuditOptions,
+    pub(crate) ids: Ids,
+    pub(crate) limits: Arc<LiveLimits>,
+    pub(crate) import_bytes_before_password: u64,
+    /// For imports whose password was not seen yet; half as many as uploads have, so that callers
+    /// without a password never keep out those with one.
+    pub(crate) guests: Places,
+    pub(crate) pairing: Pairing,
+}
+
+/// One route. Its path is given by segments, in which `*` stands for any one.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static [&'static str],
+    pub(crate) access: Access,
+    /// What it does, in one line.
+    pub(crate) help: &'static str,
+    pub(crate) action: fn(&Api, &mut Request<'_>) -> Result<Response>,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody.
+    Open,
+    /// Whoever has at least this role.
+    Read,
+    Write,
+    #[allow(
+        dead_code,
+        reason = "the first route for administrators is still to come"
+    )]
+    Admin,
+    /// The route looks for the password in the body, and for the role itself.
+    InBody,
+}
+
+impl Route {
+    /// The path as one writes it, for example `/v1/models/NAME`.
+    pub(crate) fn shown(&self) -> String {
+        let name = if self.path.contains(&"uploads") {
+            "ID"
+        } else {
+            "NAME"
+        };
+        format!("/{}", self.path.join("/").replace('*', name))
+    }
+
+    pub(crate) fn matches(&self, segments: &[&str]) -> bool {
+        self.path.len() == segments.len()
+            && self
+                .path
+                .iter()
+                .zip(segments)
+                .all(|(part, segment)| *part == "*" || part == segment)
+    }
+}
+
+/// What pairing needs of the house.
+pub(crate) struct Pairing {
+    /// Where invitations and tokens are kept.
+    pub(crate) home: PathBuf,
+    /// Makes a token of a name and a role; `Conflict` if there is one of that name.
+    pub(crate) issue: fn(&Path, &str, &str) -> Result<Password>,
+}
+
+/// Who sent the request that is being worked on, kept in the session of its connection.
+pub(crate) struct Known(pub(crate) Option<Principal>);
+
+pub(crate) const MODEL: &[&str] = &["v1", "models", "*"];

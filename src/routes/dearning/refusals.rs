@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the dearning API says to those it refuses, in the words of the genuine server.
+
+use crate::access::{Principal, Role};
+use crate::error::{Error, ErrorKind, Result};
+use crate::routes::api::Api;
+use crate::transport::Peer;
+
+pub(crate) fn invalid_json() -> Error {
+    Error::new(ErrorKind::BadRequest, "invalid json")
+}
+
+pub(crate) fn invalid_password() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "invalid password")
+}
+
+/// Who has this password of a JSON body. A server started with a number takes that number, as
+/// dearning's own example has it.
+pub(crate) fn opened(api: &Api, peer: &Peer, password: &str, role: Role) -> Result<Principal> {
+    let principal = match api.guard.secret(peer, password.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::Unauthenticated => return Err(invalid_password()),
+        other => other?,
+    };
+    principal.needs(role).map(|()| principal)
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Storing what a body brings, and the answer to whoever sent it.
+
+use std::io::{Read, Write};
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::http::{Fields, Request, Response, Status};
+use crate::model::{Model, ModelName};
+use crate::routes::api::Api;
+use crate::store::{Order, Published};
+use crate::wire::ModelWire;
+
+/// Stores what a body brings at once, or nothing of it.
+pub(crate) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
+    let Order {
+        name,
+        length,
+        digest,
+        condition,
+        signature,
+        metadata,
+    } = order;
+    api.store.admit(name, *length, metadata)?;
+    api.store.check(name, condition)?;
+    api.store.check_signer(name, signature.as_ref())?;
+    let mut upload = api.store.upload(*length)?;
+    upload.set_signature(signature.clone());
+    upload.describe(metadata.clone());
+    copy(request.body(), &mut upload)?;
+    let published = upload.commit(name, digest.as_ref(), condition)?;
+    Ok(stored(&published, name))
+}
+
+/// The answer to whoever sent a model.
+pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
+    let status = if published.replaced {
+        Status::OK
+    } else {
+        Status::CREATED
+    };
+    let response = Response::json(status, &ModelWire::from(&published.model))
+        .field("etag", entity_tag(&published.model, ""));
+    match published.replaced {
+        true => response,
+        false => response.field("location", format!("/v1/models/{}", name.url_segment())),
+    }
+}
+
+/// The SHA-256 in a field of RFC 9530.
+pub(crate) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
+    fields.value(name).map_or(Ok(None), Digest::from_field)
+}
+
+/// Copies all of a body, in pieces that are worth a system call.
+pub(crate) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64> {
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut copied = 0;
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => return Ok(copied),
+            Ok(count) => {
+                target.write_all(&buffer[..count])?;
+                copied += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The strong entity tag made of the digest; where that is not known yet, a weak one made of what
+/// changes with the file.
+pub(crate) fn entity_tag(model: &Model, stamp: &str) -> String {
+    match model.digest {
+        Some(digest) => digest.etag(),
+        None => format!("{WEAK}\"{}\"", stamp.replace(' ', "-")),
+    }
+}
+
+/// How a weak entity tag begins.
+pub(crate) const WEAK: &str = "W/";
+
+/// Four TLS records.
+pub(crate) const COPY_BYTES: usize = 64 * 1024;
