@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::http::{Method, Places, Request, Response};
 use crate::limits::LiveLimits;
 use crate::logging::AuditOptions;
-use crate::routes::host::HostNames;
+use crate::routes::host_name::HostNames;
 use crate::routes::request_id::Ids;
 use crate::store::Store;
 

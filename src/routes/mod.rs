@@ -2,29 +2,26 @@
 //! What requests mean: one table of routes, and who may call them.
 
 mod api;
+mod audit;
+mod authorize;
 mod dearning;
-mod door;
-mod host;
-mod inspect;
-mod journal;
-mod model_upload;
+mod host_name;
 mod models;
 mod pair;
 mod request_id;
 mod status;
 #[cfg(test)]
 mod tests;
-mod uploads;
+
+pub(crate) use api::{Api, Pairing};
+pub(crate) use host_name::HostNames;
+pub(crate) use request_id::Ids;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, Response, Status};
 use crate::routes::api::{Access, MODEL, Route};
-use crate::routes::journal::log_cause;
 use api::Known;
-
-pub(crate) use api::{Api, Pairing};
-pub(crate) use host::HostNames;
-pub(crate) use request_id::Ids;
+use audit::log_cause;
 
 /// All routes. `GET` stands for `HEAD` as well.
 pub(crate) const ROUTES: &[Route] = &[
@@ -82,56 +79,56 @@ pub(crate) const ROUTES: &[Route] = &[
         UPLOAD,
         Access::Write,
         "tells how far an upload is",
-        uploads::tell,
+        models::tell,
     ),
     row(
         Method::Patch,
         UPLOAD,
         Access::Write,
         "goes on with an upload",
-        uploads::append,
+        models::append,
     ),
     row(
         Method::Delete,
         UPLOAD,
         Access::Write,
         "gives an upload up",
-        uploads::cancel,
+        models::cancel,
     ),
     row(
         Method::Get,
         INFO,
         Access::Read,
         "tells what is known of a model",
-        inspect::info,
+        models::info,
     ),
     row(
         Method::Get,
         VERSIONS,
         Access::Read,
         "lists what it was before",
-        inspect::versions,
+        models::versions,
     ),
     row(
         Method::Delete,
         VERSIONS,
         Access::Write,
         "removes what it was before",
-        inspect::forget_versions,
+        models::forget_versions,
     ),
     row(
         Method::Post,
         &["v1", "models", "*", "rollback"],
         Access::Write,
         "brings back what it was before",
-        inspect::rollback,
+        models::rollback,
     ),
     row(
         Method::Post,
         &["v1", "models", "*", "verify"],
         Access::Write,
         "reads a model again to find damage",
-        inspect::verify,
+        models::verify,
     ),
     row(
         Method::Post,
@@ -186,7 +183,7 @@ enum Found {
 impl Handler for Api {
     fn handle(&self, request: &mut Request<'_>) -> Response {
         request.session().insert(Known(None));
-        let found = host::no_secret_in(request.query()).and_then(|()| self.find(request));
+        let found = host_name::no_secret_in(request.query()).and_then(|()| self.find(request));
         let answered = found.and_then(|route| match route {
             Found::Route(route) => {
                 self.admit(route, request)?;
@@ -195,7 +192,7 @@ impl Handler for Api {
             Found::OtherMethods(allow) if request.method() == Method::Options => {
                 let response = Response::new(Status::NO_CONTENT).field("allow", allow);
                 Ok(match request.segments() {
-                    ["v1", "models" | "uploads", _] => uploads::announce(self, response),
+                    ["v1", "models" | "uploads", _] => models::announce(self, response),
                     _ => response,
                 })
             }

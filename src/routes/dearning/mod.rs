@@ -15,7 +15,7 @@ use crate::access::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
-use crate::routes::journal::log_cause;
+use crate::routes::audit::log_cause;
 
 /// `POST /import_model`: stores one model or several.
 #[allow(

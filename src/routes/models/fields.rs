@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the fields of uploads say (draft section 4.1), and what happens where they contradict.
 
-use super::answers::inconsistent;
 use crate::http::{Fields, Response};
+use crate::routes::models::upload_answers::inconsistent;
 
 /// Whether a request brings the end of the representation (draft section 4.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

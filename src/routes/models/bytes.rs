@@ -3,14 +3,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::uploads::{self, Complete};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
 use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
-use crate::routes::inspect;
-use crate::routes::model_upload::{WEAK, digest, entity_tag, store_whole};
+use crate::routes::models::fields::Complete;
+use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
+use crate::routes::models::{info, resumable};
 use crate::signature::Signature;
 use crate::store::{self, Condition, Order, Stored};
 use crate::wire::{ListWire, ModelWire};
@@ -125,7 +125,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .value("skep-signature")
         .map(Signature::from_field)
         .transpose()?;
-    let metadata = inspect::metadata(request)?;
+    let metadata = info::metadata(request)?;
     let mut order = Order {
         condition,
         digest: expected,
@@ -134,7 +134,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         ..Order::new(name)
     };
     if let Some(complete) = complete {
-        return uploads::create(api, request, order, complete);
+        return resumable::create(api, request, order, complete);
     }
     order.digest = digest(fields, "content-digest")?.or(expected);
     order.length = request.body().length();

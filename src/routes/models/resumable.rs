@@ -5,22 +5,17 @@
 //! A `PUT` or `POST` of a model that says `Upload-Complete` makes an upload resource; `HEAD` tells how
 //! far it is, `PATCH` appends to it, and what completes it is answered as a plain `PUT` would be.
 
-mod answers;
-mod fields;
-
-pub(crate) use answers::announce;
-pub(crate) use fields::Complete;
-
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
-use crate::routes::uploads::answers::MEDIA_TYPE;
+use crate::routes::models::fields::{Complete, integer, item, length};
+use crate::routes::models::upload_answers::{
+    MEDIA_TYPE, YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress,
+};
 use crate::store::{Order, Piece, Turn};
-use answers::{YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress};
-use fields::{integer, item, length};
 
 /// `PUT` or `POST /v1/models/NAME` with `Upload-Complete` (draft section 4.2.2).
 pub(crate) fn create(
@@ -34,7 +29,8 @@ pub(crate) fn create(
         Ok(length) => length,
         Err(response) => return Ok(*response),
     };
-    let content_digest = crate::routes::model_upload::digest(request.fields(), "content-digest")?;
+    let content_digest =
+        crate::routes::models::storing::digest(request.fields(), "content-digest")?;
     let piece = match (content_digest, complete) {
         (Some(digest), Complete::No) => Piece::Whole(digest),
         (Some(digest), Complete::Yes) => {
@@ -53,7 +49,7 @@ pub(crate) fn create(
     api.store
         .check_signer(&order.name, order.signature.as_ref())?;
     let whole = |request: &mut Request<'_>| {
-        let response = crate::routes::model_upload::store_whole(api, request, &order)?;
+        let response = crate::routes::models::storing::store_whole(api, request, &order)?;
         Ok(response.field("upload-complete", YES))
     };
     if complete == Complete::Yes && !speaks_draft(request) {
@@ -120,11 +116,11 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     };
     let complete = Complete::of(fields).ok_or_else(|| missing("Upload-Complete", "?0 or ?1"))?;
     let provided = integer(fields, "upload-offset").ok_or_else(|| missing("Upload-Offset", "N"))?;
-    let piece = match crate::routes::model_upload::digest(fields, "content-digest")? {
+    let piece = match crate::routes::models::storing::digest(fields, "content-digest")? {
         Some(digest) => Piece::Whole(digest),
         None => Piece::Kept,
     };
-    let digest = crate::routes::model_upload::digest(fields, "repr-digest")?;
+    let digest = crate::routes::models::storing::digest(fields, "repr-digest")?;
     let content = content_length(request);
     let mut turn = api.store.turn(id(request))?;
     if turn.done().is_some() {
@@ -204,11 +200,12 @@ fn receive(
     }
     let name = turn.order().name.clone();
     match turn.commit() {
-        Ok(published) => Ok(
-            crate::routes::model_upload::stored(&published, &name).field("upload-complete", YES)
-        ),
+        Ok(published) => {
+            Ok(crate::routes::models::storing::stored(&published, &name)
+                .field("upload-complete", YES))
+        }
         Err(error) if turn.is_over() => {
-            crate::routes::journal::log_cause(&error);
+            crate::routes::audit::log_cause(&error);
             Ok(Response::error(&error).field("upload-complete", YES))
         }
         Err(error) => {
@@ -229,7 +226,7 @@ enum Poured {
 /// Appends a body to an upload. What came of it is kept when it is cut off.
 fn pour(request: &mut Request<'_>, turn: &mut Turn, piece: Piece) -> Result<Poured> {
     let mut append = turn.append(piece, request.interrupter())?;
-    let mut buffer = vec![0; crate::routes::model_upload::COPY_BYTES];
+    let mut buffer = vec![0; crate::routes::models::storing::COPY_BYTES];
     let mut informed: Option<Instant> = None;
     loop {
         let written = match request.body().read(&mut buffer) {

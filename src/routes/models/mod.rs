@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Models over HTTP: their bytes, what is known of them, and uploads in pieces.
+
+mod bytes;
+mod fields;
+mod info;
+mod resumable;
+mod storing;
+mod upload_answers;
+
+pub(crate) use bytes::{list, read, remove, store};
+pub(crate) use info::{forget_versions, info, rollback, verify, versions};
+pub(crate) use resumable::{append, cancel, tell};
+pub(crate) use upload_answers::announce;
