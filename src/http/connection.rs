@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::head::{self, Head};
-use super::response::Response;
-use super::send::{Asked, Persistence, send};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 use crate::transport::{Activity, TimeLimit, Transport, is_timeout};
@@ -118,20 +116,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers what cannot be handled and ends the connection.
-    pub(crate) fn refuse(&mut self, head: Option<&Head>, error: &Error) {
-        let peer = self.transport.peer();
-        log::info!(
-            "{peer} refused: {} {}",
-            error.kind().status(),
-            error.message()
-        );
-        let asked = head.map_or_else(|| Asked::unread(self.buffered()), Asked::of);
-        if send(self, asked, Response::error(error), Persistence::Close).is_ok() {
-            self.linger(None);
-        }
-    }
-
     /// Ends the connection so that the caller sees the answer although it may still be sending: a
     /// socket that is closed with unread bytes would reset the connection (RFC 9112 section 9.6).
     pub(crate) fn linger(&mut self, bytes_max: Option<u64>) {
@@ -191,7 +175,7 @@ impl Connection {
         }
     }
 
-    fn buffered(&self) -> &[u8] {
+    pub(crate) fn buffered(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
 

@@ -4,7 +4,9 @@
 //!
 //! Not here: sockets and TLS (`edge`), and what a request means (`routes`). HTTP does not know models.
 
+mod answering;
 mod body;
+mod body_places;
 mod connection;
 mod engine;
 mod exchange;
@@ -18,6 +20,7 @@ mod send;
 mod service;
 mod workers;
 
+pub(crate) use body_places::{Place, Places};
 pub(crate) use engine::Engine;
 pub use head::{Fields, Head, Method, Version};
 pub use range::{Range, RangeError};
@@ -25,7 +28,7 @@ pub use request::{Body, Request, Session};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};
 pub(crate) use service::{Service, refuse_busy, serve};
-pub(crate) use workers::{Place, Places, Workers};
+pub(crate) use workers::Workers;
 
 use crate::transport::Peer;
 

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::head::{Head, Method, Version};
 use super::response::{Content, Response};
 use crate::clock;
+use crate::error::Error;
 use crate::transport::{TimeLimit, Transport};
 
 /// Whether a connection goes on after an answer.
@@ -47,6 +48,22 @@ impl Asked {
         self.version == Version::Http10
             && response.content.length().is_none()
             && !response.status.is_bodiless()
+    }
+}
+
+impl Connection {
+    /// Answers what cannot be handled and ends the connection.
+    pub(crate) fn refuse(&mut self, head: Option<&Head>, error: &Error) {
+        let peer = self.transport().peer().clone();
+        log::info!(
+            "{peer} refused: {} {}",
+            error.kind().status(),
+            error.message()
+        );
+        let asked = head.map_or_else(|| Asked::unread(self.buffered()), Asked::of);
+        if send(self, asked, Response::error(error), Persistence::Close).is_ok() {
+            self.linger(None);
+        }
     }
 }
 

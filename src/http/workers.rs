@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::request::{Body, Request};
 use super::response::{Response, Status};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::threads::{self, lock, panic_text, thread_name};
+use crate::threads::{self, panic_text, thread_name};
 
 /// The pool.
 pub(crate) struct Workers {
@@ -137,43 +137,3 @@ fn not_allowed(method: Method, methods: &[Method]) -> Response {
 
 /// How long the workers may take to notice that all connections are gone.
 const END_WAIT: Duration = Duration::from_secs(2);
-
-/// Counts the requests that may keep a worker waiting for their bodies.
-pub(crate) struct Places {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-impl Places {
-    /// All workers but two, and at least one.
-    pub(crate) fn among(workers: usize) -> Self {
-        Self::new(workers.saturating_sub(2))
-    }
-
-    /// So many places, and at least one.
-    pub(crate) fn new(count: usize) -> Self {
-        Self {
-            free: Mutex::new(count.max(1)),
-            freed: Condvar::new(),
-        }
-    }
-
-    /// Takes a place, waiting at most this long for one.
-    pub(crate) fn take(&self, wait: Duration) -> Option<Place<'_>> {
-        let free = lock(&self.free);
-        let waited = self.freed.wait_timeout_while(free, wait, |free| *free == 0);
-        let (mut free, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        *free = free.checked_sub(1)?;
-        Some(Place(self))
-    }
-}
-
-/// A place that is given back when it is dropped.
-pub(crate) struct Place<'a>(&'a Places);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        *lock(&self.0.free) += 1;
-        self.0.freed.notify_one();
-    }
-}

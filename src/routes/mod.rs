@@ -100,7 +100,7 @@ pub(crate) const ROUTES: &[Route] = &[
         INFO,
         Access::Read,
         "tells what is known of a model",
-        models::info,
+        models::show,
     ),
     row(
         Method::Get,

@@ -13,7 +13,7 @@ use crate::store::{Check, Metadata, Verdict, Version};
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, rfc3339};
 
 /// `GET /v1/models/NAME/info`: all that is known of a model, as JSON.
-pub(crate) fn info(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let model = api.store.find(&name)?;
     let about = api.store.about(&model);
