@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use super::challenge::{SCHEME, Signed, response};
+use ring::hmac;
+
 use super::password::Lock;
 use crate::digest::Digest;
 
@@ -60,3 +61,39 @@ impl fmt::Display for Answer {
 }
 
 const VALUE_BYTES_MAX: usize = 200;
+
+/// The name of the scheme.
+pub(crate) const SCHEME: &str = "Skep-HMAC";
+
+/// What of a request an answer covers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signed<'a> {
+    /// The method; GET where it is HEAD.
+    pub(crate) method: &'a str,
+    /// Path and query as they are sent.
+    pub(crate) target: &'a str,
+    /// The values of `Content-Digest` and `Repr-Digest`, empty where they are not sent.
+    pub(crate) digests: [&'a str; 2],
+}
+
+/// The HMAC-SHA-256 (RFC 2104) over what an answer covers, one line for each. No part can have a line
+/// break in it.
+pub(crate) fn response(
+    key: &Lock,
+    signed: Signed<'_>,
+    nonce: &str,
+    own: &str,
+    count: u32,
+) -> Digest {
+    let Signed {
+        method,
+        target,
+        digests: [content, repr],
+    } = signed;
+    let text =
+        format!("{SCHEME} 1\n{method}\n{target}\n{nonce}\n{own}\n{count}\n{content}\n{repr}\n");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.digest().as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hmac::sign(&key, text.as_bytes()).as_ref());
+    Digest::from_bytes(bytes)
+}

@@ -10,29 +10,13 @@
 //! secrets may be used: tokens and generated passwords. A chosen password is kept by argon2, whose
 //! output is no such key, and cannot be used at all.
 
-use ring::hmac;
-
 use super::answer::Answer;
 use super::password::{Lock, Password, letters};
-use crate::digest::Digest;
+use crate::access::answer::{SCHEME, Signed, response};
 use crate::error::Result;
-
-/// The name of the scheme.
-pub(crate) const SCHEME: &str = "Skep-HMAC";
 
 /// Secrets with less than this could be guessed by whoever listens.
 pub(crate) const TOKEN_CHARACTERS_MIN: usize = 20;
-
-/// What of a request an answer covers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Signed<'a> {
-    /// The method; GET where it is HEAD.
-    pub(crate) method: &'a str,
-    /// Path and query as they are sent.
-    pub(crate) target: &'a str,
-    /// The values of `Content-Digest` and `Repr-Digest`, empty where they are not sent.
-    pub(crate) digests: [&'a str; 2],
-}
 
 /// A challenge, as a client received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,28 +61,6 @@ impl Challenge {
         }
         .to_string())
     }
-}
-
-/// The HMAC-SHA-256 (RFC 2104) over what an answer covers, one line for each. No part can have a line
-/// break in it.
-pub(crate) fn response(
-    key: &Lock,
-    signed: Signed<'_>,
-    nonce: &str,
-    own: &str,
-    count: u32,
-) -> Digest {
-    let Signed {
-        method,
-        target,
-        digests: [content, repr],
-    } = signed;
-    let text =
-        format!("{SCHEME} 1\n{method}\n{target}\n{nonce}\n{own}\n{count}\n{content}\n{repr}\n");
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key.digest().as_bytes());
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(hmac::sign(&key, text.as_bytes()).as_ref());
-    Digest::from_bytes(bytes)
 }
 
 #[cfg(test)]

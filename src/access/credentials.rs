@@ -37,7 +37,7 @@ impl Credentials {
                 Self::Secret(pair[colon + 1..].to_vec())
             });
         }
-        if is(super::challenge::SCHEME) {
+        if is(crate::access::answer::SCHEME) {
             return match value {
                 "" => Self::Wish,
                 _ => Answer::read(value).map_or(Self::Unknown, Self::Answer),

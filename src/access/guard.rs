@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::answer::Answer;
 use super::certificate::CertificateRoles;
-use super::challenge::{SCHEME, Signed};
 use super::credentials::Credentials;
 use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
 use super::nonce::Nonces;
 use super::password::{Lock, Password};
 use super::role::Principal;
+use crate::access::answer::{SCHEME, Signed};
 use crate::access::chosen_password::{self, SlowLock};
 use crate::access::tokens::{self, Tokens};
 use crate::clock;

@@ -20,7 +20,8 @@ mod password;
 mod role;
 mod tokens;
 
-pub(crate) use challenge::{Challenge, SCHEME, Signed, TOKEN_CHARACTERS_MIN};
+pub(crate) use answer::{SCHEME, Signed};
+pub(crate) use challenge::{Challenge, TOKEN_CHARACTERS_MIN};
 pub(crate) use chosen_password::{keep as keep_password, remove as remove_password};
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, Guard};

@@ -21,7 +21,7 @@ mod upload;
 
 pub use api::{Answer, Payload};
 pub use background::Transfer;
-pub use connection::ClientCertificate;
+pub use connection::{ClientCertificate, PasswordOver};
 pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
 pub(crate) use pairing::{Names as PairNames, Servers, pair as accept};
@@ -75,15 +75,6 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// How many bytes per second transfers of files may take, each way. Default: all there are.
     pub rate: Option<u64>,
-}
-
-/// Over which connections a password may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PasswordOver {
-    /// TLS, and plain HTTP to this very device; over any other it is proved without being sent.
-    Protected,
-    /// Any, so that everybody on the way can read it.
-    Anything,
 }
 
 impl ClientOptions {

@@ -2,6 +2,7 @@
 //! What Debian's minisign 0.11 wrote is read, and what was changed is refused.
 
 use super::*;
+use crate::error::{ErrorKind, Result};
 
 const PUBLIC: &str = "RWS+cgavczvuw/j8WHcGtfkXWdR0G4pkcUPVSdcQhSFudRS2KfckWEMT";
 

@@ -3,7 +3,6 @@
 //!
 //! A flag counts before its variable: `--connect-timeout` before `SKEP_CONNECT_TIMEOUT`.
 
-use std::env;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use log::LevelFilter;
 
 use crate::access::Password;
 use crate::address::{Scheme, ServerUrl};
+use crate::cli::flags::switch::{is_set, variable, variable_name};
 use crate::cli::terminal::{Output, ask, signals};
 use crate::client::{
     Changes, Client, ClientCertificate, ClientOptions, FirstUse, PasswordOver, Servers,
@@ -312,25 +312,6 @@ pub(crate) fn text(matches: &ArgMatches, flag: &str) -> Option<String> {
     given.or_else(|| variable(&variable_name(flag)))
 }
 
-/// Whether a switch is on, by its flag or by its environment variable.
-///
-/// # Errors
-/// `Usage` if the variable is neither a yes nor a no.
-pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
-    if matches.get_flag(flag) {
-        return Ok(true);
-    }
-    let name = variable_name(flag);
-    match variable(&name).as_deref() {
-        None | Some("0" | "false" | "no" | "off") => Ok(false),
-        Some("1" | "true" | "yes" | "on") => Ok(true),
-        Some(_) => Err(Error::new(
-            ErrorKind::Usage,
-            format!("{name} is neither 1 nor 0"),
-        )),
-    }
-}
-
 pub(crate) fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
     let Some(text) = text(matches, flag) else {
         return Ok(None);
@@ -354,15 +335,6 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
     });
     rate.map(Some)
         .map_err(|reason| Error::new(ErrorKind::Usage, format!("--limit-rate: {reason}")))
-}
-
-fn variable_name(flag: &str) -> String {
-    format!("SKEP_{}", flag.replace('-', "_").to_ascii_uppercase())
-}
-
-/// An environment variable; an empty one counts as not set.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 pub(crate) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";

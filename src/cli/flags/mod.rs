@@ -5,7 +5,9 @@ pub(crate) mod activation;
 pub(crate) mod args;
 pub(crate) mod destination;
 pub(crate) mod source;
+mod switch;
 
 pub(crate) use args::{everywhere, log_level};
 pub(crate) use destination::Destination;
 pub(crate) use source::{Reader, Source};
+pub(crate) use switch::is_set;

@@ -10,7 +10,6 @@ use std::os::fd::AsFd as _;
 use clap::ArgMatches;
 use serde::Serialize;
 
-use crate::cli::flags::args;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::escaped;
 
@@ -57,14 +56,14 @@ impl Output {
                 Notes::Shown
             }
         };
-        let is_quiet = args::is_set(matches, "quiet")?;
+        let is_quiet = crate::cli::flags::is_set(matches, "quiet")?;
         Ok(Self {
-            format: match args::is_set(matches, "json")? {
+            format: match crate::cli::flags::is_set(matches, "json")? {
                 true => Format::Json,
                 false => Format::Text,
             },
             notes: hidden(is_quiet),
-            progress: hidden(is_quiet || args::is_set(matches, "no-progress")?),
+            progress: hidden(is_quiet || crate::cli::flags::is_set(matches, "no-progress")?),
             ..Self::default()
         })
     }

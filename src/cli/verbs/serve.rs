@@ -44,7 +44,7 @@ fn flag(setting: &'static Setting) -> Arg {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let level = if args::is_set(matches, "quiet")? {
+    let level = if crate::cli::flags::is_set(matches, "quiet")? {
         LevelFilter::Warn
     } else {
         LevelFilter::Info

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a server's answer means: refusals become errors, and small JSON bodies become values.
 
-use std::fmt;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,7 +13,8 @@ use ureq::http::header::{
 };
 use ureq::http::{Response, StatusCode};
 
-use crate::client::api::payload::Answer;
+use crate::client::api::answer::Answer;
+use crate::client::api::failures::{ended, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::{Problem, rfc3339};
 
@@ -140,11 +140,6 @@ pub(crate) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
     }
 }
 
-/// The connection ended before the answer did.
-pub(crate) fn ended() -> Error {
-    Error::new(ErrorKind::Interrupted, "the server ended the connection")
-}
-
 /// The answer is not what a skep says.
 pub(crate) fn not_skep() -> Error {
     Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")
@@ -253,48 +248,6 @@ fn credentials(error: Error) -> Error {
 #[derive(Deserialize)]
 struct DearningError {
     error: String,
-}
-
-/// Our error for one of ureq; what was put in by the connection comes out unchanged.
-pub(crate) fn trouble(error: ureq::Error) -> Error {
-    match error {
-        ureq::Error::Io(error) => failed(error),
-        ureq::Error::Protocol(error) => Error::new(
-            ErrorKind::NotImplemented,
-            format!("the answer is not HTTP: {error}"),
-        )
-        .hint("is this a TLS port? then use https:// in --server"),
-        ureq::Error::LargeResponseHeader(..) => Error::new(
-            ErrorKind::FieldsTooLarge,
-            "the head of the answer is too large",
-        ),
-        ureq::Error::BodyStalled => {
-            Error::new(ErrorKind::Interrupted, "the body of the answer broke off")
-        }
-        other => Error::new(ErrorKind::Internal, format!("the request failed: {other}")),
-    }
-}
-
-/// Our error for one of a body's reader.
-pub(crate) fn failed(error: io::Error) -> Error {
-    let error = match error.downcast::<ureq::Error>() {
-        Ok(inner) => return trouble(inner),
-        Err(error) => error,
-    };
-    let eof = error.kind() == io::ErrorKind::UnexpectedEof;
-    let error = Error::from(error);
-    match eof {
-        true => ended().because(error),
-        false => error,
-    }
-}
-
-/// Our error for one of whatever takes a model's bytes.
-pub(crate) fn unwritten(name: impl fmt::Display, error: io::Error) -> Error {
-    match error.downcast::<Error>() {
-        Ok(ours) => ours,
-        Err(error) => Error::io(format!("writing {name}"), error),
-    }
 }
 
 /// A listing of more than 100,000 models.

@@ -5,8 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 
 use ureq::http::Method;
 
+use crate::client::api::answer::Answer;
 use crate::client::api::answers;
-use crate::client::api::payload::Answer;
 use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -72,7 +72,7 @@ impl Client {
                 .take(LINE_BYTES_MAX)
                 .read_until(b'\n', &mut line)?;
             if line.is_empty() {
-                return Err(answers::ended());
+                return Err(crate::client::api::failures::ended());
             }
             let told: VerifyWire = serde_json::from_slice(&line).map_err(|error| {
                 Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")

@@ -12,8 +12,8 @@ use ureq::http::{Request, StatusCode};
 
 use crate::access::{Challenge, Password, SCHEME, Signed, TOKEN_CHARACTERS_MIN};
 use crate::address::{Scheme, ServerUrl};
-use crate::client::PasswordOver;
 use crate::client::api::answers;
+use crate::client::connection::password_over::PasswordOver;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A password, and how it is shown.
@@ -161,7 +161,7 @@ fn ask(agent: &Agent, url: &ServerUrl) -> Result<Challenge> {
     let request = request.map_err(|error| {
         Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
     })?;
-    let response = agent.run(request).map_err(answers::trouble)?;
+    let response = agent.run(request).map_err(crate::client::api::trouble)?;
     let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
     let found = fields
         .filter_map(|field| field.to_str().ok())

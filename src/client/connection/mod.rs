@@ -6,6 +6,7 @@ mod dialer;
 mod early;
 mod handshake;
 mod login;
+mod password_over;
 mod rate;
 
 pub(crate) use dialer::{Dialer, Names, Shared};
@@ -13,4 +14,5 @@ pub(crate) use early::Early;
 pub use handshake::ClientCertificate;
 pub(crate) use handshake::tls;
 pub(crate) use login::Login;
+pub use password_over::PasswordOver;
 pub(crate) use rate::Pace;

@@ -94,7 +94,7 @@ impl Client {
         let response = self.call("/load_model", &mut body.as_bytes(), body.len() as u64)?;
         let mut sink = |piece: &[u8]| {
             let written = target.write_all(piece);
-            written.map_err(|error| answers::unwritten(&name, error))?;
+            written.map_err(|error| crate::client::api::unwritten(&name, error))?;
             progress(piece.len() as u64);
             Ok(())
         };

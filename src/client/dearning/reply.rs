@@ -52,7 +52,7 @@ impl<R: Read> Read for Watched<'_, R> {
             .map_err(|error| match error.kind() {
                 io::ErrorKind::Interrupted => error,
                 kind => {
-                    self.trouble.set(Some(answers::failed(error)));
+                    self.trouble.set(Some(crate::client::api::failed(error)));
                     kind.into()
                 }
             })
@@ -141,7 +141,9 @@ fn unreadable(error: ReaderError) -> Error {
 /// An error in the JSON: what breaks off was cut on its way, since its end is part of its form.
 fn malformed(error: &JsonSyntaxError) -> Error {
     match error.kind {
-        SyntaxErrorKind::IncompleteDocument => answers::ended().because(error.to_string()),
+        SyntaxErrorKind::IncompleteDocument => {
+            crate::client::api::ended().because(error.to_string())
+        }
         _ => not_dearning(error),
     }
 }

@@ -8,7 +8,6 @@ use ureq::http::header::{ETAG, HeaderName};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body, BodyReader};
 
-use crate::client::api::answers;
 use crate::client::download::save::land;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
@@ -89,7 +88,9 @@ impl Download {
                 break;
             }
             let written = target.write_all(&buffer[..count]);
-            written.map_err(|error| answers::unwritten(format!("'{}'", self.name), error))?;
+            written.map_err(|error| {
+                crate::client::api::unwritten(format!("'{}'", self.name), error)
+            })?;
             progress(count as u64);
         }
         self.digest
@@ -130,7 +131,7 @@ impl Read for Download {
         let count = match self.body.read(buffer) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => return Err(answers::failed(error).into()),
+            Err(error) => return Err(crate::client::api::failed(error).into()),
         };
         if count == 0 && !buffer.is_empty() {
             self.verify()?;

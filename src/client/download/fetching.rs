@@ -281,7 +281,7 @@ impl Fetching<'_> {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(answers::failed(error)),
+                Err(error) => return Err(crate::client::api::failed(error)),
             };
             self.received += count as u64;
             partial.write(&buffer[..count])?;

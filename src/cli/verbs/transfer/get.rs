@@ -69,7 +69,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         files.push(value(&name, &path, &fetched));
         output.line(&path.display().to_string())
     });
-    if changed == 0 && args::is_set(matches, "exit-unchanged")? {
+    if changed == 0 && crate::cli::flags::is_set(matches, "exit-unchanged")? {
         output.nothing_to_do();
     }
     match destination {

@@ -71,7 +71,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         models.push(value(&stored));
         output.line(&format!("{}  {}", stored.model.name, outcome(&stored)))
     });
-    if changed == 0 && args::is_set(matches, "exit-unchanged")? {
+    if changed == 0 && crate::cli::flags::is_set(matches, "exit-unchanged")? {
         output.nothing_to_do();
     }
     output.json(&json!({"schema": 1, "models": models}))

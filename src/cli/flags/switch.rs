@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Switches: flags that are there or not, and variables that say so.
+
+use std::env;
+
+use clap::ArgMatches;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Whether a switch is on, by its flag or by its environment variable.
+///
+/// # Errors
+/// `Usage` if the variable is neither a yes nor a no.
+pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
+    if matches.get_flag(flag) {
+        return Ok(true);
+    }
+    let name = variable_name(flag);
+    match variable(&name).as_deref() {
+        None | Some("0" | "false" | "no" | "off") => Ok(false),
+        Some("1" | "true" | "yes" | "on") => Ok(true),
+        Some(_) => Err(Error::new(
+            ErrorKind::Usage,
+            format!("{name} is neither 1 nor 0"),
+        )),
+    }
+}
+
+pub(crate) fn variable_name(flag: &str) -> String {
+    format!("SKEP_{}", flag.replace('-', "_").to_ascii_uppercase())
+}
+
+/// An environment variable; an empty one counts as not set.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}

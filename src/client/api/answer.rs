@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! An answer to a request of any kind.
+
+use std::io::{self, Read};
+
+use ureq::http::{HeaderMap, Response};
+use ureq::{Body, BodyReader};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// An answer: its status and fields, and a reader of its body, which fails rather than end early.
+pub struct Answer {
+    status: u16,
+    fields: HeaderMap,
+    body: BodyReader<'static>,
+}
+
+impl Answer {
+    pub(crate) fn new(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let (status, fields) = (parts.status.as_u16(), parts.headers);
+        Self {
+            status,
+            fields,
+            body: body.into_reader(),
+        }
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The value of the first field of this name, if it is text.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name)?.to_str().ok()
+    }
+
+    /// All fields that are text, with names in lower case.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.fields.iter();
+        fields.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    }
+
+    /// Reads all of the body, at most `bytes_max`.
+    ///
+    /// # Errors
+    /// `TooLarge`, and those of the connection.
+    pub fn read_all(self, bytes_max: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.body
+            .take(bytes_max as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(crate::client::api::failures::failed)?;
+        match bytes.len() > bytes_max {
+            true => Err(Error::new(
+                ErrorKind::TooLarge,
+                "the answer is larger than expected",
+            )),
+            false => Ok(bytes),
+        }
+    }
+}
+
+impl Read for Answer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.body
+            .read(buffer)
+            .map_err(|error| crate::client::api::failures::failed(error).into())
+    }
+}

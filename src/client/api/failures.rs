@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What failed connections and failed writes mean for callers.
+
+use std::{fmt, io};
+
+use crate::error::{Error, ErrorKind};
+
+/// Our error for one of a body's reader.
+pub(crate) fn failed(error: io::Error) -> Error {
+    let error = match error.downcast::<ureq::Error>() {
+        Ok(inner) => return trouble(inner),
+        Err(error) => error,
+    };
+    let eof = error.kind() == io::ErrorKind::UnexpectedEof;
+    let error = Error::from(error);
+    match eof {
+        true => ended().because(error),
+        false => error,
+    }
+}
+
+/// Our error for one of whatever takes a model's bytes.
+pub(crate) fn unwritten(name: impl fmt::Display, error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(ours) => ours,
+        Err(error) => Error::io(format!("writing {name}"), error),
+    }
+}
+
+/// The connection ended before the answer did.
+pub(crate) fn ended() -> Error {
+    Error::new(ErrorKind::Interrupted, "the server ended the connection")
+}
+
+/// Our error for one of ureq; what was put in by the connection comes out unchanged.
+pub(crate) fn trouble(error: ureq::Error) -> Error {
+    match error {
+        ureq::Error::Io(error) => failed(error),
+        ureq::Error::Protocol(error) => Error::new(
+            ErrorKind::NotImplemented,
+            format!("the answer is not HTTP: {error}"),
+        )
+        .hint("is this a TLS port? then use https:// in --server"),
+        ureq::Error::LargeResponseHeader(..) => Error::new(
+            ErrorKind::FieldsTooLarge,
+            "the head of the answer is too large",
+        ),
+        ureq::Error::BodyStalled => {
+            Error::new(ErrorKind::Interrupted, "the body of the answer broke off")
+        }
+        other => Error::new(ErrorKind::Internal, format!("the request failed: {other}")),
+    }
+}
