@@ -13,7 +13,7 @@ use crate::access::{Guard, NewToken, PUBLISHED, Password, Tokens, invitations};
 use crate::address::Address;
 use crate::config::{self, Config};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::Places;
+use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
 use crate::pin::Pin;
 use crate::routes::{Api, HostNames, Ids, Pairing, ROUTES};
@@ -86,7 +86,7 @@ impl Node {
                 home: config.home.clone(),
                 issue,
             },
-            guests: Places::new(config.limits.workers.saturating_sub(2) / 2),
+            guests: BodyPlaces::new(config.limits.workers.saturating_sub(2) / 2),
         };
         let mut options = ServerOptions {
             limits: config.limits,

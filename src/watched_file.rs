@@ -11,21 +11,21 @@ use crate::error::Result;
 use crate::threads::lock;
 
 /// A value that is read from a file again whenever that has changed: one `stat` for each use.
-pub(crate) struct Watched<T> {
+pub(crate) struct WatchedFile<T> {
     path: PathBuf,
     read: fn(&str) -> Result<T>,
-    kept: Mutex<Option<(Stamp, Arc<T>)>>,
+    kept: Mutex<Option<(FileStamp, Arc<T>)>>,
 }
 
 /// What differs between two versions of a file that was replaced by a rename.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     inode: u64,
     size: u64,
     modified: Option<SystemTime>,
 }
 
-impl<T: Default> Watched<T> {
+impl<T: Default> WatchedFile<T> {
     pub(crate) fn new(path: PathBuf, read: fn(&str) -> Result<T>) -> Self {
         Self {
             path,
@@ -48,14 +48,14 @@ impl<T: Default> Watched<T> {
         value
     }
 
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> FileStamp {
         match std::fs::metadata(&self.path) {
-            Ok(metadata) => Stamp {
+            Ok(metadata) => FileStamp {
                 inode: metadata.ino(),
                 size: metadata.len(),
                 modified: metadata.modified().ok(),
             },
-            Err(_) => Stamp {
+            Err(_) => FileStamp {
                 inode: 0,
                 size: 0,
                 modified: None,

@@ -10,9 +10,9 @@
 //! secrets may be used: tokens and generated passwords. A chosen password is kept by argon2, whose
 //! output is no such key, and cannot be used at all.
 
-use super::answer::Answer;
+use super::challenge_answer::ChallengeAnswer;
 use super::password::{Lock, Password, letters};
-use crate::access::answer::{SCHEME, Signed, response};
+use crate::access::challenge_answer::{SCHEME, SignedRequest, response};
 use crate::error::Result;
 
 /// Secrets with less than this could be guessed by whoever listens.
@@ -48,12 +48,12 @@ impl Challenge {
         &self,
         secret: &Password,
         count: u32,
-        signed: Signed<'_>,
+        signed: SignedRequest<'_>,
     ) -> Result<String> {
         let key = Lock::new(secret.text().as_bytes());
         let (nonce, own) = (self.nonce.clone(), letters(20)?);
         let response = response(&key, signed, &nonce, &own, count);
-        Ok(Answer {
+        Ok(ChallengeAnswer {
             nonce,
             count,
             own,
@@ -68,13 +68,13 @@ mod tests {
     use super::*;
     use crate::access::credentials::Credentials;
 
-    const SIGNED: Signed<'_> = Signed {
+    const SIGNED: SignedRequest<'_> = SignedRequest {
         method: "PUT",
         target: "/v1/models/a?b",
         digests: ["sha-256=:x:", ""],
     };
 
-    fn answer(text: &str) -> Answer {
+    fn answer(text: &str) -> ChallengeAnswer {
         match Credentials::read(text) {
             Credentials::Answer(answer) => answer,
             other => panic!("{other:?}"),
@@ -93,19 +93,19 @@ mod tests {
         assert!(read.is_of(&key, SIGNED));
         assert!(!read.is_of(&Lock::new(b"other"), SIGNED));
         for other in [
-            Signed {
+            SignedRequest {
                 method: "GET",
                 ..SIGNED
             },
-            Signed {
+            SignedRequest {
                 target: "/v1/models/b",
                 ..SIGNED
             },
-            Signed {
+            SignedRequest {
                 digests: ["sha-256=:y:", ""],
                 ..SIGNED
             },
-            Signed {
+            SignedRequest {
                 digests: ["", "sha-256=:x:"],
                 ..SIGNED
             },
@@ -120,7 +120,7 @@ mod tests {
     fn the_formula_is_the_documented_one() {
         // printf 'Skep-HMAC 1\nGET\n/v1/models\nn\nc\n1\n\n\n' | openssl dgst -sha256 -mac HMAC
         //   -macopt hexkey:$(printf secret | sha256sum | cut -c1-64)
-        let signed = Signed {
+        let signed = SignedRequest {
             method: "GET",
             target: "/v1/models",
             digests: ["", ""],

@@ -6,7 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::answer::Answer;
+use super::challenge_answer::ChallengeAnswer;
 
 /// Credentials as they were shown; nothing of them is checked yet.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) enum Credentials {
     /// A password or a token: `Bearer SECRET` (RFC 6750) or `Basic base64(ANY:SECRET)` (RFC 7617).
     Secret(Vec<u8>),
     /// The answer to a challenge.
-    Answer(Answer),
+    Answer(ChallengeAnswer),
     /// A wish for a challenge: `Skep-HMAC` alone.
     Wish,
     /// Another scheme, or something that cannot be read.
@@ -37,10 +37,10 @@ impl Credentials {
                 Self::Secret(pair[colon + 1..].to_vec())
             });
         }
-        if is(crate::access::answer::SCHEME) {
+        if is(crate::access::challenge_answer::SCHEME) {
             return match value {
                 "" => Self::Wish,
-                _ => Answer::read(value).map_or(Self::Unknown, Self::Answer),
+                _ => ChallengeAnswer::read(value).map_or(Self::Unknown, Self::Answer),
             };
         }
         Self::Unknown

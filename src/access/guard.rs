@@ -5,20 +5,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::answer::Answer;
 use super::certificate::CertificateRoles;
+use super::challenge_answer::ChallengeAnswer;
 use super::credentials::Credentials;
 use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
 use super::nonce::Nonces;
 use super::password::{Lock, Password};
 use super::role::Principal;
-use crate::access::answer::{SCHEME, Signed};
+use crate::access::challenge_answer::{SCHEME, SignedRequest};
 use crate::access::chosen_password::{self, SlowLock};
 use crate::access::tokens::{self, Tokens};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
-use crate::watched_file::Watched;
+use crate::watched_file::WatchedFile;
 
 /// What the settings say about access.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub(crate) struct AccessOptions {
 pub(crate) struct Guard {
     options: AccessOptions,
     owner: Lock,
-    tokens: Watched<Tokens>,
-    chosen: Watched<SlowLock>,
+    tokens: WatchedFile<Tokens>,
+    chosen: WatchedFile<SlowLock>,
     nonces: Nonces,
     lockout: Lockout,
 }
@@ -56,8 +56,8 @@ impl Guard {
     pub(crate) fn new(home: &Path, password: &Password, options: AccessOptions) -> Result<Self> {
         Ok(Self {
             owner: Lock::new(password.text().as_bytes()),
-            tokens: Watched::new(tokens::file(home), Tokens::read),
-            chosen: Watched::new(chosen_password::file(home), SlowLock::read),
+            tokens: WatchedFile::new(tokens::file(home), Tokens::read),
+            chosen: WatchedFile::new(chosen_password::file(home), SlowLock::read),
             nonces: Nonces::new()?,
             lockout: Lockout::new(options.lockout.clone()),
             options,
@@ -78,7 +78,7 @@ impl Guard {
         &self,
         peer: &Peer,
         shown: &Credentials,
-        signed: Signed<'_>,
+        signed: SignedRequest<'_>,
     ) -> Result<Principal> {
         self.check(peer)?;
         match shown {
@@ -149,7 +149,12 @@ impl Guard {
         }
     }
 
-    fn answer(&self, peer: &Peer, answer: &Answer, signed: Signed<'_>) -> Result<Principal> {
+    fn answer(
+        &self,
+        peer: &Peer,
+        answer: &ChallengeAnswer,
+        signed: SignedRequest<'_>,
+    ) -> Result<Principal> {
         let over = || refused("the challenge is over, or was answered before");
         // Whoever has no nonce of ours has not guessed anything.
         let nonce = self.nonces.read(&answer.nonce).ok_or_else(over)?;
@@ -194,7 +199,7 @@ mod tests {
     use crate::access::tokens::NewToken;
 
     fn identify(guard: &Guard, text: &str) -> Result<Principal> {
-        let signed = Signed {
+        let signed = SignedRequest {
             method: "GET",
             target: "/",
             digests: ["", ""],
@@ -242,7 +247,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let owner = Password::generate().unwrap();
         let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
-        let signed = Signed {
+        let signed = SignedRequest {
             method: "GET",
             target: "/",
             digests: ["", ""],

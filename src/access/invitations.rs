@@ -86,7 +86,7 @@ pub(crate) fn open(home: &Path, role: &str, seconds: u64) -> Result<Password> {
             let text = format!("{OPEN_MAX} invitations are open already");
             return Err(Error::new(ErrorKind::TooLarge, text).hint("they end by themselves"));
         }
-        open.push(Open {
+        open.push(OpenInvitation {
             digest,
             role: role.to_owned(),
             end,
@@ -124,13 +124,13 @@ pub(crate) fn redeem<T>(
 }
 
 /// An invitation that nobody has used.
-struct Open {
+struct OpenInvitation {
     digest: Digest,
     role: String,
     end: u64,
 }
 
-impl Open {
+impl OpenInvitation {
     fn read(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
         let digest = words.next()?.parse().ok()?;
@@ -140,7 +140,7 @@ impl Open {
 }
 
 /// Changes the file under a lock. What is over goes with every change.
-fn change(home: &Path, change: impl FnOnce(&mut Vec<Open>) -> Result<()>) -> Result<()> {
+fn change(home: &Path, change: impl FnOnce(&mut Vec<OpenInvitation>) -> Result<()>) -> Result<()> {
     let failed = |error| Error::local(format!("writing to {}", home.display()), error);
     disk::create_directory(home).map_err(failed)?;
     let _lock = disk::wait_for_lock(&home.join(LOCK)).map_err(failed)?;
@@ -150,10 +150,10 @@ fn change(home: &Path, change: impl FnOnce(&mut Vec<Open>) -> Result<()>) -> Res
         other => other.map_err(failed)?,
     };
     let now = clock::seconds();
-    let lines = text.lines().filter_map(Open::read);
+    let lines = text.lines().filter_map(OpenInvitation::read);
     let mut open: Vec<_> = lines.filter(|one| one.end > now).collect();
     change(&mut open)?;
-    let line = |one: &Open| format!("{} {} {}\n", one.digest, one.role, one.end);
+    let line = |one: &OpenInvitation| format!("{} {} {}\n", one.digest, one.role, one.end);
     let text: String = open.iter().map(line).collect();
     disk::write(&path, text.as_bytes(), 0o600).map_err(failed)
 }

@@ -86,10 +86,10 @@ impl fmt::Display for Caller {
 /// first.
 pub(crate) struct Lockout {
     options: LockoutOptions,
-    entries: Mutex<VecDeque<Entry>>,
+    entries: Mutex<VecDeque<Attempts>>,
 }
 
-struct Entry {
+struct Attempts {
     caller: Caller,
     failures: u32,
     /// When attempts were last earned, and before which none are.
@@ -141,7 +141,7 @@ impl Lockout {
         let known = entries.iter().position(|entry| entry.caller == caller);
         let known = known.and_then(|index| entries.remove(index));
         let known = known.filter(|entry| now.saturating_duration_since(entry.since) < time_max);
-        let mut entry = known.unwrap_or(Entry {
+        let mut entry = known.unwrap_or(Attempts {
             caller,
             failures: 0,
             since: now,

@@ -7,9 +7,9 @@
 //!
 //! Not here: which role a route needs (`routes`), and how certificates are verified (`edge`).
 
-mod answer;
 mod certificate;
 mod challenge;
+mod challenge_answer;
 mod chosen_password;
 mod credentials;
 mod guard;
@@ -20,8 +20,8 @@ mod password;
 mod role;
 mod tokens;
 
-pub(crate) use answer::{SCHEME, Signed};
 pub(crate) use challenge::{Challenge, TOKEN_CHARACTERS_MIN};
+pub(crate) use challenge_answer::{SCHEME, SignedRequest};
 pub(crate) use chosen_password::{keep as keep_password, remove as remove_password};
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, Guard};

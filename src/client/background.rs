@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use crate::client::Client;
 use crate::client::download::Fetched;
 use crate::client::single_pass::Stored;
-use crate::client::transfer::{Event, TransferOptions};
+use crate::client::transfer::{TransferEvent, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::threads;
@@ -46,7 +46,7 @@ impl Client {
         name: ModelName,
         file: File,
         options: TransferOptions,
-        mut events: impl FnMut(Event<'_>) + Send + 'static,
+        mut events: impl FnMut(TransferEvent<'_>) + Send + 'static,
     ) -> Result<Transfer<Stored>> {
         self.spawn(move |client| client.put_file(&name, &file, &options, &mut events))
     }
@@ -60,7 +60,7 @@ impl Client {
         name: ModelName,
         target: PathBuf,
         options: TransferOptions,
-        mut events: impl FnMut(Event<'_>) + Send + 'static,
+        mut events: impl FnMut(TransferEvent<'_>) + Send + 'static,
     ) -> Result<Transfer<Fetched>> {
         self.spawn(move |client| client.fetch(&name, &target, &options, &mut events))
     }

@@ -24,9 +24,9 @@ pub use background::Transfer;
 pub use connection::{ClientCertificate, PasswordOver};
 pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
-pub(crate) use pairing::{Names as PairNames, Servers, pair as accept};
+pub(crate) use pairing::{PairNames, Servers, pair as accept};
 pub use single_pass::{Outcome, Stored};
-pub use transfer::{Changes, Event, Events, Replaces, TransferOptions};
+pub use transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
 pub use trust::{FirstUse, Question, Trust};
 
 use std::path::PathBuf;
@@ -44,8 +44,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::pin::Pin;
 use crate::wire::{ListWire, ModelWire};
-use connection::{Dialer, Login, Names, Shared};
-use trust::Guard;
+use connection::{Dialer, Login, NameResolver, Shared};
+use trust::ServerCheck;
 
 pub use crate::address::Scheme;
 pub use crate::address::ServerUrl;
@@ -124,7 +124,7 @@ impl Client {
         let shared = Arc::new(Shared::default());
         let dialer = Dialer {
             url: url.clone(),
-            guard: Guard::new(options.trust, options.home.clone(), options.public_roots)?,
+            guard: ServerCheck::new(options.trust, options.home.clone(), options.public_roots)?,
             tls: connection::tls(options.certificate.as_ref())?,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
@@ -140,7 +140,7 @@ impl Client {
             .user_agent(concat!("skep/", env!("CARGO_PKG_VERSION")))
             .max_idle_age(IDLE_MAX)
             .build();
-        let agent = Agent::with_parts(config, dialer, Names(url.clone()));
+        let agent = Agent::with_parts(config, dialer, NameResolver(url.clone()));
         let (home, rate, about) = (options.home, options.rate, Vec::new());
         Ok(Self {
             agent,
@@ -269,7 +269,7 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
     }
     let dialer = Dialer {
         url: server.clone(),
-        guard: Guard::new(Trust::Anything, None, Vec::new())?,
+        guard: ServerCheck::new(Trust::Anything, None, Vec::new())?,
         tls: connection::tls(None)?,
         connect_timeout,
         timeout: connect_timeout,

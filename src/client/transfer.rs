@@ -59,7 +59,7 @@ pub enum Replaces {
 /// What happens in a transfer.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum TransferEvent<'a> {
     /// Bytes are about to come or to go.
     Started {
         /// The length of the model in bytes, where it is known.
@@ -84,4 +84,4 @@ pub enum Event<'a> {
 }
 
 /// Who is told of what happens.
-pub type Events<'a> = &'a mut dyn FnMut(Event<'_>);
+pub type TransferEvents<'a> = &'a mut dyn FnMut(TransferEvent<'_>);

@@ -8,7 +8,7 @@ use super::Config;
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
-use crate::tls::{Callers, Place, TlsFiles, Unknown};
+use crate::tls::{Callers, PemFile, TlsFiles, Unknown};
 
 impl Config {
     /// The files of TLS, with an identity made in the home where none is named; `None` for plain HTTP.
@@ -21,7 +21,7 @@ impl Config {
             return Ok(None);
         }
         let (cert, key) = match (&self.cert_file, &self.key_file) {
-            (Some(cert), Some(key)) => (Place::new("--cert", cert), Place::new("--key", key)),
+            (Some(cert), Some(key)) => (PemFile::new("--cert", cert), PemFile::new("--key", key)),
             _ => {
                 crate::tls::prepare(&self.home, &self.own_addresses()?)?;
                 crate::tls::places(&self.home)
@@ -34,7 +34,7 @@ impl Config {
         let authorities = self
             .client_ca
             .iter()
-            .map(|path| Place::new("--client-ca", path));
+            .map(|path| PemFile::new("--client-ca", path));
         let beside = || {
             let ca = self.client_ca.as_ref()?;
             let folder = if ca.is_dir() { ca } else { ca.parent()? };
@@ -45,7 +45,7 @@ impl Config {
         let revoked = self.client_crl.clone().or_else(beside);
         let revoked = revoked
             .into_iter()
-            .map(|path| Place::new("--client-crl", path))
+            .map(|path| PemFile::new("--client-crl", path))
             .collect();
         let callers = Callers {
             authorities: authorities.collect(),
@@ -63,7 +63,7 @@ impl Config {
     pub(crate) fn kept_pin(&self) -> Result<Option<Pin>> {
         self.check_tls()?;
         let (cert, key) = match (&self.cert_file, &self.key_file) {
-            (Some(cert), Some(key)) => (Place::new("--cert", cert), Place::new("--key", key)),
+            (Some(cert), Some(key)) => (PemFile::new("--cert", cert), PemFile::new("--key", key)),
             _ => crate::tls::places(&self.home),
         };
         let is_none = self.cert_file.is_none() && !cert.path.exists();

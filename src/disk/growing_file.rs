@@ -11,13 +11,13 @@ use rustix::fs::OFlags;
 
 use crate::disk::{fault, sync_directory};
 
-/// A file that outlives this value: only [`Partial::publish`] and [`remove`](super::remove) end it.
-pub(crate) struct Partial {
+/// A file that outlives this value: only [`GrowingFile::publish`] and [`remove`](super::remove) end it.
+pub(crate) struct GrowingFile {
     file: File,
     path: PathBuf,
 }
 
-impl Partial {
+impl GrowingFile {
     /// Creates an empty file of mode 0600 under a name that nothing has, durably.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Partial {
     }
 }
 
-impl Write for Partial {
+impl Write for GrowingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         fault::check()?;
         self.file.write(bytes)

@@ -13,14 +13,14 @@ use rustix::io::Errno;
 use crate::disk::{UNFINISHED, fault, sync_directory};
 use crate::threads::lock;
 
-/// A locked file. When it is dropped it stays, if [`Held::keep`] was called last, or goes, if
-/// [`Held::discard`] was.
-pub(crate) struct Held {
+/// A locked file. When it is dropped it stays, if [`LockedFile::keep`] was called last, or goes, if
+/// [`LockedFile::discard`] was.
+pub(crate) struct LockedFile {
     file: File,
     path: PathBuf,
 }
 
-impl Held {
+impl LockedFile {
     /// Opens and locks a file, which is created with this mode if it is missing; `None` if somebody
     /// else has it.
     ///
@@ -36,7 +36,7 @@ impl Held {
     /// The same for a file that is there.
     ///
     /// # Errors
-    /// As [`Held::open`], and `NotFound`.
+    /// As [`LockedFile::open`], and `NotFound`.
     pub(crate) fn open_existing(path: &Path) -> io::Result<Option<Self>> {
         Self::open_with(path, &mut OpenOptions::new())
     }
@@ -139,7 +139,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for LockedFile {
     fn drop(&mut self) {
         if lock(&UNFINISHED).remove(&self.path) {
             let _ = fs::remove_file(&self.path);
@@ -147,13 +147,13 @@ impl Drop for Held {
     }
 }
 
-impl Read for Held {
+impl Read for LockedFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.read(buffer)
     }
 }
 
-impl Write for Held {
+impl Write for LockedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         fault::check()?;
         self.file.write(bytes)
@@ -184,24 +184,24 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("held");
         assert_eq!(
-            Held::open_existing(&path).err().unwrap().kind(),
+            LockedFile::open_existing(&path).err().unwrap().kind(),
             io::ErrorKind::NotFound
         );
-        let mut held = Held::open(&path, 0o600).unwrap().unwrap();
-        assert!(Held::open(&path, 0o600).unwrap().is_none());
+        let mut held = LockedFile::open(&path, 0o600).unwrap().unwrap();
+        assert!(LockedFile::open(&path, 0o600).unwrap().is_none());
         held.write_all(b"12345").unwrap();
         held.sync().unwrap();
         held.cut(3).unwrap();
         held.write_all(b"x").unwrap();
         drop(held);
-        let mut held = Held::open_existing(&path).unwrap().unwrap();
+        let mut held = LockedFile::open_existing(&path).unwrap().unwrap();
         let mut text = String::new();
         held.read_to_string(&mut text).unwrap();
         assert_eq!((text.as_str(), held.length().unwrap()), ("123x", 4));
         held.discard();
         drop(held);
         assert!(!path.exists());
-        let mut held = Held::open(&path, 0o600).unwrap().unwrap();
+        let mut held = LockedFile::open(&path, 0o600).unwrap().unwrap();
         held.write_all(b"new").unwrap();
         held.discard();
         held.publish(&directory.path().join("target")).unwrap();
@@ -217,7 +217,7 @@ mod tests {
         std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
         fs::hard_link(path("file"), path("second")).unwrap();
         for name in ["link", "second"] {
-            assert!(Held::open(&path(name), 0o600).is_err(), "{name}");
+            assert!(LockedFile::open(&path(name), 0o600).is_err(), "{name}");
         }
         assert!(is_planted(Path::new("/tmp/x"), u32::MAX) || !Path::new("/tmp").exists());
     }

@@ -10,16 +10,16 @@ mod growing_file;
 mod link;
 mod locked_file;
 mod rolling;
-mod socket;
+mod socket_file;
 
 pub(crate) use directory::{
     PrivateDirectory, create_directory, create_open_directory, temporary_folders,
 };
-pub(crate) use growing_file::Partial;
+pub(crate) use growing_file::GrowingFile;
 pub(crate) use link::{move_file, preserve, touch, write_in_new_folder};
-pub(crate) use locked_file::Held;
+pub(crate) use locked_file::LockedFile;
 pub(crate) use rolling::Rolling;
-pub(crate) use socket::SocketFile;
+pub(crate) use socket_file::SocketFile;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};

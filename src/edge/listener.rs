@@ -53,7 +53,7 @@ impl Incoming {
 
 /// Whether a connection has a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum Admittance {
     Admitted,
     /// All places are taken, which the caller is to be told.
     Full,
@@ -101,7 +101,7 @@ impl Listener {
     pub(crate) fn run(
         self,
         connections: &Arc<Connections>,
-        work: impl Fn(Incoming, Entry) -> Option<Rest> + Clone + Send + 'static,
+        work: impl Fn(Incoming, Admittance) -> Option<Rest> + Clone + Send + 'static,
     ) {
         let mut pause = Pause::default();
         while !self.stop.asked.load(Ordering::SeqCst) {
@@ -137,22 +137,22 @@ fn admit(
     socket: Socket,
     peer: Peer,
     connections: &Arc<Connections>,
-    work: impl Fn(Incoming, Entry) -> Option<Rest> + Send + 'static,
+    work: impl Fn(Incoming, Admittance) -> Option<Rest> + Send + 'static,
 ) -> io::Result<()> {
     let (socket, busy) = (Arc::new(socket), Arc::new(AtomicBool::new(false)));
     let (place, name) = match connections.enter(&socket, &busy, &peer) {
         Some(permit) => {
             let name = format!("conn-{}", permit.number() % 1_000_000);
-            (Place::Permit(permit), name)
+            (HeldPlace::Permit(permit), name)
         }
         None => match connections.enter_refused() {
-            Some(refusal) => (Place::Refusal(refusal), "conn-refused".to_owned()),
+            Some(refusal) => (HeldPlace::Refusal(refusal), "conn-refused".to_owned()),
             None => return Ok(()),
         },
     };
     let entry = match place {
-        Place::Permit(_) => Entry::Admitted,
-        Place::Refusal(_) => Entry::Full,
+        HeldPlace::Permit(_) => Admittance::Admitted,
+        HeldPlace::Refusal(_) => Admittance::Full,
     };
     let incoming = Incoming { socket, busy, peer };
     let connections = Arc::clone(connections);
@@ -174,7 +174,7 @@ fn admit(
 
 /// Held while a connection is open.
 #[allow(dead_code, reason = "kept to be dropped")]
-enum Place {
+enum HeldPlace {
     Permit(Permit),
     Refusal(Refusal),
 }

@@ -12,5 +12,5 @@ mod socket;
 
 pub(crate) use descriptors::make_room;
 pub(crate) use encrypted::open;
-pub(crate) use listener::{Entry, Incoming, Listener, Rest};
+pub(crate) use listener::{Admittance, Incoming, Listener, Rest};
 pub(crate) use places::Connections;

@@ -17,14 +17,14 @@ use crate::transport::Peer;
 pub(crate) struct Connections {
     limits: Arc<LiveLimits>,
     metrics: Arc<Metrics>,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
     left: Condvar,
     refusing: AtomicUsize,
     turn: Mutex<()>,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     next: u64,
     members: HashMap<u64, Member>,
 }
@@ -142,7 +142,7 @@ impl Connections {
     /// Waits until everybody has left, at most this long; says whether they have.
     pub(crate) fn wait_until_empty(&self, wait: Duration) -> bool {
         let open = lock(&self.open);
-        let is_occupied = |open: &mut Open| !open.members.is_empty();
+        let is_occupied = |open: &mut OpenConnections| !open.members.is_empty();
         let waited = self.left.wait_timeout_while(open, wait, is_occupied);
         let (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
         open.members.is_empty()

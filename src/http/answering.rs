@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use super::body::Reader;
+use super::body::BodyReader;
 use super::connection::discard;
 use super::exchange::{Exchange, Finished};
 use super::head::Framing;
@@ -15,7 +15,7 @@ use super::response::{Sent, Status};
 use super::send::{Asked, Persistence, send};
 use super::service::Service;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::body_places::Place;
+use crate::http::body_places::BodyPlace;
 use crate::threads::{panic_text, thread_name};
 
 impl Exchange {
@@ -91,7 +91,7 @@ impl Exchange {
 
     /// Small bodies are read before a worker is asked for; for others a place among the workers that
     /// wait for bodies is taken, so that some always remain for short requests.
-    fn prepare_body<'s>(&mut self, service: &'s Service) -> Result<Option<Place<'s>>> {
+    fn prepare_body<'s>(&mut self, service: &'s Service) -> Result<Option<BodyPlace<'s>>> {
         match self.head.framing {
             // Who waits for a 100 sends nothing before a worker has asked for it.
             Framing::Length(length)
@@ -124,7 +124,10 @@ impl Exchange {
         if self.progress.is_drainable(0) {
             return Ok(0);
         }
-        discard(&mut Reader::new(&mut self.connection, &mut self.progress))
+        discard(&mut BodyReader::new(
+            &mut self.connection,
+            &mut self.progress,
+        ))
     }
 
     /// One line for each request; never the query, which may hold what is nobody's business.

@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind};
 use crate::transport::{TimeLimit, is_timeout};
 
 /// How far a body has been read.
-pub(crate) struct Progress {
-    rest: Rest,
+pub(crate) struct BodyProgress {
+    rest: BodyRest,
     /// The caller holds the body back until it sees a 100 (RFC 9110 section 10.1.1).
     awaits_continue: bool,
     received: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Progress {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rest {
+enum BodyRest {
     /// This many bytes.
     Length(u64),
     /// A chunk-size line comes next.
@@ -34,12 +34,12 @@ enum Rest {
     Broken,
 }
 
-impl Progress {
+impl BodyProgress {
     pub(crate) fn new(head: &Head) -> Self {
         let rest = match head.framing {
-            Framing::Length(0) => Rest::Done,
-            Framing::Length(length) => Rest::Length(length),
-            Framing::Chunked => Rest::ChunkSize,
+            Framing::Length(0) => BodyRest::Done,
+            Framing::Length(length) => BodyRest::Length(length),
+            Framing::Chunked => BodyRest::ChunkSize,
         };
         Self {
             rest,
@@ -57,21 +57,21 @@ impl Progress {
     /// Whether what is left can be read away in at most `bytes`, so the connection can go on.
     pub(crate) fn is_drainable(&self, bytes: u64) -> bool {
         match self.rest {
-            Rest::Done => true,
-            Rest::Length(left) => !self.awaits_continue && left <= bytes,
-            Rest::ChunkSize | Rest::Chunk(_) | Rest::Broken => false,
+            BodyRest::Done => true,
+            BodyRest::Length(left) => !self.awaits_continue && left <= bytes,
+            BodyRest::ChunkSize | BodyRest::Chunk(_) | BodyRest::Broken => false,
         }
     }
 }
 
 /// Reads a body from its connection.
-pub(crate) struct Reader<'a> {
+pub(crate) struct BodyReader<'a> {
     connection: &'a mut Connection,
-    progress: &'a mut Progress,
+    progress: &'a mut BodyProgress,
 }
 
-impl<'a> Reader<'a> {
-    pub(crate) fn new(connection: &'a mut Connection, progress: &'a mut Progress) -> Self {
+impl<'a> BodyReader<'a> {
+    pub(crate) fn new(connection: &'a mut Connection, progress: &'a mut BodyProgress) -> Self {
         Self {
             connection,
             progress,
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.progress.rest == Rest::Done || buffer.is_empty() {
+        if self.progress.rest == BodyRest::Done || buffer.is_empty() {
             return Ok(0);
         }
         if std::mem::take(&mut self.progress.awaits_continue) {
@@ -88,10 +88,12 @@ impl<'a> Reader<'a> {
         self.limit_time();
         loop {
             match self.progress.rest {
-                Rest::Done => return Ok(0),
-                Rest::Broken => return Err(bad("the body is broken")),
-                Rest::ChunkSize => self.progress.rest = self.next_chunk()?,
-                Rest::Length(left) | Rest::Chunk(left) => return self.read_piece(buffer, left),
+                BodyRest::Done => return Ok(0),
+                BodyRest::Broken => return Err(bad("the body is broken")),
+                BodyRest::ChunkSize => self.progress.rest = self.next_chunk()?,
+                BodyRest::Length(left) | BodyRest::Chunk(left) => {
+                    return self.read_piece(buffer, left);
+                }
             }
         }
     }
@@ -111,19 +113,19 @@ impl<'a> Reader<'a> {
         self.progress.received += count as u64;
         let left = left - count as u64;
         self.progress.rest = match (self.progress.rest, left) {
-            (Rest::Length(_), 0) => Rest::Done,
-            (Rest::Length(_), _) => Rest::Length(left),
+            (BodyRest::Length(_), 0) => BodyRest::Done,
+            (BodyRest::Length(_), _) => BodyRest::Length(left),
             (_, 0) => {
                 self.end_chunk()?;
-                Rest::ChunkSize
+                BodyRest::ChunkSize
             }
-            (_, _) => Rest::Chunk(left),
+            (_, _) => BodyRest::Chunk(left),
         };
         Ok(count)
     }
 
     /// Reads a chunk-size line (RFC 9112 section 7.1); extensions are read over.
-    fn next_chunk(&mut self) -> io::Result<Rest> {
+    fn next_chunk(&mut self) -> io::Result<BodyRest> {
         let line = self.connection.read_line(CHUNK_LINE_BYTES_MAX)?;
         let end = line
             .iter()
@@ -145,16 +147,16 @@ impl<'a> Reader<'a> {
         match size.filter(|size| i64::try_from(*size).is_ok()) {
             None => Err(bad("a chunk is said to be larger than 2^63 bytes")),
             Some(0) => self.read_trailer(),
-            Some(size) => Ok(Rest::Chunk(size)),
+            Some(size) => Ok(BodyRest::Chunk(size)),
         }
     }
 
     /// Reads the trailer section and drops it (RFC 9112 section 7.1.2).
-    fn read_trailer(&mut self) -> io::Result<Rest> {
+    fn read_trailer(&mut self) -> io::Result<BodyRest> {
         for _ in 0..TRAILER_FIELDS_MAX {
             let line = self.connection.read_line(CHUNK_LINE_BYTES_MAX)?;
             if line.is_empty() {
-                return Ok(Rest::Done);
+                return Ok(BodyRest::Done);
             }
             // What another reader could take for the end of a line, or for none.
             let is_field = line.contains(&b':') && !matches!(line[0], b' ' | b'\t' | b':');
@@ -188,7 +190,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Wire for Reader<'_> {
+impl Wire for BodyReader<'_> {
     fn inform(&mut self, head: &str) -> io::Result<()> {
         self.connection.inform(head)
     }
@@ -198,13 +200,13 @@ impl Wire for Reader<'_> {
     }
 }
 
-impl Read for Reader<'_> {
+impl Read for BodyReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.read_some(buffer);
         match result {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Err(error) => {
-                self.progress.rest = Rest::Broken;
+                self.progress.rest = BodyRest::Broken;
                 if is_timeout(&error) {
                     let text = "the body came too slowly";
                     return Err(Error::new(ErrorKind::RequestTimeout, text)

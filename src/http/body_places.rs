@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::threads::lock;
 
 /// Counts the requests that may keep a worker waiting for their bodies.
-pub(crate) struct Places {
+pub(crate) struct BodyPlaces {
     free: Mutex<usize>,
     freed: Condvar,
 }
 
-impl Places {
+impl BodyPlaces {
     /// All workers but two, and at least one.
     pub(crate) fn among(workers: usize) -> Self {
         Self::new(workers.saturating_sub(2))
@@ -27,19 +27,19 @@ impl Places {
     }
 
     /// Takes a place, waiting at most this long for one.
-    pub(crate) fn take(&self, wait: Duration) -> Option<Place<'_>> {
+    pub(crate) fn take(&self, wait: Duration) -> Option<BodyPlace<'_>> {
         let free = lock(&self.free);
         let waited = self.freed.wait_timeout_while(free, wait, |free| *free == 0);
         let (mut free, _) = waited.unwrap_or_else(PoisonError::into_inner);
         *free = free.checked_sub(1)?;
-        Some(Place(self))
+        Some(BodyPlace(self))
     }
 }
 
 /// A place that is given back when it is dropped.
-pub(crate) struct Place<'a>(&'a Places);
+pub(crate) struct BodyPlace<'a>(&'a BodyPlaces);
 
-impl Drop for Place<'_> {
+impl Drop for BodyPlace<'_> {
     fn drop(&mut self) {
         *lock(&self.0.free) += 1;
         self.0.freed.notify_one();

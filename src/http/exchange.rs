@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use super::body::Progress;
+use super::body::BodyProgress;
 use super::connection::Connection;
 use super::head::Head;
 use super::request::Session;
@@ -16,7 +16,7 @@ use crate::error::Error;
 pub(crate) struct Exchange {
     pub(crate) connection: Connection,
     pub(crate) head: Head,
-    pub(crate) progress: Progress,
+    pub(crate) progress: BodyProgress,
     pub(crate) session: Session,
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::body::{Progress, Reader};
+use super::body::{BodyProgress, BodyReader};
 use super::connection::Connection;
 use super::head::{self, Head};
 use crate::limits::Limits;
@@ -33,7 +33,7 @@ pub fn fuzz_head(bytes: &[u8]) {
         }
     }
     for size in [1, 7] {
-        let transport = Pieces {
+        let transport = FuzzPieces {
             bytes: bytes.to_vec(),
             start: 0,
             size,
@@ -61,15 +61,15 @@ pub fn fuzz_body(bytes: &[u8]) {
 fn read_body(bytes: &[u8], size: usize) -> Option<(Vec<u8>, usize)> {
     let head = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let head = Head::parse(head).expect("a fixed head");
-    let mut progress = Progress::new(&head);
-    let transport = Pieces {
+    let mut progress = BodyProgress::new(&head);
+    let transport = FuzzPieces {
         bytes: bytes.to_vec(),
         start: 0,
         size,
     };
     let mut connection = Connection::new(Box::new(transport), Arc::new(Limits::default()));
     let mut content = Vec::new();
-    Reader::new(&mut connection, &mut progress)
+    BodyReader::new(&mut connection, &mut progress)
         .read_to_end(&mut content)
         .ok()?;
     let mut rest = Vec::new();
@@ -77,13 +77,13 @@ fn read_body(bytes: &[u8], size: usize) -> Option<(Vec<u8>, usize)> {
     Some((content, rest.len()))
 }
 
-struct Pieces {
+struct FuzzPieces {
     bytes: Vec<u8>,
     start: usize,
     size: usize,
 }
 
-impl Read for Pieces {
+impl Read for FuzzPieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = buffer.len().min(self.size);
         let count = (&self.bytes[self.start..]).read(&mut buffer[..most])?;
@@ -92,7 +92,7 @@ impl Read for Pieces {
     }
 }
 
-impl Write for Pieces {
+impl Write for FuzzPieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
@@ -102,7 +102,7 @@ impl Write for Pieces {
     }
 }
 
-impl Transport for Pieces {
+impl Transport for FuzzPieces {
     fn set_read_limit(&mut self, _: TimeLimit) {}
 
     fn set_write_limit(&mut self, _: TimeLimit) {}

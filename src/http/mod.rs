@@ -20,7 +20,7 @@ mod send;
 mod service;
 mod workers;
 
-pub(crate) use body_places::{Place, Places};
+pub(crate) use body_places::{BodyPlace, BodyPlaces};
 pub(crate) use engine::Engine;
 pub use head::{Fields, Head, Method, Version};
 pub use range::{Range, RangeError};

@@ -95,7 +95,7 @@ impl<'a> Request<'a> {
     /// Those of the connection, which is then of no use any more.
     pub(crate) fn inform(&mut self, status: Status, fields: &[(&str, String)]) -> io::Result<bool> {
         let wire = match &mut self.body.source {
-            Source::Wire(wire) if self.head.version == Version::Http11 => wire,
+            BodySource::Wire(wire) if self.head.version == Version::Http11 => wire,
             _ => return Ok(false),
         };
         let mut head = format!("HTTP/1.1 {} {}\r\n", status.0, status.reason());
@@ -109,8 +109,8 @@ impl<'a> Request<'a> {
     /// What ends the reads of the body from another thread; `None` if there is no connection.
     pub(crate) fn interrupter(&self) -> Option<Box<dyn Fn() + Send>> {
         match &self.body.source {
-            Source::Wire(wire) => Some(wire.interrupter()),
-            Source::Reader(_) => None,
+            BodySource::Wire(wire) => Some(wire.interrupter()),
+            BodySource::Reader(_) => None,
         }
     }
 
@@ -122,7 +122,7 @@ impl<'a> Request<'a> {
 }
 
 /// Where a body comes from.
-enum Source<'a> {
+enum BodySource<'a> {
     Reader(&'a mut (dyn Read + 'a)),
     Wire(&'a mut (dyn Wire + 'a)),
 }
@@ -138,7 +138,7 @@ pub(crate) trait Wire: Read {
 
 /// The body of a request: a reader that fails rather than end early.
 pub struct Body<'a> {
-    source: Source<'a>,
+    source: BodySource<'a>,
     length: Option<u64>,
     left: u64,
 }
@@ -147,7 +147,7 @@ impl<'a> Body<'a> {
     /// A body that yields what `source` yields; its length, if that was announced.
     pub fn new(source: &'a mut (dyn Read + 'a), length: Option<u64>) -> Self {
         Self {
-            source: Source::Reader(source),
+            source: BodySource::Reader(source),
             length,
             left: u64::MAX,
         }
@@ -156,7 +156,7 @@ impl<'a> Body<'a> {
     /// The body of a request that came over a connection.
     pub(crate) fn of_wire(wire: &'a mut (dyn Wire + 'a), length: Option<u64>) -> Self {
         Self {
-            source: Source::Wire(wire),
+            source: BodySource::Wire(wire),
             length,
             left: u64::MAX,
         }
@@ -195,8 +195,8 @@ impl<'a> Body<'a> {
 impl Read for Body<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = match &mut self.source {
-            Source::Reader(reader) => reader.read(buffer)?,
-            Source::Wire(wire) => wire.read(buffer)?,
+            BodySource::Reader(reader) => reader.read(buffer)?,
+            BodySource::Wire(wire) => wire.read(buffer)?,
         };
         match self.left.checked_sub(count as u64) {
             Some(left) => {

@@ -80,14 +80,14 @@ pub(crate) fn send(
 ) -> io::Result<u64> {
     let Asked { version, is_head } = asked;
     let mut text = status_and_fields(&response, version, persistence).into_bytes();
-    let pace = Pace::new(connection);
+    let pace = AnswerPace::new(connection);
     let sends_content = !is_head && !response.status.is_bodiless();
     let content = if sends_content {
         response.content
     } else {
         Content::Empty
     };
-    let sink = &mut Sink { connection, pace };
+    let sink = &mut AnswerSink { connection, pace };
     match content {
         Content::Empty => sink.write(&text)?,
         Content::Bytes(bytes) => sink.write_joined(&mut text, &bytes)?,
@@ -159,12 +159,12 @@ fn date() -> Option<String> {
 }
 
 /// Where an answer goes, and how fast it has to be taken.
-struct Sink<'a> {
+struct AnswerSink<'a> {
     connection: &'a mut Connection,
-    pace: Pace,
+    pace: AnswerPace,
 }
 
-impl Sink<'_> {
+impl AnswerSink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         for piece in bytes.chunks(SLICE_BYTES) {
             self.pace.limit(self.connection.transport());
@@ -257,14 +257,14 @@ fn read(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// How fast a caller has to take an answer.
-struct Pace {
+struct AnswerPace {
     started: Instant,
     sent: u64,
     step: Duration,
     rate_min: u64,
 }
 
-impl Pace {
+impl AnswerPace {
     fn new(connection: &Connection) -> Self {
         let limits = connection.limits();
         let step = limits.write_timeout;

@@ -6,14 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::body::Progress;
+use super::body::BodyProgress;
 use super::connection::Connection;
 use super::engine::Engine;
 use super::exchange::Exchange;
 use super::request::Session;
 use super::{Admission, Handler};
 use crate::error::{Error, ErrorKind};
-use crate::http::body_places::Places;
+use crate::http::body_places::BodyPlaces;
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::threads::{panic_text, thread_name};
@@ -26,7 +26,7 @@ pub(crate) struct Service {
     pub(crate) limits: Arc<LiveLimits>,
     pub(crate) metrics: Arc<Metrics>,
     /// How many workers may wait for bodies at one time.
-    pub(crate) places: Places,
+    pub(crate) places: BodyPlaces,
     /// Set once a shutdown has begun: no connection takes another request.
     pub(crate) draining: AtomicBool,
 }
@@ -49,7 +49,7 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
             Ok(None) => break,
             Err(error) => return connection.refuse(None, &error),
         };
-        let progress = Progress::new(&head);
+        let progress = BodyProgress::new(&head);
         let exchange = Box::new(Exchange {
             connection,
             head,

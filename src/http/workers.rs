@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Handler;
-use super::body::Reader;
+use super::body::BodyReader;
 use super::engine::Engine;
 use super::exchange::{Exchange, Finished, Parked};
 use super::head::{Framing, Method};
@@ -108,7 +108,7 @@ fn answer(mut exchange: Box<Exchange>, handler: &dyn Handler, metrics: &Metrics)
         Framing::Length(length) => Some(length),
         Framing::Chunked => None,
     };
-    let mut reader = Reader::new(connection, progress);
+    let mut reader = BodyReader::new(connection, progress);
     let mut request = Request::new(head, &peer, session, Body::of_wire(&mut reader, length));
     let response = catch_unwind(AssertUnwindSafe(|| match handler.methods() {
         methods if methods.contains(&request.method()) => handler.handle(&mut request),

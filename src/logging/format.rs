@@ -19,7 +19,7 @@ pub(crate) const TARGET: &str = "skep::audit";
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum LogFormat {
     /// For people; whoever writes it puts the time in front.
     #[default]
     Line,
@@ -31,7 +31,7 @@ pub(crate) enum Format {
     Clf,
 }
 
-impl FromStr for Format {
+impl FromStr for LogFormat {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -48,14 +48,14 @@ impl FromStr for Format {
 /// What the settings say about events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AuditOptions {
-    pub(crate) format: Format,
+    pub(crate) format: LogFormat,
     /// Whether successful calls that only look whether something is new are events, too.
     pub(crate) polls: bool,
 }
 
 /// Something that happened, from its first byte to its last.
 #[derive(Clone, Debug)]
-pub(crate) struct Event {
+pub(crate) struct AuditEvent {
     /// When it was over.
     pub(crate) at: SystemTime,
     /// Its id, which the caller was told, too.
@@ -84,14 +84,14 @@ pub(crate) struct Event {
     pub(crate) trouble: String,
 }
 
-impl Event {
+impl AuditEvent {
     /// The line, without its end.
-    pub(crate) fn text(&self, format: Format) -> String {
+    pub(crate) fn text(&self, format: LogFormat) -> String {
         match format {
-            Format::Line => self.line(),
-            Format::Clf => self.clf(),
-            Format::Logfmt => pairs(&self.members()),
-            Format::Json => object(self.members()),
+            LogFormat::Line => self.line(),
+            LogFormat::Clf => self.clf(),
+            LogFormat::Logfmt => pairs(&self.members()),
+            LogFormat::Json => object(self.members()),
         }
     }
 
@@ -187,7 +187,7 @@ impl Event {
 }
 
 /// A record that is not an event, in a form for programs; `None` for the others.
-pub(crate) fn record(format: Format, at: SystemTime, level: &str, text: &str) -> Option<String> {
+pub(crate) fn record(format: LogFormat, at: SystemTime, level: &str, text: &str) -> Option<String> {
     let members = || {
         vec![
             ("time", rfc3339(at).into()),
@@ -196,9 +196,9 @@ pub(crate) fn record(format: Format, at: SystemTime, level: &str, text: &str) ->
         ]
     };
     match format {
-        Format::Json => Some(object(members())),
-        Format::Logfmt => Some(pairs(&members())),
-        Format::Line | Format::Clf => None,
+        LogFormat::Json => Some(object(members())),
+        LogFormat::Logfmt => Some(pairs(&members())),
+        LogFormat::Line | LogFormat::Clf => None,
     }
 }
 
@@ -250,8 +250,8 @@ fn clf_time(at: SystemTime) -> String {
 mod tests {
     use super::*;
 
-    fn event() -> Event {
-        Event {
+    fn event() -> AuditEvent {
+        AuditEvent {
             at: SystemTime::UNIX_EPOCH + Duration::from_secs(971_186_136),
             id: "a1".to_owned(),
             who: "pi 1".to_owned(),
@@ -271,7 +271,12 @@ mod tests {
 
     #[test]
     fn no_format_lets_a_caller_write_a_line_of_its_own() {
-        for format in [Format::Line, Format::Logfmt, Format::Json, Format::Clf] {
+        for format in [
+            LogFormat::Line,
+            LogFormat::Logfmt,
+            LogFormat::Json,
+            LogFormat::Clf,
+        ] {
             let text = event().text(format);
             assert!(
                 !text.contains(['\n', '\u{85}', '\u{2028}', '\u{1b}']),
@@ -282,14 +287,14 @@ mod tests {
 
     #[test]
     fn each_format_is_what_its_readers_expect() {
-        let value: Value = serde_json::from_str(&event().text(Format::Json)).unwrap();
+        let value: Value = serde_json::from_str(&event().text(LogFormat::Json)).unwrap();
         assert_eq!(
             (&value["who"], &value["status"]),
             (&"pi 1".into(), &201.into())
         );
         assert_eq!((&value["received"], &value["ms"]), (&7.into(), &12.into()));
         assert_eq!(value["time"], "2000-10-10T13:55:36Z");
-        let text = event().text(Format::Logfmt);
+        let text = event().text(LogFormat::Logfmt);
         assert!(
             text.contains(" who=\"pi 1\" peer=192.0.2.1:5000 agent=\"evil\\\""),
             "{text}"
@@ -298,24 +303,24 @@ mod tests {
             text.ends_with(" status=201 received=7 sent=9 ms=12"),
             "{text}"
         );
-        let text = event().text(Format::Clf);
+        let text = event().text(LogFormat::Clf);
         let start =
             "192.0.2.1 - pi_1 [10/Oct/2000:13:55:36 +0000] \"PUT /v1/models/a HTTP/1.1\" 201 9";
         assert!(text.starts_with(start), "{text}");
-        let text = event().text(Format::Line);
+        let text = event().text(LogFormat::Line);
         let start = "192.0.2.1:5000 \"pi 1\" PUT /v1/models/a 201 9 12ms received=7 name=a";
         assert!(text.starts_with(start), "{text}");
-        let cut = Event {
+        let cut = AuditEvent {
             sent: None,
             trouble: "broken pipe".to_owned(),
             ..event()
         };
-        assert!(cut.text(Format::Line).contains(" 201 cut 12ms "));
+        assert!(cut.text(LogFormat::Line).contains(" 201 cut 12ms "));
         assert!(
-            record(Format::Json, event().at, "warning", "a\nb")
+            record(LogFormat::Json, event().at, "warning", "a\nb")
                 .unwrap()
                 .contains(r"a\\u{a}b")
         );
-        assert!("xml".parse::<Format>().is_err());
+        assert!("xml".parse::<LogFormat>().is_err());
     }
 }

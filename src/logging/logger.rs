@@ -8,9 +8,9 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::clock;
 use crate::error::Result;
-use crate::logging::format::{self, Format};
+use crate::logging::format::{self, LogFormat};
 use crate::logging::log_options::LogOptions;
-use crate::logging::target::{self, Stamp, Target};
+use crate::logging::target::{self, LineTime, Target};
 use crate::text::escaped;
 use crate::wire::rfc3339;
 
@@ -28,7 +28,7 @@ pub(crate) fn start(level: LevelFilter, style: Style) {
     STAMPED.store(style == Style::Stamped, Ordering::Relaxed);
 
     // It is there already if this is a change.
-    let _ = log::set_logger(&Sink);
+    let _ = log::set_logger(&Logger);
     log::set_max_level(level);
 }
 
@@ -50,8 +50,13 @@ pub(crate) fn reopen(options: &LogOptions) -> Result<()> {
     Target::open(options).map(target::put)
 }
 
-fn format() -> Format {
-    let formats = [Format::Line, Format::Logfmt, Format::Json, Format::Clf];
+fn format() -> LogFormat {
+    let formats = [
+        LogFormat::Line,
+        LogFormat::Logfmt,
+        LogFormat::Json,
+        LogFormat::Clf,
+    ];
     let number = FORMAT.load(Ordering::Relaxed);
     formats
         .into_iter()
@@ -59,9 +64,9 @@ fn format() -> Format {
         .unwrap_or_default()
 }
 
-struct Sink;
+struct Logger;
 
-impl Log for Sink {
+impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // What libraries say is for those who look for a fault: ours says what it means.
         metadata.target().starts_with("skep") || log::max_level() >= Level::Debug
@@ -82,15 +87,15 @@ impl Log for Sink {
         let (now, format) = (clock::now(), format());
         target::write(record.level(), |stamp| {
             // Events are written in their form already; people's has no time in it.
-            if record.target() == format::TARGET && format != Format::Line {
+            if record.target() == format::TARGET && format != LogFormat::Line {
                 return text;
             }
             if let Some(line) = format::record(format, now, level, &text) {
                 return line;
             }
             match (STAMPED.load(Ordering::Relaxed), stamp) {
-                (true, Stamp::Present) => format!("{} {level} {}", rfc3339(now), escaped(&text)),
-                (true, Stamp::Absent) => format!("{level} {}", escaped(&text)),
+                (true, LineTime::Present) => format!("{} {level} {}", rfc3339(now), escaped(&text)),
+                (true, LineTime::Absent) => format!("{level} {}", escaped(&text)),
                 (false, _) => format!("skep: {level}: {}", escaped(&text)),
             }
         });

@@ -6,6 +6,6 @@ mod log_options;
 pub(crate) mod logger;
 mod target;
 
-pub(crate) use format::{AuditOptions, Event};
+pub(crate) use format::{AuditEvent, AuditOptions};
 pub(crate) use log_options::LogOptions;
 pub(crate) use logger::{Style, start};

@@ -119,12 +119,12 @@ pub(crate) fn put(target: Target) {
 }
 
 /// Writes a line, which `line` makes; it is told whether the time is to be in it.
-pub(crate) fn write(level: Level, line: impl FnOnce(Stamp) -> String) {
+pub(crate) fn write(level: Level, line: impl FnOnce(LineTime) -> String) {
     let mut target = lock(&TARGET);
     let stamp = if target.has_clock() {
-        Stamp::Absent
+        LineTime::Absent
     } else {
-        Stamp::Present
+        LineTime::Present
     };
     let line = line(stamp);
     target.write(level, &line);
@@ -132,7 +132,7 @@ pub(crate) fn write(level: Level, line: impl FnOnce(Stamp) -> String) {
 
 /// Whether a line begins with the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stamp {
+pub(crate) enum LineTime {
     Present,
     Absent,
 }

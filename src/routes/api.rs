@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::access::{Guard, Password, Principal};
 use crate::error::Result;
-use crate::http::{Method, Places, Request, Response};
+use crate::http::{BodyPlaces, Method, Request, Response};
 use crate::limits::LiveLimits;
 use crate::logging::AuditOptions;
 use crate::routes::host_name::HostNames;
@@ -25,7 +25,7 @@ pub(crate) struct Api {
     pub(crate) import_bytes_before_password: u64,
     /// For imports whose password was not seen yet; half as many as uploads have, so that callers
     /// without a password never keep out those with one.
-    pub(crate) guests: Places,
+    pub(crate) guests: BodyPlaces,
     pub(crate) pairing: Pairing,
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::http::{Method, Request, Response, Sent};
-use crate::logging::{AuditOptions, Event, format};
+use crate::logging::{AuditEvent, AuditOptions, format};
 use crate::routes::api::{Api, Known, MODEL};
 
 impl Api {
@@ -30,7 +30,7 @@ impl Api {
         response.when_sent(move |sent| write(event, &sent, options))
     }
 
-    fn event(&self, request: &mut Request<'_>, response: &Response, id: String) -> Event {
+    fn event(&self, request: &mut Request<'_>, response: &Response, id: String) -> AuditEvent {
         let known = request
             .session()
             .value::<Known>()
@@ -46,7 +46,7 @@ impl Api {
         let tag = response
             .value("etag")
             .and_then(crate::digest::Digest::from_etag);
-        Event {
+        AuditEvent {
             at: SystemTime::UNIX_EPOCH,
             id,
             who,
@@ -69,7 +69,7 @@ impl Api {
     }
 }
 
-fn write(mut event: Event, sent: &Sent<'_>, options: AuditOptions) {
+fn write(mut event: AuditEvent, sent: &Sent<'_>, options: AuditOptions) {
     event.at = clock::now();
     event.received = sent.received;
     event.duration = sent.duration;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The door in front of the routes: who calls, whether that suffices, and what the refused are told.
 
-use crate::access::{Credentials, Principal, Role, Signed};
+use crate::access::{Credentials, Principal, Role, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Place, Request, Response};
+use crate::http::{BodyPlace, Request, Response};
 use crate::routes::api::{Access, Api, Known, Route};
 
 impl Api {
@@ -49,7 +49,7 @@ impl Api {
     fn shown(&self, field: &str, request: &Request<'_>) -> Result<Principal> {
         let fields = request.fields();
         let digest = |name| fields.value(name).unwrap_or_default();
-        let signed = Signed {
+        let signed = SignedRequest {
             method: request.method().as_str(),
             target: request.target(),
             digests: [digest("content-digest"), digest("repr-digest")],
@@ -97,7 +97,7 @@ impl Api {
     }
 
     /// Takes a place for a body whose password is somewhere in it.
-    pub(crate) fn enter_as_guest(&self) -> Result<Place<'_>> {
+    pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace<'_>> {
         self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
             let text = "as many imports without a password as this server takes are running";
             Error::new(ErrorKind::Busy, text)

@@ -7,7 +7,7 @@ mod authorize;
 mod dearning;
 mod host_name;
 mod models;
-mod pair;
+mod redeem;
 mod request_id;
 mod status;
 #[cfg(test)]
@@ -135,7 +135,7 @@ pub(crate) const ROUTES: &[Route] = &[
         &["v1", "pair"],
         Access::Open,
         "gives a token for an invitation",
-        pair::pair,
+        redeem::pair,
     ),
     row(
         Method::Post,
@@ -174,7 +174,7 @@ const fn row(
     }
 }
 
-enum Found {
+enum RouteMatch {
     Route(&'static Route),
     /// The path is known; these are its methods.
     OtherMethods(String),
@@ -185,18 +185,18 @@ impl Handler for Api {
         request.session().insert(Known(None));
         let found = host_name::no_secret_in(request.query()).and_then(|()| self.find(request));
         let answered = found.and_then(|route| match route {
-            Found::Route(route) => {
+            RouteMatch::Route(route) => {
                 self.admit(route, request)?;
                 (route.action)(self, request)
             }
-            Found::OtherMethods(allow) if request.method() == Method::Options => {
+            RouteMatch::OtherMethods(allow) if request.method() == Method::Options => {
                 let response = Response::new(Status::NO_CONTENT).field("allow", allow);
                 Ok(match request.segments() {
                     ["v1", "models" | "uploads", _] => models::announce(self, response),
                     _ => response,
                 })
             }
-            Found::OtherMethods(allow) => {
+            RouteMatch::OtherMethods(allow) => {
                 let text = format!("{} is not for this path", request.method().as_str());
                 let error = Error::new(ErrorKind::MethodNotAllowed, text);
                 Ok(Response::error(&error).field("allow", allow))
@@ -211,7 +211,7 @@ impl Handler for Api {
 }
 
 impl Api {
-    fn find(&self, request: &Request<'_>) -> Result<Found> {
+    fn find(&self, request: &Request<'_>) -> Result<RouteMatch> {
         let at_path: Vec<_> = self
             .routes
             .iter()
@@ -221,7 +221,7 @@ impl Api {
             .iter()
             .find(|route| route.method == request.method())
         {
-            return Ok(Found::Route(route));
+            return Ok(RouteMatch::Route(route));
         }
         if at_path.is_empty() {
             let text = "there is nothing at this path";
@@ -232,6 +232,6 @@ impl Api {
             allow.push("HEAD");
         }
         allow.push("OPTIONS");
-        Ok(Found::OtherMethods(allow.join(", ")))
+        Ok(RouteMatch::OtherMethods(allow.join(", ")))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::access::{AccessOptions, Guard, Password};
-use crate::http::{Body, Head, Places, Session};
+use crate::http::{Body, BodyPlaces, Head, Session};
 use crate::limits::{Limits, LiveLimits};
 use crate::logging::AuditOptions;
 use crate::store::{Store, StoreOptions};
@@ -34,7 +34,7 @@ impl House {
             ids: Ids::new(),
             limits: Arc::new(LiveLimits::new(Limits::default())),
             import_bytes_before_password: 1 << 20,
-            guests: Places::new(1),
+            guests: BodyPlaces::new(1),
             pairing: Pairing {
                 home: folder.path().to_owned(),
                 issue: |_, _, _| Password::generate(),

@@ -120,7 +120,7 @@ impl Server {
         let limits = options.live_limits;
         let handler: Arc<dyn Handler> = Arc::new(handler);
         let engine = Engine::start(disk::temporary_folders(options.folders))?;
-        let places = http::Places::among(workers);
+        let places = http::BodyPlaces::among(workers);
         let workers = Workers::start(workers, &engine, &handler, &metrics)?;
         let connections = Connections::new(Arc::clone(&limits), Arc::clone(&metrics));
         let draining = AtomicBool::new(false);
@@ -246,17 +246,17 @@ impl Server {
 /// What a connection's thread does; after a handshake, the rest is left to another one.
 fn connect(
     incoming: Incoming,
-    entry: edge::Entry,
+    entry: edge::Admittance,
     acceptor: Option<&Acceptor>,
     service: &Arc<Service>,
 ) -> Option<edge::Rest> {
     let limits = service.limits.now();
     let wait = match entry {
-        edge::Entry::Admitted => limits.head_timeout,
-        edge::Entry::Full => limits.head_timeout.min(REFUSAL_WAIT),
+        edge::Admittance::Admitted => limits.head_timeout,
+        edge::Admittance::Full => limits.head_timeout.min(REFUSAL_WAIT),
     };
     match edge::open(incoming, acceptor, wait) {
-        Ok(transport) if entry == edge::Entry::Full => {
+        Ok(transport) if entry == edge::Admittance::Full => {
             http::refuse_busy(transport, limits);
         }
         Ok(transport) if transport.peer().tls.is_some() => {

@@ -12,9 +12,9 @@ mod catalog;
 mod check;
 mod claim;
 mod failure;
-mod handle;
 mod options;
 mod rules;
+mod store_handle;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -25,12 +25,12 @@ pub use about::{About, Metadata};
 pub use catalog::CacheCounts;
 pub use check::{Check, ScrubCounts, Verdict, Verified};
 pub use claim::{Condition, Published};
-pub use handle::Store;
 pub use options::{Replace, StoreOptions};
-pub use stored::{Content, Stored};
+pub use store_handle::Store;
+pub use stored::{OpenedModel, StoredContent};
 pub use upload::Upload;
-pub(crate) use upload::{Order, Piece, Turn};
-pub use versions::Version;
+pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
+pub use versions::ModelVersion;
 
 use std::fs::File;
 use std::io::{self, Seek};
@@ -42,12 +42,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
-use catalog::{Cache, Digester, Index, Layout, Shelf, Stamp, Standing};
+use catalog::{Cache, Catalog, Digester, Index, Layout, Stamp, Standing};
 use check::Scrub;
 use claim::Claim;
 use failure::{unreadable, unremoved, unstored};
-use handle::Owner;
-use upload::Pending;
+use store_handle::Owner;
+use upload::UnfinishedUploads;
 
 impl Store {
     /// Opens a model directory, which is made where it is missing, and starts the threads `cache`,
@@ -58,21 +58,21 @@ impl Store {
     /// another store has it; `NoSpace` if the disk is too full to even prepare it.
     pub fn open(directory: &Path, options: StoreOptions) -> Result<Self> {
         let layout = Layout::open(directory, options.part_age_max)?;
-        let shelf = Arc::new(Shelf {
+        let catalog = Arc::new(Catalog {
             index: Index::open(&layout.index()),
             cache: Cache::new(&options),
             digester: Digester::new(options.clock_tick),
             names: Mutex::new(()),
-            pending: Pending::open(&layout, &options),
+            pending: UnfinishedUploads::open(&layout, &options),
             scrub: Scrub::default(),
             layout,
             options,
         });
         let store = Self(Arc::new(Owner {
-            shelf,
+            catalog,
             threads: Mutex::default(),
         }));
-        let (cleaner, digester) = (Arc::clone(store.shelf()), Arc::clone(store.shelf()));
+        let (cleaner, digester) = (Arc::clone(store.catalog()), Arc::clone(store.catalog()));
         let threads = [
             spawn("cache", move || cleaner.cache.run()),
             spawn("digester", move || {
@@ -83,9 +83,9 @@ impl Store {
             let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
             lock(&store.0.threads).push(thread);
         }
-        if !store.shelf().options.scrub_interval.is_zero() {
-            let shelf = Arc::clone(store.shelf());
-            let thread = spawn("scrub", move || check::run(&shelf));
+        if !store.catalog().options.scrub_interval.is_zero() {
+            let catalog = Arc::clone(store.catalog());
+            let thread = spawn("scrub", move || check::run(&catalog));
             let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
             lock(&store.0.threads).push(thread);
         }
@@ -95,7 +95,7 @@ impl Store {
 
     /// The absolute path of the directory.
     pub fn directory(&self) -> &Path {
-        self.shelf().layout.directory()
+        self.catalog().layout.directory()
     }
 
     /// All models, sorted by name. Digests that are not known yet are being computed.
@@ -103,15 +103,15 @@ impl Store {
     /// # Errors
     /// `Busy` if the directory is not there; otherwise those of the file system.
     pub fn list(&self) -> Result<Vec<Model>> {
-        let shelf = self.shelf();
-        shelf.layout.check_there()?;
-        let models = shelf.layout.models();
+        let catalog = self.catalog();
+        catalog.layout.check_there()?;
+        let models = catalog.layout.models();
         let models = models.map_err(|error| {
             let error = Error::io("the models cannot be listed", error);
             // No caller can do anything about it.
             Error::new(ErrorKind::Internal, error.message()).because(error)
         })?;
-        let model = |(name, stamp): &(ModelName, Stamp)| shelf.model(name, stamp);
+        let model = |(name, stamp): &(ModelName, Stamp)| catalog.model(name, stamp);
         let mut models: Vec<Model> = models.iter().map(model).collect();
         models.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         Ok(models)
@@ -123,9 +123,9 @@ impl Store {
     /// `NotFound` if there is none, with the name that may have been meant; `Busy` if the directory is
     /// not there; otherwise those of the file system.
     pub fn find(&self, name: &ModelName) -> Result<Model> {
-        match self.shelf().standing(name)? {
-            Standing::Model(stamp) => Ok(self.shelf().model(name, &stamp)),
-            _ => Err(self.shelf().not_found(name)),
+        match self.catalog().standing(name)? {
+            Standing::Model(stamp) => Ok(self.catalog().model(name, &stamp)),
+            _ => Err(self.catalog().not_found(name)),
         }
     }
 
@@ -133,38 +133,38 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::find`].
-    pub fn open_model(&self, name: &ModelName) -> Result<Stored> {
-        let shelf = self.shelf();
-        let size_max = shelf.options.cache_file_bytes_max;
-        match shelf.standing(name)? {
+    pub fn open_model(&self, name: &ModelName) -> Result<OpenedModel> {
+        let catalog = self.catalog();
+        let size_max = catalog.options.cache_file_bytes_max;
+        match catalog.standing(name)? {
             Standing::Model(stamp) if stamp.size <= size_max => {
-                if let Some((content, digest)) = shelf.cache.find(name, &stamp) {
+                if let Some((content, digest)) = catalog.cache.find(name, &stamp) {
                     let model = stamp.model(name, Some(digest));
                     let stamp = stamp.to_string();
-                    return Ok(Stored {
+                    return Ok(OpenedModel {
                         model,
                         stamp,
-                        content: Content::Cached(content),
+                        content: StoredContent::Cached(content),
                     });
                 }
             }
             Standing::Model(_) => {}
-            _ => return Err(shelf.not_found(name)),
+            _ => return Err(catalog.not_found(name)),
         }
         let unreadable = |error| unreadable(name, error);
-        let opened = shelf.layout.open_model(name).map_err(unreadable)?;
-        let (mut file, stamp) = opened.ok_or_else(|| shelf.not_found(name))?;
+        let opened = catalog.layout.open_model(name).map_err(unreadable)?;
+        let (mut file, stamp) = opened.ok_or_else(|| catalog.not_found(name))?;
         if stamp.size <= size_max
-            && let Some(stored) = shelf.read_small(name, &mut file).map_err(unreadable)?
+            && let Some(stored) = catalog.read_small(name, &mut file).map_err(unreadable)?
         {
             return Ok(stored);
         }
         file.rewind().map_err(unreadable)?;
-        let model = shelf.model(name, &stamp);
-        Ok(Stored {
+        let model = catalog.model(name, &stamp);
+        Ok(OpenedModel {
             model,
             stamp: stamp.to_string(),
-            content: Content::File(file),
+            content: StoredContent::File(file),
         })
     }
 
@@ -173,9 +173,9 @@ impl Store {
     /// # Errors
     /// `NoSpace` if the known size does not fit; otherwise those of the file system.
     pub fn upload(&self, size: Option<u64>) -> Result<Upload> {
-        self.shelf().layout.check_there()?;
-        self.shelf().check_space(size.unwrap_or_default())?;
-        let part = self.shelf().layout.part().map_err(unstored)?;
+        self.catalog().layout.check_there()?;
+        self.catalog().check_space(size.unwrap_or_default())?;
+        let part = self.catalog().layout.part().map_err(unstored)?;
         Ok(Upload::new(self.clone(), part, size))
     }
 
@@ -185,14 +185,14 @@ impl Store {
     /// # Errors
     /// Those of the condition, as in [`Upload::commit`].
     pub fn check(&self, name: &ModelName, condition: &Condition) -> Result<()> {
-        let digested = self.shelf().digest_for(name, condition)?;
-        let current = self.shelf().judge(name, condition, digested)?;
-        self.shelf().check_replace(name, condition, current)
+        let digested = self.catalog().digest_for(name, condition)?;
+        let current = self.catalog().judge(name, condition, digested)?;
+        self.catalog().check_replace(name, condition, current)
     }
 
     /// What was said of a model's present bytes when they were uploaded.
     pub fn about(&self, model: &Model) -> Option<About> {
-        rules::find(self.shelf(), &model.name, model.digest)
+        rules::find(self.catalog(), &model.name, model.digest)
     }
 
     /// Whether an upload has the signature it needs as far as can be told now, to refuse it before its
@@ -202,7 +202,7 @@ impl Store {
     /// `Integrity` if uploads have to be signed and this one is not, or by another key; otherwise
     /// those of the file system.
     pub fn check_signer(&self, name: &ModelName, signature: Option<&Signature>) -> Result<()> {
-        self.shelf().expect_signature(name, signature)
+        self.catalog().expect_signature(name, signature)
     }
 
     /// Removes a model. Those who are reading it get all of it.
@@ -218,36 +218,36 @@ impl Store {
     /// # Errors
     /// As [`Store::find`], and `PreconditionFailed`.
     pub fn remove_if(&self, name: &ModelName, condition: &Condition) -> Result<Model> {
-        let shelf = self.shelf();
-        let digested = shelf.digest_for(name, condition)?;
-        let _guard = lock(&shelf.names);
-        let Standing::Model(_) = shelf.standing(name)? else {
-            return Err(shelf.not_found(name));
+        let catalog = self.catalog();
+        let digested = catalog.digest_for(name, condition)?;
+        let _guard = lock(&catalog.names);
+        let Standing::Model(_) = catalog.standing(name)? else {
+            return Err(catalog.not_found(name));
         };
-        let current = shelf.judge(name, condition, digested)?;
-        let stamp = current.ok_or_else(|| shelf.not_found(name))?;
-        let model = stamp.model(name, shelf.index.find(name, &stamp));
-        let removed = match shelf.options.versions_max {
-            0 => disk::remove(&shelf.layout.path(name)),
-            _ => versions::put_away(shelf, name, &stamp),
+        let current = catalog.judge(name, condition, digested)?;
+        let stamp = current.ok_or_else(|| catalog.not_found(name))?;
+        let model = stamp.model(name, catalog.index.find(name, &stamp));
+        let removed = match catalog.options.versions_max {
+            0 => disk::remove(&catalog.layout.path(name)),
+            _ => versions::put_away(catalog, name, &stamp),
         };
-        shelf.forget(name);
+        catalog.forget(name);
         removed.map_err(|error| unremoved(name, error))?;
-        match shelf.options.versions_max {
-            0 => rules::forget(shelf, name),
-            _ => versions::tidy(shelf, name),
+        match catalog.options.versions_max {
+            0 => rules::forget(catalog, name),
+            _ => versions::tidy(catalog, name),
         }
         Ok(model)
     }
 
     /// What the scrub has found.
     pub fn scrub_counts(&self) -> ScrubCounts {
-        self.shelf().scrub.counts()
+        self.catalog().scrub.counts()
     }
 
     /// How the cache does.
     pub fn counts(&self) -> CacheCounts {
-        self.shelf().cache.counts()
+        self.catalog().cache.counts()
     }
 
     /// Ends the threads, even in the middle of a long file, and writes the index. The store can still
@@ -263,33 +263,33 @@ impl Store {
         claim: &Claim<'_>,
     ) -> Result<Published> {
         let (
-            shelf,
+            catalog,
             Claim {
                 name,
                 digest,
                 condition,
                 ..
             },
-        ) = (self.shelf(), *claim);
-        shelf.layout.check_there()?;
-        shelf.check_kind(name, claim.metadata)?;
-        let digested = shelf.digest_for(name, condition)?;
-        let _guard = lock(&shelf.names);
-        let current = shelf.judge(name, condition, digested)?;
-        shelf.check_replace(name, condition, current)?;
-        shelf.check_total(name, claim.size)?;
-        rules::keep(shelf, claim, &versions::digests(shelf, name)).map_err(unstored)?;
-        if let Some(stamp) = current.filter(|_| shelf.options.versions_max > 0) {
-            versions::keep(shelf, name, &stamp).map_err(unstored)?;
+        ) = (self.catalog(), *claim);
+        catalog.layout.check_there()?;
+        catalog.check_kind(name, claim.metadata)?;
+        let digested = catalog.digest_for(name, condition)?;
+        let _guard = lock(&catalog.names);
+        let current = catalog.judge(name, condition, digested)?;
+        catalog.check_replace(name, condition, current)?;
+        catalog.check_total(name, claim.size)?;
+        rules::keep(catalog, claim, &versions::digests(catalog, name)).map_err(unstored)?;
+        if let Some(stamp) = current.filter(|_| catalog.options.versions_max > 0) {
+            versions::keep(catalog, name, &stamp).map_err(unstored)?;
         }
-        let published = publish(&shelf.layout.path(name));
-        shelf.forget(name);
+        let published = publish(&catalog.layout.path(name));
+        catalog.forget(name);
         let metadata = published
             .and_then(|file| file.metadata())
             .map_err(unstored)?;
         let stamp = Stamp::of(&metadata);
-        shelf.learn(name, stamp, digest);
-        versions::tidy(shelf, name);
+        catalog.learn(name, stamp, digest);
+        versions::tidy(catalog, name);
         Ok(Published {
             model: stamp.model(name, Some(digest)),
             replaced: current.is_some(),

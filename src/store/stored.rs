@@ -8,18 +8,18 @@ use crate::model::Model;
 
 /// A model that was opened.
 #[derive(Debug)]
-pub struct Stored {
+pub struct OpenedModel {
     /// What is known of exactly these bytes; the digest of a small model is always known.
     pub model: Model,
     /// What changes with every change of the file, as far as its file system can tell.
     pub stamp: String,
     /// The bytes.
-    pub content: Content,
+    pub content: StoredContent,
 }
 
 /// The bytes of a model.
 #[derive(Debug)]
-pub enum Content {
+pub enum StoredContent {
     /// A small one, in memory.
     Cached(Arc<[u8]>),
     /// A file, standing at its start. It stays readable when the model is replaced or removed.

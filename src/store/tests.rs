@@ -50,10 +50,10 @@ fn try_put(store: &Store, text: &str, bytes: &[u8], condition: &Condition) -> Re
 
 /// The bytes of a model, after checking that all that is told of them is true.
 fn read(store: &Store, text: &str) -> Vec<u8> {
-    let Stored { model, content, .. } = store.open_model(&name(text)).unwrap();
+    let OpenedModel { model, content, .. } = store.open_model(&name(text)).unwrap();
     let bytes = match content {
-        Content::Cached(bytes) => bytes.to_vec(),
-        Content::File(file) => io::read_to_string(file).unwrap().into_bytes(),
+        StoredContent::Cached(bytes) => bytes.to_vec(),
+        StoredContent::File(file) => io::read_to_string(file).unwrap().into_bytes(),
     };
     assert_eq!(model.size, bytes.len() as u64);
     assert!(
@@ -244,7 +244,7 @@ fn files_that_come_and_change_by_hand_are_digested_in_the_background() {
         .unwrap();
     file.set_modified(past).unwrap();
     store.list().unwrap();
-    assert!(store.shelf().digester.wait_until_idle(DEADLINE));
+    assert!(store.catalog().digester.wait_until_idle(DEADLINE));
     let models = store.list().unwrap();
     let digests: Vec<_> = models.iter().map(|model| model.digest.unwrap()).collect();
     assert_eq!(
@@ -281,11 +281,11 @@ fn damage_is_found_and_not_forgotten_when_a_small_model_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
     put(&store, "m", b"one");
-    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else {
+    let Standing::Model(stamp) = store.catalog().standing(&name("m")).unwrap() else {
         panic!()
     };
     store
-        .shelf()
+        .catalog()
         .index
         .insert(&name("m"), stamp, Digest::of(b"two"));
     for _ in 0..2 {

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::disk::{self, FileLock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::identity::{alternative, failed, host_name};
-use crate::tls::pem::{Place, exists, unusable};
+use crate::tls::pem::{PemFile, exists, unusable};
 use crate::tls::x509::Facts;
 
 /// An authority, which need not have been made yet.
@@ -66,7 +66,7 @@ impl Authority {
             ));
         }
         disk::create_directory(&self.0)
-            .map_err(|error| unusable(&Place::new("", &self.0), "cannot be made", error))?;
+            .map_err(|error| unusable(&PemFile::new("", &self.0), "cannot be made", error))?;
         let _lock = self.lock()?;
         let name = format!(
             "skep authority of {} {}",
@@ -123,7 +123,7 @@ impl Authority {
         params.subject_alt_names = names.iter().filter_map(alternative).collect();
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?.pem();
-        let authority = Place::new("", self.certificate()).read()?;
+        let authority = PemFile::new("", self.certificate()).read()?;
         // What is not remembered could not be revoked.
         let mut issued = self.list()?;
         issued.push(Issued {
@@ -168,7 +168,7 @@ impl Authority {
     /// # Errors
     /// `NotFound` if there is no authority, `Usage` if its list cannot be read.
     pub(crate) fn list(&self) -> Result<Vec<Issued>> {
-        let place = Place::new("", self.0.join(ISSUED));
+        let place = PemFile::new("", self.0.join(ISSUED));
         if !exists(&place.path) {
             return Err(self.missing());
         }
@@ -189,10 +189,10 @@ impl Authority {
             return Err(self.missing());
         }
         let (cert, key) = (
-            Place::new("", self.certificate()),
-            Place::new("", self.0.join("ca.key")),
+            PemFile::new("", self.certificate()),
+            PemFile::new("", self.0.join("ca.key")),
         );
-        let bent = |place: &Place| {
+        let bent = |place: &PemFile| {
             Error::new(
                 ErrorKind::Usage,
                 format!("{place} is not that of an authority of skep"),
@@ -227,13 +227,13 @@ impl Authority {
     }
 
     fn write(&self, name: &str, text: &str, mode: u32) -> Result<()> {
-        let place = Place::new("", self.0.join(name));
+        let place = PemFile::new("", self.0.join(name));
         disk::write(&place.path, text.as_bytes(), mode)
             .map_err(|error| unusable(&place, "cannot be written", error))
     }
 
     fn lock(&self) -> Result<FileLock> {
-        let place = Place::new("", self.0.join("lock"));
+        let place = PemFile::new("", self.0.join("lock"));
         match disk::lock_file(&place.path) {
             Ok(FileLock::Taken) => Err(Error::new(
                 ErrorKind::Busy,

@@ -12,15 +12,15 @@ use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::tls::pem::Place;
+use crate::tls::pem::PemFile;
 
 /// Who is let in by TLS, and where that is written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Callers {
     /// Files or directories of authorities; without any, everybody is let in.
-    pub(crate) authorities: Vec<Place>,
+    pub(crate) authorities: Vec<PemFile>,
     /// Lists of what these authorities have revoked.
-    pub(crate) revoked: Vec<Place>,
+    pub(crate) revoked: Vec<PemFile>,
     /// What happens with callers who show nothing although there are authorities.
     pub(crate) unknown: Unknown,
 }
@@ -83,7 +83,7 @@ impl Callers {
             let is_directory = place.path.is_dir();
             let mut count = 0;
             for path in files(&place.path).map_err(|error| unreadable(place, error))? {
-                let file = Place::new(place.called, path);
+                let file = PemFile::new(place.called, path);
                 let text = file.read()?;
                 let is_other = !text.windows(17).any(|words| words == b"BEGIN CERTIFICATE");
                 if is_directory && is_other {
@@ -132,11 +132,11 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(entries.filter(|path| path.is_file()).collect())
 }
 
-fn unreadable(place: &Place, error: std::io::Error) -> Error {
+fn unreadable(place: &PemFile, error: std::io::Error) -> Error {
     crate::tls::pem::unusable(place, "cannot be read", error)
 }
 
-fn none(place: &Place) -> Error {
+fn none(place: &PemFile) -> Error {
     let text = format!("{place} has no certificate that can be used");
     Error::new(ErrorKind::Usage, text)
 }

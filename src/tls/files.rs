@@ -14,13 +14,13 @@ use crate::pin::Pin;
 use crate::threads::lock;
 use crate::tls::acceptor::Acceptor;
 use crate::tls::callers::Callers;
-use crate::tls::pem::{Identity, Place};
+use crate::tls::pem::{Identity, PemFile};
 
 /// The files that TLS is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsFiles {
-    pub(crate) cert: Place,
-    pub(crate) key: Place,
+    pub(crate) cert: PemFile,
+    pub(crate) key: PemFile,
     pub(crate) callers: Callers,
 }
 
@@ -32,10 +32,10 @@ impl TlsFiles {
     }
 
     /// What tells one content of the files from another.
-    fn stamps(&self) -> Vec<Stamp> {
+    fn stamps(&self) -> Vec<TlsFileStamp> {
         let mut paths = vec![self.cert.path.clone(), self.key.path.clone()];
         paths.extend(self.callers.paths());
-        paths.into_iter().map(Stamp::of).collect()
+        paths.into_iter().map(TlsFileStamp::of).collect()
     }
 }
 
@@ -61,9 +61,9 @@ pub(crate) fn names(files: &TlsFiles) -> Vec<String> {
 
 /// A file as it was: its number, size and time in nanoseconds; `None` if it was not there.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp(PathBuf, Option<(u64, u64, i64, i64)>);
+struct TlsFileStamp(PathBuf, Option<(u64, u64, i64, i64)>);
 
-impl Stamp {
+impl TlsFileStamp {
     fn of(path: PathBuf) -> Self {
         let file = Path::metadata(&path).ok();
         let stamp = file.map(|file| (file.ino(), file.size(), file.mtime(), file.mtime_nsec()));
@@ -74,12 +74,12 @@ impl Stamp {
 /// An acceptor that is made again when its files change.
 pub(crate) struct Following {
     files: TlsFiles,
-    state: Mutex<State>,
+    state: Mutex<FollowedTls>,
 }
 
-struct State {
+struct FollowedTls {
     acceptor: Acceptor,
-    stamps: Vec<Stamp>,
+    stamps: Vec<TlsFileStamp>,
     looked: Instant,
 }
 
@@ -88,7 +88,7 @@ impl Following {
     /// `Usage` for files that cannot be used.
     pub(crate) fn open(files: TlsFiles) -> Result<Self> {
         let stamps = files.stamps();
-        let state = State {
+        let state = FollowedTls {
             acceptor: files.acceptor()?,
             stamps,
             looked: Instant::now(),
@@ -114,7 +114,7 @@ impl Following {
         self.look(&mut lock(&self.state));
     }
 
-    fn look(&self, state: &mut State) {
+    fn look(&self, state: &mut FollowedTls) {
         state.looked = Instant::now();
         let stamps = self.files.stamps();
         if stamps == state.stamps {

@@ -12,14 +12,14 @@ use rustls_pki_types::ServerName;
 use webpki::EndEntityCert;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::tls::pem::{Identity, Place, exists, unusable};
+use crate::tls::pem::{Identity, PemFile, exists, unusable};
 use crate::{clock, disk};
 
 /// The places of certificate and key in a home.
-pub(crate) fn places(home: &Path) -> (Place, Place) {
+pub(crate) fn places(home: &Path) -> (PemFile, PemFile) {
     (
-        Place::new("", home.join("server.crt")),
-        Place::new("", home.join("server.key")),
+        PemFile::new("", home.join("server.crt")),
+        PemFile::new("", home.join("server.key")),
     )
 }
 
@@ -94,7 +94,7 @@ fn staleness(identity: &Identity, names: &[ServerName<'static>]) -> Option<Strin
 }
 
 /// Makes an ECDSA P-256 key and a certificate for it, and keeps both or none.
-fn make(cert: &Place, key: &Place, names: &[ServerName<'static>]) -> Result<Identity> {
+fn make(cert: &PemFile, key: &PemFile, names: &[ServerName<'static>]) -> Result<Identity> {
     let pair = KeyPair::generate().map_err(failed)?;
     let certificate = certificate(&pair, names)?;
     // The key comes first: a certificate can be made for it again, but not the other way round.
@@ -104,7 +104,7 @@ fn make(cert: &Place, key: &Place, names: &[ServerName<'static>]) -> Result<Iden
 }
 
 /// Makes a new certificate for the key that is there.
-fn renew(cert: &Place, key: &Place, names: &[ServerName<'static>]) -> Result<Identity> {
+fn renew(cert: &PemFile, key: &PemFile, names: &[ServerName<'static>]) -> Result<Identity> {
     let text = key.read()?;
     let pair = std::str::from_utf8(&text)
         .ok()
@@ -168,7 +168,7 @@ fn names(addresses: &[IpAddr]) -> Vec<ServerName<'static>> {
     names
 }
 
-fn write(place: &Place, text: &str, mode: u32) -> Result<()> {
+fn write(place: &PemFile, text: &str, mode: u32) -> Result<()> {
     disk::write(&place.path, text.as_bytes(), mode)
         .map_err(|error| unusable(place, "cannot be written", error))
 }
@@ -181,7 +181,7 @@ pub(crate) fn failed(error: rcgen::Error) -> Error {
     .because(error)
 }
 
-fn missing(place: &Place, other: &Place) -> Error {
+fn missing(place: &PemFile, other: &PemFile) -> Error {
     Error::new(
         ErrorKind::Usage,
         format!("{place} is missing, but {other} is there"),

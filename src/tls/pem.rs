@@ -15,13 +15,13 @@ use crate::tls::x509::Facts;
 
 /// A file, and what its owner calls it: a flag, a member, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct PemFile {
     /// For example `--cert`.
     pub(crate) called: &'static str,
     pub(crate) path: PathBuf,
 }
 
-impl Place {
+impl PemFile {
     pub(crate) fn new(called: &'static str, path: impl Into<PathBuf>) -> Self {
         Self {
             called,
@@ -85,7 +85,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for PemFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.called {
             "" => write!(f, "{}", self.path.display()),
@@ -106,7 +106,7 @@ impl Identity {
     ///
     /// # Errors
     /// `Usage`, naming the file, for what cannot be read or does not belong together.
-    pub(crate) fn load(cert: &Place, key: &Place) -> Result<Self> {
+    pub(crate) fn load(cert: &PemFile, key: &PemFile) -> Result<Self> {
         let chain = cert.certificates()?;
         let unreadable = || {
             let text = format!("the certificate in {cert} cannot be read");
@@ -136,7 +136,7 @@ impl Identity {
     }
 
     /// Warns of what works today and will not do.
-    pub(crate) fn warn(&self, cert: &Place, key: &Place) {
+    pub(crate) fn warn(&self, cert: &PemFile, key: &PemFile) {
         if let Ok(file) = std::fs::metadata(&key.path)
             && file.permissions().mode() & 0o077 != 0
         {
@@ -173,7 +173,7 @@ impl Identity {
     }
 }
 
-pub(crate) fn unusable(place: &Place, how: &str, error: io::Error) -> Error {
+pub(crate) fn unusable(place: &PemFile, how: &str, error: io::Error) -> Error {
     let inner = Error::io(format!("{place} {how}"), error);
     let error = Error::new(ErrorKind::Usage, inner.message());
     match place.called {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::callers::Callers;
 use crate::tls::files::TlsFiles;
-use crate::tls::pem::Place;
+use crate::tls::pem::PemFile;
 
 /// TLS with a certificate of one's own. Either callers have to show certificates too, which one of
 /// the authorities in `ca_file` and `ca_path` has signed, or it is said that they need not:
@@ -45,8 +45,14 @@ impl TlsOptions {
         let wrong = |text: &str, hint: &str| {
             Err(Error::new(ErrorKind::Usage, text.to_owned()).hint(hint.to_owned()))
         };
-        let file = self.ca_file.iter().map(|path| Place::new("ca_file", path));
-        let path = self.ca_path.iter().map(|path| Place::new("ca_path", path));
+        let file = self
+            .ca_file
+            .iter()
+            .map(|path| PemFile::new("ca_file", path));
+        let path = self
+            .ca_path
+            .iter()
+            .map(|path| PemFile::new("ca_path", path));
         let authorities: Vec<_> = file.chain(path).collect();
         match (authorities.is_empty(), self.allow_unauthenticated_clients) {
             (true, false) => wrong(
@@ -58,8 +64,8 @@ impl TlsOptions {
                 "leave one or the other out",
             ),
             _ => Ok(TlsFiles {
-                cert: Place::new("cert_file", &self.cert_file),
-                key: Place::new("key_file", &self.key_file),
+                cert: PemFile::new("cert_file", &self.cert_file),
+                key: PemFile::new("key_file", &self.key_file),
                 callers: Callers {
                     authorities,
                     ..Callers::default()

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-use skep::store::{Content, Store, StoreOptions};
+use skep::store::{Store, StoreOptions, StoredContent};
 
 use crate::support::pieces::{STEPS, append, create, field, tell};
 use crate::support::power::{Disk, Image, LOSSES};
@@ -215,8 +215,8 @@ fn models(store: &Store) -> Models {
     let models = store.list().unwrap().into_iter().map(|model| {
         let mut bytes = Vec::new();
         match store.open_model(&model.name).unwrap().content {
-            Content::Cached(cached) => bytes.extend_from_slice(&cached),
-            Content::File(mut file) => drop(file.read_to_end(&mut bytes).unwrap()),
+            StoredContent::Cached(cached) => bytes.extend_from_slice(&cached),
+            StoredContent::File(mut file) => drop(file.read_to_end(&mut bytes).unwrap()),
         }
         (model.name.to_string(), bytes)
     });

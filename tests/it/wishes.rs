@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
-use skep::client::{Client, ClientOptions, Event, Outcome, Proof, TransferOptions};
+use skep::client::{Client, ClientOptions, Outcome, Proof, TransferEvent, TransferOptions};
 use skep::{Digest, Method, ModelName, Password, Request, Response, Status};
 
 use crate::resume::{mebibytes, through};
@@ -170,8 +170,8 @@ fn a_library_call_can_run_beside_others() {
     let name: ModelName = "m".parse().unwrap();
     let options = TransferOptions::default();
     let (told, events) = std::sync::mpsc::channel();
-    let tell = move |event: Event<'_>| {
-        if let Event::Progress(done) = event {
+    let tell = move |event: TransferEvent<'_>| {
+        if let TransferEvent::Progress(done) = event {
             told.send(done).unwrap();
         }
     };

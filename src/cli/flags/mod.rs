@@ -9,5 +9,5 @@ mod switch;
 
 pub(crate) use args::{everywhere, log_level};
 pub(crate) use destination::Destination;
-pub(crate) use source::{Reader, Source};
+pub(crate) use source::{Source, SourceReader};
 pub(crate) use switch::is_set;

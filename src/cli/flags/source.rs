@@ -14,20 +14,20 @@ use crate::model::ModelName;
 /// Something to send.
 pub(crate) struct Source {
     pub(crate) name: ModelName,
-    pub(crate) reader: Reader,
+    pub(crate) reader: SourceReader,
     /// Its length in bytes, where that is known.
     pub(crate) length: Option<u64>,
 }
 
 /// Where the bytes come from.
-pub(crate) enum Reader {
+pub(crate) enum SourceReader {
     /// A regular file, of which any part can be read again.
     File(File),
     /// Standard input, or what else can be read once.
     Stream(Box<dyn Read>),
 }
 
-impl Reader {
+impl SourceReader {
     /// The bytes, to be read once.
     pub(crate) fn stream(self) -> Box<dyn Read> {
         match self {
@@ -134,7 +134,7 @@ impl Source {
     /// cannot be read; otherwise those of the file system.
     pub(crate) fn open(path: &Path, name: Option<&ModelName>, verb: &str) -> Result<Self> {
         if path == Path::new("-") {
-            let reader = Reader::Stream(Box::new(io::stdin()));
+            let reader = SourceReader::Stream(Box::new(io::stdin()));
             return match name {
                 Some(name) => Ok(Self {
                     name: name.clone(),
@@ -164,8 +164,8 @@ impl Source {
         };
         let length = metadata.is_file().then_some(metadata.len());
         let reader = match metadata.is_file() {
-            true => Reader::File(file),
-            false => Reader::Stream(Box::new(file)),
+            true => SourceReader::File(file),
+            false => SourceReader::Stream(Box::new(file)),
         };
         Ok(Self {
             name,

@@ -16,7 +16,7 @@ use crate::text::escaped;
 /// Where a verb prints to, and how.
 #[derive(Default)]
 pub(crate) struct Output {
-    format: Format,
+    format: OutputFormat,
     notes: Notes,
     progress: Notes,
     /// The exit code of the first failure.
@@ -27,7 +27,7 @@ pub(crate) struct Output {
 
 /// The form of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum OutputFormat {
     /// Lines and tables for people.
     #[default]
     Text,
@@ -59,8 +59,8 @@ impl Output {
         let is_quiet = crate::cli::flags::is_set(matches, "quiet")?;
         Ok(Self {
             format: match crate::cli::flags::is_set(matches, "json")? {
-                true => Format::Json,
-                false => Format::Text,
+                true => OutputFormat::Json,
+                false => OutputFormat::Text,
             },
             notes: hidden(is_quiet),
             progress: hidden(is_quiet || crate::cli::flags::is_set(matches, "no-progress")?),
@@ -79,8 +79,8 @@ impl Output {
     /// Those of standard output.
     pub(crate) fn line(&self, text: &str) -> Result<()> {
         match self.format {
-            Format::Text => self.print(&escaped(text)),
-            Format::Json => Ok(()),
+            OutputFormat::Text => self.print(&escaped(text)),
+            OutputFormat::Json => Ok(()),
         }
     }
 
@@ -90,8 +90,8 @@ impl Output {
     /// Those of standard output.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<()> {
         match self.format {
-            Format::Text => Ok(()),
-            Format::Json => {
+            OutputFormat::Text => Ok(()),
+            OutputFormat::Json => {
                 let text = serde_json::to_string(value).map_err(|error| {
                     Error::new(ErrorKind::Internal, "the result cannot be written").because(error)
                 })?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::terminal::bar::{Bar, Size};
 use crate::cli::terminal::output::{Notes, Output};
-use crate::client::Event;
+use crate::client::TransferEvent;
 use crate::text::escaped;
 
 /// The progress of one file.
@@ -48,9 +48,9 @@ impl<'a> Progress<'a> {
     }
 
     /// Takes in what happens in a transfer.
-    pub(crate) fn tell(&mut self, event: &Event<'_>) {
+    pub(crate) fn tell(&mut self, event: &TransferEvent<'_>) {
         match event {
-            Event::Started { size, at } => {
+            TransferEvent::Started { size, at } => {
                 self.total = *size;
                 self.done = *at;
                 self.started = Instant::now();
@@ -63,15 +63,15 @@ impl<'a> Progress<'a> {
                     self.bar = Some(Bar::start(*at));
                 }
             }
-            Event::Progress(done) => self.advance(done.saturating_sub(self.done)),
-            Event::Retrying { pause, error } => {
+            TransferEvent::Progress(done) => self.advance(done.saturating_sub(self.done)),
+            TransferEvent::Retrying { pause, error } => {
                 let seconds = pause.as_secs_f32();
                 self.say(&format!(
                     "{}; trying again in {seconds:.1} s",
                     error.message()
                 ));
             }
-            Event::Restarted { reason } => {
+            TransferEvent::Restarted { reason } => {
                 self.say(&format!("{}: beginning anew, {reason}", self.name));
             }
         }

@@ -18,7 +18,7 @@ use crate::address::{Scheme, ServerUrl};
 use crate::client::connection::channel::Channel;
 use crate::client::connection::early::Early;
 use crate::client::connection::handshake::refusal;
-use crate::client::trust::{Guard, Verdict, roots};
+use crate::client::trust::{ServerCheck, TrustVerdict, roots};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 use crate::threads::lock;
@@ -27,7 +27,7 @@ use crate::threads::lock;
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) url: ServerUrl,
-    pub(crate) guard: Guard,
+    pub(crate) guard: ServerCheck,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
@@ -78,8 +78,8 @@ impl Dialer {
         }
         let (stream, tls, verdict) = self.shake_hands(stream)?;
         let (stream, tls) = match verdict {
-            Verdict::Trusted => (stream, tls),
-            Verdict::Asked => {
+            TrustVerdict::Trusted => (stream, tls),
+            TrustVerdict::Asked => {
                 let (stream, tls, _) = self.shake_hands(self.dial(addresses)?)?;
                 (stream, tls)
             }
@@ -143,7 +143,10 @@ impl Dialer {
         Err(self.unreachable(last))
     }
 
-    fn shake_hands(&self, mut stream: Socket) -> Result<(Socket, Box<ClientConnection>, Verdict)> {
+    fn shake_hands(
+        &self,
+        mut stream: Socket,
+    ) -> Result<(Socket, Box<ClientConnection>, TrustVerdict)> {
         let internal = |error: rustls::Error| {
             Error::new(ErrorKind::Internal, "TLS cannot start").because(error)
         };
@@ -225,9 +228,9 @@ fn limit(stream: &Socket, timeout: Duration) -> io::Result<()> {
 
 /// Finds the addresses of the one host that a client talks to.
 #[derive(Debug)]
-pub(crate) struct Names(pub(crate) ServerUrl);
+pub(crate) struct NameResolver(pub(crate) ServerUrl);
 
-impl Resolver for Names {
+impl Resolver for NameResolver {
     fn resolve(
         &self,
         _: &Uri,

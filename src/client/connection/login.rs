@@ -10,7 +10,7 @@ use ureq::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use ureq::http::request::Builder;
 use ureq::http::{Request, StatusCode};
 
-use crate::access::{Challenge, Password, SCHEME, Signed, TOKEN_CHARACTERS_MIN};
+use crate::access::{Challenge, Password, SCHEME, SignedRequest, TOKEN_CHARACTERS_MIN};
 use crate::address::{Scheme, ServerUrl};
 use crate::client::api::answers;
 use crate::client::connection::password_over::PasswordOver;
@@ -19,13 +19,13 @@ use crate::error::{Error, ErrorKind, Result};
 /// A password, and how it is shown.
 pub(crate) struct Login {
     password: Option<Password>,
-    way: Way,
+    way: LoginWay,
     /// The challenge that is being answered, when it came, and how often it was answered.
     challenge: RefCell<Option<(Challenge, Instant, u32)>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum LoginWay {
     AsItIs,
     ByAnswer,
 }
@@ -43,8 +43,8 @@ impl Login {
     ) -> Result<Self> {
         let is_protected = url.scheme() == Scheme::Https || url.is_loopback();
         let way = match is_protected || over == PasswordOver::Anything {
-            true => Way::AsItIs,
-            false => Way::ByAnswer,
+            true => LoginWay::AsItIs,
+            false => LoginWay::ByAnswer,
         };
         // Words that people choose can be guessed, however long they are.
         let is_chosen = |password: &Password| {
@@ -52,7 +52,7 @@ impl Login {
             text.len() < TOKEN_CHARACTERS_MIN
                 || text.contains(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
         };
-        if way == Way::ByAnswer && password.as_ref().is_some_and(is_chosen) {
+        if way == LoginWay::ByAnswer && password.as_ref().is_some_and(is_chosen) {
             let message = format!(
                 "{url} is not encrypted, and whoever listens could find out a password that is not \
                  {TOKEN_CHARACTERS_MIN} random letters and digits or more, so it is not used"
@@ -78,7 +78,7 @@ impl Login {
             )
             .hint("set SKEP_PASSWORD, or use --password-file or --password-stdin")
         })?;
-        if self.way == Way::ByAnswer {
+        if self.way == LoginWay::ByAnswer {
             let message = format!("the password would go to {url} unencrypted, so it is not sent");
             return Err(Error::new(ErrorKind::Forbidden, message)
                 .hint("use https://, or --send-password if you trust everybody on the way"));
@@ -94,7 +94,7 @@ impl Login {
         let Some(password) = &self.password else {
             return Ok(request);
         };
-        if self.way == Way::AsItIs {
+        if self.way == LoginWay::AsItIs {
             return Ok(request.header(AUTHORIZATION, password.basic()));
         }
         let method = request
@@ -118,7 +118,7 @@ impl Login {
             .uri_ref()
             .and_then(|uri| uri.path_and_query())
             .map(ToString::to_string);
-        let signed = Signed {
+        let signed = SignedRequest {
             // The server takes HEAD for GET.
             method: if method == "HEAD" { "GET" } else { &method },
             target: target.as_deref().unwrap_or("/"),

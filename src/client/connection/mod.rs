@@ -9,10 +9,10 @@ mod login;
 mod password_over;
 mod rate;
 
-pub(crate) use dialer::{Dialer, Names, Shared};
+pub(crate) use dialer::{Dialer, NameResolver, Shared};
 pub(crate) use early::Early;
 pub use handshake::ClientCertificate;
 pub(crate) use handshake::tls;
 pub(crate) use login::Login;
 pub use password_over::PasswordOver;
-pub(crate) use rate::Pace;
+pub(crate) use rate::TransferRate;

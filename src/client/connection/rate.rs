@@ -5,13 +5,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The speed of one transfer.
-pub(crate) struct Pace {
+pub(crate) struct TransferRate {
     rate: Option<u64>,
     /// When what went over the line so far should have.
     due: Instant,
 }
 
-impl Pace {
+impl TransferRate {
     /// At most `rate` bytes per second, if there is a rate.
     pub(crate) fn new(rate: Option<u64>) -> Self {
         Self {
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn bytes_take_the_time_that_the_rate_says() {
-        let mut pace = Pace::new(Some(1000));
+        let mut pace = TransferRate::new(Some(1000));
         let start = pace.due;
         assert_eq!(pace.after(100, start), Duration::from_millis(100));
         assert_eq!(pace.after(100, start), Duration::from_millis(200));
@@ -74,13 +74,13 @@ mod tests {
 
     #[test]
     fn pieces_are_small_where_the_rate_is() {
-        assert_eq!(Pace::new(None).piece(65536), 65536);
+        assert_eq!(TransferRate::new(None).piece(65536), 65536);
         assert_eq!(
-            Pace::new(None).after(u64::MAX, Instant::now()),
+            TransferRate::new(None).after(u64::MAX, Instant::now()),
             Duration::ZERO
         );
-        assert_eq!(Pace::new(Some(100_000)).piece(65536), 5000);
-        assert_eq!(Pace::new(Some(1)).piece(65536), 512);
-        assert_eq!(Pace::new(Some(1 << 30)).piece(65536), 65536);
+        assert_eq!(TransferRate::new(Some(100_000)).piece(65536), 5000);
+        assert_eq!(TransferRate::new(Some(1)).piece(65536), 512);
+        assert_eq!(TransferRate::new(Some(1 << 30)).piece(65536), 65536);
     }
 }

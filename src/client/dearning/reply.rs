@@ -14,22 +14,22 @@ use crate::client::api::answers;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads the answer to a load, of either generation, passes the content on, and returns its length.
-pub(crate) fn reply(source: impl Read, sink: Sink<'_>) -> Result<u64> {
+pub(crate) fn reply(source: impl Read, sink: ReplySink<'_>) -> Result<u64> {
     let trouble = Cell::new(None);
-    let mut json = JsonStreamReader::new(Watched {
+    let mut json = JsonStreamReader::new(WatchedReply {
         source,
         trouble: &trouble,
     });
-    let mut found = Found::default();
+    let mut found = ReplyMembers::default();
     let read = found.object(&mut json, sink);
     let read = read.and_then(|()| json.consume_trailing_whitespace().map_err(unreadable));
     read.map_err(|error| trouble.take().unwrap_or(error))?;
     match found {
-        Found {
+        ReplyMembers {
             length: Some(length),
             ..
         } => Ok(length),
-        Found {
+        ReplyMembers {
             error: Some(text), ..
         } => Err(answers::dearning(200, &text)),
         _ => Err(Error::new(
@@ -40,12 +40,12 @@ pub(crate) fn reply(source: impl Read, sink: Sink<'_>) -> Result<u64> {
 }
 
 /// A source whose first error is kept, since the reader of JSON passes on its text alone.
-struct Watched<'a, R> {
+struct WatchedReply<'a, R> {
     source: R,
     trouble: &'a Cell<Option<Error>>,
 }
 
-impl<R: Read> Read for Watched<'_, R> {
+impl<R: Read> Read for WatchedReply<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.source
             .read(buffer)
@@ -60,17 +60,21 @@ impl<R: Read> Read for Watched<'_, R> {
 }
 
 /// Where the content goes.
-pub(crate) type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
+pub(crate) type ReplySink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
 #[derive(Default)]
-struct Found {
+struct ReplyMembers {
     length: Option<u64>,
     error: Option<String>,
 }
 
-impl Found {
+impl ReplyMembers {
     /// Reads an object that has the content, or a list `files` of such objects.
-    fn object<R: Read>(&mut self, json: &mut JsonStreamReader<R>, sink: Sink<'_>) -> Result<()> {
+    fn object<R: Read>(
+        &mut self,
+        json: &mut JsonStreamReader<R>,
+        sink: ReplySink<'_>,
+    ) -> Result<()> {
         json.begin_object().map_err(unreadable)?;
         while json.has_next().map_err(unreadable)? {
             let name = json.next_name_owned().map_err(unreadable)?;
@@ -97,7 +101,7 @@ impl Found {
 }
 
 /// Decodes a string of base64 as it comes.
-fn content<R: Read>(json: &mut JsonStreamReader<R>, sink: Sink<'_>) -> Result<u64> {
+fn content<R: Read>(json: &mut JsonStreamReader<R>, sink: ReplySink<'_>) -> Result<u64> {
     let text = json.next_string_reader().map_err(unreadable)?;
     let mut bytes = DecoderReader::new(io::BufReader::with_capacity(BUFFER_BYTES, text), &STANDARD);
     let mut buffer = vec![0; BUFFER_BYTES];

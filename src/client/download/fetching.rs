@@ -12,12 +12,12 @@ use ureq::http::{Method, Response, StatusCode};
 use ureq::{Body, BodyReader};
 
 use crate::client::api::answers;
-use crate::client::connection::Pace;
+use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
-use crate::client::download::partial_file::{Partial, Whole, digest_of};
+use crate::client::download::partial_file::{PartialFile, Whole, digest_of};
 use crate::client::download::save;
 use crate::client::retry::Retry;
-use crate::client::transfer::{Changes, Event, Events, TransferOptions};
+use crate::client::transfer::{Changes, TransferEvent, TransferEvents, TransferOptions};
 use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -57,10 +57,10 @@ struct Fetching<'a> {
     place: PathBuf,
     /// What is there already, if it counts.
     known: Option<Digest>,
-    partial: Option<Partial>,
+    partial: Option<PartialFile>,
     /// What has to have signed it, with its signature.
     signed: Option<(&'a PublicKey, Signature)>,
-    pace: Pace,
+    pace: TransferRate,
     received: u64,
     resumed_at: Option<u64>,
     /// Whether the server was given time to find out the digest.
@@ -81,7 +81,7 @@ impl Client {
         name: &ModelName,
         target: &Path,
         options: &TransferOptions,
-        events: Events<'_>,
+        events: TransferEvents<'_>,
     ) -> Result<Fetched> {
         let place = save::place(target)?;
         let known = match options.changes {
@@ -93,12 +93,12 @@ impl Client {
             (Some(signer), Some(signature)) => Some((signer, signature.clone())),
             (Some(signer), None) => Some((signer, self.signature(name)?)),
         };
-        let partial = Partial::find(&place)?;
+        let partial = PartialFile::find(&place)?;
         let mut retry = Retry::new(options.retries);
         if partial.as_ref().is_some_and(|partial| partial.done() > 0) {
             retry.met();
         }
-        let pace = Pace::new(self.rate);
+        let pace = TransferRate::new(self.rate);
         let (received, resumed_at, has_waited) = (0, None, options.retries == 0);
         let mut fetching = Fetching {
             name,
@@ -122,13 +122,13 @@ impl Client {
                 retry.progressed();
             }
             if fetching.is_damaged(&error) {
-                events(Event::Restarted {
+                events(TransferEvent::Restarted {
                     reason: "what was kept of it is damaged",
                 });
                 continue;
             }
             let (pause, error) = retry.after(error).inspect_err(|_| fetching.rest())?;
-            events(Event::Retrying {
+            events(TransferEvent::Retrying {
                 pause,
                 error: &error,
             });
@@ -140,7 +140,7 @@ impl Client {
         &mut self,
         fetching: &mut Fetching<'_>,
         retry: &mut Retry,
-        events: Events<'_>,
+        events: TransferEvents<'_>,
     ) -> Result<Fetched> {
         let path = model_path(fetching.name);
         let kept = fetching.partial.as_ref();
@@ -193,13 +193,13 @@ impl Client {
 impl Client {
     /// Gives a server that was restarted the time to read a model again, so that what was kept of it
     /// can be gone on with: at most as long as fetching that again would take on a good line.
-    fn await_digest(&mut self, path: &str, kept: u64, events: Events<'_>) -> Result<()> {
+    fn await_digest(&mut self, path: &str, kept: u64, events: TransferEvents<'_>) -> Result<()> {
         let mut left = Duration::from_secs(DIGEST_SECONDS + kept / DIGEST_RATE);
         let text = "the server does not know the digest of the model yet";
         let error = Error::new(ErrorKind::Busy, text);
         let mut pause = Duration::from_millis(250);
         while left > Duration::ZERO {
-            events(Event::Retrying {
+            events(TransferEvent::Retrying {
                 pause,
                 error: &error,
             });
@@ -221,7 +221,7 @@ impl Fetching<'_> {
         &mut self,
         response: Response<Body>,
         kept: Option<(u64, Whole)>,
-        events: Events<'_>,
+        events: TransferEvents<'_>,
     ) -> Result<Fetched> {
         let announced = announced(response.headers()).map_err(|reason| {
             let message = format!("'{}' cannot be verified: {reason}", self.name);
@@ -237,21 +237,21 @@ impl Fetching<'_> {
                 let response = answers::whole(response)?;
                 let size = response.body().content_length();
                 if kept.is_some() {
-                    events(Event::Restarted {
+                    events(TransferEvent::Restarted {
                         reason: "the model has changed meanwhile",
                     });
                 }
                 let whole = announced
                     .zip(size)
                     .map(|(digest, size)| Whole { digest, size });
-                events(Event::Started { size, at: 0 });
+                events(TransferEvent::Started { size, at: 0 });
                 self.begin(whole)?;
                 self.resumed_at = None;
                 (response, size)
             }
         };
         if let Some(at) = self.resumed_at {
-            events(Event::Started { size, at });
+            events(TransferEvent::Started { size, at });
         }
         self.read(response.into_body().into_reader(), size, events)?;
         self.finish(announced)
@@ -259,7 +259,7 @@ impl Fetching<'_> {
 
     fn begin(&mut self, whole: Option<Whole>) -> Result<()> {
         if self.partial.is_none() {
-            self.partial = Some(Partial::create(&self.place, self.target)?);
+            self.partial = Some(PartialFile::create(&self.place, self.target)?);
         }
         self.partial
             .as_mut()
@@ -270,7 +270,7 @@ impl Fetching<'_> {
         &mut self,
         mut body: BodyReader<'static>,
         size: Option<u64>,
-        events: Events<'_>,
+        events: TransferEvents<'_>,
     ) -> Result<()> {
         let Some(partial) = &mut self.partial else {
             return Ok(());
@@ -285,7 +285,7 @@ impl Fetching<'_> {
             };
             self.received += count as u64;
             partial.write(&buffer[..count])?;
-            events(Event::Progress(partial.done()));
+            events(TransferEvent::Progress(partial.done()));
             self.pace.spend(count);
         }
         match size.filter(|size| *size != partial.done()) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::download::save;
 use crate::digest::{Digest, Hasher};
-use crate::disk::Held;
+use crate::disk::LockedFile;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a partial download is a part of.
@@ -25,9 +25,9 @@ pub(crate) struct Whole {
 }
 
 /// A file that is being fetched.
-pub(crate) struct Partial {
-    held: Held,
-    journal: Option<Held>,
+pub(crate) struct PartialFile {
+    held: LockedFile,
+    journal: Option<LockedFile>,
     /// Where the bytes appear in the end.
     place: PathBuf,
     /// Without it, there is no going on later.
@@ -38,13 +38,13 @@ pub(crate) struct Partial {
     synced_at: Instant,
 }
 
-impl Partial {
+impl PartialFile {
     /// What an earlier attempt left of the file at `place`.
     ///
     /// # Errors
     /// `Busy` if somebody else is at it; otherwise those of the file system.
     pub(crate) fn find(place: &Path) -> Result<Option<Self>> {
-        let held = match Held::open_existing(&beside(place, PART)) {
+        let held = match LockedFile::open_existing(&beside(place, PART)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| failed(place, error))?,
         };
@@ -60,11 +60,12 @@ impl Partial {
     /// file system.
     pub(crate) fn create(place: &Path, target: &Path) -> Result<Self> {
         save::directory(place, target)?;
-        let held = Held::open(&beside(place, PART), 0o666).map_err(|error| failed(place, error))?;
+        let held =
+            LockedFile::open(&beside(place, PART), 0o666).map_err(|error| failed(place, error))?;
         Self::of(held, place)
     }
 
-    fn of(held: Option<Held>, place: &Path) -> Result<Self> {
+    fn of(held: Option<LockedFile>, place: &Path) -> Result<Self> {
         let Some(held) = held else {
             let message = format!("another skep is fetching {} just now", place.display());
             return Err(Error::new(ErrorKind::Busy, message));
@@ -84,7 +85,7 @@ impl Partial {
     /// Reads the journal, and again all that it vouches for. The last byte is fetched anew in any
     /// case, so that the server has its say.
     fn recall(&mut self) -> io::Result<()> {
-        let Ok(Some(mut journal)) = Held::open_existing(&beside(&self.place, JOURNAL)) else {
+        let Ok(Some(mut journal)) = LockedFile::open_existing(&beside(&self.place, JOURNAL)) else {
             return Ok(());
         };
         let mut text = Vec::new();
@@ -175,7 +176,7 @@ impl Partial {
         // Before the journal says so, or a signal in between would remove what it vouches for.
         self.held.keep();
         if self.journal.is_none() {
-            let Some(mut journal) = Held::open(&beside(&self.place, JOURNAL), 0o600)? else {
+            let Some(mut journal) = LockedFile::open(&beside(&self.place, JOURNAL), 0o600)? else {
                 return Ok(());
             };
             journal.cut(0)?;
@@ -219,13 +220,13 @@ impl Partial {
         match self.journal {
             Some(journal) => journal.remove(),
             // One that belonged to other bytes.
-            None => drop(Held::open_existing(&beside(&self.place, JOURNAL)).map(remove)),
+            None => drop(LockedFile::open_existing(&beside(&self.place, JOURNAL)).map(remove)),
         }
         Ok(())
     }
 }
 
-fn remove(held: Option<Held>) {
+fn remove(held: Option<LockedFile>) {
     if let Some(held) = held {
         held.remove();
     }
@@ -324,15 +325,18 @@ mod tests {
             digest: Digest::of(&[7; 300_000]),
             size: 300_000,
         };
-        assert!(Partial::find(&place).unwrap().is_none());
-        let mut partial = Partial::create(&place, &place).unwrap();
+        assert!(PartialFile::find(&place).unwrap().is_none());
+        let mut partial = PartialFile::create(&place, &place).unwrap();
         partial.begin(Some(whole)).unwrap();
         partial.write(&[7; 100_000]).unwrap();
-        assert_eq!(Partial::find(&place).err().unwrap().kind(), ErrorKind::Busy);
+        assert_eq!(
+            PartialFile::find(&place).err().unwrap().kind(),
+            ErrorKind::Busy
+        );
         partial.rest();
         partial.write(&[7; 50_000]).unwrap();
         drop(partial);
-        let mut partial = Partial::find(&place).unwrap().unwrap();
+        let mut partial = PartialFile::find(&place).unwrap().unwrap();
         assert_eq!((partial.done(), partial.whole()), (100_000, Some(whole)));
         partial.write(&[7; 200_000]).unwrap();
         assert_eq!(partial.digest(), whole.digest);
@@ -352,9 +356,9 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let place = directory.path().join("m");
             let fetch = || -> Result<u64> {
-                let mut partial = match Partial::find(&place)? {
+                let mut partial = match PartialFile::find(&place)? {
                     Some(partial) => partial,
-                    None => Partial::create(&place, &place)?,
+                    None => PartialFile::create(&place, &place)?,
                 };
                 if partial.done() == 0 {
                     partial.begin(Some(whole))?;
@@ -387,7 +391,7 @@ mod tests {
     fn what_nobody_could_go_on_with_does_not_stay() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("m".repeat(255));
-        let mut partial = Partial::create(&place, &place).unwrap();
+        let mut partial = PartialFile::create(&place, &place).unwrap();
         partial.begin(None).unwrap();
         partial.write(&[1; 1 << 20]).unwrap();
         partial.rest();
@@ -400,7 +404,7 @@ mod tests {
         )
         .unwrap();
         fs::write(beside(&place, PART), [0; 49]).unwrap();
-        let mut partial = Partial::find(&place).unwrap().unwrap();
+        let mut partial = PartialFile::find(&place).unwrap().unwrap();
         assert_eq!(partial.done(), 0);
         partial.begin(None).unwrap();
         partial.write(b"whole").unwrap();

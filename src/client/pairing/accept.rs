@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::access::{Invitation, Password};
 use crate::address::ServerUrl;
 use crate::client::api::{Payload, answers};
-use crate::client::pairing::servers::{Saved, Servers};
+use crate::client::pairing::servers::{PairedServer, Servers};
 use crate::client::trust::{KnownServers, Trust};
 use crate::client::{Client, ClientOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::{PairReply, PairRequest};
 
 /// How a server and this device are to be called.
-pub(crate) struct Names {
+pub(crate) struct PairNames {
     /// The server, on this device.
     pub(crate) server: Option<String>,
     /// This device, on the server.
@@ -30,9 +30,9 @@ pub(crate) struct Names {
 /// the invitation is used or over, `Conflict` if another server has that name.
 pub(crate) fn pair(
     invitation: &Invitation,
-    names: Names,
+    names: PairNames,
     home: &Path,
-) -> Result<(Saved, PairReply)> {
+) -> Result<(PairedServer, PairReply)> {
     let mut urls = Vec::new();
     for address in &invitation.addresses {
         urls.push(address.parse::<ServerUrl>()?);
@@ -46,7 +46,7 @@ pub(crate) fn pair(
         known.replace(&url.authority(), invitation.pin)?;
     }
     let token = Password::new(reply.token.clone())?;
-    let saved = Saved { name, url, token };
+    let saved = PairedServer { name, url, token };
     servers.keep(&saved)?;
     Ok((saved, reply))
 }

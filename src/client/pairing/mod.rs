@@ -4,5 +4,5 @@
 mod accept;
 mod servers;
 
-pub(crate) use accept::{Names, pair};
+pub(crate) use accept::{PairNames, pair};
 pub(crate) use servers::Servers;

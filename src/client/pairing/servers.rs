@@ -15,7 +15,7 @@ pub(crate) struct Servers(PathBuf);
 
 /// One server.
 #[derive(Clone, Debug)]
-pub(crate) struct Saved {
+pub(crate) struct PairedServer {
     pub(crate) name: String,
     pub(crate) url: ServerUrl,
     pub(crate) token: Password,
@@ -30,7 +30,7 @@ impl Servers {
     ///
     /// # Errors
     /// `Usage` if the file cannot be read.
-    pub(crate) fn find(&self, wanted: Option<&str>) -> Result<Option<Saved>> {
+    pub(crate) fn find(&self, wanted: Option<&str>) -> Result<Option<PairedServer>> {
         let url = wanted
             .and_then(|text| text.parse::<ServerUrl>().ok())
             .map(|url| url.to_string());
@@ -76,10 +76,10 @@ impl Servers {
     ///
     /// # Errors
     /// `Usage` if the home cannot be written.
-    pub(crate) fn keep(&self, saved: &Saved) -> Result<()> {
+    pub(crate) fn keep(&self, saved: &PairedServer) -> Result<()> {
         let mut text = String::new();
         let mut is_new = true;
-        let line = |one: &Saved| format!("{} {} {}\n", one.name, one.url, one.token.text());
+        let line = |one: &PairedServer| format!("{} {} {}\n", one.name, one.url, one.token.text());
         for one in self.all()? {
             let is_same = one.name == saved.name;
             is_new &= !is_same;
@@ -95,7 +95,7 @@ impl Servers {
         write().map_err(|error| Error::local(format!("writing {}", self.0.display()), error))
     }
 
-    fn all(&self) -> Result<Vec<Saved>> {
+    fn all(&self) -> Result<Vec<PairedServer>> {
         let shown = self.0.display();
         let text = match std::fs::read_to_string(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -115,20 +115,23 @@ impl Servers {
     }
 }
 
-fn read(line: &str) -> Option<Saved> {
+fn read(line: &str) -> Option<PairedServer> {
     let mut words = line.split_ascii_whitespace();
     let (name, url) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
     let token = Password::new(words.next()?).ok()?;
-    words.next().is_none().then_some(Saved { name, url, token })
+    words
+        .next()
+        .is_none()
+        .then_some(PairedServer { name, url, token })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn saved(name: &str, url: &str, token: &str) -> Saved {
+    fn saved(name: &str, url: &str, token: &str) -> PairedServer {
         let token = Password::new(token).unwrap();
-        Saved {
+        PairedServer {
             name: name.to_owned(),
             url: url.parse().unwrap(),
             token,
@@ -150,7 +153,7 @@ mod tests {
             .keep(&saved("pi", "https://192.0.2.1:8443", "three"))
             .unwrap();
         let token = |wanted| {
-            let found: Option<Saved> = servers.find(wanted).unwrap();
+            let found: Option<PairedServer> = servers.find(wanted).unwrap();
             found
                 .map(|saved| saved.token.text().to_owned())
                 .unwrap_or_default()

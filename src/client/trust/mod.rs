@@ -7,4 +7,4 @@ mod trust_policy;
 
 pub(crate) use known_servers::KnownServers;
 pub use trust_policy::{FirstUse, Question, Trust};
-pub(crate) use trust_policy::{Guard, Verdict};
+pub(crate) use trust_policy::{ServerCheck, TrustVerdict};

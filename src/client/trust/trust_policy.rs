@@ -2,7 +2,7 @@
 //! Whom the client trusts: a server is its key, and a key is recognised by its pin.
 //!
 //! The handshake proves that the server has the key of the certificate it shows. After it and before
-//! the first byte of a request, [`Guard::check`] decides: on the pin, and then names, dates and issuers
+//! the first byte of a request, [`ServerCheck::check`] decides: on the pin, and then names, dates and issuers
 //! are not looked at; or on what an authority says.
 
 use std::fmt;
@@ -57,7 +57,7 @@ impl fmt::Debug for Trust {
 
 /// Decides whether one server may be talked to.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub(crate) struct ServerCheck {
     trust: Trust,
     home: Option<PathBuf>,
     /// The authority that is trusted alone.
@@ -68,14 +68,14 @@ pub(crate) struct Guard {
 
 /// A decision in favour of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum TrustVerdict {
     /// The connection can be used.
     Trusted,
     /// Somebody took time to answer a question, so the connection may be gone by now.
     Asked,
 }
 
-impl Guard {
+impl ServerCheck {
     /// # Errors
     /// `Usage` if the file of an authority cannot be used.
     pub(crate) fn new(trust: Trust, home: Option<PathBuf>, public: Vec<PathBuf>) -> Result<Self> {
@@ -95,13 +95,17 @@ impl Guard {
     ///
     /// # Errors
     /// `Untrusted` if this is not, or may not be, the server that is meant.
-    pub(crate) fn check(&self, url: &ServerUrl, chain: &[CertificateDer<'_>]) -> Result<Verdict> {
+    pub(crate) fn check(
+        &self,
+        url: &ServerUrl,
+        chain: &[CertificateDer<'_>],
+    ) -> Result<TrustVerdict> {
         let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
         let certificate = chain.first().ok_or_else(missing)?;
         if let (Trust::Authority(path), Some(roots)) = (&self.trust, &self.authority) {
             return roots
                 .check(url, chain)
-                .map(|()| Verdict::Trusted)
+                .map(|()| TrustVerdict::Trusted)
                 .map_err(|reason| {
                     let message = format!("{} is not to be trusted: {reason}", url.authority());
                     let file = path.display();
@@ -113,12 +117,12 @@ impl Guard {
                 });
         }
         let shown = match &self.trust {
-            Trust::Anything => return Ok(Verdict::Trusted),
+            Trust::Anything => return Ok(TrustVerdict::Trusted),
             _ => Pin::of_certificate(certificate)?,
         };
         match &self.trust {
-            Trust::Anything | Trust::Authority(_) => Ok(Verdict::Trusted),
-            Trust::Pinned(pin) if *pin == shown => Ok(Verdict::Trusted),
+            Trust::Anything | Trust::Authority(_) => Ok(TrustVerdict::Trusted),
+            Trust::Pinned(pin) if *pin == shown => Ok(TrustVerdict::Trusted),
             Trust::Pinned(pin) => Err(differs(url, shown, *pin)
                 .hint("if that is the right server, give its fingerprint with --pin")),
             Trust::Known(first_use) => self.check_known(url, shown, chain, first_use),
@@ -131,7 +135,7 @@ impl Guard {
         shown: Pin,
         chain: &[CertificateDer<'_>],
         first_use: &FirstUse,
-    ) -> Result<Verdict> {
+    ) -> Result<TrustVerdict> {
         let Some(home) = &self.home else {
             return Err(unknown(url, shown));
         };
@@ -139,7 +143,7 @@ impl Guard {
         let authority = url.authority();
         let pin = known.find(&authority)?;
         if pin == Some(shown) || (url.is_loopback() && self.own() == Some(shown)) {
-            return Ok(Verdict::Trusted);
+            return Ok(TrustVerdict::Trusted);
         }
         if let Some(pin) = pin {
             return Err(differs(url, shown, pin).hint(format!(
@@ -149,17 +153,17 @@ impl Guard {
             )));
         }
         if self.is_public(url, chain) {
-            return Ok(Verdict::Trusted);
+            return Ok(TrustVerdict::Trusted);
         }
         match first_use {
             FirstUse::Refuse => Err(unknown(url, shown)),
             FirstUse::Accept => {
                 known.add(&authority, shown)?;
                 log::warn!("{authority} is trusted from now on by its key {shown}");
-                Ok(Verdict::Trusted)
+                Ok(TrustVerdict::Trusted)
             }
             FirstUse::Ask(question) => match question(&authority, shown) {
-                true => known.add(&authority, shown).map(|()| Verdict::Asked),
+                true => known.add(&authority, shown).map(|()| TrustVerdict::Asked),
                 false => Err(Error::new(
                     ErrorKind::Untrusted,
                     format!("{authority} is not trusted, nothing was sent"),
@@ -227,7 +231,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (one, other) = (certificate(), certificate());
         let url: ServerUrl = "pi:8443".parse().unwrap();
-        let guard = |trust| Guard::new(trust, Some(home.path().to_owned()), Vec::new()).unwrap();
+        let guard =
+            |trust| ServerCheck::new(trust, Some(home.path().to_owned()), Vec::new()).unwrap();
         let refused = |trust, certificate: &rcgen::Certificate| {
             let error = guard(trust)
                 .check(&url, &[certificate.der().clone()])
@@ -256,10 +261,10 @@ mod tests {
             guard(Trust::Known(ask))
                 .check(&url, &[one.der().clone()])
                 .unwrap(),
-            Verdict::Asked
+            TrustVerdict::Asked
         );
         let known = guard(Trust::Known(FirstUse::Refuse)).check(&url, &[one.der().clone()]);
-        assert_eq!(known.unwrap(), Verdict::Trusted);
+        assert_eq!(known.unwrap(), TrustVerdict::Trusted);
         let text = refused(Trust::Known(FirstUse::Accept), &other);
         assert!(
             text.contains(&pin.to_string()) && text.contains("known_servers"),
@@ -275,11 +280,15 @@ mod tests {
         std::fs::write(&bundle, public.pem()).unwrap();
         let none = home.path().join("none.pem");
         let trust = Trust::Known(FirstUse::Refuse);
-        let guard = Guard::new(trust, Some(home.path().to_owned()), vec![none, bundle]).unwrap();
+        let guard =
+            ServerCheck::new(trust, Some(home.path().to_owned()), vec![none, bundle]).unwrap();
         let check = |url: &str, certificate: &rcgen::Certificate| {
             guard.check(&url.parse().unwrap(), &[certificate.der().clone()])
         };
-        assert_eq!(check("skep.example", &public).unwrap(), Verdict::Trusted);
+        assert_eq!(
+            check("skep.example", &public).unwrap(),
+            TrustVerdict::Trusted
+        );
         assert!(check("skep.example", &other).is_err());
         assert!(
             check("other.example", &public).is_err(),
@@ -300,7 +309,7 @@ mod tests {
         let own = certificate();
         std::fs::write(home.path().join("server.crt"), own.pem()).unwrap();
         let trust = Trust::Known(FirstUse::Refuse);
-        let guard = Guard::new(trust, Some(home.path().to_owned()), Vec::new()).unwrap();
+        let guard = ServerCheck::new(trust, Some(home.path().to_owned()), Vec::new()).unwrap();
         let check = |url: &str, certificate: &rcgen::Certificate| {
             guard.check(&url.parse().unwrap(), &[certificate.der().clone()])
         };

@@ -6,20 +6,20 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
-use crate::client::connection::Pace;
+use crate::client::connection::TransferRate;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct LocalStamp {
     pub(crate) size: u64,
     /// Nanoseconds since 1970.
     pub(crate) modified: i128,
     pub(crate) inode: u64,
 }
 
-impl Stamp {
+impl LocalStamp {
     fn of(metadata: &Metadata) -> Self {
         let modified = i128::from(metadata.mtime()) * 1_000_000_000;
         let modified = modified + i128::from(metadata.mtime_nsec());
@@ -34,7 +34,7 @@ impl Stamp {
 /// A file that is being sent.
 pub(crate) struct Local<'a> {
     file: &'a File,
-    stamp: Stamp,
+    stamp: LocalStamp,
     hasher: Hasher,
     hashed: u64,
 }
@@ -52,13 +52,13 @@ impl<'a> Local<'a> {
         }
         Ok(Self {
             file,
-            stamp: Stamp::of(&metadata),
+            stamp: LocalStamp::of(&metadata),
             hasher: Hasher::new(),
             hashed: 0,
         })
     }
 
-    pub(crate) fn stamp(&self) -> Stamp {
+    pub(crate) fn stamp(&self) -> LocalStamp {
         self.stamp
     }
 
@@ -117,9 +117,13 @@ impl<'a> Local<'a> {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn from<'l>(&'l mut self, offset: u64, pace: &'l mut Pace) -> Result<Rest<'l, 'a>> {
+    pub(crate) fn from<'l>(
+        &'l mut self,
+        offset: u64,
+        pace: &'l mut TransferRate,
+    ) -> Result<FileRest<'l, 'a>> {
         self.digest_to(offset)?;
-        Ok(Rest {
+        Ok(FileRest {
             local: self,
             at: offset,
             pace,
@@ -129,13 +133,13 @@ impl<'a> Local<'a> {
 
 /// The bytes of a file from an offset on. The last of them come only if the file is still the same,
 /// so that no server gets a mixture of two states.
-pub(crate) struct Rest<'l, 'a> {
+pub(crate) struct FileRest<'l, 'a> {
     local: &'l mut Local<'a>,
     at: u64,
-    pace: &'l mut Pace,
+    pace: &'l mut TransferRate,
 }
 
-impl Read for Rest<'_, '_> {
+impl Read for FileRest<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let size = self.local.stamp.size;
         let room = self.pace.piece(buffer.len());
@@ -145,7 +149,7 @@ impl Read for Rest<'_, '_> {
         if count == 0 && room > 0 {
             return Err(changed().into());
         }
-        if end == size && Stamp::of(&self.local.file.metadata()?) != self.local.stamp {
+        if end == size && LocalStamp::of(&self.local.file.metadata()?) != self.local.stamp {
             return Err(changed().into());
         }
         self.local.take(self.at, &buffer[..count]);
@@ -189,7 +193,7 @@ mod tests {
             (150_000, 50_000),
         ] {
             let mut sent = Vec::new();
-            let mut pace = Pace::new(None);
+            let mut pace = TransferRate::new(None);
             let rest = Local::from(&mut local, offset, &mut pace).unwrap();
             rest.take(count).read_to_end(&mut sent).unwrap();
             let start = usize::try_from(offset).unwrap();
@@ -203,7 +207,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 100_000]).unwrap();
         let mut local = Local::new(&file).unwrap();
-        let mut pace = Pace::new(None);
+        let mut pace = TransferRate::new(None);
         let mut rest = local.from(0, &mut pace).unwrap();
         let mut sent = vec![0; 50_000];
         rest.read_exact(&mut sent).unwrap();

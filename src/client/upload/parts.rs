@@ -10,14 +10,14 @@ use ureq::{Body, SendBody};
 use crate::client::api::answers;
 use crate::client::retry::Retry;
 use crate::client::single_pass::{Outcome, Stored};
-use crate::client::transfer::{Event, Events, Replaces};
+use crate::client::transfer::{Replaces, TransferEvent, TransferEvents};
 use crate::client::upload::outgoing::Outgoing;
-use crate::client::upload::sending::{Sending, Way};
+use crate::client::upload::sending::{Sending, UploadWay};
 use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How far an upload on a server is.
-enum State {
+enum PartsState {
     /// It has so many bytes.
     At(u64),
     /// It is not there: it took too long, or it is a model by now.
@@ -33,7 +33,7 @@ impl Client {
         &mut self,
         sending: &mut Sending<'_>,
         retry: &mut Retry,
-        events: Events<'_>,
+        events: TransferEvents<'_>,
     ) -> Result<Stored> {
         let state = match &sending.location {
             Some(location) => Some(self.state(location)?),
@@ -41,17 +41,17 @@ impl Client {
         };
         retry.met();
         let offset = match state {
-            Some(State::At(offset)) => {
+            Some(PartsState::At(offset)) => {
                 sending.resumed_at = (offset > 0).then_some(offset);
                 offset
             }
-            Some(State::Gone) => {
+            Some(PartsState::Gone) => {
                 let digest = sending.local.digest()?;
                 if let Some(model) = self.same(sending.name, digest)? {
                     let outcome = sending.outcome();
                     return Ok(sending.stored(model, digest, outcome));
                 }
-                events(Event::Restarted {
+                events(TransferEvent::Restarted {
                     reason: "the server has nothing of it any more",
                 });
                 sending.forget();
@@ -59,21 +59,21 @@ impl Client {
             }
             None => self.create(sending)?,
         };
-        if sending.way == Way::Whole {
+        if sending.way == UploadWay::Whole {
             return self.put_whole(sending, events);
         }
         sending.acknowledged = sending.acknowledged.max(offset);
-        events(Event::Started {
+        events(TransferEvent::Started {
             size: Some(sending.local.stamp().size),
             at: offset,
         });
         self.append(sending, offset, events)
     }
 
-    fn state(&self, location: &str) -> Result<State> {
+    fn state(&self, location: &str) -> Result<PartsState> {
         let response = self.exchange_again(|| self.builder(Method::HEAD, location))?;
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
-            return Ok(State::Gone);
+            return Ok(PartsState::Gone);
         }
         let response = answers::accepted(response)?;
         let text = |field| {
@@ -86,8 +86,8 @@ impl Client {
             text("upload-complete"),
             text("upload-offset").map(str::parse),
         ) {
-            (Some("?1"), _) => Ok(State::Gone),
-            (_, Some(Ok(offset))) => Ok(State::At(offset)),
+            (Some("?1"), _) => Ok(PartsState::Gone),
+            (_, Some(Ok(offset))) => Ok(PartsState::At(offset)),
             _ => Err(answers::not_skep()),
         }
     }
@@ -114,7 +114,7 @@ impl Client {
         };
         match location {
             Some(location) => sending.remember(location),
-            None => sending.way = Way::Whole,
+            None => sending.way = UploadWay::Whole,
         }
         Ok(0)
     }
@@ -123,7 +123,7 @@ impl Client {
         &mut self,
         sending: &mut Sending<'_>,
         offset: u64,
-        events: Events<'_>,
+        events: TransferEvents<'_>,
     ) -> Result<Stored> {
         let location = sending.location.clone().unwrap_or_default();
         let size = sending.local.stamp().size;
@@ -134,7 +134,7 @@ impl Client {
         let mut done = 0;
         let mut progress = |count| {
             done += count;
-            events(Event::Progress(offset + done));
+            events(TransferEvent::Progress(offset + done));
         };
         let mut rest = sending.local.from(offset, &mut sending.pace)?;
         let mut body = Outgoing::new(&mut rest, Some(left), &early, &mut progress).unhashed();
@@ -164,7 +164,7 @@ impl Client {
             StatusCode::NOT_FOUND | StatusCode::GONE => true,
             // Another connection of ours may have brought more bytes than we knew of.
             StatusCode::CONFLICT => {
-                !matches!(self.state(&location)?, State::At(at) if at == offset)
+                !matches!(self.state(&location)?, PartsState::At(at) if at == offset)
             }
             _ => false,
         };

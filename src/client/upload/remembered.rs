@@ -6,20 +6,20 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::client::upload::local_file::Stamp;
+use crate::client::upload::local_file::LocalStamp;
 use crate::digest::Digest;
-use crate::disk::{self, Held};
+use crate::disk::{self, LockedFile};
 use crate::model::ModelName;
 
 /// The memory of one upload. While another process has it, or where there is no home, nothing is
 /// remembered, and the upload is one of its own.
-pub(crate) struct Ledger(Option<Held>);
+pub(crate) struct Ledger(Option<LockedFile>);
 
 /// An upload on a server, and the file that it is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct RememberedUpload {
     pub(crate) location: String,
-    pub(crate) stamp: Stamp,
+    pub(crate) stamp: LocalStamp,
 }
 
 impl Ledger {
@@ -33,11 +33,11 @@ impl Ledger {
         let held = home.and_then(|home| {
             let directory = home.join("uploads");
             let key = Digest::of(format!("{server}\n{name}").as_bytes()).to_string();
-            let open = || -> io::Result<Option<Held>> {
+            let open = || -> io::Result<Option<LockedFile>> {
                 disk::create_directory(&directory)?;
                 // Another process may be at it, too.
                 let _ = sweep(&directory);
-                Held::open(&directory.join(&key[..32]), 0o600)
+                LockedFile::open(&directory.join(&key[..32]), 0o600)
             };
             open()
                 .inspect_err(|error| log::debug!("uploads are not remembered: {error}"))
@@ -47,7 +47,7 @@ impl Ledger {
     }
 
     /// What is remembered.
-    pub(crate) fn read(&mut self) -> Option<Entry> {
+    pub(crate) fn read(&mut self) -> Option<RememberedUpload> {
         let held = self.0.as_mut()?;
         let mut text = String::new();
         held.go_to(0)
@@ -61,15 +61,15 @@ impl Ledger {
     }
 
     /// Remembers an upload, also over a power cut.
-    pub(crate) fn write(&mut self, entry: &Entry) {
+    pub(crate) fn write(&mut self, entry: &RememberedUpload) {
         let Some(held) = &mut self.0 else { return };
-        let Stamp {
+        let LocalStamp {
             size,
             modified,
             inode,
         } = entry.stamp;
         let text = format!("{}\n{size} {modified} {inode}\nend\n", entry.location);
-        let write = |held: &mut Held| {
+        let write = |held: &mut LockedFile| {
             held.cut(0)?;
             held.write_all(text.as_bytes())?;
             held.sync()
@@ -97,7 +97,7 @@ fn sweep(directory: &Path) -> io::Result<()> {
         let entry = entry?;
         let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
         if age > AGE_MAX
-            && let Ok(Some(held)) = Held::open_existing(&entry.path())
+            && let Ok(Some(held)) = LockedFile::open_existing(&entry.path())
         {
             held.remove();
         }
@@ -105,17 +105,17 @@ fn sweep(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn parse(text: &str) -> Option<Entry> {
+fn parse(text: &str) -> Option<RememberedUpload> {
     let mut lines = text.lines();
     let location = lines.next()?.to_owned();
     let mut numbers = lines.next()?.split(' ');
-    let stamp = Stamp {
+    let stamp = LocalStamp {
         size: numbers.next()?.parse().ok()?,
         modified: numbers.next()?.parse().ok()?,
         inode: numbers.next()?.parse().ok()?,
     };
     // A power cut leaves torn files.
-    (lines.next()? == "end").then_some(Entry { location, stamp })
+    (lines.next()? == "end").then_some(RememberedUpload { location, stamp })
 }
 
 const BYTES_MAX: u64 = 8192;
@@ -131,12 +131,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let name: ModelName = "m".parse().unwrap();
         let open = |server| Ledger::open(Some(home.path()), server, &name);
-        let stamp = Stamp {
+        let stamp = LocalStamp {
             size: 1,
             modified: -2,
             inode: 3,
         };
-        let entry = Entry {
+        let entry = RememberedUpload {
             location: "/v1/uploads/x".to_owned(),
             stamp,
         };

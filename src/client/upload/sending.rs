@@ -13,13 +13,13 @@ use ureq::http::header::{CONTENT_LENGTH, ETAG};
 use ureq::http::{Method, StatusCode};
 
 use crate::client::api::answers;
-use crate::client::connection::Pace;
+use crate::client::connection::TransferRate;
 use crate::client::retry::Retry;
 use crate::client::single_pass::{Outcome, Stored, verified};
-use crate::client::transfer::{Changes, Event, Events, Replaces, TransferOptions};
+use crate::client::transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
 use crate::client::upload::local_file::Local;
 use crate::client::upload::outgoing::Outgoing;
-use crate::client::upload::remembered::{Entry, Ledger};
+use crate::client::upload::remembered::{Ledger, RememberedUpload};
 use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result};
@@ -33,8 +33,8 @@ pub(crate) struct Sending<'a> {
     pub(crate) local: Local<'a>,
     pub(crate) replaces: Replaces,
     pub(crate) signature: Option<&'a Signature>,
-    pub(crate) pace: Pace,
-    pub(crate) way: Way,
+    pub(crate) pace: TransferRate,
+    pub(crate) way: UploadWay,
     ledger: Ledger,
     /// The upload on the server.
     pub(crate) location: Option<String>,
@@ -47,7 +47,7 @@ pub(crate) struct Sending<'a> {
 
 /// How a file is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum UploadWay {
     /// That has to be found out.
     Unknown,
     /// At once.
@@ -70,19 +70,19 @@ impl Client {
         name: &ModelName,
         file: &File,
         options: &TransferOptions,
-        events: Events<'_>,
+        events: TransferEvents<'_>,
     ) -> Result<Stored> {
         let local = Local::new(file)?;
         let way = match local.stamp().size > PARTS_BYTES {
-            true => Way::Unknown,
-            false => Way::Whole,
+            true => UploadWay::Unknown,
+            false => UploadWay::Whole,
         };
         let mut sending = Sending {
             name,
             local,
             replaces: options.replaces,
             signature: options.signature.as_ref(),
-            pace: Pace::new(self.rate),
+            pace: TransferRate::new(self.rate),
             way,
             ledger: Ledger::none(),
             location: None,
@@ -116,13 +116,13 @@ impl Client {
                 self.abandon(&mut sending);
             }
             let (pause, error) = retry.after(error)?;
-            events(Event::Retrying {
+            events(TransferEvent::Retrying {
                 pause,
                 error: &error,
             });
             thread::sleep(pause);
             if sending.local.refresh()? {
-                events(Event::Restarted {
+                events(TransferEvent::Restarted {
                     reason: "the file was changed",
                 });
                 self.abandon(&mut sending);
@@ -135,7 +135,7 @@ impl Client {
         sending: &mut Sending<'_>,
         changes: Changes,
         retry: &mut Retry,
-        events: Events<'_>,
+        events: TransferEvents<'_>,
     ) -> Result<Stored> {
         if changes == Changes::Required && sending.sent == 0 {
             let digest = sending.local.digest()?;
@@ -143,12 +143,12 @@ impl Client {
                 return Ok(sending.stored(model, digest, Outcome::Unchanged));
             }
         }
-        if sending.way == Way::Unknown {
+        if sending.way == UploadWay::Unknown {
             self.discover(sending)?;
             retry.met();
         }
         match sending.way {
-            Way::Parts => self.put_parts(sending, retry, events),
+            UploadWay::Parts => self.put_parts(sending, retry, events),
             _ => self.put_whole(sending, events),
         }
     }
@@ -161,10 +161,10 @@ impl Client {
             return Err(answers::refusal(response));
         }
         if !response.headers().contains_key("upload-limit") {
-            sending.way = Way::Whole;
+            sending.way = UploadWay::Whole;
             return Ok(());
         }
-        sending.way = Way::Parts;
+        sending.way = UploadWay::Parts;
         sending.ledger = Ledger::open(self.home.as_deref(), &self.identity(), sending.name);
         let Some(entry) = sending.ledger.read() else {
             return Ok(());
@@ -228,10 +228,10 @@ impl Client {
     pub(crate) fn put_whole(
         &mut self,
         sending: &mut Sending<'_>,
-        events: Events<'_>,
+        events: TransferEvents<'_>,
     ) -> Result<Stored> {
         let size = sending.local.stamp().size;
-        events(Event::Started {
+        events(TransferEvent::Started {
             size: Some(size),
             at: 0,
         });
@@ -241,7 +241,7 @@ impl Client {
         let mut rest = sending.local.from(0, &mut sending.pace)?;
         let mut progress = |count| {
             done += count;
-            events(Event::Progress(done));
+            events(TransferEvent::Progress(done));
         };
         let body = Outgoing::new(&mut rest, Some(size), &early, &mut progress);
         let result = self.put_body(sending.name, &mut body.unhashed(), Some(size), &fields);
@@ -269,7 +269,7 @@ impl Sending<'_> {
     /// The upload is of this file from now on.
     pub(crate) fn remember(&mut self, location: String) {
         let stamp = self.local.stamp();
-        self.ledger.write(&Entry {
+        self.ledger.write(&RememberedUpload {
             location: location.clone(),
             stamp,
         });

@@ -19,7 +19,7 @@ use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ReaderSettings,
 
 use crate::access::{How, Principal, Role};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Place, Request, Response, Status};
+use crate::http::{BodyPlace, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
@@ -92,26 +92,26 @@ struct Import<'a> {
     limits: Arc<Limits>,
     meter: Rc<Meter>,
     /// Held until the password was seen.
-    guest: Option<Place<'a>>,
+    guest: Option<BodyPlace<'a>>,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
-    files: Option<Vec<Entry>>,
+    files: Option<Vec<ImportedFile>>,
     name: Option<String>,
-    content: Option<Piece>,
+    content: Option<ImportPiece>,
 }
 
 /// The content of one member.
-enum Piece {
+enum ImportPiece {
     Empty,
     NotBase64,
     Received(Box<Upload>),
 }
 
-enum Entry {
+enum ImportedFile {
     Waiting(ModelName, Box<Upload>),
     Stored(ModelName),
 }
 
-impl Entry {
+impl ImportedFile {
     fn store(&mut self) -> Result<()> {
         let Self::Waiting(name, _) = self else {
             return Ok(());
@@ -183,8 +183,8 @@ impl Import<'_> {
             }
             reader.end_object().map_err(unreadable)?;
             let name = name.and_then(|name| ModelName::from_base(&name).ok());
-            if let (Some(name), Some(Piece::Received(upload))) = (name, content) {
-                entries.push(Entry::Waiting(name, upload));
+            if let (Some(name), Some(ImportPiece::Received(upload))) = (name, content) {
+                entries.push(ImportedFile::Waiting(name, upload));
                 self.make_room(&mut entries)?;
             }
         }
@@ -195,10 +195,10 @@ impl Import<'_> {
 
     /// Lets only a few entries wait for the end of the list, since each holds a file open: more are
     /// stored as they come, if the password is known.
-    fn make_room(&self, entries: &mut [Entry]) -> Result<()> {
+    fn make_room(&self, entries: &mut [ImportedFile]) -> Result<()> {
         let mut waiting = entries
             .iter_mut()
-            .filter(|entry| matches!(entry, Entry::Waiting(..)));
+            .filter(|entry| matches!(entry, ImportedFile::Waiting(..)));
         let Some(oldest) = waiting.next() else {
             return Ok(());
         };
@@ -213,7 +213,7 @@ impl Import<'_> {
     }
 
     /// Decodes a content to disk.
-    fn content<R: Read>(&self, reader: &mut JsonStreamReader<R>) -> Result<Option<Piece>> {
+    fn content<R: Read>(&self, reader: &mut JsonStreamReader<R>) -> Result<Option<ImportPiece>> {
         match reader.peek().map_err(unreadable)? {
             ValueType::String => {}
             ValueType::Null => {
@@ -222,7 +222,7 @@ impl Import<'_> {
             }
             _ => {
                 reader.skip_value().map_err(unreadable)?;
-                return Ok(Some(Piece::NotBase64));
+                return Ok(Some(ImportPiece::NotBase64));
             }
         }
         if let Some(Ok(name)) = self.name.as_deref().map(ModelName::from_base)
@@ -239,9 +239,9 @@ impl Import<'_> {
             self.meter.is_content();
         }
         Ok(Some(match (is_base64, upload.written()) {
-            (false, _) => Piece::NotBase64,
-            (true, 0) => Piece::Empty,
-            (true, _) => Piece::Received(Box::new(upload)),
+            (false, _) => ImportPiece::NotBase64,
+            (true, 0) => ImportPiece::Empty,
+            (true, _) => ImportPiece::Received(Box::new(upload)),
         }))
     }
 
@@ -283,7 +283,7 @@ impl Import<'_> {
             let mut names = Vec::new();
             for mut entry in entries {
                 entry.store()?;
-                if let Entry::Stored(name) = entry {
+                if let ImportedFile::Stored(name) = entry {
                     names.push(name);
                 }
             }
@@ -297,11 +297,11 @@ impl Import<'_> {
             .filter(|name| !name.is_empty())
             .ok_or_else(missing)?;
         let upload = match self.content {
-            None | Some(Piece::Empty) => return Err(missing()),
-            Some(Piece::NotBase64) => {
+            None | Some(ImportPiece::Empty) => return Err(missing()),
+            Some(ImportPiece::NotBase64) => {
                 return Err(Error::new(ErrorKind::BadRequest, "invalid base64 content"));
             }
-            Some(Piece::Received(upload)) => upload,
+            Some(ImportPiece::Received(upload)) => upload,
         };
         let name = ModelName::from_base(&name)?;
         let model = upload.commit(&name, None, &Condition::Any)?.model;

@@ -13,7 +13,7 @@ use crate::http::{self, Request, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
 use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened};
-use crate::store::{self, Store, Stored};
+use crate::store::{self, OpenedModel, Store};
 
 pub(crate) fn run(
     api: &Api,
@@ -130,7 +130,7 @@ impl Iterator for Entries {
         let shown = json!(path.rsplit('/').next().unwrap_or_default());
         let opened = ModelName::from_base(&path).and_then(|name| self.store.open_model(&name));
         let error = match opened {
-            Ok(Stored { content, .. }) => {
+            Ok(OpenedModel { content, .. }) => {
                 let start = format!("{separator}{{\"filename\": {shown}, \"content_b64\": \"");
                 return Some(Box::new(
                     start_of(start).chain(encoded(content)).chain(&b"\"}"[..]),
@@ -173,10 +173,10 @@ impl<I: Iterator<Item = Box<dyn Read + Send>>> Read for Flat<I> {
 }
 
 /// The base64 of a model's content.
-fn encoded(content: store::Content) -> Encoded {
+fn encoded(content: store::StoredContent) -> Encoded {
     let source: Box<dyn Read + Send> = match content {
-        store::Content::Cached(bytes) => Box::new(io::Cursor::new(bytes)),
-        store::Content::File(file) => Box::new(file),
+        store::StoredContent::Cached(bytes) => Box::new(io::Cursor::new(bytes)),
+        store::StoredContent::File(file) => Box::new(file),
     };
     Encoded {
         source,
@@ -227,7 +227,7 @@ mod tests {
         for length in [0, 1, 2, 3, edge - 1, edge, edge + 1, 2 * edge + 2] {
             let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
             let mut text = String::new();
-            let content = store::Content::Cached(bytes.clone().into());
+            let content = store::StoredContent::Cached(bytes.clone().into());
             encoded(content).read_to_string(&mut text).unwrap();
             assert_eq!(text, STANDARD.encode(&bytes), "{length}");
         }

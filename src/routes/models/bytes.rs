@@ -12,7 +12,7 @@ use crate::routes::models::fields::Complete;
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::{info, resumable};
 use crate::signature::Signature;
-use crate::store::{self, Condition, Order, Stored};
+use crate::store::{self, Condition, OpenedModel, UploadIntent};
 use crate::wire::{ListWire, ModelWire};
 
 /// `GET /v1/models`: all models as JSON.
@@ -25,7 +25,7 @@ pub(crate) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
-    let Stored {
+    let OpenedModel {
         model,
         stamp,
         content,
@@ -126,12 +126,12 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .map(Signature::from_field)
         .transpose()?;
     let metadata = info::metadata(request)?;
-    let mut order = Order {
+    let mut order = UploadIntent {
         condition,
         digest: expected,
         signature,
         metadata,
-        ..Order::new(name)
+        ..UploadIntent::new(name)
     };
     if let Some(complete) = complete {
         return resumable::create(api, request, order, complete);
@@ -249,15 +249,15 @@ fn disposition(name: &ModelName) -> String {
 }
 
 /// The bytes of a stored model, or some of them, to be sent.
-fn part_of(content: store::Content, range: Range) -> Content {
+fn part_of(content: store::StoredContent, range: Range) -> Content {
     match content {
         // A cached model is in memory, so its length fits.
-        store::Content::Cached(bytes) => {
+        store::StoredContent::Cached(bytes) => {
             let index = |position| usize::try_from(position).unwrap_or(bytes.len());
             let part = index(range.start)..index(range.end);
             Content::Shared(bytes, part)
         }
-        store::Content::File(file) => Content::File {
+        store::StoredContent::File(file) => Content::File {
             file,
             offset: range.start,
             length: range.end - range.start,

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::http::{Content, Request, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
-use crate::store::{Check, Metadata, Verdict, Version};
+use crate::store::{Check, Metadata, ModelVersion, Verdict};
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, rfc3339};
 
 /// `GET /v1/models/NAME/info`: all that is known of a model, as JSON.
@@ -82,7 +82,7 @@ pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response>
 pub(crate) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let check = api.store.verify(&name)?;
-    let told = Told {
+    let told = CheckProgress {
         name,
         check,
         line: Vec::new(),
@@ -126,7 +126,7 @@ fn name(request: &Request<'_>) -> Result<ModelName> {
         .parse()
 }
 
-fn version(version: &Version) -> VersionWire {
+fn version(version: &ModelVersion) -> VersionWire {
     VersionWire {
         number: version.number,
         size: version.size,
@@ -136,7 +136,7 @@ fn version(version: &Version) -> VersionWire {
 }
 
 /// A check whose course can be read.
-struct Told {
+struct CheckProgress {
     name: ModelName,
     check: Check,
     line: Vec<u8>,
@@ -147,7 +147,7 @@ struct Told {
     verdict: Option<Verdict>,
 }
 
-impl Told {
+impl CheckProgress {
     fn tell(&mut self) {
         let text = |digest| format!("{digest:?}");
         let verdict = self.verdict.as_ref();
@@ -166,7 +166,7 @@ impl Told {
     }
 }
 
-impl Read for Told {
+impl Read for CheckProgress {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.told == self.line.len() {
             if self.verdict.is_some() {

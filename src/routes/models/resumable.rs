@@ -15,13 +15,13 @@ use crate::routes::models::fields::{Complete, integer, item, length};
 use crate::routes::models::upload_answers::{
     MEDIA_TYPE, YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress,
 };
-use crate::store::{Order, Piece, Turn};
+use crate::store::{AppendMode, UploadIntent, UploadSession};
 
 /// `PUT` or `POST /v1/models/NAME` with `Upload-Complete` (draft section 4.2.2).
 pub(crate) fn create(
     api: &Api,
     request: &mut Request<'_>,
-    mut order: Order,
+    mut order: UploadIntent,
     complete: Complete,
 ) -> Result<Response> {
     let content = content_length(request);
@@ -32,13 +32,13 @@ pub(crate) fn create(
     let content_digest =
         crate::routes::models::storing::digest(request.fields(), "content-digest")?;
     let piece = match (content_digest, complete) {
-        (Some(digest), Complete::No) => Piece::Whole(digest),
+        (Some(digest), Complete::No) => AppendMode::Whole(digest),
         (Some(digest), Complete::Yes) => {
             // The content is the whole, and stays so when it has to be sent in pieces.
             order.digest = Some(digest);
-            Piece::Kept
+            AppendMode::Kept
         }
-        (None, _) => Piece::Kept,
+        (None, _) => AppendMode::Kept,
     };
     if let Err(error) = check_size(api, request, 0, order.length) {
         return Ok(refusal(api, &error));
@@ -117,8 +117,8 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let complete = Complete::of(fields).ok_or_else(|| missing("Upload-Complete", "?0 or ?1"))?;
     let provided = integer(fields, "upload-offset").ok_or_else(|| missing("Upload-Offset", "N"))?;
     let piece = match crate::routes::models::storing::digest(fields, "content-digest")? {
-        Some(digest) => Piece::Whole(digest),
-        None => Piece::Kept,
+        Some(digest) => AppendMode::Whole(digest),
+        None => AppendMode::Kept,
     };
     let digest = crate::routes::models::storing::digest(fields, "repr-digest")?;
     let content = content_length(request);
@@ -142,7 +142,7 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Ok(refusal(api, &error));
     }
     turn.amend(length, digest)?;
-    receive(api, request, turn, piece, complete, Told::Yes)
+    receive(api, request, turn, piece, complete, CallerKnows::Yes)
 }
 
 /// `DELETE /v1/uploads/ID`: gives an upload up (draft section 4.5.2).
@@ -153,7 +153,7 @@ pub(crate) fn cancel(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// Whether the caller knows the name of its upload.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum CallerKnows {
     Yes,
     No,
 }
@@ -162,10 +162,10 @@ enum Told {
 fn receive(
     api: &Api,
     request: &mut Request<'_>,
-    mut turn: Turn,
-    piece: Piece,
+    mut turn: UploadSession,
+    piece: AppendMode,
     complete: Complete,
-    told: Told,
+    told: CallerKnows,
 ) -> Result<Response> {
     match pour(request, &mut turn, piece) {
         Ok(Poured::All) => {}
@@ -177,7 +177,7 @@ fn receive(
             ));
         }
         Err(error) => {
-            if told == Told::No {
+            if told == CallerKnows::No {
                 // Nobody could go on with it.
                 turn.remove()?;
             }
@@ -209,7 +209,7 @@ fn receive(
             Ok(Response::error(&error).field("upload-complete", YES))
         }
         Err(error) => {
-            if told == Told::No {
+            if told == CallerKnows::No {
                 turn.remove()?;
             }
             Err(error)
@@ -224,7 +224,7 @@ enum Poured {
 }
 
 /// Appends a body to an upload. What came of it is kept when it is cut off.
-fn pour(request: &mut Request<'_>, turn: &mut Turn, piece: Piece) -> Result<Poured> {
+fn pour(request: &mut Request<'_>, turn: &mut UploadSession, piece: AppendMode) -> Result<Poured> {
     let mut append = turn.append(piece, request.interrupter())?;
     let mut buffer = vec![0; crate::routes::models::storing::COPY_BYTES];
     let mut informed: Option<Instant> = None;
@@ -256,15 +256,15 @@ fn speaks_draft(request: &Request<'_>) -> bool {
 }
 
 /// Sends a 104 to callers of this draft (draft section 5 and appendix B).
-fn inform(request: &mut Request<'_>, fields: &[(&str, String)]) -> Result<Told> {
+fn inform(request: &mut Request<'_>, fields: &[(&str, String)]) -> Result<CallerKnows> {
     if !speaks_draft(request) {
-        return Ok(Told::No);
+        return Ok(CallerKnows::No);
     }
     let version = [(INTEROP_FIELD, INTEROP_VERSION.to_owned())];
     let fields = [&version, fields].concat();
     match request.inform(Status::UPLOAD_RESUMPTION_SUPPORTED, &fields)? {
-        true => Ok(Told::Yes),
-        false => Ok(Told::No),
+        true => Ok(CallerKnows::Yes),
+        false => Ok(CallerKnows::No),
     }
 }
 
@@ -283,7 +283,7 @@ fn check_size(
     request.body().limit(bytes_max.saturating_sub(offset))
 }
 
-fn location(turn: &Turn) -> String {
+fn location(turn: &UploadSession) -> String {
     format!("/v1/uploads/{}", turn.id())
 }
 

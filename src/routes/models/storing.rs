@@ -8,12 +8,16 @@ use crate::error::Result;
 use crate::http::{Fields, Request, Response, Status};
 use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
-use crate::store::{Order, Published};
+use crate::store::{Published, UploadIntent};
 use crate::wire::ModelWire;
 
 /// Stores what a body brings at once, or nothing of it.
-pub(crate) fn store_whole(api: &Api, request: &mut Request<'_>, order: &Order) -> Result<Response> {
-    let Order {
+pub(crate) fn store_whole(
+    api: &Api,
+    request: &mut Request<'_>,
+    order: &UploadIntent,
+) -> Result<Response> {
+    let UploadIntent {
         name,
         length,
         digest,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::http::{Response, Status};
 use crate::routes::api::Api;
-use crate::store::Turn;
+use crate::store::UploadSession;
 use crate::wire::Problem;
 
 /// What an answer to `OPTIONS` says of uploads, for paths that take them (draft section 4.1.4).
@@ -23,12 +23,12 @@ pub(crate) fn refusal(api: &Api, error: &Error) -> Response {
 }
 
 /// How far an upload is, without content.
-pub(crate) fn progress(api: &Api, turn: &Turn) -> Response {
+pub(crate) fn progress(api: &Api, turn: &UploadSession) -> Response {
     with_progress(Response::new(Status::NO_CONTENT), turn)
         .field("upload-limit", limits(api, turn.left()))
 }
 
-pub(crate) fn with_progress(response: Response, turn: &Turn) -> Response {
+pub(crate) fn with_progress(response: Response, turn: &UploadSession) -> Response {
     let complete = if turn.done().is_some() { YES } else { "?0" };
     response
         .field("upload-offset", turn.offset().to_string())

@@ -34,21 +34,21 @@ pub(crate) struct Cache {
     bytes_max: u64,
     entries_max: usize,
     idle: Duration,
-    state: Mutex<State>,
+    state: Mutex<CacheState>,
     /// The first entry has come, entries were cleared, or it is over.
     change: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    entries: HashMap<ModelName, Entry>,
+struct CacheState {
+    entries: HashMap<ModelName, CachedModel>,
     counts: CacheCounts,
     /// Counts uses, because two of them can be at the same `Instant`.
     turn: u64,
     closed: bool,
 }
 
-struct Entry {
+struct CachedModel {
     stamp: Stamp,
     digest: Digest,
     content: Arc<[u8]>,
@@ -109,7 +109,7 @@ impl Cache {
         }
         state.turn += 1;
         let (used, turn) = (Instant::now(), state.turn);
-        let entry = Entry {
+        let entry = CachedModel {
             stamp,
             digest,
             content: Arc::clone(content),
@@ -165,7 +165,7 @@ impl Cache {
     }
 }
 
-impl State {
+impl CacheState {
     fn remove(&mut self, name: &ModelName) {
         if let Some(entry) = self.entries.remove(name) {
             self.counts.bytes -= entry.content.len() as u64;
@@ -182,7 +182,7 @@ impl State {
 
     /// Clears what was idle for too long and says when to look again; `None` if nothing is left.
     fn clear_idle(&mut self, idle: Duration, now: Instant) -> Option<Duration> {
-        let age = |entry: &Entry| now.saturating_duration_since(entry.used);
+        let age = |entry: &CachedModel| now.saturating_duration_since(entry.used);
         self.entries.retain(|_, entry| age(entry) < idle);
         self.counts.bytes = self
             .entries
@@ -280,7 +280,7 @@ mod tests {
         for _ in 0..2 {
             insert(&cache, "a", 4);
             let deadline = Duration::from_secs(10);
-            let filled = |state: &mut State| !state.entries.is_empty();
+            let filled = |state: &mut CacheState| !state.entries.is_empty();
             let waited = cache
                 .change
                 .wait_timeout_while(lock(&cache.state), deadline, filled);

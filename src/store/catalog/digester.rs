@@ -121,9 +121,9 @@ impl Digester {
 
     fn look_at(&self, name: &ModelName, layout: &Layout, index: &Index) {
         match self.digest(name, layout, index) {
-            Ok(Outcome::Done) => {}
-            Ok(Outcome::Learned) => self.save_later(),
-            Ok(Outcome::TooEarly(delay)) => {
+            Ok(DigestOutcome::Done) => {}
+            Ok(DigestOutcome::Learned) => self.save_later(),
+            Ok(DigestOutcome::TooEarly(delay)) => {
                 lock(&self.queue)
                     .waiting
                     .insert(name.clone(), Instant::now() + delay);
@@ -133,16 +133,21 @@ impl Digester {
         }
     }
 
-    fn digest(&self, name: &ModelName, layout: &Layout, index: &Index) -> io::Result<Outcome> {
+    fn digest(
+        &self,
+        name: &ModelName,
+        layout: &Layout,
+        index: &Index,
+    ) -> io::Result<DigestOutcome> {
         let Some((file, stamp)) = layout.open_model(name)? else {
-            return Ok(Outcome::Done);
+            return Ok(DigestOutcome::Done);
         };
         if index.find(name, &stamp).is_some() {
-            return Ok(Outcome::Done);
+            return Ok(DigestOutcome::Done);
         }
         let young = stamp.young_for(self.tick, SystemTime::now());
         if !young.is_zero() {
-            return Ok(Outcome::TooEarly(young));
+            return Ok(DigestOutcome::TooEarly(young));
         }
         let digest = Digest::of_reader(Breakable {
             file,
@@ -151,10 +156,10 @@ impl Digester {
         match layout.standing(name)? {
             Standing::Model(current) if current == stamp => {
                 index.insert(name, stamp, digest);
-                Ok(Outcome::Learned)
+                Ok(DigestOutcome::Learned)
             }
-            Standing::Model(_) => Ok(Outcome::TooEarly(self.tick)),
-            _ => Ok(Outcome::Done),
+            Standing::Model(_) => Ok(DigestOutcome::TooEarly(self.tick)),
+            _ => Ok(DigestOutcome::Done),
         }
     }
 
@@ -181,7 +186,7 @@ impl Queue {
     }
 }
 
-enum Outcome {
+enum DigestOutcome {
     Done,
     Learned,
     TooEarly(Duration),

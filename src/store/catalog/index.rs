@@ -20,16 +20,16 @@ use crate::store::catalog::stamp::Stamp;
 use crate::threads::lock;
 
 /// Known digests.
-pub(crate) struct Index(Mutex<State>);
+pub(crate) struct Index(Mutex<IndexState>);
 
-struct State {
+struct IndexState {
     known: BTreeMap<ModelName, (Stamp, Digest)>,
-    saved: Saved,
+    saved: IndexSaved,
 }
 
 /// Whether the file says what the memory does.
 #[derive(PartialEq)]
-enum Saved {
+enum IndexSaved {
     Yes,
     No,
 }
@@ -47,9 +47,9 @@ impl Index {
             .lines()
             .filter_map(parse_line)
             .collect();
-        Self(Mutex::new(State {
+        Self(Mutex::new(IndexState {
             known,
-            saved: Saved::Yes,
+            saved: IndexSaved::Yes,
         }))
     }
 
@@ -68,13 +68,13 @@ impl Index {
     pub(crate) fn insert(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
         let mut state = lock(&self.0);
         state.known.insert(name.clone(), (stamp, digest));
-        state.saved = Saved::No;
+        state.saved = IndexSaved::No;
     }
 
     pub(crate) fn remove(&self, name: &ModelName) {
         let mut state = lock(&self.0);
         if state.known.remove(name).is_some() {
-            state.saved = Saved::No;
+            state.saved = IndexSaved::No;
         }
     }
 
@@ -85,10 +85,10 @@ impl Index {
     pub(crate) fn save(&self, layout: &Layout) -> io::Result<()> {
         let known = {
             let mut state = lock(&self.0);
-            if state.saved == Saved::Yes {
+            if state.saved == IndexSaved::Yes {
                 return Ok(());
             }
-            state.saved = Saved::Yes;
+            state.saved = IndexSaved::Yes;
             state.known.clone()
         };
         let mut text = String::new();
@@ -102,7 +102,7 @@ impl Index {
         }
         let written = disk::write(&layout.index(), text.as_bytes(), 0o600);
         if written.is_err() {
-            lock(&self.0).saved = Saved::No;
+            lock(&self.0).saved = IndexSaved::No;
         }
         written
     }

@@ -18,7 +18,7 @@ use crate::disk::{self, FileLock, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::stamp::Stamp;
-use crate::store::upload::{Files, UploadId};
+use crate::store::upload::{UploadFiles, UploadId};
 
 /// A model directory that is ours to use.
 pub(crate) struct Layout {
@@ -120,10 +120,10 @@ impl Layout {
     }
 
     /// The files of an upload that comes in pieces.
-    pub(crate) fn files(&self, id: UploadId) -> Files {
+    pub(crate) fn files(&self, id: UploadId) -> UploadFiles {
         let id = id.to_string();
         let bytes = self.parts().join(&id).with_extension("bytes");
-        Files {
+        UploadFiles {
             bytes,
             record: self.records().join(id),
         }

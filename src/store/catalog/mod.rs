@@ -5,7 +5,7 @@ mod cache;
 mod digester;
 mod index;
 mod layout;
-mod shelf;
+mod parts;
 mod stamp;
 
 pub(crate) use cache::Cache;
@@ -13,5 +13,5 @@ pub use cache::CacheCounts;
 pub(crate) use digester::{Digester, save};
 pub(crate) use index::Index;
 pub(crate) use layout::{Layout, Standing};
-pub(crate) use shelf::Shelf;
+pub(crate) use parts::Catalog;
 pub(crate) use stamp::Stamp;

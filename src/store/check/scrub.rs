@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::ModelName;
-use crate::store::catalog::Shelf;
-use crate::store::check::verify::{Check, Verdict, Verified};
+use crate::store::catalog::Catalog;
+use crate::store::check::model_check::{Check, Verdict, Verified};
 use crate::threads::lock;
 
 /// The work of the thread.
-pub(crate) fn run(shelf: &Arc<Shelf>) {
-    let scrub = &shelf.scrub;
-    while scrub.rest(shelf.options.scrub_interval) {
-        let models = shelf.layout.models().unwrap_or_else(|error| {
+pub(crate) fn run(catalog: &Arc<Catalog>) {
+    let scrub = &catalog.scrub;
+    while scrub.rest(catalog.options.scrub_interval) {
+        let models = catalog.layout.models().unwrap_or_else(|error| {
             log::warn!("the models cannot be listed: {error}");
             Vec::new()
         });
         for (name, _) in models {
-            let Some(verdict) = check(shelf, &name) else {
+            let Some(verdict) = check(catalog, &name) else {
                 continue;
             };
             let is_bad = matches!(verdict.outcome, Verified::Damaged | Verified::Unreadable);
@@ -32,13 +32,13 @@ pub(crate) fn run(shelf: &Arc<Shelf>) {
 }
 
 /// Reads a model at a pace that leaves the card to others; `None` if it is gone or time is over.
-fn check(shelf: &Arc<Shelf>, name: &ModelName) -> Option<Verdict> {
-    let mut check = Check::new(shelf, name).ok()?;
+fn check(catalog: &Arc<Catalog>, name: &ModelName) -> Option<Verdict> {
+    let mut check = Check::new(catalog, name).ok()?;
     loop {
         if let Some(verdict) = check.step() {
             return Some(verdict);
         }
-        if !shelf.scrub.rest(PAUSE) {
+        if !catalog.scrub.rest(PAUSE) {
             return None;
         }
     }

@@ -21,12 +21,12 @@ pub struct ScrubCounts {
 /// The state of the thread.
 #[derive(Default)]
 pub(crate) struct Scrub {
-    pub(crate) state: Mutex<State>,
+    pub(crate) state: Mutex<ScrubProgress>,
     change: Condvar,
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct ScrubProgress {
     pub(crate) counts: ScrubCounts,
     closed: bool,
 }
@@ -36,7 +36,7 @@ impl Scrub {
         lock(&self.state).counts
     }
 
-    /// Ends [`run`], also in the middle of a model.
+    /// Ends the scrub, also in the middle of a model.
     pub(crate) fn close(&self) {
         lock(&self.state).closed = true;
         self.change.notify_all();
@@ -44,7 +44,7 @@ impl Scrub {
 
     /// Sleeps so long, or until it is over; says whether to go on.
     pub(crate) fn rest(&self, time: Duration) -> bool {
-        let waits = |state: &mut State| !state.closed;
+        let waits = |state: &mut ScrubProgress| !state.closed;
         let waited = self
             .change
             .wait_timeout_while(lock(&self.state), time, waits);

@@ -14,13 +14,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::digest::Digest;
 use crate::model::ModelName;
 use crate::store::about::{About, Metadata};
-use crate::store::catalog::Shelf;
+use crate::store::catalog::Catalog;
 use crate::store::claim::Claim;
 use crate::{clock, disk};
 
 /// What is known of the content of a model with this digest.
-pub(crate) fn find(shelf: &Shelf, name: &ModelName, digest: Option<Digest>) -> Option<About> {
-    let mut lines = lines(shelf, name).into_iter();
+pub(crate) fn find(catalog: &Catalog, name: &ModelName, digest: Option<Digest>) -> Option<About> {
+    let mut lines = lines(catalog, name).into_iter();
     lines
         .find(|(known, _)| Some(*known) == digest)
         .map(|(_, about)| about)
@@ -29,7 +29,7 @@ pub(crate) fn find(shelf: &Shelf, name: &ModelName, digest: Option<Digest>) -> O
 /// Keeps what is said of a content that is about to be published. Lines of contents that are neither
 /// standing nor kept as versions go.
 pub(crate) fn keep(
-    shelf: &Shelf,
+    catalog: &Catalog,
     claim: &Claim<'_>,
     needed: &BTreeSet<[u8; 32]>,
 ) -> io::Result<()> {
@@ -40,7 +40,7 @@ pub(crate) fn keep(
         metadata: claim.metadata.clone(),
         uploaded: clock::now(),
     };
-    let mut lines = lines(shelf, claim.name);
+    let mut lines = lines(catalog, claim.name);
     lines.retain(|(digest, _)| *digest != claim.digest && needed.contains(digest.as_bytes()));
     lines.insert(0, (claim.digest, about));
     let mut text = String::new();
@@ -55,12 +55,12 @@ pub(crate) fn keep(
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{digest}\t{seconds}\t{license}\t{source}\t{uploader}");
     }
-    disk::write_in_new_folder(&shelf.layout.about(claim.name), text.as_bytes())
+    disk::write_in_new_folder(&catalog.layout.about(claim.name), text.as_bytes())
 }
 
 /// Removes what is said of a model that is gone; it would not be told of any other bytes anyhow.
-pub(crate) fn forget(shelf: &Shelf, name: &ModelName) {
-    let path = shelf.layout.about(name);
+pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
+    let path = catalog.layout.about(name);
     if let Err(error) = if path.exists() {
         disk::remove(&path)
     } else {
@@ -70,8 +70,8 @@ pub(crate) fn forget(shelf: &Shelf, name: &ModelName) {
     }
 }
 
-fn lines(shelf: &Shelf, name: &ModelName) -> Vec<(Digest, About)> {
-    let bytes = std::fs::read(shelf.layout.about(name)).unwrap_or_default();
+fn lines(catalog: &Catalog, name: &ModelName) -> Vec<(Digest, About)> {
+    let bytes = std::fs::read(catalog.layout.about(name)).unwrap_or_default();
     String::from_utf8_lossy(&bytes)
         .lines()
         .filter_map(parse_line)

@@ -9,11 +9,11 @@ use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::about::Metadata;
-use crate::store::catalog::{Shelf, Stamp};
+use crate::store::catalog::{Catalog, Stamp};
 use crate::store::claim::Condition;
 use crate::store::failure::unstored;
-use crate::store::handle::Store;
 use crate::store::options::Replace;
+use crate::store::store_handle::Store;
 use crate::store::versions;
 
 impl Store {
@@ -24,28 +24,28 @@ impl Store {
     /// `UnsupportedType` for a name that is not accepted, `BadRequest` where a licence is needed,
     /// `NoSpace` for what fits neither the quota nor the disk; otherwise those of the file system.
     pub fn admit(&self, name: &ModelName, size: Option<u64>, metadata: &Metadata) -> Result<()> {
-        let shelf = self.shelf();
-        shelf.check_kind(name, metadata)?;
-        shelf.layout.check_there()?;
-        shelf.check_total(name, size.unwrap_or_default())?;
-        shelf.check_space(size.unwrap_or_default())
+        let catalog = self.catalog();
+        catalog.check_kind(name, metadata)?;
+        catalog.layout.check_there()?;
+        catalog.check_total(name, size.unwrap_or_default())?;
+        catalog.check_space(size.unwrap_or_default())
     }
 
     /// Whether an upload that has so many bytes already may go on: the reserve of the disk is left,
     /// and it is not larger than all models may be.
     pub(crate) fn check_growth(&self, written: u64, size: Option<u64>) -> Result<()> {
-        let shelf = self.shelf();
-        let max = shelf.options.total_bytes_max;
+        let catalog = self.catalog();
+        let max = catalog.options.total_bytes_max;
         if max > 0 && written > max {
             let text = format!("the upload is larger than the quota of {max} bytes for all models");
             return Err(Error::new(ErrorKind::NoSpace, text).hint("raise max-total-bytes"));
         }
         let left = size.map_or(0, |size| size.saturating_sub(written));
-        shelf.check_space(left)
+        catalog.check_space(left)
     }
 }
 
-impl Shelf {
+impl Catalog {
     /// Whether the name is one of those accepted, and the licence is named if it has to be.
     pub(crate) fn check_kind(&self, name: &ModelName, metadata: &Metadata) -> Result<()> {
         let accept = &self.options.accept;

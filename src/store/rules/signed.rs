@@ -11,10 +11,10 @@ use std::io::{Read, Seek};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::Signature;
-use crate::store::catalog::Shelf;
+use crate::store::catalog::Catalog;
 use crate::store::failure::unreadable;
 
-impl Shelf {
+impl Catalog {
     /// What can be told before the bytes arrive: whether there is a signature, and by a signer.
     ///
     /// # Errors

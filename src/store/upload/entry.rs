@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::failure::unknown;
-use crate::store::upload::journal::{Stage, State};
-use crate::store::upload::upload_files::Files;
+use crate::store::upload::journal::{UploadStage, UploadState};
+use crate::store::upload::upload_files::UploadFiles;
 use crate::threads::lock;
 
 /// Makes a read of a request that holds an upload end, so that a newer one need not wait for it.
 pub(crate) type Interrupt = Box<dyn Fn() + Send>;
 
 /// One upload.
-pub(crate) struct Entry {
-    pub(crate) files: Files,
+pub(crate) struct UploadEntry {
+    pub(crate) files: UploadFiles,
     /// The number of the newest request.
     newest: AtomicU64,
     /// What ends the read of the request whose turn it is.
     interrupt: Mutex<Option<Interrupt>>,
-    pub(crate) slot: Mutex<Slot>,
+    pub(crate) slot: Mutex<UploadSlot>,
     /// The slot changed, or there is a newer request.
     change: Condvar,
     /// The bytes that it occupies, or will.
@@ -30,17 +30,17 @@ pub(crate) struct Entry {
 }
 
 /// Where the state of an upload is.
-pub(crate) enum Slot {
-    Free(Box<State>),
+pub(crate) enum UploadSlot {
+    Free(Box<UploadState>),
     Taken,
     /// The upload was removed.
     Gone,
 }
 
-impl Entry {
-    pub(crate) fn new(files: Files, slot: Slot) -> Self {
+impl UploadEntry {
+    pub(crate) fn new(files: UploadFiles, slot: UploadSlot) -> Self {
         let size = match &slot {
-            Slot::Free(state) => state.size(),
+            UploadSlot::Free(state) => state.size(),
             _ => 0,
         };
         Self {
@@ -54,7 +54,7 @@ impl Entry {
     }
 
     /// Ends the request that has the state now, and takes it over; returns its number, too.
-    pub(crate) fn take(&self) -> Result<(Box<State>, u64)> {
+    pub(crate) fn take(&self) -> Result<(Box<UploadState>, u64)> {
         let number = self.newest.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(interrupt) = lock(&self.interrupt).take() {
             interrupt();
@@ -66,11 +66,11 @@ impl Entry {
             if !self.is_newest(number) {
                 return Err(superseded());
             }
-            match mem::replace(&mut *slot, Slot::Taken) {
-                Slot::Free(state) => return Ok((state, number)),
-                Slot::Taken => {}
-                Slot::Gone => {
-                    *slot = Slot::Gone;
+            match mem::replace(&mut *slot, UploadSlot::Taken) {
+                UploadSlot::Free(state) => return Ok((state, number)),
+                UploadSlot::Taken => {}
+                UploadSlot::Gone => {
+                    *slot = UploadSlot::Gone;
                     return Err(unknown());
                 }
             }
@@ -85,13 +85,13 @@ impl Entry {
     }
 
     /// Gives the state back, or says that there is none any more.
-    pub(crate) fn put(&self, state: Option<Box<State>>) {
+    pub(crate) fn put(&self, state: Option<Box<UploadState>>) {
         *lock(&self.interrupt) = None;
         self.size.store(
             state.as_ref().map_or(0, |state| state.size()),
             Ordering::SeqCst,
         );
-        *lock(&self.slot) = state.map_or(Slot::Gone, Slot::Free);
+        *lock(&self.slot) = state.map_or(UploadSlot::Gone, UploadSlot::Free);
         self.change.notify_all();
     }
 
@@ -106,13 +106,13 @@ impl Entry {
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        matches!(&*lock(&self.slot), Slot::Free(state) if matches!(state.stage, Stage::Done(_)))
+        matches!(&*lock(&self.slot), UploadSlot::Free(state) if matches!(state.stage, UploadStage::Done(_)))
     }
 
     /// For how long nobody did anything with it; `None` while somebody does.
     pub(crate) fn age(&self) -> Option<Duration> {
         match &*lock(&self.slot) {
-            Slot::Free(state) => Some(state.age()),
+            UploadSlot::Free(state) => Some(state.age()),
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ use crate::store::claim::Condition;
 
 /// What was asked for when an upload began; applied when it is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct UploadIntent {
     /// The name that the model gets.
     pub(crate) name: ModelName,
     /// The bytes it will have, once that is known.
@@ -27,7 +27,7 @@ pub(crate) struct Order {
     pub(crate) metadata: Metadata,
 }
 
-impl Order {
+impl UploadIntent {
     /// An order that asks for nothing but a name.
     pub(crate) fn new(name: ModelName) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Order {
         }
     }
 
-    /// Reads lines that [`Order::write`] wrote, and passes over others; `None` if one of its own
+    /// Reads lines that [`UploadIntent::write`] wrote, and passes over others; `None` if one of its own
     /// cannot be read or there is no name.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let mut order = Self::new(field(text, "name")?.parse().ok()?);
@@ -121,18 +121,18 @@ mod tests {
             Condition::Matches(digest),
         ];
         for condition in conditions {
-            let mut order = Order::new("a name with blanks".parse().unwrap());
+            let mut order = UploadIntent::new("a name with blanks".parse().unwrap());
             order.condition = condition;
             for (length, digest) in [(None, None), (Some(0), Some(digest))] {
                 (order.length, order.digest) = (length, digest);
                 order.metadata = Metadata::new(Some("MIT"), None, Some("me")).unwrap();
                 let mut text = "first 1\n".to_owned();
                 order.write(&mut text);
-                assert_eq!(Order::read(&text), Some(order.clone()), "{text}");
+                assert_eq!(UploadIntent::read(&text), Some(order.clone()), "{text}");
             }
         }
-        assert_eq!(Order::read("name .x\n"), None);
-        assert_eq!(Order::read("name x\nlength -1\n"), None);
-        assert_eq!(Order::read("name x\ncondition maybe\n"), None);
+        assert_eq!(UploadIntent::read("name .x\n"), None);
+        assert_eq!(UploadIntent::read("name x\nlength -1\n"), None);
+        assert_eq!(UploadIntent::read("name x\ncondition maybe\n"), None);
     }
 }

@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use crate::digest::{Digest, Hasher};
 use crate::disk;
-use crate::store::upload::intent::{Order, field};
+use crate::store::upload::intent::{UploadIntent, field};
 
 /// What is known of an upload between two requests.
 #[derive(Clone)]
-pub(crate) struct State {
-    pub(crate) order: Order,
+pub(crate) struct UploadState {
+    pub(crate) order: UploadIntent,
     /// How many bytes were made durable; what the file has behind them counts for nothing.
     pub(crate) offset: u64,
     /// A hasher that has seen exactly those; after a restart there is none.
     pub(crate) hasher: Option<Hasher>,
-    pub(crate) stage: Stage,
+    pub(crate) stage: UploadStage,
     /// How old it was when this process first saw it, and since when it did not change. Only the first
     /// depends on a clock that may be set meanwhile.
     seen: (Duration, Instant),
@@ -35,7 +35,7 @@ enum Journal {
 
 /// Where an upload stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum UploadStage {
     /// More can come.
     Open,
     /// It is about to become a model with this digest.
@@ -44,14 +44,14 @@ pub(crate) enum Stage {
     Done(Digest),
 }
 
-impl State {
-    pub(crate) fn new(order: Order) -> Self {
+impl UploadState {
+    pub(crate) fn new(order: UploadIntent) -> Self {
         let (hasher, seen) = (Some(Hasher::new()), (Duration::ZERO, Instant::now()));
         Self {
             order,
             offset: 0,
             hasher,
-            stage: Stage::Open,
+            stage: UploadStage::Open,
             seen,
             journal: Journal::Unsure,
         }
@@ -60,7 +60,7 @@ impl State {
     /// The bytes that this upload occupies, or will.
     pub(crate) fn size(&self) -> u64 {
         match self.stage {
-            Stage::Done(_) => 0,
+            UploadStage::Done(_) => 0,
             _ => self.order.length.unwrap_or_default().max(self.offset),
         }
     }
@@ -75,9 +75,9 @@ impl State {
         let mut text = format!("{HEADER}\noffset {}\n", self.offset);
         // Writing to a String cannot fail.
         let _ = match self.stage {
-            Stage::Open => Ok(()),
-            Stage::Finishing(digest) => writeln!(text, "finishing {digest}"),
-            Stage::Done(digest) => writeln!(text, "done {digest}"),
+            UploadStage::Open => Ok(()),
+            UploadStage::Finishing(digest) => writeln!(text, "finishing {digest}"),
+            UploadStage::Done(digest) => writeln!(text, "done {digest}"),
         };
         self.order.write(&mut text);
         self.journal = Journal::Unsure;
@@ -109,13 +109,13 @@ impl State {
         let seen = (changed.elapsed().unwrap_or_default(), Instant::now());
         let text = fs::read_to_string(path).ok()?;
         let text = text.strip_prefix(HEADER)?;
-        let order = Order::read(text)?;
+        let order = UploadIntent::read(text)?;
         let offset = field(text, "offset")?.parse().ok()?;
         let digest = |key| field(text, key).and_then(|digest| digest.parse().ok());
         let stage = match (digest("finishing"), digest("done")) {
-            (_, Some(digest)) => Stage::Done(digest),
-            (Some(digest), None) => Stage::Finishing(digest),
-            (None, None) => Stage::Open,
+            (_, Some(digest)) => UploadStage::Done(digest),
+            (Some(digest), None) => UploadStage::Finishing(digest),
+            (None, None) => UploadStage::Open,
         };
         Some(Self {
             order,

@@ -11,9 +11,9 @@ mod upload_files;
 mod whole;
 mod writer;
 
-pub(crate) use intent::Order;
-pub(crate) use pending::Pending;
-pub(crate) use session::Turn;
-pub(crate) use upload_files::{Files, UploadId};
+pub(crate) use intent::UploadIntent;
+pub(crate) use pending::UnfinishedUploads;
+pub(crate) use session::UploadSession;
+pub(crate) use upload_files::{UploadFiles, UploadId};
 pub use whole::Upload;
-pub(crate) use writer::Piece;
+pub(crate) use writer::AppendMode;

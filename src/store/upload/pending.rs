@@ -2,7 +2,7 @@
 //! The uploads that come in pieces: how many there may be, how long they are kept, and whose turn it
 //! is to go on with one.
 //!
-//! Invariants: whoever has the [`State`] of an upload is the only one who changes it or its bytes; the
+//! Invariants: whoever has the [`UploadState`] of an upload is the only one who changes it or its bytes; the
 //! newest request gets it, and the one before gives it up. Nothing waits for time to pass: what is too
 //! old goes at the start and when a new upload begins.
 
@@ -17,17 +17,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::catalog::{Layout, Standing};
 use crate::store::failure::unknown;
 use crate::store::options::StoreOptions;
-use crate::store::upload::entry::{Entry, Slot};
-use crate::store::upload::journal::{Stage, State};
-use crate::store::upload::upload_files::{Files, UploadId};
+use crate::store::upload::entry::{UploadEntry, UploadSlot};
+use crate::store::upload::journal::{UploadStage, UploadState};
+use crate::store::upload::upload_files::{UploadFiles, UploadId};
 use crate::threads::lock;
 
 /// All uploads that come in pieces.
-pub(crate) struct Pending {
-    entries: Mutex<BTreeMap<UploadId, Arc<Entry>>>,
+pub(crate) struct UnfinishedUploads {
+    entries: Mutex<BTreeMap<UploadId, Arc<UploadEntry>>>,
 }
 
-impl Pending {
+impl UnfinishedUploads {
     /// Takes up the uploads of the processes before, and removes what is too old or of no use.
     pub(crate) fn open(layout: &Layout, options: &StoreOptions) -> Self {
         let mut entries = BTreeMap::new();
@@ -37,12 +37,15 @@ impl Pending {
                 .and_then(|name| name.to_str()?.parse().ok());
             let Some(id) = id else { continue };
             let files = layout.files(id);
-            let state = State::load(&path)
+            let state = UploadState::load(&path)
                 .filter(|state| state.age() < options.upload_age_max)
                 .and_then(|state| recovered(state, &files, layout));
             match state {
                 Some(state) => {
-                    entries.insert(id, Arc::new(Entry::new(files, Slot::Free(Box::new(state)))));
+                    entries.insert(
+                        id,
+                        Arc::new(UploadEntry::new(files, UploadSlot::Free(Box::new(state)))),
+                    );
                 }
                 None => log_failure(files.remove()),
             }
@@ -83,7 +86,7 @@ impl Pending {
         let others = open().map(|entry| entry.size.load(Ordering::SeqCst));
         check_sum(others, length, options)?;
         let id = UploadId::random()?;
-        let entry = Entry::new(layout.files(id), Slot::Taken);
+        let entry = UploadEntry::new(layout.files(id), UploadSlot::Taken);
         entry.size.store(length, Ordering::SeqCst);
         entries.insert(id, Arc::new(entry));
         Ok(id)
@@ -105,7 +108,7 @@ impl Pending {
         )
     }
 
-    pub(crate) fn find(&self, id: UploadId) -> Result<Arc<Entry>> {
+    pub(crate) fn find(&self, id: UploadId) -> Result<Arc<UploadEntry>> {
         lock(&self.entries).get(&id).cloned().ok_or_else(unknown)
     }
 
@@ -121,8 +124,8 @@ pub(crate) fn log_failure(result: std::io::Result<()>) {
 }
 
 /// An upload as a sudden end left it; `None` if it cannot go on.
-fn recovered(mut state: State, files: &Files, layout: &Layout) -> Option<State> {
-    if matches!(state.stage, Stage::Done(_)) {
+fn recovered(mut state: UploadState, files: &UploadFiles, layout: &Layout) -> Option<UploadState> {
+    if matches!(state.stage, UploadStage::Done(_)) {
         return Some(state);
     }
     let length = fs::symlink_metadata(&files.bytes)
@@ -130,13 +133,13 @@ fn recovered(mut state: State, files: &Files, layout: &Layout) -> Option<State> 
         .map(|metadata| metadata.len());
     match (length, state.stage) {
         (Some(length), _) if length >= state.offset => {
-            state.stage = Stage::Open;
+            state.stage = UploadStage::Open;
             Some(state)
         }
         // The end came between the rename and the last line of the journal.
-        (None, Stage::Finishing(digest)) => match layout.standing(&state.order.name) {
+        (None, UploadStage::Finishing(digest)) => match layout.standing(&state.order.name) {
             Ok(Standing::Model(stamp)) if stamp.size == state.offset => {
-                state.stage = Stage::Done(digest);
+                state.stage = UploadStage::Done(digest);
                 Some(state)
             }
             _ => None,
@@ -147,7 +150,7 @@ fn recovered(mut state: State, files: &Files, layout: &Layout) -> Option<State> 
 
 /// Removes the uploads that nobody went on with for too long, and the oldest of those that are done
 /// if there are too many.
-fn drop_old(entries: &mut BTreeMap<UploadId, Arc<Entry>>, options: &StoreOptions) {
+fn drop_old(entries: &mut BTreeMap<UploadId, Arc<UploadEntry>>, options: &StoreOptions) {
     let mut gone: Vec<_> = entries
         .iter()
         .filter(|(_, entry)| entry.age().is_some_and(|age| age >= options.upload_age_max))
@@ -166,8 +169,8 @@ fn drop_old(entries: &mut BTreeMap<UploadId, Arc<Entry>>, options: &StoreOptions
         };
         let mut slot = lock(&entry.slot);
         // Somebody may have come for it just now.
-        if matches!(&*slot, Slot::Free(_)) {
-            *slot = Slot::Gone;
+        if matches!(&*slot, UploadSlot::Free(_)) {
+            *slot = UploadSlot::Gone;
             drop(slot);
             log_failure(entry.files.remove());
             entries.remove(&id);

@@ -9,40 +9,40 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::digest::{Digest, Hasher};
-use crate::disk::Partial;
+use crate::disk::GrowingFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::claim::{Claim, Published};
 use crate::store::failure::{check_digest, unstored};
-use crate::store::handle::Store;
-use crate::store::upload::entry::{Entry, Interrupt, superseded};
-use crate::store::upload::intent::Order;
-use crate::store::upload::journal::{Stage, State};
+use crate::store::store_handle::Store;
+use crate::store::upload::entry::{Interrupt, UploadEntry, superseded};
+use crate::store::upload::intent::UploadIntent;
+use crate::store::upload::journal::{UploadStage, UploadState};
 use crate::store::upload::pending::log_failure;
 use crate::store::upload::upload_files::UploadId;
 
 /// The right to change an upload, until it is dropped or a newer request takes over.
-pub(crate) struct Turn {
+pub(crate) struct UploadSession {
     store: Store,
     id: UploadId,
-    entry: Arc<Entry>,
-    state: Box<State>,
-    fate: Fate,
+    entry: Arc<UploadEntry>,
+    state: Box<UploadState>,
+    fate: SessionEnd,
     number: u64,
 }
 
 /// What the next request finds.
 #[derive(PartialEq)]
-enum Fate {
+enum SessionEnd {
     Kept,
     Gone,
 }
 
-impl Turn {
+impl UploadSession {
     pub(crate) fn new(
         store: Store,
         id: UploadId,
-        entry: Arc<Entry>,
-        state: Box<State>,
+        entry: Arc<UploadEntry>,
+        state: Box<UploadState>,
         number: u64,
     ) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Turn {
             id,
             entry,
             state,
-            fate: Fate::Kept,
+            fate: SessionEnd::Kept,
             number,
         }
     }
@@ -61,7 +61,7 @@ impl Turn {
     }
 
     /// What it shall become.
-    pub(crate) fn order(&self) -> &Order {
+    pub(crate) fn order(&self) -> &UploadIntent {
         &self.state.order
     }
 
@@ -73,20 +73,20 @@ impl Turn {
     /// The digest of the model that it has become.
     pub(crate) fn done(&self) -> Option<Digest> {
         match self.state.stage {
-            Stage::Done(digest) => Some(digest),
+            UploadStage::Done(digest) => Some(digest),
             _ => None,
         }
     }
 
     /// Whether the upload is a model or removed, so that nothing can be done with it any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.fate == Fate::Gone || self.done().is_some()
+        self.fate == SessionEnd::Gone || self.done().is_some()
     }
 
     /// For how long it is kept if nothing is done with it.
     pub(crate) fn left(&self) -> Duration {
         self.store
-            .shelf()
+            .catalog()
             .options
             .upload_age_max
             .saturating_sub(self.state.age())
@@ -98,7 +98,7 @@ impl Turn {
     /// `NoSpace` if a length does not fit; otherwise those of the file system.
     pub(crate) fn amend(&mut self, length: Option<u64>, digest: Option<Digest>) -> Result<()> {
         let order = &self.state.order;
-        let changed = Order {
+        let changed = UploadIntent {
             length: order.length.or(length),
             digest: digest.or(order.digest),
             ..order.clone()
@@ -109,7 +109,7 @@ impl Turn {
         if let Some(length) = changed.length.filter(|_| order.length.is_none()) {
             self.check_growth(length)?;
             self.store
-                .shelf()
+                .catalog()
                 .check_space(length.saturating_sub(self.offset()))?;
         }
         let old = std::mem::replace(&mut self.state.order, changed);
@@ -125,7 +125,7 @@ impl Turn {
     ///
     /// # Errors
     /// `Conflict` if one came already; those of the file system.
-    pub(crate) fn open_for(&mut self, interrupt: Option<Interrupt>) -> Result<Partial> {
+    pub(crate) fn open_for(&mut self, interrupt: Option<Interrupt>) -> Result<GrowingFile> {
         self.entry.set_interrupt(interrupt);
 
         if !self.is_newest() {
@@ -178,12 +178,13 @@ impl Turn {
         let digest = hasher.finish();
         check_digest(digest, order.digest.as_ref())?;
         let mut content = partial.rewound().map_err(unstored)?;
-        let shelf = self.store.shelf();
-        shelf.check_signature(&order.name, order.signature.as_ref(), &mut content)?;
+        let catalog = self.store.catalog();
+        catalog.check_signature(&order.name, order.signature.as_ref(), &mut content)?;
         partial.sync().map_err(unstored)?;
-        self.set_stage(Stage::Finishing(digest)).map_err(unstored)?;
+        self.set_stage(UploadStage::Finishing(digest))
+            .map_err(unstored)?;
         let publish = |target: &Path| partial.publish(target);
-        let Order {
+        let UploadIntent {
             name,
             condition,
             metadata,
@@ -199,9 +200,9 @@ impl Turn {
         let published = self.store.publish(publish, &claim);
         // The model is there, so its upload is done, whatever becomes of the note of it.
         let stage = if published.is_ok() {
-            Stage::Done(digest)
+            UploadStage::Done(digest)
         } else {
-            Stage::Open
+            UploadStage::Open
         };
         if let Err(error) = self.set_stage(stage) {
             log::warn!("the journal of an upload cannot be written: {error}");
@@ -210,18 +211,18 @@ impl Turn {
     }
 
     /// The bytes, cut to what was journalled.
-    fn open(&mut self) -> Result<Partial> {
+    fn open(&mut self) -> Result<GrowingFile> {
         // What the disk says must not be more than what is about to be left there.
         self.state
             .save_again(&self.entry.files.record)
             .map_err(unstored)?;
-        Partial::open(&self.entry.files.bytes, self.offset()).map_err(unstored)
+        GrowingFile::open(&self.entry.files.bytes, self.offset()).map_err(unstored)
     }
 
-    fn set_stage(&mut self, stage: Stage) -> std::io::Result<()> {
+    fn set_stage(&mut self, stage: UploadStage) -> std::io::Result<()> {
         let old = std::mem::replace(&mut self.state.stage, stage);
         let saved = self.state.save(&self.entry.files.record);
-        if saved.is_err() && matches!(stage, Stage::Finishing(_)) {
+        if saved.is_err() && matches!(stage, UploadStage::Finishing(_)) {
             self.state.stage = old;
         }
         saved
@@ -229,8 +230,8 @@ impl Turn {
 
     /// Gives up an upload that can come to nothing.
     fn discard(&mut self) -> std::io::Result<()> {
-        self.fate = Fate::Gone;
-        self.store.shelf().pending.forget(self.id);
+        self.fate = SessionEnd::Gone;
+        self.store.catalog().pending.forget(self.id);
         self.entry.files.remove()
     }
 
@@ -240,8 +241,10 @@ impl Turn {
 
     /// Whether an upload of unknown length may become so large.
     pub(crate) fn check_growth(&self, size: u64) -> Result<()> {
-        let shelf = self.store.shelf();
-        shelf.pending.check_growth(self.id, size, &shelf.options)
+        let catalog = self.store.catalog();
+        catalog
+            .pending
+            .check_growth(self.id, size, &catalog.options)
     }
 
     /// Whether an upload that has so many bytes leaves the reserve of the disk alone.
@@ -251,29 +254,29 @@ impl Turn {
 
     /// After how many bytes the journal is written.
     pub(crate) fn step_bytes(&self) -> u64 {
-        self.store.shelf().options.upload_sync_bytes.max(1)
+        self.store.catalog().options.upload_sync_bytes.max(1)
     }
 
     pub(crate) fn record(&self) -> PathBuf {
         self.entry.files.record.clone()
     }
 
-    pub(crate) fn entry(&self) -> &Entry {
+    pub(crate) fn entry(&self) -> &UploadEntry {
         &self.entry
     }
 
-    pub(crate) fn state(&self) -> &State {
+    pub(crate) fn state(&self) -> &UploadState {
         &self.state
     }
 
-    pub(crate) fn state_mut(&mut self) -> &mut State {
+    pub(crate) fn state_mut(&mut self) -> &mut UploadState {
         &mut self.state
     }
 }
 
-impl Drop for Turn {
+impl Drop for UploadSession {
     fn drop(&mut self) {
         self.entry
-            .put((self.fate == Fate::Kept).then(|| self.state.clone()));
+            .put((self.fate == SessionEnd::Kept).then(|| self.state.clone()));
     }
 }

@@ -41,14 +41,14 @@ impl FromStr for UploadId {
 
 /// Where the two files of an upload are.
 #[derive(Clone)]
-pub(crate) struct Files {
+pub(crate) struct UploadFiles {
     /// Its bytes.
     pub(crate) bytes: PathBuf,
     /// Its journal.
     pub(crate) record: PathBuf,
 }
 
-impl Files {
+impl UploadFiles {
     /// Removes what there is of both.
     pub(crate) fn remove(&self) -> std::io::Result<()> {
         // The record first: bytes without one are removed at the next start.

@@ -12,7 +12,7 @@ use crate::signature::Signature;
 use crate::store::about::Metadata;
 use crate::store::claim::{Claim, Condition, Published};
 use crate::store::failure::{check_digest, unstored};
-use crate::store::handle::Store;
+use crate::store::store_handle::Store;
 
 /// A model that is being written. Dropping it removes what was written so far.
 pub struct Upload {
@@ -97,7 +97,7 @@ impl Upload {
         check_digest(digest, expected)?;
         let content = self.part.file();
         self.store
-            .shelf()
+            .catalog()
             .check_signature(name, self.signature.as_ref(), content)?;
         self.part.sync().map_err(unstored)?;
         let (size, metadata) = (self.written, &self.metadata);

@@ -5,15 +5,15 @@ use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 
 use crate::digest::{Digest, Hasher};
-use crate::disk::Partial;
+use crate::disk::GrowingFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::failure::{check_digest, unstored};
 use crate::store::upload::entry::{Interrupt, superseded};
-use crate::store::upload::session::Turn;
+use crate::store::upload::session::UploadSession;
 
 /// How an append treats the bytes of a request that does not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum AppendMode {
     /// What came of it stays.
     Kept,
     /// It counts only as a whole, and only with this digest.
@@ -21,9 +21,9 @@ pub(crate) enum Piece {
 }
 
 /// What one request adds to an upload. Dropping it takes back what was not journalled.
-pub(crate) struct Append<'a> {
-    turn: &'a mut Turn,
-    partial: Partial,
+pub(crate) struct UploadWriter<'a> {
+    turn: &'a mut UploadSession,
+    partial: GrowingFile,
     /// Has seen all bytes up to `end`, if it could from the start.
     hasher: Option<Hasher>,
     /// The digest that this piece must have, and what it has so far.
@@ -31,27 +31,31 @@ pub(crate) struct Append<'a> {
     end: u64,
 }
 
-impl Turn {
+impl UploadSession {
     /// Goes on where the upload stands. `interrupt` is called when a newer request comes.
     ///
     /// # Errors
     /// `Conflict` if one came already; those of the file system.
     pub(crate) fn append(
         &mut self,
-        piece: Piece,
+        piece: AppendMode,
         interrupt: Option<Interrupt>,
-    ) -> Result<Append<'_>> {
+    ) -> Result<UploadWriter<'_>> {
         let partial = self.open_for(interrupt)?;
-        Ok(Append::new(self, partial, piece))
+        Ok(UploadWriter::new(self, partial, piece))
     }
 }
 
-impl<'a> Append<'a> {
-    pub(crate) fn new(turn: &'a mut Turn, partial: Partial, piece: Piece) -> Self {
+impl<'a> UploadWriter<'a> {
+    pub(crate) fn new(
+        turn: &'a mut UploadSession,
+        partial: GrowingFile,
+        piece: AppendMode,
+    ) -> Self {
         let (hasher, end) = (turn.state().hasher.clone(), turn.offset());
         let expected = match piece {
-            Piece::Kept => None,
-            Piece::Whole(digest) => Some((digest, Hasher::new())),
+            AppendMode::Kept => None,
+            AppendMode::Whole(digest) => Some((digest, Hasher::new())),
         };
         Self {
             turn,
@@ -74,7 +78,7 @@ impl<'a> Append<'a> {
     /// than a step (or these bytes, if there are more) is written that is not journalled.
     ///
     /// # Errors
-    /// `Conflict` if a newer request came; `BadRequest` for more than there is [`Append::room`] for;
+    /// `Conflict` if a newer request came; `BadRequest` for more than there is [`UploadWriter::room`] for;
     /// `NoSpace`; otherwise those of the file system.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<Option<u64>> {
         if !self.turn.is_newest() {

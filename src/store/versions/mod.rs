@@ -23,15 +23,15 @@ use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::store::catalog::{Layout, Shelf, Stamp, Standing};
+use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
 use crate::store::claim::{Condition, Published};
 use crate::store::failure::unstored;
-use crate::store::handle::Store;
+use crate::store::store_handle::Store;
 use crate::threads::lock;
 
 /// An old version of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
+pub struct ModelVersion {
     /// Its number; newer versions have higher ones.
     pub number: u64,
     /// Its length in bytes.
@@ -49,8 +49,8 @@ impl Store {
     /// # Errors
     /// `NotFound` if there is neither the model nor a version of it; otherwise those of the file
     /// system.
-    pub fn versions(&self, name: &ModelName) -> Result<Vec<Version>> {
-        let versions = list(&self.shelf().layout, name).map_err(|error| unlisted(name, error))?;
+    pub fn versions(&self, name: &ModelName) -> Result<Vec<ModelVersion>> {
+        let versions = list(&self.catalog().layout, name).map_err(|error| unlisted(name, error))?;
         if versions.is_empty() {
             self.find(name)?;
         }
@@ -64,32 +64,32 @@ impl Store {
     /// `NotFound` if there is no version; `Conflict` if something that is not a model has the name;
     /// `NoSpace`; otherwise those of the file system. The present model then stays.
     pub fn rollback(&self, name: &ModelName) -> Result<Published> {
-        let shelf = self.shelf();
-        let _guard = lock(&shelf.names);
-        let current = shelf.judge(name, &Condition::Any, None)?;
-        let versions = list(&shelf.layout, name).map_err(unstored)?;
-        let Some(Version { path, digest, .. }) = versions.into_iter().next() else {
+        let catalog = self.catalog();
+        let _guard = lock(&catalog.names);
+        let current = catalog.judge(name, &Condition::Any, None)?;
+        let versions = list(&catalog.layout, name).map_err(unstored)?;
+        let Some(ModelVersion { path, digest, .. }) = versions.into_iter().next() else {
             let text = format!("no older version of '{name}' is kept");
             return Err(Error::new(ErrorKind::NotFound, text)
                 .hint("the setting keep-versions of the server says how many are kept"));
         };
         if let Some(current) = &current {
-            keep(shelf, name, current).map_err(unstored)?;
+            keep(catalog, name, current).map_err(unstored)?;
         }
         // With its old time, callers who ask whether it was modified since would be told that it was
         // not.
-        let target = shelf.layout.path(name);
+        let target = catalog.layout.path(name);
         let moved = disk::touch(&path).and_then(|()| disk::move_file(&path, &target));
-        shelf.forget(name);
+        catalog.forget(name);
         let metadata = moved
             .and_then(|()| fs::symlink_metadata(&target))
             .map_err(unstored)?;
         let stamp = Stamp::of(&metadata);
         if let Some(digest) = digest {
-            shelf.learn(name, stamp, digest);
+            catalog.learn(name, stamp, digest);
         }
         Ok(Published {
-            model: shelf.model(name, &stamp),
+            model: catalog.model(name, &stamp),
             replaced: current.is_some(),
         })
     }
@@ -99,50 +99,50 @@ impl Store {
     /// # Errors
     /// As [`Store::versions`].
     pub fn forget_versions(&self, name: &ModelName) -> Result<usize> {
-        let shelf = self.shelf();
-        let _guard = lock(&shelf.names);
+        let catalog = self.catalog();
+        let _guard = lock(&catalog.names);
         let count = self.versions(name)?.len();
-        prune(shelf, name, 0).map_err(|error| unlisted(name, error))?;
+        prune(catalog, name, 0).map_err(|error| unlisted(name, error))?;
         Ok(count)
     }
 }
 
 /// Keeps the model that is about to be replaced, whose stamp this is.
-pub(crate) fn keep(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::Result<()> {
-    let digest = shelf.index.find(name, current);
-    let path = next_path(&shelf.layout, name, digest)?;
-    let preserved = disk::preserve(&shelf.layout.path(name), &path);
+pub(crate) fn keep(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::Result<()> {
+    let digest = catalog.index.find(name, current);
+    let path = next_path(&catalog.layout, name, digest)?;
+    let preserved = disk::preserve(&catalog.layout.path(name), &path);
     // A link changes a time in the stamp of the model, which is not replaced yet.
-    if let (Some(digest), Ok(Standing::Model(stamp))) = (digest, shelf.layout.standing(name)) {
-        shelf.index.insert(name, stamp, digest);
+    if let (Some(digest), Ok(Standing::Model(stamp))) = (digest, catalog.layout.standing(name)) {
+        catalog.index.insert(name, stamp, digest);
     }
     preserved
 }
 
 /// Moves a model that is to be removed among its versions.
-pub(crate) fn put_away(shelf: &Shelf, name: &ModelName, current: &Stamp) -> io::Result<()> {
-    let digest = shelf.index.find(name, current);
+pub(crate) fn put_away(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::Result<()> {
+    let digest = catalog.index.find(name, current);
     disk::move_file(
-        &shelf.layout.path(name),
-        &next_path(&shelf.layout, name, digest)?,
+        &catalog.layout.path(name),
+        &next_path(&catalog.layout, name, digest)?,
     )
 }
 
 /// Removes all but the newest versions; a failure is logged, since the model itself is well.
-pub(crate) fn tidy(shelf: &Shelf, name: &ModelName) {
-    if let Err(error) = prune(shelf, name, shelf.options.versions_max) {
+pub(crate) fn tidy(catalog: &Catalog, name: &ModelName) {
+    if let Err(error) = prune(catalog, name, catalog.options.versions_max) {
         log::warn!("old versions of '{name}' cannot be removed: {error}");
     }
 }
 
 /// The bytes of all versions there will be when a model of this name is published next.
 pub(crate) fn total_after(
-    shelf: &Shelf,
+    catalog: &Catalog,
     name: &ModelName,
     models: &[(ModelName, Stamp)],
 ) -> io::Result<u64> {
     let mut total = 0;
-    for entry in entries(&shelf.layout.versions())? {
+    for entry in entries(&catalog.layout.versions())? {
         let Some(other) = entry
             .file_name()
             .to_str()
@@ -151,7 +151,7 @@ pub(crate) fn total_after(
             continue;
         };
         if other != *name {
-            total += list(&shelf.layout, &other)?
+            total += list(&catalog.layout, &other)?
                 .iter()
                 .map(|version| version.size)
                 .sum::<u64>();
@@ -161,21 +161,21 @@ pub(crate) fn total_after(
         .iter()
         .find(|(other, _)| other == name)
         .map(|(_, stamp)| stamp.size);
-    let old = list(&shelf.layout, name)?
+    let old = list(&catalog.layout, name)?
         .into_iter()
         .map(|version| version.size);
     Ok(total
         + current
             .into_iter()
             .chain(old)
-            .take(shelf.options.versions_max)
+            .take(catalog.options.versions_max)
             .sum::<u64>())
 }
 
 /// The digests of the model that stands under a name and of its versions, as far as they are known.
-pub(crate) fn digests(shelf: &Shelf, name: &ModelName) -> BTreeSet<[u8; 32]> {
-    let versions = list(&shelf.layout, name).unwrap_or_default();
-    let current = shelf.index.remembered(name).map(|(_, digest)| digest);
+pub(crate) fn digests(catalog: &Catalog, name: &ModelName) -> BTreeSet<[u8; 32]> {
+    let versions = list(&catalog.layout, name).unwrap_or_default();
+    let current = catalog.index.remembered(name).map(|(_, digest)| digest);
     let all = versions
         .iter()
         .filter_map(|version| version.digest)
@@ -185,7 +185,7 @@ pub(crate) fn digests(shelf: &Shelf, name: &ModelName) -> BTreeSet<[u8; 32]> {
 
 /// The versions of a model, newest first, without those that are the very file of the model or of a
 /// newer version.
-fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<Version>> {
+fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVersion>> {
     let mut seen: BTreeSet<u64> = BTreeSet::new();
     seen.extend(
         fs::symlink_metadata(layout.path(name))
@@ -200,7 +200,7 @@ fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<Version>> {
         };
         if metadata.is_file() {
             let (size, modified) = (metadata.len(), metadata.modified()?);
-            let version = Version {
+            let version = ModelVersion {
                 number,
                 size,
                 modified,
@@ -216,14 +216,14 @@ fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<Version>> {
     Ok(versions.into_iter().map(|(version, _)| version).collect())
 }
 
-fn prune(shelf: &Shelf, name: &ModelName, versions_max: usize) -> io::Result<()> {
-    let kept = list(&shelf.layout, name)?;
+fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result<()> {
+    let kept = list(&catalog.layout, name)?;
     let kept: Vec<_> = kept
         .iter()
         .take(versions_max)
         .map(|version| &version.path)
         .collect();
-    for entry in entries(&shelf.layout.versions().join(name.as_str()))? {
+    for entry in entries(&catalog.layout.versions().join(name.as_str()))? {
         if !kept.contains(&&entry.path()) {
             disk::remove(&entry.path())?;
         }

@@ -123,7 +123,7 @@ fn old_and_new_bytes_survive_whichever_call_to_the_disk_fails() {
         let store = open(&directory, 1);
         assert!(
             store
-                .shelf()
+                .catalog()
                 .digester
                 .wait_until_idle(Duration::from_secs(20))
         );
@@ -323,7 +323,7 @@ fn what_was_said_belongs_to_the_very_bytes() {
     fs::write(directory.path().join("m"), b"by hand").unwrap();
     assert!(
         store
-            .shelf()
+            .catalog()
             .digester
             .wait_until_idle(Duration::from_secs(20))
     );
@@ -357,11 +357,11 @@ fn a_check_tells_damage_from_changes_by_hand() {
     let large = vec![1; 3 << 20];
     put(&store, "m", &large).unwrap();
     assert_eq!(verify(&store, "m").outcome, Verified::Intact);
-    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else {
+    let Standing::Model(stamp) = store.catalog().standing(&name("m")).unwrap() else {
         panic!()
     };
     store
-        .shelf()
+        .catalog()
         .index
         .insert(&name("m"), stamp, Digest::of(b"other"));
     for _ in 0..2 {
@@ -387,11 +387,11 @@ fn the_scrub_finds_damage_by_itself_and_ends_at_once() {
     let store = open(&directory, 0);
     put(&store, "m", &vec![1; 3 << 20]).unwrap();
     put(&store, "n", b"well").unwrap();
-    let Standing::Model(stamp) = store.shelf().standing(&name("m")).unwrap() else {
+    let Standing::Model(stamp) = store.catalog().standing(&name("m")).unwrap() else {
         panic!()
     };
     store
-        .shelf()
+        .catalog()
         .index
         .insert(&name("m"), stamp, Digest::of(b"other"));
     assert_eq!(store.scrub_counts(), ScrubCounts::default());

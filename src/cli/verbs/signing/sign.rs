@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
-use crate::cli::flags::{Reader, Source};
+use crate::cli::flags::{Source, SourceReader};
 use crate::cli::terminal::Output;
 use crate::cli::verbs::signing::keygen;
 use crate::client::{Client, Stored};
@@ -86,7 +86,7 @@ pub(crate) fn signature_file(path: &Path) -> PathBuf {
 }
 
 /// A file that was signed.
-pub(crate) struct Signed {
+pub(crate) struct SignedFile {
     pub(crate) signature: Signature,
     /// Of the bytes that were signed.
     digest: Digest,
@@ -96,9 +96,9 @@ pub(crate) struct Signed {
 ///
 /// # Errors
 /// `Usage` for what cannot be read twice; those of the file system.
-pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Result<Signed> {
+pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Result<SignedFile> {
     let source = Source::open(path, name, "skep sign")?;
-    let Reader::File(mut content) = source.reader else {
+    let SourceReader::File(mut content) = source.reader else {
         let text = format!(
             "{} can be read only once, so it cannot be signed",
             path.display()
@@ -122,13 +122,13 @@ pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
     // The words that minisign uses.
     let comment = format!("timestamp:{seconds}\tfile:{}\thashed", source.name);
     let signature = key.sign(&prehash.finish(), &comment);
-    Ok(Signed {
+    Ok(SignedFile {
         signature,
         digest: hasher.finish(),
     })
 }
 
-impl Signed {
+impl SignedFile {
     /// Sends the signature of a model that was just sent with this digest.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::flags::{Destination, args, destination};
 use crate::cli::terminal::{Output, Progress, signals};
 use crate::cli::verbs::signing::{tell, verify_signature};
-use crate::client::{Client, Download, Event, Fetched, Proof, TransferOptions};
+use crate::client::{Client, Download, Fetched, Proof, TransferEvent, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
@@ -99,7 +99,7 @@ fn save(
     let mut progress = Progress::start(output, name.as_str(), None);
     let mut prepared = Ok(());
     let fetched = client.fetch(name, path, options, &mut |event| {
-        if matches!(event, Event::Started { .. }) && prepared.is_ok() {
+        if matches!(event, TransferEvent::Started { .. }) && prepared.is_ok() {
             prepared = destination.prepare(output);
         }
         progress.tell(&event);

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
-use crate::cli::flags::{Reader, Source, args, source};
+use crate::cli::flags::{Source, SourceReader, args, source};
 use crate::cli::terminal::{Output, Progress, signals, size};
 use crate::cli::verbs::signing::sign;
 use crate::client::{Client, Outcome, Replaces, Stored, TransferOptions};
@@ -107,20 +107,20 @@ fn send(
 ) -> Result<Stored> {
     let mut progress = Progress::start(output, source.name.as_str(), source.length);
     match source.reader {
-        Reader::File(file) => {
+        SourceReader::File(file) => {
             let _resumable = signals::Resumable::new();
             client.put_file(&source.name, &file, options, &mut |event| {
                 progress.tell(&event)
             })
         }
-        Reader::Stream(_) if options.replaces != Replaces::Anything => {
+        SourceReader::Stream(_) if options.replaces != Replaces::Anything => {
             let message = format!("{} is no file, so --create and --if-match", path.display());
             Err(Error::new(
                 ErrorKind::Usage,
                 format!("{message} are not possible"),
             ))
         }
-        Reader::Stream(mut stream) => {
+        SourceReader::Stream(mut stream) => {
             let mut advance = |count| progress.advance(count);
             client.put(&source.name, &mut *stream, source.length, &mut advance)
         }

@@ -6,19 +6,19 @@ mod tests;
 
 use std::time::Duration;
 
-use crate::disk::{self, Partial};
+use crate::disk::{self, GrowingFile};
 use crate::error::Result;
 use crate::store::failure::{unknown, unstored};
-use crate::store::handle::Store;
-use crate::store::upload::intent::Order;
-use crate::store::upload::journal::State;
+use crate::store::store_handle::Store;
+use crate::store::upload::intent::UploadIntent;
+use crate::store::upload::journal::UploadState;
 use crate::store::upload::pending::log_failure;
-use crate::store::upload::session::Turn;
+use crate::store::upload::session::UploadSession;
 
 impl Store {
     /// For how long an upload is kept with which nobody goes on.
     pub(crate) fn upload_age_max(&self) -> Duration {
-        self.shelf().options.upload_age_max
+        self.catalog().options.upload_age_max
     }
 
     /// Begins an upload that can be continued by later requests and later processes.
@@ -26,39 +26,39 @@ impl Store {
     /// # Errors
     /// `Busy` if there are too many; `NoSpace` if the length, where it is known, does not fit;
     /// otherwise those of the file system.
-    pub(crate) fn begin(&self, order: Order) -> Result<Turn> {
-        let shelf = self.shelf();
+    pub(crate) fn begin(&self, order: UploadIntent) -> Result<UploadSession> {
+        let catalog = self.catalog();
         if let Some(length) = order.length {
-            self.shelf().check_space(length)?;
+            self.catalog().check_space(length)?;
         }
         let length = order.length.unwrap_or_default();
-        let id = shelf
+        let id = catalog
             .pending
-            .reserve(length, &shelf.layout, &shelf.options)?;
-        let entry = shelf.pending.find(id)?;
-        let mut state = Box::new(State::new(order));
-        let created = disk::create_directory(&shelf.layout.parts())
-            .and_then(|()| disk::create_directory(&shelf.layout.records()))
-            .and_then(|()| Partial::create(&entry.files.bytes))
+            .reserve(length, &catalog.layout, &catalog.options)?;
+        let entry = catalog.pending.find(id)?;
+        let mut state = Box::new(UploadState::new(order));
+        let created = disk::create_directory(&catalog.layout.parts())
+            .and_then(|()| disk::create_directory(&catalog.layout.records()))
+            .and_then(|()| GrowingFile::create(&entry.files.bytes))
             .and_then(|_| state.save(&entry.files.record));
         if let Err(error) = created {
             log_failure(entry.files.remove());
-            shelf.pending.forget(id);
+            catalog.pending.forget(id);
             return Err(unstored(error));
         }
-        Ok(Turn::new(self.clone(), id, entry, state, 0))
+        Ok(UploadSession::new(self.clone(), id, entry, state, 0))
     }
 
     /// Takes over an upload; a request that is at it is ended first, and what it got is kept.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` if a still newer request came; `Busy` if the earlier one does not end.
-    pub(crate) fn turn(&self, id: &str) -> Result<Turn> {
-        let shelf = self.shelf();
+    pub(crate) fn turn(&self, id: &str) -> Result<UploadSession> {
+        let catalog = self.catalog();
         let id = id.parse()?;
-        let entry = shelf.pending.find(id)?;
+        let entry = catalog.pending.find(id)?;
         let (state, number) = entry.take()?;
-        let turn = Turn::new(self.clone(), id, entry, state, number);
+        let turn = UploadSession::new(self.clone(), id, entry, state, number);
         match turn.left().is_zero() {
             true => Err(turn.remove().err().unwrap_or_else(unknown)),
             false => Ok(turn),

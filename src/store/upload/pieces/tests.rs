@@ -17,7 +17,7 @@ use crate::store::claim::Condition;
 use crate::store::options::StoreOptions;
 use crate::store::upload::entry::Interrupt;
 use crate::store::upload::pending::files;
-use crate::store::upload::writer::Piece;
+use crate::store::upload::writer::AppendMode;
 
 /// Options with a journal of small steps.
 fn options() -> StoreOptions {
@@ -36,11 +36,15 @@ fn name() -> ModelName {
 }
 
 fn begin(store: &Store) -> String {
-    store.begin(Order::new(name())).unwrap().id().to_string()
+    store
+        .begin(UploadIntent::new(name()))
+        .unwrap()
+        .id()
+        .to_string()
 }
 
 /// Appends in pieces of 400 bytes and ends as a request does.
-fn append(store: &Store, id: &str, bytes: &[u8], piece: Piece) -> Result<()> {
+fn append(store: &Store, id: &str, bytes: &[u8], piece: AppendMode) -> Result<()> {
     let mut turn = store.turn(id)?;
     let mut append = turn.append(piece, None)?;
     for bytes in bytes.chunks(400) {
@@ -75,8 +79,8 @@ fn left(directory: &TempDir) -> Vec<PathBuf> {
 fn model(store: &Store) -> Vec<u8> {
     let mut bytes = Vec::new();
     match store.open_model(&name()).unwrap().content {
-        crate::store::stored::Content::Cached(cached) => bytes.extend_from_slice(&cached),
-        crate::store::stored::Content::File(mut file) => {
+        crate::store::stored::StoredContent::Cached(cached) => bytes.extend_from_slice(&cached),
+        crate::store::stored::StoredContent::File(mut file) => {
             file.read_to_end(&mut bytes).unwrap();
         }
     }
@@ -97,20 +101,20 @@ fn noise(length: usize) -> Vec<u8> {
 fn an_upload_goes_on_after_a_restart_with_all_that_was_ordered() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = noise(5000);
-    let order = Order {
+    let order = UploadIntent {
         length: Some(5000),
         digest: Some(Digest::of(&bytes)),
         condition: Condition::Absent,
-        ..Order::new(name())
+        ..UploadIntent::new(name())
     };
     let store = open(&directory);
     let id = store.begin(order.clone()).unwrap().id().to_string();
-    append(&store, &id, &bytes[..2300], Piece::Kept).unwrap();
+    append(&store, &id, &bytes[..2300], AppendMode::Kept).unwrap();
     drop(store);
     let store = open(&directory);
     assert_eq!(offset(&store, &id), 2300);
     assert_eq!(store.turn(&id).unwrap().order(), &order);
-    append(&store, &id, &bytes[2300..], Piece::Kept).unwrap();
+    append(&store, &id, &bytes[2300..], AppendMode::Kept).unwrap();
     store.turn(&id).unwrap().commit().unwrap();
     assert_eq!(model(&store), bytes);
     drop(store);
@@ -118,7 +122,7 @@ fn an_upload_goes_on_after_a_restart_with_all_that_was_ordered() {
     assert_eq!(store.turn(&id).unwrap().done(), Some(Digest::of(&bytes)));
     // The condition is that of the end.
     let id = store.begin(order).unwrap().id().to_string();
-    append(&store, &id, &bytes, Piece::Kept).unwrap();
+    append(&store, &id, &bytes, AppendMode::Kept).unwrap();
     assert_eq!(
         kind(store.turn(&id).unwrap().commit()),
         ErrorKind::PreconditionFailed
@@ -132,7 +136,7 @@ fn a_sudden_end_costs_at_most_one_step() {
     let store = open(&directory);
     let (id, bytes) = (begin(&store), noise(4500));
     let mut turn = store.turn(&id).unwrap();
-    let mut append = turn.append(Piece::Kept, None).unwrap();
+    let mut append = turn.append(AppendMode::Kept, None).unwrap();
     let steps: Vec<_> = bytes
         .chunks(400)
         .filter_map(|bytes| append.write(bytes).unwrap())
@@ -148,7 +152,7 @@ fn a_sudden_end_costs_at_most_one_step() {
     }
     let store = open(&copy);
     assert_eq!((offset(&store, &id), kept(&copy, &id).len()), (4000, 4500));
-    self::append(&store, &id, &bytes[4000..], Piece::Kept).unwrap();
+    self::append(&store, &id, &bytes[4000..], AppendMode::Kept).unwrap();
     store.turn(&id).unwrap().commit().unwrap();
     assert_eq!(model(&store), bytes);
 }
@@ -161,16 +165,16 @@ fn offset_and_bytes_agree_whichever_call_to_the_disk_fails() {
         let store = open(&directory);
         fault::set(Some(call));
         let begun = store
-            .begin(Order::new(name()))
+            .begin(UploadIntent::new(name()))
             .map(|turn| turn.id().to_string());
         let Ok(id) = begun else {
             assert!(!fault::set(None));
             assert_eq!(left(&directory), [""; 0].map(PathBuf::from), "call {call}");
             continue;
         };
-        let mut results = vec![append(&store, &id, &bytes[..1700], Piece::Kept)];
+        let mut results = vec![append(&store, &id, &bytes[..1700], AppendMode::Kept)];
         let told = offset(&store, &id);
-        results.push(append(&store, &id, &bytes[told..], Piece::Kept));
+        results.push(append(&store, &id, &bytes[told..], AppendMode::Kept));
         if offset(&store, &id) == bytes.len() {
             results.push(store.turn(&id).unwrap().commit().map(drop));
         }
@@ -214,7 +218,7 @@ fn check(directory: &TempDir, id: &str, bytes: &[u8], told: Option<(u64, bool)>,
         "call {call}: {offset} was told, {found} is there"
     );
     assert_eq!(kept(&copy, id)[..found], bytes[..found], "call {call}");
-    append(&store, id, &bytes[found..], Piece::Kept).unwrap();
+    append(&store, id, &bytes[found..], AppendMode::Kept).unwrap();
     store.turn(id).unwrap().commit().unwrap();
     assert_eq!(model(&store), bytes, "call {call}");
 }
@@ -224,14 +228,14 @@ fn a_piece_with_a_digest_counts_as_a_whole_or_not_at_all() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
     let (id, bytes) = (begin(&store), noise(3000));
-    append(&store, &id, &bytes[..500], Piece::Kept).unwrap();
-    let wrong = Piece::Whole(Digest::of(b"other"));
+    append(&store, &id, &bytes[..500], AppendMode::Kept).unwrap();
+    let wrong = AppendMode::Whole(Digest::of(b"other"));
     assert_eq!(
         kind(append(&store, &id, &bytes[500..], wrong)),
         ErrorKind::Integrity
     );
     assert_eq!(offset(&store, &id), 500);
-    let right = Piece::Whole(Digest::of(&bytes[500..]));
+    let right = AppendMode::Whole(Digest::of(&bytes[500..]));
     append(&store, &id, &bytes[500..], right).unwrap();
     assert_eq!(
         store.turn(&id).unwrap().commit().unwrap().model.digest,
@@ -248,7 +252,7 @@ fn the_newest_request_takes_over() {
     let call: Interrupt = Box::new(move || interrupt.send(()).unwrap());
     std::thread::scope(|scope| {
         let mut turn = store.turn(&id).unwrap();
-        let mut append = turn.append(Piece::Kept, Some(call)).unwrap();
+        let mut append = turn.append(AppendMode::Kept, Some(call)).unwrap();
         append.write(&bytes[..700]).unwrap();
         let newer = scope.spawn(|| offset(&store, &id));
         interrupted.recv().unwrap();
@@ -258,7 +262,7 @@ fn the_newest_request_takes_over() {
         drop(turn);
         assert_eq!(newer.join().unwrap(), 700);
     });
-    append(&store, &id, &bytes[700..], Piece::Kept).unwrap();
+    append(&store, &id, &bytes[700..], AppendMode::Kept).unwrap();
     store.turn(&id).unwrap().commit().unwrap();
     assert_eq!(model(&store), bytes);
 }
@@ -272,22 +276,22 @@ fn there_are_only_so_many_of_so_many_bytes_for_so_long() {
         ..options()
     };
     let store = Store::open(directory.path(), few.clone()).unwrap();
-    let sized = |length| Order {
+    let sized = |length| UploadIntent {
         length: Some(length),
-        ..Order::new(name())
+        ..UploadIntent::new(name())
     };
     let one = store.begin(sized(600)).unwrap().id().to_string();
     assert_eq!(kind(store.begin(sized(401))), ErrorKind::NoSpace);
     let two = begin(&store);
     assert_eq!(
-        kind(append(&store, &two, &noise(401), Piece::Kept)),
+        kind(append(&store, &two, &noise(401), AppendMode::Kept)),
         ErrorKind::NoSpace
     );
     append(
         &store,
         &two,
         &noise(400)[offset(&store, &two)..],
-        Piece::Kept,
+        AppendMode::Kept,
     )
     .unwrap();
     assert_eq!(kind(store.begin(sized(0))), ErrorKind::Busy);
@@ -316,15 +320,15 @@ fn an_upload_that_met_a_full_disk_goes_on_with_the_right_digest() {
     };
     let store = Store::open(directory.path(), full).unwrap();
     let (id, bytes) = (begin(&store), noise(150_000));
-    append(&store, &id, &bytes[..10_000], Piece::Kept).unwrap();
+    append(&store, &id, &bytes[..10_000], AppendMode::Kept).unwrap();
     assert_eq!(
-        kind(append(&store, &id, &bytes[10_000..], Piece::Kept)),
+        kind(append(&store, &id, &bytes[10_000..], AppendMode::Kept)),
         ErrorKind::NoSpace
     );
     // A little was given back, so that the journal could be written.
     let told = offset(&store, &id);
     assert_eq!((told, kept(&directory, &id).len()), (34_464, 34_464));
-    append(&store, &id, &bytes[told..100_000], Piece::Kept).unwrap();
+    append(&store, &id, &bytes[told..100_000], AppendMode::Kept).unwrap();
     let digest = Digest::of(&bytes[..100_000]);
     assert_eq!(
         store.turn(&id).unwrap().commit().unwrap().model.digest,

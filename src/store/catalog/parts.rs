@@ -18,12 +18,12 @@ use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
 use crate::store::options::StoreOptions;
-use crate::store::stored::{Content, Stored};
-use crate::store::upload::Pending;
+use crate::store::stored::{OpenedModel, StoredContent};
+use crate::store::upload::UnfinishedUploads;
 use crate::text::nearest;
 
 /// The parts of a store.
-pub(crate) struct Shelf {
+pub(crate) struct Catalog {
     pub(crate) layout: Layout,
     pub(crate) options: StoreOptions,
     pub(crate) index: Index,
@@ -32,10 +32,10 @@ pub(crate) struct Shelf {
     pub(crate) scrub: Scrub,
     /// Held while a condition is checked and the name gets its new content.
     pub(crate) names: Mutex<()>,
-    pub(crate) pending: Pending,
+    pub(crate) pending: UnfinishedUploads,
 }
 
-impl Shelf {
+impl Catalog {
     pub(crate) fn standing(&self, name: &ModelName) -> Result<Standing> {
         self.layout
             .standing(name)
@@ -71,7 +71,7 @@ impl Shelf {
         &self,
         name: &ModelName,
         file: &mut File,
-    ) -> io::Result<Option<Stored>> {
+    ) -> io::Result<Option<OpenedModel>> {
         let size_max = self.options.cache_file_bytes_max;
         let mut tries_left = 3;
         loop {
@@ -97,10 +97,10 @@ impl Shelf {
                 ..stamp.model(name, Some(digest))
             };
             let stamp = stamp.to_string();
-            return Ok(Some(Stored {
+            return Ok(Some(OpenedModel {
                 model,
                 stamp,
-                content: Content::Cached(content),
+                content: StoredContent::Cached(content),
             }));
         }
     }
@@ -133,7 +133,7 @@ impl Shelf {
     }
 
     /// The digest that a condition needs, computed where it is not known. That can take long, so it is
-    /// done before `names` is locked; [`Shelf::judge`] uses it only if the stamp is still the same.
+    /// done before `names` is locked; [`Catalog::judge`] uses it only if the stamp is still the same.
     pub(crate) fn digest_for(
         &self,
         name: &ModelName,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use crate::store::catalog::{Shelf, save};
+use crate::store::catalog::{Catalog, save};
 use crate::threads::lock;
 
 /// A model directory. Clones are cheap and mean the same one.
@@ -14,13 +14,13 @@ pub struct Store(pub(crate) Arc<Owner>);
 
 /// Ends the threads when the last clone of a store goes.
 pub(crate) struct Owner {
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Store {
-    pub(crate) fn shelf(&self) -> &Arc<Shelf> {
-        &self.0.shelf
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
+        &self.0.catalog
     }
 }
 
@@ -32,14 +32,14 @@ impl fmt::Debug for Store {
 
 impl Owner {
     pub(crate) fn close(&self) {
-        self.shelf.digester.close();
-        self.shelf.cache.close();
-        self.shelf.scrub.close();
+        self.catalog.digester.close();
+        self.catalog.cache.close();
+        self.catalog.scrub.close();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             // A panic was logged by the thread itself.
             let _ = thread.join();
         }
-        save(&self.shelf.layout, &self.shelf.index);
+        save(&self.catalog.layout, &self.catalog.index);
     }
 }
 

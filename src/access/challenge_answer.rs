@@ -10,14 +10,14 @@ use crate::digest::Digest;
 
 /// Nonce, count and the client's own nonce, and the proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct ChallengeAnswer {
     pub(crate) nonce: String,
     pub(crate) count: u32,
     pub(crate) own: String,
     pub(crate) response: Digest,
 }
 
-impl Answer {
+impl ChallengeAnswer {
     /// Reads `nonce="...", count=1, cnonce="...", response="..."` in any order.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let value = |key: &str| {
@@ -39,12 +39,12 @@ impl Answer {
     }
 
     /// Whether it proves the secret that opens this lock, for this request.
-    pub(crate) fn is_of(&self, key: &Lock, signed: Signed<'_>) -> bool {
+    pub(crate) fn is_of(&self, key: &Lock, signed: SignedRequest<'_>) -> bool {
         response(key, signed, &self.nonce, &self.own, self.count) == self.response
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for ChallengeAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             nonce,
@@ -67,7 +67,7 @@ pub(crate) const SCHEME: &str = "Skep-HMAC";
 
 /// What of a request an answer covers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Signed<'a> {
+pub(crate) struct SignedRequest<'a> {
     /// The method; GET where it is HEAD.
     pub(crate) method: &'a str,
     /// Path and query as they are sent.
@@ -80,12 +80,12 @@ pub(crate) struct Signed<'a> {
 /// break in it.
 pub(crate) fn response(
     key: &Lock,
-    signed: Signed<'_>,
+    signed: SignedRequest<'_>,
     nonce: &str,
     own: &str,
     count: u32,
 ) -> Digest {
-    let Signed {
+    let SignedRequest {
         method,
         target,
         digests: [content, repr],

@@ -14,13 +14,13 @@ use rustix::fs::Advice;
 use crate::digest::{Digest, Hasher};
 use crate::error::Result;
 use crate::model::ModelName;
-use crate::store::catalog::{Shelf, Stamp, Standing};
+use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::failure::unreadable;
-use crate::store::handle::Store;
+use crate::store::store_handle::Store;
 
 /// A model that is being read again.
 pub struct Check {
-    shelf: Arc<Shelf>,
+    catalog: Arc<Catalog>,
     name: ModelName,
     file: File,
     stamp: Stamp,
@@ -75,20 +75,20 @@ impl Store {
     /// # Errors
     /// As [`Store::find`].
     pub fn verify(&self, name: &ModelName) -> Result<Check> {
-        Check::new(self.shelf(), name)
+        Check::new(self.catalog(), name)
     }
 }
 
 impl Check {
-    pub(crate) fn new(shelf: &Arc<Shelf>, name: &ModelName) -> Result<Self> {
-        let opened = shelf
+    pub(crate) fn new(catalog: &Arc<Catalog>, name: &ModelName) -> Result<Self> {
+        let opened = catalog
             .layout
             .open_model(name)
             .map_err(|error| unreadable(name, error))?;
-        let (file, stamp) = opened.ok_or_else(|| shelf.not_found(name))?;
+        let (file, stamp) = opened.ok_or_else(|| catalog.not_found(name))?;
         Ok(Self {
-            remembered: shelf.index.remembered(name),
-            shelf: Arc::clone(shelf),
+            remembered: catalog.index.remembered(name),
+            catalog: Arc::clone(catalog),
             name: name.clone(),
             file,
             stamp,
@@ -158,16 +158,16 @@ impl Check {
                 self.name
             );
         } else if is_settled && self.is_trusted() {
-            self.shelf.learn(&self.name, self.stamp, digest);
+            self.catalog.learn(&self.name, self.stamp, digest);
         }
         self.verdict(outcome, Some(digest))
     }
 
     /// Whether what was read belongs to this stamp for good, and there is something to learn.
     fn is_trusted(&self) -> bool {
-        let tick = self.shelf.options.clock_tick;
+        let tick = self.catalog.options.clock_tick;
         let is_old = self.stamp.young_for(tick, self.started).is_zero();
-        let stands = matches!(self.shelf.layout.standing(&self.name),
+        let stands = matches!(self.catalog.layout.standing(&self.name),
             Ok(Standing::Model(stamp)) if stamp == self.stamp);
         let is_known = self
             .remembered
