@@ -11,8 +11,8 @@
 //! output is no such key, and cannot be used at all.
 
 use super::challenge_answer::ChallengeAnswer;
-use super::password::{Lock, Password, letters};
 use crate::access::challenge_answer::{SCHEME, SignedRequest, response};
+use crate::access::secrets::{Lock, Password, letters};
 use crate::error::Result;
 
 /// Secrets with less than this could be guessed by whoever listens.

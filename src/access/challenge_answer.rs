@@ -5,7 +5,7 @@ use std::fmt;
 
 use ring::hmac;
 
-use super::password::Lock;
+use crate::access::secrets::Lock;
 use crate::digest::Digest;
 
 /// Nonce, count and the client's own nonce, and the proof.

@@ -66,7 +66,7 @@ impl fmt::Debug for Credentials {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::password::Password;
+    use crate::access::secrets::Password;
 
     #[test]
     fn both_schemes_carry_a_secret() {

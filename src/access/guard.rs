@@ -10,11 +10,9 @@ use super::challenge_answer::ChallengeAnswer;
 use super::credentials::Credentials;
 use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
 use super::nonce::Nonces;
-use super::password::{Lock, Password};
 use super::role::Principal;
 use crate::access::challenge_answer::{SCHEME, SignedRequest};
-use crate::access::chosen_password::{self, SlowLock};
-use crate::access::tokens::{self, Tokens};
+use crate::access::secrets::{Lock, Password, SlowLock, Tokens, chosen_password, tokens};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
@@ -194,9 +192,9 @@ const NOT_CHOSEN: &str = "a password that was set with 'skep passwd' works over 
 mod tests {
     use super::*;
     use crate::access::challenge::Challenge;
-    use crate::access::chosen_password::{keep as keep_password, remove as remove_password};
     use crate::access::role::Role;
-    use crate::access::tokens::NewToken;
+    use crate::access::secrets::NewToken;
+    use crate::access::secrets::{keep as keep_password, remove as remove_password};
 
     fn identify(guard: &Guard, text: &str) -> Result<Principal> {
         let signed = SignedRequest {

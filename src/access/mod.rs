@@ -10,23 +10,20 @@
 mod certificate;
 mod challenge;
 mod challenge_answer;
-mod chosen_password;
 mod credentials;
 mod guard;
-pub(crate) mod invitations;
 mod lockout;
 mod nonce;
-mod password;
 mod role;
-mod tokens;
+pub(crate) mod secrets;
 
 pub(crate) use challenge::{Challenge, TOKEN_CHARACTERS_MIN};
 pub(crate) use challenge_answer::{SCHEME, SignedRequest};
-pub(crate) use chosen_password::{keep as keep_password, remove as remove_password};
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, Guard};
-pub(crate) use invitations::{ADDRESSES_MAX, Invitation};
-pub(crate) use password::PUBLISHED;
-pub use password::Password;
 pub(crate) use role::{How, Principal, Role};
-pub(crate) use tokens::{NewToken, Tokens, can_be_named};
+pub use secrets::Password;
+pub(crate) use secrets::{
+    ADDRESSES_MAX, Invitation, NewToken, PUBLISHED, Tokens, can_be_named, keep as keep_password,
+    remove as remove_password,
+};

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-use super::password::random;
+use crate::access::secrets::random;
 use crate::error::Result;
 use crate::threads::lock;
 

@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::body::BodyReader;
 use super::connection::discard;
-use super::exchange::{Exchange, Finished};
 use super::head::Framing;
 use super::response::{Sent, Status};
 use super::send::{Asked, Persistence, send};
 use super::service::Service;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::body_places::BodyPlace;
+use crate::http::pool::{BodyPlace, Exchange, Finished};
 use crate::threads::{panic_text, thread_name};
 
 impl Exchange {

@@ -6,29 +6,24 @@
 
 mod answering;
 mod body;
-mod body_places;
 mod connection;
-mod engine;
-mod exchange;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod head;
+mod pool;
 mod range;
 mod request;
 mod response;
 mod send;
 mod service;
-mod workers;
 
-pub(crate) use body_places::{BodyPlace, BodyPlaces};
-pub(crate) use engine::Engine;
 pub use head::{Fields, Head, Method, Version};
+pub(crate) use pool::{BodyPlace, BodyPlaces, Engine, Workers};
 pub use range::{Range, RangeError};
 pub use request::{Body, Request, Session};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};
 pub(crate) use service::{Service, refuse_busy, serve};
-pub(crate) use workers::Workers;
 
 use crate::transport::Peer;
 

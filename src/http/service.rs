@@ -8,12 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::body::BodyProgress;
 use super::connection::Connection;
-use super::engine::Engine;
-use super::exchange::Exchange;
 use super::request::Session;
 use super::{Admission, Handler};
 use crate::error::{Error, ErrorKind};
-use crate::http::body_places::BodyPlaces;
+use crate::http::pool::{BodyPlaces, Engine, Exchange};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::threads::{panic_text, thread_name};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Pairing: whoever shows an open invitation gets a token of its own.
 
-use crate::access::{can_be_named, invitations};
+use crate::access::can_be_named;
+use crate::access::secrets::invitations;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::{Api, Pairing};

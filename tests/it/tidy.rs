@@ -55,7 +55,7 @@ struct Power {
 const POWERS: &[Power] = &[
     Power {
         words: &["tiny_http"],
-        owners: &["src/http/engine.rs"],
+        owners: &["src/http/pool/engine.rs"],
     },
     Power {
         words: &["rustls::", "rcgen::"],
@@ -147,7 +147,7 @@ const LINES_MAX: usize = 400;
 const LONG_UNTIL_SPLIT: &[&str] = &[
     "src/config/setting.rs",
     "src/http/head/mod.rs",
-    "src/node.rs",
+    "src/node/mod.rs",
     "src/routes/dearning/import.rs",
 ];
 

@@ -5,7 +5,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde_json::json;
 
-use crate::access::{ADDRESSES_MAX, Invitation, invitations};
+use crate::access::secrets::invitations;
+use crate::access::{ADDRESSES_MAX, Invitation};
 use crate::address::ServerUrl;
 use crate::cli::flags::args;
 use crate::cli::terminal::Output;

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::hmac;
 use subtle::ConstantTimeEq as _;
 
-use crate::access::password::{PUBLISHED, Password, random};
+use crate::access::secrets::password::{PUBLISHED, Password, random};
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::Handler;
-use super::body::BodyReader;
-use super::engine::Engine;
-use super::exchange::{Exchange, Finished, Parked};
-use super::head::{Framing, Method};
-use super::request::{Body, Request};
-use super::response::{Response, Status};
 use crate::error::{Error, Result};
+use crate::http::Handler;
+use crate::http::body::BodyReader;
+use crate::http::head::{Framing, Method};
+use crate::http::pool::engine::Engine;
+use crate::http::pool::exchange::{Exchange, Finished, Parked};
+use crate::http::request::{Body, Request};
+use crate::http::response::{Response, Status};
 use crate::metrics::Metrics;
 use crate::threads::{self, panic_text, thread_name};
 

@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::access::password::{Lock, Password, letters};
 use crate::access::role::{How, Principal, Role};
+use crate::access::secrets::password::{Lock, Password, letters};
 use crate::error::{Error, ErrorKind, Result};
 use crate::{clock, disk};
 

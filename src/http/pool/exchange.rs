@@ -5,12 +5,12 @@
 
 use std::sync::mpsc::SyncSender;
 
-use super::body::BodyProgress;
-use super::connection::Connection;
-use super::head::Head;
-use super::request::Session;
-use super::response::Response;
 use crate::error::Error;
+use crate::http::body::BodyProgress;
+use crate::http::connection::Connection;
+use crate::http::head::Head;
+use crate::http::request::Session;
+use crate::http::response::Response;
 
 /// A request with all that is needed to answer it.
 pub(crate) struct Exchange {

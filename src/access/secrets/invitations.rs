@@ -14,7 +14,7 @@ use std::{fmt, io};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::access::password::Password;
+use crate::access::secrets::password::Password;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{Guard, NewToken, PUBLISHED, Password, Tokens, invitations};
+use crate::access::secrets::invitations;
+use crate::access::{Guard, NewToken, PUBLISHED, Password, Tokens};
 use crate::address::Address;
 use crate::config::{self, Config};
 use crate::error::{Error, ErrorKind, Result};

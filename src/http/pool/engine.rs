@@ -18,10 +18,10 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use super::exchange::{Exchange, Finished, Parked};
-use super::head::Head;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::head::Head;
+use crate::http::pool::exchange::{Exchange, Finished, Parked};
 use crate::threads::{self, lock};
 
 /// The queue between connections and workers.
