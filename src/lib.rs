@@ -59,6 +59,7 @@ mod escape;
 mod http;
 mod invitation;
 mod limits;
+pub mod manual;
 mod metrics;
 mod model;
 mod near;
