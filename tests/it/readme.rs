@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use skep::manual::{self, TOPICS};
 use skep::{ErrorKind, SETTINGS};
 
-use crate::support::process::{Place, Process, run, run_with};
+use crate::support::process::{Place, Process, noise, run, run_with};
 use crate::support::served::Served;
 
 fn readme() -> String {
@@ -179,6 +179,42 @@ fn every_verb_has_its_row() {
             shown.contains(&verb),
             "README.md has no row for skep {verb}"
         );
+    }
+}
+
+#[test]
+fn the_first_minutes_go_as_shown() {
+    let server = Served::start(&[]);
+    server.place.file("silero_vad.onnx", noise(1, 2_327_524));
+    // Digests, beginnings of digests and times differ.
+    let is_hex = |word: &str| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let masked = |line: &str| {
+        let words = line.split_whitespace().map(|word| match word {
+            word if word.starts_with("sha256:") || is_hex(word) => "DIGEST",
+            word if word.starts_with("20") || word.contains(':') => "TIME",
+            word => word,
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+
+    let lines = code(&readme());
+    let start = lines
+        .iter()
+        .position(|line| line.starts_with("$ skep put silero"));
+    let mut lines = lines[start.unwrap()..].iter().peekable();
+    while let Some(command) = lines.next_if(|line| !line.starts_with("$ skep invite")) {
+        let expected = std::iter::from_fn(|| lines.next_if(|line| !line.starts_with("$ ")));
+        let expected: Vec<_> = expected.map(|line| masked(line)).collect();
+        let line = command[2..].replace("skep ", concat!(env!("CARGO_BIN_EXE_skep"), " "));
+        let mut shell = server.place.command("sh");
+        shell.args(["-c", &line]).env("SKEP_SERVER", &server.url);
+        let printed: Vec<_> = run(&mut shell)
+            .exits(0)
+            .text()
+            .lines()
+            .map(masked)
+            .collect();
+        assert_eq!(printed, expected, "{command}");
     }
 }
 
