@@ -36,7 +36,7 @@ const FLOORS: &[&[&str]] = &[
     &["client", "edge", "http", "store"],
     &["routes", "server"],
     &["config", "node"],
-    &["cli"],
+    &["cli", "manual"],
 ];
 
 /// Doors between rooms of one floor; words of the ground floor may use each other.
