@@ -38,7 +38,7 @@ mod wire;
 
 pub use access::Password;
 pub use address::Address;
-pub use config::{Config, Layer, SETTINGS, Setting};
+pub use config::{Config, Effect, Effective, Layer, Origin, SECTIONS, Section, Setting, settings};
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(fuzzing)]

@@ -39,6 +39,13 @@ const COMMANDS: &[Verb] = &[
         run: verbs::serve::run,
     },
     Verb {
+        name: "config",
+        aliases: &[],
+        about: "Show what the settings of a server are, and where they were written",
+        arguments: verbs::config::arguments,
+        run: verbs::config::run,
+    },
+    Verb {
         name: "put",
         aliases: &["push"],
         about: "Send files to a server",

@@ -2,34 +2,18 @@
 //! Where values come from: the file, the environment, the command line, each over the one before.
 
 use std::ffi::OsString;
-use std::fmt;
 
-use super::setting::{SETTINGS, Setting};
+use crate::config::configuration::Config;
+use crate::config::settings::{Effect, Section, Setting, settings};
+use crate::config::table::Table;
+use crate::config::written::{Effective, Origin};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Values from one source.
-#[derive(Default)]
-pub struct Layer(Vec<(&'static Setting, String, Origin)>);
-
-/// Where a value was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A line of a file.
-    Line(String),
-    /// A variable of this name.
-    Variable(String),
-    /// The flag of this setting.
-    Flag(&'static str),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Line(place) => f.write_str(place),
-            Self::Variable(name) => write!(f, "the variable {name}"),
-            Self::Flag(key) => write!(f, "--{key}"),
-        }
-    }
+#[derive(Debug, Default)]
+pub struct Layer {
+    values: Vec<(&'static Setting, String, Origin)>,
+    tables: Vec<Table>,
 }
 
 impl Layer {
@@ -48,18 +32,18 @@ impl Layer {
     /// `Usage` for a value that is not UTF-8.
     pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let mut layer = Self::default();
-        for setting in SETTINGS {
+
+        for (_, setting) in settings() {
             let names = [Some(setting.variable()), setting.legacy.map(str::to_owned)];
             let set = names.into_iter().flatten().find_map(|name| {
                 let value = variable(&name).filter(|value| !value.is_empty())?;
                 Some((name, value))
             });
             let Some((name, value)) = set else { continue };
+
             let value = value.into_string().map_err(|_| {
-                Error::new(
-                    ErrorKind::Usage,
-                    format!("the variable {name} is not UTF-8"),
-                )
+                let text = format!("the variable {name} is not UTF-8");
+                Error::new(ErrorKind::Usage, text)
             })?;
             layer.push(setting, value, Origin::Variable(name));
         }
@@ -71,13 +55,71 @@ impl Layer {
         self.push(setting, value, Origin::Flag(setting.key));
     }
 
-    pub(crate) fn push(&mut self, setting: &'static Setting, value: String, origin: Origin) {
-        self.0.push((setting, value, origin));
+    /// Adds what was said by an argument of the command line that is no flag.
+    pub(crate) fn set_argument(
+        &mut self,
+        name: &'static str,
+        setting: &'static Setting,
+        value: String,
+    ) {
+        self.push(setting, value, Origin::Argument(name));
     }
 
-    pub(crate) fn values(&self) -> impl Iterator<Item = (&'static Setting, &str, &Origin)> {
-        self.0
-            .iter()
-            .map(|(setting, value, origin)| (*setting, value.as_str(), origin))
+    pub(crate) fn push(&mut self, setting: &'static Setting, value: String, origin: Origin) {
+        self.values.push((setting, value, origin));
+    }
+
+    pub(crate) fn push_table(&mut self, table: Table) {
+        self.tables.push(table);
+    }
+
+    /// Whether this source says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.tables.is_empty()
+    }
+}
+
+impl Config {
+    /// Takes the values of a layer; what it does not mention stays.
+    ///
+    /// # Errors
+    /// `Usage` for a value that cannot be read, with its origin and how to write it.
+    pub fn take(&mut self, layer: &Layer) -> Result<()> {
+        for (setting, value, origin) in &layer.values {
+            (setting.apply)(self, value).map_err(|reason| {
+                let text = format!(
+                    "{origin}: '{value}' is no value for {}: {reason}",
+                    setting.key
+                );
+                Error::new(ErrorKind::Usage, text)
+            })?;
+            self.written.set(setting.key, value, origin);
+        }
+        self.tables.extend(layer.tables.iter().cloned());
+        Ok(())
+    }
+
+    /// What is in force for every setting, with its section: what was taken from layers, else the
+    /// default. Fields that a program has set itself do not show here.
+    pub fn effective(&self) -> Vec<(&'static Section, &'static Setting, Effective)> {
+        settings()
+            .map(|(section, setting)| {
+                let effective = self.written.effective(setting.key, setting.default);
+                (section, setting, effective)
+            })
+            .collect()
+    }
+
+    /// The settings that a newer configuration writes differently and whose change has this effect.
+    pub(crate) fn changed(&self, newer: &Self, effect: Effect) -> Vec<&'static str> {
+        let text = |config: &Self, setting: &Setting| {
+            config.written.effective(setting.key, setting.default).text
+        };
+        settings()
+            .map(|(_, setting)| setting)
+            .filter(|setting| setting.effect == effect)
+            .filter(|setting| text(self, setting) != text(newer, setting))
+            .map(|setting| setting.key)
+            .collect()
     }
 }

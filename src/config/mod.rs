@@ -1,138 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Settings: one table of them, and the layers their values come from.
+//!
+//! A value is a default, a line of `config.toml`, a variable or a flag; each goes over the one before.
+//! Text and origin are kept beside what was read, so that `skep config` can show them and a reload is
+//! the difference of what was written.
 
-mod access;
-mod file;
+mod configuration;
+mod identity_files;
 mod layer;
-mod setting;
+mod settings;
+mod table;
 #[cfg(test)]
 mod tests;
-mod tls;
+mod toml_file;
+mod written;
 
+pub use configuration::Config;
 pub use layer::Layer;
-pub use setting::{SETTINGS, Setting};
-pub(crate) use tls::same_tls;
-
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use crate::access::AccessOptions;
-use crate::address::Address;
-use crate::error::{Error, ErrorKind, Result};
-use crate::limits::Limits;
-use crate::logging::LogOptions;
-use crate::store::StoreOptions;
-
-/// All that a node is built from.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Config {
-    /// Where identity, password and pins are kept (`SKEP_HOME`).
-    pub home: PathBuf,
-    /// The model directory.
-    pub directory: PathBuf,
-    /// The port of addresses that name none.
-    pub port: u16,
-    /// Addresses to listen on, as they were written; `0.0.0.0` if there are neither these nor
-    /// [`Config::sockets`].
-    pub addresses: Vec<String>,
-    /// Sockets that listen already; with one of them, no address is needed.
-    pub sockets: Vec<Arc<OwnedFd>>,
-    /// A file that is told the URLs once the addresses are bound.
-    pub address_file: Option<PathBuf>,
-    /// Plain HTTP instead of HTTPS.
-    pub plain: bool,
-    /// The certificate chain of the server in PEM, instead of the identity in the home.
-    pub cert_file: Option<PathBuf>,
-    /// Its key.
-    pub key_file: Option<PathBuf>,
-    /// A file or a directory of authorities whose callers are let in.
-    pub client_ca: Option<PathBuf>,
-    /// A list of what that authority has revoked; the one beside it if there is any.
-    pub client_crl: Option<PathBuf>,
-    /// Whether callers may come without a certificate where there is such an authority.
-    pub allow_unauthenticated_clients: bool,
-    /// Limits of the server.
-    pub limits: Limits,
-    /// Bytes of an import that are kept before its password was seen.
-    pub import_bytes_before_password: u64,
-    /// How the store keeps models.
-    pub store: StoreOptions,
-    /// Who may do what.
-    pub(crate) access: AccessOptions,
-    /// What is logged, and where.
-    pub(crate) log: LogOptions,
-}
-
-impl Config {
-    /// The defaults of all settings, with a home.
-    pub fn new(home: PathBuf) -> Self {
-        Self {
-            home,
-            directory: PathBuf::from("dm_models"),
-            port: crate::address::DEFAULT_PORT,
-            addresses: Vec::new(),
-            sockets: Vec::new(),
-            address_file: None,
-            plain: false,
-            cert_file: None,
-            key_file: None,
-            client_ca: None,
-            client_crl: None,
-            allow_unauthenticated_clients: false,
-            limits: Limits::default(),
-            import_bytes_before_password: 16 << 20,
-            store: StoreOptions::default(),
-            access: AccessOptions::default(),
-            log: LogOptions::default(),
-        }
-    }
-
-    /// Takes the values of a layer; what it does not mention stays.
-    ///
-    /// # Errors
-    /// `Usage` for a value that cannot be read, with its origin and an example.
-    pub fn take(&mut self, layer: &Layer) -> Result<()> {
-        for (setting, value, origin) in layer.values() {
-            (setting.apply)(self, value).map_err(|reason| {
-                let text = format!(
-                    "{origin}: '{value}' does not do for {}: {reason}",
-                    setting.key
-                );
-                Error::new(ErrorKind::Usage, text)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The addresses to listen on, read.
-    ///
-    /// # Errors
-    /// `Usage` for one that is not an address.
-    pub fn listen_on(&self) -> Result<Vec<Address>> {
-        let everywhere = ["0.0.0.0".to_owned()];
-        let is_open = self.addresses.is_empty() && self.sockets.is_empty();
-        let written = if is_open {
-            &everywhere[..]
-        } else {
-            &self.addresses
-        };
-        written
-            .iter()
-            .map(|address| Address::parse(address, self.port))
-            .collect()
-    }
-
-    /// Numbers that contradict each other.
-    ///
-    /// # Errors
-    /// `Usage`.
-    pub fn check(&self) -> Result<()> {
-        if self.log.file.is_some() && self.log.syslog.is_some() {
-            let text = "log-file and log-syslog contradict each other";
-            return Err(Error::new(ErrorKind::Usage, text).hint("leave one of them out"));
-        }
-        self.limits.check()
-    }
-}
+pub use settings::{Effect, SECTIONS, Section, Setting, settings};
+pub use written::{Effective, Origin};

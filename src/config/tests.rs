@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Settings and their layers.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::error::ErrorKind;
+
+fn all() -> impl Iterator<Item = &'static Setting> {
+    settings().map(|(_, setting)| setting)
+}
 
 fn setting(key: &str) -> &'static Setting {
-    SETTINGS
-        .iter()
-        .find(|setting| setting.key == key)
-        .expect(key)
+    all().find(|setting| setting.key == key).expect(key)
 }
 
 fn config() -> Config {
@@ -19,10 +22,7 @@ fn config() -> Config {
 #[test]
 fn the_table_tells_the_defaults() {
     let mut from_table = config();
-    for setting in SETTINGS
-        .iter()
-        .filter(|setting| !setting.default.is_empty())
-    {
+    for setting in all().filter(|setting| !setting.default.is_empty()) {
         (setting.apply)(&mut from_table, setting.default).expect(setting.key);
     }
     let mut defaults = config();
@@ -32,11 +32,9 @@ fn the_table_tells_the_defaults() {
 
 #[test]
 fn keys_are_unique_and_every_row_has_a_help_text() {
-    for (index, setting) in SETTINGS.iter().enumerate() {
+    for (index, setting) in all().enumerate() {
         assert!(
-            SETTINGS[..index]
-                .iter()
-                .all(|other| other.key != setting.key),
+            all().take(index).all(|other| other.key != setting.key),
             "{}",
             setting.key
         );
@@ -111,4 +109,61 @@ fn quantities_have_units() {
     for bad in ["", "KiB", "1X", "1KiBs", "-1", "99999999T", "1\u{e9}"] {
         assert!(bytes(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn what_is_in_force_has_its_text_and_its_origin() {
+    let mut config = config();
+    config
+        .take(
+            &Layer::from_toml(
+                "[limits]\nmax-fields = 7\ntimeout = \"3s\"\n",
+                "config.toml",
+            )
+            .unwrap(),
+        )
+        .unwrap();
+    let variables = |name: &str| (name == "SKEP_TIMEOUT").then(|| "4s".into());
+    config
+        .take(&Layer::from_variables(variables).unwrap())
+        .unwrap();
+    let mut flags = Layer::default();
+    flags.set_flag(setting("workers"), "5".to_owned());
+    config.take(&flags).unwrap();
+
+    let effective = config.effective();
+    assert_eq!(effective.len(), all().count());
+    for (key, text, origin) in [
+        (
+            "max-fields",
+            "7",
+            Origin::Line("config.toml, line 2".to_owned()),
+        ),
+        ("timeout", "4s", Origin::Variable("SKEP_TIMEOUT".to_owned())),
+        ("workers", "5", Origin::Flag("workers")),
+        ("port", "8443", Origin::Default),
+    ] {
+        let (_, _, found) = effective
+            .iter()
+            .find(|(_, setting, _)| setting.key == key)
+            .expect(key);
+        assert_eq!((found.text.as_str(), &found.origin), (text, &origin));
+    }
+}
+
+#[test]
+fn a_change_is_a_difference_of_what_was_written() {
+    let read = |text: &str| {
+        let mut config = Config::new(PathBuf::from("/home/skep"));
+        config
+            .take(&Layer::from_toml(text, "config.toml").unwrap())
+            .unwrap();
+        config
+    };
+    let started = read("workers = 2\ntimeout = \"3s\"\n");
+    let newer = read("workers = 3\ntimeout = \"4s\"\nport = 8443\n");
+
+    assert_eq!(started.changed(&newer, Effect::NextStart), ["workers"]);
+    assert_eq!(started.changed(&newer, Effect::NewConnections), ["timeout"]);
+    assert_eq!(started.changed(&newer, Effect::AtOnce), [""; 0]);
 }

@@ -2,26 +2,37 @@
 //! A node: every room built from a configuration, started and stopped in the right order. It is the
 //! only room that knows that all the others exist.
 
+mod reach;
+mod reload;
+mod server_password;
+#[cfg(test)]
+mod tests;
+
+pub use reload::Reload;
+pub(crate) use server_password::PASSWORD;
+pub use server_password::PasswordOrigin;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::secrets::invitations;
-use crate::access::{Guard, NewToken, PUBLISHED, Password, Tokens};
+use crate::access::{Guard, NewToken, Password, Tokens};
 use crate::address::Address;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
 use crate::pin::Pin;
-use crate::routes::{Api, HostNames, Ids, Pairing, ROUTES};
+use crate::routes::{Api, Ids, Pairing, ROUTES};
 use crate::server::{Server, ServerOptions, Shutdown};
-use crate::store::{Store, StoreOptions};
-use crate::tls::{Following, TlsFiles};
-use crate::{clock, disk, edge};
+use crate::store::Store;
+use crate::{clock, disk};
+use reach::{host_names, invitable};
+use server_password::{check_published, kept_password, unwritable, warn_of};
 
 /// A node that is ready to run.
 pub struct Node {
@@ -30,17 +41,6 @@ pub struct Node {
     pin: Option<Pin>,
     password: PasswordOrigin,
     reload: Reload,
-}
-
-/// Where the password of a node came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PasswordOrigin {
-    /// The caller gave it.
-    Given,
-    /// It was in this file of the home already.
-    Kept(PathBuf),
-    /// It was made just now and is in this file.
-    Made(PathBuf, Password),
 }
 
 impl Node {
@@ -193,28 +193,6 @@ impl Node {
     }
 }
 
-/// Where other devices can reach these addresses, the best one first.
-fn invitable(addresses: &[Address]) -> Vec<String> {
-    let mut found = Vec::new();
-    for address in addresses {
-        let Address::Ip(bound) = address else {
-            continue;
-        };
-        if bound.ip().is_unspecified() {
-            let outside = crate::tls::local_address().map(|ip| SocketAddr::new(ip, bound.port()));
-            found.extend(outside.map(|outside| outside.to_string()));
-            found.push(format!(
-                "{}.local:{}",
-                crate::tls::host_name(),
-                bound.port()
-            ));
-        } else {
-            found.push(address.authority());
-        }
-    }
-    found
-}
-
 /// Makes a token for a device that was invited.
 fn issue(home: &Path, name: &str, role: &str) -> Result<Password> {
     Tokens::add(
@@ -227,197 +205,5 @@ fn issue(home: &Path, name: &str, role: &str) -> Result<Password> {
     )
 }
 
-/// Gives a running node new settings.
-#[derive(Clone)]
-pub struct Reload {
-    live_limits: Arc<LiveLimits>,
-    started: Config,
-    tls: Option<Arc<Following>>,
-}
-
-impl Reload {
-    /// Takes the limits of a configuration, for connections from now on. Returns the settings that
-    /// differ from those the node was started with but count only at the next start.
-    ///
-    /// # Errors
-    /// `Usage` for limits with which nobody could be served; the old ones then stay.
-    pub fn apply(&self, config: Config) -> Result<Vec<&'static str>> {
-        config.check()?;
-        let mut limits = config.limits.clone();
-        edge::make_room(&mut limits);
-        self.live_limits.change(limits);
-        if let Some(tls) = &self.tls {
-            // The addresses of this device may have changed.
-            if let Err(error) = self.started.tls_files() {
-                log::error!("the identity stays as it was: {error}");
-            }
-            tls.refresh();
-        }
-        let old = &self.started;
-        let (was, is) = (&old.store, &config.store);
-        let cache = |store: &StoreOptions| {
-            let StoreOptions {
-                cache_bytes_max,
-                cache_file_bytes_max,
-                ..
-            } = *store;
-            (
-                cache_bytes_max,
-                cache_file_bytes_max,
-                store.cache_entries_max,
-                store.cache_idle,
-            )
-        };
-        let uploads = |store: &StoreOptions| {
-            let StoreOptions {
-                uploads_max,
-                uploads_bytes_max,
-                ..
-            } = *store;
-            (
-                uploads_max,
-                uploads_bytes_max,
-                store.upload_age_max,
-                store.upload_sync_bytes,
-            )
-        };
-        let fixed = [
-            ("dir", old.directory != config.directory),
-            ("listen", old.addresses != config.addresses),
-            ("port", old.port != config.port),
-            ("plain", old.plain != config.plain),
-            ("cert, key, client-...", !config::same_tls(old, &config)),
-            ("workers", old.limits.workers != config.limits.workers),
-            (
-                "max-import-bytes-before-password",
-                old.import_bytes_before_password != config.import_bytes_before_password,
-            ),
-            ("require-signature", was.signers != is.signers),
-            ("max-total-bytes", was.total_bytes_max != is.total_bytes_max),
-            ("reserve-bytes", was.reserve_bytes != is.reserve_bytes),
-            ("accept", was.accept != is.accept),
-            ("replace", was.replace != is.replace),
-            ("keep-versions", was.versions_max != is.versions_max),
-            ("require-license", was.require_license != is.require_license),
-            ("scrub-interval", was.scrub_interval != is.scrub_interval),
-            ("cache-...", cache(was) != cache(is)),
-            ("max-uploads... or upload-...", uploads(was) != uploads(is)),
-            (
-                "lockout-..., host-names or what else says who may do what",
-                old.access != config.access,
-            ),
-            ("log-format or log-polls", old.log.audit != config.log.audit),
-        ];
-        Ok(fixed
-            .into_iter()
-            .filter(|(_, differs)| *differs)
-            .map(|(key, _)| key)
-            .collect())
-    }
-}
-
-/// Refuses the password that everybody knows, unless nobody but this device can try it (seed D11).
-fn check_published(config: &Config, addresses: &[Address], password: &Password) -> Result<()> {
-    if password.text() != PUBLISHED {
-        return Ok(());
-    }
-    let is_here = |address: &Address| match address {
-        Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
-        _ => false,
-    };
-    let is_only_here = config.sockets.is_empty() && addresses.iter().all(is_here);
-    if config.access.insecure_default_password && is_only_here {
-        log::warn!("the password is the published one: every program on this device knows it");
-        return Ok(());
-    }
-    let text =
-        "the password is the one that dearning publishes as its default, so everybody knows it";
-    Err(Error::new(ErrorKind::Usage, text).hint(
-        "set another one (or none: one is then made), or for trials on this device listen on \
-         127.0.0.1 and add --insecure-default-password",
-    ))
-}
-
-/// Says at the start what is less safe than it could be, and why.
-fn warn_of(config: &Config, addresses: &[Address], password: &Password) {
-    if password.text().len() < PASSWORD_BYTES_FEW {
-        log::warn!(
-            "the password is short: who tries long enough finds it out ('skep token' helps)"
-        );
-    }
-    let is_away = |address: &Address| match address {
-        Address::Ip(ip) => !ip.ip().to_canonical().is_loopback(),
-        _ => false,
-    };
-    if !config.plain || !addresses.iter().any(is_away) {
-        return;
-    }
-    match config.access.plain_dearning {
-        true => log::warn!(
-            "--plain-dearning: everybody on the way can read the passwords of the dearning API"
-        ),
-        false => log::warn!(
-            "--plain: the dearning API is off for other devices, because everybody on the way could \
-             read its passwords; --plain-dearning switches it on"
-        ),
-    }
-}
-
-/// Fewer are worth a warning.
-const PASSWORD_BYTES_FEW: usize = 10;
-
-/// What this server is called: by its settings, its certificate and its system.
-fn host_names(config: &Config, files: Option<&TlsFiles>) -> HostNames {
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    let own = [format!("{host}.local"), host];
-    let certified = files.map(crate::tls::names).unwrap_or_default();
-    HostNames::new(
-        config
-            .access
-            .host_names
-            .iter()
-            .cloned()
-            .chain(own)
-            .chain(certified),
-    )
-}
-
-/// The password in the home, made now if there is none yet.
-fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
-    let path = home.join(PASSWORD);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let line = text.lines().next().unwrap_or_default();
-            let password = Password::new(line).map_err(|error| {
-                let text = format!("{}: {}", path.display(), error.message());
-                Error::new(ErrorKind::Usage, text).hint("remove the file to have a new one made")
-            })?;
-            Ok((password, PasswordOrigin::Kept(path)))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let password = Password::generate()?;
-            disk::write(&path, format!("{}\n", password.text()).as_bytes(), 0o600)
-                .map_err(|error| unwritable(home, Error::io("writing the password", error)))?;
-            Ok((password.clone(), PasswordOrigin::Made(path, password)))
-        }
-        Err(error) => Err(unwritable(home, Error::io("reading the password", error))),
-    }
-}
-
-fn unwritable(home: &Path, error: Error) -> Error {
-    let text = format!(
-        "the home {} cannot be used: {}",
-        home.display(),
-        error.message()
-    );
-    Error::new(ErrorKind::Usage, text).hint("set SKEP_HOME to a directory of yours")
-}
-
 /// What a clean end adds to the time that is kept: servers that cron starts live for less than a day.
 const KEEP_AGE: Duration = Duration::from_secs(60 * 60);
-
-/// The file in the home that holds the password; `skep` clients on the same device read it, too.
-pub(crate) const PASSWORD: &str = "password";

@@ -19,6 +19,12 @@ pub(crate) struct Owner {
 }
 
 impl Store {
+    /// What this store goes by.
+    #[cfg(test)]
+    pub(crate) fn options(&self) -> &crate::store::StoreOptions {
+        &self.0.catalog.options
+    }
+
     pub(crate) fn catalog(&self) -> &Arc<Catalog> {
         &self.0.catalog
     }

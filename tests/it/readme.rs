@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use skep::manual::{self, TOPICS};
-use skep::{ErrorKind, SETTINGS};
+use skep::{ErrorKind, SECTIONS};
 
 use crate::support::process::{Place, Process, noise, run, run_with};
 use crate::support::served::Served;
@@ -96,16 +96,26 @@ fn has_table(file: &str, text: &str, head: &str, rows: impl Iterator<Item = Vec<
 
 #[test]
 fn every_setting_has_its_row() {
-    let rows = SETTINGS.iter().map(|setting| {
-        let flag = if setting.is_switch() {
-            format!("`--{}`", setting.key)
-        } else {
-            format!("`--{} {}`", setting.key, setting.value)
-        };
-        vec![flag, setting.default.to_owned(), setting.help.to_owned()]
-    });
-    let head = "| setting | default | what it is |";
-    has_table("src/manual/settings.md", topic("settings"), head, rows);
+    for section in SECTIONS {
+        let rows = section.rows.iter().map(|setting| {
+            let flag = if setting.is_switch() {
+                format!("`--{}`", setting.key)
+            } else {
+                format!("`--{} {}`", setting.key, setting.value)
+            };
+            vec![
+                flag,
+                setting.default.to_owned(),
+                setting.effect.to_string(),
+                setting.help.to_owned(),
+            ]
+        });
+        let head = format!(
+            "| [{}] | default | a change counts | what it is |",
+            section.name
+        );
+        has_table("src/manual/settings.md", topic("settings"), &head, rows);
+    }
 }
 
 #[test]

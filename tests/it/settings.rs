@@ -35,7 +35,7 @@ fn a_mistake_in_the_file_is_told_at_the_start() {
     std::fs::create_dir_all(place.home()).unwrap();
     std::fs::write(place.home().join("config.toml"), "\nworkers = \"many\"\n").unwrap();
     let outcome = run(&mut place.skep(&["serve", "--port", "0"])).exits(2);
-    outcome.says("config.toml, line 2: 'many' does not do for workers");
+    outcome.says("config.toml, line 2: 'many' is no value for workers");
 }
 
 #[test]
@@ -45,5 +45,36 @@ fn signals_that_tell_of_trouble_elsewhere_end_nothing() {
         server.process.signal(signal);
         server.skep(&["ls"]).exits(0);
     }
+    server.stop().exits(0);
+}
+
+#[test]
+fn a_hangup_moves_the_log() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.home()).unwrap();
+    let settings = place.home().join("config.toml");
+    let (old, new) = (place.path("old.log"), place.path("new.log"));
+    let text = |file: &std::path::Path, rest: &str| {
+        format!("[log]\nfile = \"{}\"\n{rest}", file.display())
+    };
+    std::fs::write(&settings, text(&old, "")).unwrap();
+    let server = Served::start_in(&place, &["--plain"]);
+    place.file("m", b"m".to_vec());
+    server.skep(&["put", "m"]).exits(0);
+    until(|| {
+        std::fs::read_to_string(&old)
+            .unwrap_or_default()
+            .contains("/v1/models/m")
+    });
+
+    std::fs::write(&settings, text(&new, "max-bytes = 400\nkeep = 1\n")).unwrap();
+    server.process.signal(Signal::HUP);
+    until(|| std::fs::read_to_string(&new).is_ok());
+    until(|| {
+        server.skep(&["get", "m", "-o", "copy"]);
+        place.path("new.log.1").exists()
+    });
+
+    assert!(!place.path("new.log.2").exists());
     server.stop().exits(0);
 }

@@ -145,9 +145,7 @@ const LINES_MAX: usize = 400;
 
 /// Files that the default format made longer than that, until they are split.
 const LONG_UNTIL_SPLIT: &[&str] = &[
-    "src/config/setting.rs",
     "src/http/head/mod.rs",
-    "src/node/mod.rs",
     "src/routes/dearning/import.rs",
 ];
 

@@ -4,6 +4,7 @@
 pub(crate) mod activation;
 pub(crate) mod args;
 pub(crate) mod destination;
+pub(crate) mod node_settings;
 pub(crate) mod source;
 mod switch;
 

@@ -2,6 +2,7 @@
 //! One file per verb: what its flags mean, what it does, and what it prints.
 
 pub(crate) mod access;
+pub(crate) mod config;
 pub(crate) mod models;
 pub(crate) mod serve;
 pub(crate) mod signing;

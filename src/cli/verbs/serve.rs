@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep serve`: runs a node until a signal ends it.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use log::LevelFilter;
 use serde_json::json;
 
-use crate::cli::flags::{activation, args};
+use crate::cli::flags::{activation, args, node_settings};
 use crate::cli::terminal::{Output, signals};
-use crate::config::{Config, Layer, SETTINGS, Setting};
 use crate::error::Result;
-use crate::home;
 use crate::logging::{Style, logger};
 use crate::node::{Node, PasswordOrigin};
 
@@ -19,28 +17,7 @@ pub(crate) fn arguments(command: Command) -> Command {
         .num_args(0..)
         .help(ADDRESSES);
     let command = args::passwords(command.before_help(EXAMPLES).arg(addresses));
-    SETTINGS
-        .iter()
-        .fold(command, |command, setting| command.arg(flag(setting)))
-}
-
-fn flag(setting: &'static Setting) -> Arg {
-    let flag = Arg::new(setting.key)
-        .long(setting.key)
-        .help_heading("Settings");
-    let variable = setting.variable();
-    if setting.is_switch() {
-        let help = format!("{} [variable: {variable}]", setting.help);
-        return flag.action(ArgAction::SetTrue).help(help);
-    }
-    let help = match setting.default {
-        "" => format!("{} [variable: {variable}]", setting.help),
-        default => format!(
-            "{} [default: {default}, variable: {variable}]",
-            setting.help
-        ),
-    };
-    flag.value_name(setting.value).help(help)
+    node_settings::arguments(command)
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -50,14 +27,14 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         LevelFilter::Info
     };
     logger::start(args::log_level(matches, level)?, Style::Stamped);
-    let mut config = read(matches)?;
+    let mut config = node_settings::read(matches)?;
     activation::take_over(&mut config)?;
     config.check()?;
     logger::configure(&config.log)?;
     let node = Node::open(config, args::given_password(matches)?)?;
     let (reload, matches) = (node.reload(), matches.clone());
     signals::serve(node.shutdown(), move || {
-        let applied = read(&matches).and_then(|mut config| {
+        let applied = node_settings::read(&matches).and_then(|mut config| {
             activation::leave_out(&mut config);
             config.check()?;
             logger::reopen(&config.log)?;
@@ -74,41 +51,6 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     })?;
     greet(&node, output)?;
     node.run()
-}
-
-/// Reads the settings from all layers.
-fn read(matches: &ArgMatches) -> Result<Config> {
-    let mut config = settings()?;
-    config.take(&flags(matches))?;
-    if let Some(addresses) = matches.get_many::<String>("address") {
-        config.addresses = addresses.cloned().collect();
-    }
-    Ok(config)
-}
-
-/// The settings of a server of this home, as far as they do not stand on its command line.
-///
-/// # Errors
-/// `Usage` for what cannot be read.
-pub(crate) fn settings() -> Result<Config> {
-    let mut config = Config::new(home::directory()?);
-    config.take(&Layer::from_file(&config.home.join(CONFIG))?)?;
-    config.take(&Layer::from_environment()?)?;
-    Ok(config)
-}
-
-fn flags(matches: &ArgMatches) -> Layer {
-    let mut layer = Layer::default();
-    for setting in SETTINGS {
-        if setting.is_switch() {
-            if matches.get_flag(setting.key) {
-                layer.set_flag(setting, "true".to_owned());
-            }
-        } else if let Some(value) = matches.get_one::<String>(setting.key) {
-            layer.set_flag(setting, value.clone());
-        }
-    }
-    layer
 }
 
 /// Says that the node is ready: one line for scripts on standard output, and what to do next for
@@ -174,9 +116,6 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
 
 /// The network mode of the dearning server in which addresses are used as they are given (seed D50).
 const MODE: &str = "internal";
-
-/// The file of settings in the home.
-const CONFIG: &str = "config.toml";
 
 const ADDRESSES: &str = "\
 Where to listen: 127.0.0.1, 0.0.0.0:8443, [::1]:0, [fe80::1%wlan0], unix:/run/skep/socket, \

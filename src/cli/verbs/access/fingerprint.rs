@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
-use crate::cli::flags::args;
+use crate::cli::flags::{args, node_settings};
 use crate::cli::terminal::Output;
-use crate::cli::verbs::serve;
 use crate::client;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -42,7 +41,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 /// The pin of this device's own identity, which is not made for this.
 fn own() -> Result<crate::pin::Pin> {
-    let config = serve::settings()?;
+    let config = node_settings::of_home()?;
     let none = || {
         let text = format!("there is no identity in {} yet", config.home.display());
         Error::new(ErrorKind::NotFound, text).hint("'skep serve' makes one when it first starts")

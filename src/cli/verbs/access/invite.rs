@@ -8,9 +8,8 @@ use serde_json::json;
 use crate::access::secrets::invitations;
 use crate::access::{ADDRESSES_MAX, Invitation};
 use crate::address::ServerUrl;
-use crate::cli::flags::args;
+use crate::cli::flags::{args, node_settings};
 use crate::cli::terminal::Output;
-use crate::cli::verbs::serve;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -44,7 +43,7 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let config = serve::settings()?;
+    let config = node_settings::of_home()?;
     clock::learn(&config.home);
     let pin = config
         .kept_pin()?

@@ -2,10 +2,9 @@
 //! What the settings say of TLS: which identity is shown, and whose callers are let in.
 
 use std::net::IpAddr;
-use std::path::Path;
 
-use super::Config;
 use crate::address::Address;
+use crate::config::configuration::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 use crate::tls::{Callers, PemFile, TlsFiles, Unknown};
@@ -115,20 +114,6 @@ impl Config {
             });
         Ok(ips.collect())
     }
-}
-
-/// Whether two configurations show the same and let in the same.
-pub(crate) fn same_tls(one: &Config, other: &Config) -> bool {
-    let of = |config: &Config| -> [Option<Box<Path>>; 4] {
-        [
-            &config.cert_file,
-            &config.key_file,
-            &config.client_ca,
-            &config.client_crl,
-        ]
-        .map(|path| path.as_deref().map(Box::from))
-    };
-    of(one) == of(other) && one.allow_unauthenticated_clients == other.allow_unauthenticated_clients
 }
 
 const BOTH: &str = "give both, or neither for the identity in the home";

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep config`: what is in force for each setting, and where it was written; and whether a file of
+//! settings is right.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::{Value, json};
+
+use crate::cli::flags::node_settings;
+use crate::cli::terminal::Output;
+use crate::config::{Config, Effective, Layer, Origin, Setting};
+use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let check = Command::new("check")
+        .about("Check a file of settings, without a server")
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("The file, for example a new config.toml"),
+        );
+    let origin = Arg::new("show-origin")
+        .long("show-origin")
+        .action(ArgAction::SetTrue)
+        .help("Show where each value was written");
+    let command = command.before_help(EXAMPLES).arg(origin).subcommand(check);
+
+    node_settings::arguments(command)
+}
+
+pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    if let Some(("check", matches)) = matches.subcommand() {
+        let file = matches.get_one::<PathBuf>("file");
+        return check(file.map_or(Path::new(""), PathBuf::as_path), output);
+    }
+
+    let config = node_settings::read(matches)?;
+    let shows_origin = matches.get_flag("show-origin");
+    let mut section_before = "";
+    let mut values = Vec::new();
+
+    for (section, setting, effective) in config.effective() {
+        if section.name != section_before {
+            if !section_before.is_empty() {
+                output.line("")?;
+            }
+            output.line(&format!("[{}]", section.name))?;
+            section_before = section.name;
+        }
+        output.line(&line(setting, &effective, shows_origin))?;
+        values.push(value(section.name, setting, &effective));
+    }
+    for table in &config.tables {
+        output.line("")?;
+        output.line(&table.header())?;
+        for entry in &table.entries {
+            let text = Value::String(entry.text.clone());
+            output.line(&format!("{} = {text}", entry.key))?;
+        }
+    }
+    output.json(&json!({ "schema": 1, "settings": values }))?;
+
+    // What is shown may still be refused by a server: numbers that contradict each other.
+    config.check()
+}
+
+/// Reads a file as a server would, and says what is wrong with it.
+fn check(file: &Path, output: &Output) -> Result<()> {
+    if !file.is_file() {
+        let text = format!("there is no file {}", file.display());
+        return Err(Error::new(ErrorKind::NotFound, text));
+    }
+
+    let layer = Layer::from_file(file)?;
+    let mut config = Config::new(PathBuf::new());
+    config.take(&layer)?;
+    config.check()?;
+
+    output.line(&format!("{}: right", file.display()))?;
+    output.json(&json!({ "schema": 1, "file": file.display().to_string(), "right": true }))
+}
+
+/// A line as it may stand in `config.toml`; a setting without a value is shown as a comment.
+fn line(setting: &Setting, effective: &Effective, shows_origin: bool) -> String {
+    let text = &effective.text;
+    let value = if setting.is_switch() || text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.clone()
+    } else {
+        Value::String(text.clone()).to_string()
+    };
+    let line = if text.is_empty() {
+        format!("# {} =", setting.key)
+    } else {
+        format!("{} = {value}", setting.key)
+    };
+
+    if shows_origin {
+        format!("{line:<40} # {}", effective.origin)
+    } else {
+        line
+    }
+}
+
+fn value(section: &str, setting: &Setting, effective: &Effective) -> Value {
+    json!({
+        "section": section,
+        "key": setting.key,
+        "value": effective.text,
+        "default": setting.default,
+        "origin": effective.origin.to_string(),
+        "is_default": effective.origin == Origin::Default,
+        "effect": setting.effect.to_string(),
+    })
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep config --show-origin          every setting, its value, and where it was written
+  skep config --workers 4            what 'skep serve --workers 4' would take
+  skep config check config.toml      whether a file is right";

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The section `[access]` of the settings: who may do what, and when an address is locked out.
+
+use crate::config::settings::setting::{Effect, Setting, list, row, set};
+use crate::text::{count, duration, switch};
+
+/// The rows of this section.
+pub(crate) const ROWS: &[Setting] = &[
+    row(
+        "anonymous-read",
+        "",
+        "false",
+        "Let everybody list and fetch models",
+        Effect::NextStart,
+        |config, text| {
+            config.access.anonymous_read = switch(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "certificate-roles",
+        "NAME=ROLE,...",
+        "",
+        "Roles of client certificates, * for those not named; without a row: read",
+        Effect::NextStart,
+        |config, text| {
+            config.access.certificate_roles = text.parse()?;
+            Ok(())
+        },
+    ),
+    row(
+        "host-names",
+        "NAME,...",
+        "",
+        "Names this server is called by, besides its addresses and its own; *.NAME for all below",
+        Effect::NextStart,
+        set!(list, access.host_names),
+    ),
+    row(
+        "plain-dearning",
+        "",
+        "false",
+        "Take the passwords of the dearning API unencrypted from other devices",
+        Effect::NextStart,
+        |config, text| {
+            config.access.plain_dearning = switch(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "insecure-default-password",
+        "",
+        "false",
+        "Take the published default password of dearning, on this device only",
+        Effect::NextStart,
+        |config, text| {
+            config.access.insecure_default_password = switch(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "lockout-failures",
+        "N",
+        "10",
+        "Wrong secrets from one address before it is locked out; 0 never does",
+        Effect::NextStart,
+        |config, text| {
+            config.access.lockout.failures_max = count(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "lockout-time",
+        "TIME",
+        "30s",
+        "The first lock, and the time in which one more attempt is earned",
+        Effect::NextStart,
+        |config, text| {
+            config.access.lockout.time = duration(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "lockout-time-max",
+        "TIME",
+        "15m",
+        "The longest lock: each lasts twice as long as the one before",
+        Effect::NextStart,
+        |config, text| {
+            config.access.lockout.time_max = duration(text)?;
+            Ok(())
+        },
+    ),
+];

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The section `[limits]` of the settings: bounds of connections, requests and bodies, in number, size and time.
+
+use crate::config::settings::setting::{Effect, Setting, row, set, size};
+use crate::text::{bytes, count, duration};
+
+/// The rows of this section.
+pub(crate) const ROWS: &[Setting] = &[
+    row(
+        "max-connections",
+        "N",
+        "25",
+        "Connections at one time; a further one is answered 503",
+        Effect::NewConnections,
+        set!(count, limits.connections_max),
+    ),
+    row(
+        "max-connections-per-address",
+        "N",
+        "16",
+        "Connections at one time from one address",
+        Effect::NewConnections,
+        set!(count, limits.connections_per_address_max),
+    ),
+    row(
+        "reserved-connections",
+        "N",
+        "2",
+        "Places among the connections for callers on this device",
+        Effect::NewConnections,
+        set!(count, limits.connections_reserved),
+    ),
+    row(
+        "max-requests-per-connection",
+        "N",
+        "100",
+        "Requests on one connection before it is closed",
+        Effect::NewConnections,
+        set!(count, limits.requests_per_connection_max),
+    ),
+    row(
+        "max-head-bytes",
+        "SIZE",
+        "16KiB",
+        "Size of a request head",
+        Effect::NewConnections,
+        |config, text| {
+            config.limits.head_bytes_max = size(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "max-fields",
+        "N",
+        "64",
+        "Fields of a request head",
+        Effect::NewConnections,
+        set!(count, limits.fields_max),
+    ),
+    row(
+        "max-json-bytes",
+        "SIZE",
+        "1MiB",
+        "Size of a JSON body, streamed content aside",
+        Effect::AtOnce,
+        |config, text| {
+            config.limits.json_bytes_max = size(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "max-upload-bytes",
+        "SIZE",
+        "64GiB",
+        "Size of an uploaded model",
+        Effect::AtOnce,
+        set!(bytes, limits.upload_bytes_max),
+    ),
+    row(
+        "max-import-bytes-before-password",
+        "SIZE",
+        "16MiB",
+        "What an import may send before its password",
+        Effect::NextStart,
+        set!(bytes, import_bytes_before_password),
+    ),
+    row(
+        "timeout",
+        "TIME",
+        "15s",
+        "Any single read or write",
+        Effect::NewConnections,
+        set!(duration, limits.timeout),
+    ),
+    row(
+        "head-timeout",
+        "TIME",
+        "10s",
+        "TLS handshake, and request head from its first byte",
+        Effect::NewConnections,
+        set!(duration, limits.head_timeout),
+    ),
+    row(
+        "idle-timeout",
+        "TIME",
+        "15s",
+        "A connection without a request",
+        Effect::NewConnections,
+        set!(duration, limits.idle_timeout),
+    ),
+    row(
+        "body-timeout",
+        "TIME",
+        "15s",
+        "A body of which nothing arrives",
+        Effect::NewConnections,
+        set!(duration, limits.body_timeout),
+    ),
+    row(
+        "write-timeout",
+        "TIME",
+        "20s",
+        "A caller that takes nothing of its answer",
+        Effect::NewConnections,
+        set!(duration, limits.write_timeout),
+    ),
+    row(
+        "min-rate",
+        "SIZE",
+        "1KiB",
+        "The slowest average of a body or an answer, per second",
+        Effect::NewConnections,
+        set!(bytes, limits.rate_min),
+    ),
+    row(
+        "drain-timeout",
+        "TIME",
+        "10s",
+        "How long a shutdown waits for running requests",
+        Effect::AtOnce,
+        set!(duration, limits.drain_timeout),
+    ),
+    row(
+        "max-drain-bytes",
+        "SIZE",
+        "64KiB",
+        "What is read away of a body that was refused",
+        Effect::NewConnections,
+        set!(bytes, limits.drain_bytes_max),
+    ),
+];

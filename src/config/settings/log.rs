@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The section `[log]` of the settings: what is logged, how, and where to.
+
+use crate::config::settings::setting::{Effect, Setting, row};
+use crate::text::{bytes, count, switch};
+
+/// The rows of this section.
+pub(crate) const ROWS: &[Setting] = &[
+    row(
+        "log-format",
+        "FORMAT",
+        "line",
+        "How the log is written: line, logfmt, json or clf",
+        Effect::NextStart,
+        |config, text| {
+            config.log.audit.format = text.parse()?;
+            Ok(())
+        },
+    ),
+    row(
+        "log-polls",
+        "",
+        "false",
+        "Log successful calls of /, /healthz and the list, too",
+        Effect::NextStart,
+        |config, text| {
+            config.log.audit.polls = switch(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "log-file",
+        "FILE",
+        "",
+        "Log to this file instead of standard error",
+        Effect::AtOnce,
+        |config, text| {
+            config.log.file = (!text.is_empty()).then(|| text.into());
+            Ok(())
+        },
+    ),
+    row(
+        "log-max-bytes",
+        "SIZE",
+        "1MiB",
+        "Size at which the log file is set aside and begun anew",
+        Effect::AtOnce,
+        |config, text| {
+            config.log.bytes_max = bytes(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "log-keep",
+        "N",
+        "3",
+        "Log files that were set aside and are kept: FILE.1, FILE.2 and so on",
+        Effect::AtOnce,
+        |config, text| {
+            config.log.keep = count(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "log-syslog",
+        "SOCKET",
+        "",
+        "Log to syslog at this socket (/dev/log) instead of standard error",
+        Effect::AtOnce,
+        |config, text| {
+            config.log.syslog = (!text.is_empty()).then(|| text.into());
+            Ok(())
+        },
+    ),
+];

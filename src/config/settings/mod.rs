@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The table of settings, section by section: the single source for flags, variables, the file, help
+//! texts, `skep config` and the manual.
+
+mod access;
+mod cache;
+mod limits;
+mod log;
+mod server;
+mod setting;
+mod store;
+mod tls;
+mod uploads;
+
+pub use setting::{Effect, Setting};
+
+/// Settings that belong together; in `config.toml` they may stand in a table of this name.
+#[derive(Debug)]
+pub struct Section {
+    /// The name of the table.
+    pub name: &'static str,
+    /// What its settings are about, in one line.
+    pub about: &'static str,
+    /// Its settings.
+    pub rows: &'static [Setting],
+}
+
+/// All sections, in the order in which they are listed.
+pub const SECTIONS: &[Section] = &[
+    Section {
+        name: "server",
+        about: "The model directory, where the server listens, and its threads",
+        rows: server::ROWS,
+    },
+    Section {
+        name: "tls",
+        about: "Which identity the server shows, and whose callers are let in",
+        rows: tls::ROWS,
+    },
+    Section {
+        name: "limits",
+        about: "Bounds of connections, requests and bodies, in number, size and time",
+        rows: limits::ROWS,
+    },
+    Section {
+        name: "store",
+        about: "Which models are taken, and how they are kept",
+        rows: store::ROWS,
+    },
+    Section {
+        name: "uploads",
+        about: "Interrupted uploads and how long they wait to be resumed",
+        rows: uploads::ROWS,
+    },
+    Section {
+        name: "cache",
+        about: "Memory for small models",
+        rows: cache::ROWS,
+    },
+    Section {
+        name: "access",
+        about: "Who may do what, and when an address is locked out",
+        rows: access::ROWS,
+    },
+    Section {
+        name: "log",
+        about: "What is logged, how, and where to",
+        rows: log::ROWS,
+    },
+];
+
+/// All settings with their sections.
+pub fn settings() -> impl Iterator<Item = (&'static Section, &'static Setting)> {
+    SECTIONS
+        .iter()
+        .flat_map(|section| section.rows.iter().map(move |setting| (section, setting)))
+}
+
+impl Section {
+    /// The section of this name.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        SECTIONS.iter().find(|section| section.name == name)
+    }
+
+    /// The setting that a line in the table of this section means: its whole name, or what follows
+    /// the name of the section in it (`bytes` in `[cache]` is `cache-bytes`).
+    pub(crate) fn setting(&self, name: &str) -> Option<&'static Setting> {
+        let is_meant = |setting: &&'static Setting| {
+            let short = setting.key.strip_prefix(self.name);
+            setting.key == name || short.and_then(|rest| rest.strip_prefix('-')) == Some(name)
+        };
+        self.rows.iter().find(is_meant)
+    }
+}
+
+/// The setting of this name, whichever section it belongs to.
+pub(crate) fn setting(key: &str) -> Option<&'static Setting> {
+    settings()
+        .map(|(_, setting)| setting)
+        .find(|setting| setting.key == key)
+}

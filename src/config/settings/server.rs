@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The section `[server]` of the settings: the model directory, where the server listens, and its threads.
+
+use crate::config::settings::setting::{Effect, Setting, list, path, row, set};
+use crate::text::{count, switch};
+
+/// The rows of this section.
+pub(crate) const ROWS: &[Setting] = &[
+    row(
+        "dir",
+        "DIR",
+        "dm_models",
+        "The model directory",
+        Effect::NextStart,
+        |config, text| {
+            if text.is_empty() {
+                return Err("name a directory".to_owned());
+            }
+            config.directory = text.into();
+            Ok(())
+        },
+    )
+    .legacy("DEARNING_MODEL_DIR"),
+    row(
+        "port",
+        "PORT",
+        "8443",
+        "The port of addresses that name none; 0 takes a free one",
+        Effect::NextStart,
+        set!(count, port),
+    )
+    .legacy("DEARNING_PORT"),
+    row(
+        "listen",
+        "ADDRESS,...",
+        "0.0.0.0",
+        "Where to listen, if no ADDRESS is given; several with commas",
+        Effect::NextStart,
+        set!(list, addresses),
+    ),
+    row(
+        "plain",
+        "",
+        "false",
+        "Speak plain HTTP instead of HTTPS",
+        Effect::NextStart,
+        set!(switch, plain),
+    ),
+    row(
+        "write-addr",
+        "FILE",
+        "",
+        "Write the URLs to this file, one a line, once they are bound",
+        Effect::NextStart,
+        set!(path, address_file),
+    ),
+    row(
+        "workers",
+        "N",
+        "8",
+        "Threads that run requests",
+        Effect::NextStart,
+        set!(count, limits.workers),
+    ),
+];

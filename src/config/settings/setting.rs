@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One setting: its name, its flag and variable, its help, when a change of it counts, and how it is read.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::config::configuration::Config;
+use crate::text::bytes;
+
+/// One setting. Its flag is `--KEY`, its variable `SKEP_KEY` in capitals with underscores, and in
+/// `config.toml` it is `KEY = VALUE`, at the top or in the table of its section.
+#[derive(Debug)]
+pub struct Setting {
+    /// The name, in lower case with hyphens.
+    pub key: &'static str,
+    /// What the value is, for help texts; empty for a switch.
+    pub value: &'static str,
+    /// The default, as a user would write it.
+    pub default: &'static str,
+    /// A variable of the dearning server that is read where ours is not set.
+    pub legacy: Option<&'static str>,
+    /// What it does, in one line.
+    pub help: &'static str,
+    /// When a value that was changed counts in a server that runs.
+    pub effect: Effect,
+    pub(crate) apply: Apply,
+}
+
+/// When a setting that was changed counts after the settings were read again (SIGHUP).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// For everything that happens from then on.
+    AtOnce,
+    /// For connections that come from then on; those that are open keep the old value.
+    NewConnections,
+    /// When the server is started the next time.
+    NextStart,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtOnce => "at once",
+            Self::NewConnections => "new connections",
+            Self::NextStart => "next start",
+        })
+    }
+}
+
+/// Reads a value and puts it where it belongs; an error says how to write such a value.
+pub(crate) type Apply = fn(&mut Config, &str) -> Result<(), String>;
+
+impl Setting {
+    /// The name of its variable.
+    pub fn variable(&self) -> String {
+        format!("SKEP_{}", self.key.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// Whether it is on or off, without a value.
+    pub fn is_switch(&self) -> bool {
+        self.value.is_empty()
+    }
+
+    pub(crate) const fn legacy(mut self, variable: &'static str) -> Self {
+        self.legacy = Some(variable);
+        self
+    }
+}
+
+pub(crate) const fn row(
+    key: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+    effect: Effect,
+    apply: Apply,
+) -> Setting {
+    Setting {
+        key,
+        value,
+        default,
+        legacy: None,
+        help,
+        effect,
+        apply,
+    }
+}
+
+/// Reads a value and puts it into a field of the configuration.
+macro_rules! set {
+    ($read:ident, $($place:ident).+) => {
+        |config, text| {
+            config.$($place).+ = $read(text)?;
+            Ok(())
+        }
+    };
+}
+pub(crate) use set;
+
+/// A path; an empty one is none.
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "all readers of values have one form"
+)]
+pub(crate) fn path(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// A size that has to fit into memory.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    usize::try_from(bytes(text)?).map_err(|_| "that is too large for this device".to_owned())
+}
+
+/// A list with commas; blanks around its items and empty items do not count.
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "all readers of values have one form"
+)]
+pub(crate) fn list(text: &str) -> Result<Vec<String>, String> {
+    let items = text.split(',').map(str::trim);
+    let items = items.filter(|item| !item.is_empty());
+    Ok(items.map(str::to_owned).collect())
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The section `[uploads]` of the settings: interrupted uploads and how long they wait to be resumed.
+
+use crate::config::settings::setting::{Effect, Setting, row, set};
+use crate::text::{bytes, count, duration};
+
+/// The rows of this section.
+pub(crate) const ROWS: &[Setting] = &[
+    row(
+        "max-uploads",
+        "N",
+        "16",
+        "Unfinished uploads that can be gone on with; a further one is answered 503",
+        Effect::NextStart,
+        set!(count, store.uploads_max),
+    ),
+    row(
+        "max-uploads-bytes",
+        "SIZE",
+        "128GiB",
+        "Size of all unfinished uploads together",
+        Effect::NextStart,
+        set!(bytes, store.uploads_bytes_max),
+    ),
+    row(
+        "upload-max-age",
+        "TIME",
+        "24h",
+        "How long an unfinished upload is kept with which nobody goes on",
+        Effect::NextStart,
+        set!(duration, store.upload_age_max),
+    ),
+    row(
+        "upload-sync-bytes",
+        "SIZE",
+        "8MiB",
+        "What a power cut may cost an upload at most",
+        Effect::NextStart,
+        set!(bytes, store.upload_sync_bytes),
+    ),
+];

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The file of settings, `config.toml` in the home: a line for each setting that is not to have its
+//! default, `max-connections = 50`, at the top or in the table of its section, and the tables that
+//! rooms read themselves.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::config::layer::Layer;
+use crate::config::settings::{SECTIONS, Section, Setting, setting, settings};
+use crate::config::table::{TABLES, Table, TableEntry, TableKind, TableShape};
+use crate::config::written::Origin;
+use crate::error::{Error, ErrorKind, Result};
+use crate::text::nearest;
+
+impl Layer {
+    /// What a file says; one that is missing says nothing.
+    ///
+    /// # Errors
+    /// `Usage` with the line, for what is not TOML, not a setting or not a single value.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::from_toml(&text, &path.display().to_string()),
+            Err(error) if is_absent(&error) => Ok(Self::default()),
+            Err(error) => {
+                let inner = Error::io(format!("{} cannot be read", path.display()), error);
+                Err(Error::new(ErrorKind::Usage, inner.message()))
+            }
+        }
+    }
+
+    pub(crate) fn from_toml(text: &str, file: &str) -> Result<Self> {
+        Self::from_toml_with(text, file, TABLES)
+    }
+
+    /// Reads a file in which these kinds of tables may stand beside the settings.
+    fn from_toml_with(text: &str, file: &str, kinds: &'static [TableKind]) -> Result<Self> {
+        // Editors of some systems put a byte order mark in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let source = TomlFile { text, file, kinds };
+
+        let table = DeTable::parse(text).map_err(|error| {
+            let place = source.place(&error.span().unwrap_or_default());
+            let reason = error.message().lines().next().unwrap_or_default();
+            Error::new(ErrorKind::Usage, format!("{place}: {reason}"))
+        })?;
+
+        let mut layer = Self::default();
+        for (key, value) in table.get_ref() {
+            source.member(key.get_ref(), &key.span(), value.get_ref(), &mut layer)?;
+        }
+        Ok(layer)
+    }
+}
+
+/// A file that is being read.
+struct TomlFile<'a> {
+    text: &'a str,
+    file: &'a str,
+    kinds: &'static [TableKind],
+}
+
+impl TomlFile<'_> {
+    /// Where something begins, for people.
+    fn place(&self, span: &Range<usize>) -> String {
+        let before = self.text.get(..span.start).unwrap_or_default();
+        format!("{}, line {}", self.file, before.matches('\n').count() + 1)
+    }
+
+    /// Reads one member of the whole file: a setting, a section, or tables of a room.
+    fn member(
+        &self,
+        name: &str,
+        span: &Range<usize>,
+        value: &DeValue<'_>,
+        layer: &mut Layer,
+    ) -> Result<()> {
+        let place = self.place(span);
+
+        if let Some(setting) = setting(name) {
+            return take(setting, value, place, layer);
+        }
+        if let Some(kind) = self.kinds.iter().find(|kind| kind.name == name) {
+            return self.tables(kind, value, &place, layer);
+        }
+        match (value, Section::named(name)) {
+            (DeValue::Table(table), Some(section)) => self.section(section, table, layer),
+            (_, Some(_)) => {
+                let text = format!("{place}: '{name}' is a section");
+                Err(Error::new(ErrorKind::Usage, text).hint(format!("write it as [{name}]")))
+            }
+            (DeValue::Table(_), None) => Err(self.unknown_table(name, &place)),
+            (_, None) if is_of_tables(value) => Err(self.unknown_table(name, &place)),
+            _ => Err(unknown_setting(name, &place, None)),
+        }
+    }
+
+    fn section(
+        &self,
+        section: &'static Section,
+        table: &DeTable<'_>,
+        layer: &mut Layer,
+    ) -> Result<()> {
+        for (key, value) in table {
+            let place = self.place(&key.span());
+            match section.setting(key.get_ref()) {
+                Some(setting) => take(setting, value.get_ref(), place, layer)?,
+                None => return Err(unknown_setting(key.get_ref(), &place, Some(section))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the tables of one kind.
+    fn tables(
+        &self,
+        kind: &'static TableKind,
+        value: &DeValue<'_>,
+        place: &str,
+        layer: &mut Layer,
+    ) -> Result<()> {
+        match (kind.shape, value) {
+            (TableShape::Repeated, DeValue::Array(items)) if is_of_tables(value) => {
+                for item in items.iter() {
+                    if let DeValue::Table(table) = item.get_ref() {
+                        let place = self.place(&item.span());
+                        layer.push_table(self.table(kind, None, place, table)?);
+                    }
+                }
+                Ok(())
+            }
+            (TableShape::Named, DeValue::Table(tables)) if is_of_tables(value) => {
+                for (name, table) in tables {
+                    if let DeValue::Table(table) = table.get_ref() {
+                        let place = self.place(&name.span());
+                        let name = Some(name.get_ref().clone().into_owned());
+                        layer.push_table(self.table(kind, name, place, table)?);
+                    }
+                }
+                Ok(())
+            }
+            (shape, _) => {
+                let form = match shape {
+                    TableShape::Repeated => format!("[[{}]]", kind.name),
+                    TableShape::Named => format!("[{}.NAME]", kind.name),
+                };
+                let text = format!("{place}: '{}' is written as {form}", kind.name);
+                Err(Error::new(ErrorKind::Usage, text))
+            }
+        }
+    }
+
+    fn table(
+        &self,
+        kind: &'static TableKind,
+        name: Option<String>,
+        place: String,
+        table: &DeTable<'_>,
+    ) -> Result<Table> {
+        let mut entries = Vec::new();
+        for (key, value) in table {
+            let place = self.place(&key.span());
+            let key = kind.key(key.get_ref(), &place)?;
+            let text = plain(value.get_ref()).ok_or_else(|| no_value(key, &place))?;
+            entries.push(TableEntry { key, text, place });
+        }
+
+        Ok(Table {
+            kind: kind.name,
+            name,
+            place,
+            entries,
+        })
+    }
+
+    fn unknown_table(&self, name: &str, place: &str) -> Error {
+        let sections = SECTIONS.iter().map(|section| section.name);
+        let known = sections.chain(self.kinds.iter().map(|kind| kind.name));
+        let names: Vec<_> = known.collect();
+
+        let text = format!("{place}: there is no table '{name}'");
+        let error = Error::new(ErrorKind::Usage, text);
+        match nearest(name, names.iter().copied()) {
+            Some(near) => error.hint(format!("did you mean [{near}]?")),
+            None => error.hint(format!("the tables are {}", names.join(", "))),
+        }
+    }
+}
+
+fn take(
+    setting: &'static Setting,
+    value: &DeValue<'_>,
+    place: String,
+    layer: &mut Layer,
+) -> Result<()> {
+    let text = plain(value).ok_or_else(|| no_value(setting.key, &place))?;
+    layer.push(setting, text, Origin::Line(place));
+    Ok(())
+}
+
+fn no_value(key: &str, place: &str) -> Error {
+    let text = format!("{place}: {key} takes a text, a number, a list, or true or false");
+    Error::new(ErrorKind::Usage, text)
+}
+
+/// The error of a line that means no setting, with the one that is nearest to it.
+fn unknown_setting(name: &str, place: &str, section: Option<&'static Section>) -> Error {
+    let other = settings().find(|(_, setting)| setting.key == name);
+    let within = section.map_or_else(String::new, |section| format!(" in [{}]", section.name));
+    let text = format!("{place}: there is no setting '{name}'{within}");
+    let error = Error::new(ErrorKind::Usage, text);
+
+    if let Some((home, _)) = other {
+        return error.hint(format!("it belongs to [{}]", home.name));
+    }
+    match nearest(name, settings().map(|(_, setting)| setting.key)) {
+        Some(known) => error.hint(format!("did you mean {known}?")),
+        None => error.hint("'skep config' lists all settings"),
+    }
+}
+
+/// Whether a value is a table of tables, or a list of tables.
+fn is_of_tables(value: &DeValue<'_>) -> bool {
+    let is_table = |value: &DeValue<'_>| matches!(value, DeValue::Table(_));
+    match value {
+        DeValue::Table(members) => members.values().all(|member| is_table(member.get_ref())),
+        DeValue::Array(items) => {
+            !items.is_empty() && items.iter().all(|item| is_table(item.get_ref()))
+        }
+        _ => false,
+    }
+}
+
+/// A home that is no directory is reported by whoever needs it more.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// A value as one would write it behind a flag; a list becomes one with commas.
+fn plain(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.clone().into_owned()),
+        DeValue::Integer(number) => Some(number.as_str().replace('_', "")),
+        DeValue::Boolean(on) => Some(on.to_string()),
+        DeValue::Array(items) => {
+            let items: Option<Vec<_>> = items.iter().map(|item| plain(item.get_ref())).collect();
+            items.map(|items| items.join(","))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn read(text: &str) -> Result<Config> {
+        let mut config = Config::new("/home/skep".into());
+        config.take(&Layer::from_toml(text, "config.toml")?)?;
+        Ok(config)
+    }
+
+    #[test]
+    fn lines_are_settings() {
+        let text = "# mine\nmax-connections = 1_0\ntimeout = \"3s\"\nplain = true\n\
+                    listen = [\"127.0.0.1:0\", \"[::1]:0\"]\n";
+        let config = read(text).unwrap();
+        assert_eq!((config.limits.connections_max, config.plain), (10, true));
+        assert_eq!(config.limits.timeout.as_secs(), 3);
+        assert_eq!(config.addresses, ["127.0.0.1:0", "[::1]:0"]);
+    }
+
+    #[test]
+    fn mistakes_name_their_line() {
+        for (text, told) in [
+            (
+                "workers = 4\nmax-conections = 3",
+                "line 2: there is no setting 'max-conections'",
+            ),
+            ("workers = ", "line 1: "),
+            ("\nworkers = { a = 1 }", "line 2: workers takes"),
+            (
+                "\n\ntimeout = \"soon\"",
+                "line 3: 'soon' is no value for timeout",
+            ),
+            ("workers = 1\nworkers = 2", "line 2: "),
+        ] {
+            let error = read(text).expect_err(text);
+            assert_eq!(error.kind(), ErrorKind::Usage);
+            assert!(error.message().contains(told), "{text}: {error}");
+        }
+        let error = read("max-conections = 3").unwrap_err();
+        assert!(
+            error.hint_text().unwrap().contains("max-connections"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_missing_file_says_nothing() {
+        let layer = Layer::from_file(Path::new("/nonexistent/config.toml")).unwrap();
+        assert!(layer.is_empty());
+    }
+
+    #[test]
+    fn sections_are_tables() {
+        let text = "workers = 3\n[limits]\nmax-connections = 7\n[cache]\nbytes = \"1MiB\"\n\
+                    cache-entries = 2\n[log]\npolls = true\n";
+        let config = read(text).unwrap();
+
+        assert_eq!(config.limits.workers, 3);
+        assert_eq!(config.limits.connections_max, 7);
+        assert_eq!(config.store.cache_bytes_max, 1 << 20);
+        assert_eq!(config.store.cache_entries_max, 2);
+        assert!(config.log.audit.polls);
+    }
+
+    #[test]
+    fn what_is_unknown_names_the_nearest() {
+        for (text, told, hint) in [
+            (
+                "[limts]\nworkers = 3",
+                "line 1: there is no table 'limts'",
+                "[limits]",
+            ),
+            (
+                "[limits]\nmax-conections = 3",
+                "line 2: there is no setting 'max-conections' in [limits]",
+                "max-connections",
+            ),
+            (
+                "[limits]\n\nworkers = 3",
+                "line 3: there is no setting 'workers' in [limits]",
+                "belongs to [server]",
+            ),
+            (
+                "[[hok]]\nrun = \"x\"",
+                "line 1: there is no table 'hok'",
+                "limits",
+            ),
+            ("cache = 3", "line 1: 'cache' is a section", "[cache]"),
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.message().contains(told), "{text}: {error}");
+            assert!(
+                error.hint_text().unwrap_or_default().contains(hint),
+                "{text}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert_eq!(read("\u{feff}workers = 3").unwrap().limits.workers, 3);
+    }
+
+    const KINDS: &[TableKind] = &[
+        TableKind {
+            name: "hook",
+            shape: TableShape::Repeated,
+            keys: &["on", "run"],
+        },
+        TableKind {
+            name: "peers",
+            shape: TableShape::Named,
+            keys: &["address", "pin"],
+        },
+    ];
+
+    #[test]
+    fn rooms_read_tables_of_their_own() {
+        let text = "workers = 2\n[[hook]]\non = \"model.published\"\nrun = \"true\"\n[[hook]]\n\
+                    run = \"b\"\n[peers.attic]\naddress = \"192.168.1.9\"\n[peers.\"a b\"]\n";
+        let mut config = Config::new("/home/skep".into());
+        config
+            .take(&Layer::from_toml_with(text, "config.toml", KINDS).unwrap())
+            .unwrap();
+
+        let headers: Vec<_> = config.tables.iter().map(Table::header).collect();
+        assert_eq!(
+            headers,
+            ["[[hook]]", "[[hook]]", "[peers.a b]", "[peers.attic]"]
+        );
+
+        let first = &config.tables[0];
+        assert_eq!(first.place, "config.toml, line 2");
+        assert_eq!(
+            (first.entries[0].key, first.entries[0].text.as_str()),
+            ("on", "model.published")
+        );
+        assert_eq!(first.entries[1].place, "config.toml, line 4");
+    }
+
+    #[test]
+    fn tables_of_rooms_are_read_as_strictly_as_settings() {
+        for (text, told) in [
+            (
+                "[[hook]]\nrnu = \"x\"",
+                "line 2: a table 'hook' has no 'rnu'",
+            ),
+            (
+                "[hook]\nrun = \"x\"",
+                "line 1: 'hook' is written as [[hook]]",
+            ),
+            ("hook = 3", "line 1: 'hook' is written as [[hook]]"),
+            (
+                "[peers]\naddress = \"x\"",
+                "line 1: 'peers' is written as [peers.NAME]",
+            ),
+            ("[[hook]]\nrun = { a = 1 }", "line 2: run takes"),
+        ] {
+            let error = Layer::from_toml_with(text, "config.toml", KINDS).expect_err(text);
+            assert_eq!(error.kind(), ErrorKind::Usage);
+            assert!(error.message().contains(told), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a node is called, and where other devices reach it.
+
+use std::net::SocketAddr;
+
+use crate::address::Address;
+use crate::config::Config;
+use crate::routes::HostNames;
+use crate::tls::TlsFiles;
+
+/// Where other devices can reach these addresses, the best one first.
+pub(crate) fn invitable(addresses: &[Address]) -> Vec<String> {
+    let mut found = Vec::new();
+    for address in addresses {
+        let Address::Ip(bound) = address else {
+            continue;
+        };
+        if bound.ip().is_unspecified() {
+            let outside = crate::tls::local_address().map(|ip| SocketAddr::new(ip, bound.port()));
+            found.extend(outside.map(|outside| outside.to_string()));
+            found.push(format!(
+                "{}.local:{}",
+                crate::tls::host_name(),
+                bound.port()
+            ));
+        } else {
+            found.push(address.authority());
+        }
+    }
+    found
+}
+
+/// What this server is called: by its settings, its certificate and its system.
+pub(crate) fn host_names(config: &Config, files: Option<&TlsFiles>) -> HostNames {
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let own = [format!("{host}.local"), host];
+    let certified = files.map(crate::tls::names).unwrap_or_default();
+    HostNames::new(
+        config
+            .access
+            .host_names
+            .iter()
+            .cloned()
+            .chain(own)
+            .chain(certified),
+    )
+}

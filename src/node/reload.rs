@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! New settings for a node that runs.
+
+use std::sync::Arc;
+
+use crate::config::{Config, Effect};
+use crate::edge;
+use crate::error::Result;
+use crate::limits::{Limits, LiveLimits};
+use crate::tls::Following;
+
+/// Gives a running node new settings.
+#[derive(Clone)]
+pub struct Reload {
+    pub(crate) live_limits: Arc<LiveLimits>,
+    pub(crate) started: Config,
+    pub(crate) tls: Option<Arc<Following>>,
+}
+
+impl Reload {
+    /// Takes the limits of a configuration, for connections from now on. Returns the settings that
+    /// differ from those the node was started with but count only at the next start.
+    ///
+    /// # Errors
+    /// `Usage` for limits with which nobody could be served; the old ones then stay.
+    pub fn apply(&self, config: Config) -> Result<Vec<&'static str>> {
+        config.check()?;
+        // The pool is fixed: what runs goes on with its number of workers.
+        let mut limits = Limits {
+            workers: self.started.limits.workers,
+            ..config.limits.clone()
+        };
+        edge::make_room(&mut limits);
+        self.live_limits.change(limits);
+        if let Some(tls) = &self.tls {
+            // The addresses of this device may have changed.
+            if let Err(error) = self.started.tls_files() {
+                log::error!("the identity stays as it was: {error}");
+            }
+            tls.refresh();
+        }
+        Ok(self.started.changed(&config, Effect::NextStart))
+    }
+}

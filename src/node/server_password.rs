@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The password of a server: given, kept in the home or made, and warnings about weak ones.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::access::{PUBLISHED, Password};
+use crate::address::Address;
+use crate::config::Config;
+use crate::disk;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where the password of a node came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasswordOrigin {
+    /// The caller gave it.
+    Given,
+    /// It was in this file of the home already.
+    Kept(PathBuf),
+    /// It was made just now and is in this file.
+    Made(PathBuf, Password),
+}
+
+/// The password in the home, made now if there is none yet.
+pub(crate) fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
+    let path = home.join(PASSWORD);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let line = text.lines().next().unwrap_or_default();
+            let password = Password::new(line).map_err(|error| {
+                let text = format!("{}: {}", path.display(), error.message());
+                Error::new(ErrorKind::Usage, text).hint("remove the file to have a new one made")
+            })?;
+            Ok((password, PasswordOrigin::Kept(path)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let password = Password::generate()?;
+            disk::write(&path, format!("{}\n", password.text()).as_bytes(), 0o600)
+                .map_err(|error| unwritable(home, Error::io("writing the password", error)))?;
+            Ok((password.clone(), PasswordOrigin::Made(path, password)))
+        }
+        Err(error) => Err(unwritable(home, Error::io("reading the password", error))),
+    }
+}
+
+pub(crate) fn unwritable(home: &Path, error: Error) -> Error {
+    let text = format!(
+        "the home {} cannot be used: {}",
+        home.display(),
+        error.message()
+    );
+    Error::new(ErrorKind::Usage, text).hint("set SKEP_HOME to a directory of yours")
+}
+
+/// Refuses the password that everybody knows, unless nobody but this device can try it (seed D11).
+pub(crate) fn check_published(
+    config: &Config,
+    addresses: &[Address],
+    password: &Password,
+) -> Result<()> {
+    if password.text() != PUBLISHED {
+        return Ok(());
+    }
+    let is_here = |address: &Address| match address {
+        Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
+        _ => false,
+    };
+    let is_only_here = config.sockets.is_empty() && addresses.iter().all(is_here);
+    if config.access.insecure_default_password && is_only_here {
+        log::warn!("the password is the published one: every program on this device knows it");
+        return Ok(());
+    }
+    let text =
+        "the password is the one that dearning publishes as its default, so everybody knows it";
+    Err(Error::new(ErrorKind::Usage, text).hint(
+        "set another one (or none: one is then made), or for trials on this device listen on \
+         127.0.0.1 and add --insecure-default-password",
+    ))
+}
+
+/// Says at the start what is less safe than it could be, and why.
+pub(crate) fn warn_of(config: &Config, addresses: &[Address], password: &Password) {
+    if password.text().len() < PASSWORD_BYTES_FEW {
+        log::warn!(
+            "the password is short: who tries long enough finds it out ('skep token' helps)"
+        );
+    }
+    let is_away = |address: &Address| match address {
+        Address::Ip(ip) => !ip.ip().to_canonical().is_loopback(),
+        _ => false,
+    };
+    if !config.plain || !addresses.iter().any(is_away) {
+        return;
+    }
+    match config.access.plain_dearning {
+        true => log::warn!(
+            "--plain-dearning: everybody on the way can read the passwords of the dearning API"
+        ),
+        false => log::warn!(
+            "--plain: the dearning API is off for other devices, because everybody on the way could \
+             read its passwords; --plain-dearning switches it on"
+        ),
+    }
+}
+
+/// Fewer are worth a warning.
+pub(crate) const PASSWORD_BYTES_FEW: usize = 10;
+
+/// The file in the home that holds the password; `skep` clients on the same device read it, too.
+pub(crate) const PASSWORD: &str = "password";

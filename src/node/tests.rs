@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a reload does to a node that runs, for every setting that there is.
+
+use super::*;
+use crate::config::{Effect, Layer, Setting, settings};
+
+/// A value of each setting that is not its default.
+const OTHERS: &[(&str, &str)] = &[
+    ("dir", "elsewhere"),
+    ("port", "1"),
+    ("listen", "127.0.0.2:0"),
+    ("plain", "false"),
+    ("write-addr", "urls"),
+    ("workers", "3"),
+    ("cert", "a.crt"),
+    ("key", "a.key"),
+    ("client-ca", "ca.crt"),
+    ("client-crl", "crl.pem"),
+    ("allow-unauthenticated-clients", "true"),
+    ("replace", "refuse"),
+    ("accept", "*.onnx"),
+    ("scrub-interval", "5h"),
+    (
+        "require-signature",
+        "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3",
+    ),
+    ("certificate-roles", "phone=write"),
+    ("host-names", "pi.example.org"),
+    ("log-format", "json"),
+    ("log-file", "log"),
+    ("log-syslog", "/dev/log"),
+];
+
+fn other(setting: &Setting) -> &'static str {
+    let given = OTHERS.iter().find(|(key, _)| *key == setting.key);
+    match setting.value {
+        _ if given.is_some() => given.map_or("", |(_, value)| value),
+        "" if setting.default == "false" => "true",
+        "N" => "7",
+        "SIZE" => "12345",
+        "TIME" => "7s",
+        other => panic!("{} needs a value here: {other}", setting.key),
+    }
+}
+
+fn config(folder: &Path, changed: Option<&'static Setting>) -> Config {
+    let mut config = Config::new(folder.join("home"));
+    let mut layer = Layer::default();
+
+    for (_, setting) in settings() {
+        match setting.key {
+            "dir" => layer.set_flag(setting, folder.join("models").display().to_string()),
+            "listen" => layer.set_flag(setting, "127.0.0.1:0".to_owned()),
+            "plain" => layer.set_flag(setting, "true".to_owned()),
+            _ => {}
+        }
+    }
+    if let Some(setting) = changed {
+        layer.set_flag(setting, other(setting).to_owned());
+    }
+    config.take(&layer).unwrap();
+    config
+}
+
+/// What a running node goes by, as far as it can change.
+fn in_force(node: &Node) -> String {
+    format!("{:?} {:?}", node.server.limits(), node.store.options())
+}
+
+#[test]
+fn a_change_of_every_setting_has_the_effect_that_its_row_declares() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = Password::new("a password of some length").unwrap();
+    let node = Node::open(config(folder.path(), None), Some(password)).unwrap();
+    let before = in_force(&node);
+
+    for (section, setting) in settings() {
+        let waiting = node
+            .reload()
+            .apply(config(folder.path(), Some(setting)))
+            .unwrap_or_else(|error| panic!("{}: {error}", setting.key));
+        let after = in_force(&node);
+
+        if setting.effect == Effect::NextStart {
+            assert_eq!(waiting, [setting.key]);
+            assert_eq!(after, before, "{}", setting.key);
+        } else {
+            assert_eq!(waiting, [""; 0], "{}", setting.key);
+            // Where the log goes is the matter of the process, which opens it anew.
+            assert_eq!(after == before, section.name == "log", "{}", setting.key);
+        }
+
+        node.reload().apply(config(folder.path(), None)).unwrap();
+        assert_eq!(in_force(&node), before, "{}", setting.key);
+    }
+}
