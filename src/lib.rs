@@ -45,6 +45,10 @@
 
 mod access;
 mod address;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
+mod backoff;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
+mod bell;
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
@@ -65,6 +69,8 @@ mod pin;
 mod routes;
 mod server;
 mod signature;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
+mod stop;
 pub mod store;
 mod text;
 mod threads;

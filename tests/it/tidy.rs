@@ -14,6 +14,8 @@ type Sources = BTreeMap<String, String>;
 const FLOORS: &[&[&str]] = &[
     &[
         "access",
+        "backoff",
+        "bell",
         "logging",
         "clock",
         "digest",
@@ -26,6 +28,7 @@ const FLOORS: &[&[&str]] = &[
         "address",
         "pin",
         "signature",
+        "stop",
         "text",
         "threads",
         "tls",
