@@ -49,6 +49,8 @@ mod address;
 mod backoff;
 #[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
 mod bell;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
+mod channels;
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
@@ -58,6 +60,8 @@ mod digest;
 mod disk;
 mod edge;
 mod error;
+#[expect(dead_code, reason = "nothing uses it yet")]
+mod event;
 mod home;
 mod http;
 mod limits;
