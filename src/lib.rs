@@ -7,6 +7,12 @@
 
 mod access;
 mod address;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
+mod backoff;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
+mod bell;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
+mod channels;
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
@@ -16,6 +22,8 @@ mod digest;
 mod disk;
 mod edge;
 mod error;
+#[expect(dead_code, reason = "nothing uses it yet")]
+mod event;
 mod home;
 mod http;
 mod limits;
@@ -28,6 +36,8 @@ mod pin;
 mod routes;
 mod server;
 mod signature;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
+mod stop;
 pub mod store;
 mod text;
 mod threads;

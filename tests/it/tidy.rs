@@ -14,11 +14,15 @@ type Sources = BTreeMap<String, String>;
 const FLOORS: &[&[&str]] = &[
     &[
         "access",
+        "backoff",
+        "bell",
+        "channels",
         "logging",
         "clock",
         "digest",
         "disk",
         "error",
+        "event",
         "home",
         "limits",
         "metrics",
@@ -26,6 +30,7 @@ const FLOORS: &[&[&str]] = &[
         "address",
         "pin",
         "signature",
+        "stop",
         "text",
         "threads",
         "tls",
