@@ -9,9 +9,11 @@ mod access;
 mod address;
 #[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
 mod backoff;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
 mod bell;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "nothing uses it yet")
+)]
 mod channels;
 #[doc(hidden)]
 pub mod cli;

@@ -149,10 +149,7 @@ const PACKAGES: &[&str] = &["tokio", "hyper", "async-std", "mio", "smol", "opens
 const LINES_MAX: usize = 400;
 
 /// Files that the default format made longer than that, until they are split.
-const LONG_UNTIL_SPLIT: &[&str] = &[
-    "src/http/head/mod.rs",
-    "src/routes/dearning/import.rs",
-];
+const LONG_UNTIL_SPLIT: &[&str] = &["src/http/head/mod.rs", "src/routes/dearning/import.rs"];
 
 #[test]
 fn one_goes_down_the_stairs_never_up() {
