@@ -38,7 +38,6 @@ mod pin;
 mod routes;
 mod server;
 mod signature;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
 mod stop;
 pub mod store;
 mod text;
@@ -49,7 +48,7 @@ mod watched_file;
 mod wire;
 
 pub use access::Password;
-pub use address::Address;
+pub use address::{Address, ListenAddress};
 pub use config::{Config, Effect, Effective, Layer, Origin, SECTIONS, Section, Setting, settings};
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};
@@ -63,7 +62,7 @@ pub use http::{
 pub use limits::Limits;
 pub use metrics::{Count, Metrics};
 pub use model::{Model, ModelName};
-pub use node::{Node, PasswordOrigin, Reload};
+pub use node::{Node, PasswordOrigin, Reload, ServiceState, ServiceStatus, Services};
 pub use pin::Pin;
 pub use server::{Server, ServerHandle, ServerOptions, Shutdown, TempServer};
 pub use signature::{PublicKey, SecretKey, Signature};

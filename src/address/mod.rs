@@ -2,8 +2,10 @@
 //! Where a server listens, and where a server is.
 
 mod listen;
+mod listen_address;
 mod url;
 
 pub use listen::Address;
 pub(crate) use listen::DEFAULT_PORT;
+pub use listen_address::ListenAddress;
 pub use url::{Scheme, ServerUrl};

@@ -20,9 +20,10 @@ use std::time::SystemTime;
 
 use crate::error::Result;
 use inbox::Inbox;
+use register::Register;
+
 pub(crate) use inbox::Received;
 pub(crate) use publisher::Publisher;
-use register::Register;
 pub(crate) use stream::ObserverFunction;
 pub(crate) use subscription::{Observation, Subscription};
 

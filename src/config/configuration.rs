@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::access::AccessOptions;
-use crate::address::{Address, DEFAULT_PORT};
+use crate::address::{DEFAULT_PORT, ListenAddress, Scheme};
 use crate::config::table::Table;
 use crate::config::written::Written;
 use crate::error::{Error, ErrorKind, Result};
@@ -89,7 +89,7 @@ impl Config {
     ///
     /// # Errors
     /// `Usage` for one that is not an address.
-    pub fn listen_on(&self) -> Result<Vec<Address>> {
+    pub fn listen_on(&self) -> Result<Vec<ListenAddress>> {
         let everywhere = ["0.0.0.0".to_owned()];
         let is_open = self.addresses.is_empty() && self.sockets.is_empty();
         let written = if is_open {
@@ -99,8 +99,28 @@ impl Config {
         };
         written
             .iter()
-            .map(|address| Address::parse(address, self.port))
+            .map(|address| ListenAddress::parse(address, self.port))
             .collect()
+    }
+
+    /// What is spoken where an address does not say it.
+    pub(crate) fn default_scheme(&self) -> Scheme {
+        if self.plain {
+            Scheme::Http
+        } else {
+            Scheme::Https
+        }
+    }
+
+    /// Whether TLS is spoken anywhere.
+    ///
+    /// # Errors
+    /// `Usage` for an address that cannot be read.
+    pub(crate) fn speaks_tls(&self) -> Result<bool> {
+        let default = self.default_scheme();
+        let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
+        let has_tls_socket = !self.sockets.is_empty() && default == Scheme::Https;
+        Ok(has_tls_socket || self.listen_on()?.iter().any(is_tls))
     }
 
     /// Numbers that contradict each other.

@@ -16,7 +16,7 @@ impl Config {
     /// `Usage` for settings that contradict each other and for an identity that cannot be used.
     pub(crate) fn tls_files(&self) -> Result<Option<TlsFiles>> {
         self.check_tls()?;
-        if self.plain {
+        if !self.speaks_tls()? {
             return Ok(None);
         }
         let (cert, key) = match (&self.cert_file, &self.key_file) {
@@ -94,13 +94,13 @@ impl Config {
             );
         }
         let of_tls: [&Option<_>; 2] = [&self.cert_file, &self.client_ca];
-        match self.plain && of_tls.iter().any(|path| path.is_some()) {
-            true => wrong(
-                "--plain has no certificates",
+        if of_tls.iter().any(|path| path.is_some()) && !self.speaks_tls()? {
+            return wrong(
+                "plain HTTP has no certificates",
                 "leave out --plain, or --cert and --client-ca",
-            ),
-            false => Ok(()),
+            );
         }
+        Ok(())
     }
 
     /// The addresses that are named, for a certificate that is good for them.
@@ -108,7 +108,7 @@ impl Config {
         let ips = self
             .listen_on()?
             .into_iter()
-            .filter_map(|address| match address {
+            .filter_map(|listen| match listen.address {
                 Address::Ip(address) => Some(address.ip()),
                 _ => None,
             });

@@ -4,16 +4,17 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::socket::{Socket, Timed};
-use crate::address::Address;
+use crate::address::{Address, ListenAddress, Scheme};
 use crate::edge::listening_socket::Door;
 use crate::edge::places::{Connections, Permit, Refusal};
 use crate::error::{Error, ErrorKind, Result};
+use crate::stop::Stop;
 use crate::threads;
 use crate::transport::Peer;
 
@@ -23,29 +24,20 @@ pub(crate) struct Listener {
     stop: Stop,
 }
 
-/// Ends an accept loop from another thread.
-#[derive(Clone)]
-pub(crate) struct Stop {
-    asked: Arc<AtomicBool>,
-    bell: Arc<OwnedFd>,
-}
-
-impl Stop {
-    /// Makes the loop return.
-    pub(crate) fn trigger(&self) {
-        self.asked.store(true, Ordering::SeqCst);
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
-    }
-}
-
 /// A connection that was let in.
 pub(crate) struct Incoming {
     socket: Arc<Socket>,
     busy: Arc<AtomicBool>,
     peer: Peer,
+    scheme: Scheme,
 }
 
 impl Incoming {
+    /// What is spoken where it came in.
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     pub(crate) fn into_parts(self) -> (Timed, Peer) {
         (Timed::new(self.socket, self.busy), self.peer)
     }
@@ -60,29 +52,42 @@ pub(crate) enum Admittance {
 }
 
 impl Listener {
-    /// Binds all addresses, and takes over sockets that listen already.
+    /// Binds all addresses, and takes over sockets that listen already. Where an address does not say
+    /// what is spoken, it is `default`. The accept loop ends with `stop`.
     ///
     /// # Errors
     /// `Usage` if one cannot be had, with the reason, or if there is none at all.
-    pub(crate) fn bind(addresses: &[Address], sockets: Vec<OwnedFd>) -> Result<Self> {
-        let opened = addresses.iter().map(Door::open);
-        let doors: Vec<_> = opened
-            .chain(sockets.into_iter().map(Door::adopt))
-            .collect::<Result<_>>()?;
+    pub(crate) fn bind(
+        addresses: &[ListenAddress],
+        sockets: Vec<OwnedFd>,
+        default: Scheme,
+        stop: Stop,
+    ) -> Result<Self> {
+        let opened = addresses.iter().map(|listen| {
+            let door = Door::open(&listen.address)?;
+            Ok(door.speaking(listen.scheme_or(default)))
+        });
+        let adopted = sockets
+            .into_iter()
+            .map(|socket| Ok(Door::adopt(socket)?.speaking(default)));
+        let doors: Vec<_> = opened.chain(adopted).collect::<Result<_>>()?;
+
         if doors.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "there is no address to listen on",
-            ));
+            let text = "there is no address to listen on";
+            return Err(Error::new(ErrorKind::Usage, text));
         }
-        let flags = rustix::event::EventfdFlags::CLOEXEC;
-        let bell = rustix::event::eventfd(0, flags)
-            .map_err(|error| Error::io("preparing to listen", error.into()))?;
-        let stop = Stop {
-            asked: Arc::default(),
-            bell: Arc::new(bell),
-        };
+        // The accept loop polls it, and has to begin whatever runs out later.
+        stop.descriptor()
+            .map_err(|error| Error::io("preparing to listen", error))?;
         Ok(Self { doors, stop })
+    }
+
+    /// The addresses as they are bound, and what is spoken there.
+    pub(crate) fn bound(&self) -> Vec<(Address, Scheme)> {
+        self.doors
+            .iter()
+            .map(|door| (door.address().clone(), door.scheme()))
+            .collect()
     }
 
     /// The addresses as they are bound, with port 0 resolved.
@@ -93,20 +98,19 @@ impl Listener {
             .collect()
     }
 
-    pub(crate) fn stop(&self) -> Stop {
-        self.stop.clone()
-    }
-
-    /// Accepts connections until [`Stop::trigger`], and runs `work` for each in a thread of its own.
+    /// Accepts connections until the stop, and runs `work` for each in a thread of its own.
     pub(crate) fn run(
         self,
         connections: &Arc<Connections>,
         work: impl Fn(Incoming, Admittance) -> Option<Rest> + Clone + Send + 'static,
     ) {
         let mut pause = Pause::default();
-        while !self.stop.asked.load(Ordering::SeqCst) {
+        while !self.stop.is_stopped() {
+            let Ok(stopped) = self.stop.descriptor() else {
+                return;
+            };
             let mut events: Vec<_> = self.doors.iter().map(|door| door.poll()).collect();
-            events.push(PollFd::new(&self.stop.bell, PollFlags::IN));
+            events.push(PollFd::from_borrowed_fd(stopped, PollFlags::IN));
             if let Err(error) = poll(&mut events, None) {
                 pause.after(&error.into(), &self.stop);
                 continue;
@@ -116,10 +120,10 @@ impl Listener {
                 .map(|event| !event.revents().is_empty())
                 .collect();
             for (door, _) in self.doors.iter().zip(ready).filter(|(_, ready)| *ready) {
-                match door
-                    .accept()
-                    .and_then(|(socket, peer)| admit(socket, peer, connections, work.clone()))
-                {
+                match door.accept().and_then(|(socket, peer)| {
+                    let incoming = (socket, peer, door.scheme());
+                    admit(incoming, connections, work.clone())
+                }) {
                     Ok(()) => pause = Pause::default(),
                     Err(error) => pause.after(&error, &self.stop),
                 }
@@ -134,8 +138,7 @@ pub(crate) type Rest = Box<dyn FnOnce() + Send>;
 /// Gives a connection its place and its thread. What is left after a TLS handshake is done in a thread
 /// of its own: a handshake goes deep, and an idle connection would keep all the stack it touched.
 fn admit(
-    socket: Socket,
-    peer: Peer,
+    (socket, peer, scheme): (Socket, Peer, Scheme),
     connections: &Arc<Connections>,
     work: impl Fn(Incoming, Admittance) -> Option<Rest> + Send + 'static,
 ) -> io::Result<()> {
@@ -154,7 +157,12 @@ fn admit(
         HeldPlace::Permit(_) => Admittance::Admitted,
         HeldPlace::Refusal(_) => Admittance::Full,
     };
-    let incoming = Incoming { socket, busy, peer };
+    let incoming = Incoming {
+        socket,
+        busy,
+        peer,
+        scheme,
+    };
     let connections = Arc::clone(connections);
     let thread = threads::spawn(&name.clone(), move || {
         if let Some(rest) = work(incoming, entry) {
@@ -196,8 +204,7 @@ impl Pause {
         }
         self.0 = (self.0 * 2).clamp(PAUSE_MIN, PAUSE_MAX);
         // Not a sleep, since a stop ends the wait.
-        let wait = Timespec::try_from(self.0).ok();
-        let _ = poll(&mut [PollFd::new(&stop.bell, PollFlags::IN)], wait.as_ref());
+        let _ = stop.wait_for(self.0);
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use crate::address::Address;
+use crate::address::{Address, Scheme};
 use crate::disk::{self, PrivateDirectory, SocketFile};
 use crate::edge::socket::Socket;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,6 +21,7 @@ use crate::transport::{Peer, UnixCredentials};
 pub(crate) struct Door {
     listener: Family,
     address: Address,
+    scheme: Scheme,
     /// What goes from the disk with this socket, in this order.
     _files: (Option<SocketFile>, Option<PrivateDirectory>),
 }
@@ -31,6 +32,17 @@ enum Family {
 }
 
 impl Door {
+    /// The same socket, on which this is spoken.
+    pub(crate) fn speaking(mut self, scheme: Scheme) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
+    /// What is spoken on it.
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     /// Binds an address, or takes over the socket that it names.
     ///
     /// # Errors
@@ -110,6 +122,8 @@ impl Door {
         Ok(Self {
             listener,
             address,
+            // Whoever opens it says what is spoken.
+            scheme: Scheme::Http,
             _files: (None, None),
         })
     }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::digest::Digest;
 use crate::model::ModelName;
 use crate::wire::rfc3339;
+
 pub(crate) use finished_request::FinishedRequest;
 
 /// Something that happened, and when.

@@ -5,12 +5,9 @@
 mod reach;
 mod reload;
 mod server_password;
+mod services;
 #[cfg(test)]
 mod tests;
-
-pub use reload::Reload;
-pub(crate) use server_password::PASSWORD;
-pub use server_password::PasswordOrigin;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,12 +24,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
 use crate::pin::Pin;
-use crate::routes::{Api, Ids, Pairing, ROUTES};
+use crate::routes::{Api, HostNames, Ids, Pairing, ROUTES};
 use crate::server::{Server, ServerOptions, Shutdown};
+use crate::stop::Stop;
 use crate::store::Store;
+use crate::tls::TlsFiles;
 use crate::{clock, disk};
 use reach::{host_names, invitable};
 use server_password::{check_published, kept_password, unwritable, warn_of};
+use services::Service;
+
+pub use reload::Reload;
+pub(crate) use server_password::PASSWORD;
+pub use server_password::PasswordOrigin;
+pub use services::{ServiceState, ServiceStatus, Services};
 
 /// A node that is ready to run.
 pub struct Node {
@@ -41,6 +46,9 @@ pub struct Node {
     pin: Option<Pin>,
     password: PasswordOrigin,
     reload: Reload,
+    services: Services,
+    /// Ends all services.
+    stop: Stop,
 }
 
 impl Node {
@@ -74,60 +82,31 @@ impl Node {
             sockets: Vec::new(),
             ..config.clone()
         };
-        let api = Api {
-            routes: ROUTES,
-            store: store.clone(),
-            guard: Guard::new(&config.home, &password, config.access.clone())?,
-            host_names: host_names(&config, files.as_ref()),
-            audit: config.log.audit,
-            ids: Ids::new(),
-            limits: Arc::clone(&live_limits),
-            import_bytes_before_password: config.import_bytes_before_password,
-            pairing: Pairing {
-                home: config.home.clone(),
-                issue,
-            },
-            guests: BodyPlaces::new(config.limits.workers.saturating_sub(2) / 2),
-        };
-        let mut options = ServerOptions {
-            limits: config.limits,
-            ..ServerOptions::default()
-        };
-        options.tls_files = files;
-        options.live_limits = Arc::clone(&live_limits);
-        options.folders = vec![config.home.clone()];
-        let own =
-            |socket: Arc<OwnedFd>| Arc::try_unwrap(socket).or_else(|socket| socket.try_clone());
-        options.sockets = (config
-            .sockets
-            .into_iter()
-            .map(own)
-            .collect::<io::Result<_>>())
-        .map_err(|error| Error::io("taking over a socket", error))?;
+
+        let stop = Stop::new();
+        let host_names = host_names(&config, files.as_ref());
+        let api = api(&config, &store, &password, host_names, &live_limits)?;
+        let options = server_options(config, files, &live_limits, &stop)?;
         let server = Server::with_options(&addresses, options, api).inspect_err(|_| {
             if let PasswordOrigin::Made(path, _) = &origin {
                 let _ = disk::remove(path);
             }
         })?;
-        invitations::keep_addresses(&config.home, &invitable(&server.addresses()));
-        let reload = Reload {
-            live_limits,
-            started,
-            tls: server.following(),
-        };
-        if let Some(path) = &config.address_file {
-            let text = server.urls().join("\n") + "\n";
-            disk::write(path, text.as_bytes(), 0o644).map_err(|error| {
-                let error = Error::io(format!("{} cannot be written", path.display()), error);
-                Error::new(ErrorKind::Usage, error.message()).hint("--write-addr names that file")
-            })?;
-        }
+
+        invitations::keep_addresses(&started.home, &invitable(&server.addresses()));
+        write_urls(started.address_file.as_deref(), &server.urls())?;
         Ok(Self {
+            reload: Reload {
+                live_limits,
+                started,
+                tls: server.following(),
+            },
+            services: Services::new(stop.clone()),
+            stop,
             server,
             store,
             pin,
             password: origin,
-            reload,
         })
     }
 
@@ -173,7 +152,13 @@ impl Node {
 
     /// What ends [`Node::run`] from another thread.
     pub fn shutdown(&self) -> Shutdown {
-        self.server.shutdown()
+        Shutdown::of(self.stop.clone())
+    }
+
+    /// What runs in this node: how it is doing can be read, and a service be ended, while [`Node::run`]
+    /// runs in another thread.
+    pub fn services(&self) -> Services {
+        self.services.clone()
     }
 
     /// What gives the node new settings while it runs.
@@ -186,11 +171,97 @@ impl Node {
     /// # Errors
     /// If the system has no thread to give.
     pub fn run(self) -> Result<()> {
-        let result = self.server.run();
+        self.services.start(Box::new(HttpService(self.server)))?;
+        let result = self.services.join(HTTP);
+
+        // Without its face to callers, a node has nothing to go on for.
+        self.services.end();
         self.store.close();
         clock::keep(KEEP_AGE);
         result
     }
+}
+
+/// The server of the API as a service.
+struct HttpService(Server);
+
+impl Service for HttpService {
+    fn name(&self) -> &'static str {
+        HTTP
+    }
+
+    /// The server was bound with a token that ends with this one's parent; a stop of this service
+    /// alone is passed on.
+    fn run(self: Box<Self>, stop: &Stop) -> Result<()> {
+        let shutdown = self.0.shutdown();
+        let _link = stop.on_stop(move || shutdown.trigger());
+        self.0.run()
+    }
+}
+
+const HTTP: &str = "http";
+
+/// What the routes have at hand.
+fn api(
+    config: &Config,
+    store: &Store,
+    password: &Password,
+    host_names: HostNames,
+    limits: &Arc<LiveLimits>,
+) -> Result<Api> {
+    Ok(Api {
+        routes: ROUTES,
+        store: store.clone(),
+        guard: Guard::new(&config.home, password, config.access.clone())?,
+        host_names,
+        audit: config.log.audit,
+        ids: Ids::new(),
+        limits: Arc::clone(limits),
+        import_bytes_before_password: config.import_bytes_before_password,
+        pairing: Pairing {
+            home: config.home.clone(),
+            issue,
+        },
+        guests: BodyPlaces::new(config.limits.workers.saturating_sub(2) / 2),
+    })
+}
+
+fn server_options(
+    config: Config,
+    files: Option<TlsFiles>,
+    live_limits: &Arc<LiveLimits>,
+    stop: &Stop,
+) -> Result<ServerOptions> {
+    let default_scheme = Some(config.default_scheme());
+    let own = |socket: Arc<OwnedFd>| Arc::try_unwrap(socket).or_else(|socket| socket.try_clone());
+    let sockets = config
+        .sockets
+        .into_iter()
+        .map(own)
+        .collect::<io::Result<_>>();
+
+    let mut options = ServerOptions {
+        limits: config.limits,
+        ..ServerOptions::default()
+    };
+    options.sockets = sockets.map_err(|error| Error::io("taking over a socket", error))?;
+    options.tls_files = files;
+    options.live_limits = Arc::clone(live_limits);
+    options.folders = vec![config.home];
+    options.default_scheme = default_scheme;
+    options.stop = stop.child();
+    Ok(options)
+}
+
+/// Tells a file where the server can be reached.
+fn write_urls(file: Option<&Path>, urls: &[String]) -> Result<()> {
+    let Some(path) = file else { return Ok(()) };
+
+    let text = urls.join("\n") + "\n";
+    disk::write(path, text.as_bytes(), 0o644).map_err(|error| {
+        let error = Error::io(format!("{} cannot be written", path.display()), error);
+        Error::new(ErrorKind::Usage, error.message()).hint("--write-addr names that file")
+    })
 }
 
 /// Makes a token for a device that was invited.

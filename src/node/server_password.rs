@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::access::{PUBLISHED, Password};
-use crate::address::Address;
+use crate::address::{Address, ListenAddress, Scheme};
 use crate::config::Config;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
@@ -55,13 +55,13 @@ pub(crate) fn unwritable(home: &Path, error: Error) -> Error {
 /// Refuses the password that everybody knows, unless nobody but this device can try it (seed D11).
 pub(crate) fn check_published(
     config: &Config,
-    addresses: &[Address],
+    addresses: &[ListenAddress],
     password: &Password,
 ) -> Result<()> {
     if password.text() != PUBLISHED {
         return Ok(());
     }
-    let is_here = |address: &Address| match address {
+    let is_here = |listen: &ListenAddress| match &listen.address {
         Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
         _ => false,
     };
@@ -79,17 +79,20 @@ pub(crate) fn check_published(
 }
 
 /// Says at the start what is less safe than it could be, and why.
-pub(crate) fn warn_of(config: &Config, addresses: &[Address], password: &Password) {
+pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &Password) {
     if password.text().len() < PASSWORD_BYTES_FEW {
         log::warn!(
             "the password is short: who tries long enough finds it out ('skep token' helps)"
         );
     }
-    let is_away = |address: &Address| match address {
+    let is_away = |listen: &ListenAddress| match &listen.address {
         Address::Ip(ip) => !ip.ip().to_canonical().is_loopback(),
         _ => false,
     };
-    if !config.plain || !addresses.iter().any(is_away) {
+    let is_plain = |listen: &ListenAddress| {
+        listen.scheme_or(config.default_scheme()) == Scheme::Http && is_away(listen)
+    };
+    if !addresses.iter().any(is_plain) {
         return;
     }
     match config.access.plain_dearning {

@@ -2,12 +2,13 @@
 //! What holds a running server: where it is, how it is ended, and how its end is waited for.
 
 use std::ops::Deref;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crate::address::Address;
 use crate::error::Result;
 use crate::server::Server;
+use crate::stop::{Reason, Stop};
 use crate::threads::lock;
 
 /// A server that runs in a thread of its own. Dropping the handle leaves it running.
@@ -114,23 +115,25 @@ impl Drop for TempServer {
 
 /// Ends a server from another thread; clones end the same server.
 #[derive(Clone, Default)]
-pub struct Shutdown(Arc<(Mutex<bool>, Condvar)>);
+pub struct Shutdown(Stop);
 
 impl Shutdown {
+    pub(crate) fn of(stop: Stop) -> Self {
+        Self(stop)
+    }
+
     /// Ends the server: no further connection is taken, running requests are finished.
     pub fn trigger(&self) {
-        *lock(&self.0.0) = true;
-        self.0.1.notify_all();
+        self.0.trigger(Reason::Shutdown);
+    }
+
+    /// The same for a process that got a signal.
+    pub(crate) fn signalled(&self, signal: i32) {
+        self.0.trigger(Reason::Signal(signal));
     }
 
     /// Waits until it is triggered.
     pub fn wait(&self) {
-        let asked = lock(&self.0.0);
-        drop(
-            self.0
-                .1
-                .wait_while(asked, |asked| !*asked)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        self.0.wait();
     }
 }

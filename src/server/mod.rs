@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::address::Address;
+use crate::address::{Address, ListenAddress, Scheme};
 use crate::disk;
 use crate::edge::{self, Connections, Incoming, Listener};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Engine, Handler, Service, Workers};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
+use crate::stop::Stop;
 use crate::threads::{self, lock};
 use crate::tls::{Acceptor, Following, TlsFiles, TlsOptions};
 
@@ -85,6 +86,10 @@ pub struct ServerOptions {
     pub folders: Vec<PathBuf>,
     /// Sockets that listen already, for example those that systemd handed over.
     pub sockets: Vec<OwnedFd>,
+    /// What is spoken where an address does not say it; by default HTTPS if there is TLS, else HTTP.
+    pub default_scheme: Option<Scheme>,
+    /// What ends the server, too.
+    pub(crate) stop: Stop,
 }
 
 impl Server {
@@ -93,15 +98,18 @@ impl Server {
     /// # Errors
     /// `Usage` if the address cannot be read or had.
     pub fn bind(address: &str, handler: impl Handler) -> Result<Self> {
-        Self::with_options(&[address.parse()?], ServerOptions::default(), handler)
+        let address: ListenAddress = address.parse()?;
+        Self::with_options(&[address], ServerOptions::default(), handler)
     }
 
-    /// Binds several addresses.
+    /// Binds several addresses, each of which may say what is spoken there
+    /// ([`ListenAddress`]).
     ///
     /// # Errors
-    /// `Usage` if one of them cannot be had, a limit lets nobody in, or TLS cannot be set up.
+    /// `Usage` if one of them cannot be had, a limit lets nobody in, or TLS cannot be set up or is to be
+    /// spoken without an identity.
     pub fn with_options(
-        addresses: &[Address],
+        addresses: &[ListenAddress],
         options: ServerOptions,
         handler: impl Handler,
     ) -> Result<Self> {
@@ -112,7 +120,21 @@ impl Server {
             (None, None) => None,
         };
         let acceptor = files.map(Following::open).transpose()?.map(Arc::new);
-        let listener = Listener::bind(addresses, options.sockets)?;
+        let default = options.default_scheme.unwrap_or(match acceptor {
+            Some(_) => Scheme::Https,
+            None => Scheme::Http,
+        });
+        let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
+        if acceptor.is_none()
+            && let Some(listen) = addresses.iter().find(|listen| is_tls(listen))
+        {
+            let text = format!("{listen}: HTTPS needs an identity, and this server has none");
+            return Err(
+                Error::new(ErrorKind::Usage, text).hint("set the TLS options, or say http://")
+            );
+        }
+        let stop = options.stop.child();
+        let listener = Listener::bind(addresses, options.sockets, default, stop.clone())?;
         let mut limits = options.limits;
         edge::make_room(&mut limits);
         let (workers, metrics) = (limits.workers, Arc::new(Metrics::default()));
@@ -132,7 +154,7 @@ impl Server {
             places,
             draining,
         });
-        let shutdown = Shutdown::default();
+        let shutdown = Shutdown::of(stop);
         Ok(Self {
             listener,
             service,
@@ -146,17 +168,12 @@ impl Server {
     /// Where this server can be reached: one URL for each address, or the address itself where there
     /// are none (`unix:/run/skep.sock`).
     pub fn urls(&self) -> Vec<String> {
-        let scheme = if self.acceptor.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        let addresses = self.listener.addresses();
-        let url = |address: &Address| match address {
-            Address::Ip(_) => format!("{scheme}://{}", address.authority()),
+        let url = |(address, scheme): (Address, Scheme)| match (&address, scheme) {
+            (Address::Ip(_), Scheme::Http) => format!("http://{}", address.authority()),
+            (Address::Ip(_), Scheme::Https) => format!("https://{}", address.authority()),
             _ => address.to_string(),
         };
-        addresses.iter().map(url).collect()
+        self.listener.bound().into_iter().map(url).collect()
     }
 
     /// Where this server can be reached: the URL of its first address.
@@ -203,12 +220,14 @@ impl Server {
             acceptor,
             shutdown,
         } = self;
-        let stop = listener.stop();
         let accept = {
             let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
             move || {
                 listener.run(&connections, move |incoming, entry| {
-                    let acceptor = acceptor.as_deref().map(Following::now);
+                    let acceptor = match incoming.scheme() {
+                        Scheme::Https => acceptor.as_deref().map(Following::now),
+                        Scheme::Http => None,
+                    };
                     connect(incoming, entry, acceptor.as_ref(), &service)
                 });
             }
@@ -216,7 +235,6 @@ impl Server {
         let accept = threads::spawn("accept", accept)
             .map_err(|error| Error::io("starting to accept connections", error))?;
         shutdown.wait();
-        stop.trigger();
         let _ = accept.join();
         service.draining.store(true, Ordering::SeqCst);
         connections.close_idle();

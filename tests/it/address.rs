@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end by panic")]
 
+use crate::support::process::Place;
+use crate::support::served::Served;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -363,4 +365,25 @@ fn systemd_as_an_address_needs_systemd() {
         let mut server = Started::new(wrong, Stdio::null(), home.path(), &more);
         assert_eq!(server.child.wait().unwrap().code(), Some(2));
     }
+}
+
+#[test]
+fn one_node_speaks_plain_http_beside_tls() {
+    let place = Place::new();
+    place.file("m", b"m");
+    let file = place.path("urls");
+    let text = file.display().to_string();
+    let server = Served::start_in(&place, &["http://127.0.0.1:0", "--write-addr", &text]);
+
+    let urls = fs::read_to_string(&file).unwrap();
+    let schemes: Vec<_> = urls
+        .lines()
+        .filter_map(|url| url.split(':').next())
+        .collect();
+    assert_eq!(schemes, ["https", "http"]);
+    server.skep(&["put", "m"]).exits(0);
+    for url in urls.lines() {
+        server.skep(&["ls", "--server", url]).exits(0);
+    }
+    server.stop().exits(0);
 }

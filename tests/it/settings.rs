@@ -59,7 +59,7 @@ fn a_hangup_moves_the_log() {
     };
     std::fs::write(&settings, text(&old, "")).unwrap();
     let server = Served::start_in(&place, &["--plain"]);
-    place.file("m", b"m".to_vec());
+    place.file("m", b"m");
     server.skep(&["put", "m"]).exits(0);
     until(|| {
         std::fs::read_to_string(&old)

@@ -45,7 +45,7 @@ pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> R
                 _ if asked => end(signal),
                 _ => {
                     log::info!("signal {signal}: finishing what is running");
-                    shutdown.trigger();
+                    shutdown.signalled(signal);
                     asked = true;
                 }
             }

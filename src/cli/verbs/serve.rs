@@ -119,7 +119,8 @@ const MODE: &str = "internal";
 
 const ADDRESSES: &str = "\
 Where to listen: 127.0.0.1, 0.0.0.0:8443, [::1]:0, [fe80::1%wlan0], unix:/run/skep/socket, \
-unix:auto, unix:@name, fd:3, systemd: (the sockets of its socket unit)";
+unix:auto, unix:@name, fd:3, systemd: (the sockets of its socket unit); http:// or https:// in front \
+says what is spoken there, whatever the others speak";
 
 const EXAMPLES: &str = "\
 Examples:
