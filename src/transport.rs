@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// A connection that was accepted and, where TLS is spoken, has shaken hands.
@@ -36,11 +37,29 @@ pub(crate) trait Transport: Read + Write + Send {
     /// Waits until the other side closes, at most this long, and reads nothing.
     fn wait_for_end(&mut self, wait: Duration);
 
+    /// Waits until a source has something, a stop comes, or the caller has closed its half, whichever
+    /// is first (a stop before the caller, the caller before the source). Nothing is read.
+    ///
+    /// # Errors
+    /// Those of `poll`.
+    fn wait(&self, source: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<Wake>;
+
     /// Who is at the other end.
     fn peer(&self) -> &Peer;
 
     /// What ends the reads of this connection from another thread: they find its end.
     fn interrupter(&self) -> Box<dyn Fn() + Send>;
+}
+
+/// What ended [`Transport::wait`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// The source has something.
+    Source,
+    /// The stop came.
+    Stop,
+    /// The caller left.
+    Left,
 }
 
 /// How long to wait: for any single step, and until when at the latest.

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
@@ -11,7 +12,7 @@ use rustls::ServerConnection;
 use super::listener::Incoming;
 use super::socket::{Plain, Timed};
 use crate::tls::{Acceptor, Facts};
-use crate::transport::{Activity, Peer, TimeLimit, TlsIdentity, Transport};
+use crate::transport::{Activity, Peer, TimeLimit, TlsIdentity, Transport, Wake};
 
 /// Makes a transport of an accepted connection, with the handshake done by `deadline`.
 ///
@@ -215,6 +216,10 @@ impl Transport for Encrypted {
 
     fn wait_for_end(&mut self, wait: Duration) {
         self.timed.socket().wait_for_end(wait);
+    }
+
+    fn wait(&self, source: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<Wake> {
+        self.timed.socket().wait(source, stop)
     }
 
     fn interrupter(&self) -> Box<dyn Fn() + Send> {

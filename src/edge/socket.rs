@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
-use crate::transport::{Activity, Peer, TimeLimit, Transport};
+use crate::transport::{Activity, Peer, TimeLimit, Transport, Wake};
 
 /// A connected socket.
 pub(crate) enum Socket {
@@ -65,6 +66,29 @@ impl Socket {
             Self::Unix(stream) => PollFd::new(stream, flags),
         };
         let _ = poll(&mut [descriptor], Some(&wait));
+    }
+
+    /// Waits as [`Transport::wait`] says.
+    pub(crate) fn wait(&self, source: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<Wake> {
+        // Bytes of a next request are no reason to wake: only the end is.
+        let left = match self {
+            Self::Tcp(stream) => PollFd::new(stream, PollFlags::RDHUP),
+            Self::Unix(stream) => PollFd::new(stream, PollFlags::RDHUP),
+        };
+        let mut events = [
+            PollFd::from_borrowed_fd(stop, PollFlags::IN),
+            left,
+            PollFd::from_borrowed_fd(source, PollFlags::IN),
+        ];
+        rustix::io::retry_on_intr(|| poll(&mut events, None))?;
+
+        let is_ready = |event: &PollFd<'_>| !event.revents().is_empty();
+        let [stop, left, _] = &events;
+        Ok(match (is_ready(stop), is_ready(left)) {
+            (true, _) => Wake::Stop,
+            (false, true) => Wake::Left,
+            (false, false) => Wake::Source,
+        })
     }
 
     /// Has the kernel send some bytes of a file from where it stands.
@@ -300,6 +324,10 @@ impl Transport for Plain {
 
     fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    fn wait(&self, source: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<Wake> {
+        self.timed.socket().wait(source, stop)
     }
 
     fn interrupter(&self) -> Box<dyn Fn() + Send> {

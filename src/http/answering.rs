@@ -3,7 +3,6 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use super::send::{Asked, Persistence, send};
 use super::service::Service;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::pool::{BodyPlace, Exchange, Finished};
+use crate::http::response::{Content, Response};
 use crate::threads::{panic_text, thread_name};
 
 impl Exchange {
@@ -42,10 +42,12 @@ impl Exchange {
         drop(place);
         let drain_bytes_max = exchange.connection.limits().drain_bytes_max;
         let asked = Asked::of(&exchange.head);
+        let is_endless = matches!(response.content, Content::Endless(_));
         let persists = exchange.head.keeps_alive()
             && !is_last
+            && !is_endless
             && !asked.ends_with_connection(&response)
-            && !service.draining.load(Ordering::SeqCst)
+            && !service.stop.is_stopped()
             && exchange.progress.is_drainable(drain_bytes_max);
         let drain_bytes = response.drain_bytes;
         let status = response.status;
@@ -55,17 +57,8 @@ impl Exchange {
         } else {
             Persistence::Close
         };
-        let connection = &mut exchange.connection;
-        let send = AssertUnwindSafe(|| send(connection, asked, response, persistence));
-        let sent = catch_unwind(send).unwrap_or_else(|panic| {
-            service.metrics.panics.add_one();
-            log::error!(
-                "{} panicked in the content: {}",
-                thread_name(),
-                panic_text(&*panic)
-            );
-            Err(io::Error::other("the content panicked"))
-        });
+        let sent = exchange.send(asked, response, persistence, service);
+
         match when_sent {
             Some(work) => {
                 let (received, duration) = (exchange.progress.received(), started.elapsed());
@@ -84,8 +77,35 @@ impl Exchange {
         if persists && exchange.drain().is_ok() {
             return Some(exchange);
         }
+        if is_endless && exchange.progress.is_drainable(0) {
+            // Nothing of the request is left that could make the kernel reset the connection.
+            exchange.connection.transport().finish();
+            return None;
+        }
         exchange.connection.linger(drain_bytes);
         None
+    }
+
+    /// Writes the answer; a panic in its content is an error of this connection only.
+    fn send(
+        &mut self,
+        asked: Asked,
+        response: Response,
+        persistence: Persistence,
+        service: &Service,
+    ) -> io::Result<u64> {
+        let connection = &mut self.connection;
+        let work = || send(connection, asked, response, persistence, &service.stop);
+
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            service.metrics.panics.add_one();
+            log::error!(
+                "{} panicked in the content: {}",
+                thread_name(),
+                panic_text(&*panic)
+            );
+            Err(io::Error::other("the content panicked"))
+        })
     }
 
     /// Small bodies are read before a worker is asked for; for others a place among the workers that

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::body::{BodyProgress, BodyReader};
 use super::connection::Connection;
 use super::head::{self, Head};
 use crate::limits::Limits;
-use crate::transport::{Activity, Peer, TimeLimit, Transport};
+use crate::transport::{Activity, Peer, TimeLimit, Transport, Wake};
 
 /// Reads a head. What is accepted must be clean, and be read the same when it arrives in pieces.
 pub fn fuzz_head(bytes: &[u8]) {
@@ -118,6 +119,10 @@ impl Transport for FuzzPieces {
     fn abort(&mut self) {}
 
     fn wait_for_end(&mut self, _: Duration) {}
+
+    fn wait(&self, _: BorrowedFd<'_>, _: BorrowedFd<'_>) -> io::Result<Wake> {
+        Ok(Wake::Left)
+    }
 
     fn interrupter(&self) -> Box<dyn Fn() + Send> {
         Box::new(|| {})

@@ -7,6 +7,7 @@
 mod answering;
 mod body;
 mod connection;
+mod endless;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod head;
@@ -17,6 +18,7 @@ mod response;
 mod send;
 mod service;
 
+pub use endless::{Endless, Happened};
 pub use head::{Fields, Head, Method, Version};
 pub(crate) use pool::{BodyPlace, BodyPlaces, Engine, Workers};
 pub use range::{Range, RangeError};

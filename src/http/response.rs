@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
+use crate::http::endless::Endless;
 use crate::wire::Problem;
 
 /// A response: status, fields and content.
@@ -58,6 +59,8 @@ pub enum Content {
     Reader(u64, Box<dyn Read + Send>),
     /// What a reader yields until it ends, in chunks.
     Chunked(Box<dyn Read + Send>),
+    /// What happens from now on, in chunks, until the caller leaves or the server ends.
+    Endless(Box<dyn Endless>),
 }
 
 impl Content {
@@ -68,7 +71,7 @@ impl Content {
             Self::Bytes(bytes) => Some(bytes.len() as u64),
             Self::Shared(_, range) => Some(range.len() as u64),
             Self::File { length, .. } | Self::Reader(length, _) => Some(*length),
-            Self::Chunked(_) => None,
+            Self::Chunked(_) | Self::Endless(_) => None,
         }
     }
 

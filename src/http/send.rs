@@ -11,6 +11,8 @@ use super::head::{Head, Method, Version};
 use super::response::{Content, Response};
 use crate::clock;
 use crate::error::Error;
+use crate::http::endless::{Endless, Pipe, pour};
+use crate::stop::Stop;
 use crate::transport::{TimeLimit, Transport};
 
 /// Whether a connection goes on after an answer.
@@ -61,7 +63,8 @@ impl Connection {
             error.message()
         );
         let asked = head.map_or_else(|| Asked::unread(self.buffered()), Asked::of);
-        if send(self, asked, Response::error(error), Persistence::Close).is_ok() {
+        let response = Response::error(error);
+        if send(self, asked, response, Persistence::Close, &Stop::new()).is_ok() {
             self.linger(None);
         }
     }
@@ -77,6 +80,7 @@ pub(crate) fn send(
     asked: Asked,
     response: Response,
     persistence: Persistence,
+    stop: &Stop,
 ) -> io::Result<u64> {
     let Asked { version, is_head } = asked;
     let mut text = status_and_fields(&response, version, persistence).into_bytes();
@@ -108,6 +112,10 @@ pub(crate) fn send(
         Content::Chunked(mut reader) => {
             sink.write(&text)?;
             sink.chunks(&mut reader, version)?;
+        }
+        Content::Endless(mut source) => {
+            sink.write(&text)?;
+            sink.endless(&mut *source, version, stop)?;
         }
     }
     sink.connection.transport().flush()?;
@@ -219,25 +227,74 @@ impl AnswerSink<'_> {
         Ok(())
     }
 
+    fn endless(
+        &mut self,
+        source: &mut dyn Endless,
+        version: Version,
+        stop: &Stop,
+    ) -> io::Result<()> {
+        self.connection.transport().flush()?;
+        let mut pipe = EndlessPipe {
+            sink: self,
+            version,
+            frame: Vec::new(),
+        };
+        pour(source, stop, &mut pipe)?;
+
+        // The last chunk, so that the caller knows that nothing was cut.
+        if version == Version::Http11 {
+            pipe.write(&[])?;
+        }
+        Ok(())
+    }
+
     fn chunks(&mut self, reader: &mut dyn Read, version: Version) -> io::Result<()> {
         let mut buffer = vec![0; COPY_BYTES];
         let mut frame = Vec::with_capacity(COPY_BYTES + 16);
         loop {
             let count = self.pace.excuse(|| read(reader, &mut buffer))?;
-            frame.clear();
-            if version == Version::Http11 {
-                frame.extend_from_slice(format!("{count:x}\r\n").as_bytes());
-                frame.extend_from_slice(&buffer[..count]);
-                frame.extend_from_slice(b"\r\n");
-            } else {
-                frame.extend_from_slice(&buffer[..count]);
-            }
+            put_chunk(&mut frame, &buffer[..count], version);
             self.write(&frame)?;
             self.pace.sent += count as u64;
             if count == 0 {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Writes a chunk (RFC 9112 section 7.1), where there are chunks; one without bytes is the last.
+fn put_chunk(frame: &mut Vec<u8>, bytes: &[u8], version: Version) {
+    frame.clear();
+    if version == Version::Http11 {
+        frame.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+        frame.extend_from_slice(bytes);
+        frame.extend_from_slice(b"\r\n");
+    } else {
+        frame.extend_from_slice(bytes);
+    }
+}
+
+/// An answer without an end on its way.
+struct EndlessPipe<'s, 'c> {
+    sink: &'s mut AnswerSink<'c>,
+    version: Version,
+    frame: Vec<u8>,
+}
+
+impl Pipe for EndlessPipe<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        put_chunk(&mut self.frame, bytes, self.version);
+        // Each piece has time of its own: what does not happen is not slow.
+        self.sink.pace.begin_again();
+        self.sink.write(&self.frame)?;
+        self.sink.connection.transport().flush()?;
+        self.sink.pace.sent += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn transport(&mut self) -> &mut dyn Transport {
+        self.sink.connection.transport()
     }
 }
 
@@ -260,6 +317,8 @@ fn read(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 struct AnswerPace {
     started: Instant,
     sent: u64,
+    /// How many bytes had been sent at `started`.
+    counted_from: u64,
     step: Duration,
     rate_min: u64,
 }
@@ -271,6 +330,7 @@ impl AnswerPace {
         Self {
             started: Instant::now(),
             sent: 0,
+            counted_from: 0,
             step,
             rate_min: limits.rate_min.max(1),
         }
@@ -284,9 +344,15 @@ impl AnswerPace {
         result
     }
 
+    /// Counts time and bytes from here on.
+    fn begin_again(&mut self) {
+        self.started = Instant::now();
+        self.counted_from = self.sent;
+    }
+
     /// Bounds the next slice.
     fn limit(&self, transport: &mut dyn Transport) {
-        let bytes = self.sent + SLICE_BYTES as u64;
+        let bytes = self.sent - self.counted_from + SLICE_BYTES as u64;
         let deadline = self.started + self.step + Duration::from_secs(bytes / self.rate_min);
         transport.set_write_limit(TimeLimit {
             step: self.step,

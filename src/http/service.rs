@@ -4,7 +4,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::body::BodyProgress;
 use super::connection::Connection;
@@ -14,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::http::pool::{BodyPlaces, Engine, Exchange};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
+use crate::stop::Stop;
 use crate::threads::{panic_text, thread_name};
 use crate::transport::{Activity, Transport};
 
@@ -26,7 +26,7 @@ pub(crate) struct Service {
     /// How many workers may wait for bodies at one time.
     pub(crate) places: BodyPlaces,
     /// Set once a shutdown has begun: no connection takes another request.
-    pub(crate) draining: AtomicBool,
+    pub(crate) stop: Stop,
 }
 
 /// Serves a connection until either side ends it.
@@ -39,7 +39,7 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
     let mut connection = Connection::new(transport, Arc::clone(&limits));
     for count in 1..=limits.requests_per_connection_max {
         connection.transport().set_activity(Activity::Idle);
-        if service.draining.load(Ordering::SeqCst) {
+        if service.stop.is_stopped() {
             break;
         }
         let head = match connection.read_head() {

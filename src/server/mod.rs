@@ -8,7 +8,6 @@ pub use handle::{ServerHandle, Shutdown, TempServer};
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::address::{Address, ListenAddress, Scheme};
@@ -145,14 +144,13 @@ impl Server {
         let places = http::BodyPlaces::among(workers);
         let workers = Workers::start(workers, &engine, &handler, &metrics)?;
         let connections = Connections::new(Arc::clone(&limits), Arc::clone(&metrics));
-        let draining = AtomicBool::new(false);
         let service = Arc::new(Service {
             engine,
             handler,
             limits,
             metrics,
             places,
-            draining,
+            stop: stop.clone(),
         });
         let shutdown = Shutdown::of(stop);
         Ok(Self {
@@ -236,7 +234,6 @@ impl Server {
             .map_err(|error| Error::io("starting to accept connections", error))?;
         shutdown.wait();
         let _ = accept.join();
-        service.draining.store(true, Ordering::SeqCst);
         connections.close_idle();
         if !connections.wait_until_empty(service.limits.now().drain_timeout) {
             log::warn!("{} connections are cut off", connections.count());

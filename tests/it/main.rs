@@ -19,6 +19,7 @@ mod dearning;
 mod dearning_wire;
 mod embed;
 mod ending;
+mod endless;
 mod failing_disk;
 mod fairness;
 mod framing;

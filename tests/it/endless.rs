@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Answers without an end: they come as it happens, a caller that leaves is noticed, and a shutdown
+//! waits for none of them.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use skep::{
+    Content, Endless, Happened, Request, Response, Server, ServerHandle, ServerOptions, Status,
+};
+
+/// For what must not happen at all.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Bytes that come through a pair of sockets.
+struct Line {
+    socket: UnixStream,
+    gone: Sender<()>,
+}
+
+impl Endless for Line {
+    fn next(&mut self) -> Happened {
+        let mut buffer = [0; 64];
+        match self.socket.read(&mut buffer) {
+            Ok(0) => Happened::End,
+            Ok(count) => Happened::Bytes(buffer[..count].to_vec()),
+            Err(_) => Happened::Nothing,
+        }
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let _ = self.gone.send(());
+    }
+}
+
+struct Served {
+    handle: ServerHandle,
+    /// The other ends of all lines.
+    ends: Arc<Mutex<Vec<UnixStream>>>,
+    gone: Receiver<()>,
+}
+
+fn serve() -> Served {
+    let ends: Arc<Mutex<Vec<UnixStream>>> = Arc::default();
+    let (gone_sender, gone) = channel();
+    let kept = Arc::clone(&ends);
+    let gone_sender = Mutex::new(gone_sender);
+    let handler = move |_: &mut Request<'_>| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (&theirs).write_all(b"first").unwrap();
+        kept.lock().unwrap().push(theirs);
+        let gone = gone_sender.lock().unwrap().clone();
+        let line = Line { socket: ours, gone };
+        Response::new(Status::OK).content(Content::Endless(Box::new(line)))
+    };
+
+    let mut options = ServerOptions::default();
+    options.limits.connections_max = 40;
+    // Nothing may come to an end by this.
+    options.limits.drain_timeout = Duration::from_secs(3600);
+    options.limits.idle_timeout = Duration::from_secs(3600);
+    let address = "127.0.0.1:0".parse().unwrap();
+    let server = Server::with_options(&[address], options, handler).unwrap();
+    Served {
+        handle: server.start().unwrap(),
+        ends,
+        gone,
+    }
+}
+
+/// A caller that has read the head and the first chunk.
+fn watch(served: &Served) -> BufReader<TcpStream> {
+    let address = served
+        .handle
+        .url()
+        .strip_prefix("http://")
+        .unwrap()
+        .to_owned();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        assert_ne!(reader.read_line(&mut line).unwrap(), 0, "no head");
+    }
+    assert_eq!(chunk(&mut reader), b"first");
+    reader
+}
+
+fn chunk(reader: &mut BufReader<TcpStream>) -> Vec<u8> {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let length = usize::from_str_radix(line.trim_end(), 16).expect(&line);
+    let mut bytes = vec![0; length + 2];
+    reader.read_exact(&mut bytes).unwrap();
+    assert_eq!(bytes.split_off(length), b"\r\n");
+    bytes
+}
+
+#[test]
+fn what_happens_is_sent_when_it_happens() {
+    let served = serve();
+    let mut reader = watch(&served);
+
+    for text in ["one", "two"] {
+        let end = &served.ends.lock().unwrap()[0];
+        (&*end).write_all(text.as_bytes()).unwrap();
+        assert_eq!(chunk(&mut reader), text.as_bytes());
+    }
+
+    // The other end is closed, so the content ends after all, and so does the answer.
+    served.ends.lock().unwrap().clear();
+    assert_eq!(chunk(&mut reader), b"");
+    served.handle.shutdown();
+    served.handle.join().unwrap();
+}
+
+#[test]
+fn a_shutdown_ends_twenty_of_them_whole() {
+    let served = serve();
+    let mut readers: Vec<_> = (0..20).map(|_| watch(&served)).collect();
+
+    served.handle.shutdown();
+    served.handle.join().unwrap();
+    for reader in &mut readers {
+        assert_eq!(chunk(reader), b"", "it was cut");
+    }
+}
+
+#[test]
+fn a_caller_that_left_is_noticed_while_nothing_is_written() {
+    let served = serve();
+    let reader = watch(&served);
+
+    drop(reader);
+    served.gone.recv_timeout(DEADLINE).unwrap();
+    served.handle.shutdown();
+    served.handle.join().unwrap();
+}
