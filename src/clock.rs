@@ -41,31 +41,31 @@ pub(crate) fn is_trusted() -> bool {
     is_after(seconds_of(SystemTime::now()), FLOOR.load(Ordering::Relaxed))
 }
 
-/// Takes the time that is kept in a home for the floor, if it is later.
-pub(crate) fn learn(home: &Path) {
-    let kept = read(home);
+/// Takes the time that is kept in a file for the floor, if it is later.
+pub(crate) fn learn(file: &Path) {
+    let kept = read(file);
     FLOOR.fetch_max(kept, Ordering::Relaxed);
     KEPT.fetch_max(kept, Ordering::Relaxed);
 }
 
 /// The same, and keeps the time there from now on, as [`keep`] does.
-pub(crate) fn open(home: &Path) {
-    learn(home);
-    let _ = HOME.set(home.to_owned());
+pub(crate) fn open(file: PathBuf) {
+    learn(&file);
+    let shown = file.display().to_string();
+    let _ = KEPT_IN.set(file);
     if !is_trusted() {
         log::warn!(
             "the clock of this device is behind the times, so no date is sent; if it is right, \
-             remove {}",
-            home.join(FILE).display()
+             remove {shown}"
         );
     }
     keep(DAY);
 }
 
-/// Keeps the time in the home that was opened, if the clock is trusted and the time that is kept
+/// Keeps the time in the file that was opened, if the clock is trusted and the time that is kept
 /// there is older than this, since each write wears the memory card. Being unable to is no failure.
 pub(crate) fn keep(age_min: Duration) {
-    let Some(home) = HOME.get() else { return };
+    let Some(path) = KEPT_IN.get() else { return };
     let now = seconds();
     let kept = KEPT.load(Ordering::Relaxed);
     if now < kept.saturating_add(age_min.as_secs()) || !is_trusted() {
@@ -77,17 +77,16 @@ pub(crate) fn keep(age_min: Duration) {
         .is_ok()
     {
         FLOOR.fetch_max(now.min(LATEST), Ordering::Relaxed);
-        let path = home.join(FILE);
-        if let Err(error) = disk::write(&path, format!("{now}\n").as_bytes(), 0o600) {
+        if let Err(error) = disk::write(path, format!("{now}\n").as_bytes(), 0o600) {
             log::debug!("the time cannot be kept in {}: {error}", path.display());
         }
     }
 }
 
-/// The seconds in the file of a home; 0 if there are none that make sense. A time long after this
+/// The seconds in a file; 0 if there are none that make sense. A time long after this
 /// program was made is the mark of a clock that was wrong.
-fn read(home: &Path) -> u64 {
-    let text = std::fs::read_to_string(home.join(FILE)).unwrap_or_default();
+fn read(file: &Path) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
     text.trim()
         .parse()
         .ok()
@@ -148,15 +147,12 @@ const YEAR_10000: u64 = 253_402_300_800;
 /// How often a running server keeps the time.
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The file in the home.
-const FILE: &str = "clock";
-
 static FLOOR: AtomicU64 = AtomicU64::new(0);
 
 /// What is in the file, as far as this process knows.
 static KEPT: AtomicU64 = AtomicU64::new(0);
 
-static HOME: OnceLock<PathBuf> = OnceLock::new();
+static KEPT_IN: OnceLock<PathBuf> = OnceLock::new();
 
 #[cfg(test)]
 mod tests {
@@ -173,7 +169,8 @@ mod tests {
     #[test]
     fn only_a_time_that_makes_sense_is_taken_from_the_file() {
         let home = tempfile::tempdir().unwrap();
-        assert_eq!(read(home.path()), 0);
+        let file = home.path().join("clock");
+        assert_eq!(read(&file), 0);
         for (text, seconds) in [
             ("", 0),
             ("soon\n", 0),
@@ -182,8 +179,8 @@ mod tests {
             ("99999999999999999999999\n", 0),
             (&format!("{LATEST}\n"), 0),
         ] {
-            std::fs::write(home.path().join(FILE), text).unwrap();
-            assert_eq!(read(home.path()), seconds, "{text}");
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(read(&file), seconds, "{text}");
         }
     }
 

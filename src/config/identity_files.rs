@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::address::Address;
 use crate::config::configuration::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::home::{self, HomeFile};
 use crate::pin::Pin;
 use crate::tls::{Callers, PemFile, TlsFiles, Unknown};
 
@@ -22,8 +23,9 @@ impl Config {
         let (cert, key) = match (&self.cert_file, &self.key_file) {
             (Some(cert), Some(key)) => (PemFile::new("--cert", cert), PemFile::new("--key", key)),
             _ => {
-                crate::tls::prepare(&self.home, &self.own_addresses()?)?;
-                crate::tls::places(&self.home)
+                let (cert, key) = self.own_files();
+                crate::tls::prepare(&cert, &key, &self.own_addresses()?)?;
+                (cert, key)
             }
         };
         let unknown = match self.allow_unauthenticated_clients {
@@ -63,7 +65,7 @@ impl Config {
         self.check_tls()?;
         let (cert, key) = match (&self.cert_file, &self.key_file) {
             (Some(cert), Some(key)) => (PemFile::new("--cert", cert), PemFile::new("--key", key)),
-            _ => crate::tls::places(&self.home),
+            _ => self.own_files(),
         };
         let is_none = self.cert_file.is_none() && !cert.path.exists();
         let files = TlsFiles {
@@ -76,6 +78,12 @@ impl Config {
         } else {
             crate::tls::pin(&files).map(Some)
         }
+    }
+
+    /// The identity that the device makes itself.
+    fn own_files(&self) -> (PemFile, PemFile) {
+        let file = |file: &HomeFile| PemFile::new("", file.path(&self.home));
+        (file(&home::CERTIFICATE), file(&home::KEY))
     }
 
     fn check_tls(&self) -> Result<()> {

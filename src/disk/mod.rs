@@ -27,7 +27,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -266,14 +266,25 @@ pub(crate) fn wait_for_lock(path: &Path) -> io::Result<Option<File>> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)?;
-    let wait = || rustix::fs::flock(&file, FlockOperation::LockExclusive);
-    match rustix::io::retry_on_intr(wait) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => Ok(None),
-        Err(error) => Err(error.into()),
+    let end = Instant::now() + LOCK_WAIT;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(file)),
+            Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => return Ok(None),
+            Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(LOCK_STEP),
+            Err(Errno::WOULDBLOCK) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
+
+/// How long a change waits for another one, which takes a moment.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+const LOCK_STEP: Duration = Duration::from_millis(5);
 
 /// How many bytes this process may still write to the file system of `path`; `None` where the file
 /// system does not say.

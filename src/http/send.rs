@@ -162,7 +162,6 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
 /// The date, unless the clock was never set: a server without a clock must not send one (RFC 9110
 /// section 6.6.1).
 fn date() -> Option<String> {
-    clock::keep(clock::DAY);
     clock::is_trusted().then(|| httpdate::fmt_http_date(clock::now()))
 }
 

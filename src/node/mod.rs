@@ -26,16 +26,15 @@ use crate::limits::LiveLimits;
 use crate::pin::Pin;
 use crate::routes::{Api, HostNames, Ids, Pairing, ROUTES};
 use crate::server::{Server, ServerOptions, Shutdown};
-use crate::stop::Stop;
+use crate::stop::{Reason, Stop, Waited};
 use crate::store::Store;
 use crate::tls::TlsFiles;
-use crate::{clock, disk};
+use crate::{clock, disk, home};
 use reach::{host_names, invitable};
 use server_password::{check_published, kept_password, unwritable, warn_of};
 use services::Service;
 
 pub use reload::Reload;
-pub(crate) use server_password::PASSWORD;
 pub use server_password::PasswordOrigin;
 pub use services::{ServiceState, ServiceStatus, Services};
 
@@ -63,7 +62,7 @@ impl Node {
         let addresses = config.listen_on()?;
         disk::create_directory(&config.home)
             .map_err(|error| unwritable(&config.home, Error::io("it cannot be made", error)))?;
-        clock::open(&config.home);
+        clock::open(home::CLOCK.path(&config.home));
         if let Some(password) = &password {
             check_published(&config, &addresses, password)?;
         }
@@ -171,10 +170,16 @@ impl Node {
     /// # Errors
     /// If the system has no thread to give.
     pub fn run(self) -> Result<()> {
-        self.services.start(Box::new(HttpService(self.server)))?;
+        let stop = self.stop.clone();
+        self.services.start(Box::new(HttpService {
+            server: self.server,
+            node: self.stop,
+        }))?;
+        while stop.wait_for(clock::DAY) == Waited::TimedOut {
+            clock::keep(clock::DAY);
+        }
         let result = self.services.join(HTTP);
 
-        // Without its face to callers, a node has nothing to go on for.
         self.services.end();
         self.store.close();
         clock::keep(KEEP_AGE);
@@ -183,7 +188,11 @@ impl Node {
 }
 
 /// The server of the API as a service.
-struct HttpService(Server);
+struct HttpService {
+    server: Server,
+    /// Without its face to callers, a node has nothing to go on for.
+    node: Stop,
+}
 
 impl Service for HttpService {
     fn name(&self) -> &'static str {
@@ -193,9 +202,11 @@ impl Service for HttpService {
     /// The server was bound with a token that ends with this one's parent; a stop of this service
     /// alone is passed on.
     fn run(self: Box<Self>, stop: &Stop) -> Result<()> {
-        let shutdown = self.0.shutdown();
+        let shutdown = self.server.shutdown();
         let _link = stop.on_stop(move || shutdown.trigger());
-        self.0.run()
+        let outcome = self.server.run();
+        self.node.trigger(Reason::Asked);
+        outcome
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::access::{PUBLISHED, Password};
 use crate::address::{Address, ListenAddress, Scheme};
 use crate::config::Config;
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::{disk, home};
 
 /// Where the password of a node came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum PasswordOrigin {
 
 /// The password in the home, made now if there is none yet.
 pub(crate) fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
-    let path = home.join(PASSWORD);
+    let path = home::PASSWORD.path(home);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
             let line = text.lines().next().unwrap_or_default();
@@ -108,6 +108,3 @@ pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &P
 
 /// Fewer are worth a warning.
 pub(crate) const PASSWORD_BYTES_FEW: usize = 10;
-
-/// The file in the home that holds the password; `skep` clients on the same device read it, too.
-pub(crate) const PASSWORD: &str = "password";

@@ -44,8 +44,8 @@ pub(crate) struct Papers {
 }
 
 impl Authority {
-    pub(crate) fn new(home: &Path) -> Self {
-        Self(home.join("ca"))
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self(folder.to_owned())
     }
 
     /// The file of its certificate.
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn what_was_issued_is_remembered_and_can_be_revoked_once() {
         let home = tempfile::tempdir().unwrap();
-        let authority = Authority::new(home.path());
+        let authority = Authority::new(&home.path().join("ca"));
         assert_eq!(
             authority.issue("pi", &[], 1).err().unwrap().kind(),
             ErrorKind::NotFound

@@ -3,7 +3,6 @@
 //! program's help, kept in its home, and renewed with the same key, so that its pin stays.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 
 use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType,
@@ -15,34 +14,25 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::tls::pem::{Identity, PemFile, exists, unusable};
 use crate::{clock, disk};
 
-/// The places of certificate and key in a home.
-pub(crate) fn places(home: &Path) -> (PemFile, PemFile) {
-    (
-        PemFile::new("", home.join("server.crt")),
-        PemFile::new("", home.join("server.key")),
-    )
-}
-
-/// Sees to it that there is an identity in `home` that is good for this device at these addresses,
+/// Sees to it that there is an identity in these two files that is good for this device at these addresses,
 /// besides those it has anyway. One that somebody else has made is left as it is.
 ///
 /// # Errors
 /// `Usage` if the key is missing, if one of the two cannot be used, or if they cannot be written.
 /// There is never a placeholder instead (FEATURES D17, D79).
-pub(crate) fn prepare(home: &Path, addresses: &[IpAddr]) -> Result<Identity> {
-    let (cert, key) = places(home);
+pub(crate) fn prepare(cert: &PemFile, key: &PemFile, addresses: &[IpAddr]) -> Result<Identity> {
     match (exists(&cert.path), exists(&key.path)) {
         (true, true) => {}
-        (false, false) => return make(&cert, &key, &names(addresses)),
-        (true, false) => return Err(missing(&key, &cert)),
+        (false, false) => return make(cert, key, &names(addresses)),
+        (true, false) => return Err(missing(key, cert)),
         // A start that was cut between the two files, or the wish for a new certificate.
         (false, true) => {
-            let renewed = renew(&cert, &key, &names(addresses))?;
+            let renewed = renew(cert, key, &names(addresses))?;
             log::info!("{cert} was missing, and was made again for the key that is there");
             return Ok(renewed);
         }
     }
-    let identity = Identity::load(&cert, &key).map_err(|error| {
+    let identity = Identity::load(cert, key).map_err(|error| {
         error.hint(format!(
             "repair {cert} and {key}, or move both away and start again"
         ))
@@ -54,7 +44,7 @@ pub(crate) fn prepare(home: &Path, addresses: &[IpAddr]) -> Result<Identity> {
     else {
         return Ok(identity);
     };
-    match renew(&cert, &key, &names) {
+    match renew(cert, key, &names) {
         Ok(renewed) => {
             log::info!("{cert} was renewed with the same key: {why}");
             Ok(renewed)
@@ -220,14 +210,26 @@ const RENEWAL_SECONDS: u64 = 30 * 24 * 60 * 60;
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    fn places(home: &Path) -> (PemFile, PemFile) {
+        let place = |name| PemFile::new("", home.join(name));
+        (place("server.crt"), place("server.key"))
+    }
+
+    fn prepare_in(home: &Path, addresses: &[IpAddr]) -> Result<Identity> {
+        let (cert, key) = places(home);
+        prepare(&cert, &key, addresses)
+    }
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn an_identity_is_made_once_and_kept_private() {
         let home = tempfile::tempdir().unwrap();
-        let made = prepare(home.path(), &[]).unwrap();
-        let kept = prepare(home.path(), &[]).unwrap();
+        let made = prepare_in(home.path(), &[]).unwrap();
+        let kept = prepare_in(home.path(), &[]).unwrap();
         assert_eq!(made.chain(), kept.chain());
         assert_eq!(made.pin(), kept.pin());
         let mode = std::fs::metadata(places(home.path()).1.path)
@@ -245,21 +247,21 @@ mod tests {
     #[test]
     fn a_new_address_has_the_certificate_renewed_with_the_same_key() {
         let home = tempfile::tempdir().unwrap();
-        let made = prepare(home.path(), &[]).unwrap();
+        let made = prepare_in(home.path(), &[]).unwrap();
         let address = "192.0.2.77".parse().unwrap();
-        let renewed = prepare(home.path(), &[address]).unwrap();
+        let renewed = prepare_in(home.path(), &[address]).unwrap();
         assert_ne!(made.chain(), renewed.chain());
         assert_eq!(made.pin(), renewed.pin());
         assert_eq!(
             renewed.chain(),
-            prepare(home.path(), &[address]).unwrap().chain()
+            prepare_in(home.path(), &[address]).unwrap().chain()
         );
     }
 
     #[test]
     fn an_old_certificate_of_ours_is_renewed_and_one_of_others_is_not() {
         let home = tempfile::tempdir().unwrap();
-        let made = prepare(home.path(), &[]).unwrap();
+        let made = prepare_in(home.path(), &[]).unwrap();
         let (cert, key) = places(home.path());
         let pair = KeyPair::from_pem(&std::fs::read_to_string(&key.path).unwrap()).unwrap();
         for (name, is_renewed) in [("skep on pi", true), ("pi", false)] {
@@ -267,7 +269,7 @@ mod tests {
             params.distinguished_name.push(DnType::CommonName, name);
             params.not_after = rcgen::date_time_ymd(2026, 11, 2);
             std::fs::write(&cert.path, params.self_signed(&pair).unwrap().pem()).unwrap();
-            let identity = prepare(home.path(), &[]).unwrap();
+            let identity = prepare_in(home.path(), &[]).unwrap();
             let end = identity.facts().unwrap().not_after;
             assert_eq!(
                 end > clock::seconds() + RENEWAL_SECONDS,
@@ -281,17 +283,17 @@ mod tests {
     #[test]
     fn a_certificate_without_its_key_is_an_error_and_stays_as_it_is() {
         let home = tempfile::tempdir().unwrap();
-        let made = prepare(home.path(), &[]).unwrap();
+        let made = prepare_in(home.path(), &[]).unwrap();
         let (cert, key) = places(home.path());
         std::fs::remove_file(&cert.path).unwrap();
-        assert_eq!(prepare(home.path(), &[]).unwrap().pin(), made.pin());
+        assert_eq!(prepare_in(home.path(), &[]).unwrap().pin(), made.pin());
         std::fs::remove_file(&key.path).unwrap();
-        let error = prepare(home.path(), &[]).err().unwrap();
+        let error = prepare_in(home.path(), &[]).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.message().contains("server.key is missing"), "{error}");
         std::fs::write(&key.path, "junk").unwrap();
         assert!(
-            prepare(home.path(), &[])
+            prepare_in(home.path(), &[])
                 .err()
                 .unwrap()
                 .hint_text()

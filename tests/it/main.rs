@@ -23,6 +23,7 @@ mod endless;
 mod failing_disk;
 mod fairness;
 mod framing;
+mod home;
 mod identity;
 mod keeping;
 mod limits;

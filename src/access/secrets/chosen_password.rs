@@ -17,9 +17,9 @@ use subtle::ConstantTimeEq as _;
 
 use crate::access::secrets::password::{PUBLISHED, Password, random};
 use crate::digest::Digest;
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::threads::lock;
+use crate::{disk, home};
 
 /// What is kept of a chosen password. One guess is verified at a time, so that guesses never take
 /// more than 8 MiB together, and the right ones are remembered for a while.
@@ -237,9 +237,7 @@ pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
         ));
     }
     let kept = Kept::make(text.as_bytes())?.text();
-    let failed = |error| Error::local(format!("writing to {}", home.display()), error);
-    disk::create_directory(home).map_err(failed)?;
-    disk::write(&file(home), kept.as_bytes(), 0o600).map_err(failed)
+    home::CHOSEN_PASSWORD.write(home, &kept)
 }
 
 /// Forgets the chosen password.
@@ -255,7 +253,7 @@ pub(crate) fn remove(home: &Path) -> Result<()> {
 
 /// Where it is kept in a home.
 pub(crate) fn file(home: &Path) -> PathBuf {
-    home.join("password.argon2")
+    home::CHOSEN_PASSWORD.path(home)
 }
 
 /// 8 MiB: a Pi Zero has 512 MiB for everything.

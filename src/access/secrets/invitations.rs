@@ -7,9 +7,9 @@
 //! program sends anywhere. The file `invitations` in the home has a line for each open one: digest of
 //! the secret, role, and end in seconds since 1970.
 
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
-use std::{fmt, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ use crate::access::secrets::password::Password;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
-use crate::{clock, disk};
+use crate::{clock, home};
 
 /// What an invited device has to know.
 #[derive(Debug, PartialEq, Eq)]
@@ -141,37 +141,31 @@ impl OpenInvitation {
 
 /// Changes the file under a lock. What is over goes with every change.
 fn change(home: &Path, change: impl FnOnce(&mut Vec<OpenInvitation>) -> Result<()>) -> Result<()> {
-    let failed = |error| Error::local(format!("writing to {}", home.display()), error);
-    disk::create_directory(home).map_err(failed)?;
-    let _lock = disk::wait_for_lock(&home.join(LOCK)).map_err(failed)?;
-    let path = home.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        other => other.map_err(failed)?,
-    };
-    let now = clock::seconds();
-    let lines = text.lines().filter_map(OpenInvitation::read);
-    let mut open: Vec<_> = lines.filter(|one| one.end > now).collect();
-    change(&mut open)?;
-    let line = |one: &OpenInvitation| format!("{} {} {}\n", one.digest, one.role, one.end);
-    let text: String = open.iter().map(line).collect();
-    disk::write(&path, text.as_bytes(), 0o600).map_err(failed)
+    home::INVITATIONS.change(home, |text| {
+        let now = clock::seconds();
+        let lines = text.lines().filter_map(OpenInvitation::read);
+        let mut open: Vec<_> = lines.filter(|one| one.end > now).collect();
+        change(&mut open)?;
+
+        let line = |one: &OpenInvitation| format!("{} {} {}\n", one.digest, one.role, one.end);
+        Ok(Some(open.iter().map(line).collect()))
+    })
 }
 
 /// Tells later invitations where a server of this home can be reached: `host:port` each.
 pub(crate) fn keep_addresses(home: &Path, addresses: &[String]) {
-    let (path, text) = (home.join(ADDRESSES), addresses.join("\n") + "\n");
-    if std::fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
+    let text = addresses.join("\n") + "\n";
+    if home::ADDRESSES.read(home).is_ok_and(|kept| kept == text) {
         return;
     }
-    if let Err(error) = disk::write(&path, text.as_bytes(), 0o600) {
-        log::debug!("{} cannot be written: {error}", path.display());
+    if let Err(error) = home::ADDRESSES.write(home, &text) {
+        log::debug!("{error}");
     }
 }
 
 /// Where the server of a home was reached when it last started.
 pub(crate) fn kept_addresses(home: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(home.join(ADDRESSES)).unwrap_or_default();
+    let text = home::ADDRESSES.read(home).unwrap_or_default();
     text.lines()
         .filter(|line| !line.is_empty())
         .map(str::to_owned)
@@ -179,13 +173,6 @@ pub(crate) fn kept_addresses(home: &Path) -> Vec<String> {
 }
 
 const SCHEME: &str = "skep://";
-
-const FILE: &str = "invitations";
-
-const LOCK: &str = "invitations.lock";
-
-/// What [`keep_addresses`] writes.
-const ADDRESSES: &str = "addresses";
 
 /// More make a QR code that telephones cannot read.
 pub(crate) const ADDRESSES_MAX: usize = 4;
@@ -239,7 +226,7 @@ mod tests {
             // Whoever issues takes its time, so that the others come meanwhile.
             let issue = |_: &str| {
                 std::thread::yield_now();
-                disk::write(&home.path().join("issued"), b"x", 0o600).map_err(Error::from)
+                crate::disk::write(&home.path().join("issued"), b"x", 0o600).map_err(Error::from)
             };
             usize::from(redeem(home.path(), secret.text(), issue).is_ok())
         };
@@ -258,7 +245,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let secret = open(home.path(), "write", 600).unwrap();
         let over = open(home.path(), "admin", 0).unwrap();
-        let kept = std::fs::read_to_string(home.path().join(FILE)).unwrap();
+        let kept = std::fs::read_to_string(home::INVITATIONS.path(home.path())).unwrap();
         assert!(!kept.contains(secret.text()));
         let used = |secret: &str| redeem(home.path(), secret, |role| Ok(role.to_owned()));
         assert_eq!(used(over.text()).unwrap_err().kind(), ErrorKind::Forbidden);

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::access::role::{How, Principal, Role};
 use crate::access::secrets::password::{Lock, Password, letters};
 use crate::error::{Error, ErrorKind, Result};
-use crate::{clock, disk};
+use crate::{clock, home};
 
 /// All tokens of a home.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,12 +117,11 @@ impl Tokens {
     }
 
     fn change(home: &Path, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        let failed = |error| Error::local(format!("writing to {}", home.display()), error);
-        disk::create_directory(home).map_err(failed)?;
-        let _lock = disk::wait_for_lock(&home.join(LOCK)).map_err(failed)?;
-        let mut tokens = Self::open(home)?;
-        change(&mut tokens)?;
-        disk::write(&file(home), tokens.text().as_bytes(), 0o600).map_err(failed)
+        home::TOKENS.change(home, |text| {
+            let mut tokens = Self::read(text)?;
+            change(&mut tokens)?;
+            Ok(Some(tokens.text()))
+        })
     }
 
     /// All of them.
@@ -223,7 +222,7 @@ pub(crate) fn can_be_named(name: &str) -> bool {
 }
 
 pub(crate) fn file(home: &Path) -> PathBuf {
-    home.join("tokens")
+    home::TOKENS.path(home)
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -235,9 +234,6 @@ fn seconds(time: SystemTime) -> u64 {
 fn time(seconds: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))
 }
-
-/// Keeps two processes from losing each other's changes.
-const LOCK: &str = "tokens.lock";
 
 /// How a token begins, so that people and scanners for leaked secrets recognise it.
 const PREFIX: &str = "skep_";

@@ -20,8 +20,7 @@ use crate::client::{
     TransferOptions, Trust,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::PASSWORD;
-use crate::{clock, home};
+use crate::home;
 
 /// Adds the flags of every verb.
 pub(crate) fn everywhere(command: Command) -> Command {
@@ -177,7 +176,7 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
         Err(_) => None,
     };
     if let Some(home) = &options.home {
-        clock::learn(home);
+        home::learn_time(home);
     }
     options.public_roots = public_roots();
     options.certificate = certificate(matches)?;
@@ -254,7 +253,7 @@ fn public_roots() -> Vec<PathBuf> {
 
 /// The password of a server on this device, from its home.
 fn own_password(server: &ServerUrl, home: Option<&Path>) -> Result<Option<Password>> {
-    let own: Option<PathBuf> = home.map(|home| home.join(PASSWORD));
+    let own: Option<PathBuf> = home.map(|home| home::PASSWORD.path(home));
     match own.filter(|path| server.is_loopback() && path.exists()) {
         Some(path) => password_file(&path).map(Some),
         None => Ok(None),

@@ -47,7 +47,7 @@ pub(crate) fn read(matches: &ArgMatches) -> Result<Config> {
 /// `Usage` for what cannot be read.
 pub(crate) fn of_home() -> Result<Config> {
     let mut config = Config::new(home::directory()?);
-    config.take(&Layer::from_file(&config.home.join(CONFIG))?)?;
+    config.take(&Layer::from_file(&home::CONFIG.path(&config.home))?)?;
     config.take(&Layer::from_environment()?)?;
     Ok(config)
 }
@@ -72,6 +72,3 @@ fn flags(matches: &ArgMatches) -> Layer {
     }
     layer
 }
-
-/// The file of settings in the home.
-const CONFIG: &str = "config.toml";

@@ -2,15 +2,14 @@
 //! The servers that this device is paired with: the file `servers` in the home, one line `NAME URL
 //! TOKEN` each, which only its owner can read. The first one is taken where none is named.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::access::Password;
 use crate::address::ServerUrl;
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::home;
 
-/// The file, which need not exist.
+/// The file of a home, which need not exist.
 pub(crate) struct Servers(PathBuf);
 
 /// One server.
@@ -23,7 +22,7 @@ pub(crate) struct PairedServer {
 
 impl Servers {
     pub(crate) fn new(home: &Path) -> Self {
-        Self(home.join("servers"))
+        Self(home.to_owned())
     }
 
     /// The server of a name or at a URL; without either, the first one.
@@ -72,46 +71,49 @@ impl Servers {
         }
     }
 
-    /// Keeps a server, in the place of one with that name.
+    /// Keeps a server, in the place of one with that name. Lines that cannot be read stay as they are.
     ///
     /// # Errors
     /// `Usage` if the home cannot be written.
     pub(crate) fn keep(&self, saved: &PairedServer) -> Result<()> {
-        let mut text = String::new();
-        let mut is_new = true;
-        let line = |one: &PairedServer| format!("{} {} {}\n", one.name, one.url, one.token.text());
-        for one in self.all()? {
-            let is_same = one.name == saved.name;
-            is_new &= !is_same;
-            text.push_str(&line(if is_same { saved } else { &one }));
-        }
-        if is_new {
-            text.push_str(&line(saved));
-        }
-        let write = || {
-            self.0.parent().map_or(Ok(()), disk::create_directory)?;
-            disk::write(&self.0, text.as_bytes(), 0o600)
-        };
-        write().map_err(|error| Error::local(format!("writing {}", self.0.display()), error))
+        let new = format!("{} {} {}", saved.name, saved.url, saved.token.text());
+
+        home::SERVERS.change(&self.0, |text| {
+            let mut is_new = true;
+            let mut lines = Vec::new();
+            for line in text.lines() {
+                let is_same = read(line).is_some_and(|one| one.name == saved.name);
+                // A second line of that name would never be found.
+                if is_new || !is_same {
+                    lines.push(if is_same { new.as_str() } else { line });
+                }
+                is_new &= !is_same;
+            }
+            if is_new {
+                lines.push(&new);
+            }
+            Ok(Some(lines.join("\n") + "\n"))
+        })
     }
 
+    /// All that can be read; a line that cannot costs that line.
     fn all(&self) -> Result<Vec<PairedServer>> {
-        let shown = self.0.display();
-        let text = match std::fs::read_to_string(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(|error| Error::local(format!("reading {shown}"), error))?,
-        };
-        let lines = text
-            .lines()
-            .zip(1..)
-            .filter(|(line, _)| !line.trim().is_empty());
-        let saved = lines.map(|(line, number)| {
-            read(line).ok_or_else(|| {
-                let text = format!("line {number} of {shown} is not NAME URL TOKEN");
-                Error::new(ErrorKind::Usage, text).hint("remove it, and pair again")
-            })
-        });
-        saved.collect()
+        let text = home::SERVERS.read(&self.0)?;
+        let mut saved = Vec::new();
+
+        for (line, number) in text.lines().zip(1..) {
+            let is_empty = line.trim().is_empty() || line.starts_with('#');
+            match read(line) {
+                Some(one) => saved.push(one),
+                None if is_empty => {}
+                None => log::warn!(
+                    "line {number} of {} is not NAME URL TOKEN and is passed over; remove it, and \
+                     pair again",
+                    home::SERVERS.path(&self.0).display()
+                ),
+            }
+        }
+        Ok(saved)
     }
 }
 
@@ -136,6 +138,11 @@ mod tests {
             url: url.parse().unwrap(),
             token,
         }
+    }
+
+    fn token_of(servers: &Servers, name: &str) -> String {
+        let found = servers.find(Some(name)).unwrap();
+        found.map_or_else(String::new, |one| one.token.text().to_owned())
     }
 
     #[test]
@@ -166,8 +173,18 @@ mod tests {
         let error = servers.check_name("pi", &elsewhere).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         assert!(servers.check_name("a b", &elsewhere).is_err());
-        std::fs::write(&servers.0, "pi https://192.0.2.1\n").unwrap();
-        assert_eq!(servers.find(None).unwrap_err().kind(), ErrorKind::Usage);
+
+        // A bad line costs that line, and stays.
+        let file = home::SERVERS.path(&servers.0);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("pi https://192.0.2.1\n{text}")).unwrap();
+        servers
+            .keep(&saved("attic", "https://192.0.2.3", "four"))
+            .unwrap();
+        assert_eq!(token_of(&servers, "attic"), "four");
+        assert_eq!(token_of(&servers, "pi"), "three");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("pi https://192.0.2.1\n"), "{text}");
     }
 
     #[test]

@@ -3,23 +3,28 @@
 //! line `host:port SHA256:hex` each. Lines of other forms are kept as they are.
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::home;
 use crate::pin::Pin;
 
 /// The file, which need not exist.
 #[derive(Clone, Debug)]
-pub(crate) struct KnownServers(PathBuf);
+pub(crate) struct KnownServers {
+    home: PathBuf,
+    path: PathBuf,
+}
 
 impl KnownServers {
     pub(crate) fn new(home: &Path) -> Self {
-        Self(home.join("known_servers"))
+        Self {
+            home: home.to_owned(),
+            path: home::KNOWN_SERVERS.path(home),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The pin that `authority` is known by.
@@ -27,29 +32,24 @@ impl KnownServers {
     /// # Errors
     /// `Usage` if its line cannot be read; otherwise those of the file system.
     pub(crate) fn find(&self, authority: &str) -> Result<Option<Pin>> {
-        find(&self.text()?, authority)
-            .map_err(|error| Error::new(error.kind(), format!("{}: {error}", self.0.display())))
+        let text = home::KNOWN_SERVERS.read(&self.home)?;
+        find(&text, authority)
+            .map_err(|error| Error::new(error.kind(), format!("{}: {error}", self.path.display())))
     }
 
     /// Remembers the pin of a server that was not known.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// `Conflict` if another process has learned another pin of it meanwhile; those of the file system.
     pub(crate) fn add(&self, authority: &str, pin: Pin) -> Result<()> {
-        let mut text = self.text()?;
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
-        }
-        text.push_str(&format!("{authority} {pin}\n"));
-        self.write(&text)
-    }
-
-    fn write(&self, text: &str) -> Result<()> {
-        let write = || {
-            self.0.parent().map_or(Ok(()), disk::create_directory)?;
-            disk::write(&self.0, text.as_bytes(), 0o600)
-        };
-        write().map_err(|error| Error::io(format!("writing {}", self.0.display()), error))
+        home::KNOWN_SERVERS.change(&self.home, |text| match find(text, authority)? {
+            Some(known) if known == pin => Ok(None),
+            Some(_) => {
+                let text = format!("{authority} became known by another key at the same time");
+                Err(Error::new(ErrorKind::Conflict, text).hint("try again"))
+            }
+            None => Ok(Some(with_line(text.to_owned(), authority, pin))),
+        })
     }
 
     /// Remembers the pin of a server, whatever it was known by.
@@ -57,23 +57,22 @@ impl KnownServers {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn replace(&self, authority: &str, pin: Pin) -> Result<()> {
-        let text = self.text()?;
-        let is_other = |line: &&str| line.split_ascii_whitespace().next() != Some(authority);
-        let mut kept: String = text
-            .lines()
-            .filter(is_other)
-            .map(|line| format!("{line}\n"))
-            .collect();
-        kept.push_str(&format!("{authority} {pin}\n"));
-        self.write(&kept)
+        home::KNOWN_SERVERS.change(&self.home, |text| {
+            let is_other = |line: &&str| line.split_ascii_whitespace().next() != Some(authority);
+            let others = text.lines().filter(is_other);
+            let kept = others.map(|line| format!("{line}\n")).collect();
+            Ok(Some(with_line(kept, authority, pin)))
+        })
     }
+}
 
-    fn text(&self) -> Result<String> {
-        match fs::read_to_string(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            other => other.map_err(|error| Error::io(format!("{}", self.0.display()), error)),
-        }
+/// The text with one line more.
+fn with_line(mut text: String, authority: &str, pin: Pin) -> String {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
     }
+    text.push_str(&format!("{authority} {pin}\n"));
+    text
 }
 
 fn find(text: &str, authority: &str) -> Result<Option<Pin>> {
@@ -97,6 +96,7 @@ fn find(text: &str, authority: &str) -> Result<Option<Pin>> {
 mod tests {
     use super::*;
 
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn pin(digit: char) -> Pin {

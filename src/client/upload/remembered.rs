@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::client::upload::local_file::LocalStamp;
 use crate::digest::Digest;
 use crate::disk::{self, LockedFile};
+use crate::home;
 use crate::model::ModelName;
 
 /// The memory of one upload. While another process has it, or where there is no home, nothing is
@@ -31,7 +32,7 @@ impl Ledger {
     /// The memory of uploads to a server under a name.
     pub(crate) fn open(home: Option<&Path>, server: &str, name: &ModelName) -> Self {
         let held = home.and_then(|home| {
-            let directory = home.join("uploads");
+            let directory = home::UPLOADS.path(home);
             let key = Digest::of(format!("{server}\n{name}").as_bytes()).to_string();
             let open = || -> io::Result<Option<LockedFile>> {
                 disk::create_directory(&directory)?;

@@ -57,8 +57,8 @@ pub(crate) fn arguments(command: Command) -> Command {
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let home = home::directory()?;
-    clock::learn(&home);
-    let authority = Authority::new(&home);
+    home::learn_time(&home);
+    let authority = Authority::new(&home::AUTHORITY.path(&home));
     match matches.subcommand() {
         Some(("init", _)) => init(&authority, output),
         Some(("issue", matches)) => issue(&authority, matches, output),

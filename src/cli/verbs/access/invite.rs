@@ -10,8 +10,8 @@ use crate::access::{ADDRESSES_MAX, Invitation};
 use crate::address::ServerUrl;
 use crate::cli::flags::{args, node_settings};
 use crate::cli::terminal::Output;
-use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::{clock, home};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name);
@@ -44,7 +44,7 @@ pub(crate) fn arguments(command: Command) -> Command {
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let config = node_settings::of_home()?;
-    clock::learn(&config.home);
+    home::learn_time(&config.home);
     let pin = config
         .kept_pin()?
         .filter(|_| !config.plain)

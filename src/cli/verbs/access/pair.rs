@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::terminal::{Output, signals};
 use crate::client::{PairNames, accept};
 use crate::error::{Error, Result};
-use crate::{clock, home};
+use crate::home;
 
 pub(crate) fn arguments(command: Command) -> Command {
     let invitation = Arg::new("invitation")
@@ -38,7 +38,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         text => text.parse()?,
     };
     let home = home::directory()?;
-    clock::learn(&home);
+    home::learn_time(&home);
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let device = text("device").unwrap_or_else(crate::tls::host_name);
     signals::watch()?;

@@ -65,7 +65,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
     let given = |name: &str| matches.get_one::<String>(name);
     let role: Role = given("role").map_or(Ok(Role::Write), |role| role.parse())?;
-    clock::learn(&home::directory()?);
+    home::learn_time(&home::directory()?);
     let end = given("expires")
         .map(|text| end(text, clock::now()))
         .transpose()?;
@@ -90,7 +90,7 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 fn list(output: &Output) -> Result<()> {
     let tokens = Tokens::open(&home::directory()?)?;
-    clock::learn(&home::directory()?);
+    home::learn_time(&home::directory()?);
     let now = clock::now();
     let width = tokens
         .iter()

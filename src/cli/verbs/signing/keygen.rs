@@ -64,7 +64,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 /// Where the secret key is if nobody says otherwise.
 pub(crate) fn default_file() -> Result<PathBuf> {
-    Ok(home::directory()?.join("sign.key"))
+    Ok(home::SIGNING_KEY.path(&home::directory()?))
 }
 
 fn save(path: &Path, text: &str, mode: u32) -> Result<()> {
