@@ -7,7 +7,6 @@
 
 mod access;
 mod address;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing uses it yet"))]
 mod backoff;
 mod bell;
 #[cfg_attr(
@@ -64,8 +63,9 @@ pub use metrics::{Count, Metrics};
 pub use model::{Model, ModelName};
 pub use node::{Node, PasswordOrigin, Reload, ServiceState, ServiceStatus, Services};
 pub use pin::Pin;
-pub use server::{Server, ServerHandle, ServerOptions, Shutdown, TempServer};
+pub use server::{Server, ServerHandle, ServerOptions, TempServer};
 pub use signature::{PublicKey, SecretKey, Signature};
+pub use stop::Shutdown;
 pub use tls::TlsOptions;
 pub use transport::{Peer, TlsIdentity, UnixCredentials};
 pub use wire::{InfoWire, VerifyWire, VersionWire, VersionsWire};

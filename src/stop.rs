@@ -255,6 +255,32 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Ends a server, a node or a client from another thread; clones end the same one.
+#[derive(Clone, Default)]
+pub struct Shutdown(Stop);
+
+impl Shutdown {
+    pub(crate) fn of(stop: Stop) -> Self {
+        Self(stop)
+    }
+
+    /// Ends it. A server takes no further connection and finishes running requests; a client gives up
+    /// what it waits for.
+    pub fn trigger(&self) {
+        self.0.trigger(Reason::Shutdown);
+    }
+
+    /// The same for a process that got a signal.
+    pub(crate) fn signalled(&self, signal: i32) {
+        self.0.trigger(Reason::Signal(signal));
+    }
+
+    /// Waits until it is triggered.
+    pub fn wait(&self) {
+        self.0.wait();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;

@@ -43,6 +43,7 @@ use crate::access::Password;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::pin::Pin;
+use crate::stop::{Shutdown, Stop};
 use crate::wire::{ListWire, ModelWire};
 use connection::{Dialer, Login, NameResolver, Shared};
 use trust::ServerCheck;
@@ -105,6 +106,8 @@ pub struct Client {
     /// What is said of the models that are sent.
     about: Vec<(&'static str, String)>,
     shared: Arc<Shared>,
+    /// Ends every pause.
+    stop: Stop,
 }
 
 impl Client {
@@ -150,7 +153,15 @@ impl Client {
             rate,
             about,
             shared,
+            stop: Stop::new(),
         })
+    }
+
+    /// What ends the pauses of this client from another thread: between two attempts, and between two
+    /// pieces where the rate is limited. The call that paused then fails with `Interrupted`, and what
+    /// came across is kept as after any other interruption.
+    pub fn shutdown(&self) -> Shutdown {
+        Shutdown::of(self.stop.clone())
     }
 
     /// The server.

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use crate::backoff::{Backoff, GiveUp};
 use crate::error::{Error, ErrorKind};
+use crate::stop::{Stop, Waited};
 
 /// Counts the failures of one transfer.
 pub(crate) struct Retry {
-    limit: u32,
-    failures: u32,
+    backoff: Backoff,
     has_met: bool,
 }
 
@@ -16,8 +17,7 @@ impl Retry {
     /// At most `limit` attempts after the first one, or after the last one that got further.
     pub(crate) fn new(limit: u32) -> Self {
         Self {
-            limit,
-            failures: 0,
+            backoff: Backoff::new(limit),
             has_met: false,
         }
     }
@@ -30,7 +30,7 @@ impl Retry {
 
     /// Something came across.
     pub(crate) fn progressed(&mut self) {
-        self.failures = 0;
+        self.backoff.progressed();
         self.has_met = true;
     }
 
@@ -46,49 +46,48 @@ impl Retry {
             }
             _ => false,
         };
-        let wanted = error.retry_after().unwrap_or_default();
-        if !may_pass || self.limit == 0 || wanted > RETRY_AFTER_MAX {
+        if !may_pass {
             return Err(error);
         }
-        if self.failures == self.limit {
-            let kind = match error.kind() {
-                ErrorKind::Unreachable => ErrorKind::Interrupted,
-                kind => kind,
-            };
-            let message = format!("gave up after {} attempts: {}", self.limit, error.message());
-            let told = Error::new(kind, message);
-            let told = match error.hint_text() {
-                Some(hint) => told.hint(hint),
-                None => told,
-            };
-            return Err(told.because(error));
+        match self.backoff.next(error.retry_after()) {
+            Ok(pause) => Ok((pause, error)),
+            Err(GiveUp::Spent(0) | GiveUp::TooLong(_)) => Err(error),
+            Err(GiveUp::Spent(limit)) => Err(given_up(limit, error)),
         }
-        let pause = pause(self.failures, random()).max(wanted);
-        self.failures += 1;
-        Ok((pause, error))
     }
 }
 
-/// Half a second, doubled with every failure; of that a random share between a half and all, so that
-/// clients which lost their server together do not come back together.
-fn pause(failures: u32, random: u16) -> Duration {
-    let whole = PAUSE.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX);
-    whole / 2 + (whole / 2).mul_f64(f64::from(random) / f64::from(u16::MAX))
+/// The last error of many.
+fn given_up(limit: u32, error: Error) -> Error {
+    let kind = match error.kind() {
+        ErrorKind::Unreachable => ErrorKind::Interrupted,
+        kind => kind,
+    };
+    let message = format!("gave up after {limit} attempts: {}", error.message());
+
+    let told = Error::new(kind, message);
+    let told = match error.hint_text() {
+        Some(hint) => told.hint(hint),
+        None => told,
+    };
+    told.because(error)
 }
 
-fn random() -> u16 {
-    let mut bytes = [0; 2];
-    // Without randomness, the pause is the shortest.
-    let _ = getrandom::fill(&mut bytes);
-    u16::from_ne_bytes(bytes)
+/// Pauses before the next attempt; a stop ends the pause at once.
+///
+/// # Errors
+/// `Interrupted` if the client was stopped.
+pub(crate) fn pause(time: Duration, stop: &Stop) -> Result<(), Error> {
+    match stop.wait_for(time) {
+        Waited::TimedOut => Ok(()),
+        Waited::Stopped => Err(stopped()),
+    }
 }
 
-const PAUSE: Duration = Duration::from_millis(500);
-
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-
-/// Who is asked to stay away for longer than that is better told so.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// What a client says that was stopped from another thread.
+pub(crate) fn stopped() -> Error {
+    Error::new(ErrorKind::Interrupted, "the client was stopped")
+}
 
 #[cfg(test)]
 mod tests {
@@ -96,18 +95,6 @@ mod tests {
 
     fn error(kind: ErrorKind) -> Error {
         Error::new(kind, "a test")
-    }
-
-    #[test]
-    fn pauses_double_up_to_a_bound_and_vary() {
-        for (failures, most) in [(0, 500), (1, 1000), (4, 8000), (6, 30_000), (40, 30_000)] {
-            let most = Duration::from_millis(most);
-            assert_eq!(
-                (pause(failures, u16::MAX), pause(failures, 0)),
-                (most, most / 2)
-            );
-        }
-        assert_ne!(pause(3, 1), pause(3, 2));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::socket::{Socket, Timed};
 use crate::address::{Address, ListenAddress, Scheme};
+use crate::backoff::Backoff;
 use crate::edge::listening_socket::Door;
 use crate::edge::places::{Connections, Permit, Refusal};
 use crate::error::{Error, ErrorKind, Result};
@@ -104,7 +105,7 @@ impl Listener {
         connections: &Arc<Connections>,
         work: impl Fn(Incoming, Admittance) -> Option<Rest> + Clone + Send + 'static,
     ) {
-        let mut pause = Pause::default();
+        let mut backoff = accept_backoff();
         while !self.stop.is_stopped() {
             let Ok(stopped) = self.stop.descriptor() else {
                 return;
@@ -112,7 +113,7 @@ impl Listener {
             let mut events: Vec<_> = self.doors.iter().map(|door| door.poll()).collect();
             events.push(PollFd::from_borrowed_fd(stopped, PollFlags::IN));
             if let Err(error) = poll(&mut events, None) {
-                pause.after(&error.into(), &self.stop);
+                pause_after(&error.into(), &mut backoff, &self.stop);
                 continue;
             }
             let ready: Vec<bool> = events
@@ -124,8 +125,8 @@ impl Listener {
                     let incoming = (socket, peer, door.scheme());
                     admit(incoming, connections, work.clone())
                 }) {
-                    Ok(()) => pause = Pause::default(),
-                    Err(error) => pause.after(&error, &self.stop),
+                    Ok(()) => backoff.progressed(),
+                    Err(error) => pause_after(&error, &mut backoff, &self.stop),
                 }
             }
         }
@@ -189,23 +190,23 @@ enum HeldPlace {
 
 /// How long to wait after an error of accept, so that none of them makes the loop spin: when
 /// descriptors or memory run out, the connection stays in the queue and the socket stays ready.
-#[derive(Default)]
-struct Pause(Duration);
+fn accept_backoff() -> Backoff {
+    Backoff::endless().between(PAUSE_MIN, PAUSE_MAX)
+}
 
-impl Pause {
-    fn after(&mut self, error: &io::Error, stop: &Stop) {
-        use rustix::io::Errno;
-        let code = error.raw_os_error().map(Errno::from_raw_os_error);
-        if matches!(code, Some(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR)) {
-            return;
-        }
-        if self.0.is_zero() {
-            log::warn!("no connection can be accepted: {error}; trying on");
-        }
-        self.0 = (self.0 * 2).clamp(PAUSE_MIN, PAUSE_MAX);
-        // Not a sleep, since a stop ends the wait.
-        let _ = stop.wait_for(self.0);
+/// Pauses after an error that more than one caller will meet.
+fn pause_after(error: &io::Error, backoff: &mut Backoff, stop: &Stop) {
+    use rustix::io::Errno;
+
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    if matches!(code, Some(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR)) {
+        return;
     }
+    if backoff.attempts() == 0 {
+        log::warn!("no connection can be accepted: {error}; trying on");
+    }
+    // Without a limit it never gives up, and a stop ends the pause.
+    let _ = backoff.pause(None, stop);
 }
 
 const PAUSE_MIN: Duration = Duration::from_millis(20);

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use crate::address::Address;
 use crate::error::Result;
 use crate::server::Server;
-use crate::stop::{Reason, Stop};
+use crate::stop::Shutdown;
 use crate::threads::lock;
 
 /// A server that runs in a thread of its own. Dropping the handle leaves it running.
@@ -110,30 +110,5 @@ impl Drop for TempServer {
                 log::warn!("a server ended badly: {error}");
             }
         }
-    }
-}
-
-/// Ends a server from another thread; clones end the same server.
-#[derive(Clone, Default)]
-pub struct Shutdown(Stop);
-
-impl Shutdown {
-    pub(crate) fn of(stop: Stop) -> Self {
-        Self(stop)
-    }
-
-    /// Ends the server: no further connection is taken, running requests are finished.
-    pub fn trigger(&self) {
-        self.0.trigger(Reason::Shutdown);
-    }
-
-    /// The same for a process that got a signal.
-    pub(crate) fn signalled(&self, signal: i32) {
-        self.0.trigger(Reason::Signal(signal));
-    }
-
-    /// Waits until it is triggered.
-    pub fn wait(&self) {
-        self.0.wait();
     }
 }

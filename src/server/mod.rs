@@ -4,7 +4,7 @@
 
 mod handle;
 
-pub use handle::{ServerHandle, Shutdown, TempServer};
+pub use handle::{ServerHandle, TempServer};
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Engine, Handler, Service, Workers};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
-use crate::stop::Stop;
+use crate::stop::{Shutdown, Stop};
 use crate::threads::{self, lock};
 use crate::tls::{Acceptor, Following, TlsFiles, TlsOptions};
 

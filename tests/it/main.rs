@@ -38,6 +38,7 @@ mod roles;
 mod rude;
 mod settings;
 mod signature;
+mod stopping;
 mod support;
 mod tidy;
 mod transfer;

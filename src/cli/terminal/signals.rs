@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::error::{Error, Result};
-use crate::server::Shutdown;
+use crate::stop::Shutdown;
 use crate::text::escaped;
 use crate::{disk, threads};
 

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Transfers that are to leave something of the line to others: an even number of bytes per second.
 
-use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::client::retry::pause;
+use crate::error::Result;
+use crate::stop::Stop;
 
 /// The speed of one transfer.
 pub(crate) struct TransferRate {
     rate: Option<u64>,
+    stop: Stop,
     /// When what went over the line so far should have.
     due: Instant,
 }
 
 impl TransferRate {
     /// At most `rate` bytes per second, if there is a rate.
-    pub(crate) fn new(rate: Option<u64>) -> Self {
+    pub(crate) fn new(rate: Option<u64>, stop: &Stop) -> Self {
         Self {
             rate: rate.map(|rate| rate.max(1)),
+            stop: stop.clone(),
             due: Instant::now(),
         }
     }
@@ -29,11 +34,15 @@ impl TransferRate {
     }
 
     /// Waits until `count` more bytes are due.
-    pub(crate) fn spend(&mut self, count: usize) {
-        let pause = self.after(count as u64, Instant::now());
-        if !pause.is_zero() {
-            thread::sleep(pause);
+    ///
+    /// # Errors
+    /// `Interrupted` if the client was stopped.
+    pub(crate) fn spend(&mut self, count: usize) -> Result<()> {
+        let time = self.after(count as u64, Instant::now());
+        if time.is_zero() {
+            return Ok(());
         }
+        pause(time, &self.stop)
     }
 
     fn after(&mut self, count: u64, now: Instant) -> Duration {
@@ -61,7 +70,7 @@ mod tests {
 
     #[test]
     fn bytes_take_the_time_that_the_rate_says() {
-        let mut pace = TransferRate::new(Some(1000));
+        let mut pace = TransferRate::new(Some(1000), &Stop::new());
         let start = pace.due;
         assert_eq!(pace.after(100, start), Duration::from_millis(100));
         assert_eq!(pace.after(100, start), Duration::from_millis(200));
@@ -74,13 +83,19 @@ mod tests {
 
     #[test]
     fn pieces_are_small_where_the_rate_is() {
-        assert_eq!(TransferRate::new(None).piece(65536), 65536);
+        assert_eq!(TransferRate::new(None, &Stop::new()).piece(65536), 65536);
         assert_eq!(
-            TransferRate::new(None).after(u64::MAX, Instant::now()),
+            TransferRate::new(None, &Stop::new()).after(u64::MAX, Instant::now()),
             Duration::ZERO
         );
-        assert_eq!(TransferRate::new(Some(100_000)).piece(65536), 5000);
-        assert_eq!(TransferRate::new(Some(1)).piece(65536), 512);
-        assert_eq!(TransferRate::new(Some(1 << 30)).piece(65536), 65536);
+        assert_eq!(
+            TransferRate::new(Some(100_000), &Stop::new()).piece(65536),
+            5000
+        );
+        assert_eq!(TransferRate::new(Some(1), &Stop::new()).piece(65536), 512);
+        assert_eq!(
+            TransferRate::new(Some(1 << 30), &Stop::new()).piece(65536),
+            65536
+        );
     }
 }

@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use ureq::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
@@ -16,7 +15,7 @@ use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
 use crate::client::download::partial_file::{PartialFile, Whole, digest_of};
 use crate::client::download::save;
-use crate::client::retry::Retry;
+use crate::client::retry::{self, Retry};
 use crate::client::transfer::{Changes, TransferEvent, TransferEvents, TransferOptions};
 use crate::client::{Client, model_path};
 use crate::digest::Digest;
@@ -94,11 +93,11 @@ impl Client {
             (Some(signer), None) => Some((signer, self.signature(name)?)),
         };
         let partial = PartialFile::find(&place)?;
-        let mut retry = Retry::new(options.retries);
+        let mut retries = Retry::new(options.retries);
         if partial.as_ref().is_some_and(|partial| partial.done() > 0) {
-            retry.met();
+            retries.met();
         }
-        let pace = TransferRate::new(self.rate);
+        let pace = TransferRate::new(self.rate, &self.stop);
         let (received, resumed_at, has_waited) = (0, None, options.retries == 0);
         let mut fetching = Fetching {
             name,
@@ -114,12 +113,12 @@ impl Client {
         };
         loop {
             let before = fetching.received;
-            let error = match self.fetch_once(&mut fetching, &mut retry, events) {
+            let error = match self.fetch_once(&mut fetching, &mut retries, events) {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => error,
             };
             if fetching.received > before {
-                retry.progressed();
+                retries.progressed();
             }
             if fetching.is_damaged(&error) {
                 events(TransferEvent::Restarted {
@@ -127,12 +126,16 @@ impl Client {
                 });
                 continue;
             }
-            let (pause, error) = retry.after(error).inspect_err(|_| fetching.rest())?;
+            if self.stop.is_stopped() {
+                fetching.rest();
+                return Err(retry::stopped());
+            }
+            let (pause, error) = retries.after(error).inspect_err(|_| fetching.rest())?;
             events(TransferEvent::Retrying {
                 pause,
                 error: &error,
             });
-            thread::sleep(pause);
+            retry::pause(pause, &self.stop)?;
         }
     }
 
@@ -203,7 +206,7 @@ impl Client {
                 pause,
                 error: &error,
             });
-            thread::sleep(pause);
+            retry::pause(pause, &self.stop)?;
             let response = self.exchange_again(|| self.builder(Method::HEAD, path))?;
             if !matches!(announced(answers::accepted(response)?.headers()), Ok(None)) {
                 break;
@@ -286,7 +289,7 @@ impl Fetching<'_> {
             self.received += count as u64;
             partial.write(&buffer[..count])?;
             events(TransferEvent::Progress(partial.done()));
-            self.pace.spend(count);
+            self.pace.spend(count)?;
         }
         match size.filter(|size| *size != partial.done()) {
             Some(size) => {

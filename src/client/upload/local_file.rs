@@ -154,7 +154,7 @@ impl Read for FileRest<'_, '_> {
         }
         self.local.take(self.at, &buffer[..count]);
         self.at = end;
-        self.pace.spend(count);
+        self.pace.spend(count)?;
         Ok(count)
     }
 }
@@ -193,7 +193,7 @@ mod tests {
             (150_000, 50_000),
         ] {
             let mut sent = Vec::new();
-            let mut pace = TransferRate::new(None);
+            let mut pace = TransferRate::new(None, &crate::stop::Stop::new());
             let rest = Local::from(&mut local, offset, &mut pace).unwrap();
             rest.take(count).read_to_end(&mut sent).unwrap();
             let start = usize::try_from(offset).unwrap();
@@ -207,7 +207,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 100_000]).unwrap();
         let mut local = Local::new(&file).unwrap();
-        let mut pace = TransferRate::new(None);
+        let mut pace = TransferRate::new(None, &crate::stop::Stop::new());
         let mut rest = local.from(0, &mut pace).unwrap();
         let mut sent = vec![0; 50_000];
         rest.read_exact(&mut sent).unwrap();

@@ -7,14 +7,13 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::thread;
 
 use ureq::http::header::{CONTENT_LENGTH, ETAG};
 use ureq::http::{Method, StatusCode};
 
 use crate::client::api::answers;
 use crate::client::connection::TransferRate;
-use crate::client::retry::Retry;
+use crate::client::retry::{self, Retry};
 use crate::client::single_pass::{Outcome, Stored, verified};
 use crate::client::transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
 use crate::client::upload::local_file::Local;
@@ -82,7 +81,7 @@ impl Client {
             local,
             replaces: options.replaces,
             signature: options.signature.as_ref(),
-            pace: TransferRate::new(self.rate),
+            pace: TransferRate::new(self.rate, &self.stop),
             way,
             ledger: Ledger::none(),
             location: None,
@@ -90,10 +89,10 @@ impl Client {
             sent: 0,
             resumed_at: None,
         };
-        let mut retry = Retry::new(options.retries);
+        let mut retries = Retry::new(options.retries);
         loop {
             let (before, sent) = (sending.acknowledged, sending.sent);
-            let error = match self.put_once(&mut sending, options.changes, &mut retry, events) {
+            let error = match self.put_once(&mut sending, options.changes, &mut retries, events) {
                 Ok(stored) => {
                     sending.ledger.clear();
                     return Ok(stored);
@@ -101,7 +100,7 @@ impl Client {
                 Err(error) => error,
             };
             if sending.acknowledged > before {
-                retry.progressed();
+                retries.progressed();
             }
             let is_ours =
                 error.kind() == ErrorKind::PreconditionFailed && sent >= sending.local.stamp().size;
@@ -115,12 +114,15 @@ impl Client {
             if is_final(error.kind()) {
                 self.abandon(&mut sending);
             }
-            let (pause, error) = retry.after(error)?;
+            if self.stop.is_stopped() {
+                return Err(retry::stopped());
+            }
+            let (pause, error) = retries.after(error)?;
             events(TransferEvent::Retrying {
                 pause,
                 error: &error,
             });
-            thread::sleep(pause);
+            retry::pause(pause, &self.stop)?;
             if sending.local.refresh()? {
                 events(TransferEvent::Restarted {
                     reason: "the file was changed",
