@@ -5,6 +5,11 @@
 //! Each tool becomes `cfg(has_TOOL)`. Under `CI=true` every tool counts as present, so that a test fails
 //! there for want of it. What no package can bring (a mount, an address) is measured everywhere.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "this is how a build script speaks to Cargo"
+)]
+
 use std::env;
 use std::fs;
 use std::net::{Ipv6Addr, TcpListener};
