@@ -9,10 +9,6 @@ mod access;
 mod address;
 mod backoff;
 mod bell;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "nothing uses it yet")
-)]
 mod channels;
 #[doc(hidden)]
 pub mod cli;
@@ -23,7 +19,6 @@ mod digest;
 mod disk;
 mod edge;
 mod error;
-#[expect(dead_code, reason = "nothing uses it yet")]
 mod event;
 mod home;
 mod http;
@@ -51,6 +46,7 @@ pub use address::{Address, ListenAddress};
 pub use config::{Config, Effect, Effective, Layer, Origin, SECTIONS, Section, Setting, settings};
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};
+pub use event::{EVENTS, EventKind};
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use http::fuzz::{fuzz_body, fuzz_head};
@@ -59,9 +55,11 @@ pub use http::{
     Request, Response, Session, Status, Version,
 };
 pub use limits::Limits;
-pub use metrics::{Count, Metrics};
+pub use metrics::{Count, METRICS, Metric, MetricKind, Metrics};
 pub use model::{Model, ModelName};
-pub use node::{Node, PasswordOrigin, Reload, ServiceState, ServiceStatus, Services};
+pub use node::{
+    Node, Notice, PasswordOrigin, Reload, ServiceState, ServiceStatus, Services, Watcher,
+};
 pub use pin::Pin;
 pub use server::{Server, ServerHandle, ServerOptions, TempServer};
 pub use signature::{PublicKey, SecretKey, Signature};

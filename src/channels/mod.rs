@@ -54,6 +54,7 @@ impl Channels {
     }
 
     /// The names of the channels, in the order in which they were made.
+    #[cfg(test)]
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
         self.0.names()
     }

@@ -67,6 +67,7 @@ impl Register {
     }
 
     /// The channels that there are.
+    #[cfg(test)]
     pub(super) fn names(&self) -> Vec<Arc<str>> {
         let book = lock(&self.book);
         let names = book.tails.iter().map(|tail| Arc::clone(&tail.stream.name));

@@ -24,8 +24,11 @@ fn channels() -> Channels {
 }
 
 fn event(number: usize) -> Event {
-    let name = number.to_string();
-    Event::new(SystemTime::UNIX_EPOCH, Happening::TokenRemoved { name })
+    let address = number.to_string();
+    Event::new(
+        SystemTime::UNIX_EPOCH,
+        Happening::ListenerOpened { address },
+    )
 }
 
 /// `3` for an event of that number, `missed 2`, `gap`.
@@ -34,7 +37,7 @@ fn word(received: &Received) -> String {
         Received::Missed(count) => format!("missed {count}"),
         Received::Gap => "gap".to_owned(),
         Received::Event(delivery) => match &delivery.event.what {
-            Happening::TokenRemoved { name } => name.clone(),
+            Happening::ListenerOpened { address } => address.clone(),
             other => format!("{other:?}"),
         },
     }

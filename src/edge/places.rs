@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::channels::Publisher;
+use crate::clock;
 use crate::edge::socket::Socket;
+use crate::event::{Event, Happening};
 use crate::limits::LiveLimits;
 use crate::metrics::Metrics;
 use crate::threads::lock;
@@ -17,6 +20,7 @@ use crate::transport::Peer;
 pub(crate) struct Connections {
     limits: Arc<LiveLimits>,
     metrics: Arc<Metrics>,
+    events: Publisher,
     open: Mutex<OpenConnections>,
     left: Condvar,
     refusing: AtomicUsize,
@@ -36,11 +40,16 @@ struct Member {
 }
 
 impl Connections {
-    pub(crate) fn new(limits: Arc<LiveLimits>, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(crate) fn new(
+        limits: Arc<LiveLimits>,
+        metrics: Arc<Metrics>,
+        events: Publisher,
+    ) -> Arc<Self> {
         let (open, left, refusing) = (Mutex::default(), Condvar::new(), AtomicUsize::new(0));
         Arc::new(Self {
             limits,
             metrics,
+            events,
             open,
             left,
             refusing,
@@ -60,6 +69,17 @@ impl Connections {
         if permit.is_none() {
             self.metrics.rejected.add_one();
         }
+        self.events.publish(|| {
+            let peer = peer.to_string();
+            let happening = match &permit {
+                Some(_) => Happening::ConnectionAccepted { peer },
+                None => Happening::ConnectionRefused {
+                    peer,
+                    reason: "all places are taken",
+                },
+            };
+            Event::new(clock::now(), happening)
+        });
         permit
     }
 
@@ -215,7 +235,11 @@ mod tests {
             connections_per_address_max: 2,
             ..Limits::default()
         };
-        let connections = Connections::new(Arc::new(LiveLimits::new(limits)), Arc::default());
+        let connections = Connections::new(
+            Arc::new(LiveLimits::new(limits)),
+            Arc::default(),
+            Publisher::default(),
+        );
         let first = enter(&connections, "192.0.2.1:1");
         let second = enter(&connections, "192.0.2.1:2");
         assert!(first.is_some() && second.is_some());

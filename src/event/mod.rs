@@ -26,13 +26,13 @@ pub(crate) struct Event {
 
 /// What is the same for all events of a kind.
 #[derive(Debug)]
-pub(crate) struct EventKind {
+pub struct EventKind {
     /// What programs know it by, for example `model.published`.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// The channel that it is published on.
-    pub(crate) channel: &'static str,
+    pub channel: &'static str,
     /// What it tells, for documentation.
-    pub(crate) help: &'static str,
+    pub help: &'static str,
 }
 
 /// The channels: streams of events that somebody may want to watch without the others.
@@ -57,8 +57,8 @@ macro_rules! events {
             $( #[doc = $help] $variant { $( $(#[$comment])* $field: $type, )* }, )*
         }
 
-        /// All kinds.
-        pub(crate) const EVENTS: &[EventKind] = &[
+        /// All kinds of events.
+        pub const EVENTS: &[EventKind] = &[
             $( EventKind { name: $name, channel: $channel, help: $help.trim_ascii() }, )*
         ];
 
@@ -121,7 +121,7 @@ events! {
         /// `None` while it is not known.
         size: Option<u64>,
     }
-    /// More bytes of an upload arrived; published once a second at most.
+    /// More bytes of an upload in pieces are safe on the disk.
     UploadProgressed = "upload.progressed" on UPLOADS {
         name: ModelName,
         received: u64,
@@ -149,20 +149,10 @@ events! {
         caller: String,
         seconds: u64,
     }
-    /// A token was made.
-    TokenMade = "token.made" on ACCESS {
-        /// Of the token, not the token.
-        name: String,
-        role: &'static str,
-    }
-    /// A token was removed.
-    TokenRemoved = "token.removed" on ACCESS {
-        name: String,
-    }
     /// A device accepted an invitation.
     DevicePaired = "device.paired" on ACCESS {
         name: String,
-        role: &'static str,
+        role: String,
         peer: String,
     }
     /// A connection found a place.
@@ -206,11 +196,6 @@ impl Event {
     /// What programs know its kind by.
     pub(crate) fn name(&self) -> &'static str {
         self.what.kind().name
-    }
-
-    /// The channel that it is published on.
-    pub(crate) fn channel(&self) -> &'static str {
-        self.what.kind().channel
     }
 
     /// One JSON object: `event` (the name of the kind), `time` (RFC 3339, UTC), and the fields.
@@ -283,6 +268,15 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_lists_every_kind() {
+        let manual = include_str!("../manual/embedding.md");
+        for kind in EVENTS {
+            let row = format!("| `{}` | {} | {} |", kind.name, kind.channel, kind.help);
+            assert!(manual.contains(&row), "the manual lacks {row}");
+        }
+    }
+
+    #[test]
     fn names_are_unique_and_channels_are_known() {
         let names: BTreeSet<_> = EVENTS.iter().map(|kind| kind.name).collect();
         assert_eq!(names.len(), EVENTS.len());
@@ -310,7 +304,10 @@ mod tests {
                 replaced: true,
             },
         );
-        assert_eq!((event.name(), event.channel()), ("model.published", MODELS));
+        assert_eq!(
+            (event.name(), event.what.kind().channel),
+            ("model.published", MODELS)
+        );
 
         let expected = serde_json::json!({
             "event": "model.published", "time": "2000-02-29T12:34:56Z",

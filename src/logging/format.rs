@@ -6,11 +6,12 @@
 
 use std::fmt::Write as _;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+use crate::event::FinishedRequest;
 use crate::text::escaped;
 use crate::wire::rfc3339;
 
@@ -53,38 +54,13 @@ pub(crate) struct AuditOptions {
     pub(crate) polls: bool,
 }
 
-/// Something that happened, from its first byte to its last.
-#[derive(Clone, Debug)]
-pub(crate) struct AuditEvent {
-    /// When it was over.
+/// A line of the log: a request that was answered, and when.
+pub(crate) struct AuditLine<'a> {
     pub(crate) at: SystemTime,
-    /// Its id, which the caller was told, too.
-    pub(crate) id: String,
-    /// The name of the principal, `-` for nobody.
-    pub(crate) who: String,
-    /// The address of the caller.
-    pub(crate) peer: String,
-    /// The program of the caller, as it says.
-    pub(crate) agent: String,
-    /// The method.
-    pub(crate) what: &'static str,
-    /// The path, without query.
-    pub(crate) path: String,
-    /// The models it was about.
-    pub(crate) name: String,
-    /// The digest of the model, as far as the answer had one.
-    pub(crate) digest: String,
-    pub(crate) status: u16,
-    /// Bytes of the body that arrived.
-    pub(crate) received: u64,
-    /// Bytes of content that were sent; `None` if the answer was cut.
-    pub(crate) sent: Option<u64>,
-    pub(crate) duration: Duration,
-    /// Why the answer was cut.
-    pub(crate) trouble: String,
+    pub(crate) request: &'a FinishedRequest,
 }
 
-impl AuditEvent {
+impl AuditLine<'_> {
     /// The line, without its end.
     pub(crate) fn text(&self, format: LogFormat) -> String {
         match format {
@@ -95,33 +71,39 @@ impl AuditEvent {
         }
     }
 
+    fn digest(&self) -> String {
+        let digest = self.request.digest;
+        digest.map_or_else(String::new, |digest| format!("{digest:?}"))
+    }
+
     fn line(&self) -> String {
         let sent = self
+            .request
             .sent
             .map_or_else(|| "cut".to_owned(), |sent| sent.to_string());
         let mut text = format!(
             "{} {} {} {} {} {sent} {}ms",
-            escaped(&self.peer),
-            word(&self.who),
-            self.what,
-            escaped(&self.path),
-            self.status,
-            self.duration.as_millis()
+            escaped(&self.request.peer),
+            word(&self.request.who),
+            self.request.method,
+            escaped(&self.request.path),
+            self.request.status,
+            self.request.duration.as_millis()
         );
         for (key, value) in [
             (
                 "received",
-                if self.received > 0 {
-                    self.received.to_string()
+                if self.request.received > 0 {
+                    self.request.received.to_string()
                 } else {
                     String::new()
                 },
             ),
-            ("name", self.name.clone()),
-            ("digest", self.digest.clone()),
-            ("id", self.id.clone()),
-            ("agent", self.agent.clone()),
-            ("trouble", self.trouble.clone()),
+            ("name", self.request.name.clone()),
+            ("digest", self.digest()),
+            ("id", self.request.id.clone()),
+            ("agent", self.request.agent.clone()),
+            ("trouble", self.request.trouble.clone()),
         ] {
             if !value.is_empty() {
                 let _ = write!(text, " {key}={}", word(&value));
@@ -134,26 +116,26 @@ impl AuditEvent {
         let mut members = vec![
             ("time", rfc3339(self.at).into()),
             ("level", "info".into()),
-            ("id", self.id.as_str().into()),
-            ("who", self.who.as_str().into()),
-            ("peer", self.peer.as_str().into()),
-            ("agent", self.agent.as_str().into()),
-            ("what", self.what.into()),
-            ("path", self.path.as_str().into()),
-            ("name", self.name.as_str().into()),
-            ("digest", self.digest.as_str().into()),
-            ("status", self.status.into()),
-            ("received", self.received.into()),
-            ("sent", self.sent.into()),
+            ("id", self.request.id.as_str().into()),
+            ("who", self.request.who.as_str().into()),
+            ("peer", self.request.peer.as_str().into()),
+            ("agent", self.request.agent.as_str().into()),
+            ("what", self.request.method.into()),
+            ("path", self.request.path.as_str().into()),
+            ("name", self.request.name.as_str().into()),
+            ("digest", self.digest().into()),
+            ("status", self.request.status.into()),
+            ("received", self.request.received.into()),
+            ("sent", self.request.sent.into()),
             (
                 "ms",
-                u64::try_from(self.duration.as_millis())
+                u64::try_from(self.request.duration.as_millis())
                     .unwrap_or(u64::MAX)
                     .into(),
             ),
         ];
-        if !self.trouble.is_empty() {
-            members.push(("trouble", self.trouble.as_str().into()));
+        if !self.request.trouble.is_empty() {
+            members.push(("trouble", self.request.trouble.as_str().into()));
         }
         members
     }
@@ -162,25 +144,30 @@ impl AuditEvent {
     fn clf(&self) -> String {
         // The user is one word, and an address has no port here.
         let host = self
+            .request
             .peer
             .rsplit_once(':')
-            .map_or(self.peer.as_str(), |(host, _)| host);
+            .map_or(self.request.peer.as_str(), |(host, _)| host);
         let host = host.trim_matches(['[', ']']);
-        let user = escaped(&self.who).replace(' ', "_");
+        let user = escaped(&self.request.who).replace(' ', "_");
         let sent = self
+            .request
             .sent
             .map_or_else(|| "-".to_owned(), |sent| sent.to_string());
-        let agent = if self.agent.is_empty() {
+        let agent = if self.request.agent.is_empty() {
             "-"
         } else {
-            &self.agent
+            &self.request.agent
         };
         format!(
             "{} - {user} [{}] {} {} {sent} \"-\" {}",
             escaped(host),
             clf_time(self.at),
-            quoted(&format!("{} {} HTTP/1.1", self.what, self.path)),
-            self.status,
+            quoted(&format!(
+                "{} {} HTTP/1.1",
+                self.request.method, self.request.path
+            )),
+            self.request.status,
             quoted(agent)
         )
     }
@@ -250,17 +237,26 @@ fn clf_time(at: SystemTime) -> String {
 mod tests {
     use super::*;
 
-    fn event() -> AuditEvent {
-        AuditEvent {
-            at: SystemTime::UNIX_EPOCH + Duration::from_secs(971_186_136),
+    use std::time::Duration;
+
+    fn at() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(971_186_136)
+    }
+
+    fn text(request: &FinishedRequest, format: LogFormat) -> String {
+        AuditLine { at: at(), request }.text(format)
+    }
+
+    fn request() -> FinishedRequest {
+        FinishedRequest {
             id: "a1".to_owned(),
             who: "pi 1".to_owned(),
             peer: "192.0.2.1:5000".to_owned(),
             agent: "evil\"\n\u{85}\u{2028}x\\".to_owned(),
-            what: "PUT",
+            method: "PUT",
             path: "/v1/models/a".to_owned(),
             name: "a".to_owned(),
-            digest: "sha256:00".to_owned(),
+            digest: Some(crate::digest::Digest::of(b"")),
             status: 201,
             received: 7,
             sent: Some(9),
@@ -277,47 +273,47 @@ mod tests {
             LogFormat::Json,
             LogFormat::Clf,
         ] {
-            let text = event().text(format);
+            let shown = text(&request(), format);
             assert!(
-                !text.contains(['\n', '\u{85}', '\u{2028}', '\u{1b}']),
-                "{text}"
+                !shown.contains(['\n', '\u{85}', '\u{2028}', '\u{1b}']),
+                "{shown}"
             );
         }
     }
 
     #[test]
     fn each_format_is_what_its_readers_expect() {
-        let value: Value = serde_json::from_str(&event().text(LogFormat::Json)).unwrap();
+        let value: Value = serde_json::from_str(&text(&request(), LogFormat::Json)).unwrap();
         assert_eq!(
             (&value["who"], &value["status"]),
             (&"pi 1".into(), &201.into())
         );
         assert_eq!((&value["received"], &value["ms"]), (&7.into(), &12.into()));
         assert_eq!(value["time"], "2000-10-10T13:55:36Z");
-        let text = event().text(LogFormat::Logfmt);
+        let shown = text(&request(), LogFormat::Logfmt);
         assert!(
-            text.contains(" who=\"pi 1\" peer=192.0.2.1:5000 agent=\"evil\\\""),
-            "{text}"
+            shown.contains(" who=\"pi 1\" peer=192.0.2.1:5000 agent=\"evil\\\""),
+            "{shown}"
         );
         assert!(
-            text.ends_with(" status=201 received=7 sent=9 ms=12"),
-            "{text}"
+            shown.ends_with(" status=201 received=7 sent=9 ms=12"),
+            "{shown}"
         );
-        let text = event().text(LogFormat::Clf);
+        let shown = text(&request(), LogFormat::Clf);
         let start =
             "192.0.2.1 - pi_1 [10/Oct/2000:13:55:36 +0000] \"PUT /v1/models/a HTTP/1.1\" 201 9";
-        assert!(text.starts_with(start), "{text}");
-        let text = event().text(LogFormat::Line);
+        assert!(shown.starts_with(start), "{shown}");
+        let shown = text(&request(), LogFormat::Line);
         let start = "192.0.2.1:5000 \"pi 1\" PUT /v1/models/a 201 9 12ms received=7 name=a";
-        assert!(text.starts_with(start), "{text}");
-        let cut = AuditEvent {
+        assert!(shown.starts_with(start), "{shown}");
+        let cut = FinishedRequest {
             sent: None,
             trouble: "broken pipe".to_owned(),
-            ..event()
+            ..request()
         };
-        assert!(cut.text(LogFormat::Line).contains(" 201 cut 12ms "));
+        assert!(text(&cut, LogFormat::Line).contains(" 201 cut 12ms "));
         assert!(
-            record(LogFormat::Json, event().at, "warning", "a\nb")
+            record(LogFormat::Json, at(), "warning", "a\nb")
                 .unwrap()
                 .contains(r"a\\u{a}b")
         );

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The log of the process: what a line says, how it is written, and where it goes.
 
+mod audit_log;
 pub(crate) mod format;
 mod log_options;
 pub(crate) mod logger;
 mod target;
 
-pub(crate) use format::{AuditEvent, AuditOptions};
+pub(crate) use audit_log::{is_wanted, observer};
+pub(crate) use format::AuditOptions;
 pub(crate) use log_options::LogOptions;
 pub(crate) use logger::{Style, start};

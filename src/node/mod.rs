@@ -2,12 +2,15 @@
 //! A node: every room built from a configuration, started and stopped in the right order. It is the
 //! only room that knows that all the others exist.
 
+mod node_events;
 mod reach;
 mod reload;
+mod samples;
 mod server_password;
 mod services;
 #[cfg(test)]
 mod tests;
+mod watcher;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +26,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
+use crate::metrics::Metric;
 use crate::pin::Pin;
 use crate::routes::{Api, HostNames, Ids, Pairing, ROUTES};
 use crate::server::{Server, ServerOptions};
@@ -30,6 +34,7 @@ use crate::stop::{Reason, Shutdown, Stop, Waited};
 use crate::store::Store;
 use crate::tls::TlsFiles;
 use crate::{clock, disk, home};
+use node_events::NodeEvents;
 use reach::{host_names, invitable};
 use server_password::{check_published, kept_password, unwritable, warn_of};
 use services::Service;
@@ -37,6 +42,7 @@ use services::Service;
 pub use reload::Reload;
 pub use server_password::PasswordOrigin;
 pub use services::{ServiceState, ServiceStatus, Services};
+pub use watcher::{Notice, Watcher};
 
 /// A node that is ready to run.
 pub struct Node {
@@ -46,6 +52,7 @@ pub struct Node {
     password: PasswordOrigin,
     reload: Reload,
     services: Services,
+    events: NodeEvents,
     /// Ends all services.
     stop: Stop,
 }
@@ -68,7 +75,8 @@ impl Node {
         }
         let files = config.tls_files()?;
         let pin = files.as_ref().map(crate::tls::pin).transpose()?;
-        let store = Store::open(&config.directory, config.store.clone())?;
+        let events = NodeEvents::open(config.log.audit)?;
+        let store = Store::open_with(&config.directory, config.store.clone(), events.of_store())?;
         // Late, since a password that is made is shown only by a server that starts.
         let (password, origin) = match password {
             Some(password) => (password, PasswordOrigin::Given),
@@ -84,8 +92,16 @@ impl Node {
 
         let stop = Stop::new();
         let host_names = host_names(&config, files.as_ref());
-        let api = api(&config, &store, &password, host_names, &live_limits)?;
-        let options = server_options(config, files, &live_limits, &stop)?;
+        let api = api(
+            &config,
+            &store,
+            &password,
+            host_names,
+            &live_limits,
+            &events,
+        )?;
+        let mut options = server_options(config, files, &live_limits, &stop)?;
+        options.events = events.connections.clone();
         let server = Server::with_options(&addresses, options, api).inspect_err(|_| {
             if let PasswordOrigin::Made(path, _) = &origin {
                 let _ = disk::remove(path);
@@ -99,7 +115,9 @@ impl Node {
                 live_limits,
                 started,
                 tls: server.following(),
+                events: events.server.clone(),
             },
+            events,
             services: Services::new(stop.clone()),
             stop,
             server,
@@ -160,6 +178,27 @@ impl Node {
         self.services.clone()
     }
 
+    /// What is counted in this node, every row with its value; can be called while it runs.
+    pub fn samples(&self) -> impl Fn() -> Vec<(&'static Metric, u64)> + Send + Sync + 'static {
+        let (metrics, store) = (self.server.metrics(), self.store.clone());
+        move || samples::of(&metrics, &store)
+    }
+
+    /// Watches channels (`models`, `uploads`, `access`, `connections`, `server`, `requests`): those that
+    /// are named, or all. Up to `capacity` events wait for the watcher. With `after`, it begins behind
+    /// the event of that id as far as that is still known.
+    ///
+    /// # Errors
+    /// `NotFound` for a name that no channel has, `Busy` if too many watch.
+    pub fn watch(&self, names: &[&str], capacity: usize, after: Option<u64>) -> Result<Watcher> {
+        let channels = self.events.channels();
+        let subscription = match after {
+            Some(id) => channels.resume(names, capacity, id)?,
+            None => channels.subscribe(names, capacity)?,
+        };
+        Ok(Watcher::new(subscription, self.stop.clone()))
+    }
+
     /// What gives the node new settings while it runs.
     pub fn reload(&self) -> Reload {
         self.reload.clone()
@@ -171,6 +210,7 @@ impl Node {
     /// If the system has no thread to give.
     pub fn run(self) -> Result<()> {
         let stop = self.stop.clone();
+        self.events.started(&self.server.urls());
         self.services.start(Box::new(HttpService {
             server: self.server,
             node: self.stop,
@@ -178,6 +218,7 @@ impl Node {
         while stop.wait_for(clock::DAY) == Waited::TimedOut {
             clock::keep(clock::DAY);
         }
+        self.events.stopping(stop.reason());
         let result = self.services.join(HTTP);
 
         self.services.end();
@@ -219,13 +260,14 @@ fn api(
     password: &Password,
     host_names: HostNames,
     limits: &Arc<LiveLimits>,
+    events: &NodeEvents,
 ) -> Result<Api> {
     Ok(Api {
         routes: ROUTES,
         store: store.clone(),
         guard: Guard::new(&config.home, password, config.access.clone())?,
         host_names,
-        audit: config.log.audit,
+        events: events.of_api(),
         ids: Ids::new(),
         limits: Arc::clone(limits),
         import_bytes_before_password: config.import_bytes_before_password,

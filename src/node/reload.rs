@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use crate::channels::Publisher;
 use crate::config::{Config, Effect};
-use crate::edge;
 use crate::error::Result;
+use crate::event::{Event, Happening};
 use crate::limits::{Limits, LiveLimits};
 use crate::tls::Following;
+use crate::{clock, edge};
 
 /// Gives a running node new settings.
 #[derive(Clone)]
@@ -15,6 +17,7 @@ pub struct Reload {
     pub(crate) live_limits: Arc<LiveLimits>,
     pub(crate) started: Config,
     pub(crate) tls: Option<Arc<Following>>,
+    pub(crate) events: Publisher,
 }
 
 impl Reload {
@@ -39,6 +42,16 @@ impl Reload {
             }
             tls.refresh();
         }
-        Ok(self.started.changed(&config, Effect::NextStart))
+        let waiting = self.started.changed(&config, Effect::NextStart);
+        self.events.publish(|| {
+            let effects = [Effect::AtOnce, Effect::NewConnections];
+            let now = effects.map(|effect| self.started.changed(&config, effect));
+            let changed = now.concat().into_iter().chain(waiting.iter().copied());
+            let happening = Happening::ServerReloaded {
+                changed: changed.collect(),
+            };
+            Event::new(clock::now(), happening)
+        });
+        Ok(waiting)
     }
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::access::{Guard, Password, Principal};
+use crate::channels::Publisher;
 use crate::error::Result;
 use crate::http::{BodyPlaces, Method, Request, Response};
 use crate::limits::LiveLimits;
-use crate::logging::AuditOptions;
 use crate::routes::host_name::HostNames;
 use crate::routes::request_id::Ids;
 use crate::store::Store;
@@ -19,7 +19,7 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) guard: Guard,
     pub(crate) host_names: HostNames,
-    pub(crate) audit: AuditOptions,
+    pub(crate) events: ApiEvents,
     pub(crate) ids: Ids,
     pub(crate) limits: Arc<LiveLimits>,
     pub(crate) import_bytes_before_password: u64,
@@ -27,6 +27,13 @@ pub(crate) struct Api {
     /// without a password never keep out those with one.
     pub(crate) guests: BodyPlaces,
     pub(crate) pairing: Pairing,
+}
+
+/// The ends of the channels that routes publish on; by default nobody listens.
+#[derive(Default)]
+pub(crate) struct ApiEvents {
+    pub(crate) requests: Publisher,
+    pub(crate) access: Publisher,
 }
 
 /// One route. Its path is given by segments, in which `*` stands for any one.

@@ -1,83 +1,99 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Events of requests: what the audit log is told once an answer has been sent.
+//! What is told of requests once their answers have been sent, and of callers that were refused.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use crate::clock;
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
-use crate::http::{Method, Request, Response, Sent};
-use crate::logging::{AuditEvent, AuditOptions, format};
+use crate::event::{Event, FinishedRequest, Happening};
+use crate::http::{Request, Response, Sent};
 use crate::routes::api::{Api, Known, MODEL};
 
 impl Api {
-    /// Gives an answer its id, and has the event logged once it has been sent.
+    /// Gives an answer its id, and has the request told of once the answer has been sent.
     pub(crate) fn log(&self, request: &mut Request<'_>, response: Response) -> Response {
         let id = self.ids.next();
-        let status = response.status().0;
-        let is_poll = status < 400
-            && request.method() == Method::Get
-            && matches!(request.segments(), [""] | ["healthz"] | ["v1", "models"]);
-        let options = self.audit;
         let response = response.field("x-request-id", id.clone());
-        // Who is locked out was told of once, and is not to fill a disk by going on.
-        let is_dull = is_poll || status == 429;
-        if (is_dull && !options.polls)
-            || !log::log_enabled!(target: format::TARGET, log::Level::Info)
-        {
+        if !self.events.requests.is_heard() {
             return response.when_sent(|_| ());
         }
-        let event = self.event(request, &response, id);
-        response.when_sent(move |sent| write(event, &sent, options))
+
+        let finished = finished(request, &response, id);
+        let requests = self.events.requests.clone();
+        response.when_sent(move |sent| {
+            requests.publish(|| {
+                let request = Box::new(with_sent(finished, &sent));
+                Event::new(clock::now(), Happening::RequestFinished { request })
+            });
+        })
     }
 
-    fn event(&self, request: &mut Request<'_>, response: &Response, id: String) -> AuditEvent {
-        let known = request
-            .session()
-            .value::<Known>()
-            .and_then(|known| known.0.as_ref());
-        let who = known.map_or_else(|| "-".to_owned(), |principal| principal.name.clone());
-        let segments = request.segments();
-        let is_model = segments.len() == MODEL.len() && segments.starts_with(&MODEL[..2]);
-        let name = match (response.remark(), segments.last()) {
-            (Some(remark), _) => remark.to_owned(),
-            (None, Some(name)) if is_model => (*name).to_owned(),
-            _ => String::new(),
+    /// Tells of a caller that was refused.
+    pub(crate) fn tell_refusal(&self, request: &Request<'_>, error: &Error) {
+        let happening = match error.kind() {
+            ErrorKind::Unauthenticated => Happening::AccessRefused {
+                peer: request.peer().to_string(),
+                reason: "not authenticated",
+            },
+            ErrorKind::Forbidden => Happening::AccessRefused {
+                peer: request.peer().to_string(),
+                reason: "not authorized",
+            },
+            ErrorKind::TooManyRequests => Happening::AccessLocked {
+                caller: request.peer().to_string(),
+                seconds: self.guard.retry_after(request.peer()),
+            },
+            _ => return,
         };
-        let tag = response
-            .value("etag")
-            .and_then(crate::digest::Digest::from_etag);
-        AuditEvent {
-            at: SystemTime::UNIX_EPOCH,
-            id,
-            who,
-            peer: request.peer().to_string(),
-            agent: request
-                .fields()
-                .value("user-agent")
-                .unwrap_or_default()
-                .to_owned(),
-            what: request.method().as_str(),
-            path: request.path().to_owned(),
-            name,
-            digest: tag.map(|digest| format!("{digest:?}")).unwrap_or_default(),
-            status: response.status().0,
-            received: 0,
-            sent: None,
-            duration: std::time::Duration::ZERO,
-            trouble: String::new(),
-        }
+        self.events
+            .access
+            .publish(|| Event::new(clock::now(), happening));
     }
 }
 
-fn write(mut event: AuditEvent, sent: &Sent<'_>, options: AuditOptions) {
-    event.at = clock::now();
-    event.received = sent.received;
-    event.duration = sent.duration;
-    match sent.bytes {
-        Ok(bytes) => event.sent = Some(*bytes),
-        Err(error) => event.trouble = error.to_string(),
+/// What is known before the answer is sent.
+fn finished(request: &mut Request<'_>, response: &Response, id: String) -> FinishedRequest {
+    let known = request
+        .session()
+        .value::<Known>()
+        .and_then(|known| known.0.as_ref());
+    let who = known.map_or_else(|| "-".to_owned(), |principal| principal.name.clone());
+
+    let segments = request.segments();
+    let is_model = segments.len() == MODEL.len() && segments.starts_with(&MODEL[..2]);
+    let name = match (response.remark(), segments.last()) {
+        (Some(remark), _) => remark.to_owned(),
+        (None, Some(name)) if is_model => (*name).to_owned(),
+        _ => String::new(),
+    };
+
+    let agent = request.fields().value("user-agent").unwrap_or_default();
+    FinishedRequest {
+        id,
+        who,
+        peer: request.peer().to_string(),
+        agent: agent.to_owned(),
+        method: request.method().as_str(),
+        path: request.path().to_owned(),
+        name,
+        digest: response.value("etag").and_then(Digest::from_etag),
+        status: response.status().0,
+        received: 0,
+        sent: None,
+        duration: Duration::ZERO,
+        trouble: String::new(),
     }
-    log::info!(target: format::TARGET, "{}", event.text(options.format));
+}
+
+fn with_sent(mut request: FinishedRequest, sent: &Sent<'_>) -> FinishedRequest {
+    request.received = sent.received;
+    request.duration = sent.duration;
+    match sent.bytes {
+        Ok(bytes) => request.sent = Some(*bytes),
+        Err(error) => request.trouble = error.to_string(),
+    }
+    request
 }
 
 /// The source of an error stays on this side: it is logged where it is our own.

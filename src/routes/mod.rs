@@ -13,7 +13,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use api::{Api, Pairing};
+pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
 
@@ -204,6 +204,7 @@ impl Handler for Api {
         });
         let response = answered.unwrap_or_else(|error| {
             log_cause(&error);
+            self.tell_refusal(request, &error);
             self.refusal(request, &error)
         });
         self.log(request, response)

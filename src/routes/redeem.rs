@@ -3,7 +3,9 @@
 
 use crate::access::can_be_named;
 use crate::access::secrets::invitations;
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Happening};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::{Api, Pairing};
 use crate::wire::{PairReply, PairRequest};
@@ -48,6 +50,14 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         "{} was paired as {name} with the role {role}",
         request.peer()
     );
+    api.events.access.publish(|| {
+        let happening = Happening::DevicePaired {
+            name: name.clone(),
+            role: role.clone(),
+            peer: request.peer().to_string(),
+        };
+        Event::new(clock::now(), happening)
+    });
     let reply = PairReply {
         schema: 1,
         name,

@@ -8,7 +8,6 @@ use super::*;
 use crate::access::{AccessOptions, Guard, Password};
 use crate::http::{Body, BodyPlaces, Head, Session};
 use crate::limits::{Limits, LiveLimits};
-use crate::logging::AuditOptions;
 use crate::store::{Store, StoreOptions};
 use crate::transport::{Peer, TlsIdentity};
 
@@ -30,7 +29,7 @@ impl House {
             store,
             guard: Guard::new(folder.path(), &secret, options).unwrap(),
             host_names: HostNames::new([]),
-            audit: AuditOptions::default(),
+            events: ApiEvents::default(),
             ids: Ids::new(),
             limits: Arc::new(LiveLimits::new(Limits::default())),
             import_bytes_before_password: 1 << 20,

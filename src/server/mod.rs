@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use crate::address::{Address, ListenAddress, Scheme};
+use crate::channels::Publisher;
 use crate::disk;
 use crate::edge::{self, Connections, Incoming, Listener};
 use crate::error::{Error, ErrorKind, Result};
@@ -87,6 +88,8 @@ pub struct ServerOptions {
     pub sockets: Vec<OwnedFd>,
     /// What is spoken where an address does not say it; by default HTTPS if there is TLS, else HTTP.
     pub default_scheme: Option<Scheme>,
+    /// Where connections are told of.
+    pub(crate) events: Publisher,
     /// What ends the server, too.
     pub(crate) stop: Stop,
 }
@@ -147,7 +150,8 @@ impl Server {
         let engine = Engine::start(disk::temporary_folders(options.folders))?;
         let places = http::BodyPlaces::among(workers);
         let workers = Workers::start(workers, &engine, &handler, &metrics)?;
-        let connections = Connections::new(Arc::clone(&limits), Arc::clone(&metrics));
+        let connections =
+            Connections::new(Arc::clone(&limits), Arc::clone(&metrics), options.events);
         let service = Arc::new(Service {
             engine,
             handler,

@@ -14,6 +14,7 @@ mod claim;
 mod failure;
 mod options;
 mod rules;
+mod store_events;
 mod store_handle;
 mod stored;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use catalog::CacheCounts;
 pub use check::{Check, ScrubCounts, Verdict, Verified};
 pub use claim::{Condition, Published};
 pub use options::{Replace, StoreOptions};
+pub(crate) use store_events::StoreEvents;
 pub use store_handle::Store;
 pub use stored::{OpenedModel, StoredContent};
 pub use upload::Upload;
@@ -39,6 +41,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Happening;
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
@@ -57,6 +60,18 @@ impl Store {
     /// `Usage` if the directory cannot be used, with the reason and a way out; `AlreadyRunning` if
     /// another store has it; `NoSpace` if the disk is too full to even prepare it.
     pub fn open(directory: &Path, options: StoreOptions) -> Result<Self> {
+        Self::open_with(directory, options, StoreEvents::default())
+    }
+
+    /// The same for a store that others listen to.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub(crate) fn open_with(
+        directory: &Path,
+        options: StoreOptions,
+        events: StoreEvents,
+    ) -> Result<Self> {
         let layout = Layout::open(directory, options.part_age_max)?;
         let catalog = Arc::new(Catalog {
             index: Index::open(&layout.index()),
@@ -65,6 +80,7 @@ impl Store {
             names: Mutex::new(()),
             pending: UnfinishedUploads::open(&layout, &options),
             scrub: Scrub::default(),
+            events,
             layout,
             options,
         });
@@ -237,6 +253,11 @@ impl Store {
             0 => rules::forget(catalog, name),
             _ => versions::tidy(catalog, name),
         }
+        catalog.events.model(|| Happening::ModelRemoved {
+            name: name.clone(),
+            size: model.size,
+            digest: model.digest,
+        });
         Ok(model)
     }
 
@@ -290,9 +311,16 @@ impl Store {
         let stamp = Stamp::of(&metadata);
         catalog.learn(name, stamp, digest);
         versions::tidy(catalog, name);
-        Ok(Published {
+        let published = Published {
             model: stamp.model(name, Some(digest)),
             replaced: current.is_some(),
-        })
+        };
+        catalog.events.model(|| Happening::ModelPublished {
+            name: name.clone(),
+            size: published.model.size,
+            digest,
+            replaced: published.replaced,
+        });
+        Ok(published)
     }
 }

@@ -46,5 +46,6 @@ mod trust;
 mod uploads;
 mod uploads_cut;
 mod vanished;
+mod watching;
 mod wishes;
 mod writers;

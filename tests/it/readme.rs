@@ -111,7 +111,7 @@ fn every_setting_has_its_row() {
             ]
         });
         let head = format!(
-            "| [{}] | default | a change counts | what it is |",
+            "| `[{}]` | default | a change counts | what it is |",
             section.name
         );
         has_table("src/manual/settings.md", topic("settings"), &head, rows);

@@ -18,6 +18,7 @@ use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
 use crate::store::options::StoreOptions;
+use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
 use crate::text::nearest;
@@ -30,6 +31,7 @@ pub(crate) struct Catalog {
     pub(crate) cache: Cache,
     pub(crate) digester: Digester,
     pub(crate) scrub: Scrub,
+    pub(crate) events: StoreEvents,
     /// Held while a condition is checked and the name gets its new content.
     pub(crate) names: Mutex<()>,
     pub(crate) pending: UnfinishedUploads,

@@ -13,6 +13,7 @@ use rustix::fs::Advice;
 
 use crate::digest::{Digest, Hasher};
 use crate::error::Result;
+use crate::event::Happening;
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::failure::unreadable;
@@ -123,11 +124,20 @@ impl Check {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     log::error!("the model '{}' cannot be read: {error}", self.name);
+                    self.tell_damage(None);
                     return Some(self.verdict(Verified::Unreadable, None));
                 }
             }
         }
         None
+    }
+
+    fn tell_damage(&self, digest: Option<Digest>) {
+        self.catalog.events.model(|| Happening::ModelDamaged {
+            name: self.name.clone(),
+            digest,
+            expected: self.remembered.map(|(_, known)| known),
+        });
     }
 
     fn verdict(&self, outcome: Verified, digest: Option<Digest>) -> Verdict {
@@ -157,6 +167,7 @@ impl Check {
                 "the model '{}' is damaged: its bytes have the digest {digest:?} now",
                 self.name
             );
+            self.tell_damage(Some(digest));
         } else if is_settled && self.is_trusted() {
             self.catalog.learn(&self.name, self.stamp, digest);
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::digest::{Digest, Hasher};
 use crate::disk::GrowingFile;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Happening;
 use crate::store::claim::{Claim, Published};
 use crate::store::failure::{check_digest, unstored};
 use crate::store::store_handle::Store;
@@ -142,6 +143,15 @@ impl UploadSession {
     pub(crate) fn commit(&mut self) -> Result<Published> {
         self.entry.set_interrupt(None);
         let result = self.publish();
+        if result.is_ok() {
+            self.store
+                .catalog()
+                .events
+                .upload(|| Happening::UploadEnded {
+                    name: self.order().name.clone(),
+                    size: self.offset(),
+                });
+        }
         if let Err(error) = &result {
             let may_pass = matches!(error.kind(), ErrorKind::Internal | ErrorKind::NoSpace);
             // A failure of the very last fsync leaves the bytes under their new name.
@@ -231,8 +241,26 @@ impl UploadSession {
     /// Gives up an upload that can come to nothing.
     fn discard(&mut self) -> std::io::Result<()> {
         self.fate = SessionEnd::Gone;
-        self.store.catalog().pending.forget(self.id);
+        let catalog = self.store.catalog();
+        catalog.pending.forget(self.id);
+        catalog.events.upload(|| Happening::UploadAbandoned {
+            name: self.order().name.clone(),
+            received: self.offset(),
+            reason: "it was given up or can come to nothing",
+        });
         self.entry.files.remove()
+    }
+
+    /// Tells how far the upload is.
+    pub(crate) fn tell_progress(&self) {
+        self.store
+            .catalog()
+            .events
+            .upload(|| Happening::UploadProgressed {
+                name: self.order().name.clone(),
+                received: self.offset(),
+                size: self.order().length,
+            });
     }
 
     pub(crate) fn is_newest(&self) -> bool {

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use crate::digest::{Digest, Hasher};
 use crate::disk::Part;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Happening;
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::Metadata;
@@ -108,6 +109,13 @@ impl Upload {
             condition,
             metadata,
         };
+        self.store
+            .catalog()
+            .events
+            .upload(|| Happening::UploadEnded {
+                name: name.clone(),
+                size,
+            });
         self.store
             .publish(|target| self.part.publish(target), &claim)
     }

@@ -121,6 +121,7 @@ impl<'a> UploadWriter<'a> {
             return Ok(None);
         }
         self.journal()?;
+        self.turn.tell_progress();
         Ok(Some(self.end))
     }
 

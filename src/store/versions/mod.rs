@@ -22,6 +22,7 @@ use std::{fs, io};
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Happening;
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
 use crate::store::claim::{Condition, Published};
@@ -88,8 +89,14 @@ impl Store {
         if let Some(digest) = digest {
             catalog.learn(name, stamp, digest);
         }
+        let model = catalog.model(name, &stamp);
+        catalog.events.model(|| Happening::ModelRolledBack {
+            name: name.clone(),
+            size: model.size,
+            digest: model.digest,
+        });
         Ok(Published {
-            model: catalog.model(name, &stamp),
+            model,
             replaced: current.is_some(),
         })
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::disk::{self, GrowingFile};
 use crate::error::Result;
+use crate::event::Happening;
 use crate::store::failure::{unknown, unstored};
 use crate::store::store_handle::Store;
 use crate::store::upload::intent::UploadIntent;
@@ -46,6 +47,10 @@ impl Store {
             catalog.pending.forget(id);
             return Err(unstored(error));
         }
+        catalog.events.upload(|| Happening::UploadBegun {
+            name: state.order.name.clone(),
+            size: state.order.length,
+        });
         Ok(UploadSession::new(self.clone(), id, entry, state, 0))
     }
 

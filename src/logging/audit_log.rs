@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The audit log as a subscriber: it observes the requests that were answered, and writes a line for each.
+
+use crate::channels::ObserverFunction;
+use crate::event::{Event, FinishedRequest, Happening};
+use crate::logging::format::{AuditLine, AuditOptions, TARGET};
+
+/// What writes a line for each request, as the settings say.
+pub(crate) fn observer(options: AuditOptions) -> ObserverFunction {
+    Box::new(move |event: &Event| {
+        let Happening::RequestFinished { request } = &event.what else {
+            return;
+        };
+        if is_dull(request) && !options.polls {
+            return;
+        }
+
+        let line = AuditLine {
+            at: event.at,
+            request,
+        };
+        log::info!(target: TARGET, "{}", line.text(options.format));
+    })
+}
+
+/// Whether anybody would see the lines.
+pub(crate) fn is_wanted() -> bool {
+    log::log_enabled!(target: TARGET, log::Level::Info)
+}
+
+/// Polls come all the time; and who is locked out was told so once, and is not to fill a disk by going on.
+fn is_dull(request: &FinishedRequest) -> bool {
+    let is_poll = request.status < 400
+        && matches!(request.method, "GET" | "HEAD")
+        && matches!(request.path.as_str(), "/" | "/healthz" | "/v1/models");
+    is_poll || request.status == 429
+}
