@@ -9,3 +9,4 @@ mod target;
 pub(crate) use format::{AuditEvent, AuditOptions};
 pub(crate) use log_options::LogOptions;
 pub(crate) use logger::{Style, start};
+pub(crate) use target::{Through, through};
