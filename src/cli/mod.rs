@@ -16,6 +16,7 @@ use clap::error::ErrorKind as Mistake;
 use clap::{ArgMatches, Command};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::manual::{self, Topic};
 use terminal::Output;
 
 /// One verb: how it is called, what it takes, and what it does.
@@ -182,6 +183,13 @@ const COMMANDS: &[Verb] = &[
 
 /// Runs a command line, whose first word is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    if let Some(topic) = topic(&arguments) {
+        // A reader that has gone away is no reason to complain.
+        let _ = write!(std::io::stdout(), "{}", topic.text);
+        return ExitCode::SUCCESS;
+    }
+
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return explain(&error),
@@ -202,6 +210,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         output.failed(&error);
     }
     ExitCode::from(output.exit_code())
+}
+
+/// The topic of the manual that `skep help TOPIC` asks for. Verbs have other names.
+fn topic(arguments: &[OsString]) -> Option<&'static Topic> {
+    let [_, help, name] = arguments else {
+        return None;
+    };
+    let is_help = help == "help";
+    manual::find(name.to_str().filter(|_| is_help)?)
 }
 
 fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -225,6 +242,7 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("skep: a pocket model server and its client")
         .before_help(EXAMPLES)
+        .after_help(topics())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100);
@@ -235,6 +253,15 @@ fn command() -> Command {
             .aliases(verb.aliases.iter());
         root.subcommand((verb.arguments)(command))
     })
+}
+
+/// What the manual has, for the end of the help.
+fn topics() -> String {
+    let mut text = "Topics of the manual ('skep help TOPIC'):\n".to_owned();
+    for topic in manual::TOPICS {
+        text.push_str(&format!("  {:<12} {}\n", topic.name, topic.summary));
+    }
+    text
 }
 
 /// Prints help, a version, or what is wrong with the command line.
@@ -294,6 +321,25 @@ mod tests {
                 Ok(matches) => assert_eq!(matches.subcommand_name(), Some(name)),
                 Err(_) => assert_eq!(name, "ls"),
             }
+        }
+    }
+
+    #[test]
+    fn topics_of_the_manual_are_no_verbs() {
+        for topic in manual::TOPICS {
+            let is_verb =
+                |verb: &Verb| verb.name == topic.name || verb.aliases.contains(&topic.name);
+            assert!(!COMMANDS.iter().any(is_verb), "{}", topic.name);
+
+            let asked = ["skep", "help", topic.name].map(OsString::from);
+            assert_eq!(
+                super::topic(&asked).map(|found| found.name),
+                Some(topic.name)
+            );
+        }
+        for other in [&["skep", "help", "put"][..], &["skep", "files"], &["skep"]] {
+            let words: Vec<_> = other.iter().map(OsString::from).collect();
+            assert!(topic(&words).is_none(), "{other:?}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::address::{Address, ListenAddress, Scheme};
 use crate::disk;
 use crate::edge::{self, Connections, Incoming, Listener};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{self, Engine, Handler, Service, Workers};
+use crate::http::{self, Engine, Handler, Request, Response, Service, Workers};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::stop::{Shutdown, Stop};
@@ -24,10 +24,10 @@ use crate::tls::{Acceptor, Following, TlsFiles, TlsOptions};
 /// A server that is bound, but does not answer yet.
 ///
 /// ```
-/// use skep::{Request, Response, Server, Status};
+/// use skep::{Response, Server, Status};
 ///
 /// # fn main() -> skep::Result<()> {
-/// let server = Server::bind("127.0.0.1:0", |request: &mut Request<'_>| {
+/// let server = Server::bind("127.0.0.1:0", |request| {
 ///     match request.segments() {
 ///         ["example"] => Response::text(Status::OK, "hello, world\n"),
 ///         _ => Response::problem(Status::NOT_FOUND, "no such route"),
@@ -92,11 +92,15 @@ pub struct ServerOptions {
 }
 
 impl Server {
-    /// Binds an address for plain HTTP with the usual limits; port 0 is resolved at once.
+    /// Binds an address for plain HTTP with the usual limits; port 0 is resolved at once. A [`Handler`]
+    /// that is more than a function goes to [`Server::with_options`].
     ///
     /// # Errors
     /// `Usage` if the address cannot be read or had.
-    pub fn bind(address: &str, handler: impl Handler) -> Result<Self> {
+    pub fn bind<F>(address: &str, handler: F) -> Result<Self>
+    where
+        F: Fn(&mut Request<'_>) -> Response + Send + Sync + 'static,
+    {
         let address: ListenAddress = address.parse()?;
         Self::with_options(&[address], ServerOptions::default(), handler)
     }
@@ -302,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_panic_costs_one_answer() {
-        let server = Server::bind("127.0.0.1:0", |request: &mut Request<'_>| {
+        let server = Server::bind("127.0.0.1:0", |request| {
             assert_ne!(request.path(), "/panic", "as asked");
             Response::text(Status::OK, "fine")
         });

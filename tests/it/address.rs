@@ -60,19 +60,17 @@ fn the_common_binds_resolve_port_0() {
 }
 
 #[test]
+#[cfg_attr(not(has_link_local), ignore = "no interface has such an address")]
 fn a_link_local_address_needs_its_scope() {
     // Address, index, length of prefix, scope (0x20: link-local), flags and name (proc(5)).
     let table = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
     let rows = table
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let Some(row) = rows
+    let row = rows
         .into_iter()
         .find(|row| row.len() == 6 && row[3] == "20")
-    else {
-        // A device without such an address has nothing to show here.
-        return;
-    };
+        .unwrap();
     let bits = u128::from_str_radix(row[0], 16).unwrap();
     let (ip, name) = (std::net::Ipv6Addr::from_bits(bits), row[5]);
     let index = u32::from_str_radix(row[1], 16).unwrap();

@@ -45,6 +45,7 @@ fn holds_no_secret(log: &str) {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_line_says_who_did_what() {
     let log = story(Served::start(&["--plain"]));
     holds_no_secret(&log);
@@ -84,6 +85,7 @@ fn a_line_says_who_did_what() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn the_id_of_an_event_is_told_to_the_caller() {
     let server = Served::start(&["--plain"]);
     let answer = server.curl("/v1/models/none", &[]).is(404);
@@ -96,6 +98,7 @@ fn the_id_of_an_event_is_told_to_the_caller() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn programs_get_objects_or_pairs() {
     let log = story(Served::start(&["--plain", "--log-format", "json"]));
     holds_no_secret(&log);
@@ -140,6 +143,7 @@ fn programs_get_objects_or_pairs() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_log_file_is_set_aside_when_it_is_full_and_opened_anew() {
     let place = Place::new();
     let file = place.path("skep.log");
@@ -188,6 +192,7 @@ fn a_log_file_is_set_aside_when_it_is_full_and_opened_anew() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn syslog_gets_packets() {
     let place = Place::new();
     let path = place.path("log");

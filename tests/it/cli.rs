@@ -8,9 +8,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use crate::support::process::{
-    Mounted, Place, Process, has_tool, noise, one_line, run, run_with, until,
-};
+use crate::support::process::{Mounted, Place, Process, noise, one_line, run, run_with, until};
 use crate::support::served::Served;
 
 #[test]
@@ -328,16 +326,13 @@ fn a_download_that_is_cut_is_no_file() {
 }
 
 #[test]
+#[cfg_attr(not(has_mounts), ignore = "no file system can be mounted here")]
+#[cfg_attr(not(has_mount), ignore = "mount is not installed")]
 fn a_full_disk_keeps_the_old_content() {
     let place = Place::new();
-    if !has_tool("mount") {
-        return;
-    }
     let disk = place.path("disk");
     fs::create_dir(&disk).unwrap();
-    let Some(mounted) = Mounted::new(&place, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]) else {
-        return;
-    };
+    let mounted = Mounted::new(&place, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]);
     let server = Served::start_in(&place, &["--dir", "disk/models", "--reserve-bytes", "0"]);
     place.file("small", "small");
     place.file("large", noise(1, 8 << 20));

@@ -4,21 +4,16 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::process::{Place, Process, has_tool, is_absent, run};
+use crate::support::process::{Place, Process, run};
 use crate::support::served::Served;
 
 /// The library of Debian's package faketime.
-fn faketime() -> Option<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib")
-        .into_iter()
-        .flatten()
-        .flatten();
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
     let mut files = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
-    let found = files.find(|path| path.exists());
-    if found.is_none() {
-        is_absent("faketime is not installed");
-    }
-    found
+    files
+        .find(|path| path.exists())
+        .expect("faketime is not installed")
 }
 
 /// Has a program start in 1970.
@@ -45,8 +40,9 @@ fn serve(place: &Place, library: Option<&PathBuf>, flags: &[&str]) -> Served {
 }
 
 #[test]
+#[cfg_attr(not(has_faketime), ignore = "faketime is not installed")]
 fn a_clock_in_1970_on_either_side_or_both_hinders_nothing() {
-    let Some(library) = faketime() else { return };
+    let library = faketime();
     for (of_server, of_client) in [(true, false), (false, true), (true, true)] {
         let place = Place::new();
         let server = serve(&place, of_server.then_some(&library), &[]);
@@ -108,8 +104,9 @@ fn a_clock_in_1970_on_either_side_or_both_hinders_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(has_faketime), ignore = "faketime is not installed")]
 fn certificates_of_an_authority_work_in_1970() {
-    let Some(library) = faketime() else { return };
+    let library = faketime();
     let place = Place::new();
     let skep = |arguments: &[&str]| {
         run(in_1970(&mut place.skep(arguments), &library)).exits(0);
@@ -144,11 +141,10 @@ fn certificates_of_an_authority_work_in_1970() {
 }
 
 #[test]
+#[cfg_attr(not(has_faketime), ignore = "faketime is not installed")]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_server_without_a_clock_sends_no_date() {
-    let Some(library) = faketime() else { return };
-    if !has_tool("curl") {
-        return;
-    }
+    let library = faketime();
     for (library, has_date) in [(Some(&library), false), (None, true)] {
         let server = serve(&Place::new(), library, &[]);
         let answer = server.curl_as("/healthz", &[], b"").is(200);
@@ -162,6 +158,7 @@ fn a_server_without_a_clock_sends_no_date() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn the_time_is_kept_and_is_a_floor_from_then_on() {
     let place = Place::new();
     let kept = || -> u64 {
@@ -173,9 +170,6 @@ fn the_time_is_kept_and_is_a_floor_from_then_on() {
     // Not again on the same day.
     Served::start_in(&place, &["-q"]).stop().exits(0);
     assert_eq!(kept(), first);
-    if !has_tool("curl") {
-        return;
-    }
     // A clock that is behind what was kept is not trusted, and what was kept stays.
     let future = first + 400 * 24 * 60 * 60;
     std::fs::write(place.home().join("clock"), format!("{future}\n")).unwrap();

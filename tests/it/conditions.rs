@@ -5,7 +5,7 @@
 use std::fs::{File, FileTimes, write};
 use std::time::{Duration, SystemTime};
 
-use crate::support::process::{has_tool, noise, until};
+use crate::support::process::{noise, until};
 use crate::support::served::Served;
 
 /// Copies a file in by hand, with a time of long ago.
@@ -23,10 +23,8 @@ fn copy_in(server: &Served, name: &str, bytes: &[u8]) {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_file_copied_over_another_has_another_tag() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain", "--cache-file-bytes", "1KiB"]);
     let path = "/v1/models/h";
     copy_in(&server, "h", &[b'A'; 5000]);
@@ -64,10 +62,8 @@ fn a_file_copied_over_another_has_another_tag() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_put_without_a_body_empties_nothing() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain"]);
     server.place.file("m", noise(1, 100));
     server.skep(&["put", "m"]).exits(0);
@@ -79,10 +75,8 @@ fn a_put_without_a_body_empties_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn if_unmodified_since_is_heeded() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain"]);
     server.place.file("m", noise(1, 100));
     server.skep(&["put", "m"]).exits(0);

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::process::{Place, Process, has_tool, is_absent, noise, run, run_with};
+use crate::support::process::{Place, Process, noise, run, run_with};
 use crate::support::served::Served;
 
 /// The older form of the protocol (1.2.3.post2) and the newest (1.2.6).
@@ -24,22 +24,12 @@ struct Genuine {
 }
 
 impl Genuine {
-    fn find(version: &str) -> Option<Self> {
-        if !has_tool("python3") {
-            return None;
-        }
+    fn find(version: &str) -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let service = target
-            .join("interop")
-            .join(version)
-            .join("dearning/service.py");
-        match service.exists() || is_absent("the dearning package is not there: run scripts/setup")
-        {
-            true => Some(Self {
-                service,
-                place: Place::new(),
-            }),
-            false => None,
+        let folder = target.join("interop").join(version);
+        Self {
+            service: folder.join("dearning/service.py"),
+            place: Place::new(),
         }
     }
 
@@ -99,10 +89,13 @@ fn contents() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
+#[cfg_attr(
+    not(has_dearning),
+    ignore = "the dearning package is not there: run scripts/setup"
+)]
+#[cfg_attr(not(has_python3), ignore = "python3 is not installed")]
 fn the_older_client_posts_and_loads() {
-    let Some(genuine) = Genuine::find(OLD) else {
-        return;
-    };
+    let genuine = Genuine::find(OLD);
     for flags in [&[][..], &["--plain"]] {
         let server = Served::start(flags);
         for (name, bytes) in contents() {
@@ -130,10 +123,13 @@ fn the_older_client_posts_and_loads() {
 }
 
 #[test]
+#[cfg_attr(
+    not(has_dearning),
+    ignore = "the dearning package is not there: run scripts/setup"
+)]
+#[cfg_attr(not(has_python3), ignore = "python3 is not installed")]
 fn the_newest_client_posts_and_loads() {
-    let Some(genuine) = Genuine::find(NEW) else {
-        return;
-    };
+    let genuine = Genuine::find(NEW);
     for flags in [&[][..], &["--plain"]] {
         let server = Served::start(flags);
         fs::create_dir(genuine.place.path("saved")).unwrap_or_default();
@@ -173,11 +169,14 @@ fn the_newest_client_posts_and_loads() {
 }
 
 #[test]
+#[cfg_attr(
+    not(has_dearning),
+    ignore = "the dearning package is not there: run scripts/setup"
+)]
+#[cfg_attr(not(has_python3), ignore = "python3 is not installed")]
 fn both_clients_understand_refusals() {
     for version in [OLD, NEW] {
-        let Some(genuine) = Genuine::find(version) else {
-            return;
-        };
+        let genuine = Genuine::find(version);
         for flags in [&[][..], &["--plain"]] {
             let server = Served::start(flags);
             let file = genuine.place.file("m.dm", noise(1, 3 << 20));
@@ -208,11 +207,14 @@ fn both_clients_understand_refusals() {
 }
 
 #[test]
+#[cfg_attr(
+    not(has_dearning),
+    ignore = "the dearning package is not there: run scripts/setup"
+)]
+#[cfg_attr(not(has_python3), ignore = "python3 is not installed")]
 fn number_passwords_are_numbers_for_the_genuine_client() {
     for version in [OLD, NEW] {
-        let Some(genuine) = Genuine::find(version) else {
-            return;
-        };
+        let genuine = Genuine::find(version);
         let place = Place::new();
         fs::write(place.home().join("password"), "4321\n").unwrap();
         let server = Served::start_in(&place, &["--plain"]);
@@ -226,14 +228,15 @@ fn number_passwords_are_numbers_for_the_genuine_client() {
 }
 
 #[test]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
+#[cfg_attr(
+    not(has_dearning),
+    ignore = "the dearning package is not there: run scripts/setup"
+)]
+#[cfg_attr(not(has_python3), ignore = "python3 is not installed")]
 fn our_client_talks_to_the_genuine_servers() {
     for (version, scheme) in [(OLD, "http"), (OLD, "https"), (NEW, "http")] {
-        let Some(genuine) = Genuine::find(version) else {
-            return;
-        };
-        if scheme == "https" && !has_tool("openssl") {
-            return;
-        }
+        let genuine = Genuine::find(version);
         let (_server, url) = genuine.serve(scheme);
         let place = Place::new();
         let call = |arguments: &[&str]| {

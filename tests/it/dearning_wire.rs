@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::process::{has_tool, noise};
+use crate::support::process::noise;
 use crate::support::served::{Answer, Served};
 
 fn ask(server: &Served, path: &str, body: &str) -> Answer {
@@ -27,10 +27,8 @@ fn says(server: &Served, path: &str, body: &str, status: u16, answer: Value) {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn both_forms_are_told_apart_by_their_keys() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain"]);
     let with = |rest: &str| format!(r#"{{"password": "{}", {rest}}}"#, server.password());
     let ok = |path, rest: &str, answer| says(&server, path, &with(rest), 200, answer);
@@ -72,10 +70,8 @@ fn both_forms_are_told_apart_by_their_keys() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn errors_have_the_words_of_the_genuine_server() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain"]);
     let with = |rest: &str| format!(r#"{{"password": "{}"{rest}}}"#, server.password());
     let error = |text: &str| json!({ "error": text });
@@ -192,10 +188,8 @@ fn errors_have_the_words_of_the_genuine_server() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn members_come_in_any_order_and_base64_in_lines() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain"]);
     let bytes = noise(5, 100_000);
     let text = STANDARD.encode(&bytes);
@@ -234,10 +228,8 @@ fn members_come_in_any_order_and_base64_in_lines() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn who_shows_no_password_occupies_little() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain", "--max-import-bytes-before-password", "64KiB"]);
     let content = STANDARD.encode(noise(1, 60_000));
     let too_much = json!({"error": "too much content before the password"});
@@ -275,10 +267,8 @@ fn who_shows_no_password_keeps_nobody_out() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_list_is_stored_when_all_of_it_is_in_order() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain"]);
     let password = server.password();
     let entry = |index| format!(r#"{{"filename": "f{index}", "content_b64": "aGk="}}"#);

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::support::process::{Outcome, Place, Process, has_tool, one_line, run, run_with, until};
+use crate::support::process::{Outcome, Place, Process, one_line, run, run_with, until};
 use crate::support::served::Served;
 
 /// Runs openssl in the working directory of a place.
@@ -31,10 +31,9 @@ fn port(server: &Served) -> &str {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
 fn openssl_and_curl_accept_the_identity() {
-    if !has_tool("openssl") || !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&[]);
     let certificate = server.place.home().join("server.crt");
     let url = format!("https://localhost:{}/healthz", port(&server));
@@ -86,10 +85,8 @@ fn openssl_and_curl_accept_the_identity() {
 }
 
 #[test]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
 fn sessions_are_resumed() {
-    if !has_tool("openssl") {
-        return;
-    }
     let server = Served::start(&[]);
     for version in ["-tls1_3", "-tls1_2"] {
         let line = format!(
@@ -119,10 +116,8 @@ fn sessions_are_resumed() {
 }
 
 #[test]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
 fn keys_of_all_usual_kinds_and_forms_are_taken() {
-    if !has_tool("openssl") {
-        return;
-    }
     let place = Place::new();
     pair(&place, "rsa", "rsa:2048");
     pair(&place, "p256", "ec -pkeyopt ec_paramgen_curve:P-256");
@@ -157,10 +152,8 @@ fn keys_of_all_usual_kinds_and_forms_are_taken() {
 }
 
 #[test]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
 fn changed_files_are_read_again_and_bad_ones_change_nothing() {
-    if !has_tool("openssl") {
-        return;
-    }
     let place = Place::new();
     for name in ["one", "two", "three"] {
         pair(&place, name, "ec -pkeyopt ec_paramgen_curve:P-256");
@@ -207,10 +200,8 @@ fn refused(place: &Place, arguments: &[&str]) -> Outcome {
 }
 
 #[test]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
 fn pairs_that_do_not_do_are_told_by_name() {
-    if !has_tool("openssl") {
-        return;
-    }
     let place = Place::new();
     pair(&place, "one", "ec -pkeyopt ec_paramgen_curve:P-256");
     pair(&place, "two", "ec -pkeyopt ec_paramgen_curve:P-256");

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::process::{digest, has_tool, noise};
+use crate::support::process::{digest, noise};
 use crate::support::served::{Answer, Served};
 
 /// Puts with curl, which waits for the server's word before it sends the body.
@@ -38,10 +38,8 @@ fn refused(server: &Served, name: &str) -> (u16, String) {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_full_quota_and_a_foreign_name_are_refused_before_the_body() {
-    if !has_tool("curl") {
-        return;
-    }
     let limits = [
         "--plain",
         "--max-total-bytes",
@@ -89,10 +87,8 @@ fn a_full_quota_and_a_foreign_name_are_refused_before_the_body() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn the_reserve_of_the_disk_stays_free() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain", "--reserve-bytes", "1000000TiB"]);
     let (status, text) = refused(&server, "m");
     assert_eq!(status, 507);
@@ -102,10 +98,8 @@ fn the_reserve_of_the_disk_stays_free() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_model_is_replaced_only_on_purpose_where_that_is_set() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain", "--replace", "refuse"]);
     put(&server, "m", 100, &[]).is(201);
     let (status, text) = refused(&server, "m");
@@ -118,10 +112,8 @@ fn a_model_is_replaced_only_on_purpose_where_that_is_set() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn licence_source_and_uploader_are_shown() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain", "--require-license"]);
     let (status, text) = refused(&server, "m");
     assert_eq!(status, 400);
@@ -168,10 +160,8 @@ fn licence_source_and_uploader_are_shown() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_replaced_model_comes_back() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain", "--keep-versions", "2"]);
     let bytes = |server: &Served| fs::read(server.dir.join("m")).unwrap();
     for length in [100, 200, 300, 400] {
@@ -217,10 +207,8 @@ fn a_replaced_model_comes_back() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn damage_is_found_and_told() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain"]);
     let place = server.place.clone();
     let good = noise(1, 9 << 20);

@@ -41,6 +41,7 @@ fn state(server: &Served) -> Vec<(String, u64, SystemTime)> {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn two_hundred_wrong_passwords_are_locked_out_and_cost_nothing() {
     let server = Served::start(&["--plain"]);
     server.curl("/v1/models/m", &["-T", "-"]).is(201);
@@ -100,6 +101,7 @@ fn two_hundred_wrong_passwords_are_locked_out_and_cost_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn many_guesses_at_once_are_hardly_more() {
     let server = Served::start(&["--plain"]);
     let address = server.url["http://".len()..].to_owned();
@@ -124,6 +126,7 @@ fn many_guesses_at_once_are_hardly_more() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_lock_ends_and_can_be_switched_off() {
     let settings = ["--plain", "--lockout-failures", "3", "--lockout-time", "1s"];
     let server = Served::start(&settings);
@@ -144,6 +147,7 @@ fn a_lock_ends_and_can_be_switched_off() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn passwords_in_bodies_are_counted_as_well() {
     let server = Served::start(&["--plain"]);
     let guess = |password: &str| {

@@ -107,6 +107,7 @@ fn an_invitation_ends_and_says_what_its_device_may_do() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn who_guesses_invitations_is_locked_out() {
     let server = Served::start(&[]);
     let secret = invitation(&server, &[])

@@ -27,6 +27,7 @@ enum Step {
 }
 
 #[test]
+#[cfg_attr(not(has_strace), ignore = "strace is not installed")]
 fn acknowledged_is_kept_and_names_hold_whole_models() {
     // More than one write each, and small enough to be kept as a whole in the log.
     let bytes = |seed: u8| -> Vec<u8> { (0..90_000).map(|n| (n % 251) as u8 ^ seed).collect() };
@@ -39,9 +40,7 @@ fn acknowledged_is_kept_and_names_hold_whole_models() {
         Step::Put("model", bytes(4)),
     ];
     let place = Place::new();
-    let Some(server) = Served::start_traced(&place, &["--plain"]) else {
-        return;
-    };
+    let server = Served::start_traced(&place, &["--plain"]);
     let mut states = vec![Models::new()];
     for step in &steps {
         let mut models = states.last().unwrap().clone();
@@ -83,12 +82,11 @@ fn acknowledged_is_kept_and_names_hold_whole_models() {
 }
 
 #[test]
+#[cfg_attr(not(has_strace), ignore = "strace is not installed")]
 fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
     let bytes = noise(1, 200_000);
     let place = Place::new();
-    let Some(server) = Served::start_traced(&place, STEPS) else {
-        return;
-    };
+    let server = Served::start_traced(&place, STEPS);
     let path = create(&server, "m", "\nUpload-Length: 200000");
     let answer = append(&server, &path, 0, "?0", &bytes[..150_000]);
     assert_eq!(answer.status, 204, "{answer:?}");
@@ -131,14 +129,13 @@ fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
 }
 
 #[test]
+#[cfg_attr(not(has_strace), ignore = "strace is not installed")]
 fn old_versions_and_a_rollback_lose_nothing_either() {
     // Told apart by their lengths.
     let bytes = |length: usize| noise(2, length);
     let place = Place::new();
     let arguments = ["--plain", "--keep-versions", "2"];
-    let Some(server) = Served::start_traced(&place, &arguments) else {
-        return;
-    };
+    let server = Served::start_traced(&place, &arguments);
     for length in [50_001, 50_002, 50_003] {
         let path = place.file("content", bytes(length));
         let answer = server.curl("/v1/models/m", &["-T", path.to_str().unwrap()]);

@@ -193,6 +193,7 @@ fn every_verb_has_its_row() {
 }
 
 #[test]
+#[cfg_attr(not(has_cmp), ignore = "cmp is not installed")]
 fn the_first_minutes_go_as_shown() {
     let server = Served::start(&[]);
     server.place.file("silero_vad.onnx", noise(1, 2_327_524));

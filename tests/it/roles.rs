@@ -26,6 +26,7 @@ fn as_bearer(server: &Served, secret: &str, path: &str, arguments: &[&str], body
 const UPLOAD: &str = "/v1/uploads/00000000000000000000000000000000";
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn every_role_against_every_route() {
     let server = Served::start(&["--plain", "--lockout-failures", "0"]);
     server.curl("/v1/models/m", &["-T", "-"]).is(201);
@@ -140,6 +141,7 @@ fn every_role_against_every_route() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn tokens_are_taken_in_every_form_and_end() {
     let server = Served::start(&[]);
     let secret = token(&server, &["pi", "--role", "read"]);
@@ -198,6 +200,7 @@ fn tokens_are_taken_in_every_form_and_end() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_chosen_password_is_kept_well_and_taken_at_once() {
     let server = Served::start(&[]);
     let set = |text: &str| run_with(&mut server.command(&["passwd"]), text.as_bytes());
@@ -222,6 +225,7 @@ fn a_chosen_password_is_kept_well_and_taken_at_once() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn anonymous_reading_is_a_setting() {
     let server = Served::start(&["--plain", "--anonymous-read"]);
     server.curl("/v1/models/m", &["-T", "-"]).is(201);
@@ -266,6 +270,7 @@ fn anonymous_reading_is_a_setting() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_secret_does_not_stand_in_a_url() {
     let server = Served::start(&["--plain"]);
     for query in ["?token=x", "?a=b&Password=x"] {
@@ -344,6 +349,7 @@ fn over_plain_http_a_secret_is_proved_and_not_sent() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn whoever_listens_sees_no_secret_and_cannot_repeat_an_answer() {
     let server = Served::start(&["--plain"]);
     let target = server.url["http://".len()..].to_owned();

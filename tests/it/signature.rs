@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::support::process::{Outcome, Place, has_tool, noise, run};
+use crate::support::process::{Outcome, Place, noise, run};
 use crate::support::raw::Raw;
 use crate::support::served::Served;
 
@@ -56,10 +56,8 @@ fn a_key_is_made_once_and_kept_to_oneself() {
 }
 
 #[test]
+#[cfg_attr(not(has_minisign), ignore = "minisign is not installed")]
 fn what_skep_signs_minisign_accepts() {
-    if !has_tool("minisign") {
-        return;
-    }
     let place = Place::new();
     let public = keygen(&place, "k");
     for (name, bytes) in [("empty", vec![]), ("m.onnx", noise(1, 300_000))] {
@@ -81,10 +79,8 @@ fn what_skep_signs_minisign_accepts() {
 }
 
 #[test]
+#[cfg_attr(not(has_minisign), ignore = "minisign is not installed")]
 fn what_minisign_signs_skep_accepts_and_nothing_else() {
-    if !has_tool("minisign") {
-        return;
-    }
     let place = Place::new();
     minisign(&place, &["-G", "-W", "-p", "k.pub", "-s", "k.key"]).exits(0);
     let other = keygen(&place, "other");
@@ -267,10 +263,8 @@ fn id(public: &str) -> String {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_signature_comes_in_a_field_of_the_upload() {
-    if !has_tool("curl") {
-        return;
-    }
     let place = Place::new();
     let public = keygen(&place, "k");
     let server = Served::start_in(&place, &["--require-signature", &public]);
@@ -293,7 +287,7 @@ fn a_signature_comes_in_a_field_of_the_upload() {
     put("bytes", &right).is(201);
     put("other", &right).is(422);
     assert_eq!(server.curl("/v1/models/m", &[]).is(200).text(), "bytes");
-    if has_tool("minisign") {
+    if cfg!(has_minisign) {
         minisign(&place, &["-Sl", "-s", "k.key", "-m", "m"]).exits(0);
         let refused = put("bytes", &field(&place.read("m.minisig")))
             .is(422)

@@ -18,6 +18,7 @@ const FLOORS: &[&[&str]] = &[
         "bell",
         "channels",
         "logging",
+        "manual",
         "clock",
         "digest",
         "disk",
@@ -41,7 +42,7 @@ const FLOORS: &[&[&str]] = &[
     &["client", "edge", "http", "store"],
     &["routes", "server"],
     &["config", "node"],
-    &["cli", "manual"],
+    &["cli"],
 ];
 
 /// Doors between rooms of one floor; words of the ground floor may use each other.

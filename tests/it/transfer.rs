@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 
-use crate::support::process::{Place, Process, digest, has_tool, noise, run, run_with};
+use crate::support::process::{Place, Process, digest, noise, run, run_with};
 use crate::support::served::Served;
 
 #[test]
@@ -198,12 +198,8 @@ fn sixty_four_mebibytes_go_there_and_back() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "only Linux tells the peak")]
 fn memory_does_not_grow_with_the_size_of_a_model() {
-    let status = fs::read_to_string("/proc/self/status");
-    // The bound is one of release builds, and only Linux tells the peak.
-    if cfg!(debug_assertions) || status.is_err() {
-        return;
-    }
     let server = Served::start(&[]);
     server.place.file("large", noise(7, 256 << 20));
     server.skep(&["put", "large"]).exits(0);
@@ -214,7 +210,9 @@ fn memory_does_not_grow_with_the_size_of_a_model() {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .unwrap();
     let kibibytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    assert!(kibibytes <= 16 * 1024, "{kibibytes} KiB");
+    // A build for tests is larger than a release, and both are far below the model.
+    let most = if cfg!(debug_assertions) { 48 } else { 16 };
+    assert!(kibibytes <= most * 1024, "{kibibytes} KiB");
 }
 
 #[test]
@@ -272,10 +270,8 @@ fn a_file_is_a_model_and_a_model_is_a_file() {
 }
 
 #[test]
+#[cfg_attr(not(has_wget), ignore = "wget is not installed")]
 fn wget_goes_on_where_it_stopped() {
-    if !has_tool("wget") {
-        return;
-    }
     let server = Served::start(&["--plain"]);
     let bytes = noise(3, 3 << 20);
     server.place.file("m", &bytes);
@@ -303,10 +299,8 @@ fn wget_goes_on_where_it_stopped() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn curl_stores_and_fetches() {
-    if !has_tool("curl") {
-        return;
-    }
     for arguments in [&[][..], &["--plain"]] {
         let server = Served::start(arguments);
         let bytes = noise(2, 3 << 20);
@@ -337,10 +331,8 @@ fn curl_stores_and_fetches() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn chunked_uploads_and_expectations_are_taken() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&[]);
     let user = format!(":{}", server.password());
     let bytes = noise(3, 300_000);
@@ -355,10 +347,8 @@ fn chunked_uploads_and_expectations_are_taken() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn preconditions_hold_or_nothing_changes() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&[]);
     server.place.file("one", "one");
     server.place.file("two", "two");
@@ -394,10 +384,8 @@ fn preconditions_hold_or_nothing_changes() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn both_ways_to_show_a_password_work_and_none_is_refused() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&[]);
     let user = format!("anybody:{}", server.password());
     let bearer = format!("Authorization: Bearer {}", server.password());
@@ -418,10 +406,8 @@ fn both_ways_to_show_a_password_work_and_none_is_refused() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn names_are_decoded_once_and_checked() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&[]);
     server.place.file("m", "x");
     server
@@ -457,10 +443,8 @@ fn names_are_decoded_once_and_checked() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn other_paths_and_methods_are_told_apart() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&[]);
     server.curl("/nowhere", &[]).is(404);
     let wrong = server
@@ -478,10 +462,8 @@ fn other_paths_and_methods_are_told_apart() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn plain_http_at_the_tls_port_is_told_so() {
-    if !has_tool("curl") {
-        return;
-    }
     let mut server = Served::start(&[]);
     server.url = server.url.replace("https://", "http://");
     let answer = server.curl_as("/healthz", &[], &[]).is(400);

@@ -9,6 +9,7 @@ use crate::support::process::{Place, digest, noise, until};
 use crate::support::served::Served;
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn an_upload_goes_on_where_it_stands_until_it_is_a_model() {
     let server = served();
     let bytes = noise(1, 300_000);
@@ -44,6 +45,7 @@ fn an_upload_goes_on_where_it_stands_until_it_is_a_model() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn whoever_knows_the_draft_learns_at_once_where_to_go_on() {
     let server = served();
     let bytes = noise(3, 300_000);
@@ -121,6 +123,7 @@ fn whoever_knows_the_draft_learns_at_once_where_to_go_on() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn what_does_not_fit_the_upload_is_refused_and_changes_nothing() {
     let server = served();
     let path = create(&server, "m", "\nUpload-Length: 10");
@@ -202,6 +205,7 @@ fn more_than_the_length_in_chunks_ends_the_upload() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn an_upload_is_gone_when_it_was_given_up_or_is_too_old() {
     let server = served();
     let path = create(&server, "m", "");
@@ -225,6 +229,7 @@ fn an_upload_is_gone_when_it_was_given_up_or_is_too_old() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn what_was_asked_for_at_the_start_counts_at_the_end() {
     let place = Place::new();
     let server = Served::start_in(&place, STEPS);
@@ -266,6 +271,7 @@ fn what_was_asked_for_at_the_start_counts_at_the_end() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_bad_piece_is_not_kept() {
     let server = served();
     let path = create(&server, "m", "");

@@ -11,10 +11,11 @@ use crate::support::pieces::{
     Caller, INTEROP, PARTIAL, STEP, STEPS, append, begin_piece, create, field, offset, served,
     tell, until_final,
 };
-use crate::support::process::{Place, Process, digest, has_tool, noise, until};
+use crate::support::process::{Place, Process, digest, noise, until};
 use crate::support::served::Served;
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_cut_connection_costs_no_byte() {
     let server = served();
     let bytes = noise(2, 1_000_000);
@@ -40,6 +41,7 @@ fn a_cut_connection_costs_no_byte() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_killed_server_costs_one_step_at_most() {
     let place = Place::new();
     let bytes = noise(4, 3_000_000);
@@ -121,10 +123,8 @@ fn a_newer_request_takes_an_upload_over() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn curl_goes_on_by_hand_over_tls() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--upload-sync-bytes", "64KiB"]);
     let bytes = noise(6, 200_000);
     let begin = [

@@ -3,14 +3,12 @@
 
 use std::fs;
 
-use crate::support::process::{Mounted, Place, has_tool, noise, run};
+use crate::support::process::{Mounted, Place, noise, run};
 use crate::support::served::Served;
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_vanished_directory_is_told_of_and_served_again_when_it_is_back() {
-    if !has_tool("curl") {
-        return;
-    }
     let server = Served::start(&["--plain"]);
     server.place.file("m", noise(1, 5000));
     server.skep(&["put", "m"]).exits(0);
@@ -50,19 +48,17 @@ fn a_vanished_directory_is_told_of_and_served_again_when_it_is_back() {
 }
 
 #[test]
+#[cfg_attr(not(has_mounts), ignore = "no file system can be mounted here")]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+#[cfg_attr(not(has_mount), ignore = "mount is not installed")]
 fn nothing_is_put_where_a_card_was_mounted() {
     let place = Place::new();
     fs::create_dir(place.path("disk")).unwrap();
-    if !has_tool("mount") || !has_tool("curl") {
-        return;
-    }
     place.file("m", noise(1, 5000));
     let server = Served::start_in(&place, &["--plain", "--dir", "disk"]);
     server.skep(&["put", "m"]).exits(0);
     // Seen from the server, this is the same as a card that goes.
-    let Some(other) = Mounted::new(&place, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]) else {
-        return;
-    };
+    let other = Mounted::new(&place, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]);
     for arguments in [&[][..], &["-T", "m"]] {
         let answer = server.curl("/v1/models/m", arguments).is(503);
         assert!(
@@ -80,19 +76,17 @@ fn nothing_is_put_where_a_card_was_mounted() {
 }
 
 #[test]
+#[cfg_attr(not(has_mounts), ignore = "no file system can be mounted here")]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+#[cfg_attr(not(has_mount), ignore = "mount is not installed")]
 fn a_read_only_directory_is_told_of_and_still_read() {
     let place = Place::new();
     fs::create_dir(place.path("disk")).unwrap();
-    if !has_tool("mount") || !has_tool("curl") {
-        return;
-    }
     place.file("m", noise(1, 5000));
     let server = Served::start_in(&place, &["--plain", "--dir", "disk"]);
     server.skep(&["put", "m"]).exits(0);
     let disk = place.path("disk").to_str().unwrap().to_owned();
-    let Some(lid) = Mounted::new(&place, &["--bind", &disk]) else {
-        return;
-    };
+    let lid = Mounted::new(&place, &["--bind", &disk]);
     run(place
         .command("mount")
         .args(["-o", "remount,bind,ro", &disk]))

@@ -250,33 +250,18 @@ pub(crate) fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// Whether a program can be run; without it, the test is skipped.
-pub(crate) fn has_tool(program: &str) -> bool {
-    let mut command = Command::new(program);
-    let started = command
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    started.is_ok() || is_absent(&format!("{program} is not installed"))
-}
-
 /// A file system at `disk` in the working directory, unmounted when it goes out of use.
 pub(crate) struct Mounted(Place);
 
 impl Mounted {
-    /// Mounts one with the arguments of `mount`; `None`, and a word about it, where that is not
-    /// allowed.
-    pub(crate) fn new(place: &Place, arguments: &[&str]) -> Option<Self> {
+    /// Mounts one with the arguments of `mount`.
+    pub(crate) fn new(place: &Place, arguments: &[&str]) -> Self {
         let outcome = run(place
             .command("mount")
             .args(arguments)
             .arg(place.path("disk")));
-        if outcome.code != 0 {
-            skipped("no file system can be mounted here");
-            return None;
-        }
-        Some(Self(place.clone()))
+        outcome.exits(0);
+        Self(place.clone())
     }
 }
 
@@ -284,20 +269,6 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         run(self.0.command("umount").arg("-l").arg(self.0.path("disk")));
     }
-}
-
-/// Skips a test for want of something that `scripts/setup` brings. Where that has run for sure
-/// (`CI=true`), the test fails instead. Returns false.
-#[track_caller]
-pub(crate) fn is_absent(reason: &str) -> bool {
-    assert!(std::env::var_os("CI").is_none(), "{reason}");
-    skipped(reason);
-    false
-}
-
-/// Says why a test is skipped, past the test harness, which keeps what passing tests print.
-pub(crate) fn skipped(reason: &str) {
-    let _ = std::io::stderr().write_all(format!("SKIPPED: {reason}\n").as_bytes());
 }
 
 /// Bytes that do not repeat soon, the same for the same seed.

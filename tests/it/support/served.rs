@@ -33,11 +33,11 @@ impl Served {
         Self::ready(place, Process::start(place.skep(&SERVE).args(arguments)))
     }
 
-    /// The same under strace, whose log [`super::syscalls::calls`] reads; `None` without it.
-    pub(crate) fn start_traced(place: &Place, arguments: &[&str]) -> Option<Self> {
+    /// The same under strace, whose log [`super::syscalls::calls`] reads.
+    pub(crate) fn start_traced(place: &Place, arguments: &[&str]) -> Self {
         let arguments = [&SERVE, arguments].concat();
-        let mut command = traced(place, &arguments)?;
-        Some(Self::ready(place, Process::start(&mut command)))
+        let mut command = traced(place, &arguments);
+        Self::ready(place, Process::start(&mut command))
     }
 
     /// Waits for the first line of a server that was started in these directories.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::process::{Place, has_tool};
+use super::process::Place;
 
 /// One call that changed something, or an answer that went out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ const CALLS: &str = "openat,open,creat,read,pread64,write,pwrite64,writev,sendto
      truncate,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir,\
      mkdirat,close,copy_file_range,sendfile,fallocate";
 
-/// A server under strace, whose own process the child is; `None`, said loudly, without strace.
-pub(crate) fn traced(place: &Place, arguments: &[&str]) -> Option<Command> {
-    let mut command = strace(place)?;
+/// A server under strace, whose own process the child is.
+pub(crate) fn traced(place: &Place, arguments: &[&str]) -> Command {
+    let mut command = strace(place);
     command.args([
         "-y",
         "-xx",
@@ -67,13 +67,12 @@ pub(crate) fn traced(place: &Place, arguments: &[&str]) -> Option<Command> {
         .arg(place.path("calls"))
         .arg(env!("CARGO_BIN_EXE_skep"))
         .args(arguments);
-    Some(command)
+    command
 }
 
-/// A server over plain HTTP in which one of some calls of each thread fails; `None`, said loudly,
-/// without strace.
-pub(crate) fn failing(place: &Place, calls: &str, error: &str, call: u32) -> Option<Command> {
-    let mut command = strace(place)?;
+/// A server over plain HTTP in which one of some calls of each thread fails.
+pub(crate) fn failing(place: &Place, calls: &str, error: &str, call: u32) -> Command {
+    let mut command = strace(place);
     let inject = format!("inject={calls}:error={error}:when={call}");
     command.args([
         "-e",
@@ -87,13 +86,13 @@ pub(crate) fn failing(place: &Place, calls: &str, error: &str, call: u32) -> Opt
         .arg(env!("CARGO_BIN_EXE_skep"))
         .args(["serve", "127.0.0.1", "--port", "0"]);
     command.arg("--plain");
-    Some(command)
+    command
 }
 
-fn strace(place: &Place) -> Option<Command> {
-    let mut command = has_tool("strace").then(|| place.command("strace"))?;
+fn strace(place: &Place) -> Command {
+    let mut command = place.command("strace");
     command.args(["-D", "-f", "-q"]);
-    Some(command)
+    command
 }
 
 /// Reads what strace wrote, once the program has ended.

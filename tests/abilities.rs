@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Finds out, when the crate is built, what this machine has that some tests need: a test whose tool
+//! is absent counts as ignored and not as passed.
+//!
+//! Each tool becomes `cfg(has_TOOL)`. Under `CI=true` every tool counts as present, so that a test fails
+//! there for want of it. What no package can bring (a mount, an address) is measured everywhere.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "this is how a build script speaks to Cargo"
+)]
+
+use std::env;
+use std::fs;
+use std::net::{Ipv6Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Programs that `scripts/setup` installs.
+const PROGRAMS: &[&str] = &[
+    "cc", "cmp", "curl", "minisign", "mount", "openssl", "python3", "readelf", "strace", "wget",
+];
+
+/// The versions of the genuine dearning package that `scripts/setup` fetches.
+const DEARNING: &[&str] = &["1.2.3.post2", "1.2.6"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=tests/abilities.rs");
+    println!("cargo::rerun-if-env-changed=CI");
+    println!("cargo::rerun-if-env-changed=PATH");
+    let is_ci = env::var("CI").is_ok_and(|value| value == "true");
+    let folders: Vec<PathBuf> = env::var_os("PATH")
+        .map(|path| env::split_paths(&path).collect())
+        .unwrap_or_default();
+
+    for program in PROGRAMS {
+        let found = folders.iter().any(|folder| folder.join(program).is_file());
+        tell(program, is_ci || found);
+    }
+    // A tool that is installed later appears in one of these.
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        println!("cargo::rerun-if-changed={}", folder.display());
+    }
+
+    tell("faketime", is_ci || has_faketime());
+    tell("dearning", is_ci || has_dearning());
+    tell("mounts", can_mount());
+    tell("ipv6", TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok());
+    tell("link_local", has_link_local());
+}
+
+fn tell(name: &str, has: bool) {
+    println!("cargo::rustc-check-cfg=cfg(has_{name})");
+    if has {
+        println!("cargo::rustc-cfg=has_{name}");
+    }
+}
+
+/// The library of Debian's package faketime.
+fn has_faketime() -> bool {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    folders
+        .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
+        .any(|file| file.exists())
+}
+
+fn has_dearning() -> bool {
+    // TARGET/PROFILE/build/NAME/out
+    let out = env::var_os("OUT_DIR")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let interop = out.ancestors().nth(4).map(|target| target.join("interop"));
+    let has = |folder: &Path| {
+        println!("cargo::rerun-if-changed={}", folder.display());
+        DEARNING
+            .iter()
+            .all(|version| folder.join(version).join("dearning/service.py").exists())
+    };
+    interop.is_some_and(|folder| has(&folder))
+}
+
+/// Whether file systems can be mounted here, which takes root and more.
+fn can_mount() -> bool {
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        let quiet = command.args(arguments).stdout(Stdio::null());
+        quiet
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let probe = env::var("OUT_DIR").unwrap_or_default() + "/mount";
+    let made = fs::create_dir_all(&probe).is_ok();
+    made && run("mount", &["-t", "tmpfs", "tmpfs", &probe]) && run("umount", &["-l", &probe])
+}
+
+/// Whether an interface has a link-local address: scope 0x20 in proc(5), if_inet6.
+fn has_link_local() -> bool {
+    let table = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    table
+        .lines()
+        .any(|line| line.split_whitespace().nth(3) == Some("20"))
+}
