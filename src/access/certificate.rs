@@ -8,6 +8,7 @@ use webpki::EndEntityCert;
 
 use super::role::{How, Principal, Role};
 use crate::error::Error;
+use crate::tls::Facts;
 
 /// The table, written `NAME=ROLE,...`; the name `*` stands for those that are not mentioned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,50 +36,16 @@ impl CertificateRoles {
     /// its DNS names (RFC 5280 section 4.2.1.6), else its common name (section 4.1.2.6); without
     /// either it is `certificate`.
     pub(crate) fn shown(&self, der: &[u8]) -> Principal {
-        let der = CertificateDer::from(der);
-        let certificate = EndEntityCert::try_from(&der).ok();
-        let name = certificate
+        let certificate = CertificateDer::from(der);
+        let parsed = EndEntityCert::try_from(&certificate).ok();
+        let name = parsed
             .as_ref()
-            .and_then(|certificate| certificate.valid_dns_names().next());
-        let common = || {
-            certificate
-                .as_ref()
-                .and_then(|certificate| common_name(certificate.subject()))
-        };
+            .and_then(|parsed| parsed.valid_dns_names().next());
+        let common = || Facts::read(der).and_then(|facts| facts.common_name());
+
         self.principal(name.or_else(common).unwrap_or("certificate"))
     }
 }
-
-/// The common name in a subject: a sequence of sets of sequences of an object id and a text.
-fn common_name(subject: &[u8]) -> Option<&str> {
-    let (mut rest, mut found) = (subject, None);
-    while let Some((set, after)) = element(rest) {
-        let (pair, _) = element(set)?;
-        let (id, text) = element(pair)?;
-        if id == COMMON_NAME {
-            found = element(text).and_then(|(text, _)| std::str::from_utf8(text).ok());
-        }
-        rest = after;
-    }
-    found
-}
-
-/// The content of the first element of DER (X.690 section 8.1), and what follows it.
-fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = match *der.get(1)? {
-        short @ ..=0x7f => (usize::from(short), der.get(2..)?),
-        0x81 => (usize::from(*der.get(2)?), der.get(3..)?),
-        0x82 => (
-            usize::from(*der.get(2)?) << 8 | usize::from(*der.get(3)?),
-            der.get(4..)?,
-        ),
-        _ => return None,
-    };
-    rest.split_at_checked(length)
-}
-
-/// The object id 2.5.4.3 (RFC 5280 appendix A.1).
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 impl FromStr for CertificateRoles {
     type Err = String;
@@ -141,14 +108,5 @@ mod tests {
             .push(rcgen::DnType::CommonName, "pi-7");
         let certificate = params.self_signed(&key).unwrap();
         assert_eq!(roles.shown(certificate.der()).role, Role::Write);
-        for odd in [
-            &b""[..],
-            &[0x31],
-            &[0x31, 0x82, 1],
-            &[0x31, 5, 0x30],
-            &[0x31, 2, 0x30, 0],
-        ] {
-            assert_eq!(common_name(odd), None, "{odd:?}");
-        }
     }
 }

@@ -6,6 +6,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
+use rustix::net::netdevice::name_to_index;
+use rustix::net::{AddressFamily, SocketType, socket};
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a server listens.
@@ -123,14 +126,15 @@ fn ipv6(text: &str, default_port: u16) -> Option<Address> {
     ))
 }
 
-/// The number of an interface, given as that or by its name.
+/// The number of an interface, given as that or by its name. The kernel is asked, which knows the
+/// interfaces of this network namespace; `/sys/class/net` shows others, and is closed on Android.
 fn scope_id(scope: &str) -> Option<u32> {
     if let Ok(number) = scope.parse() {
         return Some(number);
     }
-    let index = std::fs::read_to_string(Path::new("/sys/class/net").join(scope).join("ifindex"));
-    let is_name = !scope.is_empty() && !scope.contains(['/', '.']);
-    index.ok().filter(|_| is_name)?.trim().parse().ok()
+    let socket = socket(AddressFamily::INET6, SocketType::DGRAM, None)
+        .or_else(|_| socket(AddressFamily::INET, SocketType::DGRAM, None));
+    name_to_index(socket.ok()?, scope).ok()
 }
 
 fn unix(text: &str) -> Result<Address> {
@@ -245,6 +249,8 @@ mod tests {
             "[::1]x",
             "[fe80::1%nope]:1",
             "[fe80::1%../lo]:1",
+            "[fe80::1%]:1",
+            "[fe80::1%an-interface-with-a-long-name]:1",
             "unix:relative",
             "unix:/a/../b",
             "unix:/a//b",

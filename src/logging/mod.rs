@@ -11,3 +11,4 @@ pub(crate) use audit_log::{is_wanted, observer};
 pub(crate) use format::AuditOptions;
 pub(crate) use log_options::LogOptions;
 pub(crate) use logger::{Style, start};
+pub(crate) use target::{Through, through};

@@ -17,6 +17,8 @@ use crate::threads::lock;
 pub(crate) enum Target {
     /// Standard error.
     Terminal,
+    /// Whoever shows something at the terminal that lines must not break.
+    Screen(Box<dyn FnMut(&str) + Send>),
     File(Rolling),
     Syslog(Syslog),
 }
@@ -68,6 +70,10 @@ impl Target {
         let _ = match self {
             // One write, so that lines of several processes stay whole.
             Self::Terminal => io::stderr().write_all(format!("{line}\n").as_bytes()),
+            Self::Screen(write) => {
+                write(line);
+                Ok(())
+            }
             Self::File(file) => file.write(format!("{line}\n").as_bytes()),
             Self::Syslog(syslog) => syslog.write(level, line),
         };
@@ -116,6 +122,28 @@ fn connect(path: &PathBuf) -> io::Result<UnixDatagram> {
 /// Puts another target in the place of the one before.
 pub(crate) fn put(target: Target) {
     *lock(&TARGET) = target;
+}
+
+/// Has `write` put lines on the terminal, without their line ends, as long as the result lives. It must
+/// not log.
+pub(crate) fn through(write: impl FnMut(&str) + Send + 'static) -> Through {
+    let mut target = lock(&TARGET);
+    if matches!(*target, Target::Terminal) {
+        *target = Target::Screen(Box::new(write));
+    }
+    Through(())
+}
+
+/// While this lives, lines that go to the terminal are written by somebody else.
+pub(crate) struct Through(());
+
+impl Drop for Through {
+    fn drop(&mut self) {
+        let mut target = lock(&TARGET);
+        if matches!(*target, Target::Screen(_)) {
+            *target = Target::Terminal;
+        }
+    }
 }
 
 /// Writes a line, which `line` makes; it is told whether the time is to be in it.

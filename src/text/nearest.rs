@@ -1,38 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which name somebody may have meant.
 
+use strsim::levenshtein;
+
 /// The name among `names` that is closest to `wanted`, if one is close enough to be a slip: the same
 /// but for case, or one edit in four letters, at most three.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted: Vec<char> = wanted.to_lowercase().chars().collect();
-    let limit = (wanted.len() / 4).clamp(usize::from(wanted.len() > 2), 3);
+    let wanted = wanted.to_lowercase();
+    let letters = wanted.chars().count();
+    let limit = (letters / 4).clamp(usize::from(letters > 2), 3);
+
     let distances = names.take(NAMES_MAX).filter_map(|name| {
-        let letters: Vec<char> = name.to_lowercase().chars().collect();
-        let close = letters.len().abs_diff(wanted.len()) <= limit;
-        close.then(|| (edits(&wanted, &letters), name))
+        let lower = name.to_lowercase();
+        // The lengths are compared first, so that a long name costs next to nothing.
+        let is_close = lower.chars().count().abs_diff(letters) <= limit;
+        is_close.then(|| (levenshtein(&wanted, &lower), name))
     });
+
     distances
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, name)| name)
 }
 
-/// The Levenshtein distance.
-fn edits(source: &[char], target: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=target.len()).collect();
-    for (index, letter) in source.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for column in 0..target.len() {
-            let changed = diagonal + usize::from(*letter != target[column]);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[target.len()]
-}
-
-/// A kindness should not cost more than the answer it comes with.
+/// A suggestion must not cost more than the answer that it comes with.
 const NAMES_MAX: usize = 1000;
 
 #[cfg(test)]
@@ -51,6 +42,5 @@ mod tests {
             (None, None, Some("b"))
         );
         assert_eq!(near("other.onnx"), None);
-        assert_eq!(edits(&['a', 'b', 'c'], &['b', 'c', 'd', 'e']), 3);
     }
 }

@@ -2,11 +2,14 @@
 //! What a certificate says of itself: names and dates, read in place (RFC 5280
 //! section 4.1). Not here: whether it is true, which is for webpki to say.
 
-/// The members of a certificate that matter here. Names are in DER, without their outer tag.
+use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
+use der::{Decode as _, Reader as _, SliceReader, Tag, TagMode, TagNumber, Tagged as _};
+
+/// The members of a certificate that matter here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
-    issuer: &'a [u8],
-    subject: &'a [u8],
+    issuer: AnyRef<'a>,
+    subject: AnyRef<'a>,
     /// When it begins, in seconds since 1970.
     pub(crate) not_before: u64,
     /// When it ends.
@@ -16,18 +19,24 @@ pub(crate) struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Reads a certificate in DER; `None` for anything else, and for dates before 1970.
     pub(crate) fn read(der: &'a [u8]) -> Option<Self> {
-        let mut whole = Der(der).inside(SEQUENCE)?;
-        let mut certificate = whole.inside(SEQUENCE)?;
-        if certificate.next_is(VERSION) {
-            certificate.take(VERSION)?;
-        }
-        certificate.take(INTEGER)?;
-        certificate.take(SEQUENCE)?;
-        let issuer = certificate.take(SEQUENCE)?;
-        let mut validity = certificate.inside(SEQUENCE)?;
-        let (not_before, not_after) = (validity.time()?, validity.time()?);
-        let subject = certificate.take(SEQUENCE)?;
-        Some(Self {
+        Self::parse(der).ok()
+    }
+
+    fn parse(der: &'a [u8]) -> der::Result<Self> {
+        let mut whole = inside(AnyRef::from_der(der)?, Tag::Sequence)?;
+        let mut certificate = inside(whole.decode()?, Tag::Sequence)?;
+
+        // The version is absent in certificates of version 1.
+        let _: Option<u8> = certificate.context_specific(TagNumber(0), TagMode::Explicit)?;
+        let _serial: AnyRef<'_> = certificate.decode()?;
+        let _algorithm: AnyRef<'_> = certificate.decode()?;
+
+        let issuer = certificate.decode()?;
+        let (not_before, not_after) =
+            certificate.sequence(|dates| Ok::<_, der::Error>((time(dates)?, time(dates)?)))?;
+        let subject = certificate.decode()?;
+
+        Ok(Self {
             issuer,
             subject,
             not_before,
@@ -40,121 +49,65 @@ impl<'a> Facts<'a> {
         self.issuer == self.subject
     }
 
-    /// The common name of the subject, if it has one in plain text.
+    /// The common name of the subject, if it has one in UTF-8 (section 4.1.2.6). Of several it is the
+    /// last, which is the most specific one.
     pub(crate) fn common_name(&self) -> Option<&'a str> {
-        let mut sets = Der(self.subject);
-        while !sets.0.is_empty() {
-            let mut set = sets.inside(SET)?;
-            let mut pair = set.inside(SEQUENCE)?;
-            if pair.take(OBJECT)? == COMMON_NAME {
-                let (tag, text) = pair.any()?;
-                let text = std::str::from_utf8(text).ok()?;
-                return [UTF8_STRING, PRINTABLE_STRING]
-                    .contains(&tag)
-                    .then_some(text);
+        common_name(self.subject).ok().flatten()
+    }
+}
+
+/// The last common name in a sequence of sets of sequences of an object identifier and a text.
+fn common_name(name: AnyRef<'_>) -> der::Result<Option<&str>> {
+    let mut found = None;
+    let mut sets = inside(name, Tag::Sequence)?;
+
+    while !sets.is_finished() {
+        let mut set = inside(sets.decode()?, Tag::Set)?;
+        while !set.is_finished() {
+            let mut pair = inside(set.decode()?, Tag::Sequence)?;
+            let kind: AnyRef<'_> = pair.decode()?;
+            let text: AnyRef<'_> = pair.decode()?;
+            if kind.tag() == Tag::ObjectIdentifier && kind.value() == COMMON_NAME {
+                found = plain(text);
             }
         }
-        None
     }
+    Ok(found)
 }
 
-/// A run of values in DER.
-#[derive(Clone, Copy)]
-struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    fn next_is(&self, tag: u8) -> bool {
-        self.0.first() == Some(&tag)
-    }
-
-    /// The next value, whatever it is.
-    fn any(&mut self) -> Option<(u8, &'a [u8])> {
-        let (tag, rest) = self.0.split_first()?;
-        let (first, mut rest) = rest.split_first()?;
-        let length = match *first {
-            short @ ..=0x7f => usize::from(short),
-            long @ 0x81..=0x83 => {
-                let (digits, after) = rest.split_at_checked(usize::from(long & 0x7f))?;
-                rest = after;
-                digits
-                    .iter()
-                    .fold(0, |length, digit| (length << 8) | usize::from(*digit))
-            }
-            _ => return None,
-        };
-        let (value, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((*tag, value))
-    }
-
-    fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.any()
-            .filter(|(found, _)| *found == tag)
-            .map(|(_, value)| value)
-    }
-
-    fn inside(&mut self, tag: u8) -> Option<Self> {
-        self.take(tag).map(Self)
-    }
-
-    /// A time in seconds since 1970: `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`.
-    fn time(&mut self) -> Option<u64> {
-        let (tag, text) = self.any()?;
-        let digits = text.strip_suffix(b"Z")?;
-        let number = |at: usize, count: usize| -> Option<u64> {
-            std::str::from_utf8(digits.get(at..at + count)?)
-                .ok()?
-                .parse()
-                .ok()
-        };
-        let (year, at) = match (tag, digits.len()) {
-            (UTC_TIME, 12) => {
-                let year = number(0, 2)?;
-                (year + if year < 50 { 2000 } else { 1900 }, 2)
-            }
-            (GENERALIZED_TIME, 14) => (number(0, 4)?, 4),
-            _ => return None,
-        };
-        let (month, day) = (number(at, 2)?, number(at + 2, 2)?);
-        let (hour, minute, second) = (number(at + 4, 2)?, number(at + 6, 2)?, number(at + 8, 2)?);
-        let days = days_since_1970(year, month, day)?;
-        Some(((days * 24 + hour) * 60 + minute) * 60 + second)
-    }
+/// The text of one of the string types whose bytes are UTF-8 or a subset of it.
+fn plain(text: AnyRef<'_>) -> Option<&str> {
+    let is_plain = matches!(
+        text.tag(),
+        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::TeletexString
+    );
+    std::str::from_utf8(text.value()).ok().filter(|_| is_plain)
 }
 
-/// Days of the Gregorian calendar, by counting in years that begin in March.
-fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
-    if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let (year, month) = if month > 2 {
-        (year, month - 3)
+/// What is inside of a value that must have this tag.
+fn inside(value: AnyRef<'_>, tag: Tag) -> der::Result<SliceReader<'_>> {
+    value.tag().assert_eq(tag)?;
+    SliceReader::new(value.value())
+}
+
+/// The next date, in seconds since 1970 (section 4.1.2.5).
+fn time(reader: &mut SliceReader<'_>) -> der::Result<u64> {
+    let since_1970 = if Tag::peek(reader)? == Tag::UtcTime {
+        reader.decode::<UtcTime>()?.to_unix_duration()
     } else {
-        (year - 1, month + 9)
+        reader.decode::<GeneralizedTime>()?.to_unix_duration()
     };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
-    // The first of January 1970 in this count.
-    Some(days - 719_469)
+    Ok(since_1970.as_secs())
 }
 
-const INTEGER: u8 = 0x02;
-const OBJECT: u8 = 0x06;
-const UTF8_STRING: u8 = 0x0c;
-const PRINTABLE_STRING: u8 = 0x13;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const VERSION: u8 = 0xa0;
-
-/// 2.5.4.3.
+/// The object identifier 2.5.4.3 (RFC 5280 appendix A.1).
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    use rcgen::{CertificateParams, DnType, KeyPair};
+    use rcgen::{CertificateParams, DnType, DnValue, KeyPair};
 
     fn certificate(not_before: (i32, u8, u8), not_after: (i32, u8, u8)) -> Vec<u8> {
         let mut params = CertificateParams::new(vec!["pi.local".to_owned()]).unwrap();
@@ -162,7 +115,10 @@ mod tests {
         params
             .distinguished_name
             .push(DnType::OrganizationName, "hive");
-        params.distinguished_name.push(DnType::CommonName, "pi");
+        let common_name = DnValue::PrintableString("pi".try_into().unwrap());
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
         params.not_before = rcgen::date_time_ymd(not_before.0, not_before.1, not_before.2);
         params.not_after = rcgen::date_time_ymd(not_after.0, not_after.1, not_after.2);
         let key = KeyPair::generate().unwrap();
@@ -190,6 +146,30 @@ mod tests {
                 u64::try_from(expected).unwrap()
             );
         }
+    }
+
+    #[test]
+    fn the_last_of_several_common_names_counts_and_names_of_other_kinds_do_not() {
+        let pair = |text: &[u8]| [&[0x30, 8, 6, 3, 0x55, 4, 3][..], text].concat();
+        let set = |pair: &[u8]| [&[0x31, u8::try_from(pair.len()).unwrap()], pair].concat();
+        let name = |sets: &[Vec<u8>]| {
+            let sets = sets.concat();
+            common_name(AnyRef::new(Tag::Sequence, &sets).unwrap())
+                .map(|name| name.map(str::to_owned))
+        };
+
+        let (utf8, wide) = (pair(&[0x0c, 1, b'a']), pair(&[0x1e, 1, b'b']));
+        let two = [utf8.clone(), pair(&[0x16, 1, b'c'])].concat();
+        assert_eq!(
+            name(&[set(&utf8), set(&pair(&[0x13, 1, b'd']))])
+                .unwrap()
+                .unwrap(),
+            "d"
+        );
+        assert_eq!(name(&[set(&two)]).unwrap().unwrap(), "c");
+        assert_eq!(name(&[set(&wide)]).unwrap(), None);
+        assert_eq!(name(&[]).unwrap(), None);
+        assert!(name(&[utf8]).is_err());
     }
 
     #[test]

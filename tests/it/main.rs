@@ -40,6 +40,7 @@ mod settings;
 mod signature;
 mod stopping;
 mod support;
+mod terminal;
 mod tidy;
 mod transfer;
 mod trust;

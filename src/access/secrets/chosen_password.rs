@@ -3,17 +3,17 @@
 //! and time, and sized so that a Raspberry Pi Zero (512 MiB, one slow core) can pay it.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
 use ring::hmac;
-use subtle::ConstantTimeEq as _;
 
 use crate::access::secrets::password::{PUBLISHED, Password, random};
 use crate::digest::Digest;
@@ -31,11 +31,8 @@ pub(crate) struct SlowLock {
     good: Mutex<Good>,
 }
 
-struct Kept {
-    params: Params,
-    salt: Vec<u8>,
-    output: Vec<u8>,
-}
+/// A digest of a password with its salt and its parameters, which are within the bounds of this file.
+struct Kept(PasswordHash);
 
 impl SlowLock {
     /// Reads the line that [`keep`] wrote, in the PHC string format.
@@ -117,59 +114,41 @@ impl Drop for Waiting<'_> {
 impl Kept {
     fn make(password: &[u8]) -> Result<Self> {
         let params = Params::new(MEMORY_KIB, PASSES, 1, Some(OUTPUT_BYTES)).map_err(failed)?;
-        let salt = random::<SALT_BYTES>()?.to_vec();
-        let output = compute(&params, &salt, password)?;
-        Ok(Self {
-            params,
-            salt,
-            output,
-        })
+        let salt = random::<SALT_BYTES>()?;
+        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+
+        let hash = argon.hash_password_with_salt(password, &salt);
+        hash.map(Self).map_err(failed)
     }
 
+    /// The digests are compared in constant time.
     fn is(&self, password: &[u8]) -> bool {
-        let computed = compute(&self.params, &self.salt, password);
-        computed.is_ok_and(|output| output.ct_eq(&self.output).into())
+        // The parameters are those of the digest, not those of this value.
+        Argon2::default().verify_password(password, &self.0).is_ok()
     }
 
+    /// Reads the PHC string format.
     fn read(text: &str) -> Option<Self> {
-        let mut parts = text.strip_prefix("$argon2id$v=19$")?.split('$');
-        let mut numbers = parts.next()?.split(',');
-        let mut number = |key| numbers.next()?.strip_prefix(key)?.parse::<u32>().ok();
-        let (memory, passes, lanes) = (number("m=")?, number("t=")?, number("p=")?);
-        if memory > MEMORY_KIB_MAX || passes > PASSES_MAX || lanes != 1 {
-            return None;
-        }
-        let salt = STANDARD_NO_PAD.decode(parts.next()?).ok()?;
-        let output = STANDARD_NO_PAD.decode(parts.next()?).ok()?;
-        if output.len() != OUTPUT_BYTES || parts.next().is_some() {
-            return None;
-        }
-        let params = Params::new(memory, passes, lanes, Some(OUTPUT_BYTES)).ok()?;
-        Some(Self {
-            params,
-            salt,
-            output,
-        })
+        let hash = PasswordHash::new(text).ok()?;
+        let is_argon2id = hash.algorithm.as_str() == Algorithm::Argon2id.as_str()
+            && hash.version == Some(Version::V0x13.into());
+
+        let params = Params::try_from(&hash).ok()?;
+        let is_affordable = params.m_cost() <= MEMORY_KIB_MAX
+            && params.t_cost() <= PASSES_MAX
+            && params.p_cost() == 1;
+
+        let is_whole = hash.salt.is_some() && params.output_len() == Some(OUTPUT_BYTES);
+        (is_argon2id && is_affordable && is_whole).then_some(Self(hash))
     }
 
+    /// The line of the file that [`Kept::read`] reads.
     fn text(&self) -> String {
-        let (memory, passes) = (self.params.m_cost(), self.params.t_cost());
-        let [salt, output] = [&self.salt, &self.output].map(|part| STANDARD_NO_PAD.encode(part));
-        format!("$argon2id$v=19$m={memory},t={passes},p=1${salt}${output}\n")
+        format!("{}\n", self.0)
     }
 }
 
-fn compute(params: &Params, salt: &[u8], password: &[u8]) -> Result<Vec<u8>> {
-    let mut memory = vec![Block::new(); params.block_count()];
-    let mut output = vec![0; OUTPUT_BYTES];
-    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-    argon
-        .hash_password_into_with_memory(password, salt, &mut output, &mut memory)
-        .map_err(failed)?;
-    Ok(output)
-}
-
-fn failed(error: argon2::Error) -> Error {
+fn failed(error: impl Display) -> Error {
     Error::new(
         ErrorKind::Internal,
         format!("the password cannot be digested: {error}"),
@@ -313,19 +292,37 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_first_version_is_understood_and_written_again() {
+        let text = "$argon2id$v=19$m=8192,t=4,p=1$ZLigr+HXtU8QFlEkfvx0sQ\
+                    $khEhMueXejAiZYF3hZ2h0lekpKbwMQSj12D3Bttqltg\n";
+        let slow = SlowLock::read(text).unwrap();
+        assert!(slow.opens(b"correct horse battery").unwrap());
+        assert!(!slow.opens(b"correct horse batterx").unwrap());
+        assert_eq!(slow.kept.unwrap().text(), text);
+    }
+
+    #[test]
     fn weak_passwords_and_odd_files_are_refused() {
         let home = tempfile::tempdir().unwrap();
         for weak in ["short", "aaaaaaaaaaaaaaa", PUBLISHED] {
             let error = keep(home.path(), &password(weak)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{weak}");
         }
-        let salt = "c29tZXNhbHRzb21lc2FsdA";
+        let (salt, output) = ("c29tZXNhbHRzb21lc2FsdA", "A".repeat(43));
         for odd in [
             String::new(),
             "secret".to_owned(),
-            format!("$argon2id$v=19$m=9999999,t=4,p=1${salt}${}", "A".repeat(43)),
-            format!("$argon2id$v=19$m=8192,t=99,p=1${salt}${}", "A".repeat(43)),
+            format!("$argon2id$v=19$m=9999999,t=4,p=1${salt}${output}"),
+            format!("$argon2id$v=19$m=8192,t=99,p=1${salt}${output}"),
+            format!("$argon2id$v=19$m=8192,t=4,p=2${salt}${output}"),
             format!("$argon2id$v=19$m=8192,t=4,p=1${salt}$AAAA"),
+            format!("$argon2id$v=19$m=8192,t=4,p=1${salt}$AAAAAAAAAAAAAAAAAAAAAA"),
+            format!("$argon2id$v=19$m=8192,t=4,p=1${salt}"),
+            format!("$argon2id$v=19$m=8192,t=4,p=1${salt}${output}$more"),
+            format!("$argon2id$v=16$m=8192,t=4,p=1${salt}${output}"),
+            format!("$argon2id$m=8192,t=4,p=1${salt}${output}"),
+            format!("$argon2i$v=19$m=8192,t=4,p=1${salt}${output}"),
+            format!("$pbkdf2-sha256$v=19$m=8192,t=4,p=1${salt}${output}"),
         ] {
             assert!(SlowLock::read(&odd).is_err(), "{odd}");
         }

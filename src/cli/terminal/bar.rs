@@ -1,227 +1,276 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The bar of a transfer: one line of a terminal that is drawn anew while bytes go over the line.
 
-use std::fmt;
+use std::env;
 use std::io::{self, Write as _};
-use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::termios::tcgetwinsize;
 
-/// A bar, which is on the screen once it was drawn and until it is cleared.
+use crate::logging;
+
+/// A bar on standard error. It has no colours, and it goes away when it is dropped.
 pub(crate) struct Bar {
-    measured: Instant,
-    done: u64,
-    /// Bytes per second.
-    rate: u64,
-    is_shown: bool,
+    bar: ProgressBar,
+    look: Look,
+    /// Keeps lines of the log out of the bar.
+    _lines: logging::Through,
+}
+
+/// What a bar is made of.
+#[derive(Clone, Copy)]
+struct Look {
+    columns: u16,
+    is_utf8: bool,
 }
 
 impl Bar {
-    /// A bar of a transfer that begins at `done` bytes.
-    pub(crate) fn start(done: u64) -> Self {
-        Self {
-            measured: Instant::now(),
-            done,
-            rate: 0,
-            is_shown: false,
+    /// A bar that is drawn once something happens. There is none where standard error is no terminal,
+    /// and at a terminal that cannot go back in a line (`TERM` is `dumb` or absent).
+    pub(crate) fn new(name: &str, total: Option<u64>) -> Option<Self> {
+        let target = ProgressDrawTarget::stderr_with_hz(DRAWN_PER_SECOND);
+        if target.is_hidden() {
+            return None;
         }
-    }
-
-    /// Draws how far it is, ten times a second at most.
-    pub(crate) fn draw(&mut self, name: &str, done: u64, total: Option<u64>) {
-        let passed = self.measured.elapsed();
-        if passed < PAUSE {
-            return;
-        }
-        self.measure(done, passed);
-        let columns = tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
-        let columns = if columns == 0 { COLUMNS } else { columns };
-        put(&format!(
-            "{CLEAR}{}",
-            line(name, done, total, self.rate, columns)
-        ));
-        self.is_shown = true;
-    }
-
-    /// Takes the bar off the screen.
-    pub(crate) fn clear(&mut self) {
-        if self.is_shown {
-            put(CLEAR);
-            self.is_shown = false;
-        }
-    }
-
-    /// The rate is that of the last seconds: what was measured counts less as time goes by.
-    fn measure(&mut self, done: u64, passed: Duration) {
-        let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).max(1);
-        let rate = done.saturating_sub(self.done).saturating_mul(1000) / millis;
-        self.rate = match self.rate {
-            0 => rate,
-            before => {
-                let sum = before
-                    .saturating_mul(MEMORY)
-                    .saturating_add(rate.saturating_mul(millis));
-                sum / MEMORY.saturating_add(millis)
-            }
+        let columns = tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+        let look = Look {
+            columns,
+            is_utf8: is_utf8(|name| env::var(name).ok()),
         };
-        self.done = done;
-        self.measured = Instant::now();
+        Some(Self::at(target, look, name, total))
     }
-}
 
-/// Prints to the terminal; there is nowhere to complain if that fails.
-fn put(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// What a bar says, in fewer than `columns` columns.
-fn line(name: &str, done: u64, total: Option<u64>, rate: u64, columns: usize) -> String {
-    let per_second = Size(rate);
-    let rest = match total {
-        Some(total) => {
-            let filled = u128::from(done.min(total)) * WIDTH as u128 / u128::from(total.max(1));
-            // Not more than the width, so it fits.
-            let filled = usize::try_from(filled).unwrap_or(WIDTH);
-            let bar = FULL.repeat(filled) + &EMPTY.repeat(WIDTH - filled);
-            let left = left(total.saturating_sub(done), rate);
-            format!(
-                " {bar} {}/{} {per_second}/s {left}",
-                Size(done),
-                Size(total)
-            )
+    fn at(target: ProgressDrawTarget, look: Look, name: &str, total: Option<u64>) -> Self {
+        let bar = ProgressBar::with_draw_target(total, target)
+            .with_message(name.to_owned())
+            .with_style(look.style(total));
+        let screen = bar.clone();
+        let write = move |line: &str| {
+            screen.suspend(|| {
+                // There is nowhere to complain if that fails.
+                let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+            });
+        };
+        Self {
+            bar,
+            look,
+            _lines: logging::through(write),
         }
-        None => format!(" {} {per_second}/s", Size(done)),
-    };
-    let mut text = String::new();
-    let mut free = columns.saturating_sub(1);
-    let for_name = free
-        .saturating_sub(rest.chars().count())
-        .max(free.min(NAME_COLUMNS));
-    let mut of_name = for_name;
-    for char in name.chars() {
-        // Some are wide, and a line that is wrapped cannot be cleared.
-        let wide = if char.is_ascii() { 1 } else { 2 };
-        if of_name < wide {
-            break;
+    }
+
+    /// Draws the begin of a transfer, of which `done` bytes of `total` are there already.
+    pub(crate) fn begin(&self, done: u64, total: Option<u64>) {
+        self.bar.set_style(self.look.style(total));
+        self.bar.set_position(done);
+        match total {
+            Some(total) => self.bar.set_length(total),
+            None => self.bar.unset_length(),
         }
-        of_name -= wide;
-        text.push(char);
-    }
-    free -= for_name - of_name;
-    text.extend(rest.chars().take(free));
-    text
-}
 
-/// How long `bytes` take, in the coarser two of hours, minutes and seconds.
-fn left(bytes: u64, rate: u64) -> String {
-    if rate == 0 {
-        return String::new();
+        // What was there before says nothing of the rate.
+        self.bar.reset_eta();
+        self.bar.tick();
     }
-    let seconds = bytes.div_ceil(rate);
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds}s"),
-        (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
-        (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
+
+    /// Draws how far it is, unless it was drawn just now.
+    pub(crate) fn draw(&self, done: u64) {
+        self.bar.set_position(done);
+    }
+
+    /// Runs `print`, which prints lines, without the bar on the screen.
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 }
 
-/// A number of bytes for people, `1.50 MiB`.
-pub(crate) struct Size(pub(crate) u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < 1024 {
-            return write!(f, "{} B", self.0);
-        }
-        let power = self.0.ilog2() / 10;
-        let unit = char::from(b" KMGTPE"[power as usize]);
-        write!(
-            f,
-            "{:.2} {unit}iB",
-            self.0 as f64 / (1_u64 << (10 * power)) as f64
-        )
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 
-/// To the first column, and away with the line.
-const CLEAR: &str = "\r\x1b[2K";
+impl Look {
+    /// The line of a bar, in which the name gets what the rest leaves.
+    fn style(self, total: Option<u64>) -> ProgressStyle {
+        // A terminal that does not say how wide it is has 0 columns.
+        let is_wide = self.columns == 0 || self.columns >= COLUMNS_OF_ALL;
+        let template = match total {
+            Some(_) if is_wide => {
+                "{wide_msg} {bar:20} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta_precise}"
+            }
+            Some(_) => "{wide_msg} {percent}% {binary_bytes_per_sec} {eta_precise}",
+            None => "{wide_msg} {binary_bytes} {binary_bytes_per_sec}",
+        };
+        let blocks = if self.is_utf8 {
+            "\u{2588}\u{2591}"
+        } else {
+            "#."
+        };
 
-const FULL: &str = "\u{2588}";
+        let style = ProgressStyle::with_template(template);
+        style
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars(blocks)
+    }
+}
 
-const EMPTY: &str = "\u{2591}";
+/// Whether the locale that the variables name (POSIX.1 section 8.2) is one of UTF-8.
+fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let named = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(variable)
+        .find(|locale| !locale.is_empty());
+    named.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
 
-const PAUSE: Duration = Duration::from_millis(100);
+const DRAWN_PER_SECOND: u8 = 10;
 
-/// After so many milliseconds, what was measured counts half.
-const MEMORY: u64 = 3000;
-
-/// Of the bar itself, in columns.
-const WIDTH: usize = 24;
-
-/// What a long name has in any case, in columns.
-const NAME_COLUMNS: usize = 12;
-
-/// Of a terminal that does not say.
-const COLUMNS: usize = 80;
+/// Below so many columns, the blocks and the sizes would leave nothing for the name.
+const COLUMNS_OF_ALL: u16 = 78;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn sizes_have_the_unit_that_suits_them() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.00 KiB"),
-            (1536, "1.50 KiB"),
-            (5 << 20, "5.00 MiB"),
-            (3 << 30, "3.00 GiB"),
-            (u64::MAX, "16.00 EiB"),
-        ] {
-            assert_eq!(Size(bytes).to_string(), text);
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::TermLike;
+
+    use crate::threads::lock;
+
+    /// A terminal that remembers what was written.
+    #[derive(Clone, Debug)]
+    struct Paper(u16, Arc<Mutex<String>>);
+
+    impl TermLike for Paper {
+        fn width(&self) -> u16 {
+            self.0
+        }
+
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(&format!("{text}\n"))
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            lock(&self.1).push_str(text);
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            lock(&self.1).clear();
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
         }
     }
 
-    #[test]
-    fn a_line_tells_how_far_it_is_and_how_long_it_takes() {
-        let text = line("a.bin", 1 << 20, Some(2 << 20), 4096, 100);
-        let bar = FULL.repeat(12) + &EMPTY.repeat(12);
-        assert_eq!(
-            text,
-            format!("a.bin {bar} 1.00 MiB/2.00 MiB 4.00 KiB/s 4m 16s")
-        );
-        assert_eq!(line("a.bin", 1 << 20, None, 0, 100), "a.bin 1.00 MiB 0 B/s");
-        assert_eq!(left(7300, 1), "2h 01m");
-        assert!(line("a", 9, Some(3), 1, 100).contains(" 9 B/3 B 1 B/s 0s"));
-        assert!(line("a", 0, Some(0), 1, 100).contains(" 0 B/0 B "));
+    /// What is on the screen at the begin of a transfer.
+    fn shown(name: &str, columns: u16, is_utf8: bool, total: Option<u64>) -> String {
+        let paper = Paper(columns, Arc::default());
+        let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
+        let bar = Bar::at(target, Look { columns, is_utf8 }, name, total);
+        bar.begin(1 << 20, total);
+        let screen = lock(&paper.1).clone();
+        drop(bar);
+        assert_eq!(lock(&paper.1).trim(), "", "it goes away");
+        screen
     }
 
     #[test]
-    fn a_line_is_narrower_than_its_terminal() {
-        let name = "\u{f6}".repeat(200);
-        for columns in 1..120 {
-            let text = line(&name, 1, Some(2), 1, columns);
-            let wide = text.chars().filter(|char| *char == '\u{f6}').count();
-            assert!(text.chars().count() + wide < columns, "{columns}: {text}");
-        }
-        let narrow = line(&name, 1, Some(2), 1, 40);
+    fn a_line_tells_how_far_it_is() {
+        let line = shown("a.bin", 80, true, Some(2 << 20));
+        let blocks = "\u{2588}".repeat(10) + &"\u{2591}".repeat(10);
+        let rest = format!(" {blocks} 1.00 MiB/2.00 MiB 0 B/s 00:00:00");
         assert!(
-            narrow.contains('\u{f6}') && narrow.contains(FULL),
-            "{narrow}"
+            line.starts_with("a.bin ") && line.trim_end().ends_with(&rest),
+            "{line}"
         );
+
+        let line = shown("a.bin", 80, false, Some(2 << 20));
+        assert!(
+            line.is_ascii() && line.contains(" ##########.......... 1.00 MiB/"),
+            "{line}"
+        );
+        let line = shown("a.bin", 80, true, None);
+        assert!(line.trim_end().ends_with(" 1.00 MiB 0 B/s"), "{line}");
     }
 
     #[test]
-    fn the_rate_follows_the_line() {
-        let mut bar = Bar::start(1000);
-        bar.measure(3000, Duration::from_secs(1));
-        assert_eq!(bar.rate, 2000);
-        for _ in 0..60 {
-            bar.measure(bar.done + 500, Duration::from_secs(1));
+    fn a_resumed_transfer_begins_without_a_rate_and_lines_leave_the_bar_whole() {
+        let (paper, look) = (
+            Paper(80, Arc::default()),
+            Look {
+                columns: 80,
+                is_utf8: true,
+            },
+        );
+        let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
+        let bar = Bar::at(target, look, "a", Some(9 << 20));
+        for done in [0, 8 << 20] {
+            bar.begin(done, Some(9 << 20));
+            assert!(lock(&paper.1).contains(" 0 B/s "), "{}", lock(&paper.1));
         }
-        assert!((500..510).contains(&bar.rate));
-        bar.measure(0, Duration::from_secs(1));
-        assert!(bar.rate < 500);
+
+        let mut during = None;
+        bar.aside(|| during = Some(lock(&paper.1).clone()));
+        assert_eq!(during.unwrap().trim(), "");
+        assert!(lock(&paper.1).starts_with("a "));
+    }
+
+    #[test]
+    fn a_line_is_no_wider_than_its_terminal() {
+        for name in ["\u{f6}".repeat(200), "\u{6a21}".repeat(200)] {
+            for columns in [30, 40, 77, 78, 120] {
+                let line = shown(&name, columns, true, Some(1 << 40));
+                let wide = line.matches('\u{6a21}').count();
+                assert!(line.starts_with(name.chars().next().unwrap()), "{line}");
+                assert!(
+                    line.trim_end().chars().count() + wide <= usize::from(columns),
+                    "{columns}: {line}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_locale_says_whether_blocks_are_understood() {
+        for (all, ctype, lang, expected) in [
+            ("", "", "de_CH.UTF-8", true),
+            ("", "C.utf8", "C", true),
+            ("C", "", "de_CH.UTF-8", false),
+            ("", "", "de_CH.ISO-8859-1", false),
+            ("", "", "", false),
+        ] {
+            let variable = |name: &str| {
+                let value = match name {
+                    "LC_ALL" => all,
+                    "LC_CTYPE" => ctype,
+                    _ => lang,
+                };
+                Some(value.to_owned())
+            };
+            assert_eq!(is_utf8(variable), expected, "{all} {ctype} {lang}");
+        }
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How far a transfer is: a bar on a terminal, a few lines in the log of a script.
 
-use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use crate::cli::terminal::bar::{Bar, Size};
+use indicatif::HumanBytes;
+
+use crate::cli::terminal::bar::Bar;
 use crate::cli::terminal::output::{Notes, Output};
 use crate::client::TransferEvent;
 use crate::text::escaped;
@@ -24,8 +25,9 @@ impl<'a> Progress<'a> {
     /// Progress of `total` bytes, where that is known.
     pub(crate) fn start(output: &'a Output, name: &str, total: Option<u64>) -> Self {
         let name = escaped(name).into_owned();
-        let shown = output.progress() == Notes::Shown && io::stderr().is_terminal();
-        let bar = shown.then(|| Bar::start(0));
+        let is_shown = output.progress() == Notes::Shown;
+        let bar = is_shown.then(|| Bar::new(&name, total)).flatten();
+
         Self {
             output,
             name,
@@ -40,8 +42,8 @@ impl<'a> Progress<'a> {
     /// Takes in that `count` more bytes went over the line.
     pub(crate) fn advance(&mut self, count: u64) {
         self.done += count;
-        if let Some(bar) = &mut self.bar {
-            bar.draw(&self.name, self.done, self.total);
+        if let Some(bar) = &self.bar {
+            bar.draw(self.done);
         } else if self.output.progress() == Notes::Shown {
             self.report();
         }
@@ -56,11 +58,14 @@ impl<'a> Progress<'a> {
                 self.started = Instant::now();
                 self.tenths = 0;
                 if *at > 0 {
-                    self.say(&format!("{}: going on after {}", self.name, Size(*at)));
+                    self.say(&format!(
+                        "{}: going on after {}",
+                        self.name,
+                        HumanBytes(*at)
+                    ));
                 }
-                self.clear();
-                if self.bar.is_some() {
-                    self.bar = Some(Bar::start(*at));
+                if let Some(bar) = &self.bar {
+                    bar.begin(*at, *size);
                 }
             }
             TransferEvent::Progress(done) => self.advance(done.saturating_sub(self.done)),
@@ -78,14 +83,10 @@ impl<'a> Progress<'a> {
     }
 
     /// Prints a note without tearing the bar.
-    fn say(&mut self, text: &str) {
-        self.clear();
-        self.output.note(text);
-    }
-
-    fn clear(&mut self) {
-        if let Some(bar) = &mut self.bar {
-            bar.clear();
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.aside(|| self.output.note(text)),
+            None => self.output.note(text),
         }
     }
 
@@ -97,7 +98,7 @@ impl<'a> Progress<'a> {
         let tenths = self.done / (total / 10);
         if tenths > self.tenths && self.started.elapsed() >= PATIENCE {
             self.tenths = tenths;
-            let (done, total) = (Size(self.done), Size(total));
+            let (done, total) = (HumanBytes(self.done), HumanBytes(total));
             self.output.note(&format!(
                 "{}: {}0 % ({done} of {total})",
                 self.name,
@@ -107,17 +108,31 @@ impl<'a> Progress<'a> {
     }
 }
 
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
 /// A size for people.
 pub(crate) fn size(bytes: u64) -> String {
-    Size(bytes).to_string()
+    HumanBytes(bytes).to_string()
 }
 
 const LARGE_BYTES: u64 = 4 << 20;
 
 const PATIENCE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_the_unit_that_suits_them() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.00 KiB"),
+            (1536, "1.50 KiB"),
+            (5 << 20, "5.00 MiB"),
+            (3 << 30, "3.00 GiB"),
+            (u64::MAX, "16.00 EiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

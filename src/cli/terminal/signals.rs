@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::process;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -52,6 +53,26 @@ pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> R
         }
     };
     threads::spawn("signals", work).map(drop).map_err(failed)
+}
+
+/// While this lives, SIGINT does not end the process; afterwards it does.
+pub(crate) struct Uninterrupted(Arc<AtomicBool>);
+
+impl Uninterrupted {
+    /// # Errors
+    /// If the system does not allow it.
+    pub(crate) fn new() -> Result<Self> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&is_over))
+            .map_err(|error| Error::io("watching for signals", error))?;
+        Ok(Self(is_over))
+    }
+}
+
+impl Drop for Uninterrupted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[expect(clippy::exit, reason = "the other threads may hang in a system call")]

@@ -8,3 +8,4 @@ pub(crate) mod raw;
 pub(crate) mod relay;
 pub(crate) mod served;
 pub(crate) mod syscalls;
+pub(crate) mod terminal;

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What is shown to somebody who sits at a terminal.
+
+use crate::support::process::{Place, has_tool};
+use crate::support::served::Served;
+use crate::support::terminal::Terminal;
+
+#[test]
+fn a_password_is_not_shown_and_the_terminal_is_as_before() {
+    if !has_tool("setsid") {
+        return;
+    }
+    let place = Place::new();
+    let mut terminal = Terminal::start(&place.skep(&["passwd"]), 80);
+    terminal.asks("new password: ");
+    terminal.types("five words of mine x\u{7f}\r");
+    terminal.asks("the same again: ");
+    terminal.types("five words of mine \r");
+    let (code, echoes, screen) = terminal.ends();
+    assert_eq!((code, echoes), (0, true), "{screen}");
+    assert!(
+        screen.contains("the password is set") && !screen.contains("words"),
+        "{screen}"
+    );
+    assert!(place.home().join("password.argon2").exists());
+}
+
+#[test]
+fn ctrl_c_at_either_question_leaves_a_terminal_that_echoes() {
+    if !has_tool("setsid") {
+        return;
+    }
+    for answered in [0, 1] {
+        let place = Place::new();
+        let mut terminal = Terminal::start(&place.skep(&["passwd"]), 80);
+        terminal.asks("new password: ");
+        if answered == 1 {
+            terminal.types("five words of mine\r");
+            terminal.asks("the same again: ");
+        }
+        terminal.types("fi\u{3}");
+        let (code, echoes, screen) = terminal.ends();
+        assert_eq!((code, echoes), (130, true), "{screen}");
+        assert!(screen.contains("nothing was changed"), "{screen}");
+        assert!(!place.home().join("password.argon2").exists());
+    }
+}
+
+/// What a terminal has shown of a transfer, in an environment.
+fn shown(server: &Served, columns: u16, environment: &[(&str, &str)], words: &[&str]) -> String {
+    let mut command = server.command(words);
+    for name in ["LC_ALL", "LC_CTYPE", "LANG", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command.envs(environment.iter().copied());
+    let (code, _, screen) = Terminal::start(&command, columns).ends();
+    assert_eq!(code, 0, "{screen}");
+    screen
+}
+
+#[test]
+fn a_bar_suits_the_terminal() {
+    if !has_tool("setsid") {
+        return;
+    }
+    let server = Served::start(&[]);
+    server.place.file("model.dm", vec![7; 1 << 20]);
+    let put = ["put", "model.dm"];
+
+    let blocks = |screen: &str| screen.contains(['\u{2588}', '\u{2591}']);
+    for environment in [&[][..], &[("NO_COLOR", "1")]] {
+        let utf8 = [
+            environment,
+            &[("TERM", "xterm-256color"), ("LANG", "C.UTF-8")],
+        ]
+        .concat();
+        let screen = shown(&server, 80, &utf8, &put);
+        assert!(
+            blocks(&screen) && screen.contains("/1.00 MiB "),
+            "{screen:?}"
+        );
+        // No attributes, such as colours, are set.
+        let sequences = screen.split("\u{1b}[").skip(1);
+        for sequence in sequences {
+            let end = sequence
+                .find(|byte: char| byte.is_ascii_alphabetic())
+                .unwrap();
+            assert_ne!(&sequence[end..=end], "m", "{screen:?}");
+        }
+    }
+
+    let screen = shown(&server, 80, &[("TERM", "xterm"), ("LANG", "C")], &put);
+    assert!(
+        screen.is_ascii() && screen.contains(".........."),
+        "{screen:?}"
+    );
+    let screen = shown(&server, 40, &[("TERM", "xterm"), ("LANG", "C.UTF-8")], &put);
+    assert!(!blocks(&screen) && screen.contains("% "), "{screen:?}");
+
+    for environment in [
+        &[("TERM", "dumb")][..],
+        &[("TERM", "dumb"), ("LANG", "C.UTF-8")],
+    ] {
+        let screen = shown(&server, 80, environment, &put);
+        assert!(!screen.contains('\u{1b}') && !blocks(&screen), "{screen:?}");
+    }
+    let quiet = [&put[..], &["--no-progress"]].concat();
+    let screen = shown(&server, 80, &[("TERM", "xterm")], &quiet);
+    assert!(!screen.contains('\u{1b}'), "{screen:?}");
+}
+
+#[test]
+fn lines_of_the_log_are_whole_beside_a_bar() {
+    if !has_tool("setsid") {
+        return;
+    }
+    let server = Served::start(&[]);
+    server.place.file("model.dm", vec![7; 1 << 20]);
+    let put = ["put", "model.dm", "-vvv"];
+    let screen = shown(&server, 80, &[("TERM", "xterm"), ("LANG", "C.UTF-8")], &put);
+
+    let before: Vec<_> = screen.split("skep: debug: ").collect();
+    let after_the_bar = before.iter().position(|text| text.contains('\u{2591}'));
+    assert!(
+        after_the_bar.is_some_and(|at| at + 1 < before.len()),
+        "{screen:?}"
+    );
+    for text in &before[..before.len() - 1] {
+        // A line begins after another one, or where the bar was.
+        assert!(text.is_empty() || text.ends_with(['\n', 'K']), "{screen:?}");
+    }
+}
