@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is shown to somebody who sits at a terminal.
 
-use crate::support::process::{Place, has_tool};
+use crate::support::process::Place;
 use crate::support::served::Served;
 use crate::support::terminal::Terminal;
 
 #[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
 fn a_password_is_not_shown_and_the_terminal_is_as_before() {
-    if !has_tool("setsid") {
-        return;
-    }
     let place = Place::new();
     let mut terminal = Terminal::start(&place.skep(&["passwd"]), 80);
     terminal.asks("new password: ");
@@ -26,10 +24,8 @@ fn a_password_is_not_shown_and_the_terminal_is_as_before() {
 }
 
 #[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
 fn ctrl_c_at_either_question_leaves_a_terminal_that_echoes() {
-    if !has_tool("setsid") {
-        return;
-    }
     for answered in [0, 1] {
         let place = Place::new();
         let mut terminal = Terminal::start(&place.skep(&["passwd"]), 80);
@@ -59,10 +55,8 @@ fn shown(server: &Served, columns: u16, environment: &[(&str, &str)], words: &[&
 }
 
 #[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
 fn a_bar_suits_the_terminal() {
-    if !has_tool("setsid") {
-        return;
-    }
     let server = Served::start(&[]);
     server.place.file("model.dm", vec![7; 1 << 20]);
     let put = ["put", "model.dm"];
@@ -110,10 +104,8 @@ fn a_bar_suits_the_terminal() {
 }
 
 #[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
 fn lines_of_the_log_are_whole_beside_a_bar() {
-    if !has_tool("setsid") {
-        return;
-    }
     let server = Served::start(&[]);
     server.place.file("model.dm", vec![7; 1 << 20]);
     let put = ["put", "model.dm", "-vvv"];
