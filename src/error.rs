@@ -88,12 +88,11 @@ impl Error {
                 | io::ErrorKind::InvalidFilename
         );
         let mut told = Self::io(what, error);
-        match is_name {
-            true => {
-                told.0.kind = ErrorKind::Usage;
-                told.hint("give another name, or rights to it")
-            }
-            false => told,
+        if is_name {
+            told.0.kind = ErrorKind::Usage;
+            told.hint("give another name, or rights to it")
+        } else {
+            told
         }
     }
 

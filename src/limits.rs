@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Limits on connections, requests and time. The defaults are those of Degu (seed G34 to G36) and of
-/// the promises under attack in the README.
+/// Limits on connections, requests and time. The defaults are those of Degu and of the manual
+/// (`skep::manual::security`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -43,7 +43,7 @@ impl ModelName {
     }
 
     /// What Python's `os.path.basename` leaves of a path: the text after the last `/`. The dearning
-    /// API names files so (seed D38).
+    /// API names files so.
     ///
     /// # Errors
     /// `BadRequest` if what is left is not a model name.

@@ -169,14 +169,16 @@ impl Guard {
         let Some(principal) = principal else {
             self.lockout.fail(Caller::of(peer));
             let error = refused("the password is wrong, and there is no such token");
-            return Err(match self.chosen.now().is_set() {
-                true => error.hint(NOT_CHOSEN),
-                false => error,
+            return Err(if self.chosen.now().is_set() {
+                error.hint(NOT_CHOSEN)
+            } else {
+                error
             });
         };
-        match self.nonces.take(nonce, answer.count) {
-            true => Ok(principal),
-            false => Err(over()),
+        if self.nonces.take(nonce, answer.count) {
+            Ok(principal)
+        } else {
+            Err(over())
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Slows down whoever guesses secrets: a bucket of attempts for each address, and a lock that grows
-//! each time the bucket is empty (seed D73, S37e).
+//! each time the bucket is empty.
 //!
 //! It counts wrong secrets only, so a caller with the right one never meets it, unless somebody guesses
 //! from the same address. Whatever speaks to callers asks the same lockout.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Addresses to listen on, in the forms that users write them (seed G08 to G24).
+//! Addresses to listen on, in the forms that users write them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -194,7 +194,7 @@ fn bad(text: &str) -> Error {
     )
 }
 
-/// The port of the dearning server, which is ours as well (seed D13).
+/// The port of the dearning server, which is ours as well.
 pub(crate) const DEFAULT_PORT: u16 = 8443;
 
 /// What the kernel has room for, without the NUL byte in front.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Transfers that run while the caller does something else (seed D67, `asynpost` and `asynload`).
+//! Transfers that run while the caller does something else (`asynpost` and `asynload` of the dearning client).
 
 use std::fs::File;
 use std::path::PathBuf;

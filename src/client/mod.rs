@@ -256,9 +256,10 @@ impl Client {
         self.agent.run(request).map_err(|error| {
             let error = api::trouble(error);
             let is_cut = error.kind() == ErrorKind::Interrupted && error.hint_text().is_none();
-            match is_cut && self.url.scheme() == Scheme::Http {
-                true => error.hint("if it speaks TLS, use https:// in --server"),
-                false => error,
+            if is_cut && self.url.scheme() == Scheme::Http {
+                error.hint("if it speaks TLS, use https:// in --server")
+            } else {
+                error
             }
         })
     }

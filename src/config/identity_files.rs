@@ -28,9 +28,10 @@ impl Config {
                 (cert, key)
             }
         };
-        let unknown = match self.allow_unauthenticated_clients {
-            true => Unknown::Admitted,
-            false => Unknown::Refused,
+        let unknown = if self.allow_unauthenticated_clients {
+            Unknown::Admitted
+        } else {
+            Unknown::Refused
         };
         let authorities = self
             .client_ca

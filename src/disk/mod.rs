@@ -214,9 +214,10 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
         }
         other => other?,
     };
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::ErrorKind::NotFound.into()),
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

@@ -241,15 +241,12 @@ fn bad_line(text: &str) -> io::Error {
 
 fn oversized(bytes: &[u8], limits: &Limits) -> Error {
     let kilobytes = limits.head_bytes_max / 1024;
-    match bytes.contains(&b'\n') {
-        true => {
-            let text = format!("the head of the request is larger than {kilobytes} KiB");
-            Error::new(ErrorKind::FieldsTooLarge, text)
-        }
-        false => {
-            let text = format!("the request line is longer than {kilobytes} KiB");
-            Error::new(ErrorKind::TargetTooLong, text)
-        }
+    if bytes.contains(&b'\n') {
+        let text = format!("the head of the request is larger than {kilobytes} KiB");
+        Error::new(ErrorKind::FieldsTooLarge, text)
+    } else {
+        let text = format!("the request line is longer than {kilobytes} KiB");
+        Error::new(ErrorKind::TargetTooLong, text)
     }
 }
 

@@ -35,13 +35,13 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(&self, request: &mut Request<'_>) -> Response;
 
     /// The methods that [`Handler::handle`] is called for; others are answered 405, and those that are
-    /// not even known 501. `GET` brings `HEAD` along (seed G03).
+    /// not even known 501. `GET` brings `HEAD` along.
     fn methods(&self) -> &[Method] {
         &Method::ALL
     }
 
     /// Decides about a connection before its first request; may leave things in the session, which
-    /// all requests of the connection share (seed G28, G30).
+    /// all requests of the connection share.
     fn on_connect(&self, _peer: &Peer, _session: &mut Session) -> Admission {
         Admission::Accept
     }

@@ -44,7 +44,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The method; the server turns HEAD into GET and sends no body (seed G03).
+    /// The method; the server turns HEAD into GET and sends no body.
     pub fn method(&self) -> Method {
         match self.head.method {
             Method::Head => Method::Get,
@@ -215,7 +215,7 @@ fn too_large() -> Error {
     )
 }
 
-/// What the requests of one connection share: at most one value of each type (seed G30, G31).
+/// What the requests of one connection share: at most one value of each type.
 #[derive(Default)]
 pub struct Session(HashMap<TypeId, Box<dyn Any + Send>>);
 

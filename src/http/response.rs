@@ -75,7 +75,7 @@ impl Content {
         }
     }
 
-    /// Content that an iterator yields piece by piece, in chunks (seed G27).
+    /// Content that an iterator yields piece by piece, in chunks.
     pub fn pieces<I>(pieces: I) -> Self
     where
         I: IntoIterator<Item = Vec<u8>>,
@@ -172,9 +172,12 @@ impl Response {
     #[must_use]
     pub fn field(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         let value = value.into();
-        let clean = value.chars().map(|character| match character.is_control() {
-            true => ' ',
-            false => character,
+        let clean = value.chars().map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
         });
         let value = clean.collect();
         match self

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The audit log: one line for each event, saying who did what with which outcome (seed D77, D78).
+//! The audit log: one line for each event, saying who did what with which outcome.
 //!
 //! Lines are handed to the `log` facade under [`TARGET`]; where they are written to is the matter of
 //! whoever set up the log. They hold no secret and no query, and nothing in them breaks a line.
@@ -212,9 +212,10 @@ fn pairs(members: &[(&'static str, Value)]) -> String {
 /// A text as one word: in quotes where it could be taken for more.
 fn word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'\\=".contains(&byte);
-    match !text.is_empty() && text.bytes().all(is_plain) {
-        true => text.to_owned(),
-        false => quoted(text),
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        quoted(text)
     }
 }
 

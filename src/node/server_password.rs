@@ -52,7 +52,7 @@ pub(crate) fn unwritable(home: &Path, error: Error) -> Error {
     Error::new(ErrorKind::Usage, text).hint("set SKEP_HOME to a directory of yours")
 }
 
-/// Refuses the password that everybody knows, unless nobody but this device can try it (seed D11).
+/// Refuses the password that everybody knows, unless nobody but this device can try it.
 pub(crate) fn check_published(
     config: &Config,
     addresses: &[ListenAddress],
@@ -95,14 +95,15 @@ pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &P
     if !addresses.iter().any(is_plain) {
         return;
     }
-    match config.access.plain_dearning {
-        true => log::warn!(
+    if config.access.plain_dearning {
+        log::warn!(
             "--plain-dearning: everybody on the way can read the passwords of the dearning API"
-        ),
-        false => log::warn!(
+        )
+    } else {
+        log::warn!(
             "--plain: the dearning API is off for other devices, because everybody on the way could \
              read its passwords; --plain-dearning switches it on"
-        ),
+        )
     }
 }
 

@@ -89,12 +89,13 @@ pub(crate) fn no_secret_in(query: Option<&str>) -> Result<()> {
             .iter()
             .any(|secret| key.eq_ignore_ascii_case(secret))
     };
-    match keys.into_iter().any(is_secret) {
-        false => Ok(()),
-        true => Err(
+    if keys.into_iter().any(is_secret) {
+        Err(
             Error::new(ErrorKind::BadRequest, "a secret in a URL is not taken")
                 .hint("send it as Authorization: Bearer SECRET; this one should be changed now"),
-        ),
+        )
+    } else {
+        Ok(())
     }
 }
 

@@ -101,14 +101,12 @@ impl Signature {
             Algorithm::Prehashed => key.has_signed(&Prehash::of(content)?, &self.signature),
             Algorithm::Legacy => key.has_signed(&read_whole(what, content)?, &self.signature),
         };
-        match is_right {
-            true => self.verify_comment(what, keys),
-            false => {
-                let text = format!("{what} is not what the key {key:?} has signed");
-                Err(Error::new(ErrorKind::Integrity, text).hint(
-                    "the file or its signature was changed, or one of them is not the newest",
-                ))
-            }
+        if is_right {
+            self.verify_comment(what, keys)
+        } else {
+            let text = format!("{what} is not what the key {key:?} has signed");
+            Err(Error::new(ErrorKind::Integrity, text)
+                .hint("the file or its signature was changed, or one of them is not the newest"))
         }
     }
 
@@ -118,14 +116,13 @@ impl Signature {
     /// `Integrity` if not.
     pub fn verify_comment(&self, what: &str, keys: &[PublicKey]) -> Result<()> {
         let key = self.signer(what, keys)?;
-        match key.has_signed(&self.comment_message(), &self.comment_signature) {
-            true => Ok(()),
-            false => {
-                let text = format!(
-                    "the trusted comment of the signature of {what} is not what the key {key:?} has signed"
-                );
-                Err(Error::new(ErrorKind::Integrity, text).hint("the signature file was changed"))
-            }
+        if key.has_signed(&self.comment_message(), &self.comment_signature) {
+            Ok(())
+        } else {
+            let text = format!(
+                "the trusted comment of the signature of {what} is not what the key {key:?} has signed"
+            );
+            Err(Error::new(ErrorKind::Integrity, text).hint("the signature file was changed"))
         }
     }
 

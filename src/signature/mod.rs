@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Signatures of models, in the format of minisign (FEATURES D80).
+//! Signatures of models, in the format of minisign.
 //!
 //! A signature file has four lines (<https://jedisct1.github.io/minisign/#signature-format>):
 //!

@@ -109,9 +109,10 @@ fn what_was_changed_is_refused() {
         );
         refused("junk", &keys, b"hi\n", "cannot be read");
         // The other algorithm, of which the comment's signature says nothing.
-        let swapped = match file.contains("\nRUS") {
-            true => file.replace("\nRUS", "\nRWS"),
-            false => file.replace("\nRWS", "\nRUS"),
+        let swapped = if file.contains("\nRUS") {
+            file.replace("\nRUS", "\nRWS")
+        } else {
+            file.replace("\nRWS", "\nRUS")
         };
         refused(&swapped, &keys, b"hi\n", "is not what the key");
     }

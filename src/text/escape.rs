@@ -11,9 +11,11 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     }
     let mut safe = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        match is_harmful(character) {
-            true => drop(write!(safe, "\\u{{{:x}}}", u32::from(character))),
-            false => safe.push(character),
+        if is_harmful(character) {
+            // Writing to a String cannot fail.
+            let _ = write!(safe, "\\u{{{:x}}}", u32::from(character));
+        } else {
+            safe.push(character)
         }
     }
     Cow::Owned(safe)

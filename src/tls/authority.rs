@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A private authority in a directory of the home: it issues certificates to devices, remembers which,
-//! and says which of them are good no more (FEATURES D72).
+//! and says which of them are good no more.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -303,12 +303,13 @@ fn check_name(name: &str) -> Result<()> {
     let is_name = (1..=64).contains(&name.len())
         && name.bytes().all(is_good)
         && name.as_bytes()[0].is_ascii_alphanumeric();
-    match is_name {
-        true => Ok(()),
-        false => Err(
+    if is_name {
+        Ok(())
+    } else {
+        Err(
             Error::new(ErrorKind::Usage, "that is not a name for a device")
                 .hint("1 to 64 letters, digits, '-', '_', '.' or '@', a letter or a digit first"),
-        ),
+        )
     }
 }
 

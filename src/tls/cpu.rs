@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the processor can do by itself. Without instructions for AES, which many small boards lack,
-//! ChaCha20 is several times faster (FEATURES G48).
+//! ChaCha20 is several times faster.
 
 /// Whether there are instructions for AES and for the multiplication of its GCM.
 #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]

@@ -19,7 +19,7 @@ use crate::{clock, disk};
 ///
 /// # Errors
 /// `Usage` if the key is missing, if one of the two cannot be used, or if they cannot be written.
-/// There is never a placeholder instead (FEATURES D17, D79).
+/// There is never a placeholder instead.
 pub(crate) fn prepare(cert: &PemFile, key: &PemFile, addresses: &[IpAddr]) -> Result<Identity> {
     match (exists(&cert.path), exists(&key.path)) {
         (true, true) => {}

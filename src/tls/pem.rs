@@ -50,9 +50,12 @@ impl PemFile {
     pub(crate) fn certificates_in(&self, text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
         let all = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
         let found = all.map_err(|error| self.bent(&error));
-        found.and_then(|found| match found.is_empty() {
-            true => Err(self.without("a certificate", "BEGIN CERTIFICATE")),
-            false => Ok(found),
+        found.and_then(|found| {
+            if found.is_empty() {
+                Err(self.without("a certificate", "BEGIN CERTIFICATE"))
+            } else {
+                Ok(found)
+            }
         })
     }
 

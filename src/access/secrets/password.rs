@@ -109,7 +109,7 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// The password that the dearning package publishes as its default (seed D11): everybody knows it.
+/// The password that the dearning package publishes as its default: everybody knows it.
 pub(crate) const PUBLISHED: &str = "dearning_secure";
 
 const LENGTH: usize = 20;

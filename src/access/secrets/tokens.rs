@@ -106,12 +106,11 @@ impl Tokens {
         Self::change(home, |tokens| {
             let count = tokens.0.len();
             tokens.0.retain(|token| token.name != name);
-            match tokens.0.len() == count {
-                true => {
-                    let text = format!("there is no token '{}'", name.escape_debug());
-                    Err(Error::new(ErrorKind::NotFound, text).hint("'skep token ls' lists them"))
-                }
-                false => Ok(()),
+            if tokens.0.len() == count {
+                let text = format!("there is no token '{}'", name.escape_debug());
+                Err(Error::new(ErrorKind::NotFound, text).hint("'skep token ls' lists them"))
+            } else {
+                Ok(())
             }
         })
     }

@@ -212,9 +212,10 @@ fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
         output.warn("--insecure: whoever answers is trusted, and can read and change everything");
         return Ok(Trust::Anything);
     }
-    Ok(Trust::Known(match is_set(matches, "accept-new")? {
-        true => FirstUse::Accept,
-        false => ask::first_use(),
+    Ok(Trust::Known(if is_set(matches, "accept-new")? {
+        FirstUse::Accept
+    } else {
+        ask::first_use()
     }))
 }
 

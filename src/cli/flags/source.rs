@@ -72,9 +72,10 @@ pub(crate) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
         .get_one::<String>("name")
         .map(|name| name.parse())
         .transpose()?;
-    match files.len() > 1 && name.is_some() {
-        true => Err(Error::new(ErrorKind::Usage, "--name fits one file only")),
-        false => Ok((files, name)),
+    if files.len() > 1 && name.is_some() {
+        Err(Error::new(ErrorKind::Usage, "--name fits one file only"))
+    } else {
+        Ok((files, name))
     }
 }
 
@@ -163,9 +164,10 @@ impl Source {
             None => base_name(path)?,
         };
         let length = metadata.is_file().then_some(metadata.len());
-        let reader = match metadata.is_file() {
-            true => SourceReader::File(file),
-            false => SourceReader::Stream(Box::new(file)),
+        let reader = if metadata.is_file() {
+            SourceReader::File(file)
+        } else {
+            SourceReader::Stream(Box::new(file))
         };
         Ok(Self {
             name,

@@ -12,9 +12,10 @@ use crate::pin::Pin;
 
 /// What happens with new servers: a question if there is somebody to ask, else a refusal.
 pub(crate) fn first_use() -> FirstUse {
-    match io::stdin().is_terminal() && io::stderr().is_terminal() {
-        true => FirstUse::Ask(Box::new(ask)),
-        false => FirstUse::Refuse,
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        FirstUse::Ask(Box::new(ask))
+    } else {
+        FirstUse::Refuse
     }
 }
 

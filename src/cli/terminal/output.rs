@@ -58,9 +58,10 @@ impl Output {
         };
         let is_quiet = crate::cli::flags::is_set(matches, "quiet")?;
         Ok(Self {
-            format: match crate::cli::flags::is_set(matches, "json")? {
-                true => OutputFormat::Json,
-                false => OutputFormat::Text,
+            format: if crate::cli::flags::is_set(matches, "json")? {
+                OutputFormat::Json
+            } else {
+                OutputFormat::Text
             },
             notes: hidden(is_quiet),
             progress: hidden(is_quiet || crate::cli::flags::is_set(matches, "no-progress")?),

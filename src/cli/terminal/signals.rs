@@ -79,9 +79,10 @@ impl Drop for Uninterrupted {
 fn end(signal: i32) -> ! {
     disk::remove_unfinished();
     // A progress bar may have left the cursor in the middle of a line.
-    let text = match RESUMABLE.load(Ordering::Relaxed) {
-        true => format!("\nskep: interrupted; resume with: {}\n", same_command()),
-        false => "\nskep: interrupted; nothing was kept of unfinished files\n".to_owned(),
+    let text = if RESUMABLE.load(Ordering::Relaxed) {
+        format!("\nskep: interrupted; resume with: {}\n", same_command())
+    } else {
+        "\nskep: interrupted; nothing was kept of unfinished files\n".to_owned()
     };
     let _ = std::io::stderr().write_all(text.as_bytes());
     process::exit(128 + signal)
@@ -117,9 +118,10 @@ fn same_command() -> String {
 
 fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
-    match !word.is_empty() && word.bytes().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

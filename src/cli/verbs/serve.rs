@@ -114,7 +114,7 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// The network mode of the dearning server in which addresses are used as they are given (seed D50).
+/// The network mode of the dearning server in which addresses are used as they are given.
 const MODE: &str = "internal";
 
 const ADDRESSES: &str = "\

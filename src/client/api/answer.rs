@@ -52,12 +52,13 @@ impl Answer {
             .take(bytes_max as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(crate::client::api::failures::failed)?;
-        match bytes.len() > bytes_max {
-            true => Err(Error::new(
+        if bytes.len() > bytes_max {
+            Err(Error::new(
                 ErrorKind::TooLarge,
                 "the answer is larger than expected",
-            )),
-            false => Ok(bytes),
+            ))
+        } else {
+            Ok(bytes)
         }
     }
 }

@@ -23,9 +23,10 @@ use crate::wire::{Problem, rfc3339};
 /// # Errors
 /// What the server says, for any other answer.
 pub(crate) fn accepted(response: Response<Body>) -> Result<Response<Body>> {
-    match response.status().is_success() {
-        true => Ok(response),
-        false => Err(refusal(response)),
+    if response.status().is_success() {
+        Ok(response)
+    } else {
+        Err(refusal(response))
     }
 }
 
@@ -35,11 +36,12 @@ pub(crate) fn accepted(response: Response<Body>) -> Result<Response<Body>> {
 /// `NotImplemented` for any other.
 pub(crate) fn whole(response: Response<Body>) -> Result<Response<Body>> {
     let status = response.status();
-    match status == StatusCode::OK {
-        true => framed(response),
-        false => Err(unusable(format!(
+    if status == StatusCode::OK {
+        framed(response)
+    } else {
+        Err(unusable(format!(
             "the server answered {status}, which is not a whole model"
-        ))),
+        )))
     }
 }
 
@@ -72,13 +74,15 @@ pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     if !is(CONTENT_ENCODING, "identity") {
         return unusable("the server sent the model in a coding that was not asked for");
     }
-    let has_end = match fields.contains_key(TRANSFER_ENCODING) {
-        true => is(TRANSFER_ENCODING, "chunked"),
-        false => fields.contains_key(CONTENT_LENGTH),
+    let has_end = if fields.contains_key(TRANSFER_ENCODING) {
+        is(TRANSFER_ENCODING, "chunked")
+    } else {
+        fields.contains_key(CONTENT_LENGTH)
     };
-    match has_end {
-        true => Ok(response),
-        false => unusable("the server does not say where the model ends"),
+    if has_end {
+        Ok(response)
+    } else {
+        unusable("the server does not say where the model ends")
     }
 }
 
@@ -117,9 +121,12 @@ pub(crate) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     let is_short = length.is_none_or(|length| length > bytes.len() as u64);
-    serde_json::from_slice(&bytes).map_err(|error| match error.is_eof() && is_short {
-        true => ended().because(error),
-        false => not_skep().because(error),
+    serde_json::from_slice(&bytes).map_err(|error| {
+        if error.is_eof() && is_short {
+            ended().because(error)
+        } else {
+            not_skep().because(error)
+        }
     })
 }
 

@@ -13,10 +13,7 @@ pub(crate) fn failed(error: io::Error) -> Error {
     };
     let eof = error.kind() == io::ErrorKind::UnexpectedEof;
     let error = Error::from(error);
-    match eof {
-        true => ended().because(error),
-        false => error,
-    }
+    if eof { ended().because(error) } else { error }
 }
 
 /// Our error for one of whatever takes a model's bytes.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Requests of any kind, for programs that embed a server of their own and talk to it (seed G07).
+//! Requests of any kind, for programs that embed a server of their own and talk to it.
 
 use std::io::Read;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use rustls_pki_types::pem::PemObject as _;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::{Floored, provider};
 
-/// What a client shows of itself (seed G44).
+/// What a client shows of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate chain, in PEM.

@@ -42,9 +42,10 @@ impl Login {
         over: PasswordOver,
     ) -> Result<Self> {
         let is_protected = url.scheme() == Scheme::Https || url.is_loopback();
-        let way = match is_protected || over == PasswordOver::Anything {
-            true => LoginWay::AsItIs,
-            false => LoginWay::ByAnswer,
+        let way = if is_protected || over == PasswordOver::Anything {
+            LoginWay::AsItIs
+        } else {
+            LoginWay::ByAnswer
         };
         // Words that people choose can be guessed, however long they are.
         let is_chosen = |password: &Password| {

@@ -240,9 +240,10 @@ fn failed(place: &Path, error: io::Error) -> Error {
 fn beside(place: &Path, suffix: &str) -> PathBuf {
     let name = place.file_name().unwrap_or_default();
     let mut hidden = OsString::from(".");
-    match name.len() + 1 + suffix.len() > NAME_BYTES_MAX {
-        true => hidden.push(Digest::of(name.as_encoded_bytes()).to_string()),
-        false => hidden.push(name),
+    if name.len() + 1 + suffix.len() > NAME_BYTES_MAX {
+        hidden.push(Digest::of(name.as_encoded_bytes()).to_string())
+    } else {
+        hidden.push(name)
     }
     hidden.push(suffix);
     place.with_file_name(hidden)

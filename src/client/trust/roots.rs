@@ -43,16 +43,15 @@ impl Roots {
                 certificates.push(certificate);
             }
         }
-        match anchors.is_empty() {
-            true => {
-                let reason = format!("{shown} has no certificate of an authority in it");
-                Err(Error::new(ErrorKind::Usage, reason)
-                    .hint("a PEM file is needed: -----BEGIN CERTIFICATE-----"))
-            }
-            false => Ok(Self {
+        if anchors.is_empty() {
+            let reason = format!("{shown} has no certificate of an authority in it");
+            Err(Error::new(ErrorKind::Usage, reason)
+                .hint("a PEM file is needed: -----BEGIN CERTIFICATE-----"))
+        } else {
+            Ok(Self {
                 anchors,
                 certificates,
-            }),
+            })
         }
     }
 
@@ -73,11 +72,12 @@ impl Roots {
         let algorithms = provider().signature_verification_algorithms.all;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds()));
         let usage = KeyUsage::server_auth();
-        let path = match self.certificates.contains(first) {
-            true => in_time(first),
-            false => certificate
+        let path = if self.certificates.contains(first) {
+            in_time(first)
+        } else {
+            certificate
                 .verify_for_usage(algorithms, &self.anchors, others, now, usage, None, None)
-                .map(drop),
+                .map(drop)
         };
         path.and_then(|()| certificate.verify_is_valid_for_subject_name(&name))
             .map_err(|error| reason(&error, url))

@@ -162,13 +162,16 @@ impl ServerCheck {
                 log::warn!("{authority} is trusted from now on by its key {shown}");
                 Ok(TrustVerdict::Trusted)
             }
-            FirstUse::Ask(question) => match question(&authority, shown) {
-                true => known.add(&authority, shown).map(|()| TrustVerdict::Asked),
-                false => Err(Error::new(
-                    ErrorKind::Untrusted,
-                    format!("{authority} is not trusted, nothing was sent"),
-                )),
-            },
+            FirstUse::Ask(question) => {
+                if question(&authority, shown) {
+                    known.add(&authority, shown).map(|()| TrustVerdict::Asked)
+                } else {
+                    Err(Error::new(
+                        ErrorKind::Untrusted,
+                        format!("{authority} is not trusted, nothing was sent"),
+                    ))
+                }
+            }
         }
     }
 

@@ -108,9 +108,10 @@ impl Client {
         })?;
         // 503: there are as many unfinished uploads as the server keeps, so this one cannot be kept.
         let unknown = [405, 501, 503].contains(&response.status().as_u16());
-        let location = match unknown {
-            true => None,
-            false => location(&answers::accepted(response)?),
+        let location = if unknown {
+            None
+        } else {
+            location(&answers::accepted(response)?)
         };
         match location {
             Some(location) => sending.remember(location),
@@ -168,9 +169,10 @@ impl Client {
             }
             _ => false,
         };
-        match is_elsewhere {
-            true => Err(Error::new(ErrorKind::Interrupted, error.message()).because(error)),
-            false => Err(error),
+        if is_elsewhere {
+            Err(Error::new(ErrorKind::Interrupted, error.message()).because(error))
+        } else {
+            Err(error)
         }
     }
 }

@@ -72,9 +72,10 @@ impl Client {
         events: TransferEvents<'_>,
     ) -> Result<Stored> {
         let local = Local::new(file)?;
-        let way = match local.stamp().size > PARTS_BYTES {
-            true => UploadWay::Unknown,
-            false => UploadWay::Whole,
+        let way = if local.stamp().size > PARTS_BYTES {
+            UploadWay::Unknown
+        } else {
+            UploadWay::Whole
         };
         let mut sending = Sending {
             name,

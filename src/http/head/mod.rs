@@ -309,7 +309,7 @@ fn method(name: &str) -> Result<Method> {
 }
 
 /// The target in origin form. The absolute form is reduced to it, and leading slashes are folded, so
-/// that no answer can be mistaken for a redirect to another host (seed L19).
+/// that no answer can be mistaken for a redirect to another host.
 fn target(sent: &str) -> Result<String> {
     let is_visible = |byte: u8| matches!(byte, 0x21..=0x7e);
     if !sent.bytes().all(is_visible) || sent.contains('#') {

@@ -262,9 +262,10 @@ fn inform(request: &mut Request<'_>, fields: &[(&str, String)]) -> Result<Caller
     }
     let version = [(INTEROP_FIELD, INTEROP_VERSION.to_owned())];
     let fields = [&version, fields].concat();
-    match request.inform(Status::UPLOAD_RESUMPTION_SUPPORTED, &fields)? {
-        true => Ok(CallerKnows::Yes),
-        false => Ok(CallerKnows::No),
+    if request.inform(Status::UPLOAD_RESUMPTION_SUPPORTED, &fields)? {
+        Ok(CallerKnows::Yes)
+    } else {
+        Ok(CallerKnows::No)
     }
 }
 

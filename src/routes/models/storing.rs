@@ -45,9 +45,10 @@ pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
     };
     let response = Response::json(status, &ModelWire::from(&published.model))
         .field("etag", entity_tag(&published.model, ""));
-    match published.replaced {
-        true => response,
-        false => response.field("location", format!("/v1/models/{}", name.url_segment())),
+    if published.replaced {
+        response
+    } else {
+        response.field("location", format!("/v1/models/{}", name.url_segment()))
     }
 }
 

@@ -200,9 +200,10 @@ struct Breakable<'a> {
 
 impl Read for Breakable<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.closing.load(Ordering::Relaxed) {
-            true => Err(io::Error::other("the store is closing")),
-            false => self.file.read(buffer),
+        if self.closing.load(Ordering::Relaxed) {
+            Err(io::Error::other("the store is closing"))
+        } else {
+            self.file.read(buffer)
         }
     }
 }

@@ -270,7 +270,7 @@ fn taken(directory: &Path) -> Error {
         .hint("stop it first, or choose another directory with --dir")
 }
 
-/// Says whose it is and what can be done (seed D87). `place` is the file or folder that failed.
+/// Says whose it is and what can be done. `place` is the file or folder that failed.
 fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
     let said = Error::io(
         format!("cannot use the model directory {}", directory.display()),
@@ -295,9 +295,10 @@ fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
         "{}: {path} belongs to uid {owner} with mode {mode:04o}, and this process runs as uid {us}",
         said.message(),
     );
-    let fix = match owner == us {
-        true => format!("run: chmod u+rwX '{path}'; or {choose}"),
-        false => format!("run: sudo chown -R {us} '{path}'; or {choose}"),
+    let fix = if owner == us {
+        format!("run: chmod u+rwX '{path}'; or {choose}")
+    } else {
+        format!("run: sudo chown -R {us} '{path}'; or {choose}")
     };
     Error::new(kind, text).hint(fix).because(said)
 }

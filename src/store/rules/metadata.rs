@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Where a model comes from and under which licence (seed D90), as its uploader said.
+//! Where a model comes from and under which licence, as its uploader said.
 //!
 //! `.skep/about/NAME` has one line for each content that was described: digest, time of the upload in
 //! seconds, licence, source and uploader, with tabs in between. It is written before the content is

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a store takes in: accepted names, licences, the quota, the reserve of the disk, and whether a
-//! name that is taken may be taken again (seed D74, D75, D90).
+//! name that is taken may be taken again.
 //!
 //! All of it is asked before the bytes travel, as far as it is known then, and again when a model is
 //! published, so that it holds for every API.

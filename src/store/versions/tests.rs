@@ -207,9 +207,10 @@ fn removing_and_bringing_back_lose_nothing_whichever_call_to_the_disk_fails() {
         fault::set(Some(call));
         let removed = store.remove(&name("m"));
         let reached = reached || !fault::set(None);
-        match directory.path().join("m").exists() {
-            true => assert_eq!(bytes(&directory, "m"), now, "call {call}"),
-            false => assert_eq!(newest(), Some(now.len() as u64), "call {call}"),
+        if directory.path().join("m").exists() {
+            assert_eq!(bytes(&directory, "m"), now, "call {call}")
+        } else {
+            assert_eq!(newest(), Some(now.len() as u64), "call {call}")
         }
         if !reached {
             assert!(

@@ -20,9 +20,10 @@ pub(crate) fn arguments(command: Command) -> Command {
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let models = args::client(matches, output)?.list()?;
-    let rows: Vec<[String; 4]> = match matches.get_flag("long") {
-        true => models.iter().map(long).collect(),
-        false => models.iter().map(short).collect(),
+    let rows: Vec<[String; 4]> = if matches.get_flag("long") {
+        models.iter().map(long).collect()
+    } else {
+        models.iter().map(short).collect()
     };
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let (name_width, size_width) = (width(0).unwrap_or(0), width(1).unwrap_or(0));

@@ -27,11 +27,12 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut client = args::client(matches, output)?;
     let mut removed = Vec::new();
     output.each(names, |name| {
-        let what = match matches.get_flag("versions") {
-            true => client
+        let what = if matches.get_flag("versions") {
+            client
                 .forget_versions(&name)
-                .map(|()| "the old versions of ")?,
-            false => client.remove(&name).map(|()| "")?,
+                .map(|()| "the old versions of ")?
+        } else {
+            client.remove(&name).map(|()| "")?
         };
         removed.push(name.as_str().to_owned());
         output.line(&format!("removed {what}{name}"))

@@ -64,9 +64,10 @@ impl Store {
         let entry = catalog.pending.find(id)?;
         let (state, number) = entry.take()?;
         let turn = UploadSession::new(self.clone(), id, entry, state, number);
-        match turn.left().is_zero() {
-            true => Err(turn.remove().err().unwrap_or_else(unknown)),
-            false => Ok(turn),
+        if turn.left().is_zero() {
+            Err(turn.remove().err().unwrap_or_else(unknown))
+        } else {
+            Ok(turn)
         }
     }
 }
