@@ -96,6 +96,7 @@ impl Backoff {
 
         let pause = self.own_pause().max(wanted.min(HINT_MAX));
         self.attempts = self.attempts.saturating_add(1);
+
         Ok(pause)
     }
 

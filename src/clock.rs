@@ -53,12 +53,14 @@ pub(crate) fn open(file: PathBuf) {
     learn(&file);
     let shown = file.display().to_string();
     let _ = KEPT_IN.set(file);
+
     if !is_trusted() {
         log::warn!(
             "the clock of this device is behind the times, so no date is sent; if it is right, \
              remove {shown}"
         );
     }
+
     keep(DAY);
 }
 
@@ -71,6 +73,7 @@ pub(crate) fn keep(age_min: Duration) {
     if now < kept.saturating_add(age_min.as_secs()) || !is_trusted() {
         return;
     }
+
     // Before writing, so that one of many threads does it.
     if KEPT
         .compare_exchange(kept, now, Ordering::Relaxed, Ordering::Relaxed)

@@ -71,11 +71,13 @@ impl Digest {
         else {
             return Ok(None);
         };
+
         let bytes = text
             .strip_prefix(':')
             .and_then(|text| text.strip_suffix(':'))
             .and_then(|text| STANDARD.decode(text).ok())
             .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+
         match bytes {
             Some(bytes) => Ok(Some(Self(bytes))),
             None => Err(Error::new(
@@ -115,14 +117,17 @@ impl FromStr for Digest {
                 "a SHA-256 digest is 64 hexadecimal digits",
             )
         };
+
         let digits = text.as_bytes();
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err(bad());
         }
+
         let mut bytes = [0; 32];
         for (index, byte) in bytes.iter_mut().enumerate() {
             *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| bad())?;
         }
+
         Ok(Self(bytes))
     }
 }
@@ -144,6 +149,7 @@ impl Hasher {
     pub(crate) fn of_reader(mut reader: impl Read) -> io::Result<Self> {
         let mut hasher = Self::new();
         let mut buffer = vec![0; 64 * 1024];
+
         loop {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(hasher),

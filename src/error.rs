@@ -87,7 +87,9 @@ impl Error {
                 | io::ErrorKind::IsADirectory
                 | io::ErrorKind::InvalidFilename
         );
+
         let mut told = Self::io(what, error);
+
         if is_name {
             told.0.kind = ErrorKind::Usage;
             told.hint("give another name, or rights to it")
@@ -339,6 +341,7 @@ impl ErrorKind {
         {
             return ours.0.kind;
         }
+
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound,
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Forbidden,

@@ -23,13 +23,16 @@ fn find(read: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
+
     if let Some(home) = path("SKEP_HOME") {
         return Ok(home);
     }
+
     // A relative path there is to be ignored, says the specification.
     if let Some(config) = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute()) {
         return Ok(config.join("skep"));
     }
+
     match path("HOME") {
         Some(home) => Ok(home.join(".config/skep")),
         None => Err(Error::new(
@@ -128,6 +131,7 @@ impl HomeFile {
                 other.map_err(|error| Error::local(format!("reading {}", path.display()), error))?
             }
         };
+
         Ok(text
             .strip_prefix('\u{feff}')
             .map_or(text.clone(), str::to_owned))
@@ -162,6 +166,7 @@ impl HomeFile {
             disk::create_directory(home)?;
             disk::wait_for_lock(&lock)
         };
+
         let _lock = take().map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => {
                 let text = format!("another process keeps {} for too long", lock.display());

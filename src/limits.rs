@@ -87,6 +87,7 @@ impl Limits {
             ("body-timeout", self.body_timeout),
             ("write-timeout", self.write_timeout),
         ];
+
         let too_small = [
             ("workers", self.workers == 0),
             ("max-connections", self.connections_max == 0),
@@ -100,6 +101,7 @@ impl Limits {
             ),
             ("max-fields", self.fields_max == 0),
         ];
+
         let zero = times.map(|(name, time)| (name, time.is_zero()));
         if let Some((name, _)) = too_small.iter().chain(&zero).find(|(_, is_bad)| *is_bad) {
             return Err(Error::new(
@@ -107,12 +109,14 @@ impl Limits {
                 format!("{name} must be more than 0"),
             ));
         }
+
         if self.head_bytes_max < HEAD_BYTES_MIN {
             return Err(Error::new(
                 ErrorKind::Usage,
                 "max-head-bytes must be at least 1KiB",
             ));
         }
+
         Ok(())
     }
 }

@@ -69,7 +69,9 @@ impl FromStr for ModelName {
         } else {
             return Ok(Self(text.to_owned()));
         };
+
         let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+
         Err(Error::new(
             ErrorKind::BadRequest,
             format!("the model name '{shown}' {reason}"),

@@ -94,6 +94,7 @@ impl Stop {
         let mut state = lock(&self.0.state);
         let link = self.link(&mut state);
         let number = link.number;
+
         let child = Self(Arc::new(Token {
             _parent: Some(link),
             ..Token::default()
@@ -109,6 +110,7 @@ impl Stop {
                 state.told.insert(number, ToldOfStop::Child(weak));
             }
         }
+
         child
     }
 
@@ -158,6 +160,7 @@ impl Stop {
             .wait_timeout_while(state, time, |state| state.is_going());
 
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+
         if state.is_going() {
             Waited::TimedOut
         } else {
@@ -196,6 +199,7 @@ impl Stop {
             drop(state);
             function();
         }
+
         StopListener { _link: link }
     }
 
@@ -221,6 +225,7 @@ impl Token {
         self.is_stopped.store(true, Ordering::Release);
         self.change.notify_all();
         self.bell.ring();
+
         mem::take(&mut state.told)
     }
 }

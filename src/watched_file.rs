@@ -43,8 +43,10 @@ impl<T: Default> WatchedFile<T> {
         {
             return Arc::clone(value);
         }
+
         let value = Arc::new(self.value());
         *kept = Some((stamp, Arc::clone(&value)));
+
         value
     }
 

@@ -196,7 +196,9 @@ impl Problem {
         } else {
             self.detail
         };
+
         let error = Error::new(kind, detail);
+
         match self.hint {
             Some(hint) => error.hint(hint),
             None => error,

@@ -22,9 +22,11 @@ impl CertificateRoles {
                 .iter()
                 .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
         };
+
         let role = row(name)
             .or_else(|| row("*"))
             .map_or(Role::Read, |(_, role)| *role);
+
         Principal {
             name: name.to_owned(),
             role,
@@ -61,7 +63,9 @@ impl FromStr for CertificateRoles {
                 .map_err(|error: Error| error.to_string())?;
             Ok((name.trim().to_owned(), role))
         };
+
         let rows = text.split(',').map(str::trim).filter(|row| !row.is_empty());
+
         rows.map(row).collect::<Result<_, String>>().map(Self)
     }
 }

@@ -35,6 +35,7 @@ impl Challenge {
         let is_plain = nonce
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+
         (is_plain && (1..=200).contains(&nonce.len())).then(|| Self {
             nonce: nonce.to_owned(),
         })
@@ -53,6 +54,7 @@ impl Challenge {
         let key = Lock::new(secret.text().as_bytes());
         let (nonce, own) = (self.nonce.clone(), letters(20)?);
         let response = response(&key, signed, &nonce, &own, count);
+
         Ok(ChallengeAnswer {
             nonce,
             count,

@@ -28,8 +28,10 @@ impl ChallengeAnswer {
             let value = value.trim().trim_matches('"');
             (value.len() <= VALUE_BYTES_MAX && value.is_ascii()).then(|| value.to_owned())
         };
+
         let (nonce, own) = (value("nonce")?, value("cnonce")?);
         let count = value("count")?.parse().ok()?;
+
         Some(Self {
             nonce,
             count,
@@ -52,10 +54,12 @@ impl fmt::Display for ChallengeAnswer {
             own,
             response,
         } = self;
+
         write!(
             f,
             "{SCHEME} nonce=\"{nonce}\", count={count}, cnonce=\"{own}\", "
         )?;
+
         write!(f, "response=\"{response}\"")
     }
 }
@@ -90,10 +94,12 @@ pub(crate) fn response(
         target,
         digests: [content, repr],
     } = signed;
+
     let text =
         format!("{SCHEME} 1\n{method}\n{target}\n{nonce}\n{own}\n{count}\n{content}\n{repr}\n");
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.digest().as_bytes());
     let mut bytes = [0; 32];
     bytes.copy_from_slice(hmac::sign(&key, text.as_bytes()).as_ref());
+
     Digest::from_bytes(bytes)
 }

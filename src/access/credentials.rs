@@ -30,6 +30,7 @@ impl Credentials {
         if is("bearer") && !value.is_empty() {
             return Self::Secret(value.as_bytes().to_vec());
         }
+
         if is("basic") {
             let pair = STANDARD.decode(value).unwrap_or_default();
             let colon = pair.iter().position(|byte| *byte == b':');
@@ -37,12 +38,14 @@ impl Credentials {
                 Self::Secret(pair[colon + 1..].to_vec())
             });
         }
+
         if is(crate::access::challenge_answer::SCHEME) {
             return match value {
                 "" => Self::Wish,
                 _ => ChallengeAnswer::read(value).map_or(Self::Unknown, Self::Answer),
             };
         }
+
         Self::Unknown
     }
 }

@@ -99,13 +99,17 @@ impl Guard {
         if is_owner {
             return Ok(Principal::owner());
         }
+
         if let Some(principal) = of_token {
             return Ok(principal);
         }
+
         if self.chosen.now().opens(secret)? {
             return Ok(Principal::owner());
         }
+
         self.lockout.fail(Caller::of(peer));
+
         Err(refused("the password is wrong, and there is no such token"))
     }
 
@@ -157,15 +161,18 @@ impl Guard {
         // Whoever has no nonce of ours has not guessed anything.
         let nonce = self.nonces.read(&answer.nonce).ok_or_else(over)?;
         let (tokens, now) = (self.tokens.now(), clock::now());
+
         let of_token = tokens
             .iter()
             .filter(|token| answer.is_of(&token.lock, signed))
             .last();
+
         let principal = match (answer.is_of(&self.owner, signed), of_token) {
             (true, _) => Some(Principal::owner()),
             (false, Some(token)) if !tokens.is_over(token, now) => Some(token.principal()),
             (false, _) => None,
         };
+
         let Some(principal) = principal else {
             self.lockout.fail(Caller::of(peer));
             let error = refused("the password is wrong, and there is no such token");
@@ -175,6 +182,7 @@ impl Guard {
                 error
             });
         };
+
         if self.nonces.take(nonce, answer.count) {
             Ok(principal)
         } else {

@@ -134,13 +134,16 @@ impl Lockout {
             time,
             time_max,
         } = self.options;
+
         if failures_max == 0 {
             return;
         }
+
         let mut entries = lock(&self.entries);
         let known = entries.iter().position(|entry| entry.caller == caller);
         let known = known.and_then(|index| entries.remove(index));
         let known = known.filter(|entry| now.saturating_duration_since(entry.since) < time_max);
+
         let mut entry = known.unwrap_or(Attempts {
             caller,
             failures: 0,
@@ -148,6 +151,7 @@ impl Lockout {
             locked_until: None,
             locks: 0,
         });
+
         let quiet = now.saturating_duration_since(entry.since).as_millis();
         let earned = quiet / time.as_millis().max(1);
         if earned > 0 {
@@ -156,6 +160,7 @@ impl Lockout {
                 .saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
             entry.since = now;
         }
+
         entry.failures += 1;
         let is_locked = entry.locked_until.is_some_and(|until| until > now);
         if entry.failures >= failures_max && !is_locked {
@@ -172,9 +177,11 @@ impl Lockout {
                 length.as_secs()
             );
         }
+
         if entries.len() >= ENTRIES_MAX {
             entries.pop_front();
         }
+
         entries.push_back(entry);
     }
 }

@@ -69,17 +69,21 @@ impl Nonces {
         if nonce.made <= used.floor && used.floor > 0 {
             return false;
         }
+
         if let Some((_, last)) = used.counts.iter_mut().find(|(known, _)| *known == nonce) {
             let is_new = count > *last;
             *last = count.max(*last);
             return is_new;
         }
+
         if used.counts.len() >= USED_MAX
             && let Some((oldest, _)) = used.counts.pop_front()
         {
             used.floor = used.floor.max(oldest.made);
         }
+
         used.counts.push_back((nonce, count));
+
         true
     }
 
@@ -101,20 +105,25 @@ impl Nonces {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (plain, tag) = bytes.split_at_checked(16)?;
         let ours = hmac::sign(&self.key, plain);
+
         if !bool::from(subtle::ConstantTimeEq::ct_eq(
             &ours.as_ref()[..TAG_BYTES],
             tag,
         )) {
             return None;
         }
+
         let (made, random) = plain.split_at(8);
         let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
+
         let nonce = Nonce {
             made: number(made)?,
             random: number(random)?,
         };
+
         let limit = u64::try_from(LIFE.as_millis()).ok()?;
         let is_fresh = now.saturating_sub(nonce.made) < limit;
+
         (is_fresh && nonce.made > lock(&self.used).floor).then_some(nonce)
     }
 }

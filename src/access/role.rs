@@ -97,10 +97,12 @@ impl Principal {
         if self.role >= role {
             return Ok(());
         }
+
         let text = format!(
             "this needs the role {role}, and '{}' has {}",
             self.name, self.role
         );
+
         Err(Error::new(ErrorKind::Forbidden, text).hint(format!(
             "'skep token new NAME --role {role}' makes a token that suffices"
         )))

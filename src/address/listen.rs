@@ -39,28 +39,35 @@ impl Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(path);
         }
+
         if let Some(number) = text.strip_prefix("fd:") {
             return descriptor(number).ok_or_else(|| bad(text).hint("write it as fd:3"));
         }
+
         if let Some(rest) = text.strip_prefix('[') {
             return ipv6(rest, default_port).ok_or_else(|| bad(text));
         }
+
         if text.matches(':').count() > 1 {
             let hint = format!("write an IPv6 address in brackets, as in [::1]:{default_port}");
             return Err(bad(text).hint(hint));
         }
+
         let (host, port) = match text.split_once(':') {
             Some((host, port)) => (host, port.parse().map_err(|_| bad(text))?),
             None => (text, default_port),
         };
+
         let host = if host == "localhost" {
             "127.0.0.1"
         } else {
             host
         };
+
         let ip: IpAddr = host.parse().map_err(|_| {
             bad(text).hint("give the number of an interface, or 0.0.0.0 for all of them")
         })?;
+
         Ok(Self::Ip(SocketAddr::new(ip, port)))
     }
 
@@ -70,7 +77,9 @@ impl Address {
         let Self::Ip(address) = self else {
             return self.to_string();
         };
+
         let mut address = *address;
+
         match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => {
                 address.set_ip(IpAddr::from([127, 0, 0, 1]));
@@ -78,6 +87,7 @@ impl Address {
             IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
             _ => {}
         }
+
         address.to_string()
     }
 }
@@ -117,10 +127,12 @@ fn ipv6(text: &str, default_port: u16) -> Option<Address> {
         None if port.is_empty() => default_port,
         None => return None,
     };
+
     let (ip, scope) = match host.split_once('%') {
         Some((ip, scope)) => (ip, scope_id(scope)?),
         None => (host, 0),
     };
+
     Some(Address::Ip(
         SocketAddrV6::new(ip.parse().ok()?, port, 0, scope).into(),
     ))
@@ -141,6 +153,7 @@ fn unix(text: &str) -> Result<Address> {
     if text == "auto" {
         return Ok(Address::UnixAuto);
     }
+
     if let Some(name) = text.strip_prefix('@') {
         let name = unescaped(name).filter(|name| name.len() <= ABSTRACT_BYTES_MAX);
         return name.map(Address::Abstract).ok_or_else(|| {
@@ -148,9 +161,11 @@ fn unix(text: &str) -> Result<Address> {
                 .hint("an abstract name has at most 107 bytes, and a backslash is written \\x5c")
         });
     }
+
     let path = Path::new(text);
     let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
     let normal: PathBuf = path.components().collect();
+
     if !path.is_absolute()
         || !path.components().all(is_plain)
         || normal.as_os_str() != text
@@ -159,6 +174,7 @@ fn unix(text: &str) -> Result<Address> {
         let text = format!("the socket path '{text}' is not absolute and normalised");
         return Err(Error::new(ErrorKind::Usage, text).hint("write it as unix:/run/skep/socket"));
     }
+
     Ok(Address::Unix(normal))
 }
 
@@ -166,13 +182,16 @@ fn unix(text: &str) -> Result<Address> {
 fn unescaped(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
+
     while let Some((plain, escape)) = rest.split_once('\\') {
         bytes.extend_from_slice(plain.as_bytes());
         let digits = escape.strip_prefix('x')?.get(..2)?;
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         rest = &escape[3..];
     }
+
     bytes.extend_from_slice(rest.as_bytes());
+
     Some(bytes)
 }
 

@@ -33,8 +33,10 @@ impl ListenAddress {
         let Some((rest, scheme)) = with_scheme else {
             return Ok(Address::parse(text, default_port)?.into());
         };
+
         // What was copied from a URL ends with a slash.
         let rest = rest.strip_suffix('/').unwrap_or(rest);
+
         Ok(Self {
             address: Address::parse(rest, default_port)?,
             scheme: Some(scheme),

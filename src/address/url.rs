@@ -66,6 +66,7 @@ impl ServerUrl {
                 _ => format!("unix:{}", socket.display()),
             };
         }
+
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {
@@ -119,6 +120,7 @@ impl FromStr for ServerUrl {
             )
             .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
         };
+
         if let Some(name) = text.strip_prefix("unix:") {
             let socket = socket(name).ok_or_else(|| bad("cannot be read"))?;
             let socket = Some(OsString::from_vec(socket).into());
@@ -130,20 +132,25 @@ impl FromStr for ServerUrl {
                 socket,
             });
         }
+
         let (scheme, rest) = match text.split_once("://") {
             None => (Scheme::Https, text),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
             Some(_) => return Err(bad("is neither http:// nor https://")),
         };
+
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains('@') {
             return Err(bad("has a user or a password in it"));
         }
+
         if rest.contains(['/', '?', '#']) {
             return Err(bad("has a path behind the host"));
         }
+
         let (host, port) = split(rest).ok_or_else(|| bad("cannot be read"))?;
+
         let port = match port {
             None => Self::PORT,
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
@@ -153,6 +160,7 @@ impl FromStr for ServerUrl {
                 .ok_or_else(|| bad("has no such port"))?,
             Some(_) => return Err(bad("has no such port")),
         };
+
         Ok(Self {
             scheme,
             host: host.to_ascii_lowercase(),
@@ -168,18 +176,22 @@ fn socket(text: &str) -> Option<Vec<u8>> {
     if text.contains(|character: char| character.is_control()) {
         return None;
     }
+
     let Some(name) = text.strip_prefix('@') else {
         return text.starts_with('/').then(|| text.as_bytes().to_vec());
     };
+
     let mut bytes = vec![0];
     let mut parts = name.split('\\');
     bytes.extend_from_slice(parts.next()?.as_bytes());
+
     for part in parts {
         let (digits, plain) = part.strip_prefix('x')?.split_at_checked(2)?;
         let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_number)?);
         bytes.extend_from_slice(plain.as_bytes());
     }
+
     (2..=SOCKET_BYTES_MAX)
         .contains(&bytes.len())
         .then_some(bytes)
@@ -205,6 +217,7 @@ fn split(authority: &str) -> Option<(&str, Option<&str>)> {
     if authority.parse::<Ipv6Addr>().is_ok() {
         return Some((authority, None));
     }
+
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
         host.parse::<Ipv6Addr>().ok()?;
@@ -213,11 +226,14 @@ fn split(authority: &str) -> Option<(&str, Option<&str>)> {
             None => rest.is_empty().then_some((host, None)),
         };
     }
+
     let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
+
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+
     (!host.is_empty() && host.len() <= 253 && host.bytes().all(is_host)).then_some((host, port))
 }
 

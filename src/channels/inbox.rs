@@ -34,7 +34,7 @@ pub(crate) enum Received {
     Gap,
 }
 
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     capacity: usize,
     backlog: Mutex<Backlog>,
     change: Condvar,
@@ -53,7 +53,7 @@ struct Backlog {
 
 impl Inbox {
     /// An inbox for `capacity` events, at least one.
-    pub(super) fn new(capacity: usize) -> Arc<Self> {
+    pub(crate) fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             capacity: capacity.max(1),
             backlog: Mutex::default(),
@@ -63,7 +63,7 @@ impl Inbox {
     }
 
     /// Adds an event; it never waits for the subscriber.
-    pub(super) fn push(&self, delivery: Delivery) {
+    pub(crate) fn push(&self, delivery: Delivery) {
         let mut backlog = lock(&self.backlog);
         let was_empty = backlog.is_empty();
 
@@ -72,24 +72,26 @@ impl Inbox {
             backlog.deliveries.pop_front();
             backlog.missed += 1;
         }
+
         backlog.deliveries.push_back(delivery);
 
         if was_empty {
             self.bell.ring();
         }
+
         if backlog.waiting > 0 {
             self.change.notify_one();
         }
     }
 
     /// Notes that events may be missing before all others.
-    pub(super) fn note_gap(&self) {
+    pub(crate) fn note_gap(&self) {
         lock(&self.backlog).has_gap = true;
         self.bell.ring();
     }
 
     /// What is there, without waiting.
-    pub(super) fn try_next(&self) -> Option<Received> {
+    pub(crate) fn try_next(&self) -> Option<Received> {
         self.take(&mut lock(&self.backlog))
     }
 
@@ -97,7 +99,7 @@ impl Inbox {
     ///
     /// # Errors
     /// Why there is nothing. A stop comes first, whatever is there.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         self: &Arc<Self>,
         stop: &Stop,
         time: Option<Duration>,
@@ -105,15 +107,18 @@ impl Inbox {
         if stop.is_stopped() {
             return Err(Waited::Stopped);
         }
+
         if let Some(received) = self.try_next() {
             return Ok(received);
         }
 
         let woken = Arc::clone(self);
         let _listener = stop.on_stop(move || woken.wake());
+
         // A time beyond what the clock can say is as good as none.
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
         let mut backlog = lock(&self.backlog);
+
         loop {
             if stop.is_stopped() {
                 return Err(Waited::Stopped);
@@ -150,7 +155,7 @@ impl Inbox {
     }
 
     /// A descriptor that is readable while something is there.
-    pub(super) fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
+    pub(crate) fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
         let backlog = lock(&self.backlog);
         let descriptor = self.bell.descriptor()?;
         if !backlog.is_empty() {

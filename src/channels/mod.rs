@@ -15,17 +15,17 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use inbox::Received;
+pub(crate) use publisher::Publisher;
+pub(crate) use stream::ObserverFunction;
+pub(crate) use subscription::{Observation, Subscription};
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::error::Result;
 use inbox::Inbox;
 use register::Register;
-
-pub(crate) use inbox::Received;
-pub(crate) use publisher::Publisher;
-pub(crate) use stream::ObserverFunction;
-pub(crate) use subscription::{Observation, Subscription};
 
 /// All channels of a server. Clones are the same channels.
 #[derive(Clone)]

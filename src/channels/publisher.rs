@@ -18,7 +18,7 @@ struct Ends {
 }
 
 impl Publisher {
-    pub(super) fn new(register: Arc<Register>, stream: Arc<Stream>) -> Self {
+    pub(crate) fn new(register: Arc<Register>, stream: Arc<Stream>) -> Self {
         Self(Some(Ends { register, stream }))
     }
 

@@ -13,7 +13,7 @@ use crate::threads::lock;
 ///
 /// Locks are taken in this order: the register, then an inbox. No lock is held while an event is made
 /// or an observer is called.
-pub(super) struct Register {
+pub(crate) struct Register {
     subscribers_max: usize,
     /// Events of this process have greater ids.
     first_id: u64,
@@ -28,7 +28,7 @@ struct Book {
 }
 
 impl Register {
-    pub(super) fn new(first_id: u64, subscribers_max: usize) -> Arc<Self> {
+    pub(crate) fn new(first_id: u64, subscribers_max: usize) -> Arc<Self> {
         Arc::new(Self {
             subscribers_max,
             first_id,
@@ -42,10 +42,11 @@ impl Register {
     }
 
     /// The channel of a name, which is made if there is none.
-    pub(super) fn open(&self, name: &str, history: usize) -> Result<Arc<Stream>> {
+    pub(crate) fn open(&self, name: &str, history: usize) -> Result<Arc<Stream>> {
         check_name(name)?;
         let mut book = lock(&self.book);
         let last_id = book.last_id;
+
         let index = match book.find(name) {
             Some(index) => index,
             None if book.tails.len() == CHANNELS_MAX => {
@@ -63,32 +64,33 @@ impl Register {
 
         let tail = &mut book.tails[index];
         tail.keep(history, last_id);
+
         Ok(Arc::clone(&tail.stream))
     }
 
     /// The channels that there are.
     #[cfg(test)]
-    pub(super) fn names(&self) -> Vec<Arc<str>> {
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
         let book = lock(&self.book);
         let names = book.tails.iter().map(|tail| Arc::clone(&tail.stream.name));
         names.collect()
     }
 
     /// The channel of a name.
-    pub(super) fn stream(&self, name: &str) -> Result<Arc<Stream>> {
+    pub(crate) fn stream(&self, name: &str) -> Result<Arc<Stream>> {
         let book = lock(&self.book);
         let index = book.find(name).ok_or_else(|| book.unknown(name))?;
         Ok(Arc::clone(&book.tails[index].stream))
     }
 
-    pub(super) fn observer_number(&self) -> u64 {
+    pub(crate) fn observer_number(&self) -> u64 {
         let mut book = lock(&self.book);
         book.last_observer += 1;
         book.last_observer
     }
 
     /// Gives an event its id, and puts it into all inboxes and the history of its channel.
-    pub(super) fn deliver(&self, stream: &Stream, event: Event) {
+    pub(crate) fn deliver(&self, stream: &Stream, event: Event) {
         let event = Arc::new(event);
         let mut book = lock(&self.book);
         book.last_id += 1;
@@ -102,7 +104,7 @@ impl Register {
 
     /// Has an inbox get the events of some channels (of all, if no name is given), from now on or from
     /// the event after the one of an id.
-    pub(super) fn subscribe(
+    pub(crate) fn subscribe(
         &self,
         names: &[&str],
         inbox: &Arc<Inbox>,
@@ -110,6 +112,7 @@ impl Register {
     ) -> Result<Vec<usize>> {
         let mut book = lock(&self.book);
         let indexes = book.choose(names)?;
+
         if book.subscribers >= self.subscribers_max {
             let message = format!(
                 "{} watch events already, and no more can",
@@ -121,14 +124,17 @@ impl Register {
         if let Some(after) = after {
             self.replay(&book, &indexes, inbox, after);
         }
+
         for index in &indexes {
             book.tails[*index].add(inbox);
         }
+
         book.subscribers += 1;
+
         Ok(indexes)
     }
 
-    pub(super) fn unsubscribe(&self, indexes: &[usize], inbox: &Arc<Inbox>) {
+    pub(crate) fn unsubscribe(&self, indexes: &[usize], inbox: &Arc<Inbox>) {
         let mut book = lock(&self.book);
         for index in indexes {
             book.tails[*index].remove(inbox);
@@ -147,6 +153,7 @@ impl Register {
         let from = if is_ours { after } else { self.first_id };
         let mut deliveries: Vec<_> = tails.flat_map(|tail| tail.after(from)).collect();
         deliveries.sort_unstable_by_key(|delivery| delivery.id);
+
         for delivery in deliveries {
             inbox.push(delivery.clone());
         }
@@ -169,9 +176,11 @@ impl Book {
         let found = names
             .iter()
             .map(|name| self.find(name).ok_or_else(|| self.unknown(name)));
+
         let mut indexes = found.collect::<Result<Vec<_>>>()?;
         indexes.sort_unstable();
         indexes.dedup();
+
         Ok(indexes)
     }
 

@@ -16,10 +16,10 @@ pub(crate) type ObserverFunction = Box<dyn Fn(&Event) + Send + Sync>;
 type Observers = Arc<BTreeMap<u64, Arc<ObserverFunction>>>;
 
 /// What publishers of a channel look at without the lock of the register.
-pub(super) struct Stream {
-    pub(super) name: Arc<str>,
+pub(crate) struct Stream {
+    pub(crate) name: Arc<str>,
     /// Its place in the register.
-    pub(super) index: usize,
+    pub(crate) index: usize,
     /// Observers, inboxes, and one for the history: while it is 0, no event is made.
     listeners: AtomicUsize,
     /// The same without the observers: while it is 0, the register is left alone.
@@ -28,7 +28,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(name: &str, index: usize) -> Arc<Self> {
+    pub(crate) fn new(name: &str, index: usize) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
             index,
@@ -40,25 +40,25 @@ impl Stream {
 
     /// Whether anybody wants to know. Whoever began to listen before, as far as threads can tell, counts.
     #[inline]
-    pub(super) fn has_listeners(&self) -> bool {
+    pub(crate) fn has_listeners(&self) -> bool {
         self.listeners.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) fn has_queues(&self) -> bool {
+    pub(crate) fn has_queues(&self) -> bool {
         self.queues.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) fn add_queue(&self) {
+    pub(crate) fn add_queue(&self) {
         self.queues.fetch_add(1, Ordering::Relaxed);
         self.listeners.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn remove_queue(&self) {
+    pub(crate) fn remove_queue(&self) {
         self.listeners.fetch_sub(1, Ordering::Relaxed);
         self.queues.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(super) fn add_observer(&self, number: u64, function: ObserverFunction) {
+    pub(crate) fn add_observer(&self, number: u64, function: ObserverFunction) {
         let mut observers = self
             .observers
             .write()
@@ -67,7 +67,7 @@ impl Stream {
         self.listeners.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn remove_observer(&self, number: u64) {
+    pub(crate) fn remove_observer(&self, number: u64) {
         let mut observers = self
             .observers
             .write()
@@ -80,7 +80,7 @@ impl Stream {
     }
 
     /// Calls the observers. A panic of one costs its own work only, never that of the publisher.
-    pub(super) fn observe(&self, event: &Event) {
+    pub(crate) fn observe(&self, event: &Event) {
         let observers = self
             .observers
             .read()
@@ -100,8 +100,8 @@ impl Stream {
 }
 
 /// What the register keeps of a channel, under its lock.
-pub(super) struct Tail {
-    pub(super) stream: Arc<Stream>,
+pub(crate) struct Tail {
+    pub(crate) stream: Arc<Stream>,
     history: VecDeque<Delivery>,
     history_max: usize,
     /// All events after the one of this id are in the history.
@@ -110,7 +110,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(stream: Arc<Stream>) -> Self {
+    pub(crate) fn new(stream: Arc<Stream>) -> Self {
         Self {
             stream,
             history: VecDeque::new(),
@@ -121,7 +121,7 @@ impl Tail {
     }
 
     /// Keeps at least the last `count` events from now on.
-    pub(super) fn keep(&mut self, count: usize, last_id: u64) {
+    pub(crate) fn keep(&mut self, count: usize, last_id: u64) {
         if self.history_max == 0 && count > 0 {
             // Nobody knows what happened while nobody listened.
             self.kept_after = last_id;
@@ -130,7 +130,7 @@ impl Tail {
         self.history_max = self.history_max.max(count);
     }
 
-    pub(super) fn deliver(&mut self, delivery: &Delivery) {
+    pub(crate) fn deliver(&mut self, delivery: &Delivery) {
         for inbox in &self.inboxes {
             inbox.push(delivery.clone());
         }
@@ -145,12 +145,12 @@ impl Tail {
         }
     }
 
-    pub(super) fn add(&mut self, inbox: &Arc<Inbox>) {
+    pub(crate) fn add(&mut self, inbox: &Arc<Inbox>) {
         self.inboxes.push(Arc::clone(inbox));
         self.stream.add_queue();
     }
 
-    pub(super) fn remove(&mut self, inbox: &Arc<Inbox>) {
+    pub(crate) fn remove(&mut self, inbox: &Arc<Inbox>) {
         let place = self
             .inboxes
             .iter()
@@ -162,11 +162,11 @@ impl Tail {
     }
 
     /// Whether the history has all events after the one of this id.
-    pub(super) fn is_kept_after(&self, id: u64) -> bool {
+    pub(crate) fn is_kept_after(&self, id: u64) -> bool {
         self.history_max > 0 && id >= self.kept_after
     }
 
-    pub(super) fn after(&self, id: u64) -> impl Iterator<Item = &Delivery> {
+    pub(crate) fn after(&self, id: u64) -> impl Iterator<Item = &Delivery> {
         self.history.iter().filter(move |delivery| delivery.id > id)
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn new(register: Arc<Register>, indexes: Vec<usize>, inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn new(register: Arc<Register>, indexes: Vec<usize>, inbox: Arc<Inbox>) -> Self {
         Self {
             register,
             indexes,
@@ -70,7 +70,7 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    pub(super) fn new(stream: Arc<Stream>, number: u64, function: ObserverFunction) -> Self {
+    pub(crate) fn new(stream: Arc<Stream>, number: u64, function: ObserverFunction) -> Self {
         stream.add_observer(number, function);
         Self { stream, number }
     }

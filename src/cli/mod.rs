@@ -194,6 +194,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return explain(&error),
     };
+
     let output = match Output::new(&matches) {
         Ok(output) => output,
         Err(error) => {
@@ -201,14 +202,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(error.kind().exit_code());
         }
     };
+
     let result = dispatch(&matches, &output);
+
     if output.is_closed() {
         // Whoever read our output has enough of it.
         return ExitCode::SUCCESS;
     }
+
     if let Err(error) = result {
         output.failed(&error);
     }
+
     ExitCode::from(output.exit_code())
 }
 
@@ -225,12 +230,14 @@ fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
     let level = flags::log_level(matches, log::LevelFilter::Warn)?;
     crate::logging::start(level, crate::logging::Style::Plain);
     let called = matches.subcommand();
+
     let found = called.and_then(|(name, matches)| {
         COMMANDS
             .iter()
             .find(|verb| verb.name == name)
             .map(|verb| (verb, matches))
     });
+
     match found {
         Some((verb, matches)) => (verb.run)(matches, output),
         None => Err(Error::new(ErrorKind::Usage, "no command was given").hint("skep help")),
@@ -246,7 +253,9 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100);
+
     let root = flags::everywhere(root);
+
     COMMANDS.iter().fold(root, |root, verb| {
         let command = Command::new(verb.name)
             .about(verb.about)

@@ -74,7 +74,9 @@ impl Client {
             // Whoever dropped the transfer does not want to know.
             let _ = sender.send(work(&mut self));
         });
+
         let thread = thread.map_err(|error| Error::io("starting a transfer", error))?;
+
         Ok(Transfer { thread, result })
     }
 }

@@ -46,9 +46,11 @@ impl Retry {
             }
             _ => false,
         };
+
         if !may_pass {
             return Err(error);
         }
+
         match self.backoff.next(error.retry_after()) {
             Ok(pause) => Ok((pause, error)),
             Err(GiveUp::Spent(0) | GiveUp::TooLong(_)) => Err(error),
@@ -63,13 +65,16 @@ fn given_up(limit: u32, error: Error) -> Error {
         ErrorKind::Unreachable => ErrorKind::Interrupted,
         kind => kind,
     };
+
     let message = format!("gave up after {limit} attempts: {}", error.message());
 
     let told = Error::new(kind, message);
+
     let told = match error.hint_text() {
         Some(hint) => told.hint(hint),
         None => told,
     };
+
     told.because(error)
 }
 

@@ -84,10 +84,12 @@ impl Client {
             }
             _ => error,
         })?;
+
         let mut bytes = Vec::new();
         download
             .take(Signature::BYTES_MAX as u64 + 1)
             .read_to_end(&mut bytes)?;
+
         Signature::from_bytes(&bytes)
     }
 
@@ -108,16 +110,19 @@ impl Client {
         let opened = self.opened();
         let mut body = Outgoing::new(source, length, &early, progress);
         let mut result = self.put_body(name, &mut body, length, &[]);
+
         // Nothing was taken from the source yet, so a stale connection did no harm.
         if matches!(&result, Err(error) if error.kind() == ErrorKind::Interrupted)
             && (opened > 0 && opened == self.opened() && body.sent() == 0)
         {
             result = self.put_body(name, &mut body, length, &[]);
         }
+
         let (model, outcome) = result?;
         let sent = body.sent();
         let digest = body.finish();
         verified(name, &model, digest)?;
+
         Ok(Stored {
             model,
             digest,
@@ -143,15 +148,19 @@ impl Client {
         for (name, value) in fields {
             request = request.header(*name, value);
         }
+
         if let Some(length) = length {
             request = request.header(CONTENT_LENGTH, length);
         }
+
         if length.is_none_or(|length| length > EXPECT_BYTES) {
             request = request.header(EXPECT, "100-continue");
         }
+
         let response = self.exchange(request, SendBody::from_reader(body))?;
         let mut response = answers::accepted(response)?;
         let outcome = Outcome::of(response.status());
+
         Ok((answers::json(&mut response)?, outcome))
     }
 

@@ -92,11 +92,13 @@ impl Config {
     pub fn listen_on(&self) -> Result<Vec<ListenAddress>> {
         let everywhere = ["0.0.0.0".to_owned()];
         let is_open = self.addresses.is_empty() && self.sockets.is_empty();
+
         let written = if is_open {
             &everywhere[..]
         } else {
             &self.addresses
         };
+
         written
             .iter()
             .map(|address| ListenAddress::parse(address, self.port))

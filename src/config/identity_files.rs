@@ -20,6 +20,7 @@ impl Config {
         if !self.speaks_tls()? {
             return Ok(None);
         }
+
         let (cert, key) = match (&self.cert_file, &self.key_file) {
             (Some(cert), Some(key)) => (PemFile::new("--cert", cert), PemFile::new("--key", key)),
             _ => {
@@ -28,15 +29,18 @@ impl Config {
                 (cert, key)
             }
         };
+
         let unknown = if self.allow_unauthenticated_clients {
             Unknown::Admitted
         } else {
             Unknown::Refused
         };
+
         let authorities = self
             .client_ca
             .iter()
             .map(|path| PemFile::new("--client-ca", path));
+
         let beside = || {
             let ca = self.client_ca.as_ref()?;
             let folder = if ca.is_dir() { ca } else { ca.parent()? };
@@ -44,16 +48,20 @@ impl Config {
             let is_ours = || folder.join(crate::tls::ISSUED).exists();
             Some(folder.join(crate::tls::REVOKED)).filter(|path| path.exists() || is_ours())
         };
+
         let revoked = self.client_crl.clone().or_else(beside);
+
         let revoked = revoked
             .into_iter()
             .map(|path| PemFile::new("--client-crl", path))
             .collect();
+
         let callers = Callers {
             authorities: authorities.collect(),
             revoked,
             unknown,
         };
+
         Ok(Some(TlsFiles { cert, key, callers }))
     }
 
@@ -68,12 +76,15 @@ impl Config {
             (Some(cert), Some(key)) => (PemFile::new("--cert", cert), PemFile::new("--key", key)),
             _ => self.own_files(),
         };
+
         let is_none = self.cert_file.is_none() && !cert.path.exists();
+
         let files = TlsFiles {
             cert,
             key,
             callers: Callers::default(),
         };
+
         if is_none {
             Ok(None)
         } else {
@@ -91,24 +102,29 @@ impl Config {
         let wrong = |text: &str, hint: &str| {
             Err(Error::new(ErrorKind::Usage, text.to_owned()).hint(hint.to_owned()))
         };
+
         match (&self.cert_file, &self.key_file) {
             (Some(_), None) => return wrong("--cert is there, but --key is missing", BOTH),
             (None, Some(_)) => return wrong("--key is there, but --cert is missing", BOTH),
             _ => {}
         }
+
         if self.client_crl.is_some() && self.client_ca.is_none() {
             return wrong(
                 "--client-crl is there, but --client-ca is missing",
                 "name the authority",
             );
         }
+
         let of_tls: [&Option<_>; 2] = [&self.cert_file, &self.client_ca];
+
         if of_tls.iter().any(|path| path.is_some()) && !self.speaks_tls()? {
             return wrong(
                 "plain HTTP has no certificates",
                 "leave out --plain, or --cert and --client-ca",
             );
         }
+
         Ok(())
     }
 

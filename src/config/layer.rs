@@ -47,6 +47,7 @@ impl Layer {
             })?;
             layer.push(setting, value, Origin::Variable(name));
         }
+
         Ok(layer)
     }
 
@@ -95,7 +96,9 @@ impl Config {
             })?;
             self.written.set(setting.key, value, origin);
         }
+
         self.tables.extend(layer.tables.iter().cloned());
+
         Ok(())
     }
 

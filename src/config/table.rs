@@ -65,6 +65,7 @@ impl TableKind {
 
         let text = format!("{place}: a table '{}' has no '{name}'", self.name);
         let error = Error::new(ErrorKind::Usage, text);
+
         Err(match nearest(name, self.keys.iter().copied()) {
             Some(known) => error.hint(format!("did you mean {known}?")),
             None => error.hint(format!("it has {}", self.keys.join(", "))),

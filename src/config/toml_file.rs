@@ -52,6 +52,7 @@ impl Layer {
         for (key, value) in table.get_ref() {
             source.member(key.get_ref(), &key.span(), value.get_ref(), &mut layer)?;
         }
+
         Ok(layer)
     }
 }
@@ -83,9 +84,11 @@ impl TomlFile<'_> {
         if let Some(setting) = setting(name) {
             return take(setting, value, place, layer);
         }
+
         if let Some(kind) = self.kinds.iter().find(|kind| kind.name == name) {
             return self.tables(kind, value, &place, layer);
         }
+
         match (value, Section::named(name)) {
             (DeValue::Table(table), Some(section)) => self.section(section, table, layer),
             (_, Some(_)) => {
@@ -111,6 +114,7 @@ impl TomlFile<'_> {
                 None => return Err(unknown_setting(key.get_ref(), &place, Some(section))),
             }
         }
+
         Ok(())
     }
 
@@ -183,6 +187,7 @@ impl TomlFile<'_> {
 
         let text = format!("{place}: there is no table '{name}'");
         let error = Error::new(ErrorKind::Usage, text);
+
         match nearest(name, names.iter().copied()) {
             Some(near) => error.hint(format!("did you mean [{near}]?")),
             None => error.hint(format!("the tables are {}", names.join(", "))),
@@ -216,6 +221,7 @@ fn unknown_setting(name: &str, place: &str, section: Option<&'static Section>) -
     if let Some((home, _)) = other {
         return error.hint(format!("it belongs to [{}]", home.name));
     }
+
     match nearest(name, settings().map(|(_, setting)| setting.key)) {
         Some(known) => error.hint(format!("did you mean {known}?")),
         None => error.hint("'skep config' lists all settings"),
@@ -259,7 +265,7 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::configuration::Config;
 
     fn read(text: &str) -> Result<Config> {
         let mut config = Config::new("/home/skep".into());

@@ -25,13 +25,16 @@ impl GrowingFile {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         fault::check()?;
         let mut options = OpenOptions::new();
+
         let file = options
             .write(true)
             .read(true)
             .create_new(true)
             .mode(0o600)
             .open(path)?;
+
         sync_directory(path)?;
+
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -45,16 +48,20 @@ impl GrowingFile {
     pub(crate) fn open(path: &Path, end: u64) -> io::Result<Self> {
         fault::check()?;
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
+
         let file = OpenOptions::new()
             .write(true)
             .read(true)
             .custom_flags(flags)
             .open(path)?;
+
         let mut partial = Self {
             file,
             path: path.to_owned(),
         };
+
         partial.cut(end)?;
+
         Ok(partial)
     }
 

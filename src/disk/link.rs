@@ -82,6 +82,7 @@ fn knows_no_links(error: &io::Error) -> bool {
         Errno::MLINK,
         Errno::XDEV,
     ];
+
     REASONS
         .iter()
         .any(|reason| error.raw_os_error() == Some(reason.raw_os_error()))

@@ -48,6 +48,7 @@ impl LockedFile {
             .write(true)
             .truncate(false)
             .custom_flags(flags);
+
         loop {
             fault::check()?;
             let file = options.open(path)?;

@@ -62,13 +62,16 @@ impl Part {
         let path = directory.join(format!("{prefix}{:016x}.part", random_number()?));
         fault::check()?;
         let mut options = OpenOptions::new();
+
         let file = options
             .write(true)
             .read(true)
             .create_new(true)
             .mode(mode)
             .open(&path)?;
+
         lock(&UNFINISHED).insert(path.clone());
+
         Ok(Self {
             file,
             path,
@@ -173,6 +176,7 @@ pub(crate) fn remove_left_over(directory: &Path, age_min: Duration) -> io::Resul
             _ => {}
         }
     }
+
     Ok(())
 }
 
@@ -214,6 +218,7 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
         }
         other => other?,
     };
+
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
@@ -246,6 +251,7 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<FileLock> {
         .truncate(false)
         .mode(0o600)
         .open(path)?;
+
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(FileLock::Held(file)),
         Err(Errno::WOULDBLOCK) => Ok(FileLock::Taken),
@@ -269,7 +275,9 @@ pub(crate) fn wait_for_lock(path: &Path) -> io::Result<Option<File>> {
         .mode(0o600)
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)?;
+
     let end = Instant::now() + LOCK_WAIT;
+
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Some(file)),
@@ -304,7 +312,9 @@ fn sync_directory(path: &Path) -> io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+
     fault::check()?;
+
     match File::open(parent)?.sync_all() {
         Err(error)
             if matches!(

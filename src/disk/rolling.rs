@@ -60,7 +60,9 @@ impl Rolling {
                 _ => fs::rename(&self.path, self.aside(1))?,
             }
         }
+
         (self.file, self.length) = append(&self.path)?;
+
         Ok(())
     }
 

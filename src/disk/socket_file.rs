@@ -39,11 +39,13 @@ impl SocketFile {
         {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
+
         remove_stale_socket(path)?;
         let bound = bind(path)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let inode = File::from(open(path, flags, Mode::empty())?);
         lock(&UNFINISHED).insert(path.to_owned());
+
         Ok((
             bound,
             Self {
@@ -71,12 +73,15 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
+
     if !metadata.file_type().is_socket() {
         return Err(taken("there is something else than a socket"));
     }
+
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(taken("there is a socket of another user"));
     }
+
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         _ => Err(taken("a server listens on it already")),

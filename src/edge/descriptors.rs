@@ -15,15 +15,19 @@ pub(crate) fn make_room(limits: &mut Limits) {
     if current.is_none_or(|current| current >= needed) {
         return;
     }
+
     let wanted = maximum.map_or(needed, |maximum| maximum.min(needed));
+
     let raised = Rlimit {
         current: Some(wanted),
         maximum,
     };
+
     let had = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => wanted,
         Err(_) => current.unwrap_or(needed),
     };
+
     if had < needed {
         let connections = fitting(limits, had);
         let before = limits.connections_max;

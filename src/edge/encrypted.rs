@@ -28,14 +28,18 @@ pub(crate) fn open(
     let Some(acceptor) = acceptor else {
         return Ok(Box::new(Plain { timed, peer }));
     };
+
     let deadline = Some(Instant::now() + head_timeout);
+
     let limit = TimeLimit {
         step: head_timeout,
         deadline,
     };
+
     timed.set_read_limit(limit);
     timed.set_write_limit(limit);
     timed.before_read()?;
+
     match timed.socket().peek()? {
         None => return Err(io::ErrorKind::UnexpectedEof.into()),
         // Nobody listens in on a Unix socket, so TLS is for those who want it there.
@@ -47,25 +51,31 @@ pub(crate) fn open(
         Some(byte) if byte.is_ascii_uppercase() => return Err(answer_in_plain(timed, peer)),
         Some(_) => {}
     }
+
     let session = acceptor.session().map_err(io::Error::other)?;
+
     let mut encrypted = Encrypted {
         session,
         timed,
         peer,
     };
+
     while encrypted.session.is_handshaking() {
         // A failed handshake still has an alert to send, which complete_io does.
         if let Err(error) = encrypted.session.complete_io(&mut encrypted.timed) {
             return Err(explain(encrypted, error));
         }
     }
+
     let shown = encrypted.session.peer_certificates().and_then(<[_]>::first);
     let certificate = shown.map(|certificate| certificate.to_vec());
     let facts = certificate.as_deref().and_then(Facts::read);
     let name = facts
         .and_then(|facts| facts.common_name())
         .map(str::to_owned);
+
     encrypted.peer.tls = Some(TlsIdentity { certificate, name });
+
     Ok(Box::new(encrypted))
 }
 
@@ -90,6 +100,7 @@ fn explain(encrypted: Encrypted, error: io::Error) -> io::Error {
         plain.finish();
         drain(plain);
     }
+
     error
 }
 
@@ -183,6 +194,7 @@ impl Transport for Encrypted {
     fn send_file(&mut self, file: &mut File, length: u64) -> io::Result<u64> {
         let mut buffer = vec![0; FILE_BYTES];
         let mut sent = 0;
+
         while sent < length {
             let most = usize::try_from(length - sent)
                 .unwrap_or(FILE_BYTES)
@@ -197,6 +209,7 @@ impl Transport for Encrypted {
             self.write_all(&buffer[..count])?;
             sent += count as u64;
         }
+
         Ok(sent)
     }
 

@@ -68,18 +68,22 @@ impl Listener {
             let door = Door::open(&listen.address)?;
             Ok(door.speaking(listen.scheme_or(default)))
         });
+
         let adopted = sockets
             .into_iter()
             .map(|socket| Ok(Door::adopt(socket)?.speaking(default)));
+
         let doors: Vec<_> = opened.chain(adopted).collect::<Result<_>>()?;
 
         if doors.is_empty() {
             let text = "there is no address to listen on";
             return Err(Error::new(ErrorKind::Usage, text));
         }
+
         // The accept loop polls it, and has to begin whatever runs out later.
         stop.descriptor()
             .map_err(|error| Error::io("preparing to listen", error))?;
+
         Ok(Self { doors, stop })
     }
 
@@ -154,17 +158,21 @@ fn admit(
             None => return Ok(()),
         },
     };
+
     let entry = match place {
         HeldPlace::Permit(_) => Admittance::Admitted,
         HeldPlace::Refusal(_) => Admittance::Full,
     };
+
     let incoming = Incoming {
         socket,
         busy,
         peer,
         scheme,
     };
+
     let connections = Arc::clone(connections);
+
     let thread = threads::spawn(&name.clone(), move || {
         if let Some(rest) = work(incoming, entry) {
             // One at a time, so that there is never more than one thread too many.
@@ -178,6 +186,7 @@ fn admit(
             }
         }
     });
+
     thread.map(drop)
 }
 
@@ -202,9 +211,11 @@ fn pause_after(error: &io::Error, backoff: &mut Backoff, stop: &Stop) {
     if matches!(code, Some(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR)) {
         return;
     }
+
     if backoff.attempts() == 0 {
         log::warn!("no connection can be accepted: {error}; trying on");
     }
+
     // Without a limit it never gives up, and a stop ends the pause.
     let _ = backoff.pause(None, stop);
 }

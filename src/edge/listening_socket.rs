@@ -89,17 +89,20 @@ impl Door {
                 format!("the inherited descriptor is not {why}"),
             )
         };
+
         let family = sockopt::socket_domain(&socket).map_err(|_| unfit("a socket"))?;
         if sockopt::socket_type(&socket) != Ok(SocketType::STREAM)
             || sockopt::socket_acceptconn(&socket) != Ok(true)
         {
             return Err(unfit("a stream socket that listens"));
         }
+
         let listener = match family {
             AddressFamily::INET | AddressFamily::INET6 => Family::Tcp(socket.into()),
             AddressFamily::UNIX => Family::Unix(socket.into()),
             _ => return Err(unfit("a socket for IPv4, IPv6 or local callers")),
         };
+
         Self::new(listener).map_err(|error| Error::io("taking over a socket", error))
     }
 
@@ -119,6 +122,7 @@ impl Door {
                 }
             }
         };
+
         Ok(Self {
             listener,
             address,
@@ -191,6 +195,7 @@ fn in_new_folder() -> io::Result<(PrivateDirectory, Door)> {
             Err(error) => last = error,
         }
     }
+
     Err(last)
 }
 
@@ -242,6 +247,7 @@ fn credentials(stream: &UnixStream) -> Option<UnixCredentials> {
 fn cannot_listen(address: &Address, error: io::Error) -> Error {
     let is_ip = matches!(address, Address::Ip(_));
     let own_words = error.get_ref().map(ToString::to_string);
+
     let (reason, hint) = match error.kind() {
         io::ErrorKind::AddrInUse if is_ip => (
             "it is in use already",
@@ -273,6 +279,7 @@ fn cannot_listen(address: &Address, error: io::Error) -> Error {
             };
         }
     };
+
     Error::new(
         ErrorKind::Usage,
         format!("cannot listen on {address}: {reason}"),

@@ -69,6 +69,7 @@ impl Connections {
         if permit.is_none() {
             self.metrics.rejected.add_one();
         }
+
         self.events.publish(|| {
             let peer = peer.to_string();
             let happening = match &permit {
@@ -80,6 +81,7 @@ impl Connections {
             };
             Event::new(clock::now(), happening)
         });
+
         permit
     }
 
@@ -92,30 +94,38 @@ impl Connections {
         let mut open = lock(&self.open);
         let limits = self.limits.now();
         let group = peer.address.map(|address| group(address.ip()));
+
         let reserved = if peer.is_local() {
             0
         } else {
             limits.connections_reserved
         };
+
         if open.members.len() + reserved.min(limits.connections_max - 1) >= limits.connections_max {
             return None;
         }
+
         let of_group = open
             .members
             .values()
             .filter(|member| member.group == group)
             .count();
+
         if !peer.is_local() && of_group >= limits.connections_per_address_max {
             return None;
         }
+
         open.next += 1;
         let number = open.next;
+
         let member = Member {
             socket: Arc::clone(socket),
             busy: Arc::clone(busy),
             group,
         };
+
         open.members.insert(number, member);
+
         Some(Permit {
             connections: Arc::clone(self),
             number,

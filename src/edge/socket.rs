@@ -57,14 +57,17 @@ impl Socket {
             PollFlags::RDHUP,
             wait.as_secs().try_into().unwrap_or_default(),
         );
+
         let wait = Timespec {
             tv_sec: seconds,
             tv_nsec: wait.subsec_nanos().into(),
         };
+
         let descriptor = match self {
             Self::Tcp(stream) => PollFd::new(stream, flags),
             Self::Unix(stream) => PollFd::new(stream, flags),
         };
+
         let _ = poll(&mut [descriptor], Some(&wait));
     }
 
@@ -75,15 +78,18 @@ impl Socket {
             Self::Tcp(stream) => PollFd::new(stream, PollFlags::RDHUP),
             Self::Unix(stream) => PollFd::new(stream, PollFlags::RDHUP),
         };
+
         let mut events = [
             PollFd::from_borrowed_fd(stop, PollFlags::IN),
             left,
             PollFd::from_borrowed_fd(source, PollFlags::IN),
         ];
+
         rustix::io::retry_on_intr(|| poll(&mut events, None))?;
 
         let is_ready = |event: &PollFd<'_>| !event.revents().is_empty();
         let [stop, left, _] = &events;
+
         Ok(match (is_ready(stop), is_ready(left)) {
             (true, _) => Wake::Stop,
             (false, true) => Wake::Left,
@@ -158,7 +164,9 @@ impl Clock {
         {
             return Ok(None);
         }
+
         self.told = Some(left);
+
         Ok(Some(left))
     }
 }

@@ -40,6 +40,7 @@ impl FinishedRequest {
     pub(crate) fn fields(&self) -> Vec<(&'static str, Value)> {
         let digest = self.digest.map(|digest| format!("{digest:?}"));
         let milliseconds = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
+
         let mut fields: Vec<(_, Value)> = vec![
             ("id", self.id.as_str().into()),
             ("who", self.who.as_str().into()),
@@ -58,6 +59,7 @@ impl FinishedRequest {
         if !self.trouble.is_empty() {
             fields.push(("trouble", self.trouble.as_str().into()));
         }
+
         fields
     }
 }

@@ -6,6 +6,8 @@
 
 mod finished_request;
 
+pub(crate) use finished_request::FinishedRequest;
+
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -13,8 +15,6 @@ use serde_json::{Map, Value};
 use crate::digest::Digest;
 use crate::model::ModelName;
 use crate::wire::rfc3339;
-
-pub(crate) use finished_request::FinishedRequest;
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,6 +22,7 @@ impl Exchange {
     pub(crate) fn run(mut self: Box<Self>, service: &Service, is_last: bool) -> Option<Box<Self>> {
         let started = Instant::now();
         service.metrics.requests.add_one();
+
         let place = match self.prepare_body(service) {
             Ok(place) => place,
             Err(error) => {
@@ -32,31 +33,38 @@ impl Exchange {
                 return None;
             }
         };
+
         let (reply, finished) = sync_channel(1);
         service.engine.submit(self, reply);
+
         // What a dying worker drops takes its connection along.
         let Finished {
             mut exchange,
             mut response,
         } = finished.recv().ok()?;
+
         drop(place);
         let drain_bytes_max = exchange.connection.limits().drain_bytes_max;
         let asked = Asked::of(&exchange.head);
         let is_endless = matches!(response.content, Content::Endless(_));
+
         let persists = exchange.head.keeps_alive()
             && !is_last
             && !is_endless
             && !asked.ends_with_connection(&response)
             && !service.stop.is_stopped()
             && exchange.progress.is_drainable(drain_bytes_max);
+
         let drain_bytes = response.drain_bytes;
         let status = response.status;
         let when_sent = response.when_sent.take();
+
         let persistence = if persists {
             Persistence::Open
         } else {
             Persistence::Close
         };
+
         let sent = exchange.send(asked, response, persistence, service);
 
         match when_sent {
@@ -70,19 +78,24 @@ impl Exchange {
             }
             None => exchange.log(status, &sent, started),
         }
+
         if sent.is_err() {
             exchange.connection.transport().abort();
             return None;
         }
+
         if persists && exchange.drain().is_ok() {
             return Some(exchange);
         }
+
         if is_endless && exchange.progress.is_drainable(0) {
             // Nothing of the request is left that could make the kernel reset the connection.
             exchange.connection.transport().finish();
             return None;
         }
+
         exchange.connection.linger(drain_bytes);
+
         None
     }
 
@@ -156,8 +169,10 @@ impl Exchange {
             self.connection.transport().peer(),
             self.head.method.as_str(),
         );
+
         let milliseconds = started.elapsed().as_millis();
         let status = status.0;
+
         match sent {
             Ok(bytes) => log::info!("{peer} {method} {path} {status} {bytes} {milliseconds}ms"),
             Err(error) => {

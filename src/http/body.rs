@@ -41,6 +41,7 @@ impl BodyProgress {
             Framing::Length(length) => BodyRest::Length(length),
             Framing::Chunked => BodyRest::ChunkSize,
         };
+
         Self {
             rest,
             awaits_continue: head.expects_continue(),
@@ -82,10 +83,13 @@ impl<'a> BodyReader<'a> {
         if self.progress.rest == BodyRest::Done || buffer.is_empty() {
             return Ok(0);
         }
+
         if std::mem::take(&mut self.progress.awaits_continue) {
             self.connection.inform("HTTP/1.1 100 Continue\r\n\r\n")?;
         }
+
         self.limit_time();
+
         loop {
             match self.progress.rest {
                 BodyRest::Done => return Ok(0),
@@ -103,6 +107,7 @@ impl<'a> BodyReader<'a> {
         let most = buffer
             .len()
             .min(usize::try_from(left).unwrap_or(usize::MAX));
+
         let count = self.connection.read(&mut buffer[..most])?;
         if count == 0 {
             return Err(bad(format!(
@@ -110,8 +115,10 @@ impl<'a> BodyReader<'a> {
                 self.progress.received
             )));
         }
+
         self.progress.received += count as u64;
         let left = left - count as u64;
+
         self.progress.rest = match (self.progress.rest, left) {
             (BodyRest::Length(_), 0) => BodyRest::Done,
             (BodyRest::Length(_), _) => BodyRest::Length(left),
@@ -121,6 +128,7 @@ impl<'a> BodyReader<'a> {
             }
             (_, _) => BodyRest::Chunk(left),
         };
+
         Ok(count)
     }
 
@@ -131,19 +139,24 @@ impl<'a> BodyReader<'a> {
             .iter()
             .position(|byte| !byte.is_ascii_hexdigit())
             .unwrap_or(line.len());
+
         let (digits, extension) = line.split_at(end);
+
         let begins_well = match extension.trim_ascii_start().first() {
             Some(first) => *first == b';',
             None => extension.is_empty(),
         };
+
         if digits.is_empty() || !begins_well || !extension.iter().all(is_printable) {
             return Err(bad(
                 "a chunk does not begin with its size in hexadecimal digits",
             ));
         }
+
         let size = str::from_utf8(digits)
             .ok()
             .and_then(|text| u64::from_str_radix(text, 16).ok());
+
         match size.filter(|size| i64::try_from(*size).is_ok()) {
             None => Err(bad("a chunk is said to be larger than 2^63 bytes")),
             Some(0) => self.read_trailer(),
@@ -164,6 +177,7 @@ impl<'a> BodyReader<'a> {
                 return Err(bad("what follows the last chunk is not a field"));
             }
         }
+
         Err(bad("there are too many trailer fields"))
     }
 

@@ -44,12 +44,14 @@ impl Connection {
     pub(crate) fn read_head(&mut self) -> crate::error::Result<Option<Head>> {
         let limits = Arc::clone(&self.limits);
         let step = limits.idle_timeout;
+
         // A deadline, because a byte of a TLS record is not yet a byte of a request.
         let deadline = Some(Instant::now() + step);
         self.transport.set_read_limit(TimeLimit { step, deadline });
         if self.buffered().is_empty() && !matches!(self.fill(), Ok(1..)) {
             return Ok(None);
         }
+
         // Some callers end a body with a line break that does not belong to it (RFC 9112 section 2.2).
         if self.buffered().starts_with(b"\r\n") {
             self.consume(2);
@@ -57,13 +59,17 @@ impl Connection {
                 return Ok(None);
             }
         }
+
         self.transport.set_activity(Activity::Busy);
         let deadline = Some(Instant::now() + limits.head_timeout);
+
         self.transport.set_read_limit(TimeLimit {
             step: limits.timeout,
             deadline,
         });
+
         let mut searched = 0;
+
         loop {
             let bytes = self.buffered();
             if let Some(end) = head::end(bytes, searched) {
@@ -95,10 +101,12 @@ impl Connection {
     pub(crate) fn prefetch(&mut self, length: usize) -> crate::error::Result<()> {
         let limits = Arc::clone(&self.limits);
         let deadline = Some(Instant::now() + limits.body_timeout);
+
         self.transport.set_read_limit(TimeLimit {
             step: limits.timeout,
             deadline,
         });
+
         while self.buffered().len() < length {
             match self.fill() {
                 Ok(0) => {
@@ -113,6 +121,7 @@ impl Connection {
                 Err(error) => return Err(error.into()),
             }
         }
+
         Ok(())
     }
 
@@ -123,13 +132,17 @@ impl Connection {
             Some(bytes) => (bytes, LINGER_FOR_SENDERS),
             None => (self.limits.drain_bytes_max, LINGER),
         };
+
         self.transport.finish();
         let end = Instant::now() + time;
+
         self.transport.set_read_limit(TimeLimit {
             step: time,
             deadline: Some(end),
         });
+
         let mut rest = (&mut self.transport).take(bytes_max);
+
         if discard(&mut rest).is_ok_and(|count| count == bytes_max) {
             // More is not read, but a caller that is still sending gets the time to see the answer.
             self.transport
@@ -195,16 +208,20 @@ impl Connection {
             self.buffer.drain(..self.start);
             self.start = 0;
         }
+
         let used = self.buffer.len();
         self.buffer.resize(used + FILL_BYTES, 0);
+
         let result = loop {
             match self.transport.read(&mut self.buffer[used..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => break result,
             }
         };
+
         self.buffer
             .truncate(used + result.as_ref().copied().unwrap_or_default());
+
         result
     }
 }
@@ -225,6 +242,7 @@ impl Read for Connection {
 pub(crate) fn discard(source: &mut dyn Read) -> io::Result<u64> {
     let mut buffer = vec![0; FILL_BYTES];
     let mut total = 0;
+
     loop {
         match source.read(&mut buffer) {
             Ok(0) => return Ok(total),

@@ -33,6 +33,7 @@ pub fn fuzz_head(bytes: &[u8]) {
             );
         }
     }
+
     for size in [1, 7] {
         let transport = FuzzPieces {
             bytes: bytes.to_vec(),
@@ -50,6 +51,7 @@ pub fn fuzz_body(bytes: &[u8]) {
     for size in [1, 5, 4096] {
         assert_eq!(read_body(bytes, size), whole, "in pieces of {size}");
     }
+
     if let Some((content, rest)) = whole {
         assert!(
             content.len() + rest + 5 <= bytes.len(),
@@ -63,18 +65,22 @@ fn read_body(bytes: &[u8], size: usize) -> Option<(Vec<u8>, usize)> {
     let head = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let head = Head::parse(head).expect("a fixed head");
     let mut progress = BodyProgress::new(&head);
+
     let transport = FuzzPieces {
         bytes: bytes.to_vec(),
         start: 0,
         size,
     };
+
     let mut connection = Connection::new(Box::new(transport), Arc::new(Limits::default()));
     let mut content = Vec::new();
     BodyReader::new(&mut connection, &mut progress)
         .read_to_end(&mut content)
         .ok()?;
+
     let mut rest = Vec::new();
     connection.read_to_end(&mut rest).ok()?;
+
     Some((content, rest.len()))
 }
 

@@ -25,13 +25,17 @@ impl Range {
         let Some((unit, set)) = field.split_once('=') else {
             return Ok(None);
         };
+
         if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
             return Ok(None);
         }
+
         let Some((first, last)) = set.trim().split_once('-') else {
             return Ok(None);
         };
+
         let (first, last) = (first.trim(), last.trim());
+
         let range = match (number(first), number(last)) {
             (Some(first), None) if last.is_empty() => Self {
                 start: first,
@@ -47,6 +51,7 @@ impl Range {
             },
             _ => return Ok(None),
         };
+
         if range.start < range.end {
             Ok(Some(range))
         } else {

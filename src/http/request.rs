@@ -98,11 +98,14 @@ impl<'a> Request<'a> {
             BodySource::Wire(wire) if self.head.version == Version::Http11 => wire,
             _ => return Ok(false),
         };
+
         let mut head = format!("HTTP/1.1 {} {}\r\n", status.0, status.reason());
         for (name, value) in fields {
             head.extend([*name, ": ", value, "\r\n"]);
         }
+
         head.push_str("\r\n");
+
         wire.inform(&head).map(|()| true)
     }
 
@@ -198,6 +201,7 @@ impl Read for Body<'_> {
             BodySource::Reader(reader) => reader.read(buffer)?,
             BodySource::Wire(wire) => wire.read(buffer)?,
         };
+
         match self.left.checked_sub(count as u64) {
             Some(left) => {
                 self.left = left;

@@ -157,6 +157,7 @@ impl Response {
         let status = Status(error.kind().status());
         let response = Self::json(status, &Problem::of(error, status.reason()))
             .field("content-type", "application/problem+json");
+
         match error.kind() {
             ErrorKind::Unauthenticated => response.field(
                 "www-authenticate",
@@ -179,7 +180,9 @@ impl Response {
                 character
             }
         });
+
         let value = clean.collect();
+
         match self
             .fields
             .iter_mut()
@@ -188,6 +191,7 @@ impl Response {
             Some(field) => field.1 = value,
             None => self.fields.push((name, value)),
         }
+
         self
     }
 

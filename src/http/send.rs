@@ -4,16 +4,16 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
-use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::head::{Head, Method, Version};
 use super::response::{Content, Response};
 use crate::clock;
 use crate::error::Error;
+use crate::http::answer_pace::{AnswerPace, SLICE_BYTES};
 use crate::http::endless::{Endless, Pipe, pour};
 use crate::stop::Stop;
-use crate::transport::{TimeLimit, Transport};
+use crate::transport::Transport;
 
 /// Whether a connection goes on after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +62,10 @@ impl Connection {
             error.kind().status(),
             error.message()
         );
+
         let asked = head.map_or_else(|| Asked::unread(self.buffered()), Asked::of);
         let response = Response::error(error);
+
         if send(self, asked, response, Persistence::Close, &Stop::new()).is_ok() {
             self.linger(None);
         }
@@ -86,12 +88,15 @@ pub(crate) fn send(
     let mut text = status_and_fields(&response, version, persistence).into_bytes();
     let pace = AnswerPace::new(connection);
     let sends_content = !is_head && !response.status.is_bodiless();
+
     let content = if sends_content {
         response.content
     } else {
         Content::Empty
     };
+
     let sink = &mut AnswerSink { connection, pace };
+
     match content {
         Content::Empty => sink.write(&text)?,
         Content::Bytes(bytes) => sink.write_joined(&mut text, &bytes)?,
@@ -118,13 +123,16 @@ pub(crate) fn send(
             sink.endless(&mut *source, version, stop)?;
         }
     }
+
     sink.connection.transport().flush()?;
+
     Ok(sink.pace.sent)
 }
 
 fn status_and_fields(response: &Response, version: Version, persistence: Persistence) -> String {
     let mut text = String::with_capacity(256);
     let status = response.status;
+
     // Writing to a String cannot fail.
     let _ = write!(
         text,
@@ -132,16 +140,20 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
         status.0,
         status.reason()
     );
+
     if let Some(date) = date() {
         let _ = write!(text, "date: {date}\r\n");
     }
+
     text.push_str("x-content-type-options: nosniff\r\n");
+
     for (name, value) in &response.fields {
         if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             continue;
         }
         let _ = write!(text, "{name}: {value}\r\n");
     }
+
     match response.content.length() {
         _ if status.is_bodiless() => {}
         Some(length) => {
@@ -150,12 +162,15 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
         None if version == Version::Http11 => text.push_str("transfer-encoding: chunked\r\n"),
         None => {}
     }
+
     match (persistence, version) {
         (Persistence::Close, _) => text.push_str("connection: close\r\n"),
         (Persistence::Open, Version::Http10) => text.push_str("connection: keep-alive\r\n"),
         (Persistence::Open, Version::Http11) => {}
     }
+
     text.push_str("\r\n");
+
     text
 }
 
@@ -206,6 +221,7 @@ impl AnswerSink<'_> {
             left -= count;
             self.pace.sent += count;
         }
+
         Ok(())
     }
 
@@ -213,6 +229,7 @@ impl AnswerSink<'_> {
     fn exactly(&mut self, length: u64, reader: &mut dyn Read) -> io::Result<()> {
         let mut buffer = vec![0; COPY_BYTES];
         let mut left = length;
+
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(COPY_BYTES).min(COPY_BYTES);
             let count = self.pace.excuse(|| read(reader, &mut buffer[..most]))?;
@@ -223,6 +240,7 @@ impl AnswerSink<'_> {
             left -= count as u64;
             self.pace.sent += count as u64;
         }
+
         Ok(())
     }
 
@@ -238,18 +256,21 @@ impl AnswerSink<'_> {
             version,
             frame: Vec::new(),
         };
+
         pour(source, stop, &mut pipe)?;
 
         // The last chunk, so that the caller knows that nothing was cut.
         if version == Version::Http11 {
             pipe.write(&[])?;
         }
+
         Ok(())
     }
 
     fn chunks(&mut self, reader: &mut dyn Read, version: Version) -> io::Result<()> {
         let mut buffer = vec![0; COPY_BYTES];
         let mut frame = Vec::with_capacity(COPY_BYTES + 16);
+
         loop {
             let count = self.pace.excuse(|| read(reader, &mut buffer))?;
             put_chunk(&mut frame, &buffer[..count], version);
@@ -312,54 +333,6 @@ fn read(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// How fast a caller has to take an answer.
-struct AnswerPace {
-    started: Instant,
-    sent: u64,
-    /// How many bytes had been sent at `started`.
-    counted_from: u64,
-    step: Duration,
-    rate_min: u64,
-}
-
-impl AnswerPace {
-    fn new(connection: &Connection) -> Self {
-        let limits = connection.limits();
-        let step = limits.write_timeout;
-        Self {
-            started: Instant::now(),
-            sent: 0,
-            counted_from: 0,
-            step,
-            rate_min: limits.rate_min.max(1),
-        }
-    }
-
-    /// Takes time that passes in `work` for ours and not for the caller's.
-    fn excuse<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let before = Instant::now();
-        let result = work();
-        self.started += before.elapsed();
-        result
-    }
-
-    /// Counts time and bytes from here on.
-    fn begin_again(&mut self) {
-        self.started = Instant::now();
-        self.counted_from = self.sent;
-    }
-
-    /// Bounds the next slice.
-    fn limit(&self, transport: &mut dyn Transport) {
-        let bytes = self.sent - self.counted_from + SLICE_BYTES as u64;
-        let deadline = self.started + self.step + Duration::from_secs(bytes / self.rate_min);
-        transport.set_write_limit(TimeLimit {
-            step: self.step,
-            deadline: Some(deadline),
-        });
-    }
-}
-
 /// The fields that only the server may set, since they say where an answer ends.
 const OURS: [&str; 6] = [
     "connection",
@@ -369,9 +342,6 @@ const OURS: [&str; 6] = [
     "transfer-encoding",
     "upgrade",
 ];
-
-/// What is sent between two looks at the clock.
-const SLICE_BYTES: usize = 256 * 1024;
 
 /// What is copied at a time where content comes from a reader: four TLS records.
 const COPY_BYTES: usize = 64 * 1024;

@@ -35,8 +35,10 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
     if admit(&*transport, &mut session, service) == Admission::Refuse {
         return;
     }
+
     let limits = service.limits.now();
     let mut connection = Connection::new(transport, Arc::clone(&limits));
+
     for count in 1..=limits.requests_per_connection_max {
         connection.transport().set_activity(Activity::Idle);
         if service.stop.is_stopped() {
@@ -66,6 +68,7 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
             None => return,
         }
     }
+
     connection.transport().finish();
 }
 

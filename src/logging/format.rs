@@ -81,6 +81,7 @@ impl AuditLine<'_> {
             .request
             .sent
             .map_or_else(|| "cut".to_owned(), |sent| sent.to_string());
+
         let mut text = format!(
             "{} {} {} {} {} {sent} {}ms",
             escaped(&self.request.peer),
@@ -90,6 +91,7 @@ impl AuditLine<'_> {
             self.request.status,
             self.request.duration.as_millis()
         );
+
         for (key, value) in [
             (
                 "received",
@@ -109,6 +111,7 @@ impl AuditLine<'_> {
                 let _ = write!(text, " {key}={}", word(&value));
             }
         }
+
         text
     }
 
@@ -134,9 +137,11 @@ impl AuditLine<'_> {
                     .into(),
             ),
         ];
+
         if !self.request.trouble.is_empty() {
             members.push(("trouble", self.request.trouble.as_str().into()));
         }
+
         members
     }
 
@@ -148,17 +153,21 @@ impl AuditLine<'_> {
             .peer
             .rsplit_once(':')
             .map_or(self.request.peer.as_str(), |(host, _)| host);
+
         let host = host.trim_matches(['[', ']']);
         let user = escaped(&self.request.who).replace(' ', "_");
+
         let sent = self
             .request
             .sent
             .map_or_else(|| "-".to_owned(), |sent| sent.to_string());
+
         let agent = if self.request.agent.is_empty() {
             "-"
         } else {
             &self.request.agent
         };
+
         format!(
             "{} - {user} [{}] {} {} {sent} \"-\" {}",
             escaped(host),
@@ -182,6 +191,7 @@ pub(crate) fn record(format: LogFormat, at: SystemTime, level: &str, text: &str)
             ("text", text.into()),
         ]
     };
+
     match format {
         LogFormat::Json => Some(object(members())),
         LogFormat::Logfmt => Some(pairs(&members())),

@@ -57,7 +57,9 @@ fn format() -> LogFormat {
         LogFormat::Json,
         LogFormat::Clf,
     ];
+
     let number = FORMAT.load(Ordering::Relaxed);
+
     formats
         .into_iter()
         .find(|format| *format as u8 == number)
@@ -76,6 +78,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
+
         let level = match record.level() {
             Level::Error => "error",
             Level::Warn => "warning",
@@ -83,8 +86,10 @@ impl Log for Logger {
             Level::Debug => "debug",
             Level::Trace => "trace",
         };
+
         let text = record.args().to_string();
         let (now, format) = (clock::now(), format());
+
         target::write(record.level(), |stamp| {
             // Events are written in their form already; people's has no time in it.
             if record.target() == format::TARGET && format != LogFormat::Line {

@@ -42,12 +42,14 @@ impl Target {
             );
             Error::new(ErrorKind::Usage, error.message()).hint("see log-file and log-syslog")
         };
+
         if let Some(path) = &options.file {
             let opened = Rolling::open(path, options.bytes_max, options.keep);
             return opened
                 .map(Self::File)
                 .map_err(|error| unusable(path, error));
         }
+
         match &options.syslog {
             Some(path) => match connect(path) {
                 Ok(socket) => Ok(Self::Syslog(Syslog {
@@ -90,20 +92,25 @@ impl Syslog {
             Level::Info => 6,
             Level::Debug | Level::Trace => 7,
         };
+
         let packet = format!(
             "<{}>skep[{}]: {line}",
             DAEMON * 8 + severity,
             std::process::id()
         );
+
         let sent = self
             .socket
             .as_ref()
             .map(|socket| socket.send(packet.as_bytes()));
+
         if sent.is_some_and(|sent| sent.is_ok()) {
             return Ok(());
         }
+
         // The system's log may have been started anew.
         self.socket = connect(&self.path).ok();
+
         match &self.socket {
             Some(socket) => socket.send(packet.as_bytes()).map(drop),
             None => Err(io::ErrorKind::NotConnected.into()),

@@ -12,6 +12,11 @@ mod services;
 mod tests;
 mod watcher;
 
+pub use reload::Reload;
+pub use server_password::PasswordOrigin;
+pub use services::{ServiceState, ServiceStatus, Services};
+pub use watcher::{Notice, Watcher};
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -38,11 +43,6 @@ use node_events::NodeEvents;
 use reach::{host_names, invitable};
 use server_password::{check_published, kept_password, unwritable, warn_of};
 use services::Service;
-
-pub use reload::Reload;
-pub use server_password::PasswordOrigin;
-pub use services::{ServiceState, ServiceStatus, Services};
-pub use watcher::{Notice, Watcher};
 
 /// A node that is ready to run.
 pub struct Node {

@@ -32,6 +32,7 @@ impl NodeEvents {
         let channels = Channels::new(clock::now(), SUBSCRIBERS_MAX);
         let open = |name| channels.open(name, 0);
         let requests = open(REQUESTS)?;
+
         let log = logging::is_wanted().then(|| {
             let observer = logging::observer(audit);
             channels.observe(REQUESTS, observer)

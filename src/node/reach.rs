@@ -27,6 +27,7 @@ pub(crate) fn invitable(addresses: &[Address]) -> Vec<String> {
             found.push(address.authority());
         }
     }
+
     found
 }
 
@@ -36,8 +37,10 @@ pub(crate) fn host_names(config: &Config, files: Option<&TlsFiles>) -> HostNames
         .nodename()
         .to_string_lossy()
         .into_owned();
+
     let own = [format!("{host}.local"), host];
     let certified = files.map(crate::tls::names).unwrap_or_default();
+
     HostNames::new(
         config
             .access

@@ -33,8 +33,10 @@ impl Reload {
             workers: self.started.limits.workers,
             ..config.limits.clone()
         };
+
         edge::make_room(&mut limits);
         self.live_limits.change(limits);
+
         if let Some(tls) = &self.tls {
             // The addresses of this device may have changed.
             if let Err(error) = self.started.tls_files() {
@@ -42,7 +44,9 @@ impl Reload {
             }
             tls.refresh();
         }
+
         let waiting = self.started.changed(&config, Effect::NextStart);
+
         self.events.publish(|| {
             let effects = [Effect::AtOnce, Effect::NewConnections];
             let now = effects.map(|effect| self.started.changed(&config, effect));
@@ -52,6 +56,7 @@ impl Reload {
             };
             Event::new(clock::now(), happening)
         });
+
         Ok(waiting)
     }
 }

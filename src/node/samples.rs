@@ -21,5 +21,6 @@ pub(crate) fn of(metrics: &Metrics, store: &Store) -> Vec<(&'static Metric, u64)
         (&SCRUB_MODELS, scrub.models),
         (&SCRUB_DAMAGED, scrub.damaged),
     ]);
+
     samples
 }

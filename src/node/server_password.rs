@@ -61,17 +61,21 @@ pub(crate) fn check_published(
     if password.text() != PUBLISHED {
         return Ok(());
     }
+
     let is_here = |listen: &ListenAddress| match &listen.address {
         Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
         _ => false,
     };
+
     let is_only_here = config.sockets.is_empty() && addresses.iter().all(is_here);
     if config.access.insecure_default_password && is_only_here {
         log::warn!("the password is the published one: every program on this device knows it");
         return Ok(());
     }
+
     let text =
         "the password is the one that dearning publishes as its default, so everybody knows it";
+
     Err(Error::new(ErrorKind::Usage, text).hint(
         "set another one (or none: one is then made), or for trials on this device listen on \
          127.0.0.1 and add --insecure-default-password",
@@ -85,16 +89,20 @@ pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &P
             "the password is short: who tries long enough finds it out ('skep token' helps)"
         );
     }
+
     let is_away = |listen: &ListenAddress| match &listen.address {
         Address::Ip(ip) => !ip.ip().to_canonical().is_loopback(),
         _ => false,
     };
+
     let is_plain = |listen: &ListenAddress| {
         listen.scheme_or(config.default_scheme()) == Scheme::Http && is_away(listen)
     };
+
     if !addresses.iter().any(is_plain) {
         return;
     }
+
     if config.access.plain_dearning {
         log::warn!(
             "--plain-dearning: everybody on the way can read the passwords of the dearning API"

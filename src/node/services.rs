@@ -90,6 +90,7 @@ impl Services {
         let name = service.name();
         let mut running = lock(&self.0.running);
         running.retain(|other| lock(&other.status).name != name || other.is_running());
+
         if running.iter().any(|other| lock(&other.status).name == name) {
             let text = format!("the service {name} runs already");
             return Err(Error::new(ErrorKind::Conflict, text));
@@ -101,14 +102,17 @@ impl Services {
             since: clock::now(),
             error: None,
         }));
+
         let stop = self.0.stop.child();
         let ending = Ending(Arc::clone(&status));
         let told = stop.clone();
+
         let work = move || {
             let mut ending = ending;
             let outcome = service.run(&told);
             ending.keep(outcome.err());
         };
+
         let thread = spawn(name, work).map_err(|error| Error::io("starting a service", error))?;
 
         running.push(RunningService {
@@ -116,6 +120,7 @@ impl Services {
             stop,
             thread: Some(thread),
         });
+
         Ok(())
     }
 
@@ -158,7 +163,9 @@ impl Services {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
+
         let error = lock(&status).error.clone();
+
         error.map_or(Ok(()), |text| Err(Error::new(ErrorKind::Internal, text)))
     }
 
@@ -182,10 +189,12 @@ impl Ending {
     fn keep(&mut self, error: Option<Error>) {
         let mut status = lock(&self.0);
         status.since = clock::now();
+
         status.state = match error {
             Some(_) => ServiceState::Failed,
             None => ServiceState::Ended,
         };
+
         if let Some(error) = error {
             log::error!("the service {} failed: {error}", status.name);
             status.error = Some(error.message().to_owned());

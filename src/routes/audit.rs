@@ -15,12 +15,14 @@ impl Api {
     pub(crate) fn log(&self, request: &mut Request<'_>, response: Response) -> Response {
         let id = self.ids.next();
         let response = response.field("x-request-id", id.clone());
+
         if !self.events.requests.is_heard() {
             return response.when_sent(|_| ());
         }
 
         let finished = finished(request, &response, id);
         let requests = self.events.requests.clone();
+
         response.when_sent(move |sent| {
             requests.publish(|| {
                 let request = Box::new(with_sent(finished, &sent));
@@ -46,6 +48,7 @@ impl Api {
             },
             _ => return,
         };
+
         self.events
             .access
             .publish(|| Event::new(clock::now(), happening));
@@ -58,10 +61,12 @@ fn finished(request: &mut Request<'_>, response: &Response, id: String) -> Finis
         .session()
         .value::<Known>()
         .and_then(|known| known.0.as_ref());
+
     let who = known.map_or_else(|| "-".to_owned(), |principal| principal.name.clone());
 
     let segments = request.segments();
     let is_model = segments.len() == MODEL.len() && segments.starts_with(&MODEL[..2]);
+
     let name = match (response.remark(), segments.last()) {
         (Some(remark), _) => remark.to_owned(),
         (None, Some(name)) if is_model => (*name).to_owned(),
@@ -69,6 +74,7 @@ fn finished(request: &mut Request<'_>, response: &Response, id: String) -> Finis
     };
 
     let agent = request.fields().value("user-agent").unwrap_or_default();
+
     FinishedRequest {
         id,
         who,

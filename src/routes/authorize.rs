@@ -23,6 +23,7 @@ impl Api {
             Access::Write => Role::Write,
             Access::Admin => Role::Admin,
         };
+
         match self.caller(request)? {
             Some(principal) => principal.needs(needed),
             None => Err(Error::new(

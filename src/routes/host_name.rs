@@ -32,10 +32,13 @@ impl HostNames {
         let Some(host) = field.map(name) else {
             return Ok(());
         };
+
         if self.has(&host) {
             return Ok(());
         }
+
         let text = format!("this server is not called '{}'", host.escape_debug());
+
         Err(Error::new(ErrorKind::Misdirected, text).hint(
             "use the number of its address, show credentials, or add the name with --host-names",
         ))
@@ -50,13 +53,16 @@ impl HostNames {
                 .unwrap_or_default()
                 .parse::<Ipv6Addr>()
                 .is_ok();
+
         let is_here = host == "localhost" || host.ends_with(".localhost") || host.is_empty();
+
         let is_known = |name: &String| match name.strip_prefix("*.") {
             Some(suffix) => host
                 .split_once('.')
                 .is_some_and(|(first, rest)| !first.is_empty() && rest == suffix),
             None => name == host,
         };
+
         is_number || is_here || self.0.iter().any(is_known)
     }
 }
@@ -72,6 +78,7 @@ fn name(field: &str) -> String {
         },
         _ => field,
     };
+
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
@@ -84,11 +91,13 @@ pub(crate) fn no_secret_in(query: Option<&str>) -> Result<()> {
         .unwrap_or_default()
         .split('&')
         .map(|pair| pair.split('=').next().unwrap_or(pair));
+
     let is_secret = |key: &str| {
         SECRETS
             .iter()
             .any(|secret| key.eq_ignore_ascii_case(secret))
     };
+
     if keys.into_iter().any(is_secret) {
         Err(
             Error::new(ErrorKind::BadRequest, "a secret in a URL is not taken")

@@ -17,12 +17,15 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = "pairing needs HTTPS";
         return Err(Error::new(ErrorKind::Forbidden, text).hint("serve without --plain"));
     }
+
     api.guard.check(request.peer())?;
     let body = request.body().read_all(BODY_BYTES_MAX)?;
     let asked: PairRequest = serde_json::from_slice(&body).map_err(|error| {
         Error::new(ErrorKind::BadRequest, "this is not the JSON of a pairing").because(error)
     })?;
+
     let Pairing { home, issue } = &api.pairing;
+
     let redeemed = invitations::redeem(home, &asked.secret, |role| {
         let wanted = named(&asked.name);
         // A device that is paired again has a token already, which stays until somebody removes it.
@@ -40,16 +43,19 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = format!("there are {SAME_NAME_MAX} tokens of the name {wanted} already");
         Err(Error::new(ErrorKind::Conflict, text).hint("remove some, or pair under another name"))
     });
+
     let (name, role, token) = redeemed.inspect_err(|error| {
         if error.kind() == ErrorKind::Forbidden {
             // An invitation is a secret that can be guessed, as others are.
             api.guard.fail(request.peer());
         }
     })?;
+
     log::info!(
         "{} was paired as {name} with the role {role}",
         request.peer()
     );
+
     api.events.access.publish(|| {
         let happening = Happening::DevicePaired {
             name: name.clone(),
@@ -58,12 +64,14 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         };
         Event::new(clock::now(), happening)
     });
+
     let reply = PairReply {
         schema: 1,
         name,
         role,
         token: token.text().to_owned(),
     };
+
     Ok(Response::json(Status::CREATED, &reply).field("cache-control", "no-store"))
 }
 
@@ -75,6 +83,7 @@ fn named(name: &str) -> String {
         .filter(is_letter)
         .take(NAME_BYTES_MAX)
         .collect();
+
     if can_be_named(&name) {
         name
     } else {

@@ -125,11 +125,14 @@ impl Server {
             (None, Some(tls)) => Some(tls.files()?),
             (None, None) => None,
         };
+
         let acceptor = files.map(Following::open).transpose()?.map(Arc::new);
+
         let default = options.default_scheme.unwrap_or(match acceptor {
             Some(_) => Scheme::Https,
             None => Scheme::Http,
         });
+
         let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
         if acceptor.is_none()
             && let Some(listen) = addresses.iter().find(|listen| is_tls(listen))
@@ -139,6 +142,7 @@ impl Server {
                 Error::new(ErrorKind::Usage, text).hint("set the TLS options, or say http://")
             );
         }
+
         let stop = options.stop.child();
         let listener = Listener::bind(addresses, options.sockets, default, stop.clone())?;
         let mut limits = options.limits;
@@ -152,6 +156,7 @@ impl Server {
         let workers = Workers::start(workers, &engine, &handler, &metrics)?;
         let connections =
             Connections::new(Arc::clone(&limits), Arc::clone(&metrics), options.events);
+
         let service = Arc::new(Service {
             engine,
             handler,
@@ -160,7 +165,9 @@ impl Server {
             places,
             stop: stop.clone(),
         });
+
         let shutdown = Shutdown::of(stop);
+
         Ok(Self {
             listener,
             service,
@@ -226,6 +233,7 @@ impl Server {
             acceptor,
             shutdown,
         } = self;
+
         let accept = {
             let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
             move || {
@@ -238,17 +246,21 @@ impl Server {
                 });
             }
         };
+
         let accept = threads::spawn("accept", accept)
             .map_err(|error| Error::io("starting to accept connections", error))?;
         shutdown.wait();
         let _ = accept.join();
         connections.close_idle();
+
         if !connections.wait_until_empty(service.limits.now().drain_timeout) {
             log::warn!("{} connections are cut off", connections.count());
             connections.close_all();
             connections.wait_until_empty(CUT_WAIT);
         }
+
         drop(workers);
+
         Ok(())
     }
 
@@ -278,6 +290,7 @@ fn connect(
         edge::Admittance::Admitted => limits.head_timeout,
         edge::Admittance::Full => limits.head_timeout.min(REFUSAL_WAIT),
     };
+
     match edge::open(incoming, acceptor, wait) {
         Ok(transport) if entry == edge::Admittance::Full => {
             http::refuse_busy(transport, limits);
@@ -289,6 +302,7 @@ fn connect(
         Ok(transport) => http::serve(transport, service),
         Err(error) => log::debug!("a connection did not get as far as a request: {error}"),
     }
+
     None
 }
 

@@ -101,6 +101,7 @@ impl Signature {
             Algorithm::Prehashed => key.has_signed(&Prehash::of(content)?, &self.signature),
             Algorithm::Legacy => key.has_signed(&read_whole(what, content)?, &self.signature),
         };
+
         if is_right {
             self.verify_comment(what, keys)
         } else {
@@ -174,33 +175,41 @@ impl FromStr for Signature {
                 .next()
                 .ok_or_else(|| unreadable("it has less than four lines"))
         };
+
         let (first, second, third, fourth) = (next()?, next()?, next()?, next()?);
+
         let comment = |line: &str, prefix, reason| match line.strip_prefix(prefix) {
             Some(comment) => Ok(comment.to_owned()),
             None => Err(unreadable(reason)),
         };
+
         let untrusted_comment = comment(first, UNTRUSTED, "its first line is no comment")?;
         let trusted_comment = comment(third, TRUSTED, "its third line is no trusted comment")?;
         let bytes = STANDARD.decode(second.trim()).unwrap_or_default();
         let comment_bytes = STANDARD.decode(fourth.trim()).unwrap_or_default();
+
         let (Some((algorithm, rest)), Ok(comment_signature)) =
             (bytes.split_first_chunk::<2>(), comment_bytes.try_into())
         else {
             return Err(unreadable("it was cut or changed"));
         };
+
         let algorithm = match algorithm {
             PREHASHED => Algorithm::Prehashed,
             LEGACY => Algorithm::Legacy,
             _ => return Err(unreadable("its algorithm is not known here")),
         };
+
         let parts = rest.split_first_chunk::<8>();
         let parts = parts.and_then(|(id, signature)| Some((*id, signature.try_into().ok()?)));
         let Some((key_id, signature)) = parts else {
             return Err(unreadable("it was cut or changed"));
         };
+
         if lines.any(|line| !line.is_empty()) {
             return Err(unreadable("it has more than four lines"));
         }
+
         Ok(Self {
             algorithm,
             key_id,
@@ -216,12 +225,14 @@ pub(crate) fn read_whole(what: &str, content: &mut dyn Read) -> Result<Vec<u8>> 
     let mut bytes = Vec::new();
     let max = Signature::LEGACY_BYTES_MAX;
     content.take(max + 1).read_to_end(&mut bytes)?;
+
     if bytes.len() as u64 > max {
         let text =
             format!("{what} has a legacy signature, for which it would have to fit into memory");
         return Err(Error::new(ErrorKind::TooLarge, text)
             .hint("sign it again, with 'skep sign' or 'minisign -S -H'"));
     }
+
     Ok(bytes)
 }
 

@@ -28,11 +28,13 @@ impl PublicKey {
         if let Ok(key) = text.parse() {
             return Ok(key);
         }
+
         let read = fs::read_to_string(text).map_err(|error| {
             let said = Error::io(text, error);
             let text = format!("{}, and it is no public key itself", said.message());
             Error::new(ErrorKind::Usage, text).hint("give a key (RW...), or a file that has one")
         })?;
+
         read.parse().map_err(|error: Error| {
             Error::new(ErrorKind::Usage, format!("{text}: {}", error.message()))
         })
@@ -73,6 +75,7 @@ impl FromStr for PublicKey {
         let parts = bytes
             .strip_prefix(LEGACY)
             .and_then(|rest| rest.split_first_chunk::<8>());
+
         match parts.and_then(|(id, key)| Some((*id, key.try_into().ok()?))) {
             Some((id, key)) => Ok(Self { id, key }),
             None if bytes.len() == SECRET_BYTES => {

@@ -76,21 +76,27 @@ impl SecretKey {
         if bytes.len() != SECRET_BYTES || !bytes.starts_with(LEGACY) {
             return Err(("it has no secret key of minisign", hint));
         }
+
         let (kdf, rest) = (&bytes[2..4], &bytes[54..]);
+
         if kdf != NO_KDF {
             let hint = "copy it and run 'minisign -C -W -s COPY', which takes the password off; \
                         or sign with 'minisign -S -s FILE'";
             return Err(("a password protects it", hint));
         }
+
         let broken = ("it was cut or changed", hint);
         let (id, rest) = rest.split_first_chunk::<8>().ok_or(broken)?;
         let (seed, rest) = rest.split_first_chunk::<32>().ok_or(broken)?;
         let (key, checksum) = rest.split_first_chunk::<32>().ok_or(broken)?;
+
         // minisign 0.11 leaves the checksum of a key without password zero.
         if checksum.iter().any(|byte| *byte != 0) && checksum != self::checksum(id, seed, key) {
             return Err(broken);
         }
+
         let pair = Ed25519KeyPair::from_seed_and_public_key(seed, key).map_err(|_| broken)?;
+
         Ok(Self::of(*id, *seed, pair))
     }
 
@@ -103,6 +109,7 @@ impl SecretKey {
     pub fn file_text(&self) -> String {
         let PublicKey { id, key } = &self.public;
         let checksum = checksum(id, &self.seed, key);
+
         let parts = [
             &LEGACY[..],
             NO_KDF,
@@ -113,6 +120,7 @@ impl SecretKey {
             key,
             &checksum,
         ];
+
         format!(
             "{UNTRUSTED}skep secret key {}\n{}\n",
             shown(*id),
@@ -130,11 +138,13 @@ impl SecretKey {
                 letter
             }
         };
+
         let signed = |message: &[u8]| {
             let mut signature = [0; 64];
             signature.copy_from_slice(self.pair.sign(message).as_ref());
             signature
         };
+
         let mut made = Signature {
             algorithm: Algorithm::Prehashed,
             key_id: self.public.id,
@@ -143,7 +153,9 @@ impl SecretKey {
             trusted_comment: comment.chars().map(plain).collect(),
             comment_signature: [0; 64],
         };
+
         made.comment_signature = signed(&made.comment_message());
+
         made
     }
 }

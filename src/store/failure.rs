@@ -33,7 +33,9 @@ pub(crate) fn unstored(error: io::Error) -> Error {
         }
         _ => {}
     }
+
     let error = Error::io(what, error);
+
     match error.kind() {
         ErrorKind::NoSpace => error.hint("remove a model that is not needed any more"),
         // These would say that the caller lacks a right, or that a model is missing.

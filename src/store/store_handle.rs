@@ -21,7 +21,7 @@ pub(crate) struct Owner {
 impl Store {
     /// What this store goes by.
     #[cfg(test)]
-    pub(crate) fn options(&self) -> &crate::store::StoreOptions {
+    pub(crate) fn options(&self) -> &crate::store::options::StoreOptions {
         &self.0.catalog.options
     }
 

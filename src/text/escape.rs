@@ -9,7 +9,9 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
     }
+
     let mut safe = String::with_capacity(text.len() + 16);
+
     for character in text.chars() {
         if is_harmful(character) {
             // Writing to a String cannot fail.
@@ -18,6 +20,7 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
             safe.push(character)
         }
     }
+
     Cow::Owned(safe)
 }
 

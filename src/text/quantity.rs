@@ -13,10 +13,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err("write a time as 15s, 500ms, 2m or 1h".to_owned()),
     };
+
     let number: u64 = number
         .parse()
         .map_err(|_| "write a time as 15s, 500ms, 2m or 1h")?;
+
     let milliseconds = number.checked_mul(scale).ok_or("that is too long")?;
+
     // A socket would take zero for "for ever".
     match milliseconds {
         0 => Err("it must be more than nothing".to_owned()),
@@ -30,6 +33,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let number: u64 = number.parse().map_err(|_| bad())?;
     let unit = unit.to_ascii_lowercase();
+
     let scale = match unit.as_str() {
         "" | "b" => 1,
         _ => {
@@ -43,9 +47,11 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
             }
         }
     };
+
     let bytes = number
         .checked_mul(scale)
         .filter(|bytes| i64::try_from(*bytes).is_ok());
+
     bytes.ok_or_else(|| "that is too large".to_owned())
 }
 

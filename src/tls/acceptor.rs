@@ -27,16 +27,20 @@ impl Acceptor {
             let text = "the certificate and its key cannot be used";
             Error::new(ErrorKind::Usage, format!("{text}: {error}")).because(error)
         };
+
         let provider = provider();
         let verifier = callers.verifier(&provider)?;
+
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(Floored))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_client_cert_verifier(verifier)
             .with_single_cert(identity.chain(), identity.key())
             .map_err(unusable)?;
+
         config.ignore_client_order = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+
         // Sessions that can be resumed are kept here, 256 at most, and go when the files change, so
         // that nobody resumes what was revoked.
         Ok(Self {

@@ -65,14 +65,17 @@ impl Authority {
                 "what it has issued is good for nothing without it; move it away if you must",
             ));
         }
+
         disk::create_directory(&self.0)
             .map_err(|error| unusable(&PemFile::new("", &self.0), "cannot be made", error))?;
         let _lock = self.lock()?;
+
         let name = format!(
             "skep authority of {} {}",
             host_name(),
             &random_serial()?[..8]
         );
+
         let mut params = params(&name)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -81,11 +84,13 @@ impl Authority {
         let certificate = params.self_signed(&key).map_err(failed)?.pem();
         self.write("ca.key", &key.serialize_pem(), 0o600)?;
         self.write(ISSUED, "", 0o600)?;
+
         self.write(
             REVOKED,
             &revocation_list(&Issuer::new(params, key), &[])?,
             0o644,
         )?;
+
         // The last one: with it, the authority is there.
         self.write("ca.crt", &certificate, 0o644)
     }
@@ -102,16 +107,20 @@ impl Authority {
         let end = clock::seconds()
             .saturating_add(days.saturating_mul(86_400))
             .min(END_MAX);
+
         let serial = random_serial()?;
         params.serial_number = Some(SerialNumber::from(bytes(&serial)));
         params.not_after = moment(end);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ClientAuth,
             ExtendedKeyUsagePurpose::ServerAuth,
         ];
+
         let own = ServerName::try_from(name.to_owned()).ok();
         let mut names: Vec<_> = own.into_iter().collect();
+
         for host in hosts {
             names.push(ServerName::try_from(host.clone()).map_err(|_| {
                 Error::new(
@@ -120,20 +129,25 @@ impl Authority {
                 )
             })?);
         }
+
         params.subject_alt_names = names.iter().filter_map(alternative).collect();
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?.pem();
         let authority = PemFile::new("", self.certificate()).read()?;
+
         // What is not remembered could not be revoked.
         let mut issued = self.list()?;
+
         issued.push(Issued {
             serial,
             name: name.to_owned(),
             end,
             revoked: None,
         });
+
         self.keep(&issued)?;
         let authority = String::from_utf8_lossy(&authority).into_owned();
+
         Ok(Papers {
             certificate,
             key: key.serialize_pem(),
@@ -153,13 +167,16 @@ impl Authority {
         let good = issued
             .iter_mut()
             .filter(|one| one.name == name && one.revoked.is_none());
+
         let count = good.map(|one| one.revoked = Some(now)).count();
         if count == 0 {
             let text = format!("nothing that is still good was issued to '{name}'");
             return Err(Error::new(ErrorKind::NotFound, text).hint("skep ca ls"));
         }
+
         self.keep(&issued)?;
         self.write(REVOKED, &revocation_list(&issuer, &issued)?, 0o644)?;
+
         Ok(count)
     }
 
@@ -172,7 +189,9 @@ impl Authority {
         if !exists(&place.path) {
             return Err(self.missing());
         }
+
         let text = String::from_utf8_lossy(&place.read()?).into_owned();
+
         let lines = text.lines().zip(1..).map(|(line, number)| {
             read(line).ok_or_else(|| {
                 Error::new(
@@ -181,6 +200,7 @@ impl Authority {
                 )
             })
         });
+
         lines.collect()
     }
 
@@ -188,16 +208,19 @@ impl Authority {
         if !exists(&self.certificate()) {
             return Err(self.missing());
         }
+
         let (cert, key) = (
             PemFile::new("", self.certificate()),
             PemFile::new("", self.0.join("ca.key")),
         );
+
         let bent = |place: &PemFile| {
             Error::new(
                 ErrorKind::Usage,
                 format!("{place} is not that of an authority of skep"),
             )
         };
+
         let certificates = cert.certificates()?;
         let name = Facts::read(&certificates[0]).and_then(|facts| facts.common_name());
         let params = params(name.ok_or_else(|| bent(&cert))?)?;
@@ -205,6 +228,7 @@ impl Authority {
         let pair = std::str::from_utf8(&text)
             .ok()
             .and_then(|text| KeyPair::from_pem(text).ok());
+
         Ok(Issuer::new(params, pair.ok_or_else(|| bent(&key))?))
     }
 
@@ -223,6 +247,7 @@ impl Authority {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{} {} {}{revoked}", one.serial, one.name, one.end);
         }
+
         self.write(ISSUED, &text, 0o600)
     }
 
@@ -264,7 +289,9 @@ fn revocation_list(issuer: &Issuer<'_, KeyPair>, issued: &[Issued]) -> Result<St
             invalidity_date: None,
         })
     });
+
     let now = clock::seconds();
+
     let list = CertificateRevocationListParams {
         this_update: moment(now),
         next_update: rcgen::date_time_ymd(2099, 12, 31),
@@ -273,6 +300,7 @@ fn revocation_list(issuer: &Issuer<'_, KeyPair>, issued: &[Issued]) -> Result<St
         revoked_certs: revoked.collect(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
+
     list.signed_by(issuer)
         .and_then(|list| list.pem())
         .map_err(failed)
@@ -286,9 +314,11 @@ fn read(line: &str) -> Option<Issued> {
         [serial, name, end, "revoked", at] => (serial, name, end, Some(at.parse().ok()?)),
         _ => return None,
     };
+
     let is_serial =
         serial.len() == SERIAL_DIGITS && serial.bytes().all(|digit| digit.is_ascii_hexdigit());
     let end = end.parse().ok().filter(|_| is_serial)?;
+
     Some(Issued {
         serial: serial.to_owned(),
         name: name.to_owned(),
@@ -303,6 +333,7 @@ fn check_name(name: &str) -> Result<()> {
     let is_name = (1..=64).contains(&name.len())
         && name.bytes().all(is_good)
         && name.as_bytes()[0].is_ascii_alphanumeric();
+
     if is_name {
         Ok(())
     } else {

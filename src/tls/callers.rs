@@ -60,17 +60,21 @@ impl Callers {
         if self.authorities.is_empty() {
             return Ok(Arc::new(NoClientAuth));
         }
+
         let authorities = Arc::new(self.roots()?);
+
         let builder =
             WebPkiClientVerifier::builder_with_provider(authorities, Arc::clone(provider))
                 .with_crls(self.revocations()?)
                 .only_check_end_entity_revocation()
                 // An authority may have revoked nothing and keep no list.
                 .allow_unknown_revocation_status();
+
         let builder = match self.unknown {
             Unknown::Admitted => builder.allow_unauthenticated(),
             Unknown::Refused => builder,
         };
+
         builder.build().map_err(|error| {
             let text = format!("the authorities of callers cannot be used: {error}");
             Error::new(ErrorKind::Usage, text).because(error)
@@ -100,6 +104,7 @@ impl Callers {
                 return Err(none(place));
             }
         }
+
         Ok(store)
     }
 
@@ -118,6 +123,7 @@ impl Callers {
                 }
             }
         }
+
         Ok(lists)
     }
 }

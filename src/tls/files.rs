@@ -93,6 +93,7 @@ impl Following {
             stamps,
             looked: Instant::now(),
         };
+
         Ok(Self {
             files,
             state: Mutex::new(state),
@@ -120,8 +121,10 @@ impl Following {
         if stamps == state.stamps {
             return;
         }
+
         // A pair that is being replaced may not fit for a moment: the next change is looked at again.
         state.stamps = stamps;
+
         match self.files.acceptor() {
             Ok(acceptor) => {
                 state.acceptor = acceptor;

@@ -32,18 +32,22 @@ pub(crate) fn prepare(cert: &PemFile, key: &PemFile, addresses: &[IpAddr]) -> Re
             return Ok(renewed);
         }
     }
+
     let identity = Identity::load(cert, key).map_err(|error| {
         error.hint(format!(
             "repair {cert} and {key}, or move both away and start again"
         ))
     })?;
+
     let names = names(addresses);
+
     let Some(why) = is_ours(&identity)
         .then(|| staleness(&identity, &names))
         .flatten()
     else {
         return Ok(identity);
     };
+
     match renew(cert, key, &names) {
         Ok(renewed) => {
             log::info!("{cert} was renewed with the same key: {why}");
@@ -75,11 +79,13 @@ fn staleness(identity: &Identity, names: &[ServerName<'static>]) -> Option<Strin
     {
         return Some("it was about to expire".to_owned());
     }
+
     let chain = identity.chain();
     let certificate = EndEntityCert::try_from(&chain[0]).ok()?;
     let new = names
         .iter()
         .find(|name| certificate.verify_is_valid_for_subject_name(name).is_err());
+
     new.map(|name| format!("it does not name {}", name.to_str()))
 }
 
@@ -112,11 +118,13 @@ fn certificate(key: &KeyPair, names: &[ServerName<'static>]) -> Result<String> {
     params
         .distinguished_name
         .push(DnType::CommonName, format!("{COMMON_NAME}{}", host_name()));
+
     params.not_before = rcgen::date_time_ymd(2000, 1, 1);
     params.not_after = rcgen::date_time_ymd(2099, 12, 31);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.subject_alt_names = names.iter().filter_map(alternative).collect();
+
     Ok(params.self_signed(key).map_err(failed)?.pem())
 }
 
@@ -137,24 +145,29 @@ fn names(addresses: &[IpAddr]) -> Vec<ServerName<'static>> {
         host.clone(),
         format!("{host}.local"),
     ];
+
     let mut names: Vec<_> = hosts
         .into_iter()
         .filter_map(|name| name.try_into().ok())
         .collect();
+
     let own = [
         IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::LOCALHOST),
     ];
+
     let bound = addresses
         .iter()
         .copied()
         .filter(|address| !address.is_unspecified());
+
     for address in own.into_iter().chain(local_address()).chain(bound) {
         let name = ServerName::IpAddress(address.to_canonical().into());
         if !names.contains(&name) {
             names.push(name);
         }
     }
+
     names
 }
 

@@ -115,12 +115,15 @@ impl Identity {
             let text = format!("the certificate in {cert} cannot be read");
             Error::new(ErrorKind::Usage, text).hint("is it whole? copy it again")
         };
+
         let pin = Pin::of_certificate(&chain[0]).map_err(|error| unreadable().because(error))?;
+
         let identity = Self {
             pin,
             key: key.key()?,
             chain,
         };
+
         crate::tls::provider::check_pair(identity.chain(), identity.key()).map_err(|error| {
             match error {
                 rustls::Error::InconsistentKeys(_) => {
@@ -135,6 +138,7 @@ impl Identity {
                 }
             }
         })?;
+
         Ok(identity)
     }
 
@@ -148,8 +152,10 @@ impl Identity {
                 key.path.display()
             );
         }
+
         let Some(facts) = self.facts() else { return };
         let now = clock::seconds();
+
         if now >= facts.not_after {
             log::warn!("the certificate in {cert} has expired; only those who pin it will take it");
         } else if now < facts.not_before && clock::is_trusted() {

@@ -45,15 +45,19 @@ impl TlsOptions {
         let wrong = |text: &str, hint: &str| {
             Err(Error::new(ErrorKind::Usage, text.to_owned()).hint(hint.to_owned()))
         };
+
         let file = self
             .ca_file
             .iter()
             .map(|path| PemFile::new("ca_file", path));
+
         let path = self
             .ca_path
             .iter()
             .map(|path| PemFile::new("ca_path", path));
+
         let authorities: Vec<_> = file.chain(path).collect();
+
         match (authorities.is_empty(), self.allow_unauthenticated_clients) {
             (true, false) => wrong(
                 "neither ca_file nor ca_path says whose callers are let in",

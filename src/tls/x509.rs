@@ -72,6 +72,7 @@ fn common_name(name: AnyRef<'_>) -> der::Result<Option<&str>> {
             }
         }
     }
+
     Ok(found)
 }
 

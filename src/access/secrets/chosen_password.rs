@@ -68,24 +68,30 @@ impl SlowLock {
         let Some(kept) = &self.kept else {
             return Ok(false);
         };
+
         if self.is_known(secret) {
             return Ok(true);
         }
+
         let waiting = Waiting::new(&self.waiting);
         if waiting.before >= WAITING_MAX {
             let text = "as many passwords as this device can are being verified";
             return Err(Error::new(ErrorKind::Busy, text).hint("a token costs less"));
         }
+
         let turn = lock(&self.working);
+
         // Another request of the same caller may have found it out meanwhile.
         if self.is_known(secret) {
             return Ok(true);
         }
+
         let opens = kept.is(secret);
         drop(turn);
         if opens {
             lock(&self.good).add(secret);
         }
+
         Ok(opens)
     }
 }
@@ -134,11 +140,13 @@ impl Kept {
             && hash.version == Some(Version::V0x13.into());
 
         let params = Params::try_from(&hash).ok()?;
+
         let is_affordable = params.m_cost() <= MEMORY_KIB_MAX
             && params.t_cost() <= PASSES_MAX
             && params.p_cost() == 1;
 
         let is_whole = hash.salt.is_some() && params.output_len() == Some(OUTPUT_BYTES);
+
         (is_argon2id && is_affordable && is_whole).then_some(Self(hash))
     }
 
@@ -176,12 +184,14 @@ impl Good {
             let Ok(key) = random::<32>() else { return };
             self.key = Some(hmac::Key::new(hmac::HMAC_SHA256, &key));
         }
+
         let Some(key) = &self.key else { return };
         let tag = keyed(key, secret);
         self.seen.retain(|(known, _)| *known != tag);
         if self.seen.len() >= GOOD_MAX {
             self.seen.pop_front();
         }
+
         self.seen.push_back((tag, Instant::now()));
     }
 }
@@ -199,23 +209,28 @@ pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
     let weak = |reason: String| {
         Error::new(ErrorKind::Usage, reason).hint("three or four words that you make up will do")
     };
+
     if text.chars().count() < CHARACTERS_MIN {
         return Err(weak(format!(
             "the password is too short: {CHARACTERS_MIN} characters at least"
         )));
     }
+
     let first = text.chars().next();
     if text.chars().all(|character| Some(character) == first) {
         return Err(weak(
             "the password is one character again and again".to_owned(),
         ));
     }
+
     if text == PUBLISHED {
         return Err(weak(
             "this password is published as dearning's default".to_owned(),
         ));
     }
+
     let kept = Kept::make(text.as_bytes())?.text();
+
     home::CHOSEN_PASSWORD.write(home, &kept)
 }
 

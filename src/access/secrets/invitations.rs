@@ -52,19 +52,24 @@ impl FromStr for Invitation {
             )
             .hint("'skep invite' on the other device prints one: skep://...#...")
         };
+
         let rest = text.trim().strip_prefix(SCHEME).ok_or_else(bad)?;
         let (addresses, rest) = rest.split_once('#').ok_or_else(bad)?;
         let (pin, secret) = rest.split_once('.').ok_or_else(bad)?;
+
         let bytes = URL_SAFE_NO_PAD
             .decode(pin)
             .ok()
             .and_then(|bytes| bytes.try_into().ok());
+
         let pin = Pin::from(Digest::from_bytes(bytes.ok_or_else(bad)?));
         let addresses: Vec<_> = addresses.split(',').map(str::to_owned).collect();
         if addresses.iter().any(String::is_empty) || addresses.len() > ADDRESSES_MAX {
             return Err(bad());
         }
+
         let secret = Password::new(secret).map_err(|_| bad())?;
+
         Ok(Self {
             addresses,
             pin,
@@ -81,6 +86,7 @@ pub(crate) fn open(home: &Path, role: &str, seconds: u64) -> Result<Password> {
     let secret = Password::generate()?;
     let end = clock::seconds().saturating_add(seconds);
     let digest = Digest::of(secret.text().as_bytes());
+
     change(home, |open| {
         if open.len() >= OPEN_MAX {
             let text = format!("{OPEN_MAX} invitations are open already");
@@ -93,6 +99,7 @@ pub(crate) fn open(home: &Path, role: &str, seconds: u64) -> Result<Password> {
         });
         Ok(())
     })?;
+
     Ok(secret)
 }
 
@@ -109,6 +116,7 @@ pub(crate) fn redeem<T>(
     let digest = Digest::of(secret.as_bytes());
     let mut issue = Some(issue);
     let mut issued = None;
+
     change(home, |open| {
         // Digests are compared in constant time.
         let found = open.iter().position(|one| one.digest == digest);
@@ -120,6 +128,7 @@ pub(crate) fn redeem<T>(
         issued = Some(issue(&open.remove(found).role)?);
         Ok(())
     })?;
+
     issued.ok_or_else(|| Error::new(ErrorKind::Internal, "nothing was issued"))
 }
 

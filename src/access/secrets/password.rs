@@ -24,12 +24,14 @@ impl Password {
         if text.is_empty() {
             return Err(Error::new(ErrorKind::Usage, "the password is empty"));
         }
+
         if text.contains(['\n', '\r', '\0']) {
             return Err(Error::new(
                 ErrorKind::Usage,
                 "the password has a line break or NUL in it",
             ));
         }
+
         Ok(Self(text))
     }
 
@@ -94,7 +96,9 @@ pub(crate) fn letters(count: usize) -> Result<String> {
             .filter(|byte| *byte < 248);
         text.extend(fair.map(|byte| char::from(LETTERS[byte % LETTERS.len()])));
     }
+
     text.truncate(count);
+
     Ok(text)
 }
 

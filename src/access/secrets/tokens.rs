@@ -69,11 +69,14 @@ impl Tokens {
             let text = "the name of a token is 1 to 64 letters, digits and . _ - @";
             return Err(Error::new(ErrorKind::Usage, text));
         }
+
         if !can_be_named(&new.name) {
             let text = format!("'{}' is what the log says of others", new.name);
             return Err(Error::new(ErrorKind::Usage, text).hint("name the token otherwise"));
         }
+
         let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
+
         Self::change(home, |tokens| {
             if tokens.0.iter().any(|token| token.name == new.name) {
                 let text = format!("there is a token '{}' already", new.name);
@@ -95,6 +98,7 @@ impl Tokens {
             });
             Ok(())
         })?;
+
         Ok(secret)
     }
 
@@ -152,6 +156,7 @@ impl Tokens {
         let lines = text
             .lines()
             .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+
         lines
             .map(Token::read)
             .collect::<Option<_>>()
@@ -178,6 +183,7 @@ impl Tokens {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name} {role} {digest} {} {end}", seconds(*made));
         }
+
         text
     }
 }
@@ -188,10 +194,12 @@ impl Token {
         let (name, role) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
         let lock = Lock::from_digest(words.next()?.parse().ok()?);
         let made = time(words.next()?)?;
+
         let end = match words.next()? {
             "-" => None,
             end => Some(time(end)?),
         };
+
         words.next().is_none().then_some(Self {
             name,
             role,

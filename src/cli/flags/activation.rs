@@ -18,14 +18,17 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) fn take_over(config: &mut Config) -> Result<()> {
     let is_asked = leave_out(config);
     let mut handed = ListenFd::from_env();
+
     if is_asked && handed.len() == 0 {
         let text = format!("'{SYSTEMD}' is an address only where systemd hands sockets over");
         return Err(Error::new(ErrorKind::Usage, text)
             .hint("start it by a socket unit, which sets LISTEN_FDS and LISTEN_PID"));
     }
+
     if !is_asked && !config.addresses.is_empty() {
         return Ok(());
     }
+
     for number in 0..handed.len() {
         let socket = take(&mut handed, number).map_err(|error| {
             let text = format!("socket {} of LISTEN_FDS does not do: {error}", number + 1);
@@ -33,6 +36,7 @@ pub(crate) fn take_over(config: &mut Config) -> Result<()> {
         })?;
         config.sockets.extend(socket.map(Arc::new));
     }
+
     Ok(())
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn everywhere(command: Command) -> Command {
             .action(ArgAction::SetTrue)
             .help_heading("Output")
     };
+
     command
         .arg(switch("json").help("Print one JSON value instead of text"))
         .arg(
@@ -59,6 +60,7 @@ pub(crate) fn everywhere(command: Command) -> Command {
 pub(crate) fn server(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Server");
     let switch = |name| flag(name).action(ArgAction::SetTrue);
+
     passwords(command)
         .arg(flag("server").value_name("URL").help("The server: its address, or the name it was paired under [default: the one that was paired first, or https://127.0.0.1:8443]"))
         .arg(flag("pin").value_name("SHA256:HEX").help("Trust only the server with this key"))
@@ -96,6 +98,7 @@ pub(crate) fn server(command: Command) -> Command {
 pub(crate) fn transfers(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
     let switch = |name| flag(name).action(ArgAction::SetTrue);
+
     command
         .arg(
             flag("retries")
@@ -129,9 +132,11 @@ pub(crate) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
             )
         })?;
     }
+
     if is_set(matches, "if-changed")? {
         options.changes = Changes::Required;
     }
+
     Ok(options)
 }
 
@@ -162,42 +167,54 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
         Ok(home) => Servers::new(&home).find(named.as_deref())?,
         Err(_) => None,
     };
+
     let server: ServerUrl = match (&saved, named) {
         (Some(saved), _) => saved.url.clone(),
         (None, Some(url)) => url.parse()?,
         (None, None) => DEFAULT_SERVER.parse()?,
     };
+
     let mut options = ClientOptions::new(server);
     options.trust = trust(matches, output)?;
     let by_known = matches!(options.trust, Trust::Known(_));
+
     options.home = match home::directory() {
         Ok(home) => Some(home),
         Err(error) if by_known && options.server.scheme() == Scheme::Https => return Err(error),
         Err(_) => None,
     };
+
     if let Some(home) = &options.home {
         home::learn_time(home);
     }
+
     options.public_roots = public_roots();
     options.certificate = certificate(matches)?;
+
     options.password = match given_password(matches)? {
         Some(password) => Some(password),
         None => saved.map(|saved| saved.token),
     };
+
     if options.password.is_none() {
         options.password = own_password(&options.server, options.home.as_deref())?;
     }
+
     if is_set(matches, "send-password")? {
         options.password_over = PasswordOver::Anything;
     }
+
     if let Some(timeout) = time(matches, "timeout")? {
         options.timeout = timeout;
     }
+
     if let Some(timeout) = time(matches, "connect-timeout")? {
         options.connect_timeout = timeout;
     }
+
     options.rate = rate(matches)?;
     signals::watch()?;
+
     Client::new(options)
 }
 
@@ -205,13 +222,16 @@ fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
     if let Some(pin) = text(matches, "pin") {
         return Ok(Trust::Pinned(pin.parse()?));
     }
+
     if let Some(file) = text(matches, "ca") {
         return Ok(Trust::Authority(file.into()));
     }
+
     if is_set(matches, "insecure")? {
         output.warn("--insecure: whoever answers is trusted, and can read and change everything");
         return Ok(Trust::Anything);
     }
+
     Ok(Trust::Known(if is_set(matches, "accept-new")? {
         FirstUse::Accept
     } else {
@@ -226,10 +246,12 @@ fn certificate(matches: &ArgMatches) -> Result<Option<ClientCertificate>> {
         let given = matches.get_one::<String>(flag).cloned();
         given.or_else(|| variable(name)).map(PathBuf::from)
     };
+
     let missing = |what: &str, there: &str| {
         let text = format!("{there} is there, but {what} is missing");
         Err(Error::new(ErrorKind::Usage, text).hint("a certificate is shown with its key, or not"))
     };
+
     match (
         path("client-cert", "SKEP_CLIENT_CERT"),
         path("client-key", "SKEP_CLIENT_KEY"),
@@ -271,20 +293,25 @@ pub(crate) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
         return Err(Error::new(ErrorKind::Usage, reason)
             .hint("use SKEP_PASSWORD, --password-file or --password-stdin"));
     }
+
     if matches.get_flag("password-stdin") {
         return first_line(io::stdin().lock(), "standard input")
             .and_then(Password::new)
             .map(Some);
     }
+
     if let Some(path) = matches.get_one::<String>("password-file") {
         return password_file(Path::new(path)).map(Some);
     }
+
     if let Some(password) = variable("SKEP_PASSWORD") {
         return Password::new(password).map(Some);
     }
+
     if let Some(path) = variable("SKEP_PASSWORD_FILE") {
         return password_file(Path::new(&path)).map(Some);
     }
+
     variable("DEARNING_PASSWORD").map(Password::new).transpose()
 }
 
@@ -326,13 +353,16 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
     if matches.try_contains_id("limit-rate").is_err() {
         return Ok(None);
     }
+
     let Some(text) = text(matches, "limit-rate") else {
         return Ok(None);
     };
+
     let rate = crate::text::bytes(&text).and_then(|rate| match rate {
         0 => Err("it must be more than nothing".to_owned()),
         rate => Ok(rate),
     });
+
     rate.map(Some)
         .map_err(|reason| Error::new(ErrorKind::Usage, format!("--limit-rate: {reason}")))
 }

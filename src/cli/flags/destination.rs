@@ -49,12 +49,15 @@ impl Destination {
         let Some(output) = output else {
             return Ok(Self::Directory(PathBuf::from(".")));
         };
+
         if STDOUT.iter().any(|name| output == Path::new(name)) {
             return Ok(Self::Stdout);
         }
+
         if output.as_os_str().as_encoded_bytes().ends_with(b"/") || output.is_dir() {
             return Ok(Self::Directory(output.to_owned()));
         }
+
         match count {
             0 | 1 => Ok(Self::File(output.to_owned())),
             _ if !output.exists() && !output.is_symlink() => Ok(Self::Directory(output.to_owned())),
@@ -73,13 +76,16 @@ impl Destination {
         let Self::Directory(directory) = self else {
             return Ok(());
         };
+
         if directory.exists() {
             return Ok(());
         }
+
         let shown = directory.display();
         disk::create_open_directory(directory)
             .map_err(|error| Error::local(format!("making the directory {shown}"), error))?;
         output.note(&format!("made the directory {shown}"));
+
         Ok(())
     }
 

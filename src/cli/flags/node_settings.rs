@@ -16,11 +16,14 @@ fn flag(setting: &'static Setting) -> Arg {
     let flag = Arg::new(setting.key)
         .long(setting.key)
         .help_heading("Settings");
+
     let variable = setting.variable();
+
     if setting.is_switch() {
         let help = format!("{} [variable: {variable}]", setting.help);
         return flag.action(ArgAction::SetTrue).help(help);
     }
+
     let help = match setting.default {
         "" => format!("{} [variable: {variable}]", setting.help),
         default => format!(
@@ -28,6 +31,7 @@ fn flag(setting: &'static Setting) -> Arg {
             setting.help
         ),
     };
+
     flag.value_name(setting.value).help(help)
 }
 
@@ -70,5 +74,6 @@ fn flags(matches: &ArgMatches) -> Layer {
             layer.set_argument("ADDRESS", setting, addresses.join(","));
         }
     }
+
     layer
 }

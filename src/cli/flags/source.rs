@@ -43,6 +43,7 @@ pub(crate) fn arguments(command: Command) -> Command {
         .value_name("FILE")
         .num_args(1..)
         .required(true);
+
     command
         .arg(
             files
@@ -68,10 +69,12 @@ pub(crate) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
         .flatten()
         .cloned()
         .collect();
+
     let name = matches
         .get_one::<String>("name")
         .map(|name| name.parse())
         .transpose()?;
+
     if files.len() > 1 && name.is_some() {
         Err(Error::new(ErrorKind::Usage, "--name fits one file only"))
     } else {
@@ -98,6 +101,7 @@ pub(crate) fn unfolded(
             false => all.push(file),
         }
     }
+
     Ok(all)
 }
 
@@ -105,6 +109,7 @@ fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
     let shown = directory.display();
     let failed = |error| Error::local(format!("reading {shown}"), error);
     let mut files = Vec::new();
+
     for entry in directory.read_dir().map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let is_hidden = path
@@ -119,11 +124,14 @@ fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
             files.push(path);
         }
     }
+
     if files.is_empty() {
         let message = format!("there are no files in the directory {shown}");
         return Err(Error::new(ErrorKind::Usage, message).hint("hidden files are not sent"));
     }
+
     files.sort();
+
     Ok(files)
 }
 
@@ -146,11 +154,14 @@ impl Source {
                     .hint(format!("{verb} - --name NAME"))),
             };
         }
+
         let shown = path.display().to_string();
+
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Error::io(&shown, error),
             _ => Error::local(format!("reading {shown}"), error),
         };
+
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
@@ -159,16 +170,20 @@ impl Source {
                     .hint(format!("send its files: {verb} {shown}/*")),
             );
         }
+
         let name = match name {
             Some(name) => name.clone(),
             None => base_name(path)?,
         };
+
         let length = metadata.is_file().then_some(metadata.len());
+
         let reader = if metadata.is_file() {
             SourceReader::File(file)
         } else {
             SourceReader::Stream(Box::new(file))
         };
+
         Ok(Self {
             name,
             reader,

@@ -15,7 +15,9 @@ pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
     if matches.get_flag(flag) {
         return Ok(true);
     }
+
     let name = variable_name(flag);
+
     match variable(&name).as_deref() {
         None | Some("0" | "false" | "no" | "off") => Ok(false),
         Some("1" | "true" | "yes" | "on") => Ok(true),

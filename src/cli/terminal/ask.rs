@@ -25,7 +25,9 @@ fn ask(server: &str, pin: Pin) -> bool {
          Compare that with what 'skep serve' printed on the other device.\n\
          Trust this server from now on? [y/N] "
     );
+
     let mut stderr = io::stderr().lock();
+
     if stderr
         .write_all(question.as_bytes())
         .and_then(|()| stderr.flush())
@@ -33,8 +35,10 @@ fn ask(server: &str, pin: Pin) -> bool {
     {
         return false;
     }
+
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
+
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
@@ -49,6 +53,7 @@ pub(crate) fn new_password() -> Result<String> {
 
     let first = hidden("new password: ", terminal())?;
     let again = hidden("the same again: ", terminal())?;
+
     if first == again {
         Ok(first)
     } else {
@@ -70,6 +75,7 @@ fn hidden(prompt: &str, config: Config) -> Result<String> {
     if line.contains(char::REPLACEMENT_CHARACTER) {
         return Err(Error::new(ErrorKind::Usage, "the password is not UTF-8"));
     }
+
     Ok(line)
 }
 

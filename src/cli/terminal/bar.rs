@@ -32,11 +32,14 @@ impl Bar {
         if target.is_hidden() {
             return None;
         }
+
         let columns = tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+
         let look = Look {
             columns,
             is_utf8: is_utf8(|name| env::var(name).ok()),
         };
+
         Some(Self::at(target, look, name, total))
     }
 
@@ -44,13 +47,16 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(total, target)
             .with_message(name.to_owned())
             .with_style(look.style(total));
+
         let screen = bar.clone();
+
         let write = move |line: &str| {
             screen.suspend(|| {
                 // There is nowhere to complain if that fails.
                 let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
             });
         };
+
         Self {
             bar,
             look,
@@ -62,6 +68,7 @@ impl Bar {
     pub(crate) fn begin(&self, done: u64, total: Option<u64>) {
         self.bar.set_style(self.look.style(total));
         self.bar.set_position(done);
+
         match total {
             Some(total) => self.bar.set_length(total),
             None => self.bar.unset_length(),
@@ -101,6 +108,7 @@ impl Look {
             Some(_) => "{wide_msg} {percent}% {binary_bytes_per_sec} {eta_precise}",
             None => "{wide_msg} {binary_bytes} {binary_bytes_per_sec}",
         };
+
         let blocks = if self.is_utf8 {
             "\u{2588}\u{2591}"
         } else {
@@ -108,6 +116,7 @@ impl Look {
         };
 
         let style = ProgressStyle::with_template(template);
+
         style
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars(blocks)

@@ -56,7 +56,9 @@ impl Output {
                 Notes::Shown
             }
         };
+
         let is_quiet = crate::cli::flags::is_set(matches, "quiet")?;
+
         Ok(Self {
             format: if crate::cli::flags::is_set(matches, "json")? {
                 OutputFormat::Json
@@ -127,10 +129,12 @@ impl Output {
     ) -> Result<T> {
         let failed = |error| Error::io("standard output", error);
         let owned = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
+
         let mut stdout = Stdout {
             file: File::from(owned),
             closed: &self.closed,
         };
+
         write(&mut stdout)
     }
 
@@ -163,8 +167,10 @@ impl Output {
             Some(hint) => format!("; {hint}"),
             None => String::new(),
         };
+
         complain(&format!("skep: error: {}{hint}", error.message()));
         let mut cause = std::error::Error::source(error);
+
         while let Some(error) = cause {
             log::debug!("because: {error}");
             cause = error.source();

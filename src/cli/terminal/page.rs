@@ -32,7 +32,9 @@ impl Write for Page {
             let error = Error::new(ErrorKind::TooLarge, message).hint("save it as a file");
             return Err(error.into());
         }
+
         self.0.extend_from_slice(bytes);
+
         Ok(bytes.len())
     }
 

@@ -95,7 +95,9 @@ impl<'a> Progress<'a> {
         let Some(total) = self.total.filter(|total| *total >= LARGE_BYTES) else {
             return;
         };
+
         let tenths = self.done / (total / 10);
+
         if tenths > self.tenths && self.started.elapsed() >= PATIENCE {
             self.tenths = tenths;
             let (done, total) = (HumanBytes(self.done), HumanBytes(total));

@@ -37,6 +37,7 @@ pub(crate) fn watch() -> Result<()> {
 pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> Result<()> {
     let failed = |error| Error::io("watching for signals", error);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(failed)?;
+
     let work = move || {
         let mut asked = false;
         for signal in signals.forever() {
@@ -52,6 +53,7 @@ pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> R
             }
         }
     };
+
     threads::spawn("signals", work).map(drop).map_err(failed)
 }
 

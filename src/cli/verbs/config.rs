@@ -22,10 +22,12 @@ pub(crate) fn arguments(command: Command) -> Command {
                 .value_parser(clap::value_parser!(PathBuf))
                 .help("The file, for example a new config.toml"),
         );
+
     let origin = Arg::new("show-origin")
         .long("show-origin")
         .action(ArgAction::SetTrue)
         .help("Show where each value was written");
+
     let command = command.before_help(EXAMPLES).arg(origin).subcommand(check);
 
     node_settings::arguments(command)
@@ -53,6 +55,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.line(&line(setting, &effective, shows_origin))?;
         values.push(value(section.name, setting, &effective));
     }
+
     for table in &config.tables {
         output.line("")?;
         output.line(&table.header())?;
@@ -61,6 +64,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             output.line(&format!("{} = {text}", entry.key))?;
         }
     }
+
     output.json(&json!({ "schema": 1, "settings": values }))?;
 
     // What is shown may still be refused by a server: numbers that contradict each other.
@@ -80,6 +84,7 @@ fn check(file: &Path, output: &Output) -> Result<()> {
     config.check()?;
 
     output.line(&format!("{}: right", file.display()))?;
+
     output.json(&json!({ "schema": 1, "file": file.display().to_string(), "right": true }))
 }
 
@@ -91,6 +96,7 @@ fn line(setting: &Setting, effective: &Effective, shows_origin: bool) -> String 
     } else {
         Value::String(text.clone()).to_string()
     };
+
     let line = if text.is_empty() {
         format!("# {} =", setting.key)
     } else {

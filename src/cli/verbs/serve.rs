@@ -26,6 +26,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     } else {
         LevelFilter::Info
     };
+
     logger::start(args::log_level(matches, level)?, Style::Stamped);
     let mut config = node_settings::read(matches)?;
     activation::take_over(&mut config)?;
@@ -33,6 +34,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     logger::configure(&config.log)?;
     let node = Node::open(config, args::given_password(matches)?)?;
     let (reload, matches) = (node.reload(), matches.clone());
+
     signals::serve(node.shutdown(), move || {
         let applied = node_settings::read(&matches).and_then(|mut config| {
             activation::leave_out(&mut config);
@@ -49,7 +51,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             Err(error) => log::error!("the settings stay as they were: {error}"),
         }
     })?;
+
     greet(&node, output)?;
+
     node.run()
 }
 
@@ -61,13 +65,16 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
     let pin = node.pin().map(|pin| pin.to_string());
     let directory = node.directory().display().to_string();
     let models = node.store().list()?.len();
+
     let fp = pin
         .as_ref()
         .map(|pin| format!("fp={pin} "))
         .unwrap_or_default();
+
     output.line(&format!(
         "skep ready {url} {fp}dir={directory} models={models} mode={MODE}"
     ))?;
+
     output.json(&json!({
         "schema": 1,
         "ready": true,
@@ -78,6 +85,7 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
         "models": models,
         "mode": MODE,
     }))?;
+
     match node.password() {
         PasswordOrigin::Given => {}
         PasswordOrigin::Kept(path) => {
@@ -89,18 +97,22 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
             path.display()
         )),
     }
+
     let server = if url == args::DEFAULT_SERVER {
         ""
     } else {
         &format!(" --server {url}")
     };
+
     let program = std::env::args().next().unwrap_or_else(|| "skep".to_owned());
     output.note(&format!(
         "try next, in another terminal: {program} put FILE{server}"
     ));
+
     output.note(&format!(
         "                         then: {program} get NAME{server}"
     ));
+
     if let Some(outside) = node.outside_url() {
         output.note(&format!(
             "from another device, with that password: --server {outside}"
@@ -111,6 +123,7 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
             ));
         }
     }
+
     Ok(())
 }
 

@@ -52,6 +52,7 @@ impl Answer {
             .take(bytes_max as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(crate::client::api::failures::failed)?;
+
         if bytes.len() > bytes_max {
             Err(Error::new(
                 ErrorKind::TooLarge,

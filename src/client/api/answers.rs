@@ -67,18 +67,22 @@ fn unusable(what: String) -> Error {
 pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     let unusable = |what: &str| Err(unusable(what.to_owned()));
     let fields = response.headers();
+
     let is = |name: HeaderName, word: &str| {
         let mut values = fields.get_all(name).iter();
         values.all(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
     };
+
     if !is(CONTENT_ENCODING, "identity") {
         return unusable("the server sent the model in a coding that was not asked for");
     }
+
     let has_end = if fields.contains_key(TRANSFER_ENCODING) {
         is(TRANSFER_ENCODING, "chunked")
     } else {
         fields.contains_key(CONTENT_LENGTH)
     };
+
     if has_end {
         Ok(response)
     } else {
@@ -116,11 +120,14 @@ pub(crate) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result
     let mut bytes = Vec::new();
     let length = response.body().content_length();
     let reader = response.body_mut().as_reader();
+
     reader
         .take(JSON_BYTES_MAX)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
+
     let is_short = length.is_none_or(|length| length > bytes.len() as u64);
+
     serde_json::from_slice(&bytes).map_err(|error| {
         if error.is_eof() && is_short {
             ended().because(error)
@@ -140,7 +147,9 @@ pub(crate) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
         .field("content-type")
         .unwrap_or("no content type")
         .to_owned();
+
     let bytes = answer.read_all(1 << 16)?;
+
     match status {
         200..=299 => serde_json::from_slice(&bytes).map_err(|error| not_skep().because(error)),
         _ => Err(explain(status, None, &content_type, &bytes)),
@@ -161,21 +170,25 @@ pub(crate) fn refusal(mut response: Response<Body>) -> Error {
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
+
     let content_type = text(CONTENT_TYPE).unwrap_or("no content type").to_owned();
     let retry_after = text(RETRY_AFTER).map(str::to_owned);
     let mut bytes = Vec::new();
+
     // A body that breaks off tells less, but the status stands.
     let _ = response
         .body_mut()
         .as_reader()
         .take(REFUSAL_BYTES_MAX)
         .read_to_end(&mut bytes);
+
     let mut error = explain(
         status.as_u16(),
         status.canonical_reason(),
         &content_type,
         &bytes,
     );
+
     if let Some(seconds) = retry_after {
         if let Ok(seconds) = seconds.parse() {
             error = error.again_after(Duration::from_secs(seconds));
@@ -184,6 +197,7 @@ pub(crate) fn refusal(mut response: Response<Body>) -> Error {
             error = error.hint(format!("try again in {seconds} s"));
         }
     }
+
     error
 }
 
@@ -195,16 +209,21 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
     {
         return credentials(problem.into_error(status));
     }
+
     let kind = ErrorKind::from_answer(status, None);
     if let Ok(DearningError { error }) = serde_json::from_slice(body) {
         return dearning(status, &error);
     }
+
     let reason = reason.unwrap_or("with a status that is not known");
+
     let said = match plain_words(content_type, body) {
         Some(words) => format!(": {words}"),
         None => format!(" ({content_type})"),
     };
+
     let error = Error::new(kind, format!("the server answered {status} {reason}{said}"));
+
     match kind {
         ErrorKind::Unauthenticated => credentials(error),
         ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::TooLarge => error,
@@ -230,7 +249,9 @@ pub(crate) fn dearning(status: u16, text: &str) -> Error {
         (200, _) => ErrorKind::BadRequest,
         _ => ErrorKind::from_answer(status, None),
     };
+
     let error = Error::new(kind, format!("the server says: {text}"));
+
     match (kind, text) {
         (ErrorKind::BadRequest, "missing filename or content") => {
             error.hint("a dearning server takes no empty files")

@@ -65,6 +65,7 @@ impl Client {
         let response = self.ask(Method::POST, &format!("{}/verify", model_path(name)))?;
         let mut reader = BufReader::new(Answer::new(response));
         let (mut line, mut before) = (Vec::new(), 0);
+
         loop {
             line.clear();
             reader

@@ -47,23 +47,28 @@ impl Client {
             );
             return Err(Error::new(ErrorKind::Usage, text));
         }
+
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|error| Error::new(ErrorKind::Usage, "that is not a method").because(error))?;
+
         let request = || {
             let request = self.builder(method.clone(), target);
             fields.iter().fold(request, |request, (name, value)| {
                 request.header(*name, *value)
             })
         };
+
         if request().body(()).is_err() {
             return Err(Error::new(
                 ErrorKind::Usage,
                 "the target or a field cannot be written",
             ));
         }
+
         let early = Arc::clone(&self.shared.early);
         let mut silent = |_| {};
         let mut bytes;
+
         let (length, source): (_, &mut dyn Read) = match payload {
             Payload::Empty => return self.exchange_again(request).map(Answer::new),
             Payload::Bytes(slice) => {
@@ -73,11 +78,14 @@ impl Client {
             Payload::Reader(length, source) => (Some(length), source),
             Payload::Chunked(source) => (None, source),
         };
+
         let mut body = Outgoing::new(source, length, &early, &mut silent);
+
         let request = match length {
             Some(length) => request().header(CONTENT_LENGTH, length),
             None => request(),
         };
+
         self.exchange(request, SendBody::from_reader(&mut body))
             .map(Answer::new)
     }

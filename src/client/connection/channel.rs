@@ -46,6 +46,7 @@ impl Channel {
     ) -> Self {
         let buffers = LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES);
         let read_timeout = timeout;
+
         Self {
             stream,
             tls,
@@ -63,6 +64,7 @@ impl Channel {
         let Some(tls) = &mut self.tls else {
             return self.stream.write_all(bytes);
         };
+
         loop {
             // rustls takes in no more than its own buffer has room for.
             let count = tls.writer().write(bytes)?;
@@ -94,7 +96,9 @@ impl Channel {
                 pump(tls, &mut self.stream)?;
             },
         };
+
         self.buffers.input_appended(count);
+
         Ok(count)
     }
 
@@ -118,6 +122,7 @@ impl Channel {
                 return Ok(true);
             }
         }
+
         Ok(false)
     }
 
@@ -127,7 +132,9 @@ impl Channel {
         if refusal(&error).is_some() {
             return Err(error);
         }
+
         let _ = self.limit_reads(LAST_WORDS);
+
         while !is_final(self.buffers.input()) {
             match self.receive() {
                 Err(alert) if refusal(&alert).is_some() => return Err(alert),
@@ -135,6 +142,7 @@ impl Channel {
                 Ok(_) => self.fresh = true,
             }
         }
+
         Ok(())
     }
 
@@ -180,12 +188,14 @@ fn pump(tls: &mut ClientConnection, stream: &mut Socket) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
         other => drop(other?),
     }
+
     let state = tls.process_new_packets();
     let state = state.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     if state.tls_bytes_to_write() > 0 {
         // If this fails, so does the next write; what the server has to say is still worth reading.
         let _ = tls.write_tls(stream);
     }
+
     Ok(())
 }
 
@@ -198,6 +208,7 @@ impl Transport for Channel {
         if self.early.is_set() {
             return Ok(());
         }
+
         let result = match self.has_answer() {
             Ok(true) => {
                 self.early.set(true);
@@ -206,10 +217,12 @@ impl Transport for Channel {
             Ok(false) => self.send(amount),
             Err(error) => Err(error),
         };
+
         let Err(error) = result else {
             self.sent += amount as u64;
             return Ok(());
         };
+
         // It hung up, or it stopped reading, and may have said why.
         match self.last_words(error) {
             Ok(()) => {
@@ -229,14 +242,18 @@ impl Transport for Channel {
                 return Ok(true);
             }
         }
+
         let limit = self.patience();
+
         let limit = if is_pause {
             limit.min(*timeout.after)
         } else {
             limit
         };
+
         self.limit_reads(limit.max(Duration::from_millis(1)))
             .map_err(ureq::Error::Io)?;
+
         loop {
             match self.receive() {
                 Ok(count) => {
@@ -278,6 +295,7 @@ fn cut(error: io::Error) -> io::Error {
     if let Some(refusal) = refusal(&error) {
         return refusal.into();
     }
+
     match ErrorKind::from_io(&error) {
         ErrorKind::Interrupted => {
             Error::new(ErrorKind::Interrupted, "the server ended the connection")

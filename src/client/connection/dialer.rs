@@ -76,7 +76,9 @@ impl Dialer {
         if self.url.scheme() == Scheme::Http {
             return self.ready(stream, None, early);
         }
+
         let (stream, tls, verdict) = self.shake_hands(stream)?;
+
         let (stream, tls) = match verdict {
             TrustVerdict::Trusted => (stream, tls),
             TrustVerdict::Asked => {
@@ -84,6 +86,7 @@ impl Dialer {
                 (stream, tls)
             }
         };
+
         self.ready(stream, Some(tls), early)
     }
 
@@ -128,7 +131,9 @@ impl Dialer {
             });
             return connected.map_err(|error| self.unreachable(error));
         }
+
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+
         for address in addresses {
             match TcpStream::connect_timeout(address, self.connect_timeout) {
                 Ok(stream) => {
@@ -140,6 +145,7 @@ impl Dialer {
                 Err(error) => last = error,
             }
         }
+
         Err(self.unreachable(last))
     }
 
@@ -150,21 +156,26 @@ impl Dialer {
         let internal = |error: rustls::Error| {
             Error::new(ErrorKind::Internal, "TLS cannot start").because(error)
         };
+
         let name = roots::name(&self.url)
             .ok_or_else(|| Error::new(ErrorKind::Usage, "the server's name is not a host name"))?;
         let tls = ClientConnection::new(Arc::clone(&self.tls), name).map_err(internal)?;
         let mut tls = Box::new(tls);
         limit(&stream, self.connect_timeout).map_err(|error| self.unreachable(error))?;
+
         while tls.is_handshaking() {
             tls.complete_io(&mut stream)
                 .map_err(|error| self.handshake_failed(error))?;
         }
+
         let certificates = tls.peer_certificates().unwrap_or_default();
         let verdict = self.guard.check(&self.url, certificates)?;
         let pin = certificates
             .first()
             .and_then(|shown| Pin::of_certificate(shown).ok());
+
         *lock(&self.shared.pin) = pin;
+
         Ok((stream, tls, verdict))
     }
 
@@ -172,10 +183,13 @@ impl Dialer {
         if let Some(refusal) = refusal(&error) {
             return refusal;
         }
+
         let tls = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+
         let authority = self.url.authority();
+
         match tls {
             Some(rustls::Error::InvalidMessage(_)) => Error::new(
                 ErrorKind::Untrusted,
@@ -242,12 +256,15 @@ impl Resolver for NameResolver {
             nowhere.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
             return Ok(nowhere);
         }
+
         let found = find(&self.0).map_err(|error| ureq::Error::Io(error.into()))?;
         let mut addresses = self.empty();
+
         found
             .into_iter()
             .take(ADDRESSES_MAX)
             .for_each(|address| addresses.push(address));
+
         Ok(addresses)
     }
 }

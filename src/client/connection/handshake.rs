@@ -35,24 +35,30 @@ pub(crate) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> 
         .map_err(|error| Error::new(ErrorKind::Internal, "TLS cannot be set up").because(error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyKey(provider)));
+
     let Some(own) = own else {
         return Ok(Arc::new(config.with_no_client_auth()));
     };
+
     let unusable = |path: &Path, reason: &dyn fmt::Display| {
         let message = format!("{} cannot be used: {reason}", path.display());
         Error::new(ErrorKind::Usage, message).hint(
             "a certificate (--client-cert) and its own key (--client-key) are needed, both in PEM",
         )
     };
+
     let chain: Vec<_> = CertificateDer::pem_file_iter(&own.cert_file)
         .and_then(Iterator::collect)
         .map_err(|error| unusable(&own.cert_file, &error))?;
+
     if chain.is_empty() {
         return Err(unusable(&own.cert_file, &"there is no certificate in it"));
     }
+
     let key = PrivateKeyDer::from_pem_file(&own.key_file)
         .map_err(|error| unusable(&own.key_file, &error))?;
     let config = config.with_client_auth_cert(chain, key);
+
     config.map(Arc::new).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             let reason = format!("it is not the key of {}", own.cert_file.display());
@@ -68,9 +74,11 @@ pub(crate) fn refusal(error: &io::Error) -> Option<Error> {
         AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
         CertificateUnknown, DecryptError, UnknownCA, UnsupportedCertificate,
     };
+
     let rustls::Error::AlertReceived(alert) = error.get_ref()?.downcast_ref()? else {
         return None;
     };
+
     let (reason, hint) = match alert {
         CertificateRequired => (
             "it wants to see a certificate",
@@ -96,7 +104,9 @@ pub(crate) fn refusal(error: &io::Error) -> Option<Error> {
         ),
         _ => return None,
     };
+
     let message = format!("the server does not let this device in: {reason}");
+
     Some(Error::new(ErrorKind::Unauthenticated, message).hint(hint))
 }
 

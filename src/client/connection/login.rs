@@ -47,12 +47,14 @@ impl Login {
         } else {
             LoginWay::ByAnswer
         };
+
         // Words that people choose can be guessed, however long they are.
         let is_chosen = |password: &Password| {
             let text = password.text();
             text.len() < TOKEN_CHARACTERS_MIN
                 || text.contains(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
         };
+
         if way == LoginWay::ByAnswer && password.as_ref().is_some_and(is_chosen) {
             let message = format!(
                 "{url} is not encrypted, and whoever listens could find out a password that is not \
@@ -60,6 +62,7 @@ impl Login {
             );
             return Err(Error::new(ErrorKind::Forbidden, message).hint(INSTEAD));
         }
+
         Ok(Self {
             password,
             way,
@@ -79,11 +82,13 @@ impl Login {
             )
             .hint("set SKEP_PASSWORD, or use --password-file or --password-stdin")
         })?;
+
         if self.way == LoginWay::ByAnswer {
             let message = format!("the password would go to {url} unencrypted, so it is not sent");
             return Err(Error::new(ErrorKind::Forbidden, message)
                 .hint("use https://, or --send-password if you trust everybody on the way"));
         }
+
         Ok(password)
     }
 
@@ -95,18 +100,23 @@ impl Login {
         let Some(password) = &self.password else {
             return Ok(request);
         };
+
         if self.way == LoginWay::AsItIs {
             return Ok(request.header(AUTHORIZATION, password.basic()));
         }
+
         let method = request
             .method_ref()
             .map(ToString::to_string)
             .unwrap_or_default();
+
         if matches!(method.as_str(), "PATCH" | "PUT" | "POST") {
             // A body can be sent only once, so its request does not rely on an old challenge.
             self.forget();
         }
+
         let (challenge, count) = self.challenge(agent, url)?;
+
         let value = |name: &str| {
             let value = request.headers_ref().and_then(|fields| fields.get(name));
             value
@@ -114,18 +124,23 @@ impl Login {
                 .unwrap_or_default()
                 .to_owned()
         };
+
         let (content, repr) = (value("content-digest"), value("repr-digest"));
+
         let target = request
             .uri_ref()
             .and_then(|uri| uri.path_and_query())
             .map(ToString::to_string);
+
         let signed = SignedRequest {
             // The server takes HEAD for GET.
             method: if method == "HEAD" { "GET" } else { &method },
             target: target.as_deref().unwrap_or("/"),
             digests: [&content, &repr],
         };
+
         let answer = challenge.answer(password, count, signed)?;
+
         Ok(request.header(AUTHORIZATION, answer))
     }
 
@@ -146,8 +161,10 @@ impl Login {
             *count += 1;
             return Ok((challenge.clone(), *count));
         }
+
         let challenge = ask(agent, url)?;
         *kept = Some((challenge.clone(), Instant::now(), 1));
+
         Ok((challenge, 1))
     }
 }
@@ -159,26 +176,32 @@ fn ask(agent: &Agent, url: &ServerUrl) -> Result<Challenge> {
         .uri(uri)
         .header(AUTHORIZATION, SCHEME)
         .body(());
+
     let request = request.map_err(|error| {
         Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
     })?;
+
     let response = agent.run(request).map_err(crate::client::api::trouble)?;
     let fields = response.headers().get_all(WWW_AUTHENTICATE).iter();
     let found = fields
         .filter_map(|field| field.to_str().ok())
         .find_map(Challenge::find);
+
     if let Some(found) = found {
         // Read to its end, so that the connection is used again.
         let _ = response.into_body().read_to_vec();
         return Ok(found);
     }
+
     // Whoever is locked out is told so. A 401 without a challenge may be the work of somebody on the
     // way, who wants the password itself.
     if response.status() != StatusCode::UNAUTHORIZED {
         answers::accepted(response)?;
     }
+
     let message =
         format!("{url} is not encrypted and has no challenge, so the password is not sent");
+
     Err(Error::new(ErrorKind::Forbidden, message).hint(INSTEAD))
 }
 

@@ -20,10 +20,12 @@ pub(crate) fn reply(source: impl Read, sink: ReplySink<'_>) -> Result<u64> {
         source,
         trouble: &trouble,
     });
+
     let mut found = ReplyMembers::default();
     let read = found.object(&mut json, sink);
     let read = read.and_then(|()| json.consume_trailing_whitespace().map_err(unreadable));
     read.map_err(|error| trouble.take().unwrap_or(error))?;
+
     match found {
         ReplyMembers {
             length: Some(length),
@@ -96,6 +98,7 @@ impl ReplyMembers {
                 _ => json.skip_value().map_err(unreadable)?,
             }
         }
+
         json.end_object().map_err(unreadable)
     }
 }
@@ -106,6 +109,7 @@ fn content<R: Read>(json: &mut JsonStreamReader<R>, sink: ReplySink<'_>) -> Resu
     let mut bytes = DecoderReader::new(io::BufReader::with_capacity(BUFFER_BYTES, text), &STANDARD);
     let mut buffer = vec![0; BUFFER_BYTES];
     let (mut filled, mut length) = (0, 0);
+
     loop {
         let count = bytes.read(&mut buffer[filled..]).map_err(cut)?;
         filled += count;
@@ -119,7 +123,9 @@ fn content<R: Read>(json: &mut JsonStreamReader<R>, sink: ReplySink<'_>) -> Resu
             break;
         }
     }
+
     io::copy(&mut bytes.into_inner(), &mut io::sink()).map_err(cut)?;
+
     Ok(length)
 }
 

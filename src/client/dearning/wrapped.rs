@@ -55,16 +55,20 @@ impl<'a> Wrapped<'a> {
         let count = left.min(PIECE_BYTES);
         self.raw.clear();
         (&mut *self.source).take(count).read_to_end(&mut self.raw)?;
+
         if (self.raw.len() as u64) < count {
             let reason = "the file became shorter while it was being sent";
             return Err(Error::new(ErrorKind::Interrupted, reason).into());
         }
+
         self.read += count;
         STANDARD.encode_string(&self.raw, &mut self.ready);
         if self.read == self.length {
             self.ready.push_str(TAIL);
         }
+
         (self.progress)(count);
+
         Ok(())
     }
 

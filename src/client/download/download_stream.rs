@@ -33,7 +33,9 @@ impl Download {
             let message = format!("'{name}' cannot be verified: {reason}");
             Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
         })?;
+
         let size = response.body().content_length();
+
         Ok(Self {
             name,
             size,
@@ -93,6 +95,7 @@ impl Download {
             })?;
             progress(count as u64);
         }
+
         self.digest
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the download has no digest"))
     }
@@ -110,10 +113,12 @@ impl Download {
         let Some(hasher) = self.hasher.take() else {
             return Ok(());
         };
+
         if let Some(size) = self.size.filter(|size| *size != self.received) {
             let message = format!("only {} of {size} bytes came", self.received);
             return Err(Error::new(ErrorKind::Interrupted, message));
         }
+
         let digest = hasher.finish();
         if let Some(expected) = self.expected.filter(|expected| *expected != digest) {
             let name = &self.name;
@@ -121,7 +126,9 @@ impl Download {
             return Err(Error::new(ErrorKind::Integrity, message)
                 .hint("nothing of it was kept; 'skep ls -l' shows what the server has"));
         }
+
         self.digest = Some(digest);
+
         Ok(())
     }
 }
@@ -133,13 +140,17 @@ impl Read for Download {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
             Err(error) => return Err(crate::client::api::failed(error).into()),
         };
+
         if count == 0 && !buffer.is_empty() {
             self.verify()?;
         }
+
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&buffer[..count]);
         }
+
         self.received += count as u64;
+
         Ok(count)
     }
 }
@@ -154,11 +165,14 @@ pub(crate) fn announced(fields: &HeaderMap) -> Result<Option<Digest>, &'static s
             .and_then(|text| Digest::from_field(text).ok());
         found = digest.ok_or("its Repr-Digest cannot be read")?.or(found);
     }
+
     let tag = fields.get(ETAG).and_then(|value| value.to_str().ok());
+
     let tag = match tag.filter(|tag| tag.trim().starts_with("\"sha256-")) {
         Some(tag) => Some(Digest::from_etag(tag).ok_or("the SHA-256 in its ETag cannot be read")?),
         None => None,
     };
+
     match (found, tag) {
         (Some(found), Some(tag)) if found != tag => Err("its Repr-Digest and its ETag differ"),
         _ => Ok(found.or(tag)),

@@ -87,18 +87,22 @@ impl Client {
             Changes::Required => digest_of(&place),
             Changes::Ignored => None,
         };
+
         let signed = match (&options.signer, &options.signature) {
             (None, _) => None,
             (Some(signer), Some(signature)) => Some((signer, signature.clone())),
             (Some(signer), None) => Some((signer, self.signature(name)?)),
         };
+
         let partial = PartialFile::find(&place)?;
         let mut retries = Retry::new(options.retries);
         if partial.as_ref().is_some_and(|partial| partial.done() > 0) {
             retries.met();
         }
+
         let pace = TransferRate::new(self.rate, &self.stop);
         let (received, resumed_at, has_waited) = (0, None, options.retries == 0);
+
         let mut fetching = Fetching {
             name,
             target,
@@ -111,6 +115,7 @@ impl Client {
             resumed_at,
             has_waited,
         };
+
         loop {
             let before = fetching.received;
             let error = match self.fetch_once(&mut fetching, &mut retries, events) {
@@ -149,6 +154,7 @@ impl Client {
         let kept = fetching.partial.as_ref();
         let kept = kept.and_then(|partial| Some((partial.done(), partial.whole()?)));
         let kept = kept.filter(|(done, _)| *done > 0);
+
         let response = self.exchange_again(|| {
             let mut request = self.builder(Method::GET, &path);
             if let Some(known) = fetching.known {
@@ -160,6 +166,7 @@ impl Client {
             }
             request
         })?;
+
         if let (StatusCode::NOT_MODIFIED, Some(digest)) = (response.status(), fetching.known) {
             let size = fetching
                 .place
@@ -175,9 +182,11 @@ impl Client {
                 resumed_at: None,
             });
         }
+
         let response = answers::accepted(response)?;
         retry.met();
         let size = response.body().content_length();
+
         if let Some((done, whole)) = kept
             && !fetching.has_waited
             && response.status() == StatusCode::OK
@@ -189,6 +198,7 @@ impl Client {
             self.await_digest(&path, done, events)?;
             return self.fetch_once(fetching, retry, events);
         }
+
         fetching.take(response, kept, events)
     }
 }
@@ -201,6 +211,7 @@ impl Client {
         let text = "the server does not know the digest of the model yet";
         let error = Error::new(ErrorKind::Busy, text);
         let mut pause = Duration::from_millis(250);
+
         while left > Duration::ZERO {
             events(TransferEvent::Retrying {
                 pause,
@@ -214,6 +225,7 @@ impl Client {
             left = left.saturating_sub(pause);
             pause = (pause * 2).min(DIGEST_PAUSE_MAX);
         }
+
         Ok(())
     }
 }
@@ -230,7 +242,9 @@ impl Fetching<'_> {
             let message = format!("'{}' cannot be verified: {reason}", self.name);
             Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
         })?;
+
         let rest = kept.filter(|(done, whole)| answers::is_rest(&response, *done, whole.size));
+
         let (response, size) = match rest {
             Some((done, whole)) if announced.is_none_or(|digest| digest == whole.digest) => {
                 self.resumed_at = Some(done);
@@ -253,10 +267,13 @@ impl Fetching<'_> {
                 (response, size)
             }
         };
+
         if let Some(at) = self.resumed_at {
             events(TransferEvent::Started { size, at });
         }
+
         self.read(response.into_body().into_reader(), size, events)?;
+
         self.finish(announced)
     }
 
@@ -278,7 +295,9 @@ impl Fetching<'_> {
         let Some(partial) = &mut self.partial else {
             return Ok(());
         };
+
         let mut buffer = vec![0; self.pace.piece(PIECE_BYTES)];
+
         loop {
             let count = match body.read(&mut buffer) {
                 Ok(0) => break,
@@ -291,6 +310,7 @@ impl Fetching<'_> {
             events(TransferEvent::Progress(partial.done()));
             self.pace.spend(count)?;
         }
+
         match size.filter(|size| *size != partial.done()) {
             Some(size) => {
                 let message = format!("only {} of {size} bytes came", partial.done());
@@ -304,6 +324,7 @@ impl Fetching<'_> {
         let Some(mut partial) = self.partial.take() else {
             return Err(Error::new(ErrorKind::Internal, "the download has no file"));
         };
+
         let (size, digest) = (partial.done(), partial.digest());
         let expected = announced.or(partial.whole().map(|whole| whole.digest));
         if let Some(expected) = expected.filter(|expected| *expected != digest) {
@@ -314,6 +335,7 @@ impl Fetching<'_> {
             return Err(Error::new(ErrorKind::Integrity, message)
                 .hint("nothing of it was kept; 'skep ls -l' shows what the server has"));
         }
+
         if let Some((signer, signature)) = &self.signed {
             let what = format!("'{}'", self.name);
             let keys = std::slice::from_ref(*signer);
@@ -325,13 +347,17 @@ impl Fetching<'_> {
             }
             checked?;
         }
+
         partial.publish()?;
+
         let proof = if expected.is_some() {
             Proof::Digest
         } else {
             Proof::Nothing
         };
+
         let (received, resumed_at) = (self.received, self.resumed_at);
+
         Ok(Fetched {
             size,
             digest,

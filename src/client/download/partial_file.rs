@@ -70,6 +70,7 @@ impl PartialFile {
             let message = format!("another skep is fetching {} just now", place.display());
             return Err(Error::new(ErrorKind::Busy, message));
         };
+
         Ok(Self {
             held,
             journal: None,
@@ -88,20 +89,25 @@ impl PartialFile {
         let Ok(Some(mut journal)) = LockedFile::open_existing(&beside(&self.place, JOURNAL)) else {
             return Ok(());
         };
+
         let mut text = Vec::new();
         (&mut journal)
             .take(JOURNAL_BYTES_MAX)
             .read_to_end(&mut text)?;
+
         let Some((whole, synced)) = read(&text) else {
             return Ok(());
         };
+
         let end = synced.min(whole.size.saturating_sub(1));
         if end == 0 || self.held.length()? < end {
             return Ok(());
         }
+
         self.held.go_to(0)?;
         let mut buffer = vec![0; PIECE_BYTES];
         let mut kept = (&mut self.held).take(end);
+
         loop {
             match kept.read(&mut buffer)? {
                 0 => break,
@@ -111,10 +117,12 @@ impl PartialFile {
                 }
             }
         }
+
         self.held.cut(self.done)?;
         self.journal = Some(journal);
         self.whole = Some(whole);
         self.synced = self.done;
+
         Ok(())
     }
 
@@ -151,12 +159,14 @@ impl PartialFile {
         self.held
             .write_all(bytes)
             .map_err(|error| failed(&self.place, error))?;
+
         self.hasher.update(bytes);
         self.done += bytes.len() as u64;
         let fresh = self.done - self.synced;
         if fresh >= STEP_BYTES || (fresh > 0 && self.synced_at.elapsed() >= STEP) {
             self.note().map_err(|error| failed(&self.place, error))?;
         }
+
         Ok(())
     }
 
@@ -172,9 +182,12 @@ impl PartialFile {
         let Some(whole) = self.whole else {
             return Ok(());
         };
+
         self.held.sync()?;
+
         // Before the journal says so, or a signal in between would remove what it vouches for.
         self.held.keep();
+
         if self.journal.is_none() {
             let Some(mut journal) = LockedFile::open(&beside(&self.place, JOURNAL), 0o600)? else {
                 return Ok(());
@@ -183,11 +196,14 @@ impl PartialFile {
             journal.write_all(format!("{} {}\n", whole.digest, whole.size).as_bytes())?;
             self.journal = Some(journal);
         }
+
         if let Some(journal) = &mut self.journal {
             journal.write_all(format!("{}\n", self.done).as_bytes())?;
             journal.sync()?;
         }
+
         (self.synced, self.synced_at) = (self.done, Instant::now());
+
         Ok(())
     }
 
@@ -256,11 +272,14 @@ fn read(journal: &[u8]) -> Option<(Whole, u64)> {
     let end = text.rfind('\n')?;
     let mut lines = text[..end].split('\n');
     let (digest, size) = lines.next()?.split_once(' ')?;
+
     let whole = Whole {
         digest: digest.parse().ok()?,
         size: size.parse().ok()?,
     };
+
     let offsets = lines.map_while(|line| line.parse::<u64>().ok());
+
     Some((whole, offsets.last().unwrap_or(0)))
 }
 

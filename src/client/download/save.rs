@@ -33,6 +33,7 @@ pub(crate) fn directory<'a>(place: &'a Path, target: &Path) -> Result<&'a Path> 
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+
     if !directory.is_dir() {
         let shown = directory.display();
         let message = format!(
@@ -41,6 +42,7 @@ pub(crate) fn directory<'a>(place: &'a Path, target: &Path) -> Result<&'a Path> 
         );
         return Err(Error::new(ErrorKind::Usage, message).hint("make it first, with mkdir -p"));
     }
+
     Ok(directory)
 }
 
@@ -70,6 +72,7 @@ impl Write for Named<'_> {
 pub(crate) fn place(target: &Path) -> Result<PathBuf> {
     let failed = |error| Error::local(format!("writing {}", target.display()), error);
     let is_link = target.is_symlink();
+
     match fs::metadata(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_link => {
             let message = format!("{} is a link to what is not there", target.display());

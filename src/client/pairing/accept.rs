@@ -37,6 +37,7 @@ pub(crate) fn pair(
     for address in &invitation.addresses {
         urls.push(address.parse::<ServerUrl>()?);
     }
+
     let servers = Servers::new(home);
     let name = names.server.unwrap_or_else(|| Servers::name_for(&urls[0]));
     servers.check_name(&name, &urls)?;
@@ -45,9 +46,11 @@ pub(crate) fn pair(
     for url in &urls {
         known.replace(&url.authority(), invitation.pin)?;
     }
+
     let token = Password::new(reply.token.clone())?;
     let saved = PairedServer { name, url, token };
     servers.keep(&saved)?;
+
     Ok((saved, reply))
 }
 
@@ -61,10 +64,13 @@ fn ask(
         secret: invitation.secret.text().to_owned(),
         name: device,
     };
+
     let body = serde_json::to_vec(&request).map_err(|error| {
         Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
     })?;
+
     let mut last = Error::new(ErrorKind::Usage, "the invitation has no address");
+
     for url in urls {
         let mut options = ClientOptions::new(url.clone());
         options.trust = Trust::Pinned(invitation.pin);
@@ -80,6 +86,7 @@ fn ask(
             Ok(reply) => return answers::reply(reply).map(|reply| (url.clone(), reply)),
         }
     }
+
     Err(last)
 }
 

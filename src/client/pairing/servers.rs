@@ -60,8 +60,10 @@ impl Servers {
                     .hint("--name NAME"),
             );
         }
+
         let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
         let other = self.all()?.into_iter().find(|saved| saved.name == name);
+
         match other.filter(|saved| !urls.contains(&saved.url.to_string())) {
             Some(saved) => {
                 let text = format!("{} is called '{name}' already", saved.url);
@@ -113,6 +115,7 @@ impl Servers {
                 ),
             }
         }
+
         Ok(saved)
     }
 }

@@ -89,6 +89,7 @@ fn find(text: &str, authority: &str) -> Result<Option<Pin>> {
             )),
         };
     }
+
     Ok(None)
 }
 

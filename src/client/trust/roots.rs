@@ -32,6 +32,7 @@ impl Roots {
         let text = std::fs::read(path)
             .map_err(|error| Error::local(format!("reading the authorities in {shown}"), error))?;
         let (mut anchors, mut certificates) = (Vec::new(), Vec::new());
+
         for certificate in CertificateDer::pem_slice_iter(&text) {
             let certificate = certificate.map_err(|error| {
                 let reason = "has a certificate in it that is cut off or damaged";
@@ -43,6 +44,7 @@ impl Roots {
                 certificates.push(certificate);
             }
         }
+
         if anchors.is_empty() {
             let reason = format!("{shown} has no certificate of an authority in it");
             Err(Error::new(ErrorKind::Usage, reason)
@@ -72,6 +74,7 @@ impl Roots {
         let algorithms = provider().signature_verification_algorithms.all;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds()));
         let usage = KeyUsage::server_auth();
+
         let path = if self.certificates.contains(first) {
             in_time(first)
         } else {
@@ -79,6 +82,7 @@ impl Roots {
                 .verify_for_usage(algorithms, &self.anchors, others, now, usage, None, None)
                 .map(drop)
         };
+
         path.and_then(|()| certificate.verify_is_valid_for_subject_name(&name))
             .map_err(|error| reason(&error, url))
     }
@@ -99,10 +103,12 @@ fn in_time(certificate: &CertificateDer<'_>) -> Result<(), webpki::Error> {
         let (time, not_after) = (moment(now), moment(facts.not_after));
         return Err(webpki::Error::CertExpired { time, not_after });
     }
+
     if now < facts.not_before {
         let (time, not_before) = (moment(now), moment(facts.not_before));
         return Err(webpki::Error::CertNotValidYet { time, not_before });
     }
+
     Ok(())
 }
 

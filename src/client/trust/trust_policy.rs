@@ -83,6 +83,7 @@ impl ServerCheck {
             Trust::Authority(path) => Some(Roots::open(path)?),
             _ => None,
         };
+
         Ok(Self {
             trust,
             home,
@@ -102,6 +103,7 @@ impl ServerCheck {
     ) -> Result<TrustVerdict> {
         let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
         let certificate = chain.first().ok_or_else(missing)?;
+
         if let (Trust::Authority(path), Some(roots)) = (&self.trust, &self.authority) {
             return roots
                 .check(url, chain)
@@ -116,10 +118,12 @@ impl ServerCheck {
                     ))
                 });
         }
+
         let shown = match &self.trust {
             Trust::Anything => return Ok(TrustVerdict::Trusted),
             _ => Pin::of_certificate(certificate)?,
         };
+
         match &self.trust {
             Trust::Anything | Trust::Authority(_) => Ok(TrustVerdict::Trusted),
             Trust::Pinned(pin) if *pin == shown => Ok(TrustVerdict::Trusted),
@@ -139,12 +143,14 @@ impl ServerCheck {
         let Some(home) = &self.home else {
             return Err(unknown(url, shown));
         };
+
         let known = KnownServers::new(home);
         let authority = url.authority();
         let pin = known.find(&authority)?;
         if pin == Some(shown) || (url.is_loopback() && self.own() == Some(shown)) {
             return Ok(TrustVerdict::Trusted);
         }
+
         if let Some(pin) = pin {
             return Err(differs(url, shown, pin).hint(format!(
                 "somebody may be listening in; if you know why the key changed, remove the line \
@@ -152,9 +158,11 @@ impl ServerCheck {
                 known.path().display()
             )));
         }
+
         if self.is_public(url, chain) {
             return Ok(TrustVerdict::Trusted);
         }
+
         match first_use {
             FirstUse::Refuse => Err(unknown(url, shown)),
             FirstUse::Accept => {
@@ -180,6 +188,7 @@ impl ServerCheck {
     fn is_public(&self, url: &ServerUrl, chain: &[CertificateDer<'_>]) -> bool {
         let mut files = self.public.iter().filter(|_| has_public_name(url));
         let roots = files.find_map(|path| Roots::open(path).ok());
+
         match roots.map(|roots| roots.check(url, chain)) {
             Some(Ok(())) => true,
             Some(Err(reason)) => {

@@ -50,6 +50,7 @@ impl<'a> Local<'a> {
                 "only a file can be sent in parts",
             ));
         }
+
         Ok(Self {
             file,
             stamp: LocalStamp::of(&metadata),
@@ -101,6 +102,7 @@ impl<'a> Local<'a> {
             }
             self.take(self.hashed, &buffer[..count]);
         }
+
         Ok(())
     }
 
@@ -149,12 +151,15 @@ impl Read for FileRest<'_, '_> {
         if count == 0 && room > 0 {
             return Err(changed().into());
         }
+
         if end == size && LocalStamp::of(&self.local.file.metadata()?) != self.local.stamp {
             return Err(changed().into());
         }
+
         self.local.take(self.at, &buffer[..count]);
         self.at = end;
         self.pace.spend(count)?;
+
         Ok(count)
     }
 }

@@ -60,21 +60,25 @@ impl Read for Outgoing<'_> {
         let room = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
+
         if room == 0 {
             return Ok(0);
         }
+
         if self.early.is_set() {
             // Nobody will see these bytes; ureq only has to come to the announced end.
             let count = if self.length.is_some() { room } else { 0 };
             self.sent += count as u64;
             return Ok(count);
         }
+
         let count = loop {
             match self.source.read(&mut buffer[..room]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other?,
             }
         };
+
         if count == 0 && self.length.is_some() {
             return Err(Error::new(
                 ErrorKind::Interrupted,
@@ -82,11 +86,14 @@ impl Read for Outgoing<'_> {
             )
             .into());
         }
+
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&buffer[..count]);
         }
+
         self.sent += count as u64;
         (self.progress)(count as u64);
+
         Ok(count)
     }
 }

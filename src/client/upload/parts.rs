@@ -39,7 +39,9 @@ impl Client {
             Some(location) => Some(self.state(location)?),
             None => None,
         };
+
         retry.met();
+
         let offset = match state {
             Some(PartsState::At(offset)) => {
                 sending.resumed_at = (offset > 0).then_some(offset);
@@ -59,14 +61,18 @@ impl Client {
             }
             None => self.create(sending)?,
         };
+
         if sending.way == UploadWay::Whole {
             return self.put_whole(sending, events);
         }
+
         sending.acknowledged = sending.acknowledged.max(offset);
+
         events(TransferEvent::Started {
             size: Some(sending.local.stamp().size),
             at: offset,
         });
+
         self.append(sending, offset, events)
     }
 
@@ -75,13 +81,16 @@ impl Client {
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
             return Ok(PartsState::Gone);
         }
+
         let response = answers::accepted(response)?;
+
         let text = |field| {
             response
                 .headers()
                 .get(field)
                 .and_then(|value| value.to_str().ok())
         };
+
         match (
             text("upload-complete"),
             text("upload-offset").map(str::parse),
@@ -106,17 +115,21 @@ impl Client {
                 request.header(*name, value)
             })
         })?;
+
         // 503: there are as many unfinished uploads as the server keeps, so this one cannot be kept.
         let unknown = [405, 501, 503].contains(&response.status().as_u16());
+
         let location = if unknown {
             None
         } else {
             location(&answers::accepted(response)?)
         };
+
         match location {
             Some(location) => sending.remember(location),
             None => sending.way = UploadWay::Whole,
         }
+
         Ok(0)
     }
 
@@ -130,13 +143,16 @@ impl Client {
         let size = sending.local.stamp().size;
         let left = size.checked_sub(offset).ok_or_else(answers::not_skep)?;
         let early = Arc::clone(&self.shared.early);
+
         // Where the digest is known before the bytes are sent, the server can refuse others.
         let digest = sending.local.known_digest();
         let mut done = 0;
+
         let mut progress = |count| {
             done += count;
             events(TransferEvent::Progress(offset + done));
         };
+
         let mut rest = sending.local.from(offset, &mut sending.pace)?;
         let mut body = Outgoing::new(&mut rest, Some(left), &early, &mut progress).unhashed();
         let mut request = self.builder(Method::PATCH, &location);
@@ -144,13 +160,16 @@ impl Client {
         request = request
             .header("upload-offset", offset)
             .header("upload-complete", "?1");
+
         request = request.header(CONTENT_LENGTH, left);
         if let Some(digest) = digest {
             request = request.header("repr-digest", digest.field());
         }
+
         if left > crate::client::single_pass::EXPECT_BYTES {
             request = request.header(EXPECT, "100-continue");
         }
+
         let result = self.exchange(request, SendBody::from_reader(&mut body));
         sending.sent += done;
         let mut response = result?;
@@ -160,7 +179,9 @@ impl Client {
             let model = answers::json(&mut response)?;
             return sending.confirm(model, outcome);
         }
+
         let error = answers::refusal(response);
+
         let is_elsewhere = match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => true,
             // Another connection of ours may have brought more bytes than we knew of.
@@ -169,6 +190,7 @@ impl Client {
             }
             _ => false,
         };
+
         if is_elsewhere {
             Err(Error::new(ErrorKind::Interrupted, error.message()).because(error))
         } else {

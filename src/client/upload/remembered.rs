@@ -44,6 +44,7 @@ impl Ledger {
                 .inspect_err(|error| log::debug!("uploads are not remembered: {error}"))
                 .ok()?
         });
+
         Self(held)
     }
 
@@ -54,10 +55,12 @@ impl Ledger {
         held.go_to(0)
             .and_then(|()| held.take(BYTES_MAX).read_to_string(&mut text))
             .ok()?;
+
         let entry = parse(&text);
         if entry.is_none() {
             held.discard();
         }
+
         entry
     }
 
@@ -69,12 +72,15 @@ impl Ledger {
             modified,
             inode,
         } = entry.stamp;
+
         let text = format!("{}\n{size} {modified} {inode}\nend\n", entry.location);
+
         let write = |held: &mut LockedFile| {
             held.cut(0)?;
             held.write_all(text.as_bytes())?;
             held.sync()
         };
+
         match write(held) {
             Ok(()) => held.keep(),
             Err(error) => {
@@ -103,6 +109,7 @@ fn sweep(directory: &Path) -> io::Result<()> {
             held.remove();
         }
     }
+
     Ok(())
 }
 
@@ -110,11 +117,13 @@ fn parse(text: &str) -> Option<RememberedUpload> {
     let mut lines = text.lines();
     let location = lines.next()?.to_owned();
     let mut numbers = lines.next()?.split(' ');
+
     let stamp = LocalStamp {
         size: numbers.next()?.parse().ok()?,
         modified: numbers.next()?.parse().ok()?,
         inode: numbers.next()?.parse().ok()?,
     };
+
     // A power cut leaves torn files.
     (lines.next()? == "end").then_some(RememberedUpload { location, stamp })
 }

@@ -77,6 +77,7 @@ impl Client {
         } else {
             UploadWay::Whole
         };
+
         let mut sending = Sending {
             name,
             local,
@@ -90,7 +91,9 @@ impl Client {
             sent: 0,
             resumed_at: None,
         };
+
         let mut retries = Retry::new(options.retries);
+
         loop {
             let (before, sent) = (sending.acknowledged, sending.sent);
             let error = match self.put_once(&mut sending, options.changes, &mut retries, events) {
@@ -146,10 +149,12 @@ impl Client {
                 return Ok(sending.stored(model, digest, Outcome::Unchanged));
             }
         }
+
         if sending.way == UploadWay::Unknown {
             self.discover(sending)?;
             retry.met();
         }
+
         match sending.way {
             UploadWay::Parts => self.put_parts(sending, retry, events),
             _ => self.put_whole(sending, events),
@@ -163,20 +168,24 @@ impl Client {
         if response.status().is_server_error() && response.status() != StatusCode::NOT_IMPLEMENTED {
             return Err(answers::refusal(response));
         }
+
         if !response.headers().contains_key("upload-limit") {
             sending.way = UploadWay::Whole;
             return Ok(());
         }
+
         sending.way = UploadWay::Parts;
         sending.ledger = Ledger::open(self.home.as_deref(), &self.identity(), sending.name);
         let Some(entry) = sending.ledger.read() else {
             return Ok(());
         };
+
         let is_same = entry.stamp == sending.local.stamp();
         sending.location = Some(entry.location);
         if !is_same {
             self.abandon(sending);
         }
+
         Ok(())
     }
 
@@ -205,17 +214,22 @@ impl Client {
         if [404, 405, 501].contains(&response.status().as_u16()) {
             return Ok(None);
         }
+
         let response = answers::accepted(response)?;
+
         let text = |field| {
             response
                 .headers()
                 .get(field)
                 .and_then(|value| value.to_str().ok())
         };
+
         if text(ETAG).and_then(Digest::from_etag) != Some(digest) {
             return Ok(None);
         }
+
         let number = |field| text(field).and_then(|text| text.parse().ok());
+
         Ok(Some(ModelWire {
             name: name.as_str().to_owned(),
             size: number(CONTENT_LENGTH).unwrap_or_default(),
@@ -238,18 +252,22 @@ impl Client {
             size: Some(size),
             at: 0,
         });
+
         let early = Arc::clone(&self.shared.early);
         let fields = sending.fields();
         let mut done = 0;
         let mut rest = sending.local.from(0, &mut sending.pace)?;
+
         let mut progress = |count| {
             done += count;
             events(TransferEvent::Progress(done));
         };
+
         let body = Outgoing::new(&mut rest, Some(size), &early, &mut progress);
         let result = self.put_body(sending.name, &mut body.unhashed(), Some(size), &fields);
         sending.sent += done;
         let (model, outcome) = result?;
+
         sending.confirm(model, outcome)
     }
 }
@@ -262,10 +280,12 @@ impl Sending<'_> {
             Replaces::Nothing => vec![("if-none-match", "*".to_owned())],
             Replaces::Only(digest) => vec![("if-match", digest.etag())],
         };
+
         fields.extend(
             self.signature
                 .map(|signature| ("skep-signature", signature.field())),
         );
+
         fields
     }
 

@@ -7,7 +7,7 @@ mod cache;
 mod limits;
 mod log;
 mod server;
-mod setting;
+pub(crate) mod setting;
 mod store;
 mod tls;
 mod uploads;

@@ -45,6 +45,7 @@ impl Engine {
         let watched = feed
             .try_clone()
             .map_err(|error| Error::io("the engine's feed", error))?;
+
         let engine = Arc::new(Self {
             parked: Mutex::default(),
             feed: Mutex::new(feed),
@@ -52,9 +53,11 @@ impl Engine {
             folders,
             stopping: AtomicBool::new(false),
         });
+
         let keeper = Arc::clone(&engine);
         threads::spawn("engine-feed", move || keeper.keep_fed(watched))
             .map_err(|error| Error::io("starting the engine", error))?;
+
         Ok(engine)
     }
 
@@ -65,6 +68,7 @@ impl Engine {
             let text = format!("no random numbers: {error}");
             return Parked { exchange, reply }.refuse(&Error::new(ErrorKind::Internal, text));
         }
+
         let ticket = u128::from_ne_bytes(random);
         let line = feed_line(ticket, &exchange.head);
         let new = Parked { exchange, reply };
@@ -72,8 +76,10 @@ impl Engine {
         if self.stopping.load(Ordering::SeqCst) {
             return new.refuse(&stopped());
         }
+
         parked.insert(ticket, new);
         drop(parked);
+
         // If this fails, the keeper builds a new feed and writes all that is parked again.
         let _ = lock(&self.feed).write_all(&line);
     }
@@ -135,23 +141,30 @@ impl Engine {
         let watched = stream
             .try_clone()
             .map_err(|error| Error::io("the engine's feed", error))?;
+
         let mut feed = lock(&self.feed);
         let _ = feed.shutdown(Shutdown::Both);
+
         if self.stopping.load(Ordering::SeqCst) {
             // Nobody would end the new feed.
             return Err(stopped());
         }
+
         *feed = stream;
+
         let old = {
             let mut current = self.server.write().unwrap_or_else(|lock| lock.into_inner());
             std::mem::replace(&mut *current, Arc::new(server))
         };
+
         for (ticket, parked) in &*lock(&self.parked) {
             let _ = feed.write_all(&feed_line(*ticket, &parked.exchange.head));
         }
+
         // Workers that wait on the old server look for the new one. One call wakes one of them, and
         // nobody counts them here; more calls than workers do no harm.
         (0..UNBLOCK_CALLS).for_each(|_| old.unblock());
+
         Ok(watched)
     }
 
@@ -189,7 +202,9 @@ fn connect(folders: &[PathBuf]) -> Result<(tiny_http::Server, UnixStream)> {
             Err(error) => last = Some((folder, error)),
         }
     }
+
     let text = "the engine's private socket cannot be made";
+
     Err(match last {
         Some((folder, error)) => Error::io(format!("{text} in {}", folder.display()), error),
         None => Error::new(
@@ -209,8 +224,10 @@ fn listen_and_connect(path: &std::path::Path) -> io::Result<(tiny_http::Server, 
     let door = listener.try_clone()?;
     let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
     let mut stream = UnixStream::connect(path)?;
+
     // One request goes through before the door is closed, so the connection surely was accepted.
     stream.write_all(b"GET /probe HTTP/1.1\r\n\r\n")?;
+
     match server.recv_timeout(PROBE_WAIT)? {
         Some(request) => drop(request.into_writer()),
         None => {
@@ -220,8 +237,10 @@ fn listen_and_connect(path: &std::path::Path) -> io::Result<(tiny_http::Server, 
             ));
         }
     }
+
     // A shutdown makes tiny_http's accept fail, which ends its thread and its listener for good.
     rustix::net::shutdown(&door, rustix::net::Shutdown::Both)?;
+
     Ok((server, stream))
 }
 

@@ -41,11 +41,13 @@ impl Workers {
     ) -> Result<Self> {
         let (alive, ended) = channel();
         let (threads, ended) = (Vec::new(), Mutex::new(ended));
+
         let mut workers = Self {
             engine: Arc::clone(engine),
             threads,
             ended,
         };
+
         for number in 1..=count.max(1) {
             let (engine, handler) = (Arc::clone(engine), Arc::clone(handler));
             let (metrics, alive) = (Arc::clone(metrics), alive.clone());
@@ -59,6 +61,7 @@ impl Workers {
             let thread = thread.map_err(|error| Error::io("starting the workers", error))?;
             workers.threads.push(thread);
         }
+
         Ok(workers)
     }
 }
@@ -87,6 +90,7 @@ fn work_on(parked: Parked, handler: &dyn Handler, metrics: &Metrics) {
         // The connection's thread waits for this; if it is gone, so is the caller.
         let _ = reply.send(answer(exchange, handler, metrics));
     };
+
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         metrics.panics.add_one();
         log::error!("{} panicked: {}", thread_name(), panic_text(&*panic));
@@ -103,17 +107,22 @@ fn answer(mut exchange: Box<Exchange>, handler: &dyn Handler, metrics: &Metrics)
         progress,
         session,
     } = &mut *exchange;
+
     let peer = connection.transport().peer().clone();
+
     let length = match head.framing {
         Framing::Length(length) => Some(length),
         Framing::Chunked => None,
     };
+
     let mut reader = BodyReader::new(connection, progress);
     let mut request = Request::new(head, &peer, session, Body::of_wire(&mut reader, length));
+
     let response = catch_unwind(AssertUnwindSafe(|| match handler.methods() {
         methods if methods.contains(&request.method()) => handler.handle(&mut request),
         methods => not_allowed(request.method(), methods),
     }));
+
     let response = response.unwrap_or_else(|panic| {
         metrics.panics.add_one();
         let (thread, target) = (thread_name(), request.path());
@@ -123,6 +132,7 @@ fn answer(mut exchange: Box<Exchange>, handler: &dyn Handler, metrics: &Metrics)
         );
         Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
     });
+
     Finished { exchange, response }
 }
 

@@ -38,30 +38,39 @@ pub(crate) fn run(
     let known = known
         .map(|known| known.needs(Role::Write).map(|()| known))
         .transpose()?;
+
     let has_password = known.is_some();
+
     // Base64 makes four bytes of three; line breaks and the other members may add some more.
     let limits = api.limits.now();
     request
         .body()
         .limit(limits.upload_bytes_max.saturating_mul(3) / 2)?;
+
     let peer = request.peer();
+
     let guest = if has_password {
         None
     } else {
         Some(api.enter_as_guest()?)
     };
+
     let meter = Rc::new(Meter::new(api, &limits, has_password));
+
     let metered = Metered {
         source: request.body(),
         meter: Rc::clone(&meter),
     };
+
     let settings = ReaderSettings {
         track_path: false,
         ..ReaderSettings::default()
     };
+
     let mut reader = JsonStreamReader::new_custom(metered, settings);
     let (files, name, content) = (None, None, None);
     let at_hand = Rc::clone(&meter);
+
     let mut import = Import {
         api,
         peer,
@@ -73,13 +82,16 @@ pub(crate) fn run(
         name,
         content,
     };
+
     let read = import
         .read(&mut reader)
         .and_then(|()| reader.consume_trailing_whitespace().map_err(unreadable));
+
     read.map_err(|error| at_hand.fault.take().unwrap_or(error))?;
     let known = import.known.take();
     let answered = import.finish();
     request.session().insert(Known(known));
+
     answered
 }
 
@@ -134,6 +146,7 @@ impl Import<'_> {
         if !reader.has_next().map_err(unreadable)? {
             return Err(invalid_json());
         }
+
         while reader.has_next().map_err(unreadable)? {
             match reader.next_name_owned().map_err(unreadable)?.as_str() {
                 "password" => self.password(reader)?,
@@ -143,6 +156,7 @@ impl Import<'_> {
                 _ => reader.skip_value().map_err(unreadable)?,
             }
         }
+
         reader.end_object().map_err(unreadable)
     }
 
@@ -166,8 +180,10 @@ impl Import<'_> {
         if reader.peek().map_err(unreadable)? != ValueType::Array {
             return Err(bad());
         }
+
         let mut entries = Vec::new();
         reader.begin_array().map_err(unreadable)?;
+
         while reader.has_next().map_err(unreadable)? {
             if reader.peek().map_err(unreadable)? != ValueType::Object {
                 return Err(bad());
@@ -188,8 +204,10 @@ impl Import<'_> {
                 self.make_room(&mut entries)?;
             }
         }
+
         reader.end_array().map_err(unreadable)?;
         self.files = Some(entries);
+
         Ok(())
     }
 
@@ -199,16 +217,20 @@ impl Import<'_> {
         let mut waiting = entries
             .iter_mut()
             .filter(|entry| matches!(entry, ImportedFile::Waiting(..)));
+
         let Some(oldest) = waiting.next() else {
             return Ok(());
         };
+
         if waiting.count() < WAITING_MAX {
             return Ok(());
         }
+
         if !self.has_password() {
             let text = "too many files before the password";
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
+
         oldest.store()
     }
 
@@ -225,19 +247,23 @@ impl Import<'_> {
                 return Ok(Some(ImportPiece::NotBase64));
             }
         }
+
         if let Some(Ok(name)) = self.name.as_deref().map(ModelName::from_base)
             && self.has_password()
         {
             self.api.store.admit(&name, None, &Metadata::default())?;
         }
+
         let mut string = reader.next_string_reader().map_err(unreadable)?;
         let mut upload = self.api.store.upload(None)?;
         let is_base64 = self.decode(&mut string, &mut upload)?;
+
         // After bad base64 the rest of the string is read over, so that the members behind it are seen.
         let mut rest = [0; 4096];
         while !is_base64 && string.read(&mut rest).map_err(broken)? > 0 {
             self.meter.is_content();
         }
+
         Ok(Some(match (is_base64, upload.written()) {
             (false, _) => ImportPiece::NotBase64,
             (true, 0) => ImportPiece::Empty,
@@ -251,6 +277,7 @@ impl Import<'_> {
         let engine = GeneralPurpose::new(&STANDARD, lenient);
         let mut decoder = DecoderReader::new(Compact(string), &engine);
         let mut buffer = vec![0; COPY_BYTES];
+
         loop {
             // Content is bounded by its own limit.
             self.meter.is_content();
@@ -279,6 +306,7 @@ impl Import<'_> {
         if !self.has_password() {
             return Err(invalid_password());
         }
+
         if let Some(entries) = self.files {
             let mut names = Vec::new();
             for mut entry in entries {
@@ -291,11 +319,14 @@ impl Import<'_> {
             let answer = json!({ "status": "imported", "files": names });
             return Ok(Response::json(Status::OK, &answer).remarking(names.join(",")));
         }
+
         let missing = || Error::new(ErrorKind::BadRequest, "missing filename or content");
+
         let name = self
             .name
             .filter(|name| !name.is_empty())
             .ok_or_else(missing)?;
+
         let upload = match self.content {
             None | Some(ImportPiece::Empty) => return Err(missing()),
             Some(ImportPiece::NotBase64) => {
@@ -303,9 +334,11 @@ impl Import<'_> {
             }
             Some(ImportPiece::Received(upload)) => upload,
         };
+
         let name = ModelName::from_base(&name)?;
         let model = upload.commit(&name, None, &Condition::Any)?.model;
         let answer = json!({ "status": "imported", "model": name.as_str(), "size": model.size });
+
         Ok(Response::json(Status::OK, &answer).remarking(name.to_string()))
     }
 }
@@ -380,6 +413,7 @@ impl Meter {
         let encoded = api.import_bytes_before_password.saturating_mul(4) / 3;
         let before_password = (!has_password).then_some(encoded.saturating_add(left_max));
         let (left, before_password) = (Cell::new(left_max), Cell::new(before_password));
+
         Self {
             left,
             left_max,
@@ -400,13 +434,17 @@ impl Meter {
             let left = left.checked_sub(bytes).ok_or_else(|| too_large(text))?;
             self.before_password.set(Some(left));
         }
+
         let text = "the JSON around the content is larger than this server allows";
+
         let left = self
             .left
             .get()
             .checked_sub(bytes)
             .ok_or_else(|| too_large(text))?;
+
         self.left.set(left);
+
         Ok(())
     }
 }
@@ -423,7 +461,9 @@ impl<R: Read> Read for Metered<R> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
             other => other.map_err(Error::from),
         };
+
         let metered = count.and_then(|count| self.meter.count(count as u64).map(|()| count));
+
         metered.map_err(|error| {
             // The JSON reader does not hand on what its source says within a string.
             self.meter

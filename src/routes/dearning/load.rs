@@ -25,19 +25,24 @@ pub(crate) fn run(
         Ok(Value::Object(members)) if !members.is_empty() => members,
         _ => return Err(invalid_json()),
     };
+
     let opened = |password: &str| opened(api, request.peer(), password, Role::Read);
+
     let principal = match (members.get("password"), known) {
         (Some(Value::String(password)), _) => opened(password)?,
         (Some(Value::Number(number)), _) => opened(&number.to_string())?,
         (None, Some(principal)) => principal.needs(Role::Read).map(|()| principal)?,
         _ => return Err(invalid_password()),
     };
+
     request.session().insert(Known(Some(principal)));
+
     let answered = match (members.get("filenames"), members.get("filename")) {
         (Some(names), _) => several(api, names),
         (None, Some(Value::String(name))) if !name.is_empty() => single(api, name),
         _ => Err(Error::new(ErrorKind::BadRequest, "missing filename")),
     };
+
     answered.map(|response| response.remarking(asked_for(&members)))
 }
 
@@ -55,6 +60,7 @@ fn asked_for(members: &Map<String, Value>) -> String {
 fn single(api: &Api, path: &str) -> Result<Response> {
     let not_found = || Error::new(ErrorKind::NotFound, "not found");
     let name = ModelName::from_base(path).map_err(|_| not_found())?;
+
     let stored = api
         .store
         .open_model(&name)
@@ -62,14 +68,17 @@ fn single(api: &Api, path: &str) -> Result<Response> {
             ErrorKind::NotFound => not_found(),
             _ => error,
         })?;
+
     let start = format!(
         "{{\"status\": \"ok\", \"filename\": {}, \"content_b64\": \"",
         json!(name.as_str())
     );
+
     let length = start.len() as u64 + stored.model.size.div_ceil(3) * 4 + 2;
     let reader = start_of(start)
         .chain(encoded(stored.content))
         .chain(&b"\"}"[..]);
+
     Ok(answer(http::Content::Reader(length, Box::new(reader))))
 }
 
@@ -84,6 +93,7 @@ fn several(api: &Api, names: &Value) -> Result<Response> {
         }
         _ => return Err(bad()),
     };
+
     let entries = Entries {
         store: api.store.clone(),
         names: names
@@ -93,12 +103,15 @@ fn several(api: &Api, names: &Value) -> Result<Response> {
             .into_iter(),
         separator: "",
     };
+
     // Models are opened one after the other while the answer is sent, so its length is not known.
     let list = Flat {
         readers: entries,
         reader: None,
     };
+
     let start = start_of("{\"status\": \"ok\", \"files\": [".to_owned());
+
     Ok(answer(http::Content::Chunked(Box::new(
         start.chain(list).chain(&b"]}"[..]),
     ))))
@@ -129,6 +142,7 @@ impl Iterator for Entries {
         let separator = std::mem::replace(&mut self.separator, ", ");
         let shown = json!(path.rsplit('/').next().unwrap_or_default());
         let opened = ModelName::from_base(&path).and_then(|name| self.store.open_model(&name));
+
         let error = match opened {
             Ok(OpenedModel { content, .. }) => {
                 let start = format!("{separator}{{\"filename\": {shown}, \"content_b64\": \"");
@@ -144,7 +158,9 @@ impl Iterator for Entries {
                 "read failed"
             }
         };
+
         let entry = format!("{separator}{{\"filename\": {shown}, \"error\": \"{error}\"}}");
+
         Some(Box::new(start_of(entry)))
     }
 }
@@ -178,6 +194,7 @@ fn encoded(content: store::StoredContent) -> Encoded {
         store::StoredContent::Cached(bytes) => Box::new(io::Cursor::new(bytes)),
         store::StoredContent::File(file) => Box::new(file),
     };
+
     Encoded {
         source,
         plain: Vec::new(),
@@ -208,8 +225,10 @@ impl Read for Encoded {
                 .map_err(io::Error::other)?;
             self.start = 0;
         }
+
         let count = (&self.text[self.start..]).read(buffer)?;
         self.start += count;
+
         Ok(count)
     }
 }

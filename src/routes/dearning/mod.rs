@@ -46,7 +46,9 @@ fn refusal(api: &Api, request: &Request<'_>, error: &Error) -> Response {
         ErrorKind::Unauthenticated => Status::FORBIDDEN,
         kind => Status(kind.status()),
     };
+
     let response = Response::json(status, &json!({ "error": error.message() }));
+
     match error.kind() {
         // Whoever is locked out costs as little as can be.
         ErrorKind::TooManyRequests => api.come_back(request, response),
@@ -63,7 +65,9 @@ fn enter(api: &Api, request: &mut Request<'_>) -> Result<Option<Principal>> {
                     or start the server with --plain-dearning";
         return Err(Error::new(ErrorKind::Forbidden, text));
     }
+
     api.guard.check(peer)?;
+
     match api.caller(request) {
         // The password may still be in the body, and then the name it came under does not matter.
         Err(error)

@@ -30,6 +30,7 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         stamp,
         content,
     } = api.store.open_model(&name)?;
+
     let tag = entity_tag(&model, &stamp);
     let fields = request.fields();
     if let Some(wanted) = fields.value("if-match")
@@ -37,7 +38,9 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     {
         return Err(changed(&name));
     }
+
     check_unmodified(fields, &model)?;
+
     let response = |status| {
         Response::new(status)
             .field("etag", tag.clone())
@@ -45,6 +48,7 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
             .field("accept-ranges", "bytes")
             .field("cache-control", "no-cache")
     };
+
     let is_known = match fields.value("if-none-match") {
         Some(known) => is_weak_match(known, &tag),
         None => fields
@@ -52,19 +56,23 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
             .and_then(|date| httpdate::parse_http_date(date).ok())
             .is_some_and(|date| seconds(model.modified) <= seconds(date)),
     };
+
     if is_known {
         return Ok(response(Status::NOT_MODIFIED));
     }
+
     let wanted = fields
         .value("range")
         .filter(|_| match fields.value("if-range") {
             Some(tag_or_date) => !tag.starts_with(WEAK) && tag_or_date == tag,
             None => true,
         });
+
     let all = Range {
         start: 0,
         end: model.size,
     };
+
     let (status, range) = match wanted.map(|field| Range::parse(field, model.size)) {
         None | Some(Ok(None)) => (Status::OK, all),
         Some(Ok(Some(range))) => (Status::PARTIAL_CONTENT, range),
@@ -76,13 +84,16 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
             );
         }
     };
+
     let mut response = response(status)
         .field("content-type", "application/octet-stream")
         .field("content-disposition", disposition(&name))
         .content(part_of(content, range));
+
     if let Some(digest) = model.digest {
         response = response.field("repr-digest", digest.field());
     }
+
     if status == Status::PARTIAL_CONTENT {
         let (first, last) = (range.start, range.end - 1);
         response = response.field(
@@ -90,6 +101,7 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
             format!("bytes {first}-{last}/{}", model.size),
         );
     }
+
     Ok(response)
 }
 
@@ -97,11 +109,13 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let (name, fields) = (name(request)?, request.fields());
     let complete = Complete::of(fields);
+
     if fields.value("content-range").is_some() {
         // RFC 9110 section 14.4: a part must never be taken for the whole.
         let text = "a PUT with a Content-Range is not taken";
         return Err(Error::new(ErrorKind::BadRequest, text).hint("send the whole model"));
     }
+
     if let Some(coding) = fields
         .value("content-encoding")
         .filter(|coding| *coding != "identity")
@@ -109,6 +123,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = format!("the content coding {coding} is not known here");
         return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
     }
+
     if fields.value("content-length").is_none()
         && fields.value("transfer-encoding").is_none()
         && complete != Some(Complete::No)
@@ -117,15 +132,19 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         let text = "the request has no body: neither Content-Length nor chunks";
         return Err(Error::new(ErrorKind::LengthRequired, text));
     }
+
     let (condition, expected) = (
         condition(api, request, &name)?,
         digest(fields, "repr-digest")?,
     );
+
     let signature = fields
         .value("skep-signature")
         .map(Signature::from_field)
         .transpose()?;
+
     let metadata = info::metadata(request)?;
+
     let mut order = UploadIntent {
         condition,
         digest: expected,
@@ -133,12 +152,15 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         metadata,
         ..UploadIntent::new(name)
     };
+
     if let Some(complete) = complete {
         return resumable::create(api, request, order, complete);
     }
+
     order.digest = digest(fields, "content-digest")?.or(expected);
     order.length = request.body().length();
     request.body().limit(api.limits.now().upload_bytes_max)?;
+
     store_whole(api, request, &order)
 }
 
@@ -166,6 +188,7 @@ fn condition(api: &Api, request: &Request<'_>, name: &ModelName) -> Result<Condi
         Some(digest) => Ok(Condition::Matches(digest)),
         None => Err(Error::new(ErrorKind::PreconditionFailed, text)),
     };
+
     match (
         fields.value("if-none-match").map(str::trim),
         fields.value("if-match").map(str::trim),
@@ -187,6 +210,7 @@ fn unmodified(api: &Api, fields: &Fields, name: &ModelName) -> Result<Condition>
     if fields.value("if-unmodified-since").is_none() {
         return Ok(Condition::Any);
     }
+
     match api.store.find(name) {
         // From here on, nobody may change it before we do.
         Ok(model) => check_unmodified(fields, &model)
@@ -201,6 +225,7 @@ fn check_unmodified(fields: &Fields, model: &Model) -> Result<()> {
     let date = fields
         .value("if-unmodified-since")
         .filter(|_| fields.value("if-match").is_none());
+
     match date.and_then(|date| httpdate::parse_http_date(date).ok()) {
         Some(date) if seconds(model.modified) > seconds(date) => {
             let text = format!("'{}' was modified after If-Unmodified-Since", model.name);

@@ -41,6 +41,7 @@ pub(crate) fn length(
             "the lengths of the upload contradict each other",
         )));
     }
+
     match (length, end) {
         (Some(length), Some(end)) if end > length => {
             let text = format!("the content would end at {end}, behind the end of the upload");

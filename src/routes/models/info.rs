@@ -17,22 +17,27 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let model = api.store.find(&name)?;
     let about = api.store.about(&model);
+
     let (metadata, uploaded) = match about {
         Some(about) => (about.metadata, Some(rfc3339(about.uploaded))),
         None => (Metadata::default(), None),
     };
+
     let versions = api.store.versions(&name)?.iter().map(version).collect();
+
     let ModelWire {
         name,
         size,
         modified,
         digest,
     } = ModelWire::from(&model);
+
     let Metadata {
         license,
         source,
         uploader,
     } = metadata;
+
     let info = InfoWire {
         schema: 1,
         name,
@@ -45,6 +50,7 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         uploaded,
         versions,
     };
+
     Ok(Response::json(Status::OK, &info).field("cache-control", "no-cache"))
 }
 
@@ -82,6 +88,7 @@ pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response>
 pub(crate) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
     let check = api.store.verify(&name)?;
+
     let told = CheckProgress {
         name,
         check,
@@ -90,6 +97,7 @@ pub(crate) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         next: 0,
         verdict: None,
     };
+
     Ok(Response::new(Status::OK)
         .field("content-type", "application/x-ndjson")
         .field("cache-control", "no-cache")
@@ -103,12 +111,16 @@ pub(crate) fn metadata(request: &mut Request<'_>) -> Result<Metadata> {
         .session()
         .value::<Known>()
         .and_then(|known| known.0.clone());
+
     let fields = request.fields();
+
     let user = match known {
         Some(known) if matches!(known.how, How::Token | How::Certificate) => Some(known.name),
         _ => fields.value("authorization").and_then(access::user),
     };
+
     let user = user.as_deref().filter(|user| !NOBODY.contains(user));
+
     Metadata::new(
         fields.value("skep-license"),
         fields.value("skep-source"),
@@ -151,6 +163,7 @@ impl CheckProgress {
     fn tell(&mut self) {
         let text = |digest| format!("{digest:?}");
         let verdict = self.verdict.as_ref();
+
         let line = VerifyWire {
             name: self.name.as_str().to_owned(),
             read: self.check.read(),
@@ -159,6 +172,7 @@ impl CheckProgress {
             digest: verdict.and_then(|verdict| verdict.digest).map(text),
             remembered: verdict.and_then(|verdict| verdict.remembered).map(text),
         };
+
         // Numbers and texts can always be written.
         self.line = serde_json::to_vec(&line).unwrap_or_default();
         self.line.push(b'\n');
@@ -182,8 +196,10 @@ impl Read for CheckProgress {
                 self.tell();
             }
         }
+
         let count = (&self.line[self.told..]).read(buffer)?;
         self.told += count;
+
         Ok(count)
     }
 }

@@ -29,8 +29,10 @@ pub(crate) fn create(
         Ok(length) => length,
         Err(response) => return Ok(*response),
     };
+
     let content_digest =
         crate::routes::models::storing::digest(request.fields(), "content-digest")?;
+
     let piece = match (content_digest, complete) {
         (Some(digest), Complete::No) => AppendMode::Whole(digest),
         (Some(digest), Complete::Yes) => {
@@ -40,22 +42,27 @@ pub(crate) fn create(
         }
         (None, _) => AppendMode::Kept,
     };
+
     if let Err(error) = check_size(api, request, 0, order.length) {
         return Ok(refusal(api, &error));
     }
+
     api.store
         .admit(&order.name, order.length, &order.metadata)?;
     api.store.check(&order.name, &order.condition)?;
     api.store
         .check_signer(&order.name, order.signature.as_ref())?;
+
     let whole = |request: &mut Request<'_>| {
         let response = crate::routes::models::storing::store_whole(api, request, &order)?;
         Ok(response.field("upload-complete", YES))
     };
+
     if complete == Complete::Yes && !speaks_draft(request) {
         // Nobody could tell the caller where to go on.
         return whole(request);
     }
+
     let turn = match api.store.begin(order.clone()) {
         // A whole one needs no upload resource; it only cannot be gone on with (draft section 9.1).
         Err(error) if error.kind() == ErrorKind::Busy && complete == Complete::Yes => {
@@ -63,12 +70,15 @@ pub(crate) fn create(
         }
         result => result?,
     };
+
     let location = location(&turn);
+
     let fields = [
         ("location", location.clone()),
         ("upload-limit", limits(api, turn.left())),
         ("upload-offset", "0".to_owned()),
     ];
+
     let told = match inform(request, &fields) {
         Ok(told) => told,
         Err(error) => {
@@ -76,7 +86,9 @@ pub(crate) fn create(
             return Err(error);
         }
     };
+
     let response = receive(api, request, turn, piece, complete, told)?;
+
     Ok(match response.status() {
         Status::NO_CONTENT => response
             .with_status(Status::CREATED)
@@ -92,6 +104,7 @@ pub(crate) fn tell(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     if let Some(length) = turn.order().length.or(turn.done().map(|_| turn.offset())) {
         response = response.field("upload-length", length.to_string());
     }
+
     Ok(match turn.done() {
         // For a caller that did not get the answer to its last request.
         Some(digest) => response.field("repr-digest", digest.field()),
@@ -105,24 +118,30 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let media_type = fields
         .value("content-type")
         .and_then(|value| value.split(';').next());
+
     if !media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
         let text = format!("a piece of an upload has the Content-Type {MEDIA_TYPE}");
         let error = Error::new(ErrorKind::UnsupportedType, text);
         return Ok(Response::error(&error).field("accept-patch", MEDIA_TYPE));
     }
+
     let missing = |field: &str, values: &str| {
         let text = format!("a piece of an upload says {field}: {values}");
         Error::new(ErrorKind::BadRequest, text)
     };
+
     let complete = Complete::of(fields).ok_or_else(|| missing("Upload-Complete", "?0 or ?1"))?;
     let provided = integer(fields, "upload-offset").ok_or_else(|| missing("Upload-Offset", "N"))?;
+
     let piece = match crate::routes::models::storing::digest(fields, "content-digest")? {
         Some(digest) => AppendMode::Whole(digest),
         None => AppendMode::Kept,
     };
+
     let digest = crate::routes::models::storing::digest(fields, "repr-digest")?;
     let content = content_length(request);
     let mut turn = api.store.turn(id(request))?;
+
     if turn.done().is_some() {
         let response = match content {
             Some(0) => problem("completed-upload", "upload is already completed"),
@@ -130,18 +149,23 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         };
         return Ok(with_progress(response, &turn));
     }
+
     let offset = turn.offset();
     if provided != offset {
         return Ok(with_progress(mismatching(offset, provided), &turn));
     }
+
     let length = match length(fields, content, offset, complete, turn.order().length) {
         Ok(length) => length,
         Err(response) => return Ok(with_progress(*response, &turn)),
     };
+
     if let Err(error) = check_size(api, request, offset, length) {
         return Ok(refusal(api, &error));
     }
+
     turn.amend(length, digest)?;
+
     receive(api, request, turn, piece, complete, CallerKnows::Yes)
 }
 
@@ -187,9 +211,11 @@ fn receive(
             };
         }
     }
+
     if complete == Complete::No {
         return Ok(progress(api, &turn));
     }
+
     if turn
         .order()
         .length
@@ -198,7 +224,9 @@ fn receive(
         let response = inconsistent("the content ended before the length of the upload");
         return Ok(with_progress(response, &turn));
     }
+
     let name = turn.order().name.clone();
+
     match turn.commit() {
         Ok(published) => {
             Ok(crate::routes::models::storing::stored(&published, &name)
@@ -228,6 +256,7 @@ fn pour(request: &mut Request<'_>, turn: &mut UploadSession, piece: AppendMode) 
     let mut append = turn.append(piece, request.interrupter())?;
     let mut buffer = vec![0; crate::routes::models::storing::COPY_BYTES];
     let mut informed: Option<Instant> = None;
+
     loop {
         let written = match request.body().read(&mut buffer) {
             Ok(0) => return append.finish().map(|()| Poured::All),
@@ -260,8 +289,10 @@ fn inform(request: &mut Request<'_>, fields: &[(&str, String)]) -> Result<Caller
     if !speaks_draft(request) {
         return Ok(CallerKnows::No);
     }
+
     let version = [(INTEROP_FIELD, INTEROP_VERSION.to_owned())];
     let fields = [&version, fields].concat();
+
     if request.inform(Status::UPLOAD_RESUMPTION_SUPPORTED, &fields)? {
         Ok(CallerKnows::Yes)
     } else {
@@ -281,6 +312,7 @@ fn check_size(
         let text = format!("this server takes no more than {bytes_max} bytes");
         return Err(Error::new(ErrorKind::TooLarge, text));
     }
+
     request.body().limit(bytes_max.saturating_sub(offset))
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn store_whole(
         signature,
         metadata,
     } = order;
+
     api.store.admit(name, *length, metadata)?;
     api.store.check(name, condition)?;
     api.store.check_signer(name, signature.as_ref())?;
@@ -33,6 +34,7 @@ pub(crate) fn store_whole(
     upload.describe(metadata.clone());
     copy(request.body(), &mut upload)?;
     let published = upload.commit(name, digest.as_ref(), condition)?;
+
     Ok(stored(&published, name))
 }
 
@@ -43,8 +45,10 @@ pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
     } else {
         Status::CREATED
     };
+
     let response = Response::json(status, &ModelWire::from(&published.model))
         .field("etag", entity_tag(&published.model, ""));
+
     if published.replaced {
         response
     } else {
@@ -61,6 +65,7 @@ pub(crate) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
 pub(crate) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64> {
     let mut buffer = vec![0; COPY_BYTES];
     let mut copied = 0;
+
     loop {
         match source.read(&mut buffer) {
             Ok(0) => return Ok(copied),

@@ -72,6 +72,7 @@ impl Cache {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.turn += 1;
+
         match state.entries.get_mut(name) {
             Some(entry) if entry.stamp == *stamp => {
                 entry.used = Instant::now();
@@ -103,12 +104,15 @@ impl Cache {
         if size > self.bytes_max || self.entries_max == 0 || state.closed {
             return;
         }
+
         while state.entries.len() >= self.entries_max || state.counts.bytes + size > self.bytes_max
         {
             state.remove_oldest();
         }
+
         state.turn += 1;
         let (used, turn) = (Instant::now(), state.turn);
+
         let entry = CachedModel {
             stamp,
             digest,
@@ -116,8 +120,10 @@ impl Cache {
             used,
             turn,
         };
+
         state.entries.insert(name.clone(), entry);
         state.counts.bytes += size;
+
         if state.entries.len() == 1 {
             self.change.notify_all();
         }

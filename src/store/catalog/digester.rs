@@ -92,6 +92,7 @@ impl Digester {
     fn next(&self) -> Option<Task> {
         let mut queue = lock(&self.queue);
         queue.busy = false;
+
         loop {
             if queue.closed {
                 return None;
@@ -142,17 +143,21 @@ impl Digester {
         let Some((file, stamp)) = layout.open_model(name)? else {
             return Ok(DigestOutcome::Done);
         };
+
         if index.find(name, &stamp).is_some() {
             return Ok(DigestOutcome::Done);
         }
+
         let young = stamp.young_for(self.tick, SystemTime::now());
         if !young.is_zero() {
             return Ok(DigestOutcome::TooEarly(young));
         }
+
         let digest = Digest::of_reader(Breakable {
             file,
             closing: &self.closing,
         })?;
+
         match layout.standing(name)? {
             Standing::Model(current) if current == stamp => {
                 index.insert(name, stamp, digest);

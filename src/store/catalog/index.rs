@@ -43,10 +43,12 @@ impl Index {
             }
             Vec::new()
         });
+
         let known = String::from_utf8_lossy(&bytes)
             .lines()
             .filter_map(parse_line)
             .collect();
+
         Self(Mutex::new(IndexState {
             known,
             saved: IndexSaved::Yes,
@@ -91,7 +93,9 @@ impl Index {
             state.saved = IndexSaved::Yes;
             state.known.clone()
         };
+
         let mut text = String::new();
+
         for (name, (stamp, digest)) in &known {
             match layout.standing(name) {
                 Ok(Standing::Model(current)) if current == *stamp => {
@@ -100,10 +104,12 @@ impl Index {
                 _ => self.remove_stale(name, stamp),
             }
         }
+
         let written = disk::write(&layout.index(), text.as_bytes(), 0o600);
         if written.is_err() {
             lock(&self.0).saved = IndexSaved::No;
         }
+
         written
     }
 

@@ -49,20 +49,24 @@ impl Layout {
         let unusable = |place: &Path, error| unusable(given, place, error);
         disk::create_directory(given).map_err(|error| unusable(given, error))?;
         let directory = fs::canonicalize(given).map_err(|error| unusable(given, error))?;
+
         rustix::fs::access(
             &directory,
             Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
         )
         .map_err(|error| unusable(&directory, error.into()))?;
+
         let hidden = directory.join(HIDDEN);
         let (parts, lock) = (hidden.join(PARTS), hidden.join(LOCK));
         disk::create_directory(&parts).map_err(|error| unusable(&parts, error))?;
         let held = disk::lock_file(&lock).map_err(|error| unusable(&lock, error))?;
+
         let (held, age_min) = match held {
             FileLock::Held(file) => (Some(file), Duration::ZERO),
             FileLock::Unsupported => (None, part_age_max),
             FileLock::Taken => return Err(taken(&directory)),
         };
+
         for place in [&parts, &hidden, &hidden.join(UPLOADS)] {
             match disk::remove_left_over(place, age_min) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -71,6 +75,7 @@ impl Layout {
                 _ => {}
             }
         }
+
         let folds_forms = match Part::create(&parts, COMPOSED) {
             // A server on a full disk still serves, and models can be removed.
             Err(error) if ErrorKind::from_io(&error) == ErrorKind::NoSpace => {
@@ -85,10 +90,12 @@ impl Layout {
                 Path::new(&composed.replace(COMPOSED, DECOMPOSED)).exists()
             }
         };
+
         let folds_names = folds_forms || hidden.join(LOCK.to_uppercase()).exists();
         let device = fs::metadata(&directory)
             .map_err(|error| unusable(given, error))?
             .dev();
+
         Ok(Self {
             directory,
             folds_names,
@@ -168,6 +175,7 @@ impl Layout {
                 Err(error) => log::warn!("the model '{name}' is not listed: {error}"),
             }
         }
+
         Ok(models)
     }
 
@@ -177,7 +185,9 @@ impl Layout {
             Err(error) if is_absence(&error) => return Ok(Standing::Nothing),
             other => other?,
         };
+
         let kind = metadata.file_type();
+
         Ok(match kind.is_file() {
             true => Standing::Model(Stamp::of(&metadata)),
             false if kind.is_dir() => Standing::Other("a directory"),
@@ -205,11 +215,14 @@ impl Layout {
         if !self.folds_names {
             return Ok(None);
         }
+
         let inode = match fs::symlink_metadata(self.path(name)) {
             Err(error) if is_absence(&error) => return Ok(None),
             other => other?.ino(),
         };
+
         let mut listed = Vec::new();
+
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
             listed.push((
@@ -217,6 +230,7 @@ impl Layout {
                 entry.ino(),
             ));
         }
+
         Ok(other_name(name.as_str(), inode, listed))
     }
 
@@ -276,30 +290,38 @@ fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
         format!("cannot use the model directory {}", directory.display()),
         error,
     );
+
     let choose = "choose another directory with --dir";
+
     let kind = match said.kind() {
         ErrorKind::NoSpace => ErrorKind::NoSpace,
         _ => ErrorKind::Usage,
     };
+
     // What cannot even be looked at is behind a closed door; then the door is what to mend.
     let door = place
         .ancestors()
         .find_map(|path| Some((path, fs::metadata(path).ok()?)));
+
     let Some((path, metadata)) = door.filter(|_| said.kind() == ErrorKind::Forbidden) else {
         return Error::new(kind, said.message()).hint(choose).because(said);
     };
+
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     let us = rustix::process::geteuid().as_raw();
     let path = path.display();
+
     let text = format!(
         "{}: {path} belongs to uid {owner} with mode {mode:04o}, and this process runs as uid {us}",
         said.message(),
     );
+
     let fix = if owner == us {
         format!("run: chmod u+rwX '{path}'; or {choose}")
     } else {
         format!("run: sudo chown -R {us} '{path}'; or {choose}")
     };
+
     Error::new(kind, text).hint(fix).because(said)
 }
 

@@ -76,6 +76,7 @@ impl Catalog {
     ) -> io::Result<Option<OpenedModel>> {
         let size_max = self.options.cache_file_bytes_max;
         let mut tries_left = 3;
+
         loop {
             tries_left -= 1;
             let start = SystemTime::now();
@@ -144,15 +145,19 @@ impl Catalog {
         if !matches!(condition, Condition::Matches(_)) {
             return Ok(None);
         }
+
         let unreadable = |error| unreadable(name, error);
         let Some((file, stamp)) = self.layout.open_model(name).map_err(unreadable)? else {
             return Ok(None);
         };
+
         if let Some(digest) = self.index.find(name, &stamp) {
             return Ok(Some((stamp, digest)));
         }
+
         let digest = Digest::of_reader(&file).map_err(unreadable)?;
         let unchanged = Stamp::of(&file.metadata().map_err(unreadable)?) == stamp;
+
         Ok(unchanged.then_some((stamp, digest)))
     }
 
@@ -168,10 +173,12 @@ impl Catalog {
             .layout
             .clash(name)
             .map_err(|error| unreadable(name, error))?;
+
         if let Some(other) = clash {
             let text = format!("'{name}' and '{other}' are the same name on this file system");
             return Err(Error::new(ErrorKind::Conflict, text).hint("remove the other one first"));
         }
+
         let current = match self.standing(name)? {
             Standing::Nothing => None,
             Standing::Model(stamp) => Some(stamp),
@@ -181,7 +188,9 @@ impl Catalog {
                 return Err(Error::new(ErrorKind::Conflict, text).hint("choose another name"));
             }
         };
+
         let failed = |text| Err(Error::new(ErrorKind::PreconditionFailed, text));
+
         match (condition, current) {
             (Condition::Absent, Some(_)) => failed(format!("there is a model '{name}' already")),
             (Condition::Exists | Condition::Matches(_), None) => {
@@ -214,8 +223,10 @@ impl Catalog {
 fn read_shared(file: &mut File, length: usize) -> io::Result<Arc<[u8]>> {
     let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
     let mut count = 0;
+
     // Nobody else has it yet.
     let buffer = Arc::get_mut(&mut bytes).unwrap_or_default();
+
     while count < length {
         match file.read(&mut buffer[count..]) {
             Ok(0) => return Ok(bytes[..count].into()),
@@ -224,5 +235,6 @@ fn read_shared(file: &mut File, length: usize) -> io::Result<Arc<[u8]>> {
             Err(error) => return Err(error),
         }
     }
+
     Ok(bytes)
 }

@@ -32,6 +32,7 @@ impl Stamp {
             seconds,
             nanos: u32::try_from(nanos).unwrap_or(0),
         };
+
         Self {
             size: metadata.len(),
             modified: moment(metadata.mtime(), metadata.mtime_nsec()),
@@ -107,6 +108,7 @@ impl FromStr for Stamp {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut words = text.split(' ');
         let mut word = || words.next().unwrap_or_default();
+
         Ok(Self {
             size: word().parse()?,
             modified: Moment {

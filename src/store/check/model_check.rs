@@ -86,7 +86,9 @@ impl Check {
             .layout
             .open_model(name)
             .map_err(|error| unreadable(name, error))?;
+
         let (file, stamp) = opened.ok_or_else(|| catalog.not_found(name))?;
+
         Ok(Self {
             remembered: catalog.index.remembered(name),
             catalog: Arc::clone(catalog),
@@ -114,6 +116,7 @@ impl Check {
         // Not every file system can let go of what it has in memory, and then it is read from there.
         let _ = rustix::fs::fadvise(&self.file, self.read, None, Advice::DontNeed);
         let mut buffer = vec![0; 64 << 10];
+
         for _ in 0..16 {
             match self.file.read(&mut buffer) {
                 Ok(0) => return Some(self.judge()),
@@ -129,6 +132,7 @@ impl Check {
                 }
             }
         }
+
         None
     }
 
@@ -155,13 +159,16 @@ impl Check {
             .metadata()
             .map(|metadata| Stamp::of(&metadata))
             .ok();
+
         let is_settled = now == Some(self.stamp);
+
         let outcome = match self.remembered {
             Some((_, known)) if known == digest => Verified::Intact,
             Some((stamp, _)) if stamp == self.stamp && is_settled => Verified::Damaged,
             Some(_) => Verified::Changed,
             None => Verified::New,
         };
+
         if outcome == Verified::Damaged {
             log::error!(
                 "the model '{}' is damaged: its bytes have the digest {digest:?} now",
@@ -171,6 +178,7 @@ impl Check {
         } else if is_settled && self.is_trusted() {
             self.catalog.learn(&self.name, self.stamp, digest);
         }
+
         self.verdict(outcome, Some(digest))
     }
 

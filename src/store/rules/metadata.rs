@@ -36,14 +36,17 @@ pub(crate) fn keep(
     if claim.metadata.is_empty() {
         return Ok(());
     }
+
     let about = About {
         metadata: claim.metadata.clone(),
         uploaded: clock::now(),
     };
+
     let mut lines = lines(catalog, claim.name);
     lines.retain(|(digest, _)| *digest != claim.digest && needed.contains(digest.as_bytes()));
     lines.insert(0, (claim.digest, about));
     let mut text = String::new();
+
     for (digest, About { metadata, uploaded }) in &lines {
         let seconds = uploaded
             .duration_since(UNIX_EPOCH)
@@ -55,6 +58,7 @@ pub(crate) fn keep(
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{digest}\t{seconds}\t{license}\t{source}\t{uploader}");
     }
+
     disk::write_in_new_folder(&catalog.layout.about(claim.name), text.as_bytes())
 }
 

@@ -56,11 +56,13 @@ impl Catalog {
             let hint = format!("it takes {} (the setting accept)", accept.join(", "));
             return Err(Error::new(ErrorKind::UnsupportedType, text).hint(hint));
         }
+
         if self.options.require_license && metadata.license.is_none() {
             let text = "this server takes no model without a licence";
             return Err(Error::new(ErrorKind::BadRequest, text)
                 .hint("name it: skep put --license LICENCE, or the field Skep-License"));
         }
+
         Ok(())
     }
 
@@ -71,19 +73,24 @@ impl Catalog {
         if max == 0 {
             return Ok(());
         }
+
         let models = self.layout.models().map_err(unstored)?;
         let mut used = versions::total_after(self, name, &models).map_err(unstored)?;
+
         used += models
             .iter()
             .filter(|(other, _)| other != name)
             .map(|(_, s)| s.size)
             .sum::<u64>();
+
         if used.saturating_add(size) <= max {
             return Ok(());
         }
+
         let text = format!(
             "the quota of {max} bytes is full: {size} more do not fit beside the {used} of other models"
         );
+
         Err(Error::new(ErrorKind::NoSpace, text)
             .hint("remove models that are not needed any more, or raise max-total-bytes"))
     }
@@ -95,12 +102,14 @@ impl Catalog {
         let Some(free) = free.filter(|free| size.saturating_add(reserve) > *free) else {
             return Ok(());
         };
+
         let text = match reserve {
             0 => format!("no space left for {size} bytes: {free} are free"),
             _ => format!(
                 "no space left for {size} bytes: {free} are free, of which {reserve} stay free"
             ),
         };
+
         Err(Error::new(ErrorKind::NoSpace, text)
             .hint("remove a model that is not needed any more, or lower reserve-bytes"))
     }

@@ -44,13 +44,16 @@ impl Catalog {
         if signers.is_empty() {
             return Ok(());
         }
+
         let unreadable = |error| unreadable(name, error);
         content.rewind().map_err(unreadable)?;
         let what = format!("'{name}'");
+
         if Signature::is_name(name) {
             let bytes = read_start(content).map_err(unreadable)?;
             return Signature::from_bytes(&bytes)?.verify_comment(&what, signers);
         }
+
         self.signature(name, given)?.verify(&what, signers, content)
     }
 
@@ -60,13 +63,16 @@ impl Catalog {
             Some(given) => given.clone(),
             None => self.stored_signature(name)?,
         };
+
         signature.signer(&format!("'{name}'"), &self.options.signers)?;
+
         if signature.is_legacy() {
             // It would take all of the model into the memory of a small device.
             let text = format!("'{name}' has a legacy signature, which is not taken here");
             return Err(Error::new(ErrorKind::Integrity, text)
                 .hint("sign it again, with 'skep sign' or 'minisign -S -H'"));
         }
+
         Ok(signature)
     }
 
@@ -79,7 +85,9 @@ impl Catalog {
                 "use 'skep put --sign KEY', send the field Skep-Signature, or store '{place}' first"
             )));
         };
+
         let bytes = read_start(&file).map_err(unreadable)?;
+
         Signature::from_bytes(&bytes)
     }
 }

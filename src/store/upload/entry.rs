@@ -43,6 +43,7 @@ impl UploadEntry {
             UploadSlot::Free(state) => state.size(),
             _ => 0,
         };
+
         Self {
             files,
             newest: AtomicU64::new(0),
@@ -59,9 +60,11 @@ impl UploadEntry {
         if let Some(interrupt) = lock(&self.interrupt).take() {
             interrupt();
         }
+
         let deadline = Instant::now() + TURN_WAIT;
         let mut slot = lock(&self.slot);
         self.change.notify_all();
+
         loop {
             if !self.is_newest(number) {
                 return Err(superseded());

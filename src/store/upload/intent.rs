@@ -48,23 +48,28 @@ impl UploadIntent {
         if let Some(length) = self.length {
             let _ = writeln!(text, "length {length}");
         }
+
         if let Some(digest) = self.digest {
             let _ = writeln!(text, "digest {digest}");
         }
+
         let _ = match self.condition {
             Condition::Any => Ok(()),
             Condition::Absent => writeln!(text, "condition absent"),
             Condition::Exists => writeln!(text, "condition exists"),
             Condition::Matches(digest) => writeln!(text, "condition {digest}"),
         };
+
         if let Some(signature) = &self.signature {
             let _ = writeln!(text, "signature {}", signature.field());
         }
+
         let Metadata {
             license,
             source,
             uploader,
         } = &self.metadata;
+
         for (key, said) in [
             ("license", license),
             ("source", source),
@@ -83,20 +88,25 @@ impl UploadIntent {
         if let Some(length) = field(text, "length") {
             order.length = Some(length.parse().ok()?);
         }
+
         if let Some(digest) = field(text, "digest") {
             order.digest = Some(digest.parse().ok()?);
         }
+
         order.condition = match field(text, "condition") {
             None => Condition::Any,
             Some("absent") => Condition::Absent,
             Some("exists") => Condition::Exists,
             Some(digest) => Condition::Matches(digest.parse().ok()?),
         };
+
         if let Some(signature) = field(text, "signature") {
             order.signature = Some(Signature::from_field(signature).ok()?);
         }
+
         let said = |key| field(text, key);
         order.metadata = Metadata::new(said("license"), said("source"), said("uploader")).ok()?;
+
         Some(order)
     }
 }

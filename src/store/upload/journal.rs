@@ -79,10 +79,12 @@ impl UploadState {
             UploadStage::Finishing(digest) => writeln!(text, "finishing {digest}"),
             UploadStage::Done(digest) => writeln!(text, "done {digest}"),
         };
+
         self.order.write(&mut text);
         self.journal = Journal::Unsure;
         disk::write(path, text.as_bytes(), 0o600)?;
         (self.journal, self.seen) = (Journal::Written, (Duration::ZERO, Instant::now()));
+
         Ok(())
     }
 
@@ -105,6 +107,7 @@ impl UploadState {
         let changed = fs::symlink_metadata(path)
             .and_then(|metadata| metadata.modified())
             .ok()?;
+
         // A time in the future is the mark of a clock that was set back: not old.
         let seen = (changed.elapsed().unwrap_or_default(), Instant::now());
         let text = fs::read_to_string(path).ok()?;
@@ -112,11 +115,13 @@ impl UploadState {
         let order = UploadIntent::read(text)?;
         let offset = field(text, "offset")?.parse().ok()?;
         let digest = |key| field(text, key).and_then(|digest| digest.parse().ok());
+
         let stage = match (digest("finishing"), digest("done")) {
             (_, Some(digest)) => UploadStage::Done(digest),
             (Some(digest), None) => UploadStage::Finishing(digest),
             (None, None) => UploadStage::Open,
         };
+
         Some(Self {
             order,
             offset,

@@ -50,6 +50,7 @@ impl UnfinishedUploads {
                 None => log_failure(files.remove()),
             }
         }
+
         for path in files(&layout.parts()) {
             let id = path
                 .file_stem()
@@ -60,6 +61,7 @@ impl UnfinishedUploads {
                 log_failure(disk::remove(&path));
             }
         }
+
         Self {
             entries: Mutex::new(entries),
         }
@@ -83,12 +85,14 @@ impl UnfinishedUploads {
             return Err(Error::new(ErrorKind::Busy, text)
                 .hint("finish or DELETE one of them, or wait until one is too old"));
         }
+
         let others = open().map(|entry| entry.size.load(Ordering::SeqCst));
         check_sum(others, length, options)?;
         let id = UploadId::random()?;
         let entry = UploadEntry::new(layout.files(id), UploadSlot::Taken);
         entry.size.store(length, Ordering::SeqCst);
         entries.insert(id, Arc::new(entry));
+
         Ok(id)
     }
 
@@ -101,6 +105,7 @@ impl UnfinishedUploads {
     ) -> Result<()> {
         let entries = lock(&self.entries);
         let others = entries.iter().filter(|(other, _)| **other != id);
+
         check_sum(
             others.map(|(_, entry)| entry.size.load(Ordering::SeqCst)),
             size,
@@ -128,9 +133,11 @@ fn recovered(mut state: UploadState, files: &UploadFiles, layout: &Layout) -> Op
     if matches!(state.stage, UploadStage::Done(_)) {
         return Some(state);
     }
+
     let length = fs::symlink_metadata(&files.bytes)
         .ok()
         .map(|metadata| metadata.len());
+
     match (length, state.stage) {
         (Some(length), _) if length >= state.offset => {
             state.stage = UploadStage::Open;
@@ -156,13 +163,16 @@ fn drop_old(entries: &mut BTreeMap<UploadId, Arc<UploadEntry>>, options: &StoreO
         .filter(|(_, entry)| entry.age().is_some_and(|age| age >= options.upload_age_max))
         .map(|(id, _)| *id)
         .collect();
+
     let mut done: Vec<_> = entries
         .iter()
         .filter(|(id, entry)| entry.is_done() && !gone.contains(id))
         .map(|(id, entry)| (entry.age(), *id))
         .collect();
+
     done.sort_unstable();
     gone.extend(done.iter().skip(options.uploads_max).map(|(_, id)| *id));
+
     for id in gone {
         let Some(entry) = entries.get(&id) else {
             continue;

@@ -104,21 +104,27 @@ impl UploadSession {
             digest: digest.or(order.digest),
             ..order.clone()
         };
+
         if changed == *order {
             return Ok(());
         }
+
         if let Some(length) = changed.length.filter(|_| order.length.is_none()) {
             self.check_growth(length)?;
             self.store
                 .catalog()
                 .check_space(length.saturating_sub(self.offset()))?;
         }
+
         let old = std::mem::replace(&mut self.state.order, changed);
+
         if let Err(error) = self.state.save(&self.entry.files.record) {
             self.state.order = old;
             return Err(unstored(error));
         }
+
         self.entry.size.store(self.state.size(), Ordering::SeqCst);
+
         Ok(())
     }
 
@@ -152,6 +158,7 @@ impl UploadSession {
                     size: self.offset(),
                 });
         }
+
         if let Err(error) = &result {
             let may_pass = matches!(error.kind(), ErrorKind::Internal | ErrorKind::NoSpace);
             // A failure of the very last fsync leaves the bytes under their new name.
@@ -159,6 +166,7 @@ impl UploadSession {
                 log_failure(self.discard());
             }
         }
+
         result
     }
 
@@ -176,7 +184,9 @@ impl UploadSession {
             let text = format!("the upload ended after {offset} of {length} bytes");
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
+
         let mut partial = self.open()?;
+
         let hasher = match self.state.hasher.take() {
             Some(hasher) => hasher,
             None => partial
@@ -184,6 +194,7 @@ impl UploadSession {
                 .and_then(Hasher::of_reader)
                 .map_err(unstored)?,
         };
+
         self.state.hasher = Some(hasher.clone());
         let digest = hasher.finish();
         check_digest(digest, order.digest.as_ref())?;
@@ -194,12 +205,14 @@ impl UploadSession {
         self.set_stage(UploadStage::Finishing(digest))
             .map_err(unstored)?;
         let publish = |target: &Path| partial.publish(target);
+
         let UploadIntent {
             name,
             condition,
             metadata,
             ..
         } = &order;
+
         let claim = Claim {
             name,
             size: offset,
@@ -207,16 +220,20 @@ impl UploadSession {
             condition,
             metadata,
         };
+
         let published = self.store.publish(publish, &claim);
+
         // The model is there, so its upload is done, whatever becomes of the note of it.
         let stage = if published.is_ok() {
             UploadStage::Done(digest)
         } else {
             UploadStage::Open
         };
+
         if let Err(error) = self.set_stage(stage) {
             log::warn!("the journal of an upload cannot be written: {error}");
         }
+
         published
     }
 

@@ -90,18 +90,22 @@ impl Upload {
                 "an earlier part could not be stored",
             ));
         }
+
         if let Some(size) = self.size.filter(|size| *size != self.written) {
             let text = format!("body ended after {} of {size} bytes", self.written);
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
+
         let digest = self.hasher.finish();
         check_digest(digest, expected)?;
         let content = self.part.file();
         self.store
             .catalog()
             .check_signature(name, self.signature.as_ref(), content)?;
+
         self.part.sync().map_err(unstored)?;
         let (size, metadata) = (self.written, &self.metadata);
+
         let claim = Claim {
             name,
             size,
@@ -109,6 +113,7 @@ impl Upload {
             condition,
             metadata,
         };
+
         self.store
             .catalog()
             .events
@@ -116,6 +121,7 @@ impl Upload {
                 name: name.clone(),
                 size,
             });
+
         self.store
             .publish(|target| self.part.publish(target), &claim)
     }
@@ -134,6 +140,7 @@ impl Write for Upload {
             );
             return Err(Error::new(ErrorKind::BadRequest, text).into());
         }
+
         if self.written >= self.check_at {
             self.check_at = self.written + CHECK_BYTES;
             // Others write, too, and not every length is known before its end.
@@ -142,6 +149,7 @@ impl Write for Upload {
                 return Err(error.into());
             }
         }
+
         match self.part.write(bytes) {
             Ok(count) => {
                 self.hasher.update(&bytes[..count]);

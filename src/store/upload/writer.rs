@@ -57,6 +57,7 @@ impl<'a> UploadWriter<'a> {
             AppendMode::Kept => None,
             AppendMode::Whole(digest) => Some((digest, Hasher::new())),
         };
+
         Self {
             turn,
             partial,
@@ -84,20 +85,26 @@ impl<'a> UploadWriter<'a> {
         if !self.turn.is_newest() {
             return Err(superseded());
         }
+
         let count = bytes.len() as u64;
         if count > self.room() {
             let text = "more bytes came than the length of the upload allows";
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
+
         if self.turn.order().length.is_none() {
             self.turn.check_growth(self.end + count)?;
         }
+
         let mut full = None;
+
         if self.end + count > self.turn.offset().saturating_add(self.turn.step_bytes()) {
             full = self.end_step()?;
             self.turn.check_reserve(self.end)?;
         }
+
         let mut rest = bytes;
+
         while !rest.is_empty() {
             match self.partial.write(rest) {
                 Ok(count) => {
@@ -109,9 +116,11 @@ impl<'a> UploadWriter<'a> {
                 Err(error) => return Err(unstored(error)),
             }
         }
+
         if self.end - self.turn.offset() >= self.turn.step_bytes() {
             full = self.end_step()?.or(full);
         }
+
         Ok(full)
     }
 
@@ -139,6 +148,7 @@ impl<'a> UploadWriter<'a> {
                 self.take_back();
             }
         }
+
         if self.turn.is_newest() {
             reason
         } else {
@@ -196,17 +206,21 @@ impl<'a> UploadWriter<'a> {
         if self.end == old {
             return Ok(());
         }
+
         self.partial.sync().map_err(unstored)?;
         let record = self.turn.record();
         let state = self.turn.state_mut();
         state.offset = self.end;
+
         if let Err(error) = state.save(&record) {
             state.offset = old;
             return Err(unstored(error));
         }
+
         state.hasher = self.hasher.clone();
         let size = state.size();
         self.turn.entry().size.store(size, Ordering::SeqCst);
+
         Ok(())
     }
 }

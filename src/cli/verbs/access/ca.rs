@@ -18,6 +18,7 @@ pub(crate) fn arguments(command: Command) -> Command {
             .required(true)
             .help("The name of a device")
     };
+
     let issue = Command::new("issue")
         .about("Issue a certificate to a device, into a directory to be copied there")
         .arg(name())
@@ -42,6 +43,7 @@ pub(crate) fn arguments(command: Command) -> Command {
                 .value_name("DIR")
                 .help("The directory [default: one with the name of the device]"),
         );
+
     command
         .before_help(EXAMPLES)
         .subcommand_required(true)
@@ -84,26 +86,33 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
         .get_one::<String>("output")
         .cloned()
         .unwrap_or_else(|| name.clone());
+
     let folder = Path::new(&folder);
     if folder.join(format!("{name}.key")).exists() {
         let text = format!("{} has a key of {name} already", folder.display());
         return Err(Error::new(ErrorKind::Conflict, text).hint("name another directory with -o"));
     }
+
     disk::create_directory(folder)
         .map_err(|error| Error::local(format!("making {}", folder.display()), error))?;
+
     let hosts: Vec<String> = matches
         .get_many("for")
         .into_iter()
         .flatten()
         .cloned()
         .collect();
+
     let days = matches.get_one("days").copied().unwrap_or(DAYS);
+
     let Papers {
         certificate,
         key,
         authority,
     } = authority.issue(&name, &hosts, days)?;
+
     let mut files = Vec::new();
+
     for (file, text, mode) in [
         (format!("{name}.key"), key, 0o600),
         (format!("{name}.crt"), certificate, 0o644),
@@ -116,10 +125,12 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
         output.line(&shown)?;
         files.push(shown);
     }
+
     output.note(&format!(
         "copy {} to that device; there: skep ls --client-cert {name}.crt --client-key {name}.key",
         folder.display()
     ));
+
     output.json(&json!({"schema": 1, "name": name, "files": files}))
 }
 
@@ -134,6 +145,7 @@ fn revoke(authority: &Authority, name: &str, output: &Output) -> Result<()> {
 fn list(authority: &Authority, output: &Output) -> Result<()> {
     let issued = authority.list()?;
     let now = clock::seconds();
+
     let rows = issued.iter().map(|one| {
         let state = match one.revoked {
             Some(_) => "revoked",
@@ -142,7 +154,9 @@ fn list(authority: &Authority, output: &Output) -> Result<()> {
         };
         (one, state)
     });
+
     let rows: Vec<_> = rows.collect();
+
     for (one, state) in &rows {
         let end = crate::wire::rfc3339(clock::moment(one.end));
         output.line(&format!(
@@ -152,9 +166,11 @@ fn list(authority: &Authority, output: &Output) -> Result<()> {
             one.serial
         ))?;
     }
+
     let all = rows.iter().map(|(one, state)| {
         json!({"name": one.name, "serial": one.serial, "state": state, "until": one.end})
     });
+
     output.json(&json!({"schema": 1, "issued": all.collect::<Vec<_>>()}))
 }
 

@@ -34,8 +34,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         }
         None => own()?,
     };
+
     output.line(&pin.to_string())?;
     output.note(&format!("for curl: -k --pinnedpubkey {}", pin.for_curl()));
+
     output.json(&json!({"schema": 1, "fp": pin.to_string(), "curl": pin.for_curl()}))
 }
 

@@ -45,6 +45,7 @@ pub(crate) fn arguments(command: Command) -> Command {
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let config = node_settings::of_home()?;
     home::learn_time(&config.home);
+
     let pin = config
         .kept_pin()?
         .filter(|_| !config.plain)
@@ -55,25 +56,30 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             )
             .hint("start 'skep serve' (without --plain) first")
         })?;
+
     let given: Vec<String> = matches
         .get_many("address")
         .into_iter()
         .flatten()
         .cloned()
         .collect();
+
     let kept = if given.is_empty() {
         invitations::kept_addresses(&config.home)
     } else {
         given
     };
+
     let mut addresses = Vec::new();
     for address in kept.iter().take(ADDRESSES_MAX) {
         addresses.push(address.parse::<ServerUrl>()?.authority());
     }
+
     if addresses.is_empty() {
         let text = "it is not known where the server listens";
         return Err(Error::new(ErrorKind::Usage, text).hint("skep invite HOST:PORT"));
     }
+
     if kept.iter().all(|address| {
         address
             .parse()
@@ -83,29 +89,36 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             "the server listens on this device only: 'skep serve' without an address opens it",
         );
     }
+
     let role = matches
         .get_one::<String>("role")
         .map(String::as_str)
         .unwrap_or_default();
+
     let seconds = args::time(matches, "expires")?.map_or(EXPIRES, |time| time.as_secs().max(1));
     let secret = invitations::open(&config.home, role, seconds)?;
+
     let invitation = Invitation {
         addresses,
         pin,
         secret,
     }
     .to_string();
+
     if matches.get_flag("qr") || output.is_terminal() {
         for line in picture(&invitation)? {
             output.line(&line)?;
         }
     }
+
     output.line(&invitation)?;
     let minutes = seconds.div_ceil(60);
     output.note(&format!(
         "on the other device, within {minutes} min: skep pair '...'"
     ));
+
     output.note("it is good for one device; whoever sees it can be that device");
+
     output.json(&json!({
         "schema": 1,
         "invitation": invitation,
@@ -124,9 +137,11 @@ fn picture(text: &str) -> Result<Vec<String>> {
         )
         .hint("name fewer addresses")
     })?;
+
     let is_light = |x: i32, y: i32| !code.get_module(x, y);
     let last = code.size() + QUIET;
     let rows = (-QUIET..last).step_by(2);
+
     let row = |y: i32| {
         let module = |x: i32| match (is_light(x, y), y + 1 >= last || is_light(x, y + 1)) {
             (true, true) => '\u{2588}',
@@ -136,6 +151,7 @@ fn picture(text: &str) -> Result<Vec<String>> {
         };
         (-QUIET..last).map(module).collect()
     };
+
     Ok(rows.map(row).collect())
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         .get_one::<String>("invitation")
         .map(String::as_str)
         .unwrap_or_default();
+
     let invitation = match given {
         "-" => {
             let mut line = String::new();
@@ -37,21 +38,27 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         }
         text => text.parse()?,
     };
+
     let home = home::directory()?;
     home::learn_time(&home);
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let device = text("device").unwrap_or_else(crate::tls::host_name);
     signals::watch()?;
+
     let names = PairNames {
         server: text("name"),
         device,
     };
+
     let (saved, reply) = accept(&invitation, names, &home)?;
+
     output.line(&format!(
         "paired with {} ({}) as {}, role {}",
         saved.name, saved.url, reply.name, reply.role
     ))?;
+
     output.note(&format!("try next: skep ls --server {}", saved.name));
+
     output.json(&json!({
         "schema": 1,
         "name": saved.name,

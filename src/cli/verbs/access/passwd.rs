@@ -27,13 +27,16 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.note("the password is forgotten");
         return output.json(&json!({ "schema": 1, "set": false }));
     }
+
     let password = if io::stdin().is_terminal() {
         ask::new_password()?
     } else {
         line(io::stdin().lock().take(BYTES_MAX))?
     };
+
     access::keep_password(&home, &Password::new(password)?)?;
     output.note("the password is set; a running server takes it from now on");
+
     output.json(&json!({ "schema": 1, "set": true }))
 }
 

@@ -21,15 +21,18 @@ pub(crate) fn arguments(command: Command) -> Command {
             .required(true)
             .help("Whom it is for")
     };
+
     let role = Arg::new("role")
         .long("role")
         .value_name("ROLE")
         .default_value("write")
         .help("What it may do: read, write or admin");
+
     let expires = Arg::new("expires")
         .long("expires")
         .value_name("TIME")
         .help("When it ends: 90d, 12h, or a day such as 2027-01-31 (UTC)");
+
     command
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -69,14 +72,18 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
     let end = given("expires")
         .map(|text| end(text, clock::now()))
         .transpose()?;
+
     let name = name(matches);
+
     let new = NewToken {
         name: name.clone(),
         role,
         end,
     };
+
     let token = Tokens::add(&home::directory()?, new)?;
     output.line(token.text())?;
+
     output.json(&json!({
         "schema": 1,
         "name": name,
@@ -84,7 +91,9 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
         "token": token.text(),
         "expires": end.map(rfc3339),
     }))?;
+
     output.note("this token is shown only now; a client takes it where it takes a password");
+
     Ok(())
 }
 
@@ -92,12 +101,15 @@ fn list(output: &Output) -> Result<()> {
     let tokens = Tokens::open(&home::directory()?)?;
     home::learn_time(&home::directory()?);
     let now = clock::now();
+
     let width = tokens
         .iter()
         .map(|token| token.name.len())
         .max()
         .unwrap_or_default();
+
     let mut rows = Vec::new();
+
     for token in tokens.iter() {
         let is_over = tokens.is_over(token, now);
         let until = match token.end {
@@ -118,6 +130,7 @@ fn list(output: &Output) -> Result<()> {
             "expired": is_over,
         }));
     }
+
     output.json(&json!({ "schema": 1, "tokens": rows }))
 }
 
@@ -137,14 +150,17 @@ fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
         )
         .hint("write it as 90d, 12h or 2027-01-31")
     };
+
     if let Some(date) = date(text) {
         return Some(date).filter(|end| *end > now).ok_or_else(bad);
     }
+
     let length = match text.strip_suffix('d').map(str::parse::<u64>) {
         Some(Ok(days @ 1..=DAYS_MAX)) => Duration::from_secs(days * 86_400),
         Some(_) => return Err(bad()),
         None => crate::text::duration(text).map_err(|_| bad())?,
     };
+
     now.checked_add(length).ok_or_else(bad)
 }
 

@@ -25,12 +25,15 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     } else {
         models.iter().map(short).collect()
     };
+
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let (name_width, size_width) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
+
     for [name, size, modified, digest] in &rows {
         let line = format!("{name:<name_width$}  {size:>size_width$}  {modified}  {digest}");
         output.line(line.trim_end())?;
     }
+
     output.json(&ListWire { schema: 1, models })
 }
 

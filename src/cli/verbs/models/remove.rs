@@ -13,7 +13,9 @@ pub(crate) fn arguments(command: Command) -> Command {
     let versions = Arg::new("versions")
         .long("versions")
         .action(ArgAction::SetTrue);
+
     let versions = versions.help("Remove what the models were before, and leave them as they are");
+
     args::server(
         command
             .before_help(EXAMPLES)
@@ -26,6 +28,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
     let mut removed = Vec::new();
+
     output.each(names, |name| {
         let what = if matches.get_flag("versions") {
             client
@@ -37,6 +40,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         removed.push(name.as_str().to_owned());
         output.line(&format!("removed {what}{name}"))
     });
+
     output.json(&json!({"schema": 1, "removed": removed}))
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
     let mut models = Vec::new();
+
     output.each(names, |name| {
         let model = client.rollback(&name)?;
         let digest = model.digest.clone().unwrap_or_default();
@@ -28,6 +29,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         models.push(model);
         output.line(line.trim_end())
     });
+
     output.json(&json!({"schema": 1, "models": models}))
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
     let mut models = Vec::new();
+
     output.each(names, |name| {
         let info = client.info(&name)?;
         for (key, value) in rows(&info) {
@@ -30,6 +31,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         models.push(info);
         Ok(())
     });
+
     output.json(&json!({"schema": 1, "models": models}))
 }
 
@@ -45,6 +47,7 @@ fn rows(info: &InfoWire) -> Vec<(&'static str, String)> {
         ("uploader", unknown(&info.uploader)),
         ("uploaded", unknown(&info.uploaded)),
     ];
+
     rows.extend(info.versions.iter().map(|version| {
         let text = [
             size(version.size),
@@ -53,6 +56,7 @@ fn rows(info: &InfoWire) -> Vec<(&'static str, String)> {
         ];
         ("before", text.join("  "))
     }));
+
     rows
 }
 

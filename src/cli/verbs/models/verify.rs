@@ -27,8 +27,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     if matches.contains_id("key") {
         return verify_signature::run(matches, output);
     }
+
     let mut names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
+
     if names.is_empty() {
         let models = client.list()?;
         names = models
@@ -36,7 +38,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             .map(|model| model.name.parse())
             .collect::<Result<_>>()?;
     }
+
     let mut models = Vec::new();
+
     output.each(names, |name| {
         let mut progress = Progress::start(output, name.as_str(), None);
         let verified = client.verify(&name, &mut |count| progress.advance(count));
@@ -49,6 +53,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         models.push(verified);
         error.map_or(Ok(()), Err)
     });
+
     output.json(&json!({"schema": 1, "models": models}))
 }
 

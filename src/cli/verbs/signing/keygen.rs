@@ -28,21 +28,25 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         Some(path) => path.clone(),
         None => default_file()?,
     };
+
     let public = secret.with_extension("pub");
     if secret == public {
         let text = format!("{} is where the public key would go", secret.display());
         return Err(Error::new(ErrorKind::Usage, text).hint("name the file sign.key, say"));
     }
+
     for path in [&secret, &public] {
         if path.symlink_metadata().is_ok() {
             let text = format!("{} is there already and is not replaced", path.display());
             return Err(Error::new(ErrorKind::Conflict, text).hint("choose another name with -o"));
         }
     }
+
     let key = SecretKey::generate()?;
     if let Some(directory) = secret.parent().filter(|_| !matches.contains_id("output")) {
         disk::create_directory(directory).map_err(|error| unwritten(directory, error))?;
     }
+
     save(&secret, &key.file_text(), 0o600)?;
     save(&public, &key.public_key().file_text(), 0o644)?;
     output.line(&key.public_key().to_string())?;
@@ -50,9 +54,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     output.note(&format!(
         "kept the secret key in {shown_secret}: whoever has it can sign"
     ));
+
     output.note(&format!(
         "wrote the public key to {shown_public}: give it to everybody"
     ));
+
     output.json(&json!({
         "schema": 1,
         "public_key": key.public_key().to_string(),

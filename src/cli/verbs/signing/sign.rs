@@ -57,7 +57,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             error.hint("'skep keygen' makes it; or name another one with --key")
         })?,
     };
+
     let mut files = Vec::new();
+
     output.each(
         matches.get_many::<PathBuf>("file").into_iter().flatten(),
         |path| {
@@ -75,6 +77,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             output.line(&shown)
         },
     );
+
     output.json(&json!({"schema": 1, "files": files}))
 }
 
@@ -105,8 +108,10 @@ pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
         );
         return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first"));
     };
+
     let (mut prehash, mut hasher) = (Prehash::default(), Hasher::new());
     let mut buffer = vec![0; 64 << 10];
+
     loop {
         match content.read(&mut buffer) {
             Ok(0) => break,
@@ -118,10 +123,13 @@ pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
             Err(error) => return Err(Error::local(format!("reading {}", path.display()), error)),
         }
     }
+
     let seconds = clock::seconds();
+
     // The words that minisign uses.
     let comment = format!("timestamp:{seconds}\tfile:{}\thashed", source.name);
     let signature = key.sign(&prehash.finish(), &comment);
+
     Ok(SignedFile {
         signature,
         digest: hasher.finish(),
@@ -143,8 +151,10 @@ impl SignedFile {
             let text = format!("'{model}' was changed after it was signed, so it has no signature");
             return Err(Error::new(ErrorKind::Integrity, text).hint("send it again"));
         }
+
         let text = self.signature.to_string();
         let length = Some(text.len() as u64);
+
         client.put(
             &Signature::name_for(model)?,
             &mut text.as_bytes(),

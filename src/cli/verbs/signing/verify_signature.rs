@@ -41,6 +41,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let key =
         key(matches, "key")?.ok_or_else(|| Error::new(ErrorKind::Usage, "--key is needed"))?;
     let mut files = Vec::new();
+
     output.each(
         matches.get_many::<String>("name").into_iter().flatten(),
         |name| {
@@ -54,6 +55,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             output.line(&format!("{name}  signed by {key:?}"))
         },
     );
+
     output.json(&json!({"schema": 1, "files": files}))
 }
 
@@ -63,9 +65,11 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
         io::ErrorKind::NotFound => Error::io(name, error),
         _ => Error::local(format!("reading {name}"), error),
     };
+
     let mut content = File::open(path).map_err(|error| failed(&shown, error))?;
     let place: PathBuf = signature_file(path);
     let beside = place.display().to_string();
+
     let file = File::open(&place).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             let text = format!("{shown} is not signed: there is no {beside}");
@@ -73,16 +77,21 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
         }
         _ => failed(&beside, error),
     })?;
+
     let mut bytes = Vec::new();
     let read = file
         .take(Signature::BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes);
+
     read.map_err(|error| failed(&beside, error))?;
+
     let signature = Signature::from_bytes(&bytes).map_err(|error| {
         let text = format!("{beside}: {}", error.message());
         Error::new(error.kind(), text).hint(error.hint_text().unwrap_or_default())
     })?;
+
     signature.verify(&shown, std::slice::from_ref(key), &mut content)?;
+
     Ok(signature)
 }
 

@@ -26,9 +26,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         .get_one::<String>("name")
         .map(String::as_str)
         .unwrap_or_default();
+
     let name: ModelName = name.parse()?;
     let mut client = args::client(matches, output)?;
     let mut download = client.get(&name)?;
+
     if matches.get_flag("text") {
         let mut page = Page::default();
         download.copy(&mut page, &mut |_| {})?;
@@ -36,14 +38,17 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         get::note_unverified(&download, output);
         return Ok(());
     }
+
     let mut beginning = Vec::new();
     (&mut download)
         .take(BEGINNING_BYTES)
         .read_to_end(&mut beginning)?;
+
     page::check(&beginning, name.as_str(), output)?;
     output.write(&beginning)?;
     output.write_with(|stdout| download.copy(stdout, &mut |_| {}))?;
     get::note_unverified(&download, output);
+
     Ok(())
 }
 

@@ -42,12 +42,15 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let destination = Destination::of(matches, names.len())?;
     let mut options = args::transfer(matches)?;
     options.signer = verify_signature::key(matches, "verify-key")?;
+
     if options.signer.is_some() && destination == Destination::Stdout {
         let text = "standard output would have the bytes before their signature is checked";
         return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first: -o FILE"));
     }
+
     let mut client = args::client(matches, output)?;
     let (mut files, mut changed) = (Vec::new(), 0);
+
     output.each(names, |name| {
         let Some(path) = destination.path(&name) else {
             changed += 1;
@@ -69,9 +72,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         files.push(value(&name, &path, &fetched));
         output.line(&path.display().to_string())
     });
+
     if changed == 0 && crate::cli::flags::is_set(matches, "exit-unchanged")? {
         output.nothing_to_do();
     }
+
     match destination {
         Destination::Stdout => Ok(()),
         _ => output.json(&json!({"schema": 1, "files": files})),
@@ -98,12 +103,14 @@ fn save(
     let _resumable = signals::Resumable::new();
     let mut progress = Progress::start(output, name.as_str(), None);
     let mut prepared = Ok(());
+
     let fetched = client.fetch(name, path, options, &mut |event| {
         if matches!(event, TransferEvent::Started { .. }) && prepared.is_ok() {
             prepared = destination.prepare(output);
         }
         progress.tell(&event);
     });
+
     // Without its directory, the file could not be written either; this is why.
     prepared.and(fetched)
 }

@@ -14,15 +14,19 @@ pub(crate) fn arguments(command: Command) -> Command {
         .value_name("NAME")
         .num_args(1..)
         .required(true);
+
     let mode = Arg::new("mode")
         .long("mode")
         .value_name("MODE")
         .value_parser(["file", "code"]);
+
     let mode = mode.default_value("file");
+
     let command = command
         .before_help(EXAMPLES)
         .arg(names.help("Files to fetch"))
         .arg(mode.help("Save it as a file, or print it as tidied text"));
+
     destination::arguments(args::server(command))
 }
 
@@ -31,15 +35,18 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names: Vec<ModelName> = names
         .map(|name| ModelName::from_base(name))
         .collect::<Result<_>>()?;
+
     if matches
         .get_one::<String>("mode")
         .is_some_and(|mode| mode == "code")
     {
         return code(matches, names, output);
     }
+
     let destination = Destination::of(matches, names.len())?;
     let mut client = args::client(matches, output)?;
     let mut files = Vec::new();
+
     output.each(names, |name| {
         let mut progress = Progress::start(output, name.as_str(), None);
         let mut advance = |count| progress.advance(count);
@@ -54,6 +61,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         files.push(json!({"name": name.as_str(), "path": path, "size": size}));
         output.line(&path)
     });
+
     match destination {
         Destination::Stdout => Ok(()),
         _ => output.json(&json!({"schema": 1, "files": files})),
@@ -65,12 +73,15 @@ fn code(matches: &ArgMatches, names: Vec<ModelName>, output: &Output) -> Result<
         let reason = "--mode code prints to standard output, so -o has no meaning";
         return Err(Error::new(ErrorKind::Usage, reason));
     }
+
     let mut client = args::client(matches, output)?;
+
     output.each(names, |name| {
         let mut page = Page::default();
         client.load(&name, &mut page, &mut |_| {})?;
         page.show(name.as_str(), output)
     });
+
     Ok(())
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let (files, name) = source::files(matches)?;
     let mut client = args::client(matches, output)?;
     let mut imported = Vec::new();
+
     output.each(files, |file| {
         let unknown = |what: &str| {
             Error::new(
@@ -43,6 +44,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         imported.push(json!({"name": source.name.as_str(), "size": length}));
         output.line(&format!("{}  {}  imported", source.name, size(length)))
     });
+
     output.json(&json!({"schema": 1, "imported": imported}))
 }
 

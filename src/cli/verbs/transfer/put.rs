@@ -17,6 +17,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
     let said = |name: &'static str| Arg::new(name).long(name).value_name("TEXT");
     let command = source::arguments(args::server(command)).before_help(EXAMPLES);
+
     args::transfers(command)
         .arg(sign::flag("sign"))
         .arg(said("license").help("The licence of the models, for example Apache-2.0"))
@@ -40,6 +41,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         let reason = "standard input cannot be both the password and the file";
         return Err(Error::new(ErrorKind::Usage, reason).hint("use --password-file"));
     }
+
     let mut options = args::transfer(matches)?;
     options.replaces = replaces(matches)?;
     let key = sign::key(matches, "sign")?;
@@ -48,6 +50,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let said = |name| matches.get_one::<String>(name).map(String::as_str);
     client.describe(said("license"), said("source"))?;
     let (mut models, mut changed) = (Vec::new(), 0);
+
     output.each(files, |file| {
         let signed = key
             .as_ref()
@@ -71,9 +74,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         models.push(value(&stored));
         output.line(&format!("{}  {}", stored.model.name, outcome(&stored)))
     });
+
     if changed == 0 && crate::cli::flags::is_set(matches, "exit-unchanged")? {
         output.nothing_to_do();
     }
+
     output.json(&json!({"schema": 1, "models": models}))
 }
 
@@ -81,9 +86,11 @@ fn replaces(matches: &ArgMatches) -> Result<Replaces> {
     if matches.get_flag("create") {
         return Ok(Replaces::Nothing);
     }
+
     let Some(text) = matches.get_one::<String>("if-match") else {
         return Ok(Replaces::Anything);
     };
+
     let digest: Digest = text
         .strip_prefix("sha256:")
         .unwrap_or(text)
@@ -95,6 +102,7 @@ fn replaces(matches: &ArgMatches) -> Result<Replaces> {
             )
             .hint("'skep ls -l' shows them")
         })?;
+
     Ok(Replaces::Only(digest))
 }
 
