@@ -19,10 +19,11 @@ pub(crate) fn now() -> SystemTime {
     let seconds = FLOOR.load(Ordering::Relaxed).max(MADE);
     let floor = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let system = SystemTime::now();
-    match system >= floor {
-        true => system,
+    if system >= floor {
+        system
+    } else {
         // All processes of this device see the same time.
-        false => floor + uptime(),
+        floor + uptime()
     }
 }
 

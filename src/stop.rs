@@ -21,7 +21,7 @@ use crate::threads::lock;
 /// Any thread may trigger it, also the one that handles signals; a signal handler itself must not,
 /// since it takes a lock.
 #[derive(Clone, Default)]
-pub(crate) struct Stop(Arc<Token>);
+pub(crate) struct Stop(Arc<StopToken>);
 
 /// Why a token was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(crate) struct StopListener {
 }
 
 #[derive(Default)]
-struct Token {
+struct StopToken {
     /// The same as `StopState::reason.is_some()`, for a look without the lock.
     is_stopped: AtomicBool,
     state: Mutex<StopState>,
@@ -73,7 +73,7 @@ struct StopState {
 
 /// What a token tells of its stop.
 enum ToldOfStop {
-    Child(Weak<Token>),
+    Child(Weak<StopToken>),
     Function(Arc<dyn Fn() + Send + Sync>),
 }
 
@@ -95,9 +95,9 @@ impl Stop {
         let link = self.link(&mut state);
         let number = link.number;
 
-        let child = Self(Arc::new(Token {
+        let child = Self(Arc::new(StopToken {
             _parent: Some(link),
-            ..Token::default()
+            ..StopToken::default()
         }));
 
         match state.reason {
@@ -213,7 +213,7 @@ impl Stop {
     }
 }
 
-impl Token {
+impl StopToken {
     /// Stops this token alone, and hands out what it has to tell.
     fn end(&self, reason: Reason) -> BTreeMap<u64, ToldOfStop> {
         let mut state = lock(&self.state);

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::disk::{fault, sync_directory};
+use crate::disk::fault;
+use crate::disk::folder_sync::sync_directory;
 
 /// A file that outlives this value: only [`GrowingFile::publish`] and [`remove`](super::remove) end it.
 pub(crate) struct GrowingFile {

@@ -9,7 +9,8 @@ use std::{fs, io};
 use rustix::io::Errno;
 
 use crate::disk::directory::create_directory;
-use crate::disk::{Part, fault, open_regular, sync_directory};
+use crate::disk::folder_sync::sync_directory;
+use crate::disk::{Part, fault, open_regular};
 
 /// Gives a file the second name `target`: by a link, or, where there are none (Android, FAT), by a
 /// copy with the same modification time. Directories above `target` are made where they are missing.

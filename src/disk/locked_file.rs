@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use crate::disk::{UNFINISHED, fault, sync_directory};
+use crate::disk::folder_sync::sync_directory;
+use crate::disk::{UNFINISHED, fault};
 use crate::threads::lock;
 
 /// A locked file. When it is dropped it stays, if [`LockedFile::keep`] was called last, or goes, if

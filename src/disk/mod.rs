@@ -6,20 +6,12 @@
 
 mod directory;
 pub(crate) mod fault;
+mod folder_sync;
 mod growing_file;
 mod link;
 mod locked_file;
 mod rolling;
 mod socket_file;
-
-pub(crate) use directory::{
-    PrivateDirectory, create_directory, create_open_directory, temporary_folders,
-};
-pub(crate) use growing_file::GrowingFile;
-pub(crate) use link::{move_file, preserve, touch, write_in_new_folder};
-pub(crate) use locked_file::LockedFile;
-pub(crate) use rolling::Rolling;
-pub(crate) use socket_file::SocketFile;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -32,7 +24,17 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
+use crate::disk::folder_sync::{random_number, sync_directory};
 use crate::threads::lock;
+
+pub(crate) use directory::{
+    PrivateDirectory, create_directory, create_open_directory, temporary_folders,
+};
+pub(crate) use growing_file::GrowingFile;
+pub(crate) use link::{move_file, preserve, touch, write_in_new_folder};
+pub(crate) use locked_file::LockedFile;
+pub(crate) use rolling::Rolling;
+pub(crate) use socket_file::SocketFile;
 
 /// A file that is being written and has no name that anybody would read yet.
 pub(crate) struct Part {
@@ -134,13 +136,6 @@ impl Drop for Part {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// For names that nobody else has or guesses.
-fn random_number() -> io::Result<u64> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    Ok(u64::from_ne_bytes(random))
 }
 
 /// Removes every unfinished file of this process, for an end that runs no destructors.
@@ -303,29 +298,6 @@ const LOCK_STEP: Duration = Duration::from_millis(5);
 pub(crate) fn free_bytes(path: &Path) -> io::Result<Option<u64>> {
     let counts = rustix::fs::statvfs(path)?;
     Ok((counts.f_blocks > 0).then(|| counts.f_bavail.saturating_mul(counts.f_frsize)))
-}
-
-/// Makes a change of names in a file's directory durable. File systems that cannot fsync a directory
-/// (some network and FUSE ones) say so with `EINVAL` or `ENOTSUP`, and there is nothing more to do.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-
-    fault::check()?;
-
-    match File::open(parent)?.sync_all() {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]

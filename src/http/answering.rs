@@ -11,7 +11,7 @@ use super::connection::discard;
 use super::head::Framing;
 use super::response::{Sent, Status};
 use super::send::{Asked, Persistence, send};
-use super::service::Service;
+use super::service::HttpShared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::pool::{BodyPlace, Exchange, Finished};
 use crate::http::response::{Content, Response};
@@ -19,7 +19,11 @@ use crate::threads::{panic_text, thread_name};
 
 impl Exchange {
     /// Has the request worked on and answers it; returns the parts if the connection goes on.
-    pub(crate) fn run(mut self: Box<Self>, service: &Service, is_last: bool) -> Option<Box<Self>> {
+    pub(crate) fn run(
+        mut self: Box<Self>,
+        service: &HttpShared,
+        is_last: bool,
+    ) -> Option<Box<Self>> {
         let started = Instant::now();
         service.metrics.requests.add_one();
 
@@ -105,7 +109,7 @@ impl Exchange {
         asked: Asked,
         response: Response,
         persistence: Persistence,
-        service: &Service,
+        service: &HttpShared,
     ) -> io::Result<u64> {
         let connection = &mut self.connection;
         let work = || send(connection, asked, response, persistence, &service.stop);
@@ -123,7 +127,7 @@ impl Exchange {
 
     /// Small bodies are read before a worker is asked for; for others a place among the workers that
     /// wait for bodies is taken, so that some always remain for short requests.
-    fn prepare_body<'s>(&mut self, service: &'s Service) -> Result<Option<BodyPlace<'s>>> {
+    fn prepare_body<'s>(&mut self, service: &'s HttpShared) -> Result<Option<BodyPlace<'s>>> {
         match self.head.framing {
             // Who waits for a 100 sends nothing before a worker has asked for it.
             Framing::Length(length)

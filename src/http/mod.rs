@@ -26,7 +26,7 @@ pub use range::{Range, RangeError};
 pub use request::{Body, Request, Session};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};
-pub(crate) use service::{Service, refuse_busy, serve};
+pub(crate) use service::{HttpShared, refuse_busy, serve};
 
 use crate::transport::Peer;
 

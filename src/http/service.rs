@@ -18,7 +18,7 @@ use crate::threads::{panic_text, thread_name};
 use crate::transport::{Activity, Transport};
 
 /// What all connections of a server share.
-pub(crate) struct Service {
+pub(crate) struct HttpShared {
     pub(crate) engine: Arc<Engine>,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) limits: Arc<LiveLimits>,
@@ -30,7 +30,7 @@ pub(crate) struct Service {
 }
 
 /// Serves a connection until either side ends it.
-pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
+pub(crate) fn serve(transport: Box<dyn Transport>, service: &HttpShared) {
     let mut session = Session::default();
     if admit(&*transport, &mut session, service) == Admission::Refuse {
         return;
@@ -73,7 +73,7 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &Service) {
 }
 
 /// Asks the handler about a connection; a panic there refuses it.
-fn admit(transport: &dyn Transport, session: &mut Session, service: &Service) -> Admission {
+fn admit(transport: &dyn Transport, session: &mut Session, service: &HttpShared) -> Admission {
     let ask = || service.handler.on_connect(transport.peer(), session);
     catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|panic| {
         service.metrics.panics.add_one();

@@ -52,9 +52,9 @@ pub enum ServiceState {
 
 /// The services of a node. Clones are the same services.
 #[derive(Clone)]
-pub struct Services(Arc<Table>);
+pub struct Services(Arc<ServiceTable>);
 
-struct Table {
+struct ServiceTable {
     /// Ends all of them.
     stop: Stop,
     running: Mutex<Vec<RunningService>>,
@@ -76,7 +76,7 @@ impl RunningService {
 impl Services {
     /// No service yet; all of them will end with `stop`.
     pub(crate) fn new(stop: Stop) -> Self {
-        Self(Arc::new(Table {
+        Self(Arc::new(ServiceTable {
             stop,
             running: Mutex::default(),
         }))

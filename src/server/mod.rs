@@ -15,7 +15,7 @@ use crate::channels::Publisher;
 use crate::disk;
 use crate::edge::{self, Connections, Incoming, Listener};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{self, Engine, Handler, Request, Response, Service, Workers};
+use crate::http::{self, Engine, Handler, HttpShared, Request, Response, Workers};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::stop::{Shutdown, Stop};
@@ -55,7 +55,7 @@ use crate::tls::{Acceptor, Following, TlsFiles, TlsOptions};
 /// [`request`](crate::client::Client::request) is the counterpart.
 pub struct Server {
     listener: Listener,
-    service: Arc<Service>,
+    service: Arc<HttpShared>,
     workers: Workers,
     connections: Arc<Connections>,
     acceptor: Option<Arc<Following>>,
@@ -157,7 +157,7 @@ impl Server {
         let connections =
             Connections::new(Arc::clone(&limits), Arc::clone(&metrics), options.events);
 
-        let service = Arc::new(Service {
+        let service = Arc::new(HttpShared {
             engine,
             handler,
             limits,
@@ -283,7 +283,7 @@ fn connect(
     incoming: Incoming,
     entry: edge::Admittance,
     acceptor: Option<&Acceptor>,
-    service: &Arc<Service>,
+    service: &Arc<HttpShared>,
 ) -> Option<edge::Rest> {
     let limits = service.limits.now();
     let wait = match entry {

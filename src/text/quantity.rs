@@ -58,11 +58,14 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 /// Reads a whole number.
 pub(crate) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     let text = text.trim();
-    text.parse()
-        .map_err(|_| match text.bytes().all(|byte| byte.is_ascii_digit()) {
-            true if !text.is_empty() => "that is too large".to_owned(),
-            _ => "write a whole number".to_owned(),
-        })
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().map_err(|_| {
+        if is_number {
+            "that is too large".to_owned()
+        } else {
+            "write a whole number".to_owned()
+        }
+    })
 }
 
 /// Reads yes or no in the forms that users try.

@@ -39,6 +39,7 @@ mod rude;
 mod settings;
 mod signature;
 mod stopping;
+mod structure;
 mod support;
 mod terminal;
 mod tidy;

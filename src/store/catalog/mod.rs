@@ -2,16 +2,16 @@
 //! What models there are: names, digests, the cache of small ones.
 
 mod cache;
+mod catalog_parts;
 mod digester;
 mod index;
 mod layout;
-mod parts;
 mod stamp;
 
 pub(crate) use cache::Cache;
 pub use cache::CacheCounts;
+pub(crate) use catalog_parts::Catalog;
 pub(crate) use digester::{Digester, save};
 pub(crate) use index::Index;
 pub(crate) use layout::{Layout, Standing};
-pub(crate) use parts::Catalog;
 pub(crate) use stamp::Stamp;
