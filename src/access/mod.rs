@@ -14,6 +14,7 @@ mod credentials;
 mod guard;
 mod lockout;
 mod nonce;
+mod rights;
 mod role;
 pub(crate) mod secrets;
 
@@ -21,6 +22,7 @@ pub(crate) use challenge::{Challenge, TOKEN_CHARACTERS_MIN};
 pub(crate) use challenge_answer::{SCHEME, SignedRequest};
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, Guard};
+pub(crate) use rights::Right;
 pub(crate) use role::{How, Principal, Role};
 pub use secrets::Password;
 pub(crate) use secrets::{

@@ -4,20 +4,43 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::access::rights::{Right, Rights};
 use crate::error::{Error, ErrorKind};
 
-/// What somebody may do; each role may do all that the ones before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A name for a set of rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Fetch and list models.
+    /// May read.
     Read,
-    /// Store and remove models, too.
+    /// May read and write.
     Write,
-    /// Change how the server works, too.
+    /// May do everything.
     Admin,
 }
 
 impl Role {
+    /// What it stands for.
+    pub(crate) const fn rights(self) -> Rights {
+        match self {
+            Self::Read => Rights::of(&[Right::Read]),
+            Self::Write => Rights::of(&[Right::Read, Right::Write]),
+            Self::Admin => Rights::of(&[
+                Right::Read,
+                Right::Write,
+                Right::Admin,
+                Right::Console,
+                Right::Notify,
+            ]),
+        }
+    }
+
+    /// The smallest role that has a right.
+    fn with(right: Right) -> Self {
+        let roles = [Self::Read, Self::Write];
+        let found = roles.into_iter().find(|role| role.rights().has(right));
+        found.unwrap_or(Self::Admin)
+    }
+
     /// The role as it is written.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -89,14 +112,21 @@ impl Principal {
         }
     }
 
-    /// Checks that the role suffices.
+    /// Whether somebody has a right.
+    pub(crate) fn may(&self, right: Right) -> bool {
+        self.role.rights().has(right)
+    }
+
+    /// Checks that somebody has a right.
     ///
     /// # Errors
-    /// `Forbidden`.
-    pub(crate) fn needs(&self, role: Role) -> Result<(), Error> {
-        if self.role >= role {
+    /// `Forbidden`, naming the role that has it.
+    pub(crate) fn needs(&self, right: Right) -> Result<(), Error> {
+        if self.may(right) {
             return Ok(());
         }
+
+        let role = Role::with(right);
 
         let text = format!(
             "this needs the role {role}, and '{}' has {}",
@@ -121,12 +151,14 @@ mod tests {
                 role,
                 ..Principal::owner()
             };
-            for (need, needed) in roles.into_iter().enumerate() {
-                assert_eq!(
-                    principal.needs(needed).is_ok(),
-                    have >= need,
-                    "{role} {needed}"
-                );
+            let rights = [Right::Read, Right::Write, Right::Admin];
+            for (need, right) in rights.into_iter().enumerate() {
+                let may = principal.needs(right).is_ok();
+                assert_eq!(may, have >= need, "{role} {right}");
+            }
+            let is_admin = role == Role::Admin;
+            for right in [Right::Console, Right::Notify] {
+                assert_eq!(principal.may(right), is_admin, "{role} {right}");
             }
         }
         assert!("root".parse::<Role>().is_err() && "Read".parse::<Role>().is_err());

@@ -51,7 +51,7 @@ pub(crate) struct Route {
 pub(crate) enum Access {
     /// Everybody.
     Open,
-    /// Whoever has at least this role.
+    /// Whoever has this right.
     Read,
     Write,
     #[allow(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The door in front of the routes: who calls, whether that suffices, and what the refused are told.
 
-use crate::access::{Credentials, Principal, Role, SignedRequest};
+use crate::access::{Credentials, Principal, Right, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{BodyPlace, Request, Response};
 use crate::routes::api::{Access, Api, Known, Route};
@@ -19,9 +19,9 @@ impl Api {
             Access::Open => return self.check_host(request),
             // The route calls `caller` itself, since it words its refusals differently.
             Access::InBody => return Ok(()),
-            Access::Read => Role::Read,
-            Access::Write => Role::Write,
-            Access::Admin => Role::Admin,
+            Access::Read => Right::Read,
+            Access::Write => Right::Write,
+            Access::Admin => Right::Admin,
         };
 
         match self.caller(request)? {

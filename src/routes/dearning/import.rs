@@ -17,7 +17,7 @@ use base64::read::DecoderReader;
 use serde_json::json;
 use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ReaderSettings, ValueType};
 
-use crate::access::{How, Principal, Role};
+use crate::access::{How, Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{BodyPlace, Request, Response, Status};
 use crate::limits::Limits;
@@ -34,9 +34,9 @@ pub(crate) fn run(
 ) -> Result<Response> {
     // Who showed nothing yet, or a certificate that does not suffice, may still show a password.
     let has_shown = |known: &Principal| matches!(known.how, How::Password | How::Token);
-    let known = known.filter(|known| has_shown(known) || known.role >= Role::Write);
+    let known = known.filter(|known| has_shown(known) || known.may(Right::Write));
     let known = known
-        .map(|known| known.needs(Role::Write).map(|()| known))
+        .map(|known| known.needs(Right::Write).map(|()| known))
         .transpose()?;
 
     let has_password = known.is_some();
@@ -166,7 +166,7 @@ impl Import<'_> {
             ValueType::Number => reader.next_number_as_string().map_err(unreadable)?,
             _ => return Err(invalid_password()),
         };
-        self.known = Some(opened(self.api, self.peer, &password, Role::Write)?);
+        self.known = Some(opened(self.api, self.peer, &password, Right::Write)?);
         self.guest = None;
         self.meter.before_password.set(None);
         Ok(())

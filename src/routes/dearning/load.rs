@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::access::{Principal, Role};
+use crate::access::{Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Request, Response, Status};
 use crate::model::ModelName;
@@ -26,12 +26,12 @@ pub(crate) fn run(
         _ => return Err(invalid_json()),
     };
 
-    let opened = |password: &str| opened(api, request.peer(), password, Role::Read);
+    let opened = |password: &str| opened(api, request.peer(), password, Right::Read);
 
     let principal = match (members.get("password"), known) {
         (Some(Value::String(password)), _) => opened(password)?,
         (Some(Value::Number(number)), _) => opened(&number.to_string())?,
-        (None, Some(principal)) => principal.needs(Role::Read).map(|()| principal)?,
+        (None, Some(principal)) => principal.needs(Right::Read).map(|()| principal)?,
         _ => return Err(invalid_password()),
     };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the dearning API says to those it refuses, in the words of the genuine server.
 
-use crate::access::{Principal, Role};
+use crate::access::{Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::routes::api::Api;
 use crate::transport::Peer;
@@ -16,10 +16,10 @@ pub(crate) fn invalid_password() -> Error {
 
 /// Who has this password of a JSON body. A server started with a number takes that number, as
 /// dearning's own example has it.
-pub(crate) fn opened(api: &Api, peer: &Peer, password: &str, role: Role) -> Result<Principal> {
+pub(crate) fn opened(api: &Api, peer: &Peer, password: &str, right: Right) -> Result<Principal> {
     let principal = match api.guard.secret(peer, password.as_bytes()) {
         Err(error) if error.kind() == ErrorKind::Unauthenticated => return Err(invalid_password()),
         other => other?,
     };
-    principal.needs(role).map(|()| principal)
+    principal.needs(right).map(|()| principal)
 }
