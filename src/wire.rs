@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
 
 /// One model in a listing, in the answer to a `PUT`, and in what `--json` prints.
@@ -32,6 +32,37 @@ impl From<&Model> for ModelWire {
             modified: rfc3339(model.modified),
             digest: model.digest.map(|digest| format!("{digest:?}")),
         }
+    }
+}
+
+impl TryFrom<ModelWire> for Model {
+    type Error = Error;
+
+    /// Checks what another side says of a model, like any other text from outside.
+    ///
+    /// # Errors
+    /// `Internal` for a name, a time or a digest that cannot be one.
+    fn try_from(wire: ModelWire) -> Result<Self> {
+        let bad = |what: &str, text: &str| {
+            let text = text.escape_debug();
+            Error::new(
+                ErrorKind::Internal,
+                format!("the server told of a model with the {what} '{text}', which is none"),
+            )
+        };
+        let read = OffsetDateTime::parse(&wire.modified, &Rfc3339);
+        let modified = read.map_err(|_| bad("time", &wire.modified))?;
+        let digest = wire.digest.as_deref().map(|text| {
+            let digits = text.strip_prefix("sha256:").unwrap_or(text);
+            digits.parse().map_err(|_| bad("digest", text))
+        });
+
+        Ok(Self {
+            name: wire.name.parse().map_err(|_| bad("name", &wire.name))?,
+            size: wire.size,
+            modified: modified.into(),
+            digest: digest.transpose()?,
+        })
     }
 }
 
@@ -223,6 +254,36 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn what_a_server_says_of_a_model_is_checked() {
+        let model = Model {
+            name: "a b".parse().unwrap(),
+            size: 3,
+            modified: SystemTime::UNIX_EPOCH + Duration::from_secs(971_186_136),
+            digest: Some(crate::digest::Digest::of(b"abc")),
+        };
+        let wire = ModelWire::from(&model);
+        assert_eq!(Model::try_from(wire.clone()).unwrap(), model);
+
+        let bad = [
+            ModelWire {
+                name: "../x".to_owned(),
+                ..wire.clone()
+            },
+            ModelWire {
+                modified: "soon".to_owned(),
+                ..wire.clone()
+            },
+            ModelWire {
+                digest: Some("sha256:12".to_owned()),
+                ..wire
+            },
+        ];
+        for wire in bad {
+            assert!(Model::try_from(wire.clone()).is_err(), "{wire:?}");
+        }
+    }
 
     #[test]
     fn a_problem_document_carries_an_error_to_the_other_side() {

@@ -41,10 +41,10 @@ use ureq::{Agent, AsSendBody, Body};
 
 use crate::access::Password;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
+use crate::model::{Model, ModelName};
 use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
-use crate::wire::{ListWire, ModelWire};
+use crate::wire::ListWire;
 use connection::{Dialer, Login, NameResolver, Shared};
 use trust::ServerCheck;
 
@@ -173,9 +173,11 @@ impl Client {
     ///
     /// # Errors
     /// Those of the connection and of the server.
-    pub fn list(&mut self) -> Result<Vec<ModelWire>> {
+    pub fn list(&mut self) -> Result<Vec<Model>> {
         let mut response = self.ask(Method::GET, "/v1/models")?;
-        Ok(api::json::<ListWire>(&mut response)?.models)
+        let list = api::json::<ListWire>(&mut response)?;
+
+        list.models.into_iter().map(Model::try_from).collect()
     }
 
     /// Says of all models that are sent from now on under which licence they are and where they come

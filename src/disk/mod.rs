@@ -13,6 +13,15 @@ mod locked_file;
 mod rolling;
 mod socket_file;
 
+pub(crate) use directory::{
+    PrivateDirectory, create_directory, create_open_directory, temporary_folders,
+};
+pub(crate) use growing_file::GrowingFile;
+pub(crate) use link::{move_file, preserve, touch, write_in_new_folder};
+pub(crate) use locked_file::LockedFile;
+pub(crate) use rolling::Rolling;
+pub(crate) use socket_file::SocketFile;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -26,15 +35,6 @@ use rustix::io::Errno;
 
 use crate::disk::folder_sync::{random_number, sync_directory};
 use crate::threads::lock;
-
-pub(crate) use directory::{
-    PrivateDirectory, create_directory, create_open_directory, temporary_folders,
-};
-pub(crate) use growing_file::GrowingFile;
-pub(crate) use link::{move_file, preserve, touch, write_in_new_folder};
-pub(crate) use locked_file::LockedFile;
-pub(crate) use rolling::Rolling;
-pub(crate) use socket_file::SocketFile;
 
 /// A file that is being written and has no name that anybody would read yet.
 pub(crate) struct Part {

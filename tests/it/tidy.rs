@@ -151,9 +151,6 @@ const PACKAGES: &[&str] = &["tokio", "hyper", "async-std", "mio", "smol", "opens
 /// Lines of a file without its unit tests.
 const LINES_MAX: usize = 400;
 
-/// Files that the default format made longer than that, until they are split.
-const LONG_UNTIL_SPLIT: &[&str] = &["src/http/head/mod.rs", "src/routes/dearning/import.rs"];
-
 #[test]
 fn one_goes_down_the_stairs_never_up() {
     holds(stairs, "src/store/near.rs", "use crate::http::Request;");
@@ -345,9 +342,7 @@ fn lengths(sources: &Sources) -> Vec<String> {
     };
 
     let rust = sources.iter().filter(|(path, _)| is_production(path));
-    let long = rust.filter(|(path, text)| {
-        lines(text) > LINES_MAX && !LONG_UNTIL_SPLIT.contains(&path.as_str())
-    });
+    let long = rust.filter(|(path, text)| lines(text) > LINES_MAX);
 
     long.map(|(path, text)| format!("{path}: {} lines", lines(text)))
         .collect()

@@ -7,6 +7,7 @@
 
 pub(crate) mod import;
 pub(crate) mod load;
+mod metered;
 mod refusals;
 
 use serde_json::json;

@@ -6,8 +6,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::cli::flags::args;
 use crate::cli::terminal::{Output, size};
 use crate::error::Result;
+use crate::model::Model;
 use crate::text::escaped;
-use crate::wire::{ListWire, ModelWire};
+use crate::wire::{ListWire, ModelWire, rfc3339};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let long = Arg::new("long")
@@ -34,25 +35,29 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.line(line.trim_end())?;
     }
 
+    let models = models.iter().map(ModelWire::from).collect();
     output.json(&ListWire { schema: 1, models })
 }
 
-fn short(model: &ModelWire) -> [String; 4] {
-    let digest = model.digest.as_deref().unwrap_or_default();
-    let digest = digest.strip_prefix("sha256:").unwrap_or(digest);
-    let modified = model.modified.replace('T', " ").replace('Z', "");
+fn short(model: &Model) -> [String; 4] {
+    let digest = model.digest.map(|digest| digest.to_string());
+    let modified = rfc3339(model.modified).replace('T', " ");
     [
-        escaped(&model.name).into_owned(),
+        escaped(model.name.as_str()).into_owned(),
         size(model.size),
         modified.chars().take("2000-01-01 00:00".len()).collect(),
-        digest.chars().take(12).collect(),
+        digest.unwrap_or_default().chars().take(12).collect(),
     ]
 }
 
-fn long(model: &ModelWire) -> [String; 4] {
-    let digest = model.digest.clone().unwrap_or_default();
-    let name = escaped(&model.name).into_owned();
-    [name, model.size.to_string(), model.modified.clone(), digest]
+fn long(model: &Model) -> [String; 4] {
+    let digest = model.digest.map(|digest| format!("{digest:?}"));
+    [
+        escaped(model.name.as_str()).into_owned(),
+        model.size.to_string(),
+        rfc3339(model.modified),
+        digest.unwrap_or_default(),
+    ]
 }
 
 const EXAMPLES: &str = "\

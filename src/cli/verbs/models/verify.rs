@@ -33,10 +33,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     if names.is_empty() {
         let models = client.list()?;
-        names = models
-            .iter()
-            .map(|model| model.name.parse())
-            .collect::<Result<_>>()?;
+        names = models.into_iter().map(|model| model.name).collect();
     }
 
     let mut models = Vec::new();
