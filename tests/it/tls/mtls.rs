@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use skep::client::{Client, ClientCertificate, ClientOptions, Payload, Trust};
 use skep::{ErrorKind, Request, Response, Server, ServerOptions, Status, TempServer, TlsOptions};
 
-use crate::embed::{self, get};
+use crate::http::embed::{self, get};
 
 /// An authority, whose certificate is a file.
 struct Authority {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use skep::client::{Client, ClientOptions, Outcome, Proof, TransferEvent, TransferOptions};
 use skep::{Digest, Method, ModelName, Password, Request, Response, Status};
 
-use crate::resume::{mebibytes, through};
 use crate::support::process::{Outcome as Ended, Place, digest, run};
 use crate::support::raw::Running;
 use crate::support::relay::Relay;
 use crate::support::served::Served;
+use crate::transfer::resume::{mebibytes, through};
 
 const MEBIBYTE: u64 = 1 << 20;
 

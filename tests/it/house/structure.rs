@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::Visit;
 use syn::{Attribute, File, Item, UseTree};
 
-use crate::tidy::{Sources, tree};
+use crate::house::tidy::{Sources, tree};
 
 /// The path of a module from the root of the crate.
 type Module = Vec<String>;

@@ -18,7 +18,7 @@ use skep::{
     Address, ErrorKind, Request, Response, Server, ServerHandle, ServerOptions, Status, TempServer,
 };
 
-use crate::embed::{self, get};
+use crate::http::embed::{self, get};
 
 fn whoami(request: &mut Request<'_>) -> Response {
     Response::text(Status::OK, format!("{:?}", request.peer().unix))

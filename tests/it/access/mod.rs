@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Who may do what, and whom to trust.
+
+mod audit;
+mod home;
+mod lockout;
+mod pairing;
+mod roles;
+mod signature;
+mod trust;

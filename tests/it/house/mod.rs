@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The rules of the sources, and the truth of the documentation.
+
+mod readme;
+mod structure;
+pub(crate) mod tidy;

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The server as callers on the wire see it: heads, framing, answers, limits.
+
+mod conditions;
+pub(crate) mod embed;
+mod endless;
+mod fairness;
+mod framing;
+mod limits;
+mod reading;
+mod rude;
+mod uploads;

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The program as a whole: addresses, settings, the command line, the end.
+
+mod address;
+mod cli;
+mod ending;
+mod settings;
+mod terminal;
+mod watching;

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a model directory promises: whole files, whatever happens in between.
+
+mod crash;
+mod failing_disk;
+mod keeping;
+mod power_cut;
+mod vanished;
+mod writers;

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Keys, certificates, authorities and the clock they go by.
+
+mod authority;
+mod clock;
+mod identity;
+mod mtls;

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Models on their way: both clients, resumed and stopped transfers.
+
+mod dearning;
+mod dearning_wire;
+pub(crate) mod resume;
+mod stopping;
+mod there_and_back;
+mod uploads_cut;
+mod wishes;
