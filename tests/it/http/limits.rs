@@ -68,7 +68,7 @@ fn a_dripping_head_does_not_move_its_deadline() {
     let start = Instant::now();
     let taken = raw.drip(get(&format!("/{}", "x".repeat(500))).as_bytes(), SHORT / 6);
     assert!(taken < 20, "{taken} bytes were waited for");
-    assert!(start.elapsed() < SHORT * 6);
+    assert!(start.elapsed() < PATIENCE);
     let answer = raw.answer();
     assert_eq!(answer.status, 408);
     assert!(answer.has("connection: close"));
@@ -142,7 +142,7 @@ fn bodies_that_wait_for_a_100_do_not_take_all_workers() {
     let start = Instant::now();
     assert_eq!(server.ask(get("/")).status, 200);
     assert!(
-        start.elapsed() < Duration::from_secs(1),
+        start.elapsed() < PATIENCE,
         "short requests wait for slow bodies"
     );
     let mut statuses: Vec<u16> = waiting.iter_mut().map(|raw| raw.answer().status).collect();
@@ -295,7 +295,7 @@ fn a_shutdown_finishes_what_runs_and_closes_what_waits() {
     drop((busy, upload));
     let start = Instant::now();
     server.join();
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < PATIENCE);
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn a_handler_that_never_returns_does_not_keep_a_shutdown_from_ending() {
     }
     server.shut_down();
     server.join();
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < PATIENCE);
     // A request that nobody has taken up is not left hanging, with its connection and thread.
     waiting.rest();
     drop(release);

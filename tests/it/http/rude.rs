@@ -172,7 +172,7 @@ fn a_lack_of_descriptors_passes() {
         "served {} ms after descriptors came free",
         start.elapsed().as_millis()
     );
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < PATIENCE);
     prlimit(Some(server.id()), Resource::Nofile, before).unwrap();
     server.end();
 }
@@ -260,7 +260,7 @@ fn threads_are_bounded_by_the_settings() {
     // A shutdown closes idle connections at once.
     let start = Instant::now();
     server.end();
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < PATIENCE);
 }
 
 /// Main, accept, signals, the engine's feed and tiny_http's own, the store's, and four refusals.
@@ -388,10 +388,6 @@ fn the_connection_over_the_limit_is_told_so_over_tls() {
     let mut slow = Raw::open(&server.address);
     let start = Instant::now();
     slow.rest();
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
     drop(kept);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Eight writers of one name and four readers: every read is one complete version.
 //!
-//! It takes 2 s; `SKEP_TEST_SECONDS=30` makes it longer.
+//! Each writes 25 times; `SKEP_TEST_SECONDS=30` makes it a matter of time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -13,6 +13,9 @@ use skep::Password;
 use skep::client::{Client, ClientOptions, Payload};
 
 const WRITERS: u64 = 8;
+
+/// How often each writes, if no time is given.
+const ROUNDS: u64 = 25;
 
 /// Bytes that begin with the digest of the rest, so that each version proves itself.
 fn version(seed: u64, length: usize) -> Vec<u8> {
@@ -40,8 +43,14 @@ fn race(arguments: &[&str]) {
     let seconds = std::env::var("SKEP_TEST_SECONDS")
         .ok()
         .and_then(|text| text.parse().ok());
-    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(1));
     let server = Served::start(arguments);
+    // Rounds and not time, so that a busy machine does as much as an idle one.
+    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let goes_on = |round: u64| match end {
+        Some(end) => Instant::now() < end,
+        None => round < ROUNDS,
+    };
+    let writing = AtomicU64::new(WRITERS);
     let (url, password) = (server.url.clone(), server.password());
     let client = || client(&url, &password);
     let (writes, reads) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -56,23 +65,26 @@ fn race(arguments: &[&str]) {
     put(&mut client(), &version(0, 1000));
     thread::scope(|scope| {
         for writer in 0..WRITERS {
-            let (client, writes) = (&client, &writes);
+            let (client, writes, writing, goes_on) = (&client, &writes, &writing, &goes_on);
             scope.spawn(move || {
                 let mut client = client();
                 // Some are kept in memory, some are too large for it.
                 let length = 1000 + usize::try_from(writer * writer).unwrap() * 50_000;
                 let mut round = 0;
-                while Instant::now() < end {
+                while goes_on(round) {
                     round += 1;
                     put(&mut client, &version(writer * 1_000_000 + round, length));
                     writes.fetch_add(1, Ordering::Relaxed);
                 }
+                writing.fetch_sub(1, Ordering::SeqCst);
             });
         }
         for _ in 0..4 {
             scope.spawn(|| {
                 let mut client = client();
-                while Instant::now() < end {
+                // Each reads at least once, and as long as anybody writes.
+                let mut is_first = true;
+                while std::mem::take(&mut is_first) || writing.load(Ordering::SeqCst) > 0 {
                     let answer = client.request("GET", "/v1/models/m", &[], Payload::Empty);
                     let answer = answer.unwrap();
                     assert_eq!(answer.status(), 200);

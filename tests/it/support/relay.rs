@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A wire between a client and a server that counts what passes and can be cut.
 
+use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-
-use super::process::until;
 
 /// A relay on a free port of the loopback device, until it is dropped.
 pub(crate) struct Relay {
@@ -24,6 +23,8 @@ struct Shared {
     up: AtomicU64,
     down: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
+    /// How many bytes will have passed, in both directions together, at the cuts that are still to come.
+    cuts: Mutex<VecDeque<u64>>,
     over: AtomicBool,
 }
 
@@ -58,18 +59,39 @@ impl Relay {
         )
     }
 
-    /// Waits until so many more bytes have passed in both directions together, and cuts all connections.
-    pub(crate) fn cut_after(&self, bytes: u64) {
-        let sum = |(up, down): (u64, u64)| up + down;
-        let start = sum(self.passed());
-        until(|| sum(self.passed()) >= start + bytes);
-        self.cut();
+    /// Will cut all connections each time so many bytes more have passed, so often. The relay counts and
+    /// cuts by itself, so that nothing depends on how soon a test looks.
+    pub(crate) fn cut_each(&self, bytes: u64, times: u64) {
+        let (up, down) = self.passed();
+        let mut cuts = self.shared.cuts.lock().unwrap();
+        *cuts = (1..=times).map(|time| up + down + time * bytes).collect();
+    }
+
+    /// How many of those cuts are still to come.
+    pub(crate) fn cuts_left(&self) -> usize {
+        self.shared.cuts.lock().unwrap().len()
     }
 
     /// Cuts all connections.
     pub(crate) fn cut(&self) {
-        for stream in self.shared.open.lock().unwrap().drain(..) {
+        self.shared.cut();
+    }
+}
+
+impl Shared {
+    fn cut(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Cuts if it is time for that.
+    fn look(&self) {
+        let passed = self.up.load(Ordering::SeqCst) + self.down.load(Ordering::SeqCst);
+        let mut cuts = self.cuts.lock().unwrap();
+        if cuts.front().is_some_and(|cut| passed >= *cut) {
+            cuts.pop_front();
+            self.cut();
         }
     }
 }
@@ -101,18 +123,19 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             .unwrap()
             .extend([clone(&client), clone(&server)]);
         let (from, to) = (clone(&client), clone(&server));
-        let count = Arc::clone(shared);
-        std::thread::spawn(move || pass(from, to, &count.up));
-        let count = Arc::clone(shared);
-        std::thread::spawn(move || pass(server, client, &count.down));
+        let counts = Arc::clone(shared);
+        std::thread::spawn(move || pass(from, to, &counts, |shared| &shared.up));
+        let counts = Arc::clone(shared);
+        std::thread::spawn(move || pass(server, client, &counts, |shared| &shared.down));
     }
 }
 
 /// Passes bytes on in small pieces, so that little is under way when the wire is cut.
-fn pass(mut from: TcpStream, mut to: TcpStream, count: &AtomicU64) {
+fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, count: fn(&Shared) -> &AtomicU64) {
     let mut piece = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut piece) {
-        count.fetch_add(length as u64, Ordering::SeqCst);
+        count(shared).fetch_add(length as u64, Ordering::SeqCst);
+        shared.look();
         if to.write_all(&piece[..length]).is_err() {
             // What the other side still has to say goes the other way.
             let _ = from.shutdown(Shutdown::Read);

@@ -138,11 +138,10 @@ fn cuts_of_the_wire_are_survived_in_one_run() {
             ["get", "m", "--limit-rate", RATE],
         ] {
             let before = relay.passed();
+            relay.cut_each(4 * MEBIBYTE, 4);
             let running = through(&server, &relay, &words);
-            for _ in 0..4 {
-                relay.cut_after(4 * MEBIBYTE);
-            }
             running.finish().exits(0).says("trying again");
+            assert_eq!(relay.cuts_left(), 0);
             let (up, down) = relay.passed();
             let passed = (up - before.0).max(down - before.1);
             assert!(
