@@ -47,7 +47,7 @@ impl TryFrom<ModelWire> for Model {
             let text = text.escape_debug();
             Error::new(
                 ErrorKind::Internal,
-                format!("the server told of a model with the {what} '{text}', which is none"),
+                format!("the server lists a model whose {what} is '{text}', which is not valid"),
             )
         };
         let read = OffsetDateTime::parse(&wire.modified, &Rfc3339);

@@ -94,7 +94,7 @@ impl Client {
     }
 
     /// Sends all of `source` as a model. With a `length`, exactly so many bytes are sent;
-    /// `progress` is told of each piece's length.
+    /// `progress` is called with each piece's length.
     ///
     /// # Errors
     /// `Integrity` if the server has other bytes afterwards than were sent, and those of `source`,

@@ -83,5 +83,5 @@ pub enum TransferEvent<'a> {
     },
 }
 
-/// Who is told of what happens.
+/// What is called as something happens.
 pub type TransferEvents<'a> = &'a mut dyn FnMut(TransferEvent<'_>);

@@ -213,7 +213,7 @@ fn pause_after(error: &io::Error, backoff: &mut Backoff, stop: &Stop) {
     }
 
     if backoff.attempts() == 0 {
-        log::warn!("no connection can be accepted: {error}; trying on");
+        log::warn!("no connection can be accepted: {error}; the server tries again");
     }
 
     // Without a limit it never gives up, and a stop ends the pause.

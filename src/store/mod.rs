@@ -2,7 +2,7 @@
 //! The models of one directory: plain files that are listed, opened, replaced and removed whole.
 //!
 //! Invariants: a name holds the old bytes or the new bytes, never a mixture; what was acknowledged
-//! survives a power cut; a digest belongs to the very bytes it is told of. Models may be copied in,
+//! survives a power cut; a digest belongs to exactly the bytes it is shown for. Models may be copied in,
 //! changed and removed by hand at any time. Only regular files are models, and links are not followed.
 //!
 //! Not here: HTTP, passwords, and how a file gets its name durably (`disk.rs`).

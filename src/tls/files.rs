@@ -130,7 +130,7 @@ impl Following {
                 state.acceptor = acceptor;
                 log::info!("{} and what belongs to it were read again", self.files.cert);
             }
-            Err(error) => log::error!("TLS goes on with the old files: {error}"),
+            Err(error) => log::error!("the old TLS files stay in use: {error}"),
         }
     }
 }

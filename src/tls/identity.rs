@@ -70,7 +70,7 @@ fn is_ours(identity: &Identity) -> bool {
     })
 }
 
-/// Why a certificate does not do any more.
+/// Why a certificate has to be renewed.
 fn staleness(identity: &Identity, names: &[ServerName<'static>]) -> Option<String> {
     let is_old = |not_after| not_after < clock::seconds() + RENEWAL_SECONDS;
     if identity

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// addresses. This has to come before any thread is started, since it reads and clears variables.
 ///
 /// # Errors
-/// `Usage` if `systemd:` was asked for and nothing was handed over, or something that does not do.
+/// `Usage` if `systemd:` was asked for and nothing was handed over, or something that cannot be used.
 pub(crate) fn take_over(config: &mut Config) -> Result<()> {
     let is_asked = leave_out(config);
     let mut handed = ListenFd::from_env();
@@ -31,8 +31,12 @@ pub(crate) fn take_over(config: &mut Config) -> Result<()> {
 
     for number in 0..handed.len() {
         let socket = take(&mut handed, number).map_err(|error| {
-            let text = format!("socket {} of LISTEN_FDS does not do: {error}", number + 1);
-            Error::new(ErrorKind::Usage, text).hint("ListenStream= makes one that does")
+            let text = format!(
+                "socket {} of LISTEN_FDS cannot be used: {error}",
+                number + 1
+            );
+            Error::new(ErrorKind::Usage, text)
+                .hint("ListenStream= in the socket unit makes one that can")
         })?;
         config.sockets.extend(socket.map(Arc::new));
     }

@@ -108,7 +108,7 @@ pub(crate) fn transfers(command: Command) -> Command {
         .arg(
             flag("limit-rate")
                 .value_name("SIZE")
-                .help("Take no more of the line than that per second, for example 2MiB"),
+                .help("Transfer at most so many bytes per second, for example 2MiB"),
         )
         .arg(switch("if-changed").help("Transfer nothing where the same bytes are there already"))
         .arg(

@@ -51,7 +51,7 @@ impl Client {
         answers::json(&mut response)
     }
 
-    /// Has the server read a model again; `progress` is told of each piece's length. The outcome says
+    /// Has the server read a model again; `progress` is called with each piece's length. The outcome says
     /// whether its bytes are still those whose digest the server remembers.
     ///
     /// # Errors

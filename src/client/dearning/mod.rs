@@ -39,7 +39,7 @@ pub struct Imported {
 
 impl Client {
     /// Sends `length` bytes of `source` to the dearning API (`POST /import_model`); `progress` is
-    /// told of each piece's length.
+    /// called with each piece's length.
     ///
     /// # Errors
     /// `Unauthenticated` without the right password, `Integrity` if the server stored another

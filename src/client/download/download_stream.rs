@@ -73,7 +73,7 @@ impl Download {
         self.received
     }
 
-    /// Reads everything into `target`; `progress` is told of each piece's length.
+    /// Reads everything into `target`; `progress` is called with each piece's length.
     ///
     /// # Errors
     /// `Integrity` if the bytes are not those announced, and those of the connection and of

@@ -205,7 +205,7 @@ impl Client {
 
 impl Client {
     /// Gives a server that was restarted the time to read a model again, so that what was kept of it
-    /// can be gone on with: at most as long as fetching that again would take on a good line.
+    /// can be resumed: at most as long as fetching that again would take on a good line.
     fn await_digest(&mut self, path: &str, kept: u64, events: TransferEvents<'_>) -> Result<()> {
         let mut left = Duration::from_secs(DIGEST_SECONDS + kept / DIGEST_RATE);
         let text = "the server does not know the digest of the model yet";

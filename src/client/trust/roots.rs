@@ -124,7 +124,7 @@ fn reason(error: &webpki::Error, url: &ServerUrl) -> String {
         webpki::Error::CertNotValidYet { .. } => {
             "its certificate is not valid yet (is the clock of this device right?)".to_owned()
         }
-        other => format!("its certificate does not do: {other}"),
+        other => format!("its certificate cannot be used: {other}"),
     }
 }
 

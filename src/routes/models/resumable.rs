@@ -64,7 +64,7 @@ pub(crate) fn create(
     }
 
     let turn = match api.store.begin(order.clone()) {
-        // A whole one needs no upload resource; it only cannot be gone on with (draft section 9.1).
+        // A whole one needs no upload resource; it only cannot be resumed (draft section 9.1).
         Err(error) if error.kind() == ErrorKind::Busy && complete == Complete::Yes => {
             return whole(request);
         }
@@ -333,5 +333,5 @@ const INTEROP_FIELD: &str = "upload-draft-interop-version";
 
 const INTEROP_VERSION: &str = "8";
 
-/// How often a caller is told of the offset at most.
+/// How often a caller learns the offset, at most.
 const INFORM_PAUSE: Duration = Duration::from_secs(1);

@@ -62,7 +62,7 @@ pub(crate) fn keep(
     disk::write_in_new_folder(&catalog.layout.about(claim.name), text.as_bytes())
 }
 
-/// Removes what is said of a model that is gone; it would not be told of any other bytes anyhow.
+/// Removes what is said of a model that is gone; it applies to no other bytes.
 pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
     let path = catalog.layout.about(name);
     if let Err(error) = if path.exists() {

@@ -125,7 +125,7 @@ impl UploadEntry {
 pub(crate) fn superseded() -> Error {
     Error::new(
         ErrorKind::Conflict,
-        "a newer request goes on with this upload",
+        "a newer request has taken over this upload",
     )
 }
 
