@@ -11,6 +11,8 @@ mod backoff;
 mod bell;
 mod channels;
 #[doc(hidden)]
+pub mod child;
+#[doc(hidden)]
 pub mod cli;
 pub mod client;
 mod clock;

@@ -48,6 +48,7 @@ fn main() {
     tell("mounts", can_mount());
     tell("ipv6", TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok());
     tell("link_local", has_link_local());
+    tell("landlock", has_landlock());
 }
 
 fn tell(name: &str, has: bool) {
@@ -101,4 +102,10 @@ fn has_link_local() -> bool {
     table
         .lines()
         .any(|line| line.split_whitespace().nth(3) == Some("20"))
+}
+
+/// Whether the kernel can confine processes to parts of the file system.
+fn has_landlock() -> bool {
+    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    modules.split(',').any(|module| module.trim() == "landlock")
 }

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as Mistake;
 use clap::{ArgMatches, Command};
 
+use crate::child;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manual::{self, Topic};
 use terminal::Output;
@@ -184,6 +185,10 @@ const COMMANDS: &[Verb] = &[
 /// Runs a command line, whose first word is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|verb| verb == child::VERB) {
+        let _ = writeln!(std::io::stderr(), "{}", child::launch());
+        return ExitCode::from(child::NOT_STARTED);
+    }
     if let Some(topic) = topic(&arguments) {
         // A reader that has gone away is no reason to complain.
         let _ = write!(std::io::stdout(), "{}", topic.text);

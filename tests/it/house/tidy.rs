@@ -29,6 +29,7 @@ const FLOORS: &[&[&str]] = &[
     &[
         "backoff",
         "bell",
+        "child",
         "clock",
         "disk",
         "stop",
@@ -105,7 +106,7 @@ const POWERS: &[Power] = &[
     },
     Power {
         words: &["process::Command"],
-        owners: &[],
+        owners: &["src/child/"],
     },
     Power {
         words: &[
@@ -125,7 +126,12 @@ const POWERS: &[Power] = &[
     },
     Power {
         words: &["env::var", "env::var_os", "env::vars", "env::vars_os"],
-        owners: &["src/cli/", "src/home.rs", "src/config/layer.rs"],
+        owners: &[
+            "src/cli/",
+            "src/home.rs",
+            "src/config/layer.rs",
+            "src/child/launcher.rs",
+        ],
     },
     Power {
         words: &["env::temp_dir"],

@@ -2,6 +2,7 @@
 //! The program as a whole: addresses, settings, the command line, the end.
 
 mod address;
+mod child;
 mod cli;
 mod ending;
 mod settings;
