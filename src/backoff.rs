@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::random;
 use crate::stop::{Stop, Waited};
 
 /// Counts attempts that got nowhere, and says how long to pause before the next one.
@@ -118,10 +119,8 @@ impl Backoff {
 }
 
 fn random() -> u16 {
-    let mut bytes = [0; 2];
     // Without randomness, the pause is the shortest.
-    let _ = getrandom::fill(&mut bytes);
-    u16::from_ne_bytes(bytes)
+    random::bytes().map_or(0, u16::from_ne_bytes)
 }
 
 const PAUSE_FIRST: Duration = Duration::from_millis(500);

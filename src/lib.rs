@@ -31,6 +31,7 @@ mod metrics;
 mod model;
 mod node;
 mod pin;
+mod random;
 mod routes;
 mod server;
 mod signature;

@@ -2,18 +2,18 @@
 //! The mark that each child has in its environment, by which what it left behind is found: also what
 //! left its process group, and also after a restart.
 
-use std::fs;
-use std::io;
+use std::{fs, io};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::random;
 
 /// The variable of the mark.
 pub(super) const VARIABLE: &str = "SKEP_CHILD";
 
 /// A mark: the boot, the owner, and a number that no other child of this owner has.
 pub(super) fn new(owner: &str) -> io::Result<String> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let random = random::bytes().map_err(io::Error::other)?;
     Ok(format!(
         "{}{:016x}",
         of_owner(owner)?,

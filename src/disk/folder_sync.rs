@@ -6,11 +6,11 @@ use std::io;
 use std::path::Path;
 
 use crate::disk::fault;
+use crate::random;
 
 /// For names that nobody else has or guesses.
 pub(crate) fn random_number() -> io::Result<u64> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let random = random::bytes().map_err(io::Error::other)?;
     Ok(u64::from_ne_bytes(random))
 }
 

@@ -2,7 +2,7 @@
 //! Listening sockets and the accept loop, which no error ends.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -85,6 +85,11 @@ impl Listener {
             .map_err(|error| Error::io("preparing to listen", error))?;
 
         Ok(Self { doors, stop })
+    }
+
+    /// The sockets that listen.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.doors.iter().map(Door::descriptor).collect()
     }
 
     /// The addresses as they are bound, and what is spoken there.

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -146,11 +146,15 @@ impl Door {
     }
 
     pub(crate) fn poll(&self) -> PollFd<'_> {
-        let descriptor = match &self.listener {
+        PollFd::from_borrowed_fd(self.descriptor(), PollFlags::IN)
+    }
+
+    /// The socket itself.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.listener {
             Family::Tcp(listener) => listener.as_fd(),
             Family::Unix(listener) => listener.as_fd(),
-        };
-        PollFd::from_borrowed_fd(descriptor, PollFlags::IN)
+        }
     }
 
     pub(crate) fn accept(&self) -> io::Result<(Socket, Peer)> {

@@ -26,6 +26,8 @@ use crate::transport::Peer;
 pub struct Request<'a> {
     head: &'a Head,
     segments: Vec<&'a str>,
+    /// How many of them lead to the handler.
+    mounted: usize,
     peer: &'a Peer,
     session: &'a mut Session,
     body: Body<'a>,
@@ -38,6 +40,7 @@ impl<'a> Request<'a> {
         Self {
             head,
             segments,
+            mounted: 0,
             peer,
             session,
             body,
@@ -62,9 +65,24 @@ impl<'a> Request<'a> {
         self.head.target.split('?').next().unwrap_or_default()
     }
 
-    /// The decoded segments of the path: `/a/b%20c` is `["a", "b c"]`, and `/` is `[""]`.
+    /// The decoded segments of the path: `/a/b%20c` is `["a", "b c"]`, and `/` is `[""]`. Those that
+    /// [`Request::shift`] has taken are not among them.
     pub fn segments(&self) -> &[&'a str] {
-        &self.segments
+        &self.segments[self.mounted..]
+    }
+
+    /// The segments that lead to the handler which looks at the request now: those that
+    /// [`Request::shift`] has taken, as CGI's `SCRIPT_NAME` has them (RFC 3875 section 4.1.13).
+    pub fn script(&self) -> &[&'a str] {
+        &self.segments[..self.mounted]
+    }
+
+    /// Takes the first segment of the path over into [`Request::script`], for a handler that is mounted
+    /// below it; `None` if no segment is left.
+    pub fn shift(&mut self) -> Option<&'a str> {
+        let segment = *self.segments.get(self.mounted)?;
+        self.mounted += 1;
+        Some(segment)
     }
 
     /// What follows the question mark.

@@ -252,6 +252,11 @@ impl Response {
     pub fn status(&self) -> Status {
         self.status
     }
+
+    /// The reason phrase of the status.
+    pub fn reason(&self) -> &'static str {
+        self.status.reason()
+    }
 }
 
 /// A status code (RFC 9110 section 15).

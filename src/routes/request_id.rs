@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::random;
+
 /// Tells requests of one run from those of another: the number of a request is not enough.
 pub(crate) struct Ids {
     run: String,
@@ -12,11 +14,10 @@ pub(crate) struct Ids {
 impl Ids {
     /// Ids that begin with a random word.
     pub(crate) fn new() -> Self {
-        let mut random = [0; 4];
         // Without random numbers the ids of two runs are alike, which harms nobody.
-        let _ = getrandom::fill(&mut random);
+        let random = random::bytes().map_or(0, u32::from_be_bytes);
         Self {
-            run: format!("{:08x}", u32::from_be_bytes(random)),
+            run: format!("{random:08x}"),
             count: AtomicU64::new(1),
         }
     }

@@ -6,7 +6,7 @@ mod handle;
 
 pub use handle::{ServerHandle, TempServer};
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -197,6 +197,12 @@ impl Server {
     /// The addresses as they are bound.
     pub fn addresses(&self) -> Vec<Address> {
         self.listener.addresses()
+    }
+
+    /// The listening sockets, in the order of [`Server::addresses`], for example to hand them to another
+    /// process.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.listener.descriptors()
     }
 
     /// The limits that it keeps.

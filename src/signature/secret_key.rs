@@ -18,6 +18,7 @@ use blake2::digest::Digest as _;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::random;
 use crate::signature::document::Signature;
 use crate::signature::minisign::{Algorithm, LEGACY, UNTRUSTED};
 use crate::signature::public_key::{PublicKey, SECRET_BYTES, decoded, shown};
@@ -35,12 +36,8 @@ impl SecretKey {
     /// # Errors
     /// `Internal` if the system has no random numbers.
     pub fn generate() -> Result<Self> {
-        let (mut id, mut seed) = ([0; 8], [0; 32]);
-        getrandom::fill(&mut id)
-            .and_then(|()| getrandom::fill(&mut seed))
-            .map_err(|error| {
-                Error::new(ErrorKind::Internal, "there are no random numbers").because(error)
-            })?;
+        let id = random::bytes()?;
+        let seed = random::bytes()?;
         let unusable = |_| Error::new(ErrorKind::Internal, "the new key cannot be used");
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(unusable)?;
         Ok(Self::of(id, seed, pair))

@@ -13,12 +13,12 @@ use rcgen::{
 use rustls_pki_types::ServerName;
 use time::OffsetDateTime;
 
-use crate::clock;
 use crate::disk::{self, FileLock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::identity::{alternative, failed, host_name};
 use crate::tls::pem::{PemFile, exists, unusable};
 use crate::tls::x509::Facts;
+use crate::{clock, random};
 
 /// An authority, which need not have been made yet.
 pub(crate) struct Authority(PathBuf);
@@ -351,9 +351,7 @@ fn moment(seconds: u64) -> OffsetDateTime {
 
 /// A positive number that nobody guesses and that never comes twice (RFC 5280 section 4.1.2.2).
 fn random_serial() -> Result<String> {
-    let mut random = [0; SERIAL_DIGITS / 2];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("no random numbers: {error}")))?;
+    let mut random = random::bytes::<{ SERIAL_DIGITS / 2 }>()?;
     random[0] = random[0] & 0x7f | 0x40;
     Ok(random
         .iter()

@@ -107,10 +107,7 @@ pub(crate) fn letters(count: usize) -> Result<String> {
 /// # Errors
 /// `Internal` if the system has none.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("no random numbers: {error}")))?;
-    Ok(bytes)
+    crate::random::bytes()
 }
 
 /// The password that the dearning package publishes as its default: everybody knows it.

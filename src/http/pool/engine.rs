@@ -18,11 +18,11 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::head::Head;
 use crate::http::pool::exchange::{Exchange, Finished, Parked};
 use crate::threads::{self, lock};
+use crate::{disk, random};
 
 /// The queue between connections and workers.
 pub(crate) struct Engine {
@@ -63,13 +63,11 @@ impl Engine {
 
     /// Parks a request until a worker takes it; the answer comes over `reply`.
     pub(crate) fn submit(&self, exchange: Box<Exchange>, reply: SyncSender<Finished>) {
-        let mut random = [0; 16];
-        if let Err(error) = getrandom::fill(&mut random) {
-            let text = format!("no random numbers: {error}");
-            return Parked { exchange, reply }.refuse(&Error::new(ErrorKind::Internal, text));
-        }
+        let ticket = match random::bytes() {
+            Ok(random) => u128::from_ne_bytes(random),
+            Err(error) => return Parked { exchange, reply }.refuse(&error),
+        };
 
-        let ticket = u128::from_ne_bytes(random);
         let line = feed_line(ticket, &exchange.head);
         let new = Parked { exchange, reply };
         let mut parked = lock(&self.parked);

@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::disk;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::store::failure::unknown;
+use crate::{disk, random};
 
 /// The name of an upload: 128 random bits, so that nobody guesses one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,11 +15,7 @@ pub(crate) struct UploadId(u128);
 
 impl UploadId {
     pub(crate) fn random() -> Result<Self> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("no random numbers: {error}"))
-        })?;
-        Ok(Self(u128::from_ne_bytes(random)))
+        random::bytes().map(|bytes| Self(u128::from_ne_bytes(bytes)))
     }
 }
 

@@ -14,17 +14,7 @@ pub(crate) type Sources = BTreeMap<String, String>;
 /// house's own state may use rooms of their own floor.
 const FLOORS: &[&[&str]] = &[
     &[
-        "address",
-        "digest",
-        "error",
-        "event",
-        "limits",
-        "manual",
-        "model",
-        "pin",
-        "signature",
-        "text",
-        "wire",
+        "address", "digest", "error", "event", "limits", "manual", "model", "pin", "text", "wire",
     ],
     &[
         "backoff",
@@ -32,6 +22,8 @@ const FLOORS: &[&[&str]] = &[
         "child",
         "clock",
         "disk",
+        "random",
+        "signature",
         "stop",
         "threads",
         "tls",
@@ -103,6 +95,10 @@ const POWERS: &[Power] = &[
             "sync_data",
         ],
         owners: &["src/disk/"],
+    },
+    Power {
+        words: &["getrandom::"],
+        owners: &["src/random.rs"],
     },
     Power {
         words: &["process::Command"],

@@ -346,3 +346,40 @@ fn a_shutdown_lets_the_running_request_finish() {
     assert_eq!(caller.join().unwrap(), "done");
     handle.join().unwrap();
 }
+
+#[test]
+fn a_handler_can_be_mounted_below_a_segment() {
+    fn inner(request: &mut Request<'_>) -> Response {
+        let text = format!("{:?} below {:?}", request.segments(), request.script());
+        Response::text(Status::OK, text)
+    }
+    let outer = |request: &mut Request<'_>| match request.shift() {
+        Some("app") => inner(request),
+        _ => Response::problem(Status::NOT_FOUND, "nothing is mounted there"),
+    };
+    let options = ServerOptions::default();
+    let server = start("127.0.0.1:0", options, outer);
+    let mut client = client_of(&server);
+    let answer = get(&mut client, "/app/a%20b/c");
+    assert_eq!(
+        answer.read_all(100).unwrap(),
+        br#"["a b", "c"] below ["app"]"#
+    );
+    assert_eq!(get(&mut client, "/other").status(), 404);
+    assert_eq!(Response::new(Status::NOT_FOUND).reason(), "Not Found");
+}
+
+#[test]
+fn the_sockets_that_listen_can_be_handed_on() {
+    let handler = |_: &mut Request<'_>| Response::text(Status::OK, "fine");
+    let first = Server::bind("127.0.0.1:0", handler).unwrap();
+    let socket = first.descriptors()[0].try_clone_to_owned().unwrap();
+    let url = first.url();
+    drop(first);
+
+    let mut options = ServerOptions::default();
+    options.sockets = vec![socket];
+    let second = TempServer::start(Server::with_options(&[], options, handler).unwrap()).unwrap();
+    assert_eq!(second.url(), url);
+    assert_eq!(get(&mut client_of(&second), "/").status(), 200);
+}
