@@ -24,7 +24,7 @@ pub struct StoreOptions {
     pub uploads_max: usize,
     /// Bytes of all of them together. Default 128 GiB.
     pub uploads_bytes_max: u64,
-    /// How long one is kept with which nobody goes on. Default 24 h.
+    /// How long one that nobody continues is kept. Default 24 h.
     pub upload_age_max: Duration,
     /// After how many bytes they are made durable and their number is journalled. Default 8 MiB.
     pub upload_sync_bytes: u64,

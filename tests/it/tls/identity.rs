@@ -188,7 +188,7 @@ fn changed_files_are_read_again_and_bad_ones_change_nothing() {
     install("three");
     until(|| shown() != second && shown() != first);
     let log = server.stop().exits(0).stderr;
-    assert!(log.contains("TLS goes on with the old files"), "{log}");
+    assert!(log.contains("the old TLS files stay in use"), "{log}");
 }
 
 /// Starts a server that must not start.

@@ -17,7 +17,7 @@ use crate::store::upload::pending::log_failure;
 use crate::store::upload::session::UploadSession;
 
 impl Store {
-    /// For how long an upload is kept with which nobody goes on.
+    /// How long an upload that nobody continues is kept.
     pub(crate) fn upload_age_max(&self) -> Duration {
         self.catalog().options.upload_age_max
     }
