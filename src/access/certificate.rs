@@ -6,7 +6,8 @@ use std::str::FromStr;
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
-use super::role::{How, Principal, Role};
+use super::principal::{How, Principal};
+use super::role::Role;
 use crate::error::Error;
 use crate::tls::Facts;
 
@@ -29,7 +30,7 @@ impl CertificateRoles {
 
         Principal {
             name: name.to_owned(),
-            role,
+            rights: role.rights(),
             how: How::Certificate,
         }
     }
@@ -84,11 +85,11 @@ mod tests {
             ("boss", Role::Admin),
             ("x", Role::Read),
         ] {
-            assert_eq!(roles.principal(name).role, role, "{name}");
+            assert_eq!(roles.principal(name).rights, role.rights(), "{name}");
         }
         let roles: CertificateRoles = "*=write,guest=read".parse().unwrap();
-        assert_eq!(roles.principal("any").role, Role::Write);
-        assert_eq!(roles.principal("guest").role, Role::Read);
+        assert_eq!(roles.principal("any").rights, Role::Write.rights());
+        assert_eq!(roles.principal("guest").rights, Role::Read.rights());
         for bad in ["pi", "pi=root", "pi=write=x"] {
             assert!(bad.parse::<CertificateRoles>().is_err(), "{bad}");
         }
@@ -101,8 +102,11 @@ mod tests {
         let certificate = params.self_signed(&key).unwrap();
         let roles: CertificateRoles = "pi-7=write".parse().unwrap();
         let shown = roles.shown(certificate.der());
-        assert_eq!((shown.name.as_str(), shown.role), ("pi-7", Role::Write));
-        assert_eq!(roles.shown(b"junk").role, Role::Read);
+        assert_eq!(
+            (shown.name.as_str(), shown.rights),
+            ("pi-7", Role::Write.rights())
+        );
+        assert_eq!(roles.shown(b"junk").rights, Role::Read.rights());
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params
             .distinguished_name
@@ -111,6 +115,6 @@ mod tests {
             .distinguished_name
             .push(rcgen::DnType::CommonName, "pi-7");
         let certificate = params.self_signed(&key).unwrap();
-        assert_eq!(roles.shown(certificate.der()).role, Role::Write);
+        assert_eq!(roles.shown(certificate.der()).rights, Role::Write.rights());
     }
 }

@@ -10,7 +10,7 @@ use super::challenge_answer::ChallengeAnswer;
 use super::credentials::Credentials;
 use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
 use super::nonce::Nonces;
-use super::role::Principal;
+use super::principal::Principal;
 use crate::access::challenge_answer::{SCHEME, SignedRequest};
 use crate::access::secrets::{Lock, Password, SlowLock, Tokens, chosen_password, tokens};
 use crate::clock;
@@ -237,15 +237,16 @@ mod tests {
         let bearer = format!("Bearer {}", token.text());
         let principal = identify(&guard, &bearer).unwrap();
         assert_eq!(
-            (principal.name.as_str(), principal.role),
-            ("pi", Role::Write)
+            (principal.name.as_str(), principal.rights),
+            ("pi", Role::Write.rights())
         );
         Tokens::remove(home.path(), "pi").unwrap();
         assert!(identify(&guard, &bearer).is_err());
         let chosen = Password::new("four words of mine").unwrap();
         assert!(identify(&guard, &chosen.basic()).is_err());
         keep_password(home.path(), &chosen).unwrap();
-        assert_eq!(identify(&guard, &chosen.basic()).unwrap().role, Role::Admin);
+        let owner = identify(&guard, &chosen.basic()).unwrap();
+        assert_eq!(owner.rights, Role::Admin.rights());
         remove_password(home.path()).unwrap();
         assert!(identify(&guard, &chosen.basic()).is_err());
     }

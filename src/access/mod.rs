@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Who may do what: one model of principals for every way into a server.
 //!
-//! A caller becomes a [`Principal`] with a [`Role`] by a password, by a token, by a client certificate
+//! A caller becomes a [`Principal`] with rights by a password, by a token, by a client certificate
 //! or, where that is switched on, by asking for something that everybody may read. Secrets are kept as
 //! digests and compared in constant time; whoever guesses is slowed down (`lockout.rs`).
 //!
-//! Not here: which role a route needs (`routes`), and how certificates are verified (`edge`).
+//! Not here: which [`Right`] a route needs (`routes`), and how certificates are verified (`edge`).
 
 mod certificate;
 mod challenge;
@@ -14,6 +14,7 @@ mod credentials;
 mod guard;
 mod lockout;
 mod nonce;
+mod principal;
 mod rights;
 mod role;
 pub(crate) mod secrets;
@@ -22,8 +23,9 @@ pub(crate) use challenge::{Challenge, TOKEN_CHARACTERS_MIN};
 pub(crate) use challenge_answer::{SCHEME, SignedRequest};
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, Guard};
+pub(crate) use principal::{How, Principal};
 pub(crate) use rights::Right;
-pub(crate) use role::{How, Principal, Role};
+pub(crate) use role::Role;
 pub use secrets::Password;
 pub(crate) use secrets::{
     ADDRESSES_MAX, Invitation, NewToken, PUBLISHED, Tokens, can_be_named, keep as keep_password,

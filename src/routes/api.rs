@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::access::{Guard, Password, Principal};
+use crate::access::{Guard, Password, Principal, Right};
 use crate::channels::Publisher;
 use crate::error::Result;
 use crate::http::{BodyPlaces, Method, Request, Response};
@@ -52,14 +52,8 @@ pub(crate) enum Access {
     /// Everybody.
     Open,
     /// Whoever has this right.
-    Read,
-    Write,
-    #[allow(
-        dead_code,
-        reason = "the first route for administrators is still to come"
-    )]
-    Admin,
-    /// The route looks for the password in the body, and for the role itself.
+    Needs(Right),
+    /// The route looks for the password in the body, and for the right itself.
     InBody,
 }
 

@@ -19,9 +19,7 @@ impl Api {
             Access::Open => return self.check_host(request),
             // The route calls `caller` itself, since it words its refusals differently.
             Access::InBody => return Ok(()),
-            Access::Read => Right::Read,
-            Access::Write => Right::Write,
-            Access::Admin => Right::Admin,
+            Access::Needs(right) => right,
         };
 
         match self.caller(request)? {

@@ -17,6 +17,7 @@ pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
 
+use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, Response, Status};
 use crate::routes::api::{Access, MODEL, Route};
@@ -42,91 +43,91 @@ pub(crate) const ROUTES: &[Route] = &[
     row(
         Method::Get,
         &["v1", "models"],
-        Access::Read,
+        Access::Needs(Right::Read),
         "lists all models",
         models::list,
     ),
     row(
         Method::Get,
         MODEL,
-        Access::Read,
+        Access::Needs(Right::Read),
         "hands out a model or a range of it",
         models::read,
     ),
     row(
         Method::Put,
         MODEL,
-        Access::Write,
+        Access::Needs(Right::Write),
         "stores a model",
         models::store,
     ),
     row(
         Method::Post,
         MODEL,
-        Access::Write,
+        Access::Needs(Right::Write),
         "stores a model, as PUT does",
         models::store,
     ),
     row(
         Method::Delete,
         MODEL,
-        Access::Write,
+        Access::Needs(Right::Write),
         "removes a model",
         models::remove,
     ),
     row(
         Method::Get,
         UPLOAD,
-        Access::Write,
+        Access::Needs(Right::Write),
         "tells how far an upload is",
         models::tell,
     ),
     row(
         Method::Patch,
         UPLOAD,
-        Access::Write,
+        Access::Needs(Right::Write),
         "appends to an upload",
         models::append,
     ),
     row(
         Method::Delete,
         UPLOAD,
-        Access::Write,
+        Access::Needs(Right::Write),
         "cancels an upload",
         models::cancel,
     ),
     row(
         Method::Get,
         INFO,
-        Access::Read,
+        Access::Needs(Right::Read),
         "tells what is known of a model",
         models::show,
     ),
     row(
         Method::Get,
         VERSIONS,
-        Access::Read,
+        Access::Needs(Right::Read),
         "lists the old versions of a model",
         models::versions,
     ),
     row(
         Method::Delete,
         VERSIONS,
-        Access::Write,
+        Access::Needs(Right::Write),
         "removes the old versions of a model",
         models::forget_versions,
     ),
     row(
         Method::Post,
         &["v1", "models", "*", "rollback"],
-        Access::Write,
+        Access::Needs(Right::Write),
         "brings back the version before",
         models::rollback,
     ),
     row(
         Method::Post,
         &["v1", "models", "*", "verify"],
-        Access::Write,
+        Access::Needs(Right::Write),
         "reads a model again to find damage",
         models::verify,
     ),

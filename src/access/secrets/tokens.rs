@@ -9,7 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::access::role::{How, Principal, Role};
+use crate::access::principal::{How, Principal};
+use crate::access::role::Role;
 use crate::access::secrets::password::{Lock, Password, letters};
 use crate::error::{Error, ErrorKind, Result};
 use crate::{clock, home};
@@ -212,7 +213,7 @@ impl Token {
     pub(crate) fn principal(&self) -> Principal {
         Principal {
             name: self.name.clone(),
-            role: self.role,
+            rights: self.role.rights(),
             how: How::Token,
         }
     }

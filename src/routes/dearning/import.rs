@@ -34,7 +34,7 @@ pub(crate) fn run(
 ) -> Result<Response> {
     // Who showed nothing yet, or a certificate that does not suffice, may still show a password.
     let has_shown = |known: &Principal| matches!(known.how, How::Password | How::Token);
-    let known = known.filter(|known| has_shown(known) || known.may(Right::Write));
+    let known = known.filter(|known| has_shown(known) || known.rights.has(Right::Write));
     let known = known
         .map(|known| known.needs(Right::Write).map(|()| known))
         .transpose()?;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Who a caller turned out to be, and which rights they hold.
+
+use super::rights::{Right, Rights};
+use super::role::Role;
+use crate::error::{Error, ErrorKind};
+
+/// Who a caller turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Principal {
+    /// The name of the token or of the certificate; `owner` for the password.
+    pub(crate) name: String,
+    pub(crate) rights: Rights,
+    pub(crate) how: How,
+}
+
+/// By what a caller was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Password,
+    Token,
+    Certificate,
+    /// By nothing: reading is open.
+    Anonymous,
+}
+
+impl Principal {
+    /// Whoever knows the password.
+    pub(crate) fn owner() -> Self {
+        Self {
+            name: "owner".to_owned(),
+            rights: Role::Admin.rights(),
+            how: How::Password,
+        }
+    }
+
+    /// Whoever asks, where reading is open.
+    pub(crate) fn anonymous() -> Self {
+        Self {
+            name: "anonymous".to_owned(),
+            rights: Role::Read.rights(),
+            how: How::Anonymous,
+        }
+    }
+
+    /// Checks that a right is among those held.
+    ///
+    /// # Errors
+    /// `Forbidden`; its text names the right, and the smallest role that has it.
+    pub(crate) fn needs(&self, right: Right) -> Result<(), Error> {
+        if self.rights.has(right) {
+            return Ok(());
+        }
+
+        let role = Role::with(right);
+        let held = match Role::of(self.rights) {
+            Some(held) => held.to_string(),
+            None => self.rights.to_string(),
+        };
+        let text = format!(
+            "this needs the role {role} (the right '{right}'), and '{}' has {held}",
+            self.name
+        );
+        Err(Error::new(ErrorKind::Forbidden, text).hint(format!(
+            "'skep token new NAME --role {role}' makes a token that suffices"
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holding(rights: Rights) -> Principal {
+        Principal {
+            rights,
+            ..Principal::owner()
+        }
+    }
+
+    #[test]
+    fn only_a_right_that_is_held_suffices() {
+        for have in Right::ALL {
+            let principal = holding(Rights::of(&[have]));
+            for needed in Right::ALL {
+                assert_eq!(principal.needs(needed).is_ok(), have == needed);
+            }
+        }
+
+        let owner = Principal::owner();
+        assert!(
+            Right::ALL
+                .into_iter()
+                .all(|right| owner.needs(right).is_ok())
+        );
+    }
+
+    #[test]
+    fn a_refusal_tells_which_right_is_missing() {
+        let error = Principal::anonymous().needs(Right::Write).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Forbidden);
+        assert_eq!(
+            error.message(),
+            "this needs the role write (the right 'write'), and 'anonymous' has read"
+        );
+        assert!(error.hint_text().unwrap().contains("--role write"));
+
+        let odd = holding(Rights::of(&[Right::Write, Right::Notify]));
+        let error = odd.needs(Right::Console).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "this needs the role admin (the right 'console'), and 'owner' has write+notify"
+        );
+    }
+}
