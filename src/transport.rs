@@ -142,7 +142,8 @@ pub struct UnixCredentials {
 pub struct TlsIdentity {
     /// The verified client certificate in DER, if one was asked for and shown.
     pub certificate: Option<Vec<u8>>,
-    /// The common name in that certificate, which its authority vouches for.
+    /// What the caller is called in that certificate: the first of its DNS names, without one its common
+    /// name. The authority vouches for it.
     pub name: Option<String>,
 }
 

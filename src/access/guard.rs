@@ -113,9 +113,9 @@ impl Guard {
         Err(refused("the password is wrong, and there is no such token"))
     }
 
-    /// Who has shown this certificate (DER), which the edge has verified.
-    pub(crate) fn certificate(&self, der: &[u8]) -> Principal {
-        self.options.certificate_roles.shown(der)
+    /// Who has shown a certificate of this name, which the edge has verified.
+    pub(crate) fn certificate(&self, name: Option<&str>) -> Principal {
+        self.options.certificate_roles.principal(name)
     }
 
     /// Refuses a caller that is locked out.

@@ -11,7 +11,7 @@ use rustls::ServerConnection;
 
 use super::listener::Incoming;
 use super::socket::{Plain, Timed};
-use crate::tls::{Acceptor, Facts};
+use crate::tls::{self, Acceptor};
 use crate::transport::{Activity, Peer, TimeLimit, TlsIdentity, Transport, Wake};
 
 /// Makes a transport of an accepted connection, with the handshake done by `deadline`.
@@ -68,13 +68,12 @@ pub(crate) fn open(
     }
 
     let shown = encrypted.session.peer_certificates().and_then(<[_]>::first);
-    let certificate = shown.map(|certificate| certificate.to_vec());
-    let facts = certificate.as_deref().and_then(Facts::read);
-    let name = facts
-        .and_then(|facts| facts.common_name())
-        .map(str::to_owned);
+    let tls = TlsIdentity {
+        certificate: shown.map(|certificate| certificate.to_vec()),
+        name: shown.and_then(tls::caller_name),
+    };
 
-    encrypted.peer.tls = Some(TlsIdentity { certificate, name });
+    encrypted.peer.tls = Some(tls);
 
     Ok(Box::new(encrypted))
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The door in front of the routes: who calls, whether that suffices, and what the refused are told.
 
-use crate::access::{Credentials, Principal, Right, SignedRequest};
+use crate::access::{Credentials, Principal, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{BodyPlace, Request, Response};
 use crate::routes::api::{Access, Api, Known, Route};
@@ -59,8 +59,8 @@ impl Api {
 
     fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
         let tls = request.peer().tls.as_ref();
-        let principal = match tls.and_then(|tls| tls.certificate.as_deref()) {
-            Some(certificate) => self.guard.certificate(certificate),
+        let principal = match tls.filter(|tls| tls.certificate.is_some()) {
+            Some(tls) => self.guard.certificate(tls.name.as_deref()),
             None if self.guard.options().anonymous_read => Principal::anonymous(),
             None => return Ok(None),
         };

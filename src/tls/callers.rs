@@ -8,11 +8,24 @@ use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
-use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use webpki::EndEntityCert;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::pem::PemFile;
+use crate::tls::x509::Facts;
+
+/// What the caller that shows a certificate is called: the first of its DNS names (RFC 5280 section
+/// 4.2.1.6). The common name (section 4.1.2.6) counts only without one, since a name of a known type
+/// takes precedence over it (RFC 6125 section 6.4.4).
+pub(crate) fn caller_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let parsed = EndEntityCert::try_from(certificate).ok()?;
+    let first = parsed.valid_dns_names().next();
+    let common = || Facts::read(certificate).and_then(|facts| facts.common_name());
+
+    first.or_else(common).map(str::to_owned)
+}
 
 /// Who is let in by TLS, and where that is written.
 #[derive(Clone, Debug, Default)]
@@ -145,4 +158,51 @@ fn unreadable(place: &PemFile, error: std::io::Error) -> Error {
 fn none(place: &PemFile) -> Error {
     let text = format!("{place} has no certificate that can be used");
     Error::new(ErrorKind::Usage, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
+
+    fn certificate(common: Option<&str>, others: Vec<SanType>) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = others;
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "x".repeat(200));
+        if let Some(common) = common {
+            params.distinguished_name.push(DnType::CommonName, common);
+        }
+
+        let key = KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().clone()
+    }
+
+    #[test]
+    fn a_caller_has_one_name() {
+        let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
+        let address = || SanType::IpAddress([192, 0, 2, 1].into());
+        let rows = [
+            (Some("me@pi"), vec![], Some("me@pi")),
+            (Some("me@pi"), vec![address()], Some("me@pi")),
+            (
+                Some("boss"),
+                vec![address(), dns("pi-7"), dns("pi-8")],
+                Some("pi-7"),
+            ),
+            (None, vec![dns("pi-7")], Some("pi-7")),
+            (None, vec![address()], None),
+            (None, vec![], None),
+        ];
+        for (common, others, expected) in rows {
+            let shown = certificate(common, others);
+            assert_eq!(caller_name(&shown).as_deref(), expected, "{common:?}");
+        }
+
+        let junk = CertificateDer::from_slice(b"junk");
+        assert_eq!(caller_name(&junk), None);
+    }
 }

@@ -88,13 +88,15 @@ impl World {
     }
 }
 
-/// Answers with the certificate of the caller.
+/// Answers with the certificate of the caller, or with their name.
 fn whoami(request: &mut Request<'_>) -> Response {
-    let certificate = request
-        .peer()
-        .tls
-        .as_ref()
-        .and_then(|tls| tls.certificate.clone());
+    let tls = request.peer().tls.as_ref();
+    if request.path() == "/name" {
+        let name = tls.and_then(|tls| tls.name.clone());
+        return Response::text(Status::OK, name.unwrap_or_default());
+    }
+
+    let certificate = tls.and_then(|tls| tls.certificate.clone());
     Response::new(Status::OK).content(skep::Content::Bytes(certificate.unwrap_or_default()))
 }
 
@@ -140,6 +142,8 @@ fn callers_are_let_in_by_the_authorities_that_are_named() {
         assert!(server.url().starts_with("https://"));
         let mut known = client(&server, Some(right.clone()));
         assert_eq!(get(&mut known, "/").read_all(1 << 16).unwrap(), der);
+        // The common name that rcgen gives to each certificate is another one.
+        assert_eq!(get(&mut known, "/name").read_all(100).unwrap(), b"right");
         for stranger in [None, Some(wrong.clone()), Some(forged.clone())] {
             let mut stranger = client(&server, stranger);
             for payload in [Payload::Empty, Payload::Bytes(&[0; 40_000])] {
