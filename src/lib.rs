@@ -59,7 +59,7 @@ pub use http::{
 };
 pub use limits::Limits;
 pub use metrics::{Count, METRICS, Metric, MetricKind, Metrics};
-pub use model::{Model, ModelName};
+pub use model::{Model, ModelInfo, ModelName, OldVersion, Verification, Verified};
 pub use node::{
     Node, Notice, PasswordOrigin, Reload, ServiceState, ServiceStatus, Services, Watcher,
 };
@@ -69,5 +69,4 @@ pub use signature::{PublicKey, SecretKey, Signature};
 pub use stop::Shutdown;
 pub use tls::TlsOptions;
 pub use transport::{Peer, TlsIdentity, UnixCredentials};
-pub use wire::{InfoWire, VerifyWire, VersionWire, VersionsWire};
-pub use wire::{ListWire, ModelWire, Problem};
+pub use wire::Problem;

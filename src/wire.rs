@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The JSON of API v1, as the server writes it and the client reads it.
 
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Model;
+use crate::model::{Model, ModelInfo, OldVersion, Verification};
 
 /// One model in a listing, in the answer to a `PUT`, and in what `--json` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelWire {
+pub(crate) struct ModelWire {
     /// The model's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its length in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// When its bytes last changed, as RFC 3339 has it, in UTC.
-    pub modified: String,
+    pub(crate) modified: String,
     /// `sha256:` and 64 hexadecimal digits; absent while the server has not computed it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
+    pub(crate) digest: Option<String>,
 }
 
 impl From<&Model> for ModelWire {
@@ -30,7 +32,7 @@ impl From<&Model> for ModelWire {
             name: model.name.as_str().to_owned(),
             size: model.size,
             modified: rfc3339(model.modified),
-            digest: model.digest.map(|digest| format!("{digest:?}")),
+            digest: model.digest.map(digest_text),
         }
     }
 }
@@ -38,110 +40,207 @@ impl From<&Model> for ModelWire {
 impl TryFrom<ModelWire> for Model {
     type Error = Error;
 
-    /// Checks what another side says of a model, like any other text from outside.
-    ///
-    /// # Errors
-    /// `Internal` for a name, a time or a digest that cannot be one.
+    /// Checks what came from outside.
     fn try_from(wire: ModelWire) -> Result<Self> {
-        let bad = |what: &str, text: &str| {
-            let text = text.escape_debug();
-            Error::new(
-                ErrorKind::Internal,
-                format!("the server lists a model whose {what} is '{text}', which is not valid"),
-            )
-        };
-        let read = OffsetDateTime::parse(&wire.modified, &Rfc3339);
-        let modified = read.map_err(|_| bad("time", &wire.modified))?;
-        let digest = wire.digest.as_deref().map(|text| {
-            let digits = text.strip_prefix("sha256:").unwrap_or(text);
-            digits.parse().map_err(|_| bad("digest", text))
-        });
-
         Ok(Self {
-            name: wire.name.parse().map_err(|_| bad("name", &wire.name))?,
+            name: checked("name", &wire.name)?,
             size: wire.size,
-            modified: modified.into(),
-            digest: digest.transpose()?,
+            modified: time_of(&wire.modified)?,
+            digest: digest_of(wire.digest.as_deref())?,
         })
     }
 }
 
 /// The answer to `GET /v1/models`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListWire {
+pub(crate) struct ListWire {
     /// The version of this form, 1.
-    pub schema: u32,
+    pub(crate) schema: u32,
     /// All models, sorted by name.
-    pub models: Vec<ModelWire>,
+    pub(crate) models: Vec<ModelWire>,
 }
 
 /// The answer to `GET /v1/models/NAME/info`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InfoWire {
+pub(crate) struct InfoWire {
     /// The version of this form, 1.
-    pub schema: u32,
+    pub(crate) schema: u32,
     /// The model's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its length in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// When its bytes last changed, as RFC 3339 has it, in UTC.
-    pub modified: String,
+    pub(crate) modified: String,
     /// `sha256:` and 64 hexadecimal digits; `null` while the server has not computed it yet.
-    pub digest: Option<String>,
+    pub(crate) digest: Option<String>,
     /// The licence, as its uploader said.
-    pub license: Option<String>,
+    pub(crate) license: Option<String>,
     /// Where it comes from, as its uploader said.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Who sent it.
-    pub uploader: Option<String>,
+    pub(crate) uploader: Option<String>,
     /// When it was sent; known only if something was said of it.
-    pub uploaded: Option<String>,
+    pub(crate) uploaded: Option<String>,
     /// What it was before, newest first.
-    pub versions: Vec<VersionWire>,
+    pub(crate) versions: Vec<VersionWire>,
+}
+
+impl From<&ModelInfo> for InfoWire {
+    fn from(info: &ModelInfo) -> Self {
+        let ModelWire {
+            name,
+            size,
+            modified,
+            digest,
+        } = ModelWire::from(&info.model);
+
+        Self {
+            schema: 1,
+            name,
+            size,
+            modified,
+            digest,
+            license: info.license.clone(),
+            source: info.source.clone(),
+            uploader: info.uploader.clone(),
+            uploaded: info.uploaded.map(rfc3339),
+            versions: info.versions.iter().map(VersionWire::from).collect(),
+        }
+    }
+}
+
+impl TryFrom<InfoWire> for ModelInfo {
+    type Error = Error;
+
+    /// Checks what came from outside.
+    fn try_from(wire: InfoWire) -> Result<Self> {
+        let model = ModelWire {
+            name: wire.name,
+            size: wire.size,
+            modified: wire.modified,
+            digest: wire.digest,
+        };
+
+        Ok(Self {
+            model: model.try_into()?,
+            license: wire.license,
+            source: wire.source,
+            uploader: wire.uploader,
+            uploaded: wire.uploaded.as_deref().map(time_of).transpose()?,
+            versions: old_versions(wire.versions)?,
+        })
+    }
 }
 
 /// An old version of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionWire {
+pub(crate) struct VersionWire {
     /// Its number; newer ones have higher numbers.
-    pub number: u64,
+    pub(crate) number: u64,
     /// Its length in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// When its bytes last changed, as RFC 3339 has it, in UTC.
-    pub modified: String,
+    pub(crate) modified: String,
     /// Its digest, where it was known when it was kept.
-    pub digest: Option<String>,
+    pub(crate) digest: Option<String>,
+}
+
+impl From<&OldVersion> for VersionWire {
+    fn from(version: &OldVersion) -> Self {
+        Self {
+            number: version.number,
+            size: version.size,
+            modified: rfc3339(version.modified),
+            digest: version.digest.map(digest_text),
+        }
+    }
+}
+
+impl TryFrom<VersionWire> for OldVersion {
+    type Error = Error;
+
+    /// Checks what came from outside.
+    fn try_from(wire: VersionWire) -> Result<Self> {
+        Ok(Self {
+            number: wire.number,
+            size: wire.size,
+            modified: time_of(&wire.modified)?,
+            digest: digest_of(wire.digest.as_deref())?,
+        })
+    }
+}
+
+/// Checks a list of old versions that came from outside.
+///
+/// # Errors
+/// `NotImplemented` for a value that cannot be read.
+pub(crate) fn old_versions(versions: Vec<VersionWire>) -> Result<Vec<OldVersion>> {
+    versions.into_iter().map(OldVersion::try_from).collect()
 }
 
 /// The answer to `GET /v1/models/NAME/versions`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionsWire {
+pub(crate) struct VersionsWire {
     /// The version of this form, 1.
-    pub schema: u32,
+    pub(crate) schema: u32,
     /// The model's name.
-    pub name: String,
+    pub(crate) name: String,
     /// What it was before, newest first.
-    pub versions: Vec<VersionWire>,
+    pub(crate) versions: Vec<VersionWire>,
 }
 
 /// One line of the answer to `POST /v1/models/NAME/verify`; the last one has an outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VerifyWire {
+pub(crate) struct VerifyWire {
     /// The model's name.
-    pub name: String,
+    pub(crate) name: String,
     /// How much of it was read, in bytes.
-    pub read: u64,
+    pub(crate) read: u64,
     /// Its length in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// `intact`, `new`, `changed`, `damaged` or `unreadable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<String>,
+    pub(crate) outcome: Option<String>,
     /// The digest that it has now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
+    pub(crate) digest: Option<String>,
     /// The digest that it had when the server read it before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remembered: Option<String>,
+    pub(crate) remembered: Option<String>,
+}
+
+impl From<&Verification> for VerifyWire {
+    fn from(verification: &Verification) -> Self {
+        Self {
+            name: verification.name.as_str().to_owned(),
+            read: verification.read,
+            size: verification.size,
+            outcome: Some(verification.outcome.word().to_owned()),
+            digest: verification.digest.map(digest_text),
+            remembered: verification.remembered.map(digest_text),
+        }
+    }
+}
+
+impl VerifyWire {
+    /// What came of the check, if this line is the last one; values from outside are checked.
+    ///
+    /// # Errors
+    /// `NotImplemented` for a value that cannot be read.
+    pub(crate) fn verification(&self) -> Result<Option<Verification>> {
+        let Some(outcome) = &self.outcome else {
+            return Ok(None);
+        };
+
+        Ok(Some(Verification {
+            name: checked("name", &self.name)?,
+            read: self.read,
+            size: self.size,
+            outcome: checked("outcome", outcome)?,
+            digest: digest_of(self.digest.as_deref())?,
+            remembered: digest_of(self.remembered.as_deref())?,
+        }))
+    }
 }
 
 /// What a device sends to be paired, `POST /v1/pair`.
@@ -250,40 +349,44 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
         .unwrap_or_default()
 }
 
+/// A digest as API v1 writes it.
+pub(crate) fn digest_text(digest: Digest) -> String {
+    format!("{digest:?}")
+}
+
+fn digest_of(text: Option<&str>) -> Result<Option<Digest>> {
+    let read = |text: &str| match text.strip_prefix("sha256:") {
+        Some(digits) => digits.parse().map_err(|_| unusable("digest", text)),
+        None => Err(unusable("digest", text)),
+    };
+    text.map(read).transpose()
+}
+
+fn time_of(text: &str) -> Result<SystemTime> {
+    let time = OffsetDateTime::parse(text, &Rfc3339);
+    time.map(SystemTime::from)
+        .map_err(|error| unusable("time", text).because(error))
+}
+
+/// A value of an answer, checked like any text from outside.
+fn checked<T: FromStr<Err = Error>>(what: &str, text: &str) -> Result<T> {
+    text.parse()
+        .map_err(|error| unusable(what, text).because(error))
+}
+
+fn unusable(what: &str, text: &str) -> Error {
+    let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    Error::new(
+        ErrorKind::NotImplemented,
+        format!("the answer has the {what} '{shown}', which is not valid"),
+    )
+    .hint("is --server (SKEP_SERVER) the address of a skep?")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
-
-    #[test]
-    fn what_a_server_says_of_a_model_is_checked() {
-        let model = Model {
-            name: "a b".parse().unwrap(),
-            size: 3,
-            modified: SystemTime::UNIX_EPOCH + Duration::from_secs(971_186_136),
-            digest: Some(crate::digest::Digest::of(b"abc")),
-        };
-        let wire = ModelWire::from(&model);
-        assert_eq!(Model::try_from(wire.clone()).unwrap(), model);
-
-        let bad = [
-            ModelWire {
-                name: "../x".to_owned(),
-                ..wire.clone()
-            },
-            ModelWire {
-                modified: "soon".to_owned(),
-                ..wire.clone()
-            },
-            ModelWire {
-                digest: Some("sha256:12".to_owned()),
-                ..wire
-            },
-        ];
-        for wire in bad {
-            assert!(Model::try_from(wire.clone()).is_err(), "{wire:?}");
-        }
-    }
 
     #[test]
     fn a_problem_document_carries_an_error_to_the_other_side() {
@@ -302,5 +405,80 @@ mod tests {
     fn times_are_printed_in_utc() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(951_827_696_789);
         assert_eq!(rfc3339(time), "2000-02-29T12:34:56Z");
+    }
+
+    fn model() -> ModelWire {
+        ModelWire {
+            name: "m".to_owned(),
+            size: 3,
+            modified: "2000-02-29T12:34:56Z".to_owned(),
+            digest: Some(digest_text(Digest::of(b"abc"))),
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_a_model_is_read_back() {
+        let read = Model::try_from(model()).unwrap();
+        assert_eq!(ModelWire::from(&read), model());
+        assert_eq!(read.digest, Some(Digest::of(b"abc")));
+
+        let version = OldVersion {
+            number: 7,
+            size: 2,
+            modified: read.modified,
+            digest: None,
+        };
+        let info = ModelInfo {
+            model: read.clone(),
+            license: Some("MIT".to_owned()),
+            source: None,
+            uploader: None,
+            uploaded: Some(read.modified),
+            versions: vec![version],
+        };
+        assert_eq!(ModelInfo::try_from(InfoWire::from(&info)).unwrap(), info);
+
+        let checked = Verification {
+            name: read.name,
+            read: 3,
+            size: 3,
+            outcome: crate::model::Verified::Damaged,
+            digest: read.digest,
+            remembered: None,
+        };
+        let line = VerifyWire::from(&checked);
+        assert_eq!(line.verification().unwrap(), Some(checked));
+        let unfinished = VerifyWire {
+            outcome: None,
+            ..line
+        };
+        assert_eq!(unfinished.verification().unwrap(), None);
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_are_named() {
+        let named = |name: &str| ModelWire {
+            name: name.to_owned(),
+            ..model()
+        };
+        let digested = |digest: String| ModelWire {
+            digest: Some(digest),
+            ..model()
+        };
+        let dated = ModelWire {
+            modified: "yesterday".to_owned(),
+            ..model()
+        };
+        for (what, wire) in [
+            ("name '../x'", named("../x")),
+            ("name 'a\\u{1b}[2J'", named("a\u{1b}[2J")),
+            ("time 'yesterday'", dated),
+            ("digest 'sha256:12'", digested("sha256:12".to_owned())),
+            ("digest '0000", digested("0".repeat(64))),
+        ] {
+            let error = Model::try_from(wire).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotImplemented);
+            assert!(error.message().contains(what), "{error}");
+        }
     }
 }

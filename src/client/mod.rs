@@ -172,10 +172,11 @@ impl Client {
     /// All models of the server.
     ///
     /// # Errors
-    /// Those of the connection and of the server.
+    /// `NotImplemented` for a name or another value that cannot be used, and those of the connection
+    /// and of the server.
     pub fn list(&mut self) -> Result<Vec<Model>> {
         let mut response = self.ask(Method::GET, "/v1/models")?;
-        let list = api::json::<ListWire>(&mut response)?;
+        let list: ListWire = api::json(&mut response)?;
 
         list.models.into_iter().map(Model::try_from).collect()
     }

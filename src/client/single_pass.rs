@@ -14,7 +14,7 @@ use crate::client::upload::Outgoing;
 use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
+use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::wire::ModelWire;
 
@@ -22,7 +22,7 @@ use crate::wire::ModelWire;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The model as the server has it now.
-    pub model: ModelWire,
+    pub model: Model,
     /// The digest of what was sent, which is that of the model.
     pub digest: Digest,
     /// Whether there was a model of that name before.
@@ -57,16 +57,18 @@ impl Outcome {
 ///
 /// # Errors
 /// `Integrity` if it has not.
-pub(crate) fn verified(name: &ModelName, model: &ModelWire, digest: Digest) -> Result<()> {
-    match model.digest.as_deref() {
-        Some(stored) if *stored == format!("{digest:?}") => Ok(()),
-        stored => {
-            let stored = stored.unwrap_or("no digest");
-            let message = format!("the server has {stored} as '{name}' and was sent {digest:?}");
-            Err(Error::new(ErrorKind::Integrity, message)
-                .hint("did somebody else put it at the same time?"))
-        }
+pub(crate) fn verified(name: &ModelName, model: &Model, digest: Digest) -> Result<()> {
+    if model.digest == Some(digest) {
+        return Ok(());
     }
+
+    let stored = match model.digest {
+        Some(stored) => format!("{stored:?}"),
+        None => "no digest".to_owned(),
+    };
+    let message = format!("the server has {stored} as '{name}' and was sent {digest:?}");
+    Err(Error::new(ErrorKind::Integrity, message)
+        .hint("did somebody else put it at the same time?"))
 }
 
 impl Client {
@@ -142,7 +144,7 @@ impl Client {
         body: &mut Outgoing<'_>,
         length: Option<u64>,
         fields: &[(&str, String)],
-    ) -> Result<(ModelWire, Outcome)> {
+    ) -> Result<(Model, Outcome)> {
         let mut request = self.builder(Method::PUT, &model_path(name));
         request = request.header(CONTENT_TYPE, "application/octet-stream");
         for (name, value) in fields {
@@ -160,8 +162,9 @@ impl Client {
         let response = self.exchange(request, SendBody::from_reader(body))?;
         let mut response = answers::accepted(response)?;
         let outcome = Outcome::of(response.status());
+        let model: ModelWire = answers::json(&mut response)?;
 
-        Ok((answers::json(&mut response)?, outcome))
+        Ok((model.try_into()?, outcome))
     }
 
     /// Begins to fetch a model; its bytes come as the download is read.

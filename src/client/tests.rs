@@ -128,8 +128,9 @@ fn store(line: &mut Line) {
             say(line, "HTTP/1.1 100 Continue\r\n\r\n");
         }
         let digest = Digest::of_reader((&mut *line).take(length)).unwrap();
-        let body =
-            format!(r#"{{"name":"m","size":{length},"modified":"x","digest":"{digest:?}"}}"#);
+        let body = format!(
+            r#"{{"name":"m","size":{length},"modified":"2000-01-01T00:00:00Z","digest":"{digest:?}"}}"#
+        );
         answer(line, "201 Created", "application/json", &body);
     }
 }
@@ -222,7 +223,9 @@ fn other_bytes_on_the_server_are_an_integrity_error() {
         head(line);
         line.read_exact(&mut [0; 3]).unwrap();
         let digest = Digest::of(b"other");
-        let body = format!(r#"{{"name":"m","size":3,"modified":"x","digest":"{digest:?}"}}"#);
+        let body = format!(
+            r#"{{"name":"m","size":3,"modified":"2000-01-01T00:00:00Z","digest":"{digest:?}"}}"#
+        );
         answer(line, "200 OK", "application/json", &body);
     });
     let error = put(&mut fake.client(), &mut &b"abc"[..], 3).unwrap_err();

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! A model and its name: the one place where names are checked, for every API and the client.
+//! A model, its name, and what is told of it: the one place where names are checked, for every API and
+//! the client.
+
+mod report;
+
+pub use report::{ModelInfo, OldVersion, Verification, Verified};
 
 use std::fmt;
 use std::str::FromStr;

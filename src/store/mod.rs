@@ -22,9 +22,10 @@ mod tests;
 mod upload;
 mod versions;
 
+pub use crate::model::Verified;
 pub use about::{About, Metadata};
 pub use catalog::CacheCounts;
-pub use check::{Check, ScrubCounts, Verdict, Verified};
+pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
 pub use options::{Replace, StoreOptions};
 pub(crate) use store_events::StoreEvents;

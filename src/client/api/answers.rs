@@ -2,7 +2,7 @@
 //! What a server's answer means: refusals become errors, and small JSON bodies become values.
 
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use ureq::http::{Response, StatusCode};
 use crate::client::api::answer::Answer;
 use crate::client::api::failures::{ended, failed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wire::{Problem, rfc3339};
+use crate::wire::Problem;
 
 /// Passes an answer of success on.
 ///
@@ -90,14 +90,13 @@ pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     }
 }
 
-/// When the model of an answer was last changed, as JSON has it.
-pub(crate) fn modified(response: &Response<Body>) -> String {
+/// When the model of an answer was last changed, if the answer tells.
+pub(crate) fn modified(response: &Response<Body>) -> Option<SystemTime> {
     let text = response
         .headers()
         .get(LAST_MODIFIED)
         .and_then(|value| value.to_str().ok());
-    let time = text.and_then(|text| httpdate::parse_http_date(text).ok());
-    time.map(rfc3339).unwrap_or_default()
+    text.and_then(|text| httpdate::parse_http_date(text).ok())
 }
 
 /// Checks that an answer says that something is gone.

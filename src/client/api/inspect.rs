@@ -9,17 +9,17 @@ use crate::client::api::answer::Answer;
 use crate::client::api::answers;
 use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
-use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionsWire};
+use crate::model::{Model, ModelInfo, ModelName, OldVersion, Verification};
+use crate::wire::{self, InfoWire, ModelWire, VerifyWire, VersionsWire};
 
 impl Client {
     /// All that the server knows of a model.
     ///
     /// # Errors
     /// `NotFound`, and those of the connection and of the server.
-    pub fn info(&mut self, name: &ModelName) -> Result<InfoWire> {
+    pub fn info(&mut self, name: &ModelName) -> Result<ModelInfo> {
         let mut response = self.ask(Method::GET, &format!("{}/info", model_path(name)))?;
-        answers::json(&mut response)
+        answers::json::<InfoWire>(&mut response)?.try_into()
     }
 
     /// What a model was before, as far as the server keeps it; newest first.
@@ -27,9 +27,11 @@ impl Client {
     /// # Errors
     /// `NotFound` if there is neither the model nor an older version, and those of the connection and
     /// of the server.
-    pub fn versions(&mut self, name: &ModelName) -> Result<VersionsWire> {
+    pub fn versions(&mut self, name: &ModelName) -> Result<Vec<OldVersion>> {
         let mut response = self.ask(Method::GET, &versions_path(name))?;
-        answers::json(&mut response)
+        let told: VersionsWire = answers::json(&mut response)?;
+
+        wire::old_versions(told.versions)
     }
 
     /// Removes what the server keeps of what a model was before.
@@ -45,10 +47,10 @@ impl Client {
     ///
     /// # Errors
     /// `NotFound` if there is no older version, and those of the connection and of the server.
-    pub fn rollback(&mut self, name: &ModelName) -> Result<ModelWire> {
+    pub fn rollback(&mut self, name: &ModelName) -> Result<Model> {
         let request = self.builder(Method::POST, &format!("{}/rollback", model_path(name)));
         let mut response = self.exchange(request, ()).and_then(answers::accepted)?;
-        answers::json(&mut response)
+        answers::json::<ModelWire>(&mut response)?.try_into()
     }
 
     /// Has the server read a model again; `progress` is called with each piece's length. The outcome says
@@ -61,7 +63,7 @@ impl Client {
         &mut self,
         name: &ModelName,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<VerifyWire> {
+    ) -> Result<Verification> {
         let response = self.ask(Method::POST, &format!("{}/verify", model_path(name)))?;
         let mut reader = BufReader::new(Answer::new(response));
         let (mut line, mut before) = (Vec::new(), 0);
@@ -81,8 +83,9 @@ impl Client {
             })?;
             progress(told.read.saturating_sub(before));
             before = told.read;
-            if told.outcome.is_some() {
-                return Ok(told);
+
+            if let Some(verification) = told.verification()? {
+                return Ok(verification);
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::client::upload::outgoing::Outgoing;
 use crate::client::upload::sending::{Sending, UploadWay};
 use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
+use crate::wire::ModelWire;
 
 /// How far an upload on a server is.
 enum PartsState {
@@ -176,8 +177,8 @@ impl Client {
         let status = response.status();
         if status.is_success() {
             let outcome = Outcome::of(status);
-            let model = answers::json(&mut response)?;
-            return sending.confirm(model, outcome);
+            let model: ModelWire = answers::json(&mut response)?;
+            return sending.confirm(model.try_into()?, outcome);
         }
 
         let error = answers::refusal(response);

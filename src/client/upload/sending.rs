@@ -22,9 +22,8 @@ use crate::client::upload::remembered::{Ledger, RememberedUpload};
 use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result};
-use crate::model::ModelName;
+use crate::model::{Model, ModelName};
 use crate::signature::Signature;
-use crate::wire::ModelWire;
 
 /// A file on its way, over several attempts.
 pub(crate) struct Sending<'a> {
@@ -207,7 +206,7 @@ impl Client {
     }
 
     /// The model on the server, if it has these bytes.
-    pub(crate) fn same(&mut self, name: &ModelName, digest: Digest) -> Result<Option<ModelWire>> {
+    pub(crate) fn same(&mut self, name: &ModelName, digest: Digest) -> Result<Option<Model>> {
         let path = model_path(name);
         let response = self.exchange_again(|| self.builder(Method::HEAD, &path))?;
         // The second and third are what servers say that know nothing of HEAD.
@@ -228,13 +227,16 @@ impl Client {
             return Ok(None);
         }
 
-        let number = |field| text(field).and_then(|text| text.parse().ok());
-
-        Ok(Some(ModelWire {
-            name: name.as_str().to_owned(),
-            size: number(CONTENT_LENGTH).unwrap_or_default(),
-            modified: answers::modified(&response),
-            digest: Some(format!("{digest:?}")),
+        // An answer that does not tell them is no proof, and the bytes are sent.
+        let size = text(CONTENT_LENGTH).and_then(|text| text.parse().ok());
+        let (Some(size), Some(modified)) = (size, answers::modified(&response)) else {
+            return Ok(None);
+        };
+        Ok(Some(Model {
+            name: name.clone(),
+            size,
+            modified,
+            digest: Some(digest),
         }))
     }
 
@@ -306,13 +308,13 @@ impl Sending<'_> {
     }
 
     /// Compares what the server has with what was sent.
-    pub(crate) fn confirm(&mut self, model: ModelWire, outcome: Outcome) -> Result<Stored> {
+    pub(crate) fn confirm(&mut self, model: Model, outcome: Outcome) -> Result<Stored> {
         let digest = self.local.digest()?;
         verified(self.name, &model, digest)?;
         Ok(self.stored(model, digest, outcome))
     }
 
-    pub(crate) fn stored(&self, model: ModelWire, digest: Digest, outcome: Outcome) -> Stored {
+    pub(crate) fn stored(&self, model: Model, digest: Digest, outcome: Outcome) -> Stored {
         Stored {
             model,
             digest,

@@ -7,10 +7,10 @@ use std::io::{self, Read};
 use crate::access::{self, How};
 use crate::error::Result;
 use crate::http::{Content, Request, Response, Status};
-use crate::model::ModelName;
+use crate::model::{ModelInfo, ModelName, OldVersion};
 use crate::routes::api::{Api, Known};
 use crate::store::{Check, Metadata, ModelVersion, Verdict};
-use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, rfc3339};
+use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
 
 /// `GET /v1/models/NAME/info`: all that is known of a model, as JSON.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
@@ -19,37 +19,20 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let about = api.store.about(&model);
 
     let (metadata, uploaded) = match about {
-        Some(about) => (about.metadata, Some(rfc3339(about.uploaded))),
+        Some(about) => (about.metadata, Some(about.uploaded)),
         None => (Metadata::default(), None),
     };
 
     let versions = api.store.versions(&name)?.iter().map(version).collect();
 
-    let ModelWire {
-        name,
-        size,
-        modified,
-        digest,
-    } = ModelWire::from(&model);
-
-    let Metadata {
-        license,
-        source,
-        uploader,
-    } = metadata;
-
-    let info = InfoWire {
-        schema: 1,
-        name,
-        size,
-        modified,
-        digest,
-        license,
-        source,
-        uploader,
+    let info = InfoWire::from(&ModelInfo {
+        model,
+        license: metadata.license,
+        source: metadata.source,
+        uploader: metadata.uploader,
         uploaded,
         versions,
-    };
+    });
 
     Ok(Response::json(Status::OK, &info).field("cache-control", "no-cache"))
 }
@@ -57,12 +40,15 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 /// `GET /v1/models/NAME/versions`: what a model was before, newest first, as JSON.
 pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
-    let versions = api.store.versions(&name)?.iter().map(version).collect();
+    let kept = api.store.versions(&name)?;
+    let versions = kept.iter().map(|one| VersionWire::from(&version(one)));
+
     let list = VersionsWire {
         schema: 1,
         name: name.as_str().to_owned(),
-        versions,
+        versions: versions.collect(),
     };
+
     Ok(Response::json(Status::OK, &list).field("cache-control", "no-cache"))
 }
 
@@ -138,12 +124,12 @@ fn name(request: &Request<'_>) -> Result<ModelName> {
         .parse()
 }
 
-fn version(version: &ModelVersion) -> VersionWire {
-    VersionWire {
+fn version(version: &ModelVersion) -> OldVersion {
+    OldVersion {
         number: version.number,
         size: version.size,
-        modified: rfc3339(version.modified),
-        digest: version.digest.map(|digest| format!("{digest:?}")),
+        modified: version.modified,
+        digest: version.digest,
     }
 }
 
@@ -161,7 +147,6 @@ struct CheckProgress {
 
 impl CheckProgress {
     fn tell(&mut self) {
-        let text = |digest| format!("{digest:?}");
         let verdict = self.verdict.as_ref();
 
         let line = VerifyWire {
@@ -169,8 +154,10 @@ impl CheckProgress {
             read: self.check.read(),
             size: self.check.size(),
             outcome: verdict.map(|verdict| verdict.outcome.word().to_owned()),
-            digest: verdict.and_then(|verdict| verdict.digest).map(text),
-            remembered: verdict.and_then(|verdict| verdict.remembered).map(text),
+            digest: verdict.and_then(|verdict| verdict.digest).map(digest_text),
+            remembered: verdict
+                .and_then(|verdict| verdict.remembered)
+                .map(digest_text),
         };
 
         // Numbers and texts can always be written.

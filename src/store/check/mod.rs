@@ -5,7 +5,7 @@ mod model_check;
 mod scrub;
 mod scrub_state;
 
-pub use model_check::{Check, Verdict, Verified};
+pub use model_check::{Check, Verdict};
 pub(crate) use scrub::run;
 pub(crate) use scrub_state::Scrub;
 pub use scrub_state::ScrubCounts;

@@ -14,7 +14,7 @@ use rustix::fs::Advice;
 use crate::digest::{Digest, Hasher};
 use crate::error::Result;
 use crate::event::Happening;
-use crate::model::ModelName;
+use crate::model::{ModelName, Verified};
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::failure::unreadable;
 use crate::store::store_handle::Store;
@@ -40,34 +40,6 @@ pub struct Verdict {
     pub digest: Option<Digest>,
     /// The digest that was remembered.
     pub remembered: Option<Digest>,
-}
-
-/// The outcome of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verified {
-    /// The bytes have the digest that was remembered.
-    Intact,
-    /// No digest was remembered, so there is nothing to compare.
-    New,
-    /// The file was changed by hand since the digest was computed.
-    Changed,
-    /// The file is the same as then, but its bytes are others.
-    Damaged,
-    /// The bytes cannot be read.
-    Unreadable,
-}
-
-impl Verified {
-    /// The word for it, as API v1 has it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Intact => "intact",
-            Self::New => "new",
-            Self::Changed => "changed",
-            Self::Damaged => "damaged",
-            Self::Unreadable => "unreadable",
-        }
-    }
 }
 
 impl Store {

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::ModelName;
+use crate::model::{ModelName, Verified};
 use crate::store::catalog::Catalog;
-use crate::store::check::model_check::{Check, Verdict, Verified};
+use crate::store::check::model_check::{Check, Verdict};
 use crate::threads::lock;
 
 /// The work of the thread.

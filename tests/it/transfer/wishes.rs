@@ -142,7 +142,7 @@ fn a_server_without_uploads_in_parts_gets_a_plain_put() {
             let body = request.body().read_all(8 << 20).unwrap();
             let digest = Digest::of(&body);
             let json = format!(
-                r#"{{"name":"m","size":{},"modified":"","digest":"{digest:?}"}}"#,
+                r#"{{"name":"m","size":{},"modified":"2000-01-01T00:00:00Z","digest":"{digest:?}"}}"#,
                 body.len()
             );
             Response::text(Status::CREATED, json).field("content-type", "application/json")

@@ -8,7 +8,7 @@ use crate::cli::terminal::{Output, size};
 use crate::error::Result;
 use crate::model::Model;
 use crate::text::escaped;
-use crate::wire::{ListWire, ModelWire, rfc3339};
+use crate::wire::{ListWire, ModelWire, digest_text, rfc3339};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let long = Arg::new("long")
@@ -42,6 +42,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 fn short(model: &Model) -> [String; 4] {
     let digest = model.digest.map(|digest| digest.to_string());
     let modified = rfc3339(model.modified).replace('T', " ");
+
     [
         escaped(model.name.as_str()).into_owned(),
         size(model.size),
@@ -51,12 +52,11 @@ fn short(model: &Model) -> [String; 4] {
 }
 
 fn long(model: &Model) -> [String; 4] {
-    let digest = model.digest.map(|digest| format!("{digest:?}"));
     [
         escaped(model.name.as_str()).into_owned(),
         model.size.to_string(),
         rfc3339(model.modified),
-        digest.unwrap_or_default(),
+        model.digest.map(digest_text).unwrap_or_default(),
     ]
 }
 

@@ -8,6 +8,7 @@ use crate::cli::flags::args;
 use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
 use crate::error::Result;
+use crate::wire::{ModelWire, digest_text};
 
 pub(crate) fn arguments(command: Command) -> Command {
     args::server(
@@ -24,9 +25,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     output.each(names, |name| {
         let model = client.rollback(&name)?;
-        let digest = model.digest.clone().unwrap_or_default();
+        let digest = model.digest.map(digest_text).unwrap_or_default();
         let line = format!("{name}  {}  {digest}", size(model.size));
-        models.push(model);
+        models.push(ModelWire::from(&model));
         output.line(line.trim_end())
     });
 

@@ -8,7 +8,8 @@ use crate::cli::flags::args;
 use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
 use crate::error::Result;
-use crate::wire::InfoWire;
+use crate::model::ModelInfo;
+use crate::wire::{InfoWire, digest_text, rfc3339};
 
 pub(crate) fn arguments(command: Command) -> Command {
     args::server(
@@ -28,31 +29,33 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         for (key, value) in rows(&info) {
             output.line(&format!("{key:<10}{value}"))?;
         }
-        models.push(info);
+        models.push(InfoWire::from(&info));
         Ok(())
     });
 
     output.json(&json!({"schema": 1, "models": models}))
 }
 
-fn rows(info: &InfoWire) -> Vec<(&'static str, String)> {
-    let unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+fn rows(info: &ModelInfo) -> Vec<(&'static str, String)> {
+    let known = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let model = &info.model;
+    let size_text = format!("{} ({} bytes)", size(model.size), model.size);
     let mut rows = vec![
-        ("name", info.name.clone()),
-        ("size", format!("{} ({} bytes)", size(info.size), info.size)),
-        ("digest", unknown(&info.digest)),
-        ("modified", info.modified.clone()),
-        ("licence", unknown(&info.license)),
-        ("source", unknown(&info.source)),
-        ("uploader", unknown(&info.uploader)),
-        ("uploaded", unknown(&info.uploaded)),
+        ("name", model.name.as_str().to_owned()),
+        ("size", size_text),
+        ("digest", known(model.digest.map(digest_text))),
+        ("modified", rfc3339(model.modified)),
+        ("licence", known(info.license.clone())),
+        ("source", known(info.source.clone())),
+        ("uploader", known(info.uploader.clone())),
+        ("uploaded", known(info.uploaded.map(rfc3339))),
     ];
 
     rows.extend(info.versions.iter().map(|version| {
         let text = [
             size(version.size),
-            version.modified.clone(),
-            unknown(&version.digest),
+            rfc3339(version.modified),
+            known(version.digest.map(digest_text)),
         ];
         ("before", text.join("  "))
     }));

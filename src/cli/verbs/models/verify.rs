@@ -9,8 +9,8 @@ use crate::cli::terminal::{Output, Progress};
 use crate::cli::verbs::signing::verify_signature;
 use crate::cli::verbs::transfer::get;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
-use crate::wire::VerifyWire;
+use crate::model::{ModelName, Verification, Verified};
+use crate::wire::{VerifyWire, digest_text};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let names = get::names("Models on the server [default: all]; with --key, files of this device");
@@ -43,25 +43,26 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         let verified = client.verify(&name, &mut |count| progress.advance(count));
         drop(progress);
         let verified = verified?;
-        let outcome = verified.outcome.clone().unwrap_or_default();
-        let digest = verified.digest.clone().unwrap_or_default();
+        let outcome = verified.outcome.word();
+        let digest = verified.digest.map(digest_text).unwrap_or_default();
         output.line(format!("{name}  {outcome}  {digest}").trim_end())?;
         let error = complaint(&name, &verified);
-        models.push(verified);
+        models.push(VerifyWire::from(&verified));
         error.map_or(Ok(()), Err)
     });
 
     output.json(&json!({"schema": 1, "models": models}))
 }
 
-fn complaint(name: &ModelName, verified: &VerifyWire) -> Option<Error> {
-    let text = match verified.outcome.as_deref() {
-        Some("damaged") => {
-            let remembered = verified.remembered.as_deref().unwrap_or("another digest");
+fn complaint(name: &ModelName, verified: &Verification) -> Option<Error> {
+    let text = match verified.outcome {
+        Verified::Damaged => {
+            let remembered = verified.remembered.map(digest_text);
+            let remembered = remembered.unwrap_or_else(|| "another digest".to_owned());
             format!("the model '{name}' is damaged: it had {remembered}")
         }
-        Some("unreadable") => format!("the model '{name}' cannot be read any more"),
-        _ => return None,
+        Verified::Unreadable => format!("the model '{name}' cannot be read any more"),
+        Verified::Intact | Verified::New | Verified::Changed => return None,
     };
     Some(Error::new(ErrorKind::Integrity, text).hint("put it again, and look after the disk"))
 }

@@ -12,6 +12,7 @@ use crate::cli::verbs::signing::sign;
 use crate::client::{Client, Outcome, Replaces, Stored, TransferOptions};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::wire::ModelWire;
 
 pub(crate) fn arguments(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
@@ -136,7 +137,7 @@ fn send(
 }
 
 fn value(stored: &Stored) -> Value {
-    let mut value = json!(stored.model);
+    let mut value = json!(ModelWire::from(&stored.model));
     value["outcome"] = json!(outcome(stored));
     value["sent"] = json!(stored.sent);
     value["resumed_at"] = json!(stored.resumed_at);
