@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The JSON of API v1, as the server writes it and the client reads it.
 
-use std::str::FromStr;
-use std::time::SystemTime;
+mod checked;
+mod problem;
+
+pub(crate) use checked::{digest_text, rfc3339};
+pub use problem::Problem;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{Model, ModelInfo, OldVersion, Verification};
+use checked::{checked, digest_of, time_of};
 
 /// One model in a listing, in the answer to a `PUT`, and in what `--json` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,147 +266,11 @@ pub(crate) struct PairReply {
     pub(crate) token: String,
 }
 
-/// A problem document (RFC 9457) with two members of ours, `code` and `hint`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// `about:blank`: the status and the code say what kind of problem it is; only for what can happen
-    /// to uploads in pieces it is the URI that their draft gives it.
-    #[serde(rename = "type", default = "about_blank")]
-    pub kind: String,
-    /// The reason phrase of the status.
-    #[serde(default)]
-    pub title: String,
-    /// The HTTP status.
-    #[serde(default)]
-    pub status: u16,
-    /// What happened, for people.
-    #[serde(default)]
-    pub detail: String,
-    /// The kind of error, for machines: a code word such as `not-found`.
-    #[serde(default)]
-    pub code: String,
-    /// What can be done about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-    /// Where an upload goes on, if the problem is that a request meant another place.
-    #[serde(
-        default,
-        rename = "expected-offset",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub expected_offset: Option<u64>,
-    /// The place that the request meant.
-    #[serde(
-        default,
-        rename = "provided-offset",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub provided_offset: Option<u64>,
-}
-
-impl Problem {
-    /// The document that tells a caller of an error; the error's source stays here.
-    pub fn of(error: &Error, title: &str) -> Self {
-        Self {
-            kind: about_blank(),
-            title: title.to_owned(),
-            status: error.kind().status(),
-            detail: error.message().to_owned(),
-            code: error.kind().code().to_owned(),
-            hint: error.hint_text().map(str::to_owned),
-            expected_offset: None,
-            provided_offset: None,
-        }
-    }
-
-    /// The error that a document received with this status tells of.
-    pub fn into_error(self, status: u16) -> Error {
-        let kind = ErrorKind::from_answer(status, Some(&self.code));
-        let detail = if self.detail.is_empty() {
-            self.title
-        } else {
-            self.detail
-        };
-
-        let error = Error::new(kind, detail);
-
-        match self.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    }
-}
-
-fn about_blank() -> String {
-    "about:blank".to_owned()
-}
-
-/// A point in time as RFC 3339 has it, in UTC and whole seconds.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
-    let seconds = OffsetDateTime::from(time).replace_nanosecond(0);
-    seconds
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
-}
-
-/// A digest as API v1 writes it.
-pub(crate) fn digest_text(digest: Digest) -> String {
-    format!("{digest:?}")
-}
-
-fn digest_of(text: Option<&str>) -> Result<Option<Digest>> {
-    let read = |text: &str| match text.strip_prefix("sha256:") {
-        Some(digits) => digits.parse().map_err(|_| unusable("digest", text)),
-        None => Err(unusable("digest", text)),
-    };
-    text.map(read).transpose()
-}
-
-fn time_of(text: &str) -> Result<SystemTime> {
-    let time = OffsetDateTime::parse(text, &Rfc3339);
-    time.map(SystemTime::from)
-        .map_err(|error| unusable("time", text).because(error))
-}
-
-/// A value of an answer, checked like any text from outside.
-fn checked<T: FromStr<Err = Error>>(what: &str, text: &str) -> Result<T> {
-    text.parse()
-        .map_err(|error| unusable(what, text).because(error))
-}
-
-fn unusable(what: &str, text: &str) -> Error {
-    let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    Error::new(
-        ErrorKind::NotImplemented,
-        format!("the answer has the {what} '{shown}', which is not valid"),
-    )
-    .hint("is --server (SKEP_SERVER) the address of a skep?")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn a_problem_document_carries_an_error_to_the_other_side() {
-        let error = Error::new(ErrorKind::NoSpace, "the disk is full").hint("remove a model");
-        let text = serde_json::to_string(&Problem::of(&error, "Insufficient Storage")).unwrap();
-        let back: Problem = serde_json::from_str(&text).unwrap();
-        let back = back.into_error(507);
-        assert_eq!(
-            (back.kind(), back.message()),
-            (ErrorKind::NoSpace, "the disk is full")
-        );
-        assert_eq!(back.hint_text(), Some("remove a model"));
-    }
-
-    #[test]
-    fn times_are_printed_in_utc() {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(951_827_696_789);
-        assert_eq!(rfc3339(time), "2000-02-29T12:34:56Z");
-    }
+    use crate::digest::Digest;
+    use crate::error::ErrorKind;
 
     fn model() -> ModelWire {
         ModelWire {
