@@ -47,6 +47,9 @@ pub(crate) trait Transport: Read + Write + Send {
     /// Who is at the other end.
     fn peer(&self) -> &Peer;
 
+    /// The socket itself; `None` where bytes come from something else.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
     /// What ends the reads of this connection from another thread: they find its end.
     fn interrupter(&self) -> Box<dyn Fn() + Send>;
 }

@@ -234,6 +234,10 @@ impl Transport for Encrypted {
         self.timed.socket().wait(source, stop)
     }
 
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.timed.descriptor())
+    }
+
     fn interrupter(&self) -> Box<dyn Fn() + Send> {
         self.timed.interrupter()
     }

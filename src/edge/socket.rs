@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +24,13 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+
     pub(crate) fn shutdown(&self, how: Shutdown) {
         let _ = match self {
             Self::Tcp(stream) => stream.shutdown(how),
@@ -74,14 +81,9 @@ impl Socket {
     /// Waits as [`Transport::wait`] says.
     pub(crate) fn wait(&self, source: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<Wake> {
         // Bytes of a next request are no reason to wake: only the end is.
-        let left = match self {
-            Self::Tcp(stream) => PollFd::new(stream, PollFlags::RDHUP),
-            Self::Unix(stream) => PollFd::new(stream, PollFlags::RDHUP),
-        };
-
         let mut events = [
             PollFd::from_borrowed_fd(stop, PollFlags::IN),
-            left,
+            PollFd::from_borrowed_fd(self.descriptor(), PollFlags::RDHUP),
             PollFd::from_borrowed_fd(source, PollFlags::IN),
         ];
 
@@ -185,6 +187,11 @@ impl Timed {
 
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// The socket itself.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.descriptor()
     }
 
     /// What ends the reads of this socket from another thread.
@@ -336,6 +343,10 @@ impl Transport for Plain {
 
     fn wait(&self, source: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<Wake> {
         self.timed.socket().wait(source, stop)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.timed.descriptor())
     }
 
     fn interrupter(&self) -> Box<dyn Fn() + Send> {

@@ -3,6 +3,7 @@
 //! limits, and the 100 that is sent only once somebody wants to read.
 
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
@@ -207,6 +208,10 @@ impl<'a> BodyReader<'a> {
 impl Wire for BodyReader<'_> {
     fn inform(&mut self, head: &str) -> io::Result<()> {
         self.connection.inform(head)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.connection.descriptor()
     }
 
     fn interrupter(&self) -> Box<dyn Fn() + Send> {

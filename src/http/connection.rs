@@ -2,6 +2,7 @@
 //! A connection: its transport, the bytes that were read from it and not used yet, and how it ends.
 
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -159,6 +160,11 @@ impl Connection {
         });
         self.transport.write_all(head.as_bytes())?;
         self.transport.flush()
+    }
+
+    /// The socket, if there is one.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.transport.descriptor()
     }
 
     /// What ends the reads of this connection from another thread.

@@ -130,6 +130,10 @@ impl Transport for FuzzPieces {
         Ok(Wake::Left)
     }
 
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     fn interrupter(&self) -> Box<dyn Fn() + Send> {
         Box::new(|| {})
     }

@@ -4,6 +4,7 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 
 use super::head::{Fields, Head, Method, Version};
 use super::response::Status;
@@ -100,6 +101,16 @@ impl<'a> Request<'a> {
         self.peer
     }
 
+    /// The socket of the connection, for example to read its options or to wait until the caller leaves;
+    /// `None` if the request was made of parts. Bytes that are read from it or written to it are lost
+    /// to HTTP and, with TLS, break the connection.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.body.source {
+            BodySource::Wire(wire) => wire.descriptor(),
+            BodySource::Reader(_) => None,
+        }
+    }
+
     /// What this connection's requests share.
     pub fn session(&mut self) -> &mut Session {
         self.session
@@ -152,6 +163,9 @@ enum BodySource<'a> {
 pub(crate) trait Wire: Read {
     /// Writes the head of an interim response.
     fn inform(&mut self, head: &str) -> io::Result<()>;
+
+    /// The socket, if there is one.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
     /// What ends the reads from another thread.
     fn interrupter(&self) -> Box<dyn Fn() + Send>;

@@ -60,6 +60,7 @@ pub struct Server {
     connections: Arc<Connections>,
     acceptor: Option<Arc<Following>>,
     shutdown: Shutdown,
+    tls: Option<TlsOptions>,
 }
 
 /// How a server serves. The names of Degu find theirs here: its `timeout` (15 s), `max_connections`
@@ -109,7 +110,7 @@ impl Server {
     }
 
     /// Binds several addresses, each of which may say what is spoken there
-    /// ([`ListenAddress`]).
+    /// ([`ListenAddress`]). A closure that is given here says what it takes: `|request: &mut Request<'_>|`.
     ///
     /// # Errors
     /// `Usage` if one of them cannot be had, a limit lets nobody in, or TLS cannot be set up or is to be
@@ -175,6 +176,7 @@ impl Server {
             connections,
             acceptor,
             shutdown,
+            tls: options.tls,
         })
     }
 
@@ -205,7 +207,17 @@ impl Server {
         self.listener.descriptors()
     }
 
-    /// The limits that it keeps.
+    /// What answers the requests.
+    pub fn handler(&self) -> &dyn Handler {
+        &*self.service.handler
+    }
+
+    /// The TLS options that it was given.
+    pub fn tls(&self) -> Option<&TlsOptions> {
+        self.tls.as_ref()
+    }
+
+    /// The limits that it keeps, with their defaults filled in.
     pub fn limits(&self) -> Arc<Limits> {
         self.service.limits.now()
     }
@@ -238,6 +250,7 @@ impl Server {
             connections,
             acceptor,
             shutdown,
+            tls: _,
         } = self;
 
         let accept = {

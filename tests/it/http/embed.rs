@@ -383,3 +383,37 @@ fn the_sockets_that_listen_can_be_handed_on() {
     assert_eq!(second.url(), url);
     assert_eq!(get(&mut client_of(&second), "/").status(), 200);
 }
+
+#[test]
+fn a_handler_has_the_socket_of_the_connection() {
+    let handler = |request: &mut Request<'_>| {
+        let descriptor = request.descriptor().unwrap();
+        let seen = rustix::net::getpeername(descriptor).unwrap();
+        let seen = std::net::SocketAddr::try_from(seen.unwrap()).unwrap();
+        assert_eq!(request.peer().address, Some(seen));
+        Response::text(Status::OK, seen.to_string())
+    };
+    let server = serve(handler);
+    let mut line = TcpStream::connect(&server.url()[7..]).unwrap();
+    line.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.ends_with(&format!("\r\n\r\n{}", line.local_addr().unwrap())),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_server_shows_what_it_was_made_of() {
+    let mut options = ServerOptions::default();
+    options.limits.connections_max = 7;
+    let addresses = ["127.0.0.1:0".parse().unwrap()];
+    let server = Server::with_options(&addresses, options, ReadOnly).unwrap();
+    assert_eq!(server.handler().methods(), [Method::Get]);
+    assert_eq!(server.limits().connections_max, 7);
+    assert_eq!(server.limits().requests_per_connection_max, 100);
+    assert_eq!(server.descriptors().len(), server.addresses().len());
+    assert_eq!(server.tls(), None);
+}

@@ -157,6 +157,20 @@ fn callers_are_let_in_by_the_authorities_that_are_named() {
 }
 
 #[test]
+fn a_server_shows_its_tls_options() {
+    let world = World::new();
+    let mut options = ServerOptions::default();
+    options.tls = Some(TlsOptions {
+        ca_file: Some(world.ours.file.clone()),
+        ..world.tls()
+    });
+    let given = options.tls.clone();
+    let addresses = ["127.0.0.1:0".parse().unwrap()];
+    let server = Server::with_options(&addresses, options, whoami).unwrap();
+    assert_eq!(server.tls(), given.as_ref());
+}
+
+#[test]
 fn both_authorities_count() {
     let world = World::new();
     let directory = world.path().join("authorities");
