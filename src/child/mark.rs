@@ -22,7 +22,18 @@ pub(super) fn new(owner: &str) -> io::Result<String> {
 }
 
 /// How the marks of an owner begin during this boot: process numbers of another one mean nothing.
+///
+/// # Errors
+/// If the owner is empty, or has a colon or a NUL: it would be the beginning of another one's marks.
 pub(super) fn of_owner(owner: &str) -> io::Result<String> {
+    if owner.is_empty() || owner.contains([':', '\0']) {
+        let reason = format!(
+            "'{}' cannot own children; give a name without a colon",
+            owner.escape_debug()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     Ok(format!("{}:{owner}:", boot.trim_end()))
 }
@@ -61,4 +72,18 @@ fn is_marked(pid: i32, beginning: &str) -> bool {
     environment
         .split(|byte| *byte == 0)
         .any(|variable| variable.starts_with(wanted.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_never_the_beginning_of_another_ones_marks() {
+        assert!(of_owner("jobs").unwrap().ends_with(":jobs:"));
+        for owner in ["", "jobs:one", "jobs\0"] {
+            let refused = of_owner(owner).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{owner:?}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ use crate::address::ServerUrl;
 use crate::client::trust::known_servers::KnownServers;
 use crate::client::trust::roots::{Roots, has_public_name};
 use crate::error::{Error, ErrorKind, Result};
+use crate::home;
 use crate::pin::Pin;
 
 /// How the client recognises a server.
@@ -204,7 +205,7 @@ impl ServerCheck {
 
     /// The pin of this device's own server, if it has one.
     fn own(&self) -> Option<Pin> {
-        let path = self.home.as_ref()?.join("server.crt");
+        let path = home::CERTIFICATE.path(self.home.as_ref()?);
         let certificate = CertificateDer::from_pem_file(path).ok()?;
         Pin::of_certificate(&certificate).ok()
     }
