@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use skep::client::{Client, ClientOptions, TransferEvent, TransferOptions, Trust};
-use skep::{Error, ErrorKind, Request, Response, Server, Status, TempServer};
+use skep::{Digest, Error, ErrorKind, Request, Response, Server, Status, TempServer};
 
 use crate::support::process::{Place, Process};
 
@@ -59,7 +59,7 @@ fn assert_stopped(result: Result<(), Error>) {
     assert_eq!(error.to_string(), "the client was stopped");
 }
 
-/// What tells of the first pause of a transfer.
+/// What tells of the pauses of a transfer.
 fn pauses() -> (
     impl FnMut(TransferEvent<'_>) + Send + 'static,
     Receiver<Duration>,
@@ -112,6 +112,40 @@ fn a_stop_ends_a_pause_of_five_minutes() {
         shutdown.trigger();
         assert_stopped(ended.recv_timeout(DEADLINE).unwrap());
     }
+}
+
+#[test]
+fn a_stop_in_a_pause_keeps_what_came_across() {
+    let bytes = vec![7; 100_000];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let digest = Digest::of(&bytes).etag();
+    let cut = format!("HTTP/1.1 200 OK\r\netag: {digest}\r\ncontent-length: 200000\r\n\r\n");
+    let cut = [cut.as_bytes(), &bytes].concat();
+    let busy = b"HTTP/1.1 503 Busy\r\nretry-after: 300\r\ncontent-length: 0\r\n\r\n".to_vec();
+    std::thread::spawn(move || {
+        for answer in [cut, busy] {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(&answer).unwrap();
+        }
+    });
+
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("model");
+    let (tell, paused) = pauses();
+    let name = "model".parse().unwrap();
+    let options = TransferOptions::default();
+    let transfer = patient(&url).spawn_get(name, target, options, tell);
+    let transfer = transfer.unwrap();
+
+    while paused.recv_timeout(DEADLINE).unwrap() < Duration::from_secs(300) {}
+    transfer.shutdown().trigger();
+    let ended = outcome(|| transfer.join());
+    assert_stopped(ended.recv_timeout(DEADLINE).unwrap());
+
+    let journal = std::fs::read_to_string(folder.path().join(".model.skep-journal")).unwrap();
+    assert_eq!(journal.lines().last(), Some("100000"));
 }
 
 #[test]
