@@ -12,18 +12,25 @@ use crate::client::single_pass::Stored;
 use crate::client::transfer::{TransferEvent, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::stop::Shutdown;
 use crate::threads;
 
 /// A transfer on a thread of its own. Dropping it lets it run on.
 pub struct Transfer<T> {
     thread: JoinHandle<()>,
     result: Receiver<Result<T>>,
+    shutdown: Shutdown,
 }
 
 impl<T> Transfer<T> {
     /// Whether it has ended.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
+    }
+
+    /// What ends it, as [`Client::shutdown`] says.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
     }
 
     /// Waits for its end.
@@ -70,6 +77,7 @@ impl Client {
         work: impl FnOnce(&mut Self) -> Result<T> + Send + 'static,
     ) -> Result<Transfer<T>> {
         let (sender, result) = mpsc::channel();
+        let shutdown = self.shutdown();
         let thread = threads::spawn("transfer", move || {
             // Whoever dropped the transfer does not want to know.
             let _ = sender.send(work(&mut self));
@@ -77,6 +85,10 @@ impl Client {
 
         let thread = thread.map_err(|error| Error::io("starting a transfer", error))?;
 
-        Ok(Transfer { thread, result })
+        Ok(Transfer {
+            thread,
+            result,
+            shutdown,
+        })
     }
 }

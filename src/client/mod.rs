@@ -106,7 +106,7 @@ pub struct Client {
     /// What is said of the models that are sent.
     about: Vec<(&'static str, String)>,
     shared: Arc<Shared>,
-    /// Ends every pause.
+    /// Ends every call, and every pause in it.
     stop: Stop,
 }
 
@@ -125,6 +125,7 @@ impl Client {
         }
         let login = Login::new(options.password, &url, options.password_over)?;
         let shared = Arc::new(Shared::default());
+        let stop = Stop::new();
         let dialer = Dialer {
             url: url.clone(),
             guard: ServerCheck::new(options.trust, options.home.clone(), options.public_roots)?,
@@ -133,6 +134,7 @@ impl Client {
             timeout: options.timeout,
             rate: options.rate,
             shared: Arc::clone(&shared),
+            stop: stop.clone(),
         };
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -153,13 +155,14 @@ impl Client {
             rate,
             about,
             shared,
-            stop: Stop::new(),
+            stop,
         })
     }
 
-    /// What ends the pauses of this client from another thread: between two attempts, and between two
-    /// pieces where the rate is limited. The call that paused then fails with `Interrupted`, and what
-    /// came across is kept as after any other interruption.
+    /// What ends the calls of this client from another thread, wherever they wait: between two
+    /// attempts, between two pieces where the rate is limited, and for the server. The running call
+    /// and all later ones fail with `Interrupted`, and what came across is kept as after any other
+    /// interruption. A look-up of a host name, which the system does, is not ended.
     pub fn shutdown(&self) -> Shutdown {
         Shutdown::of(self.stop.clone())
     }
@@ -259,7 +262,7 @@ impl Client {
         self.agent.run(request).map_err(|error| {
             let error = api::trouble(error);
             let is_cut = error.kind() == ErrorKind::Interrupted && error.hint_text().is_none();
-            if is_cut && self.url.scheme() == Scheme::Http {
+            if is_cut && self.url.scheme() == Scheme::Http && !self.stop.is_stopped() {
                 error.hint("if it speaks TLS, use https:// in --server")
             } else {
                 error
@@ -290,6 +293,7 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
         timeout: connect_timeout,
         rate: None,
         shared: Arc::default(),
+        stop: Stop::new(),
     };
     dialer.look()
 }

@@ -13,18 +13,18 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConnection;
-use socket2::Socket;
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use crate::client::connection::early::{Early, is_final};
 use crate::client::connection::handshake::refusal;
+use crate::client::connection::stoppable_socket::StoppableSocket;
 use crate::error::{Error, ErrorKind};
 use crate::transport::is_timeout;
 
 /// A connection, after the handshake.
 pub(crate) struct Channel {
-    stream: Socket,
+    stream: StoppableSocket,
     tls: Option<Box<ClientConnection>>,
     buffers: LazyBuffers,
     early: Arc<Early>,
@@ -39,7 +39,7 @@ pub(crate) struct Channel {
 impl Channel {
     /// A channel on a stream whose read and write timeouts are `timeout`.
     pub(crate) fn new(
-        stream: Socket,
+        stream: StoppableSocket,
         tls: Option<Box<ClientConnection>>,
         early: Arc<Early>,
         timeout: Duration,
@@ -147,7 +147,7 @@ impl Channel {
     }
 
     fn is_readable(&self) -> bool {
-        let mut polled = [PollFd::new(&self.stream, PollFlags::IN)];
+        let mut polled = [PollFd::new(self.stream.socket(), PollFlags::IN)];
         matches!(
             poll(
                 &mut polled,
@@ -162,7 +162,7 @@ impl Channel {
 
     fn limit_reads(&mut self, limit: Duration) -> io::Result<()> {
         if limit != self.read_timeout {
-            self.stream.set_read_timeout(Some(limit))?;
+            self.stream.socket().set_read_timeout(Some(limit))?;
             self.read_timeout = limit;
         }
         Ok(())
@@ -183,7 +183,7 @@ impl Channel {
 }
 
 /// Reads TLS records once and takes them in.
-fn pump(tls: &mut ClientConnection, stream: &mut Socket) -> io::Result<()> {
+fn pump(tls: &mut ClientConnection, stream: &mut StoppableSocket) -> io::Result<()> {
     match tls.read_tls(stream) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
         other => drop(other?),
@@ -294,6 +294,11 @@ impl fmt::Debug for Channel {
 fn cut(error: io::Error) -> io::Error {
     if let Some(refusal) = refusal(&error) {
         return refusal.into();
+    }
+
+    // A stop says more than the end that it brought about.
+    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+        return error;
     }
 
     match ErrorKind::from_io(&error) {

@@ -2,7 +2,7 @@
 //! Reaches a server: name, TCP connection, TLS handshake, and the decision to trust it.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,9 +18,12 @@ use crate::address::{Scheme, ServerUrl};
 use crate::client::connection::channel::Channel;
 use crate::client::connection::early::Early;
 use crate::client::connection::handshake::refusal;
+use crate::client::connection::stoppable_socket::StoppableSocket;
+use crate::client::retry::stopped;
 use crate::client::trust::{ServerCheck, TrustVerdict, roots};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
+use crate::stop::Stop;
 use crate::threads::lock;
 
 /// Opens the connections of one client.
@@ -33,6 +36,8 @@ pub(crate) struct Dialer {
     pub(crate) timeout: Duration,
     pub(crate) rate: Option<u64>,
     pub(crate) shared: Arc<Shared>,
+    /// Ends connecting, and every wait on what was connected.
+    pub(crate) stop: Stop,
 }
 
 /// What a client learns of its connections.
@@ -103,11 +108,12 @@ impl Dialer {
 
     fn ready(
         &self,
-        stream: Socket,
+        stream: StoppableSocket,
         tls: Option<Box<ClientConnection>>,
         early: Arc<Early>,
     ) -> Result<Channel> {
-        let ready = limit(&stream, self.timeout).and_then(|()| self.narrow(&stream));
+        let ready =
+            limit(stream.socket(), self.timeout).and_then(|()| self.narrow(stream.socket()));
         ready.map_err(|error| self.unreachable(error))?;
         Ok(Channel::new(stream, tls, early, self.timeout))
     }
@@ -123,11 +129,11 @@ impl Dialer {
     }
 
     /// Tries the addresses one after the other.
-    fn dial(&self, addresses: &[SocketAddr]) -> Result<Socket> {
+    fn dial(&self, addresses: &[SocketAddr]) -> Result<StoppableSocket> {
         if let Some(path) = self.url.socket() {
             let connected = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| {
                 socket.connect(&SockAddr::unix(path)?)?;
-                Ok(socket)
+                Ok(StoppableSocket::new(socket, &self.stop))
             });
             return connected.map_err(|error| self.unreachable(error));
         }
@@ -135,13 +141,9 @@ impl Dialer {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
 
         for address in addresses {
-            match TcpStream::connect_timeout(address, self.connect_timeout) {
-                Ok(stream) => {
-                    let ready = stream.set_nodelay(true);
-                    return ready
-                        .map(|()| stream.into())
-                        .map_err(|error| self.unreachable(error));
-                }
+            match StoppableSocket::connect(*address, self.connect_timeout, &self.stop) {
+                Ok(stream) => return Ok(stream),
+                Err(_) if self.stop.is_stopped() => return Err(stopped()),
                 Err(error) => last = error,
             }
         }
@@ -151,8 +153,8 @@ impl Dialer {
 
     fn shake_hands(
         &self,
-        mut stream: Socket,
-    ) -> Result<(Socket, Box<ClientConnection>, TrustVerdict)> {
+        mut stream: StoppableSocket,
+    ) -> Result<(StoppableSocket, Box<ClientConnection>, TrustVerdict)> {
         let internal = |error: rustls::Error| {
             Error::new(ErrorKind::Internal, "TLS cannot start").because(error)
         };
@@ -161,7 +163,7 @@ impl Dialer {
             .ok_or_else(|| Error::new(ErrorKind::Usage, "the server's name is not a host name"))?;
         let tls = ClientConnection::new(Arc::clone(&self.tls), name).map_err(internal)?;
         let mut tls = Box::new(tls);
-        limit(&stream, self.connect_timeout).map_err(|error| self.unreachable(error))?;
+        limit(stream.socket(), self.connect_timeout).map_err(|error| self.unreachable(error))?;
 
         while tls.is_handshaking() {
             tls.complete_io(&mut stream)
@@ -180,6 +182,9 @@ impl Dialer {
     }
 
     fn handshake_failed(&self, error: io::Error) -> Error {
+        if self.stop.is_stopped() {
+            return stopped();
+        }
         if let Some(refusal) = refusal(&error) {
             return refusal;
         }

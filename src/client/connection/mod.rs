@@ -8,6 +8,7 @@ mod handshake;
 mod login;
 mod password_over;
 mod rate;
+mod stoppable_socket;
 
 pub(crate) use dialer::{Dialer, NameResolver, Shared};
 pub(crate) use early::Early;

@@ -140,7 +140,7 @@ impl Client {
                 pause,
                 error: &error,
             });
-            retry::pause(pause, &self.stop)?;
+            retry::pause(pause, &self.stop).inspect_err(|_| fetching.rest())?;
         }
     }
 

@@ -82,6 +82,7 @@ pub(crate) struct Process {
     first_line: Receiver<String>,
     stdout: Receiver<Vec<u8>>,
     stderr: Receiver<Vec<u8>>,
+    stderr_line: Receiver<String>,
 }
 
 /// How a program ended, and what it printed.
@@ -100,10 +101,11 @@ impl Process {
             .spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut stderr = child.stderr.take().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let (send_line, first_line) = channel();
         let (send_stdout, stdout_bytes) = channel();
         let (send_stderr, stderr_bytes) = channel();
+        let (send_stderr_line, stderr_line) = channel();
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
             if stdout
@@ -118,7 +120,16 @@ impl Process {
         });
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
-            let _ = stderr.read_to_end(&mut bytes);
+            let mut before = 0;
+            while stderr
+                .read_until(b'\n', &mut bytes)
+                .is_ok_and(|count| count > 0)
+            {
+                let line = String::from_utf8_lossy(&bytes[before..]).into_owned();
+                before = bytes.len();
+                let _ = send_stderr_line.send(line);
+            }
+            drop(send_stderr_line);
             let _ = send_stderr.send(bytes);
         });
         Self {
@@ -126,12 +137,24 @@ impl Process {
             first_line,
             stdout: stdout_bytes,
             stderr: stderr_bytes,
+            stderr_line,
         }
     }
 
     /// The first line on standard output.
     pub(crate) fn line(&self) -> Option<String> {
         self.first_line.recv_timeout(DEADLINE).ok()
+    }
+
+    /// Waits for a line on standard error that has some words.
+    #[track_caller]
+    pub(crate) fn await_stderr(&self, words: &str) {
+        while let Ok(line) = self.stderr_line.recv_timeout(DEADLINE) {
+            if line.contains(words) {
+                return;
+            }
+        }
+        panic!("no '{words}' on standard error");
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A client that waits for a server can be ended at any moment.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use skep::client::{Client, ClientOptions, TransferEvent, TransferOptions};
-use skep::{ErrorKind, Request, Response, Server, Status, TempServer};
+use skep::client::{Client, ClientOptions, TransferEvent, TransferOptions, Trust};
+use skep::{Digest, Error, ErrorKind, Request, Response, Server, Status, TempServer};
 
 use crate::support::process::{Place, Process};
 
@@ -26,44 +29,184 @@ fn busy() -> (TempServer, Receiver<()>) {
     (TempServer::start(server).unwrap(), asked)
 }
 
+/// A server that sends `answer` to the first thing that it hears, goes on to hold the connection, and
+/// hands it out.
+fn silent(answer: &'static [u8]) -> (String, Receiver<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    let (sender, heard) = channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream.write_all(answer).unwrap();
+        let _ = sender.send(stream);
+    });
+    (authority, heard)
+}
+
+/// A client whose own time limits play no part.
+fn patient(url: &str) -> Client {
+    let mut options = ClientOptions::new(url.parse().unwrap());
+    options.timeout = DEADLINE * 60;
+    options.connect_timeout = DEADLINE * 60;
+    options.trust = Trust::Anything;
+    Client::new(options).unwrap()
+}
+
+fn assert_stopped(result: Result<(), Error>) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+    assert_eq!(error.to_string(), "the client was stopped");
+}
+
+/// What tells of the pauses of a transfer.
+fn pauses() -> (
+    impl FnMut(TransferEvent<'_>) + Send + 'static,
+    Receiver<Duration>,
+) {
+    let (pausing, paused) = channel();
+    let tell = move |event: TransferEvent<'_>| {
+        if let TransferEvent::Retrying { pause, .. } = event {
+            let _ = pausing.send(pause);
+        }
+    };
+    (tell, paused)
+}
+
+/// What a call ends with, from a thread of its own.
+fn outcome<T: 'static>(
+    call: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Receiver<Result<(), Error>> {
+    let (ended, outcome) = channel();
+    std::thread::spawn(move || ended.send(call().map(drop)));
+    outcome
+}
+
 #[test]
 fn a_stop_ends_a_pause_of_five_minutes() {
-    let (server, _asked) = busy();
+    let (server, asked) = busy();
     let folder = tempfile::tempdir().unwrap();
-    let mut client = Client::new(ClientOptions::new(server.url().parse().unwrap())).unwrap();
-    let shutdown = client.shutdown();
-    let target = folder.path().join("model");
+    let source = folder.path().join("source");
+    std::fs::write(&source, b"bytes").unwrap();
 
-    let (pausing, paused) = channel();
-    let (ended, outcome) = channel();
-    let work = move || {
-        let mut tell = |event: TransferEvent<'_>| {
-            if let TransferEvent::Retrying { pause, .. } = event {
-                pausing.send(pause).unwrap();
-            }
-        };
+    for is_put in [false, true] {
+        let client = Client::new(ClientOptions::new(server.url().parse().unwrap())).unwrap();
         let name = "model".parse().unwrap();
         let options = TransferOptions::default();
-        let result = client.fetch(&name, &target, &options, &mut tell);
-        ended.send(result.err().map(|error| error.kind())).unwrap();
-    };
-    let thread = std::thread::spawn(work);
+        let (tell, paused) = pauses();
 
-    assert_eq!(paused.recv().unwrap(), Duration::from_secs(300));
+        let (shutdown, ended) = if is_put {
+            let file = File::open(&source).unwrap();
+            let transfer = client.spawn_put(name, file, options, tell).unwrap();
+            (transfer.shutdown(), outcome(|| transfer.join()))
+        } else {
+            let target = folder.path().join("model");
+            let transfer = client.spawn_get(name, target, options, tell).unwrap();
+            (transfer.shutdown(), outcome(|| transfer.join()))
+        };
+
+        let pause = paused.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(pause, Duration::from_secs(300));
+        asked.recv_timeout(DEADLINE).unwrap();
+
+        shutdown.trigger();
+        assert_stopped(ended.recv_timeout(DEADLINE).unwrap());
+    }
+}
+
+#[test]
+fn a_stop_in_a_pause_keeps_what_came_across() {
+    let bytes = vec![7; 100_000];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let digest = Digest::of(&bytes).etag();
+    let cut = format!("HTTP/1.1 200 OK\r\netag: {digest}\r\ncontent-length: 200000\r\n\r\n");
+    let cut = [cut.as_bytes(), &bytes].concat();
+    let busy = b"HTTP/1.1 503 Busy\r\nretry-after: 300\r\ncontent-length: 0\r\n\r\n".to_vec();
+    std::thread::spawn(move || {
+        for answer in [cut, busy] {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(&answer).unwrap();
+        }
+    });
+
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("model");
+    let (tell, paused) = pauses();
+    let name = "model".parse().unwrap();
+    let options = TransferOptions::default();
+    let transfer = patient(&url).spawn_get(name, target, options, tell);
+    let transfer = transfer.unwrap();
+
+    while paused.recv_timeout(DEADLINE).unwrap() < Duration::from_secs(300) {}
+    transfer.shutdown().trigger();
+    let ended = outcome(|| transfer.join());
+    assert_stopped(ended.recv_timeout(DEADLINE).unwrap());
+
+    let journal = std::fs::read_to_string(folder.path().join(".model.skep-journal")).unwrap();
+    assert_eq!(journal.lines().last(), Some("100000"));
+}
+
+#[test]
+fn a_stop_ends_a_wait_for_an_answer_and_all_later_calls() {
+    let (authority, heard) = silent(b"");
+    let mut client = patient(&format!("http://{authority}"));
+    let shutdown = client.shutdown();
+    let (between, first) = channel();
+
+    let ended = outcome(move || {
+        between.send(client.list().map(drop)).unwrap();
+        client.list()
+    });
+
+    let _held = heard.recv_timeout(DEADLINE).unwrap();
     shutdown.trigger();
-    let kind = outcome.recv_timeout(DEADLINE).unwrap();
-    assert_eq!(kind, Some(ErrorKind::Interrupted));
-    thread.join().unwrap();
+    assert_stopped(first.recv_timeout(DEADLINE).unwrap());
+    assert_stopped(ended.recv_timeout(DEADLINE).unwrap());
+}
+
+#[test]
+fn a_stop_ends_a_tls_handshake() {
+    let (authority, heard) = silent(b"");
+    let mut client = patient(&format!("https://{authority}"));
+    let shutdown = client.shutdown();
+    let ended = outcome(move || client.list());
+
+    let _held = heard.recv_timeout(DEADLINE).unwrap();
+    shutdown.trigger();
+    assert_stopped(ended.recv_timeout(DEADLINE).unwrap());
+}
+
+#[test]
+fn a_stop_is_not_the_end_of_a_body_without_a_length() {
+    let (authority, heard) = silent(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhalf");
+    let mut client = patient(&format!("http://{authority}"));
+    let shutdown = client.shutdown();
+    let (arrived, begun) = channel();
+
+    let ended = outcome(move || {
+        let mut answer = client.request("GET", "/", &[], skep::client::Payload::Empty)?;
+        let mut half = [0; 4];
+        answer.read_exact(&mut half)?;
+        arrived.send(half).unwrap();
+        answer.read_to_end(&mut Vec::new()).map_err(Error::from)
+    });
+
+    let _held = heard.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(&begun.recv_timeout(DEADLINE).unwrap(), b"half");
+    shutdown.trigger();
+    assert_stopped(ended.recv_timeout(DEADLINE).unwrap());
 }
 
 #[test]
 fn a_signal_ends_a_pause_of_five_minutes() {
-    let (server, asked) = busy();
+    let (server, _asked) = busy();
     let place = Place::new();
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let words = ["get", "model", "--server", server.url()];
         let process = Process::start(&mut place.skep(&words));
-        asked.recv_timeout(DEADLINE).unwrap();
+        process.await_stderr("trying again in 300.0 s");
         process.signal(signal);
         process.finish().exits(code);
     }
