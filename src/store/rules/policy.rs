@@ -51,6 +51,8 @@ impl Catalog {
     /// Whether the name is one of those accepted, and the licence is named if it has to be.
     pub(crate) fn check_kind(&self, name: &ModelName, metadata: &Metadata) -> Result<()> {
         let accept = &self.options.accept;
+
+        // An empty list accepts every name.
         if !accept.is_empty() && !accept.iter().any(|pattern| matches(pattern, name.as_str())) {
             let text = format!("this server does not take the name '{name}'");
             let hint = format!("it takes {} (the setting accept)", accept.join(", "));
@@ -77,6 +79,8 @@ impl Catalog {
         let models = self.layout.models().map_err(unstored)?;
         let mut used = versions::total_after(self, name, &models).map_err(unstored)?;
 
+        // What stands under this name is about to be replaced; if it becomes a version, it is
+        // counted above.
         used += models
             .iter()
             .filter(|(other, _)| other != name)
@@ -99,6 +103,8 @@ impl Catalog {
     pub(crate) fn check_space(&self, size: u64) -> Result<()> {
         let reserve = self.options.reserve_bytes;
         let free = disk::free_bytes(self.layout.directory()).map_err(unstored)?;
+
+        // Where the file system does not say how much is free, only the write itself can tell.
         let Some(free) = free.filter(|free| size.saturating_add(reserve) > *free) else {
             return Ok(());
         };
@@ -121,6 +127,8 @@ impl Catalog {
         condition: &Condition,
         current: Option<Stamp>,
     ) -> Result<()> {
+        // A caller that names a condition knows what it replaces; only an upload without one is
+        // refused.
         match (self.options.replace, condition, current) {
             (Replace::Refuse, Condition::Any, Some(_)) => {
                 let text = format!("there is a model '{name}', and this server replaces none");

@@ -46,14 +46,19 @@ impl Catalog {
         }
 
         let unreadable = |error| unreadable(name, error);
+
+        // The upload was just written, so its file stands at the end.
         content.rewind().map_err(unreadable)?;
         let what = format!("'{name}'");
 
+        // A signature may be stored before its model. Its trusted comment proves the signer without
+        // the bytes.
         if Signature::is_name(name) {
             let bytes = read_start(content).map_err(unreadable)?;
             return Signature::from_bytes(&bytes)?.verify_comment(&what, signers);
         }
 
+        // The signature is verified over the stored bytes, as readers will get them.
         self.signature(name, given)?.verify(&what, signers, content)
     }
 
@@ -64,6 +69,7 @@ impl Catalog {
             None => self.stored_signature(name)?,
         };
 
+        // The key is checked before the bytes: that costs nothing and needs no read of the model.
         signature.signer(&format!("'{name}'"), &self.options.signers)?;
 
         if signature.is_legacy() {
