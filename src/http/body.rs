@@ -85,6 +85,7 @@ impl<'a> BodyReader<'a> {
             return Ok(0);
         }
 
+        // The caller is told to go on only now, when a handler really wants the body.
         if std::mem::take(&mut self.progress.awaits_continue) {
             self.connection.inform("HTTP/1.1 100 Continue\r\n\r\n")?;
         }
@@ -117,12 +118,14 @@ impl<'a> BodyReader<'a> {
             )));
         }
 
+        // No more than `left` bytes were asked for, so the difference is never negative.
         self.progress.received += count as u64;
         let left = left - count as u64;
 
         self.progress.rest = match (self.progress.rest, left) {
             (BodyRest::Length(_), 0) => BodyRest::Done,
             (BodyRest::Length(_), _) => BodyRest::Length(left),
+            // A chunk ends in CR LF, which belongs to no content.
             (_, 0) => {
                 self.end_chunk()?;
                 BodyRest::ChunkSize
@@ -135,6 +138,7 @@ impl<'a> BodyReader<'a> {
 
     /// Reads a chunk-size line (RFC 9112 section 7.1); extensions are read over.
     fn next_chunk(&mut self) -> io::Result<BodyRest> {
+        // The length of the line is bounded, because an extension could go on without end.
         let line = self.connection.read_line(CHUNK_LINE_BYTES_MAX)?;
         let end = line
             .iter()
@@ -143,6 +147,8 @@ impl<'a> BodyReader<'a> {
 
         let (digits, extension) = line.split_at(end);
 
+        // Extensions begin with a semicolon. Anything else behind the size is refused, since other
+        // readers might take it for a part of the number.
         let begins_well = match extension.trim_ascii_start().first() {
             Some(first) => *first == b';',
             None => extension.is_empty(),
@@ -154,10 +160,12 @@ impl<'a> BodyReader<'a> {
             ));
         }
 
+        // Signs and blanks were refused above; `from_str_radix` would accept a sign.
         let size = str::from_utf8(digits)
             .ok()
             .and_then(|text| u64::from_str_radix(text, 16).ok());
 
+        // The largest sizes are refused, so that sums of two of them cannot overflow.
         match size.filter(|size| i64::try_from(*size).is_ok()) {
             None => Err(bad("a chunk is said to be larger than 2^63 bytes")),
             Some(0) => self.read_trailer(),
@@ -225,6 +233,8 @@ impl Read for BodyReader<'_> {
         match result {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Err(error) => {
+                // After an error, the place in the body is unknown, so nothing more is read from
+                // this connection.
                 self.progress.rest = BodyRest::Broken;
                 if is_timeout(&error) {
                     let text = "the body came too slowly";

@@ -123,6 +123,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Those of the connection, which is then of no use any more.
     pub(crate) fn inform(&mut self, status: Status, fields: &[(&str, String)]) -> io::Result<bool> {
+        // A caller that speaks HTTP/1.0 would take an interim response for the answer.
         let wire = match &mut self.body.source {
             BodySource::Wire(wire) if self.head.version == Version::Http11 => wire,
             _ => return Ok(false),
