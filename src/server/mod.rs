@@ -127,6 +127,8 @@ impl Server {
             (None, None) => None,
         };
 
+        // The files are read before an address is bound, so a broken key is told without a port
+        // being taken.
         let acceptor = files.map(Following::open).transpose()?.map(Arc::new);
 
         let default = options.default_scheme.unwrap_or(match acceptor {
@@ -134,6 +136,7 @@ impl Server {
             None => Scheme::Http,
         });
 
+        // Without an identity, an address for HTTPS is refused and never served in plain text.
         let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
         if acceptor.is_none()
             && let Some(listen) = addresses.iter().find(|listen| is_tls(listen))
@@ -144,17 +147,24 @@ impl Server {
             );
         }
 
+        // A child token: what stops the given one stops this server, too.
         let stop = options.stop.child();
         let listener = Listener::bind(addresses, options.sockets, default, stop.clone())?;
+
+        // The number of descriptors is settled now; otherwise the server would find out under load.
         let mut limits = options.limits;
         edge::make_room(&mut limits);
         let (workers, metrics) = (limits.workers, Arc::new(Metrics::default()));
         options.live_limits.change(limits);
         let limits = options.live_limits;
+
         let handler: Arc<dyn Handler> = Arc::new(handler);
+
+        // The workers start after everything that the caller can have set wrong.
         let engine = Engine::start(disk::temporary_folders(options.folders))?;
         let places = http::BodyPlaces::among(workers);
         let workers = Workers::start(workers, &engine, &handler, &metrics)?;
+
         let connections =
             Connections::new(Arc::clone(&limits), Arc::clone(&metrics), options.events);
 
@@ -257,6 +267,8 @@ impl Server {
             let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
             move || {
                 listener.run(&connections, move |incoming, entry| {
+                    // The acceptor is asked for each connection, so a renewed certificate counts at
+                    // once.
                     let acceptor = match incoming.scheme() {
                         Scheme::Https => acceptor.as_deref().map(Following::now),
                         Scheme::Http => None,
@@ -268,16 +280,22 @@ impl Server {
 
         let accept = threads::spawn("accept", accept)
             .map_err(|error| Error::io("starting to accept connections", error))?;
+
+        // The order of the end: no new connections, then none that are idle, then the running
+        // requests get their time.
         shutdown.wait();
         let _ = accept.join();
         connections.close_idle();
 
+        // Callers that go on for longer than the limit are cut off, or one of them could keep the
+        // server alive for ever.
         if !connections.wait_until_empty(service.limits.now().drain_timeout) {
             log::warn!("{} connections are cut off", connections.count());
             connections.close_all();
             connections.wait_until_empty(CUT_WAIT);
         }
 
+        // The workers end last, because running requests need them.
         drop(workers);
 
         Ok(())
@@ -305,6 +323,8 @@ fn connect(
     service: &Arc<HttpShared>,
 ) -> Option<edge::Rest> {
     let limits = service.limits.now();
+
+    // A connection without a place gets less time, since it is only told to come back.
     let wait = match entry {
         edge::Admittance::Admitted => limits.head_timeout,
         edge::Admittance::Full => limits.head_timeout.min(REFUSAL_WAIT),
@@ -314,6 +334,8 @@ fn connect(
         Ok(transport) if entry == edge::Admittance::Full => {
             http::refuse_busy(transport, limits);
         }
+        // A handshake uses much stack, which is free again when this thread ends; the requests get
+        // another thread.
         Ok(transport) if transport.peer().tls.is_some() => {
             let service = Arc::clone(service);
             return Some(Box::new(move || http::serve(transport, &service)));
