@@ -91,6 +91,9 @@ impl Config {
     /// `Usage` for one that is not an address.
     pub fn listen_on(&self) -> Result<Vec<ListenAddress>> {
         let everywhere = ["0.0.0.0".to_owned()];
+
+        // An inherited socket is a place to listen already, so nothing else is opened beside it by
+        // default.
         let is_open = self.addresses.is_empty() && self.sockets.is_empty();
 
         let written = if is_open {

@@ -34,6 +34,8 @@ impl Layer {
         let mut layer = Self::default();
 
         for (_, setting) in settings() {
+            // The variable of this program comes first; that of the dearning server only fills a
+            // gap.
             let names = [Some(setting.variable()), setting.legacy.map(str::to_owned)];
             let set = names.into_iter().flatten().find_map(|name| {
                 let value = variable(&name).filter(|value| !value.is_empty())?;
@@ -94,6 +96,7 @@ impl Config {
                 );
                 Error::new(ErrorKind::Usage, text)
             })?;
+            // The text stays beside the value: `skep config` shows it, and a reload compares it.
             self.written.set(setting.key, value, origin);
         }
 

@@ -44,6 +44,7 @@ impl Layer {
 
         let table = DeTable::parse(text).map_err(|error| {
             let place = source.place(&error.span().unwrap_or_default());
+            // The parser says more in further lines, which repeat the text of the file.
             let reason = error.message().lines().next().unwrap_or_default();
             Error::new(ErrorKind::Usage, format!("{place}: {reason}"))
         })?;
@@ -81,6 +82,7 @@ impl TomlFile<'_> {
     ) -> Result<()> {
         let place = self.place(span);
 
+        // A setting may stand at the top as well as in its section.
         if let Some(setting) = setting(name) {
             return take(setting, value, place, layer);
         }
@@ -89,6 +91,7 @@ impl TomlFile<'_> {
             return self.tables(kind, value, &place, layer);
         }
 
+        // What is left is a section or a mistake, and each mistake names what it is nearest to.
         match (value, Section::named(name)) {
             (DeValue::Table(table), Some(section)) => self.section(section, table, layer),
             (_, Some(_)) => {
@@ -146,6 +149,7 @@ impl TomlFile<'_> {
                 }
                 Ok(())
             }
+            // The kind is known, but it is written in the form of the other shape.
             (shape, _) => {
                 let form = match shape {
                     TableShape::Repeated => format!("[[{}]]", kind.name),
@@ -214,10 +218,12 @@ fn no_value(key: &str, place: &str) -> Error {
 /// The error of a line that means no setting, with the one that is nearest to it.
 fn unknown_setting(name: &str, place: &str, section: Option<&'static Section>) -> Error {
     let other = settings().find(|(_, setting)| setting.key == name);
+
     let within = section.map_or_else(String::new, |section| format!(" in [{}]", section.name));
     let text = format!("{place}: there is no setting '{name}'{within}");
     let error = Error::new(ErrorKind::Usage, text);
 
+    // A setting that exists elsewhere is named exactly; similar names are only a guess.
     if let Some((home, _)) = other {
         return error.hint(format!("it belongs to [{}]", home.name));
     }

@@ -79,6 +79,7 @@ pub(crate) const fn row(
         key,
         value,
         default,
+        // Only few settings have one; `Setting::legacy` adds it.
         legacy: None,
         help,
         effect,
