@@ -34,6 +34,7 @@ pub(crate) fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
             Ok((password, PasswordOrigin::Kept(path)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // It is made at the first start, so no server ever runs without a password.
             let password = Password::generate()?;
             disk::write(&path, format!("{}\n", password.text()).as_bytes(), 0o600)
                 .map_err(|error| unwritable(home, Error::io("writing the password", error)))?;
@@ -62,11 +63,13 @@ pub(crate) fn check_published(
         return Ok(());
     }
 
+    // An IPv4 address may be written as IPv6 (`::ffff:127.0.0.1`), so the canonical form counts.
     let is_here = |listen: &ListenAddress| match &listen.address {
         Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
         _ => false,
     };
 
+    // A socket that was inherited may listen anywhere, so it counts as reachable from outside.
     let is_only_here = config.sockets.is_empty() && addresses.iter().all(is_here);
     if config.access.insecure_default_password && is_only_here {
         log::warn!("the password is the published one: every program on this device knows it");
@@ -90,6 +93,7 @@ pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &P
         );
     }
 
+    // Loopback and Unix sockets do not leave the device, so nobody on a network can listen.
     let is_away = |listen: &ListenAddress| match &listen.address {
         Address::Ip(ip) => !ip.ip().to_canonical().is_loopback(),
         _ => false,

@@ -89,6 +89,8 @@ impl Services {
     pub(crate) fn start(&self, service: Box<dyn Service>) -> Result<()> {
         let name = service.name();
         let mut running = lock(&self.0.running);
+
+        // A service that has ended may be started again; its old status makes room.
         running.retain(|other| lock(&other.status).name != name || other.is_running());
 
         if running.iter().any(|other| lock(&other.status).name == name) {
@@ -104,6 +106,8 @@ impl Services {
         }));
 
         let stop = self.0.stop.child();
+
+        // It is dropped with the thread's work, and so records a panic, too.
         let ending = Ending(Arc::clone(&status));
         let told = stop.clone();
 
@@ -113,6 +117,7 @@ impl Services {
             ending.keep(outcome.err());
         };
 
+        // The lock is still held, so two services of one name cannot be started at one time.
         let thread = spawn(name, work).map_err(|error| Error::io("starting a service", error))?;
 
         running.push(RunningService {
@@ -150,6 +155,8 @@ impl Services {
     /// # Errors
     /// `Internal` with what made it fail.
     pub(crate) fn join(&self, name: &str) -> Result<()> {
+        // The lock is not held while waiting: others can still ask for the status or stop the
+        // service.
         let (status, thread) = {
             let mut running = lock(&self.0.running);
             let mut services = running.iter_mut();
