@@ -43,6 +43,7 @@ impl Target {
             Error::new(ErrorKind::Usage, error.message()).hint("see log-file and log-syslog")
         };
 
+        // There is at most one of the two: `Config::check` refuses both.
         if let Some(path) = &options.file {
             let opened = Rolling::open(path, options.bytes_max, options.keep);
             return opened
@@ -93,6 +94,7 @@ impl Syslog {
             Level::Debug | Level::Trace => 7,
         };
 
+        // The priority is eight times the facility plus the severity (RFC 3164 section 4.1.1).
         let packet = format!(
             "<{}>skep[{}]: {line}",
             DAEMON * 8 + severity,
