@@ -16,6 +16,7 @@ impl Api {
         let id = self.ids.next();
         let response = response.field("x-request-id", id.clone());
 
+        // An empty closure, because without one the server would log a line of its own.
         if !self.events.requests.is_heard() {
             return response.when_sent(|_| ());
         }
@@ -33,6 +34,7 @@ impl Api {
 
     /// Tells of a caller that was refused.
     pub(crate) fn tell_refusal(&self, request: &Request<'_>, error: &Error) {
+        // Only refusals are events of this channel; all other errors are in the log of requests.
         let happening = match error.kind() {
             ErrorKind::Unauthenticated => Happening::AccessRefused {
                 peer: request.peer().to_string(),
@@ -67,6 +69,7 @@ fn finished(request: &mut Request<'_>, response: &Response, id: String) -> Finis
     let segments = request.segments();
     let is_model = segments.len() == MODEL.len() && segments.starts_with(&MODEL[..2]);
 
+    // A route that handles several models names them in a remark; otherwise the path has the name.
     let name = match (response.remark(), segments.last()) {
         (Some(remark), _) => remark.to_owned(),
         (None, Some(name)) if is_model => (*name).to_owned(),

@@ -45,6 +45,7 @@ impl HostNames {
     }
 
     fn has(&self, host: &str) -> bool {
+        // A web page can give its own name the address of this server, but it cannot own a number.
         let is_number = host.parse::<Ipv4Addr>().is_ok()
             || host
                 .trim_matches(['[', ']'])
@@ -56,6 +57,7 @@ impl HostNames {
 
         let is_here = host == "localhost" || host.ends_with(".localhost") || host.is_empty();
 
+        // The asterisk stands for exactly one label, as in certificates.
         let is_known = |name: &String| match name.strip_prefix("*.") {
             Some(suffix) => host
                 .split_once('.')
@@ -87,6 +89,7 @@ fn name(field: &str) -> String {
 /// # Errors
 /// `BadRequest`.
 pub(crate) fn no_secret_in(query: Option<&str>) -> Result<()> {
+    // Only names of members are compared: their values may be secrets and are never repeated.
     let keys = query
         .unwrap_or_default()
         .split('&')

@@ -18,7 +18,9 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Err(Error::new(ErrorKind::Forbidden, text).hint("serve without --plain"));
     }
 
+    // A caller that is locked out gets no further try.
     api.guard.check(request.peer())?;
+
     let body = request.body().read_all(BODY_BYTES_MAX)?;
     let asked: PairRequest = serde_json::from_slice(&body).map_err(|error| {
         Error::new(ErrorKind::BadRequest, "this is not the JSON of a pairing").because(error)
@@ -26,6 +28,8 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
     let Pairing { home, issue } = &api.pairing;
 
+    // The token is issued while the invitations are locked: an invitation is used up only if its
+    // token exists.
     let redeemed = invitations::redeem(home, &asked.secret, |role| {
         let wanted = named(&asked.name);
         // A device that is paired again has a token already, which stays until somebody removes it.
@@ -72,6 +76,7 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         token: token.text().to_owned(),
     };
 
+    // A cache must not keep the token.
     Ok(Response::json(Status::CREATED, &reply).field("cache-control", "no-store"))
 }
 

@@ -34,6 +34,8 @@ pub(crate) fn length(
     let named = integer(fields, "upload-length");
     let end = content.map(|content| offset.saturating_add(content));
     let implied = end.filter(|_| complete == Complete::Yes);
+
+    // What is known already cannot change; the other statements have to agree with it.
     let length = known.or(named).or(implied);
     let same = |other: Option<u64>| other.is_none() || other == length;
     if !same(named) || !same(implied) {
@@ -42,6 +44,7 @@ pub(crate) fn length(
         )));
     }
 
+    // More content than the upload is long is refused before it is read.
     match (length, end) {
         (Some(length), Some(end)) if end > length => {
             let text = format!("the content would end at {end}, behind the end of the upload");

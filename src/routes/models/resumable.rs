@@ -43,6 +43,7 @@ pub(crate) fn create(
         (None, _) => AppendMode::Kept,
     };
 
+    // All checks come before the upload resource exists, so a refused upload leaves nothing behind.
     if let Err(error) = check_size(api, request, 0, order.length) {
         return Ok(refusal(api, &error));
     }
@@ -53,6 +54,7 @@ pub(crate) fn create(
     api.store
         .check_signer(&order.name, order.signature.as_ref())?;
 
+    // Without an upload resource: the caller sends all again after a cut.
     let whole = |request: &mut Request<'_>| {
         let response = crate::routes::models::storing::store_whole(api, request, &order)?;
         Ok(response.field("upload-complete", YES))
@@ -79,8 +81,10 @@ pub(crate) fn create(
         ("upload-offset", "0".to_owned()),
     ];
 
+    // The 104 tells the location before the content is read; it is what a caller needs after a cut.
     let told = match inform(request, &fields) {
         Ok(told) => told,
+        // Nobody knows the name of the upload, so nobody could go on with it or remove it.
         Err(error) => {
             turn.remove()?;
             return Err(error);
@@ -89,6 +93,8 @@ pub(crate) fn create(
 
     let response = receive(api, request, turn, piece, complete, told)?;
 
+    // An upload that was begun but is not complete is answered 201 with its location (draft section
+    // 4.2.2).
     Ok(match response.status() {
         Status::NO_CONTENT => response
             .with_status(Status::CREATED)
@@ -140,6 +146,8 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
     let digest = crate::routes::models::storing::digest(fields, "repr-digest")?;
     let content = content_length(request);
+
+    // From here on, this request alone can change the upload; an earlier one was ended.
     let mut turn = api.store.turn(id(request))?;
 
     if turn.done().is_some() {
@@ -150,6 +158,7 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Ok(with_progress(response, &turn));
     }
 
+    // The offset is compared before the content is read: a wrong piece costs nothing.
     let offset = turn.offset();
     if provided != offset {
         return Ok(with_progress(mismatching(offset, provided), &turn));
@@ -164,6 +173,7 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Ok(refusal(api, &error));
     }
 
+    // Length and digest are durable before the bytes that they are about.
     turn.amend(length, digest)?;
 
     receive(api, request, turn, piece, complete, CallerKnows::Yes)
@@ -216,6 +226,7 @@ fn receive(
         return Ok(progress(api, &turn));
     }
 
+    // The caller said that this was the end, but the length of the upload says otherwise.
     if turn
         .order()
         .length
@@ -232,10 +243,12 @@ fn receive(
             Ok(crate::routes::models::storing::stored(&published, &name)
                 .field("upload-complete", YES))
         }
+        // It was removed, and the field tells the caller that going on makes no sense.
         Err(error) if turn.is_over() => {
             crate::routes::audit::log_cause(&error);
             Ok(Response::error(&error).field("upload-complete", YES))
         }
+        // It can be tried again, but only by a caller that knows its name.
         Err(error) => {
             if told == CallerKnows::No {
                 turn.remove()?;
@@ -260,6 +273,7 @@ fn pour(request: &mut Request<'_>, turn: &mut UploadSession, piece: AppendMode) 
     loop {
         let written = match request.body().read(&mut buffer) {
             Ok(0) => return append.finish().map(|()| Poured::All),
+            // Asked here and not left to `write`, because this mistake has an answer of its own.
             Ok(count) if count as u64 > append.room() => return Ok(Poured::TooMuch),
             Ok(count) => append.write(&buffer[..count]),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,

@@ -26,12 +26,15 @@ pub(crate) fn store_whole(
         metadata,
     } = order;
 
+    // Everything is asked before the body is read, so a refusal costs the caller nothing.
     api.store.admit(name, *length, metadata)?;
     api.store.check(name, condition)?;
     api.store.check_signer(name, signature.as_ref())?;
+
     let mut upload = api.store.upload(*length)?;
     upload.set_signature(signature.clone());
     upload.describe(metadata.clone());
+
     copy(request.body(), &mut upload)?;
     let published = upload.commit(name, digest.as_ref(), condition)?;
 
