@@ -134,8 +134,8 @@ impl Config {
     /// `Usage`.
     pub fn check(&self) -> Result<()> {
         if self.log.file.is_some() && self.log.syslog.is_some() {
-            let text = "log-file and log-syslog contradict each other";
-            return Err(Error::new(ErrorKind::Usage, text).hint("leave one of them out"));
+            let text = "log-file and log-syslog cannot be used together";
+            return Err(Error::new(ErrorKind::Usage, text).hint("remove one of them"));
         }
         self.limits.check()
     }

@@ -112,15 +112,15 @@ impl Config {
         };
 
         match (&self.cert_file, &self.key_file) {
-            (Some(_), None) => return wrong("--cert is there, but --key is missing", BOTH),
-            (None, Some(_)) => return wrong("--key is there, but --cert is missing", BOTH),
+            (Some(_), None) => return wrong("--cert is given, but --key is missing", BOTH),
+            (None, Some(_)) => return wrong("--key is given, but --cert is missing", BOTH),
             _ => {}
         }
 
         if self.client_crl.is_some() && self.client_ca.is_none() {
             return wrong(
-                "--client-crl is there, but --client-ca is missing",
-                "name the authority",
+                "--client-crl is given, but --client-ca is missing",
+                "add --client-ca with the authority",
             );
         }
 
@@ -129,8 +129,8 @@ impl Config {
 
         if of_tls.iter().any(|path| path.is_some()) && !self.speaks_tls()? {
             return wrong(
-                "plain HTTP has no certificates",
-                "leave out --plain, or --cert and --client-ca",
+                "plain HTTP does not use certificates",
+                "remove --plain, or remove --cert and --client-ca",
             );
         }
 
@@ -150,4 +150,4 @@ impl Config {
     }
 }
 
-const BOTH: &str = "give both, or neither for the identity in the home";
+const BOTH: &str = "give both, or neither to use the identity in the home";

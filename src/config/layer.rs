@@ -44,7 +44,7 @@ impl Layer {
             let Some((name, value)) = set else { continue };
 
             let value = value.into_string().map_err(|_| {
-                let text = format!("the variable {name} is not UTF-8");
+                let text = format!("the value of the variable {name} is not UTF-8");
                 Error::new(ErrorKind::Usage, text)
             })?;
             layer.push(setting, value, Origin::Variable(name));
@@ -91,7 +91,7 @@ impl Config {
         for (setting, value, origin) in &layer.values {
             (setting.apply)(self, value).map_err(|reason| {
                 let text = format!(
-                    "{origin}: '{value}' is no value for {}: {reason}",
+                    "{origin}: '{value}' is not a valid value for {}: {reason}",
                     setting.key
                 );
                 Error::new(ErrorKind::Usage, text)

@@ -155,7 +155,7 @@ impl TomlFile<'_> {
                     TableShape::Repeated => format!("[[{}]]", kind.name),
                     TableShape::Named => format!("[{}.NAME]", kind.name),
                 };
-                let text = format!("{place}: '{}' is written as {form}", kind.name);
+                let text = format!("{place}: '{}' must be written as {form}", kind.name);
                 Err(Error::new(ErrorKind::Usage, text))
             }
         }
@@ -189,7 +189,7 @@ impl TomlFile<'_> {
         let known = sections.chain(self.kinds.iter().map(|kind| kind.name));
         let names: Vec<_> = known.collect();
 
-        let text = format!("{place}: there is no table '{name}'");
+        let text = format!("{place}: unknown table '{name}'");
         let error = Error::new(ErrorKind::Usage, text);
 
         match nearest(name, names.iter().copied()) {
@@ -211,7 +211,7 @@ fn take(
 }
 
 fn no_value(key: &str, place: &str) -> Error {
-    let text = format!("{place}: {key} takes a text, a number, a list, or true or false");
+    let text = format!("{place}: {key} must be a text, a number, a list, true or false");
     Error::new(ErrorKind::Usage, text)
 }
 
@@ -220,7 +220,7 @@ fn unknown_setting(name: &str, place: &str, section: Option<&'static Section>) -
     let other = settings().find(|(_, setting)| setting.key == name);
 
     let within = section.map_or_else(String::new, |section| format!(" in [{}]", section.name));
-    let text = format!("{place}: there is no setting '{name}'{within}");
+    let text = format!("{place}: unknown setting '{name}'{within}");
     let error = Error::new(ErrorKind::Usage, text);
 
     // A setting that exists elsewhere is named exactly; similar names are only a guess.
@@ -294,13 +294,13 @@ mod tests {
         for (text, told) in [
             (
                 "workers = 4\nmax-conections = 3",
-                "line 2: there is no setting 'max-conections'",
+                "line 2: unknown setting 'max-conections'",
             ),
             ("workers = ", "line 1: "),
             ("\nworkers = { a = 1 }", "line 2: workers takes"),
             (
                 "\n\ntimeout = \"soon\"",
-                "line 3: 'soon' is no value for timeout",
+                "line 3: 'soon' is not a valid value for timeout",
             ),
             ("workers = 1\nworkers = 2", "line 2: "),
         ] {
@@ -339,22 +339,22 @@ mod tests {
         for (text, told, hint) in [
             (
                 "[limts]\nworkers = 3",
-                "line 1: there is no table 'limts'",
+                "line 1: unknown table 'limts'",
                 "[limits]",
             ),
             (
                 "[limits]\nmax-conections = 3",
-                "line 2: there is no setting 'max-conections' in [limits]",
+                "line 2: unknown setting 'max-conections' in [limits]",
                 "max-connections",
             ),
             (
                 "[limits]\n\nworkers = 3",
-                "line 3: there is no setting 'workers' in [limits]",
+                "line 3: unknown setting 'workers' in [limits]",
                 "belongs to [server]",
             ),
             (
                 "[[hok]]\nrun = \"x\"",
-                "line 1: there is no table 'hok'",
+                "line 1: unknown table 'hok'",
                 "limits",
             ),
             ("cache = 3", "line 1: 'cache' is a section", "[cache]"),
@@ -415,16 +415,16 @@ mod tests {
         for (text, told) in [
             (
                 "[[hook]]\nrnu = \"x\"",
-                "line 2: a table 'hook' has no 'rnu'",
+                "line 2: a table 'hook' has no key 'rnu'",
             ),
             (
                 "[hook]\nrun = \"x\"",
-                "line 1: 'hook' is written as [[hook]]",
+                "line 1: 'hook' must be written as [[hook]]",
             ),
-            ("hook = 3", "line 1: 'hook' is written as [[hook]]"),
+            ("hook = 3", "line 1: 'hook' must be written as [[hook]]"),
             (
                 "[peers]\naddress = \"x\"",
-                "line 1: 'peers' is written as [peers.NAME]",
+                "line 1: 'peers' must be written as [peers.NAME]",
             ),
             ("[[hook]]\nrun = { a = 1 }", "line 2: run takes"),
         ] {
