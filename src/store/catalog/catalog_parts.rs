@@ -138,7 +138,7 @@ impl Catalog {
             // What is remembered stays, for a later check to tell of it; the bytes go out with the
             // digest that they have.
             log::error!(
-                "the model '{name}' is damaged: its bytes changed, but neither its size nor its times"
+                "the model '{name}' is damaged: its bytes have changed, but its size and times have not"
             );
         } else if known.is_some() {
             self.cache.insert(name, stamp, digest, content);
@@ -204,7 +204,7 @@ impl Catalog {
             Standing::Model(stamp) => Some(stamp),
             Standing::Other(kind) => {
                 let text =
-                    format!("'{name}' is {kind} in the model directory, which is left alone");
+                    format!("'{name}' is {kind} in the model directory, and is not replaced");
                 return Err(Error::new(ErrorKind::Conflict, text).hint("choose another name"));
             }
         };
@@ -214,7 +214,7 @@ impl Catalog {
         // A condition of a caller is answered like an `If-Match` or `If-None-Match` of HTTP (RFC
         // 9110 section 13.1).
         match (condition, current) {
-            (Condition::Absent, Some(_)) => failed(format!("there is a model '{name}' already")),
+            (Condition::Absent, Some(_)) => failed(format!("the model '{name}' exists already")),
             (Condition::Exists | Condition::Matches(_), None) => {
                 failed(format!("there is no model '{name}'"))
             }
@@ -222,7 +222,7 @@ impl Catalog {
                 Some((known, digest)) if known == stamp && digest == *wanted => Ok(current),
                 // Another upload or a hand was faster, so it is not what the caller knows.
                 _ if self.index.find(name, &stamp) == Some(*wanted) => Ok(current),
-                _ => failed(format!("the model '{name}' is another one by now")),
+                _ => failed(format!("the model '{name}' has changed meanwhile")),
             },
             _ => Ok(current),
         }

@@ -227,7 +227,7 @@ impl Read for Breakable<'_> {
 /// Writes the index. A failure is not fatal: the digests are computed again after a restart.
 pub(crate) fn save(layout: &Layout, index: &Index) {
     if let Err(error) = index.save(layout) {
-        log::warn!("the index cannot be written: {error}");
+        log::warn!("the index of digests cannot be written: {error}");
     }
 }
 

@@ -40,7 +40,7 @@ impl Index {
         // A broken index costs time, but no data: all digests are computed again.
         let bytes = fs::read(path).unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
-                log::warn!("the index is not readable and will be rebuilt: {error}");
+                log::warn!("the index of digests cannot be read and is rebuilt: {error}");
             }
             Vec::new()
         });

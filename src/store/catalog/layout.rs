@@ -90,7 +90,7 @@ impl Layout {
         let folds_forms = match Part::create(&parts, COMPOSED) {
             // A server on a full disk still serves, and models can be removed.
             Err(error) if ErrorKind::from_io(&error) == ErrorKind::NoSpace => {
-                log::warn!("{} is full", directory.display());
+                log::warn!("the disk of {} is full", directory.display());
                 false
             }
             // Some take no such names, so there is nothing to fold.
@@ -271,11 +271,11 @@ impl Layout {
             Some(device) if device == self.device => Ok(()),
             found => {
                 let text = match found {
-                    None => "the model directory is not there",
-                    Some(_) => "another file system is where the model directory was",
+                    None => "the model directory is missing",
+                    Some(_) => "the model directory is now on another file system",
                 };
                 Err(Error::new(ErrorKind::Busy, text).hint(
-                    "see whether it was removed or unmounted; if it is back, start the server again",
+                    "check whether it was removed or unmounted; once it is back, restart the server",
                 ))
             }
         }

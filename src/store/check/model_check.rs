@@ -150,7 +150,7 @@ impl Check {
         // A digest of damaged bytes is not learned, so every later check finds the damage again.
         if outcome == Verified::Damaged {
             log::error!(
-                "the model '{}' is damaged: its bytes have the digest {digest:?} now",
+                "the model '{}' is damaged: its digest is now {digest:?}",
                 self.name
             );
             self.tell_damage(Some(digest));

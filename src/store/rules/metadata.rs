@@ -75,7 +75,7 @@ pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
     };
 
     if let Err(error) = removed {
-        log::warn!("what is known of '{name}' cannot be removed: {error}");
+        log::warn!("the description of '{name}' cannot be removed: {error}");
     }
 }
 

@@ -74,7 +74,8 @@ impl Catalog {
 
         if signature.is_legacy() {
             // It would take all of the model into the memory of a small device.
-            let text = format!("'{name}' has a legacy signature, which is not taken here");
+            let text =
+                format!("'{name}' has a legacy signature, which this server does not accept");
             return Err(Error::new(ErrorKind::Integrity, text)
                 .hint("sign it again, with 'skep sign' or 'minisign -S -H'"));
         }
@@ -86,7 +87,8 @@ impl Catalog {
         let place = Signature::name_for(name)?;
         let unreadable = |error| unreadable(&place, error);
         let Some((file, _)) = self.layout.open_model(&place).map_err(unreadable)? else {
-            let text = format!("'{name}' is not signed, and this server takes signed models only");
+            let text =
+                format!("'{name}' is not signed, and this server accepts signed models only");
             return Err(Error::new(ErrorKind::Integrity, text).hint(format!(
                 "use 'skep put --sign KEY', send the field Skep-Signature, or store '{place}' first"
             )));

@@ -88,7 +88,7 @@ impl UploadEntry {
             // A request in the middle of an fsync cannot be interrupted, so the wait has a bound.
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let text = "an earlier request for this upload is not done yet";
+                let text = "an earlier request for this upload is still running";
                 return Err(Error::new(ErrorKind::Busy, text));
             }
             let waited = self.change.wait_timeout(slot, left);

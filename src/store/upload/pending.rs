@@ -90,11 +90,11 @@ impl UnfinishedUploads {
         let open = || entries.values().filter(|entry| !entry.is_done());
         if open().count() >= options.uploads_max {
             let text = format!(
-                "as many unfinished uploads as this server keeps ({}) are there",
+                "this server keeps at most {} unfinished uploads, and there are that many already",
                 options.uploads_max
             );
             return Err(Error::new(ErrorKind::Busy, text)
-                .hint("finish or DELETE one of them, or wait until one is too old"));
+                .hint("finish or DELETE one of them, or wait until one expires"));
         }
 
         let others = open().map(|entry| entry.size.load(Ordering::SeqCst));
@@ -139,7 +139,7 @@ impl UnfinishedUploads {
 
 pub(crate) fn log_failure(result: std::io::Result<()>) {
     if let Err(error) = result {
-        log::warn!("what is left of an upload cannot be removed: {error}");
+        log::warn!("the files of an upload cannot be removed: {error}");
     }
 }
 
@@ -215,7 +215,7 @@ fn check_sum(others: impl Iterator<Item = u64>, size: u64, options: &StoreOption
         return Ok(());
     }
     let text = format!(
-        "{size} bytes beside the {others} of other unfinished uploads are more than the {} for all",
+        "{size} bytes do not fit: other unfinished uploads have {others}, and all together may have {}",
         options.uploads_bytes_max
     );
     Err(Error::new(ErrorKind::NoSpace, text).hint("finish or DELETE one of the others"))

@@ -284,7 +284,7 @@ impl UploadSession {
         catalog.events.upload(|| Happening::UploadAbandoned {
             name: self.order().name.clone(),
             received: self.offset(),
-            reason: "it was given up or can come to nothing",
+            reason: "it was cancelled or cannot be completed",
         });
         self.entry.files.remove()
     }

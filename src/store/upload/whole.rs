@@ -87,12 +87,12 @@ impl Upload {
         if self.health == Health::Broken {
             return Err(Error::new(
                 ErrorKind::Internal,
-                "an earlier part could not be stored",
+                "an earlier write of this upload failed",
             ));
         }
 
         if let Some(size) = self.size.filter(|size| *size != self.written) {
-            let text = format!("body ended after {} of {size} bytes", self.written);
+            let text = format!("the body ended after {} of {size} bytes", self.written);
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
 

@@ -93,7 +93,7 @@ impl<'a> UploadWriter<'a> {
 
         let count = bytes.len() as u64;
         if count > self.room() {
-            let text = "more bytes came than the length of the upload allows";
+            let text = "more bytes arrived than the length of the upload";
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
 
@@ -157,7 +157,7 @@ impl<'a> UploadWriter<'a> {
                 self.make_room();
             }
             if let Err(error) = self.journal() {
-                log::warn!("the end of a piece is not kept: {error}");
+                log::warn!("the last bytes of a piece cannot be stored: {error}");
                 self.take_back();
             }
         }

@@ -75,7 +75,7 @@ impl Store {
         let Some(ModelVersion { path, digest, .. }) = versions.into_iter().next() else {
             let text = format!("no older version of '{name}' is kept");
             return Err(Error::new(ErrorKind::NotFound, text)
-                .hint("the setting keep-versions of the server says how many are kept"));
+                .hint("the server setting keep-versions says how many are kept"));
         };
 
         // The present model gets its second name before the old one returns, so that a power cut
