@@ -129,7 +129,7 @@ impl Exchange {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             service.metrics.panics.add_one();
             log::error!(
-                "{} panicked in the content: {}",
+                "{} panicked while producing the content: {}",
                 thread_name(),
                 panic_text(&*panic)
             );
@@ -156,7 +156,7 @@ impl Exchange {
             _ => match service.places.take(PLACE_WAIT) {
                 Some(place) => Ok(Some(place)),
                 None => {
-                    let text = "as many uploads as this server takes at one time are running";
+                    let text = "too many uploads are running on this server";
                     Err(Error::new(ErrorKind::Busy, text).hint("try again in a moment"))
                 }
             },

@@ -95,7 +95,7 @@ impl<'a> BodyReader<'a> {
         loop {
             match self.progress.rest {
                 BodyRest::Done => return Ok(0),
-                BodyRest::Broken => return Err(bad("the body is broken")),
+                BodyRest::Broken => return Err(bad("the body cannot be read any further")),
                 BodyRest::ChunkSize => self.progress.rest = self.next_chunk()?,
                 BodyRest::Length(left) | BodyRest::Chunk(left) => {
                     return self.read_piece(buffer, left);
@@ -113,7 +113,7 @@ impl<'a> BodyReader<'a> {
         let count = self.connection.read(&mut buffer[..most])?;
         if count == 0 {
             return Err(bad(format!(
-                "the body ended early: {} bytes came, at least {left} are missing",
+                "the body ended early: {} bytes arrived, at least {left} are missing",
                 self.progress.received
             )));
         }
@@ -167,7 +167,7 @@ impl<'a> BodyReader<'a> {
 
         // The largest sizes are refused, so that sums of two of them cannot overflow.
         match size.filter(|size| i64::try_from(*size).is_ok()) {
-            None => Err(bad("a chunk is said to be larger than 2^63 bytes")),
+            None => Err(bad("the size of a chunk exceeds 2^63 bytes")),
             Some(0) => self.read_trailer(),
             Some(size) => Ok(BodyRest::Chunk(size)),
         }
@@ -183,7 +183,9 @@ impl<'a> BodyReader<'a> {
             // What another reader could take for the end of a line, or for none.
             let is_field = line.contains(&b':') && !matches!(line[0], b' ' | b'\t' | b':');
             if !is_field || !line.iter().all(|byte| is_printable(byte) || *byte >= 0x80) {
-                return Err(bad("what follows the last chunk is not a field"));
+                return Err(bad(
+                    "the last chunk is followed by something that is not a field",
+                ));
             }
         }
 
@@ -237,7 +239,7 @@ impl Read for BodyReader<'_> {
                 // this connection.
                 self.progress.rest = BodyRest::Broken;
                 if is_timeout(&error) {
-                    let text = "the body came too slowly";
+                    let text = "the body arrived too slowly";
                     return Err(Error::new(ErrorKind::RequestTimeout, text)
                         .because(error)
                         .into());

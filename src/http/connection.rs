@@ -126,7 +126,7 @@ impl Connection {
                 }
                 Ok(_) => {}
                 Err(error) if is_timeout(&error) => {
-                    let text = "the body came too slowly";
+                    let text = "the body arrived too slowly";
                     return Err(Error::new(ErrorKind::RequestTimeout, text));
                 }
                 Err(error) => return Err(error.into()),

@@ -98,6 +98,6 @@ fn admit(transport: &dyn Transport, session: &mut Session, service: &HttpShared)
 /// Tells a connection for which there is no place to come back later.
 pub(crate) fn refuse_busy(transport: Box<dyn Transport>, limits: Arc<Limits>) {
     let mut connection = Connection::new(transport, limits);
-    let error = Error::new(ErrorKind::Busy, "all connections of this server are taken");
+    let error = Error::new(ErrorKind::Busy, "this server has no free connection");
     connection.refuse(None, &error);
 }

@@ -75,7 +75,7 @@ pub(crate) fn check_start(bytes: &[u8]) -> Result<()> {
     // port.
     if bytes.first() == Some(&0x16) {
         return Err(
-            bad("this is a TLS handshake, but plain HTTP is spoken here")
+            bad("this is a TLS handshake, but this port expects plain HTTP")
                 .hint("use http:// instead of https://"),
         );
     }
@@ -87,7 +87,7 @@ pub(crate) fn check_start(bytes: &[u8]) -> Result<()> {
 
     // The connection preface of HTTP/2 (RFC 9113 section 3.4).
     if line.starts_with(b"PRI * HTTP/2") {
-        let text = "HTTP/2 is not spoken here";
+        let text = "HTTP/2 is not supported";
         return Err(Error::new(ErrorKind::VersionNotSupported, text).hint("use HTTP/1.1"));
     }
 
@@ -128,7 +128,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head> {
         // readings.
         Ok(_) => return Err(bad("the head does not end where its empty line is")),
         Err(httparse::Error::TooManyHeaders) => {
-            let text = format!("more than {} fields", limits.fields_max);
+            let text = format!("the head has more than {} fields", limits.fields_max);
             return Err(Error::new(ErrorKind::FieldsTooLarge, text));
         }
         Err(error) => return Err(bad(format!("the head is malformed: {error}"))),
@@ -169,7 +169,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head> {
 /// before (obs-fold), white space before a colon.
 fn check_bytes(bytes: &[u8]) -> Result<()> {
     if bytes.contains(&0) {
-        return Err(bad("there is a NUL in the head"));
+        return Err(bad("the head contains a NUL byte"));
     }
 
     let lines = bytes.strip_suffix(b"\r\n\r\n").unwrap_or(bytes);
@@ -225,7 +225,7 @@ fn check_request_line(bytes: &[u8]) -> Result<()> {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            let text = "only HTTP/1.1 and HTTP/1.0 are spoken here";
+            let text = "only HTTP/1.1 and HTTP/1.0 are supported";
             Err(Error::new(ErrorKind::VersionNotSupported, text))
         }
         _ => Err(bad("the request line has no HTTP version")),
@@ -239,7 +239,7 @@ fn method(name: &str) -> Result<Method> {
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::NotImplemented,
-                format!("the method {name} is not known here"),
+                format!("the method {name} is not supported"),
             )
         })
 }
@@ -249,7 +249,7 @@ fn method(name: &str) -> Result<Method> {
 fn target(sent: &str) -> Result<String> {
     let is_visible = |byte: u8| matches!(byte, 0x21..=0x7e);
     if !sent.bytes().all(is_visible) || sent.contains('#') {
-        return Err(bad("the target is not in visible ASCII without a fragment"));
+        return Err(bad("the target must be visible ASCII without a fragment"));
     }
 
     // The absolute form of a proxy (RFC 9112 section 3.2.2). Only letters and digits in front of
@@ -296,7 +296,7 @@ fn segments(target: &str) -> Result<Vec<String>> {
         let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
         decoded
             .map(Into::into)
-            .map_err(|_| bad("the path is not UTF-8 behind its escapes"))
+            .map_err(|_| bad("the decoded path is not UTF-8"))
     });
 
     decoded.collect()
@@ -334,7 +334,7 @@ fn framing(fields: &Fields, version: Version) -> Result<Framing> {
         // Other codings would have to be undone before the content is known, and none of them is
         // needed here.
         if codings.next().is_some() || !coding.eq_ignore_ascii_case("chunked") {
-            let text = "no Transfer-Encoding but a single chunked is known here";
+            let text = "the only supported Transfer-Encoding is chunked";
             return Err(Error::new(ErrorKind::NotImplemented, text));
         }
         return Ok(Framing::Chunked);
@@ -375,7 +375,7 @@ fn check_expectation(fields: &Fields, version: Version) -> Result<()> {
     if version == Version::Http11
         && members.any(|member| !member.trim().eq_ignore_ascii_case("100-continue"))
     {
-        let text = "nothing but 100-continue can be expected here";
+        let text = "the only supported expectation is 100-continue";
         return Err(Error::new(ErrorKind::ExpectationFailed, text));
     }
     Ok(())
