@@ -41,7 +41,7 @@ impl FromStr for LogFormat {
             "logfmt" => Ok(Self::Logfmt),
             "json" => Ok(Self::Json),
             "clf" => Ok(Self::Clf),
-            _ => Err("it is line, logfmt, json or clf".to_owned()),
+            _ => Err("use line, logfmt, json or clf".to_owned()),
         }
     }
 }

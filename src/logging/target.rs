@@ -40,7 +40,8 @@ impl Target {
                 format!("the log {} cannot be opened", path.display()),
                 error,
             );
-            Error::new(ErrorKind::Usage, error.message()).hint("see log-file and log-syslog")
+            Error::new(ErrorKind::Usage, error.message())
+                .hint("check the settings log-file and log-syslog")
         };
 
         // There is at most one of the two: `Config::check` refuses both.

@@ -71,7 +71,7 @@ impl Node {
         // home.
         let addresses = config.listen_on()?;
         disk::create_directory(&config.home)
-            .map_err(|error| unwritable(&config.home, Error::io("it cannot be made", error)))?;
+            .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
 
         // The kept time comes before certificates and events, which need a time that does not go
         // backwards.
@@ -326,7 +326,7 @@ fn server_options(
         limits: config.limits,
         ..ServerOptions::default()
     };
-    options.sockets = sockets.map_err(|error| Error::io("taking over a socket", error))?;
+    options.sockets = sockets.map_err(|error| Error::io("cannot take over a socket", error))?;
     options.tls_files = files;
     options.live_limits = Arc::clone(live_limits);
     options.folders = vec![config.home];
@@ -344,7 +344,7 @@ fn write_urls(file: Option<&Path>, urls: &[String]) -> Result<()> {
     let text = urls.join("\n") + "\n";
     disk::write(path, text.as_bytes(), 0o644).map_err(|error| {
         let error = Error::io(format!("{} cannot be written", path.display()), error);
-        Error::new(ErrorKind::Usage, error.message()).hint("--write-addr names that file")
+        Error::new(ErrorKind::Usage, error.message()).hint("the file is set by --write-addr")
     })
 }
 

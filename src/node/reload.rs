@@ -40,7 +40,7 @@ impl Reload {
         if let Some(tls) = &self.tls {
             // The addresses of this device may have changed.
             if let Err(error) = self.started.tls_files() {
-                log::error!("the identity stays as it was: {error}");
+                log::error!("the old certificate stays in use: {error}");
             }
             tls.refresh();
         }

@@ -94,7 +94,7 @@ impl Services {
         running.retain(|other| lock(&other.status).name != name || other.is_running());
 
         if running.iter().any(|other| lock(&other.status).name == name) {
-            let text = format!("the service {name} runs already");
+            let text = format!("the service {name} is already running");
             return Err(Error::new(ErrorKind::Conflict, text));
         }
 
@@ -118,7 +118,8 @@ impl Services {
         };
 
         // The lock is still held, so two services of one name cannot be started at one time.
-        let thread = spawn(name, work).map_err(|error| Error::io("starting a service", error))?;
+        let thread =
+            spawn(name, work).map_err(|error| Error::io("cannot start a service", error))?;
 
         running.push(RunningService {
             status,
