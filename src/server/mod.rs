@@ -141,9 +141,9 @@ impl Server {
         if acceptor.is_none()
             && let Some(listen) = addresses.iter().find(|listen| is_tls(listen))
         {
-            let text = format!("{listen}: HTTPS needs an identity, and this server has none");
+            let text = format!("{listen}: HTTPS needs a certificate, and this server has none");
             return Err(
-                Error::new(ErrorKind::Usage, text).hint("set the TLS options, or say http://")
+                Error::new(ErrorKind::Usage, text).hint("set the TLS options, or use http://")
             );
         }
 
@@ -279,7 +279,7 @@ impl Server {
         };
 
         let accept = threads::spawn("accept", accept)
-            .map_err(|error| Error::io("starting to accept connections", error))?;
+            .map_err(|error| Error::io("cannot accept connections", error))?;
 
         // The order of the end: no new connections, then none that are idle, then the running
         // requests get their time.
@@ -290,7 +290,10 @@ impl Server {
         // Callers that go on for longer than the limit are cut off, or one of them could keep the
         // server alive for ever.
         if !connections.wait_until_empty(service.limits.now().drain_timeout) {
-            log::warn!("{} connections are cut off", connections.count());
+            log::warn!(
+                "{} connections did not end in time and are closed",
+                connections.count()
+            );
             connections.close_all();
             connections.wait_until_empty(CUT_WAIT);
         }
@@ -310,7 +313,7 @@ impl Server {
         let outcome = Arc::new(Mutex::new(Ok(())));
         let result = Arc::clone(&outcome);
         let thread = threads::spawn("server", move || *lock(&result) = self.run())
-            .map_err(|error| Error::io("starting the server", error))?;
+            .map_err(|error| Error::io("cannot start the server", error))?;
         Ok(ServerHandle::new(addresses, url, shutdown, outcome, thread))
     }
 }
@@ -341,7 +344,7 @@ fn connect(
             return Some(Box::new(move || http::serve(transport, &service)));
         }
         Ok(transport) => http::serve(transport, service),
-        Err(error) => log::debug!("a connection did not get as far as a request: {error}"),
+        Err(error) => log::debug!("a connection ended before its first request: {error}"),
     }
 
     None
