@@ -37,11 +37,10 @@ impl HostNames {
             return Ok(());
         }
 
-        let text = format!("this server is not called '{}'", host.escape_debug());
+        let text = format!("'{}' is not a name of this server", host.escape_debug());
 
-        Err(Error::new(ErrorKind::Misdirected, text).hint(
-            "use the number of its address, show credentials, or add the name with --host-names",
-        ))
+        Err(Error::new(ErrorKind::Misdirected, text)
+            .hint("use its IP address, send credentials, or add the name with --host-names"))
     }
 
     fn has(&self, host: &str) -> bool {
@@ -103,8 +102,9 @@ pub(crate) fn no_secret_in(query: Option<&str>) -> Result<()> {
 
     if keys.into_iter().any(is_secret) {
         Err(
-            Error::new(ErrorKind::BadRequest, "a secret in a URL is not taken")
-                .hint("send it as Authorization: Bearer SECRET; this one should be changed now"),
+            Error::new(ErrorKind::BadRequest, "a secret must not be in a URL").hint(
+                "send it as Authorization: Bearer SECRET; change this one now, it may be in logs",
+            ),
         )
     } else {
         Ok(())

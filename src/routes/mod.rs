@@ -202,7 +202,10 @@ impl Handler for Api {
                 })
             }
             RouteMatch::OtherMethods(allow) => {
-                let text = format!("{} is not for this path", request.method().as_str());
+                let text = format!(
+                    "the method {} is not allowed at this path",
+                    request.method().as_str()
+                );
                 let error = Error::new(ErrorKind::MethodNotAllowed, text);
                 Ok(Response::error(&error).field("allow", allow))
             }
@@ -233,8 +236,8 @@ impl Api {
         }
 
         if at_path.is_empty() {
-            let text = "there is nothing at this path";
-            return Err(Error::new(ErrorKind::NotFound, text).hint("GET / lists what there is"));
+            let text = "this path does not exist";
+            return Err(Error::new(ErrorKind::NotFound, text).hint("GET / lists the paths"));
         }
 
         // A 405 lists the methods of the path (RFC 9110 section 15.5.6). HEAD comes with GET, and

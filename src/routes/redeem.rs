@@ -15,7 +15,7 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     // Before anything is read: the secret must not travel in the clear.
     if request.peer().tls.is_none() && !request.peer().is_local() {
         let text = "pairing needs HTTPS";
-        return Err(Error::new(ErrorKind::Forbidden, text).hint("serve without --plain"));
+        return Err(Error::new(ErrorKind::Forbidden, text).hint("start the server without --plain"));
     }
 
     // A caller that is locked out gets no further try.
@@ -23,7 +23,11 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
     let body = request.body().read_all(BODY_BYTES_MAX)?;
     let asked: PairRequest = serde_json::from_slice(&body).map_err(|error| {
-        Error::new(ErrorKind::BadRequest, "this is not the JSON of a pairing").because(error)
+        Error::new(
+            ErrorKind::BadRequest,
+            "the body is not a pairing request in JSON",
+        )
+        .because(error)
     })?;
 
     let Pairing { home, issue } = &api.pairing;
@@ -44,7 +48,7 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
                 token => return Ok((name, role.to_owned(), token?)),
             }
         }
-        let text = format!("there are {SAME_NAME_MAX} tokens of the name {wanted} already");
+        let text = format!("{SAME_NAME_MAX} tokens with the name {wanted} exist already");
         Err(Error::new(ErrorKind::Conflict, text).hint("remove some, or pair under another name"))
     });
 

@@ -123,7 +123,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
     if fields.value("content-range").is_some() {
         // RFC 9110 section 14.4: a part must never be taken for the whole.
-        let text = "a PUT with a Content-Range is not taken";
+        let text = "a Content-Range is not allowed when storing a model";
         return Err(Error::new(ErrorKind::BadRequest, text).hint("send the whole model"));
     }
 
@@ -131,7 +131,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .value("content-encoding")
         .filter(|coding| *coding != "identity")
     {
-        let text = format!("the content coding {coding} is not known here");
+        let text = format!("the content coding {coding} is not supported");
         return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
     }
 
@@ -140,7 +140,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         && complete != Some(Complete::No)
     {
         // Nothing would be stored, and what was there before lost.
-        let text = "the request has no body: neither Content-Length nor chunks";
+        let text = "the request has no body: it has neither a Content-Length nor chunks";
         return Err(Error::new(ErrorKind::LengthRequired, text));
     }
 
@@ -211,10 +211,10 @@ fn condition(api: &Api, request: &Request<'_>, name: &ModelName) -> Result<Condi
         (None, None) => unmodified(api, fields, name),
         (Some("*"), None) => Ok(Condition::Absent),
         (None, Some("*")) => Ok(Condition::Exists),
-        (None, Some(tags)) => only(tags, "no model here has the entity tag of If-Match"),
+        (None, Some(tags)) => only(tags, "no model has the entity tag of If-Match"),
         _ => Err(Error::new(
             ErrorKind::BadRequest,
-            "these preconditions are not known here",
+            "these preconditions are not supported",
         )
         .hint("use If-Match with one entity tag or *, or If-None-Match: *")),
     }
@@ -265,7 +265,7 @@ fn is_weak_match(list: &str, tag: &str) -> bool {
 fn changed(name: &ModelName) -> Error {
     Error::new(
         ErrorKind::PreconditionFailed,
-        format!("'{name}' is not what If-Match names"),
+        format!("'{name}' does not match If-Match"),
     )
 }
 

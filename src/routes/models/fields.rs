@@ -47,7 +47,7 @@ pub(crate) fn length(
     // More content than the upload is long is refused before it is read.
     match (length, end) {
         (Some(length), Some(end)) if end > length => {
-            let text = format!("the content would end at {end}, behind the end of the upload");
+            let text = format!("the content would end at {end}, beyond the end of the upload");
             Err(Box::new(inconsistent(&text)))
         }
         _ => Ok(length),

@@ -126,13 +126,13 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .and_then(|value| value.split(';').next());
 
     if !media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
-        let text = format!("a piece of an upload has the Content-Type {MEDIA_TYPE}");
+        let text = format!("a piece of an upload needs the Content-Type {MEDIA_TYPE}");
         let error = Error::new(ErrorKind::UnsupportedType, text);
         return Ok(Response::error(&error).field("accept-patch", MEDIA_TYPE));
     }
 
     let missing = |field: &str, values: &str| {
-        let text = format!("a piece of an upload says {field}: {values}");
+        let text = format!("a piece of an upload needs {field}: {values}");
         Error::new(ErrorKind::BadRequest, text)
     };
 
@@ -153,7 +153,7 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     if turn.done().is_some() {
         let response = match content {
             Some(0) => problem("completed-upload", "upload is already completed"),
-            _ => inconsistent("the upload is complete and takes no more bytes"),
+            _ => inconsistent("the upload is complete and accepts no more bytes"),
         };
         return Ok(with_progress(response, &turn));
     }
@@ -207,7 +207,7 @@ fn receive(
             // Draft section 4.4.2: nothing may be done with it any more.
             turn.remove()?;
             return Ok(inconsistent(
-                "more bytes came than the length of the upload allows",
+                "more bytes arrived than the length of the upload",
             ));
         }
         Err(error) => {
@@ -232,7 +232,7 @@ fn receive(
         .length
         .is_some_and(|length| length != turn.offset())
     {
-        let response = inconsistent("the content ended before the length of the upload");
+        let response = inconsistent("the content ended before the upload was complete");
         return Ok(with_progress(response, &turn));
     }
 
@@ -323,7 +323,7 @@ fn check_size(
 ) -> Result<()> {
     let bytes_max = api.limits.now().upload_bytes_max;
     if length.is_some_and(|length| length > bytes_max) {
-        let text = format!("this server takes no more than {bytes_max} bytes");
+        let text = format!("this server accepts at most {bytes_max} bytes");
         return Err(Error::new(ErrorKind::TooLarge, text));
     }
 
