@@ -211,7 +211,7 @@ fn take(
 }
 
 fn no_value(key: &str, place: &str) -> Error {
-    let text = format!("{place}: {key} must be a text, a number, a list, true or false");
+    let text = format!("{place}: {key} must be a string, a number, a list, true or false");
     Error::new(ErrorKind::Usage, text)
 }
 
@@ -297,7 +297,7 @@ mod tests {
                 "line 2: unknown setting 'max-conections'",
             ),
             ("workers = ", "line 1: "),
-            ("\nworkers = { a = 1 }", "line 2: workers takes"),
+            ("\nworkers = { a = 1 }", "line 2: workers must be a string"),
             (
                 "\n\ntimeout = \"soon\"",
                 "line 3: 'soon' is not a valid value for timeout",
@@ -426,7 +426,7 @@ mod tests {
                 "[peers]\naddress = \"x\"",
                 "line 1: 'peers' must be written as [peers.NAME]",
             ),
-            ("[[hook]]\nrun = { a = 1 }", "line 2: run takes"),
+            ("[[hook]]\nrun = { a = 1 }", "line 2: run must be a string"),
         ] {
             let error = Layer::from_toml_with(text, "config.toml", KINDS).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Usage);
