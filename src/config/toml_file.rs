@@ -246,7 +246,7 @@ fn is_of_tables(value: &DeValue<'_>) -> bool {
     }
 }
 
-/// A home that is no directory is reported by whoever needs it more.
+/// A home that is no directory is reported by the room that opens it.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

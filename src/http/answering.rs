@@ -180,7 +180,7 @@ impl Exchange {
         ))
     }
 
-    /// One line for each request; never the query, which may hold what is nobody's business.
+    /// One line for each request; never the query, which may hold secrets.
     fn log(&mut self, status: Status, sent: &io::Result<u64>, started: Instant) {
         let path = self.head.target.split('?').next().unwrap_or_default();
         let (peer, method) = (

@@ -147,7 +147,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The body. A caller that asked to be told (`Expect: 100-continue`) sends it when this is first
+    /// The body. A caller that waits for a 100 (`Expect: 100-continue`) sends it when this is first
     /// read, so whatever can be refused without the body is checked before.
     pub fn body(&mut self) -> &mut Body<'a> {
         &mut self.body

@@ -154,7 +154,7 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
         let _ = write!(text, "date: {date}\r\n");
     }
 
-    // A model may look like HTML: no browser shall guess the type and run scripts in it.
+    // A model may look like HTML: no browser may guess the type and run scripts in it.
     text.push_str("x-content-type-options: nosniff\r\n");
 
     // A handler cannot set fields that delimit the message, or it could make readers see another

@@ -64,12 +64,12 @@ impl Target {
         }
     }
 
-    /// Whether lines get their time from whoever takes them.
+    /// Whether the receiver of the lines adds the time.
     fn has_clock(&self) -> bool {
         matches!(self, Self::Syslog(_))
     }
 
-    /// Writes a line; there is nowhere to complain.
+    /// Writes a line; a failure has no place where it could be reported.
     fn write(&mut self, level: Level, line: &str) {
         let _ = match self {
             // One write, so that lines of several processes stay whole.

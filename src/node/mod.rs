@@ -279,7 +279,7 @@ impl Service for HttpService {
 
 const HTTP: &str = "http";
 
-/// What the routes have at hand.
+/// What the routes can use.
 fn api(
     config: &Config,
     store: &Store,

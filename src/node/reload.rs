@@ -28,7 +28,7 @@ impl Reload {
     /// `Usage` for limits with which nobody could be served; the old ones then stay.
     pub fn apply(&self, config: Config) -> Result<Vec<&'static str>> {
         config.check()?;
-        // The pool is fixed: what runs goes on with its number of workers.
+        // The pool is fixed: a running server keeps its number of workers.
         let mut limits = Limits {
             workers: self.started.limits.workers,
             ..config.limits.clone()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What is told of requests once their answers have been sent, and of callers that were refused.
+//! The events of answered requests and of refused callers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::http::{Request, Response, Sent};
 use crate::routes::api::{Api, Known, MODEL};
 
 impl Api {
-    /// Gives an answer its id, and has the request told of once the answer has been sent.
+    /// Gives an answer its id, and publishes the request once the answer has been sent.
     pub(crate) fn log(&self, request: &mut Request<'_>, response: Response) -> Response {
         let id = self.ids.next();
         let response = response.field("x-request-id", id.clone());
@@ -32,7 +32,7 @@ impl Api {
         })
     }
 
-    /// Tells of a caller that was refused.
+    /// Publishes that a caller was refused.
     pub(crate) fn tell_refusal(&self, request: &Request<'_>, error: &Error) {
         // Only refusals are events of this channel; all other errors are in the log of requests.
         let happening = match error.kind() {

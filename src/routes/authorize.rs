@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The door in front of the routes: who calls, whether that suffices, and what the refused are told.
+//! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
+//! are answered.
 
 use crate::access::{Credentials, Principal, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};

@@ -89,7 +89,7 @@ pub struct ServerOptions {
     pub sockets: Vec<OwnedFd>,
     /// What is spoken where an address does not say it; by default HTTPS if there is TLS, else HTTP.
     pub default_scheme: Option<Scheme>,
-    /// Where connections are told of.
+    /// The channel for events of connections.
     pub(crate) events: Publisher,
     /// What ends the server, too.
     pub(crate) stop: Stop,
@@ -350,7 +350,7 @@ fn connect(
     None
 }
 
-/// How long a connection without a place may shake hands, to be told that there is none.
+/// How long the handshake of a connection without a place may take before the refusal.
 const REFUSAL_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How long connections that were cut off may take to notice.

@@ -12,7 +12,7 @@ pub(crate) enum Complete {
 }
 
 impl Complete {
-    /// What `Upload-Complete` says; other values than its two are as good as none.
+    /// What `Upload-Complete` says; values other than its two are ignored.
     pub(crate) fn of(fields: &Fields) -> Option<Self> {
         match item(fields, "upload-complete")? {
             "?1" => Some(Self::Yes),
@@ -59,7 +59,7 @@ pub(crate) fn item<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     fields.value(name)?.split(';').next().map(str::trim)
 }
 
-/// A non-negative integer of at most 15 digits (RFC 9651 section 3.3.1); others are as good as none.
+/// A non-negative integer of at most 15 digits (RFC 9651 section 3.3.1); others are ignored.
 pub(crate) fn integer(fields: &Fields, name: &str) -> Option<u64> {
     let digits = item(fields, name)?;
     let is_integer = digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());

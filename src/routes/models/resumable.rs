@@ -84,7 +84,7 @@ pub(crate) fn create(
     // The 104 tells the location before the content is read; it is what a caller needs after a cut.
     let told = match inform(request, &fields) {
         Ok(told) => told,
-        // Nobody knows the name of the upload, so nobody could go on with it or remove it.
+        // Nobody knows the name of the upload, so nobody could continue or remove it.
         Err(error) => {
             turn.remove()?;
             return Err(error);
@@ -212,7 +212,7 @@ fn receive(
         }
         Err(error) => {
             if told == CallerKnows::No {
-                // Nobody could go on with it.
+                // Nobody knows its name, so nobody could continue it.
                 turn.remove()?;
             }
             return match error.kind() {

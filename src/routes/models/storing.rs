@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Storing what a body brings, and the answer to whoever sent it.
+//! Storing the content of a body, and the answer to its sender.
 
 use std::io::{Read, Write};
 
@@ -41,7 +41,7 @@ pub(crate) fn store_whole(
     Ok(stored(&published, name))
 }
 
-/// The answer to whoever sent a model.
+/// The answer to the sender of a model.
 pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
     let status = if published.replaced {
         Status::OK

@@ -92,7 +92,7 @@ impl Cache {
         }
     }
 
-    /// Takes a content in and lets go of those that were not used for longest.
+    /// Inserts a content and removes those that were used least recently.
     pub(crate) fn insert(
         &self,
         name: &ModelName,

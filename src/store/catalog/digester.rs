@@ -18,7 +18,7 @@ use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::threads::lock;
 
-/// What the thread shall do.
+/// The work of the thread, and how it is woken and ended.
 pub(crate) struct Digester {
     tick: Duration,
     queue: Mutex<Queue>,
@@ -173,7 +173,7 @@ impl Digester {
                 index.insert(name, stamp, digest);
                 Ok(DigestOutcome::Learned)
             }
-            // It was changed while it was read; its stamp is young again by now.
+            // It was changed while it was read, so it is read again after a tick of the clock.
             Standing::Model(_) => Ok(DigestOutcome::TooEarly(self.tick)),
             _ => Ok(DigestOutcome::Done),
         }

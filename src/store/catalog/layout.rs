@@ -185,7 +185,7 @@ impl Layout {
             match self.standing(&name) {
                 Ok(Standing::Model(stamp)) => models.push((name, stamp)),
                 Ok(_) => {}
-                // One rotten entry of an old card shall not hide all the others.
+                // One damaged entry of an old card must not hide all the others.
                 Err(error) => log::warn!("the model '{name}' is not listed: {error}"),
             }
         }
@@ -322,7 +322,7 @@ fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
         _ => ErrorKind::Usage,
     };
 
-    // What cannot even be looked at is behind a closed door; then the door is what to mend.
+    // A place that cannot be examined lies below a directory without access; that one is named.
     let door = place
         .ancestors()
         .find_map(|path| Some((path, fs::metadata(path).ok()?)));

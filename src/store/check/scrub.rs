@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! One thread that reads all models again from time to time, slowly, and tells of damage. It exists
+//! One thread that reads all models again from time to time, slowly, and reports damage. It exists
 //! only where the setting `scrub-interval` asks for it.
 
 use std::sync::Arc;

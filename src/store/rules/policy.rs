@@ -52,7 +52,6 @@ impl Catalog {
     pub(crate) fn check_kind(&self, name: &ModelName, metadata: &Metadata) -> Result<()> {
         let accept = &self.options.accept;
 
-        // An empty list accepts every name.
         if !accept.is_empty() && !accept.iter().any(|pattern| matches(pattern, name.as_str())) {
             let text = format!("this server does not accept the name '{name}'");
             let hint = format!("it accepts {} (setting accept)", accept.join(", "));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! An upload that comes in pieces, and whose turn it is to go on with it.
+//! An upload in pieces, and which request may continue it.
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -121,7 +121,7 @@ impl UploadEntry {
         matches!(&*lock(&self.slot), UploadSlot::Free(state) if matches!(state.stage, UploadStage::Done(_)))
     }
 
-    /// For how long nobody did anything with it; `None` while somebody does.
+    /// How long it has been idle; `None` while a request holds it.
     pub(crate) fn age(&self) -> Option<Duration> {
         match &*lock(&self.slot) {
             UploadSlot::Free(state) => Some(state.age()),

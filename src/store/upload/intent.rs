@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What an upload that comes in pieces shall become: all that its first request said and its last one
+//! What an upload in pieces is to become: everything that its first request said and its last one
 //! has to know, kept as lines of text beside its bytes.
 
 use std::fmt::Write as _;

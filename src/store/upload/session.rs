@@ -61,7 +61,7 @@ impl UploadSession {
         self.id
     }
 
-    /// What it shall become.
+    /// What it is to become.
     pub(crate) fn order(&self) -> &UploadIntent {
         &self.state.order
     }

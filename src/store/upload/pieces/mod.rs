@@ -65,7 +65,7 @@ impl Store {
         Ok(UploadSession::new(self.clone(), id, entry, state, 0))
     }
 
-    /// Takes over an upload; a request that is at it is ended first, and what it got is kept.
+    /// Takes over an upload; a request that holds it is ended first, and what it received is kept.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` if a still newer request came; `Busy` if the earlier one does not end.
