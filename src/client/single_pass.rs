@@ -62,6 +62,7 @@ pub(crate) fn verified(name: &ModelName, model: &Model, digest: Digest) -> Resul
         return Ok(());
     }
 
+    // A server that states no digest has confirmed nothing, which counts as a failure, too.
     let stored = match model.digest {
         Some(stored) => format!("{stored:?}"),
         None => "no digest".to_owned(),
@@ -79,6 +80,7 @@ impl Client {
     /// the server.
     pub fn signature(&mut self, name: &ModelName) -> Result<Signature> {
         let place = Signature::name_for(name)?;
+        // A missing signature is a failed check (exit code 6), not a missing model (4).
         let download = self.get(&place).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
                 let text = format!("'{name}' is not signed: the server has no '{place}'");
@@ -89,6 +91,7 @@ impl Client {
 
         let mut bytes = Vec::new();
         download
+            // One byte more than allowed, so that a longer file is refused instead of being cut to fit.
             .take(Signature::BYTES_MAX as u64 + 1)
             .read_to_end(&mut bytes)?;
 
