@@ -83,11 +83,13 @@ impl Client {
         events: TransferEvents<'_>,
     ) -> Result<Fetched> {
         let place = save::place(target)?;
+        // The file is digested each time, because anybody may have changed it since.
         let known = match options.changes {
             Changes::Required => digest_of(&place),
             Changes::Ignored => None,
         };
 
+        // The signature is fetched first: without one, nothing of the model needs to be downloaded.
         let signed = match (&options.signer, &options.signature) {
             (None, _) => None,
             (Some(signer), Some(signature)) => Some((signer, signature.clone())),
@@ -96,11 +98,13 @@ impl Client {
 
         let partial = PartialFile::find(&place)?;
         let mut retries = Retry::new(options.retries);
+        // Bytes of an earlier attempt show that the server exists, so it is worth waiting for.
         if partial.as_ref().is_some_and(|partial| partial.done() > 0) {
             retries.met();
         }
 
         let pace = TransferRate::new(self.rate, &self.stop);
+        // A caller who wants no retries does not want to wait for a digest either.
         let (received, resumed_at, has_waited) = (0, None, options.retries == 0);
 
         let mut fetching = Fetching {
@@ -122,15 +126,18 @@ impl Client {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => error,
             };
+            // A line that is cut again and again still gets there, so any progress starts a new count.
             if fetching.received > before {
                 retries.progressed();
             }
+            // At once and not counted: nothing is resumed then, so the same cannot happen again.
             if fetching.is_damaged(&error) {
                 events(TransferEvent::Restarted {
                     reason: "what was kept of it is damaged",
                 });
                 continue;
             }
+            // Whatever the error says, no attempt can succeed after a stop.
             if self.stop.is_stopped() {
                 fetching.rest();
                 return Err(retry::stopped());
@@ -151,6 +158,7 @@ impl Client {
         events: TransferEvents<'_>,
     ) -> Result<Fetched> {
         let path = model_path(fetching.name);
+        // Bytes can be resumed only if the digest of the whole is known, which then goes into If-Range.
         let kept = fetching.partial.as_ref();
         let kept = kept.and_then(|partial| Some((partial.done(), partial.whole()?)));
         let kept = kept.filter(|(done, _)| *done > 0);
@@ -160,6 +168,9 @@ impl Client {
             if let Some(known) = fetching.known {
                 request = request.header(IF_NONE_MATCH, known.etag());
             }
+
+            // With If-Range, a model that has changed comes whole in the same answer, without a second
+            // request (RFC 9110 section 13.1.5).
             if let Some((done, whole)) = kept {
                 request = request.header(RANGE, format!("bytes={done}-"));
                 request = request.header(IF_RANGE, whole.digest.etag());
@@ -172,6 +183,7 @@ impl Client {
                 .place
                 .metadata()
                 .map_or(0, |metadata| metadata.len());
+            // The bytes are those of the server, but this signer may not have been asked for before.
             fetching.check_kept()?;
             let proof = Proof::Unchanged;
             return Ok(Fetched {
@@ -187,6 +199,8 @@ impl Client {
         retry.met();
         let size = response.body().content_length();
 
+        // A server that was just restarted does not know the digest yet and sends everything. To wait for
+        // the digest is cheaper than to fetch again what is here. It is done once.
         if let Some((done, whole)) = kept
             && !fetching.has_waited
             && response.status() == StatusCode::OK
@@ -219,9 +233,11 @@ impl Client {
             });
             retry::pause(pause, &self.stop)?;
             let response = self.exchange_again(|| self.builder(Method::HEAD, path))?;
+            // Also a digest that cannot be read ends the wait: the next request reports it.
             if !matches!(announced(answers::accepted(response)?.headers()), Ok(None)) {
                 break;
             }
+            // Only pauses count, so that a slow line does not shorten the wait.
             left = left.saturating_sub(pause);
             pause = (pause * 2).min(DIGEST_PAUSE_MAX);
         }
@@ -243,8 +259,10 @@ impl Fetching<'_> {
             Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
         })?;
 
+        // Any other range would put the bytes in the wrong place.
         let rest = kept.filter(|(done, whole)| answers::is_rest(&response, *done, whole.size));
 
+        // If-Range should prevent the rest of another model; the announced digest makes sure of it.
         let (response, size) = match rest {
             Some((done, whole)) if announced.is_none_or(|digest| digest == whole.digest) => {
                 self.resumed_at = Some(done);
@@ -262,6 +280,7 @@ impl Fetching<'_> {
                     .zip(size)
                     .map(|(digest, size)| Whole { digest, size });
                 events(TransferEvent::Started { size, at: 0 });
+                // What was kept is thrown away only now, when an answer that can be used is there.
                 self.begin(whole)?;
                 self.resumed_at = None;
                 (response, size)
@@ -308,9 +327,11 @@ impl Fetching<'_> {
             self.received += count as u64;
             partial.write(&buffer[..count])?;
             events(TransferEvent::Progress(partial.done()));
+            // The bytes are written before the pause, so that a stop in the pause loses none of them.
             self.pace.spend(count)?;
         }
 
+        // An end without an error can still come too early, and then the bytes are kept for the next attempt.
         match size.filter(|size| *size != partial.done()) {
             Some(size) => {
                 let message = format!("only {} of {size} bytes came", partial.done());
@@ -326,8 +347,10 @@ impl Fetching<'_> {
         };
 
         let (size, digest) = (partial.done(), partial.digest());
+        // The answer with the rest may lack a digest; the one with the beginning had one.
         let expected = announced.or(partial.whole().map(|whole| whole.digest));
         if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            // Nothing shows which of the bytes are wrong, so none of them is resumed.
             partial.begin(None)?;
             self.partial = Some(partial);
             let name = self.name;
@@ -339,6 +362,7 @@ impl Fetching<'_> {
         if let Some((signer, signature)) = &self.signed {
             let what = format!("'{}'", self.name);
             let keys = std::slice::from_ref(*signer);
+            // Read from the disk, because these bytes get the name, whatever came over the line.
             let checked = partial.read_again(|content| signature.verify(&what, keys, content));
             if checked.is_err() {
                 partial.begin(None)?;
