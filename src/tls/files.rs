@@ -87,6 +87,7 @@ impl Following {
     /// # Errors
     /// `Usage` for files that cannot be used.
     pub(crate) fn open(files: TlsFiles) -> Result<Self> {
+        // Taken before the files are read, so that a change meanwhile is noticed at the next look.
         let stamps = files.stamps();
         let state = FollowedTls {
             acceptor: files.acceptor()?,

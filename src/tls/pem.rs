@@ -62,6 +62,7 @@ impl PemFile {
     fn key(&self) -> Result<PrivateKeyDer<'static>> {
         let text = self.read()?;
         PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+            // The reader passes over sections of other kinds, so an encrypted key looks like none.
             pem::Error::NoItemsFound if has(&text, b"ENCRYPTED PRIVATE KEY") => {
                 let text =
                     format!("{self} is a key with a passphrase, which nobody is there to give");
@@ -124,6 +125,7 @@ impl Identity {
             chain,
         };
 
+        // rustls would find the same mistake later, without the names of the files.
         crate::tls::provider::check_pair(identity.chain(), identity.key()).map_err(|error| {
             match error {
                 rustls::Error::InconsistentKeys(_) => {
@@ -144,6 +146,7 @@ impl Identity {
 
     /// Warns of what works today and will not do.
     pub(crate) fn warn(&self, cert: &PemFile, key: &PemFile) {
+        // Not refused: the shared storage of phones makes up the mode of files.
         if let Ok(file) = std::fs::metadata(&key.path)
             && file.permissions().mode() & 0o077 != 0
         {
@@ -156,6 +159,7 @@ impl Identity {
         let Some(facts) = self.facts() else { return };
         let now = clock::seconds();
 
+        // On a clock that was never set, a date in the future says nothing.
         if now >= facts.not_after {
             log::warn!("the certificate in {cert} has expired; only those who pin it will take it");
         } else if now < facts.not_before && clock::is_trusted() {

@@ -58,6 +58,7 @@ impl TlsOptions {
 
         let authorities: Vec<_> = file.chain(path).collect();
 
+        // Nothing is taken for granted here: a line that was forgotten must not let everybody in.
         match (authorities.is_empty(), self.allow_unauthenticated_clients) {
             (true, false) => wrong(
                 "neither ca_file nor ca_path says whose callers are let in",
