@@ -75,6 +75,7 @@ impl Inbox {
 
         backlog.deliveries.push_back(delivery);
 
+        // The bell stays readable until the inbox is empty, so one system call is enough for many events.
         if was_empty {
             self.bell.ring();
         }
@@ -108,10 +109,12 @@ impl Inbox {
             return Err(Waited::Stopped);
         }
 
+        // Most calls end here, without the cost of a listener.
         if let Some(received) = self.try_next() {
             return Ok(received);
         }
 
+        // A stop knows nothing of our condition variable and has to be told how to wake it.
         let woken = Arc::clone(self);
         let _listener = stop.on_stop(move || woken.wake());
 

@@ -49,6 +49,7 @@ impl Register {
 
         let index = match book.find(name) {
             Some(index) => index,
+            // Channels are never removed, so their number needs a bound.
             None if book.tails.len() == CHANNELS_MAX => {
                 let message =
                     format!("there are {CHANNELS_MAX} channels, and no more are possible");
@@ -121,6 +122,7 @@ impl Register {
             return Err(Error::new(ErrorKind::Busy, message).hint("try again later"));
         }
 
+        // The book stays locked until the inbox is added, so no event is lost or comes twice in between.
         if let Some(after) = after {
             self.replay(&book, &indexes, inbox, after);
         }
@@ -150,8 +152,10 @@ impl Register {
             inbox.note_gap();
         }
 
+        // After a gap, all that is kept is delivered: it says how things are now.
         let from = if is_ours { after } else { self.first_id };
         let mut deliveries: Vec<_> = tails.flat_map(|tail| tail.after(from)).collect();
+        // Ids order the events over all channels, and each tail has its own only.
         deliveries.sort_unstable_by_key(|delivery| delivery.id);
 
         for delivery in deliveries {
@@ -178,6 +182,7 @@ impl Book {
             .map(|name| self.find(name).ok_or_else(|| self.unknown(name)));
 
         let mut indexes = found.collect::<Result<Vec<_>>>()?;
+        // A channel that is named twice must not deliver each event twice.
         indexes.sort_unstable();
         indexes.dedup();
 
