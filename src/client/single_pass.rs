@@ -67,9 +67,9 @@ pub(crate) fn verified(name: &ModelName, model: &Model, digest: Digest) -> Resul
         Some(stored) => format!("{stored:?}"),
         None => "no digest".to_owned(),
     };
-    let message = format!("the server has {stored} as '{name}' and was sent {digest:?}");
+    let message = format!("the server stored '{name}' with {stored}, but {digest:?} was sent");
     Err(Error::new(ErrorKind::Integrity, message)
-        .hint("did somebody else put it at the same time?"))
+        .hint("somebody else may have sent it at the same time; send it again"))
 }
 
 impl Client {

@@ -76,7 +76,9 @@ pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
 
     // Nothing here decodes a coded body, whose bytes are not those of the model.
     if !is(CONTENT_ENCODING, "identity") {
-        return unusable("the server sent the model in a coding that was not asked for");
+        return unusable(
+            "the server sent the model with a Content-Encoding that was not asked for",
+        );
     }
 
     // A body that ends with the connection cannot be told from one that was cut. Transfer-Encoding
@@ -237,7 +239,7 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
         // Any server may refuse so, also the right one: these are no sign of a wrong address.
         ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::TooLarge => error,
         ErrorKind::NotImplemented => {
-            error.hint("no skep? dearning servers understand 'skep post' and 'skep load'")
+            error.hint("if this is a dearning server, use 'skep post' and 'skep load'")
         }
         _ => error.hint("is --server (SKEP_SERVER) the address of a skep?"),
     }

@@ -49,8 +49,9 @@ impl Client {
             return Err(Error::new(ErrorKind::Usage, text));
         }
 
-        let method = Method::from_bytes(method.as_bytes())
-            .map_err(|error| Error::new(ErrorKind::Usage, "that is not a method").because(error))?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|error| {
+            Error::new(ErrorKind::Usage, "that is not a valid method").because(error)
+        })?;
 
         let request = || {
             let request = self.builder(method.clone(), target);

@@ -32,7 +32,7 @@ pub(crate) struct Channel {
     read_timeout: Duration,
     /// Bytes sent since the last answer.
     sent: u64,
-    /// Input arrived that ureq has not been told of.
+    /// Input arrived of which ureq does not know yet.
     fresh: bool,
 }
 

@@ -209,7 +209,9 @@ impl Dialer {
                 ErrorKind::Untrusted,
                 format!("{authority} does not speak TLS"),
             )
-            .hint(format!("is it --server http://{authority}?")),
+            .hint(format!(
+                "if it speaks plain HTTP, use --server http://{authority}"
+            )),
             Some(reason) => {
                 let message = format!("no TLS connection with {authority}: {reason}");
                 Error::new(ErrorKind::Untrusted, message)
@@ -217,7 +219,7 @@ impl Dialer {
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 let message = format!("{authority} hung up during the TLS handshake");
                 Error::new(ErrorKind::Interrupted, message).hint(format!(
-                    "if it speaks plain HTTP, try --server http://{authority}"
+                    "if it speaks plain HTTP, use --server http://{authority}"
                 ))
             }
             None if matches!(
@@ -226,7 +228,8 @@ impl Dialer {
             ) =>
             {
                 let seconds = self.connect_timeout.as_secs();
-                let message = format!("{authority} gave no answer in time ({seconds} s) to TLS");
+                let message =
+                    format!("{authority} did not answer the TLS handshake within {seconds} s");
                 Error::new(ErrorKind::Unreachable, message).hint(
                     "is --server (SKEP_SERVER) the address of a skep? --connect-timeout waits longer",
                 )
@@ -290,7 +293,7 @@ fn find(url: &ServerUrl) -> Result<Vec<SocketAddr>> {
         let message = format!("no address is known for the host '{host}'");
         Error::new(ErrorKind::Unreachable, message)
             .because(error)
-            .hint("check the name, or use the number of the address")
+            .hint("check the name, or use the IP address")
     })?;
     Ok(found.collect())
 }

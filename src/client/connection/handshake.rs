@@ -85,7 +85,7 @@ pub(crate) fn refusal(error: &io::Error) -> Option<Error> {
 
     let (reason, hint) = match alert {
         CertificateRequired => (
-            "it wants to see a certificate",
+            "it requires a client certificate",
             "--client-cert and --client-key (SKEP_CLIENT_CERT, SKEP_CLIENT_KEY) name one; 'skep ca issue' makes \
              one on the device that has the authority",
         ),

@@ -59,8 +59,8 @@ impl Login {
         // Whoever records a challenge and its answer can try words against them without the server.
         if way == LoginWay::ByAnswer && password.as_ref().is_some_and(is_chosen) {
             let message = format!(
-                "{url} is not encrypted, and whoever listens could find out a password that is not \
-                 {TOKEN_CHARACTERS_MIN} random letters and digits or more, so it is not used"
+                "{url} is not encrypted, and whoever listens could guess a password that is not at \
+                 least {TOKEN_CHARACTERS_MIN} random letters and digits, so it was not used"
             );
             return Err(Error::new(ErrorKind::Forbidden, message).hint(INSTEAD));
         }

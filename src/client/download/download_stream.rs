@@ -32,7 +32,7 @@ impl Download {
         // A field that cannot be read is not the same as none: the server meant to announce a digest.
         let expected = announced(response.headers()).map_err(|reason| {
             let message = format!("'{name}' cannot be verified: {reason}");
-            Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
+            Error::new(ErrorKind::Integrity, message).hint("nothing was saved")
         })?;
 
         let size = response.body().content_length();
@@ -118,16 +118,17 @@ impl Download {
 
         // A body that is too short was cut and may be fetched again; wrong bytes would come again.
         if let Some(size) = self.size.filter(|size| *size != self.received) {
-            let message = format!("only {} of {size} bytes came", self.received);
+            let message = format!("only {} of {size} bytes arrived", self.received);
             return Err(Error::new(ErrorKind::Interrupted, message));
         }
 
         let digest = hasher.finish();
         if let Some(expected) = self.expected.filter(|expected| *expected != digest) {
             let name = &self.name;
-            let message = format!("'{name}' arrived as {digest:?} and should be {expected:?}");
+            let message =
+                format!("'{name}' arrived with the digest {digest:?} instead of {expected:?}");
             return Err(Error::new(ErrorKind::Integrity, message)
-                .hint("nothing of it was kept; 'skep ls -l' shows what the server has"));
+                .hint("nothing was saved; 'skep ls -l' shows what the server has"));
         }
 
         self.digest = Some(digest);

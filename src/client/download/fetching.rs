@@ -133,7 +133,7 @@ impl Client {
             // At once and not counted: nothing is resumed then, so the same cannot happen again.
             if fetching.is_damaged(&error) {
                 events(TransferEvent::Restarted {
-                    reason: "what was kept of it is damaged",
+                    reason: "the part that was kept is damaged",
                 });
                 continue;
             }
@@ -256,7 +256,7 @@ impl Fetching<'_> {
     ) -> Result<Fetched> {
         let announced = announced(response.headers()).map_err(|reason| {
             let message = format!("'{}' cannot be verified: {reason}", self.name);
-            Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
+            Error::new(ErrorKind::Integrity, message).hint("nothing was saved")
         })?;
 
         // Any other range would put the bytes in the wrong place.
@@ -334,7 +334,7 @@ impl Fetching<'_> {
         // An end without an error can still come too early, and then the bytes are kept for the next attempt.
         match size.filter(|size| *size != partial.done()) {
             Some(size) => {
-                let message = format!("only {} of {size} bytes came", partial.done());
+                let message = format!("only {} of {size} bytes arrived", partial.done());
                 Err(Error::new(ErrorKind::Interrupted, message))
             }
             None => Ok(()),
@@ -354,9 +354,10 @@ impl Fetching<'_> {
             partial.begin(None)?;
             self.partial = Some(partial);
             let name = self.name;
-            let message = format!("'{name}' arrived as {digest:?} and should be {expected:?}");
+            let message =
+                format!("'{name}' arrived with the digest {digest:?} instead of {expected:?}");
             return Err(Error::new(ErrorKind::Integrity, message)
-                .hint("nothing of it was kept; 'skep ls -l' shows what the server has"));
+                .hint("nothing was saved; 'skep ls -l' shows what the server has"));
         }
 
         if let Some((signer, signature)) = &self.signed {

@@ -77,7 +77,7 @@ pub(crate) fn place(target: &Path) -> Result<PathBuf> {
     match fs::metadata(target) {
         // Writing through a dangling link would create a file somewhere unexpected.
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_link => {
-            let message = format!("{} is a link to what is not there", target.display());
+            let message = format!("{} is a symbolic link to nothing", target.display());
             Err(Error::new(ErrorKind::Usage, message).hint("remove it, or give another name"))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(target.to_owned()),

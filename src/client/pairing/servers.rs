@@ -111,7 +111,7 @@ impl Servers {
                 Some(one) => saved.push(one),
                 None if is_empty => {}
                 None => log::warn!(
-                    "line {number} of {} is not NAME URL TOKEN and is passed over; remove it, and \
+                    "line {number} of {} is not NAME URL TOKEN and is ignored; remove it and \
                      pair again",
                     home::SERVERS.path(&self.0).display()
                 ),

@@ -62,7 +62,7 @@ impl Roots {
     /// certificate to the authority.
     ///
     /// # Errors
-    /// The reason, in words that go on from "is not to be trusted".
+    /// The reason, in words that go on from "cannot be trusted".
     pub(crate) fn check(
         &self,
         url: &ServerUrl,

@@ -110,7 +110,7 @@ impl ServerCheck {
                 .check(url, chain)
                 .map(|()| TrustVerdict::Trusted)
                 .map_err(|reason| {
-                    let message = format!("{} is not to be trusted: {reason}", url.authority());
+                    let message = format!("{} cannot be trusted: {reason}", url.authority());
                     let file = path.display();
                     // Whoever has no authority for this server can pin its key instead.
                     let pin = Pin::of_certificate(certificate).map(|pin| pin.to_string());
@@ -232,8 +232,8 @@ fn differs(url: &ServerUrl, shown: Pin, expected: Pin) -> Error {
 fn unknown(url: &ServerUrl, shown: Pin) -> Error {
     let message = format!("{} is not known; it shows the key {shown}", url.authority());
     Error::new(ErrorKind::Untrusted, message).hint(format!(
-        "compare that with what the server printed when it was ready, then use --pin {shown} once \
-         per call, or --accept-new to remember it"
+        "compare it with fp= in the ready line of the server, then use --pin {shown} with each \
+         call, or --accept-new once to remember it"
     ))
 }
 

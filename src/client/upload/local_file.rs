@@ -48,7 +48,7 @@ impl<'a> Local<'a> {
         if !metadata.is_file() {
             return Err(Error::new(
                 ErrorKind::Usage,
-                "only a file can be sent in parts",
+                "only a regular file can be sent in parts",
             ));
         }
 
@@ -170,7 +170,7 @@ impl Read for FileRest<'_, '_> {
 fn changed() -> Error {
     Error::new(
         ErrorKind::Interrupted,
-        "the file was changed while it was being sent; the server keeps nothing of it",
+        "the file was changed while it was being sent, so the server does not store it",
     )
 }
 

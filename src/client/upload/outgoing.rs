@@ -84,7 +84,7 @@ impl Read for Outgoing<'_> {
         if count == 0 && self.length.is_some() {
             return Err(Error::new(
                 ErrorKind::Interrupted,
-                "the file became shorter while it was being sent; the server keeps nothing of it",
+                "the file became shorter while it was being sent, so the server does not store it",
             )
             .into());
         }

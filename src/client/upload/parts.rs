@@ -57,7 +57,7 @@ impl Client {
                     return Ok(sending.stored(model, digest, outcome));
                 }
                 events(TransferEvent::Restarted {
-                    reason: "the server has nothing of it any more",
+                    reason: "the server no longer has the first part",
                 });
                 sending.forget();
                 self.create(sending)?
