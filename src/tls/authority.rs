@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A private authority in a directory of the home: it issues certificates to devices, remembers which,
-//! and says which of them are good no more.
+//! and says which of them were revoked.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,8 @@ impl Authority {
         if exists(&self.certificate()) {
             let text = format!("there is an authority in {} already", self.0.display());
             return Err(Error::new(ErrorKind::Conflict, text).hint(
-                "what it has issued is good for nothing without it; move it away if you must",
+                "certificates that it issued cannot be renewed or revoked without it; to make a new \
+                 authority all the same, move that directory away first",
             ));
         }
 
@@ -177,8 +178,8 @@ impl Authority {
 
         let count = good.map(|one| one.revoked = Some(now)).count();
         if count == 0 {
-            let text = format!("nothing that is still good was issued to '{name}'");
-            return Err(Error::new(ErrorKind::NotFound, text).hint("skep ca ls"));
+            let text = format!("no certificate of '{name}' is valid any more, or none was issued");
+            return Err(Error::new(ErrorKind::NotFound, text).hint("'skep ca ls' lists them"));
         }
 
         self.keep(&issued)?;
@@ -224,7 +225,7 @@ impl Authority {
         let bent = |place: &PemFile| {
             Error::new(
                 ErrorKind::Usage,
-                format!("{place} is not that of an authority of skep"),
+                format!("{place} does not belong to an authority made by skep"),
             )
         };
 
@@ -243,7 +244,7 @@ impl Authority {
 
     fn missing(&self) -> Error {
         let text = format!("there is no authority in {}", self.0.display());
-        Error::new(ErrorKind::NotFound, text).hint("skep ca init")
+        Error::new(ErrorKind::NotFound, text).hint("make one with 'skep ca init'")
     }
 
     fn keep(&self, issued: &[Issued]) -> Result<()> {
@@ -271,7 +272,7 @@ impl Authority {
         match disk::lock_file(&place.path) {
             Ok(FileLock::Taken) => Err(Error::new(
                 ErrorKind::Busy,
-                "the authority is at work in another process",
+                "another process is using the authority",
             )),
             Ok(lock) => Ok(lock),
             Err(error) => Err(unusable(&place, "cannot be written", error)),
@@ -351,7 +352,7 @@ fn check_name(name: &str) -> Result<()> {
         Ok(())
     } else {
         Err(
-            Error::new(ErrorKind::Usage, "that is not a name for a device")
+            Error::new(ErrorKind::Usage, "that is not a valid name for a device")
                 .hint("1 to 64 letters, digits, '-', '_', '.' or '@', a letter or a digit first"),
         )
     }

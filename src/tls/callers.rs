@@ -70,7 +70,7 @@ impl Callers {
         &self,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ClientCertVerifier>> {
-        // rustls refuses a verifier without authorities.
+        // rustls makes no verifier without authorities.
         if self.authorities.is_empty() {
             return Ok(Arc::new(NoClientAuth));
         }

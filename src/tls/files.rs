@@ -129,7 +129,10 @@ impl Following {
         match self.files.acceptor() {
             Ok(acceptor) => {
                 state.acceptor = acceptor;
-                log::info!("{} and what belongs to it were read again", self.files.cert);
+                log::info!(
+                    "{} and the other TLS files were read again",
+                    self.files.cert
+                );
             }
             Err(error) => log::error!("the old TLS files stay in use: {error}"),
         }

@@ -29,7 +29,7 @@ pub(crate) fn prepare(cert: &PemFile, key: &PemFile, addresses: &[IpAddr]) -> Re
         // A start that was cut between the two files, or the wish for a new certificate.
         (false, true) => {
             let renewed = renew(cert, key, &names(addresses))?;
-            log::info!("{cert} was missing, and was made again for the key that is there");
+            log::info!("{cert} was missing and was made again for the existing key");
             return Ok(renewed);
         }
     }
