@@ -57,8 +57,8 @@ pub(crate) fn open(file: PathBuf) {
 
     if !is_trusted() {
         log::warn!(
-            "the clock of this device is behind the times, so no date is sent; if it is right, \
-             remove {shown}"
+            "the clock of this device is behind the latest known time, so no date is sent; if it \
+             is right, remove {shown}"
         );
     }
 

@@ -118,7 +118,7 @@ impl Inbox {
         let woken = Arc::clone(self);
         let _listener = stop.on_stop(move || woken.wake());
 
-        // A time beyond what the clock can say is as good as none.
+        // A time that the clock cannot represent is no limit.
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
         let mut backlog = lock(&self.backlog);
 

@@ -51,8 +51,9 @@ impl Register {
             Some(index) => index,
             // Channels are never removed, so their number needs a bound.
             None if book.tails.len() == CHANNELS_MAX => {
-                let message =
-                    format!("there are {CHANNELS_MAX} channels, and no more are possible");
+                let message = format!(
+                    "there are {CHANNELS_MAX} channels already, the highest number allowed"
+                );
                 return Err(Error::new(ErrorKind::Usage, message));
             }
             None => {
@@ -116,7 +117,7 @@ impl Register {
 
         if book.subscribers >= self.subscribers_max {
             let message = format!(
-                "{} watch events already, and no more can",
+                "{} subscribers watch events already, the highest number allowed",
                 self.subscribers_max
             );
             return Err(Error::new(ErrorKind::Busy, message).hint("try again later"));
@@ -203,7 +204,7 @@ fn check_name(name: &str) -> Result<()> {
     if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain) {
         return Ok(());
     }
-    let message = format!("'{}' is no name for a channel", name.escape_debug());
+    let message = format!("'{}' is not a valid channel name", name.escape_debug());
     let hint = format!("a name has 1 to {NAME_BYTES_MAX} of the characters a-z 0-9 . - _");
     Err(Error::new(ErrorKind::Usage, message).hint(hint))
 }

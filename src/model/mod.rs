@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! A model, its name, and what is told of it: the one place where names are checked, for every API and
-//! the client.
+//! A model, its name and its properties: the one place where names are checked, for every API and the
+//! client.
 
 mod report;
 
