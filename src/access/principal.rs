@@ -53,6 +53,8 @@ impl Principal {
         }
 
         let role = Role::with(right);
+
+        // A role is what people gave; single rights are shown only where no role has exactly these.
         let held = match Role::of(self.rights) {
             Some(held) => held.to_string(),
             None => self.rights.to_string(),

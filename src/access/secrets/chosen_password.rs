@@ -73,6 +73,7 @@ impl SlowLock {
             return Ok(true);
         }
 
+        // Each request that waits here holds a worker, so all but a few are refused at once.
         let waiting = Waiting::new(&self.waiting);
         if waiting.before >= WAITING_MAX {
             let text = "as many passwords as this device can are being verified";
@@ -136,11 +137,15 @@ impl Kept {
     /// Reads the PHC string format.
     fn read(text: &str) -> Option<Self> {
         let hash = PasswordHash::new(text).ok()?;
+
+        // Only the variant and the version that this program writes are accepted.
         let is_argon2id = hash.algorithm.as_str() == Algorithm::Argon2id.as_str()
             && hash.version == Some(Version::V0x13.into());
 
         let params = Params::try_from(&hash).ok()?;
 
+        // Verifying uses the numbers of the file: a slip in it could take all memory, or minutes
+        // for each request.
         let is_affordable = params.m_cost() <= MEMORY_KIB_MAX
             && params.t_cost() <= PASSES_MAX
             && params.p_cost() == 1;
@@ -180,6 +185,7 @@ impl Good {
     }
 
     fn add(&mut self, secret: &[u8]) {
+        // Without random numbers nothing is remembered, and each request pays for argon2.
         if self.key.is_none() {
             let Ok(key) = random::<32>() else { return };
             self.key = Some(hmac::Key::new(hmac::HMAC_SHA256, &key));
@@ -216,6 +222,7 @@ pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
         )));
     }
 
+    // Ten times the same character is long enough, but among the first guesses.
     let first = text.chars().next();
     if text.chars().all(|character| Some(character) == first) {
         return Err(weak(

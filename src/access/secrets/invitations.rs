@@ -57,6 +57,7 @@ impl FromStr for Invitation {
         let (addresses, rest) = rest.split_once('#').ok_or_else(bad)?;
         let (pin, secret) = rest.split_once('.').ok_or_else(bad)?;
 
+        // A pin of any other length than 32 bytes means that the text was cut.
         let bytes = URL_SAFE_NO_PAD
             .decode(pin)
             .ok()
@@ -85,6 +86,8 @@ impl FromStr for Invitation {
 pub(crate) fn open(home: &Path, role: &str, seconds: u64) -> Result<Password> {
     let secret = Password::generate()?;
     let end = clock::seconds().saturating_add(seconds);
+
+    // A digest without salt suffices: the secret is random, so there is no table to look it up in.
     let digest = Digest::of(secret.text().as_bytes());
 
     change(home, |open| {
@@ -117,6 +120,8 @@ pub(crate) fn redeem<T>(
     let mut issue = Some(issue);
     let mut issued = None;
 
+    // The lock of the file is held while `issue` runs, so two devices cannot redeem one secret at
+    // the same moment.
     change(home, |open| {
         // Digests are compared in constant time.
         let found = open.iter().position(|one| one.digest == digest);

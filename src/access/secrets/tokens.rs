@@ -44,6 +44,8 @@ impl Tokens {
     /// `Usage` if the file cannot be read.
     pub(crate) fn open(home: &Path) -> Result<Self> {
         let path = file(home);
+
+        // A server takes an unreadable file for no tokens, but whoever lists them has to know.
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::read(&text).map_err(|error| {
                 Error::new(
@@ -71,6 +73,7 @@ impl Tokens {
             return Err(Error::new(ErrorKind::Usage, text));
         }
 
+        // The log names callers, and a token called `owner` would pass for the owner there.
         if !can_be_named(&new.name) {
             let text = format!("'{}' is what the log says of others", new.name);
             return Err(Error::new(ErrorKind::Usage, text).hint("name the token otherwise"));
@@ -79,6 +82,8 @@ impl Tokens {
         let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
 
         Self::change(home, |tokens| {
+            // Checked under the lock of the file, so that two commands at once cannot both add the
+            // name.
             if tokens.0.iter().any(|token| token.name == new.name) {
                 let text = format!("there is a token '{}' already", new.name);
                 return Err(Error::new(ErrorKind::Conflict, text)
@@ -158,6 +163,7 @@ impl Tokens {
             .lines()
             .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
 
+        // One bad line makes the whole file invalid: what is left of a damaged file grants nothing.
         lines
             .map(Token::read)
             .collect::<Option<_>>()
@@ -201,6 +207,7 @@ impl Token {
             end => Some(time(end)?),
         };
 
+        // A further word may be a restriction that a newer version wrote, so it is not ignored.
         words.next().is_none().then_some(Self {
             name,
             role,
