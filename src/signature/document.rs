@@ -97,11 +97,15 @@ impl Signature {
     /// `Integrity` if not; `TooLarge` for a large file with a legacy signature; those of `content`.
     pub fn verify(&self, what: &str, keys: &[PublicKey], content: &mut dyn Read) -> Result<()> {
         let key = self.signer(what, keys)?;
+
+        // The key was looked up first, so a file that nobody known has signed is not read at all.
         let is_right = match self.algorithm {
             Algorithm::Prehashed => key.has_signed(&Prehash::of(content)?, &self.signature),
             Algorithm::Legacy => key.has_signed(&read_whole(what, content)?, &self.signature),
         };
 
+        // The comment has a signature of its own. Unchecked, anybody could change the name and the
+        // date that it gives the file.
         if is_right {
             self.verify_comment(what, keys)
         } else {
@@ -188,6 +192,7 @@ impl FromStr for Signature {
         let bytes = STANDARD.decode(second.trim()).unwrap_or_default();
         let comment_bytes = STANDARD.decode(fourth.trim()).unwrap_or_default();
 
+        // Lines that are not base64 have become empty, and are refused here as too short.
         let (Some((algorithm, rest)), Ok(comment_signature)) =
             (bytes.split_first_chunk::<2>(), comment_bytes.try_into())
         else {
@@ -206,6 +211,7 @@ impl FromStr for Signature {
             return Err(unreadable("it was cut or changed"));
         };
 
+        // No signature covers what follows the fourth line.
         if lines.any(|line| !line.is_empty()) {
             return Err(unreadable("it has more than four lines"));
         }
@@ -224,6 +230,8 @@ impl FromStr for Signature {
 pub(crate) fn read_whole(what: &str, content: &mut dyn Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let max = Signature::LEGACY_BYTES_MAX;
+
+    // One byte more than allowed tells a file that is too large from one that just fits.
     content.take(max + 1).read_to_end(&mut bytes)?;
 
     if bytes.len() as u64 > max {

@@ -25,6 +25,8 @@ impl PublicKey {
     /// `Usage` if it is neither.
     pub fn named(text: &str) -> Result<Self> {
         let text = text.trim();
+
+        // What reads as a key is one; a file with such a name needs `./` in front.
         if let Ok(key) = text.parse() {
             return Ok(key);
         }
@@ -78,6 +80,7 @@ impl FromStr for PublicKey {
 
         match parts.and_then(|(id, key)| Some((*id, key.try_into().ok()?))) {
             Some((id, key)) => Ok(Self { id, key }),
+            // The files of a pair differ only in their suffix, so the wrong one is easily named.
             None if bytes.len() == SECRET_BYTES => {
                 let text = "that is a secret key, and its public key is needed";
                 Err(Error::new(ErrorKind::Usage, text).hint("it is in the .pub file beside it"))

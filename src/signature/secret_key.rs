@@ -74,6 +74,7 @@ impl SecretKey {
             return Err(("it has no secret key of minisign", hint));
         }
 
+        // Bytes 4 to 53 are the name of the checksum, the salt and the limits of scrypt.
         let (kdf, rest) = (&bytes[2..4], &bytes[54..]);
 
         if kdf != NO_KDF {
@@ -92,6 +93,8 @@ impl SecretKey {
             return Err(broken);
         }
 
+        // This also checks that the public key belongs to the seed, which a zero checksum leaves
+        // open.
         let pair = Ed25519KeyPair::from_seed_and_public_key(seed, key).map_err(|_| broken)?;
 
         Ok(Self::of(*id, *seed, pair))
@@ -107,6 +110,8 @@ impl SecretKey {
         let PublicKey { id, key } = &self.public;
         let checksum = checksum(id, &self.seed, key);
 
+        // `B2` stands for a BLAKE2b checksum; the 48 zeros are the salt and the limits of the
+        // unused scrypt.
         let parts = [
             &LEGACY[..],
             NO_KDF,
@@ -128,6 +133,7 @@ impl SecretKey {
     /// Signs a file by its BLAKE2b-512, and a comment, in which control characters but tabs become
     /// question marks.
     pub fn sign(&self, prehash: &[u8; 64], comment: &str) -> Signature {
+        // A line break in the comment would begin another line of the signature file.
         let plain = |letter: char| {
             if letter.is_control() && letter != '\t' {
                 '?'
@@ -151,6 +157,8 @@ impl SecretKey {
             comment_signature: [0; 64],
         };
 
+        // The comment is signed together with the signature above it, so it cannot be moved to
+        // another file.
         made.comment_signature = signed(&made.comment_message());
 
         made
