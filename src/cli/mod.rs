@@ -185,6 +185,9 @@ const COMMANDS: &[Verb] = &[
 /// Runs a command line, whose first word is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
+
+    // The hidden verb of child processes: `launch` turns this process into another program, and
+    // returns only if it cannot.
     if arguments.get(1).is_some_and(|verb| verb == child::VERB) {
         let _ = writeln!(std::io::stderr(), "{}", child::launch());
         return ExitCode::from(child::NOT_STARTED);
@@ -233,6 +236,8 @@ fn topic(arguments: &[OsString]) -> Option<&'static Topic> {
 
 fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
     let level = flags::log_level(matches, log::LevelFilter::Warn)?;
+
+    // `skep serve` starts it again, with a level and a style of its own.
     crate::logging::start(level, crate::logging::Style::Plain);
     let called = matches.subcommand();
 
@@ -287,6 +292,8 @@ fn explain(error: &clap::Error) -> ExitCode {
             let _ = write!(std::io::stdout(), "{text}");
             ExitCode::SUCCESS
         }
+
+        // Nobody asked for this help, so it goes to standard error and counts as a mistake.
         Mistake::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = write!(std::io::stderr(), "{text}");
             ExitCode::from(ErrorKind::Usage.exit_code())

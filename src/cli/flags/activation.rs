@@ -25,10 +25,13 @@ pub(crate) fn take_over(config: &mut Config) -> Result<()> {
             .hint("start it by a socket unit, which sets LISTEN_FDS and LISTEN_PID"));
     }
 
+    // Whoever names addresses gets those and no others.
     if !is_asked && !config.addresses.is_empty() {
         return Ok(());
     }
 
+    // One socket that cannot be used ends the start: a server that misses an address would look
+    // healthy.
     for number in 0..handed.len() {
         let socket = take(&mut handed, number).map_err(|error| {
             let text = format!(

@@ -54,10 +54,12 @@ impl Destination {
             return Ok(Self::Stdout);
         }
 
+        // A slash at the end means a directory, even one that does not exist yet.
         if output.as_os_str().as_encoded_bytes().ends_with(b"/") || output.is_dir() {
             return Ok(Self::Directory(output.to_owned()));
         }
 
+        // A link that leads nowhere counts as there: no directory can be made in its place.
         match count {
             0 | 1 => Ok(Self::File(output.to_owned())),
             _ if !output.exists() && !output.is_symlink() => Ok(Self::Directory(output.to_owned())),
@@ -81,6 +83,8 @@ impl Destination {
             return Ok(());
         }
 
+        // The directory belongs to the user and not to the home, so the umask decides who may read
+        // it.
         let shown = directory.display();
         disk::create_open_directory(directory)
             .map_err(|error| Error::local(format!("making the directory {shown}"), error))?;

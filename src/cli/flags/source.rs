@@ -75,6 +75,7 @@ pub(crate) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
         .map(|name| name.parse())
         .transpose()?;
 
+    // The second file would replace the first under the same name.
     if files.len() > 1 && name.is_some() {
         Err(Error::new(ErrorKind::Usage, "--name fits one file only"))
     } else {
@@ -94,6 +95,7 @@ pub(crate) fn unfolded(
     let mut all = Vec::new();
     for file in files {
         match file.is_dir() {
+            // A directory with one file today may have two tomorrow, so it is refused unread.
             true if name.is_some() => {
                 return Err(Error::new(ErrorKind::Usage, "--name fits one file only"));
             }
@@ -112,6 +114,9 @@ fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
 
     for entry in directory.read_dir().map_err(failed)? {
         let path = entry.map_err(failed)?.path();
+
+        // Editors, version control and unfinished writes leave hidden files, which nobody means to
+        // send.
         let is_hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
@@ -130,6 +135,7 @@ fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
         return Err(Error::new(ErrorKind::Usage, message).hint("hidden files are not sent"));
     }
 
+    // Directories have no order; a sorted one makes two runs comparable.
     files.sort();
 
     Ok(files)
@@ -157,6 +163,8 @@ impl Source {
 
         let shown = path.display().to_string();
 
+        // A missing file keeps its kind and so its exit code, which `local` would turn into
+        // `Usage`.
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Error::io(&shown, error),
             _ => Error::local(format!("reading {shown}"), error),
@@ -164,6 +172,8 @@ impl Source {
 
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
+
+        // Opening a directory succeeds; without this, reading it would fail without a hint.
         if metadata.is_dir() {
             return Err(
                 Error::new(ErrorKind::Usage, format!("{shown} is a directory"))
@@ -176,6 +186,8 @@ impl Source {
             None => base_name(path)?,
         };
 
+        // The length of a pipe or a device means nothing, and only a regular file can be read again
+        // after a cut.
         let length = metadata.is_file().then_some(metadata.len());
 
         let reader = if metadata.is_file() {

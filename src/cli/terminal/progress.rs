@@ -53,6 +53,7 @@ impl<'a> Progress<'a> {
     pub(crate) fn tell(&mut self, event: &TransferEvent<'_>) {
         match event {
             TransferEvent::Started { size, at } => {
+                // A retry starts from what has arrived, which may be less than what was counted.
                 self.total = *size;
                 self.done = *at;
                 self.started = Instant::now();
@@ -96,6 +97,8 @@ impl<'a> Progress<'a> {
             return;
         };
 
+        // Not `10 * done / total`, which could overflow; `total` is large enough not to make this a
+        // division by zero.
         let tenths = self.done / (total / 10);
 
         if tenths > self.tenths && self.started.elapsed() >= PATIENCE {

@@ -38,6 +38,7 @@ pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> R
     let failed = |error| Error::io("watching for signals", error);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(failed)?;
 
+    // A thread may lock, log and write files, which a signal handler must not (signal-safety(7)).
     let work = move || {
         let mut asked = false;
         for signal in signals.forever() {

@@ -28,6 +28,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         return output.json(&json!({ "schema": 1, "set": false }));
     }
 
+    // What is typed is not shown, so it is asked for twice; the output of a program is taken as it is.
     let password = if io::stdin().is_terminal() {
         ask::new_password()?
     } else {

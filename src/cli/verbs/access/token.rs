@@ -15,6 +15,7 @@ use crate::wire::rfc3339;
 use crate::{clock, home};
 
 pub(crate) fn arguments(command: Command) -> Command {
+    // clap takes arguments by value, and two commands have this one.
     let name = || {
         Arg::new("name")
             .value_name("NAME")
@@ -68,6 +69,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
     let given = |name: &str| matches.get_one::<String>(name);
     let role: Role = given("role").map_or(Ok(Role::Write), |role| role.parse())?;
+
+    // The end is counted from now; a clock that was never set would put it into the past.
     home::learn_time(&home::directory()?);
     let end = given("expires")
         .map(|text| end(text, clock::now()))
@@ -82,6 +85,8 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
     };
 
     let token = Tokens::add(&home::directory()?, new)?;
+
+    // Printed before anything else can fail, because the home keeps only a digest.
     output.line(token.text())?;
 
     output.json(&json!({
@@ -102,6 +107,7 @@ fn list(output: &Output) -> Result<()> {
     home::learn_time(&home::directory()?);
     let now = clock::now();
 
+    // Names are ASCII, so bytes are columns.
     let width = tokens
         .iter()
         .map(|token| token.name.len())
@@ -111,6 +117,7 @@ fn list(output: &Output) -> Result<()> {
     let mut rows = Vec::new();
 
     for token in tokens.iter() {
+        // Tokens that have ended stay in the list until they are removed.
         let is_over = tokens.is_over(token, now);
         let until = match token.end {
             None => "for ever".to_owned(),
@@ -151,10 +158,12 @@ fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
         .hint("write it as 90d, 12h or 2027-01-31")
     };
 
+    // The forms do not overlap: only a day has hyphens in it.
     if let Some(date) = date(text) {
         return Some(date).filter(|end| *end > now).ok_or_else(bad);
     }
 
+    // `duration` knows no days. The bound keeps the product below an overflow.
     let length = match text.strip_suffix('d').map(str::parse::<u64>) {
         Some(Ok(days @ 1..=DAYS_MAX)) => Duration::from_secs(days * 86_400),
         Some(_) => return Err(bad()),

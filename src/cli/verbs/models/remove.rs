@@ -30,6 +30,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut removed = Vec::new();
 
     output.each(names, |name| {
+        // The old versions are a resource of their own: removing them leaves the model alone.
         let what = if matches.get_flag("versions") {
             client
                 .forget_versions(&name)

@@ -24,6 +24,8 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    // Signatures are checked here and not on the server, which could claim anything if it was
+    // broken into.
     if matches.contains_id("key") {
         return verify_signature::run(matches, output);
     }
@@ -41,11 +43,15 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     output.each(names, |name| {
         let mut progress = Progress::start(output, name.as_str(), None);
         let verified = client.verify(&name, &mut |count| progress.advance(count));
+
+        // The bar has to go before a line is printed where it stands.
         drop(progress);
         let verified = verified?;
         let outcome = verified.outcome.word();
         let digest = verified.digest.map(digest_text).unwrap_or_default();
         output.line(format!("{name}  {outcome}  {digest}").trim_end())?;
+
+        // The outcome is printed in any case; damage is a failure as well, for the exit code.
         let error = complaint(&name, &verified);
         models.push(VerifyWire::from(&verified));
         error.map_or(Ok(()), Err)
