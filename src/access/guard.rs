@@ -83,7 +83,7 @@ impl Guard {
             Credentials::Secret(secret) => self.secret(peer, secret),
             Credentials::Answer(answer) => self.answer(peer, answer, signed),
             // No secret was shown, so neither of these counts as a guess.
-            Credentials::Wish => Err(refused("this needs an answer to the challenge")),
+            Credentials::Wish => Err(refused("this request needs an answer to the challenge")),
             Credentials::Unknown => Err(refused("the credentials cannot be read")),
         }
     }
@@ -163,7 +163,7 @@ impl Guard {
         answer: &ChallengeAnswer,
         signed: SignedRequest<'_>,
     ) -> Result<Principal> {
-        let over = || refused("the challenge is over, or was answered before");
+        let over = || refused("the challenge has expired, or was answered before");
         // Whoever has no nonce of ours has not guessed anything.
         let nonce = self.nonces.read(&answer.nonce).ok_or_else(over)?;
         let (tokens, now) = (self.tokens.now(), clock::now());

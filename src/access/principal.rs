@@ -60,11 +60,11 @@ impl Principal {
             None => self.rights.to_string(),
         };
         let text = format!(
-            "this needs the role {role} (the right '{right}'), and '{}' has {held}",
+            "this needs the role {role} (the right '{right}'), but '{}' has {held}",
             self.name
         );
         Err(Error::new(ErrorKind::Forbidden, text).hint(format!(
-            "'skep token new NAME --role {role}' makes a token that suffices"
+            "'skep token new NAME --role {role}' makes a token that has it"
         )))
     }
 }
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Forbidden);
         assert_eq!(
             error.message(),
-            "this needs the role write (the right 'write'), and 'anonymous' has read"
+            "this needs the role write (the right 'write'), but 'anonymous' has read"
         );
         assert!(error.hint_text().unwrap().contains("--role write"));
 
@@ -111,7 +111,7 @@ mod tests {
         let error = odd.needs(Right::Console).unwrap_err();
         assert_eq!(
             error.message(),
-            "this needs the role admin (the right 'console'), and 'owner' has write+notify"
+            "this needs the role admin (the right 'console'), but 'owner' has write+notify"
         );
     }
 }

@@ -76,8 +76,9 @@ impl SlowLock {
         // Each request that waits here holds a worker, so all but a few are refused at once.
         let waiting = Waiting::new(&self.waiting);
         if waiting.before >= WAITING_MAX {
-            let text = "as many passwords as this device can are being verified";
-            return Err(Error::new(ErrorKind::Busy, text).hint("a token costs less"));
+            let text = "too many passwords are being verified at the moment";
+            return Err(Error::new(ErrorKind::Busy, text)
+                .hint("try again, or use a token, which needs less work"));
         }
 
         let turn = lock(&self.working);
@@ -213,7 +214,7 @@ fn keyed(key: &hmac::Key, secret: &[u8]) -> Digest {
 pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
     let text = password.text();
     let weak = |reason: String| {
-        Error::new(ErrorKind::Usage, reason).hint("three or four words that you make up will do")
+        Error::new(ErrorKind::Usage, reason).hint("use three or four random words")
     };
 
     if text.chars().count() < CHARACTERS_MIN {
@@ -225,9 +226,7 @@ pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
     // Ten times the same character is long enough, but among the first guesses.
     let first = text.chars().next();
     if text.chars().all(|character| Some(character) == first) {
-        return Err(weak(
-            "the password is one character again and again".to_owned(),
-        ));
+        return Err(weak("the password repeats a single character".to_owned()));
     }
 
     if text == PUBLISHED {

@@ -48,7 +48,7 @@ impl FromStr for Invitation {
         let bad = || {
             Error::new(
                 ErrorKind::Usage,
-                "that is not an invitation, or not a whole one",
+                "this is not an invitation, or not a complete one",
             )
             .hint("'skep invite' on the other device prints one: skep://...#...")
         };
@@ -93,7 +93,8 @@ pub(crate) fn open(home: &Path, role: &str, seconds: u64) -> Result<Password> {
     change(home, |open| {
         if open.len() >= OPEN_MAX {
             let text = format!("{OPEN_MAX} invitations are open already");
-            return Err(Error::new(ErrorKind::TooLarge, text).hint("they end by themselves"));
+            return Err(Error::new(ErrorKind::TooLarge, text)
+                .hint("they expire by themselves; try again later"));
         }
         open.push(OpenInvitation {
             digest,
@@ -126,9 +127,9 @@ pub(crate) fn redeem<T>(
         // Digests are compared in constant time.
         let found = open.iter().position(|one| one.digest == digest);
         let (Some(found), Some(issue)) = (found, issue.take()) else {
-            let text = "there is no such invitation; it was used, or its time is over";
+            let text = "there is no such invitation; it was used already, or has expired";
             return Err(Error::new(ErrorKind::Forbidden, text)
-                .hint("have a new one made: 'skep invite' on the device of the server"));
+                .hint("make a new one with 'skep invite' on the device of the server"));
         };
         issued = Some(issue(&open.remove(found).role)?);
         Ok(())

@@ -75,8 +75,11 @@ impl Tokens {
 
         // The log names callers, and a token called `owner` would pass for the owner there.
         if !can_be_named(&new.name) {
-            let text = format!("'{}' is what the log says of others", new.name);
-            return Err(Error::new(ErrorKind::Usage, text).hint("name the token otherwise"));
+            let text = format!(
+                "'{}' cannot be the name of a token: it is reserved, or has no letter or digit",
+                new.name
+            );
+            return Err(Error::new(ErrorKind::Usage, text).hint("choose another name"));
         }
 
         let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
@@ -170,7 +173,7 @@ impl Tokens {
             .map(Self)
             .ok_or_else(|| {
                 Error::new(ErrorKind::Usage, "this is not a file of tokens")
-                    .hint("remove it, and make the tokens anew")
+                    .hint("remove it, and make the tokens again")
             })
     }
 
