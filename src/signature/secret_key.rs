@@ -71,19 +71,19 @@ impl SecretKey {
         let bytes = decoded(text);
         let hint = "'skep keygen' and 'minisign -G -W' make one";
         if bytes.len() != SECRET_BYTES || !bytes.starts_with(LEGACY) {
-            return Err(("it has no secret key of minisign", hint));
+            return Err(("it does not contain a minisign secret key", hint));
         }
 
         // Bytes 4 to 53 are the name of the checksum, the salt and the limits of scrypt.
         let (kdf, rest) = (&bytes[2..4], &bytes[54..]);
 
         if kdf != NO_KDF {
-            let hint = "copy it and run 'minisign -C -W -s COPY', which takes the password off; \
+            let hint = "copy it and run 'minisign -C -W -s COPY', which removes the password; \
                         or sign with 'minisign -S -s FILE'";
             return Err(("a password protects it", hint));
         }
 
-        let broken = ("it was cut or changed", hint);
+        let broken = ("it is incomplete or was changed", hint);
         let (id, rest) = rest.split_first_chunk::<8>().ok_or(broken)?;
         let (seed, rest) = rest.split_first_chunk::<32>().ok_or(broken)?;
         let (key, checksum) = rest.split_first_chunk::<32>().ok_or(broken)?;
