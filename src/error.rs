@@ -93,7 +93,7 @@ impl Error {
 
         if is_name {
             told.0.kind = ErrorKind::Usage;
-            told.hint("give another name, or rights to it")
+            told.hint("use another path, or change its permissions")
         } else {
             told
         }

@@ -70,7 +70,7 @@ impl Address {
         };
 
         let ip: IpAddr = host.parse().map_err(|_| {
-            bad(text).hint("give the number of an interface, or 0.0.0.0 for all of them")
+            bad(text).hint("give the IP address of an interface, or 0.0.0.0 for all of them")
         })?;
 
         Ok(Self::Ip(SocketAddr::new(ip, port)))

@@ -122,7 +122,7 @@ impl FromStr for ServerUrl {
         };
 
         if let Some(name) = text.strip_prefix("unix:") {
-            let socket = socket(name).ok_or_else(|| bad("cannot be read"))?;
+            let socket = socket(name).ok_or_else(|| bad("is not valid"))?;
             let socket = Some(OsString::from_vec(socket).into());
 
             // Requests need a host, which a socket does not have. TLS would protect nothing: the
@@ -142,7 +142,7 @@ impl FromStr for ServerUrl {
             None => (Scheme::Https, text),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
-            Some(_) => return Err(bad("is neither http:// nor https://")),
+            Some(_) => return Err(bad("begins with neither http:// nor https://")),
         };
 
         let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -153,10 +153,10 @@ impl FromStr for ServerUrl {
         }
 
         if rest.contains(['/', '?', '#']) {
-            return Err(bad("has a path behind the host"));
+            return Err(bad("has a path after the host"));
         }
 
-        let (host, port) = split(rest).ok_or_else(|| bad("cannot be read"))?;
+        let (host, port) = split(rest).ok_or_else(|| bad("is not valid"))?;
 
         // `parse` alone would accept `+8443`.
         let port = match port {
@@ -165,8 +165,8 @@ impl FromStr for ServerUrl {
                 .parse()
                 .ok()
                 .filter(|port| *port > 0)
-                .ok_or_else(|| bad("has no such port"))?,
-            Some(_) => return Err(bad("has no such port")),
+                .ok_or_else(|| bad("has an invalid port"))?,
+            Some(_) => return Err(bad("has an invalid port")),
         };
 
         Ok(Self {

@@ -22,7 +22,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
     // A socket would take zero for "for ever".
     match milliseconds {
-        0 => Err("it must be more than nothing".to_owned()),
+        0 => Err("it must be more than 0".to_owned()),
         some => Ok(Duration::from_millis(some)),
     }
 }

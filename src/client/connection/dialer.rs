@@ -219,7 +219,7 @@ impl Dialer {
                 let seconds = self.connect_timeout.as_secs();
                 let message = format!("{authority} gave no answer in time ({seconds} s) to TLS");
                 Error::new(ErrorKind::Unreachable, message).hint(
-                    "is --server (SKEP_SERVER) the address of a skep? --connect-timeout waits longer",
+                    "is --server (SKEP_SERVER) the address of a skep server? --connect-timeout waits longer",
                 )
             }
             None => Error::io(format!("the TLS handshake with {authority}"), error),
