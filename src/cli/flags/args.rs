@@ -67,15 +67,15 @@ pub(crate) fn server(command: Command) -> Command {
     passwords(command)
         .arg(flag("server").value_name("URL").help("The server: its address, or the name it was paired under [default: the one that was paired first, or https://127.0.0.1:8443]"))
         .arg(flag("pin").value_name("SHA256:HEX").help("Trust only the server with this key"))
-        .arg(switch("accept-new").help("Trust a server that was never met before, and remember it"))
+        .arg(switch("accept-new").help("Trust a server that is not known yet, and remember it"))
         .arg(
             flag("ca")
                 .value_name("FILE")
-                .help("Trust only a server whose name an authority in this PEM file vouches for"),
+                .help("Trust only a server with a certificate from an authority in this PEM file"),
         )
         .arg(
             flag("client-cert").value_name("FILE").help(
-                "Show this certificate to a server that wants one [variable: SKEP_CLIENT_CERT]",
+                "Show this certificate to a server that asks for one [variable: SKEP_CLIENT_CERT]",
             ),
         )
         .arg(
@@ -88,12 +88,12 @@ pub(crate) fn server(command: Command) -> Command {
         .arg(
             flag("timeout")
                 .value_name("TIME")
-                .help("Give up after so long without progress [default: 60s]"),
+                .help("Give up after this time without progress [default: 60s]"),
         )
         .arg(
             flag("connect-timeout")
                 .value_name("TIME")
-                .help("Give up connecting after so long [default: 30s]"),
+                .help("Give up connecting after this time [default: 30s]"),
         )
 }
 
@@ -106,14 +106,14 @@ pub(crate) fn transfers(command: Command) -> Command {
         .arg(
             flag("retries")
                 .value_name("N")
-                .help("Try again so often without getting any further [default: 5]"),
+                .help("How often to try again without any progress [default: 5]"),
         )
         .arg(
             flag("limit-rate")
                 .value_name("SIZE")
-                .help("Transfer at most so many bytes per second, for example 2MiB"),
+                .help("Transfer at most this many bytes per second, for example 2MiB"),
         )
-        .arg(switch("if-changed").help("Transfer nothing where the same bytes are there already"))
+        .arg(switch("if-changed").help("Transfer nothing if the same bytes are there already"))
         .arg(
             // Without --if-changed all is transferred, and this code could never come.
             switch("exit-unchanged")
@@ -241,7 +241,9 @@ fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
 
     // The warning cannot be silenced, since nothing else shows that the line is open to others.
     if is_set(matches, "insecure")? {
-        output.warn("--insecure: whoever answers is trusted, and can read and change everything");
+        output.warn(
+            "--insecure: any server is trusted, and whoever answers can read and change everything",
+        );
         return Ok(Trust::Anything);
     }
 
@@ -262,8 +264,8 @@ fn certificate(matches: &ArgMatches) -> Result<Option<ClientCertificate>> {
     };
 
     let missing = |what: &str, there: &str| {
-        let text = format!("{there} is there, but {what} is missing");
-        Err(Error::new(ErrorKind::Usage, text).hint("a certificate is shown with its key, or not"))
+        let text = format!("{there} is given, but {what} is missing");
+        Err(Error::new(ErrorKind::Usage, text).hint("give both, or neither of them"))
     };
 
     match (
@@ -376,7 +378,7 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
     };
 
     let rate = crate::text::bytes(&text).and_then(|rate| match rate {
-        0 => Err("it must be more than nothing".to_owned()),
+        0 => Err("it must be more than 0".to_owned()),
         rate => Ok(rate),
     });
 

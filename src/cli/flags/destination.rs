@@ -63,10 +63,11 @@ impl Destination {
         match count {
             0 | 1 => Ok(Self::File(output.to_owned())),
             _ if !output.exists() && !output.is_symlink() => Ok(Self::Directory(output.to_owned())),
-            _ => Err(
-                Error::new(ErrorKind::Usage, "several models do not fit into one file")
-                    .hint("name a directory: -o DIR/"),
-            ),
+            _ => Err(Error::new(
+                ErrorKind::Usage,
+                "several models cannot be saved as one file",
+            )
+            .hint("name a directory: -o DIR/")),
         }
     }
 
@@ -87,8 +88,8 @@ impl Destination {
         // it.
         let shown = directory.display();
         disk::create_open_directory(directory)
-            .map_err(|error| Error::local(format!("making the directory {shown}"), error))?;
-        output.note(&format!("made the directory {shown}"));
+            .map_err(|error| Error::local(format!("creating the directory {shown}"), error))?;
+        output.note(&format!("created the directory {shown}"));
 
         Ok(())
     }

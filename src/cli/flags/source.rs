@@ -77,7 +77,10 @@ pub(crate) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
 
     // The second file would replace the first under the same name.
     if files.len() > 1 && name.is_some() {
-        Err(Error::new(ErrorKind::Usage, "--name fits one file only"))
+        Err(Error::new(
+            ErrorKind::Usage,
+            "--name can be used with one file only",
+        ))
     } else {
         Ok((files, name))
     }
@@ -97,7 +100,10 @@ pub(crate) fn unfolded(
         match file.is_dir() {
             // A directory with one file today may have two tomorrow, so it is refused unread.
             true if name.is_some() => {
-                return Err(Error::new(ErrorKind::Usage, "--name fits one file only"));
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    "--name can be used with one file only",
+                ));
             }
             true => all.append(&mut inside(&file, output)?),
             false => all.push(file),
@@ -209,7 +215,7 @@ fn base_name(path: &Path) -> Result<ModelName> {
     match base {
         Some(base) => base.parse(),
         None => {
-            let message = format!("{} has no name that could be used", path.display());
+            let message = format!("{} has no usable name", path.display());
             Err(Error::new(ErrorKind::Usage, message).hint("give one with --name"))
         }
     }

@@ -24,7 +24,7 @@ pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
         Some("1" | "true" | "yes" | "on") => Ok(true),
         Some(_) => Err(Error::new(
             ErrorKind::Usage,
-            format!("{name} is neither 1 nor 0"),
+            format!("{name} must be 1 or 0"),
         )),
     }
 }

@@ -54,12 +54,12 @@ pub(crate) fn new_password() -> Result<String> {
     let terminal = || ConfigBuilder::new().build();
 
     let first = hidden("new password: ", terminal())?;
-    let again = hidden("the same again: ", terminal())?;
+    let again = hidden("the new password again: ", terminal())?;
 
     if first == again {
         Ok(first)
     } else {
-        Err(Error::new(ErrorKind::Usage, "the two differ").hint("try again"))
+        Err(Error::new(ErrorKind::Usage, "the two passwords differ").hint("try again"))
     }
 }
 

@@ -60,7 +60,7 @@ impl<'a> Progress<'a> {
                 self.tenths = 0;
                 if *at > 0 {
                     self.say(&format!(
-                        "{}: going on after {}",
+                        "{}: resuming after {}",
                         self.name,
                         HumanBytes(*at)
                     ));
@@ -78,7 +78,7 @@ impl<'a> Progress<'a> {
                 ));
             }
             TransferEvent::Restarted { reason } => {
-                self.say(&format!("{}: beginning anew, {reason}", self.name));
+                self.say(&format!("{}: starting again, {reason}", self.name));
             }
         }
     }

@@ -85,7 +85,7 @@ fn end(signal: i32) -> ! {
     let text = if RESUMABLE.load(Ordering::Relaxed) {
         format!("\nskep: interrupted; resume with: {}\n", same_command())
     } else {
-        "\nskep: interrupted; nothing was kept of unfinished files\n".to_owned()
+        "\nskep: interrupted; unfinished files were removed\n".to_owned()
     };
     let _ = std::io::stderr().write_all(text.as_bytes());
     process::exit(128 + signal)

@@ -52,7 +52,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             Ok(waiting) if waiting.is_empty() => log::info!("the settings were read again"),
             Ok(waiting) => {
                 let waiting = waiting.join(", ");
-                log::warn!("the settings were read again; {waiting} will count at the next start");
+                log::warn!(
+                    "the settings were read again; {waiting} will take effect at the next start"
+                );
             }
             Err(error) => log::error!("the settings stay as they were: {error}"),
         }

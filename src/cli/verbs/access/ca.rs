@@ -35,7 +35,7 @@ pub(crate) fn arguments(command: Command) -> Command {
                 .long("days")
                 .value_name("N")
                 .value_parser(clap::value_parser!(u64).range(1..))
-                .help("How long it is good [default: 3650]"),
+                .help("How many days it is valid [default: 3650]"),
         )
         .arg(
             Arg::new("output")
@@ -52,10 +52,10 @@ pub(crate) fn arguments(command: Command) -> Command {
         .subcommand(issue)
         .subcommand(
             Command::new("revoke")
-                .about("Revoke what a device was issued")
+                .about("Revoke the certificates of a device")
                 .arg(name()),
         )
-        .subcommand(Command::new("ls").about("List what was issued"))
+        .subcommand(Command::new("ls").about("List the certificates that were issued"))
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -75,7 +75,7 @@ fn init(authority: &Authority, output: &Output) -> Result<()> {
     let file = authority.certificate().display().to_string();
     output.line(&file)?;
     output.note(&format!(
-        "have servers let in its devices only: skep serve --client-ca {file}"
+        "to let in only its devices: skep serve --client-ca {file}"
     ));
     output.note("issue certificates to devices: skep ca issue NAME");
     output.json(&json!({"schema": 1, "ca": file}))

@@ -18,7 +18,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let wait = Arg::new("connect-timeout")
         .long("connect-timeout")
         .value_name("TIME");
-    let wait = wait.help("Give up connecting after so long [default: 30s]");
+    let wait = wait.help("Give up connecting after this time [default: 30s]");
     command.before_help(EXAMPLES).arg(url).arg(wait)
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             // Only a handshake takes place: nothing is sent to a server that nobody has checked.
             let pin = client::shown_pin(&url.parse()?, wait.unwrap_or(CONNECT))?;
             output.note(
-                "that is what this server shows; whether it is the right one, only its owner knows",
+                "this is the key that the server shows; ask its owner whether it is the right one",
             );
             pin
         }

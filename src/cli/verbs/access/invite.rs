@@ -33,12 +33,12 @@ pub(crate) fn arguments(command: Command) -> Command {
         .arg(
             flag("expires")
                 .value_name("TIME")
-                .help("How long the invitation is good [default: 10m]"),
+                .help("How long the invitation is valid [default: 10m]"),
         )
         .arg(
             flag("qr")
                 .action(ArgAction::SetTrue)
-                .help("Print a QR code even if nobody looks at a terminal"),
+                .help("Print a QR code even if the output is not a terminal"),
         )
 }
 
@@ -74,14 +74,13 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     let mut addresses = Vec::new();
 
-    // Scheme and path are left out: each address becomes HOST:PORT, as the text of an invitation
-    // has it.
+    // The scheme is left out: each address becomes HOST:PORT, as the text of an invitation has it.
     for address in kept.iter().take(ADDRESSES_MAX) {
         addresses.push(address.parse::<ServerUrl>()?.authority());
     }
 
     if addresses.is_empty() {
-        let text = "it is not known where the server listens";
+        let text = "the address of the server is not known";
         return Err(Error::new(ErrorKind::Usage, text).hint("skep invite HOST:PORT"));
     }
 
@@ -92,7 +91,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             .is_ok_and(|url: ServerUrl| url.is_loopback())
     }) {
         output.note(
-            "the server listens on this device only: 'skep serve' without an address opens it",
+            "only this device can reach the server; run 'skep serve' without an address to open it to others",
         );
     }
 
@@ -125,7 +124,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         "on the other device, within {minutes} min: skep pair '...'"
     ));
 
-    output.note("it is good for one device; whoever sees it can be that device");
+    output.note("it works for one device only; whoever sees it can use it");
 
     output.json(&json!({
         "schema": 1,

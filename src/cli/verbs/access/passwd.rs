@@ -16,7 +16,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let remove = Arg::new("remove")
         .long("remove")
         .action(ArgAction::SetTrue)
-        .help("Forget the password instead");
+        .help("Remove the password instead");
     command.before_help(EXAMPLES).arg(remove)
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let home = home::directory()?;
     if matches.get_flag("remove") {
         access::remove_password(&home)?;
-        output.note("the password is forgotten");
+        output.note("the password was removed");
         return output.json(&json!({ "schema": 1, "set": false }));
     }
 

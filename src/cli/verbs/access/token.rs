@@ -20,7 +20,7 @@ pub(crate) fn arguments(command: Command) -> Command {
         Arg::new("name")
             .value_name("NAME")
             .required(true)
-            .help("Whom it is for")
+            .help("Who the token is for")
     };
 
     let role = Arg::new("role")
@@ -97,7 +97,7 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
         "expires": end.map(rfc3339),
     }))?;
 
-    output.note("this token is shown only now; a client takes it where it takes a password");
+    output.note("this token is shown only now; clients use it in place of a password");
 
     Ok(())
 }
@@ -153,7 +153,7 @@ fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
     let bad = || {
         Error::new(
             ErrorKind::Usage,
-            format!("'{}' is not a time to come", text.escape_debug()),
+            format!("'{}' is not a time in the future", text.escape_debug()),
         )
         .hint("write it as 90d, 12h or 2027-01-31")
     };

@@ -14,7 +14,7 @@ pub(crate) fn arguments(command: Command) -> Command {
         .long("versions")
         .action(ArgAction::SetTrue);
 
-    let versions = versions.help("Remove what the models were before, and leave them as they are");
+    let versions = versions.help("Remove only the old versions of the models");
 
     args::server(
         command

@@ -13,7 +13,7 @@ use crate::model::{ModelName, Verification, Verified};
 use crate::wire::{VerifyWire, digest_text};
 
 pub(crate) fn arguments(command: Command) -> Command {
-    let names = get::names("Models on the server [default: all]; with --key, files of this device");
+    let names = get::names("Models on the server [default: all]; with --key, files on this device");
     let key = verify_signature::flag("key").requires("name");
     args::server(
         command
@@ -64,13 +64,16 @@ fn complaint(name: &ModelName, verified: &Verification) -> Option<Error> {
     let text = match verified.outcome {
         Verified::Damaged => {
             let remembered = verified.remembered.map(digest_text);
-            let remembered = remembered.unwrap_or_else(|| "another digest".to_owned());
-            format!("the model '{name}' is damaged: it had {remembered}")
+            let remembered = remembered.unwrap_or_else(|| "another one".to_owned());
+            format!("the model '{name}' is damaged: its digest was {remembered}")
         }
         Verified::Unreadable => format!("the model '{name}' cannot be read any more"),
         Verified::Intact | Verified::New | Verified::Changed => return None,
     };
-    Some(Error::new(ErrorKind::Integrity, text).hint("put it again, and look after the disk"))
+    Some(
+        Error::new(ErrorKind::Integrity, text)
+            .hint("send it again with 'skep put', and check the disk"),
+    )
 }
 
 const EXAMPLES: &str = "\

@@ -153,7 +153,8 @@ impl SignedFile {
     ) -> Result<Stored> {
         // The file was read twice, to sign it and to send it, and may have changed in between.
         if *sent != self.digest {
-            let text = format!("'{model}' was changed after it was signed, so it has no signature");
+            let text =
+                format!("'{model}' was changed after it was signed, so its signature was not sent");
             return Err(Error::new(ErrorKind::Integrity, text).hint("send it again"));
         }
 

@@ -17,7 +17,7 @@ use crate::signature::{PublicKey, Signature};
 pub(crate) fn flag(name: &'static str) -> Arg {
     let flag = Arg::new(name).long(name).value_name("KEY|KEYFILE");
     flag.help(match name {
-        "key" => "Check FILE.minisig by this public key: RW..., or a file that has it",
+        "key" => "Check FILE.minisig with this public key: RW..., or a file that contains it",
         _ => "Keep only what this public key has signed (NAME.minisig on the server)",
     })
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // Bytes on standard output cannot be taken back if their signature turns out to be wrong.
     if options.signer.is_some() && destination == Destination::Stdout {
-        let text = "standard output would have the bytes before their signature is checked";
+        let text = "standard output would get the bytes before their signature is checked";
         return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first: -o FILE"));
     }
 
@@ -143,7 +143,7 @@ pub(crate) fn note_unverified(download: &Download, output: &Output) {
 
 fn unverified(name: &ModelName, output: &Output) {
     output.note(&format!(
-        "the bytes of '{name}' could not be verified: the server knows no digest of them (yet)"
+        "the bytes of '{name}' could not be verified: the server has no digest of them (yet)"
     ));
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 fn code(matches: &ArgMatches, names: Vec<ModelName>, output: &Output) -> Result<()> {
     if matches.contains_id("output") {
-        let reason = "--mode code prints to standard output, so -o has no meaning";
+        let reason = "--mode code prints to standard output, so -o cannot be used with it";
         return Err(Error::new(ErrorKind::Usage, reason));
     }
 

@@ -26,13 +26,13 @@ pub(crate) fn arguments(command: Command) -> Command {
         .arg(
             flag("create")
                 .action(ArgAction::SetTrue)
-                .help("Replace nothing"),
+                .help("Do not replace an existing model"),
         )
         .arg(
             flag("if-match")
                 .value_name("DIGEST")
                 .conflicts_with("create")
-                .help("Replace only a model of this digest"),
+                .help("Replace only a model with this digest"),
         )
 }
 
@@ -136,7 +136,10 @@ fn send(
 
         // A stream is sent in one pass, by a call that takes no conditions.
         SourceReader::Stream(_) if options.replaces != Replaces::Anything => {
-            let message = format!("{} is no file, so --create and --if-match", path.display());
+            let message = format!(
+                "{} is not a regular file, so --create and --if-match",
+                path.display()
+            );
             Err(Error::new(
                 ErrorKind::Usage,
                 format!("{message} are not possible"),
