@@ -229,7 +229,6 @@ impl Token {
     }
 }
 
-/// Where the tokens of a home are.
 /// Whether a token may have this name: it is not what logs call others by (see `Principal`), and has a
 /// letter or a digit.
 pub(crate) fn can_be_named(name: &str) -> bool {
@@ -239,6 +238,7 @@ pub(crate) fn can_be_named(name: &str) -> bool {
     !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
+/// Where the tokens of a home are.
 pub(crate) fn file(home: &Path) -> PathBuf {
     home::TOKENS.path(home)
 }
