@@ -5,9 +5,9 @@
 //! Not here: sockets and TLS (`edge`), and what a request means (`routes`). HTTP does not know models.
 
 mod answer_pace;
-mod answering;
 mod body;
 mod connection;
+mod conversation;
 mod endless;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
@@ -17,8 +17,8 @@ mod range;
 mod request;
 mod response;
 mod send;
-mod service;
 
+pub(crate) use conversation::HttpShared;
 pub use endless::{Endless, Happened};
 pub use head::{Fields, Head, Method, Version};
 pub(crate) use pool::{BodyPlace, BodyPlaces, Engine, Workers};
@@ -26,7 +26,6 @@ pub use range::{Range, RangeError};
 pub use request::{Body, Request, Session};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};
-pub(crate) use service::{HttpShared, refuse_busy, serve};
 
 use crate::transport::Peer;
 

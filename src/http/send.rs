@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Answers on the wire: head and content, written by the connection's own thread at its caller's pace.
+//! Answers on the wire: small ones in one piece, others bit by bit at their caller's pace.
 
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
 
 use super::connection::Connection;
 use super::head::{Head, Method, Version};
 use super::response::{Content, Response};
 use crate::clock;
-use crate::error::Error;
 use crate::http::answer_pace::{AnswerPace, SLICE_BYTES};
 use crate::http::endless::{Endless, Pipe, pour};
 use crate::stop::Stop;
@@ -53,23 +53,70 @@ impl Asked {
     }
 }
 
-impl Connection {
-    /// Answers what cannot be handled and ends the connection.
-    pub(crate) fn refuse(&mut self, head: Option<&Head>, error: &Error) {
-        let peer = self.transport().peer().clone();
-        log::info!(
-            "{peer} refused: {} {}",
-            error.kind().status(),
-            error.message()
-        );
+/// An answer that is sent in one piece, or one that is sent bit by bit.
+pub(crate) enum SmallAnswer {
+    /// Head and content, and how many bytes of content there are.
+    Whole {
+        bytes: Vec<u8>,
+        content: u64,
+    },
+    Large(Response),
+}
 
-        let asked = head.map_or_else(|| Asked::unread(self.buffered()), Asked::of);
-        let response = Response::error(error);
+/// Puts a small answer together. The content of a small file is read here; if that fails, it is left
+/// to [`send`] to find out why.
+pub(crate) fn small(asked: Asked, response: Response, persistence: Persistence) -> SmallAnswer {
+    let sends_content = !asked.is_head && !response.status.is_bodiless();
+    let is_small = match &response.content {
+        _ if !sends_content => true,
+        Content::Reader(..) | Content::Chunked(_) | Content::Endless(_) => false,
+        content => content
+            .length()
+            .is_some_and(|length| length <= JOINED_BYTES_MAX as u64),
+    };
+    if !is_small {
+        return SmallAnswer::Large(response);
+    }
 
-        if send(self, asked, response, Persistence::Close, &Stop::new()).is_ok() {
-            self.linger(None);
+    let mut bytes = status_and_fields(&response, asked.version, persistence).into_bytes();
+    let head = bytes.len();
+
+    if sends_content {
+        match &response.content {
+            Content::Bytes(content) => bytes.extend_from_slice(content),
+            Content::Shared(content, range) => bytes.extend_from_slice(&content[range.clone()]),
+            Content::File {
+                file,
+                offset,
+                length,
+            } => {
+                let length = usize::try_from(*length).unwrap_or(JOINED_BYTES_MAX);
+                bytes.resize(head + length, 0);
+                if file.read_exact_at(&mut bytes[head..], *offset).is_err() {
+                    return SmallAnswer::Large(response);
+                }
+            }
+            _ => {}
         }
     }
+
+    let content = (bytes.len() - head) as u64;
+    SmallAnswer::Whole { bytes, content }
+}
+
+/// Head and content of an answer that is known to be small.
+pub(crate) fn joined(asked: Asked, response: Response, persistence: Persistence) -> Vec<u8> {
+    match small(asked, response, persistence) {
+        SmallAnswer::Whole { bytes, .. } => bytes,
+        SmallAnswer::Large(response) => {
+            status_and_fields(&response, asked.version, Persistence::Close).into_bytes()
+        }
+    }
+}
+
+/// Bounds the writing of what is left of a small answer.
+pub(crate) fn limit_write(connection: &mut Connection) {
+    AnswerPace::new(connection).limit(connection.transport());
 }
 
 /// Writes an answer and returns the bytes of its content.

@@ -96,7 +96,7 @@ impl Api {
     }
 
     /// Takes a place for a body whose password is somewhere in it.
-    pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace<'_>> {
+    pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace> {
         self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
             let text = "as many imports without a password as this server takes are running";
             Error::new(ErrorKind::Busy, text)
