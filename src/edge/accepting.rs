@@ -101,6 +101,7 @@ impl Accepting {
             match (&reception.handshakes, scheme) {
                 (Some(shared), Scheme::Https) => {
                     let limit = reception.limits.now().head_timeout;
+                    // A connection without a place gets less time, since it is only told to come back.
                     let wait = match entry {
                         Entry::Full => limit.min(REFUSAL_WAIT),
                         Entry::Admitted | Entry::Told => limit,
@@ -168,7 +169,7 @@ impl PollerEvents for Accepting {
 /// How many callers are let in before others have their turn.
 const ACCEPTS_AT_ONCE: usize = 64;
 
-/// How long a connection without a place may shake hands, to be told that there is none.
+/// How long the handshake of a connection without a place may take before the refusal.
 const REFUSAL_WAIT: Duration = Duration::from_secs(2);
 
 const PAUSE_MIN: Duration = Duration::from_millis(20);

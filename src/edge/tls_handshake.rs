@@ -75,7 +75,7 @@ impl Handshake {
             Ok(Step::Waits(handshake)) => Some(handshake as Box<dyn Waiter>),
             Ok(Step::Over(arrival)) => (shared.welcome)(*arrival),
             Err(error) => {
-                log::debug!("a connection did not get as far as a request: {error}");
+                log::debug!("a connection ended before its first request: {error}");
                 None
             }
         };
@@ -89,6 +89,7 @@ impl Handshake {
         let mut session = match self.session.take() {
             Some(session) => session,
             None => {
+                // Asked for each connection, so a renewed certificate counts at once.
                 let acceptor = self.shared.identity.now();
                 match self.timed.socket().peek() {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

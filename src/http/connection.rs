@@ -109,7 +109,10 @@ impl Connection {
             return Ok(Some(head));
         }
 
+        // What cannot become a valid head is refused at once; the caller need not send the rest.
         head::check_start(bytes)?;
+
+        // Only new bytes are searched next time, so a head that arrives byte by byte costs linear time.
         *searched = bytes.len();
         if *searched >= limits.head_bytes_max {
             return Err(oversized(bytes, &limits));
@@ -202,8 +205,12 @@ impl Connection {
     pub(crate) fn read_line(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
         loop {
             let bytes = self.buffered();
+
+            // Two bytes more than the line may have: its CR LF.
             let searched = &bytes[..bytes.len().min(bytes_max + 2)];
             if let Some(end) = searched.iter().position(|byte| *byte == b'\n') {
+                // A bare LF is refused, because another reader in front of this server might not
+                // take it for a line end.
                 let Some(line) = searched[..end].strip_suffix(b"\r") else {
                     return Err(bad_line("a line in a chunked body ends in a bare LF"));
                 };
@@ -235,6 +242,8 @@ impl Connection {
 
     /// Reads more into the buffer.
     fn fill(&mut self) -> io::Result<usize> {
+        // Bytes that were used go first; otherwise the buffer of a long connection would grow for
+        // ever.
         if self.start > 0 {
             self.buffer.drain(..self.start);
             self.start = 0;
@@ -243,6 +252,7 @@ impl Connection {
         let used = self.buffer.len();
         self.buffer.resize(used + FILL_BYTES, 0);
 
+        // A signal is no error of the connection.
         let result = loop {
             match self.transport.read(&mut self.buffer[used..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -250,6 +260,7 @@ impl Connection {
             }
         };
 
+        // Also after an error: the buffer must end where real bytes end.
         self.buffer
             .truncate(used + result.as_ref().copied().unwrap_or_default());
 

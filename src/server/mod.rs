@@ -92,7 +92,7 @@ pub struct ServerOptions {
     pub sockets: Vec<OwnedFd>,
     /// What is spoken where an address does not say it; by default HTTPS if there is TLS, else HTTP.
     pub default_scheme: Option<Scheme>,
-    /// Where connections are told of.
+    /// The channel for events of connections.
     pub(crate) events: Publisher,
     /// What ends the server, too.
     pub(crate) stop: Stop,
@@ -130,6 +130,8 @@ impl Server {
             (None, None) => None,
         };
 
+        // The files are read before an address is bound, so a broken key is told without a port
+        // being taken.
         let acceptor = files.map(Following::open).transpose()?.map(Arc::new);
 
         let default = options.default_scheme.unwrap_or(match acceptor {
@@ -137,24 +139,31 @@ impl Server {
             None => Scheme::Http,
         });
 
+        // Without an identity, an address for HTTPS is refused and never served in plain text.
         let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
         if acceptor.is_none()
             && let Some(listen) = addresses.iter().find(|listen| is_tls(listen))
         {
-            let text = format!("{listen}: HTTPS needs an identity, and this server has none");
+            let text = format!("{listen}: HTTPS needs a certificate, and this server has none");
             return Err(
-                Error::new(ErrorKind::Usage, text).hint("set the TLS options, or say http://")
+                Error::new(ErrorKind::Usage, text).hint("set the TLS options, or use http://")
             );
         }
 
+        // A child token: what stops the given one stops this server, too.
         let stop = options.stop.child();
         let listener = Listener::bind(addresses, options.sockets, default, stop.clone())?;
+
+        // The number of descriptors is settled now; otherwise the server would find out under load.
         let mut limits = options.limits;
         edge::make_room(&mut limits);
         let (workers, metrics) = (limits.workers, Arc::new(Metrics::default()));
         options.live_limits.change(limits);
         let limits = options.live_limits;
+
         let handler: Arc<dyn Handler> = Arc::new(handler);
+
+        // The workers start after everything that the caller can have set wrong.
         let engine = Engine::start(disk::temporary_folders(options.folders))?;
         let places = http::BodyPlaces::among(workers);
         let workers = Workers::start(workers, &engine, &metrics)?;
@@ -267,14 +276,21 @@ impl Server {
 
         let poller = threads::spawn("poller", move || edge::run(listener, &waiting, reception))
             .map_err(|error| Error::io("starting to accept connections", error))?;
+        // The order of the end: nobody new, then nobody who waits, then the running requests get their time.
         shutdown.wait();
 
+        // Callers that go on for longer than the limit are cut off, or one of them could keep the server
+        // alive for ever.
         if !connections.wait_until_empty(limits.now().drain_timeout) {
-            log::warn!("{} connections are cut off", connections.count());
+            log::warn!(
+                "{} connections did not end in time and are closed",
+                connections.count()
+            );
             connections.close_all();
             connections.wait_until_empty(CUT_WAIT);
         }
 
+        // The poller and the workers end last, because running requests need them.
         seats.end();
         let _ = poller.join();
         writers.close();
@@ -295,7 +311,7 @@ impl Server {
         let outcome = Arc::new(Mutex::new(Ok(())));
         let result = Arc::clone(&outcome);
         let thread = threads::spawn("server", move || *lock(&result) = self.run())
-            .map_err(|error| Error::io("starting the server", error))?;
+            .map_err(|error| Error::io("cannot start the server", error))?;
         Ok(ServerHandle::new(addresses, url, shutdown, outcome, thread))
     }
 }

@@ -41,7 +41,7 @@ impl HttpShared {
     ) -> Option<Box<dyn Waiter>> {
         let mut caller = self.caller(transport, seat, place);
         caller.connection.be_quick();
-        let error = Error::new(ErrorKind::Busy, "all connections of this server are taken");
+        let error = Error::new(ErrorKind::Busy, "this server has no free connection");
         caller.refuse(None, &error).waiting()
     }
 

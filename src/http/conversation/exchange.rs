@@ -109,7 +109,7 @@ impl Exchange {
                 return self.submit();
             }
 
-            let text = "as many uploads as this server takes at one time are running";
+            let text = "too many uploads are running on this server";
             let error = Error::new(ErrorKind::Busy, text).hint("try again in a moment");
             let Self { caller, head, .. } = *self;
             caller.refuse(Some(&head), &error).put_back();
@@ -156,6 +156,7 @@ impl Exchange {
     /// Sends the answer. What the kernel takes at once is sent by the calling thread; whatever has to wait
     /// for the caller goes to a thread of its own.
     fn conclude(mut self: Box<Self>, mut response: Response) -> After {
+        // The worker is done with the body, so another upload may have the place while this answer is sent.
         self.place = None;
         let ending = self.ending(&mut response);
         let persistence = if ending.persists {
@@ -182,6 +183,8 @@ impl Exchange {
         let asked = Asked::of(&self.head);
         let is_endless = matches!(response.content, Content::Endless(_));
 
+        // A connection goes on only if both sides know where this exchange ends, and if little of the body
+        // is left.
         let persists = self.head.keeps_alive()
             && self.caller.requests < limits.requests_per_connection_max
             && !is_endless
@@ -233,7 +236,7 @@ impl Exchange {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             shared.metrics.panics.add_one();
             log::error!(
-                "{} panicked in the content: {}",
+                "{} panicked while producing the content: {}",
                 thread_name(),
                 panic_text(&*panic)
             );
@@ -243,6 +246,8 @@ impl Exchange {
 
     /// What becomes of the connection after its answer.
     fn after(mut self: Box<Self>, ending: AnswerEnd, sent: io::Result<u64>) -> After {
+        // The log is written after the answer was sent, because only then are its bytes and its duration
+        // known.
         match ending.when_sent {
             Some(work) => work(Sent {
                 received: self.progress.received(),
@@ -252,6 +257,7 @@ impl Exchange {
             None => self.log(ending.status, &sent),
         }
 
+        // The answer was cut in the middle; after a reset, the caller cannot take it for a whole one.
         if sent.is_err() {
             self.caller.connection.transport().abort();
             return After::Gone;
@@ -296,12 +302,14 @@ impl Exchange {
         self.head.fields.value("upload-complete").is_some()
     }
 
-    /// One line for each request; never the query, which may hold what is nobody's business.
+    /// One line for each request; never the query, which may hold secrets.
     fn log(&mut self, status: Status, sent: &io::Result<u64>) {
         if !log::log_enabled!(log::Level::Info) {
             return;
         }
 
+        // The path comes from the caller, but a target is visible ASCII only and cannot forge a line of
+        // the log.
         let path = self.head.target.split('?').next().unwrap_or_default();
         let milliseconds = self.started.elapsed().as_millis();
         let peer = self.caller.connection.transport().peer();
@@ -345,7 +353,7 @@ impl Waiter for Exchange {
     }
 
     fn expired(self: Box<Self>) -> Option<Box<dyn Waiter>> {
-        let error = Error::new(ErrorKind::RequestTimeout, "the body came too slowly");
+        let error = Error::new(ErrorKind::RequestTimeout, "the body arrived too slowly");
         let Self { caller, head, .. } = *self;
         caller.refuse(Some(&head), &error).waiting()
     }
