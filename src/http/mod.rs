@@ -4,6 +4,7 @@
 //!
 //! Not here: sockets and TLS (`edge`), and what a request means (`routes`). HTTP does not know models.
 
+mod answer_head;
 mod answer_pace;
 mod body;
 mod connection;

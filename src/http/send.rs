@@ -1,57 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Answers on the wire: small ones in one piece, others bit by bit at their caller's pace.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 
+use super::answer_head::{Asked, Persistence, status_and_fields};
 use super::connection::Connection;
-use super::head::{Head, Method, Version};
+use super::head::Version;
 use super::response::{Content, Response};
-use crate::clock;
 use crate::http::answer_pace::{AnswerPace, SLICE_BYTES};
 use crate::http::endless::{Endless, Pipe, pour};
 use crate::stop::Stop;
 use crate::transport::Transport;
-
-/// Whether a connection goes on after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Persistence {
-    Open,
-    Close,
-}
-
-/// What of a request matters to the form of its answer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
-    version: Version,
-    is_head: bool,
-}
-
-impl Asked {
-    pub(crate) fn of(head: &Head) -> Self {
-        Self {
-            version: head.version,
-            is_head: head.method == Method::Head,
-        }
-    }
-
-    /// Of a request whose head cannot be read.
-    pub(crate) fn unread(bytes: &[u8]) -> Self {
-        Self {
-            version: Version::Http11,
-            is_head: bytes.starts_with(b"HEAD "),
-        }
-    }
-
-    /// Whether nothing but the end of the connection ends this answer: HTTP/1.0 has no chunks.
-    pub(crate) fn ends_with_connection(self, response: &Response) -> bool {
-        self.version == Version::Http10
-            && response.content.length().is_none()
-            && !response.status.is_bodiless()
-    }
-}
 
 /// An answer that is sent in one piece, or one that is sent bit by bit.
 pub(crate) enum SmallAnswer {
@@ -179,62 +140,6 @@ pub(crate) fn send(
     sink.connection.transport().flush()?;
 
     Ok(sink.pace.sent)
-}
-
-fn status_and_fields(response: &Response, version: Version, persistence: Persistence) -> String {
-    let mut text = String::with_capacity(256);
-    let status = response.status;
-
-    // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        "HTTP/1.1 {} {}\r\nserver: skep\r\n",
-        status.0,
-        status.reason()
-    );
-
-    if let Some(date) = date() {
-        let _ = write!(text, "date: {date}\r\n");
-    }
-
-    // A model may look like HTML: no browser may guess the type and run scripts in it.
-    text.push_str("x-content-type-options: nosniff\r\n");
-
-    // A handler cannot set fields that delimit the message, or it could make readers see another
-    // end.
-    for (name, value) in &response.fields {
-        if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-            continue;
-        }
-        let _ = write!(text, "{name}: {value}\r\n");
-    }
-
-    // Statuses without content have neither field (RFC 9110 section 8.6, RFC 9112 section 6.1).
-    match response.content.length() {
-        _ if status.is_bodiless() => {}
-        Some(length) => {
-            let _ = write!(text, "content-length: {length}\r\n");
-        }
-        None if version == Version::Http11 => text.push_str("transfer-encoding: chunked\r\n"),
-        None => {}
-    }
-
-    // The defaults differ: HTTP/1.1 connections persist, HTTP/1.0 ones close.
-    match (persistence, version) {
-        (Persistence::Close, _) => text.push_str("connection: close\r\n"),
-        (Persistence::Open, Version::Http10) => text.push_str("connection: keep-alive\r\n"),
-        (Persistence::Open, Version::Http11) => {}
-    }
-
-    text.push_str("\r\n");
-
-    text
-}
-
-/// The date, unless the clock was never set: a server without a clock must not send one (RFC 9110
-/// section 6.6.1).
-fn date() -> Option<String> {
-    clock::is_trusted().then(|| httpdate::fmt_http_date(clock::now()))
 }
 
 /// Where an answer goes, and how fast it has to be taken.
@@ -396,16 +301,6 @@ fn read(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
 }
-
-/// The fields that only the server may set, since they say where an answer ends.
-const OURS: [&str; 6] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// What is copied at a time where content comes from a reader: four TLS records.
 const COPY_BYTES: usize = 64 * 1024;

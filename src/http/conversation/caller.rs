@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
+use crate::http::answer_head::{Asked, Persistence};
 use crate::http::connection::{Connection, HeadReading, HeadStep};
 use crate::http::head::Head;
 use crate::http::request::Session;
 use crate::http::response::Response;
-use crate::http::send::{Asked, Persistence, joined};
+use crate::http::send::joined;
 use crate::waiting::{Seat, Waiter};
 
 /// A connection with all that outlives one request.

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use super::caller::{After, HttpCaller};
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
+use crate::http::answer_head::{Asked, Persistence};
 use crate::http::body::{BodyProgress, BodyReader};
 use crate::http::connection::discard;
 use crate::http::head::{Framing, Head, Method};
 use crate::http::pool::{BodyPlace, QueuedRequest};
 use crate::http::request::{Body, Request};
 use crate::http::response::{Content, Response, Sent, Status, WhenSent};
-use crate::http::send::{Asked, Persistence, SmallAnswer, limit_write, send, small};
+use crate::http::send::{SmallAnswer, limit_write, send, small};
 use crate::threads::{panic_text, thread_name};
 use crate::waiting::Waiter;
 
