@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::head::{self, Head};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
-use crate::transport::{TimeLimit, Transport, is_timeout};
+use crate::transport::{Peer, TimeLimit, Transport, is_timeout};
 
 /// A transport with the bytes that were read from it and not used yet.
 pub(crate) struct Connection {
@@ -51,6 +51,11 @@ impl Connection {
 
     pub(crate) fn transport(&mut self) -> &mut dyn Transport {
         &mut *self.transport
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        self.transport.peer()
     }
 
     pub(crate) fn set_read_limit(&mut self, limit: TimeLimit) {

@@ -41,6 +41,14 @@ pub trait Handler: Send + Sync + 'static {
         &Method::ALL
     }
 
+    /// Whether [`Handler::handle`] answers this request without waiting for anything: neither a disk nor
+    /// another thread nor a long computation. Such a request is answered at once, by the thread that waits
+    /// for all connections; others go to a worker. Only requests without a body are asked about. By default
+    /// none is quick.
+    fn is_quick(&self, _request: &Request<'_>) -> bool {
+        false
+    }
+
     /// Decides about a connection before its first request; may leave things in the session, which
     /// all requests of the connection share.
     fn on_connect(&self, _peer: &Peer, _session: &mut Session) -> Admission {

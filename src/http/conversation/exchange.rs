@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::http::answer_head::{Asked, Persistence};
 use crate::http::body::{BodyProgress, BodyReader};
 use crate::http::connection::discard;
-use crate::http::head::{Framing, Head, Method};
+use crate::http::head::{Framing, Head};
 use crate::http::pool::{BodyPlace, QueuedRequest};
 use crate::http::request::{Body, Request};
 use crate::http::response::{Content, Response, Sent, Status, WhenSent};
@@ -82,10 +82,13 @@ impl Exchange {
     fn await_body(mut self: Box<Self>, length: u64) -> After {
         let length = usize::try_from(length).unwrap_or_default();
         match self.caller.connection.prefetch(length) {
-            Ok(true) => {
-                self.submit();
-                After::Gone
-            }
+            Ok(true) => match self.answer_quickly(length) {
+                Some(response) => self.conclude(response),
+                None => {
+                    self.submit();
+                    After::Gone
+                }
+            },
             Ok(false) => After::Waiting(Arc::clone(&self.caller.seat), self),
             Err(error) => {
                 let Self { caller, head, .. } = *self;
@@ -124,7 +127,28 @@ impl Exchange {
         engine.submit(self);
     }
 
-    /// Runs the handler; a panic in it is this request's misfortune only.
+    /// Runs the handler for a request that needs no worker.
+    fn answer_quickly(&mut self, length: usize) -> Option<Response> {
+        if length > 0 {
+            return None;
+        }
+
+        let shared = &self.shared;
+        let caller = &mut self.caller;
+        let (peer, session) = (caller.connection.peer(), &mut caller.session);
+        let mut nothing = io::empty();
+        let body = Body::new(&mut nothing, Some(0));
+        let mut request = Request::new(&self.head, peer, session, body);
+
+        // A panic in the first step is left to a worker, which answers it.
+        let is_quick = catch_unwind(AssertUnwindSafe(|| shared.handler.is_quick(&request)));
+
+        is_quick
+            .unwrap_or(false)
+            .then(|| shared.run_handler(&mut request))
+    }
+
+    /// Runs the handler.
     fn answer(&mut self) -> Response {
         let length = match self.head.framing {
             Framing::Length(length) => Some(length),
@@ -136,22 +160,7 @@ impl Exchange {
         let mut reader = BodyReader::new(connection, &mut self.progress);
         let body = Body::of_wire(&mut reader, length);
         let mut request = Request::new(&self.head, &peer, &mut self.caller.session, body);
-        let handler = &*self.shared.handler;
-
-        let response = catch_unwind(AssertUnwindSafe(|| match handler.methods() {
-            methods if methods.contains(&request.method()) => handler.handle(&mut request),
-            methods => not_allowed(request.method(), methods),
-        }));
-
-        response.unwrap_or_else(|panic| {
-            self.shared.metrics.panics.add_one();
-            let (thread, target) = (thread_name(), request.path());
-            log::error!(
-                "{thread} panicked while handling {target}: {}",
-                panic_text(&*panic)
-            );
-            Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
-        })
+        self.shared.run_handler(&mut request)
     }
 
     /// Sends the answer. What the kernel takes at once is sent by the calling thread; whatever has to wait
@@ -367,15 +376,6 @@ impl Waiter for Exchange {
     fn has_more(&self) -> bool {
         false
     }
-}
-
-fn not_allowed(method: Method, methods: &[Method]) -> Response {
-    let mut allow: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
-    if methods.contains(&Method::Get) && !methods.contains(&Method::Head) {
-        allow.push(Method::Head.as_str());
-    }
-    let text = format!("{} is not for this server", method.as_str());
-    Response::problem(Status::METHOD_NOT_ALLOWED, text).field("allow", allow.join(", "))
 }
 
 /// A body of this size needs no worker while it arrives.
