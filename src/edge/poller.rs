@@ -17,7 +17,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 
-use crate::edge::seats::{PollSeat, Seats, Timers, WAKE};
+use crate::edge::seats::{PollSeat, Seats, WAKE};
 use crate::threads::{panic_text, thread_name};
 use crate::waiting::Waiter;
 
@@ -123,7 +123,7 @@ impl Poller {
 
             let again = std::mem::take(&mut self.again);
             for key in again.into_iter().chain(self.seats.returned()) {
-                self.wake(key, false);
+                self.look(key);
             }
 
             if events
@@ -178,6 +178,21 @@ impl Poller {
         }
     }
 
+    /// Looks after somebody who was given back.
+    fn look(&mut self, key: u64) {
+        let Some(seat) = self.seats.find(key) else {
+            return;
+        };
+
+        let (timer, ready) = seat.look();
+        if let Some(deadline) = timer {
+            self.timers.push(Reverse((deadline, key)));
+        }
+        if let Some(waiting) = ready {
+            self.call(&seat, || waiting.ready());
+        }
+    }
+
     fn call(&mut self, seat: &Arc<PollSeat>, work: impl FnOnce() -> Option<Box<dyn Waiter>>) {
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Some(waiting)) => self.take_back(seat, waiting),
@@ -191,12 +206,12 @@ impl Poller {
     }
 
     fn take_back(&mut self, seat: &Arc<PollSeat>, waiting: Box<dyn Waiter>) {
-        let back = seat.keep(waiting, Timers::Mine);
-        if let Some(deadline) = back.timer {
-            self.timers.push(Reverse((deadline, seat.key)));
-        }
-        if back.has_more {
+        let needs = seat.keep(waiting);
+        if needs.has_more {
+            // Others have their turn first.
             self.again.push(seat.key);
+        } else if needs.timer.is_some() {
+            self.look(seat.key);
         }
     }
 

@@ -46,19 +46,37 @@ struct SeatState {
     timer: Option<Instant>,
 }
 
-/// Whose timers they are: only the poller's own thread can set one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Timers {
-    Mine,
-    OfThePoller,
-}
-
 /// What is to be done for somebody who waits again.
 pub(super) struct Reseated {
     /// The poller has to look at this time, and has no timer that is early enough.
     pub(super) timer: Option<Instant>,
     /// There is something without an event.
     pub(super) has_more: bool,
+}
+
+impl SeatState {
+    /// What has to be done for whoever waits, by the poller's thread.
+    fn needs(&self) -> Reseated {
+        let Some(waiting) = &self.waiting else {
+            return Reseated {
+                timer: None,
+                has_more: false,
+            };
+        };
+
+        // A timer that comes too early is moved when it comes; one that comes too late is no use.
+        let deadline = waiting.deadline();
+        let timer = self
+            .timer
+            .is_none_or(|timer| deadline < timer)
+            .then_some(deadline);
+        let is_at_end = self.is_at_end && waiting.heeds_end();
+
+        Reseated {
+            timer,
+            has_more: self.is_marked || is_at_end || waiting.has_more(),
+        }
+    }
 }
 
 impl Seats {
@@ -158,26 +176,25 @@ impl PollSeat {
         waiting
     }
 
-    /// Keeps somebody who waits; a timer that is asked for is set by the poller.
-    pub(super) fn keep(&self, waiting: Box<dyn Waiter>, timers: Timers) -> Reseated {
+    /// Keeps somebody who waits, and says what has to be done for them.
+    pub(super) fn keep(&self, waiting: Box<dyn Waiter>) -> Reseated {
         let mut state = lock(&self.state);
-        let deadline = waiting.deadline();
-
-        // A timer that comes too early is moved when it comes; one that comes too late is no use.
-        let needs_timer = state.timer.is_none_or(|timer| deadline < timer);
-        if needs_timer && timers == Timers::Mine {
-            state.timer = Some(deadline);
-        }
-
-        let is_at_end = state.is_at_end && waiting.heeds_end();
-        let is_marked = std::mem::take(&mut state.is_marked);
-        let has_more = is_marked || is_at_end || waiting.has_more();
         state.waiting = Some(waiting);
+        state.needs()
+    }
 
-        Reseated {
-            timer: needs_timer.then_some(deadline),
-            has_more,
+    /// Sets the timer that whoever waits needs, and takes them if they have something to do already.
+    pub(super) fn look(&self) -> (Option<Instant>, Option<Box<dyn Waiter>>) {
+        let mut state = lock(&self.state);
+        let needs = state.needs();
+        if needs.timer.is_some() {
+            state.timer = needs.timer;
         }
+
+        state.is_marked &= !needs.has_more;
+        let ready = state.waiting.take_if(|_| needs.has_more);
+
+        (needs.timer, ready)
     }
 
     /// A timer has come; when the next one is due if nobody's time is over yet.
@@ -210,14 +227,14 @@ impl PollSeat {
 
 impl Seat for PollSeat {
     fn put_back(self: Arc<Self>, waiting: Box<dyn Waiter>) {
-        let kept = self.keep(waiting, Timers::OfThePoller);
+        let kept = self.keep(waiting);
 
         // The poller sets this before it goes through the seats, so nobody is missed by both.
         if self.seats.is_stopping.load(Ordering::SeqCst) {
             let Some(waiting) = self.take().and_then(|waiting| waiting.stopped()) else {
                 return;
             };
-            let _ = self.keep(waiting, Timers::OfThePoller);
+            let _ = self.keep(waiting);
             self.seats.look_at(self.key);
         } else if kept.has_more || kept.timer.is_some() {
             self.seats.look_at(self.key);

@@ -37,8 +37,7 @@ impl Socket {
         };
     }
 
-    /// Looks at the first byte without taking it, and without waiting for it.
-    pub(crate) fn peek(&self) -> io::Result<Option<u8>> {
+    fn peek(&self) -> io::Result<Option<u8>> {
         let mut byte = [0];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let (count, _) = recv(self.descriptor(), &mut byte, flags)?;
@@ -167,6 +166,14 @@ impl Timed {
     /// Whether writes wait for nothing.
     pub(crate) fn writes_at_once(&self) -> bool {
         self.writes.limit.is_at_once()
+    }
+
+    /// Looks at the first byte without taking it, and without waiting for it.
+    pub(crate) fn peek(&mut self) -> io::Result<Option<u8>> {
+        let result = self.socket.peek();
+        // Otherwise the byte is still there.
+        self.is_drained = result.is_err();
+        result
     }
 
     pub(crate) fn socket(&self) -> &Socket {

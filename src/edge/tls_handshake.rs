@@ -91,7 +91,7 @@ impl Handshake {
             None => {
                 // Asked for each connection, so a renewed certificate counts at once.
                 let acceptor = self.shared.identity.now();
-                match self.timed.socket().peek() {
+                match self.timed.peek() {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         return Ok(Step::Waits(self));
                     }
