@@ -88,6 +88,22 @@ impl Guard {
         }
     }
 
+    /// Whether [`Guard::identify`] needs no long computation for these credentials. Only a chosen password
+    /// does, the first time that it is shown; made ones are compared with digests.
+    pub(crate) fn is_quick(&self, shown: &Credentials) -> bool {
+        let Credentials::Secret(secret) = shown else {
+            return true;
+        };
+
+        let chosen = self.chosen.now();
+        if !chosen.is_set() || chosen.is_known(secret) {
+            return true;
+        }
+
+        let lock = Lock::new(secret);
+        lock == self.owner || self.tokens.now().principal(&lock, clock::now()).is_some()
+    }
+
     /// Who knows this secret.
     ///
     /// # Errors
