@@ -3,16 +3,14 @@
 //!
 //! A flag counts before its variable: `--connect-timeout` before `SKEP_CONNECT_TIMEOUT`.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::LevelFilter;
 
-use crate::access::Password;
 use crate::address::{Scheme, ServerUrl};
+use crate::cli::flags::password::{given_password, own_password};
 use crate::cli::flags::switch::{is_set, variable, variable_name};
 use crate::cli::terminal::{Output, ask, signals};
 use crate::client::{
@@ -290,68 +288,6 @@ fn public_roots() -> Vec<PathBuf> {
     named.into_iter().chain(termux).chain(usual).collect()
 }
 
-/// The password of a server on this device, from its home.
-fn own_password(server: &ServerUrl, home: Option<&Path>) -> Result<Option<Password>> {
-    let own: Option<PathBuf> = home.map(|home| home::PASSWORD.path(home));
-    match own.filter(|path| server.is_loopback() && path.exists()) {
-        Some(path) => password_file(&path).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// The password that the flags or the environment give.
-///
-/// # Errors
-/// `Usage` if it was written on the command line or cannot be used, and those of reading a file.
-pub(crate) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
-    // This flag exists only to be refused: the list of processes shows command lines to everybody.
-    if matches.contains_id("password") {
-        let reason = "a password on the command line can be read by every user of this device";
-        return Err(Error::new(ErrorKind::Usage, reason)
-            .hint("use SKEP_PASSWORD, --password-file or --password-stdin"));
-    }
-
-    if matches.get_flag("password-stdin") {
-        return first_line(io::stdin().lock(), "standard input")
-            .and_then(Password::new)
-            .map(Some);
-    }
-
-    if let Some(path) = matches.get_one::<String>("password-file") {
-        return password_file(Path::new(path)).map(Some);
-    }
-
-    // Flags count before variables, and ours before the one of dearning, which existing scripts
-    // set.
-    if let Some(password) = variable("SKEP_PASSWORD") {
-        return Password::new(password).map(Some);
-    }
-
-    if let Some(path) = variable("SKEP_PASSWORD_FILE") {
-        return password_file(Path::new(&path)).map(Some);
-    }
-
-    variable("DEARNING_PASSWORD").map(Password::new).transpose()
-}
-
-fn password_file(path: &Path) -> Result<Password> {
-    let shown = path.display().to_string();
-    let file = File::open(path).map_err(|error| unreadable(&shown, error))?;
-    first_line(file, &shown).and_then(Password::new)
-}
-
-fn first_line(source: impl io::Read, name: &str) -> Result<String> {
-    let mut text = String::new();
-    let read = source.take(PASSWORD_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| unreadable(name, error))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-fn unreadable(name: &str, error: io::Error) -> Error {
-    Error::local(format!("reading the password from {name}"), error)
-        .hint("name a file (--password-file, SKEP_PASSWORD_FILE) whose first line is the password")
-}
-
 /// The value of a flag, or of its environment variable.
 pub(crate) fn text(matches: &ArgMatches, flag: &str) -> Option<String> {
     let given = matches.try_get_one::<String>(flag).ok().flatten().cloned();
@@ -387,8 +323,6 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
 }
 
 pub(crate) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
-
-const PASSWORD_BYTES_MAX: u64 = 4096;
 
 /// The level of the log: `--log-level` counts before `-v`, and that before `default`.
 ///

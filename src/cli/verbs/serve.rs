@@ -5,7 +5,7 @@ use clap::{Arg, ArgMatches, Command};
 use log::LevelFilter;
 use serde_json::json;
 
-use crate::cli::flags::{activation, args, node_settings};
+use crate::cli::flags::{activation, args, given_password, node_settings};
 use crate::cli::terminal::{Output, signals};
 use crate::error::Result;
 use crate::logging::{Style, logger};
@@ -35,7 +35,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // Only now it is known where the log goes; until here it went to standard error.
     logger::configure(&config.log)?;
-    let node = Node::open(config, args::given_password(matches)?)?;
+    let node = Node::open(config, given_password(matches)?)?;
 
     // A reload reads all layers again, so it needs the command line, too.
     let (reload, matches) = (node.reload(), matches.clone());

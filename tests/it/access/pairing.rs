@@ -137,7 +137,7 @@ fn who_guesses_invitations_is_locked_out() {
     );
     run(&mut server.place.skep(&["token", "new", "owner"]))
         .exits(2)
-        .says("otherwise");
+        .says("another name");
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn pairs_that_do_not_do_are_told_by_name() {
             "--key two.key is not the key of the certificate in --cert one.crt",
         ),
         ("empty", "one.key", "--cert empty contains no certificate"),
-        ("one.crt", "empty", "--key empty has no key"),
+        ("one.crt", "empty", "--key empty contains no key"),
         ("short.crt", "one.key", "--cert short.crt cannot be read"),
         ("one.crt", "locked.key", "passphrase"),
         (
