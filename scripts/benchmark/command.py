@@ -15,6 +15,8 @@ FIGURES = os.path.join(TREE, "scripts", "benchmark", "figures.json")
 PACKAGES = ["nginx-light", "lighttpd", "lighttpd-mod-webdav", "lighttpd-mod-openssl", "wrk", "curl", "openssl"]
 # Without these nothing is measured; lighttpd and dufs take part where they are installed.
 NEEDED = ["nginx", "wrk", "curl", "openssl", "unshare"]
+# Processors in use by others; above, a CPU that is kept awake by them makes small requests cheaper.
+BUSY = 0.2
 PEERS = ["nginx", "lighttpd", "dufs"]
 
 
@@ -96,6 +98,8 @@ def check(options):
         sys.exit(f"bench: there is no {options.binary}; run 'cargo build --release' or name another with --binary")
     if options.gate and not os.path.exists(FIGURES):
         sys.exit(f"bench: --gate needs {FIGURES}, which 'scripts/bench --save' writes")
+    if options.save and (set(options.rows) != set(rows.NAMES) or len(options.modes) < 2):
+        sys.exit("bench: --save wants all rows and both modes, so that the file is of one run")
     for peer in PEERS:
         if peer not in options.peers:
             print(f"bench: without {peer}", file=sys.stderr)
@@ -126,8 +130,12 @@ def run(options):
         print(json.dumps({"about": about, "figures": measured}, indent=1))
     else:
         figures.show(about, measured, ["skep", *options.peers])
+    if (options.gate or options.save) and about["others"] > BUSY:
+        print(f"bench: others used {about['others']} processors: do not trust these figures", file=sys.stderr)
     losses = []
     if saved:
+        if saved["about"]["others"] > BUSY:
+            print("bench: the saved figures are from a busy machine; save new ones from a quiet one", file=sys.stderr)
         losses = figures.losses(saved["figures"], measured, options.rows, options.modes)
         for loss in losses:
             print(f"bench: worse: {loss}", file=sys.stderr)
