@@ -95,6 +95,7 @@ impl Backoff {
             }
         }
 
+        // A hint can only lengthen the pause: a server that says 0 is not called in a tight loop.
         let pause = self.own_pause().max(wanted.min(HINT_MAX));
         self.attempts = self.attempts.saturating_add(1);
 

@@ -27,6 +27,8 @@ impl Exchange {
         let started = Instant::now();
         service.metrics.requests.add_one();
 
+        // A request that waits here holds only the thread of its connection, not one of the few
+        // workers.
         let place = match self.prepare_body(service) {
             Ok(place) => place,
             Err(error) => {
@@ -47,11 +49,15 @@ impl Exchange {
             mut response,
         } = finished.recv().ok()?;
 
+        // The worker is done with the body, so another upload may have the place while this answer
+        // is sent.
         drop(place);
         let drain_bytes_max = exchange.connection.limits().drain_bytes_max;
         let asked = Asked::of(&exchange.head);
         let is_endless = matches!(response.content, Content::Endless(_));
 
+        // A connection goes on only if both sides know where this exchange ends, and if little of
+        // the body is left.
         let persists = exchange.head.keeps_alive()
             && !is_last
             && !is_endless
@@ -71,6 +77,8 @@ impl Exchange {
 
         let sent = exchange.send(asked, response, persistence, service);
 
+        // The log is written after the answer was sent, because only then are its bytes and its
+        // duration known.
         match when_sent {
             Some(work) => {
                 let (received, duration) = (exchange.progress.received(), started.elapsed());
@@ -83,6 +91,8 @@ impl Exchange {
             None => exchange.log(status, &sent, started),
         }
 
+        // The answer was cut in the middle; after a reset, the caller cannot take it for a whole
+        // one.
         if sent.is_err() {
             exchange.connection.transport().abort();
             return None;
@@ -98,6 +108,7 @@ impl Exchange {
             return None;
         }
 
+        // The connection ends now, but the caller may still be sending.
         exchange.connection.linger(drain_bytes);
 
         None
@@ -114,10 +125,11 @@ impl Exchange {
         let connection = &mut self.connection;
         let work = || send(connection, asked, response, persistence, &service.stop);
 
+        // The head may be on the wire already, so there is no other answer to give.
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             service.metrics.panics.add_one();
             log::error!(
-                "{} panicked in the content: {}",
+                "{} panicked while producing the content: {}",
                 thread_name(),
                 panic_text(&*panic)
             );
@@ -139,10 +151,12 @@ impl Exchange {
                     .prefetch(usize::try_from(length).unwrap_or_default())?;
                 Ok(None)
             }
+            // Larger bodies and chunked ones hold up a worker, so the number of workers that wait
+            // for them is bounded.
             _ => match service.places.take(PLACE_WAIT) {
                 Some(place) => Ok(Some(place)),
                 None => {
-                    let text = "as many uploads as this server takes at one time are running";
+                    let text = "too many uploads are running on this server";
                     Err(Error::new(ErrorKind::Busy, text).hint("try again in a moment"))
                 }
             },
@@ -166,7 +180,7 @@ impl Exchange {
         ))
     }
 
-    /// One line for each request; never the query, which may hold what is nobody's business.
+    /// One line for each request; never the query, which may hold secrets.
     fn log(&mut self, status: Status, sent: &io::Result<u64>, started: Instant) {
         let path = self.head.target.split('?').next().unwrap_or_default();
         let (peer, method) = (
@@ -177,6 +191,8 @@ impl Exchange {
         let milliseconds = started.elapsed().as_millis();
         let status = status.0;
 
+        // The path comes from the caller, but a target is visible ASCII only and cannot forge a
+        // line of the log.
         match sent {
             Ok(bytes) => log::info!("{peer} {method} {path} {status} {bytes} {milliseconds}ms"),
             Err(error) => {

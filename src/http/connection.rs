@@ -61,6 +61,8 @@ impl Connection {
             }
         }
 
+        // Now it is a request and not silence: at a shutdown, idle connections are closed at once,
+        // others are not.
         self.transport.set_activity(Activity::Busy);
         let deadline = Some(Instant::now() + limits.head_timeout);
 
@@ -69,6 +71,8 @@ impl Connection {
             deadline,
         });
 
+        // Only new bytes are searched for the end of the head, so a head that arrives byte by byte
+        // costs linear time.
         let mut searched = 0;
 
         loop {
@@ -81,6 +85,9 @@ impl Connection {
                 self.consume(end);
                 return Ok(Some(head));
             }
+
+            // What cannot become a valid head is refused at once; the caller need not send the
+            // rest.
             head::check_start(bytes)?;
             searched = bytes.len();
             if searched >= limits.head_bytes_max {
@@ -101,6 +108,9 @@ impl Connection {
     /// Reads until so many bytes of a body are in the buffer.
     pub(crate) fn prefetch(&mut self, length: usize) -> crate::error::Result<()> {
         let limits = Arc::clone(&self.limits);
+
+        // A short body that trickles in must not hold the connection for longer than
+        // `body_timeout`.
         let deadline = Some(Instant::now() + limits.body_timeout);
 
         self.transport.set_read_limit(TimeLimit {
@@ -116,7 +126,7 @@ impl Connection {
                 }
                 Ok(_) => {}
                 Err(error) if is_timeout(&error) => {
-                    let text = "the body came too slowly";
+                    let text = "the body arrived too slowly";
                     return Err(Error::new(ErrorKind::RequestTimeout, text));
                 }
                 Err(error) => return Err(error.into()),
@@ -134,6 +144,8 @@ impl Connection {
             None => (self.limits.drain_bytes_max, LINGER),
         };
 
+        // The caller sees the end of the answer first; only then is the rest of its bytes read and
+        // dropped.
         self.transport.finish();
         let end = Instant::now() + time;
 
@@ -142,6 +154,7 @@ impl Connection {
             deadline: Some(end),
         });
 
+        // A caller that sends for ever is cut off after `bytes_max`.
         let mut rest = (&mut self.transport).take(bytes_max);
 
         if discard(&mut rest).is_ok_and(|count| count == bytes_max) {
@@ -176,8 +189,12 @@ impl Connection {
     pub(crate) fn read_line(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
         loop {
             let bytes = self.buffered();
+
+            // Two bytes more than the line may have: its CR LF.
             let searched = &bytes[..bytes.len().min(bytes_max + 2)];
             if let Some(end) = searched.iter().position(|byte| *byte == b'\n') {
+                // A bare LF is refused, because another reader in front of this server might not
+                // take it for a line end.
                 let Some(line) = searched[..end].strip_suffix(b"\r") else {
                     return Err(bad_line("a line in a chunked body ends in a bare LF"));
                 };
@@ -210,6 +227,8 @@ impl Connection {
 
     /// Reads more into the buffer.
     fn fill(&mut self) -> io::Result<usize> {
+        // Bytes that were used go first; otherwise the buffer of a long connection would grow for
+        // ever.
         if self.start > 0 {
             self.buffer.drain(..self.start);
             self.start = 0;
@@ -218,6 +237,7 @@ impl Connection {
         let used = self.buffer.len();
         self.buffer.resize(used + FILL_BYTES, 0);
 
+        // A signal is no error of the connection.
         let result = loop {
             match self.transport.read(&mut self.buffer[used..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -225,6 +245,7 @@ impl Connection {
             }
         };
 
+        // Also after an error: the buffer must end where real bytes end.
         self.buffer
             .truncate(used + result.as_ref().copied().unwrap_or_default());
 

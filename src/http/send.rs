@@ -57,6 +57,8 @@ impl Connection {
     /// Answers what cannot be handled and ends the connection.
     pub(crate) fn refuse(&mut self, head: Option<&Head>, error: &Error) {
         let peer = self.transport().peer().clone();
+
+        // The reason is logged even if the caller left before it could read the answer.
         log::info!(
             "{peer} refused: {} {}",
             error.kind().status(),
@@ -66,6 +68,8 @@ impl Connection {
         let asked = head.map_or_else(|| Asked::unread(self.buffered()), Asked::of);
         let response = Response::error(error);
 
+        // The answer goes out before the rest of the request is read away, so that a caller which
+        // waits for it is not kept waiting.
         if send(self, asked, response, Persistence::Close, &Stop::new()).is_ok() {
             self.linger(None);
         }
@@ -87,6 +91,9 @@ pub(crate) fn send(
     let Asked { version, is_head } = asked;
     let mut text = status_and_fields(&response, version, persistence).into_bytes();
     let pace = AnswerPace::new(connection);
+
+    // HEAD gets the fields of GET without its content (RFC 9110 section 9.3.2), so the fields come
+    // from the true content.
     let sends_content = !is_head && !response.status.is_bodiless();
 
     let content = if sends_content {
@@ -106,6 +113,8 @@ pub(crate) fn send(
             offset,
             length,
         } => {
+            // The position is set before the head is sent, so an error here leaves no false promise
+            // on the wire.
             io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
             sink.write(&text)?;
             sink.file(&mut file, length)?;
@@ -145,8 +154,11 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
         let _ = write!(text, "date: {date}\r\n");
     }
 
+    // A model may look like HTML: no browser may guess the type and run scripts in it.
     text.push_str("x-content-type-options: nosniff\r\n");
 
+    // A handler cannot set fields that delimit the message, or it could make readers see another
+    // end.
     for (name, value) in &response.fields {
         if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             continue;
@@ -154,6 +166,7 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
         let _ = write!(text, "{name}: {value}\r\n");
     }
 
+    // Statuses without content have neither field (RFC 9110 section 8.6, RFC 9112 section 6.1).
     match response.content.length() {
         _ if status.is_bodiless() => {}
         Some(length) => {
@@ -163,6 +176,7 @@ fn status_and_fields(response: &Response, version: Version, persistence: Persist
         None => {}
     }
 
+    // The defaults differ: HTTP/1.1 connections persist, HTTP/1.0 ones close.
     match (persistence, version) {
         (Persistence::Close, _) => text.push_str("connection: close\r\n"),
         (Persistence::Open, Version::Http10) => text.push_str("connection: keep-alive\r\n"),
@@ -231,11 +245,13 @@ impl AnswerSink<'_> {
         let mut left = length;
 
         while left > 0 {
+            // The time that a slow source takes is not counted against the caller.
             let most = usize::try_from(left).unwrap_or(COPY_BYTES).min(COPY_BYTES);
             let count = self.pace.excuse(|| read(reader, &mut buffer[..most]))?;
             if count == 0 {
                 return Err(too_short());
             }
+
             self.write(&buffer[..count])?;
             left -= count as u64;
             self.pace.sent += count as u64;
@@ -250,6 +266,8 @@ impl AnswerSink<'_> {
         version: Version,
         stop: &Stop,
     ) -> io::Result<()> {
+        // The head goes out at once, so the caller sees that its watch has begun although nothing
+        // happens yet.
         self.connection.transport().flush()?;
         let mut pipe = EndlessPipe {
             sink: self,
@@ -269,9 +287,12 @@ impl AnswerSink<'_> {
 
     fn chunks(&mut self, reader: &mut dyn Read, version: Version) -> io::Result<()> {
         let mut buffer = vec![0; COPY_BYTES];
+
+        // A chunk is written in one call together with its size line and its line breaks.
         let mut frame = Vec::with_capacity(COPY_BYTES + 16);
 
         loop {
+            // An empty read becomes the last chunk, which tells the caller that nothing was cut.
             let count = self.pace.excuse(|| read(reader, &mut buffer))?;
             put_chunk(&mut frame, &buffer[..count], version);
             self.write(&frame)?;

@@ -36,19 +36,27 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &HttpShared) {
         return;
     }
 
+    // The limits of its start apply to a connection for its lifetime; a reload affects only new
+    // ones.
     let limits = service.limits.now();
     let mut connection = Connection::new(transport, Arc::clone(&limits));
 
     for count in 1..=limits.requests_per_connection_max {
         connection.transport().set_activity(Activity::Idle);
+
+        // Checked for each request, so a busy connection does not outlive a shutdown.
         if service.stop.is_stopped() {
             break;
         }
         let head = match connection.read_head() {
             Ok(Some(head)) => head,
             Ok(None) => break,
+            // Where a head ends that cannot be read is unknown, so the connection ends with it.
             Err(error) => return connection.refuse(None, &error),
         };
+
+        // Connection and session move into the exchange and come back only if the connection goes
+        // on.
         let progress = BodyProgress::new(&head);
         let exchange = Box::new(Exchange {
             connection,
@@ -69,6 +77,7 @@ pub(crate) fn serve(transport: Box<dyn Transport>, service: &HttpShared) {
         }
     }
 
+    // Bytes of the last answer may be on their way, so the sending side is closed first.
     connection.transport().finish();
 }
 
@@ -89,6 +98,6 @@ fn admit(transport: &dyn Transport, session: &mut Session, service: &HttpShared)
 /// Tells a connection for which there is no place to come back later.
 pub(crate) fn refuse_busy(transport: Box<dyn Transport>, limits: Arc<Limits>) {
     let mut connection = Connection::new(transport, limits);
-    let error = Error::new(ErrorKind::Busy, "all connections of this server are taken");
+    let error = Error::new(ErrorKind::Busy, "this server has no free connection");
     connection.refuse(None, &error);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The door in front of the routes: who calls, whether that suffices, and what the refused are told.
+//! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
+//! are answered.
 
 use crate::access::{Credentials, Principal, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +27,7 @@ impl Api {
             Some(principal) => principal.needs(needed),
             None => Err(Error::new(
                 ErrorKind::Unauthenticated,
-                "a password is needed, or a token",
+                "a password or a token is needed",
             )
             .hint("send it as Authorization: Bearer SECRET, or as the password of any user")),
         }
@@ -98,7 +99,7 @@ impl Api {
     /// Takes a place for a body whose password is somewhere in it.
     pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace<'_>> {
         self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
-            let text = "as many imports without a password as this server takes are running";
+            let text = "too many imports without a password are running on this server";
             Error::new(ErrorKind::Busy, text)
         })
     }

@@ -89,7 +89,7 @@ pub struct ServerOptions {
     pub sockets: Vec<OwnedFd>,
     /// What is spoken where an address does not say it; by default HTTPS if there is TLS, else HTTP.
     pub default_scheme: Option<Scheme>,
-    /// Where connections are told of.
+    /// The channel for events of connections.
     pub(crate) events: Publisher,
     /// What ends the server, too.
     pub(crate) stop: Stop,
@@ -127,6 +127,8 @@ impl Server {
             (None, None) => None,
         };
 
+        // The files are read before an address is bound, so a broken key is told without a port
+        // being taken.
         let acceptor = files.map(Following::open).transpose()?.map(Arc::new);
 
         let default = options.default_scheme.unwrap_or(match acceptor {
@@ -134,27 +136,35 @@ impl Server {
             None => Scheme::Http,
         });
 
+        // Without an identity, an address for HTTPS is refused and never served in plain text.
         let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
         if acceptor.is_none()
             && let Some(listen) = addresses.iter().find(|listen| is_tls(listen))
         {
-            let text = format!("{listen}: HTTPS needs an identity, and this server has none");
+            let text = format!("{listen}: HTTPS needs a certificate, and this server has none");
             return Err(
-                Error::new(ErrorKind::Usage, text).hint("set the TLS options, or say http://")
+                Error::new(ErrorKind::Usage, text).hint("set the TLS options, or use http://")
             );
         }
 
+        // A child token: what stops the given one stops this server, too.
         let stop = options.stop.child();
         let listener = Listener::bind(addresses, options.sockets, default, stop.clone())?;
+
+        // The number of descriptors is settled now; otherwise the server would find out under load.
         let mut limits = options.limits;
         edge::make_room(&mut limits);
         let (workers, metrics) = (limits.workers, Arc::new(Metrics::default()));
         options.live_limits.change(limits);
         let limits = options.live_limits;
+
         let handler: Arc<dyn Handler> = Arc::new(handler);
+
+        // The workers start after everything that the caller can have set wrong.
         let engine = Engine::start(disk::temporary_folders(options.folders))?;
         let places = http::BodyPlaces::among(workers);
         let workers = Workers::start(workers, &engine, &handler, &metrics)?;
+
         let connections =
             Connections::new(Arc::clone(&limits), Arc::clone(&metrics), options.events);
 
@@ -257,6 +267,8 @@ impl Server {
             let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
             move || {
                 listener.run(&connections, move |incoming, entry| {
+                    // The acceptor is asked for each connection, so a renewed certificate counts at
+                    // once.
                     let acceptor = match incoming.scheme() {
                         Scheme::Https => acceptor.as_deref().map(Following::now),
                         Scheme::Http => None,
@@ -267,17 +279,26 @@ impl Server {
         };
 
         let accept = threads::spawn("accept", accept)
-            .map_err(|error| Error::io("starting to accept connections", error))?;
+            .map_err(|error| Error::io("cannot accept connections", error))?;
+
+        // The order of the end: no new connections, then none that are idle, then the running
+        // requests get their time.
         shutdown.wait();
         let _ = accept.join();
         connections.close_idle();
 
+        // Callers that go on for longer than the limit are cut off, or one of them could keep the
+        // server alive for ever.
         if !connections.wait_until_empty(service.limits.now().drain_timeout) {
-            log::warn!("{} connections are cut off", connections.count());
+            log::warn!(
+                "{} connections did not end in time and are closed",
+                connections.count()
+            );
             connections.close_all();
             connections.wait_until_empty(CUT_WAIT);
         }
 
+        // The workers end last, because running requests need them.
         drop(workers);
 
         Ok(())
@@ -292,7 +313,7 @@ impl Server {
         let outcome = Arc::new(Mutex::new(Ok(())));
         let result = Arc::clone(&outcome);
         let thread = threads::spawn("server", move || *lock(&result) = self.run())
-            .map_err(|error| Error::io("starting the server", error))?;
+            .map_err(|error| Error::io("cannot start the server", error))?;
         Ok(ServerHandle::new(addresses, url, shutdown, outcome, thread))
     }
 }
@@ -305,6 +326,8 @@ fn connect(
     service: &Arc<HttpShared>,
 ) -> Option<edge::Rest> {
     let limits = service.limits.now();
+
+    // A connection without a place gets less time, since it is only told to come back.
     let wait = match entry {
         edge::Admittance::Admitted => limits.head_timeout,
         edge::Admittance::Full => limits.head_timeout.min(REFUSAL_WAIT),
@@ -314,18 +337,20 @@ fn connect(
         Ok(transport) if entry == edge::Admittance::Full => {
             http::refuse_busy(transport, limits);
         }
+        // A handshake uses much stack, which is free again when this thread ends; the requests get
+        // another thread.
         Ok(transport) if transport.peer().tls.is_some() => {
             let service = Arc::clone(service);
             return Some(Box::new(move || http::serve(transport, &service)));
         }
         Ok(transport) => http::serve(transport, service),
-        Err(error) => log::debug!("a connection did not get as far as a request: {error}"),
+        Err(error) => log::debug!("a connection ended before its first request: {error}"),
     }
 
     None
 }
 
-/// How long a connection without a place may shake hands, to be told that there is none.
+/// How long the handshake of a connection without a place may take before the refusal.
 const REFUSAL_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How long connections that were cut off may take to notice.

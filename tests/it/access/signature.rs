@@ -181,7 +181,7 @@ fn an_upload_in_pieces_needs_its_signature_as_well() {
     server
         .skep(&["put", "m"])
         .exits(6)
-        .says("takes signed models only");
+        .says("accepts signed models only");
     server.skep(&["put", "--sign", "k.key", "m"]).exits(0);
     assert_eq!(server.skep(&["cat", "m"]).exits(0).stdout, large);
     server
@@ -212,7 +212,7 @@ fn a_server_that_wants_signatures_publishes_nothing_without() {
     server
         .skep(&["put", "m"])
         .exits(6)
-        .says("takes signed models only");
+        .says("accepts signed models only");
     assert!(server.names().is_empty());
     server
         .skep(&["put", "--sign", "stranger.key", "m"])

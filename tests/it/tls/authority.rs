@@ -73,7 +73,7 @@ fn each_certificate_has_its_outcome_and_its_words() {
     for (caller, words) in [
         (
             &missing,
-            "it wants to see a certificate; --client-cert and --client-key",
+            "it requires a client certificate; --client-cert and --client-key",
         ),
         (
             &wrong,

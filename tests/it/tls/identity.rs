@@ -317,7 +317,7 @@ fn tls_on_a_plain_port_ends_with_a_hint() {
         .says("--server http://");
     let log = server.stop().exits(0).stderr;
     assert!(
-        log.contains("TLS handshake, but plain HTTP is spoken here"),
+        log.contains("TLS handshake, but this port expects plain HTTP"),
         "{log}"
     );
 }
