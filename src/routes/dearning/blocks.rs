@@ -158,7 +158,7 @@ impl BlockDecoder {
 }
 
 /// Symbols that stand for three bytes together.
-const QUANTUM: usize = 4;
+pub(crate) const QUANTUM: usize = 4;
 
 #[cfg(test)]
 mod tests {
