@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_manual_names_every_file() {
-        let manual = include_str!("manual/files.md");
+        let manual = include_str!("../manual/files.md");
         for file in FILES {
             let is_named = [format!("`{}`", file.name), format!("`{}/", file.name)];
             assert!(
