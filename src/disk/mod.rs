@@ -221,6 +221,20 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Reads a text that people may have edited or a bad memory card may have hurt: a byte order mark, which
+/// some editors put in front, is left out, and bytes that are no UTF-8 become U+FFFD, so that they cost
+/// the line they are in and not the file.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let bytes = fs::read(path)?;
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    Ok(String::from_utf8_lossy(text).into_owned())
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 const LOOP: i32 = Errno::LOOP.raw_os_error();
 const NO_DEVICE: i32 = Errno::NXIO.raw_os_error();
 

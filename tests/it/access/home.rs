@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The files of the home: eight clients write at one time, and nothing that one of them learned is lost.
+//! The files of the home: each one is in the manual's table, and when eight clients write at one time,
+//! nothing that one of them learned is lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
 
 use skep::{Request, Response, Server, ServerOptions, Status, TempServer, TlsOptions};
 
-use crate::support::process::{Place, run};
+use crate::support::process::{Place, run, run_with};
 use crate::support::served::Served;
 
 const CLIENTS: usize = 8;
@@ -73,4 +76,65 @@ fn eight_clients_learn_the_keys_of_48_servers_at_one_time() {
         assert!(known.contains(authority), "{authority} was lost: {text}");
     }
     assert_eq!(text.lines().count(), SERVERS, "{text}");
+}
+
+/// Paths below `folder` with their modes, as the manual writes them.
+fn files(folder: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        let mut name = format!("{prefix}{}", entry.file_name().into_string().unwrap());
+        if metadata.is_dir() {
+            name.push('/');
+            files(&entry.path(), &name, found);
+        }
+        let mode = metadata.permissions().mode() & 0o777;
+        found.insert(name, format!("{mode:04o}"));
+    }
+}
+
+#[test]
+fn every_file_of_the_home_is_in_the_manual_with_its_mode() {
+    let place = Place::new();
+    let server = Served::start_in(&place, &[]);
+    place.file("m", "a model");
+    for words in [
+        &["ca", "init"][..],
+        &["ca", "issue", "phone"],
+        &["keygen"],
+        &["token", "new", "tablet"],
+        &["ls", "--accept-new"],
+    ] {
+        server.skep(words).exits(0);
+    }
+    run_with(&mut server.command(&["passwd"]), b"correct horse battery\n").exits(0);
+    let invite = server.skep(&["invite", "--json"]).exits(0).json();
+    let invitation = invite["invitation"].as_str().unwrap();
+    server.skep(&["pair", invitation]).exits(0);
+    server.skep(&["put", "m"]).exits(0);
+    server.stop().exits(0);
+
+    let manual = skep::manual::find("files").unwrap().text;
+    let section = manual.split_once("\n## The home\n").unwrap().1;
+    let section = section.split("\n## ").next().unwrap();
+    let rows: BTreeMap<_, _> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|line| {
+            let (name, rest) = line.split_once("` | ").unwrap();
+            (name, rest.split(" |").next().unwrap())
+        })
+        .collect();
+    let mut found = BTreeMap::new();
+    files(&place.home(), "", &mut found);
+    assert!(found.len() >= 14, "{found:?}");
+    for (name, mode) in &found {
+        let row = match name.strip_suffix(".lock") {
+            Some(_) => "NAME.lock",
+            None => name.as_str(),
+        };
+        if !name.starts_with("uploads/") || name == "uploads/" {
+            assert_eq!(rows.get(row), Some(&mode.as_str()), "{name}");
+        }
+    }
 }
