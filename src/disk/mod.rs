@@ -4,6 +4,7 @@
 //! A file appears under its name whole or not at all: [`Part`] is written beside it, fsynced, renamed
 //! over it, and then the directory is fsynced. What is dropped before that is removed.
 
+mod change_lock;
 mod directory;
 pub(crate) mod fault;
 mod folder_sync;
@@ -13,6 +14,7 @@ mod locked_file;
 mod rolling;
 mod socket_file;
 
+pub(crate) use change_lock::ChangeLock;
 pub(crate) use directory::{
     PrivateDirectory, create_directory, create_open_directory, temporary_folders,
 };
@@ -28,7 +30,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -268,41 +270,6 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<FileLock> {
         Err(error) => Err(error.into()),
     }
 }
-
-/// Takes an exclusive `flock` on a file, which is created where it is missing, and waits for whoever
-/// has it: for changes that take a moment. `None` where the file system knows no locks. It is held
-/// until the file is closed.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn wait_for_lock(path: &Path) -> io::Result<Option<File>> {
-    let mut options = OpenOptions::new();
-    let file = options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)?;
-
-    let end = Instant::now() + LOCK_WAIT;
-
-    loop {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(file)),
-            Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => return Ok(None),
-            Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(LOCK_STEP),
-            Err(Errno::WOULDBLOCK) => return Err(io::ErrorKind::TimedOut.into()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// How long a change waits for another one, which takes a moment.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
-
-const LOCK_STEP: Duration = Duration::from_millis(5);
 
 /// How many bytes this process may still write to the file system of `path`; `None` where the file
 /// system does not say.

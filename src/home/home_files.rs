@@ -195,6 +195,13 @@ pub(crate) const FILES: &[HomeFile] = &[
         writer: "whoever changes that file",
         loss: "made again",
     },
+    HomeFile {
+        name: "NAME.lock.held",
+        mode: 0o600,
+        content: "empty; the same where the file system knows no locks, and only while NAME is changed",
+        writer: "whoever changes that file",
+        loss: "nothing; one that a killed process left has to be removed",
+    },
 ];
 
 #[cfg(test)]

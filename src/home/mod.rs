@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
+use crate::disk::ChangeLock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::{clock, disk};
 
@@ -105,15 +106,16 @@ impl HomeFile {
         home: &Path,
         change: impl FnOnce(&str) -> Result<Option<String>>,
     ) -> Result<()> {
-        let lock = home.join(format!("{}.lock", self.name));
+        let path = home.join(format!("{}.lock", self.name));
         let take = || {
             disk::create_directory(home)?;
-            disk::wait_for_lock(&lock)
+            ChangeLock::wait(&path)
         };
 
+        // Held to the end: what is written below is what was read below.
         let _lock = take().map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => {
-                let text = format!("another process keeps {} for too long", lock.display());
+                let text = format!("{} was not changed: {error}", self.path(home).display());
                 Error::new(ErrorKind::Busy, text).hint("try again, or see what still runs")
             }
             _ => Error::local(format!("writing to {}", home.display()), error),
@@ -159,6 +161,22 @@ mod tests {
         });
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
         assert_eq!(KNOWN_SERVERS.read(home.path()).unwrap(), text);
+    }
+
+    #[test]
+    fn without_locks_a_change_waits_for_others_all_the_same() {
+        let home = tempfile::tempdir().unwrap();
+        let change = |number: usize| {
+            disk::fault::set_locks(false);
+            SERVERS.change(home.path(), |text| Ok(Some(format!("{text}{number}\n"))))
+        };
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                scope.spawn(move || (0..5).for_each(|step| change(number * 5 + step).unwrap()));
+            }
+        });
+        let text = SERVERS.read(home.path()).unwrap();
+        assert_eq!(text.lines().count(), 40, "{text}");
     }
 
     #[test]

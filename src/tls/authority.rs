@@ -3,6 +3,7 @@
 //! and says which of them are good no more.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -13,7 +14,7 @@ use rcgen::{
 use rustls_pki_types::ServerName;
 use time::OffsetDateTime;
 
-use crate::disk::{self, FileLock};
+use crate::disk::{self, ChangeLock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::identity::{alternative, failed, host_name};
 use crate::tls::pem::{PemFile, exists, unusable};
@@ -257,16 +258,13 @@ impl Authority {
             .map_err(|error| unusable(&place, "cannot be written", error))
     }
 
-    fn lock(&self) -> Result<FileLock> {
+    fn lock(&self) -> Result<ChangeLock> {
         let place = PemFile::new("", self.0.join("lock"));
-        match disk::lock_file(&place.path) {
-            Ok(FileLock::Taken) => Err(Error::new(
-                ErrorKind::Busy,
-                "the authority is at work in another process",
-            )),
-            Ok(lock) => Ok(lock),
-            Err(error) => Err(unusable(&place, "cannot be written", error)),
-        }
+        ChangeLock::wait(&place.path).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Error::new(ErrorKind::Busy, error.to_string())
+                .hint("try again, or see what still runs"),
+            _ => unusable(&place, "cannot be written", error),
+        })
     }
 }
 
