@@ -3,19 +3,21 @@
 //! tokens, known servers. No other room names a file of the home, and each file is changed one way.
 
 mod home_files;
+mod kept_time;
 
 pub(crate) use home_files::{
-    ADDRESSES, AUTHORITY, CERTIFICATE, CHOSEN_PASSWORD, CLOCK, CONFIG, HomeFile, INVITATIONS, KEY,
+    ADDRESSES, AUTHORITY, CERTIFICATE, CHOSEN_PASSWORD, CONFIG, HomeFile, INVITATIONS, KEY,
     KNOWN_SERVERS, PASSWORD, SERVERS, SIGNING_KEY, TOKENS, UPLOADS,
 };
+pub(crate) use kept_time::{DAY, KeptTime, learn as learn_time};
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
+use crate::disk;
 use crate::disk::ChangeLock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::{clock, disk};
 
 /// The home of skep: `SKEP_HOME`, else `$XDG_CONFIG_HOME/skep`, else `~/.config/skep`.
 ///
@@ -126,11 +128,6 @@ impl HomeFile {
             None => Ok(()),
         }
     }
-}
-
-/// Takes the time that is kept in a home for the floor of the clock, if it is later.
-pub(crate) fn learn_time(home: &Path) {
-    clock::learn(&CLOCK.path(home));
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::access::{Guard, NewToken, Password, Tokens};
 use crate::address::Address;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::home::KeptTime;
 use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
 use crate::metrics::Metric;
@@ -38,7 +39,7 @@ use crate::server::{Server, ServerOptions};
 use crate::stop::{Reason, Shutdown, Stop, Waited};
 use crate::store::Store;
 use crate::tls::TlsFiles;
-use crate::{clock, disk, home};
+use crate::{disk, home};
 use node_events::NodeEvents;
 use reach::{host_names, invitable};
 use server_password::{check_published, kept_password, unwritable, warn_of};
@@ -53,6 +54,7 @@ pub struct Node {
     reload: Reload,
     services: Services,
     events: NodeEvents,
+    kept_time: KeptTime,
     /// Ends all services.
     stop: Stop,
 }
@@ -69,7 +71,7 @@ impl Node {
         let addresses = config.listen_on()?;
         disk::create_directory(&config.home)
             .map_err(|error| unwritable(&config.home, Error::io("it cannot be made", error)))?;
-        clock::open(home::CLOCK.path(&config.home));
+        let kept_time = KeptTime::open(&config.home);
         if let Some(password) = &password {
             check_published(&config, &addresses, password)?;
         }
@@ -118,6 +120,7 @@ impl Node {
                 events: events.server.clone(),
             },
             events,
+            kept_time,
             services: Services::new(stop.clone()),
             stop,
             server,
@@ -215,15 +218,16 @@ impl Node {
             server: self.server,
             node: self.stop,
         }))?;
-        while stop.wait_for(clock::DAY) == Waited::TimedOut {
-            clock::keep(clock::DAY);
+        let mut kept_time = self.kept_time;
+        while stop.wait_for(home::DAY) == Waited::TimedOut {
+            kept_time.keep(home::DAY);
         }
         self.events.stopping(stop.reason());
         let result = self.services.join(HTTP);
 
         self.services.end();
         self.store.close();
-        clock::keep(KEEP_AGE);
+        kept_time.keep(KEEP_AGE);
         result
     }
 }
