@@ -138,3 +138,50 @@ fn every_file_of_the_home_is_in_the_manual_with_its_mode() {
         }
     }
 }
+
+#[test]
+fn a_bad_line_is_told_of_and_costs_nothing_else() {
+    let server = Served::start(&[]);
+    let device = Place::new();
+    let skep = |place: &Place, arguments: &[&str]| {
+        let mut command = server.command_of(place, arguments);
+        run(command.env("SKEP_PASSWORD", server.password()))
+    };
+    skep(&device, &["ls", "--accept-new"]).exits(0);
+    let file = device.home().join("known_servers");
+    let good = fs::read_to_string(&file).unwrap();
+    let authority = good.split(' ').next().unwrap();
+
+    // One line of another server, one of this one.
+    fs::write(&file, format!("pi:1 junk\n{authority} junk\n{good}")).unwrap();
+    let said = skep(&device, &["ls"]).exits(0).stderr;
+    let warning = format!("2 lines of {}", file.display());
+    assert_eq!(said.matches(&warning).count(), 1, "{said}");
+
+    // Without the good line, no key is accepted in its place, and a pin of this call goes before it.
+    let damaged = format!("{authority} SHA256:beef\n");
+    fs::write(&file, &damaged).unwrap();
+    skep(&device, &["ls", "--accept-new"])
+        .exits(2)
+        .says("line 1 of")
+        .says("nothing was sent");
+    assert_eq!(fs::read_to_string(&file).unwrap(), damaged);
+    let pin = server.fp.clone().unwrap();
+    skep(&device, &["ls", "--pin", &pin]).exits(0);
+
+    // The same for tokens.
+    let token = server.skep(&["token", "new", "tablet"]).exits(0).text();
+    let tokens = server.place.home().join("tokens");
+    let text = fs::read_to_string(&tokens).unwrap();
+    fs::write(&tokens, format!("pi read junk\n{text}")).unwrap();
+    server
+        .skep(&["token", "ls"])
+        .exits(0)
+        .says(&format!("line 1 of {}", tokens.display()));
+    let mut command = server.command_of(&device, &["ls", "--pin", &pin]);
+    run(command.env("SKEP_PASSWORD", token.trim_end())).exits(0);
+    server
+        .stop()
+        .exits(0)
+        .says(&format!("line 1 of {}", tokens.display()));
+}
