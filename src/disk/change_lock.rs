@@ -33,6 +33,8 @@ impl ChangeLock {
 
     fn wait_until(path: &Path, end: Instant) -> io::Result<Self> {
         let mut options = OpenOptions::new();
+
+        // The lock file is never removed: a process that waits for it would lock a file without a name.
         let file = options
             .write(true)
             .create(true)
@@ -77,6 +79,7 @@ fn mark(path: &Path, end: Instant) -> io::Result<ChangeLock> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
 
+    // Creating a name that nobody has is one step on every file system.
     loop {
         match options.open(&path) {
             Ok(_) => {

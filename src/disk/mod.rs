@@ -67,6 +67,7 @@ impl Part {
         fault::check()?;
         let mut options = OpenOptions::new();
 
+        // A name that exists is not ours, however unlikely that is.
         let file = options
             .write(true)
             .read(true)
@@ -159,6 +160,7 @@ pub(crate) fn remove_left_over(directory: &Path, age_min: Duration) -> io::Resul
         {
             continue;
         }
+
         let removed = fs::symlink_metadata(&path).and_then(|metadata| {
             // A modification time in the future is the mark of a clock that was set back: not old.
             let age = metadata.modified()?.elapsed().unwrap_or_default();
@@ -168,7 +170,9 @@ pub(crate) fn remove_left_over(directory: &Path, age_min: Duration) -> io::Resul
                 Ok(())
             }
         });
+
         match removed {
+            // Another process that cleans up at the same time was faster.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -187,6 +191,7 @@ static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut part = Part::create(directory, ".")?;
+
     part.write_all(bytes)?;
     part.file.set_permissions(Permissions::from_mode(mode))?;
     part.publish(path).map(drop)
@@ -208,6 +213,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// `NotFound` for anything that is not a regular file; otherwise those of the file system.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         // ELOOP is how NOFOLLOW says "a symbolic link", ENXIO how a socket says it is one.
         Err(error) if matches!(error.raw_os_error(), Some(LOOP | NO_DEVICE)) => {
@@ -216,6 +222,7 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
         other => other?,
     };
 
+    // Asked of the open file: what has the name may be another one by now.
     if file.metadata()?.is_file() {
         Ok(file)
     } else {

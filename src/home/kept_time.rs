@@ -33,6 +33,7 @@ impl KeptTime {
             );
         }
 
+        // A device that is switched off every day has only its starts.
         kept.keep(DAY);
 
         kept

@@ -43,6 +43,7 @@ fn find(read: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
         return Ok(config.join("skep"));
     }
 
+    // A system service may have none of the three, and must not write to where it happens to stand.
     match path("HOME") {
         Some(home) => Ok(home.join(".config/skep")),
         None => Err(Error::new(
@@ -94,6 +95,7 @@ impl HomeFile {
             disk::create_directory(home)?;
             disk::write(&path, text.as_bytes(), self.mode)
         };
+
         write().map_err(|error| Error::local(format!("writing {}", path.display()), error))
     }
 
@@ -123,6 +125,7 @@ impl HomeFile {
             _ => Error::local(format!("writing to {}", home.display()), error),
         })?;
 
+        // Read under the lock, or a change of somebody else would be undone.
         match change(&self.read(home)?)? {
             Some(text) => self.write(home, &text),
             None => Ok(()),
