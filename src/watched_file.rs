@@ -3,17 +3,18 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use crate::disk;
 use crate::error::Result;
 use crate::threads::lock;
 
 /// A value that is read from a file again whenever that has changed: one `stat` for each use.
 pub(crate) struct WatchedFile<T> {
     path: PathBuf,
-    read: fn(&str) -> Result<T>,
+    read: fn(&Path, &str) -> Result<T>,
     kept: Mutex<Option<(FileStamp, Arc<T>)>>,
 }
 
@@ -26,7 +27,7 @@ struct FileStamp {
 }
 
 impl<T: Default> WatchedFile<T> {
-    pub(crate) fn new(path: PathBuf, read: fn(&str) -> Result<T>) -> Self {
+    pub(crate) fn new(path: PathBuf, read: fn(&Path, &str) -> Result<T>) -> Self {
         Self {
             path,
             read,
@@ -66,8 +67,8 @@ impl<T: Default> WatchedFile<T> {
     }
 
     fn value(&self) -> T {
-        let read = match std::fs::read_to_string(&self.path) {
-            Ok(text) => (self.read)(&text),
+        let read = match disk::read_text(&self.path) {
+            Ok(text) => (self.read)(&self.path, &text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return T::default(),
             Err(error) => Err(error.into()),
         };

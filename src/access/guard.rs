@@ -54,8 +54,10 @@ impl Guard {
     pub(crate) fn new(home: &Path, password: &Password, options: AccessOptions) -> Result<Self> {
         Ok(Self {
             owner: Lock::new(password.text().as_bytes()),
-            tokens: WatchedFile::new(tokens::file(home), Tokens::read),
-            chosen: WatchedFile::new(chosen_password::file(home), SlowLock::read),
+            tokens: WatchedFile::new(tokens::file(home), |path, text| {
+                Ok(Tokens::read(path, text))
+            }),
+            chosen: WatchedFile::new(chosen_password::file(home), |_, text| SlowLock::read(text)),
             nonces: Nonces::new()?,
             lockout: Lockout::new(options.lockout.clone()),
             options,

@@ -29,6 +29,7 @@ use crate::access::{Guard, NewToken, Password, Tokens};
 use crate::address::Address;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::home::KeptTime;
 use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
 use crate::metrics::Metric;
@@ -38,7 +39,7 @@ use crate::server::{Server, ServerOptions};
 use crate::stop::{Reason, Shutdown, Stop, Waited};
 use crate::store::Store;
 use crate::tls::TlsFiles;
-use crate::{clock, disk, home};
+use crate::{disk, home};
 use node_events::NodeEvents;
 use reach::{host_names, invitable};
 use server_password::{check_published, kept_password, unwritable, warn_of};
@@ -53,6 +54,7 @@ pub struct Node {
     reload: Reload,
     services: Services,
     events: NodeEvents,
+    kept_time: KeptTime,
     /// Ends all services.
     stop: Stop,
 }
@@ -72,13 +74,9 @@ impl Node {
         let addresses = config.listen_on()?;
         disk::create_directory(&config.home)
             .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
-
-        // The kept time comes before certificates and events, which need a time that does not go
-        // backwards.
-        clock::open(home::CLOCK.path(&config.home));
-
-        // A password that is given is checked before files are made, one in the home as soon as it
-        // is read.
+        // The kept time comes before certificates and events, which need a time that does not go backwards.
+        let kept_time = KeptTime::open(&config.home);
+        // A password that is given is checked before files are made, one in the home as soon as it is read.
         if let Some(password) = &password {
             check_published(&config, &addresses, password)?;
         }
@@ -139,6 +137,7 @@ impl Node {
                 events: events.server.clone(),
             },
             events,
+            kept_time,
             services: Services::new(stop.clone()),
             stop,
             server,
@@ -236,11 +235,11 @@ impl Node {
             server: self.server,
             node: self.stop,
         }))?;
-
-        // The clock is kept once a day, so that a device without a battery for its clock does not
-        // start in the past.
-        while stop.wait_for(clock::DAY) == Waited::TimedOut {
-            clock::keep(clock::DAY);
+        // The time is kept once a day, so that a device without a battery for its clock does not start in the
+        // past.
+        let mut kept_time = self.kept_time;
+        while stop.wait_for(home::DAY) == Waited::TimedOut {
+            kept_time.keep(home::DAY);
         }
 
         self.events.stopping(stop.reason());
@@ -249,7 +248,7 @@ impl Node {
         // The store closes after the requests that use it have ended.
         self.services.end();
         self.store.close();
-        clock::keep(KEEP_AGE);
+        kept_time.keep(KEEP_AGE);
         result
     }
 }

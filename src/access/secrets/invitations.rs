@@ -15,9 +15,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::access::secrets::password::Password;
+use crate::address::ServerUrl;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
+use crate::text::{entries, unreadable};
 use crate::{clock, home};
 
 /// What an invited device has to know.
@@ -154,16 +156,33 @@ impl OpenInvitation {
     }
 }
 
-/// Changes the file under a lock. What is over goes with every change.
+/// Changes the file under a lock. What is over goes with every change; lines that cannot be read stay,
+/// and open nothing.
 fn change(home: &Path, change: impl FnOnce(&mut Vec<OpenInvitation>) -> Result<()>) -> Result<()> {
     home::INVITATIONS.change(home, |text| {
         let now = clock::seconds();
-        let lines = text.lines().filter_map(OpenInvitation::read);
-        let mut open: Vec<_> = lines.filter(|one| one.end > now).collect();
+        let mut open = Vec::new();
+        let mut bad = Vec::new();
+
+        for (number, line) in entries(text) {
+            match OpenInvitation::read(line) {
+                Some(one) if one.end > now => open.push(one),
+                Some(_) => {}
+                None => bad.push((number, line)),
+            }
+        }
+
         change(&mut open)?;
 
+        // Only now: whoever guesses at secrets must not fill the log.
+        let numbers: Vec<_> = bad.iter().map(|(number, _)| *number).collect();
+        if let Some(warning) = unreadable(&home::INVITATIONS.path(home), &numbers) {
+            log::warn!("{warning}");
+        }
+
         let line = |one: &OpenInvitation| format!("{} {} {}\n", one.digest, one.role, one.end);
-        Ok(Some(open.iter().map(line).collect()))
+        let kept = bad.iter().map(|(_, line)| format!("{line}\n"));
+        Ok(Some(kept.chain(open.iter().map(line)).collect()))
     })
 }
 
@@ -181,10 +200,22 @@ pub(crate) fn keep_addresses(home: &Path, addresses: &[String]) {
 /// Where the server of a home was reached when it last started.
 pub(crate) fn kept_addresses(home: &Path) -> Vec<String> {
     let text = home::ADDRESSES.read(home).unwrap_or_default();
-    text.lines()
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let mut addresses = Vec::new();
+    let mut bad = Vec::new();
+
+    // One that cannot be read would make the whole invitation useless.
+    for (number, line) in entries(&text) {
+        match line.parse::<ServerUrl>() {
+            Ok(_) => addresses.push(line.to_owned()),
+            Err(_) => bad.push(number),
+        }
+    }
+
+    if let Some(warning) = unreadable(&home::ADDRESSES.path(home), &bad) {
+        log::warn!("{warning}");
+    }
+
+    addresses
 }
 
 const SCHEME: &str = "skep://";
@@ -253,6 +284,27 @@ mod tests {
                 .sum::<usize>()
         });
         assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn a_bad_line_costs_no_other_invitation_and_no_other_address() {
+        let home = tempfile::tempdir().unwrap();
+        let secret = open(home.path(), "read", 60).unwrap();
+        let path = home::INVITATIONS.path(home.path());
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("beef read\n{text}")).unwrap();
+        open(home.path(), "write", 60).unwrap();
+        redeem(home.path(), secret.text(), |_| Ok(())).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("beef read\n"), "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+
+        let path = home::ADDRESSES.path(home.path());
+        std::fs::write(&path, "192.0.2.1:8443\nftp://x y\npi.local:8443\n").unwrap();
+        assert_eq!(
+            kept_addresses(home.path()),
+            ["192.0.2.1:8443", "pi.local:8443"]
+        );
     }
 
     #[test]

@@ -4,8 +4,6 @@
 //! The file `tokens` has a line for each: name, role, digest, and when it was made and when it ends,
 //! in seconds since 1970 (`-` for never).
 
-use std::fmt::Write as _;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +11,7 @@ use crate::access::principal::{How, Principal};
 use crate::access::role::Role;
 use crate::access::secrets::password::{Lock, Password, letters};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::{entries, name_of, unreadable, with_entry};
 use crate::{clock, home};
 
 /// All tokens of a home.
@@ -43,22 +42,8 @@ impl Tokens {
     /// # Errors
     /// `Usage` if the file cannot be read.
     pub(crate) fn open(home: &Path) -> Result<Self> {
-        let path = file(home);
-
-        // A server takes an unreadable file for no tokens, but whoever lists them has to know.
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Self::read(&text).map_err(|error| {
-                Error::new(
-                    ErrorKind::Usage,
-                    format!("{}: {}", path.display(), error.message()),
-                )
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Error::local(
-                format!("{} cannot be read", path.display()),
-                error,
-            )),
-        }
+        let text = home::TOKENS.read(home)?;
+        Ok(Self::read(&file(home), &text))
     }
 
     /// Makes a token, keeps its digest, and returns the token, which is nowhere else.
@@ -84,28 +69,30 @@ impl Tokens {
 
         let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
 
-        Self::change(home, |tokens| {
-            // Checked under the lock of the file, so that two commands at once cannot both add the
-            // name.
-            if tokens.0.iter().any(|token| token.name == new.name) {
-                let text = format!("there is a token '{}' already", new.name);
+        let token = Token {
+            name: new.name,
+            role: new.role,
+            lock: Lock::new(secret.text().as_bytes()),
+            made: clock::now(),
+            end: new.end,
+        };
+
+        home::TOKENS.change(home, |text| {
+            // Checked under the lock of the file, so that two commands at once cannot both add the name. The
+            // name of a line that cannot be read is taken, too: it could not be removed any more.
+            if entries(text).any(|(_, line)| name_of(line) == Some(&token.name)) {
+                let text = format!("there is a token '{}' already", token.name);
                 return Err(Error::new(ErrorKind::Conflict, text)
-                    .hint(format!("'skep token rm {}' removes it", new.name)));
+                    .hint(format!("'skep token rm {}' removes it", token.name)));
             }
-            if tokens.0.len() >= TOKENS_MAX {
+
+            if entries(text).count() >= TOKENS_MAX {
                 let text = format!("there are {TOKENS_MAX} tokens already");
                 return Err(Error::new(ErrorKind::TooLarge, text).hint("remove some"));
             }
-            let lock = Lock::new(secret.text().as_bytes());
-            let (made, NewToken { name, role, end }) = (clock::now(), new);
-            tokens.0.push(Token {
-                name,
-                role,
-                lock,
-                made,
-                end,
-            });
-            Ok(())
+
+            let text = if text.is_empty() { HEADER } else { text };
+            Ok(Some(with_entry(text, &token.line())))
         })?;
 
         Ok(secret)
@@ -116,23 +103,22 @@ impl Tokens {
     /// # Errors
     /// `NotFound`, and `Usage` for a home that cannot be written.
     pub(crate) fn remove(home: &Path, name: &str) -> Result<()> {
-        Self::change(home, |tokens| {
-            let count = tokens.0.len();
-            tokens.0.retain(|token| token.name != name);
-            if tokens.0.len() == count {
-                let text = format!("there is no token '{}'", name.escape_debug());
-                Err(Error::new(ErrorKind::NotFound, text).hint("'skep token ls' lists them"))
-            } else {
-                Ok(())
-            }
-        })
-    }
-
-    fn change(home: &Path, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         home::TOKENS.change(home, |text| {
-            let mut tokens = Self::read(text)?;
-            change(&mut tokens)?;
-            Ok(Some(tokens.text()))
+            let others: Vec<_> = text
+                .lines()
+                .filter(|line| name_of(line) != Some(name))
+                .collect();
+
+            if others.len() == text.lines().count() {
+                let text = format!("there is no token '{}'", name.escape_debug());
+                return Err(
+                    Error::new(ErrorKind::NotFound, text).hint("'skep token ls' lists them")
+                );
+            }
+
+            Ok(Some(
+                others.iter().map(|line| format!("{line}\n")).collect(),
+            ))
         })
     }
 
@@ -161,40 +147,23 @@ impl Tokens {
         token.end.is_some_and(|end| end <= now.max(newest))
     }
 
-    pub(crate) fn read(text: &str) -> Result<Self> {
-        let lines = text
-            .lines()
-            .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    /// The tokens in a text; a line that cannot be read opens nothing, and is told of.
+    pub(crate) fn read(path: &Path, text: &str) -> Self {
+        let mut tokens = Vec::new();
+        let mut bad = Vec::new();
 
-        // One bad line makes the whole file invalid: what is left of a damaged file grants nothing.
-        lines
-            .map(Token::read)
-            .collect::<Option<_>>()
-            .map(Self)
-            .ok_or_else(|| {
-                Error::new(ErrorKind::Usage, "this is not a file of tokens")
-                    .hint("remove it, and make the tokens again")
-            })
-    }
-
-    fn text(&self) -> String {
-        let mut text =
-            String::from("# Tokens of skep, as digests. 'skep token' changes this file.\n");
-        for Token {
-            name,
-            role,
-            lock,
-            made,
-            end,
-        } in &self.0
-        {
-            let digest = lock.digest();
-            let end = end.map_or_else(|| "-".to_owned(), |end| seconds(end).to_string());
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name} {role} {digest} {} {end}", seconds(*made));
+        for (number, line) in entries(text) {
+            match Token::read(line) {
+                Some(token) => tokens.push(token),
+                None => bad.push(number),
+            }
         }
 
-        text
+        if let Some(warning) = unreadable(path, &bad) {
+            log::warn!("{warning}");
+        }
+
+        Self(tokens)
     }
 }
 
@@ -218,6 +187,14 @@ impl Token {
             made,
             end,
         })
+    }
+
+    fn line(&self) -> String {
+        let end = self
+            .end
+            .map_or_else(|| "-".to_owned(), |end| seconds(end).to_string());
+        let (name, role, digest) = (&self.name, self.role, self.lock.digest());
+        format!("{name} {role} {digest} {} {end}", seconds(self.made))
     }
 
     pub(crate) fn principal(&self) -> Principal {
@@ -252,6 +229,8 @@ fn seconds(time: SystemTime) -> u64 {
 fn time(seconds: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))
 }
+
+const HEADER: &str = "# Tokens of skep, as digests. 'skep token' changes this file.\n";
 
 /// How a token begins, so that people and scanners for leaked secrets recognise it.
 const PREFIX: &str = "skep_";
@@ -326,18 +305,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_file_of_tokens_opens_nothing() {
+    fn a_bad_line_opens_nothing_and_costs_no_other_token() {
         let digest = "0".repeat(64);
         let fine = format!("# x\n\na read {digest} 5 -\nb admin {digest} 5 6\n");
-        assert_eq!(Tokens::read(&fine).unwrap().0.len(), 2);
-        for bad in [
-            "a",
-            "a read x 5 -",
-            &format!("a root {digest} 5 -"),
-            &format!("a read {digest} 5"),
-        ] {
-            assert!(Tokens::read(bad).is_err(), "{bad}");
+        let count = |text: &str| Tokens::read(Path::new("tokens"), text).0.len();
+        assert_eq!(count(&fine), 2);
+        let bad = format!("pi read x 5 -\nc root {digest} 5 -\nd read {digest} 5\n");
+        for line in bad.lines().chain(["a", "\u{fffd}"]) {
+            assert_eq!(count(line), 0, "{line}");
+            assert_eq!(count(&format!("{line}\n{fine}")), 2, "{line}");
         }
+
+        // What is added and removed leaves everything else as it was.
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(file(home.path()), format!("{bad}{fine}")).unwrap();
+        Tokens::add(home.path(), new("new", None)).unwrap();
+        Tokens::remove(home.path(), "b").unwrap();
+        let text = std::fs::read_to_string(file(home.path())).unwrap();
+        let kept = format!("{bad}# x\n\na read {digest} 5 -\nnew write ");
+        assert!(text.starts_with(&kept), "{text}");
+
+        // A bad line keeps its name until it is removed.
+        let error = Tokens::add(home.path(), new("pi", None)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        Tokens::remove(home.path(), "pi").unwrap();
+        Tokens::add(home.path(), new("pi", None)).unwrap();
+        assert_eq!(Tokens::open(home.path()).unwrap().0.len(), 3);
+    }
+
+    #[test]
+    fn odd_names_are_refused() {
         let home = tempfile::tempdir().unwrap();
         for bad in ["", "a b", "a\n", "\u{e9}", &"a".repeat(65)] {
             let error = Tokens::add(home.path(), new(bad, None)).unwrap_err();

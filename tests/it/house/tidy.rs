@@ -126,7 +126,7 @@ const POWERS: &[Power] = &[
         words: &["env::var", "env::var_os", "env::vars", "env::vars_os"],
         owners: &[
             "src/cli/",
-            "src/home.rs",
+            "src/home/mod.rs",
             "src/config/layer.rs",
             "src/child/launcher.rs",
         ],
