@@ -10,6 +10,7 @@ mod verbs;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as Mistake;
@@ -185,10 +186,14 @@ const COMMANDS: &[Verb] = &[
 /// Runs a command line, whose first word is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    if arguments.get(1).is_some_and(|verb| verb == child::VERB) {
-        let _ = writeln!(std::io::stderr(), "{}", child::launch());
-        return ExitCode::from(child::NOT_STARTED);
+    if let ControlFlow::Break(launched) = child::launch(&arguments) {
+        let Err(error) = launched else {
+            return ExitCode::SUCCESS;
+        };
+        Output::default().error(&error);
+        return ExitCode::from(error.kind().exit_code());
     }
+
     if let Some(topic) = topic(&arguments) {
         // A reader that has gone away is no reason to complain.
         let _ = write!(std::io::stdout(), "{}", topic.text);
