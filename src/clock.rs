@@ -57,8 +57,8 @@ pub(crate) fn open(file: PathBuf) {
 
     if !is_trusted() {
         log::warn!(
-            "the clock of this device is behind the times, so no date is sent; if it is right, \
-             remove {shown}"
+            "the clock of this device is behind the latest known time, so no date is sent; if it \
+             is right, remove {shown}"
         );
     }
 
@@ -80,6 +80,7 @@ pub(crate) fn keep(age_min: Duration) {
         .compare_exchange(kept, now, Ordering::Relaxed, Ordering::Relaxed)
         .is_ok()
     {
+        // A clock that is decades ahead must not lift the floor out of reach.
         FLOOR.fetch_max(now.min(LATEST), Ordering::Relaxed);
         if let Err(error) = disk::write(path, format!("{now}\n").as_bytes(), 0o600) {
             log::debug!("the time cannot be kept in {}: {error}", path.display());

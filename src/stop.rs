@@ -95,11 +95,14 @@ impl Stop {
         let link = self.link(&mut state);
         let number = link.number;
 
+        // The child holds its parent by the link, the parent its child by a weak reference only, so that no
+        // cycle keeps both alive.
         let child = Self(Arc::new(StopToken {
             _parent: Some(link),
             ..StopToken::default()
         }));
 
+        // A token that is stopped tells nobody any more, so a late child is stopped here.
         match state.reason {
             Some(reason) => {
                 drop(state);
@@ -116,6 +119,7 @@ impl Stop {
 
     /// Stops the token and its children. A stopped token stays as it is, with its reason.
     pub(crate) fn trigger(&self, reason: Reason) {
+        // A list and no recursion: only one lock is held at a time, however deep the tree is.
         let mut tokens = vec![self.clone()];
         let mut functions = Vec::new();
 
@@ -196,6 +200,7 @@ impl Stop {
             let told = ToldOfStop::Function(Arc::new(function));
             state.told.insert(link.number, told);
         } else {
+            // The function may use the token, so the lock is let go first.
             drop(state);
             function();
         }

@@ -75,6 +75,7 @@ impl Inbox {
 
         backlog.deliveries.push_back(delivery);
 
+        // The bell stays readable until the inbox is empty, so one system call is enough for many events.
         if was_empty {
             self.bell.ring();
         }
@@ -108,14 +109,16 @@ impl Inbox {
             return Err(Waited::Stopped);
         }
 
+        // Most calls end here, without the cost of a listener.
         if let Some(received) = self.try_next() {
             return Ok(received);
         }
 
+        // A stop knows nothing of our condition variable and has to be told how to wake it.
         let woken = Arc::clone(self);
         let _listener = stop.on_stop(move || woken.wake());
 
-        // A time beyond what the clock can say is as good as none.
+        // A time that the clock cannot represent is no limit.
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
         let mut backlog = lock(&self.backlog);
 

@@ -49,9 +49,11 @@ impl Register {
 
         let index = match book.find(name) {
             Some(index) => index,
+            // Channels are never removed, so their number needs a bound.
             None if book.tails.len() == CHANNELS_MAX => {
-                let message =
-                    format!("there are {CHANNELS_MAX} channels, and no more are possible");
+                let message = format!(
+                    "there are {CHANNELS_MAX} channels already, the highest number allowed"
+                );
                 return Err(Error::new(ErrorKind::Usage, message));
             }
             None => {
@@ -115,12 +117,13 @@ impl Register {
 
         if book.subscribers >= self.subscribers_max {
             let message = format!(
-                "{} watch events already, and no more can",
+                "{} subscribers watch events already, the highest number allowed",
                 self.subscribers_max
             );
             return Err(Error::new(ErrorKind::Busy, message).hint("try again later"));
         }
 
+        // The book stays locked until the inbox is added, so no event is lost or comes twice in between.
         if let Some(after) = after {
             self.replay(&book, &indexes, inbox, after);
         }
@@ -150,8 +153,10 @@ impl Register {
             inbox.note_gap();
         }
 
+        // After a gap, all that is kept is delivered: it says how things are now.
         let from = if is_ours { after } else { self.first_id };
         let mut deliveries: Vec<_> = tails.flat_map(|tail| tail.after(from)).collect();
+        // Ids order the events over all channels, and each tail has its own only.
         deliveries.sort_unstable_by_key(|delivery| delivery.id);
 
         for delivery in deliveries {
@@ -178,6 +183,7 @@ impl Book {
             .map(|name| self.find(name).ok_or_else(|| self.unknown(name)));
 
         let mut indexes = found.collect::<Result<Vec<_>>>()?;
+        // A channel that is named twice must not deliver each event twice.
         indexes.sort_unstable();
         indexes.dedup();
 
@@ -198,7 +204,7 @@ fn check_name(name: &str) -> Result<()> {
     if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain) {
         return Ok(());
     }
-    let message = format!("'{}' is no name for a channel", name.escape_debug());
+    let message = format!("'{}' is not a valid channel name", name.escape_debug());
     let hint = format!("a name has 1 to {NAME_BYTES_MAX} of the characters a-z 0-9 . - _");
     Err(Error::new(ErrorKind::Usage, message).hint(hint))
 }

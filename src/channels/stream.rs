@@ -81,6 +81,7 @@ impl Stream {
 
     /// Calls the observers. A panic of one costs its own work only, never that of the publisher.
     pub(crate) fn observe(&self, event: &Event) {
+        // The map is cloned, so that no lock is held while functions run: one may end its own observation.
         let observers = self
             .observers
             .read()

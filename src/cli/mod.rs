@@ -37,14 +37,14 @@ const COMMANDS: &[Verb] = &[
     Verb {
         name: "serve",
         aliases: &[],
-        about: "Keep models in a directory and hand them out",
+        about: "Store models in a directory and serve them",
         arguments: verbs::serve::arguments,
         run: verbs::serve::run,
     },
     Verb {
         name: "config",
         aliases: &[],
-        about: "Show what the settings of a server are, and where they were written",
+        about: "Show the settings of a server, and where they were set",
         arguments: verbs::config::arguments,
         run: verbs::config::run,
     },
@@ -86,21 +86,21 @@ const COMMANDS: &[Verb] = &[
     Verb {
         name: "show",
         aliases: &[],
-        about: "Tell all that a server knows of models",
+        about: "Show everything that a server knows about models",
         arguments: verbs::models::show::arguments,
         run: verbs::models::show::run,
     },
     Verb {
         name: "verify",
         aliases: &[],
-        about: "Have a server read its models again to find damage, or check signatures of files here",
+        about: "Have a server check its models for damage, or check signatures of local files",
         arguments: verbs::models::verify::arguments,
         run: verbs::models::verify::run,
     },
     Verb {
         name: "rollback",
         aliases: &[],
-        about: "Bring back what models were before",
+        about: "Bring back the previous versions of models",
         arguments: verbs::models::rollback::arguments,
         run: verbs::models::rollback::run,
     },
@@ -128,14 +128,14 @@ const COMMANDS: &[Verb] = &[
     Verb {
         name: "sign",
         aliases: &[],
-        about: "Sign files of this device",
+        about: "Sign files on this device",
         arguments: verbs::signing::sign::arguments,
         run: verbs::signing::sign::run,
     },
     Verb {
         name: "invite",
         aliases: &[],
-        about: "Print an invitation with which another device gets access",
+        about: "Print an invitation that gives another device access",
         arguments: verbs::access::invite::arguments,
         run: verbs::access::invite::run,
     },
@@ -156,7 +156,7 @@ const COMMANDS: &[Verb] = &[
     Verb {
         name: "fingerprint",
         aliases: &[],
-        about: "Print what a server is recognised by",
+        about: "Print the fingerprint of a server, by which it is recognised",
         arguments: verbs::access::fingerprint::arguments,
         run: verbs::access::fingerprint::run,
     },
@@ -186,6 +186,9 @@ const COMMANDS: &[Verb] = &[
 /// Runs a command line, whose first word is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
+
+    // The hidden verb of child processes: `launch` turns this process into the supervisor of a child,
+    // or into its program.
     if let ControlFlow::Break(launched) = child::launch(&arguments) {
         let Err(error) = launched else {
             return ExitCode::SUCCESS;
@@ -238,6 +241,8 @@ fn topic(arguments: &[OsString]) -> Option<&'static Topic> {
 
 fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
     let level = flags::log_level(matches, log::LevelFilter::Warn)?;
+
+    // `skep serve` starts it again, with a level and a style of its own.
     crate::logging::start(level, crate::logging::Style::Plain);
     let called = matches.subcommand();
 
@@ -292,6 +297,8 @@ fn explain(error: &clap::Error) -> ExitCode {
             let _ = write!(std::io::stdout(), "{text}");
             ExitCode::SUCCESS
         }
+
+        // Nobody asked for this help, so it goes to standard error and counts as a mistake.
         Mistake::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = write!(std::io::stderr(), "{text}");
             ExitCode::from(ErrorKind::Usage.exit_code())

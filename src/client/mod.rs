@@ -119,6 +119,7 @@ impl Client {
     pub fn new(options: ClientOptions) -> Result<Self> {
         let url = options.server;
         let is_checked = matches!(options.trust, Trust::Pinned(_) | Trust::Authority(_));
+        // Without TLS nothing would be checked, and the caller would believe that it was.
         if url.scheme() == Scheme::Http && is_checked {
             let message = format!("{url} shows no key, so --pin and --ca have nothing to check");
             return Err(Error::new(ErrorKind::Usage, message).hint("use https://"));
@@ -136,6 +137,9 @@ impl Client {
             shared: Arc::clone(&shared),
             stop: stop.clone(),
         };
+
+        // One request is one exchange with this server: a redirect or a proxy would take the password to a
+        // host that nobody has checked, and a coded body would not have the digest of the model.
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -145,6 +149,7 @@ impl Client {
             .user_agent(concat!("skep/", env!("CARGO_PKG_VERSION")))
             .max_idle_age(IDLE_MAX)
             .build();
+        // The resolver and the dialer know this server only, so no other host is ever looked up.
         let agent = Agent::with_parts(config, dialer, NameResolver(url.clone()));
         let (home, rate, about) = (options.home, options.rate, Vec::new());
         Ok(Self {
@@ -195,6 +200,8 @@ impl Client {
             .into_iter()
             .filter_map(|(field, text)| Some((field, text?.to_owned())));
         self.about = about.collect();
+
+        // This request is never sent: building it shows which characters no field can carry.
         match self.builder(Method::PUT, "/").body(()) {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -224,6 +231,8 @@ impl Client {
     fn exchange_again(&self, request: impl Fn() -> Builder) -> Result<Response<Body>> {
         let opened = self.opened();
         let result = self.exchange(request(), ());
+        // If no connection was opened for this request, it went over one that was kept, which the server may
+        // have closed in the meantime. A failure on a fresh connection is left to the caller.
         if matches!(&result, Err(error) if error.kind() == ErrorKind::Interrupted)
             && opened > 0
             && opened == self.opened()
@@ -240,6 +249,7 @@ impl Client {
     }
 
     fn builder(&self, method: Method, path: &str) -> Builder {
+        // Licence and source belong to the request that creates a model or an upload, which is always a PUT.
         let about = if method == Method::PUT {
             &self.about[..]
         } else {
@@ -254,6 +264,7 @@ impl Client {
     }
 
     fn exchange(&self, request: Builder, body: impl AsSendBody) -> Result<Response<Body>> {
+        // The flag may still be set by an early answer to the request before.
         self.shared.early.set(false);
         let request = self.login.add(request, &self.agent, &self.url)?;
         let request = request.body(body).map_err(|error| {
@@ -261,6 +272,8 @@ impl Client {
         })?;
         self.agent.run(request).map_err(|error| {
             let error = api::trouble(error);
+            // A TLS port often just hangs up on plain HTTP. An end that our own stop brought about is no
+            // sign of that.
             let is_cut = error.kind() == ErrorKind::Interrupted && error.hint_text().is_none();
             if is_cut && self.url.scheme() == Scheme::Http && !self.stop.is_stopped() {
                 error.hint("if it speaks TLS, use https:// in --server")
@@ -287,6 +300,7 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
     }
     let dialer = Dialer {
         url: server.clone(),
+        // Safe, because `look` sends no request after the handshake.
         guard: ServerCheck::new(Trust::Anything, None, Vec::new())?,
         tls: connection::tls(None)?,
         connect_timeout,

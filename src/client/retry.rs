@@ -42,6 +42,8 @@ impl Retry {
         let may_pass = match error.kind() {
             ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::RequestTimeout => true,
             ErrorKind::Interrupted | ErrorKind::Unreachable => {
+                // A hint names something that the user can correct, such as the address. Only for a server that
+                // has answered before is it likelier that the failure passes by itself.
                 self.has_met || error.hint_text().is_none()
             }
             _ => false,
@@ -53,6 +55,7 @@ impl Retry {
 
         match self.backoff.next(error.retry_after()) {
             Ok(pause) => Ok((pause, error)),
+            // Nothing was tried again, so there is no number of attempts to report.
             Err(GiveUp::Spent(0) | GiveUp::TooLong(_)) => Err(error),
             Err(GiveUp::Spent(limit)) => Err(given_up(limit, error)),
         }
@@ -61,6 +64,7 @@ impl Retry {
 
 /// The last error of many.
 fn given_up(limit: u32, error: Error) -> Error {
+    // A server that was there before is a temporary failure (exit code 5), not a wrong address (3).
     let kind = match error.kind() {
         ErrorKind::Unreachable => ErrorKind::Interrupted,
         kind => kind,

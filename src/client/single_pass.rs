@@ -62,13 +62,14 @@ pub(crate) fn verified(name: &ModelName, model: &Model, digest: Digest) -> Resul
         return Ok(());
     }
 
+    // A server that states no digest has confirmed nothing, which counts as a failure, too.
     let stored = match model.digest {
         Some(stored) => format!("{stored:?}"),
         None => "no digest".to_owned(),
     };
-    let message = format!("the server has {stored} as '{name}' and was sent {digest:?}");
+    let message = format!("the server stored '{name}' with {stored}, but {digest:?} was sent");
     Err(Error::new(ErrorKind::Integrity, message)
-        .hint("did somebody else put it at the same time?"))
+        .hint("somebody else may have sent it at the same time; send it again"))
 }
 
 impl Client {
@@ -79,6 +80,7 @@ impl Client {
     /// the server.
     pub fn signature(&mut self, name: &ModelName) -> Result<Signature> {
         let place = Signature::name_for(name)?;
+        // A missing signature is a failed check (exit code 6), not a missing model (4).
         let download = self.get(&place).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
                 let text = format!("'{name}' is not signed: the server has no '{place}'");
@@ -89,6 +91,7 @@ impl Client {
 
         let mut bytes = Vec::new();
         download
+            // One byte more than allowed, so that a longer file is refused instead of being cut to fit.
             .take(Signature::BYTES_MAX as u64 + 1)
             .read_to_end(&mut bytes)?;
 

@@ -91,6 +91,9 @@ impl Config {
     /// `Usage` for one that is not an address.
     pub fn listen_on(&self) -> Result<Vec<ListenAddress>> {
         let everywhere = ["0.0.0.0".to_owned()];
+
+        // An inherited socket is a place to listen already, so nothing else is opened beside it by
+        // default.
         let is_open = self.addresses.is_empty() && self.sockets.is_empty();
 
         let written = if is_open {
@@ -131,8 +134,8 @@ impl Config {
     /// `Usage`.
     pub fn check(&self) -> Result<()> {
         if self.log.file.is_some() && self.log.syslog.is_some() {
-            let text = "log-file and log-syslog contradict each other";
-            return Err(Error::new(ErrorKind::Usage, text).hint("leave one of them out"));
+            let text = "log-file and log-syslog cannot be used together";
+            return Err(Error::new(ErrorKind::Usage, text).hint("remove one of them"));
         }
         self.limits.check()
     }

@@ -21,9 +21,11 @@ impl Config {
             return Ok(None);
         }
 
+        // A pair that is given is used as it is; only the own identity may be made and renewed.
         let (cert, key) = match (&self.cert_file, &self.key_file) {
             (Some(cert), Some(key)) => (PemFile::new("--cert", cert), PemFile::new("--key", key)),
             _ => {
+                // The addresses go into the certificate, so clients that check names accept it.
                 let (cert, key) = self.own_files();
                 crate::tls::prepare(&cert, &key, &self.own_addresses()?)?;
                 (cert, key)
@@ -41,11 +43,15 @@ impl Config {
             .iter()
             .map(|path| PemFile::new("--client-ca", path));
 
+        // A list beside the authority is used without being named; otherwise a forgotten setting
+        // would let in who was revoked.
         let beside = || {
             let ca = self.client_ca.as_ref()?;
             let folder = if ca.is_dir() { ca } else { ca.parent()? };
             // An authority of 'skep ca' always has a list: without it, who was revoked would get in.
             let is_ours = || folder.join(crate::tls::ISSUED).exists();
+
+            // A list that is named wins over the one that lies beside the authority.
             Some(folder.join(crate::tls::REVOKED)).filter(|path| path.exists() || is_ours())
         };
 
@@ -77,6 +83,8 @@ impl Config {
             _ => self.own_files(),
         };
 
+        // A given file that is missing is an error; an own identity that is missing was only not
+        // made yet.
         let is_none = self.cert_file.is_none() && !cert.path.exists();
 
         let files = TlsFiles {
@@ -104,24 +112,25 @@ impl Config {
         };
 
         match (&self.cert_file, &self.key_file) {
-            (Some(_), None) => return wrong("--cert is there, but --key is missing", BOTH),
-            (None, Some(_)) => return wrong("--key is there, but --cert is missing", BOTH),
+            (Some(_), None) => return wrong("--cert is given, but --key is missing", BOTH),
+            (None, Some(_)) => return wrong("--key is given, but --cert is missing", BOTH),
             _ => {}
         }
 
         if self.client_crl.is_some() && self.client_ca.is_none() {
             return wrong(
-                "--client-crl is there, but --client-ca is missing",
-                "name the authority",
+                "--client-crl is given, but --client-ca is missing",
+                "add --client-ca with the authority",
             );
         }
 
+        // The list of the revoked is not among them: it was refused above without an authority.
         let of_tls: [&Option<_>; 2] = [&self.cert_file, &self.client_ca];
 
         if of_tls.iter().any(|path| path.is_some()) && !self.speaks_tls()? {
             return wrong(
-                "plain HTTP has no certificates",
-                "leave out --plain, or --cert and --client-ca",
+                "plain HTTP does not use certificates",
+                "remove --plain, or remove --cert and --client-ca",
             );
         }
 
@@ -141,4 +150,4 @@ impl Config {
     }
 }
 
-const BOTH: &str = "give both, or neither for the identity in the home";
+const BOTH: &str = "give both, or neither to use the identity in the home";

@@ -34,6 +34,8 @@ impl Layer {
         let mut layer = Self::default();
 
         for (_, setting) in settings() {
+            // The variable of this program comes first; that of the dearning server only fills a
+            // gap.
             let names = [Some(setting.variable()), setting.legacy.map(str::to_owned)];
             let set = names.into_iter().flatten().find_map(|name| {
                 let value = variable(&name).filter(|value| !value.is_empty())?;
@@ -42,7 +44,7 @@ impl Layer {
             let Some((name, value)) = set else { continue };
 
             let value = value.into_string().map_err(|_| {
-                let text = format!("the variable {name} is not UTF-8");
+                let text = format!("the value of the variable {name} is not UTF-8");
                 Error::new(ErrorKind::Usage, text)
             })?;
             layer.push(setting, value, Origin::Variable(name));
@@ -89,11 +91,12 @@ impl Config {
         for (setting, value, origin) in &layer.values {
             (setting.apply)(self, value).map_err(|reason| {
                 let text = format!(
-                    "{origin}: '{value}' is no value for {}: {reason}",
+                    "{origin}: '{value}' is not a valid value for {}: {reason}",
                     setting.key
                 );
                 Error::new(ErrorKind::Usage, text)
             })?;
+            // The text stays beside the value: `skep config` shows it, and a reload compares it.
             self.written.set(setting.key, value, origin);
         }
 

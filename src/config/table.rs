@@ -63,12 +63,12 @@ impl TableKind {
             return Ok(key);
         }
 
-        let text = format!("{place}: a table '{}' has no '{name}'", self.name);
+        let text = format!("{place}: a table '{}' has no key '{name}'", self.name);
         let error = Error::new(ErrorKind::Usage, text);
 
         Err(match nearest(name, self.keys.iter().copied()) {
             Some(known) => error.hint(format!("did you mean {known}?")),
-            None => error.hint(format!("it has {}", self.keys.join(", "))),
+            None => error.hint(format!("its keys are {}", self.keys.join(", "))),
         })
     }
 }

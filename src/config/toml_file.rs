@@ -44,6 +44,7 @@ impl Layer {
 
         let table = DeTable::parse(text).map_err(|error| {
             let place = source.place(&error.span().unwrap_or_default());
+            // The parser says more in further lines, which repeat the text of the file.
             let reason = error.message().lines().next().unwrap_or_default();
             Error::new(ErrorKind::Usage, format!("{place}: {reason}"))
         })?;
@@ -81,6 +82,7 @@ impl TomlFile<'_> {
     ) -> Result<()> {
         let place = self.place(span);
 
+        // A setting may stand at the top as well as in its section.
         if let Some(setting) = setting(name) {
             return take(setting, value, place, layer);
         }
@@ -89,6 +91,7 @@ impl TomlFile<'_> {
             return self.tables(kind, value, &place, layer);
         }
 
+        // What is left is a section or a mistake, and each mistake names what it is nearest to.
         match (value, Section::named(name)) {
             (DeValue::Table(table), Some(section)) => self.section(section, table, layer),
             (_, Some(_)) => {
@@ -146,12 +149,13 @@ impl TomlFile<'_> {
                 }
                 Ok(())
             }
+            // The kind is known, but it is written in the form of the other shape.
             (shape, _) => {
                 let form = match shape {
                     TableShape::Repeated => format!("[[{}]]", kind.name),
                     TableShape::Named => format!("[{}.NAME]", kind.name),
                 };
-                let text = format!("{place}: '{}' is written as {form}", kind.name);
+                let text = format!("{place}: '{}' must be written as {form}", kind.name);
                 Err(Error::new(ErrorKind::Usage, text))
             }
         }
@@ -185,7 +189,7 @@ impl TomlFile<'_> {
         let known = sections.chain(self.kinds.iter().map(|kind| kind.name));
         let names: Vec<_> = known.collect();
 
-        let text = format!("{place}: there is no table '{name}'");
+        let text = format!("{place}: unknown table '{name}'");
         let error = Error::new(ErrorKind::Usage, text);
 
         match nearest(name, names.iter().copied()) {
@@ -207,17 +211,19 @@ fn take(
 }
 
 fn no_value(key: &str, place: &str) -> Error {
-    let text = format!("{place}: {key} takes a text, a number, a list, or true or false");
+    let text = format!("{place}: {key} must be a string, a number, a list, true or false");
     Error::new(ErrorKind::Usage, text)
 }
 
 /// The error of a line that means no setting, with the one that is nearest to it.
 fn unknown_setting(name: &str, place: &str, section: Option<&'static Section>) -> Error {
     let other = settings().find(|(_, setting)| setting.key == name);
+
     let within = section.map_or_else(String::new, |section| format!(" in [{}]", section.name));
-    let text = format!("{place}: there is no setting '{name}'{within}");
+    let text = format!("{place}: unknown setting '{name}'{within}");
     let error = Error::new(ErrorKind::Usage, text);
 
+    // A setting that exists elsewhere is named exactly; similar names are only a guess.
     if let Some((home, _)) = other {
         return error.hint(format!("it belongs to [{}]", home.name));
     }
@@ -240,7 +246,7 @@ fn is_of_tables(value: &DeValue<'_>) -> bool {
     }
 }
 
-/// A home that is no directory is reported by whoever needs it more.
+/// A home that is no directory is reported by the room that opens it.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -288,13 +294,13 @@ mod tests {
         for (text, told) in [
             (
                 "workers = 4\nmax-conections = 3",
-                "line 2: there is no setting 'max-conections'",
+                "line 2: unknown setting 'max-conections'",
             ),
             ("workers = ", "line 1: "),
-            ("\nworkers = { a = 1 }", "line 2: workers takes"),
+            ("\nworkers = { a = 1 }", "line 2: workers must be a string"),
             (
                 "\n\ntimeout = \"soon\"",
-                "line 3: 'soon' is no value for timeout",
+                "line 3: 'soon' is not a valid value for timeout",
             ),
             ("workers = 1\nworkers = 2", "line 2: "),
         ] {
@@ -333,22 +339,22 @@ mod tests {
         for (text, told, hint) in [
             (
                 "[limts]\nworkers = 3",
-                "line 1: there is no table 'limts'",
+                "line 1: unknown table 'limts'",
                 "[limits]",
             ),
             (
                 "[limits]\nmax-conections = 3",
-                "line 2: there is no setting 'max-conections' in [limits]",
+                "line 2: unknown setting 'max-conections' in [limits]",
                 "max-connections",
             ),
             (
                 "[limits]\n\nworkers = 3",
-                "line 3: there is no setting 'workers' in [limits]",
+                "line 3: unknown setting 'workers' in [limits]",
                 "belongs to [server]",
             ),
             (
                 "[[hok]]\nrun = \"x\"",
-                "line 1: there is no table 'hok'",
+                "line 1: unknown table 'hok'",
                 "limits",
             ),
             ("cache = 3", "line 1: 'cache' is a section", "[cache]"),
@@ -409,18 +415,18 @@ mod tests {
         for (text, told) in [
             (
                 "[[hook]]\nrnu = \"x\"",
-                "line 2: a table 'hook' has no 'rnu'",
+                "line 2: a table 'hook' has no key 'rnu'",
             ),
             (
                 "[hook]\nrun = \"x\"",
-                "line 1: 'hook' is written as [[hook]]",
+                "line 1: 'hook' must be written as [[hook]]",
             ),
-            ("hook = 3", "line 1: 'hook' is written as [[hook]]"),
+            ("hook = 3", "line 1: 'hook' must be written as [[hook]]"),
             (
                 "[peers]\naddress = \"x\"",
-                "line 1: 'peers' is written as [peers.NAME]",
+                "line 1: 'peers' must be written as [peers.NAME]",
             ),
-            ("[[hook]]\nrun = { a = 1 }", "line 2: run takes"),
+            ("[[hook]]\nrun = { a = 1 }", "line 2: run must be a string"),
         ] {
             let error = Layer::from_toml_with(text, "config.toml", KINDS).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Usage);

@@ -85,6 +85,7 @@ impl<'a> BodyReader<'a> {
             return Ok(0);
         }
 
+        // The caller is told to go on only now, when a handler really wants the body.
         if std::mem::take(&mut self.progress.awaits_continue) {
             self.connection.inform("HTTP/1.1 100 Continue\r\n\r\n")?;
         }
@@ -94,7 +95,7 @@ impl<'a> BodyReader<'a> {
         loop {
             match self.progress.rest {
                 BodyRest::Done => return Ok(0),
-                BodyRest::Broken => return Err(bad("the body is broken")),
+                BodyRest::Broken => return Err(bad("the body cannot be read any further")),
                 BodyRest::ChunkSize => self.progress.rest = self.next_chunk()?,
                 BodyRest::Length(left) | BodyRest::Chunk(left) => {
                     return self.read_piece(buffer, left);
@@ -112,17 +113,19 @@ impl<'a> BodyReader<'a> {
         let count = self.connection.read(&mut buffer[..most])?;
         if count == 0 {
             return Err(bad(format!(
-                "the body ended early: {} bytes came, at least {left} are missing",
+                "the body ended early: {} bytes arrived, at least {left} are missing",
                 self.progress.received
             )));
         }
 
+        // No more than `left` bytes were asked for, so the difference is never negative.
         self.progress.received += count as u64;
         let left = left - count as u64;
 
         self.progress.rest = match (self.progress.rest, left) {
             (BodyRest::Length(_), 0) => BodyRest::Done,
             (BodyRest::Length(_), _) => BodyRest::Length(left),
+            // A chunk ends in CR LF, which belongs to no content.
             (_, 0) => {
                 self.end_chunk()?;
                 BodyRest::ChunkSize
@@ -135,6 +138,7 @@ impl<'a> BodyReader<'a> {
 
     /// Reads a chunk-size line (RFC 9112 section 7.1); extensions are read over.
     fn next_chunk(&mut self) -> io::Result<BodyRest> {
+        // The length of the line is bounded, because an extension could go on without end.
         let line = self.connection.read_line(CHUNK_LINE_BYTES_MAX)?;
         let end = line
             .iter()
@@ -143,6 +147,8 @@ impl<'a> BodyReader<'a> {
 
         let (digits, extension) = line.split_at(end);
 
+        // Extensions begin with a semicolon. Anything else behind the size is refused, since other
+        // readers might take it for a part of the number.
         let begins_well = match extension.trim_ascii_start().first() {
             Some(first) => *first == b';',
             None => extension.is_empty(),
@@ -154,12 +160,14 @@ impl<'a> BodyReader<'a> {
             ));
         }
 
+        // Signs and blanks were refused above; `from_str_radix` would accept a sign.
         let size = str::from_utf8(digits)
             .ok()
             .and_then(|text| u64::from_str_radix(text, 16).ok());
 
+        // The largest sizes are refused, so that sums of two of them cannot overflow.
         match size.filter(|size| i64::try_from(*size).is_ok()) {
-            None => Err(bad("a chunk is said to be larger than 2^63 bytes")),
+            None => Err(bad("the size of a chunk exceeds 2^63 bytes")),
             Some(0) => self.read_trailer(),
             Some(size) => Ok(BodyRest::Chunk(size)),
         }
@@ -175,7 +183,9 @@ impl<'a> BodyReader<'a> {
             // What another reader could take for the end of a line, or for none.
             let is_field = line.contains(&b':') && !matches!(line[0], b' ' | b'\t' | b':');
             if !is_field || !line.iter().all(|byte| is_printable(byte) || *byte >= 0x80) {
-                return Err(bad("what follows the last chunk is not a field"));
+                return Err(bad(
+                    "the last chunk is followed by something that is not a field",
+                ));
             }
         }
 
@@ -225,9 +235,11 @@ impl Read for BodyReader<'_> {
         match result {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Err(error) => {
+                // After an error, the place in the body is unknown, so nothing more is read from
+                // this connection.
                 self.progress.rest = BodyRest::Broken;
                 if is_timeout(&error) {
-                    let text = "the body came too slowly";
+                    let text = "the body arrived too slowly";
                     return Err(Error::new(ErrorKind::RequestTimeout, text)
                         .because(error)
                         .into());

@@ -45,6 +45,8 @@ pub(crate) fn pour(
             Happened::Bytes(bytes) if bytes.is_empty() => {}
             Happened::Bytes(bytes) => connection.write(&bytes)?,
             Happened::End => return Ok(()),
+            // Nothing is polled: the thread sleeps until the source, the stop or the caller wakes
+            // it.
             Happened::Nothing => {
                 let wake = connection
                     .transport()

@@ -26,6 +26,7 @@ impl Range {
             return Ok(None);
         };
 
+        // Several ranges would need a multipart answer; RFC 9110 section 14.2 allows ignoring them.
         if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
             return Ok(None);
         }
@@ -36,6 +37,8 @@ impl Range {
 
         let (first, last) = (first.trim(), last.trim());
 
+        // The three forms: from a byte on, from byte to byte, and the last so many bytes. Both
+        // numbers are inclusive on the wire, while `end` is exclusive here.
         let range = match (number(first), number(last)) {
             (Some(first), None) if last.is_empty() => Self {
                 start: first,
@@ -52,6 +55,7 @@ impl Range {
             _ => return Ok(None),
         };
 
+        // An empty file has no byte that any range could name, so a range of it is an error, too.
         if range.start < range.end {
             Ok(Some(range))
         } else {

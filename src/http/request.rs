@@ -123,6 +123,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Those of the connection, which is then of no use any more.
     pub(crate) fn inform(&mut self, status: Status, fields: &[(&str, String)]) -> io::Result<bool> {
+        // A caller that speaks HTTP/1.0 would take an interim response for the answer.
         let wire = match &mut self.body.source {
             BodySource::Wire(wire) if self.head.version == Version::Http11 => wire,
             _ => return Ok(false),
@@ -146,7 +147,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The body. A caller that asked to be told (`Expect: 100-continue`) sends it when this is first
+    /// The body. A caller that waits for a 100 (`Expect: 100-continue`) sends it when this is first
     /// read, so whatever can be refused without the body is checked before.
     pub fn body(&mut self) -> &mut Body<'a> {
         &mut self.body

@@ -172,6 +172,8 @@ impl Response {
     /// so that no value can begin a field of its own.
     #[must_use]
     pub fn field(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        // A line break in a value could begin a field or even an answer of its own (response
+        // splitting).
         let value = value.into();
         let clean = value.chars().map(|character| {
             if character.is_control() {
@@ -183,6 +185,7 @@ impl Response {
 
         let value = clean.collect();
 
+        // A field of one name is sent once: two readers might take different ones of two.
         match self
             .fields
             .iter_mut()

@@ -11,6 +11,8 @@ pub(crate) fn observer(options: AuditOptions) -> ObserverFunction {
         let Happening::RequestFinished { request } = &event.what else {
             return;
         };
+        // Polls are left out here and not where they are published: other subscribers may want
+        // them.
         if is_dull(request) && !options.polls {
             return;
         }

@@ -41,7 +41,7 @@ impl FromStr for LogFormat {
             "logfmt" => Ok(Self::Logfmt),
             "json" => Ok(Self::Json),
             "clf" => Ok(Self::Clf),
-            _ => Err("it is line, logfmt, json or clf".to_owned()),
+            _ => Err("use line, logfmt, json or clf".to_owned()),
         }
     }
 }
@@ -82,6 +82,7 @@ impl AuditLine<'_> {
             .sent
             .map_or_else(|| "cut".to_owned(), |sent| sent.to_string());
 
+        // Everything that a caller chose is escaped, so one request is one line.
         let mut text = format!(
             "{} {} {} {} {} {sent} {}ms",
             escaped(&self.request.peer),
@@ -92,6 +93,8 @@ impl AuditLine<'_> {
             self.request.duration.as_millis()
         );
 
+        // What says nothing is left out; the order is fixed, so that people find things at a
+        // glance.
         for (key, value) in [
             (
                 "received",
@@ -116,6 +119,7 @@ impl AuditLine<'_> {
     }
 
     fn members(&self) -> Vec<(&'static str, Value)> {
+        // The names are an interface: programs read them.
         let mut members = vec![
             ("time", rfc3339(self.at).into()),
             ("level", "info".into()),
@@ -157,6 +161,7 @@ impl AuditLine<'_> {
         let host = host.trim_matches(['[', ']']);
         let user = escaped(&self.request.who).replace(' ', "_");
 
+        // The format has a hyphen for what is not known.
         let sent = self
             .request
             .sent
@@ -192,6 +197,8 @@ pub(crate) fn record(format: LogFormat, at: SystemTime, level: &str, text: &str)
         ]
     };
 
+    // The two other formats are for people and for web statistics; there, the plain text with its
+    // level suffices.
     match format {
         LogFormat::Json => Some(object(members())),
         LogFormat::Logfmt => Some(pairs(&members())),

@@ -58,6 +58,7 @@ fn format() -> LogFormat {
         LogFormat::Clf,
     ];
 
+    // The format is an atomic number, so that no line waits for a lock to know its form.
     let number = FORMAT.load(Ordering::Relaxed);
 
     formats
@@ -87,6 +88,7 @@ impl Log for Logger {
             Level::Trace => "trace",
         };
 
+        // The text is made before the target is locked: what is formatted may log something itself.
         let text = record.args().to_string();
         let (now, format) = (clock::now(), format());
 

@@ -40,9 +40,11 @@ impl Target {
                 format!("the log {} cannot be opened", path.display()),
                 error,
             );
-            Error::new(ErrorKind::Usage, error.message()).hint("see log-file and log-syslog")
+            Error::new(ErrorKind::Usage, error.message())
+                .hint("check the settings log-file and log-syslog")
         };
 
+        // There is at most one of the two: `Config::check` refuses both.
         if let Some(path) = &options.file {
             let opened = Rolling::open(path, options.bytes_max, options.keep);
             return opened
@@ -62,12 +64,12 @@ impl Target {
         }
     }
 
-    /// Whether lines get their time from whoever takes them.
+    /// Whether the receiver of the lines adds the time.
     fn has_clock(&self) -> bool {
         matches!(self, Self::Syslog(_))
     }
 
-    /// Writes a line; there is nowhere to complain.
+    /// Writes a line; a failure has no place where it could be reported.
     fn write(&mut self, level: Level, line: &str) {
         let _ = match self {
             // One write, so that lines of several processes stay whole.
@@ -93,6 +95,7 @@ impl Syslog {
             Level::Debug | Level::Trace => 7,
         };
 
+        // The priority is eight times the facility plus the severity (RFC 3164 section 4.1.1).
         let packet = format!(
             "<{}>skep[{}]: {line}",
             DAEMON * 8 + severity,

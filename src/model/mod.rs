@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! A model, its name, and what is told of it: the one place where names are checked, for every API and
-//! the client.
+//! A model, its name and its properties: the one place where names are checked, for every API and the
+//! client.
 
 mod report;
 
@@ -75,6 +75,8 @@ impl FromStr for ModelName {
             return Ok(Self(text.to_owned()));
         };
 
+        // The name may come from the network and is about to be shown in a log or on a terminal, so it is
+        // bounded and escaped.
         let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
 
         Err(Error::new(

@@ -66,15 +66,27 @@ impl Node {
     /// cannot be written; `AlreadyRunning` if another server has the model directory.
     pub fn open(config: Config, password: Option<Password>) -> Result<Self> {
         config.check()?;
+
+        // What the configuration alone shows to be wrong is refused before anything is made in the
+        // home.
         let addresses = config.listen_on()?;
         disk::create_directory(&config.home)
-            .map_err(|error| unwritable(&config.home, Error::io("it cannot be made", error)))?;
+            .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
+
+        // The kept time comes before certificates and events, which need a time that does not go
+        // backwards.
         clock::open(home::CLOCK.path(&config.home));
+
+        // A password that is given is checked before files are made, one in the home as soon as it
+        // is read.
         if let Some(password) = &password {
             check_published(&config, &addresses, password)?;
         }
+
         let files = config.tls_files()?;
         let pin = files.as_ref().map(crate::tls::pin).transpose()?;
+
+        // Channels exist before the rooms that publish on them.
         let events = NodeEvents::open(config.log.audit)?;
         let store = Store::open_with(&config.directory, config.store.clone(), events.of_store())?;
         // Late, since a password that is made is shown only by a server that starts.
@@ -82,9 +94,13 @@ impl Node {
             Some(password) => (password, PasswordOrigin::Given),
             None => kept_password(&config.home)?,
         };
+
         check_published(&config, &addresses, &password)?;
         warn_of(&config, &addresses, &password);
         let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
+
+        // The copy for reloads must not hold the sockets open: with it, a port would stay taken
+        // after the end.
         let started = Config {
             sockets: Vec::new(),
             ..config.clone()
@@ -100,6 +116,9 @@ impl Node {
             &live_limits,
             &events,
         )?;
+
+        // The server comes last, because with its addresses others can reach this node. A password
+        // that was made for a server which does not start was never shown, so it goes again.
         let mut options = server_options(config, files, &live_limits, &stop)?;
         options.events = events.connections.clone();
         let server = Server::with_options(&addresses, options, api).inspect_err(|_| {
@@ -108,8 +127,10 @@ impl Node {
             }
         })?;
 
+        // Only now are the ports known that the system has chosen.
         invitations::keep_addresses(&started.home, &invitable(&server.addresses()));
         write_urls(started.address_file.as_deref(), &server.urls())?;
+
         Ok(Self {
             reload: Reload {
                 live_limits,
@@ -215,12 +236,17 @@ impl Node {
             server: self.server,
             node: self.stop,
         }))?;
+
+        // The clock is kept once a day, so that a device without a battery for its clock does not
+        // start in the past.
         while stop.wait_for(clock::DAY) == Waited::TimedOut {
             clock::keep(clock::DAY);
         }
+
         self.events.stopping(stop.reason());
         let result = self.services.join(HTTP);
 
+        // The store closes after the requests that use it have ended.
         self.services.end();
         self.store.close();
         clock::keep(KEEP_AGE);
@@ -253,7 +279,7 @@ impl Service for HttpService {
 
 const HTTP: &str = "http";
 
-/// What the routes have at hand.
+/// What the routes can use.
 fn api(
     config: &Config,
     store: &Store,
@@ -286,6 +312,9 @@ fn server_options(
     stop: &Stop,
 ) -> Result<ServerOptions> {
     let default_scheme = Some(config.default_scheme());
+
+    // A socket that nobody else holds is moved and not copied, so it is closed together with the
+    // server.
     let own = |socket: Arc<OwnedFd>| Arc::try_unwrap(socket).or_else(|socket| socket.try_clone());
     let sockets = config
         .sockets
@@ -297,11 +326,13 @@ fn server_options(
         limits: config.limits,
         ..ServerOptions::default()
     };
-    options.sockets = sockets.map_err(|error| Error::io("taking over a socket", error))?;
+    options.sockets = sockets.map_err(|error| Error::io("cannot take over a socket", error))?;
     options.tls_files = files;
     options.live_limits = Arc::clone(live_limits);
     options.folders = vec![config.home];
     options.default_scheme = default_scheme;
+
+    // A child token: a stop of the node stops the server, too.
     options.stop = stop.child();
     Ok(options)
 }
@@ -313,7 +344,7 @@ fn write_urls(file: Option<&Path>, urls: &[String]) -> Result<()> {
     let text = urls.join("\n") + "\n";
     disk::write(path, text.as_bytes(), 0o644).map_err(|error| {
         let error = Error::io(format!("{} cannot be written", path.display()), error);
-        Error::new(ErrorKind::Usage, error.message()).hint("--write-addr names that file")
+        Error::new(ErrorKind::Usage, error.message()).hint("the file is set by --write-addr")
     })
 }
 

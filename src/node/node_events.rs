@@ -33,6 +33,7 @@ impl NodeEvents {
         let open = |name| channels.open(name, 0);
         let requests = open(REQUESTS)?;
 
+        // Where nobody reads the log, requests are not even made into events.
         let log = logging::is_wanted().then(|| {
             let observer = logging::observer(audit);
             channels.observe(REQUESTS, observer)

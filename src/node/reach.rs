@@ -15,6 +15,8 @@ pub(crate) fn invitable(addresses: &[Address]) -> Vec<String> {
         let Address::Ip(bound) = address else {
             continue;
         };
+        // Nobody can connect to the wildcard address; the present address works now, and the name
+        // for mDNS goes on working when the address changes.
         if bound.ip().is_unspecified() {
             let outside = crate::tls::local_address().map(|ip| SocketAddr::new(ip, bound.port()));
             found.extend(outside.map(|outside| outside.to_string()));
@@ -38,6 +40,8 @@ pub(crate) fn host_names(config: &Config, files: Option<&TlsFiles>) -> HostNames
         .to_string_lossy()
         .into_owned();
 
+    // Callers may use these names in the `Host` field; all others are refused where no credentials
+    // are shown.
     let own = [format!("{host}.local"), host];
     let certified = files.map(crate::tls::names).unwrap_or_default();
 

@@ -28,7 +28,7 @@ impl Reload {
     /// `Usage` for limits with which nobody could be served; the old ones then stay.
     pub fn apply(&self, config: Config) -> Result<Vec<&'static str>> {
         config.check()?;
-        // The pool is fixed: what runs goes on with its number of workers.
+        // The pool is fixed: a running server keeps its number of workers.
         let mut limits = Limits {
             workers: self.started.limits.workers,
             ..config.limits.clone()
@@ -40,7 +40,7 @@ impl Reload {
         if let Some(tls) = &self.tls {
             // The addresses of this device may have changed.
             if let Err(error) = self.started.tls_files() {
-                log::error!("the identity stays as it was: {error}");
+                log::error!("the old certificate stays in use: {error}");
             }
             tls.refresh();
         }

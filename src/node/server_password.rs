@@ -29,17 +29,23 @@ pub(crate) fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
             let line = text.lines().next().unwrap_or_default();
             let password = Password::new(line).map_err(|error| {
                 let text = format!("{}: {}", path.display(), error.message());
-                Error::new(ErrorKind::Usage, text).hint("remove the file to have a new one made")
+                Error::new(ErrorKind::Usage, text)
+                    .hint("remove the file, and a new password is generated")
             })?;
             Ok((password, PasswordOrigin::Kept(path)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // It is made at the first start, so no server ever runs without a password.
             let password = Password::generate()?;
-            disk::write(&path, format!("{}\n", password.text()).as_bytes(), 0o600)
-                .map_err(|error| unwritable(home, Error::io("writing the password", error)))?;
+            disk::write(&path, format!("{}\n", password.text()).as_bytes(), 0o600).map_err(
+                |error| unwritable(home, Error::io("the password cannot be written", error)),
+            )?;
             Ok((password.clone(), PasswordOrigin::Made(path, password)))
         }
-        Err(error) => Err(unwritable(home, Error::io("reading the password", error))),
+        Err(error) => Err(unwritable(
+            home,
+            Error::io("the password cannot be read", error),
+        )),
     }
 }
 
@@ -49,7 +55,7 @@ pub(crate) fn unwritable(home: &Path, error: Error) -> Error {
         home.display(),
         error.message()
     );
-    Error::new(ErrorKind::Usage, text).hint("set SKEP_HOME to a directory of yours")
+    Error::new(ErrorKind::Usage, text).hint("set SKEP_HOME to a directory that you can write to")
 }
 
 /// Refuses the password that everybody knows, unless nobody but this device can try it.
@@ -62,23 +68,24 @@ pub(crate) fn check_published(
         return Ok(());
     }
 
+    // An IPv4 address may be written as IPv6 (`::ffff:127.0.0.1`), so the canonical form counts.
     let is_here = |listen: &ListenAddress| match &listen.address {
         Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
         _ => false,
     };
 
+    // A socket that was inherited may listen anywhere, so it counts as reachable from outside.
     let is_only_here = config.sockets.is_empty() && addresses.iter().all(is_here);
     if config.access.insecure_default_password && is_only_here {
-        log::warn!("the password is the published one: every program on this device knows it");
+        log::warn!("the password is the published default: every program on this device knows it");
         return Ok(());
     }
 
-    let text =
-        "the password is the one that dearning publishes as its default, so everybody knows it";
+    let text = "the password is the published default of dearning, so everybody knows it";
 
     Err(Error::new(ErrorKind::Usage, text).hint(
-        "set another one (or none: one is then made), or for trials on this device listen on \
-         127.0.0.1 and add --insecure-default-password",
+        "set another password (or none, and one is generated); to try it on this device only, \
+         listen on 127.0.0.1 with --insecure-default-password",
     ))
 }
 
@@ -86,10 +93,11 @@ pub(crate) fn check_published(
 pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &Password) {
     if password.text().len() < PASSWORD_BYTES_FEW {
         log::warn!(
-            "the password is short: who tries long enough finds it out ('skep token' helps)"
+            "the password is short and can be guessed; use a longer one, or tokens ('skep token')"
         );
     }
 
+    // Loopback and Unix sockets do not leave the device, so nobody on a network can listen.
     let is_away = |listen: &ListenAddress| match &listen.address {
         Address::Ip(ip) => !ip.ip().to_canonical().is_loopback(),
         _ => false,
@@ -105,12 +113,12 @@ pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &P
 
     if config.access.plain_dearning {
         log::warn!(
-            "--plain-dearning: everybody on the way can read the passwords of the dearning API"
+            "--plain-dearning: everybody on the network can read the passwords of the dearning API"
         )
     } else {
         log::warn!(
-            "--plain: the dearning API is off for other devices, because everybody on the way could \
-             read its passwords; --plain-dearning switches it on"
+            "--plain: the dearning API is off for other devices, because everybody on the network could \
+             read its passwords; --plain-dearning enables it"
         )
     }
 }

@@ -89,10 +89,12 @@ impl Services {
     pub(crate) fn start(&self, service: Box<dyn Service>) -> Result<()> {
         let name = service.name();
         let mut running = lock(&self.0.running);
+
+        // A service that has ended may be started again; its old status makes room.
         running.retain(|other| lock(&other.status).name != name || other.is_running());
 
         if running.iter().any(|other| lock(&other.status).name == name) {
-            let text = format!("the service {name} runs already");
+            let text = format!("the service {name} is already running");
             return Err(Error::new(ErrorKind::Conflict, text));
         }
 
@@ -104,6 +106,8 @@ impl Services {
         }));
 
         let stop = self.0.stop.child();
+
+        // It is dropped with the thread's work, and so records a panic, too.
         let ending = Ending(Arc::clone(&status));
         let told = stop.clone();
 
@@ -113,7 +117,9 @@ impl Services {
             ending.keep(outcome.err());
         };
 
-        let thread = spawn(name, work).map_err(|error| Error::io("starting a service", error))?;
+        // The lock is still held, so two services of one name cannot be started at one time.
+        let thread =
+            spawn(name, work).map_err(|error| Error::io("cannot start a service", error))?;
 
         running.push(RunningService {
             status,
@@ -150,6 +156,8 @@ impl Services {
     /// # Errors
     /// `Internal` with what made it fail.
     pub(crate) fn join(&self, name: &str) -> Result<()> {
+        // The lock is not held while waiting: others can still ask for the status or stop the
+        // service.
         let (status, thread) = {
             let mut running = lock(&self.0.running);
             let mut services = running.iter_mut();

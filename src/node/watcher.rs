@@ -63,7 +63,7 @@ impl Watcher {
     /// If the process has no descriptor left.
     pub fn descriptor(&self) -> Result<BorrowedFd<'_>> {
         let made = self.subscription.descriptor();
-        made.map_err(|error| Error::io("watching events", error))
+        made.map_err(|error| Error::io("cannot watch events", error))
     }
 }
 

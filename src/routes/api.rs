@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The HTTP face of a store: what every route has at hand, and what a route is.
+//! The HTTP interface of a store: what every route can use, and what a route is.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::routes::host_name::HostNames;
 use crate::routes::request_id::Ids;
 use crate::store::Store;
 
-/// The HTTP face of a store.
+/// The HTTP interface of a store.
 pub(crate) struct Api {
     pub(crate) routes: &'static [Route],
     pub(crate) store: Store,
@@ -25,7 +25,7 @@ pub(crate) struct Api {
     pub(crate) import_bytes_before_password: u64,
     /// For imports whose password was not seen yet; half as many as uploads have, so that callers
     /// without a password never keep out those with one.
-    pub(crate) guests: BodyPlaces,
+    pub(crate) guests: Arc<BodyPlaces>,
     pub(crate) pairing: Pairing,
 }
 
@@ -78,7 +78,7 @@ impl Route {
     }
 }
 
-/// What pairing needs of the house.
+/// What pairing needs from other rooms.
 pub(crate) struct Pairing {
     /// Where invitations and tokens are kept.
     pub(crate) home: PathBuf,

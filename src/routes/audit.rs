@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What is told of requests once their answers have been sent, and of callers that were refused.
+//! The events of answered requests and of refused callers.
 
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use crate::http::{Request, Response, Sent};
 use crate::routes::api::{Api, Known, MODEL};
 
 impl Api {
-    /// Gives an answer its id, and has the request told of once the answer has been sent.
+    /// Gives an answer its id, and publishes the request once the answer has been sent.
     pub(crate) fn log(&self, request: &mut Request<'_>, response: Response) -> Response {
         let id = self.ids.next();
         let response = response.field("x-request-id", id.clone());
 
+        // An empty closure, because without one the server would log a line of its own.
         if !self.events.requests.is_heard() {
             return response.when_sent(|_| ());
         }
@@ -31,8 +32,9 @@ impl Api {
         })
     }
 
-    /// Tells of a caller that was refused.
+    /// Publishes that a caller was refused.
     pub(crate) fn tell_refusal(&self, request: &Request<'_>, error: &Error) {
+        // Only refusals are events of this channel; all other errors are in the log of requests.
         let happening = match error.kind() {
             ErrorKind::Unauthenticated => Happening::AccessRefused {
                 peer: request.peer().to_string(),
@@ -67,6 +69,7 @@ fn finished(request: &mut Request<'_>, response: &Response, id: String) -> Finis
     let segments = request.segments();
     let is_model = segments.len() == MODEL.len() && segments.starts_with(&MODEL[..2]);
 
+    // A route that handles several models names them in a remark; otherwise the path has the name.
     let name = match (response.remark(), segments.last()) {
         (Some(remark), _) => remark.to_owned(),
         (None, Some(name)) if is_model => (*name).to_owned(),

@@ -37,14 +37,14 @@ impl HostNames {
             return Ok(());
         }
 
-        let text = format!("this server is not called '{}'", host.escape_debug());
+        let text = format!("'{}' is not a name of this server", host.escape_debug());
 
-        Err(Error::new(ErrorKind::Misdirected, text).hint(
-            "use the number of its address, show credentials, or add the name with --host-names",
-        ))
+        Err(Error::new(ErrorKind::Misdirected, text)
+            .hint("use its IP address, send credentials, or add the name with --host-names"))
     }
 
     fn has(&self, host: &str) -> bool {
+        // A web page can give its own name the address of this server, but it cannot own a number.
         let is_number = host.parse::<Ipv4Addr>().is_ok()
             || host
                 .trim_matches(['[', ']'])
@@ -56,6 +56,7 @@ impl HostNames {
 
         let is_here = host == "localhost" || host.ends_with(".localhost") || host.is_empty();
 
+        // The asterisk stands for exactly one label, as in certificates.
         let is_known = |name: &String| match name.strip_prefix("*.") {
             Some(suffix) => host
                 .split_once('.')
@@ -87,6 +88,7 @@ fn name(field: &str) -> String {
 /// # Errors
 /// `BadRequest`.
 pub(crate) fn no_secret_in(query: Option<&str>) -> Result<()> {
+    // Only names of members are compared: their values may be secrets and are never repeated.
     let keys = query
         .unwrap_or_default()
         .split('&')
@@ -100,8 +102,9 @@ pub(crate) fn no_secret_in(query: Option<&str>) -> Result<()> {
 
     if keys.into_iter().any(is_secret) {
         Err(
-            Error::new(ErrorKind::BadRequest, "a secret in a URL is not taken")
-                .hint("send it as Authorization: Bearer SECRET; this one should be changed now"),
+            Error::new(ErrorKind::BadRequest, "a secret must not be in a URL").hint(
+                "send it as Authorization: Bearer SECRET; change this one now, it may be in logs",
+            ),
         )
     } else {
         Ok(())

@@ -182,8 +182,16 @@ enum RouteMatch {
 }
 
 impl Handler for Api {
+    fn is_quick(&self, request: &Request<'_>) -> bool {
+        self.answers_at_once(request)
+    }
+
     fn handle(&self, request: &mut Request<'_>) -> Response {
+        // What was known of the caller of an earlier request must not count for this one.
         request.session().insert(Known(None));
+
+        // A secret in the URL is refused first, even a right one: it is in logs and histories
+        // already.
         let found = host_name::no_secret_in(request.query()).and_then(|()| self.find(request));
         let answered = found.and_then(|route| match route {
             RouteMatch::Route(route) => {
@@ -198,11 +206,15 @@ impl Handler for Api {
                 })
             }
             RouteMatch::OtherMethods(allow) => {
-                let text = format!("{} is not for this path", request.method().as_str());
+                let text = format!(
+                    "the method {} is not allowed at this path",
+                    request.method().as_str()
+                );
                 let error = Error::new(ErrorKind::MethodNotAllowed, text);
                 Ok(Response::error(&error).field("allow", allow))
             }
         });
+
         let response = answered.unwrap_or_else(|error| {
             log_cause(&error);
             self.tell_refusal(request, &error);
@@ -219,21 +231,27 @@ impl Api {
             .iter()
             .filter(|route| route.matches(request.segments()))
             .collect();
+
         if let Some(route) = at_path
             .iter()
             .find(|route| route.method == request.method())
         {
             return Ok(RouteMatch::Route(route));
         }
+
         if at_path.is_empty() {
-            let text = "there is nothing at this path";
-            return Err(Error::new(ErrorKind::NotFound, text).hint("GET / lists what there is"));
+            let text = "this path does not exist";
+            return Err(Error::new(ErrorKind::NotFound, text).hint("GET / lists the paths"));
         }
+
+        // A 405 lists the methods of the path (RFC 9110 section 15.5.6). HEAD comes with GET, and
+        // OPTIONS with every path.
         let mut allow: Vec<_> = at_path.iter().map(|route| route.method.as_str()).collect();
         if allow.contains(&"GET") {
             allow.push("HEAD");
         }
         allow.push("OPTIONS");
+
         Ok(RouteMatch::OtherMethods(allow.join(", ")))
     }
 }

@@ -15,17 +15,25 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     // Before anything is read: the secret must not travel in the clear.
     if request.peer().tls.is_none() && !request.peer().is_local() {
         let text = "pairing needs HTTPS";
-        return Err(Error::new(ErrorKind::Forbidden, text).hint("serve without --plain"));
+        return Err(Error::new(ErrorKind::Forbidden, text).hint("start the server without --plain"));
     }
 
+    // A caller that is locked out gets no further try.
     api.guard.check(request.peer())?;
+
     let body = request.body().read_all(BODY_BYTES_MAX)?;
     let asked: PairRequest = serde_json::from_slice(&body).map_err(|error| {
-        Error::new(ErrorKind::BadRequest, "this is not the JSON of a pairing").because(error)
+        Error::new(
+            ErrorKind::BadRequest,
+            "the body is not a pairing request in JSON",
+        )
+        .because(error)
     })?;
 
     let Pairing { home, issue } = &api.pairing;
 
+    // The token is issued while the invitations are locked: an invitation is used up only if its
+    // token exists.
     let redeemed = invitations::redeem(home, &asked.secret, |role| {
         let wanted = named(&asked.name);
         // A device that is paired again has a token already, which stays until somebody removes it.
@@ -40,7 +48,7 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
                 token => return Ok((name, role.to_owned(), token?)),
             }
         }
-        let text = format!("there are {SAME_NAME_MAX} tokens of the name {wanted} already");
+        let text = format!("{SAME_NAME_MAX} tokens with the name {wanted} exist already");
         Err(Error::new(ErrorKind::Conflict, text).hint("remove some, or pair under another name"))
     });
 
@@ -72,6 +80,7 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         token: token.text().to_owned(),
     };
 
+    // A cache must not keep the token.
     Ok(Response::json(Status::CREATED, &reply).field("cache-control", "no-store"))
 }
 

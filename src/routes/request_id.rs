@@ -14,7 +14,7 @@ pub(crate) struct Ids {
 impl Ids {
     /// Ids that begin with a random word.
     pub(crate) fn new() -> Self {
-        // Without random numbers the ids of two runs are alike, which harms nobody.
+        // Without random numbers, the ids of two runs are the same; they are no secrets.
         let random = random::bytes().map_or(0, u32::from_be_bytes);
         Self {
             run: format!("{random:08x}"),

@@ -107,7 +107,7 @@ impl Drop for TempServer {
         if let Some(handle) = self.0.take() {
             handle.shutdown();
             if let Err(error) = handle.join() {
-                log::warn!("a server ended badly: {error}");
+                log::warn!("a server ended with an error: {error}");
             }
         }
     }

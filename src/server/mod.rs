@@ -12,15 +12,18 @@ use std::sync::{Arc, Mutex};
 
 use crate::address::{Address, ListenAddress, Scheme};
 use crate::channels::Publisher;
+use crate::crew::Crew;
 use crate::disk;
-use crate::edge::{self, Connections, Incoming, Listener};
+use crate::edge::{
+    self, Arrival, Connections, Entry, Handshakes, Listener, Reception, Seats, Welcome,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Engine, Handler, HttpShared, Request, Response, Workers};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::stop::{Shutdown, Stop};
 use crate::threads::{self, lock};
-use crate::tls::{Acceptor, Following, TlsFiles, TlsOptions};
+use crate::tls::{Following, TlsFiles, TlsOptions};
 
 /// A server that is bound, but does not answer yet.
 ///
@@ -89,7 +92,7 @@ pub struct ServerOptions {
     pub sockets: Vec<OwnedFd>,
     /// What is spoken where an address does not say it; by default HTTPS if there is TLS, else HTTP.
     pub default_scheme: Option<Scheme>,
-    /// Where connections are told of.
+    /// The channel for events of connections.
     pub(crate) events: Publisher,
     /// What ends the server, too.
     pub(crate) stop: Stop,
@@ -127,6 +130,8 @@ impl Server {
             (None, None) => None,
         };
 
+        // The files are read before an address is bound, so a broken key is told without a port
+        // being taken.
         let acceptor = files.map(Following::open).transpose()?.map(Arc::new);
 
         let default = options.default_scheme.unwrap_or(match acceptor {
@@ -134,27 +139,34 @@ impl Server {
             None => Scheme::Http,
         });
 
+        // Without an identity, an address for HTTPS is refused and never served in plain text.
         let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
         if acceptor.is_none()
             && let Some(listen) = addresses.iter().find(|listen| is_tls(listen))
         {
-            let text = format!("{listen}: HTTPS needs an identity, and this server has none");
+            let text = format!("{listen}: HTTPS needs a certificate, and this server has none");
             return Err(
-                Error::new(ErrorKind::Usage, text).hint("set the TLS options, or say http://")
+                Error::new(ErrorKind::Usage, text).hint("set the TLS options, or use http://")
             );
         }
 
+        // A child token: what stops the given one stops this server, too.
         let stop = options.stop.child();
         let listener = Listener::bind(addresses, options.sockets, default, stop.clone())?;
+
+        // The number of descriptors is settled now; otherwise the server would find out under load.
         let mut limits = options.limits;
         edge::make_room(&mut limits);
         let (workers, metrics) = (limits.workers, Arc::new(Metrics::default()));
         options.live_limits.change(limits);
         let limits = options.live_limits;
+
         let handler: Arc<dyn Handler> = Arc::new(handler);
+
+        // The workers start after everything that the caller can have set wrong.
         let engine = Engine::start(disk::temporary_folders(options.folders))?;
         let places = http::BodyPlaces::among(workers);
-        let workers = Workers::start(workers, &engine, &handler, &metrics)?;
+        let workers = Workers::start(workers, &engine, &metrics)?;
         let connections =
             Connections::new(Arc::clone(&limits), Arc::clone(&metrics), options.events);
 
@@ -164,6 +176,8 @@ impl Server {
             limits,
             metrics,
             places,
+            // The places bound it.
+            writers: Crew::new("answer", usize::MAX),
             stop: stop.clone(),
         });
 
@@ -253,31 +267,36 @@ impl Server {
             tls: _,
         } = self;
 
-        let accept = {
-            let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
-            move || {
-                listener.run(&connections, move |incoming, entry| {
-                    let acceptor = match incoming.scheme() {
-                        Scheme::Https => acceptor.as_deref().map(Following::now),
-                        Scheme::Http => None,
-                    };
-                    connect(incoming, entry, acceptor.as_ref(), &service)
-                });
-            }
-        };
+        let seats =
+            Seats::new().map_err(|error| Error::io("starting to wait for callers", error))?;
+        let reception = reception(&service, &connections, acceptor);
+        let handshakes = reception.handshakes.clone();
+        let (waiting, writers) = (Arc::clone(&seats), Arc::clone(&service.writers));
+        let limits = Arc::clone(&service.limits);
 
-        let accept = threads::spawn("accept", accept)
+        let poller = threads::spawn("poller", move || edge::run(listener, &waiting, reception))
             .map_err(|error| Error::io("starting to accept connections", error))?;
+        // The order of the end: nobody new, then nobody who waits, then the running requests get their time.
         shutdown.wait();
-        let _ = accept.join();
-        connections.close_idle();
 
-        if !connections.wait_until_empty(service.limits.now().drain_timeout) {
-            log::warn!("{} connections are cut off", connections.count());
+        // Callers that go on for longer than the limit are cut off, or one of them could keep the server
+        // alive for ever.
+        if !connections.wait_until_empty(limits.now().drain_timeout) {
+            log::warn!(
+                "{} connections did not end in time and are closed",
+                connections.count()
+            );
             connections.close_all();
             connections.wait_until_empty(CUT_WAIT);
         }
 
+        // The poller and the workers end last, because running requests need them.
+        seats.end();
+        let _ = poller.join();
+        writers.close();
+        if let Some(handshakes) = handshakes {
+            handshakes.crew.close();
+        }
         drop(workers);
 
         Ok(())
@@ -292,41 +311,51 @@ impl Server {
         let outcome = Arc::new(Mutex::new(Ok(())));
         let result = Arc::clone(&outcome);
         let thread = threads::spawn("server", move || *lock(&result) = self.run())
-            .map_err(|error| Error::io("starting the server", error))?;
+            .map_err(|error| Error::io("cannot start the server", error))?;
         Ok(ServerHandle::new(addresses, url, shutdown, outcome, thread))
     }
 }
 
-/// What a connection's thread does; after a handshake, the rest is left to another one.
-fn connect(
-    incoming: Incoming,
-    entry: edge::Admittance,
-    acceptor: Option<&Acceptor>,
+/// What becomes of the callers of a server.
+fn reception(
     service: &Arc<HttpShared>,
-) -> Option<edge::Rest> {
-    let limits = service.limits.now();
-    let wait = match entry {
-        edge::Admittance::Admitted => limits.head_timeout,
-        edge::Admittance::Full => limits.head_timeout.min(REFUSAL_WAIT),
-    };
+    connections: &Arc<Connections>,
+    identity: Option<Arc<Following>>,
+) -> Reception {
+    let shared = Arc::clone(service);
+    let welcome: Welcome = Arc::new(move |arrival: Arrival| {
+        let Arrival {
+            transport,
+            entry,
+            place,
+            seat,
+        } = arrival;
+        let place = Box::new(place);
+        match entry {
+            Entry::Admitted => shared.welcome(transport, seat, place),
+            Entry::Full => shared.refuse_busy(transport, seat, place),
+            Entry::Told => shared.dismiss(transport, seat, place),
+        }
+    });
 
-    match edge::open(incoming, acceptor, wait) {
-        Ok(transport) if entry == edge::Admittance::Full => {
-            http::refuse_busy(transport, limits);
-        }
-        Ok(transport) if transport.peer().tls.is_some() => {
-            let service = Arc::clone(service);
-            return Some(Box::new(move || http::serve(transport, &service)));
-        }
-        Ok(transport) => http::serve(transport, service),
-        Err(error) => log::debug!("a connection did not get as far as a request: {error}"),
+    let handshakes = identity.map(|identity| {
+        Arc::new(Handshakes {
+            crew: Crew::new("handshake", HANDSHAKES_AT_ONCE),
+            identity,
+            welcome: Arc::clone(&welcome),
+        })
+    });
+
+    Reception {
+        connections: Arc::clone(connections),
+        limits: Arc::clone(&service.limits),
+        welcome,
+        handshakes,
     }
-
-    None
 }
 
-/// How long a connection without a place may shake hands, to be told that there is none.
-const REFUSAL_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
+/// Handshakes that are computed side by side. None of them waits, so more would not be faster.
+const HANDSHAKES_AT_ONCE: usize = 2;
 
 /// How long connections that were cut off may take to notice.
 const CUT_WAIT: std::time::Duration = std::time::Duration::from_secs(2);

@@ -53,8 +53,8 @@ pub(crate) fn text(what: &str, given: Option<&str>) -> Result<Option<String>> {
         return Ok(None);
     };
     if given.len() > TEXT_BYTES_MAX || given.chars().any(char::is_control) {
-        let text = format!("the {what} is longer than 1000 bytes or has control characters in it");
-        return Err(Error::new(ErrorKind::BadRequest, text).hint("a name or a URL will do"));
+        let text = format!("the {what} is longer than 1000 bytes or contains control characters");
+        return Err(Error::new(ErrorKind::BadRequest, text).hint("give a short name or a URL"));
     }
     Ok(Some(given.to_owned()))
 }

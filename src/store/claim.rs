@@ -28,7 +28,7 @@ pub enum Condition {
     Exists,
 }
 
-/// A finished upload that wants to be a model.
+/// A finished upload that is to become a model.
 #[derive(Clone, Copy)]
 pub(crate) struct Claim<'a> {
     pub(crate) name: &'a ModelName,

@@ -12,7 +12,8 @@ pub(crate) fn check_digest(digest: Digest, expected: Option<&Digest>) -> Result<
     match expected.filter(|expected| **expected != digest) {
         None => Ok(()),
         Some(expected) => {
-            let text = format!("what arrived has the digest {digest:?}, expected was {expected:?}");
+            let text =
+                format!("the content has the digest {digest:?}, but {expected:?} was expected");
             Err(Error::new(ErrorKind::Integrity, text).hint("send it again"))
         }
     }
@@ -24,11 +25,11 @@ pub(crate) fn unstored(error: io::Error) -> Error {
     match error.kind() {
         // FAT ends at 4 GiB; the general table takes this for a full disk.
         io::ErrorKind::FileTooLarge => {
-            let text = format!("{what}: the file system takes no file of this size");
+            let text = format!("{what}: the file system does not support files of this size");
             return Error::new(ErrorKind::TooLarge, text).because(error);
         }
         io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
-            let text = format!("{what}: the file system does not take this name");
+            let text = format!("{what}: the file system does not allow this name");
             return Error::new(ErrorKind::BadRequest, text).because(error);
         }
         _ => {}
@@ -41,7 +42,7 @@ pub(crate) fn unstored(error: io::Error) -> Error {
         // These would say that the caller lacks a right, or that a model is missing.
         ErrorKind::Forbidden | ErrorKind::NotFound => {
             Error::new(ErrorKind::Internal, error.message())
-                .hint("see whether the model directory was removed, unmounted or made read-only")
+                .hint("check whether the model directory was removed, unmounted or made read-only")
                 .because(error)
         }
         _ => error,
@@ -53,7 +54,7 @@ pub(crate) fn unremoved(name: &ModelName, error: io::Error) -> Error {
     let error = Error::io(format!("the model '{name}' cannot be removed"), error);
     match error.kind() {
         ErrorKind::Forbidden => Error::new(ErrorKind::Internal, error.message())
-            .hint("see whether the model directory is read-only")
+            .hint("check whether the model directory is read-only")
             .because(error),
         _ => error,
     }
@@ -73,7 +74,7 @@ pub(crate) fn unreadable(name: &ModelName, error: io::Error) -> Error {
 pub(crate) fn unknown() -> Error {
     Error::new(
         ErrorKind::NotFound,
-        "there is no such upload, or not any more",
+        "this upload does not exist, or it has expired",
     )
-    .hint("begin a new one with PUT /v1/models/NAME")
+    .hint("start a new upload with PUT /v1/models/NAME")
 }

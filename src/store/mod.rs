@@ -73,6 +73,8 @@ impl Store {
         options: StoreOptions,
         events: StoreEvents,
     ) -> Result<Self> {
+        // The lock of the directory comes first: nothing in it may be read or tidied while another
+        // process uses it.
         let layout = Layout::open(directory, options.part_age_max)?;
         let catalog = Arc::new(Catalog {
             index: Index::open(&layout.index()),
@@ -85,10 +87,14 @@ impl Store {
             layout,
             options,
         });
+
+        // The owner exists before its threads do, so a thread that cannot be started ends the
+        // others when the owner is dropped.
         let store = Self(Arc::new(Owner {
             catalog,
             threads: Mutex::default(),
         }));
+
         let (cleaner, digester) = (Arc::clone(store.catalog()), Arc::clone(store.catalog()));
         let threads = [
             spawn("cache", move || cleaner.cache.run()),
@@ -96,16 +102,21 @@ impl Store {
                 digester.digester.run(&digester.layout, &digester.index)
             }),
         ];
+
         for thread in threads {
             let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
             lock(&store.0.threads).push(thread);
         }
+
+        // No thread exists for a check that is switched off: each costs a stack on a small device.
         if !store.catalog().options.scrub_interval.is_zero() {
             let catalog = Arc::clone(store.catalog());
             let thread = spawn("scrub", move || check::run(&catalog));
             let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
             lock(&store.0.threads).push(thread);
         }
+
+        // One listing at the start queues every model whose digest is not in the index.
         store.list()?;
         Ok(store)
     }
@@ -122,12 +133,14 @@ impl Store {
     pub fn list(&self) -> Result<Vec<Model>> {
         let catalog = self.catalog();
         catalog.layout.check_there()?;
+
         let models = catalog.layout.models();
         let models = models.map_err(|error| {
             let error = Error::io("the models cannot be listed", error);
             // No caller can do anything about it.
             Error::new(ErrorKind::Internal, error.message()).because(error)
         })?;
+
         let model = |(name, stamp): &(ModelName, Stamp)| catalog.model(name, stamp);
         let mut models: Vec<Model> = models.iter().map(model).collect();
         models.sort_unstable_by(|one, other| one.name.cmp(&other.name));
@@ -153,6 +166,9 @@ impl Store {
     pub fn open_model(&self, name: &ModelName) -> Result<OpenedModel> {
         let catalog = self.catalog();
         let size_max = catalog.options.cache_file_bytes_max;
+
+        // The stamp is taken from the file itself, so a model that was changed by hand is never
+        // served from the cache.
         match catalog.standing(name)? {
             Standing::Model(stamp) if stamp.size <= size_max => {
                 if let Some((content, digest)) = catalog.cache.find(name, &stamp) {
@@ -168,14 +184,20 @@ impl Store {
             Standing::Model(_) => {}
             _ => return Err(catalog.not_found(name)),
         }
+
+        // The name can change between the look above and this call: from here on, only the open
+        // file and its own stamp count.
         let unreadable = |error| unreadable(name, error);
         let opened = catalog.layout.open_model(name).map_err(unreadable)?;
         let (mut file, stamp) = opened.ok_or_else(|| catalog.not_found(name))?;
+
         if stamp.size <= size_max
             && let Some(stored) = catalog.read_small(name, &mut file).map_err(unreadable)?
         {
             return Ok(stored);
         }
+
+        // The content that is handed out promises to stand at its start.
         file.rewind().map_err(unreadable)?;
         let model = catalog.model(name, &stamp);
         Ok(OpenedModel {
@@ -183,6 +205,13 @@ impl Store {
             stamp: stamp.to_string(),
             content: StoredContent::File(file),
         })
+    }
+
+    /// Whether [`Store::open_model`] finds a model in memory, so that nothing is read from the disk but the
+    /// stamp of its file.
+    pub(crate) fn is_cached(&self, name: &ModelName) -> bool {
+        let catalog = self.catalog();
+        matches!(catalog.standing(name), Ok(Standing::Model(stamp)) if catalog.cache.has(name, &stamp))
     }
 
     /// Begins an upload, of a size that is known or not.
@@ -236,24 +265,37 @@ impl Store {
     /// As [`Store::find`], and `PreconditionFailed`.
     pub fn remove_if(&self, name: &ModelName, condition: &Condition) -> Result<Model> {
         let catalog = self.catalog();
+
+        // Digesting can take minutes and therefore happens before the lock; `judge` notices if the
+        // file has changed since.
         let digested = catalog.digest_for(name, condition)?;
+
         let _guard = lock(&catalog.names);
         let Standing::Model(_) = catalog.standing(name)? else {
             return Err(catalog.not_found(name));
         };
+
         let current = catalog.judge(name, condition, digested)?;
         let stamp = current.ok_or_else(|| catalog.not_found(name))?;
         let model = stamp.model(name, catalog.index.find(name, &stamp));
+
+        // Readers keep their open file in both cases; only the name goes.
         let removed = match catalog.options.versions_max {
             0 => disk::remove(&catalog.layout.path(name)),
             _ => versions::put_away(catalog, name, &stamp),
         };
+
+        // Also after a failure: if only the last fsync failed, the name is gone already.
         catalog.forget(name);
         removed.map_err(|error| unremoved(name, error))?;
+
+        // Texts about the model describe a kept version, too, so they go only where no version is
+        // kept.
         match catalog.options.versions_max {
             0 => rules::forget(catalog, name),
             _ => versions::tidy(catalog, name),
         }
+
         catalog.events.model(|| Happening::ModelRemoved {
             name: name.clone(),
             size: model.size,
@@ -293,29 +335,45 @@ impl Store {
                 ..
             },
         ) = (self.catalog(), *claim);
+
+        // An upload can last for hours: the card may have been unmounted meanwhile, and whoever
+        // embeds the store may not have called `admit` before.
         catalog.layout.check_there()?;
         catalog.check_kind(name, claim.metadata)?;
         let digested = catalog.digest_for(name, condition)?;
+
+        // From the check of the condition until the name has its new bytes, no other upload or
+        // removal may come between.
         let _guard = lock(&catalog.names);
         let current = catalog.judge(name, condition, digested)?;
         catalog.check_replace(name, condition, current)?;
         catalog.check_total(name, claim.size)?;
+
+        // Texts and the old version are durable before the rename: a power cut leaves superfluous
+        // lines or a superfluous version, but never new bytes without them.
         rules::keep(catalog, claim, &versions::digests(catalog, name)).map_err(unstored)?;
         if let Some(stamp) = current.filter(|_| catalog.options.versions_max > 0) {
             versions::keep(catalog, name, &stamp).map_err(unstored)?;
         }
+
+        // The rename gives the new file a new stamp, so what is known of the old one goes, also
+        // after a failure.
         let published = publish(&catalog.layout.path(name));
         catalog.forget(name);
         let metadata = published
             .and_then(|file| file.metadata())
             .map_err(unstored)?;
+
+        // The digest was computed while the bytes arrived; nobody has to read them again.
         let stamp = Stamp::of(&metadata);
         catalog.learn(name, stamp, digest);
         versions::tidy(catalog, name);
+
         let published = Published {
             model: stamp.model(name, Some(digest)),
             replaced: current.is_some(),
         };
+
         catalog.events.model(|| Happening::ModelPublished {
             name: name.clone(),
             size: published.model.size,

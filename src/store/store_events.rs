@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What a store tells of: models that come and go, and uploads on their way.
+//! The events of a store: models that are published and removed, and uploads that progress.
 
 use crate::channels::Publisher;
 use crate::clock;
@@ -13,13 +13,13 @@ pub(crate) struct StoreEvents {
 }
 
 impl StoreEvents {
-    /// Tells of a model, if anybody listens.
+    /// Publishes an event about a model, if anybody listens.
     pub(crate) fn model(&self, happening: impl FnOnce() -> Happening) {
         self.models
             .publish(|| Event::new(clock::now(), happening()));
     }
 
-    /// Tells of an upload, if anybody listens.
+    /// Publishes an event about an upload, if anybody listens.
     pub(crate) fn upload(&self, happening: impl FnOnce() -> Happening) {
         self.uploads
             .publish(|| Event::new(clock::now(), happening()));

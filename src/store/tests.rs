@@ -174,7 +174,7 @@ fn a_dropped_short_long_or_wrong_upload_leaves_nothing() {
         .unwrap_err();
     assert_eq!(
         (short.kind(), short.message()),
-        (ErrorKind::BadRequest, "body ended after 3 of 4 bytes")
+        (ErrorKind::BadRequest, "the body ended after 3 of 4 bytes")
     );
     let long = begin(Some(3), b"one").write_all(b"!").unwrap_err();
     assert_eq!(Error::from(long).kind(), ErrorKind::BadRequest);

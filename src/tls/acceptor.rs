@@ -31,6 +31,7 @@ impl Acceptor {
         let provider = provider();
         let verifier = callers.verifier(&provider)?;
 
+        // The floored clock keeps good certificates of callers valid on a device whose clock is not set.
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(Floored))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
@@ -38,6 +39,7 @@ impl Acceptor {
             .with_single_cert(identity.chain(), identity.key())
             .map_err(unusable)?;
 
+        // The provider orders the suites for the processor of this device.
         config.ignore_client_order = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
 

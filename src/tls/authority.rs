@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A private authority in a directory of the home: it issues certificates to devices, remembers which,
-//! and says which of them are good no more.
+//! and says which of them were revoked.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,8 @@ impl Authority {
         if exists(&self.certificate()) {
             let text = format!("there is an authority in {} already", self.0.display());
             return Err(Error::new(ErrorKind::Conflict, text).hint(
-                "what it has issued is good for nothing without it; move it away if you must",
+                "certificates that it issued cannot be renewed or revoked without it; to make a new \
+                 authority all the same, move that directory away first",
             ));
         }
 
@@ -70,6 +71,7 @@ impl Authority {
             .map_err(|error| unusable(&PemFile::new("", &self.0), "cannot be made", error))?;
         let _lock = self.lock()?;
 
+        // Issuers are found by their name, so the random part tells two authorities of one device apart.
         let name = format!(
             "skep authority of {} {}",
             host_name(),
@@ -77,6 +79,7 @@ impl Authority {
         );
 
         let mut params = params(&name)?;
+        // With a path length of 0, nobody below can act as an authority (RFC 5280 section 4.2.1.9).
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.not_after = rcgen::date_time_ymd(2099, 12, 31);
@@ -85,6 +88,7 @@ impl Authority {
         self.write("ca.key", &key.serialize_pem(), 0o600)?;
         self.write(ISSUED, "", 0o600)?;
 
+        // The list is there from the start, empty as it is, because servers do not start without it.
         self.write(
             REVOKED,
             &revocation_list(&Issuer::new(params, key), &[])?,
@@ -113,11 +117,14 @@ impl Authority {
         params.not_after = moment(end);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
 
+        // A device may be both a caller and a server.
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ClientAuth,
             ExtendedKeyUsagePurpose::ServerAuth,
         ];
 
+        // The own name comes first, because a server calls its caller by the first DNS name. One that is no
+        // host name, such as me@pi, is the common name alone.
         let own = ServerName::try_from(name.to_owned()).ok();
         let mut names: Vec<_> = own.into_iter().collect();
 
@@ -166,12 +173,13 @@ impl Authority {
         let now = clock::seconds();
         let good = issued
             .iter_mut()
+            // The time of an earlier revocation stays.
             .filter(|one| one.name == name && one.revoked.is_none());
 
         let count = good.map(|one| one.revoked = Some(now)).count();
         if count == 0 {
-            let text = format!("nothing that is still good was issued to '{name}'");
-            return Err(Error::new(ErrorKind::NotFound, text).hint("skep ca ls"));
+            let text = format!("no certificate of '{name}' is valid any more, or none was issued");
+            return Err(Error::new(ErrorKind::NotFound, text).hint("'skep ca ls' lists them"));
         }
 
         self.keep(&issued)?;
@@ -217,10 +225,12 @@ impl Authority {
         let bent = |place: &PemFile| {
             Error::new(
                 ErrorKind::Usage,
-                format!("{place} is not that of an authority of skep"),
+                format!("{place} does not belong to an authority made by skep"),
             )
         };
 
+        // New certificates must name their issuer exactly as this certificate names its subject, so the
+        // parameters are made from the same name as at first.
         let certificates = cert.certificates()?;
         let name = Facts::read(&certificates[0]).and_then(|facts| facts.common_name());
         let params = params(name.ok_or_else(|| bent(&cert))?)?;
@@ -234,7 +244,7 @@ impl Authority {
 
     fn missing(&self) -> Error {
         let text = format!("there is no authority in {}", self.0.display());
-        Error::new(ErrorKind::NotFound, text).hint("skep ca init")
+        Error::new(ErrorKind::NotFound, text).hint("make one with 'skep ca init'")
     }
 
     fn keep(&self, issued: &[Issued]) -> Result<()> {
@@ -262,7 +272,7 @@ impl Authority {
         match disk::lock_file(&place.path) {
             Ok(FileLock::Taken) => Err(Error::new(
                 ErrorKind::Busy,
-                "the authority is at work in another process",
+                "another process is using the authority",
             )),
             Ok(lock) => Ok(lock),
             Err(error) => Err(unusable(&place, "cannot be written", error)),
@@ -292,6 +302,8 @@ fn revocation_list(issuer: &Issuer<'_, KeyPair>, issued: &[Issued]) -> Result<St
 
     let now = clock::seconds();
 
+    // The list does not expire, since a device may be off for years and nobody signs a new one each
+    // month. Its number has to grow from list to list (RFC 5280 section 5.2.3), as the time does.
     let list = CertificateRevocationListParams {
         this_update: moment(now),
         next_update: rcgen::date_time_ymd(2099, 12, 31),
@@ -315,6 +327,7 @@ fn read(line: &str) -> Option<Issued> {
         _ => return None,
     };
 
+    // A number that was damaged would revoke another certificate, or none.
     let is_serial =
         serial.len() == SERIAL_DIGITS && serial.bytes().all(|digit| digit.is_ascii_hexdigit());
     let end = end.parse().ok().filter(|_| is_serial)?;
@@ -329,6 +342,7 @@ fn read(line: &str) -> Option<Issued> {
 
 /// A name is one of a file and of a caller.
 fn check_name(name: &str) -> Result<()> {
+    // The name becomes a folder, the name of files and a word of the list: no slash and no blank in it.
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
     let is_name = (1..=64).contains(&name.len())
         && name.bytes().all(is_good)
@@ -338,7 +352,7 @@ fn check_name(name: &str) -> Result<()> {
         Ok(())
     } else {
         Err(
-            Error::new(ErrorKind::Usage, "that is not a name for a device")
+            Error::new(ErrorKind::Usage, "that is not a valid name for a device")
                 .hint("1 to 64 letters, digits, '-', '_', '.' or '@', a letter or a digit first"),
         )
     }

@@ -70,12 +70,15 @@ impl Callers {
         &self,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ClientCertVerifier>> {
+        // rustls makes no verifier without authorities.
         if self.authorities.is_empty() {
             return Ok(Arc::new(NoClientAuth));
         }
 
         let authorities = Arc::new(self.roots()?);
 
+        // Only the certificate of the caller is looked up: those between it and the authority may have no
+        // lists.
         let builder =
             WebPkiClientVerifier::builder_with_provider(authorities, Arc::clone(provider))
                 .with_crls(self.revocations()?)
@@ -103,6 +106,7 @@ impl Callers {
                 let file = PemFile::new(place.called, path);
                 let text = file.read()?;
                 let is_other = !text.windows(17).any(|words| words == b"BEGIN CERTIFICATE");
+                // A directory may hold other files as well, but a file that was named must be right.
                 if is_directory && is_other {
                     continue;
                 }
@@ -129,6 +133,7 @@ impl Callers {
                 CertificateRevocationListDer::pem_slice_iter(&text).collect();
             match found {
                 Ok(found) if !found.is_empty() => lists.extend(found),
+                // To go on without the list would let in those whom it keeps out.
                 _ => {
                     let text = format!("{place} has no list of revoked certificates");
                     return Err(Error::new(ErrorKind::Usage, text)

@@ -87,6 +87,7 @@ impl Following {
     /// # Errors
     /// `Usage` for files that cannot be used.
     pub(crate) fn open(files: TlsFiles) -> Result<Self> {
+        // Taken before the files are read, so that a change meanwhile is noticed at the next look.
         let stamps = files.stamps();
         let state = FollowedTls {
             acceptor: files.acceptor()?,
@@ -128,7 +129,10 @@ impl Following {
         match self.files.acceptor() {
             Ok(acceptor) => {
                 state.acceptor = acceptor;
-                log::info!("{} and what belongs to it were read again", self.files.cert);
+                log::info!(
+                    "{} and the other TLS files were read again",
+                    self.files.cert
+                );
             }
             Err(error) => log::error!("the old TLS files stay in use: {error}"),
         }

@@ -24,11 +24,12 @@ pub(crate) fn prepare(cert: &PemFile, key: &PemFile, addresses: &[IpAddr]) -> Re
     match (exists(&cert.path), exists(&key.path)) {
         (true, true) => {}
         (false, false) => return make(cert, key, &names(addresses)),
+        // A new key would be a new identity for every client, which is for people to decide.
         (true, false) => return Err(missing(key, cert)),
         // A start that was cut between the two files, or the wish for a new certificate.
         (false, true) => {
             let renewed = renew(cert, key, &names(addresses))?;
-            log::info!("{cert} was missing, and was made again for the key that is there");
+            log::info!("{cert} was missing and was made again for the existing key");
             return Ok(renewed);
         }
     }
@@ -54,6 +55,7 @@ pub(crate) fn prepare(cert: &PemFile, key: &PemFile, addresses: &[IpAddr]) -> Re
             Ok(renewed)
         }
         Err(error) => {
+            // Clients that pin the key do not look at names and dates, so this is no reason not to start.
             log::warn!("{cert} stays as it is although {why}: {error}");
             Ok(identity)
         }
@@ -82,6 +84,7 @@ fn staleness(identity: &Identity, names: &[ServerName<'static>]) -> Option<Strin
 
     let chain = identity.chain();
     let certificate = EndEntityCert::try_from(&chain[0]).ok()?;
+    // Only clients that check names would notice, such as browsers and those with --ca.
     let new = names
         .iter()
         .find(|name| certificate.verify_is_valid_for_subject_name(name).is_err());
@@ -156,12 +159,14 @@ fn names(addresses: &[IpAddr]) -> Vec<ServerName<'static>> {
         IpAddr::V6(Ipv6Addr::LOCALHOST),
     ];
 
+    // 0.0.0.0 and :: are where the server listens, not where anybody calls it.
     let bound = addresses
         .iter()
         .copied()
         .filter(|address| !address.is_unspecified());
 
     for address in own.into_iter().chain(local_address()).chain(bound) {
+        // An IPv4 address that is mapped into IPv6 is the same name.
         let name = ServerName::IpAddress(address.to_canonical().into());
         if !names.contains(&name) {
             names.push(name);

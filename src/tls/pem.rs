@@ -62,11 +62,12 @@ impl PemFile {
     fn key(&self) -> Result<PrivateKeyDer<'static>> {
         let text = self.read()?;
         PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+            // The reader passes over sections of other kinds, so an encrypted key looks like none.
             pem::Error::NoItemsFound if has(&text, b"ENCRYPTED PRIVATE KEY") => {
                 let text =
-                    format!("{self} is a key with a passphrase, which nobody is there to give");
+                    format!("{self} is protected by a passphrase, which nobody can enter here");
                 Error::new(ErrorKind::Usage, text)
-                    .hint("take it off: openssl pkey -in OLD -out NEW")
+                    .hint("remove the passphrase: openssl pkey -in OLD -out NEW")
             }
             pem::Error::NoItemsFound => self.without("a key", "BEGIN PRIVATE KEY"),
             error => self.bent(&error),
@@ -74,7 +75,7 @@ impl PemFile {
     }
 
     fn without(&self, what: &str, line: &str) -> Error {
-        let text = format!("{self} has no {} in it, only what is not PEM", &what[2..]);
+        let text = format!("{self} contains no {} in PEM form", &what[2..]);
         Error::new(ErrorKind::Usage, text).hint(format!("{what} begins with -----{line}-----"))
     }
 
@@ -113,7 +114,7 @@ impl Identity {
         let chain = cert.certificates()?;
         let unreadable = || {
             let text = format!("the certificate in {cert} cannot be read");
-            Error::new(ErrorKind::Usage, text).hint("is it whole? copy it again")
+            Error::new(ErrorKind::Usage, text).hint("it may be incomplete; copy it again")
         };
 
         let pin = Pin::of_certificate(&chain[0]).map_err(|error| unreadable().because(error))?;
@@ -124,6 +125,7 @@ impl Identity {
             chain,
         };
 
+        // rustls would find the same mistake later, without the names of the files.
         crate::tls::provider::check_pair(identity.chain(), identity.key()).map_err(|error| {
             match error {
                 rustls::Error::InconsistentKeys(_) => {
@@ -134,7 +136,7 @@ impl Identity {
                 error => {
                     let text = format!("{key} is a key that cannot be used: {error}");
                     Error::new(ErrorKind::Usage, text)
-                        .hint("RSA of 2048 bits or more, ECDSA P-256 and P-384, and Ed25519 can be")
+                        .hint("use RSA (2048 bits or more), ECDSA (P-256 or P-384) or Ed25519")
                 }
             }
         })?;
@@ -142,8 +144,9 @@ impl Identity {
         Ok(identity)
     }
 
-    /// Warns of what works today and will not do.
+    /// Warns of what works today and may fail later.
     pub(crate) fn warn(&self, cert: &PemFile, key: &PemFile) {
+        // Not refused: the shared storage of phones makes up the mode of files.
         if let Ok(file) = std::fs::metadata(&key.path)
             && file.permissions().mode() & 0o077 != 0
         {
@@ -156,8 +159,11 @@ impl Identity {
         let Some(facts) = self.facts() else { return };
         let now = clock::seconds();
 
+        // On a clock that was never set, a date in the future says nothing.
         if now >= facts.not_after {
-            log::warn!("the certificate in {cert} has expired; only those who pin it will take it");
+            log::warn!(
+                "the certificate in {cert} has expired; only clients that pin its key accept it"
+            );
         } else if now < facts.not_before && clock::is_trusted() {
             log::warn!("the certificate in {cert} is not valid yet");
         }

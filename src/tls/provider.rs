@@ -51,6 +51,7 @@ fn prefer(suites: &mut [SupportedCipherSuite], has_aes: bool) {
         TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256,
     };
 
+    // The sort is stable: within a group the order of rustls stays.
     suites.sort_by_key(|suite| match suite.suite() {
         TLS13_CHACHA20_POLY1305_SHA256
         | TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256

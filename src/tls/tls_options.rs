@@ -58,9 +58,10 @@ impl TlsOptions {
 
         let authorities: Vec<_> = file.chain(path).collect();
 
+        // Nothing is taken for granted here: a line that was forgotten must not let everybody in.
         match (authorities.is_empty(), self.allow_unauthenticated_clients) {
             (true, false) => wrong(
-                "neither ca_file nor ca_path says whose callers are let in",
+                "neither ca_file nor ca_path says which callers are let in",
                 "set one of them, or allow_unauthenticated_clients to let everybody in",
             ),
             (false, true) => wrong(

@@ -23,6 +23,7 @@ impl<'a> Facts<'a> {
     }
 
     fn parse(der: &'a [u8]) -> der::Result<Self> {
+        // Certificate and TBSCertificate, read no further than the subject.
         let mut whole = inside(AnyRef::from_der(der)?, Tag::Sequence)?;
         let mut certificate = inside(whole.decode()?, Tag::Sequence)?;
 
@@ -66,6 +67,7 @@ fn common_name(name: AnyRef<'_>) -> der::Result<Option<&str>> {
         while !set.is_finished() {
             let mut pair = inside(set.decode()?, Tag::Sequence)?;
             let kind: AnyRef<'_> = pair.decode()?;
+            // The last name counts even if it cannot be read: an earlier one may name more than this caller.
             let text: AnyRef<'_> = pair.decode()?;
             if kind.tag() == Tag::ObjectIdentifier && kind.value() == COMMON_NAME {
                 found = plain(text);

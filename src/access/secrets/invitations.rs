@@ -48,7 +48,7 @@ impl FromStr for Invitation {
         let bad = || {
             Error::new(
                 ErrorKind::Usage,
-                "that is not an invitation, or not a whole one",
+                "this is not an invitation, or not a complete one",
             )
             .hint("'skep invite' on the other device prints one: skep://...#...")
         };
@@ -57,6 +57,7 @@ impl FromStr for Invitation {
         let (addresses, rest) = rest.split_once('#').ok_or_else(bad)?;
         let (pin, secret) = rest.split_once('.').ok_or_else(bad)?;
 
+        // A pin of any other length than 32 bytes means that the text was cut.
         let bytes = URL_SAFE_NO_PAD
             .decode(pin)
             .ok()
@@ -85,12 +86,15 @@ impl FromStr for Invitation {
 pub(crate) fn open(home: &Path, role: &str, seconds: u64) -> Result<Password> {
     let secret = Password::generate()?;
     let end = clock::seconds().saturating_add(seconds);
+
+    // A digest without salt suffices: the secret is random, so there is no table to look it up in.
     let digest = Digest::of(secret.text().as_bytes());
 
     change(home, |open| {
         if open.len() >= OPEN_MAX {
             let text = format!("{OPEN_MAX} invitations are open already");
-            return Err(Error::new(ErrorKind::TooLarge, text).hint("they end by themselves"));
+            return Err(Error::new(ErrorKind::TooLarge, text)
+                .hint("they expire by themselves; try again later"));
         }
         open.push(OpenInvitation {
             digest,
@@ -117,13 +121,15 @@ pub(crate) fn redeem<T>(
     let mut issue = Some(issue);
     let mut issued = None;
 
+    // The lock of the file is held while `issue` runs, so two devices cannot redeem one secret at
+    // the same moment.
     change(home, |open| {
         // Digests are compared in constant time.
         let found = open.iter().position(|one| one.digest == digest);
         let (Some(found), Some(issue)) = (found, issue.take()) else {
-            let text = "there is no such invitation; it was used, or its time is over";
+            let text = "there is no such invitation; it was used already, or has expired";
             return Err(Error::new(ErrorKind::Forbidden, text)
-                .hint("have a new one made: 'skep invite' on the device of the server"));
+                .hint("make a new one with 'skep invite' on the device of the server"));
         };
         issued = Some(issue(&open.remove(found).role)?);
         Ok(())

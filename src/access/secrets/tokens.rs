@@ -44,6 +44,8 @@ impl Tokens {
     /// `Usage` if the file cannot be read.
     pub(crate) fn open(home: &Path) -> Result<Self> {
         let path = file(home);
+
+        // A server takes an unreadable file for no tokens, but whoever lists them has to know.
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::read(&text).map_err(|error| {
                 Error::new(
@@ -71,14 +73,20 @@ impl Tokens {
             return Err(Error::new(ErrorKind::Usage, text));
         }
 
+        // The log names callers, and a token called `owner` would pass for the owner there.
         if !can_be_named(&new.name) {
-            let text = format!("'{}' is what the log says of others", new.name);
-            return Err(Error::new(ErrorKind::Usage, text).hint("name the token otherwise"));
+            let text = format!(
+                "'{}' cannot be the name of a token: it is reserved, or has no letter or digit",
+                new.name
+            );
+            return Err(Error::new(ErrorKind::Usage, text).hint("choose another name"));
         }
 
         let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
 
         Self::change(home, |tokens| {
+            // Checked under the lock of the file, so that two commands at once cannot both add the
+            // name.
             if tokens.0.iter().any(|token| token.name == new.name) {
                 let text = format!("there is a token '{}' already", new.name);
                 return Err(Error::new(ErrorKind::Conflict, text)
@@ -158,13 +166,14 @@ impl Tokens {
             .lines()
             .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
 
+        // One bad line makes the whole file invalid: what is left of a damaged file grants nothing.
         lines
             .map(Token::read)
             .collect::<Option<_>>()
             .map(Self)
             .ok_or_else(|| {
                 Error::new(ErrorKind::Usage, "this is not a file of tokens")
-                    .hint("remove it, and make the tokens anew")
+                    .hint("remove it, and make the tokens again")
             })
     }
 
@@ -201,6 +210,7 @@ impl Token {
             end => Some(time(end)?),
         };
 
+        // A further word may be a restriction that a newer version wrote, so it is not ignored.
         words.next().is_none().then_some(Self {
             name,
             role,
@@ -219,7 +229,6 @@ impl Token {
     }
 }
 
-/// Where the tokens of a home are.
 /// Whether a token may have this name: it is not what logs call others by (see `Principal`), and has a
 /// letter or a digit.
 pub(crate) fn can_be_named(name: &str) -> bool {
@@ -229,6 +238,7 @@ pub(crate) fn can_be_named(name: &str) -> bool {
     !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
+/// Where the tokens of a home are.
 pub(crate) fn file(home: &Path) -> PathBuf {
     home::TOKENS.path(home)
 }

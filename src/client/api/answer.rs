@@ -48,6 +48,7 @@ impl Answer {
     /// `TooLarge`, and those of the connection.
     pub fn read_all(self, bytes_max: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
+        // One byte more than allowed tells a body that is too long from one that just fits.
         self.body
             .take(bytes_max as u64 + 1)
             .read_to_end(&mut bytes)

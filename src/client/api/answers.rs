@@ -68,15 +68,21 @@ pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     let unusable = |what: &str| Err(unusable(what.to_owned()));
     let fields = response.headers();
 
+    // Each of several fields must have this value; where there is none, the value is the default.
     let is = |name: HeaderName, word: &str| {
         let mut values = fields.get_all(name).iter();
         values.all(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
     };
 
+    // Nothing here decodes a coded body, whose bytes are not those of the model.
     if !is(CONTENT_ENCODING, "identity") {
-        return unusable("the server sent the model in a coding that was not asked for");
+        return unusable(
+            "the server sent the model with a Content-Encoding that was not asked for",
+        );
     }
 
+    // A body that ends with the connection cannot be told from one that was cut. Transfer-Encoding
+    // overrides Content-Length (RFC 9112 section 6.3).
     let has_end = if fields.contains_key(TRANSFER_ENCODING) {
         is(TRANSFER_ENCODING, "chunked")
     } else {
@@ -125,6 +131,7 @@ pub(crate) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result
         .read_to_end(&mut bytes)
         .map_err(failed)?;
 
+    // A body that is as long as announced and still ends too early was not cut: it is not ours.
     let is_short = length.is_none_or(|length| length > bytes.len() as u64);
 
     serde_json::from_slice(&bytes).map_err(|error| {
@@ -158,7 +165,7 @@ pub(crate) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
 /// The answer is not what a skep says.
 pub(crate) fn not_skep() -> Error {
     Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")
-        .hint("is --server (SKEP_SERVER) the address of a skep?")
+        .hint("is --server (SKEP_SERVER) the address of a skep server?")
 }
 
 pub(crate) fn refusal(mut response: Response<Body>) -> Error {
@@ -192,6 +199,7 @@ pub(crate) fn refusal(mut response: Response<Body>) -> Error {
         if let Ok(seconds) = seconds.parse() {
             error = error.again_after(Duration::from_secs(seconds));
         }
+        // The hint of a problem document is more specific than the one made here.
         if error.hint_text().is_none() {
             error = error.hint(format!("try again in {seconds} s"));
         }
@@ -202,6 +210,7 @@ pub(crate) fn refusal(mut response: Response<Body>) -> Error {
 
 /// The error that a refusal tells of: a problem document, an error of the dearning API, or neither.
 fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -> Error {
+    // A problem document (RFC 9457) without any words says less than the status line does.
     if content_type.starts_with("application/problem+json")
         && let Ok(problem) = serde_json::from_slice::<Problem>(body)
         && !(problem.detail.is_empty() && problem.title.is_empty())
@@ -210,12 +219,14 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
     }
 
     let kind = ErrorKind::from_answer(status, None);
+    // The dearning API is recognised by its body: the type `application/json` is everybody's.
     if let Ok(DearningError { error }) = serde_json::from_slice(body) {
         return dearning(status, &error);
     }
 
     let reason = reason.unwrap_or("with a status that is not known");
 
+    // A proxy or another server may have answered, so its text is shown only if it is one short line.
     let said = match plain_words(content_type, body) {
         Some(words) => format!(": {words}"),
         None => format!(" ({content_type})"),
@@ -225,11 +236,12 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
 
     match kind {
         ErrorKind::Unauthenticated => credentials(error),
+        // Any server may refuse so, also the right one: these are no sign of a wrong address.
         ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::TooLarge => error,
         ErrorKind::NotImplemented => {
-            error.hint("no skep? dearning servers understand 'skep post' and 'skep load'")
+            error.hint("if this is a dearning server, use 'skep post' and 'skep load'")
         }
-        _ => error.hint("is --server (SKEP_SERVER) the address of a skep?"),
+        _ => error.hint("is --server (SKEP_SERVER) the address of a skep server?"),
     }
 }
 
@@ -242,6 +254,7 @@ fn plain_words<'a>(content_type: &str, body: &'a [u8]) -> Option<&'a str> {
 
 /// The error in an answer of the dearning API, whose status 403 means a wrong password.
 pub(crate) fn dearning(status: u16, text: &str) -> Error {
+    // A list in an answer with the status 200 may report an error for its file.
     let kind = match (status, text) {
         (403, _) => ErrorKind::Unauthenticated,
         (200, "not found") => ErrorKind::NotFound,

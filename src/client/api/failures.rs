@@ -33,6 +33,7 @@ pub(crate) fn ended() -> Error {
 pub(crate) fn trouble(error: ureq::Error) -> Error {
     match error {
         ureq::Error::Io(error) => failed(error),
+        // A TLS port answers plain HTTP with an alert, which is not HTTP.
         ureq::Error::Protocol(error) => Error::new(
             ErrorKind::NotImplemented,
             format!("the answer is not HTTP: {error}"),

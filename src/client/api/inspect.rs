@@ -64,16 +64,19 @@ impl Client {
         name: &ModelName,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Verification> {
+        // To read a model twice does no harm, so this POST may be repeated over a fresh connection.
         let response = self.ask(Method::POST, &format!("{}/verify", model_path(name)))?;
         let mut reader = BufReader::new(Answer::new(response));
         let (mut line, mut before) = (Vec::new(), 0);
 
         loop {
+            // The bound keeps a server that never ends a line from filling the memory.
             line.clear();
             reader
                 .by_ref()
                 .take(LINE_BYTES_MAX)
                 .read_until(b'\n', &mut line)?;
+            // The last line has the outcome, so an end before it is a cut.
             if line.is_empty() {
                 return Err(crate::client::api::failures::ended());
             }
@@ -81,6 +84,7 @@ impl Client {
                 Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")
                     .because(error)
             })?;
+            // The server states totals, and callers add up pieces.
             progress(told.read.saturating_sub(before));
             before = told.read;
 

@@ -40,6 +40,7 @@ impl Client {
         fields: &[(&str, &str)],
         payload: Payload<'_>,
     ) -> Result<Answer> {
+        // The target is appended to the base URL: without the slash it could change the host.
         if !target.starts_with('/') {
             let text = format!(
                 "the target '{}' does not begin with /",
@@ -48,8 +49,9 @@ impl Client {
             return Err(Error::new(ErrorKind::Usage, text));
         }
 
-        let method = Method::from_bytes(method.as_bytes())
-            .map_err(|error| Error::new(ErrorKind::Usage, "that is not a method").because(error))?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|error| {
+            Error::new(ErrorKind::Usage, "that is not a valid method").because(error)
+        })?;
 
         let request = || {
             let request = self.builder(method.clone(), target);
@@ -58,6 +60,7 @@ impl Client {
             })
         };
 
+        // Built once before the payload is touched, so that a wrong field costs nothing of a reader.
         if request().body(()).is_err() {
             return Err(Error::new(
                 ErrorKind::Usage,
@@ -81,6 +84,7 @@ impl Client {
 
         let mut body = Outgoing::new(source, length, &early, &mut silent);
 
+        // Without a length, ureq sends the body in chunks.
         let request = match length {
             Some(length) => request().header(CONTENT_LENGTH, length),
             None => request(),

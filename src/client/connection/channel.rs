@@ -32,7 +32,7 @@ pub(crate) struct Channel {
     read_timeout: Duration,
     /// Bytes sent since the last answer.
     sent: u64,
-    /// Input arrived that ureq has not been told of.
+    /// Input arrived of which ureq does not know yet.
     fresh: bool,
 }
 
@@ -71,6 +71,7 @@ impl Channel {
             bytes = &bytes[count..];
             while tls.wants_write() {
                 match tls.write_tls(&mut self.stream) {
+                    // Without this arm, a socket that takes nothing would keep the loop going for ever.
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                     _ => {}
@@ -89,6 +90,7 @@ impl Channel {
             None => self.stream.read(input)?,
             Some(tls) => loop {
                 match tls.reader().read(input) {
+                    // rustls has no plain bytes yet and needs another record.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     // No close_notify: rustls says how that differs from an end.
                     other => break other?,
@@ -104,6 +106,7 @@ impl Channel {
 
     /// Takes in what has arrived without waiting; whether it is an answer, or the beginning of one.
     fn has_answer(&mut self) -> io::Result<bool> {
+        // Readable does not mean answered: session tickets and interim answers may come at any time.
         while self.is_readable() {
             if let Some(tls) = &mut self.tls {
                 pump(tls, &mut self.stream)?;
@@ -111,6 +114,7 @@ impl Channel {
                 match tls.reader().read(input) {
                     Ok(0) => return Err(io::ErrorKind::ConnectionReset.into()),
                     Ok(count) => self.buffers.input_appended(count),
+                    // The record had no content for us, such as a session ticket.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                     Err(error) => return Err(error),
                 }
@@ -133,6 +137,7 @@ impl Channel {
             return Err(error);
         }
 
+        // If the limit cannot be set, the old one stays, and the wait is only longer.
         let _ = self.limit_reads(LAST_WORDS);
 
         while !is_final(self.buffers.input()) {
@@ -205,10 +210,13 @@ impl Transport for Channel {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        // The answer is here already, so whatever ureq still wants to send is thrown away.
         if self.early.is_set() {
             return Ok(());
         }
 
+        // Asked before each write: a server that has answered may have stopped reading, and then the write
+        // would wait until its timeout.
         let result = match self.has_answer() {
             Ok(true) => {
                 self.early.set(true);
@@ -235,7 +243,9 @@ impl Transport for Channel {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        // While ureq waits for 100 Continue, silence is no failure: it sends the body all the same.
         let is_pause = timeout.reason == Timeout::Await100;
+        // `has_answer` took this input in without ureq knowing of it, and nothing more may follow.
         if self.fresh && !is_pause {
             self.fresh = false;
             if !self.buffers.input().is_empty() {
@@ -251,12 +261,14 @@ impl Transport for Channel {
             limit
         };
 
+        // A socket takes a timeout of zero for none at all.
         self.limit_reads(limit.max(Duration::from_millis(1)))
             .map_err(ureq::Error::Io)?;
 
         loop {
             match self.receive() {
                 Ok(count) => {
+                    // A final answer stays in the buffer of ureq, which asks for it with its next wait.
                     self.fresh = is_pause;
                     self.sent = if is_pause { self.sent } else { 0 };
                     return Ok(count > 0);

@@ -86,6 +86,8 @@ impl Dialer {
 
         let (stream, tls) = match verdict {
             TrustVerdict::Trusted => (stream, tls),
+            // The server may have hung up while somebody compared fingerprints. The second handshake checks
+            // the key again, against the pin that was stored by the answer.
             TrustVerdict::Asked => {
                 let (stream, tls, _) = self.shake_hands(self.dial(addresses)?)?;
                 (stream, tls)
@@ -112,6 +114,7 @@ impl Dialer {
         tls: Option<Box<ClientConnection>>,
         early: Arc<Early>,
     ) -> Result<Channel> {
+        // The handshake had the time for connecting; each read and write after it has that of transfers.
         let ready =
             limit(stream.socket(), self.timeout).and_then(|()| self.narrow(stream.socket()));
         ready.map_err(|error| self.unreachable(error))?;
@@ -143,6 +146,7 @@ impl Dialer {
         for address in addresses {
             match StoppableSocket::connect(*address, self.connect_timeout, &self.stop) {
                 Ok(stream) => return Ok(stream),
+                // A stop fails this address only, and the loop would go on with the next one.
                 Err(_) if self.stop.is_stopped() => return Err(stopped()),
                 Err(error) => last = error,
             }
@@ -159,6 +163,7 @@ impl Dialer {
             Error::new(ErrorKind::Internal, "TLS cannot start").because(error)
         };
 
+        // The name is for the handshake (SNI) and is not checked there: the guard below decides.
         let name = roots::name(&self.url)
             .ok_or_else(|| Error::new(ErrorKind::Usage, "the server's name is not a host name"))?;
         let tls = ClientConnection::new(Arc::clone(&self.tls), name).map_err(internal)?;
@@ -170,18 +175,21 @@ impl Dialer {
                 .map_err(|error| self.handshake_failed(error))?;
         }
 
+        // Nothing of a request has been sent before this point.
         let certificates = tls.peer_certificates().unwrap_or_default();
         let verdict = self.guard.check(&self.url, certificates)?;
         let pin = certificates
             .first()
             .and_then(|shown| Pin::of_certificate(shown).ok());
 
+        // Uploads that were cut are remembered under this key, whatever address the server has.
         *lock(&self.shared.pin) = pin;
 
         Ok((stream, tls, verdict))
     }
 
     fn handshake_failed(&self, error: io::Error) -> Error {
+        // A stop shuts the socket down, which otherwise looks like an end by the server.
         if self.stop.is_stopped() {
             return stopped();
         }
@@ -196,11 +204,14 @@ impl Dialer {
         let authority = self.url.authority();
 
         match tls {
+            // An answer in plain HTTP is not a TLS record.
             Some(rustls::Error::InvalidMessage(_)) => Error::new(
                 ErrorKind::Untrusted,
                 format!("{authority} does not speak TLS"),
             )
-            .hint(format!("is it --server http://{authority}?")),
+            .hint(format!(
+                "if it speaks plain HTTP, use --server http://{authority}"
+            )),
             Some(reason) => {
                 let message = format!("no TLS connection with {authority}: {reason}");
                 Error::new(ErrorKind::Untrusted, message)
@@ -208,7 +219,7 @@ impl Dialer {
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 let message = format!("{authority} hung up during the TLS handshake");
                 Error::new(ErrorKind::Interrupted, message).hint(format!(
-                    "if it speaks plain HTTP, try --server http://{authority}"
+                    "if it speaks plain HTTP, use --server http://{authority}"
                 ))
             }
             None if matches!(
@@ -217,9 +228,10 @@ impl Dialer {
             ) =>
             {
                 let seconds = self.connect_timeout.as_secs();
-                let message = format!("{authority} gave no answer in time ({seconds} s) to TLS");
+                let message =
+                    format!("{authority} did not answer the TLS handshake within {seconds} s");
                 Error::new(ErrorKind::Unreachable, message).hint(
-                    "is --server (SKEP_SERVER) the address of a skep? --connect-timeout waits longer",
+                    "is --server (SKEP_SERVER) the address of a skep server? --connect-timeout waits longer",
                 )
             }
             None => Error::io(format!("the TLS handshake with {authority}"), error),
@@ -256,6 +268,7 @@ impl Resolver for NameResolver {
         _: &Config,
         _: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        // ureq insists on an address. The dialer does not look at it and takes the path of the socket.
         if self.0.socket().is_some() {
             let mut nowhere = self.empty();
             nowhere.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
@@ -280,7 +293,7 @@ fn find(url: &ServerUrl) -> Result<Vec<SocketAddr>> {
         let message = format!("no address is known for the host '{host}'");
         Error::new(ErrorKind::Unreachable, message)
             .because(error)
-            .hint("check the name, or use the number of the address")
+            .hint("check the name, or use the IP address")
     })?;
     Ok(found.collect())
 }

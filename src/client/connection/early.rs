@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Answers that come before the request was sent: how they are told, and who is told of them.
+//! Answers that come before the whole request was sent: how they are recognised and passed on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -30,6 +30,8 @@ pub struct ClientCertificate {
 /// `Usage` if the client's own certificate cannot be used.
 pub(crate) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> {
     let provider = provider();
+    // rustls calls every verifier but its own dangerous. This one leaves names, dates and issuers to
+    // `trust`, which also knows pins; the proof that the server has its key stays with rustls.
     let config = ClientConfig::builder_with_details(Arc::clone(&provider), Arc::new(Floored))
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .map_err(|error| Error::new(ErrorKind::Internal, "TLS cannot be set up").because(error))?
@@ -75,13 +77,15 @@ pub(crate) fn refusal(error: &io::Error) -> Option<Error> {
         CertificateUnknown, DecryptError, UnknownCA, UnsupportedCertificate,
     };
 
+    // In TLS 1.3 the client's handshake is over before its certificate is judged, so such an alert comes
+    // with a later read or write (RFC 8446 section 4.4.2).
     let rustls::Error::AlertReceived(alert) = error.get_ref()?.downcast_ref()? else {
         return None;
     };
 
     let (reason, hint) = match alert {
         CertificateRequired => (
-            "it wants to see a certificate",
+            "it requires a client certificate",
             "--client-cert and --client-key (SKEP_CLIENT_CERT, SKEP_CLIENT_KEY) name one; 'skep ca issue' makes \
              one on the device that has the authority",
         ),

@@ -41,6 +41,7 @@ impl Login {
         url: &ServerUrl,
         over: PasswordOver,
     ) -> Result<Self> {
+        // What crosses loopback can be read only by those who control this device anyway.
         let is_protected = url.scheme() == Scheme::Https || url.is_loopback();
         let way = if is_protected || over == PasswordOver::Anything {
             LoginWay::AsItIs
@@ -55,10 +56,11 @@ impl Login {
                 || text.contains(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
         };
 
+        // Whoever records a challenge and its answer can try words against them without the server.
         if way == LoginWay::ByAnswer && password.as_ref().is_some_and(is_chosen) {
             let message = format!(
-                "{url} is not encrypted, and whoever listens could find out a password that is not \
-                 {TOKEN_CHARACTERS_MIN} random letters and digits or more, so it is not used"
+                "{url} is not encrypted, and whoever listens could guess a password that is not at \
+                 least {TOKEN_CHARACTERS_MIN} random letters and digits, so it was not used"
             );
             return Err(Error::new(ErrorKind::Forbidden, message).hint(INSTEAD));
         }
@@ -117,6 +119,7 @@ impl Login {
 
         let (challenge, count) = self.challenge(agent, url)?;
 
+        // The answer covers the announced digests, so that it cannot be used for other content.
         let value = |name: &str| {
             let value = request.headers_ref().and_then(|fields| fields.get(name));
             value
@@ -158,6 +161,7 @@ impl Login {
         if let Some((challenge, since, count)) = &mut *kept
             && since.elapsed() < FRESH
         {
+            // A server takes each count once, so that a recorded answer is of no use.
             *count += 1;
             return Ok((challenge.clone(), *count));
         }

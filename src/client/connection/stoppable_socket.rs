@@ -48,6 +48,7 @@ impl StoppableSocket {
     /// `TimedOut`, those of the system, and [`stopped`].
     pub(crate) fn connect(address: SocketAddr, time: Duration, stop: &Stop) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // A blocking connect lasts as long as the system likes, and no stop would end it.
         socket.set_nonblocking(true)?;
 
         match socket.connect(&address.into()) {
@@ -57,6 +58,7 @@ impl StoppableSocket {
             other => other?,
         }
 
+        // From here on, the timeouts of the socket bound each wait, and a stop shuts it down.
         socket.set_nonblocking(false)?;
         socket.set_tcp_nodelay(true)?;
 
@@ -106,6 +108,7 @@ fn await_connection(socket: &Socket, time: Duration, stop: &Stop) -> io::Result<
     let descriptor = stop.descriptor()?;
 
     let count = rustix::io::retry_on_intr(|| {
+        // A signal interrupts `poll`, so the time that is left is computed anew for each call.
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let mut polled = [
@@ -115,6 +118,7 @@ fn await_connection(socket: &Socket, time: Duration, stop: &Stop) -> io::Result<
         poll(&mut polled, left.as_ref())
     })?;
 
+    // A stop takes precedence, even if the connection was made at the same moment.
     if stop.is_stopped() {
         return Err(stopped().into());
     }
@@ -122,6 +126,7 @@ fn await_connection(socket: &Socket, time: Duration, stop: &Stop) -> io::Result<
         return Err(io::ErrorKind::TimedOut.into());
     }
 
+    // A failed connection makes the socket writable, too; its error is kept there (connect(2)).
     socket.take_error()?.map_or(Ok(()), Err)
 }
 

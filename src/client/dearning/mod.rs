@@ -51,6 +51,7 @@ impl Client {
         length: u64,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Imported> {
+        // The password comes before the content, so that a server can check it before it takes the file.
         let head = format!(
             r#"{{"password":{},"filename":{},"content_b64":""#,
             self.password_json()?,
@@ -66,6 +67,8 @@ impl Client {
             _ => error,
         })?;
         let imported: Imported = answers::json(&mut response)?;
+
+        // Some versions state no size, and then there is nothing to compare.
         match imported.size {
             Some(size) if size != length => {
                 let message = format!("the server stored {size} bytes of '{name}', not {length}");

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Reads the answer to a load, of either generation, passes the content on, and returns its length.
 pub(crate) fn reply(source: impl Read, sink: ReplySink<'_>) -> Result<u64> {
     let trouble = Cell::new(None);
+    // The reader's own limit on nesting (128) bounds the recursion of `object`.
     let mut json = JsonStreamReader::new(WatchedReply {
         source,
         trouble: &trouble,
@@ -23,9 +24,12 @@ pub(crate) fn reply(source: impl Read, sink: ReplySink<'_>) -> Result<u64> {
 
     let mut found = ReplyMembers::default();
     let read = found.object(&mut json, sink);
+    // Text behind the object means that this was not the API. An error of the connection explains the
+    // error of the JSON that it led to, so it takes precedence.
     let read = read.and_then(|()| json.consume_trailing_whitespace().map_err(unreadable));
     read.map_err(|error| trouble.take().unwrap_or(error))?;
 
+    // A list of files may report errors beside the content, and the content is what was asked for.
     match found {
         ReplyMembers {
             length: Some(length),
@@ -81,10 +85,12 @@ impl ReplyMembers {
         while json.has_next().map_err(unreadable)? {
             let name = json.next_name_owned().map_err(unreadable)?;
             match (name.as_str(), json.peek().map_err(unreadable)?) {
+                // Only the first content counts: the sink would write a second one behind it.
                 ("content_b64", ValueType::String) if self.length.is_none() => {
                     self.length = Some(content(json, sink)?);
                 }
                 ("error", ValueType::String) => self.error = Some(error_text(json)?),
+                // The form of 1.2.3.post3 and later is a list, also for one name.
                 ("files", ValueType::Array) => {
                     json.begin_array().map_err(unreadable)?;
                     while json.has_next().map_err(unreadable)? {
@@ -124,6 +130,7 @@ fn content<R: Read>(json: &mut JsonStreamReader<R>, sink: ReplySink<'_>) -> Resu
         }
     }
 
+    // The reader of JSON goes on only after the whole string has been read.
     io::copy(&mut bytes.into_inner(), &mut io::sink()).map_err(cut)?;
 
     Ok(length)

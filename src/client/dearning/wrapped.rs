@@ -56,6 +56,7 @@ impl<'a> Wrapped<'a> {
         self.raw.clear();
         (&mut *self.source).take(count).read_to_end(&mut self.raw)?;
 
+        // The announced length can no longer be kept, and padding would make it another file.
         if (self.raw.len() as u64) < count {
             let reason = "the file became shorter while it was being sent";
             return Err(Error::new(ErrorKind::Interrupted, reason).into());
@@ -63,6 +64,7 @@ impl<'a> Wrapped<'a> {
 
         self.read += count;
         STANDARD.encode_string(&self.raw, &mut self.ready);
+        // An empty file comes here once as well, because its tail is still due.
         if self.read == self.length {
             self.ready.push_str(TAIL);
         }

@@ -29,9 +29,10 @@ impl Download {
     /// # Errors
     /// `Integrity` if the server announces a digest that cannot be read.
     pub(crate) fn new(name: ModelName, response: Response<Body>) -> Result<Self> {
+        // A field that cannot be read is not the same as none: the server meant to announce a digest.
         let expected = announced(response.headers()).map_err(|reason| {
             let message = format!("'{name}' cannot be verified: {reason}");
-            Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
+            Error::new(ErrorKind::Integrity, message).hint("nothing was saved")
         })?;
 
         let size = response.body().content_length();
@@ -86,6 +87,7 @@ impl Download {
         let mut buffer = vec![0; PIECE_BYTES];
         loop {
             let count = self.read(&mut buffer)?;
+            // `read` has compared the digest before it reports the end.
             if count == 0 {
                 break;
             }
@@ -114,17 +116,19 @@ impl Download {
             return Ok(());
         };
 
+        // A body that is too short was cut and may be fetched again; wrong bytes would come again.
         if let Some(size) = self.size.filter(|size| *size != self.received) {
-            let message = format!("only {} of {size} bytes came", self.received);
+            let message = format!("only {} of {size} bytes arrived", self.received);
             return Err(Error::new(ErrorKind::Interrupted, message));
         }
 
         let digest = hasher.finish();
         if let Some(expected) = self.expected.filter(|expected| *expected != digest) {
             let name = &self.name;
-            let message = format!("'{name}' arrived as {digest:?} and should be {expected:?}");
+            let message =
+                format!("'{name}' arrived with the digest {digest:?} instead of {expected:?}");
             return Err(Error::new(ErrorKind::Integrity, message)
-                .hint("nothing of it was kept; 'skep ls -l' shows what the server has"));
+                .hint("nothing was saved; 'skep ls -l' shows what the server has"));
         }
 
         self.digest = Some(digest);
@@ -137,10 +141,12 @@ impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = match self.body.read(buffer) {
             Ok(count) => count,
+            // Readers repeat a call that fails with this kind, so it must keep it.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
             Err(error) => return Err(crate::client::api::failed(error).into()),
         };
 
+        // A read into an empty buffer is not the end of the body.
         if count == 0 && !buffer.is_empty() {
             self.verify()?;
         }
@@ -157,6 +163,7 @@ impl Read for Download {
 
 /// The digest in the fields of an answer, `None` if there is none.
 pub(crate) fn announced(fields: &HeaderMap) -> Result<Option<Digest>, &'static str> {
+    // A field without SHA-256 is fine; one that is malformed is refused.
     let mut found = None;
     for value in fields.get_all(REPR_DIGEST) {
         let digest = value
@@ -168,11 +175,13 @@ pub(crate) fn announced(fields: &HeaderMap) -> Result<Option<Digest>, &'static s
 
     let tag = fields.get(ETAG).and_then(|value| value.to_str().ok());
 
+    // Tags of other forms are opaque (RFC 9110 section 8.8.3) and say nothing about the bytes.
     let tag = match tag.filter(|tag| tag.trim().starts_with("\"sha256-")) {
         Some(tag) => Some(Digest::from_etag(tag).ok_or("the SHA-256 in its ETag cannot be read")?),
         None => None,
     };
 
+    // If the two differ, one of them belongs to other bytes, and nobody knows which.
     match (found, tag) {
         (Some(found), Some(tag)) if found != tag => Err("its Repr-Digest and its ETag differ"),
         _ => Ok(found.or(tag)),

@@ -1,70 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Fetching a model into a file, from where an earlier attempt stopped (RFC 9110 sections 13.1.5 and 14).
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ureq::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
-use ureq::http::{Method, Response, StatusCode};
-use ureq::{Body, BodyReader};
+use ureq::http::{Method, StatusCode};
 
 use crate::client::api::answers;
 use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
-use crate::client::download::partial_file::{PartialFile, Whole, digest_of};
+use crate::client::download::partial_file::{PartialFile, digest_of};
+use crate::client::download::receiving::{Fetched, Fetching, Proof};
 use crate::client::download::save;
 use crate::client::retry::{self, Retry};
 use crate::client::transfer::{Changes, TransferEvent, TransferEvents, TransferOptions};
 use crate::client::{Client, model_path};
-use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::signature::{PublicKey, Signature};
-
-/// What came of fetching a model into a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fetched {
-    /// The length of the model in bytes.
-    pub size: u64,
-    /// Its digest.
-    pub digest: Digest,
-    /// How it is known that these are the bytes of the server.
-    pub proof: Proof,
-    /// How many bytes came.
-    pub received: u64,
-    /// Where an earlier attempt, which may have been of another process, had stopped.
-    pub resumed_at: Option<u64>,
-}
-
-/// How it is known that a file has the bytes of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// They have the digest that the server announced.
-    Digest,
-    /// They are as many as the server announced; it knew no digest.
-    Nothing,
-    /// The file had the digest of the model before, so nothing was fetched.
-    Unchanged,
-}
-
-/// A model on its way, over several attempts.
-struct Fetching<'a> {
-    name: &'a ModelName,
-    target: &'a Path,
-    place: PathBuf,
-    /// What is there already, if it counts.
-    known: Option<Digest>,
-    partial: Option<PartialFile>,
-    /// What has to have signed it, with its signature.
-    signed: Option<(&'a PublicKey, Signature)>,
-    pace: TransferRate,
-    received: u64,
-    resumed_at: Option<u64>,
-    /// Whether the server was given time to find out the digest.
-    has_waited: bool,
-}
 
 impl Client {
     /// Fetches a model and saves it as a file, which appears only when it is whole and right. What a
@@ -83,11 +36,13 @@ impl Client {
         events: TransferEvents<'_>,
     ) -> Result<Fetched> {
         let place = save::place(target)?;
+        // The file is digested each time, because anybody may have changed it since.
         let known = match options.changes {
             Changes::Required => digest_of(&place),
             Changes::Ignored => None,
         };
 
+        // The signature is fetched first: without one, nothing of the model needs to be downloaded.
         let signed = match (&options.signer, &options.signature) {
             (None, _) => None,
             (Some(signer), Some(signature)) => Some((signer, signature.clone())),
@@ -96,11 +51,13 @@ impl Client {
 
         let partial = PartialFile::find(&place)?;
         let mut retries = Retry::new(options.retries);
+        // Bytes of an earlier attempt show that the server exists, so it is worth waiting for.
         if partial.as_ref().is_some_and(|partial| partial.done() > 0) {
             retries.met();
         }
 
         let pace = TransferRate::new(self.rate, &self.stop);
+        // A caller who wants no retries does not want to wait for a digest either.
         let (received, resumed_at, has_waited) = (0, None, options.retries == 0);
 
         let mut fetching = Fetching {
@@ -122,15 +79,18 @@ impl Client {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => error,
             };
+            // A line that is cut again and again still gets there, so any progress starts a new count.
             if fetching.received > before {
                 retries.progressed();
             }
+            // At once and not counted: nothing is resumed then, so the same cannot happen again.
             if fetching.is_damaged(&error) {
                 events(TransferEvent::Restarted {
-                    reason: "what was kept of it is damaged",
+                    reason: "the part that was kept is damaged",
                 });
                 continue;
             }
+            // Whatever the error says, no attempt can succeed after a stop.
             if self.stop.is_stopped() {
                 fetching.rest();
                 return Err(retry::stopped());
@@ -151,6 +111,7 @@ impl Client {
         events: TransferEvents<'_>,
     ) -> Result<Fetched> {
         let path = model_path(fetching.name);
+        // Bytes can be resumed only if the digest of the whole is known, which then goes into If-Range.
         let kept = fetching.partial.as_ref();
         let kept = kept.and_then(|partial| Some((partial.done(), partial.whole()?)));
         let kept = kept.filter(|(done, _)| *done > 0);
@@ -160,6 +121,9 @@ impl Client {
             if let Some(known) = fetching.known {
                 request = request.header(IF_NONE_MATCH, known.etag());
             }
+
+            // With If-Range, a model that has changed comes whole in the same answer, without a second
+            // request (RFC 9110 section 13.1.5).
             if let Some((done, whole)) = kept {
                 request = request.header(RANGE, format!("bytes={done}-"));
                 request = request.header(IF_RANGE, whole.digest.etag());
@@ -172,6 +136,7 @@ impl Client {
                 .place
                 .metadata()
                 .map_or(0, |metadata| metadata.len());
+            // The bytes are those of the server, but this signer may not have been asked for before.
             fetching.check_kept()?;
             let proof = Proof::Unchanged;
             return Ok(Fetched {
@@ -187,6 +152,8 @@ impl Client {
         retry.met();
         let size = response.body().content_length();
 
+        // A server that was just restarted does not know the digest yet and sends everything. To wait for
+        // the digest is cheaper than to fetch again what is here. It is done once.
         if let Some((done, whole)) = kept
             && !fetching.has_waited
             && response.status() == StatusCode::OK
@@ -219,9 +186,11 @@ impl Client {
             });
             retry::pause(pause, &self.stop)?;
             let response = self.exchange_again(|| self.builder(Method::HEAD, path))?;
+            // Also a digest that cannot be read ends the wait: the next request reports it.
             if !matches!(announced(answers::accepted(response)?.headers()), Ok(None)) {
                 break;
             }
+            // Only pauses count, so that a slow line does not shorten the wait.
             left = left.saturating_sub(pause);
             pause = (pause * 2).min(DIGEST_PAUSE_MAX);
         }
@@ -230,169 +199,8 @@ impl Client {
     }
 }
 
-impl Fetching<'_> {
-    /// Takes the body of an answer: the rest, if that was asked for and is meant, or all of it.
-    fn take(
-        &mut self,
-        response: Response<Body>,
-        kept: Option<(u64, Whole)>,
-        events: TransferEvents<'_>,
-    ) -> Result<Fetched> {
-        let announced = announced(response.headers()).map_err(|reason| {
-            let message = format!("'{}' cannot be verified: {reason}", self.name);
-            Error::new(ErrorKind::Integrity, message).hint("nothing of it was kept")
-        })?;
-
-        let rest = kept.filter(|(done, whole)| answers::is_rest(&response, *done, whole.size));
-
-        let (response, size) = match rest {
-            Some((done, whole)) if announced.is_none_or(|digest| digest == whole.digest) => {
-                self.resumed_at = Some(done);
-                (answers::framed(response)?, Some(whole.size))
-            }
-            _ => {
-                let response = answers::whole(response)?;
-                let size = response.body().content_length();
-                if kept.is_some() {
-                    events(TransferEvent::Restarted {
-                        reason: "the model has changed meanwhile",
-                    });
-                }
-                let whole = announced
-                    .zip(size)
-                    .map(|(digest, size)| Whole { digest, size });
-                events(TransferEvent::Started { size, at: 0 });
-                self.begin(whole)?;
-                self.resumed_at = None;
-                (response, size)
-            }
-        };
-
-        if let Some(at) = self.resumed_at {
-            events(TransferEvent::Started { size, at });
-        }
-
-        self.read(response.into_body().into_reader(), size, events)?;
-
-        self.finish(announced)
-    }
-
-    fn begin(&mut self, whole: Option<Whole>) -> Result<()> {
-        if self.partial.is_none() {
-            self.partial = Some(PartialFile::create(&self.place, self.target)?);
-        }
-        self.partial
-            .as_mut()
-            .map_or(Ok(()), |partial| partial.begin(whole))
-    }
-
-    fn read(
-        &mut self,
-        mut body: BodyReader<'static>,
-        size: Option<u64>,
-        events: TransferEvents<'_>,
-    ) -> Result<()> {
-        let Some(partial) = &mut self.partial else {
-            return Ok(());
-        };
-
-        let mut buffer = vec![0; self.pace.piece(PIECE_BYTES)];
-
-        loop {
-            let count = match body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(crate::client::api::failed(error)),
-            };
-            self.received += count as u64;
-            partial.write(&buffer[..count])?;
-            events(TransferEvent::Progress(partial.done()));
-            self.pace.spend(count)?;
-        }
-
-        match size.filter(|size| *size != partial.done()) {
-            Some(size) => {
-                let message = format!("only {} of {size} bytes came", partial.done());
-                Err(Error::new(ErrorKind::Interrupted, message))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn finish(&mut self, announced: Option<Digest>) -> Result<Fetched> {
-        let Some(mut partial) = self.partial.take() else {
-            return Err(Error::new(ErrorKind::Internal, "the download has no file"));
-        };
-
-        let (size, digest) = (partial.done(), partial.digest());
-        let expected = announced.or(partial.whole().map(|whole| whole.digest));
-        if let Some(expected) = expected.filter(|expected| *expected != digest) {
-            partial.begin(None)?;
-            self.partial = Some(partial);
-            let name = self.name;
-            let message = format!("'{name}' arrived as {digest:?} and should be {expected:?}");
-            return Err(Error::new(ErrorKind::Integrity, message)
-                .hint("nothing of it was kept; 'skep ls -l' shows what the server has"));
-        }
-
-        if let Some((signer, signature)) = &self.signed {
-            let what = format!("'{}'", self.name);
-            let keys = std::slice::from_ref(*signer);
-            let checked = partial.read_again(|content| signature.verify(&what, keys, content));
-            if checked.is_err() {
-                partial.begin(None)?;
-                // Fetching it again would bring the same bytes.
-                self.resumed_at = None;
-            }
-            checked?;
-        }
-
-        partial.publish()?;
-
-        let proof = if expected.is_some() {
-            Proof::Digest
-        } else {
-            Proof::Nothing
-        };
-
-        let (received, resumed_at) = (self.received, self.resumed_at);
-
-        Ok(Fetched {
-            size,
-            digest,
-            proof,
-            received,
-            resumed_at,
-        })
-    }
-
-    /// Checks the signature of the file that is there already.
-    fn check_kept(&self) -> Result<()> {
-        let Some((signer, signature)) = &self.signed else {
-            return Ok(());
-        };
-        let what = self.place.display().to_string();
-        let opened = File::open(&self.place).map_err(|error| Error::local(&what, error));
-        signature.verify(&what, std::slice::from_ref(*signer), &mut opened?)
-    }
-
-    /// Whether bytes that were kept are to blame, so that fetching everything may help.
-    fn is_damaged(&mut self, error: &Error) -> bool {
-        error.kind() == ErrorKind::Integrity && self.resumed_at.take().is_some()
-    }
-
-    fn rest(&mut self) {
-        if let Some(partial) = &mut self.partial {
-            partial.rest();
-        }
-    }
-}
-
 /// What any server needs to begin with, and the bytes per second that even slow ones read.
 const DIGEST_SECONDS: u64 = 10;
 const DIGEST_RATE: u64 = 10 << 20;
 
 const DIGEST_PAUSE_MAX: Duration = Duration::from_secs(4);
-
-const PIECE_BYTES: usize = 64 * 1024;

@@ -4,8 +4,9 @@
 mod download_stream;
 mod fetching;
 mod partial_file;
+mod receiving;
 mod save;
 
 pub use download_stream::Download;
-pub use fetching::{Fetched, Proof};
+pub use receiving::{Fetched, Proof};
 pub(crate) use save::land;

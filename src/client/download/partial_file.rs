@@ -86,6 +86,7 @@ impl PartialFile {
     /// Reads the journal, and again all that it vouches for. The last byte is fetched anew in any
     /// case, so that the server has its say.
     fn recall(&mut self) -> io::Result<()> {
+        // Without a journal, nothing is known to be on the disk, and the download starts again.
         let Ok(Some(mut journal)) = LockedFile::open_existing(&beside(&self.place, JOURNAL)) else {
             return Ok(());
         };
@@ -100,10 +101,12 @@ impl PartialFile {
         };
 
         let end = synced.min(whole.size.saturating_sub(1));
+        // A file that is shorter than its journal says was changed by somebody else.
         if end == 0 || self.held.length()? < end {
             return Ok(());
         }
 
+        // The digest covers the whole model, so the bytes of the earlier attempt are hashed again.
         self.held.go_to(0)?;
         let mut buffer = vec![0; PIECE_BYTES];
         let mut kept = (&mut self.held).take(end);
@@ -118,6 +121,7 @@ impl PartialFile {
             }
         }
 
+        // What stands behind was never synced: after a power cut it may be zeros.
         self.held.cut(self.done)?;
         self.journal = Some(journal);
         self.whole = Some(whole);
@@ -162,6 +166,7 @@ impl PartialFile {
 
         self.hasher.update(bytes);
         self.done += bytes.len() as u64;
+        // On fast lines the bytes decide, on slow ones the time: each note costs two fsyncs.
         let fresh = self.done - self.synced;
         if fresh >= STEP_BYTES || (fresh > 0 && self.synced_at.elapsed() >= STEP) {
             self.note().map_err(|error| failed(&self.place, error))?;
@@ -183,6 +188,7 @@ impl PartialFile {
             return Ok(());
         };
 
+        // The bytes come first: a line in the journal must never vouch for what is not on the disk.
         self.held.sync()?;
 
         // Before the journal says so, or a signal in between would remove what it vouches for.
@@ -192,6 +198,7 @@ impl PartialFile {
             let Some(mut journal) = LockedFile::open(&beside(&self.place, JOURNAL), 0o600)? else {
                 return Ok(());
             };
+            // The journal of an earlier download may still be there.
             journal.cut(0)?;
             journal.write_all(format!("{} {}\n", whole.digest, whole.size).as_bytes())?;
             self.journal = Some(journal);
@@ -278,6 +285,7 @@ fn read(journal: &[u8]) -> Option<(Whole, u64)> {
         size: size.parse().ok()?,
     };
 
+    // What stands behind a damaged line cannot be relied on.
     let offsets = lines.map_while(|line| line.parse::<u64>().ok());
 
     Some((whole, offsets.last().unwrap_or(0)))

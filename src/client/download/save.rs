@@ -31,6 +31,7 @@ pub(crate) fn land<T>(target: &Path, fill: impl FnOnce(&mut dyn Write) -> Result
 pub(crate) fn directory<'a>(place: &'a Path, target: &Path) -> Result<&'a Path> {
     let directory = match place.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
+        // A bare name has an empty parent, which is not a directory for the system.
         _ => Path::new("."),
     };
 
@@ -74,16 +75,19 @@ pub(crate) fn place(target: &Path) -> Result<PathBuf> {
     let is_link = target.is_symlink();
 
     match fs::metadata(target) {
+        // Writing through a dangling link would create a file somewhere unexpected.
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_link => {
-            let message = format!("{} is a link to what is not there", target.display());
+            let message = format!("{} is a symbolic link to nothing", target.display());
             Err(Error::new(ErrorKind::Usage, message).hint("remove it, or give another name"))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(target.to_owned()),
         Err(error) => Err(failed(error)),
+        // A rename over a device such as /dev/null would replace the device.
         Ok(metadata) if !metadata.is_file() => {
             let message = format!("{} exists and is not a file", target.display());
             Err(Error::new(ErrorKind::Conflict, message).hint("'-o -' writes to standard output"))
         }
+        // The rename has to hit the file behind the link, or the link itself would be replaced.
         Ok(_) if is_link => fs::canonicalize(target).map_err(failed),
         Ok(_) => Ok(target.to_owned()),
     }

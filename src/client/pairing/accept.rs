@@ -40,8 +40,10 @@ pub(crate) fn pair(
 
     let servers = Servers::new(home);
     let name = names.server.unwrap_or_else(|| Servers::name_for(&urls[0]));
+    // Checked before the server is asked, because an invitation can be used only once.
     servers.check_name(&name, &urls)?;
     let (url, reply) = ask(&urls, invitation, names.device)?;
+    // All addresses lead to the same server, so its key is trusted at each of them from now on.
     let known = KnownServers::new(home);
     for url in &urls {
         known.replace(&url.authority(), invitation.pin)?;
@@ -73,6 +75,7 @@ fn ask(
 
     for url in urls {
         let mut options = ClientOptions::new(url.clone());
+        // Whoever else has the address by now must not get the secret.
         options.trust = Trust::Pinned(invitation.pin);
         options.connect_timeout = CONNECT;
         let mut client = Client::new(options)?;
@@ -82,6 +85,7 @@ fn ask(
             Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Untrusted) => {
                 last = error;
             }
+            // The right server has decided, and its other addresses would say the same.
             Err(error) => return Err(error),
             Ok(reply) => return answers::reply(reply).map(|reply| (url.clone(), reply)),
         }

@@ -64,6 +64,7 @@ impl Servers {
         let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
         let other = self.all()?.into_iter().find(|saved| saved.name == name);
 
+        // A server that pairs again may keep its name.
         match other.filter(|saved| !urls.contains(&saved.url.to_string())) {
             Some(saved) => {
                 let text = format!("{} is called '{name}' already", saved.url);
@@ -104,12 +105,13 @@ impl Servers {
         let mut saved = Vec::new();
 
         for (line, number) in text.lines().zip(1..) {
+            // The file may be edited by hand, so blank lines and comments pass without a warning.
             let is_empty = line.trim().is_empty() || line.starts_with('#');
             match read(line) {
                 Some(one) => saved.push(one),
                 None if is_empty => {}
                 None => log::warn!(
-                    "line {number} of {} is not NAME URL TOKEN and is passed over; remove it, and \
+                    "line {number} of {} is not NAME URL TOKEN and is ignored; remove it and \
                      pair again",
                     home::SERVERS.path(&self.0).display()
                 ),

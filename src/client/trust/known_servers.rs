@@ -45,7 +45,8 @@ impl KnownServers {
         home::KNOWN_SERVERS.change(&self.home, |text| match find(text, authority)? {
             Some(known) if known == pin => Ok(None),
             Some(_) => {
-                let text = format!("{authority} became known by another key at the same time");
+                let text =
+                    format!("another process stored another key of {authority} at the same time");
                 Err(Error::new(ErrorKind::Conflict, text).hint("try again"))
             }
             None => Ok(Some(with_line(text.to_owned(), authority, pin))),

@@ -34,6 +34,7 @@ impl Roots {
         let (mut anchors, mut certificates) = (Vec::new(), Vec::new());
 
         for certificate in CertificateDer::pem_slice_iter(&text) {
+            // The part that is missing may be the authority that is meant, so the file is not used in part.
             let certificate = certificate.map_err(|error| {
                 let reason = "has a certificate in it that is cut off or damaged";
                 Error::new(ErrorKind::Usage, format!("{shown} {reason}")).because(error)
@@ -61,7 +62,7 @@ impl Roots {
     /// certificate to the authority.
     ///
     /// # Errors
-    /// The reason, in words that go on from "is not to be trusted".
+    /// The reason, in words that go on from "cannot be trusted".
     pub(crate) fn check(
         &self,
         url: &ServerUrl,
@@ -70,11 +71,14 @@ impl Roots {
         let bent = |error: webpki::Error| format!("its certificate cannot be read: {error}");
         let (first, others) = chain.split_first().ok_or("it shows no certificate")?;
         let certificate = EndEntityCert::try_from(first).map_err(bent)?;
+        // The name is needed in either case, also for a certificate that is trusted as it is.
         let name = name(url).ok_or("its name is not a host name")?;
         let algorithms = provider().signature_verification_algorithms.all;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds()));
         let usage = KeyUsage::server_auth();
 
+        // A certificate may be listed itself, which is trust enough: without an authority there is no path
+        // to check, only dates. Revocation is not checked, because no list comes with the file.
         let path = if self.certificates.contains(first) {
             in_time(first)
         } else {
@@ -96,6 +100,7 @@ impl fmt::Debug for Roots {
 
 /// Checks the dates of a certificate that is trusted as it is.
 fn in_time(certificate: &CertificateDer<'_>) -> Result<(), webpki::Error> {
+    // webpki offers no check of the dates alone.
     let facts = Facts::read(certificate).ok_or(webpki::Error::BadDer)?;
     let moment = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     let now = clock::seconds();

@@ -110,8 +110,9 @@ impl ServerCheck {
                 .check(url, chain)
                 .map(|()| TrustVerdict::Trusted)
                 .map_err(|reason| {
-                    let message = format!("{} is not to be trusted: {reason}", url.authority());
+                    let message = format!("{} cannot be trusted: {reason}", url.authority());
                     let file = path.display();
+                    // Whoever has no authority for this server can pin its key instead.
                     let pin = Pin::of_certificate(certificate).map(|pin| pin.to_string());
                     Error::new(ErrorKind::Untrusted, message).hint(format!(
                         "--ca names {file}; the server shows the key {}",
@@ -120,6 +121,7 @@ impl ServerCheck {
                 });
         }
 
+        // Where anything is trusted, even a key that cannot be read does not matter.
         let shown = match &self.trust {
             Trust::Anything => return Ok(TrustVerdict::Trusted),
             _ => Pin::of_certificate(certificate)?,
@@ -141,6 +143,7 @@ impl ServerCheck {
         chain: &[CertificateDer<'_>],
         first_use: &FirstUse,
     ) -> Result<TrustVerdict> {
+        // Without a home there is no file of known servers.
         let Some(home) = &self.home else {
             return Err(unknown(url, shown));
         };
@@ -148,10 +151,13 @@ impl ServerCheck {
         let known = KnownServers::new(home);
         let authority = url.authority();
         let pin = known.find(&authority)?;
+
+        // A client beside its own server finds the certificate in the home, where nobody else can write.
         if pin == Some(shown) || (url.is_loopback() && self.own() == Some(shown)) {
             return Ok(TrustVerdict::Trusted);
         }
 
+        // A changed key is refused whatever `first_use` and the authorities say: attacks look like this.
         if let Some(pin) = pin {
             return Err(differs(url, shown, pin).hint(format!(
                 "somebody may be listening in; if you know why the key changed, remove the line \
@@ -160,6 +166,7 @@ impl ServerCheck {
             )));
         }
 
+        // Only a server that was never met gets here, so an authority cannot override a known key.
         if self.is_public(url, chain) {
             return Ok(TrustVerdict::Trusted);
         }
@@ -173,6 +180,7 @@ impl ServerCheck {
             }
             FirstUse::Ask(question) => {
                 if question(&authority, shown) {
+                    // Stored before the connection is used, so the question is asked once.
                     known.add(&authority, shown).map(|()| TrustVerdict::Asked)
                 } else {
                     Err(Error::new(
@@ -188,6 +196,7 @@ impl ServerCheck {
     /// changes with each of its certificates.
     fn is_public(&self, url: &ServerUrl, chain: &[CertificateDer<'_>]) -> bool {
         let mut files = self.public.iter().filter(|_| has_public_name(url));
+        // The files are the usual places of several systems, and the first that is there is the one.
         let roots = files.find_map(|path| Roots::open(path).ok());
 
         match roots.map(|roots| roots.check(url, chain)) {
@@ -223,8 +232,8 @@ fn differs(url: &ServerUrl, shown: Pin, expected: Pin) -> Error {
 fn unknown(url: &ServerUrl, shown: Pin) -> Error {
     let message = format!("{} is not known; it shows the key {shown}", url.authority());
     Error::new(ErrorKind::Untrusted, message).hint(format!(
-        "compare that with what the server printed when it was ready, then use --pin {shown} once \
-         per call, or --accept-new to remember it"
+        "compare it with fp= in the ready line of the server, then use --pin {shown} with each \
+         call, or --accept-new once to remember it"
     ))
 }
 

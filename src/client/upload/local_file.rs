@@ -44,10 +44,11 @@ impl<'a> Local<'a> {
     /// `Usage` if it has no fixed length; otherwise those of the file system.
     pub(crate) fn new(file: &'a File) -> Result<Self> {
         let metadata = file.metadata().map_err(unreadable)?;
+        // A pipe cannot be read again from an offset.
         if !metadata.is_file() {
             return Err(Error::new(
                 ErrorKind::Usage,
-                "only a file can be sent in parts",
+                "only a regular file can be sent in parts",
             ));
         }
 
@@ -96,6 +97,7 @@ impl<'a> Local<'a> {
             let room = usize::try_from(end - self.hashed)
                 .unwrap_or(PIECE_BYTES)
                 .min(PIECE_BYTES);
+            // Positioned reads leave the offset of the caller's file as it is.
             let count = self.file.read_at(&mut buffer[..room], self.hashed)?;
             if count == 0 {
                 return Err(changed().into());
@@ -152,6 +154,7 @@ impl Read for FileRest<'_, '_> {
             return Err(changed().into());
         }
 
+        // The server publishes when the last byte has come, so the file is looked at before that byte goes.
         if end == size && LocalStamp::of(&self.local.file.metadata()?) != self.local.stamp {
             return Err(changed().into());
         }
@@ -167,7 +170,7 @@ impl Read for FileRest<'_, '_> {
 fn changed() -> Error {
     Error::new(
         ErrorKind::Interrupted,
-        "the file was changed while it was being sent; the server keeps nothing of it",
+        "the file was changed while it was being sent, so the server does not store it",
     )
 }
 

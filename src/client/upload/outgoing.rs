@@ -72,6 +72,7 @@ impl Read for Outgoing<'_> {
             return Ok(count);
         }
 
+        // A system call that a signal interrupted is no failure of the source.
         let count = loop {
             match self.source.read(&mut buffer[..room]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -79,10 +80,11 @@ impl Read for Outgoing<'_> {
             }
         };
 
+        // The announced length cannot be kept any more, and padding would make it another file.
         if count == 0 && self.length.is_some() {
             return Err(Error::new(
                 ErrorKind::Interrupted,
-                "the file became shorter while it was being sent; the server keeps nothing of it",
+                "the file became shorter while it was being sent, so the server does not store it",
             )
             .into());
         }

@@ -36,6 +36,7 @@ impl Client {
         retry: &mut Retry,
         events: TransferEvents<'_>,
     ) -> Result<Stored> {
+        // What was sent is no measure of what arrived, so the server is asked each time.
         let state = match &sending.location {
             Some(location) => Some(self.state(location)?),
             None => None,
@@ -48,6 +49,7 @@ impl Client {
                 sending.resumed_at = (offset > 0).then_some(offset);
                 offset
             }
+            // Gone may mean done: the model may have been published, and only the answer was lost.
             Some(PartsState::Gone) => {
                 let digest = sending.local.digest()?;
                 if let Some(model) = self.same(sending.name, digest)? {
@@ -55,7 +57,7 @@ impl Client {
                     return Ok(sending.stored(model, digest, outcome));
                 }
                 events(TransferEvent::Restarted {
-                    reason: "the server has nothing of it any more",
+                    reason: "the server no longer has the first part",
                 });
                 sending.forget();
                 self.create(sending)?
@@ -63,10 +65,12 @@ impl Client {
             None => self.create(sending)?,
         };
 
+        // `create` may have found that the server cannot keep this upload in parts.
         if sending.way == UploadWay::Whole {
             return self.put_whole(sending, events);
         }
 
+        // Never lowered: bytes that a server lost and gets again are no progress.
         sending.acknowledged = sending.acknowledged.max(offset);
 
         events(TransferEvent::Started {
@@ -96,6 +100,7 @@ impl Client {
             text("upload-complete"),
             text("upload-offset").map(str::parse),
         ) {
+            // A complete upload takes no more bytes; whether it became a model is for the caller to find out.
             (Some("?1"), _) => Ok(PartsState::Gone),
             (_, Some(Ok(offset))) => Ok(PartsState::At(offset)),
             _ => Err(answers::not_skep()),
@@ -106,6 +111,7 @@ impl Client {
     fn create(&self, sending: &mut Sending<'_>) -> Result<u64> {
         let path = model_path(sending.name);
         let response = self.exchange_again(|| {
+            // Length and conditions come first, so that the server can refuse before any byte travels.
             let request = self.builder(Method::PUT, &path);
             let request = request
                 .header("upload-complete", "?0")
@@ -154,6 +160,7 @@ impl Client {
             events(TransferEvent::Progress(offset + done));
         };
 
+        // The digest at the end is that of the whole, so this hashes the part that the server has, too.
         let mut rest = sending.local.from(offset, &mut sending.pace)?;
         let mut body = Outgoing::new(&mut rest, Some(left), &early, &mut progress).unhashed();
         let mut request = self.builder(Method::PATCH, &location);
@@ -172,6 +179,7 @@ impl Client {
         }
 
         let result = self.exchange(request, SendBody::from_reader(&mut body));
+        // Counted before the result is looked at: an exchange that failed may have delivered everything.
         sending.sent += done;
         let mut response = result?;
         let status = response.status();
@@ -192,6 +200,7 @@ impl Client {
             _ => false,
         };
 
+        // An interruption is tried again, and the next attempt asks where to go on.
         if is_elsewhere {
             Err(Error::new(ErrorKind::Interrupted, error.message()).because(error))
         } else {

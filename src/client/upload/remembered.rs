@@ -33,6 +33,7 @@ impl Ledger {
     pub(crate) fn open(home: Option<&Path>, server: &str, name: &ModelName) -> Self {
         let held = home.and_then(|home| {
             let directory = home::UPLOADS.path(home);
+            // A digest fits into every file system, whatever the name and the address look like.
             let key = Digest::of(format!("{server}\n{name}").as_bytes()).to_string();
             let open = || -> io::Result<Option<LockedFile>> {
                 disk::create_directory(&directory)?;
@@ -57,6 +58,7 @@ impl Ledger {
             .ok()?;
 
         let entry = parse(&text);
+        // A new file is empty and an old one may be torn: either goes, unless an upload is written to it.
         if entry.is_none() {
             held.discard();
         }
@@ -73,6 +75,7 @@ impl Ledger {
             inode,
         } = entry.stamp;
 
+        // The last line shows that the others were written completely.
         let text = format!("{}\n{size} {modified} {inode}\nend\n", entry.location);
 
         let write = |held: &mut LockedFile| {
@@ -84,6 +87,7 @@ impl Ledger {
         match write(held) {
             Ok(()) => held.keep(),
             Err(error) => {
+                // The upload itself is not affected; it just cannot be resumed by a later process.
                 log::debug!("the upload is not remembered: {error}");
                 held.discard();
             }

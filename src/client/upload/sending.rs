@@ -114,6 +114,7 @@ impl Client {
                     return Ok(sending.stored(model, digest, sending.outcome()));
                 }
             }
+            // Otherwise the server would keep bytes of an upload that cannot succeed until they expire.
             if is_final(error.kind()) {
                 self.abandon(&mut sending);
             }
@@ -126,6 +127,7 @@ impl Client {
                 error: &error,
             });
             retry::pause(pause, &self.stop)?;
+            // Bytes of two states of the file must never become one model.
             if sending.local.refresh()? {
                 events(TransferEvent::Restarted {
                     reason: "the file was changed",
@@ -142,6 +144,7 @@ impl Client {
         retry: &mut Retry,
         events: TransferEvents<'_>,
     ) -> Result<Stored> {
+        // Once bytes were sent, the question is what the server has of this upload.
         if changes == Changes::Required && sending.sent == 0 {
             let digest = sending.local.digest()?;
             if let Some(model) = self.same(sending.name, digest)? {
@@ -164,6 +167,8 @@ impl Client {
     fn discover(&mut self, sending: &mut Sending<'_>) -> Result<()> {
         let path = model_path(sending.name);
         let response = self.exchange_again(|| self.builder(Method::OPTIONS, &path))?;
+        // A server in trouble says nothing about what it can do. 501 means that it has no OPTIONS, so it
+        // does not take parts either.
         if response.status().is_server_error() && response.status() != StatusCode::NOT_IMPLEMENTED {
             return Err(answers::refusal(response));
         }
@@ -179,6 +184,7 @@ impl Client {
             return Ok(());
         };
 
+        // An upload of an older state of the file is of no use, but its path is needed to cancel it.
         let is_same = entry.stamp == sending.local.stamp();
         sending.location = Some(entry.location);
         if !is_same {
@@ -265,8 +271,10 @@ impl Client {
             events(TransferEvent::Progress(done));
         };
 
+        // `rest` hashes the bytes already, once over all attempts.
         let body = Outgoing::new(&mut rest, Some(size), &early, &mut progress);
         let result = self.put_body(sending.name, &mut body.unhashed(), Some(size), &fields);
+        // Counted before the result is looked at: an exchange that failed may have delivered everything.
         sending.sent += done;
         let (model, outcome) = result?;
 

@@ -10,7 +10,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "anonymous-read",
         "",
         "false",
-        "Let everybody list and fetch models",
+        "Let everybody list and download models",
         Effect::NextStart,
         |config, text| {
             config.access.anonymous_read = switch(text)?;
@@ -21,7 +21,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "certificate-roles",
         "NAME=ROLE,...",
         "",
-        "Roles of client certificates, * for those not named; without a row: read",
+        "Roles of client certificates, * for all others; without a role: read",
         Effect::NextStart,
         |config, text| {
             config.access.certificate_roles = text.parse()?;
@@ -32,7 +32,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "host-names",
         "NAME,...",
         "",
-        "Names this server is called by, besides its addresses and its own; *.NAME for all below",
+        "Further host names of this server; *.NAME for all names one level below",
         Effect::NextStart,
         set!(list, access.host_names),
     ),
@@ -40,7 +40,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "plain-dearning",
         "",
         "false",
-        "Take the passwords of the dearning API unencrypted from other devices",
+        "Accept passwords of the dearning API unencrypted from other devices",
         Effect::NextStart,
         |config, text| {
             config.access.plain_dearning = switch(text)?;
@@ -51,7 +51,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "insecure-default-password",
         "",
         "false",
-        "Take the published default password of dearning, on this device only",
+        "Accept the published default password of dearning, on this device only",
         Effect::NextStart,
         |config, text| {
             config.access.insecure_default_password = switch(text)?;
@@ -62,7 +62,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "lockout-failures",
         "N",
         "10",
-        "Wrong secrets from one address before it is locked out; 0 never does",
+        "Wrong secrets from one address before it is locked out; 0 for never",
         Effect::NextStart,
         |config, text| {
             config.access.lockout.failures_max = count(text)?;
@@ -73,7 +73,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "lockout-time",
         "TIME",
         "30s",
-        "The first lock, and the time in which one more attempt is earned",
+        "Length of the first lockout, and the time after which one more attempt is allowed",
         Effect::NextStart,
         |config, text| {
             config.access.lockout.time = duration(text)?;
@@ -84,7 +84,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "lockout-time-max",
         "TIME",
         "15m",
-        "The longest lock: each lasts twice as long as the one before",
+        "Length of the longest lockout: each lasts twice as long as the one before",
         Effect::NextStart,
         |config, text| {
             config.access.lockout.time_max = duration(text)?;

@@ -21,7 +21,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "log-polls",
         "",
         "false",
-        "Log successful calls of /, /healthz and the list, too",
+        "Log successful requests of /, /healthz and the list of models, too",
         Effect::NextStart,
         |config, text| {
             config.log.audit.polls = switch(text)?;
@@ -43,7 +43,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "log-max-bytes",
         "SIZE",
         "1MiB",
-        "Size at which the log file is set aside and begun anew",
+        "Size at which the log file is renamed and a new one is started",
         Effect::AtOnce,
         |config, text| {
             config.log.bytes_max = bytes(text)?;
@@ -54,7 +54,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "log-keep",
         "N",
         "3",
-        "Log files that were set aside and are kept: FILE.1, FILE.2 and so on",
+        "Renamed log files that are kept: FILE.1, FILE.2 and so on",
         Effect::AtOnce,
         |config, text| {
             config.log.keep = count(text)?;

@@ -34,22 +34,22 @@ pub const SECTIONS: &[Section] = &[
     },
     Section {
         name: "tls",
-        about: "Which identity the server shows, and whose callers are let in",
+        about: "The identity of the server, and whose certificates are accepted",
         rows: tls::ROWS,
     },
     Section {
         name: "limits",
-        about: "Bounds of connections, requests and bodies, in number, size and time",
+        about: "Limits of connections, requests and bodies: number, size and time",
         rows: limits::ROWS,
     },
     Section {
         name: "store",
-        about: "Which models are taken, and how they are kept",
+        about: "Which models are accepted, and how they are kept",
         rows: store::ROWS,
     },
     Section {
         name: "uploads",
-        about: "Interrupted uploads and how long they wait to be resumed",
+        about: "Interrupted uploads, and how long they can be resumed",
         rows: uploads::ROWS,
     },
     Section {
@@ -64,7 +64,7 @@ pub const SECTIONS: &[Section] = &[
     },
     Section {
         name: "log",
-        about: "What is logged, how, and where to",
+        about: "What is logged, in which format, and where",
         rows: log::ROWS,
     },
 ];

@@ -79,6 +79,7 @@ pub(crate) const fn row(
         key,
         value,
         default,
+        // Only few settings have one; `Setting::legacy` adds it.
         legacy: None,
         help,
         effect,
@@ -108,7 +109,7 @@ pub(crate) fn path(text: &str) -> Result<Option<PathBuf>, String> {
 
 /// A size that has to fit into memory.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
-    usize::try_from(bytes(text)?).map_err(|_| "that is too large for this device".to_owned())
+    usize::try_from(bytes(text)?).map_err(|_| "it is too large for this device".to_owned())
 }
 
 /// A list with commas; blanks around its items and empty items do not count.

@@ -14,7 +14,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-total-bytes",
         "SIZE",
         "0",
-        "Size of all models and their kept versions; 0 for any",
+        "Total size of all models and their kept versions; 0 for no limit",
         Effect::NextStart,
         set!(bytes, store.total_bytes_max),
     ),
@@ -22,7 +22,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "reserve-bytes",
         "SIZE",
         "64MiB",
-        "What uploads leave free on the disk",
+        "Space that uploads leave free on the disk",
         Effect::NextStart,
         set!(bytes, store.reserve_bytes),
     ),
@@ -30,7 +30,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "accept",
         "PATTERN,...",
         "",
-        "The names that are taken, with * and ?; any if there is none",
+        "Accepted names, with * and ?; without a pattern, every name",
         Effect::NextStart,
         set!(list, store.accept),
     ),
@@ -44,7 +44,7 @@ pub(crate) const ROWS: &[Setting] = &[
             config.store.replace = match text {
                 "replace" => Replace::Replace,
                 "refuse" => Replace::Refuse,
-                _ => return Err("say replace or refuse".to_owned()),
+                _ => return Err("use replace or refuse".to_owned()),
             };
             Ok(())
         },
@@ -61,7 +61,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "require-license",
         "",
         "false",
-        "Take only models whose licence is named",
+        "Accept only models with a licence",
         Effect::NextStart,
         set!(switch, store.require_license),
     ),
@@ -69,7 +69,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "require-signature",
         "KEY,...",
         "",
-        "Take only models that one of these minisign keys (or files with one) has signed",
+        "Accept only models signed with one of these minisign keys (or key files)",
         Effect::NextStart,
         |config, text| {
             let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());

@@ -4,10 +4,12 @@
 //! The rules are those of RFC 9112 where it says MUST for senders, without its leniences for
 //! receivers: no bare LF, no obs-fold, no white space before a colon, one reading of the length.
 
+mod request_target;
 #[cfg(test)]
 mod tests;
 mod words;
 
+use request_target::{segments, target};
 pub(crate) use words::Framing;
 pub use words::{Fields, Method, Version};
 
@@ -71,20 +73,27 @@ pub(crate) fn end(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// Says early that what began cannot become a head that is served, so nobody waits for the rest.
 pub(crate) fn check_start(bytes: &[u8]) -> Result<()> {
+    // 0x16 begins a TLS handshake record (RFC 8446 section 5.1): somebody used https:// for a plain
+    // port.
     if bytes.first() == Some(&0x16) {
         return Err(
-            bad("this is a TLS handshake, but plain HTTP is spoken here")
+            bad("this is a TLS handshake, but this port expects plain HTTP")
                 .hint("use http:// instead of https://"),
         );
     }
+
     let line = bytes
         .split(|byte| *byte == b'\n')
         .next()
         .unwrap_or_default();
+
+    // The connection preface of HTTP/2 (RFC 9113 section 3.4).
     if line.starts_with(b"PRI * HTTP/2") {
-        let text = "HTTP/2 is not spoken here";
+        let text = "HTTP/2 is not supported";
         return Err(Error::new(ErrorKind::VersionNotSupported, text).hint("use HTTP/1.1"));
     }
+
+    // Checked before the line is complete, so that no caller can fill the buffer with one line.
     if line.len() > LINE_BYTES_MAX {
         let text = format!(
             "the request line is longer than {} KiB",
@@ -92,6 +101,8 @@ pub(crate) fn check_start(bytes: &[u8]) -> Result<()> {
         );
         return Err(Error::new(ErrorKind::TargetTooLong, text));
     }
+
+    // As soon as the request line is complete, it is checked whole; fields may still be missing.
     match bytes.iter().position(|byte| *byte == b'\n') {
         Some(position) if position == 0 || bytes[position - 1] != b'\r' => {
             Err(bad("a line ends in a bare LF"))
@@ -109,33 +120,43 @@ pub(crate) fn check_start(bytes: &[u8]) -> Result<()> {
 pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head> {
     check_start(bytes)?;
     check_bytes(bytes)?;
+
+    // The parser is more lenient than this server; what it would let pass was refused above.
     let mut fields = vec![httparse::EMPTY_HEADER; limits.fields_max];
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(bytes) {
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+        // The bytes were cut at their first empty line. Another end would mean that there are two
+        // readings.
         Ok(_) => return Err(bad("the head does not end where its empty line is")),
         Err(httparse::Error::TooManyHeaders) => {
-            let text = format!("more than {} fields", limits.fields_max);
+            let text = format!("the head has more than {} fields", limits.fields_max);
             return Err(Error::new(ErrorKind::FieldsTooLarge, text));
         }
         Err(error) => return Err(bad(format!("the head is malformed: {error}"))),
     }
+
     let version = match request.version {
         Some(0) => Version::Http10,
         _ => Version::Http11,
     };
+
     let method = method(request.method.unwrap_or_default())?;
     let target = target(request.path.unwrap_or_default())?;
     let segments = segments(&target)?;
+
     let fields = request
         .headers
         .iter()
         .map(|field| (field.name, latin1(field.value)))
         .collect();
+
+    // What is said about several fields can be checked only now that all of them are known.
     let framing = framing(&fields, version)?;
     check_host(&fields, version)?;
     check_single(&fields)?;
     check_expectation(&fields, version)?;
+
     Ok(Head {
         method,
         target,
@@ -150,10 +171,14 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head> {
 /// before (obs-fold), white space before a colon.
 fn check_bytes(bytes: &[u8]) -> Result<()> {
     if bytes.contains(&0) {
-        return Err(bad("there is a NUL in the head"));
+        return Err(bad("the head contains a NUL byte"));
     }
+
     let lines = bytes.strip_suffix(b"\r\n\r\n").unwrap_or(bytes);
     let mut rest = lines;
+
+    // A bare CR or LF is a line end for some readers only, and so a way to hide a second request
+    // from a proxy (RFC 9112 section 11.2).
     while let Some(position) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
         if !rest[position..].starts_with(b"\r\n") {
             return Err(bad("a line ends in a bare CR or LF"));
@@ -162,6 +187,7 @@ fn check_bytes(bytes: &[u8]) -> Result<()> {
         if matches!(rest.first(), Some(b' ' | b'\t')) {
             return Err(bad("a field is continued on the next line (obs-fold)"));
         }
+
         let name = rest
             .split(|byte| matches!(byte, b':' | b'\r'))
             .next()
@@ -181,21 +207,27 @@ fn check_request_line(bytes: &[u8]) -> Result<()> {
         .split(|byte| *byte == b'\r')
         .next()
         .unwrap_or_default();
+
+    // RFC 9112 section 3 lets receivers accept more white space, but then two of them can see
+    // different targets.
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(_), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(bad("the request line is not METHOD TARGET HTTP/1.1"));
     };
+
     if target.is_empty() {
         return Err(bad("the request has no target"));
     }
+
+    // What looks like another version is answered 505; anything else is no request at all.
     match version {
         b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            let text = "only HTTP/1.1 and HTTP/1.0 are spoken here";
+            let text = "only HTTP/1.1 and HTTP/1.0 are supported";
             Err(Error::new(ErrorKind::VersionNotSupported, text))
         }
         _ => Err(bad("the request line has no HTTP version")),
@@ -209,64 +241,9 @@ fn method(name: &str) -> Result<Method> {
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::NotImplemented,
-                format!("the method {name} is not known here"),
+                format!("the method {name} is not supported"),
             )
         })
-}
-
-/// The target in origin form. The absolute form is reduced to it, and leading slashes are folded, so
-/// that no answer can be mistaken for a redirect to another host.
-fn target(sent: &str) -> Result<String> {
-    let is_visible = |byte: u8| matches!(byte, 0x21..=0x7e);
-    if !sent.bytes().all(is_visible) || sent.contains('#') {
-        return Err(bad("the target is not in visible ASCII without a fragment"));
-    }
-    let origin = match sent.find("://") {
-        Some(colon)
-            if sent[..colon]
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric()) =>
-        {
-            let authority = &sent[colon + 3..];
-            match authority.find(['/', '?']) {
-                Some(start) => &authority[start..],
-                None => "/",
-            }
-        }
-        _ => sent,
-    };
-    if sent == "*" {
-        return Ok(sent.to_owned());
-    }
-    if !origin.starts_with(['/', '?']) || sent.starts_with('?') {
-        return Err(bad("the target is not a path that starts with a slash"));
-    }
-    Ok(format!("/{}", origin.trim_start_matches('/')))
-}
-
-/// What stands between the slashes of the path, decoded (RFC 3986 section 3.3).
-fn segments(target: &str) -> Result<Vec<String>> {
-    let path = target.split('?').next().unwrap_or_default();
-    if !are_escapes_whole(path) {
-        return Err(bad(
-            "a % in the path is not followed by two hexadecimal digits",
-        ));
-    }
-    let decoded = path.trim_start_matches('/').split('/').map(|segment| {
-        let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
-        decoded
-            .map(Into::into)
-            .map_err(|_| bad("the path is not UTF-8 behind its escapes"))
-    });
-    decoded.collect()
-}
-
-fn are_escapes_whole(path: &str) -> bool {
-    let is_whole = |rest: &str| {
-        let digits = rest.as_bytes().get(..2);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    path.split('%').skip(1).all(is_whole)
 }
 
 /// The one reading of a body's length (RFC 9112 section 6.3); whatever could have two is refused.
@@ -274,6 +251,9 @@ fn framing(fields: &Fields, version: Version) -> Result<Framing> {
     let mut lengths = fields.values("content-length");
     let mut codings = fields.values("transfer-encoding");
     let (length, coding) = (lengths.next(), codings.next());
+
+    // Two lengths, or a length beside chunks, let a proxy and this server see different ends of the
+    // body: requests could be smuggled (RFC 9112 section 11.2).
     if lengths.next().is_some() {
         return Err(bad("there is more than one Content-Length"));
     }
@@ -282,19 +262,26 @@ fn framing(fields: &Fields, version: Version) -> Result<Framing> {
             "there is both a Content-Length and a Transfer-Encoding",
         ));
     }
+
     if let Some(coding) = coding {
         if version == Version::Http10 {
             return Err(bad("HTTP/1.0 has no Transfer-Encoding"));
         }
+        // Other codings would have to be undone before the content is known, and none of them is
+        // needed here.
         if codings.next().is_some() || !coding.eq_ignore_ascii_case("chunked") {
-            let text = "no Transfer-Encoding but a single chunked is known here";
+            let text = "the only supported Transfer-Encoding is chunked";
             return Err(Error::new(ErrorKind::NotImplemented, text));
         }
         return Ok(Framing::Chunked);
     }
+
+    // Without either field, a request has no body (RFC 9112 section 6.3).
     let Some(length) = length else {
         return Ok(Framing::Length(0));
     };
+
+    // `parse` would accept a sign in front of the digits.
     let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
     match length.parse::<u64>() {
         // One bit is left free, so that sums of two lengths cannot overflow.
@@ -324,7 +311,7 @@ fn check_expectation(fields: &Fields, version: Version) -> Result<()> {
     if version == Version::Http11
         && members.any(|member| !member.trim().eq_ignore_ascii_case("100-continue"))
     {
-        let text = "nothing but 100-continue can be expected here";
+        let text = "the only supported expectation is 100-continue";
         return Err(Error::new(ErrorKind::ExpectationFailed, text));
     }
     Ok(())

@@ -104,7 +104,7 @@ struct Import<'a> {
     limits: Arc<Limits>,
     meter: Rc<Meter>,
     /// Held until the password was seen.
-    guest: Option<BodyPlace<'a>>,
+    guest: Option<BodyPlace>,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
     files: Option<Vec<ImportedFile>>,
     name: Option<String>,

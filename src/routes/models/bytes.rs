@@ -31,7 +31,11 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         content,
     } = api.store.open_model(&name)?;
 
+    // The tag is weak where the digest is not known yet, and then matches nothing that needs the
+    // very bytes.
     let tag = entity_tag(&model, &stamp);
+
+    // The preconditions in the order of RFC 9110 section 13.2.2.
     let fields = request.fields();
     if let Some(wanted) = fields.value("if-match")
         && !is_strong_match(wanted, &tag)
@@ -49,6 +53,7 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
             .field("cache-control", "no-cache")
     };
 
+    // `If-Modified-Since` counts only without `If-None-Match` (RFC 9110 section 13.1.3).
     let is_known = match fields.value("if-none-match") {
         Some(known) => is_weak_match(known, &tag),
         None => fields
@@ -61,6 +66,8 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Ok(response(Status::NOT_MODIFIED));
     }
 
+    // A range of another version would be joined with what the caller has already, so only a strong
+    // tag counts; dates are too coarse.
     let wanted = fields
         .value("range")
         .filter(|_| match fields.value("if-range") {
@@ -73,6 +80,8 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         end: model.size,
     };
 
+    // A range that cannot be read is ignored; one outside of the model is an error that tells the
+    // length.
     let (status, range) = match wanted.map(|field| Range::parse(field, model.size)) {
         None | Some(Ok(None)) => (Status::OK, all),
         Some(Ok(Some(range))) => (Status::PARTIAL_CONTENT, range),
@@ -85,11 +94,13 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         }
     };
 
+    // The type and the disposition keep a browser from showing a model as a page of this server.
     let mut response = response(status)
         .field("content-type", "application/octet-stream")
         .field("content-disposition", disposition(&name))
         .content(part_of(content, range));
 
+    // It is the digest of the whole model, also for a range (RFC 9530 section 3).
     if let Some(digest) = model.digest {
         response = response.field("repr-digest", digest.field());
     }
@@ -112,7 +123,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
     if fields.value("content-range").is_some() {
         // RFC 9110 section 14.4: a part must never be taken for the whole.
-        let text = "a PUT with a Content-Range is not taken";
+        let text = "a Content-Range is not allowed when storing a model";
         return Err(Error::new(ErrorKind::BadRequest, text).hint("send the whole model"));
     }
 
@@ -120,7 +131,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .value("content-encoding")
         .filter(|coding| *coding != "identity")
     {
-        let text = format!("the content coding {coding} is not known here");
+        let text = format!("the content coding {coding} is not supported");
         return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
     }
 
@@ -129,10 +140,12 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         && complete != Some(Complete::No)
     {
         // Nothing would be stored, and what was there before lost.
-        let text = "the request has no body: neither Content-Length nor chunks";
+        let text = "the request has no body: it has neither a Content-Length nor chunks";
         return Err(Error::new(ErrorKind::LengthRequired, text));
     }
 
+    // Everything that the fields say is checked before the body is read and so before a 100 asks
+    // for it.
     let (condition, expected) = (
         condition(api, request, &name)?,
         digest(fields, "repr-digest")?,
@@ -157,6 +170,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return resumable::create(api, request, order, complete);
     }
 
+    // In a plain upload, the content is the whole model, so both digests mean the same bytes.
     order.digest = digest(fields, "content-digest")?.or(expected);
     order.length = request.body().length();
     request.body().limit(api.limits.now().upload_bytes_max)?;
@@ -189,6 +203,7 @@ fn condition(api: &Api, request: &Request<'_>, name: &ModelName) -> Result<Condi
         None => Err(Error::new(ErrorKind::PreconditionFailed, text)),
     };
 
+    // Only conditions that the store can check together with the change are taken.
     match (
         fields.value("if-none-match").map(str::trim),
         fields.value("if-match").map(str::trim),
@@ -196,10 +211,10 @@ fn condition(api: &Api, request: &Request<'_>, name: &ModelName) -> Result<Condi
         (None, None) => unmodified(api, fields, name),
         (Some("*"), None) => Ok(Condition::Absent),
         (None, Some("*")) => Ok(Condition::Exists),
-        (None, Some(tags)) => only(tags, "no model here has the entity tag of If-Match"),
+        (None, Some(tags)) => only(tags, "no model has the entity tag of If-Match"),
         _ => Err(Error::new(
             ErrorKind::BadRequest,
-            "these preconditions are not known here",
+            "these preconditions are not supported",
         )
         .hint("use If-Match with one entity tag or *, or If-None-Match: *")),
     }
@@ -250,7 +265,7 @@ fn is_weak_match(list: &str, tag: &str) -> bool {
 fn changed(name: &ModelName) -> Error {
     Error::new(
         ErrorKind::PreconditionFailed,
-        format!("'{name}' is not what If-Match names"),
+        format!("'{name}' does not match If-Match"),
     )
 }
 

@@ -12,7 +12,7 @@ pub(crate) enum Complete {
 }
 
 impl Complete {
-    /// What `Upload-Complete` says; other values than its two are as good as none.
+    /// What `Upload-Complete` says; values other than its two are ignored.
     pub(crate) fn of(fields: &Fields) -> Option<Self> {
         match item(fields, "upload-complete")? {
             "?1" => Some(Self::Yes),
@@ -34,6 +34,8 @@ pub(crate) fn length(
     let named = integer(fields, "upload-length");
     let end = content.map(|content| offset.saturating_add(content));
     let implied = end.filter(|_| complete == Complete::Yes);
+
+    // What is known already cannot change; the other statements have to agree with it.
     let length = known.or(named).or(implied);
     let same = |other: Option<u64>| other.is_none() || other == length;
     if !same(named) || !same(implied) {
@@ -42,9 +44,10 @@ pub(crate) fn length(
         )));
     }
 
+    // More content than the upload is long is refused before it is read.
     match (length, end) {
         (Some(length), Some(end)) if end > length => {
-            let text = format!("the content would end at {end}, behind the end of the upload");
+            let text = format!("the content would end at {end}, beyond the end of the upload");
             Err(Box::new(inconsistent(&text)))
         }
         _ => Ok(length),
@@ -56,7 +59,7 @@ pub(crate) fn item<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     fields.value(name)?.split(';').next().map(str::trim)
 }
 
-/// A non-negative integer of at most 15 digits (RFC 9651 section 3.3.1); others are as good as none.
+/// A non-negative integer of at most 15 digits (RFC 9651 section 3.3.1); others are ignored.
 pub(crate) fn integer(fields: &Fields, name: &str) -> Option<u64> {
     let digits = item(fields, name)?;
     let is_integer = digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());

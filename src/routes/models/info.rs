@@ -18,6 +18,7 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let model = api.store.find(&name)?;
     let about = api.store.about(&model);
 
+    // Models that were copied in by hand and uploads that said nothing have no entry.
     let (metadata, uploaded) = match about {
         Some(about) => (about.metadata, Some(about.uploaded)),
         None => (Metadata::default(), None),
@@ -100,6 +101,8 @@ pub(crate) fn metadata(request: &mut Request<'_>) -> Result<Metadata> {
 
     let fields = request.fields();
 
+    // The name of a token or a certificate is proved; the user of Basic credentials is only
+    // claimed.
     let user = match known {
         Some(known) if matches!(known.how, How::Token | How::Certificate) => Some(known.name),
         _ => fields.value("authorization").and_then(access::user),
@@ -173,6 +176,7 @@ impl Read for CheckProgress {
             if self.verdict.is_some() {
                 return Ok(0);
             }
+            // A line comes before each long step, so a caller that waits sees that work is done.
             if self.check.read() >= self.next {
                 self.next = self.check.read() + TELL_BYTES;
                 self.tell();

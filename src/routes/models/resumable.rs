@@ -43,6 +43,7 @@ pub(crate) fn create(
         (None, _) => AppendMode::Kept,
     };
 
+    // All checks come before the upload resource exists, so a refused upload leaves nothing behind.
     if let Err(error) = check_size(api, request, 0, order.length) {
         return Ok(refusal(api, &error));
     }
@@ -53,6 +54,7 @@ pub(crate) fn create(
     api.store
         .check_signer(&order.name, order.signature.as_ref())?;
 
+    // Without an upload resource: the caller sends all again after a cut.
     let whole = |request: &mut Request<'_>| {
         let response = crate::routes::models::storing::store_whole(api, request, &order)?;
         Ok(response.field("upload-complete", YES))
@@ -79,8 +81,10 @@ pub(crate) fn create(
         ("upload-offset", "0".to_owned()),
     ];
 
+    // The 104 tells the location before the content is read; it is what a caller needs after a cut.
     let told = match inform(request, &fields) {
         Ok(told) => told,
+        // Nobody knows the name of the upload, so nobody could continue or remove it.
         Err(error) => {
             turn.remove()?;
             return Err(error);
@@ -89,6 +93,8 @@ pub(crate) fn create(
 
     let response = receive(api, request, turn, piece, complete, told)?;
 
+    // An upload that was begun but is not complete is answered 201 with its location (draft section
+    // 4.2.2).
     Ok(match response.status() {
         Status::NO_CONTENT => response
             .with_status(Status::CREATED)
@@ -120,13 +126,13 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .and_then(|value| value.split(';').next());
 
     if !media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
-        let text = format!("a piece of an upload has the Content-Type {MEDIA_TYPE}");
+        let text = format!("a piece of an upload needs the Content-Type {MEDIA_TYPE}");
         let error = Error::new(ErrorKind::UnsupportedType, text);
         return Ok(Response::error(&error).field("accept-patch", MEDIA_TYPE));
     }
 
     let missing = |field: &str, values: &str| {
-        let text = format!("a piece of an upload says {field}: {values}");
+        let text = format!("a piece of an upload needs {field}: {values}");
         Error::new(ErrorKind::BadRequest, text)
     };
 
@@ -140,16 +146,19 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
     let digest = crate::routes::models::storing::digest(fields, "repr-digest")?;
     let content = content_length(request);
+
+    // From here on, this request alone can change the upload; an earlier one was ended.
     let mut turn = api.store.turn(id(request))?;
 
     if turn.done().is_some() {
         let response = match content {
             Some(0) => problem("completed-upload", "upload is already completed"),
-            _ => inconsistent("the upload is complete and takes no more bytes"),
+            _ => inconsistent("the upload is complete and accepts no more bytes"),
         };
         return Ok(with_progress(response, &turn));
     }
 
+    // The offset is compared before the content is read: a wrong piece costs nothing.
     let offset = turn.offset();
     if provided != offset {
         return Ok(with_progress(mismatching(offset, provided), &turn));
@@ -164,6 +173,7 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Ok(refusal(api, &error));
     }
 
+    // Length and digest are durable before the bytes that they are about.
     turn.amend(length, digest)?;
 
     receive(api, request, turn, piece, complete, CallerKnows::Yes)
@@ -197,12 +207,12 @@ fn receive(
             // Draft section 4.4.2: nothing may be done with it any more.
             turn.remove()?;
             return Ok(inconsistent(
-                "more bytes came than the length of the upload allows",
+                "more bytes arrived than the length of the upload",
             ));
         }
         Err(error) => {
             if told == CallerKnows::No {
-                // Nobody could go on with it.
+                // Nobody knows its name, so nobody could continue it.
                 turn.remove()?;
             }
             return match error.kind() {
@@ -216,12 +226,13 @@ fn receive(
         return Ok(progress(api, &turn));
     }
 
+    // The caller said that this was the end, but the length of the upload says otherwise.
     if turn
         .order()
         .length
         .is_some_and(|length| length != turn.offset())
     {
-        let response = inconsistent("the content ended before the length of the upload");
+        let response = inconsistent("the content ended before the upload was complete");
         return Ok(with_progress(response, &turn));
     }
 
@@ -232,10 +243,12 @@ fn receive(
             Ok(crate::routes::models::storing::stored(&published, &name)
                 .field("upload-complete", YES))
         }
+        // It was removed, and the field tells the caller that going on makes no sense.
         Err(error) if turn.is_over() => {
             crate::routes::audit::log_cause(&error);
             Ok(Response::error(&error).field("upload-complete", YES))
         }
+        // It can be tried again, but only by a caller that knows its name.
         Err(error) => {
             if told == CallerKnows::No {
                 turn.remove()?;
@@ -260,6 +273,7 @@ fn pour(request: &mut Request<'_>, turn: &mut UploadSession, piece: AppendMode) 
     loop {
         let written = match request.body().read(&mut buffer) {
             Ok(0) => return append.finish().map(|()| Poured::All),
+            // Asked here and not left to `write`, because this mistake has an answer of its own.
             Ok(count) if count as u64 > append.room() => return Ok(Poured::TooMuch),
             Ok(count) => append.write(&buffer[..count]),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -309,7 +323,7 @@ fn check_size(
 ) -> Result<()> {
     let bytes_max = api.limits.now().upload_bytes_max;
     if length.is_some_and(|length| length > bytes_max) {
-        let text = format!("this server takes no more than {bytes_max} bytes");
+        let text = format!("this server accepts at most {bytes_max} bytes");
         return Err(Error::new(ErrorKind::TooLarge, text));
     }
 

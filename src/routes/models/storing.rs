@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Storing what a body brings, and the answer to whoever sent it.
+//! Storing the content of a body, and the answer to its sender.
 
 use std::io::{Read, Write};
 
@@ -26,19 +26,22 @@ pub(crate) fn store_whole(
         metadata,
     } = order;
 
+    // Everything is asked before the body is read, so a refusal costs the caller nothing.
     api.store.admit(name, *length, metadata)?;
     api.store.check(name, condition)?;
     api.store.check_signer(name, signature.as_ref())?;
+
     let mut upload = api.store.upload(*length)?;
     upload.set_signature(signature.clone());
     upload.describe(metadata.clone());
+
     copy(request.body(), &mut upload)?;
     let published = upload.commit(name, digest.as_ref(), condition)?;
 
     Ok(stored(&published, name))
 }
 
-/// The answer to whoever sent a model.
+/// The answer to the sender of a model.
 pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
     let status = if published.replaced {
         Status::OK

@@ -75,12 +75,14 @@ impl Cache {
 
         match state.entries.get_mut(name) {
             Some(entry) if entry.stamp == *stamp => {
+                // The time decides on idleness, the turn on the order of removal.
                 entry.used = Instant::now();
                 entry.turn = state.turn;
                 state.counts.hits += 1;
                 Some((Arc::clone(&entry.content), entry.digest))
             }
             stale => {
+                // The cached bytes are those of an older file; nobody will ask for them again.
                 if stale.is_some() {
                     state.remove(name);
                 }
@@ -90,7 +92,16 @@ impl Cache {
         }
     }
 
-    /// Takes a content in and lets go of those that were not used for longest.
+    /// Whether the content of a model that has this stamp is here. This is no use of it.
+    pub(crate) fn has(&self, name: &ModelName, stamp: &Stamp) -> bool {
+        let state = lock(&self.state);
+        state
+            .entries
+            .get(name)
+            .is_some_and(|entry| entry.stamp == *stamp)
+    }
+
+    /// Inserts a content and removes those that were used least recently.
     pub(crate) fn insert(
         &self,
         name: &ModelName,
@@ -100,11 +111,14 @@ impl Cache {
     ) {
         let size = content.len() as u64;
         let mut state = lock(&self.state);
+
+        // The old content goes first, so that it does not count against the bounds of the new one.
         state.remove(name);
         if size > self.bytes_max || self.entries_max == 0 || state.closed {
             return;
         }
 
+        // Room is made before the insertion, so the bounds hold at every moment.
         while state.entries.len() >= self.entries_max || state.counts.bytes + size > self.bytes_max
         {
             state.remove_oldest();
@@ -124,6 +138,7 @@ impl Cache {
         state.entries.insert(name.clone(), entry);
         state.counts.bytes += size;
 
+        // Only the first entry wakes the cleaner, which otherwise has a timer running already.
         if state.entries.len() == 1 {
             self.change.notify_all();
         }
@@ -147,6 +162,8 @@ impl Cache {
         let mut state = lock(&self.state);
         while !state.closed {
             let next = state.clear_idle(self.idle, Instant::now());
+
+            // Tests wait for the moment in which idle entries are gone.
             self.change.notify_all();
             state = match next {
                 None => self

@@ -77,24 +77,39 @@ impl Catalog {
         let size_max = self.options.cache_file_bytes_max;
         let mut tries_left = 3;
 
+        // Tries are bounded, because a program that writes without end must not hold a request.
         loop {
             tries_left -= 1;
+
+            // The start is taken before the stamp: what changes the file later than that gets a
+            // later time.
             let start = SystemTime::now();
             let stamp = Stamp::of(&file.metadata()?);
+
             file.rewind()?;
+
+            // The length is checked again on the open file, since memory of that size is about to
+            // be allocated.
             if stamp.size > size_max {
                 return Ok(None);
             }
             let content = read_shared(file, usize::try_from(stamp.size).unwrap_or(0))?;
             let size = content.len() as u64;
+
+            // A stamp that differs after the read, or another length, means that somebody wrote
+            // meanwhile.
             let stable = Stamp::of(&file.metadata()?) == stamp && stamp.size == size;
             if !stable && tries_left > 0 {
                 continue;
             }
+
             let digest = Digest::of(&content);
             if stable {
                 self.keep(name, stamp, start, digest, &content);
             }
+
+            // Bytes of an unstable file may be fewer than its stamp says; the length that counts is
+            // that of what is sent.
             let model = Model {
                 size,
                 ..stamp.model(name, Some(digest))
@@ -123,7 +138,7 @@ impl Catalog {
             // What is remembered stays, for a later check to tell of it; the bytes go out with the
             // digest that they have.
             log::error!(
-                "the model '{name}' is damaged: its bytes changed, but neither its size nor its times"
+                "the model '{name}' is damaged: its bytes have changed, but its size and times have not"
             );
         } else if known.is_some() {
             self.cache.insert(name, stamp, digest, content);
@@ -131,6 +146,8 @@ impl Catalog {
             self.cache.insert(name, stamp, digest, content);
             self.learn(name, stamp, digest);
         } else {
+            // A young stamp may cover a second change within one clock tick, so the digest is not
+            // trusted now but computed again later.
             self.digester.queue(name);
         }
     }
@@ -142,6 +159,7 @@ impl Catalog {
         name: &ModelName,
         condition: &Condition,
     ) -> Result<Option<(Stamp, Digest)>> {
+        // All other conditions are decided without a digest.
         if !matches!(condition, Condition::Matches(_)) {
             return Ok(None);
         }
@@ -155,6 +173,7 @@ impl Catalog {
             return Ok(Some((stamp, digest)));
         }
 
+        // A stamp that is the same before and after the read vouches for the digest.
         let digest = Digest::of_reader(&file).map_err(unreadable)?;
         let unchanged = Stamp::of(&file.metadata().map_err(unreadable)?) == stamp;
 
@@ -169,6 +188,7 @@ impl Catalog {
         condition: &Condition,
         digested: Option<(Stamp, Digest)>,
     ) -> Result<Option<Stamp>> {
+        // On file systems that fold names, a rename onto `A` would silently replace `a`.
         let clash = self
             .layout
             .clash(name)
@@ -184,15 +204,17 @@ impl Catalog {
             Standing::Model(stamp) => Some(stamp),
             Standing::Other(kind) => {
                 let text =
-                    format!("'{name}' is {kind} in the model directory, which is left alone");
+                    format!("'{name}' is {kind} in the model directory, and is not replaced");
                 return Err(Error::new(ErrorKind::Conflict, text).hint("choose another name"));
             }
         };
 
         let failed = |text| Err(Error::new(ErrorKind::PreconditionFailed, text));
 
+        // A condition of a caller is answered like an `If-Match` or `If-None-Match` of HTTP (RFC
+        // 9110 section 13.1).
         match (condition, current) {
-            (Condition::Absent, Some(_)) => failed(format!("there is a model '{name}' already")),
+            (Condition::Absent, Some(_)) => failed(format!("the model '{name}' exists already")),
             (Condition::Exists | Condition::Matches(_), None) => {
                 failed(format!("there is no model '{name}'"))
             }
@@ -200,7 +222,7 @@ impl Catalog {
                 Some((known, digest)) if known == stamp && digest == *wanted => Ok(current),
                 // Another upload or a hand was faster, so it is not what the caller knows.
                 _ if self.index.find(name, &stamp) == Some(*wanted) => Ok(current),
-                _ => failed(format!("the model '{name}' is another one by now")),
+                _ => failed(format!("the model '{name}' has changed meanwhile")),
             },
             _ => Ok(current),
         }
@@ -221,6 +243,7 @@ impl Catalog {
 /// Reads at most `length` bytes straight into memory that can be shared, so that a model is not in
 /// memory twice while it is read.
 fn read_shared(file: &mut File, length: usize) -> io::Result<Arc<[u8]>> {
+    // Zeroed memory in an `Arc` from the start: converting a `Vec` later would copy it.
     let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
     let mut count = 0;
 
@@ -229,6 +252,7 @@ fn read_shared(file: &mut File, length: usize) -> io::Result<Arc<[u8]>> {
 
     while count < length {
         match file.read(&mut buffer[count..]) {
+            // A file that has become shorter yields what it has; the caller compares the length.
             Ok(0) => return Ok(bytes[..count].into()),
             Ok(more) => count += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -18,7 +18,7 @@ use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::threads::lock;
 
-/// What the thread shall do.
+/// The work of the thread, and how it is woken and ended.
 pub(crate) struct Digester {
     tick: Duration,
     queue: Mutex<Queue>,
@@ -97,6 +97,7 @@ impl Digester {
             if queue.closed {
                 return None;
             }
+
             let now = Instant::now();
             if let Some(task) = queue.take_due(now) {
                 queue.busy = true;
@@ -106,6 +107,9 @@ impl Digester {
                 // Tests wait for this.
                 self.change.notify_all();
             }
+
+            // The pause ends with the earliest task; without any task the thread sleeps without a
+            // timer.
             let next = queue.waiting.values().copied().chain(queue.save_at).min();
             queue = match next {
                 None => self
@@ -140,6 +144,7 @@ impl Digester {
         layout: &Layout,
         index: &Index,
     ) -> io::Result<DigestOutcome> {
+        // A model that is gone needs no digest, and that is no error.
         let Some((file, stamp)) = layout.open_model(name)? else {
             return Ok(DigestOutcome::Done);
         };
@@ -148,21 +153,27 @@ impl Digester {
             return Ok(DigestOutcome::Done);
         }
 
+        // Digesting a file that is still being copied in would read it many times.
         let young = stamp.young_for(self.tick, SystemTime::now());
         if !young.is_zero() {
             return Ok(DigestOutcome::TooEarly(young));
         }
 
+        // Reading stops as soon as the store closes, so a file of many gigabytes does not delay the
+        // end.
         let digest = Digest::of_reader(Breakable {
             file,
             closing: &self.closing,
         })?;
 
+        // The name may have got another file during the read; then the digest belongs to bytes that
+        // nobody can ask for.
         match layout.standing(name)? {
             Standing::Model(current) if current == stamp => {
                 index.insert(name, stamp, digest);
                 Ok(DigestOutcome::Learned)
             }
+            // It was changed while it was read, so it is read again after a tick of the clock.
             Standing::Model(_) => Ok(DigestOutcome::TooEarly(self.tick)),
             _ => Ok(DigestOutcome::Done),
         }
@@ -216,7 +227,7 @@ impl Read for Breakable<'_> {
 /// Writes the index. A failure is not fatal: the digests are computed again after a restart.
 pub(crate) fn save(layout: &Layout, index: &Index) {
     if let Err(error) = index.save(layout) {
-        log::warn!("the index cannot be written: {error}");
+        log::warn!("the index of digests cannot be written: {error}");
     }
 }
 

@@ -37,9 +37,10 @@ enum IndexSaved {
 impl Index {
     /// Reads an index; one that is missing or cannot be read is empty.
     pub(crate) fn open(path: &Path) -> Self {
+        // A broken index costs time, but no data: all digests are computed again.
         let bytes = fs::read(path).unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
-                log::warn!("the index is not readable and will be rebuilt: {error}");
+                log::warn!("the index of digests cannot be read and is rebuilt: {error}");
             }
             Vec::new()
         });
@@ -85,6 +86,8 @@ impl Index {
     /// # Errors
     /// Those of the file system; the old file then stays.
     pub(crate) fn save(&self, layout: &Layout) -> io::Result<()> {
+        // The copy lets others use the index while the file system is asked about every model. The
+        // mark is set before, so an entry that comes meanwhile is saved next time.
         let known = {
             let mut state = lock(&self.0);
             if state.saved == IndexSaved::Yes {
@@ -96,6 +99,8 @@ impl Index {
 
         let mut text = String::new();
 
+        // Files that were removed or changed by hand leave entries behind, which would pile up for
+        // ever.
         for (name, (stamp, digest)) in &known {
             match layout.standing(name) {
                 Ok(Standing::Model(current)) if current == *stamp => {
@@ -105,6 +110,7 @@ impl Index {
             }
         }
 
+        // A failure leaves the work to be done at the next occasion.
         let written = disk::write(&layout.index(), text.as_bytes(), 0o600);
         if written.is_err() {
             lock(&self.0).saved = IndexSaved::No;

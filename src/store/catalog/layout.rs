@@ -47,9 +47,14 @@ impl Layout {
     pub(crate) fn open(directory: &Path, part_age_max: Duration) -> Result<Self> {
         let given = directory;
         let unusable = |place: &Path, error| unusable(given, place, error);
+
+        // The canonical path keeps its meaning when the process changes its working directory or a
+        // link is replaced.
         disk::create_directory(given).map_err(|error| unusable(given, error))?;
         let directory = fs::canonicalize(given).map_err(|error| unusable(given, error))?;
 
+        // A read-only directory is refused at the start; otherwise the first upload would find it,
+        // hours later.
         rustix::fs::access(
             &directory,
             Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
@@ -61,12 +66,16 @@ impl Layout {
         disk::create_directory(&parts).map_err(|error| unusable(&parts, error))?;
         let held = disk::lock_file(&lock).map_err(|error| unusable(&lock, error))?;
 
+        // The lock tells dead processes from living ones: under it, every part is left over.
+        // Without locks, only its age tells.
         let (held, age_min) = match held {
             FileLock::Held(file) => (Some(file), Duration::ZERO),
             FileLock::Unsupported => (None, part_age_max),
             FileLock::Taken => return Err(taken(&directory)),
         };
 
+        // Journals and the index are written as parts, too, so their folders can hold unfinished
+        // ones.
         for place in [&parts, &hidden, &hidden.join(UPLOADS)] {
             match disk::remove_left_over(place, age_min) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -76,10 +85,12 @@ impl Layout {
             }
         }
 
+        // The file system itself is asked whether it takes the composed and the decomposed form of
+        // a letter for one name.
         let folds_forms = match Part::create(&parts, COMPOSED) {
             // A server on a full disk still serves, and models can be removed.
             Err(error) if ErrorKind::from_io(&error) == ErrorKind::NoSpace => {
-                log::warn!("{} is full", directory.display());
+                log::warn!("the disk of {} is full", directory.display());
                 false
             }
             // Some take no such names, so there is nothing to fold.
@@ -91,6 +102,8 @@ impl Layout {
             }
         };
 
+        // The lock file was made under a name in small letters: if it is found in capitals, too,
+        // the file system folds cases.
         let folds_names = folds_forms || hidden.join(LOCK.to_uppercase()).exists();
         let device = fs::metadata(&directory)
             .map_err(|error| unusable(given, error))?
@@ -164,6 +177,7 @@ impl Layout {
     pub(crate) fn models(&self) -> io::Result<Vec<(ModelName, Stamp)>> {
         let mut models = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
+            // Names that are not UTF-8 or not allowed cannot be asked for by any request.
             let Ok(text) = entry?.file_name().into_string() else {
                 continue;
             };
@@ -171,7 +185,7 @@ impl Layout {
             match self.standing(&name) {
                 Ok(Standing::Model(stamp)) => models.push((name, stamp)),
                 Ok(_) => {}
-                // One rotten entry of an old card shall not hide all the others.
+                // One damaged entry of an old card must not hide all the others.
                 Err(error) => log::warn!("the model '{name}' is not listed: {error}"),
             }
         }
@@ -188,11 +202,14 @@ impl Layout {
 
         let kind = metadata.file_type();
 
-        Ok(match kind.is_file() {
-            true => Standing::Model(Stamp::of(&metadata)),
-            false if kind.is_dir() => Standing::Other("a directory"),
-            false if kind.is_symlink() => Standing::Other("a symbolic link"),
-            false => Standing::Other("a special file"),
+        Ok(if kind.is_file() {
+            Standing::Model(Stamp::of(&metadata))
+        } else if kind.is_dir() {
+            Standing::Other("a directory")
+        } else if kind.is_symlink() {
+            Standing::Other("a symbolic link")
+        } else {
+            Standing::Other("a special file")
         })
     }
 
@@ -216,11 +233,14 @@ impl Layout {
             return Ok(None);
         }
 
+        // No file under this name means that no other spelling is in use.
         let inode = match fs::symlink_metadata(self.path(name)) {
             Err(error) if is_absence(&error) => return Ok(None),
             other => other?.ino(),
         };
 
+        // The whole directory is compared, because only a listing shows how a name is really
+        // spelled.
         let mut listed = Vec::new();
 
         for entry in fs::read_dir(&self.directory)? {
@@ -241,6 +261,9 @@ impl Layout {
     /// `Busy` if it is not: it may come back.
     pub(crate) fn check_there(&self) -> Result<()> {
         let metadata = fs::metadata(&self.directory).ok();
+
+        // The number of the device changes when a card is mounted over the directory or unmounted
+        // from it.
         match metadata
             .filter(|metadata| metadata.is_dir())
             .map(|metadata| metadata.dev())
@@ -248,11 +271,11 @@ impl Layout {
             Some(device) if device == self.device => Ok(()),
             found => {
                 let text = match found {
-                    None => "the model directory is not there",
-                    Some(_) => "another file system is where the model directory was",
+                    None => "the model directory is missing",
+                    Some(_) => "the model directory is now on another file system",
                 };
                 Err(Error::new(ErrorKind::Busy, text).hint(
-                    "see whether it was removed or unmounted; if it is back, start the server again",
+                    "check whether it was removed or unmounted; once it is back, restart the server",
                 ))
             }
         }
@@ -293,12 +316,13 @@ fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
 
     let choose = "choose another directory with --dir";
 
+    // Everything but a full disk is a mistake in the setup, which the operator has to correct.
     let kind = match said.kind() {
         ErrorKind::NoSpace => ErrorKind::NoSpace,
         _ => ErrorKind::Usage,
     };
 
-    // What cannot even be looked at is behind a closed door; then the door is what to mend.
+    // A place that cannot be examined lies below a directory without access; that one is named.
     let door = place
         .ancestors()
         .find_map(|path| Some((path, fs::metadata(path).ok()?)));
@@ -307,6 +331,7 @@ fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
         return Error::new(kind, said.message()).hint(choose).because(said);
     };
 
+    // Owner and mode say what is wrong better than `permission denied` does.
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     let us = rustix::process::geteuid().as_raw();
     let path = path.display();
@@ -316,6 +341,7 @@ fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
         said.message(),
     );
 
+    // The command is printed ready to be copied; only another owner needs root.
     let fix = if owner == us {
         format!("run: chmod u+rwX '{path}'; or {choose}")
     } else {

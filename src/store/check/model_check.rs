@@ -54,6 +54,8 @@ impl Store {
 
 impl Check {
     pub(crate) fn new(catalog: &Arc<Catalog>, name: &ModelName) -> Result<Self> {
+        // The open file is checked, not the name: a replacement during a long read is not taken for
+        // damage.
         let opened = catalog
             .layout
             .open_model(name)
@@ -87,6 +89,7 @@ impl Check {
     pub fn step(&mut self) -> Option<Verdict> {
         // Not every file system can let go of what it has in memory, and then it is read from there.
         let _ = rustix::fs::fadvise(&self.file, self.read, None, Advice::DontNeed);
+
         let mut buffer = vec![0; 64 << 10];
 
         for _ in 0..16 {
@@ -132,8 +135,11 @@ impl Check {
             .map(|metadata| Stamp::of(&metadata))
             .ok();
 
+        // Bytes that change while they are read have no digest that means anything.
         let is_settled = now == Some(self.stamp);
 
+        // Only the same stamp with another digest is damage: a change by a program would have
+        // changed the times.
         let outcome = match self.remembered {
             Some((_, known)) if known == digest => Verified::Intact,
             Some((stamp, _)) if stamp == self.stamp && is_settled => Verified::Damaged,
@@ -141,9 +147,10 @@ impl Check {
             None => Verified::New,
         };
 
+        // A digest of damaged bytes is not learned, so every later check finds the damage again.
         if outcome == Verified::Damaged {
             log::error!(
-                "the model '{}' is damaged: its bytes have the digest {digest:?} now",
+                "the model '{}' is damaged: its digest is now {digest:?}",
                 self.name
             );
             self.tell_damage(Some(digest));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! One thread that reads all models again from time to time, slowly, and tells of damage. It exists
+//! One thread that reads all models again from time to time, slowly, and reports damage. It exists
 //! only where the setting `scrub-interval` asks for it.
 
 use std::sync::Arc;
@@ -18,15 +18,19 @@ pub(crate) fn run(catalog: &Arc<Catalog>) {
             log::warn!("the models cannot be listed: {error}");
             Vec::new()
         });
+
         for (name, _) in models {
             let Some(verdict) = check(catalog, &name) else {
                 continue;
             };
+
+            // The lock is taken only for the counters, so nobody waits for the disk.
             let is_bad = matches!(verdict.outcome, Verified::Damaged | Verified::Unreadable);
             let mut state = lock(&scrub.state);
             state.counts.models += 1;
             state.counts.damaged += u64::from(is_bad);
         }
+
         lock(&scrub.state).counts.rounds += 1;
     }
 }

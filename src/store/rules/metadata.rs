@@ -42,11 +42,14 @@ pub(crate) fn keep(
         uploaded: clock::now(),
     };
 
+    // The newest line comes first; an older one for the same content is superseded by it.
     let mut lines = lines(catalog, claim.name);
     lines.retain(|(digest, _)| *digest != claim.digest && needed.contains(digest.as_bytes()));
     lines.insert(0, (claim.digest, about));
     let mut text = String::new();
 
+    // Fields are separated by tabs. The check of the texts refuses control characters, so no value
+    // can contain one.
     for (digest, About { metadata, uploaded }) in &lines {
         let seconds = uploaded
             .duration_since(UNIX_EPOCH)
@@ -65,12 +68,14 @@ pub(crate) fn keep(
 /// Removes what is said of a model that is gone; it applies to no other bytes.
 pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
     let path = catalog.layout.about(name);
-    if let Err(error) = if path.exists() {
+    let removed = if path.exists() {
         disk::remove(&path)
     } else {
         Ok(())
-    } {
-        log::warn!("what is known of '{name}' cannot be removed: {error}");
+    };
+
+    if let Err(error) = removed {
+        log::warn!("the description of '{name}' cannot be removed: {error}");
     }
 }
 

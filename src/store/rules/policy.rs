@@ -39,7 +39,7 @@ impl Store {
         let catalog = self.catalog();
         let max = catalog.options.total_bytes_max;
         if max > 0 && written > max {
-            let text = format!("the upload is larger than the quota of {max} bytes for all models");
+            let text = format!("the upload exceeds the quota of {max} bytes for all models");
             return Err(Error::new(ErrorKind::NoSpace, text).hint("raise max-total-bytes"));
         }
         let left = size.map_or(0, |size| size.saturating_sub(written));
@@ -51,16 +51,17 @@ impl Catalog {
     /// Whether the name is one of those accepted, and the licence is named if it has to be.
     pub(crate) fn check_kind(&self, name: &ModelName, metadata: &Metadata) -> Result<()> {
         let accept = &self.options.accept;
+
         if !accept.is_empty() && !accept.iter().any(|pattern| matches(pattern, name.as_str())) {
-            let text = format!("this server does not take the name '{name}'");
-            let hint = format!("it takes {} (the setting accept)", accept.join(", "));
+            let text = format!("this server does not accept the name '{name}'");
+            let hint = format!("it accepts {} (setting accept)", accept.join(", "));
             return Err(Error::new(ErrorKind::UnsupportedType, text).hint(hint));
         }
 
         if self.options.require_license && metadata.license.is_none() {
-            let text = "this server takes no model without a licence";
+            let text = "this server accepts no model without a licence";
             return Err(Error::new(ErrorKind::BadRequest, text)
-                .hint("name it: skep put --license LICENCE, or the field Skep-License"));
+                .hint("state it with 'skep put --license LICENCE' or in the field Skep-License"));
         }
 
         Ok(())
@@ -77,6 +78,8 @@ impl Catalog {
         let models = self.layout.models().map_err(unstored)?;
         let mut used = versions::total_after(self, name, &models).map_err(unstored)?;
 
+        // What stands under this name is about to be replaced; if it becomes a version, it is
+        // counted above.
         used += models
             .iter()
             .filter(|(other, _)| other != name)
@@ -88,7 +91,7 @@ impl Catalog {
         }
 
         let text = format!(
-            "the quota of {max} bytes is full: {size} more do not fit beside the {used} of other models"
+            "the quota of {max} bytes is full: {used} bytes are in use, and {size} more do not fit"
         );
 
         Err(Error::new(ErrorKind::NoSpace, text)
@@ -99,6 +102,8 @@ impl Catalog {
     pub(crate) fn check_space(&self, size: u64) -> Result<()> {
         let reserve = self.options.reserve_bytes;
         let free = disk::free_bytes(self.layout.directory()).map_err(unstored)?;
+
+        // Where the file system does not say how much is free, only the write itself can tell.
         let Some(free) = free.filter(|free| size.saturating_add(reserve) > *free) else {
             return Ok(());
         };
@@ -106,7 +111,7 @@ impl Catalog {
         let text = match reserve {
             0 => format!("no space left for {size} bytes: {free} are free"),
             _ => format!(
-                "no space left for {size} bytes: {free} are free, of which {reserve} stay free"
+                "no space left for {size} bytes: {free} are free, of which {reserve} are reserved"
             ),
         };
 
@@ -121,9 +126,13 @@ impl Catalog {
         condition: &Condition,
         current: Option<Stamp>,
     ) -> Result<()> {
+        // A caller that names a condition knows what it replaces; only an upload without one is
+        // refused.
         match (self.options.replace, condition, current) {
             (Replace::Refuse, Condition::Any, Some(_)) => {
-                let text = format!("there is a model '{name}', and this server replaces none");
+                let text = format!(
+                    "the model '{name}' exists already, and this server does not replace models"
+                );
                 let hint = "remove it first, or send If-Match with its entity tag (or *)";
                 Err(Error::new(ErrorKind::Conflict, text).hint(hint))
             }

@@ -46,14 +46,19 @@ impl Catalog {
         }
 
         let unreadable = |error| unreadable(name, error);
+
+        // The upload was just written, so its file stands at the end.
         content.rewind().map_err(unreadable)?;
         let what = format!("'{name}'");
 
+        // A signature may be stored before its model. Its trusted comment proves the signer without
+        // the bytes.
         if Signature::is_name(name) {
             let bytes = read_start(content).map_err(unreadable)?;
             return Signature::from_bytes(&bytes)?.verify_comment(&what, signers);
         }
 
+        // The signature is verified over the stored bytes, as readers will get them.
         self.signature(name, given)?.verify(&what, signers, content)
     }
 
@@ -64,11 +69,13 @@ impl Catalog {
             None => self.stored_signature(name)?,
         };
 
+        // The key is checked before the bytes: that costs nothing and needs no read of the model.
         signature.signer(&format!("'{name}'"), &self.options.signers)?;
 
         if signature.is_legacy() {
             // It would take all of the model into the memory of a small device.
-            let text = format!("'{name}' has a legacy signature, which is not taken here");
+            let text =
+                format!("'{name}' has a legacy signature, which this server does not accept");
             return Err(Error::new(ErrorKind::Integrity, text)
                 .hint("sign it again, with 'skep sign' or 'minisign -S -H'"));
         }
@@ -80,7 +87,8 @@ impl Catalog {
         let place = Signature::name_for(name)?;
         let unreadable = |error| unreadable(&place, error);
         let Some((file, _)) = self.layout.open_model(&place).map_err(unreadable)? else {
-            let text = format!("'{name}' is not signed, and this server takes signed models only");
+            let text =
+                format!("'{name}' is not signed, and this server accepts signed models only");
             return Err(Error::new(ErrorKind::Integrity, text).hint(format!(
                 "use 'skep put --sign KEY', send the field Skep-Signature, or store '{place}' first"
             )));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! An upload that comes in pieces, and whose turn it is to go on with it.
+//! An upload in pieces, and which request may continue it.
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +56,8 @@ impl UploadEntry {
 
     /// Ends the request that has the state now, and takes it over; returns its number, too.
     pub(crate) fn take(&self) -> Result<(Box<UploadState>, u64)> {
+        // The number is drawn before the interrupt, because the interrupted request looks at it to
+        // learn why its read ended.
         let number = self.newest.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(interrupt) = lock(&self.interrupt).take() {
             interrupt();
@@ -63,12 +65,17 @@ impl UploadEntry {
 
         let deadline = Instant::now() + TURN_WAIT;
         let mut slot = lock(&self.slot);
+
+        // Requests that wait already wake up and see that they are no longer the newest one.
         self.change.notify_all();
 
         loop {
             if !self.is_newest(number) {
                 return Err(superseded());
             }
+
+            // The state moves out of the slot, so no two requests can have it; only `Gone` has to
+            // be put back.
             match mem::replace(&mut *slot, UploadSlot::Taken) {
                 UploadSlot::Free(state) => return Ok((state, number)),
                 UploadSlot::Taken => {}
@@ -77,9 +84,11 @@ impl UploadEntry {
                     return Err(unknown());
                 }
             }
+
+            // A request in the middle of an fsync cannot be interrupted, so the wait has a bound.
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let text = "an earlier request for this upload is not done yet";
+                let text = "an earlier request for this upload is still running";
                 return Err(Error::new(ErrorKind::Busy, text));
             }
             let waited = self.change.wait_timeout(slot, left);
@@ -112,7 +121,7 @@ impl UploadEntry {
         matches!(&*lock(&self.slot), UploadSlot::Free(state) if matches!(state.stage, UploadStage::Done(_)))
     }
 
-    /// For how long nobody did anything with it; `None` while somebody does.
+    /// How long it has been idle; `None` while a request holds it.
     pub(crate) fn age(&self) -> Option<Duration> {
         match &*lock(&self.slot) {
             UploadSlot::Free(state) => Some(state.age()),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What an upload that comes in pieces shall become: all that its first request said and its last one
+//! What an upload in pieces is to become: everything that its first request said and its last one
 //! has to know, kept as lines of text beside its bytes.
 
 use std::fmt::Write as _;
@@ -53,6 +53,7 @@ impl UploadIntent {
             let _ = writeln!(text, "digest {digest}");
         }
 
+        // A missing line means `Any`, so the journals of most uploads stay short.
         let _ = match self.condition {
             Condition::Any => Ok(()),
             Condition::Absent => writeln!(text, "condition absent"),
@@ -64,6 +65,7 @@ impl UploadIntent {
             let _ = writeln!(text, "signature {}", signature.field());
         }
 
+        // Texts have no control characters (`Metadata::new`), so each of them fits on one line.
         let Metadata {
             license,
             source,
@@ -84,6 +86,8 @@ impl UploadIntent {
     /// Reads lines that [`UploadIntent::write`] wrote, and passes over others; `None` if one of its own
     /// cannot be read or there is no name.
     pub(crate) fn read(text: &str) -> Option<Self> {
+        // A value that cannot be read makes the journal useless: an upload that goes on without its
+        // digest or its condition would break a promise to the uploader.
         let mut order = Self::new(field(text, "name")?.parse().ok()?);
         if let Some(length) = field(text, "length") {
             order.length = Some(length.parse().ok()?);

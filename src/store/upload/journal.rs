@@ -81,6 +81,8 @@ impl UploadState {
         };
 
         self.order.write(&mut text);
+
+        // From here until the write has succeeded, the file may say the one or the other.
         self.journal = Journal::Unsure;
         disk::write(path, text.as_bytes(), 0o600)?;
         (self.journal, self.seen) = (Journal::Written, (Duration::ZERO, Instant::now()));
@@ -111,6 +113,8 @@ impl UploadState {
         // A time in the future is the mark of a clock that was set back: not old.
         let seen = (changed.elapsed().unwrap_or_default(), Instant::now());
         let text = fs::read_to_string(path).ok()?;
+
+        // A journal in another format is not guessed at.
         let text = text.strip_prefix(HEADER)?;
         let order = UploadIntent::read(text)?;
         let offset = field(text, "offset")?.parse().ok()?;
@@ -125,6 +129,8 @@ impl UploadState {
         Some(Self {
             order,
             offset,
+            // The state of a hasher is not journalled; the bytes are read again before they are
+            // published.
             hasher: None,
             stage,
             seen,

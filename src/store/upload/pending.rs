@@ -35,8 +35,13 @@ impl UnfinishedUploads {
             let id = path
                 .file_name()
                 .and_then(|name| name.to_str()?.parse().ok());
+
+            // Files whose names are no ids were not made by this room and are left alone.
             let Some(id) = id else { continue };
             let files = layout.files(id);
+
+            // Age is checked here as well: a server that was off for a week must not revive old
+            // uploads.
             let state = UploadState::load(&path)
                 .filter(|state| state.age() < options.upload_age_max)
                 .and_then(|state| recovered(state, &files, layout));
@@ -51,6 +56,7 @@ impl UnfinishedUploads {
             }
         }
 
+        // Bytes without a journal are left by an end in the middle of a beginning or a removal.
         for path in files(&layout.parts()) {
             let id = path
                 .file_stem()
@@ -74,20 +80,27 @@ impl UnfinishedUploads {
         layout: &Layout,
         options: &StoreOptions,
     ) -> Result<UploadId> {
+        // The lock is held from the count to the insertion, so two requests cannot both take the
+        // last place.
         let mut entries = lock(&self.entries);
         drop_old(&mut entries, options);
+
+        // Uploads that are done have no bytes of their own any more; `drop_old` bounds their
+        // number.
         let open = || entries.values().filter(|entry| !entry.is_done());
         if open().count() >= options.uploads_max {
             let text = format!(
-                "as many unfinished uploads as this server keeps ({}) are there",
+                "this server keeps at most {} unfinished uploads, and there are that many already",
                 options.uploads_max
             );
             return Err(Error::new(ErrorKind::Busy, text)
-                .hint("finish or DELETE one of them, or wait until one is too old"));
+                .hint("finish or DELETE one of them, or wait until one expires"));
         }
 
         let others = open().map(|entry| entry.size.load(Ordering::SeqCst));
         check_sum(others, length, options)?;
+
+        // The full length counts from the start: two uploads cannot count on the same space.
         let id = UploadId::random()?;
         let entry = UploadEntry::new(layout.files(id), UploadSlot::Taken);
         entry.size.store(length, Ordering::SeqCst);
@@ -104,6 +117,8 @@ impl UnfinishedUploads {
         options: &StoreOptions,
     ) -> Result<()> {
         let entries = lock(&self.entries);
+
+        // The new size takes the place of its own old one, which must not count twice.
         let others = entries.iter().filter(|(other, _)| **other != id);
 
         check_sum(
@@ -124,12 +139,13 @@ impl UnfinishedUploads {
 
 pub(crate) fn log_failure(result: std::io::Result<()>) {
     if let Err(error) = result {
-        log::warn!("what is left of an upload cannot be removed: {error}");
+        log::warn!("the files of an upload cannot be removed: {error}");
     }
 }
 
 /// An upload as a sudden end left it; `None` if it cannot go on.
 fn recovered(mut state: UploadState, files: &UploadFiles, layout: &Layout) -> Option<UploadState> {
+    // Its bytes have become a model, so there is nothing to compare.
     if matches!(state.stage, UploadStage::Done(_)) {
         return Some(state);
     }
@@ -138,6 +154,8 @@ fn recovered(mut state: UploadState, files: &UploadFiles, layout: &Layout) -> Op
         .ok()
         .map(|metadata| metadata.len());
 
+    // Fewer bytes than were journalled mean that the disk has lost what it acknowledged; such an
+    // upload cannot go on.
     match (length, state.stage) {
         (Some(length), _) if length >= state.offset => {
             state.stage = UploadStage::Open;
@@ -164,12 +182,15 @@ fn drop_old(entries: &mut BTreeMap<UploadId, Arc<UploadEntry>>, options: &StoreO
         .map(|(id, _)| *id)
         .collect();
 
+    // An upload that is done stays for a while, so that a caller whose connection broke can ask
+    // what came of it.
     let mut done: Vec<_> = entries
         .iter()
         .filter(|(id, entry)| entry.is_done() && !gone.contains(id))
         .map(|(id, entry)| (entry.age(), *id))
         .collect();
 
+    // The youngest come first, so what is beyond the bound is oldest.
     done.sort_unstable();
     gone.extend(done.iter().skip(options.uploads_max).map(|(_, id)| *id));
 
@@ -194,7 +215,7 @@ fn check_sum(others: impl Iterator<Item = u64>, size: u64, options: &StoreOption
         return Ok(());
     }
     let text = format!(
-        "{size} bytes beside the {others} of other unfinished uploads are more than the {} for all",
+        "{size} bytes do not fit: other unfinished uploads have {others}, and all together may have {}",
         options.uploads_bytes_max
     );
     Err(Error::new(ErrorKind::NoSpace, text).hint("finish or DELETE one of the others"))

@@ -61,7 +61,7 @@ impl UploadSession {
         self.id
     }
 
-    /// What it shall become.
+    /// What it is to become.
     pub(crate) fn order(&self) -> &UploadIntent {
         &self.state.order
     }
@@ -98,6 +98,7 @@ impl UploadSession {
     /// # Errors
     /// `NoSpace` if a length does not fit; otherwise those of the file system.
     pub(crate) fn amend(&mut self, length: Option<u64>, digest: Option<Digest>) -> Result<()> {
+        // A length that is known already stays as it is; only a missing one can be added.
         let order = &self.state.order;
         let changed = UploadIntent {
             length: order.length.or(length),
@@ -109,6 +110,7 @@ impl UploadSession {
             return Ok(());
         }
 
+        // An upload of unknown length reserved no space when it began, so the space is checked now.
         if let Some(length) = changed.length.filter(|_| order.length.is_none()) {
             self.check_growth(length)?;
             self.store
@@ -116,6 +118,7 @@ impl UploadSession {
                 .check_space(length.saturating_sub(self.offset()))?;
         }
 
+        // Memory and journal say the same: a failure takes the change back.
         let old = std::mem::replace(&mut self.state.order, changed);
 
         if let Err(error) = self.state.save(&self.entry.files.record) {
@@ -147,6 +150,7 @@ impl UploadSession {
     /// # Errors
     /// As [`Upload::commit`](super::Upload::commit).
     pub(crate) fn commit(&mut self) -> Result<Published> {
+        // From here on, a newer request waits for this one instead of interrupting it.
         self.entry.set_interrupt(None);
         let result = self.publish();
         if result.is_ok() {
@@ -160,6 +164,8 @@ impl UploadSession {
         }
 
         if let Err(error) = &result {
+            // Wrong bytes stay wrong however often this is tried again, but a full disk can be
+            // emptied.
             let may_pass = matches!(error.kind(), ErrorKind::Internal | ErrorKind::NoSpace);
             // A failure of the very last fsync leaves the bytes under their new name.
             if !may_pass || !self.entry.files.bytes.exists() {
@@ -180,6 +186,7 @@ impl UploadSession {
 
     fn publish(&mut self) -> Result<Published> {
         let (offset, order) = (self.offset(), self.order().clone());
+
         if let Some(length) = order.length.filter(|length| *length != offset) {
             let text = format!("the upload ended after {offset} of {length} bytes");
             return Err(Error::new(ErrorKind::BadRequest, text));
@@ -187,6 +194,7 @@ impl UploadSession {
 
         let mut partial = self.open()?;
 
+        // After a restart there is no hasher, and all bytes are read again.
         let hasher = match self.state.hasher.take() {
             Some(hasher) => hasher,
             None => partial
@@ -195,15 +203,28 @@ impl UploadSession {
                 .map_err(unstored)?,
         };
 
+        // It is kept, because a failure below may leave an upload that is completed by another
+        // request.
         self.state.hasher = Some(hasher.clone());
         let digest = hasher.finish();
+
+        // The digest is compared first: it is known, while a signature may need another read of all
+        // bytes.
         check_digest(digest, order.digest.as_ref())?;
         let mut content = partial.rewound().map_err(unstored)?;
+
         let catalog = self.store.catalog();
         catalog.check_signature(&order.name, order.signature.as_ref(), &mut content)?;
+
+        // The long fsync comes before the lock on the names, for which other uploads would have to
+        // wait.
         partial.sync().map_err(unstored)?;
+
+        // A power cut between the rename and the last line of the journal leaves no bytes under the
+        // old name; with this line, the next start knows that they were published and not lost.
         self.set_stage(UploadStage::Finishing(digest))
             .map_err(unstored)?;
+
         let publish = |target: &Path| partial.publish(target);
 
         let UploadIntent {
@@ -263,7 +284,7 @@ impl UploadSession {
         catalog.events.upload(|| Happening::UploadAbandoned {
             name: self.order().name.clone(),
             received: self.offset(),
-            reason: "it was given up or can come to nothing",
+            reason: "it was cancelled or cannot be completed",
         });
         self.entry.files.remove()
     }

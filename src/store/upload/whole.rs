@@ -87,22 +87,27 @@ impl Upload {
         if self.health == Health::Broken {
             return Err(Error::new(
                 ErrorKind::Internal,
-                "an earlier part could not be stored",
+                "an earlier write of this upload failed",
             ));
         }
 
         if let Some(size) = self.size.filter(|size| *size != self.written) {
-            let text = format!("body ended after {} of {size} bytes", self.written);
+            let text = format!("the body ended after {} of {size} bytes", self.written);
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
 
+        // The digest was computed as the bytes came, so it is compared before the signature, which
+        // may read all of them again.
         let digest = self.hasher.finish();
         check_digest(digest, expected)?;
+
         let content = self.part.file();
         self.store
             .catalog()
             .check_signature(name, self.signature.as_ref(), content)?;
 
+        // The long fsync comes before the lock on the names, for which other uploads would have to
+        // wait.
         self.part.sync().map_err(unstored)?;
         let (size, metadata) = (self.written, &self.metadata);
 
@@ -131,6 +136,7 @@ impl Write for Upload {
     /// Writes and digests; the errors convert to an [`Error`] of kind `NoSpace` where the disk is full
     /// and `BadRequest` where more comes than was announced.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // `written` never exceeds `size`, so the subtraction cannot underflow.
         let room = self.size.map_or(u64::MAX, |size| size - self.written);
         if bytes.len() as u64 > room {
             self.health = Health::Broken;
@@ -150,6 +156,7 @@ impl Write for Upload {
             }
         }
 
+        // Only what the file took is digested; a short write is followed by another call.
         match self.part.write(bytes) {
             Ok(count) => {
                 self.hasher.update(&bytes[..count]);

@@ -20,7 +20,8 @@ pub(crate) enum AppendMode {
     Whole(Digest),
 }
 
-/// What one request adds to an upload. Dropping it takes back what was not journalled.
+/// What one request adds to an upload. What was not journalled when it is dropped counts for
+/// nothing: the next request cuts it off.
 pub(crate) struct UploadWriter<'a> {
     turn: &'a mut UploadSession,
     partial: GrowingFile,
@@ -53,6 +54,9 @@ impl<'a> UploadWriter<'a> {
         piece: AppendMode,
     ) -> Self {
         let (hasher, end) = (turn.state().hasher.clone(), turn.offset());
+
+        // A piece with a digest of its own needs its own hasher: that of the upload has seen
+        // earlier pieces.
         let expected = match piece {
             AppendMode::Kept => None,
             AppendMode::Whole(digest) => Some((digest, Hasher::new())),
@@ -82,29 +86,36 @@ impl<'a> UploadWriter<'a> {
     /// `Conflict` if a newer request came; `BadRequest` for more than there is [`UploadWriter::room`] for;
     /// `NoSpace`; otherwise those of the file system.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<Option<u64>> {
+        // A newer request may write to the same file from here on, so this one must stop.
         if !self.turn.is_newest() {
             return Err(superseded());
         }
 
         let count = bytes.len() as u64;
         if count > self.room() {
-            let text = "more bytes came than the length of the upload allows";
+            let text = "more bytes arrived than the length of the upload";
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
 
+        // A known length was counted against the bound of all uploads before.
         if self.turn.order().length.is_none() {
             self.turn.check_growth(self.end + count)?;
         }
 
         let mut full = None;
 
+        // The journal is written before these bytes, not after them, so that at most one step is
+        // lost.
         if self.end + count > self.turn.offset().saturating_add(self.turn.step_bytes()) {
             full = self.end_step()?;
+
+            // Others may have filled the disk since the last step.
             self.turn.check_reserve(self.end)?;
         }
 
         let mut rest = bytes;
 
+        // A short write is no error, for example when the disk becomes full in the middle.
         while !rest.is_empty() {
             match self.partial.write(rest) {
                 Ok(count) => {
@@ -140,15 +151,18 @@ impl<'a> UploadWriter<'a> {
         if self.expected.is_some() {
             self.take_back();
         } else {
+            // A full disk has no room for the journal either, so a few bytes of the piece are given
+            // up for it.
             if reason.kind() == ErrorKind::NoSpace {
                 self.make_room();
             }
             if let Err(error) = self.journal() {
-                log::warn!("the end of a piece is not kept: {error}");
+                log::warn!("the last bytes of a piece cannot be stored: {error}");
                 self.take_back();
             }
         }
 
+        // A request that was interrupted sees a broken read; the true reason is the newer request.
         if self.turn.is_newest() {
             reason
         } else {
@@ -207,11 +221,14 @@ impl<'a> UploadWriter<'a> {
             return Ok(());
         }
 
+        // The bytes become durable before the offset: a power cut in between leaves bytes that
+        // count for nothing, never an offset without its bytes.
         self.partial.sync().map_err(unstored)?;
         let record = self.turn.record();
         let state = self.turn.state_mut();
         state.offset = self.end;
 
+        // Nobody was told the new offset yet, so the old one stays true.
         if let Err(error) = state.save(&record) {
             state.offset = old;
             return Err(unstored(error));

@@ -66,35 +66,48 @@ impl Store {
     /// `NoSpace`; otherwise those of the file system. The present model then stays.
     pub fn rollback(&self, name: &ModelName) -> Result<Published> {
         let catalog = self.catalog();
+
+        // Nothing may be published under this name until both moves are done.
         let _guard = lock(&catalog.names);
         let current = catalog.judge(name, &Condition::Any, None)?;
         let versions = list(&catalog.layout, name).map_err(unstored)?;
+
         let Some(ModelVersion { path, digest, .. }) = versions.into_iter().next() else {
             let text = format!("no older version of '{name}' is kept");
             return Err(Error::new(ErrorKind::NotFound, text)
-                .hint("the setting keep-versions of the server says how many are kept"));
+                .hint("the server setting keep-versions says how many are kept"));
         };
+
+        // The present model gets its second name before the old one returns, so that a power cut
+        // loses neither.
         if let Some(current) = &current {
             keep(catalog, name, current).map_err(unstored)?;
         }
+
         // With its old time, callers who ask whether it was modified since would be told that it was
         // not.
         let target = catalog.layout.path(name);
         let moved = disk::touch(&path).and_then(|()| disk::move_file(&path, &target));
+
+        // Also after a failure, because the last fsync fails only after the name has changed.
         catalog.forget(name);
+
         let metadata = moved
             .and_then(|()| fs::symlink_metadata(&target))
             .map_err(unstored)?;
+
         let stamp = Stamp::of(&metadata);
         if let Some(digest) = digest {
             catalog.learn(name, stamp, digest);
         }
+
         let model = catalog.model(name, &stamp);
         catalog.events.model(|| Happening::ModelRolledBack {
             name: name.clone(),
             size: model.size,
             digest: model.digest,
         });
+
         Ok(Published {
             model,
             replaced: current.is_some(),
@@ -149,6 +162,7 @@ pub(crate) fn total_after(
     models: &[(ModelName, Stamp)],
 ) -> io::Result<u64> {
     let mut total = 0;
+
     for entry in entries(&catalog.layout.versions())? {
         let Some(other) = entry
             .file_name()
@@ -157,6 +171,8 @@ pub(crate) fn total_after(
         else {
             continue;
         };
+
+        // Versions of other models stay as they are.
         if other != *name {
             total += list(&catalog.layout, &other)?
                 .iter()
@@ -164,13 +180,18 @@ pub(crate) fn total_after(
                 .sum::<u64>();
         }
     }
+
+    // The present model becomes the newest version, and only the first `versions_max` of all
+    // survive.
     let current = models
         .iter()
         .find(|(other, _)| other == name)
         .map(|(_, stamp)| stamp.size);
+
     let old = list(&catalog.layout, name)?
         .into_iter()
         .map(|version| version.size);
+
     Ok(total
         + current
             .into_iter()
@@ -193,18 +214,25 @@ pub(crate) fn digests(catalog: &Catalog, name: &ModelName) -> BTreeSet<[u8; 32]>
 /// The versions of a model, newest first, without those that are the very file of the model or of a
 /// newer version.
 fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVersion>> {
+    // The file of the model counts as seen: a power cut between the link and the rename leaves it
+    // with a second name that is no older version.
     let mut seen: BTreeSet<u64> = BTreeSet::new();
     seen.extend(
         fs::symlink_metadata(layout.path(name))
             .ok()
             .map(|metadata| metadata.ino()),
     );
+
     let mut versions = Vec::new();
+
     for entry in entries(&layout.versions().join(name.as_str()))? {
         let metadata = entry.metadata()?;
+
+        // Other names were not made by this room.
         let Some((number, digest)) = entry.file_name().to_str().and_then(parse) else {
             continue;
         };
+
         if metadata.is_file() {
             let (size, modified) = (metadata.len(), metadata.modified()?);
             let version = ModelVersion {
@@ -218,8 +246,11 @@ fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVersion>> {
             versions.push((version, (metadata.nlink() > 1).then(|| metadata.ino())));
         }
     }
+
+    // Of several names for one file, only the newest is listed, which therefore comes first.
     versions.sort_unstable_by_key(|(version, _)| std::cmp::Reverse(version.number));
     versions.retain(|(_, linked)| linked.is_none_or(|inode| seen.insert(inode)));
+
     Ok(versions.into_iter().map(|(version, _)| version).collect())
 }
 

@@ -297,7 +297,7 @@ fn the_published_password_is_refused() {
         .says("--insecure-default-password");
     run(&mut serve(&["0.0.0.0", "--insecure-default-password"]))
         .exits(2)
-        .says("publishes");
+        .says("published default");
     let process = Process::start(&mut serve(&["127.0.0.1", "--insecure-default-password"]));
     assert!(process.line().unwrap().starts_with("skep ready"));
 }

@@ -25,7 +25,7 @@ fn a_wrong_or_missing_password_is_refused() {
     let mut without = server.command_of(&stranger, &["ls", "--accept-new"]);
     run(&mut without)
         .exits(7)
-        .says("password is needed")
+        .says("a password or a token is needed")
         .says("SKEP_PASSWORD");
     assert!(server.names().is_empty());
 }

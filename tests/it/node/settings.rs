@@ -25,7 +25,7 @@ fn a_hangup_has_the_file_read_again() {
     server.skep(&["put", "n"]).exits(0);
     let ended = server.stop().exits(0);
     ended
-        .says("workers will count at the next start")
+        .says("workers will take effect at the next start")
         .says("did you mean max-upload-bytes?");
 }
 
@@ -35,7 +35,7 @@ fn a_mistake_in_the_file_is_told_at_the_start() {
     std::fs::create_dir_all(place.home()).unwrap();
     std::fs::write(place.home().join("config.toml"), "\nworkers = \"many\"\n").unwrap();
     let outcome = run(&mut place.skep(&["serve", "--port", "0"])).exits(2);
-    outcome.says("config.toml, line 2: 'many' is no value for workers");
+    outcome.says("config.toml, line 2: 'many' is not a valid value for workers");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn a_vanished_directory_is_told_of_and_served_again_when_it_is_back() {
         let answer = server.curl(path, arguments).is(503);
         let text = answer.text();
         assert!(
-            text.contains("the model directory is not there"),
+            text.contains("the model directory is missing"),
             "{path}: {text}"
         );
     }

@@ -226,7 +226,7 @@ fn pairs_that_do_not_do_are_told_by_name() {
             "two.key",
             "--key two.key is not the key of the certificate in --cert one.crt",
         ),
-        ("empty", "one.key", "--cert empty has no certificate"),
+        ("empty", "one.key", "--cert empty contains no certificate"),
         ("one.crt", "empty", "--key empty has no key"),
         ("short.crt", "one.key", "--cert short.crt cannot be read"),
         ("one.crt", "locked.key", "passphrase"),
@@ -317,7 +317,7 @@ fn tls_on_a_plain_port_ends_with_a_hint() {
         .says("--server http://");
     let log = server.stop().exits(0).stderr;
     assert!(
-        log.contains("TLS handshake, but plain HTTP is spoken here"),
+        log.contains("TLS handshake, but this port expects plain HTTP"),
         "{log}"
     );
 }

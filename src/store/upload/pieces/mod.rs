@@ -32,29 +32,40 @@ impl Store {
         if let Some(length) = order.length {
             self.catalog().check_space(length)?;
         }
+
         let length = order.length.unwrap_or_default();
+
+        // The place is reserved before any file is made, so that a refused upload leaves nothing
+        // behind.
         let id = catalog
             .pending
             .reserve(length, &catalog.layout, &catalog.options)?;
+
         let entry = catalog.pending.find(id)?;
         let mut state = Box::new(UploadState::new(order));
+
+        // Bytes come before their journal: the next start removes bytes without one, so a sudden
+        // end in between leaves nothing.
         let created = disk::create_directory(&catalog.layout.parts())
             .and_then(|()| disk::create_directory(&catalog.layout.records()))
             .and_then(|()| GrowingFile::create(&entry.files.bytes))
             .and_then(|_| state.save(&entry.files.record));
+
         if let Err(error) = created {
             log_failure(entry.files.remove());
             catalog.pending.forget(id);
             return Err(unstored(error));
         }
+
         catalog.events.upload(|| Happening::UploadBegun {
             name: state.order.name.clone(),
             size: state.order.length,
         });
+
         Ok(UploadSession::new(self.clone(), id, entry, state, 0))
     }
 
-    /// Takes over an upload; a request that is at it is ended first, and what it got is kept.
+    /// Takes over an upload; a request that holds it is ended first, and what it received is kept.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` if a still newer request came; `Busy` if the earlier one does not end.

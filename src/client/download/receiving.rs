@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What arrives of a model: written beside its target, checked at the end, and published.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use ureq::http::Response;
+use ureq::{Body, BodyReader};
+
+use crate::client::api::answers;
+use crate::client::connection::TransferRate;
+use crate::client::download::download_stream::announced;
+use crate::client::download::partial_file::{PartialFile, Whole};
+use crate::client::transfer::{TransferEvent, TransferEvents};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+use crate::signature::{PublicKey, Signature};
+
+/// What came of fetching a model into a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The length of the model in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub digest: Digest,
+    /// How it is known that these are the bytes of the server.
+    pub proof: Proof,
+    /// How many bytes came.
+    pub received: u64,
+    /// Where an earlier attempt, which may have been of another process, had stopped.
+    pub resumed_at: Option<u64>,
+}
+
+/// How it is known that a file has the bytes of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// They have the digest that the server announced.
+    Digest,
+    /// They are as many as the server announced; it knew no digest.
+    Nothing,
+    /// The file had the digest of the model before, so nothing was fetched.
+    Unchanged,
+}
+
+/// A model on its way, over several attempts.
+pub(super) struct Fetching<'a> {
+    pub(super) name: &'a ModelName,
+    pub(super) target: &'a Path,
+    pub(super) place: PathBuf,
+    /// What is there already, if it counts.
+    pub(super) known: Option<Digest>,
+    pub(super) partial: Option<PartialFile>,
+    /// What has to have signed it, with its signature.
+    pub(super) signed: Option<(&'a PublicKey, Signature)>,
+    pub(super) pace: TransferRate,
+    pub(super) received: u64,
+    pub(super) resumed_at: Option<u64>,
+    /// Whether the server was given time to find out the digest.
+    pub(super) has_waited: bool,
+}
+
+impl Fetching<'_> {
+    /// Takes the body of an answer: the rest, if that was asked for and is meant, or all of it.
+    pub(super) fn take(
+        &mut self,
+        response: Response<Body>,
+        kept: Option<(u64, Whole)>,
+        events: TransferEvents<'_>,
+    ) -> Result<Fetched> {
+        let announced = announced(response.headers()).map_err(|reason| {
+            let message = format!("'{}' cannot be verified: {reason}", self.name);
+            Error::new(ErrorKind::Integrity, message).hint("nothing was saved")
+        })?;
+
+        // Any other range would put the bytes in the wrong place.
+        let rest = kept.filter(|(done, whole)| answers::is_rest(&response, *done, whole.size));
+
+        // If-Range should prevent the rest of another model; the announced digest makes sure of it.
+        let (response, size) = match rest {
+            Some((done, whole)) if announced.is_none_or(|digest| digest == whole.digest) => {
+                self.resumed_at = Some(done);
+                (answers::framed(response)?, Some(whole.size))
+            }
+            _ => {
+                let response = answers::whole(response)?;
+                let size = response.body().content_length();
+                if kept.is_some() {
+                    events(TransferEvent::Restarted {
+                        reason: "the model has changed meanwhile",
+                    });
+                }
+                let whole = announced
+                    .zip(size)
+                    .map(|(digest, size)| Whole { digest, size });
+                events(TransferEvent::Started { size, at: 0 });
+                // What was kept is thrown away only now, when an answer that can be used is there.
+                self.begin(whole)?;
+                self.resumed_at = None;
+                (response, size)
+            }
+        };
+
+        if let Some(at) = self.resumed_at {
+            events(TransferEvent::Started { size, at });
+        }
+
+        self.read(response.into_body().into_reader(), size, events)?;
+
+        self.finish(announced)
+    }
+
+    fn begin(&mut self, whole: Option<Whole>) -> Result<()> {
+        if self.partial.is_none() {
+            self.partial = Some(PartialFile::create(&self.place, self.target)?);
+        }
+        self.partial
+            .as_mut()
+            .map_or(Ok(()), |partial| partial.begin(whole))
+    }
+
+    fn read(
+        &mut self,
+        mut body: BodyReader<'static>,
+        size: Option<u64>,
+        events: TransferEvents<'_>,
+    ) -> Result<()> {
+        let Some(partial) = &mut self.partial else {
+            return Ok(());
+        };
+
+        let mut buffer = vec![0; self.pace.piece(PIECE_BYTES)];
+
+        loop {
+            let count = match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(crate::client::api::failed(error)),
+            };
+            self.received += count as u64;
+            partial.write(&buffer[..count])?;
+            events(TransferEvent::Progress(partial.done()));
+            // The bytes are written before the pause, so that a stop in the pause loses none of them.
+            self.pace.spend(count)?;
+        }
+
+        // An end without an error can still come too early, and then the bytes are kept for the next attempt.
+        match size.filter(|size| *size != partial.done()) {
+            Some(size) => {
+                let message = format!("only {} of {size} bytes arrived", partial.done());
+                Err(Error::new(ErrorKind::Interrupted, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, announced: Option<Digest>) -> Result<Fetched> {
+        let Some(mut partial) = self.partial.take() else {
+            return Err(Error::new(ErrorKind::Internal, "the download has no file"));
+        };
+
+        let (size, digest) = (partial.done(), partial.digest());
+        // The answer with the rest may lack a digest; the one with the beginning had one.
+        let expected = announced.or(partial.whole().map(|whole| whole.digest));
+        if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            // Nothing shows which of the bytes are wrong, so none of them is resumed.
+            partial.begin(None)?;
+            self.partial = Some(partial);
+            let name = self.name;
+            let message =
+                format!("'{name}' arrived with the digest {digest:?} instead of {expected:?}");
+            return Err(Error::new(ErrorKind::Integrity, message)
+                .hint("nothing was saved; 'skep ls -l' shows what the server has"));
+        }
+
+        if let Some((signer, signature)) = &self.signed {
+            let what = format!("'{}'", self.name);
+            let keys = std::slice::from_ref(*signer);
+            // Read from the disk, because these bytes get the name, whatever came over the line.
+            let checked = partial.read_again(|content| signature.verify(&what, keys, content));
+            if checked.is_err() {
+                partial.begin(None)?;
+                // Fetching it again would bring the same bytes.
+                self.resumed_at = None;
+            }
+            checked?;
+        }
+
+        partial.publish()?;
+
+        let proof = if expected.is_some() {
+            Proof::Digest
+        } else {
+            Proof::Nothing
+        };
+
+        let (received, resumed_at) = (self.received, self.resumed_at);
+
+        Ok(Fetched {
+            size,
+            digest,
+            proof,
+            received,
+            resumed_at,
+        })
+    }
+
+    /// Checks the signature of the file that is there already.
+    pub(super) fn check_kept(&self) -> Result<()> {
+        let Some((signer, signature)) = &self.signed else {
+            return Ok(());
+        };
+        let what = self.place.display().to_string();
+        let opened = File::open(&self.place).map_err(|error| Error::local(&what, error));
+        signature.verify(&what, std::slice::from_ref(*signer), &mut opened?)
+    }
+
+    /// Whether bytes that were kept are to blame, so that fetching everything may help.
+    pub(super) fn is_damaged(&mut self, error: &Error) -> bool {
+        error.kind() == ErrorKind::Integrity && self.resumed_at.take().is_some()
+    }
+
+    pub(super) fn rest(&mut self) {
+        if let Some(partial) = &mut self.partial {
+            partial.rest();
+        }
+    }
+}
+
+const PIECE_BYTES: usize = 64 * 1024;

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The target of a request: its form, and the decoded segments of its path.
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The target in origin form. The absolute form is reduced to it, and leading slashes are folded, so
+/// that no answer can be mistaken for a redirect to another host.
+pub(crate) fn target(sent: &str) -> Result<String> {
+    let is_visible = |byte: u8| matches!(byte, 0x21..=0x7e);
+    if !sent.bytes().all(is_visible) || sent.contains('#') {
+        return Err(bad("the target must be visible ASCII without a fragment"));
+    }
+
+    // The absolute form of a proxy (RFC 9112 section 3.2.2). Only letters and digits in front of
+    // `://` make a scheme: elsewhere in a path, it is an ordinary text.
+    let origin = match sent.find("://") {
+        Some(colon)
+            if sent[..colon]
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric()) =>
+        {
+            let authority = &sent[colon + 3..];
+            match authority.find(['/', '?']) {
+                Some(start) => &authority[start..],
+                None => "/",
+            }
+        }
+        _ => sent,
+    };
+
+    // The asterisk form of OPTIONS (RFC 9112 section 3.2.4).
+    if sent == "*" {
+        return Ok(sent.to_owned());
+    }
+
+    if !origin.starts_with(['/', '?']) || sent.starts_with('?') {
+        return Err(bad("the target is not a path that starts with a slash"));
+    }
+
+    Ok(format!("/{}", origin.trim_start_matches('/')))
+}
+
+/// What stands between the slashes of the path, decoded (RFC 3986 section 3.3).
+pub(crate) fn segments(target: &str) -> Result<Vec<String>> {
+    let path = target.split('?').next().unwrap_or_default();
+    if !are_escapes_whole(path) {
+        return Err(bad(
+            "a % in the path is not followed by two hexadecimal digits",
+        ));
+    }
+
+    // The path is split before it is decoded: an escaped slash belongs to its segment and separates
+    // nothing.
+    let decoded = path.trim_start_matches('/').split('/').map(|segment| {
+        let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+        decoded
+            .map(Into::into)
+            .map_err(|_| bad("the decoded path is not UTF-8"))
+    });
+
+    decoded.collect()
+}
+
+fn are_escapes_whole(path: &str) -> bool {
+    let is_whole = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    path.split('%').skip(1).all(is_whole)
+}
+
+fn bad(text: &str) -> Error {
+    Error::new(ErrorKind::BadRequest, text)
+}
