@@ -10,6 +10,7 @@ mod verbs;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as Mistake;
@@ -186,12 +187,16 @@ const COMMANDS: &[Verb] = &[
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
 
-    // The hidden verb of child processes: `launch` turns this process into another program, and
-    // returns only if it cannot.
-    if arguments.get(1).is_some_and(|verb| verb == child::VERB) {
-        let _ = writeln!(std::io::stderr(), "{}", child::launch());
-        return ExitCode::from(child::NOT_STARTED);
+    // The hidden verb of child processes: `launch` turns this process into the supervisor of a child,
+    // or into its program.
+    if let ControlFlow::Break(launched) = child::launch(&arguments) {
+        let Err(error) = launched else {
+            return ExitCode::SUCCESS;
+        };
+        Output::default().error(&error);
+        return ExitCode::from(error.kind().exit_code());
     }
+
     if let Some(topic) = topic(&arguments) {
         // A reader that has gone away is no reason to complain.
         let _ = write!(std::io::stdout(), "{}", topic.text);

@@ -13,28 +13,17 @@ use rcgen::{
 use rustls_pki_types::ServerName;
 use time::OffsetDateTime;
 
+use crate::clock;
 use crate::disk::{self, ChangeLock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{entries, unreadable, with_entry};
 use crate::tls::identity::{alternative, failed, host_name};
+use crate::tls::issued::{Issued, bad_lines, random_serial, read};
 use crate::tls::pem::{PemFile, exists, unusable};
 use crate::tls::x509::Facts;
-use crate::{clock, random};
 
 /// An authority, which need not have been made yet.
 pub(crate) struct Authority(PathBuf);
-
-/// A certificate that was issued.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Issued {
-    /// The serial number, in hexadecimal digits.
-    pub(crate) serial: String,
-    pub(crate) name: String,
-    /// Its end, in seconds since 1970.
-    pub(crate) end: u64,
-    /// When it was revoked.
-    pub(crate) revoked: Option<u64>,
-}
 
 /// What a device gets: texts in PEM.
 pub(crate) struct Papers {
@@ -313,43 +302,6 @@ fn revocation_list(issuer: &Issuer<'_, KeyPair>, issued: &[Issued]) -> Result<St
         .map_err(failed)
 }
 
-impl Issued {
-    fn line(&self) -> String {
-        let revoked = self
-            .revoked
-            .map(|at| format!(" revoked {at}"))
-            .unwrap_or_default();
-        format!("{} {} {}{revoked}", self.serial, self.name, self.end)
-    }
-}
-
-fn bad_lines(text: &str) -> Vec<usize> {
-    let bad = entries(text).filter(|(_, line)| read(line).is_none());
-    bad.map(|(number, _)| number).collect()
-}
-
-/// Reads `SERIAL NAME END` or `SERIAL NAME END revoked AT`.
-fn read(line: &str) -> Option<Issued> {
-    let words: Vec<_> = line.split_ascii_whitespace().collect();
-    let (serial, name, end, revoked) = match words[..] {
-        [serial, name, end] => (serial, name, end, None),
-        [serial, name, end, "revoked", at] => (serial, name, end, Some(at.parse().ok()?)),
-        _ => return None,
-    };
-
-    // A number that was damaged would revoke another certificate, or none.
-    let is_serial =
-        serial.len() == SERIAL_DIGITS && serial.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let end = end.parse().ok().filter(|_| is_serial)?;
-
-    Some(Issued {
-        serial: serial.to_owned(),
-        name: name.to_owned(),
-        end,
-        revoked,
-    })
-}
-
 /// A name is one of a file and of a caller.
 fn check_name(name: &str) -> Result<()> {
     // The name becomes a folder, the name of files and a word of the list: no slash and no blank in it.
@@ -373,15 +325,6 @@ fn moment(seconds: u64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// A positive number that nobody guesses and that never comes twice (RFC 5280 section 4.1.2.2).
-fn random_serial() -> Result<String> {
-    let mut random = random::bytes::<{ SERIAL_DIGITS / 2 }>()?;
-    random[0] = random[0] & 0x7f | 0x40;
-    Ok(random
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
-}
-
 /// The bytes of hexadecimal digits.
 fn bytes(digits: &str) -> Vec<u8> {
     let pairs = digits
@@ -392,8 +335,6 @@ fn bytes(digits: &str) -> Vec<u8> {
         .filter_map(|pair| u8::from_str_radix(pair, 16).ok())
         .collect()
 }
-
-const SERIAL_DIGITS: usize = 32;
 
 /// The end of 2099.
 const END_MAX: u64 = 4_102_358_400;

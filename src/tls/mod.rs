@@ -7,6 +7,7 @@ mod callers;
 mod cpu;
 mod files;
 mod identity;
+mod issued;
 mod pem;
 mod provider;
 mod tls_options;

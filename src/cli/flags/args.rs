@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::LevelFilter;
 
 use crate::address::{Scheme, ServerUrl};
-use crate::cli::flags::password::{given_password, own_password};
+use crate::cli::flags::given_password::{given_password, own_password};
 use crate::cli::flags::switch::{is_set, variable, variable_name};
 use crate::cli::terminal::{Output, ask, signals};
 use crate::client::{

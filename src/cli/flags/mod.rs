@@ -4,13 +4,13 @@
 pub(crate) mod activation;
 pub(crate) mod args;
 pub(crate) mod destination;
+mod given_password;
 pub(crate) mod node_settings;
-mod password;
 pub(crate) mod source;
 mod switch;
 
 pub(crate) use args::{everywhere, log_level};
 pub(crate) use destination::Destination;
-pub(crate) use password::given_password;
+pub(crate) use given_password::given_password;
 pub(crate) use source::{Source, SourceReader};
 pub(crate) use switch::is_set;

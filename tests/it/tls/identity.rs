@@ -247,7 +247,8 @@ fn pairs_that_do_not_do_are_told_by_name() {
     .says("--plain");
     refused(&place, &["--client-crl", "x"]).says("--client-ca is missing");
     assert!(!place.home().join("server.key").exists());
-    refused(&place, &["--client-ca", "one.key"]).says("--client-ca one.key has no certificate");
+    refused(&place, &["--client-ca", "one.key"])
+        .says("--client-ca one.key contains no certificate");
 }
 
 #[test]
