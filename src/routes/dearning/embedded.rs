@@ -58,6 +58,7 @@ fn decode<R: Read>(
     loop {
         // Content is bounded by its own limit.
         meter.is_content();
+        // Only a full buffer is written, even where line breaks cut the text into small pieces.
         if decoder.room() == 0 {
             sink(decoder.drain())?;
         }

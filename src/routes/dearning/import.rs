@@ -46,6 +46,7 @@ pub(crate) fn run(
 
     let peer = request.peer();
 
+    // Without a password it takes one of the few places that keep strangers from occupying the rest.
     let guest = if has_password {
         None
     } else {
@@ -56,6 +57,7 @@ pub(crate) fn run(
 
     let metered = Metered::new(request.body(), Rc::clone(&meter));
 
+    // Paths would only serve messages that nobody gets to see.
     let settings = ReaderSettings {
         track_path: false,
         ..ReaderSettings::default()
@@ -81,6 +83,7 @@ pub(crate) fn run(
         .read(&mut reader)
         .and_then(|()| reader.consume_trailing_whitespace().map_err(unreadable));
 
+    // A limit or a broken connection shows up as bad JSON; what was kept says what it is.
     read.map_err(|error| at_hand.fault.take().unwrap_or(error))?;
     let known = import.known.take();
     let answered = import.finish();
@@ -142,6 +145,7 @@ impl Import<'_> {
         }
 
         while reader.has_next().map_err(unreadable)? {
+            // A member that comes twice replaces the earlier one, as in Python.
             match reader.next_name_owned().map_err(unreadable)?.as_str() {
                 "password" => self.password(reader)?,
                 "filename" => self.name = text(reader)?,
@@ -192,6 +196,7 @@ impl Import<'_> {
                 }
             }
             reader.end_object().map_err(unreadable)?;
+            // Names and contents come in any order, so that both are looked at only here.
             let name = name.and_then(|name| ModelName::from_base(&name).ok());
             if let (Some(name), Some(ImportPiece::Received(upload))) = (name, content) {
                 entries.push(ImportedFile::Waiting(name, upload));
@@ -200,6 +205,7 @@ impl Import<'_> {
         }
 
         reader.end_array().map_err(unreadable)?;
+        // An empty list counts as well: it says which form of answer is expected.
         self.files = Some(entries);
 
         Ok(())
@@ -225,6 +231,7 @@ impl Import<'_> {
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
 
+        // The oldest one first, so that a name that comes twice ends with its last content.
         oldest.store()
     }
 
@@ -242,6 +249,7 @@ impl Import<'_> {
             }
         }
 
+        // A name that is not accepted costs no upload; without a password nobody learns which are.
         if let Some(Ok(name)) = self.name.as_deref().map(ModelName::from_base)
             && self.has_password()
         {
@@ -270,9 +278,11 @@ impl Import<'_> {
     /// Checks in the order of the genuine server, and stores.
     fn finish(self) -> Result<Response> {
         if !self.has_password() {
+            // Nothing has been stored under a name so far, and what was written goes with the uploads.
             return Err(invalid_password());
         }
 
+        // The newer form counts where both are there.
         if let Some(entries) = self.files {
             let mut names = Vec::new();
             for mut entry in entries {

@@ -37,6 +37,7 @@ pub(crate) fn run(
 
     request.session().insert(Known(Some(principal)));
 
+    // The newer form counts where both are there.
     let answered = match (members.get("filenames"), members.get("filename")) {
         (Some(names), _) => several(api, names),
         (None, Some(Value::String(name))) if !name.is_empty() => single(api, name),
@@ -74,6 +75,7 @@ fn single(api: &Api, path: &str) -> Result<Response> {
         json!(name.as_str())
     );
 
+    // The length of base64 is known before anything is encoded, so the answer needs no chunks.
     let length = start.len() as u64 + stored.model.size.div_ceil(3) * 4 + 2;
     let reader = start_of(start)
         .chain(encoded(stored.content))
@@ -140,6 +142,7 @@ impl Iterator for Entries {
     fn next(&mut self) -> Option<Self::Item> {
         let path = self.names.next()?;
         let separator = std::mem::replace(&mut self.separator, ", ");
+        // The genuine server shows the name without folders, whether it is there or not.
         let shown = json!(path.rsplit('/').next().unwrap_or_default());
         let opened = ModelName::from_base(&path).and_then(|name| self.store.open_model(&name));
 
@@ -154,6 +157,7 @@ impl Iterator for Entries {
                 "not found"
             }
             Err(error) => {
+                // The answer has begun, so that one bad file must not end it.
                 log::error!("{path:?} cannot be loaded: {error}");
                 "read failed"
             }

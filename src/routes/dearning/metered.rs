@@ -197,6 +197,7 @@ impl<R: Read> Read for Metered<R> {
         buffer[..count].copy_from_slice(&bytes[..count]);
         self.start += count;
         self.handed += count as u64;
+        // What is beyond the bound has been copied, but the reader does not look at it after an error.
         let counted = self.meter.count_json(count);
         self.keep_fault(counted)?;
 

@@ -69,6 +69,7 @@ fn enter(api: &Api, request: &mut Request<'_>) -> Result<Option<Principal>> {
         return Err(Error::new(ErrorKind::Forbidden, text));
     }
 
+    // Before the body, since who is locked out must not be able to try a password in it.
     api.guard.check(peer)?;
 
     match api.caller(request) {
