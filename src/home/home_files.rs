@@ -22,7 +22,7 @@ pub(crate) const CONFIG: HomeFile = HomeFile {
     mode: 0o600,
     content: "settings (topic `settings`)",
     writer: "only you",
-    loss: "the defaults count",
+    loss: "the defaults apply",
 };
 
 pub(crate) const CERTIFICATE: HomeFile = HomeFile {
@@ -60,7 +60,7 @@ pub(crate) const CHOSEN_PASSWORD: HomeFile = HomeFile {
 pub(crate) const TOKENS: HomeFile = HomeFile {
     name: "tokens",
     mode: 0o600,
-    content: "name, role, SHA-256, time of making and end of each token, one line for each",
+    content: "name, role, SHA-256, creation time and expiry of each token, one line for each",
     writer: "`skep token`, and `skep serve` when it pairs a device",
     loss: "every token is invalid: pair again",
 };
@@ -68,7 +68,7 @@ pub(crate) const TOKENS: HomeFile = HomeFile {
 pub(crate) const INVITATIONS: HomeFile = HomeFile {
     name: "invitations",
     mode: 0o600,
-    content: "SHA-256, role and end of each open invitation, one line for each",
+    content: "SHA-256, role and expiry of each open invitation, one line for each",
     writer: "`skep invite`, and `skep serve` when one is used",
     loss: "open invitations are invalid",
 };
@@ -159,7 +159,7 @@ pub(crate) const FILES: &[HomeFile] = &[
     HomeFile {
         name: "ca/issued",
         mode: 0o600,
-        content: "number, name and end of each certificate that was issued, and when it was revoked, one line for each",
+        content: "number, name and expiry of each certificate that was issued, and when it was revoked, one line for each",
         writer: "`skep ca issue`, `skep ca revoke`",
         loss: "nothing more can be issued or revoked",
     },
@@ -173,7 +173,7 @@ pub(crate) const FILES: &[HomeFile] = &[
     HomeFile {
         name: "ca/lock",
         mode: 0o600,
-        content: "empty; keeps two processes from changing the authority at one time",
+        content: "empty; keeps two processes from changing the authority at the same time",
         writer: "`skep ca`",
         loss: "made again",
     },
@@ -191,7 +191,7 @@ pub(crate) const FILES: &[HomeFile] = &[
     HomeFile {
         name: "NAME.lock",
         mode: 0o600,
-        content: "empty; keeps two processes from changing the file NAME at one time",
+        content: "empty; keeps two processes from changing the file NAME at the same time",
         writer: "whoever changes that file",
         loss: "made again",
     },

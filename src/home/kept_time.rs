@@ -27,8 +27,8 @@ impl KeptTime {
 
         if !clock::is_trusted() {
             log::warn!(
-                "the clock of this device is behind the times, so no date is sent; if it is right, \
-                 remove {}",
+                "the clock of this device is behind the latest known time, so no date is sent; if it \
+                 is right, remove {}",
                 CLOCK.path(home).display()
             );
         }

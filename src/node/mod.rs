@@ -74,9 +74,13 @@ impl Node {
         let addresses = config.listen_on()?;
         disk::create_directory(&config.home)
             .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
-        // The kept time comes before certificates and events, which need a time that does not go backwards.
+
+        // The kept time comes before certificates and events, which need a time that does not go
+        // backwards.
         let kept_time = KeptTime::open(&config.home);
-        // A password that is given is checked before files are made, one in the home as soon as it is read.
+
+        // A password that is given is checked before files are made, one in the home as soon as it
+        // is read.
         if let Some(password) = &password {
             check_published(&config, &addresses, password)?;
         }
@@ -235,8 +239,9 @@ impl Node {
             server: self.server,
             node: self.stop,
         }))?;
-        // The time is kept once a day, so that a device without a battery for its clock does not start in the
-        // past.
+
+        // The time is kept once a day, so that a device without a battery for its clock does not
+        // start in the past.
         let mut kept_time = self.kept_time;
         while stop.wait_for(home::DAY) == Waited::TimedOut {
             kept_time.keep(home::DAY);

@@ -78,8 +78,8 @@ impl Tokens {
         };
 
         home::TOKENS.change(home, |text| {
-            // Checked under the lock of the file, so that two commands at once cannot both add the name. The
-            // name of a line that cannot be read is taken, too: it could not be removed any more.
+            // Checked under the lock of the file, so that two commands at once cannot both add the name.
+            // A line that cannot be read has its name, too: it could not be removed any more.
             if entries(text).any(|(_, line)| name_of(line) == Some(&token.name)) {
                 let text = format!("there is a token '{}' already", token.name);
                 return Err(Error::new(ErrorKind::Conflict, text)
