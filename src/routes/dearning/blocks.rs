@@ -9,14 +9,14 @@ use base64::{DecodeError, DecodeSliceError};
     target_arch = "x86_64",
     all(target_arch = "aarch64", target_feature = "neon")
 ))]
-pub(crate) type BlockEngine = base64::engine::Simd;
+pub(crate) use base64::engine::Simd as BlockEngine;
 
 /// The engine for the standard alphabet, where no CPU has vectors that it could use.
 #[cfg(not(any(
     target_arch = "x86_64",
     all(target_arch = "aarch64", target_feature = "neon")
 )))]
-pub(crate) type BlockEngine = base64::engine::GeneralPurpose;
+pub(crate) use base64::engine::GeneralPurpose as BlockEngine;
 
 #[cfg(any(
     target_arch = "x86_64",
