@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Answers without an end, such as streams of events: how their content comes, and how they are sent
-//! by the thread of their connection.
+//! by a thread that an answer has as long as it lasts.
 //!
 //! Nothing waits for such an answer: a shutdown ends it at once, and a caller that left is noticed
 //! while nothing is written.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! HTTP/1.1: strict heads and framing at the edge of a connection, tiny_http as parser and queue, a
-//! fixed pool of workers, and answers written at the caller's pace by the connection's own thread.
+//! fixed pool of workers, and answers that are written at the caller's pace by threads of their own where
+//! the kernel does not take them at once.
 //!
 //! Not here: sockets and TLS (`edge`), and what a request means (`routes`). HTTP does not know models.
 
