@@ -4,7 +4,9 @@
 mod escape;
 mod nearest;
 mod quantity;
+mod quote;
 
 pub(crate) use escape::escaped;
 pub(crate) use nearest::nearest;
 pub(crate) use quantity::{bytes, count, duration, switch};
+pub(crate) use quote::quoted;
