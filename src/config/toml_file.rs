@@ -205,6 +205,12 @@ fn take(
     place: String,
     layer: &mut Layer,
 ) -> Result<()> {
+    // TOML refuses a key that stands twice in one table, but not one at the top and in its section.
+    if let Some(other) = layer.origin(setting.key) {
+        let text = format!("{place}: {} is also set in {other}", setting.key);
+        return Err(Error::new(ErrorKind::Usage, text).hint("remove one of the two lines"));
+    }
+
     let text = plain(value).ok_or_else(|| no_value(setting.key, &place))?;
     layer.push(setting, text, Origin::Line(place));
     Ok(())

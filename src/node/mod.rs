@@ -65,7 +65,7 @@ impl Node {
     /// `Usage` for what the configuration has wrong: an address that cannot be had, a directory that
     /// cannot be written; `AlreadyRunning` if another server has the model directory.
     pub fn open(config: Config, password: Option<Password>) -> Result<Self> {
-        config.check()?;
+        config.check_with_files()?;
 
         // What the configuration alone shows to be wrong is refused before anything is made in the
         // home.
