@@ -9,6 +9,7 @@ mod checks;
 mod configuration;
 mod identity_files;
 mod layer;
+mod mistakes;
 mod settings;
 mod table;
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub(crate) mod destination;
 pub(crate) mod node_settings;
 pub(crate) mod source;
 mod switch;
+pub(crate) mod variables;
 
 pub(crate) use args::{everywhere, log_level};
 pub(crate) use destination::Destination;
