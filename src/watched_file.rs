@@ -66,8 +66,9 @@ impl<T: Default> WatchedFile<T> {
     }
 
     fn value(&self) -> T {
-        let read = match std::fs::read_to_string(&self.path) {
-            Ok(text) => (self.read)(&text),
+        // A byte that is not text must cost one line, not the whole file.
+        let read = match std::fs::read(&self.path) {
+            Ok(bytes) => (self.read)(&String::from_utf8_lossy(&bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return T::default(),
             Err(error) => Err(error.into()),
         };
@@ -75,5 +76,23 @@ impl<T: Default> WatchedFile<T> {
             log::error!("{} opens nothing: {error}", self.path.display());
             T::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_that_is_not_text_costs_one_line() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("lines");
+        std::fs::write(&path, b"one\n\xff\ntwo\n").unwrap();
+
+        let good = |text: &str| {
+            let lines = text.lines().filter(|line| line.is_ascii());
+            Ok(lines.map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert_eq!(*WatchedFile::new(path, good).now(), ["one", "two"]);
     }
 }

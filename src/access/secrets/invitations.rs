@@ -152,8 +152,21 @@ impl OpenInvitation {
 fn change(home: &Path, change: impl FnOnce(&mut Vec<OpenInvitation>) -> Result<()>) -> Result<()> {
     home::INVITATIONS.change(home, |text| {
         let now = clock::seconds();
-        let lines = text.lines().filter_map(OpenInvitation::read);
-        let mut open: Vec<_> = lines.filter(|one| one.end > now).collect();
+        let mut open = Vec::new();
+
+        // A line that cannot be read lets nobody in, and costs no other invitation anything.
+        for (index, line) in text.lines().enumerate() {
+            match OpenInvitation::read(line) {
+                Some(one) => open.push(one),
+                None => log::warn!(
+                    "{}, line {}: this is not an invitation; it is removed",
+                    home::INVITATIONS.name,
+                    index + 1
+                ),
+            }
+        }
+
+        open.retain(|one| one.end > now);
         change(&mut open)?;
 
         let line = |one: &OpenInvitation| format!("{} {} {}\n", one.digest, one.role, one.end);
@@ -259,6 +272,9 @@ mod tests {
         let used = |secret: &str| redeem(home.path(), secret, |role| Ok(role.to_owned()));
         assert_eq!(used(over.text()).unwrap_err().kind(), ErrorKind::Forbidden);
         assert_eq!(used("guess").unwrap_err().kind(), ErrorKind::Forbidden);
+        // A line that cannot be read costs nothing, either.
+        let damaged = std::fs::read_to_string(home::INVITATIONS.path(home.path())).unwrap();
+        std::fs::write(home::INVITATIONS.path(home.path()), format!("x\n{damaged}")).unwrap();
         // A failure costs nothing.
         let full = |_: &str| Err::<(), _>(Error::new(ErrorKind::NoSpace, "full"));
         assert!(redeem(home.path(), secret.text(), full).is_err());

@@ -2,7 +2,9 @@
 //! Tokens: random secrets with a name, a role and an end, of which the home keeps digests only.
 //!
 //! The file `tokens` has a line for each: name, role, digest, and when it was made and when it ends,
-//! in seconds since 1970 (`-` for never).
+//! in seconds since 1970 (`-` for never). A line that cannot be read lets nobody in and costs no other
+//! token anything; it stays where it is until its token is removed. What is left of a line that was cut
+//! has too few words, or an end that is over already.
 
 use std::fmt::Write as _;
 use std::io;
@@ -17,7 +19,11 @@ use crate::{clock, home};
 
 /// All tokens of a home.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tokens(Vec<Token>);
+pub(crate) struct Tokens {
+    all: Vec<Token>,
+    /// Lines that cannot be read, as they are.
+    damaged: Vec<String>,
+}
 
 /// What is kept of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +51,7 @@ impl Tokens {
     pub(crate) fn open(home: &Path) -> Result<Self> {
         let path = file(home);
         match std::fs::read_to_string(&path) {
-            Ok(text) => Self::read(&text).map_err(|error| {
-                Error::new(
-                    ErrorKind::Usage,
-                    format!("{}: {}", path.display(), error.message()),
-                )
-            }),
+            Ok(text) => Self::read(&text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Error::local(
                 format!("{} cannot be read", path.display()),
@@ -65,8 +66,7 @@ impl Tokens {
     /// `Usage` for a name that cannot be one or a home that cannot be written, `Conflict` if there is
     /// one of that name, `TooLarge` if there are too many.
     pub(crate) fn add(home: &Path, new: NewToken) -> Result<Password> {
-        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
-        if !(1..=NAME_BYTES_MAX).contains(&new.name.len()) || !new.name.bytes().all(is_letter) {
+        if !is_plain(&new.name) {
             let text = "the name of a token is 1 to 64 letters, digits and . _ - @";
             return Err(Error::new(ErrorKind::Usage, text));
         }
@@ -79,18 +79,19 @@ impl Tokens {
         let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
 
         Self::change(home, |tokens| {
-            if tokens.0.iter().any(|token| token.name == new.name) {
+            let is_damaged = tokens.damaged.iter().any(|line| is_of(line, &new.name));
+            if is_damaged || tokens.all.iter().any(|token| token.name == new.name) {
                 let text = format!("there is a token '{}' already", new.name);
                 return Err(Error::new(ErrorKind::Conflict, text)
                     .hint(format!("'skep token rm {}' removes it", new.name)));
             }
-            if tokens.0.len() >= TOKENS_MAX {
+            if tokens.all.len() >= TOKENS_MAX {
                 let text = format!("there are {TOKENS_MAX} tokens already");
                 return Err(Error::new(ErrorKind::TooLarge, text).hint("remove some"));
             }
             let lock = Lock::new(secret.text().as_bytes());
             let (made, NewToken { name, role, end }) = (clock::now(), new);
-            tokens.0.push(Token {
+            tokens.all.push(Token {
                 name,
                 role,
                 lock,
@@ -109,9 +110,10 @@ impl Tokens {
     /// `NotFound`, and `Usage` for a home that cannot be written.
     pub(crate) fn remove(home: &Path, name: &str) -> Result<()> {
         Self::change(home, |tokens| {
-            let count = tokens.0.len();
-            tokens.0.retain(|token| token.name != name);
-            if tokens.0.len() == count {
+            let count = tokens.all.len() + tokens.damaged.len();
+            tokens.all.retain(|token| token.name != name);
+            tokens.damaged.retain(|line| !is_of(line, name));
+            if tokens.all.len() + tokens.damaged.len() == count {
                 let text = format!("there is no token '{}'", name.escape_debug());
                 Err(Error::new(ErrorKind::NotFound, text).hint("'skep token ls' lists them"))
             } else {
@@ -130,13 +132,13 @@ impl Tokens {
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Token> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// Whose lock this is, if that token has not ended. All are looked at, whichever it is.
     pub(crate) fn principal(&self, lock: &Lock, now: SystemTime) -> Option<Principal> {
         let mut found = None;
-        for token in &self.0 {
+        for token in &self.all {
             if token.lock == *lock {
                 found = Some(token);
             }
@@ -149,23 +151,51 @@ impl Tokens {
     /// Whether a token has ended. A clock that was never set counts as standing where the newest
     /// token was made, so that no end is put off by much.
     pub(crate) fn is_over(&self, token: &Token, now: SystemTime) -> bool {
-        let newest = self.0.iter().map(|token| token.made).max().unwrap_or(now);
+        let newest = self.all.iter().map(|token| token.made).max().unwrap_or(now);
         token.end.is_some_and(|end| end <= now.max(newest))
     }
 
+    /// Reads the file. A line that cannot be read is told in the log by its number.
+    ///
+    /// # Errors
+    /// None: what is not a file of tokens has no token in it.
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "all readers of watched files have one form"
+    )]
     pub(crate) fn read(text: &str) -> Result<Self> {
-        let lines = text
-            .lines()
-            .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        let mut tokens = Self::default();
+        let mut numbers = Vec::new();
 
-        lines
-            .map(Token::read)
-            .collect::<Option<_>>()
-            .map(Self)
-            .ok_or_else(|| {
-                Error::new(ErrorKind::Usage, "this is not a file of tokens")
-                    .hint("remove it, and make the tokens anew")
-            })
+        // Editors of some systems put a byte order mark in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+
+        for (index, line) in text.lines().enumerate() {
+            if line.trim().is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match Token::read(line) {
+                Some(token) => tokens.all.push(token),
+                None => {
+                    tokens.damaged.push(line.to_owned());
+                    numbers.push(index + 1);
+                }
+            }
+        }
+
+        if let Some(first) = numbers.first() {
+            let more = match numbers.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            log::error!(
+                "{}, line {first}{more}: this is not a token, and it lets nobody in; remove it \
+                 ('skep token rm NAME') and make the token anew",
+                home::TOKENS.name
+            );
+        }
+
+        Ok(tokens)
     }
 
     fn text(&self) -> String {
@@ -177,12 +207,16 @@ impl Tokens {
             lock,
             made,
             end,
-        } in &self.0
+        } in &self.all
         {
             let digest = lock.digest();
             let end = end.map_or_else(|| "-".to_owned(), |end| seconds(end).to_string());
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name} {role} {digest} {} {end}", seconds(*made));
+        }
+
+        for line in &self.damaged {
+            let _ = writeln!(text, "{line}");
         }
 
         text
@@ -192,7 +226,10 @@ impl Tokens {
 impl Token {
     fn read(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
-        let (name, role) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        let name = words
+            .next()
+            .filter(|name| is_plain(name) && can_be_named(name))?;
+        let role = words.next()?.parse().ok()?;
         let lock = Lock::from_digest(words.next()?.parse().ok()?);
         let made = time(words.next()?)?;
 
@@ -202,7 +239,7 @@ impl Token {
         };
 
         words.next().is_none().then_some(Self {
-            name,
+            name: name.to_owned(),
             role,
             lock,
             made,
@@ -219,7 +256,17 @@ impl Token {
     }
 }
 
-/// Where the tokens of a home are.
+/// Whether a name has the length and the letters of one.
+fn is_plain(name: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_letter)
+}
+
+/// Whether a line that cannot be read begins with this name.
+fn is_of(line: &str, name: &str) -> bool {
+    line.split_whitespace().next() == Some(name)
+}
+
 /// Whether a token may have this name: it is not what logs call others by (see `Principal`), and has a
 /// letter or a digit.
 pub(crate) fn can_be_named(name: &str) -> bool {
@@ -229,6 +276,7 @@ pub(crate) fn can_be_named(name: &str) -> bool {
     !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
+/// Where the tokens of a home are.
 pub(crate) fn file(home: &Path) -> PathBuf {
     home::TOKENS.path(home)
 }
@@ -287,7 +335,7 @@ mod tests {
         Tokens::remove(home.path(), "pi-1").unwrap();
         let error = Tokens::remove(home.path(), "pi-1").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
-        assert_eq!(Tokens::open(home.path()).unwrap().0.len(), 1);
+        assert_eq!(Tokens::open(home.path()).unwrap().all.len(), 1);
     }
 
     #[test]
@@ -316,18 +364,71 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_file_of_tokens_opens_nothing() {
+    fn a_line_that_cannot_be_read_costs_one_token_and_opens_nothing() {
         let digest = "0".repeat(64);
         let fine = format!("# x\n\na read {digest} 5 -\nb admin {digest} 5 6\n");
-        assert_eq!(Tokens::read(&fine).unwrap().0.len(), 2);
+        assert_eq!(Tokens::read(&fine).unwrap().all.len(), 2);
+
         for bad in [
-            "a",
-            "a read x 5 -",
-            &format!("a root {digest} 5 -"),
-            &format!("a read {digest} 5"),
+            "c",
+            "c read x 5 -",
+            &format!("c root {digest} 5 -"),
+            &format!("c read {digest} 5"),
+            &format!("c read {digest} 5 x"),
+            &format!("owner admin {digest} 5 -"),
+            &format!("\u{fffd} admin {digest} 5 -"),
         ] {
-            assert!(Tokens::read(bad).is_err(), "{bad}");
+            for text in [format!("{bad}\n{fine}"), format!("\u{feff}{fine}{bad}")] {
+                let tokens = Tokens::read(&text).unwrap();
+                let names: Vec<_> = tokens.iter().map(|token| token.name.as_str()).collect();
+                assert_eq!(names, ["a", "b"], "{bad}");
+                assert_eq!(tokens.damaged, [bad]);
+            }
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_line_that_was_cut_opens_nothing() {
+        let now = SystemTime::now();
+        let token = Token {
+            name: "pi".to_owned(),
+            role: Role::Admin,
+            lock: Lock::new(b"secret"),
+            made: now,
+            end: Some(now + Duration::from_secs(1000)),
+        };
+        let whole = Tokens {
+            all: vec![token],
+            damaged: Vec::new(),
+        };
+        let text = whole.text();
+        let lock = Lock::new(b"secret");
+        let opens = |text: &str| Tokens::read(text).unwrap().principal(&lock, now).is_some();
+
+        assert!(opens(text.trim_end()));
+        for end in 0..text.trim_end().len() {
+            assert!(!opens(&text[..end]), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_change_keeps_lines_that_cannot_be_read_until_their_token_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(file(home.path()), "pi-1 write 12\npi-2 write 13\n").unwrap();
+        Tokens::add(home.path(), new("pi-3", None)).unwrap();
+
+        let error = Tokens::add(home.path(), new("pi-1", None)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        Tokens::remove(home.path(), "pi-1").unwrap();
+        Tokens::add(home.path(), new("pi-1", None)).unwrap();
+
+        let tokens = Tokens::open(home.path()).unwrap();
+        assert_eq!(tokens.all.len(), 2);
+        assert_eq!(tokens.damaged, ["pi-2 write 13"]);
+    }
+
+    #[test]
+    fn names_have_letters_and_a_length() {
         let home = tempfile::tempdir().unwrap();
         for bad in ["", "a b", "a\n", "\u{e9}", &"a".repeat(65)] {
             let error = Tokens::add(home.path(), new(bad, None)).unwrap_err();
