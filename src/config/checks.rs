@@ -133,6 +133,10 @@ impl Config {
     pub(crate) fn blamed(&self, key: &str, error: Error) -> Error {
         let text = match self.effective_of(key).origin {
             Origin::Default => return error,
+            // Texts about files begin with the flag that names them.
+            Origin::Flag(flag) if error.message().starts_with(&format!("--{flag} ")) => {
+                return error;
+            }
             origin => format!("{origin}: {}", error.message()),
         };
 

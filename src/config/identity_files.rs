@@ -21,7 +21,7 @@ impl Config {
             return Ok(None);
         }
 
-        // A pair that is given is used as it is; only the own identity may be made and renewed.
+        // A pair that is given is used as it is; only the own identity may be made.
         let (cert, key) = match self.named_pair() {
             Some(pair) => pair,
             None => {
@@ -34,6 +34,20 @@ impl Config {
 
         let callers = self.callers();
         Ok(Some(TlsFiles { cert, key, callers }))
+    }
+
+    /// Renews the certificate of the own identity if it has to be. This comes after the addresses are
+    /// bound, so that a start which fails changes nothing.
+    ///
+    /// # Errors
+    /// `Usage` for an identity that cannot be used.
+    pub(crate) fn keep_identity_fresh(&self) -> Result<()> {
+        if self.named_pair().is_some() || !self.speaks_tls()? {
+            return Ok(());
+        }
+
+        let (cert, key) = self.own_files();
+        crate::tls::keep_fresh(&cert, &key, &self.own_addresses()?)
     }
 
     /// Whether the files of TLS that are named can be used. Nothing is made or renewed.

@@ -127,6 +127,12 @@ impl Node {
             }
         })?;
 
+        // Nothing is answered before `run`, so the first caller sees the renewed certificate.
+        if let Some(tls) = server.following() {
+            started.keep_identity_fresh()?;
+            tls.refresh();
+        }
+
         // Only now are the ports known that the system has chosen.
         invitations::keep_addresses(&started.home, &invitable(&server.addresses()));
         write_urls(started.address_file.as_deref(), &server.urls())?;
