@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use crate::random;
-use crate::stop::{Stop, Waited};
 
 /// Counts attempts that got nowhere, and says how long to pause before the next one.
 #[derive(Clone, Debug)]
@@ -102,14 +101,6 @@ impl Backoff {
         Ok(pause)
     }
 
-    /// Pauses before the next attempt, as [`Backoff::next`] says; a stop ends the pause at once.
-    ///
-    /// # Errors
-    /// If there is to be no further attempt.
-    pub(crate) fn pause(&mut self, hint: Option<Duration>, stop: &Stop) -> Result<Waited, GiveUp> {
-        self.next(hint).map(|pause| stop.wait_for(pause))
-    }
-
     /// The pause without a hint: a random share, between a half and all, of what has doubled with every
     /// attempt. So clients that lost their server together do not come back together.
     fn own_pause(&self) -> Duration {
@@ -134,7 +125,6 @@ pub(crate) const HINT_MAX: Duration = Duration::from_secs(300);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stop::Reason;
 
     fn milliseconds(backoff: &mut Backoff) -> u128 {
         backoff.next(None).unwrap().as_millis()
@@ -203,16 +193,5 @@ mod tests {
         assert_eq!(backoff.next(Some(too_long)), Err(GiveUp::TooLong(too_long)));
         assert_eq!(backoff.attempts(), 2);
         assert_eq!(Backoff::endless().next(Some(too_long)), Ok(HINT_MAX));
-    }
-
-    #[test]
-    fn a_stop_ends_a_pause() {
-        let stop = Stop::new();
-        let mut backoff = Backoff::new(2).between(Duration::ZERO, Duration::ZERO);
-        assert_eq!(backoff.pause(None, &stop), Ok(Waited::TimedOut));
-
-        stop.trigger(Reason::Asked);
-        assert_eq!(backoff.pause(Some(HINT_MAX), &stop), Ok(Waited::Stopped));
-        assert_eq!(backoff.pause(None, &stop), Err(GiveUp::Spent(2)));
     }
 }

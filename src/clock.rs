@@ -2,17 +2,13 @@
 //! The time, with a floor: a device without a battery for its clock starts in 1970, and must neither
 //! take good certificates for those of the future nor tokens that ran out for good ones.
 //!
-//! The floor is the time this program was made, or a later one that was kept in the home. Below it,
-//! the clock is not trusted, and time goes on from the floor.
+//! The floor is the time this program was made, or a later one that somebody has kept. Below it, the
+//! clock is not trusted, and time goes on from the floor. The clock itself keeps nothing.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
-
-use crate::disk;
 
 /// The time; that of the system unless it lies below the floor.
 pub(crate) fn now() -> SystemTime {
@@ -42,61 +38,17 @@ pub(crate) fn is_trusted() -> bool {
     is_after(seconds_of(SystemTime::now()), FLOOR.load(Ordering::Relaxed))
 }
 
-/// Takes the time that is kept in a file for the floor, if it is later.
-pub(crate) fn learn(file: &Path) {
-    let kept = read(file);
-    FLOOR.fetch_max(kept, Ordering::Relaxed);
-    KEPT.fetch_max(kept, Ordering::Relaxed);
-}
-
-/// The same, and keeps the time there from now on, as [`keep`] does.
-pub(crate) fn open(file: PathBuf) {
-    learn(&file);
-    let shown = file.display().to_string();
-    let _ = KEPT_IN.set(file);
-
-    if !is_trusted() {
-        log::warn!(
-            "the clock of this device is behind the latest known time, so no date is sent; if it \
-             is right, remove {shown}"
-        );
-    }
-
-    keep(DAY);
-}
-
-/// Keeps the time in the file that was opened, if the clock is trusted and the time that is kept
-/// there is older than this, since each write wears the memory card. Being unable to is no failure.
-pub(crate) fn keep(age_min: Duration) {
-    let Some(path) = KEPT_IN.get() else { return };
-    let now = seconds();
-    let kept = KEPT.load(Ordering::Relaxed);
-    if now < kept.saturating_add(age_min.as_secs()) || !is_trusted() {
-        return;
-    }
-
-    // Before writing, so that one of many threads does it.
-    if KEPT
-        .compare_exchange(kept, now, Ordering::Relaxed, Ordering::Relaxed)
-        .is_ok()
-    {
-        // A clock that is decades ahead must not lift the floor out of reach.
-        FLOOR.fetch_max(now.min(LATEST), Ordering::Relaxed);
-        if let Err(error) = disk::write(path, format!("{now}\n").as_bytes(), 0o600) {
-            log::debug!("the time cannot be kept in {}: {error}", path.display());
-        }
+/// Takes a time, in seconds since 1970, for the floor if it is later. One that makes no sense is left out.
+pub(crate) fn raise_floor(seconds: u64) {
+    if is_plausible(seconds) {
+        FLOOR.fetch_max(seconds, Ordering::Relaxed);
     }
 }
 
-/// The seconds in a file; 0 if there are none that make sense. A time long after this
-/// program was made is the mark of a clock that was wrong.
-fn read(file: &Path) -> u64 {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|kept| *kept < LATEST)
-        .unwrap_or_default()
+/// Whether a time can be a floor. One long after this program was made is the mark of a clock that was
+/// wrong, and would keep the right time from being believed.
+pub(crate) fn is_plausible(seconds: u64) -> bool {
+    seconds < LATEST
 }
 
 fn is_after(system: u64, floor: u64) -> bool {
@@ -149,15 +101,11 @@ const LATEST: u64 = MADE + 30 * 365 * DAY.as_secs();
 /// Beyond it, no date of HTTP can be written.
 const YEAR_10000: u64 = 253_402_300_800;
 
-/// How often a running server keeps the time.
-pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The latest time that is known to be over. Formatters of times everywhere go by it, and a node that
+/// learns more only helps the other ones of its process.
 static FLOOR: AtomicU64 = AtomicU64::new(0);
-
-/// What is in the file, as far as this process knows.
-static KEPT: AtomicU64 = AtomicU64::new(0);
-
-static KEPT_IN: OnceLock<PathBuf> = OnceLock::new();
 
 #[cfg(test)]
 mod tests {
@@ -172,21 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_time_that_makes_sense_is_taken_from_the_file() {
-        let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("clock");
-        assert_eq!(read(&file), 0);
-        for (text, seconds) in [
-            ("", 0),
-            ("soon\n", 0),
-            ("-5\n", 0),
-            ("12\n", 12),
-            ("99999999999999999999999\n", 0),
-            (&format!("{LATEST}\n"), 0),
-        ] {
-            std::fs::write(&file, text).unwrap();
-            assert_eq!(read(&file), seconds, "{text}");
-        }
+    fn only_a_time_that_makes_sense_becomes_the_floor() {
+        assert!(is_plausible(MADE + 1) && !is_plausible(LATEST));
+        raise_floor(LATEST);
+        assert!(FLOOR.load(Ordering::Relaxed) < LATEST);
+        raise_floor(MADE + 1);
+        raise_floor(MADE);
+        assert!(FLOOR.load(Ordering::Relaxed) > MADE);
     }
 
     #[test]

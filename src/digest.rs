@@ -65,6 +65,7 @@ impl Digest {
     /// # Errors
     /// `BadRequest` if there is one that cannot be read.
     pub fn from_field(value: &str) -> Result<Option<Self>, Error> {
+        // The field may list several algorithms; the others are not computed here.
         let Some(text) = value
             .split(',')
             .find_map(|item| item.trim().strip_prefix("sha-256="))
@@ -72,6 +73,7 @@ impl Digest {
             return Ok(None);
         };
 
+        // A byte sequence stands between colons (RFC 8941 section 3.3.5).
         let bytes = text
             .strip_prefix(':')
             .and_then(|text| text.strip_suffix(':'))
@@ -118,6 +120,7 @@ impl FromStr for Digest {
             )
         };
 
+        // `from_str_radix` would accept a sign, and slicing would panic inside a character.
         let digits = text.as_bytes();
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err(bad());

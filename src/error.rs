@@ -78,6 +78,7 @@ impl Error {
     /// rights would help, so that it cannot be taken for what a server says; otherwise as
     /// [`Error::io`].
     pub(crate) fn local(what: impl fmt::Display, error: io::Error) -> Self {
+        // Another name or other rights help against these, but not against a full or a broken disk.
         let is_name = matches!(
             error.kind(),
             io::ErrorKind::NotFound
@@ -92,7 +93,7 @@ impl Error {
 
         if is_name {
             told.0.kind = ErrorKind::Usage;
-            told.hint("give another name, or rights to it")
+            told.hint("use another path, or change its permissions")
         } else {
             told
         }
@@ -335,6 +336,7 @@ impl ErrorKind {
 
     /// The kind that an operating system's error belongs to.
     pub fn from_io(error: &io::Error) -> Self {
+        // An error of ours that travelled through a reader or a writer keeps its kind.
         if let Some(ours) = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<Error>())
@@ -353,6 +355,7 @@ impl ErrorKind {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::AddrNotAvailable => Self::Unreachable,
+            // A read that times out is WouldBlock on some systems and TimedOut on others.
             io::ErrorKind::WouldBlock
             | io::ErrorKind::TimedOut
             | io::ErrorKind::ConnectionReset
@@ -361,6 +364,7 @@ impl ErrorKind {
             | io::ErrorKind::NotConnected
             | io::ErrorKind::UnexpectedEof => Self::Interrupted,
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Self::BadRequest,
+            // An unknown error is taken for a fault of ours, not of the caller.
             _ => Self::Internal,
         }
     }

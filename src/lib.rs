@@ -17,6 +17,7 @@ pub mod cli;
 pub mod client;
 mod clock;
 mod config;
+mod crew;
 mod digest;
 mod disk;
 mod edge;
@@ -41,6 +42,7 @@ mod text;
 mod threads;
 mod tls;
 mod transport;
+mod waiting;
 mod watched_file;
 mod wire;
 

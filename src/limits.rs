@@ -55,6 +55,7 @@ impl Default for Limits {
         Self {
             connections_max: 25,
             connections_per_address_max: 16,
+            // Users of the device itself get in even if strangers hold all other places.
             connections_reserved: 2,
             requests_per_connection_max: 100,
             workers: 8,
@@ -65,6 +66,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(20),
+            // A body that trickles in byte by byte would never run into a timeout.
             rate_min: 1024,
             drain_timeout: Duration::from_secs(10),
             drain_bytes_max: 64 * 1024,
@@ -103,6 +105,7 @@ impl Limits {
             ("max-fields", self.fields_max, 1, FIELDS_MAX),
         ];
 
+        // Sockets refuse a timeout of zero, and a deadline of zero is over before it begins.
         let times = [
             ("timeout", self.timeout),
             ("head-timeout", self.head_timeout),
@@ -111,6 +114,7 @@ impl Limits {
             ("write-timeout", self.write_timeout),
         ];
 
+        // With a count of zero, no request could be answered.
         for (name, number, least, most) in counts {
             if number < least {
                 return Some((name, "more than 0".to_owned()));

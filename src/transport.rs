@@ -24,8 +24,11 @@ pub(crate) trait Transport: Read + Write + Send {
     /// Those of reading and writing.
     fn send_file(&mut self, file: &mut File, length: u64) -> io::Result<u64>;
 
-    /// Says whether a request is being worked on; a shutdown closes idle connections at once.
-    fn set_activity(&mut self, activity: Activity);
+    /// Whether bytes may be waiting here or in the kernel of which no event tells any more.
+    fn has_more(&self) -> bool;
+
+    /// Whether bytes that were written are still on this side; [`Write::flush`] sends them.
+    fn has_unsent(&self) -> bool;
 
     /// Says goodbye (TLS `close_notify`) and closes the sending half.
     fn finish(&mut self);
@@ -33,9 +36,6 @@ pub(crate) trait Transport: Read + Write + Send {
     /// Has the connection end in an error for the other side, so that what it got so far is not taken
     /// for everything.
     fn abort(&mut self);
-
-    /// Waits until the other side closes, at most this long, and reads nothing.
-    fn wait_for_end(&mut self, wait: Duration);
 
     /// Waits until a source has something, a stop comes, or the caller has closed its half, whichever
     /// is first (a stop before the caller, the caller before the source). Nothing is read.
@@ -75,6 +75,17 @@ pub(crate) struct TimeLimit {
 }
 
 impl TimeLimit {
+    /// No wait at all: what cannot be done at once fails with `WouldBlock`.
+    pub(crate) const AT_ONCE: Self = Self {
+        step: Duration::ZERO,
+        deadline: None,
+    };
+
+    /// Whether nothing is to be waited for.
+    pub(crate) fn is_at_once(&self) -> bool {
+        self.step.is_zero()
+    }
+
     /// What is left for the next step.
     ///
     /// # Errors
@@ -89,15 +100,6 @@ impl TimeLimit {
             _ => Err(io::ErrorKind::TimedOut.into()),
         }
     }
-}
-
-/// Whether a connection waits for a request or works on one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activity {
-    /// Between requests.
-    Idle,
-    /// From the first byte of a request to the last byte of its answer.
-    Busy,
 }
 
 /// Who is at the other end of a connection.

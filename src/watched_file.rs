@@ -3,17 +3,18 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use crate::disk;
 use crate::error::Result;
 use crate::threads::lock;
 
 /// A value that is read from a file again whenever that has changed: one `stat` for each use.
 pub(crate) struct WatchedFile<T> {
     path: PathBuf,
-    read: fn(&str) -> Result<T>,
+    read: fn(&Path, &str) -> Result<T>,
     kept: Mutex<Option<(FileStamp, Arc<T>)>>,
 }
 
@@ -26,7 +27,7 @@ struct FileStamp {
 }
 
 impl<T: Default> WatchedFile<T> {
-    pub(crate) fn new(path: PathBuf, read: fn(&str) -> Result<T>) -> Self {
+    pub(crate) fn new(path: PathBuf, read: fn(&Path, &str) -> Result<T>) -> Self {
         Self {
             path,
             read,
@@ -66,9 +67,8 @@ impl<T: Default> WatchedFile<T> {
     }
 
     fn value(&self) -> T {
-        // A byte that is not text must cost one line, not the whole file.
-        let read = match std::fs::read(&self.path) {
-            Ok(bytes) => (self.read)(&String::from_utf8_lossy(&bytes)),
+        let read = match disk::read_text(&self.path) {
+            Ok(text) => (self.read)(&self.path, &text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return T::default(),
             Err(error) => Err(error.into()),
         };
@@ -76,23 +76,5 @@ impl<T: Default> WatchedFile<T> {
             log::error!("{} opens nothing: {error}", self.path.display());
             T::default()
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_byte_that_is_not_text_costs_one_line() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("lines");
-        std::fs::write(&path, b"one\n\xff\ntwo\n").unwrap();
-
-        let good = |text: &str| {
-            let lines = text.lines().filter(|line| line.is_ascii());
-            Ok(lines.map(str::to_owned).collect::<Vec<_>>())
-        };
-        assert_eq!(*WatchedFile::new(path, good).now(), ["one", "two"]);
     }
 }

@@ -104,8 +104,12 @@ fn has_link_local() -> bool {
         .any(|line| line.split_whitespace().nth(3) == Some("20"))
 }
 
-/// Whether the kernel can confine processes to parts of the file system.
+/// Whether the kernel can confine processes to parts of the file system. The list of its modules is
+/// there only if securityfs is mounted; otherwise the system calls have to be enough.
 fn has_landlock() -> bool {
-    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    modules.split(',').any(|module| module.trim() == "landlock")
+    match fs::read_to_string("/sys/kernel/security/lsm") {
+        Ok(modules) => modules.split(',').any(|module| module.trim() == "landlock"),
+        Err(_) => fs::read_to_string("/proc/kallsyms")
+            .is_ok_and(|symbols| symbols.contains("sys_landlock_restrict_self")),
+    }
 }

@@ -22,6 +22,7 @@ impl CertificateRoles {
                 .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
         };
 
+        // A certificate of the authority suffices for reading; the table gives more.
         let role = row(name)
             .or_else(|| row("*"))
             .map_or(Role::Read, |(_, role)| *role);
@@ -49,6 +50,7 @@ impl FromStr for CertificateRoles {
             Ok((name.trim().to_owned(), role))
         };
 
+        // Empty rows are dropped, so that a comma at the end does no harm.
         let rows = text.split(',').map(str::trim).filter(|row| !row.is_empty());
 
         rows.map(row).collect::<Result<_, String>>().map(Self)

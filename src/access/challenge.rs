@@ -27,11 +27,14 @@ pub(crate) struct Challenge {
 impl Challenge {
     /// The challenge in the value of a `WWW-Authenticate` field, which may have several.
     pub(crate) fn find(field: &str) -> Option<Self> {
+        // Names of schemes do not depend on case (RFC 9110 section 11.1).
         let lower = field.to_ascii_lowercase();
         let start = lower.find(&SCHEME.to_ascii_lowercase())? + SCHEME.len();
         let rest = field.get(start..)?;
         let (_, rest) = rest.split_once("nonce=\"")?;
         let (nonce, _) = rest.split_once('"')?;
+
+        // The nonce is sent back in a field, where nothing in it may end the quotes or the line.
         let is_plain = nonce
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
@@ -52,6 +55,8 @@ impl Challenge {
         signed: SignedRequest<'_>,
     ) -> Result<String> {
         let key = Lock::new(secret.text().as_bytes());
+
+        // Our own nonce keeps a false server from choosing all of the text that the HMAC covers.
         let (nonce, own) = (self.nonce.clone(), letters(20)?);
         let response = response(&key, signed, &nonce, &own, count);
 

@@ -21,6 +21,7 @@ impl ChallengeAnswer {
     /// Reads `nonce="...", count=1, cnonce="...", response="..."` in any order.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let value = |key: &str| {
+            // No value of ours has a comma in it, so quoted strings need no parser.
             let mut members = text
                 .split(',')
                 .filter_map(|member| member.trim().split_once('='));
@@ -95,6 +96,8 @@ pub(crate) fn response(
         digests: [content, repr],
     } = signed;
 
+    // A line for each part, empty where a digest is missing, so that no two requests have the same
+    // text. The 1 is the version of this form.
     let text =
         format!("{SCHEME} 1\n{method}\n{target}\n{nonce}\n{own}\n{count}\n{content}\n{repr}\n");
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.digest().as_bytes());

@@ -32,6 +32,8 @@ impl Credentials {
         }
 
         if is("basic") {
+            // The name ends at the first colon, the secret may have more (RFC 7617 section 2). The
+            // name is ignored: a secret alone identifies the caller.
             let pair = STANDARD.decode(value).unwrap_or_default();
             let colon = pair.iter().position(|byte| *byte == b':');
             return colon.map_or(Self::Unknown, |colon| {

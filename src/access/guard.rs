@@ -54,8 +54,10 @@ impl Guard {
     pub(crate) fn new(home: &Path, password: &Password, options: AccessOptions) -> Result<Self> {
         Ok(Self {
             owner: Lock::new(password.text().as_bytes()),
-            tokens: WatchedFile::new(tokens::file(home), Tokens::read),
-            chosen: WatchedFile::new(chosen_password::file(home), SlowLock::read),
+            tokens: WatchedFile::new(tokens::file(home), |path, text| {
+                Ok(Tokens::read(path, text))
+            }),
+            chosen: WatchedFile::new(chosen_password::file(home), |_, text| SlowLock::read(text)),
             nonces: Nonces::new()?,
             lockout: Lockout::new(options.lockout.clone()),
             options,
@@ -82,9 +84,26 @@ impl Guard {
         match shown {
             Credentials::Secret(secret) => self.secret(peer, secret),
             Credentials::Answer(answer) => self.answer(peer, answer, signed),
-            Credentials::Wish => Err(refused("this needs an answer to the challenge")),
+            // No secret was shown, so neither of these counts as a guess.
+            Credentials::Wish => Err(refused("this request needs an answer to the challenge")),
             Credentials::Unknown => Err(refused("the credentials cannot be read")),
         }
+    }
+
+    /// Whether [`Guard::identify`] needs no long computation for these credentials. Only a chosen password
+    /// does, the first time that it is shown; made ones are compared with digests.
+    pub(crate) fn is_quick(&self, shown: &Credentials) -> bool {
+        let Credentials::Secret(secret) = shown else {
+            return true;
+        };
+
+        let chosen = self.chosen.now();
+        if !chosen.is_set() || chosen.is_known(secret) {
+            return true;
+        }
+
+        let lock = Lock::new(secret);
+        lock == self.owner || self.tokens.now().principal(&lock, clock::now()).is_some()
     }
 
     /// Who knows this secret.
@@ -93,6 +112,9 @@ impl Guard {
     /// As [`Guard::identify`].
     pub(crate) fn secret(&self, peer: &Peer, secret: &[u8]) -> Result<Principal> {
         self.check(peer)?;
+
+        // Password and tokens are both compared in any case, so that the time does not tell which
+        // one matched.
         let lock = Lock::new(secret);
         let (is_owner, tokens) = (lock == self.owner, self.tokens.now());
         let of_token = tokens.principal(&lock, clock::now());
@@ -104,6 +126,8 @@ impl Guard {
             return Ok(principal);
         }
 
+        // Last, because argon2 costs memory and time. `Busy` says nothing about the secret, so it
+        // leaves before the attempt is counted.
         if self.chosen.now().opens(secret)? {
             return Ok(Principal::owner());
         }
@@ -157,11 +181,12 @@ impl Guard {
         answer: &ChallengeAnswer,
         signed: SignedRequest<'_>,
     ) -> Result<Principal> {
-        let over = || refused("the challenge is over, or was answered before");
+        let over = || refused("the challenge has expired, or was answered before");
         // Whoever has no nonce of ours has not guessed anything.
         let nonce = self.nonces.read(&answer.nonce).ok_or_else(over)?;
         let (tokens, now) = (self.tokens.now(), clock::now());
 
+        // All tokens are compared, hence `last`: the time must not tell which one matched.
         let of_token = tokens
             .iter()
             .filter(|token| answer.is_of(&token.lock, signed))
@@ -183,6 +208,8 @@ impl Guard {
             });
         };
 
+        // Only a right answer uses up the nonce, so that a listener cannot spoil it with wrong
+        // ones.
         if self.nonces.take(nonce, answer.count) {
             Ok(principal)
         } else {

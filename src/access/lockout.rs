@@ -140,6 +140,9 @@ impl Lockout {
         }
 
         let mut entries = lock(&self.entries);
+
+        // The entry is taken out here and put back at the end, so the front is the caller whose
+        // last failure is the oldest.
         let known = entries.iter().position(|entry| entry.caller == caller);
         let known = known.and_then(|index| entries.remove(index));
         let known = known.filter(|entry| now.saturating_duration_since(entry.since) < time_max);
@@ -152,6 +155,7 @@ impl Lockout {
             locks: 0,
         });
 
+        // During a lock `since` lies in the future, so nothing is earned.
         let quiet = now.saturating_duration_since(entry.since).as_millis();
         let earned = quiet / time.as_millis().max(1);
         if earned > 0 {
@@ -161,9 +165,12 @@ impl Lockout {
             entry.since = now;
         }
 
+        // Requests that were under way when the lock began fail within it, and must not prolong it.
         entry.failures += 1;
         let is_locked = entry.locked_until.is_some_and(|until| until > now);
         if entry.failures >= failures_max && !is_locked {
+            // Each lock lasts twice as long as the one before. The exponent is bounded, or the
+            // shift would overflow.
             let length = time
                 .saturating_mul(1 << entry.locks.min(16))
                 .min(time_max.max(time));
@@ -178,6 +185,7 @@ impl Lockout {
             );
         }
 
+        // Whoever guesses from many addresses must not use up the memory.
         if entries.len() >= ENTRIES_MAX {
             entries.pop_front();
         }

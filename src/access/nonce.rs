@@ -66,16 +66,22 @@ impl Nonces {
     /// Takes a nonce whose answer was right; false if it came with this count, or a later one, before.
     pub(crate) fn take(&self, nonce: Nonce, count: u32) -> bool {
         let mut used = lock(&self.used);
+
+        // Whether a nonce this old was used before is not known any more, so it counts as used.
         if nonce.made <= used.floor && used.floor > 0 {
             return false;
         }
 
+        // One nonce serves many requests, each with a higher count; a replay has a count that was
+        // seen.
         if let Some((_, last)) = used.counts.iter_mut().find(|(known, _)| *known == nonce) {
             let is_new = count > *last;
             *last = count.max(*last);
             return is_new;
         }
 
+        // Memory is bounded. The floor rises with each nonce that is dropped, so that none of them
+        // can be taken again.
         if used.counts.len() >= USED_MAX
             && let Some((oldest, _)) = used.counts.pop_front()
         {
@@ -106,6 +112,7 @@ impl Nonces {
         let (plain, tag) = bytes.split_at_checked(16)?;
         let ours = hmac::sign(&self.key, plain);
 
+        // Constant time, since an early exit would tell a forger how much of the tag is right.
         if !bool::from(subtle::ConstantTimeEq::ct_eq(
             &ours.as_ref()[..TAG_BYTES],
             tag,
@@ -121,6 +128,8 @@ impl Nonces {
             random: number(random)?,
         };
 
+        // The floor counts here, too: a client whose nonce was forgotten gets a new challenge and
+        // is not charged with a guess.
         let limit = u64::try_from(LIFE.as_millis()).ok()?;
         let is_fresh = now.saturating_sub(nonce.made) < limit;
 

@@ -53,16 +53,18 @@ impl Principal {
         }
 
         let role = Role::with(right);
+
+        // A role is what people gave; single rights are shown only where no role has exactly these.
         let held = match Role::of(self.rights) {
             Some(held) => held.to_string(),
             None => self.rights.to_string(),
         };
         let text = format!(
-            "this needs the role {role} (the right '{right}'), and '{}' has {held}",
+            "this needs the role {role} (the right '{right}'), but '{}' has {held}",
             self.name
         );
         Err(Error::new(ErrorKind::Forbidden, text).hint(format!(
-            "'skep token new NAME --role {role}' makes a token that suffices"
+            "'skep token new NAME --role {role}' makes a token that has it"
         )))
     }
 }
@@ -101,7 +103,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Forbidden);
         assert_eq!(
             error.message(),
-            "this needs the role write (the right 'write'), and 'anonymous' has read"
+            "this needs the role write (the right 'write'), but 'anonymous' has read"
         );
         assert!(error.hint_text().unwrap().contains("--role write"));
 
@@ -109,7 +111,7 @@ mod tests {
         let error = odd.needs(Right::Console).unwrap_err();
         assert_eq!(
             error.message(),
-            "this needs the role admin (the right 'console'), and 'owner' has write+notify"
+            "this needs the role admin (the right 'console'), but 'owner' has write+notify"
         );
     }
 }

@@ -44,10 +44,13 @@ impl Address {
             return descriptor(number).ok_or_else(|| bad(text).hint("write it as fd:3"));
         }
 
+        // Brackets keep the colons of an IPv6 address apart from that of the port (RFC 3986 section
+        // 3.2.2).
         if let Some(rest) = text.strip_prefix('[') {
             return ipv6(rest, default_port).ok_or_else(|| bad(text));
         }
 
+        // Without brackets, `::1:8443` may be an address, or an address and a port.
         if text.matches(':').count() > 1 {
             let hint = format!("write an IPv6 address in brackets, as in [::1]:{default_port}");
             return Err(bad(text).hint(hint));
@@ -65,6 +68,8 @@ impl Address {
             return Err(bad(text).hint(hint));
         }
 
+        // No other name is accepted: the answer of a resolver may change, or be no address of this
+        // device.
         let host = if host == "localhost" {
             "127.0.0.1"
         } else {
@@ -72,7 +77,7 @@ impl Address {
         };
 
         let ip: IpAddr = host.parse().map_err(|_| {
-            bad(text).hint("give the number of an interface, or 0.0.0.0 for all of them")
+            bad(text).hint("give the IP address of an interface, or 0.0.0.0 for all of them")
         })?;
 
         Ok(Self::Ip(SocketAddr::new(ip, port)))
@@ -116,6 +121,8 @@ impl fmt::Display for Address {
             Self::Abstract(name) => {
                 f.write_str("unix:@")?;
                 name.iter().try_for_each(|byte| match byte {
+                    // The backslash begins an escape, so it is escaped itself: what is printed here
+                    // can be read again.
                     b'\\' => f.write_str("\\x5c"),
                     b'!'..=b'~' => write!(f, "{}", char::from(*byte)),
                     _ => write!(f, "\\x{byte:02x}"),
@@ -135,6 +142,7 @@ fn ipv6(text: &str, default_port: u16) -> Option<Address> {
         None => return None,
     };
 
+    // A link-local address needs its interface (RFC 4007 section 11).
     let (ip, scope) = match host.split_once('%') {
         Some((ip, scope)) => (ip, scope_id(scope)?),
         None => (host, 0),
@@ -169,6 +177,8 @@ fn unix(text: &str) -> Result<Address> {
         });
     }
 
+    // One spelling for each path: no `..`, no doubled slash, no slash at the end. A control
+    // character would break the line in which the address is printed.
     let path = Path::new(text);
     let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
     let normal: PathBuf = path.components().collect();

@@ -122,8 +122,11 @@ impl FromStr for ServerUrl {
         };
 
         if let Some(name) = text.strip_prefix("unix:") {
-            let socket = socket(name).ok_or_else(|| bad("cannot be read"))?;
+            let socket = socket(name).ok_or_else(|| bad("is not valid"))?;
             let socket = Some(OsString::from_vec(socket).into());
+
+            // Requests need a host, which a socket does not have. TLS would protect nothing: the
+            // bytes do not leave the device.
             let host = "localhost".to_owned();
             return Ok(Self {
                 scheme: Scheme::Http,
@@ -133,32 +136,37 @@ impl FromStr for ServerUrl {
             });
         }
 
+        // HTTPS unless the user says otherwise, so that an omission sends no password in the clear.
+        // Schemes do not depend on case (RFC 3986 section 3.1).
         let (scheme, rest) = match text.split_once("://") {
             None => (Scheme::Https, text),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
-            Some(_) => return Err(bad("is neither http:// nor https://")),
+            Some(_) => return Err(bad("begins with neither http:// nor https://")),
         };
 
         let rest = rest.strip_suffix('/').unwrap_or(rest);
+
+        // A password in an address would show up in logs and in the list of processes.
         if rest.contains('@') {
             return Err(bad("has a user or a password in it"));
         }
 
         if rest.contains(['/', '?', '#']) {
-            return Err(bad("has a path behind the host"));
+            return Err(bad("has a path after the host"));
         }
 
-        let (host, port) = split(rest).ok_or_else(|| bad("cannot be read"))?;
+        let (host, port) = split(rest).ok_or_else(|| bad("is not valid"))?;
 
+        // `parse` alone would accept `+8443`.
         let port = match port {
             None => Self::PORT,
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
                 .parse()
                 .ok()
                 .filter(|port| *port > 0)
-                .ok_or_else(|| bad("has no such port"))?,
-            Some(_) => return Err(bad("has no such port")),
+                .ok_or_else(|| bad("has an invalid port"))?,
+            Some(_) => return Err(bad("has an invalid port")),
         };
 
         Ok(Self {
@@ -181,17 +189,21 @@ fn socket(text: &str) -> Option<Vec<u8>> {
         return text.starts_with('/').then(|| text.as_bytes().to_vec());
     };
 
+    // A NUL byte in front makes a name abstract (unix(7)).
     let mut bytes = vec![0];
     let mut parts = name.split('\\');
     bytes.extend_from_slice(parts.next()?.as_bytes());
 
     for part in parts {
         let (digits, plain) = part.strip_prefix('x')?.split_at_checked(2)?;
+
+        // `from_str_radix` alone would accept a sign.
         let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_number)?);
         bytes.extend_from_slice(plain.as_bytes());
     }
 
+    // An empty name lets a listener choose one; nobody can connect to it.
     (2..=SOCKET_BYTES_MAX)
         .contains(&bytes.len())
         .then_some(bytes)
@@ -214,6 +226,7 @@ const SOCKET_BYTES_MAX: usize = 108;
 
 /// Host and port of an authority; `None` if there is no valid host in it.
 fn split(authority: &str) -> Option<(&str, Option<&str>)> {
+    // A bare IPv6 address has no port: that would need brackets.
     if authority.parse::<Ipv6Addr>().is_ok() {
         return Some((authority, None));
     }
@@ -232,6 +245,7 @@ fn split(authority: &str) -> Option<(&str, Option<&str>)> {
         None => (authority, None),
     };
 
+    // RFC 1123 has no underscores in host names, but local networks use them.
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
 
     (!host.is_empty() && host.len() <= 253 && host.bytes().all(is_host)).then_some((host, port))

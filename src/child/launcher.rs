@@ -1,168 +1,101 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The launcher: the own binary, started again with a hidden verb, which takes its setup from standard
-//! input, makes itself what the order says, and becomes the program.
-//!
-//! It runs between fork and exec, so that nothing of it needs `unsafe` in the process that starts it.
+//! The launcher: a binary that, started again with a hidden verb, becomes the supervisor of a child,
+//! and the proof that a binary knows that verb.
 
-use std::env;
-use std::io::{self, Read};
+use std::ffi::OsString;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use landlock::{
-    ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
-    path_beneath_rules,
-};
-use rustix::process::{Resource, Rlimit, Signal};
+use crate::child::control::{CLEAN, PROGRAM, VERB};
+use crate::child::{program, supervisor};
+use crate::error::{Error, Result};
 
-use crate::child::mark::VARIABLE;
-use crate::child::order::{ChildLimits, Confinement, Setup};
+/// A binary that knows the hidden verb. Without one nothing can be started: a program that does not
+/// know the verb would begin its own work again.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    binary: PathBuf,
+}
 
-/// The hidden verb.
-pub const VERB: &str = "__launch";
+/// What `main` has to call before anything else, with the arguments of the process: gives the launcher
+/// of this binary or, if this process was started to launch, does that.
+///
+/// ```no_run
+/// use std::ops::ControlFlow;
+/// use std::process::ExitCode;
+///
+/// fn main() -> ExitCode {
+///     let arguments: Vec<_> = std::env::args_os().collect();
+///     let launcher = match skep::child::launch(&arguments) {
+///         ControlFlow::Continue(launcher) => launcher,
+///         ControlFlow::Break(Ok(())) => return ExitCode::SUCCESS,
+///         ControlFlow::Break(Err(_)) => return ExitCode::FAILURE,
+///     };
+///     # drop(launcher);
+///     ExitCode::SUCCESS
+/// }
+/// ```
+pub fn launch(arguments: &[OsString]) -> ControlFlow<Result<()>, Launcher> {
+    let words: Vec<_> = arguments.iter().skip(1).take(2).collect();
+    if words.first().is_none_or(|word| *word != VERB) {
+        return ControlFlow::Continue(Launcher {
+            binary: PathBuf::from(THIS_BINARY),
+        });
+    }
 
-/// What the exit code says if the program was not started; standard error then has the reason, after
-/// `skep launcher:`.
-pub const NOT_STARTED: u8 = 125;
-
-/// How the reason of a launcher begins.
-pub(super) const PREFIX: &str = "skep launcher: ";
-
-/// Becomes the program of the setup on standard input. Returns why it could not.
-pub fn launch() -> String {
-    let error = match read_setup() {
-        Ok(setup) => become_program(&setup),
-        Err(error) => format!("the setup cannot be read: {error}"),
+    let result = match words.get(1) {
+        Some(word) if *word == PROGRAM => program::run(),
+        Some(word) if *word == CLEAN => supervisor::run(),
+        _ => supervise(),
     };
-    format!("{PREFIX}{error}")
+    let what = format!("launching a process ('{VERB}' is not for people)");
+    ControlFlow::Break(result.map_err(|error| Error::io(what, error)))
 }
 
-/// Reads a length of eight hexadecimal digits and so many bytes of JSON, and not one byte more: what
-/// follows belongs to the program.
-fn read_setup() -> io::Result<Setup> {
-    let mut input = Unbuffered;
-    let mut digits = [0; 8];
-    input.read_exact(&mut digits)?;
-
-    let digits = String::from_utf8_lossy(&digits);
-    let length = usize::from_str_radix(&digits, 16).map_err(io::Error::other)?;
-    if length > SETUP_BYTES_MAX {
-        return Err(io::Error::other("it is too long"));
-    }
-
-    let mut bytes = vec![0; length];
-    input.read_exact(&mut bytes)?;
-    serde_json::from_slice(&bytes).map_err(io::Error::other)
-}
-
-/// Standard input without a buffer, which would keep what belongs to the program.
-struct Unbuffered;
-
-impl Read for Unbuffered {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::io::read(rustix::stdio::stdin(), buffer)?)
-    }
-}
-
-fn become_program(setup: &Setup) -> String {
-    if let Err(error) = prepare(setup) {
-        return error;
-    }
-
-    let mut command = Command::new(found(setup));
-    command
-        .args(&setup.arguments)
-        .env_clear()
-        .envs(setup.environment.iter().map(|(name, value)| (name, value)));
-    if let Some(directory) = &setup.directory {
-        command.current_dir(directory);
-    }
-    // The mark stays, so that what the program leaves behind can be found.
-    if let Some(mark) = env::var_os(VARIABLE) {
-        command.env(VARIABLE, mark);
-    }
-
-    // What whoever started skep had open is no business of the program.
-    close_fds::set_fds_cloexec(3, &[]);
-    let error = command.exec();
-    format!("{} cannot be run: {error}", setup.program.display())
-}
-
-fn prepare(setup: &Setup) -> Result<(), String> {
-    let wrong = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-
-    // Whoever started this may be gone before the signal is set.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| wrong("the death signal", &error))?;
-    let parent = rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid);
-    if parent != setup.parent {
-        return Err("whoever ordered this is gone".to_owned());
-    }
-
-    set_limits(&setup.limits).map_err(|error| wrong("a limit", &error))?;
-    if setup.nice > 0 {
-        rustix::process::nice(i32::from(setup.nice.min(19)))
-            .map_err(|error| wrong("the priority", &error))?;
-    }
-    if let Some(directory) = setup.directory.as_ref().filter(|path| !path.is_dir()) {
-        return Err(format!("there is no folder {}", directory.display()));
-    }
-    if let Some(confinement) = &setup.confinement {
-        confine(confinement).map_err(|error| wrong("the confinement", &error))?;
-    }
-    Ok(())
-}
-
-fn set_limits(limits: &ChildLimits) -> io::Result<()> {
-    let rows = [
-        (Resource::Cpu, limits.cpu_seconds),
-        (Resource::Fsize, limits.file_bytes),
-        (Resource::Nofile, limits.descriptors),
-        (Resource::As, limits.memory_bytes),
-        (Resource::Nproc, limits.processes),
-    ];
-    for (resource, most) in rows {
-        if most.is_some() {
-            let limit = Rlimit {
-                current: most,
-                maximum: most,
-            };
-            rustix::process::setrlimit(resource, limit)?;
+impl Launcher {
+    /// Another binary that calls [`launch`], for programs that cannot: an installed skep, for example.
+    /// Any other program would begin its own work when a child is started, and be ended for that after
+    /// half a minute at most.
+    pub fn at(binary: impl Into<PathBuf>) -> Self {
+        Self {
+            binary: binary.into(),
         }
     }
-    Ok(())
+
+    /// The path of the binary.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Starts a supervisor with this standard input.
+    pub(super) fn spawn(&self, input: OwnedFd) -> io::Result<std::process::Child> {
+        // A group of its own keeps the keys of a terminal away from it.
+        Command::new(&self.binary)
+            .arg(VERB)
+            .env_clear()
+            .stdin(input)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+    }
 }
 
-/// Closes the file system but for what is named. A kernel without landlock leaves it open.
-fn confine(confinement: &Confinement) -> Result<(), landlock::RulesetError> {
-    let abi = ABI::V3;
-    let read = path_beneath_rules(&confinement.read, AccessFs::from_read(abi));
-    let write = path_beneath_rules(&confinement.write, AccessFs::from_all(abi));
+/// Becomes a supervisor without what whoever started skep had open: it would stay open, a port or the
+/// end of somebody's pipe, for as long as the child runs, and be inherited by the child.
+fn supervise() -> io::Result<()> {
+    let has_inherited = close_fds::iter_open_fds(3).next().is_some();
+    if !has_inherited {
+        return supervisor::run();
+    }
 
-    Ruleset::default()
-        .handle_access(AccessFs::from_all(abi))?
-        .create()?
-        .add_rules(read)?
-        .add_rules(write)?
-        .restrict_self()?;
-    Ok(())
+    close_fds::set_fds_cloexec(3, &[]);
+    Err(Command::new(THIS_BINARY).args([VERB, CLEAN]).exec())
 }
 
-/// The program: as it stands, or from `PATH` of the environment that it gets.
-fn found(setup: &Setup) -> std::path::PathBuf {
-    let program = &setup.program;
-    let is_name = program.parent() == Some(Path::new(""));
-    let path = setup.environment.iter().find(|(name, _)| name == "PATH");
-    let Some((_, folders)) = path.filter(|_| is_name) else {
-        return program.clone();
-    };
-
-    let mut places = env::split_paths(folders).map(|folder| folder.join(program));
-    places
-        .find(|place| place.is_file())
-        .unwrap_or_else(|| program.clone())
-}
-
-/// An environment and arguments are shorter.
-const SETUP_BYTES_MAX: usize = 1 << 20;
+/// It is the running one, also after an upgrade replaced the file.
+const THIS_BINARY: &str = "/proc/self/exe";

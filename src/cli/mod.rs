@@ -10,7 +10,7 @@ mod terminal;
 mod verbs;
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
@@ -35,14 +35,14 @@ const COMMANDS: &[Verb] = &[
     Verb {
         name: "serve",
         aliases: &[],
-        about: "Keep models in a directory and hand them out",
+        about: "Store models in a directory and serve them",
         arguments: verbs::serve::arguments,
         run: verbs::serve::run,
     },
     Verb {
         name: "config",
         aliases: &[],
-        about: "Show what the settings of a server are, and where they were written",
+        about: "Show the settings of a server, and where they were set",
         arguments: verbs::config::arguments,
         run: verbs::config::run,
     },
@@ -84,21 +84,21 @@ const COMMANDS: &[Verb] = &[
     Verb {
         name: "show",
         aliases: &[],
-        about: "Tell all that a server knows of models",
+        about: "Show everything that a server knows about models",
         arguments: verbs::models::show::arguments,
         run: verbs::models::show::run,
     },
     Verb {
         name: "verify",
         aliases: &[],
-        about: "Have a server read its models again to find damage, or check signatures of files here",
+        about: "Have a server check its models for damage, or check signatures of local files",
         arguments: verbs::models::verify::arguments,
         run: verbs::models::verify::run,
     },
     Verb {
         name: "rollback",
         aliases: &[],
-        about: "Bring back what models were before",
+        about: "Bring back the previous versions of models",
         arguments: verbs::models::rollback::arguments,
         run: verbs::models::rollback::run,
     },
@@ -126,14 +126,14 @@ const COMMANDS: &[Verb] = &[
     Verb {
         name: "sign",
         aliases: &[],
-        about: "Sign files of this device",
+        about: "Sign files on this device",
         arguments: verbs::signing::sign::arguments,
         run: verbs::signing::sign::run,
     },
     Verb {
         name: "invite",
         aliases: &[],
-        about: "Print an invitation with which another device gets access",
+        about: "Print an invitation that gives another device access",
         arguments: verbs::access::invite::arguments,
         run: verbs::access::invite::run,
     },
@@ -154,7 +154,7 @@ const COMMANDS: &[Verb] = &[
     Verb {
         name: "fingerprint",
         aliases: &[],
-        about: "Print what a server is recognised by",
+        about: "Print the fingerprint of a server, by which it is recognised",
         arguments: verbs::access::fingerprint::arguments,
         run: verbs::access::fingerprint::run,
     },
@@ -184,9 +184,15 @@ const COMMANDS: &[Verb] = &[
 /// Runs a command line, whose first word is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    if arguments.get(1).is_some_and(|verb| verb == child::VERB) {
-        let _ = writeln!(std::io::stderr(), "{}", child::launch());
-        return ExitCode::from(child::NOT_STARTED);
+
+    // The hidden verb of child processes: `launch` turns this process into the supervisor of a child,
+    // or into its program.
+    if let ControlFlow::Break(launched) = child::launch(&arguments) {
+        let Err(error) = launched else {
+            return ExitCode::SUCCESS;
+        };
+        Output::default().error(&error);
+        return ExitCode::from(error.kind().exit_code());
     }
 
     let command = command();
@@ -223,6 +229,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(matches: &ArgMatches, output: &Output, command: &Command) -> Result<()> {
     let level = flags::log_level(matches, log::LevelFilter::Warn)?;
+
+    // `skep serve` starts it again, with a level and a style of its own.
     crate::logging::start(level, crate::logging::Style::Plain);
     flags::variables::warn_of_unknown(command);
     let called = matches.subcommand();

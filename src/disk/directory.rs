@@ -18,6 +18,7 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
         return Ok(());
     }
 
+    // Each new directory has to be durable before the one in it is worth anything.
     if let Some(parent) = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Lets a unit test fail the Nth call to the disk of its own thread; otherwise nothing.
+//! Lets a unit test fail the Nth call to the disk of its own thread, or take its locks away; otherwise
+//! nothing.
 
 #[cfg(test)]
 use std::cell::Cell;
@@ -8,6 +9,7 @@ use std::io;
 #[cfg(test)]
 thread_local! {
     static CALLS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    static HAS_LOCKS: Cell<bool> = const { Cell::new(true) };
 }
 
 /// From now on, call number `call` (from 0) of this thread fails once with `EIO`; `None` ends it.
@@ -35,4 +37,20 @@ pub(crate) fn check() -> io::Result<()> {
 #[cfg(not(test))]
 pub(crate) fn check() -> io::Result<()> {
     Ok(())
+}
+
+/// Whether the disk of this thread is to know `flock` from now on.
+#[cfg(test)]
+pub(crate) fn set_locks(has_locks: bool) {
+    HAS_LOCKS.set(has_locks);
+}
+
+#[cfg(test)]
+pub(crate) fn has_locks() -> bool {
+    HAS_LOCKS.get()
+}
+
+#[cfg(not(test))]
+pub(crate) fn has_locks() -> bool {
+    true
 }

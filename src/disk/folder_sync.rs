@@ -24,6 +24,7 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 
     fault::check()?;
 
+    // Other errors count: a name that is not durable has not been acknowledged.
     match File::open(parent)?.sync_all() {
         Err(error)
             if matches!(

@@ -34,6 +34,7 @@ impl GrowingFile {
             .mode(0o600)
             .open(path)?;
 
+        // The length that is kept elsewhere would lead to no file after a power cut.
         sync_directory(path)?;
 
         Ok(Self {
@@ -48,6 +49,7 @@ impl GrowingFile {
     /// `UnexpectedEof` if it is shorter than that; otherwise those of the file system.
     pub(crate) fn open(path: &Path, end: u64) -> io::Result<Self> {
         fault::check()?;
+        // Whoever may write to the directory could have put a link to another file there.
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
 
         let file = OpenOptions::new()

@@ -19,6 +19,7 @@ use crate::disk::{Part, fault, open_regular};
 /// Those of the file system; nothing is left under `target` then, and the file stays as it is.
 pub(crate) fn preserve(source: &Path, target: &Path) -> io::Result<()> {
     make_folder_of(target)?;
+
     fault::check()?;
     match fs::hard_link(source, target) {
         Ok(()) => sync_directory(target),
@@ -35,6 +36,7 @@ pub(crate) fn move_file(source: &Path, target: &Path) -> io::Result<()> {
     make_folder_of(target)?;
     fault::check()?;
     fs::rename(source, target)?;
+
     // The new name first: after a power cut between the two, a file with two names is better than none.
     sync_directory(target)?;
     sync_directory(source)

@@ -43,6 +43,7 @@ impl LockedFile {
     }
 
     fn open_with(path: &Path, options: &mut OpenOptions) -> io::Result<Option<Self>> {
+        // Neither a link to another file nor a FIFO without a writer, which would block.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let options = options
             .read(true)
@@ -53,22 +54,28 @@ impl LockedFile {
         loop {
             fault::check()?;
             let file = options.open(path)?;
+
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 // Where there are no locks, there is only the hope that nobody else is at it.
                 Ok(()) | Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => {}
                 Err(Errno::WOULDBLOCK) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
+
             let metadata = file.metadata()?;
+
             // Whoever had it may have renamed or removed it between our two calls.
             let is_there = fs::symlink_metadata(path)
                 .is_ok_and(|found| (found.dev(), found.ino()) == (metadata.dev(), metadata.ino()));
             if !is_there {
                 continue;
             }
+
+            // A second name would be a way to have us write to a file that others read.
             if !metadata.is_file() || metadata.nlink() != 1 || is_planted(path, metadata.uid()) {
                 return Err(io::ErrorKind::PermissionDenied.into());
             }
+
             return Ok(Some(Self {
                 file,
                 path: path.to_owned(),

@@ -4,6 +4,7 @@
 //! A file appears under its name whole or not at all: [`Part`] is written beside it, fsynced, renamed
 //! over it, and then the directory is fsynced. What is dropped before that is removed.
 
+mod change_lock;
 mod directory;
 pub(crate) mod fault;
 mod folder_sync;
@@ -13,6 +14,7 @@ mod locked_file;
 mod rolling;
 mod socket_file;
 
+pub(crate) use change_lock::ChangeLock;
 pub(crate) use directory::{
     PrivateDirectory, create_directory, create_open_directory, temporary_folders,
 };
@@ -28,7 +30,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -65,6 +67,7 @@ impl Part {
         fault::check()?;
         let mut options = OpenOptions::new();
 
+        // A name that exists is not ours, however unlikely that is.
         let file = options
             .write(true)
             .read(true)
@@ -157,6 +160,7 @@ pub(crate) fn remove_left_over(directory: &Path, age_min: Duration) -> io::Resul
         {
             continue;
         }
+
         let removed = fs::symlink_metadata(&path).and_then(|metadata| {
             // A modification time in the future is the mark of a clock that was set back: not old.
             let age = metadata.modified()?.elapsed().unwrap_or_default();
@@ -166,7 +170,9 @@ pub(crate) fn remove_left_over(directory: &Path, age_min: Duration) -> io::Resul
                 Ok(())
             }
         });
+
         match removed {
+            // Another process that cleans up at the same time was faster.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -185,6 +191,7 @@ static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut part = Part::create(directory, ".")?;
+
     part.write_all(bytes)?;
     part.file.set_permissions(Permissions::from_mode(mode))?;
     part.publish(path).map(drop)
@@ -206,6 +213,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// `NotFound` for anything that is not a regular file; otherwise those of the file system.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         // ELOOP is how NOFOLLOW says "a symbolic link", ENXIO how a socket says it is one.
         Err(error) if matches!(error.raw_os_error(), Some(LOOP | NO_DEVICE)) => {
@@ -214,12 +222,27 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
         other => other?,
     };
 
+    // Asked of the open file: what has the name may be another one by now.
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
         Err(io::ErrorKind::NotFound.into())
     }
 }
+
+/// Reads a text that people may have edited or a bad memory card may have hurt: a byte order mark, which
+/// some editors put in front, is left out, and bytes that are no UTF-8 become U+FFFD, so that they cost
+/// the line they are in and not the file.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let bytes = fs::read(path)?;
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    Ok(String::from_utf8_lossy(text).into_owned())
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const LOOP: i32 = Errno::LOOP.raw_os_error();
 const NO_DEVICE: i32 = Errno::NXIO.raw_os_error();
@@ -254,41 +277,6 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<FileLock> {
         Err(error) => Err(error.into()),
     }
 }
-
-/// Takes an exclusive `flock` on a file, which is created where it is missing, and waits for whoever
-/// has it: for changes that take a moment. `None` where the file system knows no locks. It is held
-/// until the file is closed.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn wait_for_lock(path: &Path) -> io::Result<Option<File>> {
-    let mut options = OpenOptions::new();
-    let file = options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)?;
-
-    let end = Instant::now() + LOCK_WAIT;
-
-    loop {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(file)),
-            Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => return Ok(None),
-            Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(LOCK_STEP),
-            Err(Errno::WOULDBLOCK) => return Err(io::ErrorKind::TimedOut.into()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// How long a change waits for another one, which takes a moment.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
-
-const LOCK_STEP: Duration = Duration::from_millis(5);
 
 /// How many bytes this process may still write to the file system of `path`; `None` where the file
 /// system does not say.

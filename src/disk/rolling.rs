@@ -52,9 +52,11 @@ impl Rolling {
         // Another process with the same file may have set it aside just now.
         let ours = self.file.metadata()?.ino();
         if fs::metadata(&self.path).is_ok_and(|there| there.ino() == ours) {
+            // The oldest first, so that none is renamed over one that is still to move.
             for number in (1..self.keep).rev() {
                 let _ = fs::rename(self.aside(number), self.aside(number + 1));
             }
+
             match self.keep {
                 0 => fs::remove_file(&self.path)?,
                 _ => fs::rename(&self.path, self.aside(1))?,

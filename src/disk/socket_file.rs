@@ -42,6 +42,8 @@ impl SocketFile {
 
         remove_stale_socket(path)?;
         let bound = bind(path)?;
+
+        // A socket cannot be opened, only its place in the file system.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let inode = File::from(open(path, flags, Mode::empty())?);
         lock(&UNFINISHED).insert(path.to_owned());
@@ -82,6 +84,7 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
         return Err(taken("there is a socket of another user"));
     }
 
+    // Only a refusal proves that nobody listens; a full backlog, for one, does not.
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         _ => Err(taken("a server listens on it already")),

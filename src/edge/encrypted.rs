@@ -1,139 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! A connection with TLS 1.3 or 1.2 on the server's side: the handshake under a deadline, then a transport.
+//! A connection with TLS 1.3 or 1.2 on the server's side, once its handshake is done.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
 
-use super::listener::Incoming;
-use super::socket::{Plain, Timed};
-use crate::tls::{self, Acceptor};
-use crate::transport::{Activity, Peer, TimeLimit, TlsIdentity, Transport, Wake};
-
-/// Makes a transport of an accepted connection, with the handshake done by `deadline`.
-///
-/// # Errors
-/// If the caller is too slow, or speaks neither TLS nor anything that is known here. A caller that
-/// speaks plain HTTP to a TLS port has then been told so.
-pub(crate) fn open(
-    incoming: Incoming,
-    acceptor: Option<&Acceptor>,
-    head_timeout: Duration,
-) -> io::Result<Box<dyn Transport>> {
-    let (mut timed, peer) = incoming.into_parts();
-    let Some(acceptor) = acceptor else {
-        return Ok(Box::new(Plain { timed, peer }));
-    };
-
-    let deadline = Some(Instant::now() + head_timeout);
-
-    let limit = TimeLimit {
-        step: head_timeout,
-        deadline,
-    };
-
-    timed.set_read_limit(limit);
-    timed.set_write_limit(limit);
-    timed.before_read()?;
-
-    match timed.socket().peek()? {
-        None => return Err(io::ErrorKind::UnexpectedEof.into()),
-        // Nobody listens in on a Unix socket, so TLS is for those who want it there.
-        Some(byte)
-            if byte.is_ascii_uppercase() && peer.unix.is_some() && !acceptor.must_be_known() =>
-        {
-            return Ok(Box::new(Plain { timed, peer }));
-        }
-        Some(byte) if byte.is_ascii_uppercase() => return Err(answer_in_plain(timed, peer)),
-        Some(_) => {}
-    }
-
-    let session = acceptor.session().map_err(io::Error::other)?;
-
-    let mut encrypted = Encrypted {
-        session,
-        timed,
-        peer,
-    };
-
-    while encrypted.session.is_handshaking() {
-        // A failed handshake still has an alert to send, which complete_io does.
-        if let Err(error) = encrypted.session.complete_io(&mut encrypted.timed) {
-            return Err(explain(encrypted, error));
-        }
-    }
-
-    let shown = encrypted.session.peer_certificates().and_then(<[_]>::first);
-    let tls = TlsIdentity {
-        certificate: shown.map(|certificate| certificate.to_vec()),
-        name: shown.and_then(tls::caller_name),
-    };
-
-    encrypted.peer.tls = Some(tls);
-
-    Ok(Box::new(encrypted))
-}
-
-/// Sees to it that a caller learns why its handshake failed: a socket that is closed with unread bytes
-/// would reset the connection, and the alert could be lost.
-fn explain(encrypted: Encrypted, error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::InvalidData {
-        let Encrypted { timed, peer, .. } = encrypted;
-        let reason = error.get_ref().and_then(|inner| inner.downcast_ref());
-        let is_caller = matches!(
-            reason,
-            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-        );
-        // Others are scanners, of whom there are too many to tell.
-        let level = if is_caller {
-            log::Level::Info
-        } else {
-            log::Level::Debug
-        };
-        log::log!(level, "{peer} did not get through TLS: {error}");
-        let mut plain = Plain { timed, peer };
-        plain.finish();
-        drain(plain);
-    }
-
-    error
-}
-
-/// Reads what a caller still sends, for a moment, so that what it was told is not lost to a reset.
-fn drain(mut plain: Plain) {
-    let deadline = Some(Instant::now() + Duration::from_secs(2));
-    plain.set_read_limit(TimeLimit {
-        step: Duration::from_secs(2),
-        deadline,
-    });
-    let _ = io::copy(&mut plain.take(64 * 1024), &mut io::sink());
-}
-
-/// Tells a caller that came with `http://` to come with `https://`.
-fn answer_in_plain(timed: Timed, peer: Peer) -> io::Error {
-    let mut plain = Plain { timed, peer };
-    let _ = plain.write_all(PLAIN_ANSWER);
-    plain.finish();
-    drain(plain);
-    io::Error::new(io::ErrorKind::InvalidData, "plain HTTP on the TLS port")
-}
-
-const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nserver: skep\r\n\
-    content-type: text/plain; charset=utf-8\r\ncontent-length: 65\r\nconnection: close\r\n\r\n\
-    This port speaks HTTPS: use https:// instead of http:// for it.\r\n";
+use super::socket::Timed;
+use crate::tls;
+use crate::transport::{Peer, TimeLimit, TlsIdentity, Transport, Wake};
 
 /// A connection with TLS.
-struct Encrypted {
+pub(crate) struct Encrypted {
     session: ServerConnection,
     timed: Timed,
     peer: Peer,
+    /// Bytes that were decrypted and not read yet.
+    decrypted: usize,
 }
 
 impl Encrypted {
+    /// A connection whose handshake is done.
+    pub(crate) fn new(session: ServerConnection, timed: Timed, mut peer: Peer) -> Self {
+        let shown = session.peer_certificates().and_then(<[_]>::first);
+        peer.tls = Some(TlsIdentity {
+            certificate: shown.map(|certificate| certificate.to_vec()),
+            name: shown.and_then(tls::caller_name),
+        });
+
+        Self {
+            session,
+            timed,
+            peer,
+            // The handshake may have brought the first request along.
+            decrypted: 1,
+        }
+    }
+
     fn send_records(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
             if self.session.write_tls(&mut self.timed)? == 0 {
@@ -148,16 +53,23 @@ impl Read for Encrypted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.session.reader().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.decrypted = 0,
+                result => {
+                    let count = result.as_ref().copied().unwrap_or_default();
+                    self.decrypted = self.decrypted.saturating_sub(count);
+                    return result;
+                }
             }
             if self.session.read_tls(&mut self.timed)? == 0 {
                 // The end of the socket without a close_notify; the reader says so next time.
                 continue;
             }
-            if let Err(error) = self.session.process_new_packets() {
-                let _ = self.send_records();
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            match self.session.process_new_packets() {
+                Ok(state) => self.decrypted = state.plaintext_bytes_to_read(),
+                Err(error) => {
+                    let _ = self.send_records();
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                }
             }
             // Answers to key updates and the like.
             self.send_records()?;
@@ -168,8 +80,15 @@ impl Read for Encrypted {
 impl Write for Encrypted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.session.writer().write(bytes)?;
-        self.send_records()?;
-        Ok(count)
+        match self.send_records() {
+            // The bytes are encrypted and kept; a flush sends the rest of them.
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && self.timed.writes_at_once() =>
+            {
+                Ok(count)
+            }
+            result => result.map(|()| count),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -212,8 +131,12 @@ impl Transport for Encrypted {
         Ok(sent)
     }
 
-    fn set_activity(&mut self, activity: Activity) {
-        self.timed.set_activity(activity);
+    fn has_more(&self) -> bool {
+        self.decrypted > 0 || !self.timed.is_drained()
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.session.wants_write()
     }
 
     fn finish(&mut self) {
@@ -224,10 +147,6 @@ impl Transport for Encrypted {
 
     fn abort(&mut self) {
         self.timed.socket().abort();
-    }
-
-    fn wait_for_end(&mut self, wait: Duration) {
-        self.timed.socket().wait_for_end(wait);
     }
 
     fn wait(&self, source: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<Wake> {
@@ -249,18 +168,3 @@ impl Transport for Encrypted {
 
 /// Four records at a time.
 const FILE_BYTES: usize = 64 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_plain_answer_is_as_long_as_it_says() {
-        let text = str::from_utf8(PLAIN_ANSWER).unwrap();
-        let (head, content) = text.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("content-length: {}\r\n", content.len())),
-            "{content:?}"
-        );
-    }
-}

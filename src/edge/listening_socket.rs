@@ -2,12 +2,11 @@
 //! One listening socket of any family: bound by us, or inherited from whoever started us.
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
@@ -110,6 +109,8 @@ impl Door {
         let address = match &listener {
             Family::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
+                // Connections inherit it (tcp(7)), which saves a system call for each of them.
+                sockopt::set_tcp_nodelay(listener, true)?;
                 Address::Ip(listener.local_addr()?)
             }
             Family::Unix(listener) => {
@@ -145,10 +146,6 @@ impl Door {
         &self.address
     }
 
-    pub(crate) fn poll(&self) -> PollFd<'_> {
-        PollFd::from_borrowed_fd(self.descriptor(), PollFlags::IN)
-    }
-
     /// The socket itself.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.listener {
@@ -157,13 +154,11 @@ impl Door {
         }
     }
 
+    /// Accepts a connection, whose reads and writes wait.
     pub(crate) fn accept(&self) -> io::Result<(Socket, Peer)> {
         match &self.listener {
             Family::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
-                let stream: TcpStream = stream;
-                stream.set_nonblocking(false)?;
-                stream.set_nodelay(true)?;
                 let peer = Peer {
                     address: Some(address),
                     ..Peer::default()
@@ -172,7 +167,6 @@ impl Door {
             }
             Family::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
-                stream.set_nonblocking(false)?;
                 let peer = Peer {
                     unix: credentials(&stream),
                     ..Peer::default()

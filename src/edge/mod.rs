@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The edge: addresses, the accept loop that survives errors, places for connections, and TLS.
+//! The edge: listening sockets, one thread that waits for all connections, places for them, and TLS.
 //!
-//! Not here: anything of HTTP. A connection leaves the edge as a [`Transport`](crate::transport::Transport).
+//! Not here: anything of HTTP. A connection leaves the edge as an [`Arrival`] with its
+//! [`Transport`](crate::transport::Transport), and waits here again as
+//! [`Waiter`](crate::waiting::Waiter).
 
+mod accepting;
+mod arrival;
 mod descriptors;
 mod encrypted;
 mod listener;
 mod listening_socket;
 mod places;
+mod poller;
+mod seats;
 mod socket;
+mod tls_handshake;
 
+pub(crate) use accepting::{Reception, run};
+pub(crate) use arrival::{Arrival, Entry, Welcome};
 pub(crate) use descriptors::make_room;
-pub(crate) use encrypted::open;
-pub(crate) use listener::{Admittance, Incoming, Listener, Rest};
+pub(crate) use listener::Listener;
 pub(crate) use places::Connections;
+pub(crate) use seats::Seats;
+pub(crate) use tls_handshake::Handshakes;

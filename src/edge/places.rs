@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::channels::Publisher;
@@ -24,7 +24,6 @@ pub(crate) struct Connections {
     open: Mutex<OpenConnections>,
     left: Condvar,
     refusing: AtomicUsize,
-    turn: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -35,7 +34,6 @@ struct OpenConnections {
 
 struct Member {
     socket: Arc<Socket>,
-    busy: Arc<AtomicBool>,
     group: Option<IpAddr>,
 }
 
@@ -53,19 +51,13 @@ impl Connections {
             open,
             left,
             refusing,
-            turn: Mutex::default(),
         })
     }
 
     /// Takes a place for a connection; `None` if there is none for this caller.
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        socket: &Arc<Socket>,
-        busy: &Arc<AtomicBool>,
-        peer: &Peer,
-    ) -> Option<Permit> {
+    pub(crate) fn enter(self: &Arc<Self>, socket: &Arc<Socket>, peer: &Peer) -> Option<Permit> {
         self.metrics.connections.add_one();
-        let permit = self.find_place(socket, busy, peer);
+        let permit = self.find_place(socket, peer);
         if permit.is_none() {
             self.metrics.rejected.add_one();
         }
@@ -85,12 +77,7 @@ impl Connections {
         permit
     }
 
-    fn find_place(
-        self: &Arc<Self>,
-        socket: &Arc<Socket>,
-        busy: &Arc<AtomicBool>,
-        peer: &Peer,
-    ) -> Option<Permit> {
+    fn find_place(self: &Arc<Self>, socket: &Arc<Socket>, peer: &Peer) -> Option<Permit> {
         let mut open = lock(&self.open);
         let limits = self.limits.now();
         let group = peer.address.map(|address| group(address.ip()));
@@ -120,7 +107,6 @@ impl Connections {
 
         let member = Member {
             socket: Arc::clone(socket),
-            busy: Arc::clone(busy),
             group,
         };
 
@@ -141,24 +127,9 @@ impl Connections {
         None
     }
 
-    /// Waits for the turn to pass a connection on to another thread.
-    pub(crate) fn take_turn(&self) -> MutexGuard<'_, ()> {
-        lock(&self.turn)
-    }
-
     /// How many are in.
     pub(crate) fn count(&self) -> usize {
         lock(&self.open).members.len()
-    }
-
-    /// Closes the connections that wait for a request.
-    pub(crate) fn close_idle(&self) {
-        let open = lock(&self.open);
-        let idle = open
-            .members
-            .values()
-            .filter(|member| !member.busy.load(Ordering::SeqCst));
-        idle.for_each(|member| member.socket.shutdown(Shutdown::Both));
     }
 
     /// Closes all connections.
@@ -183,13 +154,6 @@ impl Connections {
 pub(crate) struct Permit {
     connections: Arc<Connections>,
     number: u64,
-}
-
-impl Permit {
-    /// A number that no other connection of this server has.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
 }
 
 impl Drop for Permit {
@@ -234,7 +198,7 @@ mod tests {
             address: Some(address.parse().unwrap()),
             ..Peer::default()
         };
-        connections.enter(&Arc::new(Socket::Unix(socket)), &Arc::default(), &peer)
+        connections.enter(&Arc::new(Socket::Unix(socket)), &peer)
     }
 
     #[test]

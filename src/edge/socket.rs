@@ -7,15 +7,14 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
-use rustix::net::sockopt;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg, sockopt};
 
-use crate::transport::{Activity, Peer, TimeLimit, Transport, Wake};
+use crate::transport::{Peer, TimeLimit, Transport, Wake};
 
 /// A connected socket.
 pub(crate) enum Socket {
@@ -24,7 +23,7 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
@@ -38,14 +37,10 @@ impl Socket {
         };
     }
 
-    /// Looks at the first byte without taking it.
-    pub(crate) fn peek(&self) -> io::Result<Option<u8>> {
+    fn peek(&self) -> io::Result<Option<u8>> {
         let mut byte = [0];
-        let flags = rustix::net::RecvFlags::PEEK;
-        let (count, _) = match self {
-            Self::Tcp(stream) => rustix::net::recv(stream, &mut byte, flags)?,
-            Self::Unix(stream) => rustix::net::recv(stream, &mut byte, flags)?,
-        };
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let (count, _) = recv(self.descriptor(), &mut byte, flags)?;
         Ok((count > 0).then_some(byte[0]))
     }
 
@@ -56,26 +51,6 @@ impl Socket {
         if let Self::Tcp(stream) = self {
             let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
-    }
-
-    /// Waits until the other side closes, reading nothing.
-    pub(crate) fn wait_for_end(&self, wait: Duration) {
-        let (flags, seconds) = (
-            PollFlags::RDHUP,
-            wait.as_secs().try_into().unwrap_or_default(),
-        );
-
-        let wait = Timespec {
-            tv_sec: seconds,
-            tv_nsec: wait.subsec_nanos().into(),
-        };
-
-        let descriptor = match self {
-            Self::Tcp(stream) => PollFd::new(stream, flags),
-            Self::Unix(stream) => PollFd::new(stream, flags),
-        };
-
-        let _ = poll(&mut [descriptor], Some(&wait));
     }
 
     /// Waits as [`Transport::wait`] says.
@@ -102,10 +77,7 @@ impl Socket {
     /// Has the kernel send some bytes of a file from where it stands.
     fn send_file(&self, file: &File, length: u64) -> rustix::io::Result<u64> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let count = rustix::io::retry_on_intr(|| match self {
-            Self::Tcp(stream) => sendfile(stream, file, None, length),
-            Self::Unix(stream) => sendfile(stream, file, None, length),
-        })?;
+        let count = rustix::io::retry_on_intr(|| sendfile(self.descriptor(), file, None, length))?;
         Ok(count as u64)
     }
 
@@ -127,10 +99,11 @@ impl Socket {
 /// A socket whose every wait is bounded, shared with the register that may have to close it.
 pub(crate) struct Timed {
     socket: Arc<Socket>,
-    busy: Arc<AtomicBool>,
     reads: Clock,
     writes: Clock,
     packets: Packets,
+    /// The last read took all that the kernel had.
+    is_drained: bool,
 }
 
 /// When the kernel sends a packet that is not full.
@@ -174,15 +147,33 @@ impl Clock {
 }
 
 impl Timed {
-    pub(crate) fn new(socket: Arc<Socket>, busy: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(socket: Arc<Socket>) -> Self {
         let (reads, writes) = (Clock::new(), Clock::new());
         Self {
             socket,
-            busy,
             reads,
             writes,
             packets: Packets::AtOnce,
+            is_drained: false,
         }
+    }
+
+    /// Whether the last read took all that the kernel had.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_drained
+    }
+
+    /// Whether writes wait for nothing.
+    pub(crate) fn writes_at_once(&self) -> bool {
+        self.writes.limit.is_at_once()
+    }
+
+    /// Looks at the first byte without taking it, and without waiting for it.
+    pub(crate) fn peek(&mut self) -> io::Result<Option<u8>> {
+        let result = self.socket.peek();
+        // Otherwise the byte is still there.
+        self.is_drained = result.is_err();
+        result
     }
 
     pub(crate) fn socket(&self) -> &Socket {
@@ -208,11 +199,6 @@ impl Timed {
         self.writes.limit = limit;
     }
 
-    pub(crate) fn set_activity(&mut self, activity: Activity) {
-        self.busy
-            .store(activity == Activity::Busy, Ordering::SeqCst);
-    }
-
     /// Has only full packets sent until the next flush: whoever sends a file in pieces would otherwise
     /// wake the other side for each of them.
     pub(crate) fn fill_packets(&mut self) {
@@ -229,7 +215,7 @@ impl Timed {
         self.packets = packets;
     }
 
-    pub(crate) fn before_read(&mut self) -> io::Result<()> {
+    fn before_read(&mut self) -> io::Result<()> {
         match self.reads.next()? {
             Some(timeout) => self.socket.set_read_timeout(timeout),
             None => Ok(()),
@@ -246,16 +232,30 @@ impl Timed {
 
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.before_read()?;
-        match &*self.socket {
-            Socket::Tcp(stream) => { stream }.read(buffer),
-            Socket::Unix(stream) => { stream }.read(buffer),
-        }
+        let result = if self.reads.limit.is_at_once() {
+            let received = recv(self.socket.descriptor(), &mut *buffer, RecvFlags::DONTWAIT);
+            received.map(|(count, _)| count).map_err(io::Error::from)
+        } else {
+            self.before_read()?;
+            match &*self.socket {
+                Socket::Tcp(stream) => { stream }.read(buffer),
+                Socket::Unix(stream) => { stream }.read(buffer),
+            }
+        };
+
+        // A stream socket that gives less than it was asked for has no more (epoll(7)).
+        self.is_drained = !matches!(result, Ok(count) if count == buffer.len());
+
+        result
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.writes_at_once() {
+            return Ok(send(self.socket.descriptor(), bytes, SEND_AT_ONCE)?);
+        }
+
         self.before_write()?;
         match &*self.socket {
             Socket::Tcp(stream) => { stream }.write(bytes),
@@ -264,6 +264,12 @@ impl Write for Timed {
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        if self.writes_at_once() {
+            let mut nothing = SendAncillaryBuffer::default();
+            let descriptor = self.socket.descriptor();
+            return Ok(sendmsg(descriptor, slices, &mut nothing, SEND_AT_ONCE)?);
+        }
+
         self.before_write()?;
         match &*self.socket {
             Socket::Tcp(stream) => { stream }.write_vectored(slices),
@@ -277,6 +283,8 @@ impl Write for Timed {
         Ok(())
     }
 }
+
+const SEND_AT_ONCE: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 
 /// A connection without encryption.
 pub(crate) struct Plain {
@@ -321,8 +329,12 @@ impl Transport for Plain {
         }
     }
 
-    fn set_activity(&mut self, activity: Activity) {
-        self.timed.set_activity(activity);
+    fn has_more(&self) -> bool {
+        !self.timed.is_drained()
+    }
+
+    fn has_unsent(&self) -> bool {
+        false
     }
 
     fn finish(&mut self) {
@@ -331,10 +343,6 @@ impl Transport for Plain {
 
     fn abort(&mut self) {
         self.timed.socket().abort();
-    }
-
-    fn wait_for_end(&mut self, wait: Duration) {
-        self.timed.socket().wait_for_end(wait);
     }
 
     fn peer(&self) -> &Peer {

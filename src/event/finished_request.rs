@@ -41,6 +41,7 @@ impl FinishedRequest {
         let digest = self.digest.map(|digest| format!("{digest:?}"));
         let milliseconds = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
 
+        // Programs read these keys, so their names and their order stay.
         let mut fields: Vec<(_, Value)> = vec![
             ("id", self.id.as_str().into()),
             ("who", self.who.as_str().into()),
@@ -56,6 +57,8 @@ impl FinishedRequest {
             ("ms", milliseconds.into()),
         ];
 
+        // Absent where nothing went wrong, so that a search for the key finds the answers that were
+        // cut.
         if !self.trouble.is_empty() {
             fields.push(("trouble", self.trouble.as_str().into()));
         }

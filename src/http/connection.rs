@@ -4,12 +4,12 @@
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::head::{self, Head};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
-use crate::transport::{Activity, TimeLimit, Transport, is_timeout};
+use crate::transport::{Peer, TimeLimit, Transport, is_timeout};
 
 /// A transport with the bytes that were read from it and not used yet.
 pub(crate) struct Connection {
@@ -17,6 +17,22 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
     start: usize,
     limits: Arc<Limits>,
+}
+
+/// How far the reading of a head has come.
+#[derive(Default)]
+pub(crate) struct HeadReading {
+    searched: usize,
+    pub(crate) has_begun: bool,
+}
+
+/// What [`Connection::next_head`] found.
+pub(crate) enum HeadStep {
+    Head(Head),
+    /// The caller has not sent all of it yet.
+    Pending,
+    /// There is no further request.
+    End,
 }
 
 impl Connection {
@@ -37,131 +53,136 @@ impl Connection {
         &mut *self.transport
     }
 
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        self.transport.peer()
+    }
+
     pub(crate) fn set_read_limit(&mut self, limit: TimeLimit) {
         self.transport.set_read_limit(limit);
     }
 
-    /// Reads the next head; `None` if the caller left or stayed silent between two requests.
-    pub(crate) fn read_head(&mut self) -> crate::error::Result<Option<Head>> {
-        let limits = Arc::clone(&self.limits);
-        let step = limits.idle_timeout;
+    /// From here on nothing waits: what cannot be done at once fails with `WouldBlock`.
+    pub(crate) fn be_quick(&mut self) {
+        self.transport.set_read_limit(TimeLimit::AT_ONCE);
+        self.transport.set_write_limit(TimeLimit::AT_ONCE);
+    }
 
-        // A deadline, because a byte of a TLS record is not yet a byte of a request.
-        let deadline = Some(Instant::now() + step);
-        self.transport.set_read_limit(TimeLimit { step, deadline });
-        if self.buffered().is_empty() && !matches!(self.fill(), Ok(1..)) {
-            return Ok(None);
-        }
-
-        // Some callers end a body with a line break that does not belong to it (RFC 9112 section 2.2).
-        if self.buffered().starts_with(b"\r\n") {
-            self.consume(2);
-            if self.buffered().is_empty() && !matches!(self.fill(), Ok(1..)) {
-                return Ok(None);
-            }
-        }
-
-        // Now it is a request and not silence: at a shutdown, idle connections are closed at once,
-        // others are not.
-        self.transport.set_activity(Activity::Busy);
-        let deadline = Some(Instant::now() + limits.head_timeout);
-
-        self.transport.set_read_limit(TimeLimit {
-            step: limits.timeout,
-            deadline,
-        });
-
-        // Only new bytes are searched for the end of the head, so a head that arrives byte by byte
-        // costs linear time.
-        let mut searched = 0;
-
+    /// Reads of the next head what is there.
+    ///
+    /// # Errors
+    /// What the caller is to be told of a head that cannot be accepted.
+    pub(crate) fn next_head(
+        &mut self,
+        reading: &mut HeadReading,
+    ) -> crate::error::Result<HeadStep> {
         loop {
-            let bytes = self.buffered();
-            if let Some(end) = head::end(bytes, searched) {
-                if end > limits.head_bytes_max {
-                    return Err(oversized(bytes, &limits));
-                }
-                let head = head::parse(&bytes[..end], &limits)?;
-                self.consume(end);
-                return Ok(Some(head));
+            // Some callers end a body with a line break that does not belong to it (RFC 9112 section 2.2).
+            if !reading.has_begun && self.buffered().starts_with(b"\r\n") {
+                self.consume(2);
             }
 
-            // What cannot become a valid head is refused at once; the caller need not send the
-            // rest.
-            head::check_start(bytes)?;
-            searched = bytes.len();
-            if searched >= limits.head_bytes_max {
-                return Err(oversized(bytes, &limits));
-            }
-            match self.fill() {
-                Ok(0) => return Ok(None),
-                Ok(_) => {}
-                Err(error) if is_timeout(&error) => {
-                    let text = "the head of the request did not arrive in time";
-                    return Err(Error::new(ErrorKind::RequestTimeout, text));
+            let bytes = self.buffered();
+            if !bytes.is_empty() && (reading.has_begun || bytes != b"\r") {
+                reading.has_begun = true;
+                if let Some(head) = self.take_head(&mut reading.searched)? {
+                    return Ok(HeadStep::Head(head));
                 }
-                Err(_) => return Ok(None),
+            }
+
+            match self.fill() {
+                Ok(1..) => {}
+                Err(error) if is_timeout(&error) => {
+                    self.release();
+                    return Ok(HeadStep::Pending);
+                }
+                Ok(0) | Err(_) => return Ok(HeadStep::End),
             }
         }
     }
 
-    /// Reads until so many bytes of a body are in the buffer.
-    pub(crate) fn prefetch(&mut self, length: usize) -> crate::error::Result<()> {
+    fn take_head(&mut self, searched: &mut usize) -> crate::error::Result<Option<Head>> {
         let limits = Arc::clone(&self.limits);
+        let bytes = self.buffered();
 
-        // A short body that trickles in must not hold the connection for longer than
-        // `body_timeout`.
-        let deadline = Some(Instant::now() + limits.body_timeout);
+        if let Some(end) = head::end(bytes, *searched) {
+            if end > limits.head_bytes_max {
+                return Err(oversized(bytes, &limits));
+            }
+            let head = head::parse(&bytes[..end], &limits)?;
+            self.consume(end);
+            return Ok(Some(head));
+        }
 
-        self.transport.set_read_limit(TimeLimit {
-            step: limits.timeout,
-            deadline,
-        });
+        // What cannot become a valid head is refused at once; the caller need not send the rest.
+        head::check_start(bytes)?;
 
+        // Only new bytes are searched next time, so a head that arrives byte by byte costs linear time.
+        *searched = bytes.len();
+        if *searched >= limits.head_bytes_max {
+            return Err(oversized(bytes, &limits));
+        }
+
+        Ok(None)
+    }
+
+    /// Whether there may be bytes of which no event of the socket tells.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.buffered().is_empty() || self.transport.has_more()
+    }
+
+    /// Gives memory back while there is nothing to keep in it.
+    fn release(&mut self) {
+        if self.buffered().is_empty() {
+            self.start = 0;
+            self.buffer = Vec::new();
+        }
+    }
+
+    /// Reads of the first `length` bytes of a body what is there; whether all of them are.
+    ///
+    /// # Errors
+    /// `BadRequest` if the caller ends before that, and those of the connection.
+    pub(crate) fn prefetch(&mut self, length: usize) -> crate::error::Result<bool> {
         while self.buffered().len() < length {
             match self.fill() {
+                Ok(1..) => {}
                 Ok(0) => {
                     let text = "the body ended early";
                     return Err(Error::new(ErrorKind::BadRequest, text));
                 }
-                Ok(_) => {}
-                Err(error) if is_timeout(&error) => {
-                    let text = "the body arrived too slowly";
-                    return Err(Error::new(ErrorKind::RequestTimeout, text));
-                }
+                Err(error) if is_timeout(&error) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
         }
 
-        Ok(())
+        Ok(true)
     }
 
-    /// Ends the connection so that the caller sees the answer although it may still be sending: a
-    /// socket that is closed with unread bytes would reset the connection (RFC 9112 section 9.6).
-    pub(crate) fn linger(&mut self, bytes_max: Option<u64>) {
-        let (bytes_max, time) = match bytes_max {
-            Some(bytes) => (bytes, LINGER_FOR_SENDERS),
-            None => (self.limits.drain_bytes_max, LINGER),
-        };
-
-        // The caller sees the end of the answer first; only then is the rest of its bytes read and
-        // dropped.
-        self.transport.finish();
-        let end = Instant::now() + time;
-
-        self.transport.set_read_limit(TimeLimit {
-            step: time,
-            deadline: Some(end),
-        });
-
-        // A caller that sends for ever is cut off after `bytes_max`.
-        let mut rest = (&mut self.transport).take(bytes_max);
-
-        if discard(&mut rest).is_ok_and(|count| count == bytes_max) {
-            // More is not read, but a caller that is still sending gets the time to see the answer.
-            self.transport
-                .wait_for_end(end.saturating_duration_since(Instant::now()).min(LINGER));
+    /// Writes what the kernel takes at once, and says how many bytes that were. A transport may keep some
+    /// of them to itself ([`Connection::has_unsent`]).
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) fn write_at_once(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.transport.set_write_limit(TimeLimit::AT_ONCE);
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.transport.write(&bytes[written..]) {
+                Ok(0) => break,
+                Ok(count) => written += count,
+                Err(error) if is_timeout(&error) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
+
+        Ok(written)
+    }
+
+    /// Whether bytes that were written wait for the kernel.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.transport.has_unsent()
     }
 
     /// Writes the head of an interim response (RFC 9110 section 15.2).
@@ -220,7 +241,6 @@ impl Connection {
         if self.start == self.buffer.len() {
             self.start = 0;
             self.buffer.clear();
-            // An idle connection keeps little.
             self.buffer.shrink_to(FILL_BYTES);
         }
     }
@@ -297,9 +317,3 @@ fn oversized(bytes: &[u8], limits: &Limits) -> Error {
 
 /// How much is read at a time where the amount is not known.
 const FILL_BYTES: usize = 4096;
-
-/// How long an answered connection is read on, so that its answer arrives.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// The same for callers that are known to send all before they read.
-const LINGER_FOR_SENDERS: Duration = Duration::from_secs(30);

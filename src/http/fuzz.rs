@@ -6,13 +6,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::body::{BodyProgress, BodyReader};
-use super::connection::Connection;
+use super::connection::{Connection, HeadReading};
 use super::head::{self, Head};
 use crate::limits::Limits;
-use crate::transport::{Activity, Peer, TimeLimit, Transport, Wake};
+use crate::transport::{Peer, TimeLimit, Transport, Wake};
 
 /// Reads a head. What is accepted must be clean, and be read the same when it arrives in pieces.
 pub fn fuzz_head(bytes: &[u8]) {
@@ -41,7 +40,7 @@ pub fn fuzz_head(bytes: &[u8]) {
             size,
         };
         let mut connection = Connection::new(Box::new(transport), Arc::new(limits.clone()));
-        let _ = connection.read_head();
+        let _ = connection.next_head(&mut HeadReading::default());
     }
 }
 
@@ -118,13 +117,17 @@ impl Transport for FuzzPieces {
         Ok(0)
     }
 
-    fn set_activity(&mut self, _: Activity) {}
+    fn has_more(&self) -> bool {
+        self.start < self.bytes.len()
+    }
+
+    fn has_unsent(&self) -> bool {
+        false
+    }
 
     fn finish(&mut self) {}
 
     fn abort(&mut self) {}
-
-    fn wait_for_end(&mut self, _: Duration) {}
 
     fn wait(&self, _: BorrowedFd<'_>, _: BorrowedFd<'_>) -> io::Result<Wake> {
         Ok(Wake::Left)

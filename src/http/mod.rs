@@ -4,10 +4,11 @@
 //!
 //! Not here: sockets and TLS (`edge`), and what a request means (`routes`). HTTP does not know models.
 
+mod answer_head;
 mod answer_pace;
-mod answering;
 mod body;
 mod connection;
+mod conversation;
 mod endless;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
@@ -17,8 +18,8 @@ mod range;
 mod request;
 mod response;
 mod send;
-mod service;
 
+pub(crate) use conversation::HttpShared;
 pub use endless::{Endless, Happened};
 pub use head::{Fields, Head, Method, Version};
 pub(crate) use pool::{BodyPlace, BodyPlaces, Engine, Workers};
@@ -26,7 +27,6 @@ pub use range::{Range, RangeError};
 pub use request::{Body, Request, Session};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};
-pub(crate) use service::{HttpShared, refuse_busy, serve};
 
 use crate::transport::Peer;
 
@@ -39,6 +39,14 @@ pub trait Handler: Send + Sync + 'static {
     /// not even known 501. `GET` brings `HEAD` along.
     fn methods(&self) -> &[Method] {
         &Method::ALL
+    }
+
+    /// Whether [`Handler::handle`] answers this request without waiting for anything: neither a disk nor
+    /// another thread nor a long computation. Such a request is answered at once, by the thread that waits
+    /// for all connections; others go to a worker. Only requests without a body are asked about. By default
+    /// none is quick.
+    fn is_quick(&self, _request: &Request<'_>) -> bool {
+        false
     }
 
     /// Decides about a connection before its first request; may leave things in the session, which

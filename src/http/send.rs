@@ -1,79 +1,83 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Answers on the wire: head and content, written by the connection's own thread at its caller's pace.
+//! Answers on the wire: small ones in one piece, others bit by bit at their caller's pace.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
 
+use super::answer_head::{Asked, Persistence, status_and_fields};
 use super::connection::Connection;
-use super::head::{Head, Method, Version};
+use super::head::Version;
 use super::response::{Content, Response};
-use crate::clock;
-use crate::error::Error;
 use crate::http::answer_pace::{AnswerPace, SLICE_BYTES};
 use crate::http::endless::{Endless, Pipe, pour};
 use crate::stop::Stop;
 use crate::transport::Transport;
 
-/// Whether a connection goes on after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Persistence {
-    Open,
-    Close,
+/// An answer that is sent in one piece, or one that is sent bit by bit.
+pub(crate) enum SmallAnswer {
+    /// Head and content, and how many bytes of content there are.
+    Whole {
+        bytes: Vec<u8>,
+        content: u64,
+    },
+    Large(Response),
 }
 
-/// What of a request matters to the form of its answer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
-    version: Version,
-    is_head: bool,
-}
+/// Puts a small answer together. The content of a small file is read here; if that fails, it is left
+/// to [`send`] to find out why.
+pub(crate) fn small(asked: Asked, response: Response, persistence: Persistence) -> SmallAnswer {
+    let sends_content = !asked.is_head && !response.status.is_bodiless();
+    let is_small = match &response.content {
+        _ if !sends_content => true,
+        Content::Reader(..) | Content::Chunked(_) | Content::Endless(_) => false,
+        content => content
+            .length()
+            .is_some_and(|length| length <= JOINED_BYTES_MAX as u64),
+    };
+    if !is_small {
+        return SmallAnswer::Large(response);
+    }
 
-impl Asked {
-    pub(crate) fn of(head: &Head) -> Self {
-        Self {
-            version: head.version,
-            is_head: head.method == Method::Head,
+    let mut bytes = status_and_fields(&response, asked.version, persistence).into_bytes();
+    let head = bytes.len();
+
+    if sends_content {
+        match &response.content {
+            Content::Bytes(content) => bytes.extend_from_slice(content),
+            Content::Shared(content, range) => bytes.extend_from_slice(&content[range.clone()]),
+            Content::File {
+                file,
+                offset,
+                length,
+            } => {
+                let length = usize::try_from(*length).unwrap_or(JOINED_BYTES_MAX);
+                bytes.resize(head + length, 0);
+                if file.read_exact_at(&mut bytes[head..], *offset).is_err() {
+                    return SmallAnswer::Large(response);
+                }
+            }
+            _ => {}
         }
     }
 
-    /// Of a request whose head cannot be read.
-    pub(crate) fn unread(bytes: &[u8]) -> Self {
-        Self {
-            version: Version::Http11,
-            is_head: bytes.starts_with(b"HEAD "),
-        }
-    }
+    let content = (bytes.len() - head) as u64;
+    SmallAnswer::Whole { bytes, content }
+}
 
-    /// Whether nothing but the end of the connection ends this answer: HTTP/1.0 has no chunks.
-    pub(crate) fn ends_with_connection(self, response: &Response) -> bool {
-        self.version == Version::Http10
-            && response.content.length().is_none()
-            && !response.status.is_bodiless()
+/// Head and content of an answer that is known to be small.
+pub(crate) fn joined(asked: Asked, response: Response, persistence: Persistence) -> Vec<u8> {
+    match small(asked, response, persistence) {
+        SmallAnswer::Whole { bytes, .. } => bytes,
+        SmallAnswer::Large(response) => {
+            status_and_fields(&response, asked.version, Persistence::Close).into_bytes()
+        }
     }
 }
 
-impl Connection {
-    /// Answers what cannot be handled and ends the connection.
-    pub(crate) fn refuse(&mut self, head: Option<&Head>, error: &Error) {
-        let peer = self.transport().peer().clone();
-
-        // The reason is logged even if the caller left before it could read the answer.
-        log::info!(
-            "{peer} refused: {} {}",
-            error.kind().status(),
-            error.message()
-        );
-
-        let asked = head.map_or_else(|| Asked::unread(self.buffered()), Asked::of);
-        let response = Response::error(error);
-
-        // The answer goes out before the rest of the request is read away, so that a caller which
-        // waits for it is not kept waiting.
-        if send(self, asked, response, Persistence::Close, &Stop::new()).is_ok() {
-            self.linger(None);
-        }
-    }
+/// Bounds the writing of what is left of a small answer.
+pub(crate) fn limit_write(connection: &mut Connection) {
+    AnswerPace::new(connection).limit(connection.transport());
 }
 
 /// Writes an answer and returns the bytes of its content.
@@ -136,62 +140,6 @@ pub(crate) fn send(
     sink.connection.transport().flush()?;
 
     Ok(sink.pace.sent)
-}
-
-fn status_and_fields(response: &Response, version: Version, persistence: Persistence) -> String {
-    let mut text = String::with_capacity(256);
-    let status = response.status;
-
-    // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        "HTTP/1.1 {} {}\r\nserver: skep\r\n",
-        status.0,
-        status.reason()
-    );
-
-    if let Some(date) = date() {
-        let _ = write!(text, "date: {date}\r\n");
-    }
-
-    // A model may look like HTML: no browser may guess the type and run scripts in it.
-    text.push_str("x-content-type-options: nosniff\r\n");
-
-    // A handler cannot set fields that delimit the message, or it could make readers see another
-    // end.
-    for (name, value) in &response.fields {
-        if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-            continue;
-        }
-        let _ = write!(text, "{name}: {value}\r\n");
-    }
-
-    // Statuses without content have neither field (RFC 9110 section 8.6, RFC 9112 section 6.1).
-    match response.content.length() {
-        _ if status.is_bodiless() => {}
-        Some(length) => {
-            let _ = write!(text, "content-length: {length}\r\n");
-        }
-        None if version == Version::Http11 => text.push_str("transfer-encoding: chunked\r\n"),
-        None => {}
-    }
-
-    // The defaults differ: HTTP/1.1 connections persist, HTTP/1.0 ones close.
-    match (persistence, version) {
-        (Persistence::Close, _) => text.push_str("connection: close\r\n"),
-        (Persistence::Open, Version::Http10) => text.push_str("connection: keep-alive\r\n"),
-        (Persistence::Open, Version::Http11) => {}
-    }
-
-    text.push_str("\r\n");
-
-    text
-}
-
-/// The date, unless the clock was never set: a server without a clock must not send one (RFC 9110
-/// section 6.6.1).
-fn date() -> Option<String> {
-    clock::is_trusted().then(|| httpdate::fmt_http_date(clock::now()))
 }
 
 /// Where an answer goes, and how fast it has to be taken.
@@ -353,16 +301,6 @@ fn read(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
 }
-
-/// The fields that only the server may set, since they say where an answer ends.
-const OURS: [&str; 6] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// What is copied at a time where content comes from a reader: four TLS records.
 const COPY_BYTES: usize = 64 * 1024;

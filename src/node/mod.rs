@@ -29,6 +29,7 @@ use crate::access::{Guard, NewToken, Password, Tokens};
 use crate::address::Address;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::home::KeptTime;
 use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
 use crate::metrics::Metric;
@@ -38,7 +39,7 @@ use crate::server::{Server, ServerOptions};
 use crate::stop::{Reason, Shutdown, Stop, Waited};
 use crate::store::Store;
 use crate::tls::TlsFiles;
-use crate::{clock, disk, home};
+use crate::{disk, home};
 use node_events::NodeEvents;
 use reach::{host_names, invitable};
 use server_password::{check_published, kept_password, unwritable, warn_of};
@@ -53,6 +54,7 @@ pub struct Node {
     reload: Reload,
     services: Services,
     events: NodeEvents,
+    kept_time: KeptTime,
     /// Ends all services.
     stop: Stop,
 }
@@ -75,7 +77,7 @@ impl Node {
 
         // The kept time comes before certificates and events, which need a time that does not go
         // backwards.
-        clock::open(home::CLOCK.path(&config.home));
+        let kept_time = KeptTime::open(&config.home);
 
         // A password that is given is checked before files are made, one in the home as soon as it
         // is read.
@@ -145,6 +147,7 @@ impl Node {
                 events: events.server.clone(),
             },
             events,
+            kept_time,
             services: Services::new(stop.clone()),
             stop,
             server,
@@ -243,10 +246,11 @@ impl Node {
             node: self.stop,
         }))?;
 
-        // The clock is kept once a day, so that a device without a battery for its clock does not
+        // The time is kept once a day, so that a device without a battery for its clock does not
         // start in the past.
-        while stop.wait_for(clock::DAY) == Waited::TimedOut {
-            clock::keep(clock::DAY);
+        let mut kept_time = self.kept_time;
+        while stop.wait_for(home::DAY) == Waited::TimedOut {
+            kept_time.keep(home::DAY);
         }
 
         self.events.stopping(stop.reason());
@@ -255,7 +259,7 @@ impl Node {
         // The store closes after the requests that use it have ended.
         self.services.end();
         self.store.close();
-        clock::keep(KEEP_AGE);
+        kept_time.keep(KEEP_AGE);
         result
     }
 }

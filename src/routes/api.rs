@@ -25,7 +25,7 @@ pub(crate) struct Api {
     pub(crate) import_bytes_before_password: u64,
     /// For imports whose password was not seen yet; half as many as uploads have, so that callers
     /// without a password never keep out those with one.
-    pub(crate) guests: BodyPlaces,
+    pub(crate) guests: Arc<BodyPlaces>,
     pub(crate) pairing: Pairing,
 }
 

@@ -4,10 +4,50 @@
 
 use crate::access::{Credentials, Principal, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Request, Response};
-use crate::routes::api::{Access, Api, Known, Route};
+use crate::http::{BodyPlace, Method, Request, Response};
+use crate::routes::api::{Access, Api, Known, MODEL, Route};
 
 impl Api {
+    /// Whether a request without a body is answered from memory: what is refused anyhow, what says only
+    /// that the server runs, and models that are in the cache.
+    pub(crate) fn answers_at_once(&self, request: &Request<'_>) -> bool {
+        let shown = request.fields().value("authorization");
+        if !shown.is_none_or(|field| self.guard.is_quick(&Credentials::read(field))) {
+            return false;
+        }
+
+        let segments = request.segments();
+        let route = self
+            .routes
+            .iter()
+            .find(|route| route.method == request.method() && route.matches(segments));
+
+        match (route, segments) {
+            // A path or a method that does not exist.
+            (None, _) => true,
+            (Some(route), ["healthz"]) => route.method == Method::Get,
+            (Some(route), _) if self.refuses_at_once(route, request) => true,
+            (Some(route), [.., name]) if route.path == MODEL && route.method == Method::Get => {
+                name.parse().is_ok_and(|name| self.store.is_cached(&name))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a request is refused whatever it asks for: its caller is locked out, or shows nothing where
+    /// something is needed.
+    fn refuses_at_once(&self, route: &Route, request: &Request<'_>) -> bool {
+        let (peer, tls) = (request.peer(), request.peer().tls.as_ref());
+        if request.fields().value("authorization").is_some() {
+            return self.guard.check(peer).is_err();
+        }
+
+        let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
+        let is_open = has_certificate || self.guard.options().anonymous_read;
+
+        matches!(route.access, Access::Needs(_)) && !is_open
+    }
+
     /// Finds out who calls and checks that the role suffices, before anything of the body is read.
     ///
     /// # Errors
@@ -97,7 +137,7 @@ impl Api {
     }
 
     /// Takes a place for a body whose password is somewhere in it.
-    pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace<'_>> {
+    pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace> {
         self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
             let text = "too many imports without a password are running on this server";
             Error::new(ErrorKind::Busy, text)

@@ -182,6 +182,10 @@ enum RouteMatch {
 }
 
 impl Handler for Api {
+    fn is_quick(&self, request: &Request<'_>) -> bool {
+        self.answers_at_once(request)
+    }
+
     fn handle(&self, request: &mut Request<'_>) -> Response {
         // What was known of the caller of an earlier request must not count for this one.
         request.session().insert(Known(None));

@@ -12,15 +12,18 @@ use std::sync::{Arc, Mutex};
 
 use crate::address::{Address, ListenAddress, Scheme};
 use crate::channels::Publisher;
+use crate::crew::Crew;
 use crate::disk;
-use crate::edge::{self, Connections, Incoming, Listener};
+use crate::edge::{
+    self, Arrival, Connections, Entry, Handshakes, Listener, Reception, Seats, Welcome,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Engine, Handler, HttpShared, Request, Response, Workers};
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::stop::{Shutdown, Stop};
 use crate::threads::{self, lock};
-use crate::tls::{Acceptor, Following, TlsFiles, TlsOptions};
+use crate::tls::{Following, TlsFiles, TlsOptions};
 
 /// A server that is bound, but does not answer yet.
 ///
@@ -163,8 +166,7 @@ impl Server {
         // The workers start after everything that the caller can have set wrong.
         let engine = Engine::start(disk::temporary_folders(options.folders))?;
         let places = http::BodyPlaces::among(workers);
-        let workers = Workers::start(workers, &engine, &handler, &metrics)?;
-
+        let workers = Workers::start(workers, &engine, &metrics)?;
         let connections =
             Connections::new(Arc::clone(&limits), Arc::clone(&metrics), options.events);
 
@@ -174,6 +176,8 @@ impl Server {
             limits,
             metrics,
             places,
+            // The places bound it.
+            writers: Crew::new("answer", usize::MAX),
             stop: stop.clone(),
         });
 
@@ -263,33 +267,21 @@ impl Server {
             tls: _,
         } = self;
 
-        let accept = {
-            let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
-            move || {
-                listener.run(&connections, move |incoming, entry| {
-                    // The acceptor is asked for each connection, so a renewed certificate counts at
-                    // once.
-                    let acceptor = match incoming.scheme() {
-                        Scheme::Https => acceptor.as_deref().map(Following::now),
-                        Scheme::Http => None,
-                    };
-                    connect(incoming, entry, acceptor.as_ref(), &service)
-                });
-            }
-        };
+        let seats =
+            Seats::new().map_err(|error| Error::io("starting to wait for callers", error))?;
+        let reception = reception(&service, &connections, acceptor);
+        let handshakes = reception.handshakes.clone();
+        let (waiting, writers) = (Arc::clone(&seats), Arc::clone(&service.writers));
+        let limits = Arc::clone(&service.limits);
 
-        let accept = threads::spawn("accept", accept)
-            .map_err(|error| Error::io("cannot accept connections", error))?;
-
-        // The order of the end: no new connections, then none that are idle, then the running
-        // requests get their time.
+        let poller = threads::spawn("poller", move || edge::run(listener, &waiting, reception))
+            .map_err(|error| Error::io("starting to accept connections", error))?;
+        // The order of the end: nobody new, then nobody who waits, then the running requests get their time.
         shutdown.wait();
-        let _ = accept.join();
-        connections.close_idle();
 
-        // Callers that go on for longer than the limit are cut off, or one of them could keep the
-        // server alive for ever.
-        if !connections.wait_until_empty(service.limits.now().drain_timeout) {
+        // Callers that go on for longer than the limit are cut off, or one of them could keep the server
+        // alive for ever.
+        if !connections.wait_until_empty(limits.now().drain_timeout) {
             log::warn!(
                 "{} connections did not end in time and are closed",
                 connections.count()
@@ -298,7 +290,13 @@ impl Server {
             connections.wait_until_empty(CUT_WAIT);
         }
 
-        // The workers end last, because running requests need them.
+        // The poller and the workers end last, because running requests need them.
+        seats.end();
+        let _ = poller.join();
+        writers.close();
+        if let Some(handshakes) = handshakes {
+            handshakes.crew.close();
+        }
         drop(workers);
 
         Ok(())
@@ -318,40 +316,46 @@ impl Server {
     }
 }
 
-/// What a connection's thread does; after a handshake, the rest is left to another one.
-fn connect(
-    incoming: Incoming,
-    entry: edge::Admittance,
-    acceptor: Option<&Acceptor>,
+/// What becomes of the callers of a server.
+fn reception(
     service: &Arc<HttpShared>,
-) -> Option<edge::Rest> {
-    let limits = service.limits.now();
-
-    // A connection without a place gets less time, since it is only told to come back.
-    let wait = match entry {
-        edge::Admittance::Admitted => limits.head_timeout,
-        edge::Admittance::Full => limits.head_timeout.min(REFUSAL_WAIT),
-    };
-
-    match edge::open(incoming, acceptor, wait) {
-        Ok(transport) if entry == edge::Admittance::Full => {
-            http::refuse_busy(transport, limits);
+    connections: &Arc<Connections>,
+    identity: Option<Arc<Following>>,
+) -> Reception {
+    let shared = Arc::clone(service);
+    let welcome: Welcome = Arc::new(move |arrival: Arrival| {
+        let Arrival {
+            transport,
+            entry,
+            place,
+            seat,
+        } = arrival;
+        let place = Box::new(place);
+        match entry {
+            Entry::Admitted => shared.welcome(transport, seat, place),
+            Entry::Full => shared.refuse_busy(transport, seat, place),
+            Entry::Told => shared.dismiss(transport, seat, place),
         }
-        // A handshake uses much stack, which is free again when this thread ends; the requests get
-        // another thread.
-        Ok(transport) if transport.peer().tls.is_some() => {
-            let service = Arc::clone(service);
-            return Some(Box::new(move || http::serve(transport, &service)));
-        }
-        Ok(transport) => http::serve(transport, service),
-        Err(error) => log::debug!("a connection ended before its first request: {error}"),
+    });
+
+    let handshakes = identity.map(|identity| {
+        Arc::new(Handshakes {
+            crew: Crew::new("handshake", HANDSHAKES_AT_ONCE),
+            identity,
+            welcome: Arc::clone(&welcome),
+        })
+    });
+
+    Reception {
+        connections: Arc::clone(connections),
+        limits: Arc::clone(&service.limits),
+        welcome,
+        handshakes,
     }
-
-    None
 }
 
-/// How long the handshake of a connection without a place may take before the refusal.
-const REFUSAL_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
+/// Handshakes that are computed side by side. None of them waits, so more would not be faster.
+const HANDSHAKES_AT_ONCE: usize = 2;
 
 /// How long connections that were cut off may take to notice.
 const CUT_WAIT: std::time::Duration = std::time::Duration::from_secs(2);

@@ -54,7 +54,7 @@ impl Signature {
         let text = str::from_utf8(bytes)
             .ok()
             .filter(|text| text.len() <= Self::BYTES_MAX);
-        text.ok_or_else(|| unreadable("it is not the text of one"))
+        text.ok_or_else(|| unreadable("it is not text, or is too long"))
             .and_then(str::parse)
     }
 
@@ -97,11 +97,15 @@ impl Signature {
     /// `Integrity` if not; `TooLarge` for a large file with a legacy signature; those of `content`.
     pub fn verify(&self, what: &str, keys: &[PublicKey], content: &mut dyn Read) -> Result<()> {
         let key = self.signer(what, keys)?;
+
+        // The key was looked up first, so a file that nobody known has signed is not read at all.
         let is_right = match self.algorithm {
             Algorithm::Prehashed => key.has_signed(&Prehash::of(content)?, &self.signature),
             Algorithm::Legacy => key.has_signed(&read_whole(what, content)?, &self.signature),
         };
 
+        // The comment has a signature of its own. Unchecked, anybody could change the name and the
+        // date that it gives the file.
         if is_right {
             self.verify_comment(what, keys)
         } else {
@@ -140,7 +144,7 @@ impl Signature {
                     crate::signature::public_key::shown(self.key_id),
                     expected.join(" or "),
                 );
-                let text = format!("{what} is signed by the key {id} and should be by {expected}");
+                let text = format!("{what} is signed by the key {id} instead of {expected}");
                 Error::new(ErrorKind::Integrity, text)
             })
     }
@@ -173,7 +177,7 @@ impl FromStr for Signature {
         let mut next = || {
             lines
                 .next()
-                .ok_or_else(|| unreadable("it has less than four lines"))
+                .ok_or_else(|| unreadable("it has fewer than four lines"))
         };
 
         let (first, second, third, fourth) = (next()?, next()?, next()?, next()?);
@@ -183,29 +187,31 @@ impl FromStr for Signature {
             None => Err(unreadable(reason)),
         };
 
-        let untrusted_comment = comment(first, UNTRUSTED, "its first line is no comment")?;
-        let trusted_comment = comment(third, TRUSTED, "its third line is no trusted comment")?;
+        let untrusted_comment = comment(first, UNTRUSTED, "its first line is not a comment")?;
+        let trusted_comment = comment(third, TRUSTED, "its third line is not a trusted comment")?;
         let bytes = STANDARD.decode(second.trim()).unwrap_or_default();
         let comment_bytes = STANDARD.decode(fourth.trim()).unwrap_or_default();
 
+        // Lines that are not base64 have become empty, and are refused here as too short.
         let (Some((algorithm, rest)), Ok(comment_signature)) =
             (bytes.split_first_chunk::<2>(), comment_bytes.try_into())
         else {
-            return Err(unreadable("it was cut or changed"));
+            return Err(unreadable("it is incomplete or was changed"));
         };
 
         let algorithm = match algorithm {
             PREHASHED => Algorithm::Prehashed,
             LEGACY => Algorithm::Legacy,
-            _ => return Err(unreadable("its algorithm is not known here")),
+            _ => return Err(unreadable("its algorithm is not supported")),
         };
 
         let parts = rest.split_first_chunk::<8>();
         let parts = parts.and_then(|(id, signature)| Some((*id, signature.try_into().ok()?)));
         let Some((key_id, signature)) = parts else {
-            return Err(unreadable("it was cut or changed"));
+            return Err(unreadable("it is incomplete or was changed"));
         };
 
+        // No signature covers what follows the fourth line.
         if lines.any(|line| !line.is_empty()) {
             return Err(unreadable("it has more than four lines"));
         }
@@ -224,11 +230,13 @@ impl FromStr for Signature {
 pub(crate) fn read_whole(what: &str, content: &mut dyn Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let max = Signature::LEGACY_BYTES_MAX;
+
+    // One byte more than allowed tells a file that is too large from one that just fits.
     content.take(max + 1).read_to_end(&mut bytes)?;
 
     if bytes.len() as u64 > max {
         let text =
-            format!("{what} has a legacy signature, for which it would have to fit into memory");
+            format!("{what} is too large for a legacy signature, which is checked in memory");
         return Err(Error::new(ErrorKind::TooLarge, text)
             .hint("sign it again, with 'skep sign' or 'minisign -S -H'"));
     }

@@ -25,14 +25,17 @@ impl PublicKey {
     /// `Usage` if it is neither.
     pub fn named(text: &str) -> Result<Self> {
         let text = text.trim();
+
+        // What reads as a key is one; a file with such a name needs `./` in front.
         if let Ok(key) = text.parse() {
             return Ok(key);
         }
 
         let read = fs::read_to_string(text).map_err(|error| {
             let said = Error::io(text, error);
-            let text = format!("{}, and it is no public key itself", said.message());
-            Error::new(ErrorKind::Usage, text).hint("give a key (RW...), or a file that has one")
+            let text = format!("{}, and it is not a public key either", said.message());
+            Error::new(ErrorKind::Usage, text)
+                .hint("give a key (RW...), or a file that contains one")
         })?;
 
         read.parse().map_err(|error: Error| {
@@ -78,13 +81,14 @@ impl FromStr for PublicKey {
 
         match parts.and_then(|(id, key)| Some((*id, key.try_into().ok()?))) {
             Some((id, key)) => Ok(Self { id, key }),
+            // The files of a pair differ only in their suffix, so the wrong one is easily named.
             None if bytes.len() == SECRET_BYTES => {
-                let text = "that is a secret key, and its public key is needed";
+                let text = "this is a secret key, but the public key is needed";
                 Err(Error::new(ErrorKind::Usage, text).hint("it is in the .pub file beside it"))
             }
             None => Err(
-                Error::new(ErrorKind::Usage, "that is no public key of minisign")
-                    .hint("it looks like RW... and has 56 letters"),
+                Error::new(ErrorKind::Usage, "this is not a minisign public key")
+                    .hint("a public key begins with RW and has 56 characters"),
             ),
         }
     }

@@ -71,18 +71,19 @@ impl SecretKey {
         let bytes = decoded(text);
         let hint = "'skep keygen' and 'minisign -G -W' make one";
         if bytes.len() != SECRET_BYTES || !bytes.starts_with(LEGACY) {
-            return Err(("it has no secret key of minisign", hint));
+            return Err(("it does not contain a minisign secret key", hint));
         }
 
+        // Bytes 4 to 53 are the name of the checksum, the salt and the limits of scrypt.
         let (kdf, rest) = (&bytes[2..4], &bytes[54..]);
 
         if kdf != NO_KDF {
-            let hint = "copy it and run 'minisign -C -W -s COPY', which takes the password off; \
+            let hint = "copy it and run 'minisign -C -W -s COPY', which removes the password; \
                         or sign with 'minisign -S -s FILE'";
             return Err(("a password protects it", hint));
         }
 
-        let broken = ("it was cut or changed", hint);
+        let broken = ("it is incomplete or was changed", hint);
         let (id, rest) = rest.split_first_chunk::<8>().ok_or(broken)?;
         let (seed, rest) = rest.split_first_chunk::<32>().ok_or(broken)?;
         let (key, checksum) = rest.split_first_chunk::<32>().ok_or(broken)?;
@@ -92,6 +93,8 @@ impl SecretKey {
             return Err(broken);
         }
 
+        // This also checks that the public key belongs to the seed, which a zero checksum leaves
+        // open.
         let pair = Ed25519KeyPair::from_seed_and_public_key(seed, key).map_err(|_| broken)?;
 
         Ok(Self::of(*id, *seed, pair))
@@ -107,6 +110,8 @@ impl SecretKey {
         let PublicKey { id, key } = &self.public;
         let checksum = checksum(id, &self.seed, key);
 
+        // `B2` stands for a BLAKE2b checksum; the 48 zeros are the salt and the limits of the
+        // unused scrypt.
         let parts = [
             &LEGACY[..],
             NO_KDF,
@@ -128,6 +133,7 @@ impl SecretKey {
     /// Signs a file by its BLAKE2b-512, and a comment, in which control characters but tabs become
     /// question marks.
     pub fn sign(&self, prehash: &[u8; 64], comment: &str) -> Signature {
+        // A line break in the comment would begin another line of the signature file.
         let plain = |letter: char| {
             if letter.is_control() && letter != '\t' {
                 '?'
@@ -151,6 +157,8 @@ impl SecretKey {
             comment_signature: [0; 64],
         };
 
+        // The comment is signed together with the signature above it, so it cannot be moved to
+        // another file.
         made.comment_signature = signed(&made.comment_message());
 
         made

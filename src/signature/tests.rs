@@ -90,7 +90,7 @@ fn what_was_changed_is_refused() {
             file,
             &other,
             b"hi\n",
-            "signed by the key C3EE3B73AF0672BE and should be by",
+            "signed by the key C3EE3B73AF0672BE instead of",
         );
         refused(
             &file.replace("file:f", "file:g"),
@@ -99,8 +99,8 @@ fn what_was_changed_is_refused() {
             "trusted comment",
         );
         let start = file.len() - 60;
-        refused(&file[..start], &keys, b"hi\n", "cut or changed");
-        refused(&file[..120], &keys, b"hi\n", "less than four lines");
+        refused(&file[..start], &keys, b"hi\n", "incomplete or was changed");
+        refused(&file[..120], &keys, b"hi\n", "fewer than four lines");
         refused(
             &format!("{file}more"),
             &keys,

@@ -207,6 +207,13 @@ impl Store {
         })
     }
 
+    /// Whether [`Store::open_model`] finds a model in memory, so that nothing is read from the disk but the
+    /// stamp of its file.
+    pub(crate) fn is_cached(&self, name: &ModelName) -> bool {
+        let catalog = self.catalog();
+        matches!(catalog.standing(name), Ok(Standing::Model(stamp)) if catalog.cache.has(name, &stamp))
+    }
+
     /// Begins an upload, of a size that is known or not.
     ///
     /// # Errors

@@ -9,6 +9,8 @@ use strsim::osa_distance;
 pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
     let letters = wanted.chars().count();
+
+    // In names of one or two letters, one edit could make any name of any other.
     let limit = (letters / 4).clamp(usize::from(letters > 2), 3);
 
     let distances = names.take(NAMES_MAX).filter_map(|name| {

@@ -26,7 +26,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
     // A socket would take zero for "for ever".
     match milliseconds {
-        0 => Err("it must be more than nothing".to_owned()),
+        0 => Err("it must be more than 0".to_owned()),
         some => Ok(Duration::from_millis(some)),
     }
 }
@@ -36,6 +36,8 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let bad = || "write a size as 4096, 64KiB, 10MB or 2GiB".to_owned();
     let (number, unit) = split(text);
     let number: u64 = number.parse().map_err(|_| bad())?;
+
+    // Users write KiB, kib and KIB.
     let unit = unit.to_ascii_lowercase();
 
     let scale = match unit.as_str() {
@@ -52,6 +54,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         }
     };
 
+    // The kernel counts offsets in signed 64 bits, so no size beyond that can be kept.
     let bytes = number
         .checked_mul(scale)
         .filter(|bytes| i64::try_from(*bytes).is_ok());

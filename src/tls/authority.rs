@@ -2,7 +2,7 @@
 //! A private authority in a directory of the home: it issues certificates to devices, remembers which,
 //! and says which of them were revoked.
 
-use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -13,27 +13,17 @@ use rcgen::{
 use rustls_pki_types::ServerName;
 use time::OffsetDateTime;
 
-use crate::disk::{self, FileLock};
+use crate::clock;
+use crate::disk::{self, ChangeLock};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::{entries, unreadable, with_entry};
 use crate::tls::identity::{alternative, failed, host_name};
+use crate::tls::issued::{Issued, bad_lines, random_serial, read};
 use crate::tls::pem::{PemFile, exists, unusable};
 use crate::tls::x509::Facts;
-use crate::{clock, random};
 
 /// An authority, which need not have been made yet.
 pub(crate) struct Authority(PathBuf);
-
-/// A certificate that was issued.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Issued {
-    /// The serial number, in hexadecimal digits.
-    pub(crate) serial: String,
-    pub(crate) name: String,
-    /// Its end, in seconds since 1970.
-    pub(crate) end: u64,
-    /// When it was revoked.
-    pub(crate) revoked: Option<u64>,
-}
 
 /// What a device gets: texts in PEM.
 pub(crate) struct Papers {
@@ -142,17 +132,16 @@ impl Authority {
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?.pem();
         let authority = PemFile::new("", self.certificate()).read()?;
 
-        // What is not remembered could not be revoked.
-        let mut issued = self.list()?;
-
-        issued.push(Issued {
+        let issued = Issued {
             serial,
             name: name.to_owned(),
             end,
             revoked: None,
-        });
+        };
 
-        self.keep(&issued)?;
+        // What is not remembered could not be revoked.
+        let text = with_entry(&self.issued_text()?, &issued.line());
+        self.write(ISSUED, &text, 0o600)?;
         let authority = String::from_utf8_lossy(&authority).into_owned();
 
         Ok(Papers {
@@ -169,7 +158,19 @@ impl Authority {
     pub(crate) fn revoke(&self, name: &str) -> Result<usize> {
         let issuer = self.issuer()?;
         let _lock = self.lock()?;
-        let mut issued = self.list()?;
+        let text = self.issued_text()?;
+
+        // The new list would leave out what such a line may have revoked.
+        if let Some(number) = bad_lines(&text).first() {
+            let path = self.0.join(ISSUED);
+            let text = format!("line {number} of {} cannot be read", path.display());
+            return Err(Error::new(ErrorKind::Usage, text).hint(
+                "correct it to SERIAL NAME END or SERIAL NAME END revoked AT; without it, a \
+                 certificate that it revoked would be good again",
+            ));
+        }
+
+        let mut issued: Vec<_> = entries(&text).filter_map(|(_, line)| read(line)).collect();
         let now = clock::seconds();
         let good = issued
             .iter_mut()
@@ -182,34 +183,34 @@ impl Authority {
             return Err(Error::new(ErrorKind::NotFound, text).hint("'skep ca ls' lists them"));
         }
 
-        self.keep(&issued)?;
+        let text: String = issued.iter().map(|one| one.line() + "\n").collect();
+        self.write(ISSUED, &text, 0o600)?;
         self.write(REVOKED, &revocation_list(&issuer, &issued)?, 0o644)?;
 
         Ok(count)
     }
 
-    /// All that was issued, the oldest first.
+    /// All that was issued, the oldest first, as far as it can be read.
     ///
     /// # Errors
     /// `NotFound` if there is no authority, `Usage` if its list cannot be read.
     pub(crate) fn list(&self) -> Result<Vec<Issued>> {
-        let place = PemFile::new("", self.0.join(ISSUED));
-        if !exists(&place.path) {
-            return Err(self.missing());
+        let text = self.issued_text()?;
+
+        if let Some(warning) = unreadable(&self.0.join(ISSUED), &bad_lines(&text)) {
+            log::warn!("{warning}");
         }
 
-        let text = String::from_utf8_lossy(&place.read()?).into_owned();
+        Ok(entries(&text).filter_map(|(_, line)| read(line)).collect())
+    }
 
-        let lines = text.lines().zip(1..).map(|(line, number)| {
-            read(line).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Usage,
-                    format!("line {number} of {place} cannot be read"),
-                )
-            })
-        });
-
-        lines.collect()
+    fn issued_text(&self) -> Result<String> {
+        let place = PemFile::new("", self.0.join(ISSUED));
+        if exists(&place.path) {
+            Ok(String::from_utf8_lossy(&place.read()?).into_owned())
+        } else {
+            Err(self.missing())
+        }
     }
 
     fn issuer(&self) -> Result<Issuer<'static, KeyPair>> {
@@ -247,36 +248,19 @@ impl Authority {
         Error::new(ErrorKind::NotFound, text).hint("make one with 'skep ca init'")
     }
 
-    fn keep(&self, issued: &[Issued]) -> Result<()> {
-        let mut text = String::new();
-        for one in issued {
-            let revoked = one
-                .revoked
-                .map(|at| format!(" revoked {at}"))
-                .unwrap_or_default();
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{} {} {}{revoked}", one.serial, one.name, one.end);
-        }
-
-        self.write(ISSUED, &text, 0o600)
-    }
-
     fn write(&self, name: &str, text: &str, mode: u32) -> Result<()> {
         let place = PemFile::new("", self.0.join(name));
         disk::write(&place.path, text.as_bytes(), mode)
             .map_err(|error| unusable(&place, "cannot be written", error))
     }
 
-    fn lock(&self) -> Result<FileLock> {
+    fn lock(&self) -> Result<ChangeLock> {
         let place = PemFile::new("", self.0.join("lock"));
-        match disk::lock_file(&place.path) {
-            Ok(FileLock::Taken) => Err(Error::new(
-                ErrorKind::Busy,
-                "another process is using the authority",
-            )),
-            Ok(lock) => Ok(lock),
-            Err(error) => Err(unusable(&place, "cannot be written", error)),
-        }
+        ChangeLock::wait(&place.path).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Error::new(ErrorKind::Busy, error.to_string())
+                .hint("try again, or see what still runs"),
+            _ => unusable(&place, "cannot be written", error),
+        })
     }
 }
 
@@ -318,28 +302,6 @@ fn revocation_list(issuer: &Issuer<'_, KeyPair>, issued: &[Issued]) -> Result<St
         .map_err(failed)
 }
 
-/// Reads `SERIAL NAME END` or `SERIAL NAME END revoked AT`.
-fn read(line: &str) -> Option<Issued> {
-    let words: Vec<_> = line.split_ascii_whitespace().collect();
-    let (serial, name, end, revoked) = match words[..] {
-        [serial, name, end] => (serial, name, end, None),
-        [serial, name, end, "revoked", at] => (serial, name, end, Some(at.parse().ok()?)),
-        _ => return None,
-    };
-
-    // A number that was damaged would revoke another certificate, or none.
-    let is_serial =
-        serial.len() == SERIAL_DIGITS && serial.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let end = end.parse().ok().filter(|_| is_serial)?;
-
-    Some(Issued {
-        serial: serial.to_owned(),
-        name: name.to_owned(),
-        end,
-        revoked,
-    })
-}
-
 /// A name is one of a file and of a caller.
 fn check_name(name: &str) -> Result<()> {
     // The name becomes a folder, the name of files and a word of the list: no slash and no blank in it.
@@ -363,15 +325,6 @@ fn moment(seconds: u64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// A positive number that nobody guesses and that never comes twice (RFC 5280 section 4.1.2.2).
-fn random_serial() -> Result<String> {
-    let mut random = random::bytes::<{ SERIAL_DIGITS / 2 }>()?;
-    random[0] = random[0] & 0x7f | 0x40;
-    Ok(random
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
-}
-
 /// The bytes of hexadecimal digits.
 fn bytes(digits: &str) -> Vec<u8> {
     let pairs = digits
@@ -382,8 +335,6 @@ fn bytes(digits: &str) -> Vec<u8> {
         .filter_map(|pair| u8::from_str_radix(pair, 16).ok())
         .collect()
 }
-
-const SERIAL_DIGITS: usize = 32;
 
 /// The end of 2099.
 const END_MAX: u64 = 4_102_358_400;
@@ -422,6 +373,27 @@ mod tests {
             "{list:?}"
         );
         assert_eq!(list[1].end, END_MAX);
+    }
+
+    #[test]
+    fn a_bad_line_hinders_revoking_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let authority = Authority::new(home.path());
+        authority.make().unwrap();
+        authority.issue("pi", &[], 1).unwrap();
+        let path = home.path().join(ISSUED);
+        let good = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("beef old 5 revoked\n{good}")).unwrap();
+        authority.issue("phone", &[], 1).unwrap();
+        assert_eq!(authority.list().unwrap().len(), 2);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(&format!("beef old 5 revoked\n{good}")));
+
+        // What that line has revoked must not be good again.
+        let error = authority.revoke("pi").unwrap_err();
+        assert!(error.message().starts_with("line 1 of"), "{error}");
+        std::fs::write(&path, good).unwrap();
+        assert_eq!(authority.revoke("pi").unwrap(), 1);
     }
 
     #[test]

@@ -7,12 +7,12 @@ mod callers;
 mod cpu;
 mod files;
 mod identity;
+mod issued;
 mod pem;
 mod provider;
 mod tls_options;
 mod x509;
 
-pub(crate) use acceptor::Acceptor;
 pub(crate) use authority::{Authority, ISSUED, Papers, REVOKED};
 pub(crate) use callers::{Callers, Unknown, caller_name};
 pub(crate) use files::{Following, TlsFiles, check_pair_of, names, pin};

@@ -50,7 +50,7 @@ fn unusable(what: &str, text: &str) -> Error {
         ErrorKind::NotImplemented,
         format!("the answer has the {what} '{shown}', which is not valid"),
     )
-    .hint("is --server (SKEP_SERVER) the address of a skep?")
+    .hint("is --server (SKEP_SERVER) the address of a skep server?")
 }
 
 #[cfg(test)]

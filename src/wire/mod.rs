@@ -88,6 +88,7 @@ pub(crate) struct InfoWire {
 
 impl From<&ModelInfo> for InfoWire {
     fn from(info: &ModelInfo) -> Self {
+        // Taken apart completely, so that a new member of a model cannot be forgotten here.
         let ModelWire {
             name,
             size,
@@ -115,6 +116,7 @@ impl TryFrom<InfoWire> for ModelInfo {
 
     /// Checks what came from outside.
     fn try_from(wire: InfoWire) -> Result<Self> {
+        // One place checks the members of a model, whichever answer they come in.
         let model = ModelWire {
             name: wire.name,
             size: wire.size,
@@ -229,6 +231,7 @@ impl VerifyWire {
     /// # Errors
     /// `NotImplemented` for a value that cannot be read.
     pub(crate) fn verification(&self) -> Result<Option<Verification>> {
+        // Lines without an outcome only say how far the check is.
         let Some(outcome) = &self.outcome else {
             return Ok(None);
         };

@@ -60,7 +60,10 @@ impl Problem {
 
     /// The error that a document received with this status tells of.
     pub fn into_error(self, status: u16) -> Error {
+        // The code word says more than the status, which several kinds share.
         let kind = ErrorKind::from_answer(status, Some(&self.code));
+
+        // A document of another server may have nothing but a title.
         let detail = if self.detail.is_empty() {
             self.title
         } else {

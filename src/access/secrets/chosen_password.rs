@@ -73,10 +73,12 @@ impl SlowLock {
             return Ok(true);
         }
 
+        // Each request that waits here holds a worker, so all but a few are refused at once.
         let waiting = Waiting::new(&self.waiting);
         if waiting.before >= WAITING_MAX {
-            let text = "as many passwords as this device can are being verified";
-            return Err(Error::new(ErrorKind::Busy, text).hint("a token costs less"));
+            let text = "too many passwords are being verified at the moment";
+            return Err(Error::new(ErrorKind::Busy, text)
+                .hint("try again, or use a token, which needs less work"));
         }
 
         let turn = lock(&self.working);
@@ -136,11 +138,15 @@ impl Kept {
     /// Reads the PHC string format.
     fn read(text: &str) -> Option<Self> {
         let hash = PasswordHash::new(text).ok()?;
+
+        // Only the variant and the version that this program writes are accepted.
         let is_argon2id = hash.algorithm.as_str() == Algorithm::Argon2id.as_str()
             && hash.version == Some(Version::V0x13.into());
 
         let params = Params::try_from(&hash).ok()?;
 
+        // Verifying uses the numbers of the file: a slip in it could take all memory, or minutes
+        // for each request.
         let is_affordable = params.m_cost() <= MEMORY_KIB_MAX
             && params.t_cost() <= PASSES_MAX
             && params.p_cost() == 1;
@@ -180,6 +186,7 @@ impl Good {
     }
 
     fn add(&mut self, secret: &[u8]) {
+        // Without random numbers nothing is remembered, and each request pays for argon2.
         if self.key.is_none() {
             let Ok(key) = random::<32>() else { return };
             self.key = Some(hmac::Key::new(hmac::HMAC_SHA256, &key));
@@ -207,7 +214,7 @@ fn keyed(key: &hmac::Key, secret: &[u8]) -> Digest {
 pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
     let text = password.text();
     let weak = |reason: String| {
-        Error::new(ErrorKind::Usage, reason).hint("three or four words that you make up will do")
+        Error::new(ErrorKind::Usage, reason).hint("use three or four random words")
     };
 
     if text.chars().count() < CHARACTERS_MIN {
@@ -216,11 +223,10 @@ pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
         )));
     }
 
+    // Ten times the same character is long enough, but among the first guesses.
     let first = text.chars().next();
     if text.chars().all(|character| Some(character) == first) {
-        return Err(weak(
-            "the password is one character again and again".to_owned(),
-        ));
+        return Err(weak("the password repeats a single character".to_owned()));
     }
 
     if text == PUBLISHED {

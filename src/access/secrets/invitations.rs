@@ -15,9 +15,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::access::secrets::password::Password;
+use crate::address::ServerUrl;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
+use crate::text::{entries, unreadable};
 use crate::{clock, home};
 
 /// What an invited device has to know.
@@ -48,7 +50,7 @@ impl FromStr for Invitation {
         let bad = || {
             Error::new(
                 ErrorKind::Usage,
-                "that is not an invitation, or not a whole one",
+                "this is not an invitation, or not a complete one",
             )
             .hint("'skep invite' on the other device prints one: skep://...#...")
         };
@@ -57,6 +59,7 @@ impl FromStr for Invitation {
         let (addresses, rest) = rest.split_once('#').ok_or_else(bad)?;
         let (pin, secret) = rest.split_once('.').ok_or_else(bad)?;
 
+        // A pin of any other length than 32 bytes means that the text was cut.
         let bytes = URL_SAFE_NO_PAD
             .decode(pin)
             .ok()
@@ -85,12 +88,15 @@ impl FromStr for Invitation {
 pub(crate) fn open(home: &Path, role: &str, seconds: u64) -> Result<Password> {
     let secret = Password::generate()?;
     let end = clock::seconds().saturating_add(seconds);
+
+    // A digest without salt suffices: the secret is random, so there is no table to look it up in.
     let digest = Digest::of(secret.text().as_bytes());
 
     change(home, |open| {
         if open.len() >= OPEN_MAX {
             let text = format!("{OPEN_MAX} invitations are open already");
-            return Err(Error::new(ErrorKind::TooLarge, text).hint("they end by themselves"));
+            return Err(Error::new(ErrorKind::TooLarge, text)
+                .hint("they expire by themselves; try again later"));
         }
         open.push(OpenInvitation {
             digest,
@@ -117,13 +123,15 @@ pub(crate) fn redeem<T>(
     let mut issue = Some(issue);
     let mut issued = None;
 
+    // The lock of the file is held while `issue` runs, so two devices cannot redeem one secret at
+    // the same moment.
     change(home, |open| {
         // Digests are compared in constant time.
         let found = open.iter().position(|one| one.digest == digest);
         let (Some(found), Some(issue)) = (found, issue.take()) else {
-            let text = "there is no such invitation; it was used, or its time is over";
+            let text = "there is no such invitation; it was used already, or has expired";
             return Err(Error::new(ErrorKind::Forbidden, text)
-                .hint("have a new one made: 'skep invite' on the device of the server"));
+                .hint("make a new one with 'skep invite' on the device of the server"));
         };
         issued = Some(issue(&open.remove(found).role)?);
         Ok(())
@@ -148,29 +156,33 @@ impl OpenInvitation {
     }
 }
 
-/// Changes the file under a lock. What is over goes with every change.
+/// Changes the file under a lock. What is over goes with every change; lines that cannot be read stay,
+/// and open nothing.
 fn change(home: &Path, change: impl FnOnce(&mut Vec<OpenInvitation>) -> Result<()>) -> Result<()> {
     home::INVITATIONS.change(home, |text| {
         let now = clock::seconds();
         let mut open = Vec::new();
+        let mut bad = Vec::new();
 
-        // A line that cannot be read lets nobody in, and costs no other invitation anything.
-        for (index, line) in text.lines().enumerate() {
+        for (number, line) in entries(text) {
             match OpenInvitation::read(line) {
-                Some(one) => open.push(one),
-                None => log::warn!(
-                    "{}, line {}: this is not an invitation; it is removed",
-                    home::INVITATIONS.name,
-                    index + 1
-                ),
+                Some(one) if one.end > now => open.push(one),
+                Some(_) => {}
+                None => bad.push((number, line)),
             }
         }
 
-        open.retain(|one| one.end > now);
         change(&mut open)?;
 
+        // Only now: whoever guesses at secrets must not fill the log.
+        let numbers: Vec<_> = bad.iter().map(|(number, _)| *number).collect();
+        if let Some(warning) = unreadable(&home::INVITATIONS.path(home), &numbers) {
+            log::warn!("{warning}");
+        }
+
         let line = |one: &OpenInvitation| format!("{} {} {}\n", one.digest, one.role, one.end);
-        Ok(Some(open.iter().map(line).collect()))
+        let kept = bad.iter().map(|(_, line)| format!("{line}\n"));
+        Ok(Some(kept.chain(open.iter().map(line)).collect()))
     })
 }
 
@@ -188,10 +200,22 @@ pub(crate) fn keep_addresses(home: &Path, addresses: &[String]) {
 /// Where the server of a home was reached when it last started.
 pub(crate) fn kept_addresses(home: &Path) -> Vec<String> {
     let text = home::ADDRESSES.read(home).unwrap_or_default();
-    text.lines()
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let mut addresses = Vec::new();
+    let mut bad = Vec::new();
+
+    // One that cannot be read would make the whole invitation useless.
+    for (number, line) in entries(&text) {
+        match line.parse::<ServerUrl>() {
+            Ok(_) => addresses.push(line.to_owned()),
+            Err(_) => bad.push(number),
+        }
+    }
+
+    if let Some(warning) = unreadable(&home::ADDRESSES.path(home), &bad) {
+        log::warn!("{warning}");
+    }
+
+    addresses
 }
 
 const SCHEME: &str = "skep://";
@@ -263,6 +287,27 @@ mod tests {
     }
 
     #[test]
+    fn a_bad_line_costs_no_other_invitation_and_no_other_address() {
+        let home = tempfile::tempdir().unwrap();
+        let secret = open(home.path(), "read", 60).unwrap();
+        let path = home::INVITATIONS.path(home.path());
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("beef read\n{text}")).unwrap();
+        open(home.path(), "write", 60).unwrap();
+        redeem(home.path(), secret.text(), |_| Ok(())).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("beef read\n"), "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+
+        let path = home::ADDRESSES.path(home.path());
+        std::fs::write(&path, "192.0.2.1:8443\nftp://x y\npi.local:8443\n").unwrap();
+        assert_eq!(
+            kept_addresses(home.path()),
+            ["192.0.2.1:8443", "pi.local:8443"]
+        );
+    }
+
+    #[test]
     fn an_invitation_is_good_once_and_for_its_time() {
         let home = tempfile::tempdir().unwrap();
         let secret = open(home.path(), "write", 600).unwrap();
@@ -272,9 +317,6 @@ mod tests {
         let used = |secret: &str| redeem(home.path(), secret, |role| Ok(role.to_owned()));
         assert_eq!(used(over.text()).unwrap_err().kind(), ErrorKind::Forbidden);
         assert_eq!(used("guess").unwrap_err().kind(), ErrorKind::Forbidden);
-        // A line that cannot be read costs nothing, either.
-        let damaged = std::fs::read_to_string(home::INVITATIONS.path(home.path())).unwrap();
-        std::fs::write(home::INVITATIONS.path(home.path()), format!("x\n{damaged}")).unwrap();
         // A failure costs nothing.
         let full = |_: &str| Err::<(), _>(Error::new(ErrorKind::NoSpace, "full"));
         assert!(redeem(home.path(), secret.text(), full).is_err());

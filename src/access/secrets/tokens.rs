@@ -2,12 +2,8 @@
 //! Tokens: random secrets with a name, a role and an end, of which the home keeps digests only.
 //!
 //! The file `tokens` has a line for each: name, role, digest, and when it was made and when it ends,
-//! in seconds since 1970 (`-` for never). A line that cannot be read lets nobody in and costs no other
-//! token anything; it stays where it is until its token is removed. What is left of a line that was cut
-//! has too few words, or an end that is over already.
+//! in seconds since 1970 (`-` for never).
 
-use std::fmt::Write as _;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,15 +11,12 @@ use crate::access::principal::{How, Principal};
 use crate::access::role::Role;
 use crate::access::secrets::password::{Lock, Password, letters};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::{entries, name_of, unreadable, with_entry};
 use crate::{clock, home};
 
 /// All tokens of a home.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tokens {
-    all: Vec<Token>,
-    /// Lines that cannot be read, as they are.
-    damaged: Vec<String>,
-}
+pub(crate) struct Tokens(Vec<Token>);
 
 /// What is kept of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,15 +42,8 @@ impl Tokens {
     /// # Errors
     /// `Usage` if the file cannot be read.
     pub(crate) fn open(home: &Path) -> Result<Self> {
-        let path = file(home);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Self::read(&text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Error::local(
-                format!("{} cannot be read", path.display()),
-                error,
-            )),
-        }
+        let text = home::TOKENS.read(home)?;
+        Ok(Self::read(&file(home), &text))
     }
 
     /// Makes a token, keeps its digest, and returns the token, which is nowhere else.
@@ -71,34 +57,41 @@ impl Tokens {
             return Err(Error::new(ErrorKind::Usage, text));
         }
 
+        // The log names callers, and a token called `owner` would pass for the owner there.
         if !can_be_named(&new.name) {
-            let text = format!("'{}' is what the log says of others", new.name);
-            return Err(Error::new(ErrorKind::Usage, text).hint("name the token otherwise"));
+            let text = format!(
+                "'{}' cannot be the name of a token: it is reserved, or has no letter or digit",
+                new.name
+            );
+            return Err(Error::new(ErrorKind::Usage, text).hint("choose another name"));
         }
 
         let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
 
-        Self::change(home, |tokens| {
-            let is_damaged = tokens.damaged.iter().any(|line| is_of(line, &new.name));
-            if is_damaged || tokens.all.iter().any(|token| token.name == new.name) {
-                let text = format!("there is a token '{}' already", new.name);
+        let token = Token {
+            name: new.name,
+            role: new.role,
+            lock: Lock::new(secret.text().as_bytes()),
+            made: clock::now(),
+            end: new.end,
+        };
+
+        home::TOKENS.change(home, |text| {
+            // Checked under the lock of the file, so that two commands at once cannot both add the name.
+            // A line that cannot be read has its name, too: it could not be removed any more.
+            if entries(text).any(|(_, line)| name_of(line) == Some(&token.name)) {
+                let text = format!("there is a token '{}' already", token.name);
                 return Err(Error::new(ErrorKind::Conflict, text)
-                    .hint(format!("'skep token rm {}' removes it", new.name)));
+                    .hint(format!("'skep token rm {}' removes it", token.name)));
             }
-            if tokens.all.len() >= TOKENS_MAX {
+
+            if entries(text).count() >= TOKENS_MAX {
                 let text = format!("there are {TOKENS_MAX} tokens already");
                 return Err(Error::new(ErrorKind::TooLarge, text).hint("remove some"));
             }
-            let lock = Lock::new(secret.text().as_bytes());
-            let (made, NewToken { name, role, end }) = (clock::now(), new);
-            tokens.all.push(Token {
-                name,
-                role,
-                lock,
-                made,
-                end,
-            });
-            Ok(())
+
+            let text = if text.is_empty() { HEADER } else { text };
+            Ok(Some(with_entry(text, &token.line())))
         })?;
 
         Ok(secret)
@@ -109,36 +102,34 @@ impl Tokens {
     /// # Errors
     /// `NotFound`, and `Usage` for a home that cannot be written.
     pub(crate) fn remove(home: &Path, name: &str) -> Result<()> {
-        Self::change(home, |tokens| {
-            let count = tokens.all.len() + tokens.damaged.len();
-            tokens.all.retain(|token| token.name != name);
-            tokens.damaged.retain(|line| !is_of(line, name));
-            if tokens.all.len() + tokens.damaged.len() == count {
-                let text = format!("there is no token '{}'", name.escape_debug());
-                Err(Error::new(ErrorKind::NotFound, text).hint("'skep token ls' lists them"))
-            } else {
-                Ok(())
-            }
-        })
-    }
-
-    fn change(home: &Path, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         home::TOKENS.change(home, |text| {
-            let mut tokens = Self::read(text)?;
-            change(&mut tokens)?;
-            Ok(Some(tokens.text()))
+            let others: Vec<_> = text
+                .lines()
+                .filter(|line| name_of(line) != Some(name))
+                .collect();
+
+            if others.len() == text.lines().count() {
+                let text = format!("there is no token '{}'", name.escape_debug());
+                return Err(
+                    Error::new(ErrorKind::NotFound, text).hint("'skep token ls' lists them")
+                );
+            }
+
+            Ok(Some(
+                others.iter().map(|line| format!("{line}\n")).collect(),
+            ))
         })
     }
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Token> {
-        self.all.iter()
+        self.0.iter()
     }
 
     /// Whose lock this is, if that token has not ended. All are looked at, whichever it is.
     pub(crate) fn principal(&self, lock: &Lock, now: SystemTime) -> Option<Principal> {
         let mut found = None;
-        for token in &self.all {
+        for token in &self.0 {
             if token.lock == *lock {
                 found = Some(token);
             }
@@ -151,85 +142,38 @@ impl Tokens {
     /// Whether a token has ended. A clock that was never set counts as standing where the newest
     /// token was made, so that no end is put off by much.
     pub(crate) fn is_over(&self, token: &Token, now: SystemTime) -> bool {
-        let newest = self.all.iter().map(|token| token.made).max().unwrap_or(now);
+        let newest = self.0.iter().map(|token| token.made).max().unwrap_or(now);
         token.end.is_some_and(|end| end <= now.max(newest))
     }
 
-    /// Reads the file. A line that cannot be read is told in the log by its number.
-    ///
-    /// # Errors
-    /// None: what is not a file of tokens has no token in it.
-    #[allow(
-        clippy::unnecessary_wraps,
-        reason = "all readers of watched files have one form"
-    )]
-    pub(crate) fn read(text: &str) -> Result<Self> {
-        let mut tokens = Self::default();
-        let mut numbers = Vec::new();
+    /// The tokens in a text; a line that cannot be read opens nothing, and is told of.
+    pub(crate) fn read(path: &Path, text: &str) -> Self {
+        let mut tokens = Vec::new();
+        let mut bad = Vec::new();
 
-        // Editors of some systems put a byte order mark in front.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-
-        for (index, line) in text.lines().enumerate() {
-            if line.trim().is_empty() || line.starts_with('#') {
-                continue;
-            }
+        for (number, line) in entries(text) {
             match Token::read(line) {
-                Some(token) => tokens.all.push(token),
-                None => {
-                    tokens.damaged.push(line.to_owned());
-                    numbers.push(index + 1);
-                }
+                Some(token) => tokens.push(token),
+                None => bad.push(number),
             }
         }
 
-        if let Some(first) = numbers.first() {
-            let more = match numbers.len() - 1 {
-                0 => String::new(),
-                more => format!(" (and {more} more)"),
-            };
-            log::error!(
-                "{}, line {first}{more}: this is not a token, and it lets nobody in; remove it \
-                 ('skep token rm NAME') and make the token anew",
-                home::TOKENS.name
-            );
+        if let Some(warning) = unreadable(path, &bad) {
+            log::warn!("{warning}");
         }
 
-        Ok(tokens)
-    }
-
-    fn text(&self) -> String {
-        let mut text =
-            String::from("# Tokens of skep, as digests. 'skep token' changes this file.\n");
-        for Token {
-            name,
-            role,
-            lock,
-            made,
-            end,
-        } in &self.all
-        {
-            let digest = lock.digest();
-            let end = end.map_or_else(|| "-".to_owned(), |end| seconds(end).to_string());
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name} {role} {digest} {} {end}", seconds(*made));
-        }
-
-        for line in &self.damaged {
-            let _ = writeln!(text, "{line}");
-        }
-
-        text
+        Self(tokens)
     }
 }
 
 impl Token {
     fn read(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
+        // A name that `add` refuses would be taken for somebody else in the log.
         let name = words
             .next()
-            .filter(|name| is_plain(name) && can_be_named(name))?;
-        let role = words.next()?.parse().ok()?;
+            .filter(|name| is_plain(name) && can_be_named(name));
+        let (name, role) = (name?.to_owned(), words.next()?.parse().ok()?);
         let lock = Lock::from_digest(words.next()?.parse().ok()?);
         let made = time(words.next()?)?;
 
@@ -238,13 +182,22 @@ impl Token {
             end => Some(time(end)?),
         };
 
+        // A further word may be a restriction that a newer version wrote, so it is not ignored.
         words.next().is_none().then_some(Self {
-            name: name.to_owned(),
+            name,
             role,
             lock,
             made,
             end,
         })
+    }
+
+    fn line(&self) -> String {
+        let end = self
+            .end
+            .map_or_else(|| "-".to_owned(), |end| seconds(end).to_string());
+        let (name, role, digest) = (&self.name, self.role, self.lock.digest());
+        format!("{name} {role} {digest} {} {end}", seconds(self.made))
     }
 
     pub(crate) fn principal(&self) -> Principal {
@@ -260,11 +213,6 @@ impl Token {
 fn is_plain(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_letter)
-}
-
-/// Whether a line that cannot be read begins with this name.
-fn is_of(line: &str, name: &str) -> bool {
-    line.split_whitespace().next() == Some(name)
 }
 
 /// Whether a token may have this name: it is not what logs call others by (see `Principal`), and has a
@@ -290,6 +238,8 @@ fn seconds(time: SystemTime) -> u64 {
 fn time(seconds: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))
 }
+
+const HEADER: &str = "# Tokens of skep, as digests. 'skep token' changes this file.\n";
 
 /// How a token begins, so that people and scanners for leaked secrets recognise it.
 const PREFIX: &str = "skep_";
@@ -335,7 +285,7 @@ mod tests {
         Tokens::remove(home.path(), "pi-1").unwrap();
         let error = Tokens::remove(home.path(), "pi-1").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
-        assert_eq!(Tokens::open(home.path()).unwrap().all.len(), 1);
+        assert_eq!(Tokens::open(home.path()).unwrap().0.len(), 1);
     }
 
     #[test]
@@ -364,71 +314,62 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_read_costs_one_token_and_opens_nothing() {
+    fn a_bad_line_opens_nothing_and_costs_no_other_token() {
         let digest = "0".repeat(64);
         let fine = format!("# x\n\na read {digest} 5 -\nb admin {digest} 5 6\n");
-        assert_eq!(Tokens::read(&fine).unwrap().all.len(), 2);
-
-        for bad in [
-            "c",
-            "c read x 5 -",
-            &format!("c root {digest} 5 -"),
-            &format!("c read {digest} 5"),
-            &format!("c read {digest} 5 x"),
-            &format!("owner admin {digest} 5 -"),
-            &format!("\u{fffd} admin {digest} 5 -"),
-        ] {
-            for text in [format!("{bad}\n{fine}"), format!("\u{feff}{fine}{bad}")] {
-                let tokens = Tokens::read(&text).unwrap();
-                let names: Vec<_> = tokens.iter().map(|token| token.name.as_str()).collect();
-                assert_eq!(names, ["a", "b"], "{bad}");
-                assert_eq!(tokens.damaged, [bad]);
-            }
+        let count = |text: &str| Tokens::read(Path::new("tokens"), text).0.len();
+        assert_eq!(count(&fine), 2);
+        let bad = format!("pi read x 5 -\nc root {digest} 5 -\nd read {digest} 5\n");
+        for line in bad.lines().chain(["a", "\u{fffd}"]) {
+            assert_eq!(count(line), 0, "{line}");
+            assert_eq!(count(&format!("{line}\n{fine}")), 2, "{line}");
         }
+
+        // What is added and removed leaves everything else as it was.
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(file(home.path()), format!("{bad}{fine}")).unwrap();
+        Tokens::add(home.path(), new("new", None)).unwrap();
+        Tokens::remove(home.path(), "b").unwrap();
+        let text = std::fs::read_to_string(file(home.path())).unwrap();
+        let kept = format!("{bad}# x\n\na read {digest} 5 -\nnew write ");
+        assert!(text.starts_with(&kept), "{text}");
+
+        // A bad line keeps its name until it is removed.
+        let error = Tokens::add(home.path(), new("pi", None)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        Tokens::remove(home.path(), "pi").unwrap();
+        Tokens::add(home.path(), new("pi", None)).unwrap();
+        assert_eq!(Tokens::open(home.path()).unwrap().0.len(), 3);
     }
 
     #[test]
     fn what_is_left_of_a_line_that_was_cut_opens_nothing() {
         let now = SystemTime::now();
-        let token = Token {
-            name: "pi".to_owned(),
+        let token = |name: &str| Token {
+            name: name.to_owned(),
             role: Role::Admin,
             lock: Lock::new(b"secret"),
             made: now,
             end: Some(now + Duration::from_secs(1000)),
         };
-        let whole = Tokens {
-            all: vec![token],
-            damaged: Vec::new(),
-        };
-        let text = whole.text();
         let lock = Lock::new(b"secret");
-        let opens = |text: &str| Tokens::read(text).unwrap().principal(&lock, now).is_some();
+        let opens = |line: &str| {
+            let tokens = Tokens::read(Path::new("tokens"), line);
+            tokens.principal(&lock, now).is_some()
+        };
 
-        assert!(opens(text.trim_end()));
-        for end in 0..text.trim_end().len() {
-            assert!(!opens(&text[..end]), "{end}");
+        let line = token("pi").line();
+        assert!(opens(&line));
+        for end in 0..line.len() {
+            assert!(!opens(&line[..end]), "{end}");
         }
+
+        // Nor does a name that the log has for others.
+        assert!(!opens(&token("owner").line()));
     }
 
     #[test]
-    fn a_change_keeps_lines_that_cannot_be_read_until_their_token_is_removed() {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(file(home.path()), "pi-1 write 12\npi-2 write 13\n").unwrap();
-        Tokens::add(home.path(), new("pi-3", None)).unwrap();
-
-        let error = Tokens::add(home.path(), new("pi-1", None)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Conflict);
-        Tokens::remove(home.path(), "pi-1").unwrap();
-        Tokens::add(home.path(), new("pi-1", None)).unwrap();
-
-        let tokens = Tokens::open(home.path()).unwrap();
-        assert_eq!(tokens.all.len(), 2);
-        assert_eq!(tokens.damaged, ["pi-2 write 13"]);
-    }
-
-    #[test]
-    fn names_have_letters_and_a_length() {
+    fn odd_names_are_refused() {
         let home = tempfile::tempdir().unwrap();
         for bad in ["", "a b", "a\n", "\u{e9}", &"a".repeat(65)] {
             let error = Tokens::add(home.path(), new(bad, None)).unwrap_err();

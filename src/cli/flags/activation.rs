@@ -20,23 +20,25 @@ pub(crate) fn take_over(config: &mut Config) -> Result<()> {
     let mut handed = ListenFd::from_env();
 
     if is_asked && handed.len() == 0 {
-        let text = format!("'{SYSTEMD}' is an address only where systemd hands sockets over");
+        let text = format!("'{SYSTEMD}' works only where systemd passes sockets to skep");
         return Err(Error::new(ErrorKind::Usage, text)
-            .hint("start it by a socket unit, which sets LISTEN_FDS and LISTEN_PID"));
+            .hint("start it with a socket unit, which sets LISTEN_FDS and LISTEN_PID"));
     }
 
+    // Whoever names addresses gets those and no others.
     if !is_asked && !config.addresses.is_empty() {
         return Ok(());
     }
 
+    // One socket that cannot be used ends the start: a server that misses an address would look
+    // healthy.
     for number in 0..handed.len() {
         let socket = take(&mut handed, number).map_err(|error| {
             let text = format!(
                 "socket {} of LISTEN_FDS cannot be used: {error}",
                 number + 1
             );
-            Error::new(ErrorKind::Usage, text)
-                .hint("ListenStream= in the socket unit makes one that can")
+            Error::new(ErrorKind::Usage, text).hint("use ListenStream= in the socket unit")
         })?;
         config.sockets.extend(socket.map(Arc::new));
     }

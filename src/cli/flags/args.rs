@@ -3,16 +3,14 @@
 //!
 //! A flag counts before its variable: `--connect-timeout` before `SKEP_CONNECT_TIMEOUT`.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::LevelFilter;
 
-use crate::access::Password;
 use crate::address::{Scheme, ServerUrl};
+use crate::cli::flags::given_password::{given_password, own_password};
 use crate::cli::flags::switch::{is_set, variable, variable_name};
 use crate::cli::terminal::{Output, ask, signals};
 use crate::client::{
@@ -24,6 +22,7 @@ use crate::home;
 
 /// Adds the flags of every verb.
 pub(crate) fn everywhere(command: Command) -> Command {
+    // Global flags may stand before and behind the verb.
     let switch = |name: &'static str| {
         Arg::new(name)
             .long(name)
@@ -58,21 +57,23 @@ pub(crate) fn everywhere(command: Command) -> Command {
 
 /// Adds the flags of verbs that talk to a server.
 pub(crate) fn server(command: Command) -> Command {
+    // Variables are read by `text` and `is_set` and not by clap, so that an empty one counts as not
+    // set.
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Server");
     let switch = |name| flag(name).action(ArgAction::SetTrue);
 
     passwords(command)
         .arg(flag("server").value_name("URL").help("The server: its address, or the name it was paired under [default: the one that was paired first, or https://127.0.0.1:8443]"))
         .arg(flag("pin").value_name("SHA256:HEX").help("Trust only the server with this key"))
-        .arg(switch("accept-new").help("Trust a server that was never met before, and remember it"))
+        .arg(switch("accept-new").help("Trust a server that is not known yet, and remember it"))
         .arg(
             flag("ca")
                 .value_name("FILE")
-                .help("Trust only a server whose name an authority in this PEM file vouches for"),
+                .help("Trust only a server with a certificate from an authority in this PEM file"),
         )
         .arg(
             flag("client-cert").value_name("FILE").help(
-                "Show this certificate to a server that wants one [variable: SKEP_CLIENT_CERT]",
+                "Show this certificate to a server that asks for one [variable: SKEP_CLIENT_CERT]",
             ),
         )
         .arg(
@@ -85,12 +86,12 @@ pub(crate) fn server(command: Command) -> Command {
         .arg(
             flag("timeout")
                 .value_name("TIME")
-                .help("Give up after so long without progress [default: 60s]"),
+                .help("Give up after this time without progress [default: 60s]"),
         )
         .arg(
             flag("connect-timeout")
                 .value_name("TIME")
-                .help("Give up connecting after so long [default: 30s]"),
+                .help("Give up connecting after this time [default: 30s]"),
         )
 }
 
@@ -103,15 +104,16 @@ pub(crate) fn transfers(command: Command) -> Command {
         .arg(
             flag("retries")
                 .value_name("N")
-                .help("Try again so often without getting any further [default: 5]"),
+                .help("How often to try again without any progress [default: 5]"),
         )
         .arg(
             flag("limit-rate")
                 .value_name("SIZE")
-                .help("Transfer at most so many bytes per second, for example 2MiB"),
+                .help("Transfer at most this many bytes per second, for example 2MiB"),
         )
-        .arg(switch("if-changed").help("Transfer nothing where the same bytes are there already"))
+        .arg(switch("if-changed").help("Transfer nothing if the same bytes are there already"))
         .arg(
+            // Without --if-changed all is transferred, and this code could never come.
             switch("exit-unchanged")
                 .requires("if-changed")
                 .help("Exit with 9 if nothing had to be transferred"),
@@ -163,6 +165,8 @@ pub(crate) fn passwords(command: Command) -> Command {
 /// `Usage` for what cannot be understood, and those of reading the password.
 pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     let named = text(matches, "server");
+
+    // Without a home nothing was paired, but a URL still works.
     let saved = match home::directory() {
         Ok(home) => Servers::new(&home).find(named.as_deref())?,
         Err(_) => None,
@@ -178,12 +182,14 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     options.trust = trust(matches, output)?;
     let by_known = matches!(options.trust, Trust::Known(_));
 
+    // The pins of known servers are in the home, so only HTTPS to such a server needs one.
     options.home = match home::directory() {
         Ok(home) => Some(home),
         Err(error) if by_known && options.server.scheme() == Scheme::Https => return Err(error),
         Err(_) => None,
     };
 
+    // Certificates are checked by the clock, which may be far behind on a device without a battery.
     if let Some(home) = &options.home {
         home::learn_time(home);
     }
@@ -191,6 +197,8 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     options.public_roots = public_roots();
     options.certificate = certificate(matches)?;
 
+    // What is given now counts before the token of the pairing, and that before the password of a
+    // server on this device.
     options.password = match given_password(matches)? {
         Some(password) => Some(password),
         None => saved.map(|saved| saved.token),
@@ -212,6 +220,7 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
         options.connect_timeout = timeout;
     }
 
+    // Signals are watched last: before, there are no unfinished files to remove.
     options.rate = rate(matches)?;
     signals::watch()?;
 
@@ -219,6 +228,7 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
 }
 
 fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
+    // The strictest counts first, so that a variable SKEP_INSECURE never weakens --pin or --ca.
     if let Some(pin) = text(matches, "pin") {
         return Ok(Trust::Pinned(pin.parse()?));
     }
@@ -227,8 +237,11 @@ fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
         return Ok(Trust::Authority(file.into()));
     }
 
+    // The warning cannot be silenced, since nothing else shows that the line is open to others.
     if is_set(matches, "insecure")? {
-        output.warn("--insecure: whoever answers is trusted, and can read and change everything");
+        output.warn(
+            "--insecure: any server is trusted, and whoever answers can read and change everything",
+        );
         return Ok(Trust::Anything);
     }
 
@@ -242,14 +255,15 @@ fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {
 /// What is shown to a server that wants to see a certificate. The variables have names of their own:
 /// those of the flags are the ones of `skep serve`.
 fn certificate(matches: &ArgMatches) -> Result<Option<ClientCertificate>> {
+    // The paths are only named here; the client reads the files when it is built.
     let path = |flag: &str, name| {
         let given = matches.get_one::<String>(flag).cloned();
         given.or_else(|| variable(name)).map(PathBuf::from)
     };
 
     let missing = |what: &str, there: &str| {
-        let text = format!("{there} is there, but {what} is missing");
-        Err(Error::new(ErrorKind::Usage, text).hint("a certificate is shown with its key, or not"))
+        let text = format!("{there} is given, but {what} is missing");
+        Err(Error::new(ErrorKind::Usage, text).hint("give both, or neither of them"))
     };
 
     match (
@@ -272,65 +286,6 @@ fn public_roots() -> Vec<PathBuf> {
     let termux = variable("PREFIX").map(|prefix| Path::new(&prefix).join("etc/tls/cert.pem"));
     let usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"].map(PathBuf::from);
     named.into_iter().chain(termux).chain(usual).collect()
-}
-
-/// The password of a server on this device, from its home.
-fn own_password(server: &ServerUrl, home: Option<&Path>) -> Result<Option<Password>> {
-    let own: Option<PathBuf> = home.map(|home| home::PASSWORD.path(home));
-    match own.filter(|path| server.is_loopback() && path.exists()) {
-        Some(path) => password_file(&path).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// The password that the flags or the environment give.
-///
-/// # Errors
-/// `Usage` if it was written on the command line or cannot be used, and those of reading a file.
-pub(crate) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
-    if matches.contains_id("password") {
-        let reason = "a password on the command line can be read by every user of this device";
-        return Err(Error::new(ErrorKind::Usage, reason)
-            .hint("use SKEP_PASSWORD, --password-file or --password-stdin"));
-    }
-
-    if matches.get_flag("password-stdin") {
-        return first_line(io::stdin().lock(), "standard input")
-            .and_then(Password::new)
-            .map(Some);
-    }
-
-    if let Some(path) = matches.get_one::<String>("password-file") {
-        return password_file(Path::new(path)).map(Some);
-    }
-
-    if let Some(password) = variable("SKEP_PASSWORD") {
-        return Password::new(password).map(Some);
-    }
-
-    if let Some(path) = variable("SKEP_PASSWORD_FILE") {
-        return password_file(Path::new(&path)).map(Some);
-    }
-
-    variable("DEARNING_PASSWORD").map(Password::new).transpose()
-}
-
-fn password_file(path: &Path) -> Result<Password> {
-    let shown = path.display().to_string();
-    let file = File::open(path).map_err(|error| unreadable(&shown, error))?;
-    first_line(file, &shown).and_then(Password::new)
-}
-
-fn first_line(source: impl io::Read, name: &str) -> Result<String> {
-    let mut text = String::new();
-    let read = source.take(PASSWORD_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| unreadable(name, error))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-fn unreadable(name: &str, error: io::Error) -> Error {
-    Error::local(format!("reading the password from {name}"), error)
-        .hint("name a file (--password-file, SKEP_PASSWORD_FILE) whose first line is the password")
 }
 
 /// The value of a flag, or of its environment variable.
@@ -359,7 +314,7 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
     };
 
     let rate = crate::text::bytes(&text).and_then(|rate| match rate {
-        0 => Err("it must be more than nothing".to_owned()),
+        0 => Err("it must be more than 0".to_owned()),
         rate => Ok(rate),
     });
 
@@ -368,8 +323,6 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
 }
 
 pub(crate) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
-
-const PASSWORD_BYTES_MAX: u64 = 4096;
 
 /// The level of the log: `--log-level` counts before `-v`, and that before `default`.
 ///

@@ -54,17 +54,20 @@ impl Destination {
             return Ok(Self::Stdout);
         }
 
+        // A slash at the end means a directory, even one that does not exist yet.
         if output.as_os_str().as_encoded_bytes().ends_with(b"/") || output.is_dir() {
             return Ok(Self::Directory(output.to_owned()));
         }
 
+        // A link that leads nowhere counts as there: no directory can be made in its place.
         match count {
             0 | 1 => Ok(Self::File(output.to_owned())),
             _ if !output.exists() && !output.is_symlink() => Ok(Self::Directory(output.to_owned())),
-            _ => Err(
-                Error::new(ErrorKind::Usage, "several models do not fit into one file")
-                    .hint("name a directory: -o DIR/"),
-            ),
+            _ => Err(Error::new(
+                ErrorKind::Usage,
+                "several models cannot be saved as one file",
+            )
+            .hint("name a directory: -o DIR/")),
         }
     }
 
@@ -81,10 +84,12 @@ impl Destination {
             return Ok(());
         }
 
+        // The directory belongs to the user and not to the home, so the umask decides who may read
+        // it.
         let shown = directory.display();
         disk::create_open_directory(directory)
-            .map_err(|error| Error::local(format!("making the directory {shown}"), error))?;
-        output.note(&format!("made the directory {shown}"));
+            .map_err(|error| Error::local(format!("creating the directory {shown}"), error))?;
+        output.note(&format!("created the directory {shown}"));
 
         Ok(())
     }

@@ -4,6 +4,7 @@
 pub(crate) mod activation;
 pub(crate) mod args;
 pub(crate) mod destination;
+mod given_password;
 pub(crate) mod node_settings;
 pub(crate) mod source;
 mod switch;
@@ -11,5 +12,6 @@ pub(crate) mod variables;
 
 pub(crate) use args::{everywhere, log_level};
 pub(crate) use destination::Destination;
+pub(crate) use given_password::given_password;
 pub(crate) use source::{Source, SourceReader};
 pub(crate) use switch::is_set;

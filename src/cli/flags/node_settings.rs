@@ -13,6 +13,7 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 fn flag(setting: &'static Setting) -> Arg {
+    // clap gets neither the variable nor the default: layers remember where a value was written.
     let flag = Arg::new(setting.key)
         .long(setting.key)
         .help_heading("Settings");
@@ -61,12 +62,15 @@ fn flags(matches: &ArgMatches) -> Layer {
 
     for (_, setting) in settings() {
         if setting.is_switch() {
+            // A switch that is absent says nothing, because a lower layer may have it on.
             if matches.get_flag(setting.key) {
                 layer.set_flag(setting, "true".to_owned());
             }
         } else if let Some(value) = matches.get_one::<String>(setting.key) {
             layer.set_flag(setting, value.clone());
         }
+
+        // Arguments without a flag are addresses, too; only `skep serve` takes them.
         if setting.key == "listen"
             && let Ok(Some(addresses)) = matches.try_get_many::<String>("address")
         {

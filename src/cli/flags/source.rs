@@ -75,8 +75,12 @@ pub(crate) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
         .map(|name| name.parse())
         .transpose()?;
 
+    // The second file would replace the first under the same name.
     if files.len() > 1 && name.is_some() {
-        Err(Error::new(ErrorKind::Usage, "--name fits one file only"))
+        Err(Error::new(
+            ErrorKind::Usage,
+            "--name can be used with one file only",
+        ))
     } else {
         Ok((files, name))
     }
@@ -94,8 +98,12 @@ pub(crate) fn unfolded(
     let mut all = Vec::new();
     for file in files {
         match file.is_dir() {
+            // A directory with one file today may have two tomorrow, so it is refused unread.
             true if name.is_some() => {
-                return Err(Error::new(ErrorKind::Usage, "--name fits one file only"));
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    "--name can be used with one file only",
+                ));
             }
             true => all.append(&mut inside(&file, output)?),
             false => all.push(file),
@@ -112,6 +120,9 @@ fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
 
     for entry in directory.read_dir().map_err(failed)? {
         let path = entry.map_err(failed)?.path();
+
+        // Editors, version control and unfinished writes leave hidden files, which nobody means to
+        // send.
         let is_hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
@@ -130,6 +141,7 @@ fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
         return Err(Error::new(ErrorKind::Usage, message).hint("hidden files are not sent"));
     }
 
+    // Directories have no order; a sorted one makes two runs comparable.
     files.sort();
 
     Ok(files)
@@ -157,6 +169,8 @@ impl Source {
 
         let shown = path.display().to_string();
 
+        // A missing file keeps its kind and so its exit code, which `local` would turn into
+        // `Usage`.
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Error::io(&shown, error),
             _ => Error::local(format!("reading {shown}"), error),
@@ -164,6 +178,8 @@ impl Source {
 
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
+
+        // Opening a directory succeeds; without this, reading it would fail without a hint.
         if metadata.is_dir() {
             return Err(
                 Error::new(ErrorKind::Usage, format!("{shown} is a directory"))
@@ -176,6 +192,8 @@ impl Source {
             None => base_name(path)?,
         };
 
+        // The length of a pipe or a device means nothing, and only a regular file can be read again
+        // after a cut.
         let length = metadata.is_file().then_some(metadata.len());
 
         let reader = if metadata.is_file() {
@@ -197,7 +215,7 @@ fn base_name(path: &Path) -> Result<ModelName> {
     match base {
         Some(base) => base.parse(),
         None => {
-            let message = format!("{} has no name that could be used", path.display());
+            let message = format!("{} has no usable name", path.display());
             Err(Error::new(ErrorKind::Usage, message).hint("give one with --name"))
         }
     }

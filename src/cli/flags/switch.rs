@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Errors
 /// `Usage` if the variable is neither a yes nor a no.
 pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
+    // A flag can only switch on, so it counts before a variable that says no.
     if matches.get_flag(flag) {
         return Ok(true);
     }
@@ -23,7 +24,7 @@ pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
         Some("1" | "true" | "yes" | "on") => Ok(true),
         Some(_) => Err(Error::new(
             ErrorKind::Usage,
-            format!("{name} is neither 1 nor 0"),
+            format!("{name} must be 1 or 0"),
         )),
     }
 }

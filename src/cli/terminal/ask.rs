@@ -28,6 +28,7 @@ fn ask(server: &str, pin: Pin) -> bool {
 
     let mut stderr = io::stderr().lock();
 
+    // Nobody can agree to a question that was not shown.
     if stderr
         .write_all(question.as_bytes())
         .and_then(|()| stderr.flush())
@@ -39,6 +40,7 @@ fn ask(server: &str, pin: Pin) -> bool {
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
 
+    // Only an explicit yes counts: Enter, the end of the input and an error refuse.
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
@@ -52,12 +54,12 @@ pub(crate) fn new_password() -> Result<String> {
     let terminal = || ConfigBuilder::new().build();
 
     let first = hidden("new password: ", terminal())?;
-    let again = hidden("the same again: ", terminal())?;
+    let again = hidden("the new password again: ", terminal())?;
 
     if first == again {
         Ok(first)
     } else {
-        Err(Error::new(ErrorKind::Usage, "the two differ").hint("try again"))
+        Err(Error::new(ErrorKind::Usage, "the two passwords differ").hint("try again"))
     }
 }
 

@@ -50,6 +50,7 @@ impl Bar {
 
         let screen = bar.clone();
 
+        // A line of the log that is written past the bar would tear it.
         let write = move |line: &str| {
             screen.suspend(|| {
                 // There is nowhere to complain if that fails.
@@ -117,6 +118,7 @@ impl Look {
 
         let style = ProgressStyle::with_template(template);
 
+        // The templates are constants, so the fallback is never used.
         style
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars(blocks)

@@ -162,6 +162,8 @@ impl Output {
 
     /// Prints an error: what happened, and what can be done about it.
     pub(crate) fn error(&self, error: &Error) {
+        // A hint that is a command is marked as one, so that it does not read like the end of the
+        // sentence.
         let hint = match error.hint_text() {
             Some(command) if command.starts_with("skep ") => format!("; try: {command}"),
             Some(hint) => format!("; {hint}"),
@@ -171,6 +173,7 @@ impl Output {
         complain(&format!("skep: error: {}{hint}", error.message()));
         let mut cause = std::error::Error::source(error);
 
+        // Causes may name paths and system calls, so they are only logged.
         while let Some(error) = cause {
             log::debug!("because: {error}");
             cause = error.source();
@@ -208,10 +211,15 @@ impl Output {
             let Err(error) = work(item) else {
                 continue;
             };
+
+            // A reader that has enough (`skep ls | head`) is no failure.
             if self.is_closed() {
                 return;
             }
             self.failed(&error);
+
+            // These depend on the server and not on the item. Going on would show it a wrong
+            // password again and again, until it locks this address out.
             if matches!(
                 error.kind(),
                 ErrorKind::Unreachable | ErrorKind::Untrusted | ErrorKind::Unauthenticated

@@ -24,9 +24,10 @@ impl Page {
 
 impl Write for Page {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Checked for each piece, so that no server can fill the memory.
         if self.0.len() + bytes.len() > BYTES_MAX {
             let message = format!(
-                "this is too large for text: more than {} MiB",
+                "this is too large to show as text: more than {} MiB",
                 BYTES_MAX >> 20
             );
             let error = Error::new(ErrorKind::TooLarge, message).hint("save it as a file");

@@ -53,13 +53,14 @@ impl<'a> Progress<'a> {
     pub(crate) fn tell(&mut self, event: &TransferEvent<'_>) {
         match event {
             TransferEvent::Started { size, at } => {
+                // A retry starts from what has arrived, which may be less than what was counted.
                 self.total = *size;
                 self.done = *at;
                 self.started = Instant::now();
                 self.tenths = 0;
                 if *at > 0 {
                     self.say(&format!(
-                        "{}: going on after {}",
+                        "{}: resuming after {}",
                         self.name,
                         HumanBytes(*at)
                     ));
@@ -77,7 +78,7 @@ impl<'a> Progress<'a> {
                 ));
             }
             TransferEvent::Restarted { reason } => {
-                self.say(&format!("{}: beginning anew, {reason}", self.name));
+                self.say(&format!("{}: starting again, {reason}", self.name));
             }
         }
     }
@@ -96,6 +97,8 @@ impl<'a> Progress<'a> {
             return;
         };
 
+        // Not `10 * done / total`, which could overflow; `total` is large enough not to make this a
+        // division by zero.
         let tenths = self.done / (total / 10);
 
         if tenths > self.tenths && self.started.elapsed() >= PATIENCE {

@@ -38,6 +38,7 @@ pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> R
     let failed = |error| Error::io("watching for signals", error);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(failed)?;
 
+    // A thread may lock, log and write files, which a signal handler must not (signal-safety(7)).
     let work = move || {
         let mut asked = false;
         for signal in signals.forever() {
@@ -84,7 +85,7 @@ fn end(signal: i32) -> ! {
     let text = if RESUMABLE.load(Ordering::Relaxed) {
         format!("\nskep: interrupted; resume with: {}\n", same_command())
     } else {
-        "\nskep: interrupted; nothing was kept of unfinished files\n".to_owned()
+        "\nskep: interrupted; unfinished files were removed\n".to_owned()
     };
     let _ = std::io::stderr().write_all(text.as_bytes());
     process::exit(128 + signal)

@@ -44,6 +44,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut section_before = "";
     let mut values = Vec::new();
 
+    // The lines are a valid `config.toml`, to be saved and edited.
     for (section, setting, effective) in config.effective() {
         if section.name != section_before {
             if !section_before.is_empty() {
@@ -89,6 +90,8 @@ fn check(file: &Path, output: &Output) -> Result<()> {
     }
 
     let layer = Layer::from_file(file)?;
+
+    // Only the file counts here, neither a home nor the environment.
     let mut config = Config::new(PathBuf::new());
     config.take(&layer)?;
 
@@ -104,6 +107,8 @@ fn check(file: &Path, output: &Output) -> Result<()> {
 /// A line as it may stand in `config.toml`; a setting without a value is shown as a comment.
 fn line(setting: &Setting, effective: &Effective, shows_origin: bool) -> String {
     let text = &effective.text;
+
+    // TOML has numbers and booleans without quotes, and its strings are written like those of JSON.
     let value = if setting.is_switch() || text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.clone()
     } else {

@@ -5,7 +5,7 @@ use clap::{Arg, ArgMatches, Command};
 use log::LevelFilter;
 use serde_json::json;
 
-use crate::cli::flags::{activation, args, node_settings};
+use crate::cli::flags::{activation, args, given_password, node_settings};
 use crate::cli::terminal::{Output, signals};
 use crate::error::Result;
 use crate::logging::{Style, logger};
@@ -27,16 +27,22 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         LevelFilter::Info
     };
 
+    // First of all, so that reading the settings can log.
     logger::start(args::log_level(matches, level)?, Style::Stamped);
     let mut config = node_settings::read(matches)?;
     activation::take_over(&mut config)?;
     config.check()?;
+
+    // Only now it is known where the log goes; until here it went to standard error.
     logger::configure(&config.log)?;
-    let node = Node::open(config, args::given_password(matches)?)?;
+    let node = Node::open(config, given_password(matches)?)?;
+
+    // A reload reads all layers again, so it needs the command line, too.
     let (reload, matches) = (node.reload(), matches.clone());
 
     signals::serve(node.shutdown(), move || {
         let applied = node_settings::read(&matches).and_then(|mut config| {
+            // The sockets of systemd are in use and cannot be taken a second time.
             activation::leave_out(&mut config);
             config.check()?;
             logger::reopen(&config.log)?;
@@ -46,12 +52,15 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             Ok(waiting) if waiting.is_empty() => log::info!("the settings were read again"),
             Ok(waiting) => {
                 let waiting = waiting.join(", ");
-                log::warn!("the settings were read again; {waiting} will count at the next start");
+                log::warn!(
+                    "the settings were read again; {waiting} will take effect at the next start"
+                );
             }
             Err(error) => log::error!("the settings stay as they were: {error}"),
         }
     })?;
 
+    // After the signals: a script may send one as soon as it has read the ready line.
     greet(&node, output)?;
 
     node.run()
@@ -71,6 +80,7 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
         .map(|pin| format!("fp={pin} "))
         .unwrap_or_default();
 
+    // Scripts wait for this line and read it, so its form is part of the interface.
     output.line(&format!(
         "skep ready {url} {fp}dir={directory} models={models} mode={MODE}"
     ))?;
@@ -91,6 +101,8 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
         PasswordOrigin::Kept(path) => {
             output.note(&format!("the password is in {}", path.display()));
         }
+
+        // Printed once, when it is made: afterwards it is only in its file.
         PasswordOrigin::Made(path, password) => output.note(&format!(
             "made the password {} and kept it in {}",
             password.text(),
@@ -104,6 +116,7 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
         &format!(" --server {url}")
     };
 
+    // As it was called, so that the commands work where skep is not in the PATH.
     let program = std::env::args().next().unwrap_or_else(|| "skep".to_owned());
     output.note(&format!(
         "try next, in another terminal: {program} put FILE{server}"
@@ -117,6 +130,8 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
         output.note(&format!(
             "from another device, with that password: --server {outside}"
         ));
+
+        // An invitation has the pin in it, so there is none without TLS.
         if node.pin().is_some() {
             output.note(&format!(
                 "               or without, by invitation: {program} invite"

@@ -165,7 +165,7 @@ pub(crate) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
 /// The answer is not what a skep says.
 pub(crate) fn not_skep() -> Error {
     Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")
-        .hint("is --server (SKEP_SERVER) the address of a skep?")
+        .hint("is --server (SKEP_SERVER) the address of a skep server?")
 }
 
 pub(crate) fn refusal(mut response: Response<Body>) -> Error {
@@ -241,7 +241,7 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
         ErrorKind::NotImplemented => {
             error.hint("if this is a dearning server, use 'skep post' and 'skep load'")
         }
-        _ => error.hint("is --server (SKEP_SERVER) the address of a skep?"),
+        _ => error.hint("is --server (SKEP_SERVER) the address of a skep server?"),
     }
 }
 

@@ -231,7 +231,7 @@ impl Dialer {
                 let message =
                     format!("{authority} did not answer the TLS handshake within {seconds} s");
                 Error::new(ErrorKind::Unreachable, message).hint(
-                    "is --server (SKEP_SERVER) the address of a skep? --connect-timeout waits longer",
+                    "is --server (SKEP_SERVER) the address of a skep server? --connect-timeout waits longer",
                 )
             }
             None => Error::io(format!("the TLS handshake with {authority}"), error),

@@ -8,6 +8,7 @@ use crate::access::Password;
 use crate::address::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
+use crate::text::{entries, name_of, unreadable};
 
 /// The file of a home, which need not exist.
 pub(crate) struct Servers(PathBuf);
@@ -28,15 +29,55 @@ impl Servers {
     /// The server of a name or at a URL; without either, the first one.
     ///
     /// # Errors
-    /// `Usage` if the file cannot be read.
+    /// `Usage` if the file cannot be read, or if the line of that server cannot: what is sent must not
+    /// go to another one.
     pub(crate) fn find(&self, wanted: Option<&str>) -> Result<Option<PairedServer>> {
+        let text = home::SERVERS.read(&self.0)?;
+        let path = home::SERVERS.path(&self.0);
+
+        let bad: Vec<_> = entries(&text)
+            .filter(|(_, line)| read(line).is_none())
+            .collect();
+        let numbers: Vec<_> = bad.iter().map(|(number, _)| *number).collect();
+        if let Some(warning) = unreadable(&path, &numbers) {
+            log::warn!("{warning}");
+        }
+
         let url = wanted
             .and_then(|text| text.parse::<ServerUrl>().ok())
             .map(|url| url.to_string());
-        Ok(self.all()?.into_iter().find(|saved| match wanted {
-            None => true,
-            Some(name) => saved.name == name || url.as_ref() == Some(&saved.url.to_string()),
-        }))
+
+        let found = entries(&text).find_map(|(number, line)| {
+            let saved = read(line)?;
+            let is_wanted = match wanted {
+                None => true,
+                Some(name) => saved.name == name || url.as_ref() == Some(&saved.url.to_string()),
+            };
+            is_wanted.then_some((number, saved))
+        });
+
+        let in_doubt = bad
+            .into_iter()
+            .find(|(number, line)| match (wanted, &found) {
+                (Some(name), None) => name_of(line) == Some(name),
+                (Some(_), Some(_)) => false,
+                // The first line is the default, so a good one behind a bad one is not.
+                (None, None) => true,
+                (None, Some((first, _))) => number < first,
+            });
+
+        match in_doubt {
+            None => Ok(found.map(|(_, saved)| saved)),
+            Some((number, _)) => {
+                let text = format!(
+                    "line {number} of {} should have the server to use, but it cannot be read as \
+                     NAME URL TOKEN; nothing was sent",
+                    path.display()
+                );
+                Err(Error::new(ErrorKind::Usage, text)
+                    .hint("remove the line and pair again, or name another server with --server"))
+            }
+        }
     }
 
     /// What a server is called if nobody says: its host, without the domain of a name.
@@ -53,8 +94,8 @@ impl Servers {
     /// # Errors
     /// `Usage` or `Conflict`.
     pub(crate) fn check_name(&self, name: &str, urls: &[ServerUrl]) -> Result<()> {
-        if name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter == '/')
-        {
+        let is_odd = |letter: char| letter.is_whitespace() || letter == '/';
+        if name.is_empty() || name.starts_with('#') || name.contains(is_odd) {
             return Err(
                 Error::new(ErrorKind::Usage, "the name of a server is one word")
                     .hint("--name NAME"),
@@ -62,7 +103,10 @@ impl Servers {
         }
 
         let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
-        let other = self.all()?.into_iter().find(|saved| saved.name == name);
+        let text = home::SERVERS.read(&self.0)?;
+        let other = entries(&text)
+            .filter_map(|(_, line)| read(line))
+            .find(|saved| saved.name == name);
 
         // A server that pairs again may keep its name.
         match other.filter(|saved| !urls.contains(&saved.url.to_string())) {
@@ -74,7 +118,8 @@ impl Servers {
         }
     }
 
-    /// Keeps a server, in the place of one with that name. Lines that cannot be read stay as they are.
+    /// Keeps a server, in the place of one with that name. Lines of others stay as they are,
+    /// whether they can be read or not.
     ///
     /// # Errors
     /// `Usage` if the home cannot be written.
@@ -85,7 +130,7 @@ impl Servers {
             let mut is_new = true;
             let mut lines = Vec::new();
             for line in text.lines() {
-                let is_same = read(line).is_some_and(|one| one.name == saved.name);
+                let is_same = name_of(line) == Some(saved.name.as_str());
                 // A second line of that name would never be found.
                 if is_new || !is_same {
                     lines.push(if is_same { new.as_str() } else { line });
@@ -97,28 +142,6 @@ impl Servers {
             }
             Ok(Some(lines.join("\n") + "\n"))
         })
-    }
-
-    /// All that can be read; a line that cannot costs that line.
-    fn all(&self) -> Result<Vec<PairedServer>> {
-        let text = home::SERVERS.read(&self.0)?;
-        let mut saved = Vec::new();
-
-        for (line, number) in text.lines().zip(1..) {
-            // The file may be edited by hand, so blank lines and comments pass without a warning.
-            let is_empty = line.trim().is_empty() || line.starts_with('#');
-            match read(line) {
-                Some(one) => saved.push(one),
-                None if is_empty => {}
-                None => log::warn!(
-                    "line {number} of {} is not NAME URL TOKEN and is ignored; remove it and \
-                     pair again",
-                    home::SERVERS.path(&self.0).display()
-                ),
-            }
-        }
-
-        Ok(saved)
     }
 }
 
@@ -190,6 +213,29 @@ mod tests {
         assert_eq!(token_of(&servers, "pi"), "three");
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("pi https://192.0.2.1\n"), "{text}");
+
+        // What is meant for the first server must not go to the second one.
+        let error = servers.find(None).unwrap_err();
+        assert!(error.message().contains("line 1 of"), "{error}");
+        std::fs::write(
+            &file,
+            "attic https://192.0.2.3 four\npi https://192.0.2.1\n",
+        )
+        .unwrap();
+        assert_eq!(token_of(&servers, "attic"), "four");
+        assert!(servers.find(None).unwrap().is_some());
+        assert!(servers.find(Some("192.0.2.9")).unwrap().is_none());
+        assert_eq!(
+            servers.find(Some("pi")).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+
+        // Pairing anew repairs the line.
+        servers
+            .keep(&saved("pi", "https://192.0.2.1:8443", "five"))
+            .unwrap();
+        assert_eq!(token_of(&servers, "pi"), "five");
+        assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 2);
     }
 
     #[test]

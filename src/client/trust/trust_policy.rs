@@ -61,6 +61,7 @@ impl fmt::Debug for Trust {
 pub(crate) struct ServerCheck {
     trust: Trust,
     home: Option<PathBuf>,
+    known: Option<KnownServers>,
     /// The authority that is trusted alone.
     authority: Option<Roots>,
     /// Files of public authorities, for servers that are not known.
@@ -87,6 +88,7 @@ impl ServerCheck {
 
         Ok(Self {
             trust,
+            known: home.as_deref().map(KnownServers::new),
             home,
             authority,
             public,
@@ -144,11 +146,10 @@ impl ServerCheck {
         first_use: &FirstUse,
     ) -> Result<TrustVerdict> {
         // Without a home there is no file of known servers.
-        let Some(home) = &self.home else {
+        let Some(known) = &self.known else {
             return Err(unknown(url, shown));
         };
 
-        let known = KnownServers::new(home);
         let authority = url.authority();
         let pin = known.find(&authority)?;
 
@@ -291,6 +292,27 @@ mod tests {
         assert!(
             text.contains(&pin.to_string()) && text.contains("known_servers"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn nobody_is_trusted_at_first_use_over_a_damaged_line() {
+        let home = tempfile::tempdir().unwrap();
+        let url: ServerUrl = "pi:8443".parse().unwrap();
+        let file = home.path().join("known_servers");
+        std::fs::write(&file, "pi:8443 SHA256:beef\n").unwrap();
+        let ask = FirstUse::Ask(Box::new(|_, _| true));
+        for first_use in [FirstUse::Accept, ask, FirstUse::Refuse] {
+            let trust = Trust::Known(first_use);
+            let guard = ServerCheck::new(trust, Some(home.path().to_owned()), Vec::new()).unwrap();
+            let error = guard
+                .check(&url, &[certificate().der().clone()])
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+        }
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            "pi:8443 SHA256:beef\n"
         );
     }
 

@@ -14,19 +14,29 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::head::Head;
-use crate::http::pool::exchange::{Exchange, Finished, Parked};
 use crate::threads::{self, lock};
 use crate::{disk, random};
 
+/// A request in the queue.
+pub(crate) trait QueuedRequest: Send {
+    /// Its head, of which tiny_http gets to see method and target.
+    fn head(&self) -> &Head;
+
+    /// Has it answered, by the calling worker.
+    fn work(self: Box<Self>);
+
+    /// Answers it without a worker. Nothing may wait here.
+    fn refuse(self: Box<Self>, error: &Error);
+}
+
 /// The queue between connections and workers.
 pub(crate) struct Engine {
-    parked: Mutex<HashMap<u128, Parked>>,
+    parked: Mutex<HashMap<u128, Box<dyn QueuedRequest>>>,
     /// Our end of the private connection.
     feed: Mutex<UnixStream>,
     server: RwLock<Arc<tiny_http::Server>>,
@@ -61,21 +71,21 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Parks a request until a worker takes it; the answer comes over `reply`.
-    pub(crate) fn submit(&self, exchange: Box<Exchange>, reply: SyncSender<Finished>) {
+    /// Parks a request until a worker takes it.
+    pub(crate) fn submit(&self, request: Box<dyn QueuedRequest>) {
         let ticket = match random::bytes() {
             Ok(random) => u128::from_ne_bytes(random),
-            Err(error) => return Parked { exchange, reply }.refuse(&error),
+            Err(error) => return request.refuse(&error),
         };
 
-        let line = feed_line(ticket, &exchange.head);
-        let new = Parked { exchange, reply };
+        let line = feed_line(ticket, request.head());
         let mut parked = lock(&self.parked);
         if self.stopping.load(Ordering::SeqCst) {
-            return new.refuse(&stopped());
+            drop(parked);
+            return request.refuse(&stopped());
         }
 
-        parked.insert(ticket, new);
+        parked.insert(ticket, request);
         drop(parked);
 
         // If this fails, the keeper builds a new feed and writes all that is parked again.
@@ -83,7 +93,7 @@ impl Engine {
     }
 
     /// The next request for a worker; `None` once the engine has stopped.
-    pub(crate) fn receive(&self) -> Option<Parked> {
+    pub(crate) fn receive(&self) -> Option<Box<dyn QueuedRequest>> {
         loop {
             if self.stopping.load(Ordering::SeqCst) {
                 return None;
@@ -156,7 +166,7 @@ impl Engine {
         };
 
         for (ticket, parked) in &*lock(&self.parked) {
-            let _ = feed.write_all(&feed_line(*ticket, &parked.exchange.head));
+            let _ = feed.write_all(&feed_line(*ticket, parked.head()));
         }
 
         // Workers that wait on the old server look for the new one. One call wakes one of them, and

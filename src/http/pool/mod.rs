@@ -3,10 +3,8 @@
 
 mod body_places;
 mod engine;
-mod exchange;
 mod workers;
 
 pub(crate) use body_places::{BodyPlace, BodyPlaces};
-pub(crate) use engine::Engine;
-pub(crate) use exchange::{Exchange, Finished};
+pub(crate) use engine::{Engine, QueuedRequest};
 pub(crate) use workers::Workers;

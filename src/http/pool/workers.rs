@@ -10,13 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::http::Handler;
-use crate::http::body::BodyReader;
-use crate::http::head::{Framing, Method};
-use crate::http::pool::engine::Engine;
-use crate::http::pool::exchange::{Exchange, Finished, Parked};
-use crate::http::request::{Body, Request};
-use crate::http::response::{Response, Status};
+use crate::http::pool::engine::{Engine, QueuedRequest};
 use crate::metrics::Metrics;
 use crate::threads::{self, panic_text, thread_name};
 
@@ -36,7 +30,6 @@ impl Workers {
     pub(crate) fn start(
         count: usize,
         engine: &Arc<Engine>,
-        handler: &Arc<dyn Handler>,
         metrics: &Arc<Metrics>,
     ) -> Result<Self> {
         let (alive, ended) = channel();
@@ -49,12 +42,12 @@ impl Workers {
         };
 
         for number in 1..=count.max(1) {
-            let (engine, handler) = (Arc::clone(engine), Arc::clone(handler));
-            let (metrics, alive) = (Arc::clone(metrics), alive.clone());
+            let (engine, metrics) = (Arc::clone(engine), Arc::clone(metrics));
+            let alive = alive.clone();
             let work = move || {
                 let _alive = alive;
-                while let Some(parked) = engine.receive() {
-                    work_on(parked, &*handler, &metrics);
+                while let Some(request) = engine.receive() {
+                    work_on(request, &metrics);
                 }
             };
             let thread = threads::spawn(&format!("worker-{number}"), work);
@@ -82,67 +75,15 @@ impl Drop for Workers {
     }
 }
 
-/// Answers a request. Whatever panics on the way, and be it a value that is dropped, costs this
+/// Works on a request. Whatever panics on the way, and be it a value that is dropped, costs this
 /// request only: one worker less would be less for ever.
-fn work_on(parked: Parked, handler: &dyn Handler, metrics: &Metrics) {
-    let work = || {
-        let Parked { exchange, reply } = parked;
-        // The connection's thread waits for this; if it is gone, so is the caller.
-        let _ = reply.send(answer(exchange, handler, metrics));
-    };
-
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+fn work_on(request: Box<dyn QueuedRequest>, metrics: &Metrics) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| request.work())) {
         metrics.panics.add_one();
         log::error!("{} panicked: {}", thread_name(), panic_text(&*panic));
         // Its drop may be what panics.
         std::mem::forget(panic);
     }
-}
-
-/// Runs the handler; a panic in it is this request's misfortune only.
-fn answer(mut exchange: Box<Exchange>, handler: &dyn Handler, metrics: &Metrics) -> Finished {
-    let Exchange {
-        connection,
-        head,
-        progress,
-        session,
-    } = &mut *exchange;
-
-    let peer = connection.transport().peer().clone();
-
-    let length = match head.framing {
-        Framing::Length(length) => Some(length),
-        Framing::Chunked => None,
-    };
-
-    let mut reader = BodyReader::new(connection, progress);
-    let mut request = Request::new(head, &peer, session, Body::of_wire(&mut reader, length));
-
-    let response = catch_unwind(AssertUnwindSafe(|| match handler.methods() {
-        methods if methods.contains(&request.method()) => handler.handle(&mut request),
-        methods => not_allowed(request.method(), methods),
-    }));
-
-    let response = response.unwrap_or_else(|panic| {
-        metrics.panics.add_one();
-        let (thread, target) = (thread_name(), request.path());
-        log::error!(
-            "{thread} panicked while handling {target}: {}",
-            panic_text(&*panic)
-        );
-        Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
-    });
-
-    Finished { exchange, response }
-}
-
-fn not_allowed(method: Method, methods: &[Method]) -> Response {
-    let mut allow: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
-    if methods.contains(&Method::Get) && !methods.contains(&Method::Head) {
-        allow.push(Method::Head.as_str());
-    }
-    let text = format!("{} is not for this server", method.as_str());
-    Response::problem(Status::METHOD_NOT_ALLOWED, text).field("allow", allow.join(", "))
 }
 
 /// How long the workers may take to notice that all connections are gone.

@@ -5,16 +5,12 @@
 //! bounded like any JSON body. A content that comes before its password may occupy the disk only up
 //! to a setting, and is removed if the password turns out wrong.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use base64::DecodeError;
-use base64::alphabet::STANDARD;
-use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
-use base64::read::DecoderReader;
 use serde_json::json;
-use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ReaderSettings, ValueType};
+use struson::reader::{JsonReader, JsonStreamReader, ReaderSettings, ValueType};
 
 use crate::access::{How, Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,8 +18,9 @@ use crate::http::{BodyPlace, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
-use crate::routes::dearning::metered::{Compact, Meter, Metered};
-use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened};
+use crate::routes::dearning::embedded::{ImportReader, embedded};
+use crate::routes::dearning::metered::{Meter, Metered};
+use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened, unreadable};
 use crate::store::{Condition, Metadata, Upload};
 use crate::transport::Peer;
 
@@ -49,6 +46,7 @@ pub(crate) fn run(
 
     let peer = request.peer();
 
+    // Without a password it takes one of the few places that keep strangers from occupying the rest.
     let guest = if has_password {
         None
     } else {
@@ -57,11 +55,9 @@ pub(crate) fn run(
 
     let meter = Rc::new(Meter::new(api, &limits, has_password));
 
-    let metered = Metered {
-        source: request.body(),
-        meter: Rc::clone(&meter),
-    };
+    let metered = Metered::new(request.body(), Rc::clone(&meter));
 
+    // Paths would only serve messages that nobody gets to see.
     let settings = ReaderSettings {
         track_path: false,
         ..ReaderSettings::default()
@@ -87,6 +83,7 @@ pub(crate) fn run(
         .read(&mut reader)
         .and_then(|()| reader.consume_trailing_whitespace().map_err(unreadable));
 
+    // A limit or a broken connection shows up as bad JSON; what was kept says what it is.
     read.map_err(|error| at_hand.fault.take().unwrap_or(error))?;
     let known = import.known.take();
     let answered = import.finish();
@@ -104,7 +101,7 @@ struct Import<'a> {
     limits: Arc<Limits>,
     meter: Rc<Meter>,
     /// Held until the password was seen.
-    guest: Option<BodyPlace<'a>>,
+    guest: Option<BodyPlace>,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
     files: Option<Vec<ImportedFile>>,
     name: Option<String>,
@@ -141,13 +138,14 @@ impl Import<'_> {
         self.guest.is_none()
     }
 
-    fn read<R: Read>(&mut self, reader: &mut JsonStreamReader<R>) -> Result<()> {
+    fn read<R: Read>(&mut self, reader: &mut ImportReader<R>) -> Result<()> {
         reader.begin_object().map_err(unreadable)?;
         if !reader.has_next().map_err(unreadable)? {
             return Err(invalid_json());
         }
 
         while reader.has_next().map_err(unreadable)? {
+            // A member that comes twice replaces the earlier one, as in Python.
             match reader.next_name_owned().map_err(unreadable)?.as_str() {
                 "password" => self.password(reader)?,
                 "filename" => self.name = text(reader)?,
@@ -160,7 +158,7 @@ impl Import<'_> {
         reader.end_object().map_err(unreadable)
     }
 
-    fn password<R: Read>(&mut self, reader: &mut JsonStreamReader<R>) -> Result<()> {
+    fn password<R: Read>(&mut self, reader: &mut ImportReader<R>) -> Result<()> {
         let password = match reader.peek().map_err(unreadable)? {
             ValueType::String => reader.next_string().map_err(unreadable)?,
             ValueType::Number => reader.next_number_as_string().map_err(unreadable)?,
@@ -175,7 +173,7 @@ impl Import<'_> {
     /// Reads `files`: a list of objects. Entries without name or content, and those whose content is
     /// not base64, are left out without a word, as the genuine server does; the answer names what was
     /// stored.
-    fn files<R: Read>(&mut self, reader: &mut JsonStreamReader<R>) -> Result<()> {
+    fn files<R: Read>(&mut self, reader: &mut ImportReader<R>) -> Result<()> {
         let bad = || Error::new(ErrorKind::BadRequest, "files is not a list of objects");
         if reader.peek().map_err(unreadable)? != ValueType::Array {
             return Err(bad());
@@ -198,6 +196,7 @@ impl Import<'_> {
                 }
             }
             reader.end_object().map_err(unreadable)?;
+            // Names and contents come in any order, so that both are looked at only here.
             let name = name.and_then(|name| ModelName::from_base(&name).ok());
             if let (Some(name), Some(ImportPiece::Received(upload))) = (name, content) {
                 entries.push(ImportedFile::Waiting(name, upload));
@@ -206,6 +205,7 @@ impl Import<'_> {
         }
 
         reader.end_array().map_err(unreadable)?;
+        // An empty list counts as well: it says which form of answer is expected.
         self.files = Some(entries);
 
         Ok(())
@@ -231,11 +231,12 @@ impl Import<'_> {
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
 
+        // The oldest one first, so that a name that comes twice ends with its last content.
         oldest.store()
     }
 
     /// Decodes a content to disk.
-    fn content<R: Read>(&self, reader: &mut JsonStreamReader<R>) -> Result<Option<ImportPiece>> {
+    fn content<R: Read>(&self, reader: &mut ImportReader<R>) -> Result<Option<ImportPiece>> {
         match reader.peek().map_err(unreadable)? {
             ValueType::String => {}
             ValueType::Null => {
@@ -248,21 +249,24 @@ impl Import<'_> {
             }
         }
 
+        // A name that is not accepted costs no upload; without a password nobody learns which are.
         if let Some(Ok(name)) = self.name.as_deref().map(ModelName::from_base)
             && self.has_password()
         {
             self.api.store.admit(&name, None, &Metadata::default())?;
         }
 
-        let mut string = reader.next_string_reader().map_err(unreadable)?;
         let mut upload = self.api.store.upload(None)?;
-        let is_base64 = self.decode(&mut string, &mut upload)?;
+        let mut keep = |plain: &[u8]| {
+            upload.write_all(plain)?;
+            if upload.written() > self.limits.upload_bytes_max {
+                let text = "the content is larger than this server allows";
+                return Err(Error::new(ErrorKind::TooLarge, text));
+            }
+            Ok(())
+        };
 
-        // After bad base64 the rest of the string is read over, so that the members behind it are seen.
-        let mut rest = [0; 4096];
-        while !is_base64 && string.read(&mut rest).map_err(broken)? > 0 {
-            self.meter.is_content();
-        }
+        let is_base64 = embedded(reader, &self.meter, &mut keep)?;
 
         Ok(Some(match (is_base64, upload.written()) {
             (false, _) => ImportPiece::NotBase64,
@@ -271,42 +275,14 @@ impl Import<'_> {
         }))
     }
 
-    /// Decodes a string into an upload; says whether all of it was base64.
-    fn decode(&self, string: &mut impl Read, upload: &mut Upload) -> Result<bool> {
-        let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
-        let engine = GeneralPurpose::new(&STANDARD, lenient);
-        let mut decoder = DecoderReader::new(Compact(string), &engine);
-        let mut buffer = vec![0; COPY_BYTES];
-
-        loop {
-            // Content is bounded by its own limit.
-            self.meter.is_content();
-            match decoder.read(&mut buffer) {
-                Ok(0) => return Ok(true),
-                Ok(count) => upload.write_all(&buffer[..count])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error)
-                    if error
-                        .get_ref()
-                        .is_some_and(|error| error.is::<DecodeError>()) =>
-                {
-                    return Ok(false);
-                }
-                Err(error) => return Err(broken(error)),
-            }
-            if upload.written() > self.limits.upload_bytes_max {
-                let text = "the content is larger than this server allows";
-                return Err(Error::new(ErrorKind::TooLarge, text));
-            }
-        }
-    }
-
     /// Checks in the order of the genuine server, and stores.
     fn finish(self) -> Result<Response> {
         if !self.has_password() {
+            // Nothing has been stored under a name so far, and what was written goes with the uploads.
             return Err(invalid_password());
         }
 
+        // The newer form counts where both are there.
         if let Some(entries) = self.files {
             let mut names = Vec::new();
             for mut entry in entries {
@@ -344,7 +320,7 @@ impl Import<'_> {
 }
 
 /// A string, or nothing where there is `null`.
-fn text<R: Read>(reader: &mut JsonStreamReader<R>) -> Result<Option<String>> {
+fn text<R: Read>(reader: &mut ImportReader<R>) -> Result<Option<String>> {
     match reader.peek().map_err(unreadable)? {
         ValueType::String => reader.next_string().map(Some).map_err(unreadable),
         ValueType::Null => reader.next_null().map(|()| None).map_err(unreadable),
@@ -354,26 +330,6 @@ fn text<R: Read>(reader: &mut JsonStreamReader<R>) -> Result<Option<String>> {
         )),
     }
 }
-
-fn unreadable(error: ReaderError) -> Error {
-    match error {
-        ReaderError::IoError { error, .. } => broken(error),
-        _ => invalid_json(),
-    }
-}
-
-/// What went wrong below the JSON: a limit or the connection, or else the text is not JSON or UTF-8.
-fn broken(error: io::Error) -> Error {
-    match Error::from(error) {
-        ours if matches!(ours.kind(), ErrorKind::BadRequest | ErrorKind::Internal) => {
-            invalid_json()
-        }
-        ours => ours,
-    }
-}
-
-/// A piece of content.
-const COPY_BYTES: usize = 48 * 1024;
 
 /// Entries that may wait for what comes after them; each holds a file open.
 const WAITING_MAX: usize = 16;

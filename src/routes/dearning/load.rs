@@ -3,8 +3,7 @@
 
 use std::io::{self, Read};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::{Engine as _, GeneralPurposeConfig};
 use serde_json::{Map, Value, json};
 
 use crate::access::{Principal, Right};
@@ -12,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Request, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
+use crate::routes::dearning::blocks::{BlockEngine, QUANTUM, engine};
 use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened};
 use crate::store::{self, OpenedModel, Store};
 
@@ -37,6 +37,7 @@ pub(crate) fn run(
 
     request.session().insert(Known(Some(principal)));
 
+    // The newer form counts where both are there.
     let answered = match (members.get("filenames"), members.get("filename")) {
         (Some(names), _) => several(api, names),
         (None, Some(Value::String(name))) if !name.is_empty() => single(api, name),
@@ -74,6 +75,7 @@ fn single(api: &Api, path: &str) -> Result<Response> {
         json!(name.as_str())
     );
 
+    // The length of base64 is known before anything is encoded, so the answer needs no chunks.
     let length = start.len() as u64 + stored.model.size.div_ceil(3) * 4 + 2;
     let reader = start_of(start)
         .chain(encoded(stored.content))
@@ -140,6 +142,7 @@ impl Iterator for Entries {
     fn next(&mut self) -> Option<Self::Item> {
         let path = self.names.next()?;
         let separator = std::mem::replace(&mut self.separator, ", ");
+        // The genuine server shows the name without folders, whether it is there or not.
         let shown = json!(path.rsplit('/').next().unwrap_or_default());
         let opened = ModelName::from_base(&path).and_then(|name| self.store.open_model(&name));
 
@@ -154,6 +157,7 @@ impl Iterator for Entries {
                 "not found"
             }
             Err(error) => {
+                // The answer has begun, so that one bad file must not end it.
                 log::error!("{path:?} cannot be loaded: {error}");
                 "read failed"
             }
@@ -197,33 +201,56 @@ fn encoded(content: store::StoredContent) -> Encoded {
 
     Encoded {
         source,
-        plain: Vec::new(),
-        text: Vec::new(),
-        start: 0,
+        engine: engine(GeneralPurposeConfig::new()),
+        plain: vec![0; PLAIN_BYTES].into(),
+        text: [0; QUANTUM],
+        start: QUANTUM,
     }
 }
 
 /// Encodes what a reader yields.
 struct Encoded {
     source: Box<dyn Read + Send>,
-    plain: Vec<u8>,
-    text: Vec<u8>,
+    engine: BlockEngine,
+    plain: Box<[u8]>,
+    /// A quantum for a caller that has no room for one; from `start` on it has not been read.
+    text: [u8; QUANTUM],
     start: usize,
+}
+
+impl Encoded {
+    /// Fills a buffer, which has room for a quantum, with as many quanta as it takes.
+    fn encode(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A whole number of triples, so that padding comes only at the end.
+        let most = (buffer.len() / QUANTUM * 3).min(self.plain.len());
+        let mut filled = 0;
+
+        while filled < most {
+            match self.source.read(&mut self.plain[filled..most]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+
+        self.engine
+            .encode_slice(&self.plain[..filled], buffer)
+            .map_err(io::Error::other)
+    }
 }
 
 impl Read for Encoded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.start == self.text.len() {
-            self.plain.clear();
-            // A whole number of triples, so that padding comes only at the end.
-            (&mut self.source)
-                .take(PIECE_BYTES)
-                .read_to_end(&mut self.plain)?;
-            self.text.resize(self.plain.len().div_ceil(3) * 4, 0);
-            STANDARD
-                .encode_slice(&self.plain, &mut self.text)
-                .map_err(io::Error::other)?;
-            self.start = 0;
+        if self.start == QUANTUM && buffer.len() >= QUANTUM {
+            return self.encode(buffer);
+        }
+
+        if self.start == QUANTUM && !buffer.is_empty() {
+            let mut text = [0; QUANTUM];
+            // Padding makes the last quantum whole, too.
+            self.start -= self.encode(&mut text)?;
+            self.text = text;
         }
 
         let count = (&self.text[self.start..]).read(buffer)?;
@@ -234,21 +261,32 @@ impl Read for Encoded {
 }
 
 /// How much is encoded at a time; a multiple of three.
-const PIECE_BYTES: u64 = 48 * 1024;
+const PLAIN_BYTES: usize = 48 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
     fn base64_has_padding_only_at_its_end() {
-        let edge = usize::try_from(PIECE_BYTES).unwrap();
-        for length in [0, 1, 2, 3, edge - 1, edge, edge + 1, 2 * edge + 2] {
+        let edge = PLAIN_BYTES;
+        for length in [0, 1, 2, 3, 4, edge - 1, edge, edge + 1, 2 * edge + 2] {
             let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
-            let mut text = String::new();
-            let content = store::StoredContent::Cached(bytes.clone().into());
-            encoded(content).read_to_string(&mut text).unwrap();
-            assert_eq!(text, STANDARD.encode(&bytes), "{length}");
+            for room in [1, 3, 4, 7, 4096, edge / 3 * 4 + 5, 4 * edge] {
+                let content = store::StoredContent::Cached(bytes.clone().into());
+                let (mut source, mut text) = (encoded(content), Vec::new());
+                let mut buffer = vec![0; room];
+                loop {
+                    match source.read(&mut buffer).unwrap() {
+                        0 => break,
+                        count => text.extend_from_slice(&buffer[..count]),
+                    }
+                }
+                let expected = STANDARD.encode(&bytes);
+                assert!(text == expected.as_bytes(), "{length} into {room}");
+            }
         }
     }
 }

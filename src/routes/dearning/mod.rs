@@ -5,6 +5,8 @@
 //! Which form is meant follows from the keys: `files` and `filenames` are the newer one (1.2.3.post3
 //! and later), `filename` with or without `content_b64` is the older. Errors are `{"error": ...}`.
 
+mod blocks;
+mod embedded;
 pub(crate) mod import;
 pub(crate) mod load;
 mod metered;
@@ -67,6 +69,7 @@ fn enter(api: &Api, request: &mut Request<'_>) -> Result<Option<Principal>> {
         return Err(Error::new(ErrorKind::Forbidden, text));
     }
 
+    // Before the body, since who is locked out must not be able to try a password in it.
     api.guard.check(peer)?;
 
     match api.caller(request) {

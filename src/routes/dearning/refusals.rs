@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the dearning API says to those it refuses, in the words of the genuine server.
 
+use std::io;
+
+use struson::reader::ReaderError;
+
 use crate::access::{Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::routes::api::Api;
@@ -22,4 +26,22 @@ pub(crate) fn opened(api: &Api, peer: &Peer, password: &str, right: Right) -> Re
         other => other?,
     };
     principal.needs(right).map(|()| principal)
+}
+
+/// Why the reader of JSON cannot go on.
+pub(crate) fn unreadable(error: ReaderError) -> Error {
+    match error {
+        ReaderError::IoError { error, .. } => broken(error),
+        _ => invalid_json(),
+    }
+}
+
+/// What went wrong below the JSON: a limit or the connection, or else the text is not JSON or UTF-8.
+pub(crate) fn broken(error: io::Error) -> Error {
+    match Error::from(error) {
+        ours if matches!(ours.kind(), ErrorKind::BadRequest | ErrorKind::Internal) => {
+            invalid_json()
+        }
+        ours => ours,
+    }
 }

@@ -92,6 +92,15 @@ impl Cache {
         }
     }
 
+    /// Whether the content of a model that has this stamp is here. This is no use of it.
+    pub(crate) fn has(&self, name: &ModelName, stamp: &Stamp) -> bool {
+        let state = lock(&self.state);
+        state
+            .entries
+            .get(name)
+            .is_some_and(|entry| entry.stamp == *stamp)
+    }
+
     /// Inserts a content and removes those that were used least recently.
     pub(crate) fn insert(
         &self,

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The files of the home: eight clients write at one time, and nothing that one of them learned is lost.
+//! The files of the home: each one is in the manual's table, and when eight clients write at one time,
+//! nothing that one of them learned is lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
 
 use skep::{Request, Response, Server, ServerOptions, Status, TempServer, TlsOptions};
 
-use crate::support::process::{Place, run};
+use crate::support::process::{Place, run, run_with};
 use crate::support::served::Served;
 
 const CLIENTS: usize = 8;
@@ -73,4 +76,112 @@ fn eight_clients_learn_the_keys_of_48_servers_at_one_time() {
         assert!(known.contains(authority), "{authority} was lost: {text}");
     }
     assert_eq!(text.lines().count(), SERVERS, "{text}");
+}
+
+/// Paths below `folder` with their modes, as the manual writes them.
+fn files(folder: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        let mut name = format!("{prefix}{}", entry.file_name().into_string().unwrap());
+        if metadata.is_dir() {
+            name.push('/');
+            files(&entry.path(), &name, found);
+        }
+        let mode = metadata.permissions().mode() & 0o777;
+        found.insert(name, format!("{mode:04o}"));
+    }
+}
+
+#[test]
+fn every_file_of_the_home_is_in_the_manual_with_its_mode() {
+    let place = Place::new();
+    let server = Served::start_in(&place, &[]);
+    place.file("m", "a model");
+    for words in [
+        &["ca", "init"][..],
+        &["ca", "issue", "phone"],
+        &["keygen"],
+        &["token", "new", "tablet"],
+        &["ls", "--accept-new"],
+    ] {
+        server.skep(words).exits(0);
+    }
+    run_with(&mut server.command(&["passwd"]), b"correct horse battery\n").exits(0);
+    let invite = server.skep(&["invite", "--json"]).exits(0).json();
+    let invitation = invite["invitation"].as_str().unwrap();
+    server.skep(&["pair", invitation]).exits(0);
+    server.skep(&["put", "m"]).exits(0);
+    server.stop().exits(0);
+
+    let manual = skep::manual::find("files").unwrap().text;
+    let section = manual.split_once("\n## The home\n").unwrap().1;
+    let section = section.split("\n## ").next().unwrap();
+    let rows: BTreeMap<_, _> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|line| {
+            let (name, rest) = line.split_once("` | ").unwrap();
+            (name, rest.split(" |").next().unwrap())
+        })
+        .collect();
+    let mut found = BTreeMap::new();
+    files(&place.home(), "", &mut found);
+    assert!(found.len() >= 14, "{found:?}");
+    for (name, mode) in &found {
+        let row = match name.strip_suffix(".lock") {
+            Some(_) => "NAME.lock",
+            None => name.as_str(),
+        };
+        if !name.starts_with("uploads/") || name == "uploads/" {
+            assert_eq!(rows.get(row), Some(&mode.as_str()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_line_is_told_of_and_costs_nothing_else() {
+    let server = Served::start(&[]);
+    let device = Place::new();
+    let skep = |place: &Place, arguments: &[&str]| {
+        let mut command = server.command_of(place, arguments);
+        run(command.env("SKEP_PASSWORD", server.password()))
+    };
+    skep(&device, &["ls", "--accept-new"]).exits(0);
+    let file = device.home().join("known_servers");
+    let good = fs::read_to_string(&file).unwrap();
+    let authority = good.split(' ').next().unwrap();
+
+    // One line of another server, one of this one.
+    fs::write(&file, format!("pi:1 junk\n{authority} junk\n{good}")).unwrap();
+    let said = skep(&device, &["ls"]).exits(0).stderr;
+    let warning = format!("2 lines of {}", file.display());
+    assert_eq!(said.matches(&warning).count(), 1, "{said}");
+
+    // Without the good line, no key is accepted in its place, and a pin of this call goes before it.
+    let damaged = format!("{authority} SHA256:beef\n");
+    fs::write(&file, &damaged).unwrap();
+    skep(&device, &["ls", "--accept-new"])
+        .exits(2)
+        .says("line 1 of")
+        .says("nothing was sent");
+    assert_eq!(fs::read_to_string(&file).unwrap(), damaged);
+    let pin = server.fp.clone().unwrap();
+    skep(&device, &["ls", "--pin", &pin]).exits(0);
+
+    // The same for tokens.
+    let token = server.skep(&["token", "new", "tablet"]).exits(0).text();
+    let tokens = server.place.home().join("tokens");
+    let text = fs::read_to_string(&tokens).unwrap();
+    fs::write(&tokens, format!("pi read junk\n{text}")).unwrap();
+    server
+        .skep(&["token", "ls"])
+        .exits(0)
+        .says(&format!("line 1 of {}", tokens.display()));
+    let mut command = server.command_of(&device, &["ls", "--pin", &pin]);
+    run(command.env("SKEP_PASSWORD", token.trim_end())).exits(0);
+    server
+        .stop()
+        .exits(0)
+        .says(&format!("line 1 of {}", tokens.display()));
 }

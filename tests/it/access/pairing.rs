@@ -93,7 +93,7 @@ fn an_invitation_ends_and_says_what_its_device_may_do() {
     fs::write(&file, text.replace(end, "1793491200")).unwrap();
     skep(&Place::new(), &["pair", &over])
         .exits(7)
-        .says("its time is over");
+        .says("has expired");
     let reader = Place::new();
     skep(
         &reader,
@@ -137,7 +137,7 @@ fn who_guesses_invitations_is_locked_out() {
     );
     run(&mut server.place.skep(&["token", "new", "owner"]))
         .exits(2)
-        .says("otherwise");
+        .says("another name");
 }
 
 #[test]

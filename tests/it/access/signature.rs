@@ -37,7 +37,7 @@ fn a_key_is_made_once_and_kept_to_oneself() {
     assert_eq!(mode & 0o777, 0o600);
     run(&mut place.skep(&["keygen", "-o", "k.key"]))
         .exits(11)
-        .says("k.key is there already");
+        .says("k.key exists already");
     run(&mut place.skep(&["keygen", "-o", "other.pub"])).exits(2);
     // Without a name it goes to the home, where 'skep sign' finds it.
     place.file("m", "bytes");
@@ -91,7 +91,7 @@ fn what_minisign_signs_skep_accepts_and_nothing_else() {
         let verify = |key: &str| run(&mut place.skep(&["verify", "--key", key, "m"]));
         let seen = verify("k.pub").exits(0).says("timestamp:");
         assert!(seen.text().starts_with("m  signed by "), "{}", seen.text());
-        verify(&other).exits(6).says("should be by");
+        verify(&other).exits(6).says("instead of");
         let signature = String::from_utf8(place.read("m.minisig")).unwrap();
         place.file("m.minisig", signature.replace("file:m", "file:n"));
         verify("k.pub").exits(6).says("trusted comment");
@@ -149,7 +149,7 @@ fn a_signature_travels_with_the_model() {
             0
         );
     };
-    refused("should be by", &other);
+    refused("instead of", &other);
     // Standard output cannot be taken back.
     server
         .skep(&["get", "m", "-o", "-", "--verify-key", "k.pub"])

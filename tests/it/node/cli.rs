@@ -117,7 +117,7 @@ fn files_and_models_that_are_not_there() {
     for (target, advice) in [
         ("nowhere/x", "mkdir"),
         ("dangling", "remove"),
-        ("model.onnx/x", "name"),
+        ("model.onnx/x", "another path"),
     ] {
         let outcome = server.skep(&["get", "model.onnx", "-o", target]).exits(2);
         one_line(&outcome.says(target).says(advice));

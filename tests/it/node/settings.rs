@@ -25,7 +25,7 @@ fn a_hangup_has_the_file_read_again() {
     server.skep(&["put", "n"]).exits(0);
     let ended = server.stop().exits(0);
     ended
-        .says("workers will count at the next start")
+        .says("workers will take effect at the next start")
         .says("did you mean max-upload-bytes?");
 }
 

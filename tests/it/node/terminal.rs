@@ -12,7 +12,7 @@ fn a_password_is_not_shown_and_the_terminal_is_as_before() {
     let mut terminal = Terminal::start(&place.skep(&["passwd"]), 80);
     terminal.asks("new password: ");
     terminal.types("five words of mine x\u{7f}\r");
-    terminal.asks("the same again: ");
+    terminal.asks("the new password again: ");
     terminal.types("five words of mine \r");
     let (code, echoes, screen) = terminal.ends();
     assert_eq!((code, echoes), (0, true), "{screen}");
@@ -32,7 +32,7 @@ fn ctrl_c_at_either_question_leaves_a_terminal_that_echoes() {
         terminal.asks("new password: ");
         if answered == 1 {
             terminal.types("five words of mine\r");
-            terminal.asks("the same again: ");
+            terminal.asks("the new password again: ");
         }
         terminal.types("fi\u{3}");
         let (code, echoes, screen) = terminal.ends();

@@ -235,7 +235,7 @@ fn the_authority_lists_what_it_did_and_keeps_its_key() {
         .says("-o");
     run(&mut ours.skep(&["ca", "issue", "../phone"]))
         .exits(2)
-        .says("not a name");
+        .says("not a valid name");
     run(&mut ours.skep(&["ca", "issue", "pi", "--for", "a b"]))
         .exits(2)
         .says("host name");

@@ -226,8 +226,8 @@ fn pairs_that_do_not_do_are_told_by_name() {
             "two.key",
             "--key two.key is not the key of the certificate in --cert one.crt",
         ),
-        ("empty", "one.key", "--cert empty has no certificate"),
-        ("one.crt", "empty", "--key empty has no key"),
+        ("empty", "one.key", "--cert empty contains no certificate"),
+        ("one.crt", "empty", "--key empty contains no key"),
         ("short.crt", "one.key", "--cert short.crt cannot be read"),
         ("one.crt", "locked.key", "passphrase"),
         (
@@ -247,7 +247,8 @@ fn pairs_that_do_not_do_are_told_by_name() {
     .says("--plain");
     refused(&place, &["--client-crl", "x"]).says("--client-ca is missing");
     assert!(!place.home().join("server.key").exists());
-    refused(&place, &["--client-ca", "one.key"]).says("--client-ca one.key has no certificate");
+    refused(&place, &["--client-ca", "one.key"])
+        .says("--client-ca one.key contains no certificate");
 }
 
 #[test]

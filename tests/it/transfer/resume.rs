@@ -171,7 +171,7 @@ fn a_server_that_was_killed_and_comes_back_is_waited_for() {
         assert_eq!(server.process.finish().code, -9);
         server = Served::start_in(&place, &[]);
         relay.lead_to(&server.url);
-        running.finish().exits(0).says("going on after");
+        running.finish().exits(0).says("resuming after");
         assert!(place.read("m") == bytes);
         assert!(fs::read(server.dir.join("m")).unwrap() == bytes);
         fs::remove_file(place.path("m")).unwrap();
@@ -220,7 +220,7 @@ fn what_changed_meanwhile_is_transferred_anew() {
     server
         .skep(&get)
         .exits(0)
-        .says("beginning anew, the model has changed");
+        .says("starting again, the model has changed");
     assert!(server.place.read("copy") == new);
     assert_eq!((hidden(&server.place.path("")), server.parts()), (0, 0));
     // The other way round: half of one file, then another one under its name.
@@ -253,7 +253,7 @@ fn a_signal_says_how_to_go_on() {
         let told = format!("resume with: skep {} 'a m' --limit-rate {RATE}\n", words[0]);
         running.finish().exits(code).says(&told);
         let ended = through(&server, &relay, &words).finish().exits(0);
-        assert!(ended.stderr.contains("going on after"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("resuming after"), "{}", ended.stderr);
         assert!(server.place.read("a m") == bytes);
         fs::remove_file(server.place.path("a m")).unwrap();
     }

@@ -85,7 +85,7 @@ fn a_directory_that_is_not_there_is_made() {
     server
         .skep(&["get", "m", "-o", "new/"])
         .exits(0)
-        .says("made the directory new/");
+        .says("created the directory new/");
     assert_eq!(server.place.read("new/m"), b"x");
     let quiet = server
         .skep(&["get", "m", "m", "-o", "other", "-q"])

@@ -12,6 +12,7 @@ use crate::tls::{Authority, Papers};
 use crate::{clock, disk, home};
 
 pub(crate) fn arguments(command: Command) -> Command {
+    // clap takes arguments by value, and two commands have this one.
     let name = || {
         Arg::new("name")
             .value_name("NAME")
@@ -34,7 +35,7 @@ pub(crate) fn arguments(command: Command) -> Command {
                 .long("days")
                 .value_name("N")
                 .value_parser(clap::value_parser!(u64).range(1..))
-                .help("How long it is good [default: 3650]"),
+                .help("How many days it is valid [default: 3650]"),
         )
         .arg(
             Arg::new("output")
@@ -51,10 +52,10 @@ pub(crate) fn arguments(command: Command) -> Command {
         .subcommand(issue)
         .subcommand(
             Command::new("revoke")
-                .about("Revoke what a device was issued")
+                .about("Revoke the certificates of a device")
                 .arg(name()),
         )
-        .subcommand(Command::new("ls").about("List what was issued"))
+        .subcommand(Command::new("ls").about("List the certificates that were issued"))
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -74,7 +75,7 @@ fn init(authority: &Authority, output: &Output) -> Result<()> {
     let file = authority.certificate().display().to_string();
     output.line(&file)?;
     output.note(&format!(
-        "have servers let in its devices only: skep serve --client-ca {file}"
+        "to let in only its devices: skep serve --client-ca {file}"
     ));
     output.note("issue certificates to devices: skep ca issue NAME");
     output.json(&json!({"schema": 1, "ca": file}))
@@ -88,11 +89,14 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
         .unwrap_or_else(|| name.clone());
 
     let folder = Path::new(&folder);
+
+    // Without its key, the certificate that was issued before would be worthless.
     if folder.join(format!("{name}.key")).exists() {
         let text = format!("{} has a key of {name} already", folder.display());
         return Err(Error::new(ErrorKind::Conflict, text).hint("name another directory with -o"));
     }
 
+    // Before the certificate is issued, since the authority keeps a record of each one.
     disk::create_directory(folder)
         .map_err(|error| Error::local(format!("making {}", folder.display()), error))?;
 
@@ -103,6 +107,7 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
         .cloned()
         .collect();
 
+    // A device gets its certificate by hand, so the default spares it for ten years.
     let days = matches.get_one("days").copied().unwrap_or(DAYS);
 
     let Papers {
@@ -113,6 +118,8 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
 
     let mut files = Vec::new();
 
+    // The certificate of the authority goes along: with it, the device recognises servers of the
+    // same authority.
     for (file, text, mode) in [
         (format!("{name}.key"), key, 0o600),
         (format!("{name}.crt"), certificate, 0o644),
@@ -147,6 +154,7 @@ fn list(authority: &Authority, output: &Output) -> Result<()> {
     let now = clock::seconds();
 
     let rows = issued.iter().map(|one| {
+        // What was revoked stays so after its end.
         let state = match one.revoked {
             Some(_) => "revoked",
             None if one.end <= now => "expired",
@@ -158,6 +166,7 @@ fn list(authority: &Authority, output: &Output) -> Result<()> {
     let rows: Vec<_> = rows.collect();
 
     for (one, state) in &rows {
+        // The day alone: the first ten characters of RFC 3339.
         let end = crate::wire::rfc3339(clock::moment(one.end));
         output.line(&format!(
             "{}  {state}  until {}  {}",

@@ -18,7 +18,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let wait = Arg::new("connect-timeout")
         .long("connect-timeout")
         .value_name("TIME");
-    let wait = wait.help("Give up connecting after so long [default: 30s]");
+    let wait = wait.help("Give up connecting after this time [default: 30s]");
     command.before_help(EXAMPLES).arg(url).arg(wait)
 }
 
@@ -26,9 +26,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let pin = match matches.get_one::<String>("url") {
         Some(url) => {
             let wait = args::time(matches, "connect-timeout")?;
+
+            // Only a handshake takes place: nothing is sent to a server that nobody has checked.
             let pin = client::shown_pin(&url.parse()?, wait.unwrap_or(CONNECT))?;
             output.note(
-                "that is what this server shows; whether it is the right one, only its owner knows",
+                "this is the key that the server shows; ask its owner whether it is the right one",
             );
             pin
         }
@@ -36,6 +38,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     };
 
     output.line(&pin.to_string())?;
+
+    // `-k` switches off only the check of authorities; curl still checks the pin.
     output.note(&format!("for curl: -k --pinnedpubkey {}", pin.for_curl()));
 
     output.json(&json!({"schema": 1, "fp": pin.to_string(), "curl": pin.for_curl()}))

@@ -33,12 +33,12 @@ pub(crate) fn arguments(command: Command) -> Command {
         .arg(
             flag("expires")
                 .value_name("TIME")
-                .help("How long the invitation is good [default: 10m]"),
+                .help("How long the invitation is valid [default: 10m]"),
         )
         .arg(
             flag("qr")
                 .action(ArgAction::SetTrue)
-                .help("Print a QR code even if nobody looks at a terminal"),
+                .help("Print a QR code even if the output is not a terminal"),
         )
 }
 
@@ -46,6 +46,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let config = node_settings::of_home()?;
     home::learn_time(&config.home);
 
+    // The other device recognises the server by its key, which is never shown without TLS.
     let pin = config
         .kept_pin()?
         .filter(|_| !config.plain)
@@ -64,6 +65,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         .cloned()
         .collect();
 
+    // What is given replaces what is remembered: it is meant for another way to the server.
     let kept = if given.is_empty() {
         invitations::kept_addresses(&config.home)
     } else {
@@ -71,22 +73,25 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     };
 
     let mut addresses = Vec::new();
+
+    // The scheme is left out: each address becomes HOST:PORT, as the text of an invitation has it.
     for address in kept.iter().take(ADDRESSES_MAX) {
         addresses.push(address.parse::<ServerUrl>()?.authority());
     }
 
     if addresses.is_empty() {
-        let text = "it is not known where the server listens";
+        let text = "the address of the server is not known";
         return Err(Error::new(ErrorKind::Usage, text).hint("skep invite HOST:PORT"));
     }
 
+    // With a loopback address, the other device would look for the server on itself.
     if kept.iter().all(|address| {
         address
             .parse()
             .is_ok_and(|url: ServerUrl| url.is_loopback())
     }) {
         output.note(
-            "the server listens on this device only: 'skep serve' without an address opens it",
+            "only this device can reach the server; run 'skep serve' without an address to open it to others",
         );
     }
 
@@ -95,6 +100,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         .map(String::as_str)
         .unwrap_or_default();
 
+    // Less than a second is rounded up: the file keeps whole seconds.
     let seconds = args::time(matches, "expires")?.map_or(EXPIRES, |time| time.as_secs().max(1));
     let secret = invitations::open(&config.home, role, seconds)?;
 
@@ -105,6 +111,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     }
     .to_string();
 
+    // In a pipe, the picture would only be in the way of the text.
     if matches.get_flag("qr") || output.is_terminal() {
         for line in picture(&invitation)? {
             output.line(&line)?;
@@ -117,7 +124,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         "on the other device, within {minutes} min: skep pair '...'"
     ));
 
-    output.note("it is good for one device; whoever sees it can be that device");
+    output.note("it works for one device only; whoever sees it can use it");
 
     output.json(&json!({
         "schema": 1,
@@ -130,6 +137,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 /// A QR code in half blocks, two rows in a line, with the quiet zone that readers need. Light modules
 /// are drawn, so that it can be read on a dark terminal.
 fn picture(text: &str) -> Result<Vec<String>> {
+    // A screen is read without damage, so the least error correction suffices; it gives the
+    // smallest picture.
     let code = QrCode::encode_text(text, QrCodeEcc::Low).map_err(|_| {
         Error::new(
             ErrorKind::TooLarge,
@@ -142,6 +151,8 @@ fn picture(text: &str) -> Result<Vec<String>> {
     let last = code.size() + QUIET;
     let rows = (-QUIET..last).step_by(2);
 
+    // A character is about twice as high as wide, so it shows two modules. With an odd number of
+    // rows, the lower half of the last line is drawn light, as part of the margin.
     let row = |y: i32| {
         let module = |x: i32| match (is_light(x, y), y + 1 >= last || is_light(x, y + 1)) {
             (true, true) => '\u{2588}',

@@ -30,6 +30,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         .unwrap_or_default();
 
     let invitation = match given {
+        // The secret in an argument can be seen in the list of processes; standard input is the way
+        // around that.
         "-" => {
             let mut line = String::new();
             let read = io::stdin().lock().read_line(&mut line);
@@ -42,6 +44,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let home = home::directory()?;
     home::learn_time(&home);
     let text = |name: &str| matches.get_one::<String>(name).cloned();
+
+    // The server names the token after this, as far as that is a valid name and free there.
     let device = text("device").unwrap_or_else(crate::tls::host_name);
     signals::watch()?;
 

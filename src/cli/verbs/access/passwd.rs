@@ -16,7 +16,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let remove = Arg::new("remove")
         .long("remove")
         .action(ArgAction::SetTrue)
-        .help("Forget the password instead");
+        .help("Remove the password instead");
     command.before_help(EXAMPLES).arg(remove)
 }
 
@@ -24,10 +24,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let home = home::directory()?;
     if matches.get_flag("remove") {
         access::remove_password(&home)?;
-        output.note("the password is forgotten");
+        output.note("the password was removed");
         return output.json(&json!({ "schema": 1, "set": false }));
     }
 
+    // What is typed is not shown, so it is asked for twice; the output of a program is taken as it is.
     let password = if io::stdin().is_terminal() {
         ask::new_password()?
     } else {

@@ -15,11 +15,12 @@ use crate::wire::rfc3339;
 use crate::{clock, home};
 
 pub(crate) fn arguments(command: Command) -> Command {
+    // clap takes arguments by value, and two commands have this one.
     let name = || {
         Arg::new("name")
             .value_name("NAME")
             .required(true)
-            .help("Whom it is for")
+            .help("Who the token is for")
     };
 
     let role = Arg::new("role")
@@ -68,6 +69,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
     let given = |name: &str| matches.get_one::<String>(name);
     let role: Role = given("role").map_or(Ok(Role::Write), |role| role.parse())?;
+
+    // The end is counted from now; a clock that was never set would put it into the past.
     home::learn_time(&home::directory()?);
     let end = given("expires")
         .map(|text| end(text, clock::now()))
@@ -82,6 +85,8 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
     };
 
     let token = Tokens::add(&home::directory()?, new)?;
+
+    // Printed before anything else can fail, because the home keeps only a digest.
     output.line(token.text())?;
 
     output.json(&json!({
@@ -92,7 +97,7 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
         "expires": end.map(rfc3339),
     }))?;
 
-    output.note("this token is shown only now; a client takes it where it takes a password");
+    output.note("this token is shown only now; clients use it in place of a password");
 
     Ok(())
 }
@@ -102,6 +107,7 @@ fn list(output: &Output) -> Result<()> {
     home::learn_time(&home::directory()?);
     let now = clock::now();
 
+    // Names are ASCII, so bytes are columns.
     let width = tokens
         .iter()
         .map(|token| token.name.len())
@@ -111,6 +117,7 @@ fn list(output: &Output) -> Result<()> {
     let mut rows = Vec::new();
 
     for token in tokens.iter() {
+        // Tokens that have ended stay in the list until they are removed.
         let is_over = tokens.is_over(token, now);
         let until = match token.end {
             None => "for ever".to_owned(),
@@ -146,15 +153,17 @@ fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
     let bad = || {
         Error::new(
             ErrorKind::Usage,
-            format!("'{}' is not a time to come", text.escape_debug()),
+            format!("'{}' is not a time in the future", text.escape_debug()),
         )
         .hint("write it as 90d, 12h or 2027-01-31")
     };
 
+    // The forms do not overlap: only a day has hyphens in it.
     if let Some(date) = date(text) {
         return Some(date).filter(|end| *end > now).ok_or_else(bad);
     }
 
+    // `duration` knows no days. The bound keeps the product below an overflow.
     let length = match text.strip_suffix('d').map(str::parse::<u64>) {
         Some(Ok(days @ 1..=DAYS_MAX)) => Duration::from_secs(days * 86_400),
         Some(_) => return Err(bad()),

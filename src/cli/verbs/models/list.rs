@@ -27,11 +27,14 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         models.iter().map(short).collect()
     };
 
+    // `format!` pads by characters, so the widths are not counted in bytes.
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let (name_width, size_width) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
 
     for [name, size, modified, digest] in &rows {
         let line = format!("{name:<name_width$}  {size:>size_width$}  {modified}  {digest}");
+
+        // While a digest is not known yet, its column is empty and would leave blanks at the end.
         output.line(line.trim_end())?;
     }
 

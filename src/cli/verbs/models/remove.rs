@@ -14,7 +14,7 @@ pub(crate) fn arguments(command: Command) -> Command {
         .long("versions")
         .action(ArgAction::SetTrue);
 
-    let versions = versions.help("Remove what the models were before, and leave them as they are");
+    let versions = versions.help("Remove only the old versions of the models");
 
     args::server(
         command
@@ -30,6 +30,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut removed = Vec::new();
 
     output.each(names, |name| {
+        // The old versions are a resource of their own: removing them leaves the model alone.
         let what = if matches.get_flag("versions") {
             client
                 .forget_versions(&name)

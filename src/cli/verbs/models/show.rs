@@ -37,6 +37,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 }
 
 fn rows(info: &ModelInfo) -> Vec<(&'static str, String)> {
+    // A dash says that the server does not know it; an empty cell could be a fault.
     let known = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let model = &info.model;
     let size_text = format!("{} ({} bytes)", size(model.size), model.size);
@@ -51,6 +52,7 @@ fn rows(info: &ModelInfo) -> Vec<(&'static str, String)> {
         ("uploaded", known(info.uploaded.map(rfc3339))),
     ];
 
+    // One row for each old version, all with the same key.
     rows.extend(info.versions.iter().map(|version| {
         let text = [
             size(version.size),

@@ -13,7 +13,7 @@ use crate::model::{ModelName, Verification, Verified};
 use crate::wire::{VerifyWire, digest_text};
 
 pub(crate) fn arguments(command: Command) -> Command {
-    let names = get::names("Models on the server [default: all]; with --key, files of this device");
+    let names = get::names("Models on the server [default: all]; with --key, files on this device");
     let key = verify_signature::flag("key").requires("name");
     args::server(
         command
@@ -24,6 +24,8 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    // Signatures are checked here and not on the server, which could claim anything if it was
+    // broken into.
     if matches.contains_id("key") {
         return verify_signature::run(matches, output);
     }
@@ -41,11 +43,15 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     output.each(names, |name| {
         let mut progress = Progress::start(output, name.as_str(), None);
         let verified = client.verify(&name, &mut |count| progress.advance(count));
+
+        // The bar has to go before a line is printed where it stands.
         drop(progress);
         let verified = verified?;
         let outcome = verified.outcome.word();
         let digest = verified.digest.map(digest_text).unwrap_or_default();
         output.line(format!("{name}  {outcome}  {digest}").trim_end())?;
+
+        // The outcome is printed in any case; damage is a failure as well, for the exit code.
         let error = complaint(&name, &verified);
         models.push(VerifyWire::from(&verified));
         error.map_or(Ok(()), Err)
@@ -58,13 +64,16 @@ fn complaint(name: &ModelName, verified: &Verification) -> Option<Error> {
     let text = match verified.outcome {
         Verified::Damaged => {
             let remembered = verified.remembered.map(digest_text);
-            let remembered = remembered.unwrap_or_else(|| "another digest".to_owned());
-            format!("the model '{name}' is damaged: it had {remembered}")
+            let remembered = remembered.unwrap_or_else(|| "another one".to_owned());
+            format!("the model '{name}' is damaged: its digest was {remembered}")
         }
         Verified::Unreadable => format!("the model '{name}' cannot be read any more"),
         Verified::Intact | Verified::New | Verified::Changed => return None,
     };
-    Some(Error::new(ErrorKind::Integrity, text).hint("put it again, and look after the disk"))
+    Some(
+        Error::new(ErrorKind::Integrity, text)
+            .hint("send it again with 'skep put', and check the disk"),
+    )
 }
 
 const EXAMPLES: &str = "\

@@ -30,29 +30,37 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     };
 
     let public = secret.with_extension("pub");
+
+    // With `-o team.pub`, both keys would go into one file.
     if secret == public {
         let text = format!("{} is where the public key would go", secret.display());
-        return Err(Error::new(ErrorKind::Usage, text).hint("name the file sign.key, say"));
+        return Err(
+            Error::new(ErrorKind::Usage, text).hint("choose another name, for example sign.key")
+        );
     }
 
+    // Links count as well, even if they lead nowhere: writing would replace them.
     for path in [&secret, &public] {
         if path.symlink_metadata().is_ok() {
-            let text = format!("{} is there already and is not replaced", path.display());
+            let text = format!("{} exists already and is not replaced", path.display());
             return Err(Error::new(ErrorKind::Conflict, text).hint("choose another name with -o"));
         }
     }
 
     let key = SecretKey::generate()?;
+
+    // Only the home is made. If a directory that the user named is missing, that may be a slip.
     if let Some(directory) = secret.parent().filter(|_| !matches.contains_id("output")) {
         disk::create_directory(directory).map_err(|error| unwritten(directory, error))?;
     }
 
+    // Others cannot read the secret key at any moment, not even while it is written.
     save(&secret, &key.file_text(), 0o600)?;
     save(&public, &key.public_key().file_text(), 0o644)?;
     output.line(&key.public_key().to_string())?;
     let (shown_secret, shown_public) = (secret.display(), public.display());
     output.note(&format!(
-        "kept the secret key in {shown_secret}: whoever has it can sign"
+        "saved the secret key in {shown_secret}: whoever has it can sign"
     ));
 
     output.note(&format!(

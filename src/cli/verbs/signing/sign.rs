@@ -66,6 +66,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             let signed = file(&key, path, None)?;
             let target = signature_file(path);
             let shown = target.display().to_string();
+
+            // The temporary file is made beside the target, and a bare name has an empty parent.
             let place = if target.is_absolute() {
                 target
             } else {
@@ -109,6 +111,8 @@ pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
         return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first"));
     };
 
+    // Two digests in one pass: the signature covers the first, and `put` compares the second with
+    // what was sent.
     let (mut prehash, mut hasher) = (Prehash::default(), Hasher::new());
     let mut buffer = vec![0; 64 << 10];
 
@@ -147,8 +151,10 @@ impl SignedFile {
         model: &ModelName,
         sent: &Digest,
     ) -> Result<Stored> {
+        // The file was read twice, to sign it and to send it, and may have changed in between.
         if *sent != self.digest {
-            let text = format!("'{model}' was changed after it was signed, so it has no signature");
+            let text =
+                format!("'{model}' was changed after it was signed, so its signature was not sent");
             return Err(Error::new(ErrorKind::Integrity, text).hint("send it again"));
         }
 

@@ -17,7 +17,7 @@ use crate::signature::{PublicKey, Signature};
 pub(crate) fn flag(name: &'static str) -> Arg {
     let flag = Arg::new(name).long(name).value_name("KEY|KEYFILE");
     flag.help(match name {
-        "key" => "Check FILE.minisig by this public key: RW..., or a file that has it",
+        "key" => "Check FILE.minisig with this public key: RW..., or a file that contains it",
         _ => "Keep only what this public key has signed (NAME.minisig on the server)",
     })
 }
@@ -61,6 +61,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
     let shown = path.display().to_string();
+
+    // A missing file keeps its kind and so its exit code, which `local` would turn into `Usage`.
     let failed = |name: &str, error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Error::io(name, error),
         _ => Error::local(format!("reading {name}"), error),
@@ -71,6 +73,7 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
     let beside = place.display().to_string();
 
     let file = File::open(&place).map_err(|error| match error.kind() {
+        // A missing signature is a failed check, not a missing file.
         io::ErrorKind::NotFound => {
             let text = format!("{shown} is not signed: there is no {beside}");
             Error::new(ErrorKind::Integrity, text)
@@ -79,12 +82,15 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
     })?;
 
     let mut bytes = Vec::new();
+
+    // One byte beyond the limit is enough to recognise a file that is too long.
     let read = file
         .take(Signature::BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes);
 
     read.map_err(|error| failed(&beside, error))?;
 
+    // The file is named here, because the signature does not know where it was read.
     let signature = Signature::from_bytes(&bytes).map_err(|error| {
         let text = format!("{beside}: {}", error.message());
         Error::new(error.kind(), text).hint(error.hint_text().unwrap_or_default())

@@ -32,6 +32,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut download = client.get(&name)?;
 
     if matches.get_flag("text") {
+        // Tidying needs the whole text in memory; a page bounds that.
         let mut page = Page::default();
         download.copy(&mut page, &mut |_| {})?;
         page.show(name.as_str(), output)?;
@@ -39,6 +40,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         return Ok(());
     }
 
+    // Before the first byte is printed: afterwards, the terminal may be confused already.
     let mut beginning = Vec::new();
     (&mut download)
         .take(BEGINNING_BYTES)

@@ -43,8 +43,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut options = args::transfer(matches)?;
     options.signer = verify_signature::key(matches, "verify-key")?;
 
+    // Bytes on standard output cannot be taken back if their signature turns out to be wrong.
     if options.signer.is_some() && destination == Destination::Stdout {
-        let text = "standard output would have the bytes before their signature is checked";
+        let text = "standard output would get the bytes before their signature is checked";
         return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first: -o FILE"));
     }
 
@@ -56,6 +57,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             changed += 1;
             return print(&mut client, &name, output);
         };
+
+        // The signature first: without a right one, the model need not be fetched.
         if options.signer.is_some() {
             options.signature = Some(client.signature(&name)?);
         }
@@ -63,6 +66,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         if let Some(signature) = &options.signature {
             tell(output, name.as_str(), signature);
         }
+
+        // Only a digest of the server proves the bytes; without one, the user has to know.
         match fetched.proof {
             Proof::Nothing => unverified(&name, output),
             Proof::Unchanged => output.note(&format!("{} is up to date", path.display())),
@@ -77,6 +82,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.nothing_to_do();
     }
 
+    // Standard output has the bytes of the models, and JSON would get among them.
     match destination {
         Destination::Stdout => Ok(()),
         _ => output.json(&json!({"schema": 1, "files": files})),
@@ -105,6 +111,7 @@ fn save(
     let mut prepared = Ok(());
 
     let fetched = client.fetch(name, path, options, &mut |event| {
+        // Only when bytes are about to come, so that a wrong name leaves no empty directory behind.
         if matches!(event, TransferEvent::Started { .. }) && prepared.is_ok() {
             prepared = destination.prepare(output);
         }
@@ -136,7 +143,7 @@ pub(crate) fn note_unverified(download: &Download, output: &Output) {
 
 fn unverified(name: &ModelName, output: &Output) {
     output.note(&format!(
-        "the bytes of '{name}' could not be verified: the server knows no digest of them (yet)"
+        "the bytes of '{name}' could not be verified: the server has no digest of them (yet)"
     ));
 }
 

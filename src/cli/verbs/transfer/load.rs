@@ -56,12 +56,15 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         };
         destination.prepare(output)?;
         let size = client.load_file(&name, &path, &mut advance)?;
+
+        // The bar has to go before a line is printed where it stands.
         drop(progress);
         let path = path.display().to_string();
         files.push(json!({"name": name.as_str(), "path": path, "size": size}));
         output.line(&path)
     });
 
+    // Standard output has the bytes of the files, and JSON would get among them.
     match destination {
         Destination::Stdout => Ok(()),
         _ => output.json(&json!({"schema": 1, "files": files})),
@@ -70,13 +73,14 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 fn code(matches: &ArgMatches, names: Vec<ModelName>, output: &Output) -> Result<()> {
     if matches.contains_id("output") {
-        let reason = "--mode code prints to standard output, so -o has no meaning";
+        let reason = "--mode code prints to standard output, so -o cannot be used with it";
         return Err(Error::new(ErrorKind::Usage, reason));
     }
 
     let mut client = args::client(matches, output)?;
 
     output.each(names, |name| {
+        // Tidying needs the whole text in memory; a page bounds that.
         let mut page = Page::default();
         client.load(&name, &mut page, &mut |_| {})?;
         page.show(name.as_str(), output)

@@ -20,6 +20,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let mut imported = Vec::new();
 
     output.each(files, |file| {
+        // The JSON body has the content in it, and is announced with its length.
         let unknown = |what: &str| {
             Error::new(
                 ErrorKind::Usage,
@@ -39,6 +40,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         let posted = client.post(&source.name, &mut *stream, length, &mut |count| {
             progress.advance(count);
         });
+
+        // The bar has to go before a line is printed where it stands.
         drop(progress);
         posted?;
         imported.push(json!({"name": source.name.as_str(), "size": length}));

@@ -26,18 +26,20 @@ pub(crate) fn arguments(command: Command) -> Command {
         .arg(
             flag("create")
                 .action(ArgAction::SetTrue)
-                .help("Replace nothing"),
+                .help("Do not replace an existing model"),
         )
         .arg(
             flag("if-match")
                 .value_name("DIGEST")
                 .conflicts_with("create")
-                .help("Replace only a model of this digest"),
+                .help("Replace only a model with this digest"),
         )
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let (files, name) = source::files(matches)?;
+
+    // The password would be taken off the beginning of the file.
     if matches.get_flag("password-stdin") && files.iter().any(|file| file.as_os_str() == "-") {
         let reason = "standard input cannot be both the password and the file";
         return Err(Error::new(ErrorKind::Usage, reason).hint("use --password-file"));
@@ -45,14 +47,19 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     let mut options = args::transfer(matches)?;
     options.replaces = replaces(matches)?;
+
+    // Key and files are looked at before a connection is made, so that a slip costs no waiting.
     let key = sign::key(matches, "sign")?;
     let files = source::unfolded(files, name.as_ref(), output)?;
     let mut client = args::client(matches, output)?;
     let said = |name| matches.get_one::<String>(name).map(String::as_str);
+
+    // Licence and source go with every model of this command, in fields of their own.
     client.describe(said("license"), said("source"))?;
     let (mut models, mut changed) = (Vec::new(), 0);
 
     output.each(files, |file| {
+        // Signed before it is sent, so that nothing is stored if the file cannot be signed.
         let signed = key
             .as_ref()
             .map(|key| sign::file(key, &file, name.as_ref()))
@@ -68,6 +75,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             "{name}  {length}  {digest:?}  {}",
             outcome(&stored)
         ))?;
+
+        // The signature follows the model, unless the server had the same bytes already.
         let Some(signed) = signed.filter(|_| stored.outcome != Outcome::Unchanged) else {
             return Ok(());
         };
@@ -92,6 +101,7 @@ fn replaces(matches: &ArgMatches) -> Result<Replaces> {
         return Ok(Replaces::Anything);
     };
 
+    // The forms of `skep ls -l` and of sha256sum.
     let digest: Digest = text
         .strip_prefix("sha256:")
         .unwrap_or(text)
@@ -117,13 +127,19 @@ fn send(
     let mut progress = Progress::start(output, source.name.as_str(), source.length);
     match source.reader {
         SourceReader::File(file) => {
+            // Only a file can be read again from the middle, so only here Ctrl-C offers to go on.
             let _resumable = signals::Resumable::new();
             client.put_file(&source.name, &file, options, &mut |event| {
                 progress.tell(&event)
             })
         }
+
+        // A stream is sent in one pass, by a call that takes no conditions.
         SourceReader::Stream(_) if options.replaces != Replaces::Anything => {
-            let message = format!("{} is no file, so --create and --if-match", path.display());
+            let message = format!(
+                "{} is not a regular file, so --create and --if-match",
+                path.display()
+            );
             Err(Error::new(
                 ErrorKind::Usage,
                 format!("{message} are not possible"),

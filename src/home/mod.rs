@@ -2,12 +2,22 @@
 //! Where skep keeps what belongs to a user, and every file that is kept there: identity, passwords,
 //! tokens, known servers. No other room names a file of the home, and each file is changed one way.
 
+mod home_files;
+mod kept_time;
+
+pub(crate) use home_files::{
+    ADDRESSES, AUTHORITY, CERTIFICATE, CHOSEN_PASSWORD, CONFIG, HomeFile, INVITATIONS, KEY,
+    KNOWN_SERVERS, PASSWORD, SERVERS, SIGNING_KEY, TOKENS, UPLOADS,
+};
+pub(crate) use kept_time::{DAY, KeptTime, learn as learn_time};
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, io};
 
+use crate::disk;
+use crate::disk::ChangeLock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::{clock, disk};
 
 /// The home of skep: `SKEP_HOME`, else `$XDG_CONFIG_HOME/skep`, else `~/.config/skep`.
 ///
@@ -33,6 +43,7 @@ fn find(read: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
         return Ok(config.join("skep"));
     }
 
+    // A system service may have none of the three, and must not write to where it happens to stand.
     match path("HOME") {
         Some(home) => Ok(home.join(".config/skep")),
         None => Err(Error::new(
@@ -43,98 +54,35 @@ fn find(read: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
     }
 }
 
-/// A file or a folder of the home.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct HomeFile {
-    /// The name, below the home.
-    pub(crate) name: &'static str,
-    /// Who may do what with it: only its owner, except for what is public anyway.
-    pub(crate) mode: u32,
-}
-
-const fn private(name: &'static str) -> HomeFile {
-    HomeFile { name, mode: 0o600 }
-}
-
-/// Settings, which only people write.
-pub(crate) const CONFIG: HomeFile = private("config.toml");
-/// The certificate of the device.
-pub(crate) const CERTIFICATE: HomeFile = HomeFile {
-    name: "server.crt",
-    mode: 0o644,
-};
-/// Its key.
-pub(crate) const KEY: HomeFile = private("server.key");
-/// The password that was made at first start.
-pub(crate) const PASSWORD: HomeFile = private("password");
-/// The hash of the password that was chosen.
-pub(crate) const CHOSEN_PASSWORD: HomeFile = private("password.argon2");
-/// The digests of tokens.
-pub(crate) const TOKENS: HomeFile = private("tokens");
-/// The digests of invitations.
-pub(crate) const INVITATIONS: HomeFile = private("invitations");
-/// Where the server last listened.
-pub(crate) const ADDRESSES: HomeFile = private("addresses");
-/// The latest time that was seen.
-pub(crate) const CLOCK: HomeFile = private("clock");
-/// The folder of the private authority.
-pub(crate) const AUTHORITY: HomeFile = HomeFile {
-    name: "ca",
-    mode: 0o700,
-};
-/// The servers that this device is paired with.
-pub(crate) const SERVERS: HomeFile = private("servers");
-/// The pins of servers.
-pub(crate) const KNOWN_SERVERS: HomeFile = private("known_servers");
-/// The folder of what is remembered of interrupted uploads.
-pub(crate) const UPLOADS: HomeFile = HomeFile {
-    name: "uploads",
-    mode: 0o700,
-};
-/// The key that signs models.
-pub(crate) const SIGNING_KEY: HomeFile = private("sign.key");
-/// All of them.
-#[cfg(test)]
-pub(crate) const FILES: &[HomeFile] = &[
-    CONFIG,
-    CERTIFICATE,
-    KEY,
-    PASSWORD,
-    CHOSEN_PASSWORD,
-    TOKENS,
-    INVITATIONS,
-    ADDRESSES,
-    CLOCK,
-    AUTHORITY,
-    SERVERS,
-    KNOWN_SERVERS,
-    UPLOADS,
-    SIGNING_KEY,
-];
-
 impl HomeFile {
     /// Where it is in a home.
     pub(crate) fn path(&self, home: &Path) -> PathBuf {
         home.join(self.name)
     }
 
-    /// What is in it; nothing if it is not there. A byte order mark, which some editors put in front,
-    /// is left out.
+    /// What is in it, as [`disk::read_text`] reads it; nothing if it is not there.
     ///
     /// # Errors
     /// `Usage` with the path, if it cannot be read.
     pub(crate) fn read(&self, home: &Path) -> Result<String> {
         let path = self.path(home);
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-            other => {
-                other.map_err(|error| Error::local(format!("reading {}", path.display()), error))?
-            }
-        };
 
-        Ok(text
-            .strip_prefix('\u{feff}')
-            .map_or(text.clone(), str::to_owned))
+        match disk::read_text(&path) {
+            // No file is made before there is something to keep.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(|error| {
+                Error::local(format!("reading {}", path.display()), error).hint(self.description())
+            }),
+        }
+    }
+
+    /// What a user has to know of it where it cannot be used.
+    pub(crate) fn description(&self) -> String {
+        let text = format!(
+            "it holds: {}; written by: {}; without it: {}",
+            self.content, self.writer, self.loss
+        );
+        text.replace('`', "'")
     }
 
     /// Replaces it as a whole, durably; the home is made where it is missing.
@@ -147,11 +95,12 @@ impl HomeFile {
             disk::create_directory(home)?;
             disk::write(&path, text.as_bytes(), self.mode)
         };
+
         write().map_err(|error| Error::local(format!("writing {}", path.display()), error))
     }
 
-    /// Reads it, changes it and writes it, while no other process does the same: beside it is an empty
-    /// file `NAME.lock`. A change of one file may contain that of another one. `change` gets the text and returns the new one, or `None` if nothing has changed.
+    /// Reads it, changes it and writes it, while no other process does the same. `change` returns the
+    /// new text, or `None` if nothing has changed; it may change another file of the home.
     ///
     /// # Errors
     /// Those of `change`, after which nothing has been written; `Usage` if the file cannot be read or
@@ -161,20 +110,22 @@ impl HomeFile {
         home: &Path,
         change: impl FnOnce(&str) -> Result<Option<String>>,
     ) -> Result<()> {
-        let lock = home.join(format!("{}.lock", self.name));
+        let path = home.join(format!("{}.lock", self.name));
         let take = || {
             disk::create_directory(home)?;
-            disk::wait_for_lock(&lock)
+            ChangeLock::wait(&path)
         };
 
+        // Held to the end: what is written below is what was read below.
         let _lock = take().map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => {
-                let text = format!("another process keeps {} for too long", lock.display());
+                let text = format!("{} was not changed: {error}", self.path(home).display());
                 Error::new(ErrorKind::Busy, text).hint("try again, or see what still runs")
             }
             _ => Error::local(format!("writing to {}", home.display()), error),
         })?;
 
+        // Read under the lock, or a change of somebody else would be undone.
         match change(&self.read(home)?)? {
             Some(text) => self.write(home, &text),
             None => Ok(()),
@@ -182,14 +133,11 @@ impl HomeFile {
     }
 }
 
-/// Takes the time that is kept in a home for the floor of the clock, if it is later.
-pub(crate) fn learn_time(home: &Path) {
-    clock::learn(&CLOCK.path(home));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::fs;
 
     #[test]
     fn no_change_is_lost_and_none_is_half() {
@@ -216,6 +164,22 @@ mod tests {
     }
 
     #[test]
+    fn without_locks_a_change_waits_for_others_all_the_same() {
+        let home = tempfile::tempdir().unwrap();
+        let change = |number: usize| {
+            disk::fault::set_locks(false);
+            SERVERS.change(home.path(), |text| Ok(Some(format!("{text}{number}\n"))))
+        };
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                scope.spawn(move || (0..5).for_each(|step| change(number * 5 + step).unwrap()));
+            }
+        });
+        let text = SERVERS.read(home.path()).unwrap();
+        assert_eq!(text.lines().count(), 40, "{text}");
+    }
+
+    #[test]
     fn a_byte_order_mark_is_no_content() {
         let home = tempfile::tempdir().unwrap();
         fs::write(SERVERS.path(home.path()), "\u{feff}pi").unwrap();
@@ -224,16 +188,12 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_names_every_file() {
-        let manual = include_str!("manual/files.md");
-        for file in FILES {
-            let is_named = [format!("`{}`", file.name), format!("`{}/", file.name)];
-            assert!(
-                is_named.iter().any(|name| manual.contains(name)),
-                "{}",
-                file.name
-            );
-        }
+    fn who_cannot_read_a_file_is_told_what_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(TOKENS.path(home.path())).unwrap();
+        let error = TOKENS.read(home.path()).unwrap_err();
+        let hint = error.hint_text().unwrap();
+        assert!(hint.contains("written by: 'skep token'"), "{hint}");
     }
 
     #[test]

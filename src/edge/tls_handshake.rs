@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A TLS handshake in steps: the poller waits for the caller's bytes, and the few threads that
+//! compute take each step, so that neither a silent caller nor a slow processor holds up others.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::ServerConnection;
+
+use crate::crew::Crew;
+use crate::edge::arrival::{Arrival, Entry, Place, Welcome};
+use crate::edge::encrypted::Encrypted;
+use crate::edge::socket::{Plain, Timed};
+use crate::tls::Following;
+use crate::transport::{Peer, TimeLimit, Transport};
+use crate::waiting::{Seat, Waiter};
+
+/// What all handshakes of a server share.
+pub(crate) struct Handshakes {
+    pub(crate) crew: Arc<Crew>,
+    pub(crate) identity: Arc<Following>,
+    pub(crate) welcome: Welcome,
+}
+
+/// A connection that shakes hands.
+pub(crate) struct Handshake {
+    timed: Timed,
+    peer: Peer,
+    session: Option<ServerConnection>,
+    until: Instant,
+    entry: Entry,
+    place: Place,
+    seat: Arc<dyn Seat>,
+    shared: Arc<Handshakes>,
+}
+
+/// How far a handshake has come.
+enum Step {
+    /// The caller has to say more.
+    Waits(Box<Handshake>),
+    /// It is over, well or not.
+    Over(Box<Arrival>),
+}
+
+impl Handshake {
+    /// A handshake that has to be done by `until`.
+    pub(crate) fn new(
+        (mut timed, peer): (Timed, Peer),
+        (entry, place): (Entry, Place),
+        seat: Arc<dyn Seat>,
+        until: Instant,
+        shared: Arc<Handshakes>,
+    ) -> Box<Self> {
+        timed.set_read_limit(TimeLimit::AT_ONCE);
+        timed.set_write_limit(TimeLimit::AT_ONCE);
+
+        Box::new(Self {
+            timed,
+            peer,
+            session: None,
+            until,
+            entry,
+            place,
+            seat,
+            shared,
+        })
+    }
+
+    /// Goes on with what the caller has sent so far.
+    fn go_on(self: Box<Self>) {
+        let (seat, shared) = (Arc::clone(&self.seat), Arc::clone(&self.shared));
+
+        let next = match self.step() {
+            Ok(Step::Waits(handshake)) => Some(handshake as Box<dyn Waiter>),
+            Ok(Step::Over(arrival)) => (shared.welcome)(*arrival),
+            Err(error) => {
+                log::debug!("a connection ended before its first request: {error}");
+                None
+            }
+        };
+
+        if let Some(waiting) = next {
+            seat.put_back(waiting);
+        }
+    }
+
+    fn step(mut self: Box<Self>) -> io::Result<Step> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => {
+                // Asked for each connection, so a renewed certificate counts at once.
+                let acceptor = self.shared.identity.now();
+                match self.timed.peek() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Ok(Step::Waits(self));
+                    }
+                    Err(error) => return Err(error),
+                    Ok(None) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(Some(byte)) if byte.is_ascii_uppercase() => {
+                        // Nobody listens in on a Unix socket, so TLS is for those who want it there.
+                        let may_be_plain = self.peer.unix.is_some() && !acceptor.must_be_known();
+                        return Ok(Step::Over(self.plain(may_be_plain)));
+                    }
+                    Ok(Some(_)) => acceptor.session().map_err(io::Error::other)?,
+                }
+            }
+        };
+
+        while session.is_handshaking() {
+            // A failed handshake still has an alert to send, which complete_io does.
+            match session.complete_io(&mut self.timed) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.session = Some(session);
+                    return Ok(Step::Waits(self));
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    log_refusal(&self.peer, &error);
+                    return Ok(Step::Over(self.told()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+
+        let Self {
+            timed,
+            peer,
+            entry,
+            place,
+            seat,
+            ..
+        } = *self;
+
+        let transport = Box::new(Encrypted::new(session, timed, peer));
+
+        Ok(Step::Over(Box::new(Arrival {
+            transport,
+            entry,
+            place,
+            seat,
+        })))
+    }
+
+    /// A caller that speaks plain HTTP where TLS is spoken: it may, or is told to come with `https://`.
+    fn plain(mut self: Box<Self>, may_be_plain: bool) -> Box<Arrival> {
+        if may_be_plain {
+            return self.into_plain();
+        }
+        // A caller whose window is full at its first byte gets no answer.
+        let _ = self.timed.write(PLAIN_ANSWER);
+        self.told()
+    }
+
+    /// A caller that was told why it is not let in, and has to have the time to read that: a socket that
+    /// is closed with unread bytes would reset the connection, and the words could be lost.
+    fn told(mut self: Box<Self>) -> Box<Arrival> {
+        self.entry = Entry::Told;
+        self.into_plain()
+    }
+
+    fn into_plain(self: Box<Self>) -> Box<Arrival> {
+        let Self {
+            timed,
+            peer,
+            entry,
+            place,
+            seat,
+            ..
+        } = *self;
+
+        let transport: Box<dyn Transport> = Box::new(Plain { timed, peer });
+
+        Box::new(Arrival {
+            transport,
+            entry,
+            place,
+            seat,
+        })
+    }
+}
+
+impl Waiter for Handshake {
+    fn ready(self: Box<Self>) -> Option<Box<dyn Waiter>> {
+        let shared = Arc::clone(&self.shared);
+        shared.crew.run(move || self.go_on());
+        None
+    }
+
+    fn deadline(&self) -> Instant {
+        self.until
+    }
+
+    fn expired(self: Box<Self>) -> Option<Box<dyn Waiter>> {
+        log::debug!("{} did not shake hands in time", self.peer);
+        None
+    }
+
+    fn stopped(self: Box<Self>) -> Option<Box<dyn Waiter>> {
+        None
+    }
+
+    fn has_more(&self) -> bool {
+        !self.timed.is_drained()
+    }
+}
+
+fn log_refusal(peer: &Peer, error: &io::Error) {
+    let reason = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let is_caller = matches!(
+        reason,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    );
+
+    // Others are scanners, of whom there are too many to tell.
+    let level = if is_caller {
+        log::Level::Info
+    } else {
+        log::Level::Debug
+    };
+
+    log::log!(level, "{peer} did not get through TLS: {error}");
+}
+
+const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nserver: skep\r\n\
+    content-type: text/plain; charset=utf-8\r\ncontent-length: 65\r\nconnection: close\r\n\r\n\
+    This port speaks HTTPS: use https:// instead of http:// for it.\r\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_answer_is_as_long_as_it_says() {
+        let text = str::from_utf8(PLAIN_ANSWER).unwrap();
+        let (head, content) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", content.len())),
+            "{content:?}"
+        );
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How a connection begins: the handler is asked about it, and it waits for its first request.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::caller::{After, HttpCaller, RequestService, Visit};
+use super::exchange::Exchange;
+use super::http_shared::HttpShared;
+use crate::error::{Error, ErrorKind};
+use crate::http::Admission;
+use crate::http::connection::Connection;
+use crate::http::head::Head;
+use crate::http::request::Session;
+use crate::threads::{panic_text, thread_name};
+use crate::transport::Transport;
+use crate::waiting::{Seat, Waiter};
+
+impl HttpShared {
+    /// Makes an open connection wait for its first request; `None` closes it.
+    pub(crate) fn welcome(
+        self: &Arc<Self>,
+        transport: Box<dyn Transport>,
+        seat: Arc<dyn Seat>,
+        place: Box<dyn Send>,
+    ) -> Option<Box<dyn Waiter>> {
+        let mut caller = self.caller(transport, seat, place);
+        let peer = caller.connection.transport().peer().clone();
+        if self.admit(&peer, &mut caller.session) == Admission::Refuse {
+            return None;
+        }
+        Some(Visit::new(caller))
+    }
+
+    /// Tells a connection for which there is no place to come back later.
+    pub(crate) fn refuse_busy(
+        self: &Arc<Self>,
+        transport: Box<dyn Transport>,
+        seat: Arc<dyn Seat>,
+        place: Box<dyn Send>,
+    ) -> Option<Box<dyn Waiter>> {
+        let mut caller = self.caller(transport, seat, place);
+        caller.connection.be_quick();
+        let error = Error::new(ErrorKind::Busy, "this server has no free connection");
+        caller.refuse(None, &error).waiting()
+    }
+
+    /// Ends a connection whose caller was told all that there is to say.
+    pub(crate) fn dismiss(
+        self: &Arc<Self>,
+        transport: Box<dyn Transport>,
+        seat: Arc<dyn Seat>,
+        place: Box<dyn Send>,
+    ) -> Option<Box<dyn Waiter>> {
+        self.caller(transport, seat, place)
+            .say_farewell(None)
+            .waiting()
+    }
+
+    fn caller(
+        self: &Arc<Self>,
+        transport: Box<dyn Transport>,
+        seat: Arc<dyn Seat>,
+        place: Box<dyn Send>,
+    ) -> HttpCaller {
+        HttpCaller {
+            connection: Connection::new(transport, self.limits.now()),
+            session: Session::default(),
+            requests: 0,
+            seat,
+            _place: place,
+            service: Arc::clone(self) as Arc<dyn RequestService>,
+        }
+    }
+
+    /// Asks the handler about a connection; a panic there refuses it.
+    fn admit(&self, peer: &crate::transport::Peer, session: &mut Session) -> Admission {
+        let ask = || self.handler.on_connect(peer, session);
+        catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|panic| {
+            self.metrics.panics.add_one();
+            log::error!(
+                "{} panicked in on_connect: {}",
+                thread_name(),
+                panic_text(&*panic)
+            );
+            Admission::Refuse
+        })
+    }
+}
+
+impl RequestService for HttpShared {
+    fn begin(self: Arc<Self>, caller: HttpCaller, head: Head) -> After {
+        Exchange::begin(caller, head, self)
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What all connections of a server share, and how the handler is run for any of them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::crew::Crew;
+use crate::http::Handler;
+use crate::http::head::Method;
+use crate::http::pool::{BodyPlaces, Engine};
+use crate::http::request::Request;
+use crate::http::response::{Response, Status};
+use crate::limits::LiveLimits;
+use crate::metrics::Metrics;
+use crate::stop::Stop;
+use crate::threads::{panic_text, thread_name};
+
+/// What all connections of a server share.
+pub(crate) struct HttpShared {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) limits: Arc<LiveLimits>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// How many workers may wait for bodies at one time.
+    pub(crate) places: Arc<BodyPlaces>,
+    /// Who writes answers at their callers' pace.
+    pub(crate) writers: Arc<Crew>,
+    /// Set once a shutdown has begun: no connection takes another request.
+    pub(crate) stop: Stop,
+}
+
+impl HttpShared {
+    /// Runs the handler; a panic in it is this request's misfortune only.
+    pub(super) fn run_handler(&self, request: &mut Request<'_>) -> Response {
+        let handler = &*self.handler;
+        let response = catch_unwind(AssertUnwindSafe(|| match handler.methods() {
+            methods if methods.contains(&request.method()) => handler.handle(request),
+            methods => not_allowed(request.method(), methods),
+        }));
+
+        response.unwrap_or_else(|panic| {
+            self.metrics.panics.add_one();
+            log::error!(
+                "{} panicked while handling {}: {}",
+                thread_name(),
+                request.path(),
+                panic_text(&*panic)
+            );
+            Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
+        })
+    }
+}
+
+fn not_allowed(method: Method, methods: &[Method]) -> Response {
+    let mut allow: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
+    if methods.contains(&Method::Get) && !methods.contains(&Method::Head) {
+        allow.push(Method::Head.as_str());
+    }
+    let text = format!("{} is not for this server", method.as_str());
+    Response::problem(Status::METHOD_NOT_ALLOWED, text).field("allow", allow.join(", "))
+}

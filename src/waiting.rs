@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What waits for its socket without a thread: the contract between the poller and whoever waits.
+//!
+//! Invariant: a connection is owned either by the poller, which waits for it, or by exactly one
+//! thread that works on it; its [`Seat`] is the way back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Somebody who waits for a socket. No method may block: one thread serves all who wait.
+pub(crate) trait Waiter: Send {
+    /// The socket has bytes, an end or an error. Whoever waits on returns itself; `None` means that the
+    /// connection is over, or that another thread has it and will put it back.
+    fn ready(self: Box<Self>) -> Option<Box<dyn Waiter>>;
+
+    /// Until when to wait at the latest.
+    fn deadline(&self) -> Instant;
+
+    /// The deadline has passed; the answer is as for [`Waiter::ready`].
+    fn expired(self: Box<Self>) -> Option<Box<dyn Waiter>>;
+
+    /// The server stops. Whoever has nothing left to do returns `None`, which closes the connection.
+    fn stopped(self: Box<Self>) -> Option<Box<dyn Waiter>>;
+
+    /// Whether there may be bytes that no event of the socket announces any more, since they were read
+    /// already or left in the kernel.
+    fn has_more(&self) -> bool;
+
+    /// Whether to be woken once more after the other side has closed its half, of which the kernel tells
+    /// only once. Whoever says so must find that end when it reads.
+    fn heeds_end(&self) -> bool {
+        true
+    }
+}
+
+/// A connection's place at the poller.
+pub(crate) trait Seat: Send + Sync {
+    /// Has the poller wait again.
+    fn put_back(self: Arc<Self>, waiting: Box<dyn Waiter>);
+}
