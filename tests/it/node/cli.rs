@@ -195,6 +195,9 @@ fn flags_and_values_that_do_not_exist() {
         .says("did you mean 'skep help serve'?");
     let secret = run(&mut place.skep(&["serve", "--passwort", "x"])).exits(2);
     assert!(!secret.stderr.contains("'--password'"), "{}", secret.stderr);
+    run_with(&mut place.skep(&["ls", "--password-stdin"]), b"\n")
+        .exits(2)
+        .says("standard input: the password is empty");
     let mut command = place.skep(&["config"]);
     run(command.env("SKEP_MAX_CONECTIONS", "9")).exits(0).says(
         "SKEP_MAX_CONECTIONS is unknown and has no effect; did you mean SKEP_MAX_CONNECTIONS?",
