@@ -70,8 +70,8 @@ pub(crate) fn topics() -> String {
 }
 
 /// Prints help, a version, or what is wrong with the command line.
-pub(crate) fn explain(error: Error) -> ExitCode {
-    let error = corrected(error);
+pub(crate) fn explain(error: Error, arguments: &[OsString], command: &Command) -> ExitCode {
+    let error = corrected(error, arguments, command);
     let text = error.render();
 
     match error.kind() {
@@ -91,24 +91,45 @@ pub(crate) fn explain(error: Error) -> ExitCode {
     }
 }
 
-/// The same mistake without a suggestion that would be refused: `--password` is hidden, since a
-/// password does not belong on a command line.
-fn corrected(mut error: Error) -> Error {
-    let is_hidden = |value: &ContextValue| match value {
-        ContextValue::String(flag) => flag == REFUSED,
-        ContextValue::Strings(flags) => flags.iter().any(|flag| flag == REFUSED),
-        _ => false,
+/// The same mistake with the flag that is nearest by the measure of this program; the parser's own takes
+/// any flag that begins alike. A flag that is hidden is not suggested: `--password` would be refused,
+/// since a password does not belong on a command line.
+fn corrected(mut error: Error, arguments: &[OsString], command: &Command) -> Error {
+    let (Some(ContextValue::String(suggested)), Some(ContextValue::String(wrong))) = (
+        error.get(ContextKind::SuggestedArg),
+        error.get(ContextKind::InvalidArg),
+    ) else {
+        return error;
     };
 
-    if error.get(ContextKind::SuggestedArg).is_some_and(is_hidden) {
-        let value = ContextValue::String(INSTEAD.to_owned());
-        error.insert(ContextKind::SuggestedArg, value);
-    }
+    let verb = arguments
+        .iter()
+        .find_map(|word| command.find_subcommand(word));
+    let flags = verb.into_iter().flat_map(Command::get_arguments);
+    let shown: Vec<_> = flags
+        .chain(command.get_arguments())
+        .filter(|flag| !flag.is_hide_set())
+        .filter_map(|flag| flag.get_long())
+        .collect();
 
+    let wanted = wrong.trim_start_matches('-');
+    let near = nearest(wanted, shown.iter().copied()).map(|near| format!("--{near}"));
+    let is_shown = shown.contains(&suggested.trim_start_matches('-'));
+
+    let better = match near {
+        Some(near) if near == *suggested => return error,
+        None if is_shown => return error,
+        Some(near) => near,
+        None => INSTEAD.to_owned(),
+    };
+
+    // The line of usage was made for the other suggestion.
+    error.remove(ContextKind::Usage);
+    error.insert(ContextKind::SuggestedArg, ContextValue::String(better));
     error
 }
 
-const REFUSED: &str = "--password";
+/// What is suggested in the place of a hidden flag.
 const INSTEAD: &str = "--password-file";
 
 #[cfg(test)]
@@ -118,6 +139,7 @@ mod tests {
     fn command() -> Command {
         let serve = Command::new("serve");
         let serve = crate::cli::flags::args::passwords(serve);
+        let serve = crate::cli::flags::node_settings::arguments(serve);
         Command::new("skep").subcommand(serve)
     }
 
@@ -150,10 +172,16 @@ mod tests {
 
     #[test]
     fn no_flag_is_suggested_that_is_refused() {
-        let words = ["skep", "serve", "--passwort", "x"];
-        let error = command().try_get_matches_from(words).unwrap_err();
-        let text = corrected(error).render().to_string();
-        assert!(text.contains("'--password-file'"), "{text}");
-        assert!(!text.contains("'--password'"), "{text}");
+        for (wrong, told) in [
+            ("--passwort", "'--password-file'"),
+            ("--dri", "'--dir'"),
+            ("--drain-timeot", "'--drain-timeout'"),
+        ] {
+            let words = ["skep", "serve", wrong, "x"].map(OsString::from);
+            let error = command().try_get_matches_from(&words).unwrap_err();
+            let text = corrected(error, &words, &command()).render().to_string();
+            assert!(text.contains(told), "{text}");
+            assert!(!text.contains("'--password'"), "{text}");
+        }
     }
 }

@@ -200,9 +200,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return code;
     }
 
-    let matches = match command.clone().try_get_matches_from(arguments) {
+    let matches = match command.clone().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        Err(error) => return help::explain(error),
+        Err(error) => return help::explain(error, &arguments, &command),
     };
 
     let output = match Output::new(&matches) {

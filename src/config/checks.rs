@@ -61,9 +61,18 @@ impl Config {
             ("log-keep", keep, LOGS_MAX),
         ];
 
-        match counts.into_iter().find(|(_, count, most)| count > most) {
+        if let Some((key, _, most)) = counts.into_iter().find(|(_, count, most)| count > most) {
+            return Err(self.wrong(key, &format!("{key} must be at most {most}")));
+        }
+
+        let memory = [
+            ("cache-bytes", self.store.cache_bytes_max),
+            ("cache-file-bytes", self.store.cache_file_bytes_max),
+        ];
+
+        match memory.iter().find(|(_, bytes)| *bytes > CACHE_BYTES_MAX) {
             None => Ok(()),
-            Some((key, _, most)) => Err(self.wrong(key, &format!("{key} must be at most {most}"))),
+            Some((key, _)) => Err(self.wrong(key, &format!("{key} must be at most 16GiB"))),
         }
     }
 
@@ -166,6 +175,9 @@ impl Config {
 
 /// More of anything is a slip of the hand: they are kept in memory, or gone through one by one.
 const COUNT_MAX: usize = 100_000;
+
+/// Models in memory; the page cache of the system serves what is larger.
+const CACHE_BYTES_MAX: u64 = 16 << 30;
 
 /// All of them are renamed whenever a new file is started.
 const LOGS_MAX: usize = 1000;

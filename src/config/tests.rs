@@ -190,6 +190,10 @@ fn what_a_start_would_refuse_is_told_with_its_line() {
             "config.toml, line 1: log-keep must be at most 1000",
         ),
         (
+            "[cache]\nbytes = \"1TiB\"",
+            "config.toml, line 2: cache-bytes must be at most 16GiB",
+        ),
+        (
             "cert = \"/a\"",
             "config.toml, line 1: --cert is given, but --key is missing",
         ),

@@ -88,6 +88,8 @@ enum RefusedPart {
 
 impl Refused {
     fn find(directory: &Path, place: &Path) -> Option<Self> {
+        // The parent of a relative path is the working directory, which has no name in it.
+        let (directory, place) = (&absolute(directory), &absolute(place));
         let (path, metadata) = place
             .ancestors()
             .find_map(|path| Some((path, fs::metadata(path).ok()?)))?;
@@ -124,6 +126,10 @@ impl Refused {
             RefusedPart::Own | RefusedPart::Within => Some(format!("sudo chown {us} {path}")),
         }
     }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn own_or_foreign(directory: &Path) -> RefusedPart {
@@ -168,6 +174,11 @@ mod tests {
             found.command(missing).as_deref(),
             Some("sudo install -d -o 4711 '/no-such-models'")
         );
+
+        let missing = Path::new("no-such-models");
+        let found = refused(missing, missing);
+        assert_eq!(found.part, RefusedPart::Above);
+        assert_eq!(found.path, std::env::current_dir().unwrap());
 
         for system in ["/", "/etc", "/usr"].map(Path::new) {
             let found = refused(system, system);
