@@ -11,10 +11,15 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections at one time; a further one is answered 503. Default 25.
+    /// Connections whose request runs at one time, answers being sent included; a further request is
+    /// answered 503. Default 25.
     #[doc(alias = "max_connections")]
     pub connections_max: usize,
-    /// Connections at one time from one address (IPv6: one /64); loopback is exempt. Default 16.
+    /// Connections that wait at one time: for a request, for the rest of its head, or in a TLS handshake.
+    /// A further one takes the place of the oldest whose caller has not shown who it is, and is answered
+    /// 503 if there is none. 0 sets no limit. Default 256.
+    pub connections_idle_max: usize,
+    /// Connections at one time, running or not, from one address (IPv6: one /64); loopback is exempt. Default 16.
     pub connections_per_address_max: usize,
     /// Places among [`Limits::connections_max`] that only local callers may take. Default 2.
     pub connections_reserved: usize,
@@ -54,6 +59,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 25,
+            connections_idle_max: 256,
             connections_per_address_max: 16,
             // Users of the device itself get in even if strangers hold all other places.
             connections_reserved: 2,

@@ -33,6 +33,18 @@ pub(crate) trait Waiter: Send {
     }
 }
 
+/// A connection's place among all, given back when it is dropped.
+pub(crate) trait Place: Send {
+    /// Begins to count as one that is worked on; whether it may.
+    fn begin(&mut self) -> bool;
+
+    /// Counts as one that only waits again.
+    fn end(&mut self);
+
+    /// The caller has shown who it is, so it does not have to make room for strangers.
+    fn vouch(&mut self);
+}
+
 /// A connection's place at the poller.
 pub(crate) trait Seat: Send + Sync {
     /// Has the poller wait again.

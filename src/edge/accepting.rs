@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::address::Scheme;
 use crate::backoff::Backoff;
-use crate::edge::arrival::{Arrival, Entry, Place, Welcome};
+use crate::edge::arrival::{Arrival, Entry, Welcome};
 use crate::edge::listener::Listener;
 use crate::edge::listening_socket::Door;
 use crate::edge::places::Connections;
@@ -20,6 +20,7 @@ use crate::edge::tls_handshake::{Handshake, Handshakes};
 use crate::limits::LiveLimits;
 use crate::stop::Stop;
 use crate::transport::Peer;
+use crate::waiting::Place;
 
 /// What becomes of callers.
 pub(crate) struct Reception {
@@ -87,10 +88,11 @@ impl Accepting {
     fn admit(&self, poller: &mut Poller, (socket, peer): (Socket, Peer), scheme: Scheme) {
         let reception = &self.reception;
         let socket = Arc::new(socket);
-        let (entry, place) = match reception.connections.enter(&socket, &peer) {
-            Some(permit) => (Entry::Admitted, Place::Permit(permit)),
+        let (entry, place): (_, Box<dyn Place>) = match reception.connections.enter(&socket, &peer)
+        {
+            Some(permit) => (Entry::Admitted, Box::new(permit)),
             None => match reception.connections.enter_refused() {
-                Some(refusal) => (Entry::Full, Place::Refusal(refusal)),
+                Some(refusal) => (Entry::Full, Box::new(refusal)),
                 // More would cost more than they are worth.
                 None => return,
             },

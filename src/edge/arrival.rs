@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use crate::edge::places::{Permit, Refusal};
 use crate::transport::Transport;
-use crate::waiting::{Seat, Waiter};
+use crate::waiting::{Place, Seat, Waiter};
 
 /// A connection that can be spoken on.
 pub(crate) struct Arrival {
     pub(crate) transport: Box<dyn Transport>,
     pub(crate) entry: Entry,
     /// To be held while the connection is open.
-    pub(crate) place: Place,
+    pub(crate) place: Box<dyn Place>,
     pub(crate) seat: Arc<dyn Seat>,
 }
 
@@ -25,13 +24,6 @@ pub(crate) enum Entry {
     Full,
     /// The caller was told why it is not let in; the connection only has to end well.
     Told,
-}
-
-/// Held while a connection is open.
-#[allow(dead_code, reason = "kept to be dropped")]
-pub(crate) enum Place {
-    Permit(Permit),
-    Refusal(Refusal),
 }
 
 /// Makes a connection wait for its first request; `None` closes it.

@@ -29,25 +29,36 @@ pub(crate) fn make_room(limits: &mut Limits) {
     };
 
     if had < needed {
-        let connections = fitting(limits, had);
-        let before = limits.connections_max;
+        let (running, waiting) = fitting(limits, had);
         log::warn!(
-            "{had} file descriptors are too few for {before} connections; taking {connections}"
+            "{had} file descriptors are too few for {} running and {} waiting connections; taking \
+             {running} and {waiting}",
+            limits.connections_max,
+            limits.connections_idle_max
         );
-        limits.connections_max = connections;
+        (limits.connections_max, limits.connections_idle_max) = (running, waiting);
     }
 }
 
 fn needed(limits: &Limits) -> u64 {
-    others(limits) + PER_CONNECTION * limits.connections_max as u64
+    let running = PER_CONNECTION * limits.connections_max as u64;
+    others(limits) + running + limits.connections_idle_max as u64
 }
 
-/// How many connections can be had with so many descriptors; one at least.
-fn fitting(limits: &Limits, descriptors: u64) -> usize {
-    let connections = descriptors.saturating_sub(others(limits)) / PER_CONNECTION;
-    usize::try_from(connections)
-        .unwrap_or(usize::MAX)
-        .clamp(1, limits.connections_max)
+/// How many running and waiting connections can be had with so many descriptors; one of each at least.
+/// Running ones get at most three quarters, since every connection waits first.
+fn fitting(limits: &Limits, descriptors: u64) -> (usize, usize) {
+    let left = descriptors.saturating_sub(others(limits));
+    let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+
+    let running = whole(left * 3 / 4 / PER_CONNECTION).clamp(1, limits.connections_max);
+    let waiting = whole(left.saturating_sub(PER_CONNECTION * running as u64));
+
+    // 0 would set no limit, which is what the settings may say.
+    match limits.connections_idle_max {
+        0 => (running, waiting.max(1)),
+        most => (running, waiting.clamp(1, most)),
+    }
 }
 
 fn others(limits: &Limits) -> u64 {
@@ -75,11 +86,11 @@ mod tests {
             connections_max: 25,
             ..Limits::default()
         };
-        assert_eq!(needed(&limits), 122);
-        assert_eq!(fitting(&limits, 122), 25);
-        assert_eq!(fitting(&limits, 121), 24);
-        assert_eq!(fitting(&limits, 100), 14);
-        assert_eq!(fitting(&limits, 10), 1);
-        assert_eq!(fitting(&limits, u64::MAX), 25);
+        assert_eq!(needed(&limits), 378);
+        assert_eq!(fitting(&limits, 378), (25, 256));
+        assert_eq!(fitting(&limits, 377), (25, 255));
+        assert_eq!(fitting(&limits, 132), (22, 16));
+        assert_eq!(fitting(&limits, 10), (1, 1));
+        assert_eq!(fitting(&limits, u64::MAX / 4), (25, 256));
     }
 }

@@ -9,12 +9,12 @@ use std::time::Instant;
 use rustls::ServerConnection;
 
 use crate::crew::Crew;
-use crate::edge::arrival::{Arrival, Entry, Place, Welcome};
+use crate::edge::arrival::{Arrival, Entry, Welcome};
 use crate::edge::encrypted::Encrypted;
 use crate::edge::socket::{Plain, Timed};
 use crate::tls::Following;
 use crate::transport::{Peer, TimeLimit, Transport};
-use crate::waiting::{Seat, Waiter};
+use crate::waiting::{Place, Seat, Waiter};
 
 /// What all handshakes of a server share.
 pub(crate) struct Handshakes {
@@ -30,7 +30,7 @@ pub(crate) struct Handshake {
     session: Option<ServerConnection>,
     until: Instant,
     entry: Entry,
-    place: Place,
+    place: Box<dyn Place>,
     seat: Arc<dyn Seat>,
     shared: Arc<Handshakes>,
 }
@@ -47,7 +47,7 @@ impl Handshake {
     /// A handshake that has to be done by `until`.
     pub(crate) fn new(
         (mut timed, peer): (Timed, Peer),
-        (entry, place): (Entry, Place),
+        (entry, place): (Entry, Box<dyn Place>),
         seat: Arc<dyn Seat>,
         until: Instant,
         shared: Arc<Handshakes>,

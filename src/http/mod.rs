@@ -24,6 +24,7 @@ pub use endless::{Endless, Happened};
 pub use head::{Fields, Head, Method, Version};
 pub(crate) use pool::{BodyPlace, BodyPlaces, Engine, Workers};
 pub use range::{Range, RangeError};
+pub(crate) use request::Vouched;
 pub use request::{Body, Request, Session};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};

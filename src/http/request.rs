@@ -252,6 +252,9 @@ fn too_large() -> Error {
     )
 }
 
+/// Left in a session once the caller has shown who it is: its connection does not make room for strangers.
+pub(crate) struct Vouched;
+
 /// What the requests of one connection share: at most one value of each type.
 #[derive(Default)]
 pub struct Session(HashMap<TypeId, Box<dyn Any + Send>>);

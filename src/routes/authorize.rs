@@ -2,9 +2,9 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
-use crate::access::{Credentials, Principal, SignedRequest};
+use crate::access::{Credentials, How, Principal, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Method, Request, Response};
+use crate::http::{BodyPlace, Method, Request, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, MODEL, Route};
 
 impl Api {
@@ -82,6 +82,11 @@ impl Api {
             Some(field) => Some(self.shown(field, request)?),
             None => self.without_credentials(request)?,
         };
+        let is_known = |principal: &Principal| principal.how != How::Anonymous;
+        if principal.as_ref().is_some_and(is_known) {
+            request.session().insert(Vouched);
+        }
+
         request.session().insert(Known(principal.clone()));
         Ok(principal)
     }

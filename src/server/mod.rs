@@ -330,7 +330,6 @@ fn reception(
             place,
             seat,
         } = arrival;
-        let place = Box::new(place);
         match entry {
             Entry::Admitted => shared.welcome(transport, seat, place),
             Entry::Full => shared.refuse_busy(transport, seat, place),

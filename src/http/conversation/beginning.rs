@@ -14,7 +14,7 @@ use crate::http::head::Head;
 use crate::http::request::Session;
 use crate::threads::{panic_text, thread_name};
 use crate::transport::Transport;
-use crate::waiting::{Seat, Waiter};
+use crate::waiting::{Place, Seat, Waiter};
 
 impl HttpShared {
     /// Makes an open connection wait for its first request; `None` closes it.
@@ -22,7 +22,7 @@ impl HttpShared {
         self: &Arc<Self>,
         transport: Box<dyn Transport>,
         seat: Arc<dyn Seat>,
-        place: Box<dyn Send>,
+        place: Box<dyn Place>,
     ) -> Option<Box<dyn Waiter>> {
         let mut caller = self.caller(transport, seat, place);
         let peer = caller.connection.transport().peer().clone();
@@ -37,7 +37,7 @@ impl HttpShared {
         self: &Arc<Self>,
         transport: Box<dyn Transport>,
         seat: Arc<dyn Seat>,
-        place: Box<dyn Send>,
+        place: Box<dyn Place>,
     ) -> Option<Box<dyn Waiter>> {
         let mut caller = self.caller(transport, seat, place);
         caller.connection.be_quick();
@@ -50,7 +50,7 @@ impl HttpShared {
         self: &Arc<Self>,
         transport: Box<dyn Transport>,
         seat: Arc<dyn Seat>,
-        place: Box<dyn Send>,
+        place: Box<dyn Place>,
     ) -> Option<Box<dyn Waiter>> {
         self.caller(transport, seat, place)
             .say_farewell(None)
@@ -61,14 +61,14 @@ impl HttpShared {
         self: &Arc<Self>,
         transport: Box<dyn Transport>,
         seat: Arc<dyn Seat>,
-        place: Box<dyn Send>,
+        place: Box<dyn Place>,
     ) -> HttpCaller {
         HttpCaller {
             connection: Connection::new(transport, self.limits.now()),
             session: Session::default(),
             requests: 0,
             seat,
-            _place: place,
+            place,
             service: Arc::clone(self) as Arc<dyn RequestService>,
         }
     }

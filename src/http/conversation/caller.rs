@@ -13,7 +13,7 @@ use crate::http::head::Head;
 use crate::http::request::Session;
 use crate::http::response::Response;
 use crate::http::send::joined;
-use crate::waiting::{Seat, Waiter};
+use crate::waiting::{Place, Seat, Waiter};
 
 /// A connection with all that outlives one request.
 pub(crate) struct HttpCaller {
@@ -23,7 +23,7 @@ pub(crate) struct HttpCaller {
     pub(crate) requests: u32,
     pub(crate) seat: Arc<dyn Seat>,
     /// The place among all connections, held until the end.
-    pub(crate) _place: Box<dyn Send>,
+    pub(crate) place: Box<dyn Place>,
     /// What begins with a request.
     pub(crate) service: Arc<dyn RequestService>,
 }

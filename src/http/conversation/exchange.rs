@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::answer_end::{AnswerEnd, log_answer, too_many};
 use super::caller::{After, HttpCaller};
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
@@ -16,8 +17,8 @@ use crate::http::body::{BodyProgress, BodyReader};
 use crate::http::connection::discard;
 use crate::http::head::{Framing, Head};
 use crate::http::pool::{BodyPlace, QueuedRequest};
-use crate::http::request::{Body, Request};
-use crate::http::response::{Content, Response, Sent, Status, WhenSent};
+use crate::http::request::{Body, Request, Vouched};
+use crate::http::response::{Content, Response, Sent};
 use crate::http::send::{SmallAnswer, limit_write, send, small};
 use crate::threads::{panic_text, thread_name};
 use crate::waiting::Waiter;
@@ -33,16 +34,6 @@ pub(crate) struct Exchange {
     place: Option<BodyPlace>,
     /// Until when the bytes of a small body have to be there.
     until: Instant,
-}
-
-/// What has to be known of an answer once it is sent.
-struct AnswerEnd {
-    asked: Asked,
-    persists: bool,
-    is_endless: bool,
-    drain_bytes: Option<u64>,
-    status: Status,
-    when_sent: Option<WhenSent>,
 }
 
 impl Exchange {
@@ -84,10 +75,7 @@ impl Exchange {
         match self.caller.connection.prefetch(length) {
             Ok(true) => match self.answer_quickly(length) {
                 Some(response) => self.conclude(response),
-                None => {
-                    self.submit();
-                    After::Gone
-                }
+                None => self.submit(),
             },
             Ok(false) => After::Waiting(Arc::clone(&self.caller.seat), self),
             Err(error) => {
@@ -102,15 +90,19 @@ impl Exchange {
     fn find_place(mut self: Box<Self>) -> After {
         self.place = self.shared.places.take(Duration::ZERO);
         if self.place.is_some() {
-            self.submit();
-            return After::Gone;
+            return self.submit();
+        }
+
+        // Whoever waits for a place is at work already.
+        if !self.caller.place.begin() {
+            return self.conclude(too_many());
         }
 
         let writers = self.shared.writers.clone();
         writers.run(move || {
             self.place = self.shared.places.take(PLACE_WAIT);
             if self.place.is_some() {
-                return self.submit();
+                return self.submit().put_back();
             }
 
             let text = "too many uploads are running on this server";
@@ -122,9 +114,15 @@ impl Exchange {
         After::Gone
     }
 
-    fn submit(self: Box<Self>) {
+    /// Has a worker take the request, if it gets a place among those that run.
+    fn submit(mut self: Box<Self>) -> After {
+        if !self.caller.place.begin() {
+            return self.conclude(too_many());
+        }
+
         let engine = self.shared.engine.clone();
         engine.submit(self);
+        After::Gone
     }
 
     /// Runs the handler for a request that needs no worker.
@@ -168,6 +166,11 @@ impl Exchange {
     fn conclude(mut self: Box<Self>, mut response: Response) -> After {
         // The worker is done with the body, so another upload may have the place while this answer is sent.
         self.place = None;
+        // Before the caller has the answer: it may open its next connection with it.
+        if self.caller.session.value::<Vouched>().is_some() {
+            self.caller.place.vouch();
+        }
+
         let ending = self.ending(&mut response);
         let persistence = if ending.persists {
             Persistence::Open
@@ -219,6 +222,12 @@ impl Exchange {
             result => return self.after(ending, result.map(|_| content)),
         };
 
+        // What was answered at once runs from here on.
+        if !self.caller.place.begin() {
+            self.caller.connection.transport().abort();
+            return After::Gone;
+        }
+
         let writers = self.shared.writers.clone();
         writers.run(move || {
             let connection = &mut self.caller.connection;
@@ -256,6 +265,8 @@ impl Exchange {
 
     /// What becomes of the connection after its answer.
     fn after(mut self: Box<Self>, ending: AnswerEnd, sent: io::Result<u64>) -> After {
+        self.caller.place.end();
+
         // The log is written after the answer was sent, because only then are its bytes and its duration
         // known.
         match ending.when_sent {
@@ -264,7 +275,13 @@ impl Exchange {
                 bytes: &sent,
                 duration: self.started.elapsed(),
             }),
-            None => self.log(ending.status, &sent),
+            None => log_answer(
+                self.caller.connection.peer(),
+                &self.head,
+                ending.status,
+                &sent,
+                self.started,
+            ),
         }
 
         // The answer was cut in the middle; after a reset, the caller cannot take it for a whole one.
@@ -310,27 +327,6 @@ impl Exchange {
     /// is left to the handler, however small it is.
     fn counts_in_pieces(&self) -> bool {
         self.head.fields.value("upload-complete").is_some()
-    }
-
-    /// One line for each request; never the query, which may hold secrets.
-    fn log(&mut self, status: Status, sent: &io::Result<u64>) {
-        if !log::log_enabled!(log::Level::Info) {
-            return;
-        }
-
-        // The path comes from the caller, but a target is visible ASCII only and cannot forge a line of
-        // the log.
-        let path = self.head.target.split('?').next().unwrap_or_default();
-        let milliseconds = self.started.elapsed().as_millis();
-        let peer = self.caller.connection.transport().peer();
-        let (method, status) = (self.head.method.as_str(), status.0);
-
-        match sent {
-            Ok(bytes) => log::info!("{peer} {method} {path} {status} {bytes} {milliseconds}ms"),
-            Err(error) => {
-                log::info!("{peer} {method} {path} {status} cut {milliseconds}ms: {error}");
-            }
-        }
     }
 }
 

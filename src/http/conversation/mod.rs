@@ -2,6 +2,7 @@
 //! A connection from its first request to its last answer, without a thread of its own: it waits at
 //! the poller, goes to a worker with each request, and comes back once that is answered.
 
+mod answer_end;
 mod beginning;
 mod caller;
 mod exchange;

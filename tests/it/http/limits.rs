@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Every limit holds: connections, requests, time; and what a panic or a shutdown costs.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -16,34 +16,60 @@ use crate::support::raw::{PATIENCE, Raw, Running, echo, get, put};
 const SHORT: Duration = Duration::from_millis(300);
 
 #[test]
-fn the_connection_over_the_limit_is_told_to_come_back() {
-    let server = Running::start(echo, |limits| limits.connections_max = 2);
-    let mut kept: Vec<Raw> = (0..2).map(|_| server.open()).collect();
-    for raw in &mut kept {
-        raw.send(get("/in"));
-        assert_eq!(raw.answer().status, 200);
+fn the_request_over_the_limit_is_told_to_come_back() {
+    let (handler, begun, release) = held();
+    let server = Running::start(handler, |limits| limits.connections_max = 2);
+    let mut running: Vec<Raw> = (0..2).map(|_| server.open()).collect();
+    for raw in &mut running {
+        raw.send(get("/held"));
+        begun.recv_timeout(PATIENCE).unwrap();
     }
+
+    // Connections that wait take no place, and a refused request does not cost the connection.
     let mut over = server.open();
+    over.send(get("/over"));
     let answer = over.answer();
-    assert_eq!(answer.status, 503, "it is told before it asks");
+    assert_eq!(answer.status, 503);
     assert!(
-        answer.has("retry-after: 1") && answer.has("connection: close"),
+        answer.has("retry-after: 1") && !answer.has("connection: close"),
         "{answer:?}"
     );
-    assert!(over.next_answer().is_none());
-    for raw in &mut kept {
-        raw.send(get("/still"));
-        assert_eq!(raw.answer().text(), "/still 0");
-    }
     assert_eq!(server.metrics.rejected.value(), 1);
-    drop(kept);
+
+    release.send(()).unwrap();
+    release.send(()).unwrap();
+    for raw in &mut running {
+        assert_eq!(raw.answer().status, 200);
+    }
+
     let start = Instant::now();
-    while server.ask(get("/")).status == 503 {
+    loop {
+        over.send(get("/again"));
+        if over.answer().status == 200 {
+            break;
+        }
         assert!(
             start.elapsed() < PATIENCE,
             "places that were left are not given out"
         );
     }
+}
+
+#[test]
+fn strangers_that_wait_make_room() {
+    let server = Running::start(echo, |limits| limits.connections_idle_max = 3);
+    let mut strangers: Vec<Raw> = (0..3).map(|_| server.open()).collect();
+    for raw in &mut strangers {
+        raw.send(get("/in"));
+        assert_eq!(raw.answer().status, 200);
+    }
+
+    let mut newcomer = server.open();
+    newcomer.send(get("/new"));
+    assert_eq!(newcomer.answer().status, 200);
+    assert!(strangers[0].next_answer().is_none(), "the oldest leaves");
+    strangers[1].send(get("/still"));
+    assert_eq!(strangers[1].answer().status, 200);
 }
 
 #[test]
@@ -122,11 +148,14 @@ fn who_takes_nothing_of_an_answer_loses_it() {
     raw.send(get("/"));
     raw.until("\r\n\r\n").unwrap();
     let start = Instant::now();
-    while server.metrics.requests.value() < 2 {
+    loop {
         let mut next = server.open();
-        // It may be refused, and even be closed without a word, before it has asked.
-        let _ = next.stream.write_all(get("/").as_bytes());
-        let _ = next.stream.read(&mut [0; 12]);
+        next.send(get("/"));
+        let mut status = [0; 12];
+        next.stream.read_exact(&mut status).unwrap();
+        if &status == b"HTTP/1.1 200" {
+            break;
+        }
         assert!(start.elapsed() < PATIENCE, "the place is not given back");
     }
 }
