@@ -34,7 +34,7 @@ impl Config {
     ///
     /// # Errors
     /// `Usage`, with where the setting was written.
-    pub fn check_with_files(&self) -> Result<()> {
+    pub(crate) fn check_with_files(&self) -> Result<()> {
         self.check()?;
         self.check_named_files()
     }
