@@ -109,6 +109,30 @@ impl Error {
         &self.0.message
     }
 
+    /// The message with the innermost cause behind it, for logs of this side. A cause whose words are in
+    /// the message already is left out.
+    pub(crate) fn with_cause(&self) -> String {
+        let mut innermost: Option<&(dyn std::error::Error + 'static)> = None;
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            innermost = Some(cause);
+            next = cause.source();
+        }
+
+        let message = self.message();
+        let Some(cause) = innermost.map(ToString::to_string) else {
+            return message.to_owned();
+        };
+
+        // The words of the system have a number of the error behind them.
+        let words = cause.split(" (os error").next().unwrap_or_default();
+        if message.to_lowercase().contains(&words.to_lowercase()) {
+            message.to_owned()
+        } else {
+            format!("{message}: {cause}")
+        }
+    }
+
     /// What the reader can do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -419,5 +443,26 @@ mod tests {
             (ErrorKind::TooLarge, "too large")
         );
         assert_eq!(back.hint_text(), Some("send less"));
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let denied = || io::Error::from_raw_os_error(13);
+        let inner = Error::io("the model cannot be stored", denied());
+        let outer = Error::new(ErrorKind::Internal, inner.message()).because(inner);
+        assert_eq!(
+            outer.with_cause(),
+            "the model cannot be stored: permission denied"
+        );
+
+        let other = Error::new(ErrorKind::Internal, "it failed").because(denied());
+        assert!(
+            other
+                .with_cause()
+                .starts_with("it failed: Permission denied"),
+            "{}",
+            other.with_cause()
+        );
+        assert_eq!(Error::new(ErrorKind::Internal, "x").with_cause(), "x");
     }
 }

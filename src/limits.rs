@@ -83,11 +83,34 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Numbers with which nobody could be served.
+    /// Refuses numbers with which nobody could be served, or which no device can keep.
     ///
     /// # Errors
     /// `Usage`, with the name of the setting.
     pub(crate) fn check(&self) -> Result<()> {
+        match self.fault() {
+            None => Ok(()),
+            Some((setting, text)) => Err(Error::new(
+                ErrorKind::Usage,
+                format!("{setting} must be {text}"),
+            )),
+        }
+    }
+
+    /// The first setting whose value cannot be used, and what it must be.
+    pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
+        let counts = [
+            ("workers", self.workers, 1, WORKERS_MAX),
+            ("max-connections", self.connections_max, 1, CONNECTIONS_MAX),
+            (
+                "max-connections-per-address",
+                self.connections_per_address_max,
+                1,
+                usize::MAX,
+            ),
+            ("max-fields", self.fields_max, 1, FIELDS_MAX),
+        ];
+
         // Sockets refuse a timeout of zero, and a deadline of zero is over before it begins.
         let times = [
             ("timeout", self.timeout),
@@ -97,39 +120,54 @@ impl Limits {
             ("write-timeout", self.write_timeout),
         ];
 
-        // With one of these at zero, no request could be answered.
-        let too_small = [
-            ("workers", self.workers == 0),
-            ("max-connections", self.connections_max == 0),
-            (
-                "max-connections-per-address",
-                self.connections_per_address_max == 0,
-            ),
-            (
-                "max-requests-per-connection",
-                self.requests_per_connection_max == 0,
-            ),
-            ("max-fields", self.fields_max == 0),
-        ];
+        // With a count of zero, no request could be answered.
+        for (name, number, least, most) in counts {
+            if number < least {
+                return Some((name, "more than 0".to_owned()));
+            }
+            if number > most {
+                return Some((name, format!("at most {most}")));
+            }
+        }
 
-        let zero = times.map(|(name, time)| (name, time.is_zero()));
-        if let Some((name, _)) = too_small.iter().chain(&zero).find(|(_, is_bad)| *is_bad) {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("{name} must be more than 0"),
-            ));
+        if self.requests_per_connection_max == 0 {
+            return Some(("max-requests-per-connection", "more than 0".to_owned()));
+        }
+
+        if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
+            return Some((name, "more than 0".to_owned()));
         }
 
         if self.head_bytes_max < HEAD_BYTES_MIN {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "max-head-bytes must be at least 1KiB",
-            ));
+            return Some(("max-head-bytes", "at least 1KiB".to_owned()));
         }
 
-        Ok(())
+        if self.head_bytes_max > HEAD_BYTES_MAX {
+            return Some(("max-head-bytes", "at most 1MiB".to_owned()));
+        }
+
+        if self.json_bytes_max > JSON_BYTES_MAX {
+            return Some(("max-json-bytes", "at most 64MiB".to_owned()));
+        }
+
+        None
     }
 }
+
+/// Each is a thread with a stack of its own, and they are started at once.
+const WORKERS_MAX: usize = 256;
+
+/// Each needs descriptors and a place in tables.
+const CONNECTIONS_MAX: usize = 65_536;
+
+/// The table of fields is allocated for every head.
+const FIELDS_MAX: usize = 1024;
+
+/// Every caller can have one in memory before it is known.
+const HEAD_BYTES_MAX: usize = 1 << 20;
+
+/// Every worker can have one in memory.
+const JSON_BYTES_MAX: usize = 64 << 20;
 
 /// A line and a few fields.
 const HEAD_BYTES_MIN: usize = 1024;
@@ -152,5 +190,41 @@ impl LiveLimits {
     /// Changes the limits.
     pub(crate) fn change(&self, limits: Limits) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_more_than_a_device_can_keep() {
+        type Change = fn(&mut Limits);
+        let rows: [(&str, Change); 7] = [
+            ("workers must be more than 0", |limits| limits.workers = 0),
+            ("workers must be at most 256", |limits| limits.workers = 257),
+            ("max-connections must be at most 65536", |limits| {
+                limits.connections_max = 65_537;
+            }),
+            ("max-fields must be at most 1024", |limits| {
+                limits.fields_max = usize::MAX;
+            }),
+            ("max-head-bytes must be at most 1MiB", |limits| {
+                limits.head_bytes_max = usize::MAX;
+            }),
+            ("max-json-bytes must be at most 64MiB", |limits| {
+                limits.json_bytes_max = usize::MAX;
+            }),
+            ("head-timeout must be more than 0", |limits| {
+                limits.head_timeout = Duration::ZERO;
+            }),
+        ];
+
+        assert!(Limits::default().check().is_ok());
+        for (told, change) in rows {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            assert_eq!(limits.check().unwrap_err().message(), told);
+        }
     }
 }

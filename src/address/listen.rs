@@ -61,6 +61,13 @@ impl Address {
             None => (text, default_port),
         };
 
+        // The ports of other programs are written so: `9000`, `:9000`.
+        let number = text.strip_prefix(':').unwrap_or(text);
+        if let Ok(number) = number.parse::<u16>() {
+            let hint = format!("did you mean --port {number}, or 0.0.0.0:{number}?");
+            return Err(bad(text).hint(hint));
+        }
+
         // No other name is accepted: the answer of a resolver may change, or be no address of this
         // device.
         let host = if host == "localhost" {
@@ -306,6 +313,10 @@ mod tests {
         }
         let error = "::1:8443".parse::<Address>().unwrap_err();
         assert!(error.hint_text().unwrap().contains("[::1]:8443"));
+        for port in ["9000", ":9000"] {
+            let error = port.parse::<Address>().unwrap_err();
+            assert!(error.hint_text().unwrap().contains("--port 9000,"));
+        }
     }
 
     #[test]

@@ -5,20 +5,18 @@
 //! the client and in the node.
 
 mod flags;
+mod help;
 mod terminal;
 mod verbs;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind as Mistake;
 use clap::{ArgMatches, Command};
 
 use crate::child;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manual::{self, Topic};
 use terminal::Output;
 
 /// One verb: how it is called, what it takes, and what it does.
@@ -197,15 +195,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(error.kind().exit_code());
     }
 
-    if let Some(topic) = topic(&arguments) {
-        // A reader that has gone away is no reason to complain.
-        let _ = write!(std::io::stdout(), "{}", topic.text);
-        return ExitCode::SUCCESS;
+    let command = command();
+    if let Some(code) = help::answer(&arguments, &command) {
+        return code;
     }
 
-    let matches = match command().try_get_matches_from(arguments) {
+    let matches = match command.clone().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        Err(error) => return explain(&error),
+        Err(error) => return help::explain(error, &arguments, &command),
     };
 
     let output = match Output::new(&matches) {
@@ -216,7 +213,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
 
-    let result = dispatch(&matches, &output);
+    let result = dispatch(&matches, &output, &command);
 
     if output.is_closed() {
         // Whoever read our output has enough of it.
@@ -230,20 +227,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(output.exit_code())
 }
 
-/// The topic of the manual that `skep help TOPIC` asks for. Verbs have other names.
-fn topic(arguments: &[OsString]) -> Option<&'static Topic> {
-    let [_, help, name] = arguments else {
-        return None;
-    };
-    let is_help = help == "help";
-    manual::find(name.to_str().filter(|_| is_help)?)
-}
-
-fn dispatch(matches: &ArgMatches, output: &Output) -> Result<()> {
+fn dispatch(matches: &ArgMatches, output: &Output, command: &Command) -> Result<()> {
     let level = flags::log_level(matches, log::LevelFilter::Warn)?;
 
     // `skep serve` starts it again, with a level and a style of its own.
     crate::logging::start(level, crate::logging::Style::Plain);
+    flags::variables::warn_of_unknown(command);
     let called = matches.subcommand();
 
     let found = called.and_then(|(name, matches)| {
@@ -264,7 +253,7 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("skep: a pocket model server and its client")
         .before_help(EXAMPLES)
-        .after_help(topics())
+        .after_help(help::topics())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100);
@@ -277,37 +266,6 @@ fn command() -> Command {
             .aliases(verb.aliases.iter());
         root.subcommand((verb.arguments)(command))
     })
-}
-
-/// What the manual has, for the end of the help.
-fn topics() -> String {
-    let mut text = "Topics of the manual ('skep help TOPIC'):\n".to_owned();
-    for topic in manual::TOPICS {
-        text.push_str(&format!("  {:<12} {}\n", topic.name, topic.summary));
-    }
-    text
-}
-
-/// Prints help, a version, or what is wrong with the command line.
-fn explain(error: &clap::Error) -> ExitCode {
-    let text = error.render();
-    match error.kind() {
-        Mistake::DisplayHelp | Mistake::DisplayVersion => {
-            // A reader that has gone away is no reason to complain.
-            let _ = write!(std::io::stdout(), "{text}");
-            ExitCode::SUCCESS
-        }
-
-        // Nobody asked for this help, so it goes to standard error and counts as a mistake.
-        Mistake::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = write!(std::io::stderr(), "{text}");
-            ExitCode::from(ErrorKind::Usage.exit_code())
-        }
-        _ => {
-            let _ = write!(std::io::stderr(), "skep: {text}");
-            ExitCode::from(ErrorKind::Usage.exit_code())
-        }
-    }
 }
 
 const EXAMPLES: &str = "\
@@ -351,25 +309,6 @@ mod tests {
     }
 
     #[test]
-    fn topics_of_the_manual_are_no_verbs() {
-        for topic in manual::TOPICS {
-            let is_verb =
-                |verb: &Verb| verb.name == topic.name || verb.aliases.contains(&topic.name);
-            assert!(!COMMANDS.iter().any(is_verb), "{}", topic.name);
-
-            let asked = ["skep", "help", topic.name].map(OsString::from);
-            assert_eq!(
-                super::topic(&asked).map(|found| found.name),
-                Some(topic.name)
-            );
-        }
-        for other in [&["skep", "help", "put"][..], &["skep", "files"], &["skep"]] {
-            let words: Vec<_> = other.iter().map(OsString::from).collect();
-            assert!(topic(&words).is_none(), "{other:?}");
-        }
-    }
-
-    #[test]
     fn a_password_is_not_taken_from_the_command_line() {
         let words = ["skep", "ls", "--password", "secret"];
         let matches = command().try_get_matches_from(words).unwrap();
@@ -379,5 +318,14 @@ mod tests {
             .unwrap();
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(!error.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn topics_of_the_manual_are_no_verbs() {
+        for topic in crate::manual::TOPICS {
+            let is_verb =
+                |verb: &Verb| verb.name == topic.name || verb.aliases.contains(&topic.name);
+            assert!(!COMMANDS.iter().any(is_verb), "{}", topic.name);
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::backoff::{Backoff, GiveUp};
 use crate::error::{Error, ErrorKind};
 use crate::stop::{Stop, Waited};
+use crate::text::counted;
 
 /// Counts the failures of one transfer.
 pub(crate) struct Retry {
@@ -70,7 +71,11 @@ fn given_up(limit: u32, error: Error) -> Error {
         kind => kind,
     };
 
-    let message = format!("gave up after {limit} attempts: {}", error.message());
+    let message = format!(
+        "gave up after {}: {}",
+        counted(u64::from(limit), "attempt"),
+        error.message()
+    );
 
     let told = Error::new(kind, message);
 

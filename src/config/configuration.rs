@@ -9,7 +9,7 @@ use crate::access::AccessOptions;
 use crate::address::{DEFAULT_PORT, ListenAddress, Scheme};
 use crate::config::table::Table;
 use crate::config::written::Written;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::limits::Limits;
 use crate::logging::LogOptions;
 use crate::store::StoreOptions;
@@ -126,17 +126,5 @@ impl Config {
         let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
         let has_tls_socket = !self.sockets.is_empty() && default == Scheme::Https;
         Ok(has_tls_socket || self.listen_on()?.iter().any(is_tls))
-    }
-
-    /// Numbers that contradict each other.
-    ///
-    /// # Errors
-    /// `Usage`.
-    pub fn check(&self) -> Result<()> {
-        if self.log.file.is_some() && self.log.syslog.is_some() {
-            let text = "log-file and log-syslog cannot be used together";
-            return Err(Error::new(ErrorKind::Usage, text).hint("remove one of them"));
-        }
-        self.limits.check()
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::address::Address;
 use crate::config::configuration::Config;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::home::{self, HomeFile};
 use crate::pin::Pin;
 use crate::tls::{Callers, PemFile, TlsFiles, Unknown};
@@ -21,10 +21,10 @@ impl Config {
             return Ok(None);
         }
 
-        // A pair that is given is used as it is; only the own identity may be made and renewed.
-        let (cert, key) = match (&self.cert_file, &self.key_file) {
-            (Some(cert), Some(key)) => (PemFile::new("--cert", cert), PemFile::new("--key", key)),
-            _ => {
+        // A pair that is given is used as it is; only the own identity may be made.
+        let (cert, key) = match self.named_pair() {
+            Some(pair) => pair,
+            None => {
                 // The addresses go into the certificate, so clients that check names accept it.
                 let (cert, key) = self.own_files();
                 crate::tls::prepare(&cert, &key, &self.own_addresses()?)?;
@@ -32,6 +32,44 @@ impl Config {
             }
         };
 
+        let callers = self.callers();
+        Ok(Some(TlsFiles { cert, key, callers }))
+    }
+
+    /// Renews the certificate of the own identity if it has to be. This comes after the addresses are
+    /// bound, so that a start which fails changes nothing.
+    ///
+    /// # Errors
+    /// `Usage` for an identity that cannot be used.
+    pub(crate) fn keep_identity_fresh(&self) -> Result<()> {
+        if self.named_pair().is_some() || !self.speaks_tls()? {
+            return Ok(());
+        }
+
+        let (cert, key) = self.own_files();
+        crate::tls::keep_fresh(&cert, &key, &self.own_addresses()?)
+    }
+
+    /// Whether the files of TLS that are named can be used. Nothing is made or renewed.
+    ///
+    /// # Errors
+    /// `Usage`, with where the setting was written.
+    pub(crate) fn check_named_files(&self) -> Result<()> {
+        if !self.speaks_tls()? {
+            return Ok(());
+        }
+
+        if let Some((cert, key)) = self.named_pair() {
+            crate::tls::check_pair_of(&cert, &key).map_err(|error| self.blamed("cert", error))?;
+        }
+
+        self.callers()
+            .check()
+            .map_err(|error| self.blamed("client-ca", error))
+    }
+
+    /// Whose certificates are accepted.
+    fn callers(&self) -> Callers {
         let unknown = if self.allow_unauthenticated_clients {
             Unknown::Admitted
         } else {
@@ -62,13 +100,17 @@ impl Config {
             .map(|path| PemFile::new("--client-crl", path))
             .collect();
 
-        let callers = Callers {
+        Callers {
             authorities: authorities.collect(),
             revoked,
             unknown,
-        };
+        }
+    }
 
-        Ok(Some(TlsFiles { cert, key, callers }))
+    /// The certificate and the key that are given.
+    fn named_pair(&self) -> Option<(PemFile, PemFile)> {
+        let (cert, key) = (self.cert_file.as_ref()?, self.key_file.as_ref()?);
+        Some((PemFile::new("--cert", cert), PemFile::new("--key", key)))
     }
 
     /// What clients recognise a server with these settings by; `None` if it has no identity yet.
@@ -78,10 +120,7 @@ impl Config {
     /// `Usage` for files that cannot be used.
     pub(crate) fn kept_pin(&self) -> Result<Option<Pin>> {
         self.check_tls()?;
-        let (cert, key) = match (&self.cert_file, &self.key_file) {
-            (Some(cert), Some(key)) => (PemFile::new("--cert", cert), PemFile::new("--key", key)),
-            _ => self.own_files(),
-        };
+        let (cert, key) = self.named_pair().unwrap_or_else(|| self.own_files());
 
         // A given file that is missing is an error; an own identity that is missing was only not
         // made yet.
@@ -106,19 +145,26 @@ impl Config {
         (file(&home::CERTIFICATE), file(&home::KEY))
     }
 
-    fn check_tls(&self) -> Result<()> {
-        let wrong = |text: &str, hint: &str| {
-            Err(Error::new(ErrorKind::Usage, text.to_owned()).hint(hint.to_owned()))
-        };
+    /// Settings of TLS that contradict each other. No file is read.
+    ///
+    /// # Errors
+    /// `Usage`, with where the setting was written.
+    pub(crate) fn check_tls(&self) -> Result<()> {
+        let wrong = |key: &str, text: &str, hint: &str| Err(self.wrong(key, text).hint(hint));
 
         match (&self.cert_file, &self.key_file) {
-            (Some(_), None) => return wrong("--cert is given, but --key is missing", BOTH),
-            (None, Some(_)) => return wrong("--key is given, but --cert is missing", BOTH),
+            (Some(_), None) => {
+                return wrong("cert", "--cert is given, but --key is missing", BOTH);
+            }
+            (None, Some(_)) => {
+                return wrong("key", "--key is given, but --cert is missing", BOTH);
+            }
             _ => {}
         }
 
         if self.client_crl.is_some() && self.client_ca.is_none() {
             return wrong(
+                "client-crl",
                 "--client-crl is given, but --client-ca is missing",
                 "add --client-ca with the authority",
             );
@@ -129,6 +175,11 @@ impl Config {
 
         if of_tls.iter().any(|path| path.is_some()) && !self.speaks_tls()? {
             return wrong(
+                if self.cert_file.is_some() {
+                    "cert"
+                } else {
+                    "client-ca"
+                },
                 "plain HTTP does not use certificates",
                 "remove --plain, or remove --cert and --client-ca",
             );

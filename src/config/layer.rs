@@ -72,6 +72,15 @@ impl Layer {
         self.values.push((setting, value, origin));
     }
 
+    /// Where this source has said something of a setting, if it has.
+    pub(crate) fn origin(&self, key: &str) -> Option<&Origin> {
+        let (_, _, origin) = self
+            .values
+            .iter()
+            .find(|(setting, _, _)| setting.key == key)?;
+        Some(origin)
+    }
+
     pub(crate) fn push_table(&mut self, table: Table) {
         self.tables.push(table);
     }

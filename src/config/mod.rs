@@ -5,9 +5,11 @@
 //! Text and origin are kept beside what was read, so that `skep config` can show them and a reload is
 //! the difference of what was written.
 
+mod checks;
 mod configuration;
 mod identity_files;
 mod layer;
+mod mistakes;
 mod settings;
 mod table;
 #[cfg(test)]

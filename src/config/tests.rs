@@ -98,7 +98,7 @@ fn quantities_have_units() {
     assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
     assert_eq!(duration("500 ms"), Ok(Duration::from_millis(500)));
     assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-    for bad in ["", "s", "1d", "-1s", "0", "99999999999999999999"] {
+    for bad in ["", "s", "1d", "-1s", "0", "99999999999999999999", "876001h"] {
         assert!(duration(bad).is_err(), "{bad}");
     }
     assert_eq!(bytes("4096"), Ok(4096));
@@ -166,4 +166,80 @@ fn a_change_is_a_difference_of_what_was_written() {
     assert_eq!(started.changed(&newer, Effect::NextStart), ["workers"]);
     assert_eq!(started.changed(&newer, Effect::NewConnections), ["timeout"]);
     assert_eq!(started.changed(&newer, Effect::AtOnce), [""; 0]);
+}
+
+fn checked(text: &str) -> crate::error::Result<()> {
+    let mut config = config();
+    config.take(&Layer::from_toml(text, "config.toml")?)?;
+    config.check_with_files()
+}
+
+#[test]
+fn what_a_start_would_refuse_is_told_with_its_line() {
+    for (text, told) in [
+        (
+            "\nworkers = 100000",
+            "config.toml, line 2: workers must be at most 256",
+        ),
+        (
+            "max-connections = 0",
+            "config.toml, line 1: max-connections must be more than 0",
+        ),
+        (
+            "log-keep = 4294967295",
+            "config.toml, line 1: log-keep must be at most 1000",
+        ),
+        (
+            "[cache]\nbytes = \"1TiB\"",
+            "config.toml, line 2: cache-bytes must be at most 16GiB",
+        ),
+        (
+            "cert = \"/a\"",
+            "config.toml, line 1: --cert is given, but --key is missing",
+        ),
+        (
+            "lockout-time = \"1h\"",
+            "config.toml, line 1: lockout-time (1h) must not be longer than lockout-time-max (15m)",
+        ),
+        (
+            "\nlockout-time-max = \"1s\"",
+            "config.toml, line 2: lockout-time (30s) must not be longer",
+        ),
+        (
+            "[limits]\nreserved-connections = 25",
+            "line 2: reserved-connections (25) must be less than max-connections (25)",
+        ),
+        (
+            "listen = \"300.1.1.1\"",
+            "config.toml, line 1: '300.1.1.1' is not an address",
+        ),
+        (
+            "listen = []",
+            "config.toml, line 1: '' is not a valid value for listen",
+        ),
+        (
+            "accept = \"[\"",
+            "config.toml, line 1: '[' is not a pattern for accept",
+        ),
+        (
+            "cert = \"/no/such\"\nkey = \"/no/such\"",
+            "config.toml, line 1: --cert /no/such cannot be read",
+        ),
+        (
+            "\nclient-ca = \"/no/such\"",
+            "config.toml, line 2: --client-ca /no/such cannot be read",
+        ),
+        (
+            "cache-bytes = 1\n[cache]\nbytes = 2",
+            "config.toml, line 1: cache-bytes is also set in config.toml, line 3",
+        ),
+    ] {
+        let error = checked(text).expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.message().contains(told), "{text}: {error}");
+    }
+
+    for right in ["max-connections = 1", "accept = \"*.onnx, m?del\"", ""] {
+        checked(right).expect(right);
+    }
 }

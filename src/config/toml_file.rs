@@ -10,7 +10,8 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::layer::Layer;
-use crate::config::settings::{SECTIONS, Section, Setting, setting, settings};
+use crate::config::mistakes::{no_value, unknown_setting, unquoted};
+use crate::config::settings::{SECTIONS, Section, Setting, setting};
 use crate::config::table::{TABLES, Table, TableEntry, TableKind, TableShape};
 use crate::config::written::Origin;
 use crate::error::{Error, ErrorKind, Result};
@@ -43,7 +44,14 @@ impl Layer {
         let source = TomlFile { text, file, kinds };
 
         let table = DeTable::parse(text).map_err(|error| {
-            let place = source.place(&error.span().unwrap_or_default());
+            let span = error.span().unwrap_or_default();
+            let place = source.place(&span);
+
+            // The parser knows values of TOML; what the setting wants says more.
+            if let Some(error) = unquoted(text, span.start, &place) {
+                return error;
+            }
+
             // The parser says more in further lines, which repeat the text of the file.
             let reason = error.message().lines().next().unwrap_or_default();
             Error::new(ErrorKind::Usage, format!("{place}: {reason}"))
@@ -205,33 +213,15 @@ fn take(
     place: String,
     layer: &mut Layer,
 ) -> Result<()> {
+    // TOML refuses a key that stands twice in one table, but not one at the top and in its section.
+    if let Some(other) = layer.origin(setting.key) {
+        let text = format!("{place}: {} is also set in {other}", setting.key);
+        return Err(Error::new(ErrorKind::Usage, text).hint("remove one of the two lines"));
+    }
+
     let text = plain(value).ok_or_else(|| no_value(setting.key, &place))?;
     layer.push(setting, text, Origin::Line(place));
     Ok(())
-}
-
-fn no_value(key: &str, place: &str) -> Error {
-    let text = format!("{place}: {key} must be a string, a number, a list, true or false");
-    Error::new(ErrorKind::Usage, text)
-}
-
-/// The error of a line that means no setting, with the one that is nearest to it.
-fn unknown_setting(name: &str, place: &str, section: Option<&'static Section>) -> Error {
-    let other = settings().find(|(_, setting)| setting.key == name);
-
-    let within = section.map_or_else(String::new, |section| format!(" in [{}]", section.name));
-    let text = format!("{place}: unknown setting '{name}'{within}");
-    let error = Error::new(ErrorKind::Usage, text);
-
-    // A setting that exists elsewhere is named exactly; similar names are only a guess.
-    if let Some((home, _)) = other {
-        return error.hint(format!("it belongs to [{}]", home.name));
-    }
-
-    match nearest(name, settings().map(|(_, setting)| setting.key)) {
-        Some(known) => error.hint(format!("did you mean {known}?")),
-        None => error.hint("'skep config' lists all settings"),
-    }
 }
 
 /// Whether a value is a table of tables, or a list of tables.
@@ -259,6 +249,8 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.clone().into_owned()),
         DeValue::Integer(number) => Some(number.as_str().replace('_', "")),
+        // No setting takes one, and each says what it takes instead.
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
         DeValue::Boolean(on) => Some(on.to_string()),
         DeValue::Array(items) => {
             let items: Option<Vec<_>> = items.iter().map(|item| plain(item.get_ref())).collect();
@@ -303,6 +295,19 @@ mod tests {
                 "line 3: 'soon' is not a valid value for timeout",
             ),
             ("workers = 1\nworkers = 2", "line 2: "),
+            (
+                "\nmax-connections = fifty # all",
+                "line 2: 'fifty' is not a valid value for max-connections: write a whole number",
+            ),
+            (
+                "[cache]\n idle = soon",
+                "line 2: 'soon' is not a valid value for cache-idle: write a time",
+            ),
+            (
+                "max-connections = 1.5",
+                "line 1: '1.5' is not a valid value for max-connections: write a whole number",
+            ),
+            ("dir = models", "line 1: the text needs quotation marks"),
         ] {
             let error = read(text).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Usage);
@@ -358,6 +363,22 @@ mod tests {
                 "limits",
             ),
             ("cache = 3", "line 1: 'cache' is a section", "[cache]"),
+            ("dri = 3", "line 1: unknown setting 'dri'", "mean dir?"),
+            (
+                "[limits]\nconnections = 3",
+                "line 2: unknown setting 'connections' in [limits]",
+                "mean max-connections?",
+            ),
+            (
+                "[server]\nserver-port = 3",
+                "line 2: unknown setting 'server-port' in [server]",
+                "mean port?",
+            ),
+            (
+                "[cache]\nbites = 3",
+                "line 2: unknown setting 'bites' in [cache]",
+                "mean bytes?",
+            ),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.message().contains(told), "{text}: {error}");

@@ -2,6 +2,7 @@
 //! A node: every room built from a configuration, started and stopped in the right order. It is the
 //! only room that knows that all the others exist.
 
+mod exposed;
 mod node_events;
 mod reach;
 mod reload;
@@ -40,6 +41,7 @@ use crate::stop::{Reason, Shutdown, Stop, Waited};
 use crate::store::Store;
 use crate::tls::TlsFiles;
 use crate::{disk, home};
+use exposed::warn_of_exposed;
 use node_events::NodeEvents;
 use reach::{host_names, invitable};
 use server_password::{check_published, kept_password, unwritable, warn_of};
@@ -67,7 +69,7 @@ impl Node {
     /// `Usage` for what the configuration has wrong: an address that cannot be had, a directory that
     /// cannot be written; `AlreadyRunning` if another server has the model directory.
     pub fn open(config: Config, password: Option<Password>) -> Result<Self> {
-        config.check()?;
+        config.check_with_files()?;
 
         // What the configuration alone shows to be wrong is refused before anything is made in the
         // home.
@@ -99,6 +101,7 @@ impl Node {
 
         check_published(&config, &addresses, &password)?;
         warn_of(&config, &addresses, &password);
+        warn_of_exposed(&config.home);
         let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
 
         // The copy for reloads must not hold the sockets open: with it, a port would stay taken
@@ -128,6 +131,12 @@ impl Node {
                 let _ = disk::remove(path);
             }
         })?;
+
+        // Nothing is answered before `run`, so the first caller sees the renewed certificate.
+        if let Some(tls) = server.following() {
+            started.keep_identity_fresh()?;
+            tls.refresh();
+        }
 
         // Only now are the ports known that the system has chosen.
         invitations::keep_addresses(&started.home, &invitable(&server.addresses()));

@@ -39,7 +39,11 @@ impl Reload {
 
         if let Some(tls) = &self.tls {
             // The addresses of this device may have changed.
-            if let Err(error) = self.started.tls_files() {
+            let fresh = self
+                .started
+                .tls_files()
+                .and_then(|_| self.started.keep_identity_fresh());
+            if let Err(error) = fresh {
                 log::error!("the old certificate stays in use: {error}");
             }
             tls.refresh();

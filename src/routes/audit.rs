@@ -107,9 +107,8 @@ fn with_sent(mut request: FinishedRequest, sent: &Sent<'_>) -> FinishedRequest {
 
 /// The source of an error stays on this side: it is logged where it is our own.
 pub(crate) fn log_cause(error: &Error) {
-    if let (ErrorKind::Internal | ErrorKind::NoSpace, Some(source)) =
-        (error.kind(), std::error::Error::source(error))
-    {
-        log::error!("{}: {source}", error.message());
+    let has_cause = std::error::Error::source(error).is_some();
+    if has_cause && matches!(error.kind(), ErrorKind::Internal | ErrorKind::NoSpace) {
+        log::error!("{}", error.with_cause());
     }
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Words about text: what is safe to show, what was meant, and sizes and times as people write them.
 
+mod counted;
 mod entries;
 mod escape;
 mod nearest;
 mod quantity;
+mod quote;
 
+pub(crate) use counted::counted;
 pub(crate) use entries::{entries, name_of, unreadable, with_entry};
 pub(crate) use escape::escaped;
 pub(crate) use nearest::nearest;
 pub(crate) use quantity::{bytes, count, duration, switch};
+pub(crate) use quote::quoted;

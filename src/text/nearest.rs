@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which name somebody may have meant.
 
-use strsim::levenshtein;
+use strsim::osa_distance;
 
 /// The name among `names` that is closest to `wanted`, if one is close enough to be a slip: the same
-/// but for case, or one edit in four letters, at most three.
+/// but for case, or one edit in four letters, at most three. Two letters in the wrong order are one
+/// edit.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
     let letters = wanted.chars().count();
@@ -16,7 +17,7 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) ->
         let lower = name.to_lowercase();
         // The lengths are compared first, so that a long name costs next to nothing.
         let is_close = lower.chars().count().abs_diff(letters) <= limit;
-        is_close.then(|| (levenshtein(&wanted, &lower), name))
+        is_close.then(|| (osa_distance(&wanted, &lower), name))
     });
 
     distances
@@ -44,5 +45,6 @@ mod tests {
             (None, None, Some("b"))
         );
         assert_eq!(near("other.onnx"), None);
+        assert_eq!(nearest("dri", ["dir", "port"].into_iter()), Some("dir"));
     }
 }

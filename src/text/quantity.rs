@@ -18,7 +18,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|_| "write a time as 15s, 500ms, 2m or 1h")?;
 
-    let milliseconds = number.checked_mul(scale).ok_or("that is too long")?;
+    // What is longer would overflow the clock that it is added to.
+    let milliseconds = number
+        .checked_mul(scale)
+        .filter(|time| *time <= MILLISECONDS_MAX)
+        .ok_or("that is too long; the longest time is 100 years")?;
 
     // A socket would take zero for "for ever".
     match milliseconds {
@@ -88,3 +92,6 @@ fn split(text: &str) -> (&str, &str) {
     let (number, unit) = text.split_at(end);
     (number, unit.trim())
 }
+
+/// A hundred years.
+const MILLISECONDS_MAX: u64 = 100 * 365 * 24 * 3_600_000;

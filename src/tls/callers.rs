@@ -66,6 +66,14 @@ impl Callers {
         paths
     }
 
+    /// Whether the authorities and their lists can be used.
+    ///
+    /// # Errors
+    /// `Usage`, naming the file.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.verifier(&crate::tls::provider()).map(drop)
+    }
+
     pub(crate) fn verifier(
         &self,
         provider: &Arc<CryptoProvider>,

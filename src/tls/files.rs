@@ -47,6 +47,14 @@ pub(crate) fn pin(files: &TlsFiles) -> Result<Pin> {
     Ok(Identity::load(&files.cert, &files.key)?.pin())
 }
 
+/// Whether these two files belong together and can be used.
+///
+/// # Errors
+/// `Usage`, naming the file.
+pub(crate) fn check_pair_of(cert: &PemFile, key: &PemFile) -> Result<()> {
+    Identity::load(cert, key).map(drop)
+}
+
 /// The names in the certificate of these files; none if it cannot be read.
 pub(crate) fn names(files: &TlsFiles) -> Vec<String> {
     let chain = files.cert.certificates().unwrap_or_default();

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType,
+    SerialNumber,
 };
 use rustls_pki_types::ServerName;
 use webpki::EndEntityCert;
@@ -14,52 +15,70 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::tls::pem::{Identity, PemFile, exists, unusable};
 use crate::{clock, disk};
 
-/// Sees to it that there is an identity in these two files that is good for this device at these addresses,
-/// besides those it has anyway. One that somebody else has made is left as it is.
+/// Sees to it that there is an identity in these two files: it is made for these addresses where it is
+/// missing, and only its certificate where the key is there. What is there is left as it is.
 ///
 /// # Errors
 /// `Usage` if the key is missing, if one of the two cannot be used, or if they cannot be written.
 /// There is never a placeholder instead.
 pub(crate) fn prepare(cert: &PemFile, key: &PemFile, addresses: &[IpAddr]) -> Result<Identity> {
     match (exists(&cert.path), exists(&key.path)) {
-        (true, true) => {}
-        (false, false) => return make(cert, key, &names(addresses)),
+        // A power cut can leave a file of length zero, of which nothing can be repaired.
+        (true, true) if is_empty(cert) && !is_empty(key) => {
+            let renewed = renew(cert, key, &names(addresses))?;
+            log::warn!("{cert} was empty and was made again for the existing key");
+            Ok(renewed)
+        }
+        (true, true) => Identity::load(cert, key).map_err(|error| repairable(error, cert, key)),
+        (false, false) => make(cert, key, &names(addresses)),
         // A new key would be a new identity for every client, which is for people to decide.
-        (true, false) => return Err(missing(key, cert)),
+        (true, false) => Err(missing(key, cert)),
         // A start that was cut between the two files, or the wish for a new certificate.
         (false, true) => {
             let renewed = renew(cert, key, &names(addresses))?;
             log::info!("{cert} was missing and was made again for the existing key");
-            return Ok(renewed);
+            Ok(renewed)
         }
     }
+}
 
-    let identity = Identity::load(cert, key).map_err(|error| {
-        error.hint(format!(
-            "repair {cert} and {key}, or move both away and start again"
-        ))
-    })?;
-
+/// Renews the certificate of an identity with the same key if it is about to expire, or not good for
+/// this device at these addresses. One that somebody else has made is left as it is.
+///
+/// # Errors
+/// `Usage` if one of the two files cannot be used.
+pub(crate) fn keep_fresh(cert: &PemFile, key: &PemFile, addresses: &[IpAddr]) -> Result<()> {
+    let identity = Identity::load(cert, key)?;
     let names = names(addresses);
 
     let Some(why) = is_ours(&identity)
         .then(|| staleness(&identity, &names))
         .flatten()
     else {
-        return Ok(identity);
+        return Ok(());
     };
 
     match renew(cert, key, &names) {
-        Ok(renewed) => {
-            log::info!("{cert} was renewed with the same key: {why}");
-            Ok(renewed)
-        }
-        Err(error) => {
-            // Clients that pin the key do not look at names and dates, so this is no reason not to start.
-            log::warn!("{cert} stays as it is although {why}: {error}");
-            Ok(identity)
-        }
+        Ok(_) => log::info!("{cert} was renewed with the same key: {why}"),
+        // Clients that pin the key do not look at names and dates, so this is no reason not to serve.
+        Err(error) => log::warn!("{cert} stays as it is although {why}: {error}"),
     }
+
+    Ok(())
+}
+
+/// Adds what can be done about files that cannot be used: a certificate can be made again for its key,
+/// but not the other way round.
+fn repairable(error: Error, cert: &PemFile, key: &PemFile) -> Error {
+    let hint = match read_pair(key) {
+        Ok(_) => format!("remove {cert}, and it is made again for the same key"),
+        Err(_) => format!("repair {key}, or move {cert} and {key} away and start again"),
+    };
+    error.hint(hint)
+}
+
+fn is_empty(file: &PemFile) -> bool {
+    std::fs::metadata(&file.path).is_ok_and(|file| file.is_file() && file.len() == 0)
 }
 
 /// Whether a certificate is one that [`make`] made.
@@ -104,13 +123,25 @@ fn make(cert: &PemFile, key: &PemFile, names: &[ServerName<'static>]) -> Result<
 
 /// Makes a new certificate for the key that is there.
 fn renew(cert: &PemFile, key: &PemFile, names: &[ServerName<'static>]) -> Result<Identity> {
+    let pair = read_pair(key)?;
+    write(cert, &certificate(&pair, names)?, 0o644)?;
+    Identity::load(cert, key)
+}
+
+/// The key, for signing.
+fn read_pair(key: &PemFile) -> Result<KeyPair> {
     let text = key.read()?;
     let pair = std::str::from_utf8(&text)
         .ok()
         .and_then(|text| KeyPair::from_pem(text).ok());
-    let pair = pair.ok_or_else(|| missing(cert, key))?;
-    write(cert, &certificate(&pair, names)?, 0o644)?;
-    Identity::load(cert, key)
+
+    pair.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Usage,
+            format!("{key} is not a key that a certificate can be made for"),
+        )
+        .hint("put the right key back, or move it away to have a new identity made")
+    })
 }
 
 /// A certificate in PEM. It begins in the year 2000, so that a device whose clock has not been set
@@ -121,6 +152,12 @@ fn certificate(key: &KeyPair, names: &[ServerName<'static>]) -> Result<String> {
     params
         .distinguished_name
         .push(DnType::CommonName, format!("{COMMON_NAME}{}", host_name()));
+
+    // Two certificates of one issuer have different numbers (RFC 5280 section 4.1.2.2); browsers refuse
+    // the second one otherwise. A first byte below 128 keeps the number positive.
+    let mut serial: [u8; 16] = crate::random::bytes()?;
+    serial[0] = serial[0] & 0x3f | 0x40;
+    params.serial_number = Some(SerialNumber::from(serial.to_vec()));
 
     params.not_before = rcgen::date_time_ymd(2000, 1, 1);
     params.not_after = rcgen::date_time_ymd(2099, 12, 31);
@@ -239,9 +276,36 @@ mod tests {
 
     fn prepare_in(home: &Path, addresses: &[IpAddr]) -> Result<Identity> {
         let (cert, key) = places(home);
-        prepare(&cert, &key, addresses)
+        prepare(&cert, &key, addresses)?;
+        keep_fresh(&cert, &key, addresses)?;
+        Identity::load(&cert, &key)
     }
+
     use std::os::unix::fs::PermissionsExt;
+
+    /// The DER of a certificate up to its serial number: version [0], then the number of 16 bytes.
+    fn serial(identity: &Identity) -> Vec<u8> {
+        let der = identity.chain()[0].to_vec();
+        let version = [0xa0, 3, 2, 1, 2, 2, 16];
+        let at = der.windows(7).position(|bytes| bytes == version).unwrap();
+        der[at + 7..at + 23].to_vec()
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_one_does_not_cost_the_key() {
+        let home = tempfile::tempdir().unwrap();
+        let made = prepare_in(home.path(), &[]).unwrap();
+        let (cert, _) = places(home.path());
+
+        std::fs::write(&cert.path, "").unwrap();
+        assert_eq!(prepare_in(home.path(), &[]).unwrap().pin(), made.pin());
+
+        std::fs::write(&cert.path, "junk").unwrap();
+        let error = prepare_in(home.path(), &[]).err().unwrap();
+        let hint = error.hint_text().unwrap();
+        assert!(hint.starts_with("remove "), "{hint}");
+        assert!(hint.contains("server.crt, and it is made again"), "{hint}");
+    }
 
     #[test]
     fn an_identity_is_made_once_and_kept_private() {
@@ -269,6 +333,7 @@ mod tests {
         let address = "192.0.2.77".parse().unwrap();
         let renewed = prepare_in(home.path(), &[address]).unwrap();
         assert_ne!(made.chain(), renewed.chain());
+        assert_ne!(serial(&made), serial(&renewed));
         assert_eq!(made.pin(), renewed.pin());
         assert_eq!(
             renewed.chain(),

@@ -15,8 +15,8 @@ mod x509;
 
 pub(crate) use authority::{Authority, ISSUED, Papers, REVOKED};
 pub(crate) use callers::{Callers, Unknown, caller_name};
-pub(crate) use files::{Following, TlsFiles, names, pin};
-pub(crate) use identity::{host_name, local_address, prepare};
+pub(crate) use files::{Following, TlsFiles, check_pair_of, names, pin};
+pub(crate) use identity::{host_name, keep_fresh, local_address, prepare};
 pub(crate) use pem::PemFile;
 pub(crate) use provider::{Floored, provider};
 pub use tls_options::TlsOptions;

@@ -152,7 +152,7 @@ impl Identity {
         {
             log::warn!(
                 "{key} can be read by others on this device; chmod 600 {}",
-                key.path.display()
+                crate::text::quoted(&key.path)
             );
         }
 

@@ -52,8 +52,7 @@ impl Tokens {
     /// `Usage` for a name that cannot be one or a home that cannot be written, `Conflict` if there is
     /// one of that name, `TooLarge` if there are too many.
     pub(crate) fn add(home: &Path, new: NewToken) -> Result<Password> {
-        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
-        if !(1..=NAME_BYTES_MAX).contains(&new.name.len()) || !new.name.bytes().all(is_letter) {
+        if !is_plain(&new.name) {
             let text = "the name of a token is 1 to 64 letters, digits and . _ - @";
             return Err(Error::new(ErrorKind::Usage, text));
         }
@@ -170,7 +169,11 @@ impl Tokens {
 impl Token {
     fn read(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
-        let (name, role) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        // A name that `add` refuses would be taken for somebody else in the log.
+        let name = words
+            .next()
+            .filter(|name| is_plain(name) && can_be_named(name));
+        let (name, role) = (name?.to_owned(), words.next()?.parse().ok()?);
         let lock = Lock::from_digest(words.next()?.parse().ok()?);
         let made = time(words.next()?)?;
 
@@ -204,6 +207,12 @@ impl Token {
             how: How::Token,
         }
     }
+}
+
+/// Whether a name has the length and the letters of one.
+fn is_plain(name: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_letter)
 }
 
 /// Whether a token may have this name: it is not what logs call others by (see `Principal`), and has a
@@ -331,6 +340,32 @@ mod tests {
         Tokens::remove(home.path(), "pi").unwrap();
         Tokens::add(home.path(), new("pi", None)).unwrap();
         assert_eq!(Tokens::open(home.path()).unwrap().0.len(), 3);
+    }
+
+    #[test]
+    fn what_is_left_of_a_line_that_was_cut_opens_nothing() {
+        let now = SystemTime::now();
+        let token = |name: &str| Token {
+            name: name.to_owned(),
+            role: Role::Admin,
+            lock: Lock::new(b"secret"),
+            made: now,
+            end: Some(now + Duration::from_secs(1000)),
+        };
+        let lock = Lock::new(b"secret");
+        let opens = |line: &str| {
+            let tokens = Tokens::read(Path::new("tokens"), line);
+            tokens.principal(&lock, now).is_some()
+        };
+
+        let line = token("pi").line();
+        assert!(opens(&line));
+        for end in 0..line.len() {
+            assert!(!opens(&line[..end]), "{end}");
+        }
+
+        // Nor does a name that the log has for others.
+        assert!(!opens(&token("owner").line()));
     }
 
     #[test]

@@ -35,8 +35,9 @@ pub(crate) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
     }
 
     if matches.get_flag("password-stdin") {
-        return first_line(io::stdin().lock(), "standard input")
-            .and_then(Password::new)
+        let name = "standard input";
+        return first_line(io::stdin().lock(), name)
+            .and_then(|text| password_of(text, name))
             .map(Some);
     }
 
@@ -47,20 +48,30 @@ pub(crate) fn given_password(matches: &ArgMatches) -> Result<Option<Password>> {
     // Flags count before variables, and ours before the one of dearning, which existing scripts
     // set.
     if let Some(password) = variable("SKEP_PASSWORD") {
-        return Password::new(password).map(Some);
+        return password_of(password, "SKEP_PASSWORD").map(Some);
     }
 
     if let Some(path) = variable("SKEP_PASSWORD_FILE") {
         return password_file(Path::new(&path)).map(Some);
     }
 
-    variable("DEARNING_PASSWORD").map(Password::new).transpose()
+    variable(OF_DEARNING)
+        .map(|text| password_of(text, OF_DEARNING))
+        .transpose()
+}
+
+/// The password that was written in a place of this name.
+fn password_of(text: String, name: &str) -> Result<Password> {
+    Password::new(text).map_err(|error| {
+        let text = format!("{name}: {}", error.message());
+        Error::new(error.kind(), text)
+    })
 }
 
 fn password_file(path: &Path) -> Result<Password> {
     let shown = path.display().to_string();
     let file = File::open(path).map_err(|error| unreadable(&shown, error))?;
-    first_line(file, &shown).and_then(Password::new)
+    first_line(file, &shown).and_then(|text| password_of(text, &shown))
 }
 
 fn first_line(source: impl io::Read, name: &str) -> Result<String> {
@@ -74,6 +85,8 @@ fn unreadable(name: &str, error: io::Error) -> Error {
     Error::local(format!("reading the password from {name}"), error)
         .hint("name a file (--password-file, SKEP_PASSWORD_FILE) whose first line is the password")
 }
+
+const OF_DEARNING: &str = "DEARNING_PASSWORD";
 
 /// A file that is longer than this is not read on for the end of its first line.
 const PASSWORD_BYTES_MAX: u64 = 4096;

@@ -8,6 +8,7 @@ mod given_password;
 pub(crate) mod node_settings;
 pub(crate) mod source;
 mod switch;
+pub(crate) mod variables;
 
 pub(crate) use args::{everywhere, log_level};
 pub(crate) use destination::Destination;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
-use crate::cli::flags::node_settings;
+use crate::cli::flags::{activation, node_settings};
 use crate::cli::terminal::Output;
 use crate::config::{Config, Effective, Layer, Origin, Setting};
 use crate::error::{Error, ErrorKind, Result};
@@ -74,8 +74,18 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 /// Reads a file as a server would, and says what is wrong with it.
 fn check(file: &Path, output: &Output) -> Result<()> {
-    if !file.is_file() {
-        let text = format!("there is no file {}", file.display());
+    let shown = file.display();
+
+    if file.is_dir() {
+        let text = format!("{shown} is a directory; a file of settings is needed");
+        let inside = crate::home::CONFIG.path(file);
+        return Err(
+            Error::new(ErrorKind::Usage, text).hint(format!("for example {}", inside.display()))
+        );
+    }
+
+    if !file.exists() {
+        let text = format!("there is no file {shown}");
         return Err(Error::new(ErrorKind::NotFound, text));
     }
 
@@ -84,11 +94,14 @@ fn check(file: &Path, output: &Output) -> Result<()> {
     // Only the file counts here, neither a home nor the environment.
     let mut config = Config::new(PathBuf::new());
     config.take(&layer)?;
-    config.check()?;
 
-    output.line(&format!("{}: right", file.display()))?;
+    // The sockets of systemd are there only at a start.
+    activation::leave_out(&mut config);
+    config.check_with_files()?;
 
-    output.json(&json!({ "schema": 1, "file": file.display().to_string(), "right": true }))
+    output.line(&format!("{shown}: no mistakes"))?;
+
+    output.json(&json!({ "schema": 1, "file": shown.to_string(), "right": true }))
 }
 
 /// A line as it may stand in `config.toml`; a setting without a value is shown as a comment.

@@ -228,11 +228,15 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
 
     // A proxy or another server may have answered, so its text is shown only if it is one short line.
     let said = match plain_words(content_type, body) {
-        Some(words) => format!(": {words}"),
+        Some(words) => format!(": {}", words.trim_end_matches('.')),
         None => format!(" ({content_type})"),
     };
 
     let error = Error::new(kind, format!("the server answered {status} {reason}{said}"));
+
+    if said.contains("use https://") {
+        return error.hint("write https:// in --server (SKEP_SERVER)");
+    }
 
     match kind {
         ErrorKind::Unauthenticated => credentials(error),
@@ -324,6 +328,15 @@ mod tests {
             "the server answered 404 Not Found (text/html)"
         );
         assert!(error.hint_text().unwrap().contains("skep"));
+
+        let words = b"This port speaks HTTPS: use https:// instead of http:// for it.\r\n";
+        let error = explain(400, Some("Bad Request"), "text/plain", words);
+        assert!(
+            error
+                .to_string()
+                .ends_with("for it; write https:// in --server (SKEP_SERVER)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::client::download::land;
 use crate::client::upload::Outgoing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::text::counted;
 use reply::reply;
 use wrapped::Wrapped;
 
@@ -71,7 +72,10 @@ impl Client {
         // Some versions state no size, and then there is nothing to compare.
         match imported.size {
             Some(size) if size != length => {
-                let message = format!("the server stored {size} bytes of '{name}', not {length}");
+                let message = format!(
+                    "the server stored {} of '{name}', not {length}",
+                    counted(size, "byte")
+                );
                 Err(Error::new(ErrorKind::Integrity, message))
             }
             _ => Ok(imported),

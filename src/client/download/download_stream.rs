@@ -12,6 +12,7 @@ use crate::client::download::save::land;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::text::counted;
 
 /// A model that is being fetched. Reading it fails at the end, with `Integrity`, if the bytes were
 /// not those that the server announced.
@@ -118,7 +119,11 @@ impl Download {
 
         // A body that is too short was cut and may be fetched again; wrong bytes would come again.
         if let Some(size) = self.size.filter(|size| *size != self.received) {
-            let message = format!("only {} of {size} bytes arrived", self.received);
+            let message = format!(
+                "only {} of {} arrived",
+                self.received,
+                counted(size, "byte")
+            );
             return Err(Error::new(ErrorKind::Interrupted, message));
         }
 

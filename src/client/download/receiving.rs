@@ -17,6 +17,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::{PublicKey, Signature};
+use crate::text::counted;
 
 /// What came of fetching a model into a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +150,11 @@ impl Fetching<'_> {
         // An end without an error can still come too early, and then the bytes are kept for the next attempt.
         match size.filter(|size| *size != partial.done()) {
             Some(size) => {
-                let message = format!("only {} of {size} bytes arrived", partial.done());
+                let message = format!(
+                    "only {} of {} arrived",
+                    partial.done(),
+                    counted(size, "byte")
+                );
                 Err(Error::new(ErrorKind::Interrupted, message))
             }
             None => Ok(()),

@@ -82,6 +82,15 @@ impl Section {
         SECTIONS.iter().find(|section| section.name == name)
     }
 
+    /// The names that a line in the table of this section may have: the short forms first.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let short = |setting: &Setting| setting.key.strip_prefix(self.name)?.strip_prefix('-');
+        let shorts = self.rows.iter().filter_map(short);
+        shorts
+            .chain(self.rows.iter().map(|setting| setting.key))
+            .collect()
+    }
+
     /// The setting that a line in the table of this section means: its whole name, or what follows
     /// the name of the section in it (`bytes` in `[cache]` is `cache-bytes`).
     pub(crate) fn setting(&self, name: &str) -> Option<&'static Setting> {

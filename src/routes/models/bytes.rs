@@ -13,6 +13,7 @@ use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::{info, resumable};
 use crate::signature::Signature;
 use crate::store::{self, Condition, OpenedModel, UploadIntent};
+use crate::text::counted;
 use crate::wire::{ListWire, ModelWire};
 
 /// `GET /v1/models`: all models as JSON.
@@ -86,7 +87,7 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         None | Some(Ok(None)) => (Status::OK, all),
         Some(Ok(Some(range))) => (Status::PARTIAL_CONTENT, range),
         Some(Err(_)) => {
-            let text = format!("the model has {} bytes", model.size);
+            let text = format!("the model has {}", counted(model.size, "byte"));
             let error = Error::new(ErrorKind::RangeNotSatisfiable, text);
             return Ok(
                 Response::error(&error).field("content-range", format!("bytes */{}", model.size))

@@ -16,6 +16,7 @@ use crate::routes::models::upload_answers::{
     MEDIA_TYPE, YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress,
 };
 use crate::store::{AppendMode, UploadIntent, UploadSession};
+use crate::text::counted;
 
 /// `PUT` or `POST /v1/models/NAME` with `Upload-Complete` (draft section 4.2.2).
 pub(crate) fn create(
@@ -323,7 +324,7 @@ fn check_size(
 ) -> Result<()> {
     let bytes_max = api.limits.now().upload_bytes_max;
     if length.is_some_and(|length| length > bytes_max) {
-        let text = format!("this server accepts at most {bytes_max} bytes");
+        let text = format!("this server accepts at most {}", counted(bytes_max, "byte"));
         return Err(Error::new(ErrorKind::TooLarge, text));
     }
 

@@ -18,6 +18,7 @@ use crate::disk::{self, FileLock, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::stamp::Stamp;
+use crate::store::catalog::unusable::{HIDDEN, taken, unusable};
 use crate::store::upload::{UploadFiles, UploadId};
 
 /// A model directory that is ours to use.
@@ -298,64 +299,10 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | InvalidFilename | InvalidInput)
 }
 
-fn taken(directory: &Path) -> Error {
-    let text = format!(
-        "another server uses the model directory {}",
-        directory.display()
-    );
-    Error::new(ErrorKind::AlreadyRunning, text)
-        .hint("stop it first, or choose another directory with --dir")
-}
-
-/// Says whose it is and what can be done. `place` is the file or folder that failed.
-fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
-    let said = Error::io(
-        format!("cannot use the model directory {}", directory.display()),
-        error,
-    );
-
-    let choose = "choose another directory with --dir";
-
-    // Everything but a full disk is a mistake in the setup, which the operator has to correct.
-    let kind = match said.kind() {
-        ErrorKind::NoSpace => ErrorKind::NoSpace,
-        _ => ErrorKind::Usage,
-    };
-
-    // A place that cannot be examined lies below a directory without access; that one is named.
-    let door = place
-        .ancestors()
-        .find_map(|path| Some((path, fs::metadata(path).ok()?)));
-
-    let Some((path, metadata)) = door.filter(|_| said.kind() == ErrorKind::Forbidden) else {
-        return Error::new(kind, said.message()).hint(choose).because(said);
-    };
-
-    // Owner and mode say what is wrong better than `permission denied` does.
-    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    let us = rustix::process::geteuid().as_raw();
-    let path = path.display();
-
-    let text = format!(
-        "{}: {path} belongs to uid {owner} with mode {mode:04o}, and this process runs as uid {us}",
-        said.message(),
-    );
-
-    // The command is printed ready to be copied; only another owner needs root.
-    let fix = if owner == us {
-        format!("run: chmod u+rwX '{path}'; or {choose}")
-    } else {
-        format!("run: sudo chown -R {us} '{path}'; or {choose}")
-    };
-
-    Error::new(kind, text).hint(fix).because(said)
-}
-
 /// One letter in the two forms of Unicode (NFC and NFD).
 const COMPOSED: &str = "probe-\u{e9}-";
 const DECOMPOSED: &str = "probe-e\u{301}-";
 
-const HIDDEN: &str = ".skep";
 const PARTS: &str = "parts";
 const UPLOADS: &str = "uploads";
 const LOCK: &str = "lock";

@@ -7,6 +7,7 @@ mod digester;
 mod index;
 mod layout;
 mod stamp;
+mod unusable;
 
 pub(crate) use cache::Cache;
 pub use cache::CacheCounts;

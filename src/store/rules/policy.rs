@@ -17,6 +17,7 @@ use crate::store::failure::unstored;
 use crate::store::options::Replace;
 use crate::store::store_handle::Store;
 use crate::store::versions;
+use crate::text::counted;
 
 impl Store {
     /// Whether an upload would be taken, to refuse it before its bytes travel: its name, its size if
@@ -39,7 +40,10 @@ impl Store {
         let catalog = self.catalog();
         let max = catalog.options.total_bytes_max;
         if max > 0 && written > max {
-            let text = format!("the upload exceeds the quota of {max} bytes for all models");
+            let text = format!(
+                "the upload exceeds the quota of {} for all models",
+                counted(max, "byte")
+            );
             return Err(Error::new(ErrorKind::NoSpace, text).hint("raise max-total-bytes"));
         }
         let left = size.map_or(0, |size| size.saturating_sub(written));
@@ -91,7 +95,8 @@ impl Catalog {
         }
 
         let text = format!(
-            "the quota of {max} bytes is full: {used} bytes are in use, and {size} more do not fit"
+            "the quota of {} is full: {used} of them are used, and {size} more do not fit",
+            counted(max, "byte")
         );
 
         Err(Error::new(ErrorKind::NoSpace, text)
@@ -109,9 +114,13 @@ impl Catalog {
         };
 
         let text = match reserve {
-            0 => format!("no space left for {size} bytes: {free} are free"),
+            0 => format!(
+                "no space left for {}: {free} are free",
+                counted(size, "byte")
+            ),
             _ => format!(
-                "no space left for {size} bytes: {free} are free, of which {reserve} are reserved"
+                "no space left for {}: {free} are free, of which {reserve} are reserved",
+                counted(size, "byte")
             ),
         };
 

@@ -20,6 +20,7 @@ use crate::store::options::StoreOptions;
 use crate::store::upload::entry::{UploadEntry, UploadSlot};
 use crate::store::upload::journal::{UploadStage, UploadState};
 use crate::store::upload::upload_files::{UploadFiles, UploadId};
+use crate::text::counted;
 use crate::threads::lock;
 
 /// All uploads that come in pieces.
@@ -215,7 +216,8 @@ fn check_sum(others: impl Iterator<Item = u64>, size: u64, options: &StoreOption
         return Ok(());
     }
     let text = format!(
-        "{size} bytes do not fit: other unfinished uploads have {others}, and all together may have {}",
+        "{} do not fit: other unfinished uploads have {others}, and all together may have {}",
+        counted(size, "byte"),
         options.uploads_bytes_max
     );
     Err(Error::new(ErrorKind::NoSpace, text).hint("finish or DELETE one of the others"))

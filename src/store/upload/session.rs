@@ -20,6 +20,7 @@ use crate::store::upload::intent::UploadIntent;
 use crate::store::upload::journal::{UploadStage, UploadState};
 use crate::store::upload::pending::log_failure;
 use crate::store::upload::upload_files::UploadId;
+use crate::text::counted;
 
 /// The right to change an upload, until it is dropped or a newer request takes over.
 pub(crate) struct UploadSession {
@@ -188,7 +189,10 @@ impl UploadSession {
         let (offset, order) = (self.offset(), self.order().clone());
 
         if let Some(length) = order.length.filter(|length| *length != offset) {
-            let text = format!("the upload ended after {offset} of {length} bytes");
+            let text = format!(
+                "the upload ended after {offset} of {}",
+                counted(length, "byte")
+            );
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
 

@@ -14,6 +14,7 @@ use crate::store::about::Metadata;
 use crate::store::claim::{Claim, Condition, Published};
 use crate::store::failure::{check_digest, unstored};
 use crate::store::store_handle::Store;
+use crate::text::counted;
 
 /// A model that is being written. Dropping it removes what was written so far.
 pub struct Upload {
@@ -92,7 +93,11 @@ impl Upload {
         }
 
         if let Some(size) = self.size.filter(|size| *size != self.written) {
-            let text = format!("the body ended after {} of {size} bytes", self.written);
+            let text = format!(
+                "the body ended after {} of {}",
+                self.written,
+                counted(size, "byte")
+            );
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
 
@@ -141,8 +146,8 @@ impl Write for Upload {
         if bytes.len() as u64 > room {
             self.health = Health::Broken;
             let text = format!(
-                "the body is longer than the {} bytes announced",
-                self.written + room
+                "the body is longer than the {} announced",
+                counted(self.written + room, "byte")
             );
             return Err(Error::new(ErrorKind::BadRequest, text).into());
         }

@@ -187,6 +187,21 @@ fn flags_and_values_that_do_not_exist() {
     run(&mut place.skep(&["serve", "here:there"]))
         .exits(2)
         .says("here:there");
+    run(&mut place.skep(&["serve", "9000"]))
+        .exits(2)
+        .says("did you mean --port 9000");
+    run(&mut place.skep(&["help", "serv"]))
+        .exits(2)
+        .says("did you mean 'skep help serve'?");
+    let secret = run(&mut place.skep(&["serve", "--passwort", "x"])).exits(2);
+    assert!(!secret.stderr.contains("'--password'"), "{}", secret.stderr);
+    run_with(&mut place.skep(&["ls", "--password-stdin"]), b"\n")
+        .exits(2)
+        .says("standard input: the password is empty");
+    let mut command = place.skep(&["config"]);
+    run(command.env("SKEP_MAX_CONECTIONS", "9")).exits(0).says(
+        "SKEP_MAX_CONECTIONS is unknown and has no effect; did you mean SKEP_MAX_CONNECTIONS?",
+    );
     place.file("one-file", "x");
     run(&mut place.skep(&["get", "a", "b", "-o", "one-file"]))
         .exits(2)

@@ -39,6 +39,48 @@ fn a_mistake_in_the_file_is_told_at_the_start() {
 }
 
 #[test]
+fn a_number_that_no_device_can_keep_is_refused_with_its_origin() {
+    let place = Place::new();
+    let serve = ["serve", "127.0.0.1", "--port", "0", "--workers", "100000"];
+    let outcome = run(&mut place.skep(&serve)).exits(2);
+    outcome.says("--workers: workers must be at most 256");
+
+    let mut command = place.skep(&["serve", "127.0.0.1", "--port", "0"]);
+    run(command.env("SKEP_MAX_CONNECTIONS", "0"))
+        .exits(2)
+        .says("the variable SKEP_MAX_CONNECTIONS: max-connections must be more than 0");
+    assert!(!place.home().join("server.key").exists());
+}
+
+#[test]
+fn a_file_is_checked_as_a_start_checks_it() {
+    let place = Place::new();
+    let check = |text: &str| {
+        std::fs::write(place.path("new.toml"), text).unwrap();
+        run(&mut place.skep(&["config", "check", "new.toml"]))
+    };
+    let good = check("[limits]\nmax-connections = 5\n").exits(0);
+    assert_eq!(good.text(), "new.toml: no mistakes\n");
+
+    for (text, told) in [
+        ("cert = \"a.pem\"", "new.toml, line 1: --cert is given"),
+        (
+            "\nlisten = \"300.1.1.1\"",
+            "new.toml, line 2: '300.1.1.1' is not an address",
+        ),
+        (
+            "cert = \"a.pem\"\nkey = \"a.pem\"",
+            "--cert a.pem cannot be read",
+        ),
+    ] {
+        check(text).exits(2).says(told);
+    }
+    run(&mut place.skep(&["config", "check", "."]))
+        .exits(2)
+        .says(". is a directory; a file of settings is needed");
+}
+
+#[test]
 fn signals_that_tell_of_trouble_elsewhere_end_nothing() {
     let server = Served::start(&["--plain"]);
     for signal in [Signal::PIPE, Signal::XFSZ, Signal::HUP] {

@@ -288,7 +288,7 @@ fn no_other_program_is_needed_and_nothing_is_half_made() {
     fs::write(&certificate, &text[..100]).unwrap();
     refused(&place, &[])
         .says("server.crt is cut off")
-        .says("move both away");
+        .says("server.crt, and it is made again for the same key");
     assert_eq!(fs::read_to_string(&certificate).unwrap(), text[..100]);
     fs::remove_file(&key).unwrap();
     one_line(&refused(&place, &[]).says("server.key is missing"));
@@ -341,4 +341,28 @@ fn a_start_that_fails_makes_no_password_that_nobody_was_shown() {
     let address = used.local_addr().unwrap().to_string();
     run(&mut place.skep(&["serve", &address])).exits(2);
     assert!(!place.home().join("password").exists());
+}
+
+#[test]
+fn a_start_that_fails_at_an_address_renews_nothing() {
+    let place = Place::new();
+    Served::start_in(&place, &[]).stop().exits(0);
+    let certificate = place.home().join("server.crt");
+    let first = fs::read(&certificate).unwrap();
+
+    // An address that the certificate does not name yet.
+    let taken = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    run(&mut place.skep(&["serve", &address])).exits(2);
+    assert_eq!(fs::read(&certificate).unwrap(), first);
+
+    drop(taken);
+    let process = Process::start(&mut place.skep(&["serve", "127.0.0.2:0"]));
+    process.line().unwrap();
+    assert_ne!(fs::read(&certificate).unwrap(), first);
+    process.signal(Signal::TERM);
+    process
+        .finish()
+        .exits(0)
+        .says("was renewed with the same key");
 }

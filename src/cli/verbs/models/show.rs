@@ -9,6 +9,7 @@ use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
 use crate::error::Result;
 use crate::model::ModelInfo;
+use crate::text::counted;
 use crate::wire::{InfoWire, digest_text, rfc3339};
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -40,7 +41,7 @@ fn rows(info: &ModelInfo) -> Vec<(&'static str, String)> {
     // A dash says that the server does not know it; an empty cell could be a fault.
     let known = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let model = &info.model;
-    let size_text = format!("{} ({} bytes)", size(model.size), model.size);
+    let size_text = format!("{} ({})", size(model.size), counted(model.size, "byte"));
     let mut rows = vec![
         ("name", model.name.as_str().to_owned()),
         ("size", size_text),

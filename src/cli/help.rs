@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep help`, and what is said of a command line that cannot be understood.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind as Mistake};
+use clap::{Command, Error};
+
+use crate::error::ErrorKind;
+use crate::manual;
+use crate::text::{escaped, nearest};
+
+/// Answers `skep help WORD` where the word is a topic of the manual, or nothing that is known; `None`
+/// for anything else. Verbs and topics have different names.
+pub(crate) fn answer(arguments: &[OsString], command: &Command) -> Option<ExitCode> {
+    let word = word(arguments)?;
+
+    if let Some(topic) = manual::find(word) {
+        // A reader that has gone away is no reason to complain.
+        let _ = write!(std::io::stdout(), "{}", topic.text);
+        return Some(ExitCode::SUCCESS);
+    }
+
+    let text = unknown(word, command)?;
+    let _ = writeln!(std::io::stderr(), "skep: error: {text}");
+
+    Some(ExitCode::from(ErrorKind::Usage.exit_code()))
+}
+
+fn word(arguments: &[OsString]) -> Option<&str> {
+    match arguments {
+        [_, help, word] if help == "help" => word.to_str(),
+        _ => None,
+    }
+}
+
+/// What is said of a word that is neither a verb nor a topic.
+fn unknown(word: &str, command: &Command) -> Option<String> {
+    if word == "help" || word.starts_with('-') || command.find_subcommand(word).is_some() {
+        return None;
+    }
+
+    let hint = near(word, command).map_or_else(
+        || "'skep help' lists them".to_owned(),
+        |near| format!("did you mean 'skep help {near}'?"),
+    );
+    let shown = escaped(word);
+
+    Some(format!("there is no command or topic '{shown}'; {hint}"))
+}
+
+/// The verb or the topic that is nearest to a word: one edit away, or begun with it.
+fn near<'a>(word: &str, command: &'a Command) -> Option<&'a str> {
+    let verbs = || command.get_subcommands().map(Command::get_name);
+    let names = || verbs().chain(manual::TOPICS.iter().map(|topic| topic.name));
+
+    nearest(word, names())
+        .or_else(|| names().find(|name| !word.is_empty() && name.starts_with(word)))
+}
+
+/// What the manual has, for the end of the help.
+pub(crate) fn topics() -> String {
+    let mut text = "Topics of the manual ('skep help TOPIC'):\n".to_owned();
+    for topic in manual::TOPICS {
+        text.push_str(&format!("  {:<12} {}\n", topic.name, topic.summary));
+    }
+    text
+}
+
+/// Prints help, a version, or what is wrong with the command line.
+pub(crate) fn explain(error: Error, arguments: &[OsString], command: &Command) -> ExitCode {
+    let error = corrected(error, arguments, command);
+    let text = error.render();
+
+    match error.kind() {
+        Mistake::DisplayHelp | Mistake::DisplayVersion => {
+            // A reader that has gone away is no reason to complain.
+            let _ = write!(std::io::stdout(), "{text}");
+            ExitCode::SUCCESS
+        }
+        Mistake::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = write!(std::io::stderr(), "{text}");
+            ExitCode::from(ErrorKind::Usage.exit_code())
+        }
+        _ => {
+            let _ = write!(std::io::stderr(), "skep: {text}");
+            ExitCode::from(ErrorKind::Usage.exit_code())
+        }
+    }
+}
+
+/// The same mistake with the flag that is nearest by the measure of this program; the parser's own takes
+/// any flag that begins alike. A flag that is hidden is not suggested: `--password` would be refused,
+/// since a password does not belong on a command line.
+fn corrected(mut error: Error, arguments: &[OsString], command: &Command) -> Error {
+    let (Some(ContextValue::String(suggested)), Some(ContextValue::String(wrong))) = (
+        error.get(ContextKind::SuggestedArg),
+        error.get(ContextKind::InvalidArg),
+    ) else {
+        return error;
+    };
+
+    let verb = arguments
+        .iter()
+        .find_map(|word| command.find_subcommand(word));
+    let flags = verb.into_iter().flat_map(Command::get_arguments);
+    let shown: Vec<_> = flags
+        .chain(command.get_arguments())
+        .filter(|flag| !flag.is_hide_set())
+        .filter_map(|flag| flag.get_long())
+        .collect();
+
+    let wanted = wrong.trim_start_matches('-');
+    let near = nearest(wanted, shown.iter().copied()).map(|near| format!("--{near}"));
+    let is_shown = shown.contains(&suggested.trim_start_matches('-'));
+
+    let better = match near {
+        Some(near) if near == *suggested => return error,
+        None if is_shown => return error,
+        Some(near) => near,
+        None => INSTEAD.to_owned(),
+    };
+
+    // The line of usage was made for the other suggestion.
+    error.remove(ContextKind::Usage);
+    error.insert(ContextKind::SuggestedArg, ContextValue::String(better));
+    error
+}
+
+/// What is suggested in the place of a hidden flag.
+const INSTEAD: &str = "--password-file";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command() -> Command {
+        let serve = Command::new("serve");
+        let serve = crate::cli::flags::args::passwords(serve);
+        let serve = crate::cli::flags::node_settings::arguments(serve);
+        Command::new("skep").subcommand(serve)
+    }
+
+    #[test]
+    fn a_topic_is_answered_and_a_verb_is_left_to_its_help() {
+        for topic in manual::TOPICS {
+            let words = ["skep", "help", topic.name].map(OsString::from);
+            assert_eq!(word(&words), Some(topic.name));
+        }
+        for other in [&["skep", "files"][..], &["skep"]] {
+            let words: Vec<_> = other.iter().map(OsString::from).collect();
+            assert_eq!(word(&words), None, "{other:?}");
+        }
+        for known in ["serve", "help", "--verbose"] {
+            assert_eq!(unknown(known, &command()), None);
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_names_the_nearest() {
+        for (word, told) in [
+            ("serv", "did you mean 'skep help serve'?"),
+            ("ser", "did you mean 'skep help serve'?"),
+            ("nothing-like-it", "'skep help' lists them"),
+        ] {
+            let text = unknown(word, &command()).unwrap();
+            assert!(text.ends_with(told), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_flag_is_suggested_that_is_refused() {
+        for (wrong, told) in [
+            ("--passwort", "'--password-file'"),
+            ("--dri", "'--dir'"),
+            ("--drain-timeot", "'--drain-timeout'"),
+        ] {
+            let words = ["skep", "serve", wrong, "x"].map(OsString::from);
+            let error = command().try_get_matches_from(&words).unwrap_err();
+            let text = corrected(error, &words, &command()).render().to_string();
+            assert!(text.contains(told), "{text}");
+            assert!(!text.contains("'--password'"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Whether settings can be used together: all that is known to be wrong before an address is bound
+//! and before anything is made in the home.
+
+use crate::config::configuration::Config;
+use crate::config::settings::setting;
+use crate::config::written::{Effective, Origin};
+use crate::error::{Error, ErrorKind, Result};
+
+impl Config {
+    /// Numbers, addresses, names and TLS settings that cannot be used, alone or together. No file is
+    /// read.
+    ///
+    /// # Errors
+    /// `Usage`, with where the setting was written.
+    pub fn check(&self) -> Result<()> {
+        self.check_log()?;
+
+        if let Some((key, text)) = self.limits.fault() {
+            return Err(self.wrong(key, &format!("{key} must be {text}")));
+        }
+
+        self.check_counts()?;
+        self.check_pairs()?;
+        self.check_patterns()?;
+
+        // A port that was given for an address that names none is part of what is read here.
+        self.listen_on()
+            .map_err(|error| self.blamed("listen", error))?;
+        self.check_tls()
+    }
+
+    /// The same, and whether the files that are named can be read and used.
+    ///
+    /// # Errors
+    /// `Usage`, with where the setting was written.
+    pub(crate) fn check_with_files(&self) -> Result<()> {
+        self.check()?;
+        self.check_named_files()
+    }
+
+    fn check_log(&self) -> Result<()> {
+        if self.log.file.is_some() && self.log.syslog.is_some() {
+            let text = "log-file and log-syslog cannot be used together";
+            return Err(self
+                .wrong("log-syslog", text)
+                .hint(format!("remove one of them{}", self.beside("log-file"))));
+        }
+
+        Ok(())
+    }
+
+    /// Counts of things that are kept in memory, or that are gone through one by one.
+    fn check_counts(&self) -> Result<()> {
+        let keep = usize::try_from(self.log.keep).unwrap_or(usize::MAX);
+
+        let counts = [
+            ("max-uploads", self.store.uploads_max, COUNT_MAX),
+            ("keep-versions", self.store.versions_max, COUNT_MAX),
+            ("cache-entries", self.store.cache_entries_max, COUNT_MAX),
+            ("log-keep", keep, LOGS_MAX),
+        ];
+
+        if let Some((key, _, most)) = counts.into_iter().find(|(_, count, most)| count > most) {
+            return Err(self.wrong(key, &format!("{key} must be at most {most}")));
+        }
+
+        let memory = [
+            ("cache-bytes", self.store.cache_bytes_max),
+            ("cache-file-bytes", self.store.cache_file_bytes_max),
+        ];
+
+        match memory.iter().find(|(_, bytes)| *bytes > CACHE_BYTES_MAX) {
+            None => Ok(()),
+            Some((key, _)) => Err(self.wrong(key, &format!("{key} must be at most 16GiB"))),
+        }
+    }
+
+    /// Two settings that say the opposite of each other.
+    fn check_pairs(&self) -> Result<()> {
+        let limits = &self.limits;
+
+        // A default that is too large for few connections is made smaller by the edge.
+        let is_written = self.effective_of("reserved-connections").origin != Origin::Default;
+        if is_written && limits.connections_reserved >= limits.connections_max {
+            let text = format!(
+                "reserved-connections ({}) must be less than max-connections ({})",
+                limits.connections_reserved, limits.connections_max
+            );
+            return Err(self.wrong("reserved-connections", &text).hint(format!(
+                "no other device could connect{}",
+                self.beside("max-connections")
+            )));
+        }
+
+        let lockout = &self.access.lockout;
+        if lockout.time > lockout.time_max {
+            let (first, longest) = ("lockout-time", "lockout-time-max");
+            let text = format!(
+                "{first} ({}) must not be longer than {longest} ({})",
+                self.effective_of(first).text,
+                self.effective_of(longest).text
+            );
+            // The one that is written is to blame, not the default.
+            let key = match self.effective_of(first).origin {
+                Origin::Default => longest,
+                _ => first,
+            };
+            return Err(self.wrong(key, &text));
+        }
+
+        Ok(())
+    }
+
+    /// Patterns that no name of a model fits, or that mean less than they look like.
+    fn check_patterns(&self) -> Result<()> {
+        for pattern in &self.store.accept {
+            let reason = if pattern.contains(['[', ']', '{', '}']) {
+                "only * and ? stand for other characters; write ? for a bracket"
+            } else if pattern.contains(['/', '\\']) {
+                "the name of a model has no separator in it"
+            } else if pattern.starts_with('.') {
+                "the name of a model does not begin with a dot"
+            } else {
+                continue;
+            };
+
+            let shown = pattern.escape_debug();
+            let text = format!("'{shown}' is not a pattern for accept: {reason}");
+            return Err(self.wrong("accept", &text));
+        }
+
+        Ok(())
+    }
+
+    /// An error of a setting, with the place where that was written.
+    pub(crate) fn wrong(&self, key: &str, text: &str) -> Error {
+        self.blamed(key, Error::new(ErrorKind::Usage, text))
+    }
+
+    /// An error with the place in front at which a setting was written, if it was.
+    pub(crate) fn blamed(&self, key: &str, error: Error) -> Error {
+        let text = match self.effective_of(key).origin {
+            Origin::Default => return error,
+            // Texts about files begin with the flag that names them.
+            Origin::Flag(flag) if error.message().starts_with(&format!("--{flag} ")) => {
+                return error;
+            }
+            origin => format!("{origin}: {}", error.message()),
+        };
+
+        let kind = error.kind();
+        let hint = error.hint_text().map(str::to_owned);
+        let blamed = Error::new(kind, text).because(error);
+
+        match hint {
+            Some(hint) => blamed.hint(hint),
+            None => blamed,
+        }
+    }
+
+    /// Where a second setting was written, to be added to a hint about a first one.
+    fn beside(&self, key: &str) -> String {
+        match self.effective_of(key).origin {
+            Origin::Default => String::new(),
+            origin => format!(" ({key}: {origin})"),
+        }
+    }
+
+    fn effective_of(&self, key: &str) -> Effective {
+        let default = setting(key).map_or("", |setting| setting.default);
+        self.written.effective(key, default)
+    }
+}
+
+/// More of anything is a slip of the hand: they are kept in memory, or gone through one by one.
+const COUNT_MAX: usize = 100_000;
+
+/// Models in memory; the page cache of the system serves what is larger.
+const CACHE_BYTES_MAX: u64 = 16 << 30;
+
+/// All of them are renamed whenever a new file is started.
+const LOGS_MAX: usize = 1000;
