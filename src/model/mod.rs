@@ -14,6 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
+use crate::text::quotable;
 
 /// What is known of a stored model without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl FromStr for ModelName {
 
         // The name may come from the network and is about to be shown in a log or on a terminal, so it is
         // bounded and escaped.
-        let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = quotable(text);
 
         Err(Error::new(
             ErrorKind::BadRequest,

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::{Model, ModelName};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
+use crate::text::quotable;
 
 /// All that a server knows of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl FromStr for Verified {
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut all = Self::ALL.into_iter();
         all.find(|outcome| outcome.word() == text).ok_or_else(|| {
-            let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+            let shown = quotable(text);
             Error::new(
                 ErrorKind::BadRequest,
                 format!("'{shown}' is not an outcome of a check"),

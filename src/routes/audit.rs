@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, FinishedRequest, Happening};
 use crate::http::{Request, Response, Sent};
 use crate::routes::api::{Api, Known, MODEL};
+use crate::text::shortened;
 
 impl Api {
     /// Gives an answer its id, and publishes the request once the answer has been sent.
@@ -57,6 +58,9 @@ impl Api {
     }
 }
 
+/// Of a text that the caller chooses; a model's name fits in.
+const LOGGED_CHARACTERS: usize = 256;
+
 /// What is known before the answer is sent.
 fn finished(request: &mut Request<'_>, response: &Response, id: String) -> FinishedRequest {
     let known = request
@@ -82,10 +86,10 @@ fn finished(request: &mut Request<'_>, response: &Response, id: String) -> Finis
         id,
         who,
         peer: request.peer().to_string(),
-        agent: agent.to_owned(),
+        agent: shortened(agent, LOGGED_CHARACTERS).into_owned(),
         method: request.method().as_str(),
-        path: request.path().to_owned(),
-        name,
+        path: shortened(request.path(), LOGGED_CHARACTERS).into_owned(),
+        name: shortened(&name, LOGGED_CHARACTERS).into_owned(),
         digest: response.value("etag").and_then(Digest::from_etag),
         status: response.status().0,
         received: 0,

@@ -22,6 +22,7 @@ use crate::http::{self, Engine, Handler, HttpShared, Request, Response, Workers}
 use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::stop::{Shutdown, Stop};
+use crate::text::counted;
 use crate::threads::{self, lock};
 use crate::tls::{Following, TlsFiles, TlsOptions};
 
@@ -282,10 +283,8 @@ impl Server {
         // Callers that go on for longer than the limit are cut off, or one of them could keep the server
         // alive for ever.
         if !connections.wait_until_empty(limits.now().drain_timeout) {
-            log::warn!(
-                "{} connections did not end in time and are closed",
-                connections.count()
-            );
+            let count = counted(connections.count() as u64, "connection");
+            log::warn!("cut off after the time for a shutdown: {count}");
             connections.close_all();
             connections.wait_until_empty(CUT_WAIT);
         }
@@ -330,10 +329,11 @@ fn reception(
             place,
             seat,
         } = arrival;
+        let caller = shared.caller(transport, seat, place);
         match entry {
-            Entry::Admitted => shared.welcome(transport, seat, place),
-            Entry::Full => shared.refuse_busy(transport, seat, place),
-            Entry::Told => shared.dismiss(transport, seat, place),
+            Entry::Admitted => shared.welcome(caller),
+            Entry::Full => caller.refuse_busy(),
+            Entry::Told => caller.dismiss(),
         }
     });
 

@@ -7,6 +7,7 @@ mod escape;
 mod nearest;
 mod quantity;
 mod quote;
+mod shortened;
 
 pub(crate) use counted::counted;
 pub(crate) use entries::{entries, name_of, unreadable, with_entry};
@@ -14,3 +15,4 @@ pub(crate) use escape::escaped;
 pub(crate) use nearest::nearest;
 pub(crate) use quantity::{bytes, count, duration, switch};
 pub(crate) use quote::quoted;
+pub(crate) use shortened::{quotable, shortened};

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::quotable;
 
 /// A point in time as RFC 3339 has it, in UTC and whole seconds.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
@@ -45,7 +46,7 @@ pub(super) fn checked<T: FromStr<Err = Error>>(what: &str, text: &str) -> Result
 }
 
 fn unusable(what: &str, text: &str) -> Error {
-    let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    let shown = quotable(text);
     Error::new(
         ErrorKind::NotImplemented,
         format!("the answer has the {what} '{shown}', which is not valid"),

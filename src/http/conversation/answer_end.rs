@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::http::answer_head::Asked;
 use crate::http::head::Head;
 use crate::http::response::{Response, Status, WhenSent};
+use crate::text::shortened;
 use crate::transport::Peer;
 
 /// What has to be known of an answer once it is sent.
@@ -35,6 +36,7 @@ pub(super) fn log_answer(
     // The path comes from the caller, but a target is visible ASCII only and cannot forge a line of
     // the log.
     let path = head.target.split('?').next().unwrap_or_default();
+    let path = shortened(path, LOGGED_CHARACTERS);
     let milliseconds = started.elapsed().as_millis();
     let (method, status) = (head.method.as_str(), status.0);
 
@@ -45,6 +47,9 @@ pub(super) fn log_answer(
         }
     }
 }
+
+/// Of a path in the log.
+const LOGGED_CHARACTERS: usize = 256;
 
 /// For a request that finds no place among those that run.
 pub(super) fn too_many() -> Response {

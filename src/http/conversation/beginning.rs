@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::caller::{After, HttpCaller, RequestService, Visit};
 use super::exchange::Exchange;
 use super::http_shared::HttpShared;
-use crate::error::{Error, ErrorKind};
 use crate::http::Admission;
 use crate::http::connection::Connection;
 use crate::http::head::Head;
@@ -18,13 +17,7 @@ use crate::waiting::{Place, Seat, Waiter};
 
 impl HttpShared {
     /// Makes an open connection wait for its first request; `None` closes it.
-    pub(crate) fn welcome(
-        self: &Arc<Self>,
-        transport: Box<dyn Transport>,
-        seat: Arc<dyn Seat>,
-        place: Box<dyn Place>,
-    ) -> Option<Box<dyn Waiter>> {
-        let mut caller = self.caller(transport, seat, place);
+    pub(crate) fn welcome(self: &Arc<Self>, mut caller: HttpCaller) -> Option<Box<dyn Waiter>> {
         let peer = caller.connection.transport().peer().clone();
         if self.admit(&peer, &mut caller.session) == Admission::Refuse {
             return None;
@@ -32,32 +25,8 @@ impl HttpShared {
         Some(Visit::new(caller))
     }
 
-    /// Tells a connection for which there is no place to come back later.
-    pub(crate) fn refuse_busy(
-        self: &Arc<Self>,
-        transport: Box<dyn Transport>,
-        seat: Arc<dyn Seat>,
-        place: Box<dyn Place>,
-    ) -> Option<Box<dyn Waiter>> {
-        let mut caller = self.caller(transport, seat, place);
-        caller.connection.be_quick();
-        let error = Error::new(ErrorKind::Busy, "this server has no free connection");
-        caller.refuse(None, &error).waiting()
-    }
-
-    /// Ends a connection whose caller was told all that there is to say.
-    pub(crate) fn dismiss(
-        self: &Arc<Self>,
-        transport: Box<dyn Transport>,
-        seat: Arc<dyn Seat>,
-        place: Box<dyn Place>,
-    ) -> Option<Box<dyn Waiter>> {
-        self.caller(transport, seat, place)
-            .say_farewell(None)
-            .waiting()
-    }
-
-    fn caller(
+    /// A connection that has left the edge.
+    pub(crate) fn caller(
         self: &Arc<Self>,
         transport: Box<dyn Transport>,
         seat: Arc<dyn Seat>,

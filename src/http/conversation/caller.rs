@@ -90,6 +90,18 @@ impl HttpCaller {
         }
     }
 
+    /// Tells a connection for which there is no place to come back later.
+    pub(crate) fn refuse_busy(mut self) -> Option<Box<dyn Waiter>> {
+        self.connection.be_quick();
+        let error = Error::new(ErrorKind::Busy, "this server has no free connection");
+        self.refuse(None, &error).waiting()
+    }
+
+    /// Ends a connection whose caller was told all that there is to say.
+    pub(crate) fn dismiss(self) -> Option<Box<dyn Waiter>> {
+        self.say_farewell(None).waiting()
+    }
+
     /// Lets the last answer arrive; for callers that are known to send all before they read,
     /// `bytes_max` tells how much of that is read.
     pub(crate) fn say_farewell(self, bytes_max: Option<u64>) -> After {

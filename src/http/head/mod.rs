@@ -15,6 +15,7 @@ pub use words::{Fields, Method, Version};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
+use crate::text::quotable;
 
 /// The head of a request (RFC 9112 section 2.1), checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,7 +242,7 @@ fn method(name: &str) -> Result<Method> {
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::NotImplemented,
-                format!("the method {name} is not supported"),
+                format!("the method {} is not supported", quotable(name)),
             )
         })
 }
