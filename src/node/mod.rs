@@ -42,7 +42,7 @@ use crate::tls::TlsFiles;
 use crate::{disk, home};
 use node_events::NodeEvents;
 use reach::{host_names, invitable};
-use server_password::{check_published, kept_password, unwritable, warn_of};
+use server_password::{UnseenPassword, check_published, kept_password, unwritable, warn_of};
 use services::Service;
 
 /// A node that is ready to run.
@@ -96,6 +96,7 @@ impl Node {
             Some(password) => (password, PasswordOrigin::Given),
             None => kept_password(&config.home)?,
         };
+        let unseen = UnseenPassword::of(&origin);
 
         check_published(&config, &addresses, &password)?;
         warn_of(&config, &addresses, &password);
@@ -119,19 +120,15 @@ impl Node {
             &events,
         )?;
 
-        // The server comes last, because with its addresses others can reach this node. A password
-        // that was made for a server which does not start was never shown, so it goes again.
+        // The server comes last, because with its addresses others can reach this node.
         let mut options = server_options(config, files, &live_limits, &stop)?;
         options.events = events.connections.clone();
-        let server = Server::with_options(&addresses, options, api).inspect_err(|_| {
-            if let PasswordOrigin::Made(path, _) = &origin {
-                let _ = disk::remove(path);
-            }
-        })?;
+        let server = Server::with_options(&addresses, options, api)?;
 
         // Only now are the ports known that the system has chosen.
         invitations::keep_addresses(&started.home, &invitable(&server.addresses()));
         write_urls(started.address_file.as_deref(), &server.urls())?;
+        unseen.keep();
 
         Ok(Self {
             reload: Reload {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What a reload does to a node that runs, for every setting that there is.
+//! What a reload does to a node that runs, for every setting that there is, and what a node that does
+//! not start leaves behind.
 
 use super::*;
 use crate::config::{Effect, Layer, Setting, settings};
@@ -93,4 +94,26 @@ fn a_change_of_every_setting_has_the_effect_that_its_row_declares() {
         node.reload().apply(config(folder.path(), None)).unwrap();
         assert_eq!(in_force(&node), before, "{}", setting.key);
     }
+}
+
+#[test]
+fn a_password_that_nobody_has_seen_goes_with_the_start_that_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut unwritable = config(folder.path(), None);
+    unwritable.address_file = Some(folder.path().join("missing/urls"));
+    let path = home::PASSWORD.path(&unwritable.home);
+
+    // The address file is written last, after all that could use the password.
+    let failed = Node::open(unwritable, None)
+        .err()
+        .expect("no URLs are written");
+    assert!(
+        failed.hint_text().unwrap().contains("--write-addr"),
+        "{failed}"
+    );
+    assert!(!path.exists());
+
+    let node = Node::open(config(folder.path(), None), None).unwrap();
+    assert!(matches!(node.password(), PasswordOrigin::Made(..)));
+    assert!(path.exists());
 }
