@@ -21,7 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::access::secrets::invitations;
@@ -133,6 +133,7 @@ impl Node {
         Ok(Self {
             reload: Reload {
                 live_limits,
+                latest: Arc::new(Mutex::new(started.clone())),
                 started,
                 tls: server.following(),
                 events: events.server.clone(),

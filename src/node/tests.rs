@@ -117,3 +117,36 @@ fn a_password_that_nobody_has_seen_goes_with_the_start_that_failed() {
     assert!(matches!(node.password(), PasswordOrigin::Made(..)));
     assert!(path.exists());
 }
+
+#[test]
+fn a_reload_tells_of_what_it_changed_and_of_nothing_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = Password::new("a password of some length").unwrap();
+    let node = Node::open(config(folder.path(), None), Some(password)).unwrap();
+    let watcher = node.watch(&["server"], 8, None).unwrap();
+
+    let mut all = settings().map(|(_, setting)| setting);
+    let workers = all.find(|setting| setting.key == "workers");
+    let newer = || config(folder.path(), workers);
+    let first = || config(folder.path(), None);
+
+    for (config, waiting, told) in [
+        (newer(), &["workers"][..], &["workers"][..]),
+        (newer(), &["workers"], &[]),
+        (first(), &[], &["workers"]),
+        (first(), &[], &[]),
+    ] {
+        assert_eq!(node.reload().apply(config).unwrap(), waiting);
+        assert_eq!(changed(&watcher), told);
+    }
+}
+
+/// The settings that the next event names.
+fn changed(watcher: &Watcher) -> Vec<String> {
+    let Some(Notice::Event { json, .. }) = watcher.try_next() else {
+        panic!("no event was published")
+    };
+    let event: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(event["event"], "server.reloaded");
+    serde_json::from_value(event["changed"].clone()).unwrap()
+}
