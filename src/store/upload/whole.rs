@@ -119,6 +119,10 @@ impl Upload {
             metadata,
         };
 
+        let published = self
+            .store
+            .publish(|target| self.part.publish(target), &claim)?;
+
         self.store
             .catalog()
             .events
@@ -126,9 +130,7 @@ impl Upload {
                 name: name.clone(),
                 size,
             });
-
-        self.store
-            .publish(|target| self.part.publish(target), &claim)
+        Ok(published)
     }
 }
 
