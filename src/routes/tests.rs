@@ -167,3 +167,23 @@ fn a_model_that_changes_while_its_successor_comes_is_not_replaced() {
 
     assert_eq!(house.ask(&peer, &head, "new"), (200, 3));
 }
+
+#[test]
+fn the_whole_server_tells_its_methods() {
+    let house = House::new(|_| ());
+    let ask = |line: &str| {
+        let head = format!("{line} HTTP/1.1\r\nHost: 127.0.0.1");
+        house.answer(&peer("127.0.0.1:5", None), &head, 0, &mut io::empty())
+    };
+
+    // RFC 9110 section 9.3.7.
+    let answer = ask("OPTIONS *");
+    assert_eq!(answer.status(), Status::NO_CONTENT);
+    assert_eq!(
+        answer.value("allow"),
+        Some("GET, PUT, POST, DELETE, PATCH, HEAD, OPTIONS")
+    );
+    for other in ["GET *", "OPTIONS /*", "OPTIONS /none"] {
+        assert_eq!(ask(other).status().0, 404, "{other}");
+    }
+}
