@@ -187,3 +187,22 @@ fn the_whole_server_tells_its_methods() {
         assert_eq!(ask(other).status().0, 404, "{other}");
     }
 }
+
+#[test]
+fn only_get_knows_ranges() {
+    let house = House::new(|_| ());
+    let peer = peer("127.0.0.1:5", None);
+    let ask = |line: &str, more: &str, body: &str| {
+        let head = format!("{line} /v1/models/m HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}");
+        let head = format!("{head}\r\nAuthorization: Bearer SECRET");
+        house.ask(&peer, &head, body).0
+    };
+
+    assert_eq!(ask("PUT", "X-Y: z", "bytes"), 201);
+
+    for (range, got) in [("bytes=1-2", 206), ("bytes=9-", 416)] {
+        let field = format!("Range: {range}");
+        assert_eq!(ask("GET", &field, ""), got, "{range}");
+        assert_eq!(ask("HEAD", &field, ""), 200, "{range}");
+    }
+}

@@ -66,10 +66,11 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Ok(response(Status::NOT_MODIFIED));
     }
 
-    // A range of another version would be joined with what the caller has already, so only a strong
-    // tag counts; dates are too coarse.
+    // Ranges are a matter of GET only (RFC 9110 section 14.2). A range of another version would be
+    // joined with what the caller has already, so only a strong tag counts; dates are too coarse.
     let wanted = fields
         .value("range")
+        .filter(|_| !request.is_head())
         .filter(|_| match fields.value("if-range") {
             Some(tag_or_date) => !tag.starts_with(WEAK) && tag_or_date == tag,
             None => true,
