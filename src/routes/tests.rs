@@ -206,3 +206,17 @@ fn only_get_knows_ranges() {
         assert_eq!(ask("HEAD", &field, ""), 200, "{range}");
     }
 }
+
+#[test]
+fn codings_have_no_case() {
+    let house = House::new(|_| ());
+    let put = |coding: &str| {
+        let head = "PUT /v1/models/m HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer SECRET";
+        let head = format!("{head}\r\nContent-Encoding: {coding}");
+        house.ask(&peer("127.0.0.1:5", None), &head, "bytes").0
+    };
+
+    // RFC 9110 section 8.4.1.
+    assert_eq!(put("Identity"), 201);
+    assert_eq!(put("gzip"), 415);
+}

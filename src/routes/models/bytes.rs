@@ -130,7 +130,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
     if let Some(coding) = fields
         .value("content-encoding")
-        .filter(|coding| *coding != "identity")
+        .filter(|coding| !coding.trim().eq_ignore_ascii_case("identity"))
     {
         let text = format!("the content coding {coding} is not supported");
         return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
