@@ -180,7 +180,7 @@ impl TomlFile<'_> {
         for (key, value) in table {
             let place = self.place(&key.span());
             let key = kind.key(key.get_ref(), &place)?;
-            let text = plain(value.get_ref()).ok_or_else(|| no_value(key, &place))?;
+            let text = plain(value.get_ref(), key, &place)?;
             entries.push(TableEntry { key, text, place });
         }
 
@@ -219,7 +219,7 @@ fn take(
         return Err(Error::new(ErrorKind::Usage, text).hint("remove one of the two lines"));
     }
 
-    let text = plain(value).ok_or_else(|| no_value(setting.key, &place))?;
+    let text = plain(value, setting.key, &place)?;
     layer.push(setting, text, Origin::Line(place));
     Ok(())
 }
@@ -245,19 +245,32 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// A value as one would write it behind a flag; a list becomes one with commas.
-fn plain(value: &DeValue<'_>) -> Option<String> {
+fn plain(value: &DeValue<'_>, key: &str, place: &str) -> Result<String> {
     match value {
-        DeValue::String(text) => Some(text.clone().into_owned()),
-        DeValue::Integer(number) => Some(number.as_str().replace('_', "")),
+        DeValue::String(text) => Ok(text.clone().into_owned()),
+        DeValue::Integer(number) => Ok(number.as_str().replace('_', "")),
         // No setting takes one, and each says what it takes instead.
-        DeValue::Float(number) => Some(number.as_str().to_owned()),
-        DeValue::Boolean(on) => Some(on.to_string()),
+        DeValue::Float(number) => Ok(number.as_str().to_owned()),
+        DeValue::Boolean(on) => Ok(on.to_string()),
         DeValue::Array(items) => {
-            let items: Option<Vec<_>> = items.iter().map(|item| plain(item.get_ref())).collect();
-            items.map(|items| items.join(","))
+            let items = items
+                .iter()
+                .map(|item| list_item(item.get_ref(), key, place));
+            Ok(items.collect::<Result<Vec<_>>>()?.join(","))
         }
-        _ => None,
+        _ => Err(no_value(key, place)),
     }
+}
+
+/// An item of a list. Its comma would separate two items later.
+fn list_item(item: &DeValue<'_>, key: &str, place: &str) -> Result<String> {
+    let text = plain(item, key, place)?;
+    if !text.contains(',') {
+        return Ok(text);
+    }
+
+    let error = format!("{place}: an item of the list {key} contains a comma");
+    Err(Error::new(ErrorKind::Usage, error).hint("write it as several items of the list"))
 }
 
 #[cfg(test)]
@@ -308,6 +321,10 @@ mod tests {
                 "line 1: '1.5' is not a valid value for max-connections: write a whole number",
             ),
             ("dir = models", "line 1: the text needs quotation marks"),
+            (
+                "accept = [\n\"a\",\n\"b,c\"]",
+                "line 1: an item of the list accept contains a comma",
+            ),
         ] {
             let error = read(text).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Usage);

@@ -148,16 +148,23 @@ pub(crate) fn remove_unfinished() {
     }
 }
 
-/// Removes the parts in a directory that dead processes left there, if they are at least this old.
+/// Removes the parts in a directory whose names begin with `prefix` and that dead processes left there,
+/// if they are at least this old.
 ///
 /// # Errors
 /// Those of the file system; a part that vanished meanwhile is none.
-pub(crate) fn remove_left_over(directory: &Path, age_min: Duration) -> io::Result<()> {
+pub(crate) fn remove_left_over(
+    directory: &Path,
+    prefix: &str,
+    age_min: Duration,
+) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "part")
-            || lock(&UNFINISHED).contains(&path)
-        {
+        let entry = entry?;
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        let is_part = name.starts_with(prefix.as_bytes()) && name.ends_with(b".part");
+        if !is_part || lock(&UNFINISHED).contains(&path) {
             continue;
         }
 

@@ -127,7 +127,7 @@ events! {
         received: u64,
         size: Option<u64>,
     }
-    /// All bytes of an upload arrived; `model.published` tells whether the model got its name.
+    /// An upload became the model of its name; `model.published` came before.
     UploadEnded = "upload.ended" on UPLOADS {
         name: ModelName,
         size: u64,

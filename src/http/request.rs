@@ -56,6 +56,11 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Whether the caller sent HEAD, which [`Request::method`] shows as GET.
+    pub(crate) fn is_head(&self) -> bool {
+        self.head.method == Method::Head
+    }
+
     /// The target in origin form: path and query as they were sent.
     pub fn target(&self) -> &'a str {
         &self.head.target

@@ -22,7 +22,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::access::secrets::invitations;
@@ -44,7 +44,7 @@ use crate::{disk, home};
 use exposed::warn_of_exposed;
 use node_events::NodeEvents;
 use reach::{host_names, invitable};
-use server_password::{check_published, kept_password, unwritable, warn_of};
+use server_password::{UnseenPassword, check_published, kept_password, unwritable, warn_of};
 use services::Service;
 
 /// A node that is ready to run.
@@ -98,6 +98,7 @@ impl Node {
             Some(password) => (password, PasswordOrigin::Given),
             None => kept_password(&config.home)?,
         };
+        let unseen = UnseenPassword::of(&origin);
 
         check_published(&config, &addresses, &password)?;
         warn_of(&config, &addresses, &password);
@@ -122,15 +123,10 @@ impl Node {
             &events,
         )?;
 
-        // The server comes last, because with its addresses others can reach this node. A password
-        // that was made for a server which does not start was never shown, so it goes again.
+        // The server comes last, because with its addresses others can reach this node.
         let mut options = server_options(config, files, &live_limits, &stop)?;
         options.events = events.connections.clone();
-        let server = Server::with_options(&addresses, options, api).inspect_err(|_| {
-            if let PasswordOrigin::Made(path, _) = &origin {
-                let _ = disk::remove(path);
-            }
-        })?;
+        let server = Server::with_options(&addresses, options, api)?;
 
         // Nothing is answered before `run`, so the first caller sees the renewed certificate.
         if let Some(tls) = server.following() {
@@ -141,10 +137,12 @@ impl Node {
         // Only now are the ports known that the system has chosen.
         invitations::keep_addresses(&started.home, &invitable(&server.addresses()));
         write_urls(started.address_file.as_deref(), &server.urls())?;
+        unseen.keep();
 
         Ok(Self {
             reload: Reload {
                 live_limits,
+                latest: Arc::new(Mutex::new(started.clone())),
                 started,
                 tls: server.following(),
                 events: events.server.clone(),

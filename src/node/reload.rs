@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! New settings for a node that runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::channels::Publisher;
 use crate::config::{Config, Effect};
 use crate::error::Result;
 use crate::event::{Event, Happening};
 use crate::limits::{Limits, LiveLimits};
+use crate::threads::lock;
 use crate::tls::Following;
 use crate::{clock, edge};
 
@@ -16,6 +17,8 @@ use crate::{clock, edge};
 pub struct Reload {
     pub(crate) live_limits: Arc<LiveLimits>,
     pub(crate) started: Config,
+    /// What the last reload was given; before the first one, what the node was started with.
+    pub(crate) latest: Arc<Mutex<Config>>,
     pub(crate) tls: Option<Arc<Following>>,
     pub(crate) events: Publisher,
 }
@@ -28,6 +31,10 @@ impl Reload {
     /// `Usage` for limits with which nobody could be served; the old ones then stay.
     pub fn apply(&self, config: Config) -> Result<Vec<&'static str>> {
         config.check()?;
+
+        // The lock is held to the end, so that two reloads at one time do not mix their limits.
+        let mut latest = lock(&self.latest);
+
         // The pool is fixed: a running server keeps its number of workers.
         let mut limits = Limits {
             workers: self.started.limits.workers,
@@ -51,15 +58,22 @@ impl Reload {
 
         let waiting = self.started.changed(&config, Effect::NextStart);
 
+        // An event tells of this reload only: what an earlier one changed is not told again, and
+        // what is set back is told, too.
         self.events.publish(|| {
-            let effects = [Effect::AtOnce, Effect::NewConnections];
-            let now = effects.map(|effect| self.started.changed(&config, effect));
-            let changed = now.concat().into_iter().chain(waiting.iter().copied());
+            let effects = [Effect::AtOnce, Effect::NewConnections, Effect::NextStart];
+            let changed = effects.map(|effect| latest.changed(&config, effect));
             let happening = Happening::ServerReloaded {
-                changed: changed.collect(),
+                changed: changed.concat(),
             };
             Event::new(clock::now(), happening)
         });
+
+        // Without the sockets, which must not stay open for a copy.
+        *latest = Config {
+            sockets: Vec::new(),
+            ..config
+        };
 
         Ok(waiting)
     }

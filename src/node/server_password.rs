@@ -21,6 +21,34 @@ pub enum PasswordOrigin {
     Made(PathBuf, Password),
 }
 
+/// A password that was made for a server which does not run yet. Unless it is kept, the drop removes
+/// it: nobody has seen it, and the next start would take it for one that is known.
+pub(crate) struct UnseenPassword(Option<PathBuf>);
+
+impl UnseenPassword {
+    /// What the drop removes if the password came from here.
+    pub(crate) fn of(origin: &PasswordOrigin) -> Self {
+        Self(match origin {
+            PasswordOrigin::Made(path, _) => Some(path.clone()),
+            PasswordOrigin::Given | PasswordOrigin::Kept(_) => None,
+        })
+    }
+
+    /// The server runs and can show the password, so it stays.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for UnseenPassword {
+    fn drop(&mut self) {
+        let Some(path) = &self.0 else { return };
+        if let Err(error) = disk::remove(path) {
+            log::warn!("the new password cannot be removed: {error}");
+        }
+    }
+}
+
 /// The password in the home, made now if there is none yet.
 pub(crate) fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
     let path = home::PASSWORD.path(home);

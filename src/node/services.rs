@@ -63,9 +63,12 @@ struct ServiceTable {
 struct RunningService {
     status: Arc<Mutex<ServiceStatus>>,
     stop: Stop,
-    /// `None` once somebody waits for its end.
-    thread: Option<JoinHandle<()>>,
+    thread: ServiceThread,
 }
+
+/// The thread of a service; `None` once its end was waited for. Whoever waits holds the lock
+/// meanwhile, so that all others wait as long.
+type ServiceThread = Arc<Mutex<Option<JoinHandle<()>>>>;
 
 impl RunningService {
     fn is_running(&self) -> bool {
@@ -107,15 +110,7 @@ impl Services {
 
         let stop = self.0.stop.child();
 
-        // It is dropped with the thread's work, and so records a panic, too.
-        let ending = Ending(Arc::clone(&status));
-        let told = stop.clone();
-
-        let work = move || {
-            let mut ending = ending;
-            let outcome = service.run(&told);
-            ending.keep(outcome.err());
-        };
+        let work = work(service, stop.clone(), Arc::clone(&status));
 
         // The lock is still held, so two services of one name cannot be started at one time.
         let thread =
@@ -124,7 +119,7 @@ impl Services {
         running.push(RunningService {
             status,
             stop,
-            thread: Some(thread),
+            thread: Arc::new(Mutex::new(Some(thread))),
         });
 
         Ok(())
@@ -159,18 +154,15 @@ impl Services {
         // The lock is not held while waiting: others can still ask for the status or stop the
         // service.
         let (status, thread) = {
-            let mut running = lock(&self.0.running);
-            let mut services = running.iter_mut();
+            let running = lock(&self.0.running);
+            let mut services = running.iter();
             let Some(service) = services.find(|service| lock(&service.status).name == name) else {
                 return Ok(());
             };
-            (Arc::clone(&service.status), service.thread.take())
+            (Arc::clone(&service.status), Arc::clone(&service.thread))
         };
 
-        // A panic has been logged, and is in the status.
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
+        wait_for(&thread);
 
         let error = lock(&status).error.clone();
 
@@ -181,12 +173,38 @@ impl Services {
     pub(crate) fn end(&self) {
         self.0.stop.trigger(Reason::Shutdown);
         let threads: Vec<_> = lock(&self.0.running)
-            .iter_mut()
-            .filter_map(|service| service.thread.take())
+            .iter()
+            .map(|service| Arc::clone(&service.thread))
             .collect();
-        for thread in threads {
-            let _ = thread.join();
+
+        for thread in &threads {
+            wait_for(thread);
         }
+    }
+}
+
+/// What the thread of a service does.
+fn work(
+    service: Box<dyn Service>,
+    stop: Stop,
+    status: Arc<Mutex<ServiceStatus>>,
+) -> impl FnOnce() + Send + 'static {
+    move || {
+        // Its drop records a panic. It exists only here: work that is dropped because there is no
+        // thread for it did not panic.
+        let mut ending = Ending(status);
+        let outcome = service.run(&stop);
+        ending.keep(outcome.err());
+    }
+}
+
+/// Returns once a service is over, however many wait for it.
+fn wait_for(thread: &ServiceThread) {
+    let mut held = lock(thread);
+
+    // A panic has been logged, and is in the status.
+    if let Some(thread) = held.take() {
+        let _ = thread.join();
     }
 }
 
@@ -312,5 +330,50 @@ mod tests {
         start(&services, "again", until_stopped).unwrap();
         assert_eq!(services.status().len(), 1);
         services.end();
+    }
+    #[test]
+    fn work_without_a_thread_did_not_panic() {
+        let status = Arc::new(Mutex::new(ServiceStatus {
+            name: "unborn",
+            state: ServiceState::Running,
+            since: clock::now(),
+            error: None,
+        }));
+        let (started, _) = channel();
+        let service = Trial {
+            name: "unborn",
+            started,
+            end: until_stopped,
+        };
+
+        drop(work(Box::new(service), Stop::new(), Arc::clone(&status)));
+        assert_eq!(lock(&status).error, None);
+    }
+
+    #[test]
+    fn all_who_wait_for_a_service_wait_to_its_end() {
+        let (services, _stop) = services();
+        start(&services, "one", until_stopped).unwrap();
+        let (told, ends) = channel();
+
+        let waiting: Vec<_> = (0..2)
+            .map(|_| {
+                let (services, told) = (services.clone(), told.clone());
+                std::thread::spawn(move || {
+                    services.join("one").unwrap();
+                    told.send(services.status()[0].state).unwrap();
+                })
+            })
+            .collect();
+
+        // Nobody comes back while the service runs.
+        let early = ends.recv_timeout(std::time::Duration::from_millis(200));
+        assert!(early.is_err(), "{early:?}");
+
+        assert!(services.stop("one"));
+        for thread in waiting {
+            thread.join().unwrap();
+            assert_eq!(ends.recv().unwrap(), ServiceState::Ended);
+        }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What a reload does to a node that runs, for every setting that there is.
+//! What a reload does to a node that runs, for every setting that there is, and what a node that does
+//! not start leaves behind.
 
 use super::*;
 use crate::config::{Effect, Layer, Setting, settings};
@@ -103,4 +104,59 @@ fn a_change_of_every_setting_has_the_effect_that_its_row_declares() {
         node.reload().apply(config(folder.path(), None)).unwrap();
         assert_eq!(in_force(&node), before, "{}", setting.key);
     }
+}
+
+#[test]
+fn a_password_that_nobody_has_seen_goes_with_the_start_that_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut unwritable = config(folder.path(), None);
+    unwritable.address_file = Some(folder.path().join("missing/urls"));
+    let path = home::PASSWORD.path(&unwritable.home);
+
+    // The address file is written last, after all that could use the password.
+    let failed = Node::open(unwritable, None)
+        .err()
+        .expect("no URLs are written");
+    assert!(
+        failed.hint_text().unwrap().contains("--write-addr"),
+        "{failed}"
+    );
+    assert!(!path.exists());
+
+    let node = Node::open(config(folder.path(), None), None).unwrap();
+    assert!(matches!(node.password(), PasswordOrigin::Made(..)));
+    assert!(path.exists());
+}
+
+#[test]
+fn a_reload_tells_of_what_it_changed_and_of_nothing_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = Password::new("a password of some length").unwrap();
+    let node = Node::open(config(folder.path(), None), Some(password)).unwrap();
+    let watcher = node.watch(&["server"], 8, None).unwrap();
+
+    let mut all = settings().map(|(_, setting)| setting);
+    let workers = all.find(|setting| setting.key == "workers");
+    let newer = || config(folder.path(), workers);
+    let first = || config(folder.path(), None);
+
+    for (config, waiting, told) in [
+        (newer(), &["workers"][..], &["workers"][..]),
+        (newer(), &["workers"], &[]),
+        (first(), &[], &["workers"]),
+        (first(), &[], &[]),
+    ] {
+        assert_eq!(node.reload().apply(config).unwrap(), waiting);
+        assert_eq!(changed(&watcher), told);
+    }
+}
+
+/// The settings that the next event names.
+fn changed(watcher: &Watcher) -> Vec<String> {
+    let Some(Notice::Event { json, .. }) = watcher.try_next() else {
+        panic!("no event was published")
+    };
+    let event: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(event["event"], "server.reloaded");
+    serde_json::from_value(event["changed"].clone()).unwrap()
 }

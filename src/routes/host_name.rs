@@ -9,6 +9,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use percent_encoding::percent_decode_str;
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// The names under which open things are handed out.
@@ -94,10 +96,12 @@ pub(crate) fn no_secret_in(query: Option<&str>) -> Result<()> {
         .split('&')
         .map(|pair| pair.split('=').next().unwrap_or(pair));
 
+    // Any letter may be written as its number (RFC 3986 section 2.3).
     let is_secret = |key: &str| {
+        let key: Vec<u8> = percent_decode_str(key).collect();
         SECRETS
             .iter()
-            .any(|secret| key.eq_ignore_ascii_case(secret))
+            .any(|secret| key.eq_ignore_ascii_case(secret.as_bytes()))
     };
 
     if keys.into_iter().any(is_secret) {
@@ -170,10 +174,24 @@ mod tests {
 
     #[test]
     fn secrets_do_not_stand_in_urls() {
-        for query in ["token=x", "a=b&Password=", "access_token", "a&b&secret=1"] {
+        for query in [
+            "token=x",
+            "a=b&Password=",
+            "access_token",
+            "a&b&secret=1",
+            "pass%77ord=x",
+            "a&%54OKEN",
+        ] {
             assert!(no_secret_in(Some(query)).is_err(), "{query}");
         }
-        for query in ["", "a=token", "tokens=3", "name=password"] {
+        for query in [
+            "",
+            "a=token",
+            "tokens=3",
+            "name=password",
+            "a%26token=3",
+            "%ff",
+        ] {
             assert!(no_secret_in(Some(query)).is_ok(), "{query}");
         }
         assert!(no_secret_in(None).is_ok());

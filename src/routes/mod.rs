@@ -177,7 +177,7 @@ const fn row(
 
 enum RouteMatch {
     Route(&'static Route),
-    /// The path is known; these are its methods.
+    /// The path is known, or stands for the whole server; these are its methods.
     OtherMethods(String),
 }
 
@@ -226,6 +226,10 @@ impl Handler for Api {
 
 impl Api {
     fn find(&self, request: &Request<'_>) -> Result<RouteMatch> {
+        if request.target() == "*" && request.method() == Method::Options {
+            return Ok(RouteMatch::OtherMethods(allow(self.routes)));
+        }
+
         let at_path: Vec<_> = self
             .routes
             .iter()
@@ -244,14 +248,25 @@ impl Api {
             return Err(Error::new(ErrorKind::NotFound, text).hint("GET / lists the paths"));
         }
 
-        // A 405 lists the methods of the path (RFC 9110 section 15.5.6). HEAD comes with GET, and
-        // OPTIONS with every path.
-        let mut allow: Vec<_> = at_path.iter().map(|route| route.method.as_str()).collect();
-        if allow.contains(&"GET") {
-            allow.push("HEAD");
-        }
-        allow.push("OPTIONS");
-
-        Ok(RouteMatch::OtherMethods(allow.join(", ")))
+        Ok(RouteMatch::OtherMethods(allow(at_path)))
     }
+}
+
+/// The methods of these routes as a 405 and an answer to OPTIONS list them (RFC 9110 section 10.2.1).
+/// HEAD comes with GET, and OPTIONS with every path.
+fn allow(routes: impl IntoIterator<Item = &'static Route>) -> String {
+    let mut methods = Vec::new();
+    for route in routes {
+        let method = route.method.as_str();
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.push("OPTIONS");
+
+    methods.join(", ")
 }

@@ -14,7 +14,7 @@ use crate::transport::{Peer, TlsIdentity};
 struct House {
     api: Api,
     secret: Password,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl House {
@@ -42,21 +42,33 @@ impl House {
         Self {
             api,
             secret,
-            _folder: folder,
+            folder,
         }
     }
 
     /// The status, and how much of the body was read.
     fn ask(&self, peer: &Peer, head: &str, body: &str) -> (u16, usize) {
-        let head = head.replace("SECRET", self.secret.text());
-        let head = format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len());
-        let head = Head::parse(head.as_bytes()).unwrap();
         let mut source = io::Cursor::new(body.replace("SECRET", self.secret.text()));
+        let answer = self.answer(peer, head, body.len(), &mut source);
+        let read = usize::try_from(source.position()).unwrap();
+        (answer.status().0, read)
+    }
+
+    /// The answer to a request whose body has this length and comes from `source`.
+    fn answer(
+        &self,
+        peer: &Peer,
+        head: &str,
+        length: usize,
+        source: &mut dyn io::Read,
+    ) -> Response {
+        let head = head.replace("SECRET", self.secret.text());
+        let head = format!("{head}\r\nContent-Length: {length}\r\n\r\n");
+        let head = Head::parse(head.as_bytes()).unwrap();
         let mut session = Session::default();
-        let body = Body::new(&mut source, Some(body.len() as u64));
-        let mut request = Request::new(&head, peer, &mut session, body);
-        let status = self.api.handle(&mut request).status().0;
-        (status, usize::try_from(source.position()).unwrap())
+        let body = Body::new(source, Some(length as u64));
+        self.api
+            .handle(&mut Request::new(&head, peer, &mut session, body))
     }
 }
 
@@ -127,4 +139,84 @@ fn a_certificate_has_a_role_and_is_no_proof_against_web_pages() {
     let body = "{\"filename\": \"a\", \"content_b64\": \"eA==\"}";
     assert_eq!(house.ask(&certificate("other"), import, body).0, 403);
     assert_eq!(house.ask(&certificate("pi"), import, body).0, 200);
+}
+
+/// A body that comes while somebody changes a model by hand.
+struct Meddling<'a>(&'a std::path::Path, &'a [u8]);
+
+impl io::Read for Meddling<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        std::fs::write(self.0, "other bytes")?;
+        self.1.read(buffer)
+    }
+}
+
+#[test]
+fn a_model_that_changes_while_its_successor_comes_is_not_replaced() {
+    let house = House::new(|_| ());
+    let path = house.folder.path().join("models/m");
+    // A file that was just copied in: its digest is not known yet.
+    std::fs::write(&path, "bytes").unwrap();
+
+    let put = "PUT /v1/models/m HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer SECRET";
+    let head = format!("{put}\r\nIf-Unmodified-Since: Thu, 01 Jan 2099 00:00:00 GMT");
+    let peer = peer("127.0.0.1:5", None);
+    let answer = house.answer(&peer, &head, 3, &mut Meddling(&path, b"new"));
+    assert_eq!(answer.status().0, 412);
+    assert_eq!(std::fs::read(&path).unwrap(), b"other bytes");
+
+    assert_eq!(house.ask(&peer, &head, "new"), (200, 3));
+}
+
+#[test]
+fn the_whole_server_tells_its_methods() {
+    let house = House::new(|_| ());
+    let ask = |line: &str| {
+        let head = format!("{line} HTTP/1.1\r\nHost: 127.0.0.1");
+        house.answer(&peer("127.0.0.1:5", None), &head, 0, &mut io::empty())
+    };
+
+    // RFC 9110 section 9.3.7.
+    let answer = ask("OPTIONS *");
+    assert_eq!(answer.status(), Status::NO_CONTENT);
+    assert_eq!(
+        answer.value("allow"),
+        Some("GET, PUT, POST, DELETE, PATCH, HEAD, OPTIONS")
+    );
+    for other in ["GET *", "OPTIONS /*", "OPTIONS /none"] {
+        assert_eq!(ask(other).status().0, 404, "{other}");
+    }
+}
+
+#[test]
+fn only_get_knows_ranges() {
+    let house = House::new(|_| ());
+    let peer = peer("127.0.0.1:5", None);
+    let ask = |line: &str, more: &str, body: &str| {
+        let head = format!("{line} /v1/models/m HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}");
+        let head = format!("{head}\r\nAuthorization: Bearer SECRET");
+        house.ask(&peer, &head, body).0
+    };
+
+    assert_eq!(ask("PUT", "X-Y: z", "bytes"), 201);
+
+    for (range, got) in [("bytes=1-2", 206), ("bytes=9-", 416)] {
+        let field = format!("Range: {range}");
+        assert_eq!(ask("GET", &field, ""), got, "{range}");
+        assert_eq!(ask("HEAD", &field, ""), 200, "{range}");
+    }
+}
+
+#[test]
+fn codings_have_no_case() {
+    let house = House::new(|_| ());
+    let put = |coding: &str| {
+        let head = "PUT /v1/models/m HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer SECRET";
+        let head = format!("{head}\r\nContent-Encoding: {coding}");
+        house.ask(&peer("127.0.0.1:5", None), &head, "bytes").0
+    };
+
+    // RFC 9110 section 8.4.1.
+    assert_eq!(put("Identity"), 201);
+    assert_eq!(put("gzip"), 415);
 }

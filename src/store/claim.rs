@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What an upload claims: a name, a condition on what has it now, and what came of it.
 
+use std::time::SystemTime;
+
 use crate::digest::Digest;
 use crate::model::{Model, ModelName};
 use crate::store::about::Metadata;
@@ -26,6 +28,9 @@ pub enum Condition {
     Matches(Digest),
     /// There is one (`If-Match: *`).
     Exists,
+    /// There is one, and its bytes last changed at this very time (what `If-Unmodified-Since` comes to
+    /// while the digest is not known).
+    ModifiedAt(SystemTime),
 }
 
 /// A finished upload that is to become a model.

@@ -230,6 +230,37 @@ fn conditions_are_checked_before_a_name_changes() {
 }
 
 #[test]
+fn a_model_that_changes_after_its_time_was_seen_is_not_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), large()).unwrap();
+    put(&store, "m", b"seen");
+    let seen = Condition::ModifiedAt(store.find(&name("m")).unwrap().modified);
+    store.check(&name("m"), &seen).unwrap();
+
+    let path = directory.path().join("m");
+    let later = SystemTime::now() + Duration::from_secs(5);
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_modified(later).unwrap();
+    assert_eq!(
+        kind(try_put(&store, "m", b"new", &seen)),
+        ErrorKind::PreconditionFailed
+    );
+    assert_eq!(
+        kind(store.remove_if(&name("m"), &seen)),
+        ErrorKind::PreconditionFailed
+    );
+    assert_eq!(fs::read(&path).unwrap(), b"seen");
+
+    let seen = Condition::ModifiedAt(later);
+    assert!(try_put(&store, "m", b"new", &seen).unwrap().replaced);
+    store.remove(&name("m")).unwrap();
+    assert_eq!(
+        kind(try_put(&store, "m", b"new", &seen)),
+        ErrorKind::PreconditionFailed
+    );
+}
+
+#[test]
 fn files_that_come_and_change_by_hand_are_digested_in_the_background() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("before"), b"1").unwrap();

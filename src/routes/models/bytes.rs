@@ -67,10 +67,11 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Ok(response(Status::NOT_MODIFIED));
     }
 
-    // A range of another version would be joined with what the caller has already, so only a strong
-    // tag counts; dates are too coarse.
+    // Ranges are a matter of GET only (RFC 9110 section 14.2). A range of another version would be
+    // joined with what the caller has already, so only a strong tag counts; dates are too coarse.
     let wanted = fields
         .value("range")
+        .filter(|_| !request.is_head())
         .filter(|_| match fields.value("if-range") {
             Some(tag_or_date) => !tag.starts_with(WEAK) && tag_or_date == tag,
             None => true,
@@ -130,7 +131,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
     if let Some(coding) = fields
         .value("content-encoding")
-        .filter(|coding| *coding != "identity")
+        .filter(|coding| !coding.trim().eq_ignore_ascii_case("identity"))
     {
         let text = format!("the content coding {coding} is not supported");
         return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
@@ -223,26 +224,34 @@ fn condition(api: &Api, request: &Request<'_>, name: &ModelName) -> Result<Condi
 
 /// What `If-Unmodified-Since` asks, where there is a model (RFC 9110 section 13.1.4).
 fn unmodified(api: &Api, fields: &Fields, name: &ModelName) -> Result<Condition> {
-    if fields.value("if-unmodified-since").is_none() {
+    if unmodified_since(fields).is_none() {
         return Ok(Condition::Any);
     }
 
     match api.store.find(name) {
-        // From here on, nobody may change it before we do.
-        Ok(model) => check_unmodified(fields, &model)
-            .map(|()| model.digest.map_or(Condition::Exists, Condition::Matches)),
+        // From here on, nobody may change it before we do: the store checks again that it is the
+        // model that was looked at here.
+        Ok(model) => {
+            check_unmodified(fields, &model)?;
+            let seen = Condition::ModifiedAt(model.modified);
+            Ok(model.digest.map_or(seen, Condition::Matches))
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Condition::Any),
         Err(error) => Err(error),
     }
 }
 
-/// `If-Match` comes before it, and a date that cannot be read asks nothing.
-fn check_unmodified(fields: &Fields, model: &Model) -> Result<()> {
+/// The date of `If-Unmodified-Since`. `If-Match` comes before it, and a date that cannot be read asks
+/// nothing.
+fn unmodified_since(fields: &Fields) -> Option<SystemTime> {
     let date = fields
         .value("if-unmodified-since")
-        .filter(|_| fields.value("if-match").is_none());
+        .filter(|_| fields.value("if-match").is_none())?;
+    httpdate::parse_http_date(date).ok()
+}
 
-    match date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+fn check_unmodified(fields: &Fields, model: &Model) -> Result<()> {
+    match unmodified_since(fields) {
         Some(date) if seconds(model.modified) > seconds(date) => {
             let text = format!("'{}' was modified after If-Unmodified-Since", model.name);
             Err(Error::new(ErrorKind::PreconditionFailed, text))

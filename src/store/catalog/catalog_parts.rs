@@ -215,8 +215,11 @@ impl Catalog {
         // 9110 section 13.1).
         match (condition, current) {
             (Condition::Absent, Some(_)) => failed(format!("the model '{name}' exists already")),
-            (Condition::Exists | Condition::Matches(_), None) => {
+            (Condition::Exists | Condition::Matches(_) | Condition::ModifiedAt(_), None) => {
                 failed(format!("there is no model '{name}'"))
+            }
+            (Condition::ModifiedAt(time), Some(stamp)) if stamp.modified() != *time => {
+                failed(format!("the model '{name}' has changed meanwhile"))
             }
             (Condition::Matches(wanted), Some(stamp)) => match digested {
                 Some((known, digest)) if known == stamp && digest == *wanted => Ok(current),

@@ -75,10 +75,16 @@ impl Layout {
             FileLock::Taken => return Err(taken(&directory)),
         };
 
-        // Journals and the index are written as parts, too, so their folders can hold unfinished
-        // ones.
-        for place in [&parts, &hidden, &hidden.join(UPLOADS)] {
-            match disk::remove_left_over(place, age_min) {
+        // Journals, descriptions and the index are written as parts, too, so their folders can hold
+        // unfinished ones. A description has the name of its model, which may end in `.part`, but
+        // never begins with a dot.
+        for (place, prefix) in [
+            (&parts, ""),
+            (&hidden, ""),
+            (&hidden.join(UPLOADS), ""),
+            (&hidden.join(ABOUT), "."),
+        ] {
+            match disk::remove_left_over(place, prefix, age_min) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(unusable(place, error));
                 }

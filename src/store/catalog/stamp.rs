@@ -41,12 +41,17 @@ impl Stamp {
         }
     }
 
+    /// When the bytes last changed, as [`Model::modified`] has it.
+    pub(crate) fn modified(&self) -> SystemTime {
+        self.modified.time()
+    }
+
     /// The model that a file with this stamp is.
     pub(crate) fn model(&self, name: &ModelName, digest: Option<Digest>) -> Model {
         Model {
             name: name.clone(),
             size: self.size,
-            modified: self.modified.time(),
+            modified: self.modified(),
             digest,
         }
     }

@@ -3,6 +3,7 @@
 //! has to know, kept as lines of text beside its bytes.
 
 use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::digest::Digest;
 use crate::model::ModelName;
@@ -59,6 +60,9 @@ impl UploadIntent {
             Condition::Absent => writeln!(text, "condition absent"),
             Condition::Exists => writeln!(text, "condition exists"),
             Condition::Matches(digest) => writeln!(text, "condition {digest}"),
+            Condition::ModifiedAt(time) => {
+                writeln!(text, "condition {MODIFIED}{}", time_line(time))
+            }
         };
 
         if let Some(signature) = &self.signature {
@@ -101,7 +105,10 @@ impl UploadIntent {
             None => Condition::Any,
             Some("absent") => Condition::Absent,
             Some("exists") => Condition::Exists,
-            Some(digest) => Condition::Matches(digest.parse().ok()?),
+            Some(other) => match other.strip_prefix(MODIFIED) {
+                Some(time) => Condition::ModifiedAt(parse_time(time)?),
+                None => Condition::Matches(other.parse().ok()?),
+            },
         };
 
         if let Some(signature) = field(text, "signature") {
@@ -114,6 +121,33 @@ impl UploadIntent {
         Some(order)
     }
 }
+
+/// A time as seconds and nanoseconds from 1970, with a minus in front for one before.
+fn time_line(time: SystemTime) -> String {
+    let (sign, distance) = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => ("", after),
+        Err(before) => ("-", before.duration()),
+    };
+    format!(
+        "{sign}{}.{:09}",
+        distance.as_secs(),
+        distance.subsec_nanos()
+    )
+}
+
+fn parse_time(text: &str) -> Option<SystemTime> {
+    let (seconds, nanos) = text.trim_start_matches('-').split_once('.')?;
+    let nanos = Duration::from_nanos(nanos.parse().ok()?);
+    let distance = Duration::from_secs(seconds.parse().ok()?).checked_add(nanos)?;
+
+    if text.starts_with('-') {
+        UNIX_EPOCH.checked_sub(distance)
+    } else {
+        UNIX_EPOCH.checked_add(distance)
+    }
+}
+
+const MODIFIED: &str = "modified ";
 
 /// The value of the first line that begins with this word.
 pub(crate) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
@@ -133,6 +167,8 @@ mod tests {
             Condition::Absent,
             Condition::Exists,
             Condition::Matches(digest),
+            Condition::ModifiedAt(UNIX_EPOCH + Duration::new(7, 8)),
+            Condition::ModifiedAt(UNIX_EPOCH - Duration::new(7, 8)),
         ];
         for condition in conditions {
             let mut order = UploadIntent::new("a name with blanks".parse().unwrap());
@@ -148,5 +184,7 @@ mod tests {
         assert_eq!(UploadIntent::read("name .x\n"), None);
         assert_eq!(UploadIntent::read("name x\nlength -1\n"), None);
         assert_eq!(UploadIntent::read("name x\ncondition maybe\n"), None);
+        let late = "name x\ncondition modified 99999999999999999999.0\n";
+        assert_eq!(UploadIntent::read(late), None);
     }
 }

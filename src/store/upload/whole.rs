@@ -124,6 +124,10 @@ impl Upload {
             metadata,
         };
 
+        let published = self
+            .store
+            .publish(|target| self.part.publish(target), &claim)?;
+
         self.store
             .catalog()
             .events
@@ -131,9 +135,7 @@ impl Upload {
                 name: name.clone(),
                 size,
             });
-
-        self.store
-            .publish(|target| self.part.publish(target), &claim)
+        Ok(published)
     }
 }
 

@@ -27,6 +27,7 @@ use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
 use crate::store::claim::{Condition, Published};
 use crate::store::failure::unstored;
+use crate::store::rules;
 use crate::store::store_handle::Store;
 use crate::threads::lock;
 
@@ -123,6 +124,12 @@ impl Store {
         let _guard = lock(&catalog.names);
         let count = self.versions(name)?.len();
         prune(catalog, name, 0).map_err(|error| unlisted(name, error))?;
+
+        // What is said of a removed model was kept for its versions.
+        if let Standing::Nothing = catalog.standing(name)? {
+            rules::forget(catalog, name);
+        }
+
         Ok(count)
     }
 }

@@ -338,6 +338,41 @@ fn what_was_said_belongs_to_the_very_bytes() {
     );
 }
 
+#[test]
+fn what_was_said_goes_with_the_last_version() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 1);
+    let descriptions = || {
+        fs::read_dir(directory.path().join(".skep/about"))
+            .unwrap()
+            .count()
+    };
+
+    put_as(&store, "m", b"one", Some("MIT")).unwrap();
+    put_as(&store, "m", b"two", Some("MIT")).unwrap();
+    assert_eq!(store.forget_versions(&name("m")).unwrap(), 1);
+    assert_eq!(license(&store, "m").as_deref(), Some("MIT"));
+
+    store.remove(&name("m")).unwrap();
+    assert_eq!(descriptions(), 1);
+    assert_eq!(store.forget_versions(&name("m")).unwrap(), 1);
+    assert_eq!(descriptions(), 0);
+}
+
+#[test]
+fn unfinished_descriptions_go_at_the_start_and_finished_ones_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 0);
+    put_as(&store, "m.part", b"one", Some("MIT")).unwrap();
+    drop(store);
+
+    let unfinished = directory.path().join(".skep/about/.2.part");
+    fs::write(&unfinished, b"x").unwrap();
+    let store = open(&directory, 0);
+    assert!(!unfinished.exists());
+    assert_eq!(license(&store, "m.part").as_deref(), Some("MIT"));
+}
+
 fn verify(store: &Store, text: &str) -> Verdict {
     let mut check = store.verify(&name(text)).unwrap();
     loop {

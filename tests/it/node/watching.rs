@@ -61,12 +61,12 @@ fn store_access_edge_and_server_tell_what_happens() {
         let name = "model".parse().unwrap();
         upload.commit(&name, None, &Condition::Any).unwrap();
     }
-    event(&watcher, "upload.ended");
     let published = event(&watcher, "model.published");
     assert_eq!(
         (&published["name"], &published["size"]),
         (&"model".into(), &3.into())
     );
+    assert_eq!(event(&watcher, "upload.ended")["size"], 3);
     store.remove(&"model".parse().unwrap()).unwrap();
     assert_eq!(event(&watcher, "model.removed")["size"], 4);
 
@@ -90,4 +90,20 @@ fn store_access_edge_and_server_tell_what_happens() {
     assert_eq!(models_only.try_next(), Some(Notice::Missed(3)));
     assert!(matches!(models_only.try_next(), Some(Notice::Event { .. })));
     assert_eq!(models_only.next(), None);
+}
+
+#[test]
+fn an_upload_that_was_refused_at_its_end_did_not_end_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    let watcher = node.watch(&["uploads"], 100, None).unwrap();
+    let send = |bytes: &[u8], condition| {
+        let mut upload = node.store().upload(None).unwrap();
+        upload.write_all(bytes).unwrap();
+        upload.commit(&"model".parse().unwrap(), None, &condition)
+    };
+
+    send(b"refused", Condition::Exists).unwrap_err();
+    send(b"taken", Condition::Absent).unwrap();
+    assert_eq!(event(&watcher, "upload.ended")["size"], 5);
 }
