@@ -82,8 +82,8 @@ impl fmt::Display for Caller {
     }
 }
 
-/// Counts wrong secrets. It keeps a fixed number of addresses; the ones that were quiet for longest go
-/// first.
+/// Counts wrong secrets. It keeps a fixed number of addresses: of those that are not locked out, the
+/// one that was quiet for longest goes first; where all are, the one whose lock ends first.
 pub(crate) struct Lockout {
     options: LockoutOptions,
     entries: Mutex<VecDeque<Attempts>>,
@@ -185,9 +185,13 @@ impl Lockout {
             );
         }
 
-        // Whoever guesses from many addresses must not use up the memory.
+        // Whoever guesses from many addresses must neither use up the memory nor end the lock of one of
+        // them with the failures of the others.
         if entries.len() >= ENTRIES_MAX {
-            entries.pop_front();
+            let lock_end = |entry: &Attempts| entry.locked_until.filter(|until| *until > now);
+            // Of equal ones the first is taken, which was quiet for longest.
+            let first = (0..entries.len()).min_by_key(|index| lock_end(&entries[*index]));
+            first.and_then(|index| entries.remove(index));
         }
 
         entries.push_back(entry);
@@ -268,6 +272,32 @@ mod tests {
         for (address, shown) in [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::/64")] {
             assert_eq!(at(address).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn a_lock_outlasts_the_failures_of_others() {
+        let lockout = Lockout::new(LockoutOptions {
+            failures_max: 2,
+            ..Default::default()
+        });
+        let (now, locked) = (Instant::now(), at("192.0.2.1"));
+        lockout.fail_at(locked, now);
+        lockout.fail_at(locked, now);
+        for number in 0..3000_u32 {
+            lockout.fail_at(Caller::User(number), now);
+        }
+        assert_eq!(lockout.left_at(locked, now), Some(Duration::from_secs(30)));
+        assert_eq!(lock(&lockout.entries).len(), ENTRIES_MAX);
+
+        // Of several that are locked out, the one whose lock ends first goes.
+        let later = now + Duration::from_secs(10);
+        for number in 3000..5000_u32 {
+            lockout.fail_at(Caller::User(number), later);
+            lockout.fail_at(Caller::User(number), later);
+        }
+        assert_eq!(lockout.left_at(locked, later), None);
+        assert!(lockout.left_at(Caller::User(4999), later).is_some());
+        assert_eq!(lock(&lockout.entries).len(), ENTRIES_MAX);
     }
 
     #[test]

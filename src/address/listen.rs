@@ -203,6 +203,10 @@ fn unescaped(text: &str) -> Option<Vec<u8>> {
     while let Some((plain, escape)) = rest.split_once('\\') {
         bytes.extend_from_slice(plain.as_bytes());
         let digits = escape.strip_prefix('x')?.get(..2)?;
+        // `from_str_radix` alone would accept a sign.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         rest = &escape[3..];
     }
@@ -296,6 +300,7 @@ mod tests {
             r"unix:@\n",
             r"unix:@\xg0",
             r"unix:@\x0",
+            r"unix:@\x+5",
             &format!("unix:@{}", "a".repeat(108)),
             "fd:",
             "fd:-1",

@@ -193,18 +193,19 @@ impl Client {
     /// from.
     ///
     /// # Errors
-    /// `Usage` for what cannot be written into a field.
+    /// `Usage` for what cannot be written into a field; what was said before then stays.
     pub fn describe(&mut self, license: Option<&str>, source: Option<&str>) -> Result<()> {
         let said = [("skep-license", license), ("skep-source", source)];
         let about = said
             .into_iter()
             .filter_map(|(field, text)| Some((field, text?.to_owned())));
-        self.about = about.collect();
+        let before = std::mem::replace(&mut self.about, about.collect());
 
         // This request is never sent: building it shows which characters no field can carry.
         match self.builder(Method::PUT, "/").body(()) {
             Ok(_) => Ok(()),
             Err(error) => {
+                self.about = before;
                 let text = "the licence or the source has characters that cannot be sent";
                 Err(Error::new(ErrorKind::Usage, text).because(error))
             }

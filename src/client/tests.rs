@@ -233,6 +233,41 @@ fn other_bytes_on_the_server_are_an_integrity_error() {
 }
 
 #[test]
+fn a_download_that_failed_fails_again() {
+    let wrong = Digest::of(b"hallo").field();
+    for fields in [
+        format!("Content-Length: 5\r\nRepr-Digest: {wrong}"),
+        "Content-Length: 6".to_owned(),
+        "Transfer-Encoding: chunked".to_owned(),
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
+        let fake = Fake::start(move |line| {
+            if !head(line).is_empty() {
+                say(line, &text);
+            }
+        });
+        let mut download = fake.client().get(&"m".parse().unwrap()).unwrap();
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            let result = download.read_to_end(&mut all);
+            assert!(result.is_err(), "{fields}: {result:?}");
+        }
+        assert_eq!(download.digest(), None, "{fields}");
+    }
+}
+
+#[test]
+fn what_cannot_be_said_of_models_is_not_kept() {
+    let fake = Fake::start(store);
+    let mut client = fake.client();
+    client.describe(Some("MIT"), None).unwrap();
+    let error = client.describe(Some("MIT"), Some("a\nb")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert_eq!(client.about, [("skep-license", "MIT".to_owned())]);
+    put(&mut client, &mut std::io::repeat(7), 5).unwrap();
+}
+
+#[test]
 fn only_whole_and_right_downloads_are_kept() {
     let right = Digest::of(b"hello").etag();
     let wrong = Digest::of(b"hallo").field();

@@ -12,6 +12,7 @@ pub(crate) use home_files::{
 pub(crate) use kept_time::{DAY, KeptTime, learn as learn_time};
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
@@ -132,6 +133,31 @@ impl HomeFile {
         }
     }
 }
+
+impl HomeFile {
+    /// Checks that it can be read, changed and written, with room for a line more, and leaves it as it is:
+    /// for what cannot be had a second time if keeping it fails.
+    ///
+    /// # Errors
+    /// As [`HomeFile::change`].
+    pub(crate) fn check_change(&self, home: &Path) -> Result<()> {
+        self.change(home, |text| {
+            let room = vec![b' '; text.len() + LINE_BYTES_MAX];
+            let write = || {
+                let mut part = disk::Part::create(home, ".")?;
+                part.write_all(&room)?;
+                part.sync()
+            };
+
+            let path = self.path(home);
+            write().map_err(|error| Error::local(format!("writing {}", path.display()), error))?;
+            Ok(None)
+        })
+    }
+}
+
+/// More than any line of a file of the home has.
+const LINE_BYTES_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {

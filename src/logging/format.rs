@@ -9,10 +9,9 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
 
 use crate::event::FinishedRequest;
-use crate::text::escaped;
+use crate::text::{date_time, escaped};
 use crate::wire::rfc3339;
 
 /// What the records of the audit log are recognised by.
@@ -245,7 +244,7 @@ fn quoted(text: &str) -> String {
 
 /// `10/Oct/2000:13:55:36 +0000`.
 fn clf_time(at: SystemTime) -> String {
-    let at = OffsetDateTime::from(at);
+    let at = date_time(at);
     let (day, month, year) = (at.day(), &at.month().to_string()[..3], at.year());
     let (hour, minute, second) = at.to_hms();
     format!("{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")

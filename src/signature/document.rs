@@ -115,6 +115,13 @@ impl Signature {
         }
     }
 
+    /// Whether `key` made this signature, of content with this digest.
+    pub(crate) fn is_of(&self, prehash: &[u8; 64], key: &PublicKey) -> bool {
+        self.algorithm == Algorithm::Prehashed
+            && key.has_signed(prehash, &self.signature)
+            && key.has_signed(&self.comment_message(), &self.comment_signature)
+    }
+
     /// That one of `keys` made this signature of `what`, whatever file it belongs to.
     ///
     /// # Errors

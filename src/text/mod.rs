@@ -2,6 +2,7 @@
 //! Words about text: what is safe to show, what was meant, and sizes and times as people write them.
 
 mod counted;
+mod date;
 mod entries;
 mod escape;
 mod nearest;
@@ -10,6 +11,7 @@ mod quote;
 mod shortened;
 
 pub(crate) use counted::counted;
+pub(crate) use date::{date_time, http_date};
 pub(crate) use entries::{entries, name_of, unreadable, with_entry};
 pub(crate) use escape::escaped;
 pub(crate) use nearest::nearest;

@@ -10,13 +10,16 @@ use rcgen::{
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
     RevocationReason, RevokedCertParams, SerialNumber,
 };
-use rustls_pki_types::ServerName;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateRevocationListDer, ServerName};
 use time::OffsetDateTime;
+use webpki::{CertRevocationList, OwnedCertRevocationList};
 
 use crate::clock;
 use crate::disk::{self, ChangeLock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{entries, unreadable, with_entry};
+use crate::tls::callers::caller_name;
 use crate::tls::identity::{alternative, failed, host_name};
 use crate::tls::issued::{Issued, bad_lines, random_serial, read};
 use crate::tls::pem::{PemFile, exists, unusable};
@@ -49,6 +52,12 @@ impl Authority {
     /// # Errors
     /// `Conflict` if there is one, `Usage` if it cannot be written.
     pub(crate) fn make(&self) -> Result<()> {
+        disk::create_directory(&self.0)
+            .map_err(|error| unusable(&PemFile::new("", &self.0), "cannot be made", error))?;
+        let _lock = self.lock()?;
+
+        // Asked under the lock: of two that make one at the same time, the second must not replace the
+        // key of the first.
         if exists(&self.certificate()) {
             let text = format!("there is an authority in {} already", self.0.display());
             return Err(Error::new(ErrorKind::Conflict, text).hint(
@@ -56,10 +65,6 @@ impl Authority {
                  authority all the same, move that directory away first",
             ));
         }
-
-        disk::create_directory(&self.0)
-            .map_err(|error| unusable(&PemFile::new("", &self.0), "cannot be made", error))?;
-        let _lock = self.lock()?;
 
         // Issuers are found by their name, so the random part tells two authorities of one device apart.
         let name = format!(
@@ -92,7 +97,8 @@ impl Authority {
     /// Issues a certificate to a device: for callers, and for servers at its name and at `hosts`.
     ///
     /// # Errors
-    /// `NotFound` if there is no authority, `Usage` for names that cannot be used.
+    /// `NotFound` if there is no authority, `Usage` for names that cannot be used, and for hosts by one
+    /// of which servers would call the device instead of by its name.
     pub(crate) fn issue(&self, name: &str, hosts: &[String], days: u64) -> Result<Papers> {
         check_name(name)?;
         let issuer = self.issuer()?;
@@ -129,7 +135,14 @@ impl Authority {
 
         params.subject_alt_names = names.iter().filter_map(alternative).collect();
         let key = KeyPair::generate().map_err(failed)?;
-        let certificate = params.signed_by(&key, &issuer).map_err(failed)?.pem();
+        let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
+
+        // Rights are given to names, so the holder must have no other one than that it was issued to.
+        let called = caller_name(certificate.der()).unwrap_or_default();
+        if !called.eq_ignore_ascii_case(name) {
+            return Err(called_otherwise(name, &called));
+        }
+
         let authority = PemFile::new("", self.certificate()).read()?;
 
         let issued = Issued {
@@ -145,7 +158,7 @@ impl Authority {
         let authority = String::from_utf8_lossy(&authority).into_owned();
 
         Ok(Papers {
-            certificate,
+            certificate: certificate.pem(),
             key: key.serialize_pem(),
             authority,
         })
@@ -172,12 +185,19 @@ impl Authority {
 
         let mut issued: Vec<_> = entries(&text).filter_map(|(_, line)| read(line)).collect();
         let now = clock::seconds();
-        let good = issued
-            .iter_mut()
-            // The time of an earlier revocation stays.
-            .filter(|one| one.name == name && one.revoked.is_none());
+        let list = self.revoked_list();
+        let mut count = 0;
 
-        let count = good.map(|one| one.revoked = Some(now)).count();
+        for one in issued.iter_mut().filter(|one| one.name == name) {
+            // Servers go by the list alone. A revocation that was cut short between the two files is
+            // completed here.
+            if one.revoked.is_none() || !is_listed(list.as_ref(), one) {
+                // The time of an earlier revocation stays.
+                one.revoked.get_or_insert(now);
+                count += 1;
+            }
+        }
+
         if count == 0 {
             let text = format!("no certificate of '{name}' is valid any more, or none was issued");
             return Err(Error::new(ErrorKind::NotFound, text).hint("'skep ca ls' lists them"));
@@ -188,6 +208,16 @@ impl Authority {
         self.write(REVOKED, &revocation_list(&issuer, &issued)?, 0o644)?;
 
         Ok(count)
+    }
+
+    /// The list that servers read, as far as it can be read.
+    fn revoked_list(&self) -> Option<CertRevocationList<'static>> {
+        let text = PemFile::new("", self.0.join(REVOKED)).read().ok()?;
+        let list = CertificateRevocationListDer::from_pem_slice(&text).ok()?;
+
+        OwnedCertRevocationList::from_der(&list)
+            .ok()
+            .map(CertRevocationList::from)
     }
 
     /// All that was issued, the oldest first, as far as it can be read.
@@ -302,6 +332,22 @@ fn revocation_list(issuer: &Issuer<'_, KeyPair>, issued: &[Issued]) -> Result<St
         .map_err(failed)
 }
 
+fn is_listed(list: Option<&CertRevocationList<'_>>, one: &Issued) -> bool {
+    list.is_some_and(|list| matches!(list.find_serial(&bytes(&one.serial)), Ok(Some(_))))
+}
+
+/// The name of a device that its certificate would not show.
+fn called_otherwise(name: &str, called: &str) -> Error {
+    let text = format!(
+        "servers would call the holder of this certificate '{called}' instead of '{name}', and \
+         give it the rights of '{called}'"
+    );
+    Error::new(ErrorKind::Usage, text).hint(format!(
+        "a device that serves under a host name needs a host name as its name: skep ca issue \
+         {called}; '{name}' gets a certificate of its own, without --for or with addresses only"
+    ))
+}
+
 /// A name is one of a file and of a caller.
 fn check_name(name: &str) -> Result<()> {
     // The name becomes a folder, the name of files and a word of the list: no slash and no blank in it.
@@ -373,6 +419,80 @@ mod tests {
             "{list:?}"
         );
         assert_eq!(list[1].end, END_MAX);
+    }
+
+    #[test]
+    fn of_many_that_make_an_authority_one_does() {
+        let home = tempfile::tempdir().unwrap();
+        let start = std::sync::Barrier::new(8);
+        let make = || {
+            start.wait();
+            Authority::new(home.path()).make()
+        };
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            let ended = threads.into_iter().map(|thread| thread.join().unwrap());
+            ended.collect()
+        });
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    }
+
+    #[test]
+    fn a_revocation_that_was_cut_short_is_completed() {
+        let home = tempfile::tempdir().unwrap();
+        let authority = Authority::new(home.path());
+        authority.make().unwrap();
+        for name in ["pi", "pi", "phone"] {
+            authority.issue(name, &[], 1).unwrap();
+        }
+
+        // The list cannot be replaced.
+        let path = home.path().join(REVOKED);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir_all(path.join("full")).unwrap();
+        authority.revoke("pi").unwrap_err();
+        std::fs::remove_dir_all(&path).unwrap();
+
+        let listed = |name: &str| {
+            let list = authority.revoked_list();
+            let issued = authority.list().unwrap();
+            let named = issued.iter().filter(|one| one.name == name);
+            named.filter(|one| is_listed(list.as_ref(), one)).count()
+        };
+        assert_eq!(authority.revoke("pi").unwrap(), 2);
+        assert_eq!((listed("pi"), listed("phone")), (2, 0));
+        let error = authority.revoke("pi").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(authority.revoke("phone").unwrap(), 1);
+        assert_eq!((listed("pi"), listed("phone")), (2, 1));
+    }
+
+    #[test]
+    fn a_device_is_called_as_it_was_named() {
+        let home = tempfile::tempdir().unwrap();
+        let authority = Authority::new(home.path());
+        authority.make().unwrap();
+        let issue = |name: &str, host: &str| {
+            let papers = authority.issue(name, &[host.to_owned()], 1)?;
+            let der =
+                rustls_pki_types::CertificateDer::from_pem_slice(papers.certificate.as_bytes());
+            Ok::<_, Error>(caller_name(&der.unwrap()).unwrap())
+        };
+        for (name, host) in [
+            ("pi", "nas.local"),
+            ("Pi.local", "192.0.2.1"),
+            ("me@pi", "::1"),
+        ] {
+            assert_eq!(issue(name, host).unwrap(), name);
+        }
+
+        // Whoever serves at a name must not have its rights on that ground alone.
+        for name in ["me@pi", "192.0.2.1", "a..b"] {
+            let error = issue(name, "nas.local").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+            assert!(error.message().contains("'nas.local'"), "{error}");
+        }
+        assert_eq!(authority.list().unwrap().len(), 3);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::env;
 use clap::ArgMatches;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text;
 
 /// Whether a switch is on, by its flag or by its environment variable.
 ///
@@ -19,10 +20,11 @@ pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
 
     let name = variable_name(flag);
 
-    match variable(&name).as_deref() {
-        None | Some("0" | "false" | "no" | "off") => Ok(false),
-        Some("1" | "true" | "yes" | "on") => Ok(true),
-        Some(_) => Err(Error::new(
+    // Read as the settings are, so that one form is right everywhere.
+    match variable(&name).map(|value| text::switch(&value)) {
+        None => Ok(false),
+        Some(Ok(is_on)) => Ok(is_on),
+        Some(Err(_)) => Err(Error::new(
             ErrorKind::Usage,
             format!("{name} must be 1 or 0"),
         )),

@@ -8,13 +8,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::Body;
 use ureq::http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LAST_MODIFIED,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderName, LAST_MODIFIED,
     RETRY_AFTER, TRANSFER_ENCODING,
 };
 use ureq::http::{Response, StatusCode};
 
 use crate::client::api::answer::Answer;
 use crate::client::api::failures::{ended, failed};
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::Problem;
 
@@ -178,7 +179,7 @@ pub(crate) fn refusal(mut response: Response<Body>) -> Error {
     };
 
     let content_type = text(CONTENT_TYPE).unwrap_or("no content type").to_owned();
-    let retry_after = text(RETRY_AFTER).map(str::to_owned);
+    let wait = text(RETRY_AFTER).and_then(|when| wait_until(when, text(DATE)));
     let mut bytes = Vec::new();
 
     // A body that breaks off tells less, but the status stands.
@@ -195,17 +196,32 @@ pub(crate) fn refusal(mut response: Response<Body>) -> Error {
         &bytes,
     );
 
-    if let Some(seconds) = retry_after {
-        if let Ok(seconds) = seconds.parse() {
-            error = error.again_after(Duration::from_secs(seconds));
-        }
+    if let Some(wait) = wait {
+        error = error.again_after(wait);
         // The hint of a problem document is more specific than the one made here.
         if error.hint_text().is_none() {
-            error = error.hint(format!("try again in {seconds} s"));
+            error = error.hint(format!("try again in {} s", wait.as_secs()));
         }
     }
 
     error
+}
+
+/// How long `Retry-After` asks to wait: seconds, or a date (RFC 9110 section 10.2.3), which is compared
+/// with the clock of the server if the answer has its `Date`. `None` for what is neither.
+fn wait_until(when: &str, date: Option<&str>) -> Option<Duration> {
+    if let Ok(seconds) = when.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+
+    let end = httpdate::parse_http_date(when).ok()?;
+    let now = date.and_then(|date| httpdate::parse_http_date(date).ok());
+
+    // A date that has passed means that it may be tried at once.
+    Some(
+        end.duration_since(now.unwrap_or_else(clock::now))
+            .unwrap_or_default(),
+    )
 }
 
 /// The error that a refusal tells of: a problem document, an error of the dearning API, or neither.
@@ -337,6 +353,33 @@ mod tests {
                 .ends_with("for it; write https:// in --server (SKEP_SERVER)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_time_to_try_again_is_seconds_or_a_date() {
+        let later = "Wed, 21 Oct 2026 07:28:30 GMT";
+        let now = "Wed, 21 Oct 2026 07:28:00 GMT";
+        let date = Some(now);
+        for (when, date, seconds) in [
+            ("7", None, Some(7)),
+            (later, date, Some(30)),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", date, Some(0)),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", None, Some(0)),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", Some("today"), Some(0)),
+            ("soon", date, None),
+            ("-1", None, None),
+        ] {
+            let wait = wait_until(when, date);
+            assert_eq!(wait, seconds.map(Duration::from_secs), "{when} {date:?}");
+        }
+
+        let response = Response::builder()
+            .status(503)
+            .header("retry-after", later)
+            .header("date", now);
+        let error = refusal(response.body(Body::builder().data("")).unwrap());
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
+        assert_eq!(error.hint_text(), Some("try again in 30 s"));
     }
 
     #[test]

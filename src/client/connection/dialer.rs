@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::Socket;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -134,11 +134,14 @@ impl Dialer {
     /// Tries the addresses one after the other.
     fn dial(&self, addresses: &[SocketAddr]) -> Result<StoppableSocket> {
         if let Some(path) = self.url.socket() {
-            let connected = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| {
-                socket.connect(&SockAddr::unix(path)?)?;
-                Ok(StoppableSocket::new(socket, &self.stop))
+            let connected = StoppableSocket::connect_path(path, self.connect_timeout, &self.stop);
+            return connected.map_err(|error| {
+                if self.stop.is_stopped() {
+                    stopped()
+                } else {
+                    self.unreachable(error)
+                }
             });
-            return connected.map_err(|error| self.unreachable(error));
         }
 
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);

@@ -6,15 +6,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::client::retry::stopped;
-use crate::stop::{Stop, StopListener};
+use crate::stop::{Stop, StopListener, Waited};
 
 /// A connected socket.
 pub(crate) struct StoppableSocket {
@@ -61,6 +62,37 @@ impl StoppableSocket {
         // From here on, the timeouts of the socket bound each wait, and a stop shuts it down.
         socket.set_nonblocking(false)?;
         socket.set_tcp_nodelay(true)?;
+
+        Ok(Self::new(socket, stop))
+    }
+
+    /// Connects to a Unix socket within a time.
+    ///
+    /// # Errors
+    /// As [`StoppableSocket::connect`].
+    pub(crate) fn connect_path(path: &Path, time: Duration, stop: &Stop) -> io::Result<Self> {
+        let address = SockAddr::unix(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        let end = Instant::now().checked_add(time);
+
+        // Where the queue of the listener is full, the system says so (connect(2), EAGAIN), and `poll` does
+        // not tell when there is room, so this asks again and again.
+        while let Err(error) = socket.connect(&address) {
+            match error.kind() {
+                io::ErrorKind::WouldBlock => {}
+                io::ErrorKind::Interrupted => continue,
+                _ => return Err(error),
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            if let Waited::Stopped = stop.wait_for(QUEUE_STEP) {
+                return Err(stopped().into());
+            }
+        }
+
+        socket.set_nonblocking(false)?;
 
         Ok(Self::new(socket, stop))
     }
@@ -130,10 +162,14 @@ fn await_connection(socket: &Socket, time: Duration, stop: &Stop) -> io::Result<
     socket.take_error()?.map_or(Ok(()), Err)
 }
 
+/// How long a full queue is left alone.
+const QUEUE_STEP: Duration = Duration::from_millis(10);
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
     use std::sync::mpsc::channel;
+    use std::thread;
 
     use super::*;
     use crate::stop::Reason;
@@ -170,6 +206,40 @@ mod tests {
         stop.trigger(Reason::Shutdown);
         let ended = StoppableSocket::connect(address, DEADLINE, &stop);
         assert!(is_stop(ended.err().unwrap()));
+    }
+
+    #[test]
+    fn a_full_queue_of_a_unix_socket_is_waited_for_and_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+
+        let never = Stop::new();
+        let step = Duration::from_millis(10);
+        let mut queued = Vec::new();
+        // How many a queue takes is up to the system.
+        let full = loop {
+            match StoppableSocket::connect_path(&path, step, &never) {
+                Ok(socket) => queued.push(socket),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), io::ErrorKind::TimedOut);
+        assert!(!queued.is_empty());
+
+        let stop = Stop::new();
+        stop.trigger(Reason::Shutdown);
+        let ended = StoppableSocket::connect_path(&path, DEADLINE, &stop);
+        assert!(is_stop(ended.err().unwrap()));
+
+        let waiting = thread::spawn({
+            let path = path.clone();
+            move || StoppableSocket::connect_path(&path, DEADLINE, &Stop::new()).map(drop)
+        });
+        listener.accept().unwrap();
+        waiting.join().unwrap().unwrap();
     }
 
     #[test]

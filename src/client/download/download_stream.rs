@@ -21,8 +21,10 @@ pub struct Download {
     size: Option<u64>,
     expected: Option<Digest>,
     body: BodyReader<'static>,
+    /// Gone at the end, and after a failure.
     hasher: Option<Hasher>,
     received: u64,
+    /// There if every byte was right.
     digest: Option<Digest>,
 }
 
@@ -114,7 +116,14 @@ impl Download {
     /// At the end of the body: compares what came with what was announced.
     fn verify(&mut self) -> Result<()> {
         let Some(hasher) = self.hasher.take() else {
-            return Ok(());
+            // What failed once must not end well for whoever reads on.
+            return match self.digest {
+                Some(_) => Ok(()),
+                None => {
+                    let message = format!("'{}' did not arrive as it was announced", self.name);
+                    Err(Error::new(ErrorKind::Integrity, message).hint("fetch it again"))
+                }
+            };
         };
 
         // A body that is too short was cut and may be fetched again; wrong bytes would come again.
@@ -148,7 +157,10 @@ impl Read for Download {
             Ok(count) => count,
             // Readers repeat a call that fails with this kind, so it must keep it.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => return Err(crate::client::api::failed(error).into()),
+            Err(error) => {
+                self.hasher = None;
+                return Err(crate::client::api::failed(error).into());
+            }
         };
 
         // A read into an empty buffer is not the end of the body.

@@ -12,6 +12,7 @@ use crate::client::pairing::servers::{PairedServer, Servers};
 use crate::client::trust::{KnownServers, Trust};
 use crate::client::{Client, ClientOptions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::home;
 use crate::wire::{PairReply, PairRequest};
 
 /// How a server and this device are to be called.
@@ -27,7 +28,8 @@ pub(crate) struct PairNames {
 ///
 /// # Errors
 /// `Unreachable` if none of its addresses answers, `Untrusted` if somebody else does, `Forbidden` if
-/// the invitation is used or over, `Conflict` if another server has that name.
+/// the invitation is used or over, `Conflict` if another server has that name, `Usage` if the home
+/// cannot be written; the invitation is not used up then.
 pub(crate) fn pair(
     invitation: &Invitation,
     names: PairNames,
@@ -42,16 +44,20 @@ pub(crate) fn pair(
     let name = names.server.unwrap_or_else(|| Servers::name_for(&urls[0]));
     // Checked before the server is asked, because an invitation can be used only once.
     servers.check_name(&name, &urls)?;
+    home::SERVERS.check_change(home)?;
+    home::KNOWN_SERVERS.check_change(home)?;
     let (url, reply) = ask(&urls, invitation, names.device)?;
+
+    // The token comes first: it is nowhere else, and the pin can be had again.
+    let token = Password::new(reply.token.clone())?;
+    let saved = PairedServer { name, url, token };
+    servers.keep(&saved)?;
+
     // All addresses lead to the same server, so its key is trusted at each of them from now on.
     let known = KnownServers::new(home);
     for url in &urls {
         known.replace(&url.authority(), invitation.pin)?;
     }
-
-    let token = Password::new(reply.token.clone())?;
-    let saved = PairedServer { name, url, token };
-    servers.keep(&saved)?;
 
     Ok((saved, reply))
 }

@@ -13,7 +13,7 @@ use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::{info, resumable};
 use crate::signature::Signature;
 use crate::store::{self, Condition, OpenedModel, UploadIntent};
-use crate::text::counted;
+use crate::text::{counted, http_date};
 use crate::wire::{ListWire, ModelWire};
 
 /// `GET /v1/models`: all models as JSON.
@@ -49,7 +49,7 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let response = |status| {
         Response::new(status)
             .field("etag", tag.clone())
-            .field("last-modified", httpdate::fmt_http_date(model.modified))
+            .field("last-modified", http_date(model.modified))
             .field("accept-ranges", "bytes")
             .field("cache-control", "no-cache")
     };

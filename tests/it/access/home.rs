@@ -185,3 +185,24 @@ fn a_bad_line_is_told_of_and_costs_nothing_else() {
         .exits(0)
         .says(&format!("line 1 of {}", tokens.display()));
 }
+
+#[test]
+fn no_end_of_a_token_is_too_far_away_to_be_listed() {
+    let place = Place::new();
+    let skep = |arguments: &[&str]| run(&mut place.skep(arguments));
+    skep(&["token", "new", "a", "--expires", "99999999h"])
+        .exits(2)
+        .says("more than 100 years");
+    skep(&["token", "new", "b", "--expires", "36525d"]).exits(0);
+
+    // Whatever the file has.
+    let tokens = place.home().join("tokens");
+    let text = fs::read_to_string(&tokens).unwrap();
+    let line = text.lines().last().unwrap();
+    let (start, _) = line.rsplit_once(' ').unwrap();
+    let far = format!("{text}{} 999999999999\n", start.replacen('b', "c", 1));
+    fs::write(&tokens, far).unwrap();
+    let list = skep(&["token", "ls", "--json"]).exits(0).json();
+    let expires = &list["tokens"][1]["expires"];
+    assert_eq!(expires.as_str(), Some("9999-12-31T23:59:59Z"), "{list}");
+}

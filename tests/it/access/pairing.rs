@@ -83,6 +83,25 @@ fn an_invitation_is_good_once() {
 }
 
 #[test]
+fn an_invitation_is_not_used_up_where_nothing_can_be_kept() {
+    let server = Served::start(&[]);
+    let (invitation, device) = (invitation(&server, &[]), Place::new());
+    for name in ["servers.lock", "known_servers.lock"] {
+        // Neither file can be changed without its lock.
+        let path = device.home().join(name);
+        let _ = fs::remove_file(&path);
+        fs::create_dir_all(&path).unwrap();
+        skep(&device, &["pair", &invitation])
+            .exits(2)
+            .says("writing to");
+        assert!(!device.home().join("servers").exists());
+        fs::remove_dir(&path).unwrap();
+    }
+    skep(&device, &["pair", &invitation]).exits(0);
+    skep(&device, &["ls"]).exits(0);
+}
+
+#[test]
 fn an_invitation_ends_and_says_what_its_device_may_do() {
     let server = Served::start(&[]);
     let over = invitation(&server, &["--expires", "1s"]);

@@ -114,6 +114,35 @@ fn what_minisign_signs_skep_accepts_and_nothing_else() {
 }
 
 #[test]
+fn a_signature_is_sent_where_the_bytes_are_there_without_it() {
+    let server = Served::start(&[]);
+    keygen(&server.place, "k");
+    keygen(&server.place, "other");
+    server.place.file("m", "a model");
+    server.skep(&["put", "m"]).exits(0);
+    let put = |key: &str| {
+        let flags = ["--if-changed", "--exit-unchanged"];
+        server.skep(&[&["put", "m", "--sign", key], &flags[..]].concat())
+    };
+    for key in ["k", "other"] {
+        let sent = put(&format!("{key}.key")).exits(0).text();
+        assert!(sent.contains("m.minisig"), "{sent}");
+        let public = format!("{key}.pub");
+        server
+            .skep(&["get", "m", "-o", "got", "--verify-key", &public])
+            .exits(0);
+        put(&format!("{key}.key")).exits(9);
+    }
+    // Whatever has the name of a signature and is none, is replaced.
+    server.place.file("junk", "junk");
+    server
+        .skep(&["put", "junk", "--name", "m.minisig"])
+        .exits(0);
+    put("k.key").exits(0);
+    put("k.key").exits(9);
+}
+
+#[test]
 fn a_signature_travels_with_the_model() {
     let server = Served::start(&[]);
     let public = keygen(&server.place, "k");

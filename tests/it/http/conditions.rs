@@ -10,10 +10,15 @@ use crate::support::served::Served;
 
 /// Copies a file in by hand, with a time of long ago.
 fn copy_in(server: &Served, name: &str, bytes: &[u8]) {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);
+    copy_in_of(server, name, bytes, time);
+}
+
+/// Copies a file in by hand, with this time.
+fn copy_in_of(server: &Served, name: &str, bytes: &[u8], time: SystemTime) {
     let path = server.dir.join(name);
     write(&path, bytes).unwrap();
-    let times =
-        FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
+    let times = FileTimes::new().set_modified(time);
     File::options()
         .write(true)
         .open(path)
@@ -94,6 +99,23 @@ fn if_unmodified_since_is_heeded() {
     since(new, &["-X", "PUT", "-d", "other"]).is(200);
     since(new, &["-X", "DELETE"]).is(204);
     since(new, &["-X", "PUT", "-d", "first"]).is(201);
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_file_of_any_time_is_served() {
+    let server = Served::start(&["--plain"]);
+    let (epoch, years) = (SystemTime::UNIX_EPOCH, Duration::from_secs(31_556_952));
+    // A file system that keeps no such time gives the file its nearest one.
+    for (name, time) in [("old", epoch - 10 * years), ("new", epoch + 9000 * years)] {
+        copy_in_of(&server, name, b"x", time);
+        let path = format!("/v1/models/{name}");
+        let answer = server.curl(&path, &[]).is(200);
+        assert!(answer.field("last-modified").is_some(), "{name}");
+        server.curl(&format!("{path}/info"), &[]).is(200);
+        server.skep(&["show", name]).exits(0);
+    }
+    server.curl("/v1/models", &[]).is(200);
 }
 
 #[test]

@@ -43,6 +43,12 @@ fn nothing_is_sent_where_the_bytes_are_there() {
     ask(&["put", "m", "--if-changed", "--exit-unchanged"])
         .0
         .exits(9);
+    // Variables of switches are read as the settings are.
+    for (value, outcome) in [("YES", "unchanged"), ("False", "replaced")] {
+        let mut command = server.command(&["put", "small", "--json"]);
+        let ended = run(command.env("SKEP_IF_CHANGED", value)).exits(0).json();
+        assert_eq!(ended["models"][0]["outcome"], outcome, "{value}");
+    }
     let get = ["get", "m", "-o", "copy", "--if-changed", "--exit-unchanged"];
     let (ended, _, down) = ask(&get);
     ended.exits(0);

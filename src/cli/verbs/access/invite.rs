@@ -130,7 +130,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         "schema": 1,
         "invitation": invitation,
         "role": role,
-        "expires": crate::wire::rfc3339(clock::moment(clock::seconds() + seconds)),
+        "expires": crate::wire::rfc3339(clock::moment(clock::seconds().saturating_add(seconds))),
     }))
 }
 

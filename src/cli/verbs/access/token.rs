@@ -163,12 +163,24 @@ fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
         return Some(date).filter(|end| *end > now).ok_or_else(bad);
     }
 
-    // `duration` knows no days. The bound keeps the product below an overflow.
-    let length = match text.strip_suffix('d').map(str::parse::<u64>) {
-        Some(Ok(days @ 1..=DAYS_MAX)) => Duration::from_secs(days * 86_400),
-        Some(_) => return Err(bad()),
+    // `duration` knows no days.
+    let length = match text.strip_suffix('d') {
+        Some(days) => days
+            .parse()
+            .ok()
+            .and_then(|days: u64| days.checked_mul(DAY_SECONDS))
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs)
+            .ok_or_else(bad)?,
         None => crate::text::duration(text).map_err(|_| bad())?,
     };
+
+    if length > LENGTH_MAX {
+        let text = format!("'{}' is more than 100 years", text.escape_debug());
+        return Err(
+            Error::new(ErrorKind::Usage, text).hint("without --expires, the token has no end")
+        );
+    }
 
     now.checked_add(length).ok_or_else(bad)
 }
@@ -184,8 +196,10 @@ fn date(text: &str) -> Option<SystemTime> {
         .then(|| date.midnight().assume_utc().into())
 }
 
-/// A hundred years.
-const DAYS_MAX: u64 = 36_525;
+/// A hundred years, in whatever unit they are given: later ends cannot be written as dates everywhere.
+const LENGTH_MAX: Duration = Duration::from_secs(36_525 * DAY_SECONDS);
+
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -211,6 +225,7 @@ mod tests {
             (after("2d"), after("12h"), after("90s")),
             (172_800, 43_200, 90)
         );
+        assert_eq!(after("36525d"), after("876600h"));
         // 2027-01-15T08:00:00Z is now.
         assert_eq!(after("2027-01-16"), 16 * 3600);
         for bad in [
@@ -219,6 +234,8 @@ mod tests {
             "0d",
             "-1d",
             "99999d",
+            "99999999h",
+            "18446744073709551615d",
             "2027-01-15",
             "2027-13-01",
             "2027-1-1-1",

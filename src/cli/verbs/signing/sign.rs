@@ -93,6 +93,8 @@ pub(crate) fn signature_file(path: &Path) -> PathBuf {
 /// A file that was signed.
 pub(crate) struct SignedFile {
     pub(crate) signature: Signature,
+    /// What was signed.
+    prehash: [u8; 64],
     /// Of the bytes that were signed.
     digest: Digest,
 }
@@ -128,19 +130,40 @@ pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
         }
     }
 
+    let prehash = prehash.finish();
     let seconds = clock::seconds();
 
     // The words that minisign uses.
     let comment = format!("timestamp:{seconds}\tfile:{}\thashed", source.name);
-    let signature = key.sign(&prehash.finish(), &comment);
+    let signature = key.sign(&prehash, &comment);
 
     Ok(SignedFile {
         signature,
+        prehash,
         digest: hasher.finish(),
     })
 }
 
 impl SignedFile {
+    /// Whether the server has a signature of these bytes by this key beside a model. Another time or name
+    /// in its comment makes it no other one.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn is_there(
+        &self,
+        client: &mut Client,
+        model: &ModelName,
+        key: &SecretKey,
+    ) -> Result<bool> {
+        match client.signature(model) {
+            Ok(there) => Ok(there.is_of(&self.prehash, key.public_key())),
+            // There is none, or what has its name is none.
+            Err(error) if error.kind() == ErrorKind::Integrity => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends the signature of a model that was just sent with this digest.
     ///
     /// # Errors

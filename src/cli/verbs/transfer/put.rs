@@ -68,7 +68,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         let source = Source::open(&file, name.as_ref(), "skep put")?;
         let name = source.name.clone();
         let stored = send(&mut client, source, &file, &options, output)?;
-        changed += u32::from(stored.outcome != Outcome::Unchanged);
+        let is_unchanged = stored.outcome == Outcome::Unchanged;
         models.push(value(&stored));
         let (length, digest) = (size(stored.model.size), stored.digest);
         output.line(&format!(
@@ -76,8 +76,17 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             outcome(&stored)
         ))?;
 
-        // The signature follows the model, unless the server had the same bytes already.
-        let Some(signed) = signed.filter(|_| stored.outcome != Outcome::Unchanged) else {
+        // The signature follows the model, unless the server had both already: where the same bytes were
+        // there without it, it is what this command is for.
+        let missing = match (signed, &key) {
+            (Some(signed), Some(key)) if is_unchanged => {
+                let is_there = signed.is_there(&mut client, &name, key)?;
+                Some(signed).filter(|_| !is_there)
+            }
+            (signed, _) => signed,
+        };
+        changed += u32::from(!is_unchanged || missing.is_some());
+        let Some(signed) = missing else {
             return Ok(());
         };
         let stored = signed.put(&mut client, &name, &digest)?;
