@@ -94,4 +94,4 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 /// A hundred years.
-const MILLISECONDS_MAX: u64 = 100 * 365 * 24 * 3_600_000;
+const MILLISECONDS_MAX: u64 = 36_525 * 24 * 3_600_000;

@@ -155,7 +155,7 @@ fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
             ErrorKind::Usage,
             format!("'{}' is not a time in the future", text.escape_debug()),
         )
-        .hint("write it as 90d, 12h or 2027-01-31")
+        .hint(HINT)
     };
 
     // The forms do not overlap: only a day has hyphens in it.
@@ -172,7 +172,10 @@ fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs)
             .ok_or_else(bad)?,
-        None => crate::text::duration(text).map_err(|_| bad())?,
+        None => crate::text::duration(text).map_err(|reason| {
+            let text = format!("'{}' is no time for an end: {reason}", text.escape_debug());
+            Error::new(ErrorKind::Usage, text).hint(HINT)
+        })?,
     };
 
     if length > LENGTH_MAX {
@@ -198,6 +201,8 @@ fn date(text: &str) -> Option<SystemTime> {
 
 /// A hundred years, in whatever unit they are given: later ends cannot be written as dates everywhere.
 const LENGTH_MAX: Duration = Duration::from_secs(36_525 * DAY_SECONDS);
+
+const HINT: &str = "write it as 90d, 12h or 2027-01-31";
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
