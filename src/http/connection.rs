@@ -131,8 +131,8 @@ impl Connection {
         !self.buffered().is_empty() || self.transport.has_more()
     }
 
-    /// Gives memory back while there is nothing to keep in it.
-    fn release(&mut self) {
+    /// Gives memory back while there is nothing to keep in it: an idle connection keeps little.
+    pub(crate) fn release(&mut self) {
         if self.buffered().is_empty() {
             self.start = 0;
             self.buffer = Vec::new();
@@ -241,7 +241,6 @@ impl Connection {
         if self.start == self.buffer.len() {
             self.start = 0;
             self.buffer.clear();
-            self.buffer.shrink_to(FILL_BYTES);
         }
     }
 

@@ -122,6 +122,7 @@ pub(crate) struct Visit {
 impl Visit {
     pub(crate) fn new(mut caller: HttpCaller) -> Box<Self> {
         caller.connection.be_quick();
+        caller.connection.release();
         let has_more = caller.connection.has_more();
         let until = Instant::now() + caller.connection.limits().idle_timeout;
 
