@@ -48,7 +48,7 @@ LIMITS = {
     "max-idle-connections-per-address": "{places}",
     "max-requests-per-connection": "1000000000",
     "idle-timeout": "10m",
-    "max-json-bytes": "1GiB",
+    "max-json-bytes": "64MiB",
 }
 
 
