@@ -38,8 +38,11 @@ pub(crate) trait Place: Send {
     /// Begins to count as one that is worked on; whether it may.
     fn begin(&mut self) -> bool;
 
-    /// Counts as one that only waits again.
-    fn end(&mut self);
+    /// Counts as one that only waits again; whether it did not before.
+    fn end(&mut self) -> bool;
+
+    /// Counts as one that is worked on again, since it was before.
+    fn resume(&mut self);
 
     /// The caller has shown who it is, so it does not have to make room for strangers.
     fn vouch(&mut self);

@@ -221,13 +221,22 @@ impl Place for Permit {
         true
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> bool {
+        let mut guard = lock(&self.connections.open);
+        let open = &mut *guard;
+        let member = open.members.get_mut(&self.number);
+        let was_running = member.is_some_and(|member| std::mem::take(&mut member.is_running));
+        open.running -= usize::from(was_running);
+        was_running
+    }
+
+    fn resume(&mut self) {
         let mut guard = lock(&self.connections.open);
         let open = &mut *guard;
         if let Some(member) = open.members.get_mut(&self.number)
-            && std::mem::take(&mut member.is_running)
+            && !std::mem::replace(&mut member.is_running, true)
         {
-            open.running -= 1;
+            open.running += 1;
         }
     }
 
@@ -255,7 +264,11 @@ impl Place for Refusal {
         false
     }
 
-    fn end(&mut self) {}
+    fn end(&mut self) -> bool {
+        false
+    }
+
+    fn resume(&mut self) {}
 
     fn vouch(&mut self) {}
 }
@@ -324,7 +337,10 @@ mod tests {
         let mut other = enter(&connections, "127.0.0.1:2").unwrap();
         assert!(!other.begin(), "all are taken");
 
-        first.end();
+        assert!(first.end() && !first.end());
+        first.resume();
+        assert!(!third.begin(), "it runs again");
+        assert!(first.end());
         assert!(!third.begin(), "the reserved place is free, no other");
         drop(second);
         assert!(third.begin());

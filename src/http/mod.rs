@@ -30,6 +30,8 @@ pub use request::{Body, Request, Session};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};
 
+use std::os::fd::BorrowedFd;
+
 use crate::transport::Peer;
 
 /// What a server does with requests. Closures of the same form are handlers, too.
@@ -52,8 +54,8 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// Decides about a connection before its first request; may leave things in the session, which
-    /// all requests of the connection share.
-    fn on_connect(&self, _peer: &Peer, _session: &mut Session) -> Admission {
+    /// all requests of the connection share. It must not wait: one thread asks for all connections.
+    fn on_connect(&self, _connection: &NewConnection<'_>, _session: &mut Session) -> Admission {
         Admission::Accept
     }
 }
@@ -64,6 +66,25 @@ where
 {
     fn handle(&self, request: &mut Request<'_>) -> Response {
         self(request)
+    }
+}
+
+/// A connection that has not sent a request yet.
+pub struct NewConnection<'a> {
+    pub(crate) peer: &'a Peer,
+    pub(crate) descriptor: Option<BorrowedFd<'a>>,
+}
+
+impl NewConnection<'_> {
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        self.peer
+    }
+
+    /// The socket itself, for its options; `None` where bytes come from something else. With TLS it
+    /// carries records.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.descriptor
     }
 }
 

@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::stop::{Shutdown, Stop};
 use crate::text::counted;
 use crate::threads::{self, lock};
-use crate::tls::{Following, TlsFiles, TlsOptions};
+use crate::tls::{Following, ServerConfig, TlsFiles, TlsOptions};
 
 /// A server that is bound, but does not answer yet.
 ///
@@ -82,6 +82,10 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// TLS; without it, plain HTTP is spoken.
     pub tls: Option<TlsOptions>,
+    /// TLS as rustls has it, made ready by the caller, instead of [`ServerOptions::tls`]: other
+    /// certificates, callers or tickets than files can say. It has to offer `http/1.1` only. Plain HTTP is
+    /// then not taken on Unix sockets either, unless their addresses say so.
+    pub tls_config: Option<Arc<ServerConfig>>,
     /// Where the limits are to be changed later; they are put in there.
     pub(crate) live_limits: Arc<LiveLimits>,
     /// Files for TLS instead of those options.
@@ -133,7 +137,16 @@ impl Server {
 
         // The files are read before an address is bound, so a broken key is told without a port
         // being taken.
-        let acceptor = files.map(Following::open).transpose()?.map(Arc::new);
+        let followed = match (files, options.tls_config) {
+            (Some(_), Some(_)) => {
+                let text = "tls and tls_config are both set";
+                return Err(Error::new(ErrorKind::Usage, text).hint("leave one of them out"));
+            }
+            (Some(files), None) => Some(Following::open(files)?),
+            (None, Some(config)) => Some(Following::ready(config)),
+            (None, None) => None,
+        };
+        let acceptor = followed.map(Arc::new);
 
         let default = options.default_scheme.unwrap_or(match acceptor {
             Some(_) => Scheme::Https,

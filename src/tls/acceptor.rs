@@ -51,6 +51,15 @@ impl Acceptor {
         })
     }
 
+    /// An acceptor with a configuration that somebody else has made. Whether it lets in callers without a
+    /// certificate cannot be told, so nobody is let in without TLS.
+    pub(crate) fn ready(config: Arc<ServerConfig>) -> Self {
+        Self {
+            config,
+            must_be_known: true,
+        }
+    }
+
     /// Whether nobody gets in without a certificate.
     pub(crate) fn must_be_known(&self) -> bool {
         self.must_be_known

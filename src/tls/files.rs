@@ -4,9 +4,10 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustls::ServerConfig;
 use webpki::EndEntityCert;
 
 use crate::error::Result;
@@ -81,7 +82,8 @@ impl TlsFileStamp {
 
 /// An acceptor that is made again when its files change.
 pub(crate) struct Following {
-    files: TlsFiles,
+    /// None where the configuration was ready.
+    files: Option<TlsFiles>,
     state: Mutex<FollowedTls>,
 }
 
@@ -104,9 +106,23 @@ impl Following {
         };
 
         Ok(Self {
-            files,
+            files: Some(files),
             state: Mutex::new(state),
         })
+    }
+
+    /// Follows nothing: what was ready at the start stays.
+    pub(crate) fn ready(config: Arc<ServerConfig>) -> Self {
+        let state = FollowedTls {
+            acceptor: Acceptor::ready(config),
+            stamps: Vec::new(),
+            looked: Instant::now(),
+        };
+
+        Self {
+            files: None,
+            state: Mutex::new(state),
+        }
     }
 
     /// The acceptor for the next handshake. Looks at the files at most every few seconds, and only
@@ -126,7 +142,11 @@ impl Following {
 
     fn look(&self, state: &mut FollowedTls) {
         state.looked = Instant::now();
-        let stamps = self.files.stamps();
+        let Some(files) = &self.files else {
+            return;
+        };
+
+        let stamps = files.stamps();
         if stamps == state.stamps {
             return;
         }
@@ -134,13 +154,10 @@ impl Following {
         // A pair that is being replaced may not fit for a moment: the next change is looked at again.
         state.stamps = stamps;
 
-        match self.files.acceptor() {
+        match files.acceptor() {
             Ok(acceptor) => {
                 state.acceptor = acceptor;
-                log::info!(
-                    "{} and the other TLS files were read again",
-                    self.files.cert
-                );
+                log::info!("{} and the other TLS files were read again", files.cert);
             }
             Err(error) => log::error!("the old TLS files stay in use: {error}"),
         }

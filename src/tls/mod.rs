@@ -13,6 +13,8 @@ mod provider;
 mod tls_options;
 mod x509;
 
+pub use rustls::ServerConfig;
+
 pub(crate) use authority::{Authority, ISSUED, Papers, REVOKED};
 pub(crate) use callers::{Callers, Unknown, caller_name};
 pub(crate) use files::{Following, TlsFiles, check_pair_of, names, pin};

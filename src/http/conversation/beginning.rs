@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::caller::{After, HttpCaller, RequestService, Visit};
 use super::exchange::Exchange;
 use super::http_shared::HttpShared;
-use crate::http::Admission;
 use crate::http::connection::Connection;
 use crate::http::head::Head;
 use crate::http::request::Session;
+use crate::http::{Admission, NewConnection};
 use crate::threads::{panic_text, thread_name};
 use crate::transport::Transport;
 use crate::waiting::{Place, Seat, Waiter};
@@ -18,8 +18,16 @@ use crate::waiting::{Place, Seat, Waiter};
 impl HttpShared {
     /// Makes an open connection wait for its first request; `None` closes it.
     pub(crate) fn welcome(self: &Arc<Self>, mut caller: HttpCaller) -> Option<Box<dyn Waiter>> {
-        let peer = caller.connection.transport().peer().clone();
-        if self.admit(&peer, &mut caller.session) == Admission::Refuse {
+        let HttpCaller {
+            connection,
+            session,
+            ..
+        } = &mut caller;
+        let new = NewConnection {
+            peer: connection.peer(),
+            descriptor: connection.descriptor(),
+        };
+        if self.admit(&new, session) == Admission::Refuse {
             return None;
         }
         Some(Visit::new(caller))
@@ -43,8 +51,8 @@ impl HttpShared {
     }
 
     /// Asks the handler about a connection; a panic there refuses it.
-    fn admit(&self, peer: &crate::transport::Peer, session: &mut Session) -> Admission {
-        let ask = || self.handler.on_connect(peer, session);
+    fn admit(&self, connection: &NewConnection<'_>, session: &mut Session) -> Admission {
+        let ask = || self.handler.on_connect(connection, session);
         catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|panic| {
             self.metrics.panics.add_one();
             log::error!(

@@ -216,14 +216,19 @@ impl Exchange {
     }
 
     fn send_small(mut self: Box<Self>, ending: AnswerEnd, bytes: Vec<u8>, content: u64) -> After {
+        // Before the caller has the answer, since whoever has seen it may count on the place.
+        let was_running = self.caller.place.end();
+
         let connection = &mut self.caller.connection;
         let written = match connection.write_at_once(&bytes) {
             Ok(count) if count < bytes.len() || connection.has_unsent() => count,
             result => return self.after(ending, result.map(|_| content)),
         };
 
-        // What was answered at once runs from here on.
-        if !self.caller.place.begin() {
+        // An answer that waits for its caller counts again; what was answered at once did not count yet.
+        if was_running {
+            self.caller.place.resume();
+        } else if !self.caller.place.begin() {
             self.caller.connection.transport().abort();
             return After::Gone;
         }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use skep::client::{Answer, Client, ClientOptions, Payload};
 use skep::{
-    Admission, Content, ErrorKind, Handler, Limits, Method, Peer, Request, Response, Server,
-    ServerHandle, ServerOptions, Session, Status, TempServer,
+    Admission, Content, ErrorKind, Handler, Limits, Method, NewConnection, Request, Response,
+    Server, ServerHandle, ServerOptions, Session, Status, TempServer,
 };
 
 pub(crate) fn start(address: &str, options: ServerOptions, handler: impl Handler) -> TempServer {
@@ -283,7 +283,13 @@ impl Handler for Counting {
         Response::text(Status::OK, format!("{number}.{count}"))
     }
 
-    fn on_connect(&self, peer: &Peer, session: &mut Session) -> Admission {
+    fn on_connect(&self, connection: &NewConnection<'_>, session: &mut Session) -> Admission {
+        let peer = connection.peer();
+        let socket = connection.descriptor().unwrap();
+        assert_eq!(
+            rustix::net::sockopt::socket_type(socket),
+            Ok(rustix::net::SocketType::STREAM)
+        );
         assert!(peer.is_local() && peer.address.is_some() && peer.tls.is_none());
         let number = self.connections.fetch_add(1, Ordering::SeqCst);
         session.insert(Number(number));

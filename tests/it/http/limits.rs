@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use skep::{
-    Admission, Content, ErrorKind, Handler, Peer, Request, Response, Server, Session, Status,
+    Admission, Content, ErrorKind, Handler, NewConnection, Request, Response, Server, Session,
+    Status,
 };
 
 use crate::support::raw::{PATIENCE, Raw, Running, echo, get, put};
@@ -215,7 +216,7 @@ impl Handler for Bomb {
         }
     }
 
-    fn on_connect(&self, _: &Peer, session: &mut Session) -> Admission {
+    fn on_connect(&self, _: &NewConnection<'_>, session: &mut Session) -> Admission {
         assert!(session.value::<u8>().is_none());
         if ONCE.lock().unwrap().take().is_some() {
             panic!("in on_connect");
@@ -272,7 +273,7 @@ impl Handler for Held {
         echo(request)
     }
 
-    fn on_connect(&self, _: &Peer, session: &mut Session) -> Admission {
+    fn on_connect(&self, _: &NewConnection<'_>, session: &mut Session) -> Admission {
         session.insert(Arc::clone(&self.sessions));
         Admission::Accept
     }

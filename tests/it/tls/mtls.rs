@@ -5,8 +5,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use skep::client::{Client, ClientCertificate, ClientOptions, Payload, Trust};
 use skep::{ErrorKind, Request, Response, Server, ServerOptions, Status, TempServer, TlsOptions};
 
@@ -168,6 +171,41 @@ fn a_server_shows_its_tls_options() {
     let addresses = ["127.0.0.1:0".parse().unwrap()];
     let server = Server::with_options(&addresses, options, whoami).unwrap();
     assert_eq!(server.tls(), given.as_ref());
+}
+
+#[test]
+fn a_ready_configuration_serves() {
+    let world = World::new();
+    let tls = world.tls();
+    let certificate = CertificateDer::from_pem_file(&tls.cert_file).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&tls.key_file).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+
+    let config = Arc::new(config);
+    let mut options = ServerOptions::default();
+    options.tls_config = Some(Arc::clone(&config));
+    let addresses = ["127.0.0.1:0".parse().unwrap()];
+    let hello = |_: &mut Request<'_>| Response::text(Status::OK, "ready");
+    let server = Server::with_options(&addresses, options, hello).unwrap();
+    assert!(server.url().starts_with("https://"));
+    let server = TempServer::start(server).unwrap();
+    let mut caller = client(&server, None);
+    assert_eq!(get(&mut caller, "/").read_all(100).unwrap(), b"ready");
+
+    let mut both = ServerOptions::default();
+    both.tls = Some(TlsOptions {
+        allow_unauthenticated_clients: true,
+        ..world.tls()
+    });
+    both.tls_config = Some(config);
+    let refused = Server::with_options(&["127.0.0.1:0".parse().unwrap()], both, hello);
+    assert_eq!(refused.err().unwrap().kind(), ErrorKind::Usage);
 }
 
 #[test]
