@@ -13,7 +13,7 @@ mod provider;
 mod tls_options;
 mod x509;
 
-pub use rustls::ServerConfig;
+pub(crate) use rustls::ServerConfig;
 
 pub(crate) use authority::{Authority, ISSUED, Papers, REVOKED};
 pub(crate) use callers::{Callers, Unknown, caller_name};
