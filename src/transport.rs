@@ -27,6 +27,9 @@ pub(crate) trait Transport: Read + Write + Send {
     /// Whether bytes may be waiting here or in the kernel of which no event tells any more.
     fn has_more(&self) -> bool;
 
+    /// An event of the socket has come: there may be more in the kernel, until a read finds out.
+    fn expect_more(&mut self);
+
     /// Whether bytes that were written are still on this side; [`Write::flush`] sends them.
     fn has_unsent(&self) -> bool;
 

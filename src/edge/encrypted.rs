@@ -51,6 +51,7 @@ impl Encrypted {
 
 impl Read for Encrypted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut records = 0;
         loop {
             match self.session.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.decrypted = 0,
@@ -60,6 +61,13 @@ impl Read for Encrypted {
                     return result;
                 }
             }
+            // One thread serves all who do not wait: records without content must not hold it.
+            records += 1;
+            if records > RECORDS_AT_ONCE && self.timed.reads_at_once() {
+                self.timed.expect_more();
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+
             if self.session.read_tls(&mut self.timed)? == 0 {
                 // The end of the socket without a close_notify; the reader says so next time.
                 continue;
@@ -135,6 +143,10 @@ impl Transport for Encrypted {
         self.decrypted > 0 || !self.timed.is_drained()
     }
 
+    fn expect_more(&mut self) {
+        self.timed.expect_more();
+    }
+
     fn has_unsent(&self) -> bool {
         self.session.wants_write()
     }
@@ -168,3 +180,6 @@ impl Transport for Encrypted {
 
 /// Four records at a time.
 const FILE_BYTES: usize = 64 * 1024;
+
+/// Reads of the socket for one read of content, where nothing may wait.
+const RECORDS_AT_ONCE: usize = 4;

@@ -110,7 +110,9 @@ impl Poller {
             let wait = self.time_left(events.paused_until());
             ready.clear();
             match epoll::wait(&self.seats.epoll, spare_capacity(&mut ready), wait.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => {}
+                // Whoever has something by now is heard before anybody's time is over.
+                Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => {
                     log::error!("the server cannot wait for its callers: {error}");
                     return;

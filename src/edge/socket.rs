@@ -163,6 +163,16 @@ impl Timed {
         self.is_drained
     }
 
+    /// There may be more in the kernel, until a read finds out.
+    pub(crate) fn expect_more(&mut self) {
+        self.is_drained = false;
+    }
+
+    /// Whether reads wait for nothing.
+    pub(crate) fn reads_at_once(&self) -> bool {
+        self.reads.limit.is_at_once()
+    }
+
     /// Whether writes wait for nothing.
     pub(crate) fn writes_at_once(&self) -> bool {
         self.writes.limit.is_at_once()
@@ -331,6 +341,10 @@ impl Transport for Plain {
 
     fn has_more(&self) -> bool {
         !self.timed.is_drained()
+    }
+
+    fn expect_more(&mut self) {
+        self.timed.expect_more();
     }
 
     fn has_unsent(&self) -> bool {

@@ -76,7 +76,7 @@ impl Connection {
         &mut self,
         reading: &mut HeadReading,
     ) -> crate::error::Result<HeadStep> {
-        loop {
+        for _ in 0..READS_AT_ONCE {
             // Some callers end a body with a line break that does not belong to it (RFC 9112 section 2.2).
             if !reading.has_begun && self.buffered().starts_with(b"\r\n") {
                 self.consume(2);
@@ -99,6 +99,10 @@ impl Connection {
                 Ok(0) | Err(_) => return Ok(HeadStep::End),
             }
         }
+
+        // Others have their turn before a caller that sends byte by byte.
+        self.transport.expect_more();
+        Ok(HeadStep::Pending)
     }
 
     fn take_head(&mut self, searched: &mut usize) -> crate::error::Result<Option<Head>> {
@@ -131,6 +135,16 @@ impl Connection {
         !self.buffered().is_empty() || self.transport.has_more()
     }
 
+    /// Whether the transport may have bytes of which no event of the socket tells.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.transport.has_more()
+    }
+
+    /// An event of the socket has come.
+    pub(crate) fn expect_more(&mut self) {
+        self.transport.expect_more();
+    }
+
     /// Gives memory back while there is nothing to keep in it: an idle connection keeps little.
     pub(crate) fn release(&mut self) {
         if self.buffered().is_empty() {
@@ -144,7 +158,11 @@ impl Connection {
     /// # Errors
     /// `BadRequest` if the caller ends before that, and those of the connection.
     pub(crate) fn prefetch(&mut self, length: usize) -> crate::error::Result<bool> {
-        while self.buffered().len() < length {
+        for _ in 0..READS_AT_ONCE {
+            if self.buffered().len() >= length {
+                return Ok(true);
+            }
+
             match self.fill() {
                 Ok(1..) => {}
                 Ok(0) => {
@@ -156,7 +174,8 @@ impl Connection {
             }
         }
 
-        Ok(true)
+        self.transport.expect_more();
+        Ok(self.buffered().len() >= length)
     }
 
     /// Writes what the kernel takes at once, and says how many bytes that were. A transport may keep some
@@ -316,3 +335,6 @@ fn oversized(bytes: &[u8], limits: &Limits) -> Error {
 
 /// How much is read at a time where the amount is not known.
 const FILL_BYTES: usize = 4096;
+
+/// Reads of one caller before others have their turn.
+const READS_AT_ONCE: usize = 8;

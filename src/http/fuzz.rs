@@ -121,6 +121,8 @@ impl Transport for FuzzPieces {
         self.start < self.bytes.len()
     }
 
+    fn expect_more(&mut self) {}
+
     fn has_unsent(&self) -> bool {
         false
     }

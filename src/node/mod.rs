@@ -241,11 +241,14 @@ impl Node {
     /// If the system has no thread to give.
     pub fn run(self) -> Result<()> {
         let stop = self.stop.clone();
-        self.events.started(&self.server.urls());
+        let urls = self.server.urls();
         self.services.start(Box::new(HttpService {
             server: self.server,
             node: self.stop,
         }))?;
+
+        // Told once the services can be asked about.
+        self.events.started(&urls);
 
         // The time is kept once a day, so that a device without a battery for its clock does not
         // start in the past.

@@ -137,7 +137,7 @@ impl Visit {
 
     /// Sets the deadline after the caller has sent something, but not all of a head.
     fn extend(&mut self) {
-        self.has_more = false;
+        self.has_more = self.caller.connection.has_unread();
         if !self.reading.has_begun {
             return;
         }
@@ -150,6 +150,9 @@ impl Visit {
 
 impl Waiter for Visit {
     fn ready(mut self: Box<Self>) -> Option<Box<dyn Waiter>> {
+        // A head that is in the buffer already is no reason to forget what the event told of.
+        self.caller.connection.expect_more();
+
         for _ in 0..REQUESTS_AT_ONCE {
             let visit = &mut *self;
             let head = match visit.caller.connection.next_head(&mut visit.reading) {

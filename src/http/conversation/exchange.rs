@@ -43,8 +43,7 @@ impl Exchange {
         shared.metrics.requests.add_one();
         caller.requests += 1;
 
-        let limits = caller.connection.limits();
-        let until = started + limits.body_timeout;
+        let until = started + caller.connection.limits().body_timeout;
 
         let exchange = Box::new(Self {
             progress: BodyProgress::new(&head),
@@ -77,12 +76,24 @@ impl Exchange {
                 Some(response) => self.conclude(response),
                 None => self.submit(),
             },
-            Ok(false) => After::Waiting(Arc::clone(&self.caller.seat), self),
+            Ok(false) => {
+                self.extend();
+                After::Waiting(Arc::clone(&self.caller.seat), self)
+            }
             Err(error) => {
                 let Self { caller, head, .. } = *self;
                 caller.refuse(Some(&head), &error)
             }
         }
+    }
+
+    /// Lets the body stall for `body_timeout`, and wants `rate_min` on average.
+    fn extend(&mut self) {
+        let (now, connection) = (Instant::now(), &self.caller.connection);
+        let limits = connection.limits();
+        let received = connection.buffered().len() as u64;
+        let allowed = Duration::from_secs(received / limits.rate_min.max(1));
+        self.until = (now + limits.body_timeout).min(self.started + limits.body_timeout + allowed);
     }
 
     /// For other bodies a place among the workers that wait for bodies is taken, so that some always
@@ -146,7 +157,6 @@ impl Exchange {
             .then(|| shared.run_handler(&mut request))
     }
 
-    /// Runs the handler.
     fn answer(&mut self) -> Response {
         let length = match self.head.framing {
             Framing::Length(length) => Some(length),
@@ -180,6 +190,8 @@ impl Exchange {
 
         match small(ending.asked, response, persistence) {
             SmallAnswer::Whole { bytes, content } => self.send_small(ending, bytes, content),
+            // What was answered at once runs from here on.
+            SmallAnswer::Large(_) if !self.caller.place.begin() => self.conclude(too_many()),
             SmallAnswer::Large(response) => {
                 let writers = self.shared.writers.clone();
                 writers.run(move || {
@@ -352,7 +364,8 @@ impl QueuedRequest for Exchange {
 
 /// Waits for the rest of a small body.
 impl Waiter for Exchange {
-    fn ready(self: Box<Self>) -> Option<Box<dyn Waiter>> {
+    fn ready(mut self: Box<Self>) -> Option<Box<dyn Waiter>> {
+        self.caller.connection.expect_more();
         let Framing::Length(length) = self.head.framing else {
             return None;
         };
@@ -375,7 +388,7 @@ impl Waiter for Exchange {
     }
 
     fn has_more(&self) -> bool {
-        false
+        self.caller.connection.has_unread()
     }
 }
 

@@ -294,6 +294,24 @@ fn held() -> (Held, Receiver<()>, SyncSender<()>) {
 }
 
 #[test]
+fn a_request_that_comes_while_another_is_answered_is_not_forgotten() {
+    let (handler, begun, release) = held();
+    let server = Running::start(handler, |_| {});
+    let mut raw = server.open();
+    raw.send(get("/held") + &get("/second"));
+    begun.recv_timeout(PATIENCE).unwrap();
+
+    // The event of this one comes while a worker has the connection, and the second request is in the
+    // buffer already.
+    raw.send(get("/third"));
+    assert_eq!(server.ask(get("/other")).status, 200);
+    release.send(()).unwrap();
+    for path in ["/held", "/second", "/third"] {
+        assert_eq!(raw.answer().text(), format!("{path} 0"));
+    }
+}
+
+#[test]
 fn a_shutdown_finishes_what_runs_and_closes_what_waits() {
     let (handler, begun, release) = held();
     let server = Running::start(handler, |_| {});
