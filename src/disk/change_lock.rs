@@ -7,10 +7,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use crate::disk::{UNFINISHED, fault};
+use crate::disk::{UNFINISHED, fault, open_lock};
 use crate::threads::lock;
 
 /// The right, until it is dropped.
@@ -32,16 +32,8 @@ impl ChangeLock {
     }
 
     fn wait_until(path: &Path, end: Instant) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-
         // The lock file is never removed: a process that waits for it would lock a file without a name.
-        let file = options
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)?;
+        let file = open_lock(path)?;
 
         // No file system wakes one up at a time limit, so both ways ask again and again.
         loop {

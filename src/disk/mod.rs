@@ -264,18 +264,24 @@ pub(crate) enum FileLock {
     Unsupported,
 }
 
+/// Opens a lock file, which is created where it is missing, and never a file that a link leads to.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)
+}
+
 /// Takes an exclusive `flock` on a file, which is created where it is missing, without waiting.
 ///
 /// # Errors
 /// Those of the file system.
 pub(crate) fn lock_file(path: &Path) -> io::Result<FileLock> {
-    let mut options = OpenOptions::new();
-    let file = options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
+    let file = open_lock(path)?;
 
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(FileLock::Held(file)),

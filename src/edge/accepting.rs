@@ -18,7 +18,6 @@ use crate::edge::seats::Seats;
 use crate::edge::socket::{Plain, Socket, Timed};
 use crate::edge::tls_handshake::{Handshake, Handshakes};
 use crate::limits::LiveLimits;
-use crate::stop::Stop;
 use crate::transport::Peer;
 use crate::waiting::Place;
 
@@ -46,12 +45,8 @@ pub(crate) fn run(listener: Listener, seats: &Arc<Seats>, reception: Reception) 
     };
 
     accepting.listen(&poller);
-    wait(&mut poller, &stop, &mut accepting);
-}
-
-fn wait(poller: &mut Poller, stop: &Stop, accepting: &mut Accepting) {
     match stop.descriptor() {
-        Ok(stopped) => poller.run(stopped, accepting),
+        Ok(stopped) => poller.run(stopped, &mut accepting),
         Err(error) => log::error!("the server cannot wait for its end: {error}"),
     }
 }

@@ -123,23 +123,9 @@ impl Handshake {
             }
         }
 
-        let Self {
-            timed,
-            peer,
-            entry,
-            place,
-            seat,
-            ..
-        } = *self;
+        let encrypted = |timed, peer| Box::new(Encrypted::new(session, timed, peer)) as _;
 
-        let transport = Box::new(Encrypted::new(session, timed, peer));
-
-        Ok(Step::Over(Box::new(Arrival {
-            transport,
-            entry,
-            place,
-            seat,
-        })))
+        Ok(Step::Over(self.arrive(encrypted)))
     }
 
     /// A caller that speaks plain HTTP where TLS is spoken: it may, or is told to come with `https://`.
@@ -160,22 +146,16 @@ impl Handshake {
     }
 
     fn into_plain(self: Box<Self>) -> Box<Arrival> {
-        let Self {
-            timed,
-            peer,
-            entry,
-            place,
-            seat,
-            ..
-        } = *self;
+        self.arrive(|timed, peer| Box::new(Plain { timed, peer }))
+    }
 
-        let transport: Box<dyn Transport> = Box::new(Plain { timed, peer });
-
+    /// The connection as it leaves the edge, over a transport that `make` makes.
+    fn arrive(self, make: impl FnOnce(Timed, Peer) -> Box<dyn Transport>) -> Box<Arrival> {
         Box::new(Arrival {
-            transport,
-            entry,
-            place,
-            seat,
+            transport: make(self.timed, self.peer),
+            entry: self.entry,
+            place: self.place,
+            seat: self.seat,
         })
     }
 }

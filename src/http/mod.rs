@@ -45,8 +45,8 @@ pub trait Handler: Send + Sync + 'static {
         &Method::ALL
     }
 
-    /// Whether [`Handler::handle`] answers this request without waiting for anything: neither a disk nor
-    /// another thread nor a long computation. Such a request is answered at once, by the thread that waits
+    /// Whether [`Handler::handle`] answers this request without waiting: for no content of a file, no other
+    /// thread and no long computation. Such a request is answered at once, by the thread that waits
     /// for all connections; others go to a worker. Only requests without a body are asked about. By default
     /// none is quick.
     fn is_quick(&self, _request: &Request<'_>) -> bool {

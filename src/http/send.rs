@@ -65,53 +65,31 @@ pub(crate) fn small(asked: Asked, response: Response, persistence: Persistence) 
     SmallAnswer::Whole { bytes, content }
 }
 
-/// Head and content of an answer that is known to be small.
-pub(crate) fn joined(asked: Asked, response: Response, persistence: Persistence) -> Vec<u8> {
-    match small(asked, response, persistence) {
-        SmallAnswer::Whole { bytes, .. } => bytes,
-        SmallAnswer::Large(response) => {
-            status_and_fields(&response, asked.version, Persistence::Close).into_bytes()
-        }
-    }
-}
-
 /// Bounds the writing of what is left of a small answer.
 pub(crate) fn limit_write(connection: &mut Connection) {
     AnswerPace::new(connection).limit(connection.transport());
 }
 
-/// Writes an answer and returns the bytes of its content.
+/// Writes an answer that [`small`] has left, and returns the bytes of its content.
 ///
 /// # Errors
 /// If the caller left, takes nothing for `write_timeout`, or takes less than `rate_min` on average; or
 /// if the content ends before its length. The connection is then of no use any more.
 pub(crate) fn send(
     connection: &mut Connection,
-    asked: Asked,
+    version: Version,
     response: Response,
     persistence: Persistence,
     stop: &Stop,
 ) -> io::Result<u64> {
-    let Asked { version, is_head } = asked;
-    let mut text = status_and_fields(&response, version, persistence).into_bytes();
+    let text = status_and_fields(&response, version, persistence).into_bytes();
     let pace = AnswerPace::new(connection);
-
-    // HEAD gets the fields of GET without its content (RFC 9110 section 9.3.2), so the fields come
-    // from the true content.
-    let sends_content = !is_head && !response.status.is_bodiless();
-
-    let content = if sends_content {
-        response.content
-    } else {
-        Content::Empty
-    };
-
     let sink = &mut AnswerSink { connection, pace };
 
-    match content {
+    match response.content {
         Content::Empty => sink.write(&text)?,
-        Content::Bytes(bytes) => sink.write_joined(&mut text, &bytes)?,
-        Content::Shared(bytes, range) => sink.write_joined(&mut text, &bytes[range])?,
+        Content::Bytes(bytes) => sink.bytes(&text, &bytes)?,
+        Content::Shared(bytes, range) => sink.bytes(&text, &bytes[range])?,
         Content::File {
             mut file,
             offset,
@@ -157,15 +135,9 @@ impl AnswerSink<'_> {
         Ok(())
     }
 
-    /// Writes head and content, in one piece where that is small.
-    fn write_joined(&mut self, head: &mut Vec<u8>, content: &[u8]) -> io::Result<()> {
-        if content.len() <= JOINED_BYTES_MAX {
-            head.extend_from_slice(content);
-            self.write(head)?;
-        } else {
-            self.write(head)?;
-            self.write(content)?;
-        }
+    fn bytes(&mut self, head: &[u8], content: &[u8]) -> io::Result<()> {
+        self.write(head)?;
+        self.write(content)?;
         self.pace.sent += content.len() as u64;
         Ok(())
     }

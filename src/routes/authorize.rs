@@ -16,13 +16,7 @@ impl Api {
             return false;
         }
 
-        let segments = request.segments();
-        let route = self
-            .routes
-            .iter()
-            .find(|route| route.method == request.method() && route.matches(segments));
-
-        match (route, segments) {
+        match (self.route_of(request), request.segments()) {
             // A path or a method that does not exist.
             (None, _) => true,
             (Some(route), ["healthz"]) => route.method == Method::Get,

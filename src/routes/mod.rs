@@ -225,9 +225,20 @@ impl Handler for Api {
 }
 
 impl Api {
+    /// The route for the method and the path of a request.
+    fn route_of(&self, request: &Request<'_>) -> Option<&'static Route> {
+        let is_it =
+            |route: &&Route| route.method == request.method() && route.matches(request.segments());
+        self.routes.iter().find(is_it)
+    }
+
     fn find(&self, request: &Request<'_>) -> Result<RouteMatch> {
         if request.target() == "*" && request.method() == Method::Options {
             return Ok(RouteMatch::OtherMethods(allow(self.routes)));
+        }
+
+        if let Some(route) = self.route_of(request) {
+            return Ok(RouteMatch::Route(route));
         }
 
         let at_path: Vec<_> = self
@@ -235,13 +246,6 @@ impl Api {
             .iter()
             .filter(|route| route.matches(request.segments()))
             .collect();
-
-        if let Some(route) = at_path
-            .iter()
-            .find(|route| route.method == request.method())
-        {
-            return Ok(RouteMatch::Route(route));
-        }
 
         if at_path.is_empty() {
             let text = "this path does not exist";

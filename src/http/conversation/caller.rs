@@ -12,7 +12,7 @@ use crate::http::connection::{Connection, HeadReading, HeadStep};
 use crate::http::head::Head;
 use crate::http::request::Session;
 use crate::http::response::Response;
-use crate::http::send::joined;
+use crate::http::send::{SmallAnswer, small};
 use crate::waiting::{Place, Seat, Waiter};
 
 /// A connection with all that outlives one request.
@@ -78,16 +78,18 @@ impl HttpCaller {
         );
 
         let asked = head.map_or_else(|| Asked::unread(self.connection.buffered()), Asked::of);
-        let answer = joined(asked, Response::error(error), Persistence::Close);
+        let answer = small(asked, Response::error(error), Persistence::Close);
 
-        // Such an answer is small. A caller that took nothing of earlier ones does not get this one.
-        let written = self.connection.write_at_once(&answer);
-        if written.is_ok_and(|count| count == answer.len()) && !self.connection.has_unsent() {
-            self.say_farewell(None)
-        } else {
-            self.connection.transport().abort();
-            After::Gone
+        // A caller that took nothing of earlier answers does not get this one.
+        if let SmallAnswer::Whole { bytes, .. } = answer
+            && self.connection.write_at_once(&bytes).ok() == Some(bytes.len())
+            && !self.connection.has_unsent()
+        {
+            return self.say_farewell(None);
         }
+
+        self.connection.transport().abort();
+        After::Gone
     }
 
     /// Tells a connection for which there is no place to come back later.

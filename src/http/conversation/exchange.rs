@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::http::answer_head::{Asked, Persistence};
 use crate::http::body::{BodyProgress, BodyReader};
 use crate::http::connection::discard;
-use crate::http::head::{Framing, Head};
+use crate::http::head::{Framing, Head, Version};
 use crate::http::pool::{BodyPlace, QueuedRequest};
 use crate::http::request::{Body, Request, Vouched};
 use crate::http::response::{Content, Response, Sent};
@@ -195,7 +195,7 @@ impl Exchange {
             SmallAnswer::Large(response) => {
                 let writers = self.shared.writers.clone();
                 writers.run(move || {
-                    let sent = self.send_large(ending.asked, response, persistence);
+                    let sent = self.send_large(ending.asked.version, response, persistence);
                     self.after(ending, sent).put_back();
                 });
                 After::Gone
@@ -262,12 +262,12 @@ impl Exchange {
     /// Writes an answer at its caller's pace; a panic in its content is an error of this connection only.
     fn send_large(
         &mut self,
-        asked: Asked,
+        version: Version,
         response: Response,
         persistence: Persistence,
     ) -> io::Result<u64> {
         let (connection, shared) = (&mut self.caller.connection, &self.shared);
-        let work = || send(connection, asked, response, persistence, &shared.stop);
+        let work = || send(connection, version, response, persistence, &shared.stop);
 
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             shared.metrics.panics.add_one();
