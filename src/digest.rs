@@ -98,7 +98,13 @@ impl PartialEq for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Written in one piece, since each answer with a model has one.
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
+        }
+        f.write_str(str::from_utf8(&digits).unwrap_or_default())
     }
 }
 
@@ -134,6 +140,8 @@ impl FromStr for Digest {
         Ok(Self(bytes))
     }
 }
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Computes a [`Digest`] piece by piece.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 //! lockout in front of them.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::certificate::CertificateRoles;
@@ -33,6 +34,13 @@ pub(crate) struct AccessOptions {
     pub(crate) certificate_roles: CertificateRoles,
     /// How much guessing is borne.
     pub(crate) lockout: LockoutOptions,
+}
+
+/// What is known of a secret at once.
+enum Finding {
+    Known(Principal),
+    /// Only this lock can tell, by a long computation.
+    MayBeChosen(Arc<SlowLock>),
 }
 
 /// All that opens the doors of one server.
@@ -80,30 +88,46 @@ impl Guard {
         shown: &Credentials,
         signed: SignedRequest<'_>,
     ) -> Result<Principal> {
-        self.check(peer)?;
         match shown {
             Credentials::Secret(secret) => self.secret(peer, secret),
-            Credentials::Answer(answer) => self.answer(peer, answer, signed),
-            // No secret was shown, so neither of these counts as a guess.
-            Credentials::Wish => Err(refused("this request needs an answer to the challenge")),
-            Credentials::Unknown => Err(refused("the credentials cannot be read")),
+            _ => self.without_secret(peer, shown, signed),
         }
     }
 
-    /// Whether [`Guard::identify`] needs no long computation for these credentials. Only a chosen password
-    /// does, the first time that it is shown; made ones are compared with digests.
-    pub(crate) fn is_quick(&self, shown: &Credentials) -> bool {
+    /// The same, as far as it needs no long computation: `None` for what may be a chosen password, which
+    /// [`Guard::identify`] has to verify the first time that it is shown.
+    ///
+    /// # Errors
+    /// As [`Guard::identify`].
+    pub(crate) fn identify_at_once(
+        &self,
+        peer: &Peer,
+        shown: &Credentials,
+        signed: SignedRequest<'_>,
+    ) -> Result<Option<Principal>> {
         let Credentials::Secret(secret) = shown else {
-            return true;
+            return self.without_secret(peer, shown, signed).map(Some);
         };
 
-        let chosen = self.chosen.now();
-        if !chosen.is_set() || chosen.is_known(secret) {
-            return true;
+        match self.look_up(peer, secret)? {
+            Finding::Known(principal) => Ok(Some(principal)),
+            Finding::MayBeChosen(_) => Ok(None),
         }
+    }
 
-        let lock = Lock::new(secret);
-        lock == self.owner || self.tokens.now().principal(&lock, clock::now()).is_some()
+    fn without_secret(
+        &self,
+        peer: &Peer,
+        shown: &Credentials,
+        signed: SignedRequest<'_>,
+    ) -> Result<Principal> {
+        self.check(peer)?;
+        match shown {
+            Credentials::Answer(answer) => self.answer(peer, answer, signed),
+            // No secret was shown, so neither of these counts as a guess.
+            Credentials::Wish => Err(refused("this request needs an answer to the challenge")),
+            _ => Err(refused("the credentials cannot be read")),
+        }
     }
 
     /// Who knows this secret.
@@ -111,6 +135,16 @@ impl Guard {
     /// # Errors
     /// As [`Guard::identify`].
     pub(crate) fn secret(&self, peer: &Peer, secret: &[u8]) -> Result<Principal> {
+        match self.look_up(peer, secret)? {
+            Finding::Known(principal) => Ok(principal),
+            // `Busy` says nothing about the secret, so it leaves before the attempt is counted.
+            Finding::MayBeChosen(chosen) if chosen.opens(secret)? => Ok(Principal::owner()),
+            Finding::MayBeChosen(_) => Err(self.count_guess(peer)),
+        }
+    }
+
+    /// What is known of a secret without a long computation.
+    fn look_up(&self, peer: &Peer, secret: &[u8]) -> Result<Finding> {
         self.check(peer)?;
 
         // Password and tokens are both compared in any case, so that the time does not tell which
@@ -119,22 +153,28 @@ impl Guard {
         let (is_owner, tokens) = (lock == self.owner, self.tokens.now());
         let of_token = tokens.principal(&lock, clock::now());
         if is_owner {
-            return Ok(Principal::owner());
+            return Ok(Finding::Known(Principal::owner()));
         }
 
         if let Some(principal) = of_token {
-            return Ok(principal);
+            return Ok(Finding::Known(principal));
         }
 
-        // Last, because argon2 costs memory and time. `Busy` says nothing about the secret, so it
-        // leaves before the attempt is counted.
-        if self.chosen.now().opens(secret)? {
-            return Ok(Principal::owner());
+        // Last, because argon2 costs memory and time.
+        let chosen = self.chosen.now();
+        if chosen.is_known(secret) {
+            Ok(Finding::Known(Principal::owner()))
+        } else if chosen.is_set() {
+            Ok(Finding::MayBeChosen(chosen))
+        } else {
+            Err(self.count_guess(peer))
         }
+    }
 
+    /// Counts a wrong secret, and words the refusal.
+    fn count_guess(&self, peer: &Peer) -> Error {
         self.lockout.fail(Caller::of(peer));
-
-        Err(refused("the password is wrong, and there is no such token"))
+        refused("the password is wrong, and there is no such token")
     }
 
     /// Who has shown a certificate of this name, which the edge has verified.
@@ -199,8 +239,7 @@ impl Guard {
         };
 
         let Some(principal) = principal else {
-            self.lockout.fail(Caller::of(peer));
-            let error = refused("the password is wrong, and there is no such token");
+            let error = self.count_guess(peer);
             return Err(if self.chosen.now().is_set() {
                 error.hint(NOT_CHOSEN)
             } else {

@@ -51,7 +51,7 @@ pub(super) fn status_and_fields(
     version: Version,
     persistence: Persistence,
 ) -> String {
-    let mut text = String::with_capacity(256);
+    let mut text = String::with_capacity(HEAD_BYTES);
     let status = response.status;
 
     // Writing to a String cannot fail.
@@ -63,7 +63,7 @@ pub(super) fn status_and_fields(
     );
 
     if let Some(date) = date() {
-        let _ = write!(text, "date: {date}\r\n");
+        put_field(&mut text, "date", &date);
     }
 
     // A model may look like HTML: no browser may guess the type and run scripts in it.
@@ -75,7 +75,7 @@ pub(super) fn status_and_fields(
         if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             continue;
         }
-        let _ = write!(text, "{name}: {value}\r\n");
+        put_field(&mut text, name, value);
     }
 
     // Statuses without content have neither field (RFC 9110 section 8.6, RFC 9112 section 6.1).
@@ -100,11 +100,20 @@ pub(super) fn status_and_fields(
     text
 }
 
+fn put_field(text: &mut String, name: &str, value: &str) {
+    for part in [name, ": ", value, "\r\n"] {
+        text.push_str(part);
+    }
+}
+
 /// The date, unless the clock was never set: a server without a clock must not send one (RFC 9110
 /// section 6.6.1).
 fn date() -> Option<String> {
     clock::is_trusted().then(|| httpdate::fmt_http_date(clock::now()))
 }
+
+/// What a usual head has room in.
+const HEAD_BYTES: usize = 768;
 
 /// The fields that only the server may set, since they say where an answer ends.
 const OURS: [&str; 6] = [

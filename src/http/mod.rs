@@ -45,12 +45,11 @@ pub trait Handler: Send + Sync + 'static {
         &Method::ALL
     }
 
-    /// Whether [`Handler::handle`] answers this request without waiting: for no content of a file, no other
-    /// thread and no long computation. Such a request is answered at once, by the thread that waits
-    /// for all connections; others go to a worker. Only requests without a body are asked about. By default
-    /// none is quick.
-    fn is_quick(&self, _request: &Request<'_>) -> bool {
-        false
+    /// Answers a request without waiting: for no content of a file, no other thread and no long
+    /// computation. It is called by the thread that waits for all connections, for requests without a
+    /// body only; what gets `None` goes to a worker and [`Handler::handle`]. By default everything does.
+    fn handle_at_once(&self, _request: &mut Request<'_>) -> Option<Response> {
+        None
     }
 
     /// Decides about a connection before its first request; may leave things in the session, which

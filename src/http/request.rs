@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A request as a handler sees it.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::any::Any;
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 
@@ -262,23 +261,26 @@ pub(crate) struct Vouched;
 
 /// What the requests of one connection share: at most one value of each type.
 #[derive(Default)]
-pub struct Session(HashMap<TypeId, Box<dyn Any + Send>>);
+pub struct Session(Vec<Box<dyn Any + Send>>);
 
 impl Session {
     /// Keeps a value, and returns the one of its type that was kept before.
     pub fn insert<T: Any + Send>(&mut self, value: T) -> Option<T> {
-        let old = self.0.insert(TypeId::of::<T>(), Box::new(value))?;
-        old.downcast().ok().map(|old| *old)
+        if let Some(kept) = self.value_mut() {
+            return Some(std::mem::replace(kept, value));
+        }
+        self.0.push(Box::new(value));
+        None
     }
 
     /// The value of a type.
     pub fn value<T: Any + Send>(&self) -> Option<&T> {
-        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+        self.0.iter().find_map(|kept| kept.downcast_ref())
     }
 
     /// The value of a type, to be changed.
     pub fn value_mut<T: Any + Send>(&mut self) -> Option<&mut T> {
-        self.0.get_mut(&TypeId::of::<T>())?.downcast_mut()
+        self.0.iter_mut().find_map(|kept| kept.downcast_mut())
     }
 }
 

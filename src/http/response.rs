@@ -175,15 +175,11 @@ impl Response {
         // A line break in a value could begin a field or even an answer of its own (response
         // splitting).
         let value = value.into();
-        let clean = value.chars().map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        });
-
-        let value = clean.collect();
+        let value = if value.contains(char::is_control) {
+            value.replace(char::is_control, " ")
+        } else {
+            value.into_owned()
+        };
 
         // A field of one name is sent once: two readers might take different ones of two.
         match self

@@ -2,35 +2,15 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
-use crate::access::{Credentials, How, Principal, SignedRequest};
+use crate::access::{Credentials, How, Principal, Right, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Method, Request, Response, Vouched};
-use crate::routes::api::{Access, Api, Known, MODEL, Route};
+use crate::http::{BodyPlace, Request, Response, Vouched};
+use crate::routes::api::{Access, Api, Known, Route};
 
 impl Api {
-    /// Whether a request without a body is answered from memory: what is refused anyhow, what says only
-    /// that the server runs, and models that are in the cache.
-    pub(crate) fn answers_at_once(&self, request: &Request<'_>) -> bool {
-        let shown = request.fields().value("authorization");
-        if !shown.is_none_or(|field| self.guard.is_quick(&Credentials::read(field))) {
-            return false;
-        }
-
-        match (self.route_of(request), request.segments()) {
-            // A path or a method that does not exist.
-            (None, _) => true,
-            (Some(route), ["healthz"]) => route.method == Method::Get,
-            (Some(route), _) if self.refuses_at_once(route, request) => true,
-            (Some(route), [.., name]) if route.path == MODEL && route.method == Method::Get => {
-                name.parse().is_ok_and(|name| self.store.is_cached(&name))
-            }
-            _ => false,
-        }
-    }
-
     /// Whether a request is refused whatever it asks for: its caller is locked out, or shows nothing where
     /// something is needed.
-    fn refuses_at_once(&self, route: &Route, request: &Request<'_>) -> bool {
+    pub(crate) fn refuses_at_once(&self, route: &Route, request: &Request<'_>) -> bool {
         let (peer, tls) = (request.peer(), request.peer().tls.as_ref());
         if request.fields().value("authorization").is_some() {
             return self.guard.check(peer).is_err();
@@ -67,34 +47,44 @@ impl Api {
         }
     }
 
+    /// As [`Api::admit`] for a route that needs a right, as far as it needs no long computation; whether
+    /// the caller is admitted, which without one is not known.
+    ///
+    /// # Errors
+    /// As [`Api::admit`].
+    pub(crate) fn admit_at_once(&self, right: Right, request: &mut Request<'_>) -> Result<bool> {
+        let principal = match request.fields().value("authorization") {
+            Some(field) => self.guard.identify_at_once(
+                request.peer(),
+                &Credentials::read(field),
+                signed(request),
+            )?,
+            None => self.without_credentials(request)?,
+        };
+
+        remember(request, principal.as_ref());
+        match principal {
+            Some(principal) => principal.needs(right).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     /// Who calls, by credentials in the fields, by a certificate, or as anybody where reading is open.
     ///
     /// # Errors
     /// As [`Api::admit`].
     pub(crate) fn caller(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
         let principal = match request.fields().value("authorization") {
-            Some(field) => Some(self.shown(field, request)?),
+            Some(field) => Some(self.guard.identify(
+                request.peer(),
+                &Credentials::read(field),
+                signed(request),
+            )?),
             None => self.without_credentials(request)?,
         };
-        let is_known = |principal: &Principal| principal.how != How::Anonymous;
-        if principal.as_ref().is_some_and(is_known) {
-            request.session().insert(Vouched);
-        }
 
-        request.session().insert(Known(principal.clone()));
+        remember(request, principal.as_ref());
         Ok(principal)
-    }
-
-    fn shown(&self, field: &str, request: &Request<'_>) -> Result<Principal> {
-        let fields = request.fields();
-        let digest = |name| fields.value(name).unwrap_or_default();
-        let signed = SignedRequest {
-            method: request.method().as_str(),
-            target: request.target(),
-            digests: [digest("content-digest"), digest("repr-digest")],
-        };
-        self.guard
-            .identify(request.peer(), &Credentials::read(field), signed)
     }
 
     fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
@@ -142,4 +132,23 @@ impl Api {
             Error::new(ErrorKind::Busy, text)
         })
     }
+}
+
+/// What an answer to a challenge signs of a request.
+fn signed<'a>(request: &Request<'a>) -> SignedRequest<'a> {
+    let fields = request.fields();
+    let digest = |name| fields.value(name).unwrap_or_default();
+    SignedRequest {
+        method: request.method().as_str(),
+        target: request.target(),
+        digests: [digest("content-digest"), digest("repr-digest")],
+    }
+}
+
+/// Keeps who called for the log, and that the connection is not a stranger's.
+fn remember(request: &mut Request<'_>, principal: Option<&Principal>) {
+    if principal.is_some_and(|principal| principal.how != How::Anonymous) {
+        request.session().insert(Vouched);
+    }
+    request.session().insert(Known(principal.cloned()));
 }

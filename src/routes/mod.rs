@@ -20,6 +20,7 @@ pub(crate) use request_id::Ids;
 use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, Response, Status};
+use crate::model::ModelName;
 use crate::routes::api::{Access, MODEL, Route};
 use api::Known;
 use audit::log_cause;
@@ -182,17 +183,24 @@ enum RouteMatch {
 }
 
 impl Handler for Api {
-    fn is_quick(&self, request: &Request<'_>) -> bool {
-        self.answers_at_once(request)
+    /// What is refused anyhow, what says only that the server runs, and models that are in the cache.
+    fn handle_at_once(&self, request: &mut Request<'_>) -> Option<Response> {
+        match (self.route_of(request), request.segments()) {
+            (Some(route), ["healthz"]) if route.method == Method::Get => {}
+            (Some(route), _) if self.refuses_at_once(route, request) => {}
+            (Some(route), [.., name]) if route.path == MODEL && route.method == Method::Get => {
+                return self.read_at_once(&name.parse().ok()?, request);
+            }
+            (Some(_), _) => return None,
+            // A path or a method that does not exist.
+            (None, _) => {}
+        }
+
+        Some(self.handle(request))
     }
 
     fn handle(&self, request: &mut Request<'_>) -> Response {
-        // What was known of the caller of an earlier request must not count for this one.
-        request.session().insert(Known(None));
-
-        // A secret in the URL is refused first, even a right one: it is in logs and histories
-        // already.
-        let found = host_name::no_secret_in(request.query()).and_then(|()| self.find(request));
+        let found = self.begin(request).and_then(|()| self.find(request));
         let answered = found.and_then(|route| match route {
             RouteMatch::Route(route) => {
                 self.admit(route, request)?;
@@ -215,6 +223,37 @@ impl Handler for Api {
             }
         });
 
+        self.finish(request, answered)
+    }
+}
+
+impl Api {
+    /// # Errors
+    /// `BadRequest` for a secret in the URL, even a right one: it is in logs and histories already.
+    fn begin(&self, request: &mut Request<'_>) -> Result<()> {
+        // What was known of the caller of an earlier request must not count for this one.
+        request.session().insert(Known(None));
+        host_name::no_secret_in(request.query())
+    }
+
+    /// Hands out a model that is in the cache.
+    fn read_at_once(&self, name: &ModelName, request: &mut Request<'_>) -> Option<Response> {
+        if !self.store.may_be_cached(name) {
+            return None;
+        }
+
+        let begun = self.begin(request);
+        let answered = match begun.and_then(|()| self.admit_at_once(Right::Read, request)) {
+            Ok(true) => models::answer(request, name, self.store.open_cached(name)?),
+            Ok(false) => return None,
+            Err(error) => Err(error),
+        };
+
+        Some(self.finish(request, answered))
+    }
+
+    /// The answer as it is sent, with all that is told of it.
+    fn finish(&self, request: &mut Request<'_>, answered: Result<Response>) -> Response {
         let response = answered.unwrap_or_else(|error| {
             log_cause(&error);
             self.tell_refusal(request, &error);
@@ -222,9 +261,7 @@ impl Handler for Api {
         });
         self.log(request, response)
     }
-}
 
-impl Api {
     /// The route for the method and the path of a request.
     fn route_of(&self, request: &Request<'_>) -> Option<&'static Route> {
         let is_it =

@@ -171,15 +171,10 @@ impl Store {
         // served from the cache.
         match catalog.standing(name)? {
             Standing::Model(stamp) if stamp.size <= size_max => {
-                if let Some((content, digest)) = catalog.cache.find(name, &stamp) {
-                    let model = stamp.model(name, Some(digest));
-                    let stamp = stamp.to_string();
-                    return Ok(OpenedModel {
-                        model,
-                        stamp,
-                        content: StoredContent::Cached(content),
-                    });
+                if let Some(opened) = catalog.cached(name, &stamp) {
+                    return Ok(opened);
                 }
+                catalog.cache.miss(name, &stamp);
             }
             Standing::Model(_) => {}
             _ => return Err(catalog.not_found(name)),
@@ -202,16 +197,23 @@ impl Store {
         let model = catalog.model(name, &stamp);
         Ok(OpenedModel {
             model,
-            stamp: stamp.to_string(),
+            stamp,
             content: StoredContent::File(file),
         })
     }
 
-    /// Whether [`Store::open_model`] finds a model in memory, so that nothing is read from the disk but the
-    /// stamp of its file.
-    pub(crate) fn is_cached(&self, name: &ModelName) -> bool {
+    /// Whether a model is in memory, perhaps as it was before it changed; nothing is asked of the disk.
+    pub(crate) fn may_be_cached(&self, name: &ModelName) -> bool {
+        self.catalog().cache.has(name)
+    }
+
+    /// Opens a model that is in memory; nothing is read from the disk but the stamp of its file.
+    pub(crate) fn open_cached(&self, name: &ModelName) -> Option<OpenedModel> {
         let catalog = self.catalog();
-        matches!(catalog.standing(name), Ok(Standing::Model(stamp)) if catalog.cache.has(name, &stamp))
+        match catalog.standing(name) {
+            Ok(Standing::Model(stamp)) => catalog.cached(name, &stamp),
+            _ => None,
+        }
     }
 
     /// Begins an upload, of a size that is known or not.

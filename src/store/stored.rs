@@ -5,16 +5,23 @@ use std::fs::File;
 use std::sync::Arc;
 
 use crate::model::Model;
+use crate::store::catalog::Stamp;
 
 /// A model that was opened.
 #[derive(Debug)]
 pub struct OpenedModel {
     /// What is known of exactly these bytes; the digest of a small model is always known.
     pub model: Model,
-    /// What changes with every change of the file, as far as its file system can tell.
-    pub stamp: String,
+    pub(crate) stamp: Stamp,
     /// The bytes.
     pub content: StoredContent,
+}
+
+impl OpenedModel {
+    /// What changes with every change of the file, as far as its file system can tell.
+    pub fn stamp(&self) -> String {
+        self.stamp.to_string()
+    }
 }
 
 /// The bytes of a model.

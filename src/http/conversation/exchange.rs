@@ -148,13 +148,7 @@ impl Exchange {
         let mut nothing = io::empty();
         let body = Body::new(&mut nothing, Some(0));
         let mut request = Request::new(&self.head, peer, session, body);
-
-        // A panic in the first step is left to a worker, which answers it.
-        let is_quick = catch_unwind(AssertUnwindSafe(|| shared.handler.is_quick(&request)));
-
-        is_quick
-            .unwrap_or(false)
-            .then(|| shared.run_handler(&mut request))
+        shared.run_handler_at_once(&mut request)
     }
 
     fn answer(&mut self) -> Response {

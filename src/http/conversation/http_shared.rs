@@ -33,12 +33,29 @@ impl HttpShared {
     /// Runs the handler; a panic in it is this request's misfortune only.
     pub(super) fn run_handler(&self, request: &mut Request<'_>) -> Response {
         let handler = &*self.handler;
-        let response = catch_unwind(AssertUnwindSafe(|| match handler.methods() {
+        self.catch(request, |request| match handler.methods() {
             methods if methods.contains(&request.method()) => handler.handle(request),
             methods => not_allowed(request.method(), methods),
-        }));
+        })
+    }
 
-        response.unwrap_or_else(|panic| {
+    /// Has the handler answer a request that needs no worker.
+    pub(super) fn run_handler_at_once(&self, request: &mut Request<'_>) -> Option<Response> {
+        let handler = &*self.handler;
+        if !handler.methods().contains(&request.method()) {
+            return None;
+        }
+        self.catch(request, |request| handler.handle_at_once(request))
+    }
+
+    fn catch<T: From<Response>>(
+        &self,
+        request: &mut Request<'_>,
+        work: impl FnOnce(&mut Request<'_>) -> T,
+    ) -> T {
+        let result = catch_unwind(AssertUnwindSafe(|| work(request)));
+
+        result.unwrap_or_else(|panic| {
             self.metrics.panics.add_one();
             log::error!(
                 "{} panicked while handling {}: {}",
@@ -46,7 +63,7 @@ impl HttpShared {
                 request.path(),
                 panic_text(&*panic)
             );
-            Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
+            Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake").into()
         })
     }
 }

@@ -26,22 +26,34 @@ pub(crate) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = name(request)?;
+    answer(request, &name, api.store.open_model(&name)?)
+}
+
+/// Hands out a model that was opened.
+///
+/// # Errors
+/// `PreconditionFailed`.
+pub(crate) fn answer(
+    request: &Request<'_>,
+    name: &ModelName,
+    opened: OpenedModel,
+) -> Result<Response> {
     let OpenedModel {
         model,
         stamp,
         content,
-    } = api.store.open_model(&name)?;
+    } = opened;
 
     // The tag is weak where the digest is not known yet, and then matches nothing that needs the
     // very bytes.
-    let tag = entity_tag(&model, &stamp);
+    let tag = entity_tag(&model, stamp);
 
     // The preconditions in the order of RFC 9110 section 13.2.2.
     let fields = request.fields();
     if let Some(wanted) = fields.value("if-match")
         && !is_strong_match(wanted, &tag)
     {
-        return Err(changed(&name));
+        return Err(changed(name));
     }
 
     check_unmodified(fields, &model)?;
@@ -99,7 +111,7 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     // The type and the disposition keep a browser from showing a model as a page of this server.
     let mut response = response(status)
         .field("content-type", "application/octet-stream")
-        .field("content-disposition", disposition(&name))
+        .field("content-disposition", disposition(name))
         .content(part_of(content, range));
 
     // It is the digest of the whole model, also for a range (RFC 9530 section 3).

@@ -8,7 +8,7 @@ mod resumable;
 mod storing;
 mod upload_answers;
 
-pub(crate) use bytes::{list, read, remove, store};
+pub(crate) use bytes::{answer, list, read, remove, store};
 pub(crate) use info::{forget_versions, rollback, show, verify, versions};
 pub(crate) use resumable::{append, cancel, tell};
 pub(crate) use upload_answers::announce;

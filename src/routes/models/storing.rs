@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Storing the content of a body, and the answer to its sender.
 
+use std::fmt::Display;
 use std::io::{Read, Write};
 
 use crate::digest::Digest;
@@ -84,10 +85,10 @@ pub(crate) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64>
 
 /// The strong entity tag made of the digest; where that is not known yet, a weak one made of what
 /// changes with the file.
-pub(crate) fn entity_tag(model: &Model, stamp: &str) -> String {
+pub(crate) fn entity_tag(model: &Model, stamp: impl Display) -> String {
     match model.digest {
         Some(digest) => digest.etag(),
-        None => format!("{WEAK}\"{}\"", stamp.replace(' ', "-")),
+        None => format!("{WEAK}\"{}\"", stamp.to_string().replace(' ', "-")),
     }
 }
 

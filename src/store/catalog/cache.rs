@@ -67,38 +67,43 @@ impl Cache {
         }
     }
 
-    /// The content and digest of a model that has this stamp now. Counts a hit or a miss.
-    pub(crate) fn find(&self, name: &ModelName, stamp: &Stamp) -> Option<(Arc<[u8]>, Digest)> {
+    /// The content and digest of a model that has this stamp now. Counts a hit.
+    pub(crate) fn hit(&self, name: &ModelName, stamp: &Stamp) -> Option<(Arc<[u8]>, Digest)> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.turn += 1;
 
-        match state.entries.get_mut(name) {
-            Some(entry) if entry.stamp == *stamp => {
-                // The time decides on idleness, the turn on the order of removal.
-                entry.used = Instant::now();
-                entry.turn = state.turn;
-                state.counts.hits += 1;
-                Some((Arc::clone(&entry.content), entry.digest))
-            }
-            stale => {
-                // The cached bytes are those of an older file; nobody will ask for them again.
-                if stale.is_some() {
-                    state.remove(name);
-                }
-                state.counts.misses += 1;
-                None
-            }
+        let entry = state.entries.get_mut(name)?;
+        if entry.stamp != *stamp {
+            return None;
+        }
+
+        // The time decides on idleness, the turn on the order of removal.
+        entry.used = Instant::now();
+        entry.turn = state.turn;
+        state.counts.hits += 1;
+
+        Some((Arc::clone(&entry.content), entry.digest))
+    }
+
+    /// Counts that a model had to be read, which has this stamp now.
+    pub(crate) fn miss(&self, name: &ModelName, stamp: &Stamp) {
+        let mut state = lock(&self.state);
+        state.counts.misses += 1;
+
+        // The cached bytes are those of an older file; nobody will ask for them again.
+        if state
+            .entries
+            .get(name)
+            .is_some_and(|entry| entry.stamp != *stamp)
+        {
+            state.remove(name);
         }
     }
 
-    /// Whether the content of a model that has this stamp is here. This is no use of it.
-    pub(crate) fn has(&self, name: &ModelName, stamp: &Stamp) -> bool {
-        let state = lock(&self.state);
-        state
-            .entries
-            .get(name)
-            .is_some_and(|entry| entry.stamp == *stamp)
+    /// Whether there is content of this name, whatever its stamp. This is no use of it.
+    pub(crate) fn has(&self, name: &ModelName) -> bool {
+        lock(&self.state).entries.contains_key(name)
     }
 
     /// Inserts a content and removes those that were used least recently.
@@ -241,7 +246,12 @@ mod tests {
     }
 
     fn has(cache: &Cache, name: &str) -> bool {
-        cache.find(&name.parse().unwrap(), &stamp(1)).is_some()
+        let name = name.parse().unwrap();
+        let is_hit = cache.hit(&name, &stamp(1)).is_some();
+        if !is_hit {
+            cache.miss(&name, &stamp(1));
+        }
+        is_hit
     }
 
     #[test]
@@ -270,7 +280,9 @@ mod tests {
     fn an_entry_of_another_stamp_is_dropped() {
         let cache = cache(10, 3, Duration::MAX);
         insert(&cache, "a", 4);
-        assert!(cache.find(&"a".parse().unwrap(), &stamp(2)).is_none());
+        let name = "a".parse().unwrap();
+        assert!(cache.hit(&name, &stamp(2)).is_none());
+        cache.miss(&name, &stamp(2));
         assert_eq!(cache.counts().entries, 0);
     }
 

@@ -53,6 +53,16 @@ impl Catalog {
         stamp.model(name, digest)
     }
 
+    /// The model of this stamp, if it is in memory.
+    pub(crate) fn cached(&self, name: &ModelName, stamp: &Stamp) -> Option<OpenedModel> {
+        let (content, digest) = self.cache.hit(name, stamp)?;
+        Some(OpenedModel {
+            model: stamp.model(name, Some(digest)),
+            stamp: *stamp,
+            content: StoredContent::Cached(content),
+        })
+    }
+
     pub(crate) fn not_found(&self, name: &ModelName) -> Error {
         if let Err(error) = self.layout.check_there() {
             return error;
@@ -114,7 +124,6 @@ impl Catalog {
                 size,
                 ..stamp.model(name, Some(digest))
             };
-            let stamp = stamp.to_string();
             return Ok(Some(OpenedModel {
                 model,
                 stamp,
