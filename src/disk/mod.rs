@@ -25,7 +25,7 @@ pub(crate) use rolling::Rolling;
 pub(crate) use socket_file::SocketFile;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -219,6 +219,14 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// # Errors
 /// `NotFound` for anything that is not a regular file; otherwise those of the file system.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    open_with_metadata(path).map(|(file, _)| file)
+}
+
+/// The same, with the metadata of exactly this file.
+///
+/// # Errors
+/// As [`open_regular`].
+pub(crate) fn open_with_metadata(path: &Path) -> io::Result<(File, Metadata)> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
 
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -230,8 +238,9 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     };
 
     // Asked of the open file: what has the name may be another one by now.
-    if file.metadata()?.is_file() {
-        Ok(file)
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        Ok((file, metadata))
     } else {
         Err(io::ErrorKind::NotFound.into())
     }

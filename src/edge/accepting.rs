@@ -28,6 +28,8 @@ pub(crate) struct Reception {
     pub(crate) welcome: Welcome,
     /// `None` where no TLS is spoken.
     pub(crate) handshakes: Option<Arc<Handshakes>>,
+    /// Called whenever all who had something were heard.
+    pub(crate) turn_over: Box<dyn Fn() + Send>,
 }
 
 /// Accepts and waits until [`Seats::end`]; accepting ends with the stop before that.
@@ -143,6 +145,10 @@ impl PollerEvents for Accepting {
                 }
             }
         }
+    }
+
+    fn turn_over(&mut self) {
+        (self.reception.turn_over)();
     }
 
     fn stop(&mut self, poller: &mut Poller) {

@@ -26,6 +26,9 @@ pub(crate) trait PollerEvents {
     /// A listening socket, by its number, has callers.
     fn listening(&mut self, poller: &mut Poller, number: usize);
 
+    /// Everybody who had something was heard.
+    fn turn_over(&mut self);
+
     /// The stop has come.
     fn stop(&mut self, poller: &mut Poller);
 
@@ -135,6 +138,7 @@ impl Poller {
                 events.pause_over(self);
             }
             self.expire();
+            events.turn_over();
         }
 
         self.seats.clear();

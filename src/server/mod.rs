@@ -358,11 +358,14 @@ fn reception(
         })
     });
 
+    let engine = Arc::clone(&service.engine);
+
     Reception {
         connections: Arc::clone(connections),
         limits: Arc::clone(&service.limits),
         welcome,
         handshakes,
+        turn_over: Box::new(move || engine.flush()),
     }
 }
 

@@ -36,9 +36,10 @@ pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
@@ -169,31 +170,28 @@ impl Store {
 
         // The stamp is taken from the file itself, so a model that was changed by hand is never
         // served from the cache.
-        match catalog.standing(name)? {
-            Standing::Model(stamp) if stamp.size <= size_max => {
-                if let Some(opened) = catalog.cached(name, &stamp) {
-                    return Ok(opened);
-                }
-                catalog.cache.miss(name, &stamp);
-            }
-            Standing::Model(_) => {}
-            _ => return Err(catalog.not_found(name)),
+        if catalog.cache.has(name)
+            && let Standing::Model(stamp) = catalog.standing(name)?
+            && let Some(opened) = catalog.cached(name, &stamp)
+        {
+            return Ok(opened);
         }
 
         // The name can change between the look above and this call: from here on, only the open
         // file and its own stamp count.
         let unreadable = |error| unreadable(name, error);
+        let start = SystemTime::now();
         let opened = catalog.layout.open_model(name).map_err(unreadable)?;
-        let (mut file, stamp) = opened.ok_or_else(|| catalog.not_found(name))?;
+        let (file, stamp) = opened.ok_or_else(|| catalog.not_found(name))?;
 
-        if stamp.size <= size_max
-            && let Some(stored) = catalog.read_small(name, &mut file).map_err(unreadable)?
-        {
-            return Ok(stored);
+        if stamp.size <= size_max {
+            catalog.cache.miss(name, &stamp);
+            let read = catalog.read_small(name, &file, (start, stamp));
+            if let Some(stored) = read.map_err(unreadable)? {
+                return Ok(stored);
+            }
         }
 
-        // The content that is handed out promises to stand at its start.
-        file.rewind().map_err(unreadable)?;
         let model = catalog.model(name, &stamp);
         Ok(OpenedModel {
             model,

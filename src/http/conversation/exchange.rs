@@ -113,7 +113,9 @@ impl Exchange {
         writers.run(move || {
             self.place = self.shared.places.take(PLACE_WAIT);
             if self.place.is_some() {
-                return self.submit().put_back();
+                let engine = self.shared.engine.clone();
+                self.submit().put_back();
+                return engine.flush();
             }
 
             let text = "too many uploads are running on this server";

@@ -2,8 +2,8 @@
 //! The only file that names tiny_http: it is the parser and the queue behind the edge, fed with heads
 //! that were checked before, over one private connection.
 //!
-//! A request is parked here with its connection under a random ticket, and a head of three parts
-//! (method, target, ticket) is written to tiny_http. A worker receives it from tiny_http's queue and
+//! A request is parked here with its connection under a ticket, and a head of three parts (method,
+//! target, ticket) is written to tiny_http, several at a time where several came. A worker receives it from tiny_http's queue and
 //! claims the parked request. Fields and bodies stay parked: what a caller can choose freely never
 //! passes a second parser. tiny_http's own listener is closed as soon as the private connection
 //! stands, so nobody else can reach it.
@@ -13,14 +13,15 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::head::Head;
+use crate::http::pool::turns::Turns;
 use crate::threads::{self, lock};
-use crate::{disk, random};
 
 /// A request in the queue.
 pub(crate) trait QueuedRequest: Send {
@@ -36,7 +37,11 @@ pub(crate) trait QueuedRequest: Send {
 
 /// The queue between connections and workers.
 pub(crate) struct Engine {
-    parked: Mutex<HashMap<u128, Box<dyn QueuedRequest>>>,
+    parked: Mutex<HashMap<u64, Box<dyn QueuedRequest>>>,
+    /// Heads that are still to be written.
+    heads: Mutex<Vec<u8>>,
+    tickets: AtomicU64,
+    turns: Turns,
     /// Our end of the private connection.
     feed: Mutex<UnixStream>,
     server: RwLock<Arc<tiny_http::Server>>,
@@ -58,6 +63,9 @@ impl Engine {
 
         let engine = Arc::new(Self {
             parked: Mutex::default(),
+            heads: Mutex::default(),
+            tickets: AtomicU64::default(),
+            turns: Turns::default(),
             feed: Mutex::new(feed),
             server: RwLock::new(Arc::new(server)),
             folders,
@@ -71,14 +79,10 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Parks a request until a worker takes it.
+    /// Parks a request until a worker takes it, which none does before [`Engine::flush`].
     pub(crate) fn submit(&self, request: Box<dyn QueuedRequest>) {
-        let ticket = match random::bytes() {
-            Ok(random) => u128::from_ne_bytes(random),
-            Err(error) => return request.refuse(&error),
-        };
-
-        let line = feed_line(ticket, request.head());
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let head = feed_head(ticket, request.head());
         let mut parked = lock(&self.parked);
         if self.stopping.load(Ordering::SeqCst) {
             drop(parked);
@@ -87,25 +91,44 @@ impl Engine {
 
         parked.insert(ticket, request);
         drop(parked);
+        lock(&self.heads).extend_from_slice(&head);
+    }
+
+    /// Has the workers see what was submitted.
+    pub(crate) fn flush(&self) {
+        let heads = std::mem::take(&mut *lock(&self.heads));
+        if heads.is_empty() {
+            return;
+        }
 
         // If this fails, the keeper builds a new feed and writes all that is parked again.
-        let _ = lock(&self.feed).write_all(&line);
+        let _ = lock(&self.feed).write_all(&heads);
+        self.turns.call();
     }
 
     /// The next request for a worker; `None` once the engine has stopped.
     pub(crate) fn receive(&self) -> Option<Box<dyn QueuedRequest>> {
+        self.turns.take();
         loop {
             if self.stopping.load(Ordering::SeqCst) {
+                self.turns.pass(true);
                 return None;
             }
+
             let server = Arc::clone(&self.server.read().unwrap_or_else(|lock| lock.into_inner()));
             // An error is how tiny_http says that its listener is closed or that it was unblocked.
             let Ok(request) = server.recv() else { continue };
-            let parked = ticket(&request).and_then(|ticket| lock(&self.parked).remove(&ticket));
+            let mut parked = lock(&self.parked);
+            let claimed = ticket(&request).and_then(|ticket| parked.remove(&ticket));
+            let has_more = !parked.is_empty();
+            drop(parked);
+
             // Taking the writer keeps tiny_http from answering: nobody reads on that side.
             drop(request.into_writer());
-            if parked.is_some() {
-                return parked;
+
+            if claimed.is_some() {
+                self.turns.pass(has_more);
+                return claimed;
             }
         }
     }
@@ -166,7 +189,7 @@ impl Engine {
         };
 
         for (ticket, parked) in &*lock(&self.parked) {
-            let _ = feed.write_all(&feed_line(*ticket, parked.head()));
+            let _ = feed.write_all(&feed_head(*ticket, parked.head()));
         }
 
         // Workers that wait on the old server look for the new one. One call wakes one of them, and
@@ -188,17 +211,17 @@ fn stopped() -> Error {
 }
 
 /// The head that tiny_http gets to see.
-fn feed_line(ticket: u128, head: &Head) -> Vec<u8> {
+fn feed_head(ticket: u64, head: &Head) -> Vec<u8> {
     let (method, target) = (head.method.as_str(), &head.target);
-    format!("{method} {target} HTTP/1.1\r\n{TICKET}: {ticket:032x}\r\n\r\n").into_bytes()
+    format!("{method} {target} HTTP/1.1\r\n{TICKET}: {ticket}\r\n\r\n").into_bytes()
 }
 
-fn ticket(request: &tiny_http::Request) -> Option<u128> {
+fn ticket(request: &tiny_http::Request) -> Option<u64> {
     let field = request
         .headers()
         .iter()
         .find(|field| field.field.equiv(TICKET))?;
-    u128::from_str_radix(field.value.as_str(), 16).ok()
+    field.value.as_str().parse().ok()
 }
 
 /// Starts a server and connects to it, in the first folder where that works.

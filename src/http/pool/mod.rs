@@ -3,6 +3,7 @@
 
 mod body_places;
 mod engine;
+mod turns;
 mod workers;
 
 pub(crate) use body_places::{BodyPlace, BodyPlaces};

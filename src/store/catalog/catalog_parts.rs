@@ -2,7 +2,8 @@
 //! What the store and its threads share, and how what they know of a model is brought together.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -75,14 +76,16 @@ impl Catalog {
         }
     }
 
-    /// Reads, digests and caches a small model; `None` if it has grown large meanwhile.
+    /// Reads, digests and caches a small model; `None` if it has grown large meanwhile. Its stamp was taken
+    /// after the time that comes with it. The file keeps its position.
     ///
     /// A file that is changed by hand while it is read is read again, three times at most. What was
     /// read then is handed out, with its own digest, as any other program would have read it.
     pub(crate) fn read_small(
         &self,
         name: &ModelName,
-        file: &mut File,
+        file: &File,
+        (mut start, mut stamp): (SystemTime, Stamp),
     ) -> io::Result<Option<OpenedModel>> {
         let size_max = self.options.cache_file_bytes_max;
         let mut tries_left = 3;
@@ -90,13 +93,6 @@ impl Catalog {
         // Tries are bounded, because a program that writes without end must not hold a request.
         loop {
             tries_left -= 1;
-
-            // The start is taken before the stamp: what changes the file later than that gets a
-            // later time.
-            let start = SystemTime::now();
-            let stamp = Stamp::of(&file.metadata()?);
-
-            file.rewind()?;
 
             // The length is checked again on the open file, since memory of that size is about to
             // be allocated.
@@ -110,6 +106,10 @@ impl Catalog {
             // meanwhile.
             let stable = Stamp::of(&file.metadata()?) == stamp && stamp.size == size;
             if !stable && tries_left > 0 {
+                // The start is taken before the stamp: what changes the file later than that gets a
+                // later time.
+                start = SystemTime::now();
+                stamp = Stamp::of(&file.metadata()?);
                 continue;
             }
 
@@ -254,7 +254,7 @@ impl Catalog {
 
 /// Reads at most `length` bytes straight into memory that can be shared, so that a model is not in
 /// memory twice while it is read.
-fn read_shared(file: &mut File, length: usize) -> io::Result<Arc<[u8]>> {
+fn read_shared(file: &File, length: usize) -> io::Result<Arc<[u8]>> {
     // Zeroed memory in an `Arc` from the start: converting a `Vec` later would copy it.
     let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
     let mut count = 0;
@@ -263,7 +263,7 @@ fn read_shared(file: &mut File, length: usize) -> io::Result<Arc<[u8]>> {
     let buffer = Arc::get_mut(&mut bytes).unwrap_or_default();
 
     while count < length {
-        match file.read(&mut buffer[count..]) {
+        match file.read_at(&mut buffer[count..], count as u64) {
             // A file that has become shorter yields what it has; the caller compares the length.
             Ok(0) => return Ok(bytes[..count].into()),
             Ok(more) => count += more,

@@ -222,13 +222,10 @@ impl Layout {
 
     /// Opens a model, with the stamp of exactly that file; `None` if there is none.
     pub(crate) fn open_model(&self, name: &ModelName) -> io::Result<Option<(File, Stamp)>> {
-        match disk::open_regular(&self.path(name)) {
+        match disk::open_with_metadata(&self.path(name)) {
             Err(error) if is_absence(&error) => Ok(None),
             Err(error) => Err(error),
-            Ok(file) => {
-                let stamp = Stamp::of(&file.metadata()?);
-                Ok(Some((file, stamp)))
-            }
+            Ok((file, metadata)) => Ok(Some((file, Stamp::of(&metadata)))),
         }
     }
 
