@@ -5,6 +5,7 @@ mod address;
 mod child;
 mod cli;
 mod ending;
+mod log;
 mod settings;
 mod terminal;
 mod watching;
