@@ -11,7 +11,7 @@ mod body;
 mod connection;
 mod conversation;
 mod endless;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) mod fuzz;
 mod head;
 mod pool;

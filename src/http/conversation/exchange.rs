@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::answer_end::{AnswerEnd, log_answer, too_many};
 use super::caller::{After, HttpCaller};
+use super::draining::Draining;
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
 use crate::http::answer_head::{Asked, Persistence};
-use crate::http::body::{BodyProgress, BodyReader};
-use crate::http::connection::discard;
+use crate::http::body::{BodyProgress, BodyReader, body_deadline};
 use crate::http::head::{Framing, Head, Version};
 use crate::http::pool::{BodyPlace, QueuedRequest};
 use crate::http::request::{Body, Request, Vouched};
@@ -87,13 +87,11 @@ impl Exchange {
         }
     }
 
-    /// Lets the body stall for `body_timeout`, and wants `rate_min` on average.
+    /// Gives the body more time, since some of it may have arrived.
     fn extend(&mut self) {
-        let (now, connection) = (Instant::now(), &self.caller.connection);
-        let limits = connection.limits();
+        let connection = &self.caller.connection;
         let received = connection.buffered().len() as u64;
-        let allowed = Duration::from_secs(received / limits.rate_min.max(1));
-        self.until = (now + limits.body_timeout).min(self.started + limits.body_timeout + allowed);
+        self.until = body_deadline(connection.limits(), self.started, Instant::now(), received);
     }
 
     /// For other bodies a place among the workers that wait for bodies is taken, so that some always
@@ -309,11 +307,7 @@ impl Exchange {
 
         let is_read = self.progress.is_drainable(0);
         if ending.persists {
-            if is_read {
-                return After::Idle(self.caller);
-            }
-            self.drain();
-            return After::Gone;
+            return Draining::begin(self.caller, self.progress.left());
         }
 
         // A caller that says `close` sends nothing more (RFC 9112 section 9.6), so there is nothing that
@@ -326,18 +320,6 @@ impl Exchange {
         }
 
         self.caller.say_farewell(ending.drain_bytes)
-    }
-
-    /// Reads away what the handler left of a body, and then waits for the next request.
-    fn drain(mut self: Box<Self>) {
-        let writers = self.shared.writers.clone();
-        writers.run(move || {
-            let connection = &mut self.caller.connection;
-            let rest = discard(&mut BodyReader::new(connection, &mut self.progress));
-            if rest.is_ok() {
-                After::Idle(self.caller).put_back();
-            }
-        });
     }
 
     /// Whether what arrives of the body may be worth something although the rest does not; such a body

@@ -5,6 +5,7 @@
 mod answer_end;
 mod beginning;
 mod caller;
+mod draining;
 mod exchange;
 mod http_shared;
 

@@ -10,3 +10,4 @@ mod limits;
 mod reading;
 mod rude;
 mod uploads;
+mod waiting;
