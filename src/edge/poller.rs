@@ -132,12 +132,14 @@ impl Poller {
                 .paused_until()
                 .is_some_and(|until| until <= Instant::now())
             {
-                events.pause_over(self);
+                guarded(|| events.pause_over(self));
             }
             self.expire();
         }
 
-        self.seats.clear();
+        for seat in self.seats.all() {
+            guarded(|| drop(seat.take()));
+        }
     }
 
     /// Asks everybody who waits to leave, if they have nothing left to do.
@@ -156,11 +158,11 @@ impl Poller {
             WAKE => self.seats.take_wake(),
             STOP => {
                 let _ = epoll::delete(&self.seats.epoll, stop);
-                events.stop(self);
+                guarded(|| events.stop(self));
             }
             key if key > LISTENER_LAST => {
                 let number = usize::try_from(LISTENER_FIRST - key).unwrap_or_default();
-                events.listening(self, number);
+                guarded(|| events.listening(self, number));
             }
             key => {
                 let is_end =
@@ -196,14 +198,8 @@ impl Poller {
     }
 
     fn call(&mut self, seat: &Arc<PollSeat>, work: impl FnOnce() -> Option<Box<dyn Waiter>>) {
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Some(waiting)) => self.take_back(seat, waiting),
-            Ok(None) => {}
-            Err(panic) => {
-                log::error!("{} panicked: {}", thread_name(), panic_text(&*panic));
-                // Its drop may be what panics.
-                std::mem::forget(panic);
-            }
+        if let Some(Some(waiting)) = guarded(work) {
+            self.take_back(seat, waiting);
         }
     }
 
@@ -258,6 +254,17 @@ impl Poller {
 
         Timespec::try_from(until.saturating_duration_since(Instant::now())).ok()
     }
+}
+
+/// Does work for one connection, or for those who come, of which no panic may end the thread that all
+/// of them wait in; `None` after a panic.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .inspect_err(|panic| {
+            log::error!("{} panicked: {}", thread_name(), panic_text(&**panic));
+        })
+        .map_err(std::mem::forget)
+        .ok()
 }
 
 /// The keys of the events that are of no connection; those count from below.
