@@ -4,6 +4,7 @@
 mod address;
 mod child;
 mod cli;
+mod descriptors;
 mod ending;
 mod log;
 mod settings;
