@@ -122,8 +122,11 @@ struct Logger;
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // What libraries say is for those who look for a fault: ours says what it means.
-        metadata.target().starts_with("skep") || log::max_level() >= Level::Debug
+        let target = metadata.target();
+        // What libraries say is for those who look for a fault: ours says what it means. The engine's
+        // library is fed by us alone, and takes it for an error that its private listener is closed.
+        target.starts_with("skep")
+            || (log::max_level() >= Level::Debug && !target.starts_with(ENGINE))
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -161,6 +164,9 @@ static STAMPED: AtomicBool = AtomicBool::new(false);
 static FORMAT: AtomicU8 = AtomicU8::new(0);
 
 static LOG: LogQueue = LogQueue::new();
+
+/// The target of what the engine's library says.
+const ENGINE: &str = "tiny_http";
 
 /// How long lines may take to be written before others go on without them.
 const FLUSH_WAIT: Duration = Duration::from_secs(2);

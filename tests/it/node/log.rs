@@ -157,3 +157,11 @@ fn a_log_file_that_was_moved_away_is_made_anew_after_sighup() {
             .contains("/v1/models/after")
     );
 }
+
+#[test]
+fn what_the_engine_says_of_its_own_end_is_no_error_of_the_server() {
+    let server = Served::start(&["--plain", "-v"]);
+    let log = server.stop().exits(0).stderr;
+    assert!(log.contains(" info signal "), "{log}");
+    assert!(!log.contains(" error "), "{log}");
+}
