@@ -53,6 +53,12 @@ pub trait Handler: Send + Sync + 'static {
         false
     }
 
+    /// Completes the answer 503 of a request that this server has no place for, for example with a field.
+    /// The request has no body here, and nothing may be waited for. By default the answer stays as it is.
+    fn refused(&self, _request: &mut Request<'_>, response: Response) -> Response {
+        response
+    }
+
     /// Decides about a connection before its first request; may leave things in the session, which
     /// all requests of the connection share. It must not wait: one thread asks for all connections.
     fn on_connect(&self, _connection: &NewConnection<'_>, _session: &mut Session) -> Admission {

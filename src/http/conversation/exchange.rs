@@ -104,7 +104,7 @@ impl Exchange {
 
         // Whoever waits for a place is at work already.
         if !self.caller.place.begin() {
-            return self.conclude(too_many());
+            return self.refuse_with(too_many());
         }
 
         let writers = self.shared.writers.clone();
@@ -116,8 +116,7 @@ impl Exchange {
 
             let text = "too many uploads are running on this server";
             let error = Error::new(ErrorKind::Busy, text).hint("try again in a moment");
-            let Self { caller, head, .. } = *self;
-            caller.refuse(Some(&head), &error).put_back();
+            self.refuse_with(Response::error(&error)).put_back();
         });
 
         After::Gone
@@ -126,7 +125,7 @@ impl Exchange {
     /// Has a worker take the request, if it gets a place among those that run.
     fn submit(mut self: Box<Self>) -> After {
         if !self.caller.place.begin() {
-            return self.conclude(too_many());
+            return self.refuse_with(too_many());
         }
 
         let engine = self.shared.engine.clone();
@@ -140,19 +139,31 @@ impl Exchange {
             return None;
         }
 
-        let shared = &self.shared;
+        self.without_body(|shared, request| {
+            // A panic in the first step is left to a worker, which answers it.
+            let is_quick = catch_unwind(AssertUnwindSafe(|| shared.handler.is_quick(request)));
+            is_quick
+                .unwrap_or(false)
+                .then(|| shared.run_handler(request))
+        })
+    }
+
+    /// Answers a request that is not handled, as the handler would have it.
+    fn refuse_with(mut self: Box<Self>, answer: Response) -> After {
+        let answer = self.without_body(|shared, request| shared.complete_refusal(request, answer));
+        self.conclude(answer)
+    }
+
+    /// Does something with the request as if it had no body.
+    fn without_body<T>(&mut self, work: impl FnOnce(&HttpShared, &mut Request<'_>) -> T) -> T {
         let caller = &mut self.caller;
         let (peer, session) = (caller.connection.peer(), &mut caller.session);
         let mut nothing = io::empty();
         let body = Body::new(&mut nothing, Some(0));
-        let mut request = Request::new(&self.head, peer, session, body);
-
-        // A panic in the first step is left to a worker, which answers it.
-        let is_quick = catch_unwind(AssertUnwindSafe(|| shared.handler.is_quick(&request)));
-
-        is_quick
-            .unwrap_or(false)
-            .then(|| shared.run_handler(&mut request))
+        work(
+            &self.shared,
+            &mut Request::new(&self.head, peer, session, body),
+        )
     }
 
     fn answer(&mut self) -> Response {
@@ -189,7 +200,7 @@ impl Exchange {
         match small(ending.asked, response, persistence) {
             SmallAnswer::Whole { bytes, content } => self.send_small(ending, bytes, content),
             // What was answered at once runs from here on.
-            SmallAnswer::Large(_) if !self.caller.place.begin() => self.conclude(too_many()),
+            SmallAnswer::Large(_) if !self.caller.place.begin() => self.refuse_with(too_many()),
             SmallAnswer::Large(response) => {
                 let writers = self.shared.writers.clone();
                 writers.run(move || {
@@ -281,6 +292,7 @@ impl Exchange {
     /// What becomes of the connection after its answer.
     fn after(mut self: Box<Self>, ending: AnswerEnd, sent: io::Result<u64>) -> After {
         self.caller.place.end();
+        self.shared.refusals.settle();
 
         // The log is written after the answer was sent, because only then are its bytes and its duration
         // known.
@@ -340,7 +352,7 @@ impl QueuedRequest for Exchange {
     }
 
     fn refuse(self: Box<Self>, error: &Error) {
-        self.conclude(Response::error(error)).put_back();
+        self.refuse_with(Response::error(error)).put_back();
     }
 }
 
