@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! A server with few file descriptors, or with none left: it says so, and goes on.
-
-use std::fs;
-
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+//! A server with few file descriptors says so, and divides them among those who come.
 
 use crate::support::process::{Place, Process};
 use crate::support::raw::{Raw, get};
@@ -42,28 +38,4 @@ fn with_few_descriptors_there_are_fewer_connections_and_a_word_about_it() {
         "{line}"
     );
     assert!(!log.contains("no connection can be accepted"), "{log}");
-}
-
-#[test]
-fn who_comes_while_no_descriptor_is_left_is_answered_later() {
-    let server = Served::start(&["--plain"]);
-    let address = server.url.trim_start_matches("http://").to_owned();
-    let process = Pid::from_raw(i32::try_from(server.process.id()).unwrap());
-    let allow = |current: Option<u64>| {
-        let maximum = getrlimit(Resource::Nofile).maximum;
-        prlimit(process, Resource::Nofile, Rlimit { current, maximum }).unwrap()
-    };
-
-    let open = fs::read_dir(format!("/proc/{}/fd", server.process.id())).unwrap();
-    let before = allow(Some(open.count() as u64 + 1));
-    let mut crowd: Vec<Raw> = (0..5).map(|_| Raw::open(&address)).collect();
-    for raw in &mut crowd {
-        raw.send(get("/healthz"));
-    }
-    server.process.await_stderr("no connection can be accepted");
-    allow(before.current);
-    for raw in &mut crowd {
-        assert_eq!(raw.answer().status, 200);
-    }
-    server.stop().exits(0);
 }
