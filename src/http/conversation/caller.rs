@@ -12,7 +12,7 @@ use crate::http::connection::{Connection, HeadReading, HeadStep};
 use crate::http::head::Head;
 use crate::http::request::Session;
 use crate::http::response::Response;
-use crate::http::send::{SmallAnswer, small};
+use crate::http::small_answer::{SmallAnswer, small};
 use crate::waiting::{Place, Seat, Waiter};
 
 /// A connection with all that outlives one request.

@@ -9,26 +9,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answer_end::{AnswerEnd, log_answer, too_many};
+use super::answering::Answering;
 use super::caller::{After, HttpCaller};
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
 use crate::http::answer_head::{Asked, Persistence};
 use crate::http::body::{BodyProgress, BodyReader};
 use crate::http::connection::discard;
-use crate::http::head::{Framing, Head, Version};
+use crate::http::head::{Framing, Head};
+use crate::http::large_answer::LargeAnswer;
 use crate::http::pool::{BodyPlace, QueuedRequest};
 use crate::http::request::{Body, Request, Vouched};
 use crate::http::response::{Content, Response, Sent};
-use crate::http::send::{SmallAnswer, limit_write, send, small};
-use crate::threads::{panic_text, thread_name};
+use crate::http::small_answer::{SmallAnswer, small};
 use crate::waiting::Waiter;
 
 /// A request with all that is needed to answer it.
 pub(crate) struct Exchange {
-    caller: HttpCaller,
+    pub(super) caller: HttpCaller,
     head: Head,
     progress: BodyProgress,
-    shared: Arc<HttpShared>,
+    pub(super) shared: Arc<HttpShared>,
     started: Instant,
     /// Taken while a worker may have to wait for the body.
     place: Option<BodyPlace>,
@@ -171,8 +172,8 @@ impl Exchange {
         self.shared.run_handler(&mut request)
     }
 
-    /// Sends the answer. What the kernel takes at once is sent by the calling thread; whatever has to wait
-    /// for the caller goes to a thread of its own.
+    /// Sends the answer. What is small is sent by the calling thread, as far as the kernel takes it at
+    /// once; everything else goes its own way.
     fn conclude(mut self: Box<Self>, mut response: Response) -> After {
         // The worker is done with the body, so another upload may have the place while this answer is sent.
         self.place = None;
@@ -193,12 +194,8 @@ impl Exchange {
             // What was answered at once runs from here on.
             SmallAnswer::Large(_) if !self.caller.place.begin() => self.conclude(too_many()),
             SmallAnswer::Large(response) => {
-                let writers = self.shared.writers.clone();
-                writers.run(move || {
-                    let sent = self.send_large(ending.asked.version, response, persistence);
-                    self.after(ending, sent).put_back();
-                });
-                After::Gone
+                let answer = LargeAnswer::new(response, ending.asked.version, persistence);
+                Answering::begin(self, ending, answer)
             }
         }
     }
@@ -245,43 +242,12 @@ impl Exchange {
             return After::Gone;
         }
 
-        let writers = self.shared.writers.clone();
-        writers.run(move || {
-            let connection = &mut self.caller.connection;
-            limit_write(connection);
-            let transport = connection.transport();
-            let sent = transport
-                .write_all(&bytes[written..])
-                .and_then(|()| transport.flush());
-            self.after(ending, sent.map(|()| content)).put_back();
-        });
-
-        After::Gone
-    }
-
-    /// Writes an answer at its caller's pace; a panic in its content is an error of this connection only.
-    fn send_large(
-        &mut self,
-        version: Version,
-        response: Response,
-        persistence: Persistence,
-    ) -> io::Result<u64> {
-        let (connection, shared) = (&mut self.caller.connection, &self.shared);
-        let work = || send(connection, version, response, persistence, &shared.stop);
-
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-            shared.metrics.panics.add_one();
-            log::error!(
-                "{} panicked while producing the content: {}",
-                thread_name(),
-                panic_text(&*panic)
-            );
-            Err(io::Error::other("the content panicked"))
-        })
+        let rest = LargeAnswer::rest(bytes, written, content);
+        Answering::begin(self, ending, rest)
     }
 
     /// What becomes of the connection after its answer.
-    fn after(mut self: Box<Self>, ending: AnswerEnd, sent: io::Result<u64>) -> After {
+    pub(super) fn after(mut self: Box<Self>, ending: AnswerEnd, sent: io::Result<u64>) -> After {
         self.caller.place.end();
 
         // The log is written after the answer was sent, because only then are its bytes and its duration
