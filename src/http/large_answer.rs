@@ -49,7 +49,7 @@ enum AnswerSource {
 
 /// What a step has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum AnswerStep {
     /// There is more to do.
     More,
     /// The kernel takes no more for now.
@@ -195,9 +195,9 @@ impl LargeAnswer {
         transport: &mut dyn Transport,
         pace: &mut AnswerPace,
         most: usize,
-    ) -> io::Result<Step> {
+    ) -> io::Result<AnswerStep> {
         if transport.has_unsent() && is_full(transport.flush())? {
-            return Ok(Step::Full);
+            return Ok(AnswerStep::Full);
         }
         if self.start < self.piece.len() {
             return self.send_piece(transport, most);
@@ -206,9 +206,9 @@ impl LargeAnswer {
         match &mut self.source {
             AnswerSource::Nothing | AnswerSource::Ended(_) => {
                 if is_full(transport.flush())? {
-                    return Ok(Step::Full);
+                    return Ok(AnswerStep::Full);
                 }
-                return Ok(Step::Done);
+                return Ok(AnswerStep::Done);
             }
             AnswerSource::Memory(bytes, start, end) => {
                 let bytes = &(**bytes).as_ref()[*start..*end];
@@ -218,13 +218,13 @@ impl LargeAnswer {
                 if start == end {
                     self.source = AnswerSource::Nothing;
                 } else if count == 0 {
-                    return Ok(Step::Full);
+                    return Ok(AnswerStep::Full);
                 }
             }
             AnswerSource::File { file, offset, left } => {
                 let count = match transport.send_file(file, *offset, (*left).min(most as u64)) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        return Ok(Step::Full);
+                        return Ok(AnswerStep::Full);
                     }
                     result => result?,
                 };
@@ -245,21 +245,25 @@ impl LargeAnswer {
                     pace.begin_again();
                     self.put(&bytes);
                 }
-                Happened::Nothing => return Ok(Step::Quiet),
+                Happened::Nothing => return Ok(AnswerStep::Quiet),
                 Happened::End => self.end(),
             },
         }
 
-        Ok(Step::More)
+        Ok(AnswerStep::More)
     }
 
-    fn send_piece(&mut self, transport: &mut dyn Transport, most: usize) -> io::Result<Step> {
+    fn send_piece(&mut self, transport: &mut dyn Transport, most: usize) -> io::Result<AnswerStep> {
         let rest = &self.piece[self.start..];
         let count = written(transport.write(&rest[..rest.len().min(most)]))?;
         self.start += count;
 
         if self.start < self.piece.len() {
-            return Ok(if count == 0 { Step::Full } else { Step::More });
+            return Ok(if count == 0 {
+                AnswerStep::Full
+            } else {
+                AnswerStep::More
+            });
         }
 
         self.sent += std::mem::take(&mut self.content);
@@ -269,7 +273,7 @@ impl LargeAnswer {
             // Streams that wait for a long time keep little.
             self.piece = Vec::new();
         }
-        Ok(Step::More)
+        Ok(AnswerStep::More)
     }
 
     /// Makes the next piece of what a reader yields.

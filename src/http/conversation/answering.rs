@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! An exchange whose answer is sent at its caller's pace. A thread works on it while the kernel takes
+//! Answers at their callers' pace. A thread works on one while the kernel takes
 //! bytes; otherwise it waits at the poller, which looks whether there is room and hands it over again.
 //!
 //! Content without an end and what is left of small answers need neither a disk nor much time, so the
@@ -10,18 +10,54 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer_end::AnswerEnd;
+use super::answer_end::{AnswerEnd, too_many};
 use super::caller::After;
-use super::exchange::Exchange;
 use crate::http::answer_pace::AnswerPace;
-use crate::http::large_answer::{LargeAnswer, Step};
+use crate::http::large_answer::{AnswerStep, LargeAnswer};
+use crate::http::response::Response;
+use crate::http::small_answer::{SmallAnswer, small};
 use crate::transport::TimeLimit;
 use crate::waiting::Waiter;
 
+/// Sends the answer of a request. What is small is sent by the calling thread, as far as the kernel takes
+/// it at once; everything else goes its own way.
+pub(super) fn answer(mut end: Box<AnswerEnd>, mut response: Response) -> After {
+    let persistence = end.note(&mut response);
+    match small(end.asked, response, persistence) {
+        SmallAnswer::Whole { bytes, content } => send_small(end, bytes, content),
+        // What was answered at once runs from here on.
+        SmallAnswer::Large(_) if !end.caller.place.begin() => answer(end, too_many()),
+        SmallAnswer::Large(response) => {
+            let answer = LargeAnswer::new(response, end.asked.version, persistence);
+            Answering::begin(end, answer)
+        }
+    }
+}
+
+fn send_small(mut end: Box<AnswerEnd>, bytes: Vec<u8>, content: u64) -> After {
+    // Before the caller has the answer, since whoever has seen it may count on the place.
+    let was_running = end.caller.place.end();
+
+    let connection = &mut end.caller.connection;
+    let written = match connection.write_at_once(&bytes) {
+        Ok(count) if count < bytes.len() || connection.has_unsent() => count,
+        result => return end.after(result.map(|_| content)),
+    };
+
+    // An answer that waits for its caller counts again; what was answered at once did not count yet.
+    if was_running {
+        end.caller.place.resume();
+    } else if !end.caller.place.begin() {
+        end.caller.connection.transport().abort();
+        return After::Gone;
+    }
+
+    Answering::begin(end, LargeAnswer::rest(bytes, written, content))
+}
+
 /// A request whose answer is on its way.
-pub(super) struct Answering {
-    exchange: Box<Exchange>,
-    ending: AnswerEnd,
+struct Answering {
+    end: Box<AnswerEnd>,
     answer: LargeAnswer,
     pace: AnswerPace,
     /// When the poller looks at it at the latest.
@@ -41,20 +77,15 @@ enum Watched {
 
 impl Answering {
     /// Begins to send an answer. Nothing waits here.
-    pub(super) fn begin(
-        mut exchange: Box<Exchange>,
-        ending: AnswerEnd,
-        answer: LargeAnswer,
-    ) -> After {
-        let limits = exchange.caller.connection.shared_limits();
-        let transport = exchange.caller.connection.transport();
+    fn begin(mut end: Box<AnswerEnd>, answer: LargeAnswer) -> After {
+        let limits = end.caller.connection.shared_limits();
+        let transport = end.caller.connection.transport();
         transport.set_write_limit(TimeLimit::AT_ONCE);
         transport.set_patience(limits.write_timeout);
         let pace = AnswerPace::new(&limits, transport);
 
         let answering = Box::new(Self {
-            exchange,
-            ending,
+            end,
             answer,
             pace,
             until: Instant::now(),
@@ -72,7 +103,7 @@ impl Answering {
 
     /// Has a thread send it.
     fn hand_over(self: Box<Self>) -> After {
-        let writers = self.exchange.shared.writers.clone();
+        let writers = self.end.shared.writers.clone();
         writers.run(move || self.work().put_back());
         After::Gone
     }
@@ -82,26 +113,20 @@ impl Answering {
     fn work(mut self: Box<Self>) -> After {
         loop {
             match self.step(SLICE_BYTES) {
-                Ok(Step::More) => {}
-                Ok(Step::Full) => {
+                Ok(AnswerStep::More) => {}
+                Ok(AnswerStep::Full) => {
                     if let Err(error) = self.check() {
-                        return self.end(Err(error));
+                        return self.conclude(Err(error));
                     }
-                    match self
-                        .exchange
-                        .caller
-                        .connection
-                        .transport()
-                        .wait_for_room(LINGER)
-                    {
+                    match self.end.caller.connection.transport().wait_for_room(LINGER) {
                         Ok(true) => {}
                         Ok(false) => return self.wait_for_room(),
-                        Err(error) => return self.end(Err(error)),
+                        Err(error) => return self.conclude(Err(error)),
                     }
                 }
-                Ok(Step::Quiet) => return self.wait_for_source(),
-                Ok(Step::Done) => return self.finish(),
-                Err(error) => return self.end(Err(error)),
+                Ok(AnswerStep::Quiet) => return self.wait_for_source(),
+                Ok(AnswerStep::Done) => return self.finish(),
+                Err(error) => return self.conclude(Err(error)),
             }
         }
     }
@@ -115,13 +140,13 @@ impl Answering {
                 return self.hand_over();
             }
             match self.step(BYTES_IN_PASSING) {
-                Ok(Step::More) if self.answer.is_quick() => {}
+                Ok(AnswerStep::More) if self.answer.is_quick() => {}
                 // There is room, and so work for a thread.
-                Ok(Step::More) => return self.hand_over(),
-                Ok(Step::Full) => return self.wait_for_room(),
-                Ok(Step::Quiet) => return self.wait_for_source(),
-                Ok(Step::Done) => return self.finish(),
-                Err(error) => return self.end(Err(error)),
+                Ok(AnswerStep::More) => return self.hand_over(),
+                Ok(AnswerStep::Full) => return self.wait_for_room(),
+                Ok(AnswerStep::Quiet) => return self.wait_for_source(),
+                Ok(AnswerStep::Done) => return self.finish(),
+                Err(error) => return self.conclude(Err(error)),
             }
         }
 
@@ -131,20 +156,17 @@ impl Answering {
     }
 
     /// Does one step. A panic in the content is an error of this connection only.
-    fn step(&mut self, most: usize) -> io::Result<Step> {
+    fn step(&mut self, most: usize) -> io::Result<AnswerStep> {
         let Self {
-            exchange,
-            answer,
-            pace,
-            ..
+            end, answer, pace, ..
         } = self;
-        let shared = &exchange.shared;
+        let shared = &end.shared;
         if shared.stop.is_stopped() {
             // Content without an end must not outlive the server.
             shared.guard_content(|| answer.end())?;
         }
 
-        let transport = exchange.caller.connection.transport();
+        let transport = end.caller.connection.transport();
         let result = shared.guard_content(|| answer.step(transport, pace, most))?;
         pace.note(transport);
         result
@@ -152,13 +174,13 @@ impl Answering {
 
     /// Whether the caller may take its time.
     fn check(&mut self) -> io::Result<()> {
-        let is_over = self.ending.is_endless && self.exchange.shared.stop.is_stopped();
+        let is_over = self.end.is_endless && self.end.shared.stop.is_stopped();
         if is_over {
             let text = "the server stops, and the caller takes nothing";
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
 
-        let transport = self.exchange.caller.connection.transport();
+        let transport = self.end.caller.connection.transport();
         if self.pace.deadline(transport) <= Instant::now() {
             let text = "the caller takes too little";
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
@@ -169,15 +191,15 @@ impl Answering {
     /// Waits at the poller until the kernel takes more.
     fn wait_for_room(mut self: Box<Self>) -> After {
         if let Err(error) = self.check().and_then(|()| self.answer.keep_at_hand()) {
-            return self.end(Err(error));
+            return self.conclude(Err(error));
         }
 
-        let connection = &mut self.exchange.caller.connection;
+        let connection = &mut self.end.caller.connection;
         if !self.heeds_room
             && let Some(socket) = connection.descriptor()
         {
             // Without the event, the looks below find out.
-            self.heeds_room = self.exchange.caller.seat.heed_room(socket).is_ok();
+            self.heeds_room = self.end.caller.seat.heed_room(socket).is_ok();
         }
 
         let deadline = self.pace.deadline(connection.transport());
@@ -187,24 +209,24 @@ impl Answering {
 
     /// Waits at the poller until something happens, or until the caller leaves.
     fn wait_for_source(mut self: Box<Self>) -> After {
-        if self.exchange.caller.connection.transport().is_left() {
-            return self.end(Err(io::ErrorKind::ConnectionReset.into()));
+        if self.end.caller.connection.transport().is_left() {
+            return self.conclude(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if let Err(error) = self.watch() {
-            return self.end(Err(error));
+            return self.conclude(Err(error));
         }
         self.wait_until(Instant::now() + QUIET_LOOK)
     }
 
     fn wait_until(mut self: Box<Self>, until: Instant) -> After {
         self.until = until;
-        After::Waiting(Arc::clone(&self.exchange.caller.seat), self)
+        After::Waiting(Arc::clone(&self.end.caller.seat), self)
     }
 
     /// Has the poller wait for the source as well.
     fn watch(&mut self) -> io::Result<()> {
         let Self {
-            exchange,
+            end,
             answer,
             watched,
             ..
@@ -213,7 +235,7 @@ impl Answering {
             return Ok(());
         };
 
-        let seat = &exchange.caller.seat;
+        let seat = &end.caller.seat;
         *watched = match seat.watch(source) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let copy = source.try_clone_to_owned()?;
@@ -227,7 +249,7 @@ impl Answering {
 
     /// Has the poller wait for nothing but the connection's bytes again.
     fn forget(&mut self) {
-        let seat = &self.exchange.caller.seat;
+        let seat = &self.end.caller.seat;
         match (&self.watched, self.answer.source()) {
             (Watched::AsCopy(copy), _) => seat.forget(copy.as_fd()),
             (Watched::ByItself, Some(source)) => seat.forget(source),
@@ -236,7 +258,7 @@ impl Answering {
         self.watched = Watched::Not;
 
         if self.heeds_room
-            && let Some(socket) = self.exchange.caller.connection.descriptor()
+            && let Some(socket) = self.end.caller.connection.descriptor()
         {
             seat.ignore_room(socket);
         }
@@ -244,36 +266,31 @@ impl Answering {
 
     fn finish(self: Box<Self>) -> After {
         let sent = self.answer.sent();
-        self.end(Ok(sent))
+        self.conclude(Ok(sent))
     }
 
     /// Lets go of the content, of which the reader may have to wait for something.
-    fn end(self: Box<Self>, sent: io::Result<u64>) -> After {
+    fn conclude(self: Box<Self>, sent: io::Result<u64>) -> After {
         if !self.answer.may_block() {
-            return self.end_here(sent);
+            return self.conclude_here(sent);
         }
-        let writers = self.exchange.shared.writers.clone();
-        writers.run(move || self.end_here(sent).put_back());
+        let writers = self.end.shared.writers.clone();
+        writers.run(move || self.conclude_here(sent).put_back());
         After::Gone
     }
 
-    fn end_here(mut self: Box<Self>, sent: io::Result<u64>) -> After {
+    fn conclude_here(mut self: Box<Self>, sent: io::Result<u64>) -> After {
         self.forget();
-        let Self {
-            exchange,
-            ending,
-            answer,
-            ..
-        } = *self;
-        let dropped = exchange.shared.guard_content(|| drop(answer));
-        exchange.after(ending, sent.and_then(|sent| dropped.map(|()| sent)))
+        let Self { end, answer, .. } = *self;
+        let dropped = end.shared.guard_content(|| drop(answer));
+        end.after(sent.and_then(|sent| dropped.map(|()| sent)))
     }
 }
 
 impl Waiter for Answering {
     fn ready(mut self: Box<Self>) -> Option<Box<dyn Waiter>> {
         // What woke it may be the next request.
-        self.exchange.caller.connection.expect_more();
+        self.end.caller.connection.expect_more();
         self.in_passing().waiting()
     }
 
@@ -287,7 +304,7 @@ impl Waiter for Answering {
 
     /// An answer under way is waited for, unless it has no end.
     fn stopped(self: Box<Self>) -> Option<Box<dyn Waiter>> {
-        if self.ending.is_endless {
+        if self.end.is_endless {
             return self.in_passing().waiting();
         }
         Some(self)

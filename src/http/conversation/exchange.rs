@@ -8,28 +8,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer_end::{AnswerEnd, log_answer, too_many};
-use super::answering::Answering;
+use super::answer_end::{AnswerEnd, too_many};
+use super::answering::answer;
 use super::caller::{After, HttpCaller};
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
-use crate::http::answer_head::{Asked, Persistence};
 use crate::http::body::{BodyProgress, BodyReader};
-use crate::http::connection::discard;
 use crate::http::head::{Framing, Head};
-use crate::http::large_answer::LargeAnswer;
 use crate::http::pool::{BodyPlace, QueuedRequest};
 use crate::http::request::{Body, Request, Vouched};
-use crate::http::response::{Content, Response, Sent};
-use crate::http::small_answer::{SmallAnswer, small};
+use crate::http::response::Response;
 use crate::waiting::Waiter;
 
 /// A request with all that is needed to answer it.
 pub(crate) struct Exchange {
-    pub(super) caller: HttpCaller,
+    caller: HttpCaller,
     head: Head,
     progress: BodyProgress,
-    pub(super) shared: Arc<HttpShared>,
+    shared: Arc<HttpShared>,
     started: Instant,
     /// Taken while a worker may have to wait for the body.
     place: Option<BodyPlace>,
@@ -158,7 +154,7 @@ impl Exchange {
             .then(|| shared.run_handler(&mut request))
     }
 
-    fn answer(&mut self) -> Response {
+    fn handle(&mut self) -> Response {
         let length = match self.head.framing {
             Framing::Length(length) => Some(length),
             Framing::Chunked => None,
@@ -172,138 +168,28 @@ impl Exchange {
         self.shared.run_handler(&mut request)
     }
 
-    /// Sends the answer. What is small is sent by the calling thread, as far as the kernel takes it at
-    /// once; everything else goes its own way.
-    fn conclude(mut self: Box<Self>, mut response: Response) -> After {
+    /// Sends the answer.
+    fn conclude(self: Box<Self>, response: Response) -> After {
         // The worker is done with the body, so another upload may have the place while this answer is sent.
-        self.place = None;
+        let Self {
+            mut caller,
+            head,
+            progress,
+            shared,
+            started,
+            place: _,
+            until: _,
+        } = *self;
+
         // Before the caller has the answer: it may open its next connection with it.
-        if self.caller.session.value::<Vouched>().is_some() {
-            self.caller.place.vouch();
+        if caller.session.value::<Vouched>().is_some() {
+            caller.place.vouch();
         }
 
-        let ending = self.ending(&mut response);
-        let persistence = if ending.persists {
-            Persistence::Open
-        } else {
-            Persistence::Close
-        };
-
-        match small(ending.asked, response, persistence) {
-            SmallAnswer::Whole { bytes, content } => self.send_small(ending, bytes, content),
-            // What was answered at once runs from here on.
-            SmallAnswer::Large(_) if !self.caller.place.begin() => self.conclude(too_many()),
-            SmallAnswer::Large(response) => {
-                let answer = LargeAnswer::new(response, ending.asked.version, persistence);
-                Answering::begin(self, ending, answer)
-            }
-        }
-    }
-
-    fn ending(&self, response: &mut Response) -> AnswerEnd {
-        let limits = self.caller.connection.limits();
-        let asked = Asked::of(&self.head);
-        let is_endless = matches!(response.content, Content::Endless(_));
-
-        // A connection goes on only if both sides know where this exchange ends, and if little of the body
-        // is left.
-        let persists = self.head.keeps_alive()
-            && self.caller.requests < limits.requests_per_connection_max
-            && !is_endless
-            && !asked.ends_with_connection(response)
-            && !self.shared.stop.is_stopped()
-            && self.progress.is_drainable(limits.drain_bytes_max);
-
-        AnswerEnd {
-            asked,
-            persists,
-            is_endless,
-            drain_bytes: response.drain_bytes,
-            status: response.status,
-            when_sent: response.when_sent.take(),
-        }
-    }
-
-    fn send_small(mut self: Box<Self>, ending: AnswerEnd, bytes: Vec<u8>, content: u64) -> After {
-        // Before the caller has the answer, since whoever has seen it may count on the place.
-        let was_running = self.caller.place.end();
-
-        let connection = &mut self.caller.connection;
-        let written = match connection.write_at_once(&bytes) {
-            Ok(count) if count < bytes.len() || connection.has_unsent() => count,
-            result => return self.after(ending, result.map(|_| content)),
-        };
-
-        // An answer that waits for its caller counts again; what was answered at once did not count yet.
-        if was_running {
-            self.caller.place.resume();
-        } else if !self.caller.place.begin() {
-            self.caller.connection.transport().abort();
-            return After::Gone;
-        }
-
-        let rest = LargeAnswer::rest(bytes, written, content);
-        Answering::begin(self, ending, rest)
-    }
-
-    /// What becomes of the connection after its answer.
-    pub(super) fn after(mut self: Box<Self>, ending: AnswerEnd, sent: io::Result<u64>) -> After {
-        self.caller.place.end();
-
-        // The log is written after the answer was sent, because only then are its bytes and its duration
-        // known.
-        match ending.when_sent {
-            Some(work) => work(Sent {
-                received: self.progress.received(),
-                bytes: &sent,
-                duration: self.started.elapsed(),
-            }),
-            None => log_answer(
-                self.caller.connection.peer(),
-                &self.head,
-                ending.status,
-                &sent,
-                self.started,
-            ),
-        }
-
-        // The answer was cut in the middle; after a reset, the caller cannot take it for a whole one.
-        if sent.is_err() {
-            self.caller.connection.transport().abort();
-            return After::Gone;
-        }
-
-        let is_read = self.progress.is_drainable(0);
-        if ending.persists {
-            if is_read {
-                return After::Idle(self.caller);
-            }
-            self.drain();
-            return After::Gone;
-        }
-
-        // A caller that says `close` sends nothing more (RFC 9112 section 9.6), so there is nothing that
-        // could make the kernel reset the connection.
-        let is_quiet = !self.head.keeps_alive() && !self.caller.connection.has_more();
-        if is_read && (ending.is_endless || is_quiet) {
-            self.caller.connection.be_quick();
-            self.caller.connection.transport().finish();
-            return After::Gone;
-        }
-
-        self.caller.say_farewell(ending.drain_bytes)
-    }
-
-    /// Reads away what the handler left of a body, and then waits for the next request.
-    fn drain(mut self: Box<Self>) {
-        let writers = self.shared.writers.clone();
-        writers.run(move || {
-            let connection = &mut self.caller.connection;
-            let rest = discard(&mut BodyReader::new(connection, &mut self.progress));
-            if rest.is_ok() {
-                After::Idle(self.caller).put_back();
-            }
-        });
+        answer(
+            AnswerEnd::new(caller, head, progress, shared, started),
+            response,
+        )
     }
 
     /// Whether what arrives of the body may be worth something although the rest does not; such a body
@@ -319,7 +205,7 @@ impl QueuedRequest for Exchange {
     }
 
     fn work(mut self: Box<Self>) {
-        let response = self.answer();
+        let response = self.handle();
         self.conclude(response).put_back();
     }
 

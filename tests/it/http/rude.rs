@@ -331,7 +331,7 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-fn session() -> ClientConnection {
+pub(crate) fn session() -> ClientConnection {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
