@@ -48,6 +48,9 @@ pub(crate) trait Transport: Read + Write + Send {
     /// How many bytes the kernel holds at least when it takes no more.
     fn held_when_full(&self) -> u64;
 
+    /// Has the kernel keep more of what is written, since the other side is fast.
+    fn widen(&mut self);
+
     /// Has the connection end in an error once the other side's kernel has taken nothing for this long,
     /// also after everything was written.
     fn set_patience(&mut self, time: Duration);

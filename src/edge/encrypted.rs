@@ -172,6 +172,10 @@ impl Transport for Encrypted {
         self.timed.held_when_full()
     }
 
+    fn widen(&mut self) {
+        self.timed.widen();
+    }
+
     fn set_patience(&mut self, time: Duration) {
         self.timed.set_patience(time);
     }

@@ -66,7 +66,18 @@ impl AnswerPace {
 
     /// Until when more has to be taken of a transport that is full.
     pub(crate) fn deadline(&self, transport: &dyn Transport) -> Instant {
-        let left = (self.taken - self.counted_from).saturating_sub(transport.held_when_full());
+        self.deadline_with(transport.held_when_full())
+    }
+
+    /// Whether the caller of a transport that is full has taken too little.
+    pub(crate) fn is_over(&self, transport: &dyn Transport) -> bool {
+        let now = Instant::now();
+        // How much the transport holds is asked for only where it matters.
+        self.deadline_with(u64::MAX) <= now && self.deadline(transport) <= now
+    }
+
+    fn deadline_with(&self, held: u64) -> Instant {
+        let left = (self.taken - self.counted_from).saturating_sub(held);
         let allowed = Duration::from_secs(left / self.rate_min);
         let stalled = later(self.moved, self.step);
         stalled.min(later(later(self.started, self.step), allowed))

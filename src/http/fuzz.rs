@@ -140,6 +140,8 @@ impl Transport for FuzzPieces {
         0
     }
 
+    fn widen(&mut self) {}
+
     fn set_patience(&mut self, _: Duration) {}
 
     fn wait_for_room(&self, _: Duration) -> io::Result<bool> {

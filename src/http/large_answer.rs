@@ -222,7 +222,8 @@ impl LargeAnswer {
                 }
             }
             AnswerSource::File { file, offset, left } => {
-                let count = match transport.send_file(file, *offset, (*left).min(most as u64)) {
+                let wanted = (*left).min(most as u64);
+                let count = match transport.send_file(file, *offset, wanted) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         return Ok(AnswerStep::Full);
                     }
@@ -236,6 +237,9 @@ impl LargeAnswer {
                 self.sent += count;
                 if *left == 0 {
                     self.source = AnswerSource::Nothing;
+                } else if count < wanted {
+                    // To try again would only say so.
+                    return Ok(AnswerStep::Full);
                 }
             }
             AnswerSource::Reader(..) | AnswerSource::Chunked(_) => pace.excuse(|| self.read())?,

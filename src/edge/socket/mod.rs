@@ -66,11 +66,18 @@ impl Socket {
         }
     }
 
-    /// How many bytes the kernel holds at least when it takes no more. Each packet is counted with what
-    /// it takes to keep it, so a full buffer may hold few bytes.
-    fn held_when_full(&self) -> u64 {
+    /// Bounds how many bytes the kernel keeps that were not sent yet.
+    fn set_unsent_max(&self, bytes: u32) {
+        if let Self::Tcp(stream) = self {
+            let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(bytes);
+        }
+    }
+
+    /// How many bytes the buffer of the kernel holds at least when it is full. Each packet is counted with
+    /// what it takes to keep it, so a full buffer may hold few bytes.
+    fn buffered_when_full(&self) -> u64 {
         let size = sockopt::socket_send_buffer_size(self.descriptor()).unwrap_or_default();
-        u64::from(UNSENT_BYTES_MAX).min(size as u64 / 4)
+        size as u64 / 4
     }
 
     /// Waits for one of `events`, or for an error; whether it came within `time`.
@@ -104,5 +111,8 @@ impl Socket {
 }
 
 /// How many bytes of a connection the kernel keeps that were not sent yet. It bounds what a reader that
-/// takes nothing costs; two of it keep a fast line busy while its thread is woken.
+/// takes nothing costs.
 pub(crate) const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
+/// The same for a reader that has shown that it is fast: whoever sends to it is woken less often.
+const UNSENT_BYTES_MAX_FAST: u32 = 2 * 1024 * 1024;

@@ -91,6 +91,10 @@ impl Transport for Plain {
         self.timed.held_when_full()
     }
 
+    fn widen(&mut self) {
+        self.timed.widen();
+    }
+
     fn set_patience(&mut self, time: Duration) {
         self.timed.set_patience(time);
     }

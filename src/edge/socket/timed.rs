@@ -12,7 +12,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg, sockopt};
 
-use super::Socket;
+use super::{Socket, UNSENT_BYTES_MAX, UNSENT_BYTES_MAX_FAST};
 use crate::transport::TimeLimit;
 
 /// A socket whose every wait is bounded, shared with the register that may have to close it.
@@ -25,6 +25,8 @@ pub(crate) struct Timed {
     is_drained: bool,
     /// Bytes that the kernel has taken.
     taken: u64,
+    /// How many of them it keeps unsent at most.
+    unsent_max: u32,
 }
 
 /// When the kernel sends a packet that is not full.
@@ -43,6 +45,7 @@ impl Timed {
             packets: Packets::AtOnce,
             is_drained: false,
             taken: 0,
+            unsent_max: UNSENT_BYTES_MAX,
         }
     }
 
@@ -120,7 +123,16 @@ impl Timed {
 
     /// How many bytes the kernel holds at least when it takes no more.
     pub(crate) fn held_when_full(&self) -> u64 {
-        self.socket.held_when_full()
+        let buffered = self.socket.buffered_when_full();
+        buffered.min(u64::from(self.unsent_max))
+    }
+
+    /// Has the kernel keep more of this connection, since the other side is fast.
+    pub(crate) fn widen(&mut self) {
+        if self.unsent_max < UNSENT_BYTES_MAX_FAST {
+            self.unsent_max = UNSENT_BYTES_MAX_FAST;
+            self.socket.set_unsent_max(self.unsent_max);
+        }
     }
 
     /// Has the connection end once the other side has taken nothing for this long.

@@ -111,6 +111,8 @@ impl Answering {
     /// Sends until the kernel has taken nothing for a moment. On a fast line, that costs no change of
     /// threads.
     fn work(mut self: Box<Self>) -> After {
+        let mut waits = 0;
+
         loop {
             match self.step(SLICE_BYTES) {
                 Ok(AnswerStep::More) => {}
@@ -118,7 +120,12 @@ impl Answering {
                     if let Err(error) = self.check() {
                         return self.conclude(Err(error));
                     }
-                    match self.end.caller.connection.transport().wait_for_room(LINGER) {
+                    let transport = self.end.caller.connection.transport();
+                    waits += 1;
+                    if waits == WAITS_OF_FAST_LINES {
+                        transport.widen();
+                    }
+                    match transport.wait_for_room(LINGER) {
                         Ok(true) => {}
                         Ok(false) => return self.wait_for_room(),
                         Err(error) => return self.conclude(Err(error)),
@@ -181,7 +188,7 @@ impl Answering {
         }
 
         let transport = self.end.caller.connection.transport();
-        if self.pace.deadline(transport) <= Instant::now() {
+        if self.pace.is_over(transport) {
             let text = "the caller takes too little";
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
@@ -321,7 +328,7 @@ impl Waiter for Answering {
 }
 
 /// What is sent between two looks at what was taken.
-const SLICE_BYTES: usize = 256 * 1024;
+const SLICE_BYTES: usize = 1024 * 1024;
 
 /// The same for a thread that must not wait.
 const BYTES_IN_PASSING: usize = 16 * 1024;
@@ -332,6 +339,9 @@ const STEPS_IN_PASSING: usize = 16;
 /// An event wakes a quiet answer; the time only bounds how long the poller keeps a timer of one that is
 /// over.
 const QUIET_LOOK: Duration = Duration::from_secs(3_600);
+
+/// After so many waits, each of them short, a line is a fast one.
+const WAITS_OF_FAST_LINES: u32 = 8;
 
 /// How long a thread waits for room before the poller does.
 const LINGER: Duration = Duration::from_millis(50);
