@@ -17,7 +17,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 
-use crate::edge::seats::{PollSeat, Seats, WAKE};
+use crate::edge::seats::{PollSeat, SOURCE, Seats, WAKE};
 use crate::threads::{panic_text, thread_name};
 use crate::waiting::Waiter;
 
@@ -76,7 +76,6 @@ impl Poller {
         make: impl FnOnce(Arc<PollSeat>) -> Option<Box<dyn Waiter>>,
     ) {
         let seat = self.seats.add();
-        let key = seat.key;
         let Some(waiting) = make(Arc::clone(&seat)) else {
             return;
         };
@@ -84,9 +83,7 @@ impl Poller {
         // Whoever waits is there before the first event can come.
         self.take_back(&seat, waiting);
 
-        let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        let added = epoll::add(&self.seats.epoll, socket, EventData::new_u64(key), flags);
-        if let Err(error) = added {
+        if let Err(error) = seat.register(socket) {
             log::warn!("a connection cannot be waited for: {error}");
             drop(seat.take());
         }
@@ -164,6 +161,7 @@ impl Poller {
                 let number = usize::try_from(LISTENER_FIRST - key).unwrap_or_default();
                 guarded(|| events.listening(self, number));
             }
+            key if key & SOURCE > 0 => self.wake(key & !SOURCE, false),
             key => {
                 let is_end =
                     flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);

@@ -49,6 +49,10 @@ impl Connection {
         &self.limits
     }
 
+    pub(crate) fn shared_limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits)
+    }
+
     pub(crate) fn transport(&mut self) -> &mut dyn Transport {
         &mut *self.transport
     }
@@ -190,7 +194,7 @@ impl Connection {
             match self.transport.write(&bytes[written..]) {
                 Ok(0) => break,
                 Ok(count) => written += count,
-                Err(error) if is_timeout(&error) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! HTTP/1.1: strict heads and framing at the edge of a connection, tiny_http as parser and queue, a
-//! fixed pool of workers, and answers that are written at the caller's pace by threads of their own where
-//! the kernel does not take them at once.
+//! fixed pool of workers, and answers that are written at the caller's pace, without a thread while the
+//! caller takes nothing.
 //!
 //! Not here: sockets and TLS (`edge`), and what a request means (`routes`). HTTP does not know models.
 
@@ -14,11 +14,12 @@ mod endless;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzz;
 mod head;
+mod large_answer;
 mod pool;
 mod range;
 mod request;
 mod response;
-mod send;
+mod small_answer;
 
 pub(crate) use conversation::HttpShared;
 pub use endless::{Endless, Happened};
@@ -88,7 +89,7 @@ impl NewConnection<'_> {
     }
 
     /// The socket itself, for its options; `None` where bytes come from something else. With TLS it
-    /// carries records.
+    /// carries records. It is a non-blocking one.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.descriptor
     }

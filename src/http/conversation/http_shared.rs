@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What all connections of a server share, and how the handler is run for any of them.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub(crate) struct HttpShared {
     pub(crate) metrics: Arc<Metrics>,
     /// How many workers may wait for bodies at one time.
     pub(crate) places: Arc<BodyPlaces>,
-    /// Who writes answers at their callers' pace.
+    /// Who writes large answers while their callers take them.
     pub(crate) writers: Arc<Crew>,
     /// Set once a shutdown has begun: no connection takes another request.
     pub(crate) stop: Stop,
@@ -50,6 +51,21 @@ impl HttpShared {
                 panic_text(&*panic)
             );
             Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
+        })
+    }
+
+    /// Does something with the content of an answer; a panic in it is an error of this answer only.
+    pub(super) fn guard_content<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+            self.metrics.panics.add_one();
+            log::error!(
+                "{} panicked while producing the content: {}",
+                thread_name(),
+                panic_text(&*panic)
+            );
+            // Its drop may be what panics.
+            std::mem::forget(panic);
+            io::Error::other("the content panicked")
         })
     }
 }

@@ -9,5 +9,6 @@ mod framing;
 mod limits;
 mod reading;
 pub(crate) mod rude;
+mod slow;
 mod uploads;
 mod waiting;

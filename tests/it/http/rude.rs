@@ -342,7 +342,7 @@ pub(crate) fn trusting(provider: CryptoProvider) -> ClientConfig {
         .with_no_client_auth()
 }
 
-fn session() -> ClientConnection {
+pub(crate) fn session() -> ClientConnection {
     let config = trusting(rustls::crypto::ring::default_provider());
     ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
 }
