@@ -18,11 +18,12 @@ pub(crate) trait Transport: Read + Write + Send {
     /// Bounds what follows: each wait for the other side, and all writes together.
     fn set_write_limit(&mut self, limit: TimeLimit);
 
-    /// Sends at most `length` bytes of a file from where it stands and returns how many there were.
+    /// Sends some of the `length` bytes of a file from `offset` on, and returns how many; 0 at the end of
+    /// the file.
     ///
     /// # Errors
     /// Those of reading and writing.
-    fn send_file(&mut self, file: &mut File, length: u64) -> io::Result<u64>;
+    fn send_file(&mut self, file: &File, offset: u64, length: u64) -> io::Result<u64>;
 
     /// Whether bytes may be waiting here or in the kernel of which no event tells any more.
     fn has_more(&self) -> bool;
@@ -40,12 +41,29 @@ pub(crate) trait Transport: Read + Write + Send {
     /// for everything.
     fn abort(&mut self);
 
-    /// Waits until a source has something, a stop comes, or the caller has closed its half, whichever
-    /// is first (a stop before the caller, the caller before the source). Nothing is read.
+    /// Bytes that the kernel has taken of this connection so far, records and all: what grows while the
+    /// other side takes something.
+    fn taken(&self) -> u64;
+
+    /// How many bytes the kernel holds at least when it takes no more.
+    fn held_when_full(&self) -> u64;
+
+    /// Has the kernel keep more of what is written, since the other side is fast.
+    fn widen(&mut self);
+
+    /// Has the connection end in an error once the other side's kernel has taken nothing for this long,
+    /// also after everything was written.
+    fn set_patience(&mut self, time: Duration);
+
+    /// Waits until the kernel takes bytes again or the connection is broken; whether that was within
+    /// `time`.
     ///
     /// # Errors
     /// Those of `poll`.
-    fn wait(&self, source: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<Wake>;
+    fn wait_for_room(&self, time: Duration) -> io::Result<bool>;
+
+    /// Whether the other side has closed its half, or the connection is broken. Nothing is read.
+    fn is_left(&self) -> bool;
 
     /// Who is at the other end.
     fn peer(&self) -> &Peer;
@@ -55,17 +73,6 @@ pub(crate) trait Transport: Read + Write + Send {
 
     /// What ends the reads of this connection from another thread: they find its end.
     fn interrupter(&self) -> Box<dyn Fn() + Send>;
-}
-
-/// What ended [`Transport::wait`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wake {
-    /// The source has something.
-    Source,
-    /// The stop came.
-    Stop,
-    /// The caller left.
-    Left,
 }
 
 /// How long to wait: for any single step, and until when at the latest.

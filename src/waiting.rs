@@ -4,6 +4,8 @@
 //! Invariant: a connection is owned either by the poller, which waits for it, or by exactly one
 //! thread that works on it; its [`Seat`] is the way back.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -52,4 +54,22 @@ pub(crate) trait Place: Send {
 pub(crate) trait Seat: Send + Sync {
     /// Has the poller wait again.
     fn put_back(self: Arc<Self>, waiting: Box<dyn Waiter>);
+
+    /// Has the poller tell of room for bytes in the socket, too.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn heed_room(&self, socket: BorrowedFd<'_>) -> io::Result<()>;
+
+    /// Has it tell no more of that.
+    fn ignore_room(&self, socket: BorrowedFd<'_>);
+
+    /// Has the poller tell whenever something else becomes readable.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if that is told of already, in this seat or another one, and those of the system.
+    fn watch(&self, source: BorrowedFd<'_>) -> io::Result<()>;
+
+    /// Has it tell no more of that. It has to be called before the descriptor is closed.
+    fn forget(&self, source: BorrowedFd<'_>);
 }

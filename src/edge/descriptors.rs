@@ -32,7 +32,8 @@ pub(crate) fn make_room(limits: &mut Limits) {
         let (running, waiting) = fitting(limits, had);
         log::warn!(
             "{had} file descriptors are too few for {} running and {} waiting connections; taking \
-             {running} and {waiting}",
+             {running} and {waiting}; for all of them, allow {needed} (ulimit -n {needed}, or LimitNOFILE= in \
+             a unit of systemd)",
             limits.connections_max,
             limits.connections_idle_max
         );
@@ -46,18 +47,29 @@ fn needed(limits: &Limits) -> u64 {
 }
 
 /// How many running and waiting connections can be had with so many descriptors; one of each at least.
-/// Running ones get at most three quarters, since every connection waits first.
 fn fitting(limits: &Limits, descriptors: u64) -> (usize, usize) {
-    let left = descriptors.saturating_sub(others(limits));
-    let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let split = |others: u64, each: u64| {
+        let left = descriptors.saturating_sub(others);
+        let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
 
-    let running = whole(left * 3 / 4 / PER_CONNECTION).clamp(1, limits.connections_max);
-    let waiting = whole(left.saturating_sub(PER_CONNECTION * running as u64));
+        // Running ones get at most three quarters, since every connection waits first.
+        let running = whole(left * 3 / 4 / each).clamp(1, limits.connections_max);
+        let waiting = whole(left.saturating_sub(each * running as u64));
 
-    // 0 would set no limit, which is what the settings may say.
-    match limits.connections_idle_max {
-        0 => (running, waiting.max(1)),
-        most => (running, waiting.clamp(1, most)),
+        // 0 would set no limit, which is what the settings may say.
+        match limits.connections_idle_max {
+            0 => (running, waiting.max(1)),
+            most => (running, waiting.clamp(1, most)),
+        }
+    };
+
+    // Where descriptors are scarce, fewer requests run than there are workers, and idle workers need none.
+    let usual = split(others(limits), PER_CONNECTION);
+    let scarce = split(RESERVE_MIN, PER_CONNECTION + PER_WORKER);
+    if scarce.0 > usual.0 && scarce.0 <= limits.workers {
+        scarce
+    } else {
+        usual
     }
 }
 
@@ -75,6 +87,9 @@ const PER_WORKER: u64 = 4;
 /// again for what an embedder has open.
 const RESERVE: u64 = 40;
 
+/// The same without what an embedder may have open.
+const RESERVE_MIN: u64 = 24;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +105,7 @@ mod tests {
         assert_eq!(fitting(&limits, 378), (25, 256));
         assert_eq!(fitting(&limits, 377), (25, 255));
         assert_eq!(fitting(&limits, 132), (22, 16));
+        assert_eq!(fitting(&limits, 60), (4, 12), "each running one may upload");
         assert_eq!(fitting(&limits, 10), (1, 1));
         assert_eq!(fitting(&limits, u64::MAX / 4), (25, 256));
     }

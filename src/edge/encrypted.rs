@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
 
 use rustls::ServerConnection;
 
 use super::socket::Timed;
 use crate::tls;
-use crate::transport::{Peer, TimeLimit, TlsIdentity, Transport, Wake};
+use crate::transport::{Peer, TimeLimit, TlsIdentity, Transport};
 
 /// A connection with TLS.
 pub(crate) struct Encrypted {
@@ -117,23 +119,24 @@ impl Transport for Encrypted {
         self.timed.set_write_limit(limit);
     }
 
-    fn send_file(&mut self, file: &mut File, length: u64) -> io::Result<u64> {
-        let mut buffer = vec![0; FILE_BYTES];
+    /// What was read and encrypted counts as sent, even if the kernel has not taken it yet.
+    fn send_file(&mut self, file: &File, offset: u64, length: u64) -> io::Result<u64> {
+        self.send_records()?;
+        let mut buffer = Vec::new();
         let mut sent = 0;
 
-        while sent < length {
-            let most = usize::try_from(length - sent)
-                .unwrap_or(FILE_BYTES)
-                .min(FILE_BYTES);
-            let count = match file.read(&mut buffer[..most]) {
+        while sent < length && !self.has_unsent() {
+            let most = usize::try_from(length - sent).unwrap_or(FILE_BYTES);
+            buffer.resize(most.min(FILE_BYTES), 0);
+            let count = match file.read_at(&mut buffer, offset + sent) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             };
             if count == 0 {
                 break;
             }
-            self.write_all(&buffer[..count])?;
-            sent += count as u64;
+            // What is not taken is read again.
+            sent += self.write(&buffer[..count])? as u64;
         }
 
         Ok(sent)
@@ -161,8 +164,28 @@ impl Transport for Encrypted {
         self.timed.socket().abort();
     }
 
-    fn wait(&self, source: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> io::Result<Wake> {
-        self.timed.socket().wait(source, stop)
+    fn taken(&self) -> u64 {
+        self.timed.taken()
+    }
+
+    fn held_when_full(&self) -> u64 {
+        self.timed.held_when_full()
+    }
+
+    fn widen(&mut self) {
+        self.timed.widen();
+    }
+
+    fn set_patience(&mut self, time: Duration) {
+        self.timed.set_patience(time);
+    }
+
+    fn wait_for_room(&self, time: Duration) -> io::Result<bool> {
+        self.timed.wait_for_room(time)
+    }
+
+    fn is_left(&self) -> bool {
+        self.timed.is_left()
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

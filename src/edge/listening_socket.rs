@@ -7,12 +7,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, sockopt,
+};
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
 use crate::address::{Address, Scheme};
 use crate::disk::{self, PrivateDirectory, SocketFile};
-use crate::edge::socket::Socket;
+use crate::edge::socket::{Socket, UNSENT_BYTES_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::{Peer, UnixCredentials};
 
@@ -111,6 +114,8 @@ impl Door {
                 listener.set_nonblocking(true)?;
                 // Connections inherit it (tcp(7)), which saves a system call for each of them.
                 sockopt::set_tcp_nodelay(listener, true)?;
+                // It works without, only that slow readers then cost more memory.
+                let _ = SockRef::from(listener).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
                 Address::Ip(listener.local_addr()?)
             }
             Family::Unix(listener) => {
@@ -154,19 +159,22 @@ impl Door {
         }
     }
 
-    /// Accepts a connection, whose reads and writes wait.
+    /// Accepts a connection, whose reads and writes do not wait.
     pub(crate) fn accept(&self) -> io::Result<(Socket, Peer)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (accepted, address) = acceptfrom_with(self.descriptor(), flags)?;
+
         match &self.listener {
-            Family::Tcp(listener) => {
-                let (stream, address) = listener.accept()?;
+            Family::Tcp(_) => {
+                let address = address.ok_or(Errno::CONNABORTED)?;
                 let peer = Peer {
-                    address: Some(address),
+                    address: Some(address.try_into()?),
                     ..Peer::default()
                 };
-                Ok((Socket::Tcp(stream), peer))
+                Ok((Socket::Tcp(accepted.into()), peer))
             }
-            Family::Unix(listener) => {
-                let (stream, _) = listener.accept()?;
+            Family::Unix(_) => {
+                let stream = UnixStream::from(accepted);
                 let peer = Peer {
                     unix: credentials(&stream),
                     ..Peer::default()

@@ -17,7 +17,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 
-use crate::edge::seats::{PollSeat, Seats, WAKE};
+use crate::edge::seats::{PollSeat, SOURCE, Seats, WAKE};
 use crate::threads::{panic_text, thread_name};
 use crate::waiting::Waiter;
 
@@ -79,7 +79,6 @@ impl Poller {
         make: impl FnOnce(Arc<PollSeat>) -> Option<Box<dyn Waiter>>,
     ) {
         let seat = self.seats.add();
-        let key = seat.key;
         let Some(waiting) = make(Arc::clone(&seat)) else {
             return;
         };
@@ -87,9 +86,7 @@ impl Poller {
         // Whoever waits is there before the first event can come.
         self.take_back(&seat, waiting);
 
-        let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        let added = epoll::add(&self.seats.epoll, socket, EventData::new_u64(key), flags);
-        if let Err(error) = added {
+        if let Err(error) = seat.register(socket) {
             log::warn!("a connection cannot be waited for: {error}");
             drop(seat.take());
         }
@@ -135,13 +132,15 @@ impl Poller {
                 .paused_until()
                 .is_some_and(|until| until <= Instant::now())
             {
-                events.pause_over(self);
+                guarded(|| events.pause_over(self));
             }
             self.expire();
             events.turn_over();
         }
 
-        self.seats.clear();
+        for seat in self.seats.all() {
+            guarded(|| drop(seat.take()));
+        }
     }
 
     /// Asks everybody who waits to leave, if they have nothing left to do.
@@ -160,12 +159,13 @@ impl Poller {
             WAKE => self.seats.take_wake(),
             STOP => {
                 let _ = epoll::delete(&self.seats.epoll, stop);
-                events.stop(self);
+                guarded(|| events.stop(self));
             }
             key if key > LISTENER_LAST => {
                 let number = usize::try_from(LISTENER_FIRST - key).unwrap_or_default();
-                events.listening(self, number);
+                guarded(|| events.listening(self, number));
             }
+            key if key & SOURCE > 0 => self.wake(key & !SOURCE, false),
             key => {
                 let is_end =
                     flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
@@ -200,14 +200,8 @@ impl Poller {
     }
 
     fn call(&mut self, seat: &Arc<PollSeat>, work: impl FnOnce() -> Option<Box<dyn Waiter>>) {
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Some(waiting)) => self.take_back(seat, waiting),
-            Ok(None) => {}
-            Err(panic) => {
-                log::error!("{} panicked: {}", thread_name(), panic_text(&*panic));
-                // Its drop may be what panics.
-                std::mem::forget(panic);
-            }
+        if let Some(Some(waiting)) = guarded(work) {
+            self.take_back(seat, waiting);
         }
     }
 
@@ -262,6 +256,17 @@ impl Poller {
 
         Timespec::try_from(until.saturating_duration_since(Instant::now())).ok()
     }
+}
+
+/// Does work for one connection, or for those who come, of which no panic may end the thread that all
+/// of them wait in; `None` after a panic.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .inspect_err(|panic| {
+            log::error!("{} panicked: {}", thread_name(), panic_text(&**panic));
+        })
+        .map_err(std::mem::forget)
+        .ok()
 }
 
 /// The keys of the events that are of no connection; those count from below.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
@@ -136,13 +136,6 @@ impl Seats {
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
     }
 
-    /// Lets go of everybody who waits.
-    pub(super) fn clear(&self) {
-        for seat in self.all() {
-            drop(seat.take());
-        }
-    }
-
     fn wake_up(&self) {
         // It fails only if the counter is full, and then the poller is awake.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
@@ -197,6 +190,18 @@ impl PollSeat {
         (needs.timer, ready)
     }
 
+    /// Waits for the events of the connection's socket.
+    pub(super) fn register(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let data = EventData::new_u64(self.key);
+        Ok(epoll::add(&self.seats.epoll, socket, data, SOCKET_EVENTS)?)
+    }
+
+    /// The same with other events. What is there already is told once more.
+    fn register_again(&self, socket: BorrowedFd<'_>, events: EventFlags) -> io::Result<()> {
+        let data = EventData::new_u64(self.key);
+        Ok(epoll::modify(&self.seats.epoll, socket, data, events)?)
+    }
+
     /// A timer has come; when the next one is due if nobody's time is over yet.
     pub(super) fn timer_passed(&self, time: Instant, now: Instant) -> Option<Instant> {
         let mut state = lock(&self.state);
@@ -240,6 +245,26 @@ impl Seat for PollSeat {
             self.seats.look_at(self.key);
         }
     }
+
+    fn heed_room(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.register_again(socket, SOCKET_EVENTS | EventFlags::OUT)
+    }
+
+    fn ignore_room(&self, socket: BorrowedFd<'_>) {
+        // A connection that is over may be gone from there.
+        let _ = self.register_again(socket, SOCKET_EVENTS);
+    }
+
+    fn watch(&self, source: BorrowedFd<'_>) -> io::Result<()> {
+        let data = EventData::new_u64(self.key | SOURCE);
+        let flags = EventFlags::IN | EventFlags::ET;
+        Ok(epoll::add(&self.seats.epoll, source, data, flags)?)
+    }
+
+    fn forget(&self, source: BorrowedFd<'_>) {
+        // It fails only for one that is not there.
+        let _ = epoll::delete(&self.seats.epoll, source);
+    }
 }
 
 impl Drop for PollSeat {
@@ -250,3 +275,11 @@ impl Drop for PollSeat {
 
 /// The key of the poller's own wake-up.
 pub(super) const WAKE: u64 = u64::MAX;
+
+/// In the key of what is watched besides a socket.
+pub(super) const SOURCE: u64 = 1 << 62;
+
+/// Room is not among them: it would wake the poller whenever somebody reads an answer.
+const SOCKET_EVENTS: EventFlags = EventFlags::IN
+    .union(EventFlags::RDHUP)
+    .union(EventFlags::ET);

@@ -1,30 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How fast a caller has to take an answer.
+//!
+//! What counts is what its kernel took, not what fits into ours: a caller that takes nothing is cut after
+//! `write_timeout`, and bytes that surely are still here earn nobody any time.
 
 use std::time::{Duration, Instant};
 
-use crate::http::connection::Connection;
-use crate::transport::{TimeLimit, Transport};
+use crate::limits::Limits;
+use crate::transport::Transport;
 
 /// How fast a caller has to take an answer.
 pub(crate) struct AnswerPace {
     started: Instant,
-    pub(crate) sent: u64,
-    /// How many bytes had been sent at `started`.
+    /// How many bytes had been taken at `started`.
     counted_from: u64,
+    /// How many had been taken when they were last more than before, and when that was.
+    taken: u64,
+    moved: Instant,
     step: Duration,
     rate_min: u64,
 }
 
 impl AnswerPace {
-    pub(crate) fn new(connection: &Connection) -> Self {
-        let limits = connection.limits();
-        let step = limits.write_timeout;
+    /// The pace of an answer that begins now.
+    pub(crate) fn new(limits: &Limits, transport: &dyn Transport) -> Self {
+        let (now, taken) = (Instant::now(), transport.taken());
         Self {
-            started: Instant::now(),
-            sent: 0,
-            counted_from: 0,
-            step,
+            started: now,
+            counted_from: taken,
+            taken,
+            moved: now,
+            step: limits.write_timeout,
             rate_min: limits.rate_min.max(1),
         }
     }
@@ -33,26 +39,61 @@ impl AnswerPace {
     pub(crate) fn excuse<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let before = Instant::now();
         let result = work();
-        self.started += before.elapsed();
+        let time = before.elapsed();
+        self.started += time;
+        self.moved += time;
         result
     }
 
     /// Counts time and bytes from here on.
     pub(crate) fn begin_again(&mut self) {
-        self.started = Instant::now();
-        self.counted_from = self.sent;
+        let now = Instant::now();
+        self.started = now;
+        self.moved = now;
+        self.counted_from = self.taken;
     }
 
-    /// Bounds the next slice.
-    pub(crate) fn limit(&self, transport: &mut dyn Transport) {
-        let bytes = self.sent - self.counted_from + SLICE_BYTES as u64;
-        let deadline = self.started + self.step + Duration::from_secs(bytes / self.rate_min);
-        transport.set_write_limit(TimeLimit {
-            step: self.step,
-            deadline: Some(deadline),
-        });
+    /// Notes what was taken; whether that is more than before.
+    pub(crate) fn note(&mut self, transport: &dyn Transport) -> bool {
+        let taken = transport.taken();
+        let has_moved = taken > self.taken;
+        if has_moved {
+            self.taken = taken;
+            self.moved = Instant::now();
+        }
+        has_moved
+    }
+
+    /// Until when more has to be taken of a transport that is full.
+    pub(crate) fn deadline(&self, transport: &dyn Transport) -> Instant {
+        self.deadline_with(transport.held_when_full())
+    }
+
+    /// Whether the caller of a transport that is full has taken too little.
+    pub(crate) fn is_over(&self, transport: &dyn Transport) -> bool {
+        let now = Instant::now();
+        // How much the transport holds is asked for only where it matters.
+        self.deadline_with(u64::MAX) <= now && self.deadline(transport) <= now
+    }
+
+    fn deadline_with(&self, held: u64) -> Instant {
+        let left = (self.taken - self.counted_from).saturating_sub(held);
+        let allowed = Duration::from_secs(left / self.rate_min);
+        let stalled = later(self.moved, self.step);
+        stalled.min(later(later(self.started, self.step), allowed))
+    }
+
+    /// When to look whether something was taken, since the kernel announces room only once there is a
+    /// good deal of it. A caller is cut at most this much later than it deserves.
+    pub(crate) fn look(&self) -> Instant {
+        later(Instant::now(), self.step / 4)
     }
 }
 
-/// What is sent between two looks at the clock.
-pub(crate) const SLICE_BYTES: usize = 256 * 1024;
+/// A time that far away is never reached.
+fn later(time: Instant, wait: Duration) -> Instant {
+    time.checked_add(wait).unwrap_or(time + FAR)
+}
+
+/// Longer than anything waits.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3_600);

@@ -49,6 +49,10 @@ impl Connection {
         &self.limits
     }
 
+    pub(crate) fn shared_limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits)
+    }
+
     pub(crate) fn transport(&mut self) -> &mut dyn Transport {
         &mut *self.transport
     }
@@ -190,7 +194,7 @@ impl Connection {
             match self.transport.write(&bytes[written..]) {
                 Ok(0) => break,
                 Ok(count) => written += count,
-                Err(error) if is_timeout(&error) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -299,22 +303,6 @@ impl Read for Connection {
         let count = self.buffered().read(buffer)?;
         self.consume(count);
         Ok(count)
-    }
-}
-
-/// Reads everything and keeps nothing. Not `io::copy`, whose buffer of 8 KiB lies on the stack, where
-/// each connection would keep it for its lifetime.
-pub(crate) fn discard(source: &mut dyn Read) -> io::Result<u64> {
-    let mut buffer = vec![0; FILL_BYTES];
-    let mut total = 0;
-
-    loop {
-        match source.read(&mut buffer) {
-            Ok(0) => return Ok(total),
-            Ok(count) => total += count as u64,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

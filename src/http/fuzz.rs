@@ -6,12 +6,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::body::{BodyProgress, BodyReader};
 use super::connection::{Connection, HeadReading};
 use super::head::{self, Head};
 use crate::limits::Limits;
-use crate::transport::{Peer, TimeLimit, Transport, Wake};
+use crate::transport::{Peer, TimeLimit, Transport};
 
 /// Reads a head. What is accepted must be clean, and be read the same when it arrives in pieces.
 pub fn fuzz_head(bytes: &[u8]) {
@@ -113,7 +114,7 @@ impl Transport for FuzzPieces {
 
     fn set_write_limit(&mut self, _: TimeLimit) {}
 
-    fn send_file(&mut self, _: &mut File, _: u64) -> io::Result<u64> {
+    fn send_file(&mut self, _: &File, _: u64, _: u64) -> io::Result<u64> {
         Ok(0)
     }
 
@@ -131,8 +132,24 @@ impl Transport for FuzzPieces {
 
     fn abort(&mut self) {}
 
-    fn wait(&self, _: BorrowedFd<'_>, _: BorrowedFd<'_>) -> io::Result<Wake> {
-        Ok(Wake::Left)
+    fn taken(&self) -> u64 {
+        0
+    }
+
+    fn held_when_full(&self) -> u64 {
+        0
+    }
+
+    fn widen(&mut self) {}
+
+    fn set_patience(&mut self, _: Duration) {}
+
+    fn wait_for_room(&self, _: Duration) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn is_left(&self) -> bool {
+        false
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
@@ -150,5 +167,50 @@ impl Transport for FuzzPieces {
             tls: None,
         };
         &NOBODY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::connection::HeadStep;
+
+    /// More than a caller may have read in one turn, and that for bytes that come one by one.
+    const BYTES_AT_ONCE_MAX: usize = 16;
+
+    fn dripping(bytes: &[u8]) -> Connection {
+        let transport = FuzzPieces {
+            bytes: bytes.to_vec(),
+            start: 0,
+            size: 1,
+        };
+        Connection::new(Box::new(transport), Arc::new(Limits::default()))
+    }
+
+    #[test]
+    fn others_have_their_turn_before_a_head_or_a_body_that_comes_byte_by_byte() {
+        let mut head = dripping(&[b"GET /".as_slice(), &[b'a'; 1000]].concat());
+        let mut reading = HeadReading::default();
+        for turn in 1..20 {
+            let step = head.next_head(&mut reading).unwrap();
+            assert!(matches!(step, HeadStep::Pending));
+            let read = head.buffered().len();
+            assert!(
+                read <= turn * BYTES_AT_ONCE_MAX,
+                "{read} bytes in {turn} turns"
+            );
+            assert!(read >= turn && head.has_unread(), "it goes on");
+        }
+
+        let mut body = dripping(&[b'a'; 1000]);
+        for turn in 1..20 {
+            assert!(!body.prefetch(1000).unwrap());
+            let read = body.buffered().len();
+            assert!(
+                read <= turn * BYTES_AT_ONCE_MAX,
+                "{read} bytes in {turn} turns"
+            );
+            assert!(read >= turn && body.has_unread(), "it goes on");
+        }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! HTTP/1.1: strict heads and framing at the edge of a connection, tiny_http as parser and queue, a
-//! fixed pool of workers, and answers that are written at the caller's pace by threads of their own where
-//! the kernel does not take them at once.
+//! fixed pool of workers, and answers that are written at the caller's pace, without a thread while the
+//! caller takes nothing.
 //!
 //! Not here: sockets and TLS (`edge`), and what a request means (`routes`). HTTP does not know models.
 
@@ -11,14 +11,15 @@ mod body;
 mod connection;
 mod conversation;
 mod endless;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) mod fuzz;
 mod head;
+mod large_answer;
 mod pool;
 mod range;
 mod request;
 mod response;
-mod send;
+mod small_answer;
 
 pub(crate) use conversation::HttpShared;
 pub use endless::{Endless, Happened};
@@ -52,6 +53,12 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
+    /// Completes the answer 503 of a request that this server has no place for, for example with a field.
+    /// The request has no body here, and nothing may be waited for. By default the answer stays as it is.
+    fn refused(&self, _request: &mut Request<'_>, response: Response) -> Response {
+        response
+    }
+
     /// Decides about a connection before its first request; may leave things in the session, which
     /// all requests of the connection share. It must not wait: one thread asks for all connections.
     fn on_connect(&self, _connection: &NewConnection<'_>, _session: &mut Session) -> Admission {
@@ -81,7 +88,7 @@ impl NewConnection<'_> {
     }
 
     /// The socket itself, for its options; `None` where bytes come from something else. With TLS it
-    /// carries records.
+    /// carries records. It is a non-blocking one.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.descriptor
     }

@@ -199,6 +199,12 @@ impl Handler for Api {
         Some(self.handle(request))
     }
 
+    fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {
+        // Nobody has asked who the caller is.
+        request.session().insert(Known(None));
+        self.log(request, response)
+    }
+
     fn handle(&self, request: &mut Request<'_>) -> Response {
         let found = self.begin(request).and_then(|()| self.find(request));
         let answered = found.and_then(|route| match route {

@@ -20,6 +20,7 @@ use crate::edge::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Engine, Handler, HttpShared, Request, Response, Workers};
 use crate::limits::{Limits, LiveLimits};
+use crate::logging::LineBudget;
 use crate::metrics::Metrics;
 use crate::stop::{Shutdown, Stop};
 use crate::text::counted;
@@ -193,6 +194,7 @@ impl Server {
             // The places bound it.
             writers: Crew::new("answer", usize::MAX),
             stop: stop.clone(),
+            refusals: LineBudget::new("callers that were refused"),
         });
 
         let shutdown = Shutdown::of(stop);

@@ -1,34 +1,142 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What is kept of an answer until it is sent, and the line that is logged of it then.
+//! A request that was handled, until its answer is sent: what becomes of the connection then, and the
+//! line that is logged.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::caller::{After, HttpCaller};
+use super::draining::Draining;
+use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
-use crate::http::answer_head::Asked;
+use crate::http::answer_head::{Asked, Persistence};
+use crate::http::body::BodyProgress;
 use crate::http::head::Head;
-use crate::http::response::{Response, Status, WhenSent};
+use crate::http::request::Request;
+use crate::http::response::{Content, Response, Sent, Status, WhenSent};
 use crate::text::shortened;
 use crate::transport::Peer;
 
-/// What has to be known of an answer once it is sent.
+/// A request that was handled, and what has to be known of its answer once that is sent.
 pub(super) struct AnswerEnd {
+    pub(super) caller: HttpCaller,
+    pub(super) shared: Arc<HttpShared>,
     pub(super) asked: Asked,
-    pub(super) persists: bool,
     pub(super) is_endless: bool,
-    pub(super) drain_bytes: Option<u64>,
-    pub(super) status: Status,
-    pub(super) when_sent: Option<WhenSent>,
+    head: Head,
+    progress: BodyProgress,
+    started: Instant,
+    persists: bool,
+    drain_bytes: Option<u64>,
+    status: Status,
+    when_sent: Option<WhenSent>,
+}
+
+impl AnswerEnd {
+    /// A request that began at `started`; nothing is known of its answer yet.
+    pub(super) fn new(
+        caller: HttpCaller,
+        head: Head,
+        progress: BodyProgress,
+        shared: Arc<HttpShared>,
+        started: Instant,
+    ) -> Box<Self> {
+        Box::new(Self {
+            asked: Asked::of(&head),
+            caller,
+            shared,
+            is_endless: false,
+            head,
+            progress,
+            started,
+            persists: false,
+            drain_bytes: None,
+            status: Status::OK,
+            when_sent: None,
+        })
+    }
+
+    /// Takes notes of the answer, and says whether the connection goes on after it.
+    pub(super) fn note(&mut self, response: &mut Response) -> Persistence {
+        let limits = self.caller.connection.limits();
+        self.is_endless = matches!(response.content, Content::Endless(_));
+
+        // A connection goes on only if both sides know where this exchange ends, and if little of the body
+        // is left.
+        self.persists = self.head.keeps_alive()
+            && self.caller.requests < limits.requests_per_connection_max
+            && !self.is_endless
+            && !self.asked.ends_with_connection(response)
+            && !self.shared.stop.is_stopped()
+            && self.progress.is_drainable(limits.drain_bytes_max);
+
+        self.drain_bytes = response.drain_bytes;
+        self.status = response.status;
+        self.when_sent = response.when_sent.take();
+
+        if self.persists {
+            Persistence::Open
+        } else {
+            Persistence::Close
+        }
+    }
+
+    /// What becomes of the connection after its answer.
+    pub(super) fn after(mut self: Box<Self>, sent: io::Result<u64>) -> After {
+        self.caller.place.end();
+        self.shared.refusals.settle();
+
+        // The log is written after the answer was sent, because only then are its bytes and its duration
+        // known.
+        match self.when_sent.take() {
+            Some(work) => work(Sent {
+                received: self.progress.received(),
+                bytes: &sent,
+                duration: self.started.elapsed(),
+            }),
+            None => log_answer(
+                self.caller.connection.peer(),
+                &self.head,
+                self.status,
+                &sent,
+                self.started,
+            ),
+        }
+
+        // The answer was cut in the middle; after a reset, the caller cannot take it for a whole one.
+        if sent.is_err() {
+            self.caller.connection.transport().abort();
+            return After::Gone;
+        }
+
+        let is_read = self.progress.is_drainable(0);
+        if self.persists {
+            return Draining::begin(self.caller, self.progress.left());
+        }
+
+        // A caller that says `close` sends nothing more (RFC 9112 section 9.6), so there is nothing that
+        // could make the kernel reset the connection.
+        let is_quiet = !self.head.keeps_alive() && !self.caller.connection.has_more();
+        if is_read && (self.is_endless || is_quiet) {
+            self.caller.connection.be_quick();
+            self.caller.connection.transport().finish();
+            return After::Gone;
+        }
+
+        self.caller.say_farewell(self.drain_bytes)
+    }
+
+    /// Has the handler complete the answer of a request for which there is no place after all.
+    pub(super) fn refusal(&mut self, answer: Response) -> Response {
+        let shared = &self.shared;
+        let complete = |request: &mut Request<'_>| shared.complete_refusal(request, answer);
+        self.caller.without_body(&self.head, complete)
+    }
 }
 
 /// One line for each request; never the query, which may hold secrets.
-pub(super) fn log_answer(
-    peer: &Peer,
-    head: &Head,
-    status: Status,
-    sent: &io::Result<u64>,
-    started: Instant,
-) {
+fn log_answer(peer: &Peer, head: &Head, status: Status, sent: &io::Result<u64>, started: Instant) {
     if !log::log_enabled!(log::Level::Info) {
         return;
     }

@@ -2,7 +2,7 @@
 //! A caller and its connection between requests: it waits at the poller for the next head, or for the
 //! end of a connection that was answered for the last time.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,10 @@ use crate::error::{Error, ErrorKind};
 use crate::http::answer_head::{Asked, Persistence};
 use crate::http::connection::{Connection, HeadReading, HeadStep};
 use crate::http::head::Head;
-use crate::http::request::Session;
+use crate::http::request::{Body, Request, Session};
 use crate::http::response::Response;
-use crate::http::send::{SmallAnswer, small};
+use crate::http::small_answer::{SmallAnswer, small};
+use crate::transport::Peer;
 use crate::waiting::{Place, Seat, Waiter};
 
 /// A connection with all that outlives one request.
@@ -32,6 +33,9 @@ pub(crate) struct HttpCaller {
 pub(crate) trait RequestService: Send + Sync {
     /// Begins with a request whose head has been read. Nothing may wait here.
     fn begin(self: Arc<Self>, caller: HttpCaller, head: Head) -> After;
+
+    /// Logs that a caller was refused, unless there is too much of that.
+    fn log_refusal(&self, peer: &Peer, error: &Error);
 }
 
 /// What becomes of a connection.
@@ -68,14 +72,22 @@ impl After {
 }
 
 impl HttpCaller {
+    /// Does something with a request of this caller as if it had no body.
+    pub(super) fn without_body<T>(
+        &mut self,
+        head: &Head,
+        work: impl FnOnce(&mut Request<'_>) -> T,
+    ) -> T {
+        let mut nothing = io::empty();
+        let body = Body::new(&mut nothing, Some(0));
+        let (peer, session) = (self.connection.peer(), &mut self.session);
+        work(&mut Request::new(head, peer, session, body))
+    }
+
     /// Answers what cannot be handled, after which the connection only has to end well.
     pub(crate) fn refuse(mut self, head: Option<&Head>, error: &Error) -> After {
         let peer = self.connection.transport().peer();
-        log::info!(
-            "{peer} refused: {} {}",
-            error.kind().status(),
-            error.message()
-        );
+        self.service.log_refusal(peer, error);
 
         let asked = head.map_or_else(|| Asked::unread(self.connection.buffered()), Asked::of);
         let answer = small(asked, Response::error(error), Persistence::Close);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What all connections of a server share, and how the handler is run for any of them.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::http::pool::{BodyPlaces, Engine};
 use crate::http::request::Request;
 use crate::http::response::{Response, Status};
 use crate::limits::LiveLimits;
+use crate::logging::LineBudget;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 use crate::threads::{panic_text, thread_name};
@@ -23,10 +25,12 @@ pub(crate) struct HttpShared {
     pub(crate) metrics: Arc<Metrics>,
     /// How many workers may wait for bodies at one time.
     pub(crate) places: Arc<BodyPlaces>,
-    /// Who writes answers at their callers' pace.
+    /// Who writes large answers while their callers take them.
     pub(crate) writers: Arc<Crew>,
     /// Set once a shutdown has begun: no connection takes another request.
     pub(crate) stop: Stop,
+    /// For lines about callers whose requests could not even be read, or had no place.
+    pub(crate) refusals: LineBudget,
 }
 
 impl HttpShared {
@@ -48,6 +52,11 @@ impl HttpShared {
         self.catch(request, |request| handler.handle_at_once(request))
     }
 
+    /// Has the handler complete the answer of a request that it does not get to see otherwise.
+    pub(super) fn complete_refusal(&self, request: &mut Request<'_>, answer: Response) -> Response {
+        self.catch(request, |request| self.handler.refused(request, answer))
+    }
+
     fn catch<T: From<Response>>(
         &self,
         request: &mut Request<'_>,
@@ -64,6 +73,21 @@ impl HttpShared {
                 panic_text(&*panic)
             );
             Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake").into()
+        })
+    }
+
+    /// Does something with the content of an answer; a panic in it is an error of this answer only.
+    pub(super) fn guard_content<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+            self.metrics.panics.add_one();
+            log::error!(
+                "{} panicked while producing the content: {}",
+                thread_name(),
+                panic_text(&*panic)
+            );
+            // Its drop may be what panics.
+            std::mem::forget(panic);
+            io::Error::other("the content panicked")
         })
     }
 }

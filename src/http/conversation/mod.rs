@@ -3,8 +3,10 @@
 //! the poller, goes to a worker with each request, and comes back once that is answered.
 
 mod answer_end;
+mod answering;
 mod beginning;
 mod caller;
+mod draining;
 mod exchange;
 mod http_shared;
 

@@ -6,12 +6,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use skep::{
-    Content, Endless, Happened, Request, Response, Server, ServerHandle, ServerOptions, Status,
+    Content, Endless, Handler, Happened, Request, Response, Server, ServerHandle, ServerOptions,
+    Status,
 };
 
 /// For what must not happen at all.
@@ -66,6 +68,14 @@ fn serve() -> Served {
         Response::new(Status::OK).content(Content::Endless(Box::new(line)))
     };
 
+    Served {
+        handle: start(handler),
+        ends,
+        gone,
+    }
+}
+
+fn start(handler: impl Handler) -> ServerHandle {
     let mut options = ServerOptions::default();
     options.limits.connections_max = 40;
     // Nothing may come to an end by this.
@@ -73,21 +83,12 @@ fn serve() -> Served {
     options.limits.idle_timeout = Duration::from_secs(3600);
     let address = "127.0.0.1:0".parse().unwrap();
     let server = Server::with_options(&[address], options, handler).unwrap();
-    Served {
-        handle: server.start().unwrap(),
-        ends,
-        gone,
-    }
+    server.start().unwrap()
 }
 
 /// A caller that has read the head and the first chunk.
-fn watch(served: &Served) -> BufReader<TcpStream> {
-    let address = served
-        .handle
-        .url()
-        .strip_prefix("http://")
-        .unwrap()
-        .to_owned();
+fn watch(handle: &ServerHandle) -> BufReader<TcpStream> {
+    let address = handle.url().strip_prefix("http://").unwrap().to_owned();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
@@ -117,7 +118,7 @@ fn chunk(reader: &mut BufReader<TcpStream>) -> Vec<u8> {
 #[test]
 fn what_happens_is_sent_when_it_happens() {
     let served = serve();
-    let mut reader = watch(&served);
+    let mut reader = watch(&served.handle);
 
     for text in ["one", "two"] {
         let end = &served.ends.lock().unwrap()[0];
@@ -135,7 +136,7 @@ fn what_happens_is_sent_when_it_happens() {
 #[test]
 fn a_shutdown_ends_twenty_of_them_whole() {
     let served = serve();
-    let mut readers: Vec<_> = (0..20).map(|_| watch(&served)).collect();
+    let mut readers: Vec<_> = (0..20).map(|_| watch(&served.handle)).collect();
 
     served.handle.shutdown();
     served.handle.join().unwrap();
@@ -147,10 +148,70 @@ fn a_shutdown_ends_twenty_of_them_whole() {
 #[test]
 fn a_caller_that_left_is_noticed_while_nothing_is_written() {
     let served = serve();
-    let reader = watch(&served);
+    let reader = watch(&served.handle);
 
     drop(reader);
     served.gone.recv_timeout(DEADLINE).unwrap();
     served.handle.shutdown();
     served.handle.join().unwrap();
+}
+
+/// What happens is told to all by one descriptor, from which nobody reads.
+struct Shared {
+    bell: Arc<UnixStream>,
+    happened: Arc<AtomicUsize>,
+    seen: usize,
+}
+
+impl Endless for Shared {
+    fn next(&mut self) -> Happened {
+        if self.happened.load(Ordering::SeqCst) <= self.seen {
+            return Happened::Nothing;
+        }
+        self.seen += 1;
+        Happened::Bytes(b"first".to_vec())
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+#[test]
+fn one_descriptor_may_stand_for_many_streams() {
+    let (bell, ringer) = UnixStream::pair().unwrap();
+    let bell = Arc::new(bell);
+    let happened = Arc::new(AtomicUsize::new(1));
+    let counter = Arc::clone(&happened);
+    let handle = start(move |_: &mut Request<'_>| {
+        let source = Shared {
+            bell: Arc::clone(&bell),
+            happened: Arc::clone(&counter),
+            seen: 0,
+        };
+        Response::new(Status::OK).content(Content::Endless(Box::new(source)))
+    });
+
+    let mut readers: Vec<_> = (0..3).map(|_| watch(&handle)).collect();
+    for _ in 0..3 {
+        happened.fetch_add(1, Ordering::SeqCst);
+        (&ringer).write_all(b"x").unwrap();
+        for reader in &mut readers {
+            assert_eq!(chunk(reader), b"first");
+        }
+        // The others go on without the one that leaves.
+        readers.remove(0);
+        readers.push(watch_again(&handle, &happened));
+    }
+    handle.shutdown();
+    handle.join().unwrap();
+}
+
+/// A caller that has read all that happened so far.
+fn watch_again(handle: &ServerHandle, happened: &AtomicUsize) -> BufReader<TcpStream> {
+    let mut reader = watch(handle);
+    for _ in 1..happened.load(Ordering::SeqCst) {
+        assert_eq!(chunk(&mut reader), b"first");
+    }
+    reader
 }

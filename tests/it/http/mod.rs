@@ -8,5 +8,7 @@ mod fairness;
 mod framing;
 mod limits;
 mod reading;
-mod rude;
+pub(crate) mod rude;
+mod slow;
 mod uploads;
+mod waiting;
