@@ -15,7 +15,7 @@ use crate::text::{entries, name_of, unreadable, with_entry};
 pub(crate) struct KnownServers {
     home: PathBuf,
     path: PathBuf,
-    /// Bad lines are told of once, and not with each connection.
+    /// Bad lines are reported once, and not with each connection.
     has_warned: AtomicBool,
 }
 

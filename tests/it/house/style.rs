@@ -26,6 +26,23 @@ fn steps_of_a_function_can_be_told_apart() {
 }
 
 #[test]
+fn booleans_are_tested_with_if_and_closures_say_what_they_do() {
+    assert_eq!(unclear(&tree()), [""; 0]);
+
+    for bad in [
+        "    true if x => y,",
+        "    false => y,",
+        "let failed = |error| y;",
+    ] {
+        assert_eq!(unclear(&planted(bad)).len(), 1, "{bad}");
+    }
+    assert_eq!(
+        unclear(&planted("(true, _) => y,\nlet failed = f();")),
+        [""; 0]
+    );
+}
+
+#[test]
 fn no_public_signature_has_a_boolean() {
     assert_eq!(booleans(&tree()), [""; 0]);
 
@@ -104,6 +121,26 @@ fn is_statement(line: &str) -> bool {
     let is_none = NONE.iter().any(|begin| line.starts_with(begin));
     let begins = FIRST.iter().any(|begin| line.starts_with(begin));
     !is_part && !is_none && (line.ends_with(';') || begins)
+}
+
+/// A `match` on a boolean, and closures whose name says nothing.
+fn unclear(sources: &Sources) -> Vec<String> {
+    const BEGINS: [&str; 5] = [
+        "true =>",
+        "true if ",
+        "false =>",
+        "false if ",
+        "let failed = |",
+    ];
+    let mut violations = Vec::new();
+    for (path, text) in sources.iter().filter(|(path, _)| path.starts_with("src/")) {
+        for (line, number) in text.lines().zip(1..) {
+            if BEGINS.iter().any(|begin| line.trim().starts_with(begin)) {
+                violations.push(format!("{path}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    violations
 }
 
 /// Public functions that are called with `true` or `false`, which say nothing to a reader.
