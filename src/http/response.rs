@@ -304,7 +304,8 @@ impl Response {
     }
 }
 
-/// A status code (RFC 9110 section 15).
+/// A status code (RFC 9110 section 15). A handler answers with 200 to 599; for any other number the
+/// server answers 500.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16);
 
@@ -368,6 +369,11 @@ impl Status {
             507 => "Insufficient Storage",
             _ => "Unknown",
         }
+    }
+
+    /// Whether an answer of this status is the last one to its request (RFC 9110 section 15).
+    pub(crate) fn is_final(self) -> bool {
+        (200..600).contains(&self.0)
     }
 
     /// Whether an answer of this status has no content by definition (RFC 9110 section 6.4.1).

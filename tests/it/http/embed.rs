@@ -436,6 +436,28 @@ fn a_response_has_a_reason_phrase_of_its_own() {
 }
 
 #[test]
+fn a_status_that_is_no_answer_is_a_mistake_of_the_server() {
+    let handler = |request: &mut Request<'_>| {
+        let code = request.segments()[0].parse().unwrap();
+        Response::text(Status(code), "x")
+    };
+    let server = serve(handler);
+    for (code, expected) in [
+        (0, 500),
+        (100, 500),
+        (101, 500),
+        (199, 500),
+        (200, 200),
+        (599, 599),
+        (600, 500),
+        (65535, 500),
+    ] {
+        let answer = get(&mut client_of(&server), &format!("/{code}"));
+        assert_eq!(answer.status(), expected, "{code}");
+    }
+}
+
+#[test]
 fn the_sockets_that_listen_can_be_handed_on() {
     let handler = |_: &mut Request<'_>| Response::text(Status::OK, "fine");
     let first = Server::bind("127.0.0.1:0", handler).unwrap();
