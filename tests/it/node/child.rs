@@ -325,6 +325,13 @@ fn limits_and_priority_hold() {
 }
 
 #[test]
+fn a_limit_cannot_be_raised_again() {
+    let mut order = shell("ulimit -Hn; ulimit -Sn");
+    order.setup.limits.descriptors = Some(40);
+    assert_eq!(text(&run(&order).stdout), "40\n40\n");
+}
+
+#[test]
 fn a_limit_above_the_hard_limit_is_the_hard_limit() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let hard = limit.maximum.unwrap();
