@@ -112,6 +112,15 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_that_was_stopped_is_not_over() {
+        let stop = Stop::new();
+        stop.trigger(crate::stop::Reason::Shutdown);
+        let error = pause(Duration::from_secs(60), &stop).unwrap_err();
+        assert_eq!(error.message(), stopped().message());
+        assert!(pause(Duration::ZERO, &Stop::new()).is_ok());
+    }
+
+    #[test]
     fn only_what_may_pass_is_tried_again_and_only_so_often() {
         let mut retry = Retry::new(2);
         for kind in [

@@ -68,6 +68,9 @@ const COST_MAX: Duration = Duration::from_secs(60);
 mod tests {
     use super::*;
 
+    use crate::error::ErrorKind;
+    use crate::stop::Reason;
+
     #[test]
     fn bytes_take_the_time_that_the_rate_says() {
         let mut pace = TransferRate::new(Some(1000), &Stop::new());
@@ -79,6 +82,15 @@ mod tests {
         assert_eq!(pace.after(100, later), Duration::ZERO);
         let much_later = start + Duration::from_secs(60);
         assert_eq!(pace.after(300, much_later), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait_for_the_next_bytes() {
+        let stop = Stop::new();
+        let mut pace = TransferRate::new(Some(1), &stop);
+        stop.trigger(Reason::Shutdown);
+        let error = pace.spend(60).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
     }
 
     #[test]

@@ -37,10 +37,11 @@ impl HttpShared {
     /// Runs the handler; a panic in it is this request's misfortune only.
     pub(super) fn run_handler(&self, request: &mut Request<'_>) -> Response {
         let handler = &*self.handler;
-        self.catch(request, |request| match handler.methods() {
+        let response = self.catch(request, |request| match handler.methods() {
             methods if methods.contains(&request.method()) => handler.handle(request),
             methods => not_allowed(request.method(), methods),
-        })
+        });
+        final_answer(request, response)
     }
 
     /// Has the handler answer a request that needs no worker.
@@ -49,12 +50,14 @@ impl HttpShared {
         if !handler.methods().contains(&request.method()) {
             return None;
         }
-        self.catch(request, |request| handler.handle_at_once(request))
+        let response = self.catch(request, |request| handler.handle_at_once(request))?;
+        Some(final_answer(request, response))
     }
 
     /// Has the handler complete the answer of a request that it does not get to see otherwise.
     pub(super) fn complete_refusal(&self, request: &mut Request<'_>, answer: Response) -> Response {
-        self.catch(request, |request| self.handler.refused(request, answer))
+        let response = self.catch(request, |request| self.handler.refused(request, answer));
+        final_answer(request, response)
     }
 
     fn catch<T: From<Response>>(
@@ -90,6 +93,18 @@ impl HttpShared {
             io::Error::other("the content panicked")
         })
     }
+}
+
+/// After an interim answer, the caller would wait for another one; of other numbers, nobody knows where
+/// their answers end.
+fn final_answer(request: &Request<'_>, response: Response) -> Response {
+    let status = response.status();
+    if status.is_final() {
+        return response;
+    }
+
+    log::error!("{}: a handler cannot answer {}", request.path(), status.0);
+    Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
 }
 
 fn not_allowed(method: Method, methods: &[Method]) -> Response {

@@ -145,6 +145,42 @@ fn a_shutdown_ends_twenty_of_them_whole() {
     }
 }
 
+/// Content that has something new at any time.
+struct Flood(UnixStream);
+
+impl Endless for Flood {
+    fn next(&mut self) -> Happened {
+        Happened::Bytes(vec![b'x'; 4096])
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[test]
+fn a_shutdown_ends_content_that_never_runs_dry() {
+    let handler = |_: &mut Request<'_>| {
+        let (socket, _) = UnixStream::pair().unwrap();
+        Response::new(Status::OK).content(Content::Endless(Box::new(Flood(socket))))
+    };
+    let server = Server::bind("127.0.0.1:0", handler).unwrap();
+    let handle = server.start().unwrap();
+    let mut line = TcpStream::connect(&handle.url()["http://".len()..]).unwrap();
+    line.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    line.read_exact(&mut [0; 10_000]).unwrap();
+
+    let reader = std::thread::spawn(move || {
+        let mut rest = Vec::new();
+        line.read_to_end(&mut rest).unwrap();
+        rest.ends_with(b"\r\n0\r\n\r\n")
+    });
+    handle.shutdown();
+    handle.join().unwrap();
+    assert!(reader.join().unwrap(), "it was cut");
+}
+
 #[test]
 fn a_caller_that_left_is_noticed_while_nothing_is_written() {
     let served = serve();

@@ -325,6 +325,13 @@ fn limits_and_priority_hold() {
 }
 
 #[test]
+fn a_limit_cannot_be_raised_again() {
+    let mut order = shell("ulimit -Hn; ulimit -Sn");
+    order.setup.limits.descriptors = Some(40);
+    assert_eq!(text(&run(&order).stdout), "40\n40\n");
+}
+
+#[test]
 fn a_limit_above_the_hard_limit_is_the_hard_limit() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let hard = limit.maximum.unwrap();
@@ -421,19 +428,28 @@ fn a_confined_program_reaches_only_what_is_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("secret"), "secret").unwrap();
     fs::create_dir(folder.path().join("open")).unwrap();
+    fs::create_dir(folder.path().join("shown")).unwrap();
+    fs::write(folder.path().join("shown/text"), "shown\n").unwrap();
     let script = format!(
-        "cd {}; cat secret; echo x > open/file; cat open/file",
+        "cd {}; cat secret; echo x > open/file; cat open/file; \
+         cat shown/text; echo y > shown/text; echo y > shown/new; rm shown/text",
         folder.path().display()
     );
     let mut order = shell(&script);
     let system = ["/bin", "/usr", "/lib", "/lib64", "/etc/ld.so.cache"];
     let there = system.iter().filter(|path| Path::new(path).exists());
+    let shown = folder.path().join("shown");
     order.setup.confinement = Some(Confinement {
-        read: there.map(Into::into).collect(),
+        read: there.map(Into::into).chain([shown.clone()]).collect(),
         write: vec![folder.path().join("open")],
     });
     let outcome = run(&order);
-    assert_eq!(text(&outcome.stdout), "x\n", "{}", text(&outcome.stderr));
+    let told = text(&outcome.stderr);
+    assert_eq!(text(&outcome.stdout), "x\nshown\n", "{told}");
+
+    // What may be read cannot be changed.
+    assert_eq!(fs::read_to_string(shown.join("text")).unwrap(), "shown\n");
+    assert_eq!(fs::read_dir(shown).unwrap().count(), 1, "{told}");
 }
 
 #[test]

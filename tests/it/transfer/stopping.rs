@@ -167,6 +167,37 @@ fn a_stop_ends_a_wait_for_an_answer_and_all_later_calls() {
 }
 
 #[test]
+fn after_a_stop_no_transfer_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    std::fs::write(&source, b"bytes").unwrap();
+
+    for is_put in [false, true] {
+        let (authority, heard) = silent(b"");
+        let client = patient(&format!("http://{authority}"));
+        let name = "model".parse().unwrap();
+        let options = TransferOptions::default();
+        let (tell, paused) = pauses();
+
+        let (shutdown, ended) = if is_put {
+            let file = File::open(&source).unwrap();
+            let transfer = client.spawn_put(name, file, options, tell).unwrap();
+            (transfer.shutdown(), outcome(|| transfer.join()))
+        } else {
+            let target = folder.path().join("model");
+            let transfer = client.spawn_get(name, target, options, tell).unwrap();
+            (transfer.shutdown(), outcome(|| transfer.join()))
+        };
+
+        let _held = heard.recv_timeout(DEADLINE).unwrap();
+        shutdown.trigger();
+        assert_stopped(ended.recv_timeout(DEADLINE).unwrap());
+        // Ended by now, so nothing is told any more.
+        assert_eq!(paused.try_iter().count(), 0, "put: {is_put}");
+    }
+}
+
+#[test]
 fn a_stop_ends_a_tls_handshake() {
     let (authority, heard) = silent(b"");
     let mut client = patient(&format!("https://{authority}"));
