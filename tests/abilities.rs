@@ -34,9 +34,9 @@ fn main() {
         .map(|path| env::split_paths(&path).collect())
         .unwrap_or_default();
 
+    let is_there = |program: &str| folders.iter().any(|folder| folder.join(program).is_file());
     for program in PROGRAMS {
-        let found = folders.iter().any(|folder| folder.join(program).is_file());
-        tell(program, is_ci || found);
+        tell(program, is_ci || is_there(program));
     }
     // A tool that is installed later appears in one of these.
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
@@ -45,7 +45,8 @@ fn main() {
 
     tell("faketime", is_ci || has_faketime());
     tell("dearning", is_ci || has_dearning());
-    tell("mounts", can_mount());
+    // Without the program nobody knows whether something can be mounted, so its tests run and fail.
+    tell("mounts", can_mount() || is_ci && !is_there("mount"));
     tell("ipv6", TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok());
     tell("link_local", has_link_local());
     tell("landlock", has_landlock());

@@ -199,3 +199,34 @@ impl Backlog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::stop::Reason;
+    use crate::threads::spawn;
+
+    /// For what must not happen at all.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_stop_wakes_who_waits_already() {
+        let (inbox, stop) = (Inbox::new(1), Stop::new());
+        let (ended, heard) = channel();
+        let (waiter, token) = (Arc::clone(&inbox), stop.clone());
+        let work = move || {
+            let waited = waiter.wait(&token, None).map(drop);
+            ended.send(waited).unwrap();
+        };
+        spawn("waiting", work).unwrap();
+
+        // Whoever counts as waiting lets the lock go only in its wait.
+        while lock(&inbox.backlog).waiting == 0 {
+            std::thread::yield_now();
+        }
+        stop.trigger(Reason::Asked);
+        assert_eq!(heard.recv_timeout(DEADLINE).unwrap(), Err(Waited::Stopped));
+    }
+}

@@ -73,13 +73,13 @@ impl Child {
     /// If the launcher is none, the program cannot be run as the order says, or the system has no process
     /// to give.
     pub fn start(launcher: &Launcher, order: &Order) -> Result<Self> {
-        let failed = |error| Error::io("starting a process", error);
+        let explained = |error| Error::io("starting a process", error);
         let output = |name| KeptOutput::new(name, order.output_bytes_max, order.line_bytes_max);
-        let (stdout, their_stdout) = output(OutputName::Stdout).map_err(failed)?;
-        let (stderr, their_stderr) = output(OutputName::Stderr).map_err(failed)?;
+        let (stdout, their_stdout) = output(OutputName::Stdout).map_err(explained)?;
+        let (stderr, their_stderr) = output(OutputName::Stderr).map_err(explained)?;
         let (input, their_input) = match &order.input {
             ChildInput::Bytes(bytes) => {
-                let (feed, theirs) = Feed::new(bytes).map_err(failed)?;
+                let (feed, theirs) = Feed::new(bytes).map_err(explained)?;
                 (feed, Some(theirs))
             }
             ChildInput::File(_) => (Feed::nothing(), None),
@@ -134,14 +134,17 @@ impl Child {
         stop: Option<BorrowedFd<'_>>,
         tell: &mut dyn FnMut(OutputLine<'_>),
     ) -> Result<ChildOutcome> {
-        let failed = |error| Error::io("waiting for a process", error);
-        let early = match self.look_after(self.deadline, stop, tell).map_err(failed)? {
+        let explained = |error| Error::io("waiting for a process", error);
+        let early = match self
+            .look_after(self.deadline, stop, tell)
+            .map_err(explained)?
+        {
             Pause::Over => None,
             Pause::Time => Some(End::TooLong),
             Pause::Stop => Some(End::Stopped),
         };
         if early.is_some() {
-            self.end_early(tell).map_err(failed)?;
+            self.end_early(tell).map_err(explained)?;
         }
 
         let duration = self.started.elapsed();
@@ -149,7 +152,7 @@ impl Child {
 
         // What was written before the end is still in the pipes.
         for output in [&mut self.stdout, &mut self.stderr] {
-            output.take_in(tell).map_err(failed)?;
+            output.take_in(tell).map_err(explained)?;
             output.finish(tell);
         }
 
@@ -159,7 +162,7 @@ impl Child {
         });
         let end = early.or(known).ok_or_else(|| {
             let error = io::Error::other("somebody ended its supervisor, and it was ended, too");
-            failed(error)
+            explained(error)
         })?;
         Ok(ChildOutcome {
             end,

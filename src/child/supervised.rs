@@ -36,10 +36,10 @@ impl Supervised {
         setup: Setup,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<Self> {
-        let failed = |error| Error::io("starting a process", error);
-        let mark = mark::new(owner).map_err(failed)?;
-        let (control, theirs) = Control::pair(START_WAIT_MAX).map_err(failed)?;
-        let process = launcher.spawn(theirs).map_err(failed)?;
+        let explained = |error| Error::io("starting a process", error);
+        let mark = mark::new(owner).map_err(explained)?;
+        let (control, theirs) = Control::pair(START_WAIT_MAX).map_err(explained)?;
+        let process = launcher.spawn(theirs).map_err(explained)?;
 
         // From here on, an error ends the supervisor.
         let mut supervised = Self {
@@ -62,7 +62,7 @@ impl Supervised {
         supervised
             .control
             .send(&errand, descriptors)
-            .map_err(failed)?;
+            .map_err(explained)?;
         supervised.expect_started()?;
         Ok(supervised)
     }

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use toml::de::DeTable;
+
 use crate::config::configuration::Config;
 use crate::config::settings::{Section, Setting, setting, settings};
 use crate::error::{Error, ErrorKind};
@@ -67,6 +69,11 @@ pub(crate) fn unquoted(text: &str, at: usize, place: &str) -> Option<Error> {
     let line = text.get(start..)?.lines().next()?;
     let (key, value) = line.split_once('=')?;
     let word = value.split('#').next()?.trim();
+
+    // A number or a switch needs no quotation marks, so the mistake is another one.
+    if DeTable::parse(&format!("{key} = {word}")).is_ok() {
+        return None;
+    }
 
     let is_word = |character: char| character.is_alphanumeric() || "._-:/*?%,".contains(character);
     if word.is_empty() || !word.chars().all(is_word) {

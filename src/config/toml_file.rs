@@ -26,6 +26,10 @@ impl Layer {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::from_toml(&text, &path.display().to_string()),
             Err(error) if is_absent(&error) => Ok(Self::default()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let text = format!("{} is not a text in UTF-8", path.display());
+                Err(Error::new(ErrorKind::Usage, text))
+            }
             Err(error) => {
                 let inner = Error::io(format!("{} cannot be read", path.display()), error);
                 Err(Error::new(ErrorKind::Usage, inner.message()))
@@ -54,6 +58,11 @@ impl Layer {
 
             // The parser says more in further lines, which repeat the text of the file.
             let reason = error.message().lines().next().unwrap_or_default();
+            if reason == "duplicate key" {
+                let name = text.get(span).unwrap_or_default();
+                let told = format!("{place}: {name} is already set above");
+                return Error::new(ErrorKind::Usage, told).hint("remove one of the two");
+            }
             Error::new(ErrorKind::Usage, format!("{place}: {reason}"))
         })?;
 
@@ -307,7 +316,15 @@ mod tests {
                 "\n\ntimeout = \"soon\"",
                 "line 3: 'soon' is not a valid value for timeout",
             ),
-            ("workers = 1\nworkers = 2", "line 2: "),
+            (
+                "workers = 1\nworkers = 2",
+                "line 2: workers is already set above",
+            ),
+            (
+                "[server]\ndir = \"a\"\n[log]\n[server]\nport = 1",
+                "line 4: server is already set above",
+            ),
+            ("workers = 1 2", "line 1: "),
             (
                 "\nmax-connections = fifty # all",
                 "line 2: 'fifty' is not a valid value for max-connections: write a whole number",
@@ -341,6 +358,16 @@ mod tests {
     fn a_missing_file_says_nothing() {
         let layer = Layer::from_file(Path::new("/nonexistent/config.toml")).unwrap();
         assert!(layer.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, b"workers = 1 # \xff").unwrap();
+        let error = Layer::from_file(&path).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.message().ends_with("is not a text in UTF-8"));
     }
 
     #[test]

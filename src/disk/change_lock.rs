@@ -161,6 +161,20 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_goes_with_a_process_that_a_signal_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        fault::set_locks(false);
+        let held = ChangeLock::wait(&directory.path().join("lock")).unwrap();
+        fault::set_locks(true);
+
+        // What is listed there is removed at such an end.
+        let mark = directory.path().join("lock.held");
+        assert!(lock(&UNFINISHED).contains(&mark));
+        drop(held);
+        assert!(!lock(&UNFINISHED).contains(&mark));
+    }
+
+    #[test]
     fn whoever_keeps_it_too_long_is_no_reason_to_wait_for_ever() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lock");

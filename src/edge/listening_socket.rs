@@ -50,28 +50,28 @@ impl Door {
     /// # Errors
     /// `Usage` with the reason.
     pub(crate) fn open(address: &Address) -> Result<Self> {
-        let failed = |error: io::Error| cannot_listen(address, error);
+        let explained = |error: io::Error| cannot_listen(address, error);
         match address {
             Address::Ip(ip) => {
                 let domain = Domain::for_address(*ip);
                 let socket =
-                    RawSocket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(failed)?;
-                socket.set_reuse_address(true).map_err(failed)?;
-                socket.bind(&(*ip).into()).map_err(failed)?;
-                socket.listen(BACKLOG).map_err(failed)?;
-                Self::new(Family::Tcp(socket.into())).map_err(failed)
+                    RawSocket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(explained)?;
+                socket.set_reuse_address(true).map_err(explained)?;
+                socket.bind(&(*ip).into()).map_err(explained)?;
+                socket.listen(BACKLOG).map_err(explained)?;
+                Self::new(Family::Tcp(socket.into())).map_err(explained)
             }
-            Address::Unix(path) => Self::at_path(path).map_err(failed),
+            Address::Unix(path) => Self::at_path(path).map_err(explained),
             Address::UnixAuto => {
-                let (folder, mut door) = in_new_folder().map_err(failed)?;
+                let (folder, mut door) = in_new_folder().map_err(explained)?;
                 door._files.1 = Some(folder);
                 Ok(door)
             }
             Address::Abstract(name) => {
-                let listener = bind_abstract(name).map_err(failed)?;
-                Self::new(Family::Unix(listener)).map_err(failed)
+                let listener = bind_abstract(name).map_err(explained)?;
+                Self::new(Family::Unix(listener)).map_err(explained)
             }
-            Address::Descriptor(number) => Self::adopt(inherited(*number).map_err(failed)?)
+            Address::Descriptor(number) => Self::adopt(inherited(*number).map_err(explained)?)
                 .map_err(|error| {
                     let text = format!("cannot listen on {address}: {}", error.message());
                     Error::new(ErrorKind::Usage, text)

@@ -118,13 +118,7 @@ impl HomeFile {
         };
 
         // Held to the end: what is written below is what was read below.
-        let _lock = take().map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => {
-                let text = format!("{} was not changed: {error}", self.path(home).display());
-                Error::new(ErrorKind::Busy, text).hint("try again, or see what still runs")
-            }
-            _ => Error::local(format!("writing to {}", home.display()), error),
-        })?;
+        let _lock = take().map_err(|error| self.not_locked(home, error))?;
 
         // Read under the lock, or a change of somebody else would be undone.
         match change(&self.read(home)?)? {
@@ -132,9 +126,16 @@ impl HomeFile {
             None => Ok(()),
         }
     }
-}
 
-impl HomeFile {
+    fn not_locked(&self, home: &Path, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::TimedOut {
+            let text = format!("{} was not changed: {error}", self.path(home).display());
+            return Error::new(ErrorKind::Busy, text).hint("try again, or see what still runs");
+        }
+
+        Error::local(format!("writing to {}", home.display()), error)
+    }
+
     /// Checks that it can be read, changed and written, with room for a line more, and leaves it as it is:
     /// for what cannot be had a second time if keeping it fails.
     ///
@@ -203,6 +204,45 @@ mod tests {
         });
         let text = SERVERS.read(home.path()).unwrap();
         assert_eq!(text.lines().count(), 40, "{text}");
+    }
+
+    #[test]
+    fn who_waited_in_vain_may_try_again() {
+        let kept = io::Error::new(io::ErrorKind::TimedOut, "somebody keeps it");
+        let error = SERVERS.not_locked(Path::new("/home/pi"), kept);
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert!(error.message().contains("/home/pi/servers was not changed"));
+
+        let denied = io::ErrorKind::PermissionDenied.into();
+        let error = SERVERS.not_locked(Path::new("/home/pi"), denied);
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn a_check_finds_whatever_a_change_would_fail_at() {
+        let home = tempfile::tempdir().unwrap();
+        SERVERS.write(home.path(), "pi\n").unwrap();
+
+        let mut found = 0;
+        for call in 0.. {
+            disk::fault::set(Some(call));
+            let result = SERVERS.check_change(home.path());
+            let is_reached = !disk::fault::set(None);
+            if !is_reached {
+                result.unwrap();
+                break;
+            }
+            result.unwrap_err();
+            found += 1;
+        }
+
+        // To create, to write, and to have it on the disk.
+        assert_eq!(found, 3);
+        assert_eq!(SERVERS.read(home.path()).unwrap(), "pi\n");
+        let names = fs::read_dir(home.path()).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["servers", "servers.lock"]);
     }
 
     #[test]

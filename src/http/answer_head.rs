@@ -59,7 +59,7 @@ pub(super) fn status_and_fields(
         text,
         "HTTP/1.1 {} {}\r\nserver: skep\r\n",
         status.0,
-        status.reason()
+        response.reason()
     );
 
     if let Some(date) = date() {

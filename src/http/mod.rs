@@ -36,6 +36,29 @@ use std::os::fd::BorrowedFd;
 use crate::transport::Peer;
 
 /// What a server does with requests. Closures of the same form are handlers, too.
+///
+/// ```
+/// use skep::{Handler, Method, Request, Response, Server, ServerOptions, Status};
+///
+/// struct Greeter(String);
+///
+/// impl Handler for Greeter {
+///     fn handle(&self, _request: &mut Request<'_>) -> Response {
+///         Response::text(Status::OK, self.0.clone())
+///     }
+///
+///     fn methods(&self) -> &[Method] {
+///         &[Method::Get]
+///     }
+/// }
+///
+/// # fn main() -> skep::Result<()> {
+/// let (address, greeter) = ("127.0.0.1:0".parse()?, Greeter("good morning\n".to_owned()));
+/// let server = Server::with_options(&[address], ServerOptions::default(), greeter)?;
+/// # let _ = server;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Handler: Send + Sync + 'static {
     /// Answers a request. A panic is answered 500 and costs nothing else.
     fn handle(&self, request: &mut Request<'_>) -> Response;

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::endless::Endless;
+use crate::text::quotable;
 use crate::wire::Problem;
 
 /// A response: status, fields and content.
@@ -23,6 +24,8 @@ pub struct Response {
     pub(crate) drain_bytes: Option<u64>,
     pub(crate) when_sent: Option<WhenSent>,
     remark: Option<String>,
+    /// A phrase instead of the one of the status.
+    reason: Option<Cow<'static, str>>,
 }
 
 /// What is called once an answer has been sent, or could not be.
@@ -119,6 +122,7 @@ impl Response {
             drain_bytes: None,
             when_sent: None,
             remark: None,
+            reason: None,
         }
     }
 
@@ -198,11 +202,49 @@ impl Response {
         self
     }
 
-    /// Sets the status.
+    /// Sets the status, whose own reason phrase is sent again.
     #[must_use]
     pub(crate) fn with_status(mut self, status: Status) -> Self {
         self.status = status;
+        self.reason = None;
         self
+    }
+
+    /// Sets a reason phrase of its own, which is sent instead of the usual one of the status: 1 to 128
+    /// bytes of text without control characters but tabs (RFC 9112 section 4). Callers decide by the
+    /// status; the phrase is for people who read along.
+    ///
+    /// ```
+    /// use skep::{Response, Status};
+    ///
+    /// # fn main() -> skep::Result<()> {
+    /// let response = Response::new(Status(418)).with_reason("I'm a teapot")?;
+    /// assert_eq!(response.reason(), "I'm a teapot");
+    /// assert!(Response::new(Status::OK).with_reason("two\r\nlines").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Internal` for any other phrase, so a handler that returns the error as its response answers 500.
+    pub fn with_reason(mut self, phrase: impl Into<Cow<'static, str>>) -> Result<Self> {
+        let phrase = phrase.into();
+
+        // A line break would begin a field or an answer of its own. Other bytes from 0x80 on are obs-text.
+        let is_text = |character: char| character == '\t' || !character.is_control();
+        let is_phrase =
+            (1..=REASON_BYTES_MAX).contains(&phrase.len()) && phrase.chars().all(is_text);
+        if !is_phrase {
+            let text = format!("the reason phrase {} cannot be sent", quotable(&phrase));
+            let hint = format!(
+                "use 1 to {REASON_BYTES_MAX} bytes of text on one line, without control characters"
+            );
+            return Err(Error::new(ErrorKind::Internal, text).hint(hint));
+        }
+
+        self.reason = Some(phrase);
+
+        Ok(self)
     }
 
     /// Sets the content.
@@ -256,13 +298,14 @@ impl Response {
         self.status
     }
 
-    /// The reason phrase of the status.
-    pub fn reason(&self) -> &'static str {
-        self.status.reason()
+    /// The reason phrase that is sent: the one of [`Response::with_reason`], else the one of the status.
+    pub fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or(self.status.reason())
     }
 }
 
-/// A status code (RFC 9110 section 15).
+/// A status code (RFC 9110 section 15). A handler answers with 200 to 599; for any other number the
+/// server answers 500.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16);
 
@@ -328,6 +371,11 @@ impl Status {
         }
     }
 
+    /// Whether an answer of this status is the last one to its request (RFC 9110 section 15).
+    pub(crate) fn is_final(self) -> bool {
+        (200..600).contains(&self.0)
+    }
+
     /// Whether an answer of this status has no content by definition (RFC 9110 section 6.4.1).
     pub(crate) fn is_bodiless(self) -> bool {
         self.0 < 200 || matches!(self.0, 204 | 304)
@@ -336,6 +384,10 @@ impl Status {
 
 /// What the log tells of long lists.
 const REMARK_BYTES_MAX: usize = 1024;
+
+/// More than any registered phrase has, and little beside the 4 KiB that the strictest readers take as a
+/// line.
+const REASON_BYTES_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -354,6 +406,32 @@ mod tests {
         assert_eq!(response.fields, [("x", "a  set-cookie: b".to_owned())]);
         let response = response.field("X", "c");
         assert_eq!(response.fields, [("x", "c".to_owned())]);
+    }
+
+    #[test]
+    fn a_reason_phrase_is_one_line_of_bounded_length() {
+        let phrase = |phrase: &str| Response::new(Status::OK).with_reason(phrase.to_owned());
+        for good in ["x", "A\tB", "Gr\u{f6}\u{df}e", &"x".repeat(128)] {
+            assert_eq!(phrase(good).unwrap().reason(), good);
+        }
+        for bad in [
+            "",
+            "a\nb",
+            "a\rb",
+            "OK\r\nset-cookie: x",
+            "a\0",
+            "\u{7f}",
+            "\u{85}",
+            &"x".repeat(129),
+            &"\u{f6}".repeat(65),
+        ] {
+            let error = phrase(bad).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Internal, "{bad:?}");
+            assert!(!error.with_cause().contains(['\r', '\n']), "{error}");
+        }
+
+        let response = phrase("Fine").unwrap().with_status(Status::CREATED);
+        assert_eq!(response.reason(), "Created");
     }
 
     #[test]

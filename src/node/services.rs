@@ -277,11 +277,18 @@ mod tests {
         Ok(())
     }
 
+    /// Whoever does not wait for the end sees it run on.
+    fn slowly(stop: &Stop) -> Result<()> {
+        stop.wait();
+        (0..1000).for_each(|_| std::thread::yield_now());
+        Ok(())
+    }
+
     #[test]
     fn one_service_ends_alone_and_all_end_with_the_node() {
         let (services, stop) = services();
         start(&services, "one", until_stopped).unwrap();
-        start(&services, "two", until_stopped).unwrap();
+        start(&services, "two", slowly).unwrap();
         let error = start(&services, "two", until_stopped).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
 
@@ -331,6 +338,7 @@ mod tests {
         assert_eq!(services.status().len(), 1);
         services.end();
     }
+
     #[test]
     fn work_without_a_thread_did_not_panic() {
         let status = Arc::new(Mutex::new(ServiceStatus {

@@ -48,7 +48,7 @@ fn try_put(store: &Store, text: &str, bytes: &[u8], condition: &Condition) -> Re
     upload.commit(&name(text), Some(&Digest::of(bytes)), condition)
 }
 
-/// The bytes of a model, after checking that all that is told of them is true.
+/// The bytes of a model, after checking everything that is said about them.
 fn read(store: &Store, text: &str) -> Vec<u8> {
     let OpenedModel { model, content, .. } = store.open_model(&name(text)).unwrap();
     let bytes = match content {

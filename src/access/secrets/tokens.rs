@@ -146,7 +146,7 @@ impl Tokens {
         token.end.is_some_and(|end| end <= now.max(newest))
     }
 
-    /// The tokens in a text; a line that cannot be read opens nothing, and is told of.
+    /// The tokens in a text; a line that cannot be read opens nothing, and is reported.
     pub(crate) fn read(path: &Path, text: &str) -> Self {
         let mut tokens = Vec::new();
         let mut bad = Vec::new();

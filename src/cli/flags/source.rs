@@ -97,17 +97,19 @@ pub(crate) fn unfolded(
 ) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for file in files {
-        match file.is_dir() {
-            // A directory with one file today may have two tomorrow, so it is refused unread.
-            true if name.is_some() => {
-                return Err(Error::new(
-                    ErrorKind::Usage,
-                    "--name can be used with one file only",
-                ));
-            }
-            true => all.append(&mut inside(&file, output)?),
-            false => all.push(file),
+        if !file.is_dir() {
+            all.push(file);
+            continue;
         }
+
+        // A directory with one file today may have two tomorrow, so it is refused unread.
+        if name.is_some() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "--name can be used with one file only",
+            ));
+        }
+        all.append(&mut inside(&file, output)?);
     }
 
     Ok(all)
@@ -115,11 +117,11 @@ pub(crate) fn unfolded(
 
 fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
     let shown = directory.display();
-    let failed = |error| Error::local(format!("reading {shown}"), error);
+    let explained = |error| Error::local(format!("reading {shown}"), error);
     let mut files = Vec::new();
 
-    for entry in directory.read_dir().map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
+    for entry in directory.read_dir().map_err(explained)? {
+        let path = entry.map_err(explained)?.path();
 
         // Editors, version control and unfinished writes leave hidden files, which nobody means to
         // send.
@@ -171,13 +173,13 @@ impl Source {
 
         // A missing file keeps its kind and so its exit code, which `local` would turn into
         // `Usage`.
-        let failed = |error: io::Error| match error.kind() {
+        let explained = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Error::io(&shown, error),
             _ => Error::local(format!("reading {shown}"), error),
         };
 
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
+        let file = File::open(path).map_err(explained)?;
+        let metadata = file.metadata().map_err(explained)?;
 
         // Opening a directory succeeds; without this, reading it would fail without a hint.
         if metadata.is_dir() {

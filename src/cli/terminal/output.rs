@@ -127,8 +127,11 @@ impl Output {
         &self,
         write: impl FnOnce(&mut dyn Write) -> Result<T>,
     ) -> Result<T> {
-        let failed = |error| Error::io("standard output", error);
-        let owned = io::stdout().as_fd().try_clone_to_owned().map_err(failed)?;
+        let explained = |error| Error::io("standard output", error);
+        let owned = io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(explained)?;
 
         let mut stdout = Stdout {
             file: File::from(owned),

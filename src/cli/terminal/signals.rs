@@ -19,14 +19,14 @@ use crate::{disk, threads};
 /// # Errors
 /// If the system has no thread or no descriptor left.
 pub(crate) fn watch() -> Result<()> {
-    let failed = |error| Error::io("watching for signals", error);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
+    let explained = |error| Error::io("watching for signals", error);
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(explained)?;
     let work = move || {
         if let Some(signal) = signals.forever().next() {
             end(signal);
         }
     };
-    threads::spawn("signals", work).map(drop).map_err(failed)
+    threads::spawn("signals", work).map(drop).map_err(explained)
 }
 
 /// Has the first SIGINT or SIGTERM shut a server down, the second end it at once, and each SIGHUP run
@@ -35,8 +35,8 @@ pub(crate) fn watch() -> Result<()> {
 /// # Errors
 /// If the system has no thread or no descriptor left.
 pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> Result<()> {
-    let failed = |error| Error::io("watching for signals", error);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(failed)?;
+    let explained = |error| Error::io("watching for signals", error);
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(explained)?;
 
     // A thread may lock, log and write files, which a signal handler must not (signal-safety(7)).
     let work = move || {
@@ -55,7 +55,7 @@ pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> R
         }
     };
 
-    threads::spawn("signals", work).map(drop).map_err(failed)
+    threads::spawn("signals", work).map(drop).map_err(explained)
 }
 
 /// While this lives, SIGINT does not end the process; afterwards it does.

@@ -13,14 +13,15 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Errors
 /// Those of `fill` and of the file system; `target` is then as it was.
 pub(crate) fn land<T>(target: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
-    let failed = |error| Error::local(format!("writing {}", target.display()), error);
+    let explained = |error| Error::local(format!("writing {}", target.display()), error);
     let place = place(target)?;
-    let mut part = Part::create_readable(directory(&place, target)?, ".skep-").map_err(failed)?;
+    let mut part =
+        Part::create_readable(directory(&place, target)?, ".skep-").map_err(explained)?;
     let value = fill(&mut Named {
         part: &mut part,
         target,
     })?;
-    part.publish(&place).map_err(failed)?;
+    part.publish(&place).map_err(explained)?;
     Ok(value)
 }
 
@@ -71,7 +72,7 @@ impl Write for Named<'_> {
 /// # Errors
 /// `Usage` for a link to nothing, `Conflict` for what is not a file; otherwise those of the file system.
 pub(crate) fn place(target: &Path) -> Result<PathBuf> {
-    let failed = |error| Error::local(format!("writing {}", target.display()), error);
+    let explained = |error| Error::local(format!("writing {}", target.display()), error);
     let is_link = target.is_symlink();
 
     match fs::metadata(target) {
@@ -81,14 +82,14 @@ pub(crate) fn place(target: &Path) -> Result<PathBuf> {
             Err(Error::new(ErrorKind::Usage, message).hint("remove it, or give another name"))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(target.to_owned()),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(explained(error)),
         // A rename over a device such as /dev/null would replace the device.
         Ok(metadata) if !metadata.is_file() => {
             let message = format!("{} exists and is not a file", target.display());
             Err(Error::new(ErrorKind::Conflict, message).hint("'-o -' writes to standard output"))
         }
         // The rename has to hit the file behind the link, or the link itself would be replaced.
-        Ok(_) if is_link => fs::canonicalize(target).map_err(failed),
+        Ok(_) if is_link => fs::canonicalize(target).map_err(explained),
         Ok(_) => Ok(target.to_owned()),
     }
 }

@@ -15,7 +15,7 @@ use crate::text::{entries, name_of, unreadable, with_entry};
 pub(crate) struct KnownServers {
     home: PathBuf,
     path: PathBuf,
-    /// Bad lines are told of once, and not with each connection.
+    /// Bad lines are reported once, and not with each connection.
     has_warned: AtomicBool,
 }
 
@@ -137,6 +137,13 @@ mod tests {
         assert_eq!(known.find("pi:8443").unwrap(), Some(pin('a')));
         assert_eq!(known.find("[::1]:1").unwrap(), Some(pin('b')));
         assert_eq!(known.find("pi:844").unwrap(), None);
+
+        // Another process may have learned a key since this one looked.
+        known.add("pi:8443", pin('a')).unwrap();
+        let error = known.add("pi:8443", pin('c')).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(known.find("pi:8443").unwrap(), Some(pin('a')));
+
         assert!(
             fs::read_to_string(known.path())
                 .unwrap()

@@ -114,10 +114,12 @@ impl Client {
                     return Ok(sending.stored(model, digest, sending.outcome()));
                 }
             }
+
             // Otherwise the server would keep bytes of an upload that cannot succeed until they expire.
             if is_final(error.kind()) {
                 self.abandon(&mut sending);
             }
+
             if self.stop.is_stopped() {
                 return Err(retry::stopped());
             }
@@ -127,6 +129,7 @@ impl Client {
                 error: &error,
             });
             retry::pause(pause, &self.stop)?;
+
             // Bytes of two states of the file must never become one model.
             if sending.local.refresh()? {
                 events(TransferEvent::Restarted {

@@ -39,7 +39,7 @@ impl HttpShared {
             methods => not_allowed(request.method(), methods),
         }));
 
-        response.unwrap_or_else(|panic| {
+        let response = response.unwrap_or_else(|panic| {
             self.metrics.panics.add_one();
             log::error!(
                 "{} panicked while handling {}: {}",
@@ -48,7 +48,17 @@ impl HttpShared {
                 panic_text(&*panic)
             );
             Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
-        })
+        });
+
+        // After an interim answer, the caller would wait for another one; of other numbers, nobody knows
+        // where their answers end.
+        let status = response.status();
+        if !status.is_final() {
+            log::error!("{}: a handler cannot answer {}", request.path(), status.0);
+            return Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake");
+        }
+
+        response
     }
 
     /// Does something with the content of an answer; a panic in it is an error of this answer only.

@@ -209,23 +209,23 @@ impl Catalog {
             }
         };
 
-        let failed = |text| Err(Error::new(ErrorKind::PreconditionFailed, text));
+        let unmet = |text| Err(Error::new(ErrorKind::PreconditionFailed, text));
 
         // A condition of a caller is answered like an `If-Match` or `If-None-Match` of HTTP (RFC
         // 9110 section 13.1).
         match (condition, current) {
-            (Condition::Absent, Some(_)) => failed(format!("the model '{name}' exists already")),
+            (Condition::Absent, Some(_)) => unmet(format!("the model '{name}' exists already")),
             (Condition::Exists | Condition::Matches(_) | Condition::ModifiedAt(_), None) => {
-                failed(format!("there is no model '{name}'"))
+                unmet(format!("there is no model '{name}'"))
             }
             (Condition::ModifiedAt(time), Some(stamp)) if stamp.modified() != *time => {
-                failed(format!("the model '{name}' has changed meanwhile"))
+                unmet(format!("the model '{name}' has changed meanwhile"))
             }
             (Condition::Matches(wanted), Some(stamp)) => match digested {
                 Some((known, digest)) if known == stamp && digest == *wanted => Ok(current),
                 // Another upload or a hand was faster, so it is not what the caller knows.
                 _ if self.index.find(name, &stamp) == Some(*wanted) => Ok(current),
-                _ => failed(format!("the model '{name}' has changed meanwhile")),
+                _ => unmet(format!("the model '{name}' has changed meanwhile")),
             },
             _ => Ok(current),
         }

@@ -3,4 +3,5 @@
 
 mod readme;
 mod structure;
+mod style;
 pub(crate) mod tidy;

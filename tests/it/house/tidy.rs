@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Paths from the top of the repository, and texts.
 pub(crate) type Sources = BTreeMap<String, String>;
@@ -93,8 +93,18 @@ const POWERS: &[Power] = &[
             "fs::copy",
             "fs::hard_link",
             "fs::set_permissions",
+            "fs::symlink",
+            "File::options",
+            "linkat",
+            "mkdirat",
+            "openat",
+            "renameat",
+            "renameat_with",
+            "set_len",
+            "symlinkat",
             "sync_all",
             "sync_data",
+            "unlinkat",
         ],
         owners: &["src/disk/"],
     },
@@ -103,8 +113,20 @@ const POWERS: &[Power] = &[
         owners: &["src/random.rs"],
     },
     Power {
-        words: &["process::Command"],
+        words: &["process::Command", "CommandExt", "rustix::runtime"],
         owners: &["src/child/"],
+    },
+    Power {
+        words: &["landlock::", "close_fds::"],
+        owners: &["src/child/"],
+    },
+    Power {
+        words: &["socket2::"],
+        owners: &["src/edge/", "src/client/connection/"],
+    },
+    Power {
+        words: &["signal_hook::"],
+        owners: &["src/cli/terminal/signals.rs", "src/child/supervisor.rs"],
     },
     Power {
         words: &[
@@ -130,6 +152,17 @@ const POWERS: &[Power] = &[
             "src/config/layer.rs",
             "src/child/launcher.rs",
         ],
+    },
+    Power {
+        words: &[
+            "env::args",
+            "env::args_os",
+            "clap::",
+            "rpassword::",
+            "indicatif::",
+            "listenfd::",
+        ],
+        owners: &["src/cli/"],
     },
     Power {
         words: &["env::temp_dir"],
@@ -181,6 +214,13 @@ fn every_power_has_one_owner() {
         ),
         ("src/store/near.rs", "std::fs::rename(a, b)?;"),
         ("src/store/near.rs", "use std::fs::{self, OpenOptions};"),
+        ("src/store/near.rs", "use std::{fs::{File, rename}, io};"),
+        (
+            "src/store/near.rs",
+            "use std::{\n    fs::{File, rename},\n    io,\n};",
+        ),
+        ("src/store/near.rs", "use std::{io, thread::{self, scope}};"),
+        ("src/node/mod.rs", "std::env::args()"),
         ("src/cli/mod.rs", "use std::process::Command;"),
         ("src/cli/mod.rs", "use std::process::{self, Command};"),
         ("src/node.rs", "println!(\"ready\");"),
@@ -226,6 +266,7 @@ fn files_are_short_and_say_what_they_are_for() {
 fn names_and_texts_are_plain() {
     holds(names, "src/store/utils.rs", "");
     finds(names, "src/common/mod.rs", "");
+    finds(names, "src/store/upload_manager.rs", "");
     finds(names, "tests/it/support/helper.rs", "");
     holds(texts, "src/store/near.rs", "// caf\u{e9}");
 }
@@ -261,6 +302,39 @@ pub(crate) fn tree() -> Sources {
     sources.insert("Cargo.lock".to_owned(), lock);
     assert!(sources.len() > 50, "the sources were not found");
     sources
+}
+
+/// Every text of the repository, sources among them.
+pub(crate) fn documents() -> Sources {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = Sources::new();
+    let mut folders: Vec<PathBuf> = ["src", "tests", "scripts", ".github", ".ci"]
+        .iter()
+        .map(|folder| top.join(folder))
+        .collect();
+    let mut files = vec![top.join("README.md"), top.join("Cargo.toml")];
+
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+
+    for path in files {
+        // Fixtures and compiled scripts are no texts.
+        if let Ok(text) = fs::read_to_string(&path) {
+            let name = path.strip_prefix(top).unwrap().to_str().unwrap();
+            texts.insert(name.to_owned(), text);
+        }
+    }
+
+    assert!(texts.contains_key("src/manual/json.md"));
+    texts
 }
 
 fn collect(top: &Path, folder: &Path, sources: &mut Sources) {
@@ -361,13 +435,10 @@ fn lengths(sources: &Sources) -> Vec<String> {
 
 fn names(sources: &Sources) -> Vec<String> {
     let vague = [
-        "util", "utils", "helper", "helpers", "common", "shared", "misc",
+        "util", "utils", "helper", "helpers", "common", "shared", "misc", "data",
     ];
-    let parts = |path: &str| {
-        path.trim_end_matches(".rs")
-            .split('/')
-            .any(|part| vague.contains(&part))
-    };
+    let is_vague = |part: &str| vague.contains(&part) || part.ends_with("manager");
+    let parts = |path: &str| path.trim_end_matches(".rs").split('/').any(is_vague);
     sources
         .keys()
         .filter(|path| parts(path))
@@ -497,18 +568,37 @@ fn firsts(path: &str) -> Vec<String> {
     words
 }
 
-/// Writes `std::fs::{self, File}` as `std::fs::self, std::fs::File`, so that words can be found.
+/// A line with the paths of its `use` written out, so that words can be found: `std::fs::{self, File}`
+/// becomes `std::fs::self std::fs::File`.
 fn flat(line: &str) -> String {
-    let Some((before, rest)) = line.split_once("::{") else {
-        return line.to_owned();
-    };
-    let prefix = before.rsplit(' ').next().unwrap_or_default();
-    let list = rest.trim_end_matches([';', '}']);
-    let paths: Vec<_> = list
-        .split(',')
-        .map(|item| format!("{prefix}::{}", item.trim()))
-        .collect();
-    format!("{line} {}", paths.join(" "))
+    let mut flat = line.to_owned();
+    if let Some((_, tree)) = line.split_once("use ") {
+        write_out("", tree.trim_end_matches(';'), &mut flat);
+    }
+    flat
+}
+
+/// Appends the paths of a list of use-trees, each with its prefix.
+fn write_out(prefix: &str, list: &str, into: &mut String) {
+    let mut depth = 0;
+    let items = list.split(|letter| {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        letter == ',' && depth == 0
+    });
+
+    for item in items.map(str::trim) {
+        match item.split_once('{') {
+            Some((head, inner)) => {
+                let inner = inner.strip_suffix('}').unwrap_or(inner);
+                write_out(&format!("{prefix}{head}"), inner, into);
+            }
+            None => *into += &format!(" {prefix}{item}"),
+        }
+    }
 }
 
 /// Whether a word stands in a line, and not as a part of a longer one.

@@ -372,7 +372,89 @@ fn a_handler_can_be_mounted_below_a_segment() {
         br#"["a b", "c"] below ["app"]"#
     );
     assert_eq!(get(&mut client, "/other").status(), 404);
-    assert_eq!(Response::new(Status::NOT_FOUND).reason(), "Not Found");
+}
+
+#[test]
+fn a_response_has_a_reason_phrase_of_its_own() {
+    let large = || vec![b'x'; 100_000];
+    let handler = move |request: &mut Request<'_>| {
+        let response = match request.segments() {
+            ["empty"] => Response::new(Status::NO_CONTENT),
+            ["bytes"] => Response::text(Status::OK, "hello"),
+            ["large"] => Response::new(Status::OK).content(Content::Bytes(large())),
+            ["reader"] => {
+                let reader = Box::new(std::io::Cursor::new(large()));
+                Response::new(Status::OK).content(Content::Reader(100_000, reader))
+            }
+            ["pieces"] => Response::new(Status::OK).content(Content::pieces([large()])),
+            ["usual"] => return Response::new(Status::NOT_FOUND),
+            _ => {
+                let split = "OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK";
+                let response = Response::new(Status::OK).with_reason(split);
+                return response.unwrap_or_else(|error| Response::error(&error));
+            }
+        };
+        response.with_reason("Gr\u{f6}\u{df}e\tand more").unwrap()
+    };
+    let server = serve(handler);
+    let answer = |method: &str, path: &str| {
+        let mut line = TcpStream::connect(&server.url()[7..]).unwrap();
+        write!(
+            line,
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        line.read_to_string(&mut answer).unwrap();
+        answer
+    };
+
+    // Each way of sending: at once, bit by bit, in chunks, and without content.
+    for (method, path, status) in [
+        ("GET", "/empty", 204),
+        ("GET", "/bytes", 200),
+        ("HEAD", "/bytes", 200),
+        ("GET", "/large", 200),
+        ("GET", "/reader", 200),
+        ("GET", "/pieces", 200),
+        ("HEAD", "/pieces", 200),
+    ] {
+        let answer = answer(method, path);
+        let begins = format!("HTTP/1.1 {status} Gr\u{f6}\u{df}e\tand more\r\nserver: skep\r\n");
+        assert!(answer.starts_with(&begins), "{path}: {answer:.100}");
+        // The own client takes the same bytes.
+        assert_eq!(get(&mut client_of(&server), path).status(), status);
+    }
+    let usual = answer("GET", "/usual");
+    assert!(usual.starts_with("HTTP/1.1 404 Not Found\r\n"), "{usual}");
+
+    // A phrase with line breaks is an error where it is made, and never a second answer.
+    let refused = answer("GET", "/split");
+    let begins = "HTTP/1.1 500 Internal Server Error\r\n";
+    assert!(refused.starts_with(begins), "{refused}");
+    assert_eq!(refused.matches("\nHTTP/1.1").count(), 0, "{refused}");
+}
+
+#[test]
+fn a_status_that_is_no_answer_is_a_mistake_of_the_server() {
+    let handler = |request: &mut Request<'_>| {
+        let code = request.segments()[0].parse().unwrap();
+        Response::text(Status(code), "x")
+    };
+    let server = serve(handler);
+    for (code, expected) in [
+        (0, 500),
+        (100, 500),
+        (101, 500),
+        (199, 500),
+        (200, 200),
+        (599, 599),
+        (600, 500),
+        (65535, 500),
+    ] {
+        let answer = get(&mut client_of(&server), &format!("/{code}"));
+        assert_eq!(answer.status(), expected, "{code}");
+    }
 }
 
 #[test]

@@ -63,12 +63,12 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
     let shown = path.display().to_string();
 
     // A missing file keeps its kind and so its exit code, which `local` would turn into `Usage`.
-    let failed = |name: &str, error: io::Error| match error.kind() {
+    let explained = |name: &str, error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Error::io(name, error),
         _ => Error::local(format!("reading {name}"), error),
     };
 
-    let mut content = File::open(path).map_err(|error| failed(&shown, error))?;
+    let mut content = File::open(path).map_err(|error| explained(&shown, error))?;
     let place: PathBuf = signature_file(path);
     let beside = place.display().to_string();
 
@@ -78,7 +78,7 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
             let text = format!("{shown} is not signed: there is no {beside}");
             Error::new(ErrorKind::Integrity, text)
         }
-        _ => failed(&beside, error),
+        _ => explained(&beside, error),
     })?;
 
     let mut bytes = Vec::new();
@@ -88,7 +88,7 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
         .take(Signature::BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes);
 
-    read.map_err(|error| failed(&beside, error))?;
+    read.map_err(|error| explained(&beside, error))?;
 
     // The file is named here, because the signature does not know where it was read.
     let signature = Signature::from_bytes(&bytes).map_err(|error| {
