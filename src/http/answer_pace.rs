@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How fast a caller has to take an answer.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::http::connection::Connection;
+use crate::limits::Limits;
 use crate::transport::{TimeLimit, Transport};
 
 /// How fast a caller has to take an answer.
@@ -12,20 +14,16 @@ pub(crate) struct AnswerPace {
     pub(crate) sent: u64,
     /// How many bytes had been sent at `started`.
     counted_from: u64,
-    step: Duration,
-    rate_min: u64,
+    limits: Arc<Limits>,
 }
 
 impl AnswerPace {
     pub(crate) fn new(connection: &Connection) -> Self {
-        let limits = connection.limits();
-        let step = limits.write_timeout;
         Self {
             started: Instant::now(),
             sent: 0,
             counted_from: 0,
-            step,
-            rate_min: limits.rate_min.max(1),
+            limits: connection.shared_limits(),
         }
     }
 
@@ -46,10 +44,10 @@ impl AnswerPace {
     /// Bounds the next slice.
     pub(crate) fn limit(&self, transport: &mut dyn Transport) {
         let bytes = self.sent - self.counted_from + SLICE_BYTES as u64;
-        let deadline = self.started + self.step + Duration::from_secs(bytes / self.rate_min);
+        let step = self.limits.write_timeout;
         transport.set_write_limit(TimeLimit {
-            step: self.step,
-            deadline: Some(deadline),
+            step,
+            deadline: Some(self.started + self.limits.time_for(bytes, step)),
         });
     }
 }

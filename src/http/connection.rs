@@ -49,6 +49,10 @@ impl Connection {
         &self.limits
     }
 
+    pub(crate) fn shared_limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits)
+    }
+
     pub(crate) fn transport(&mut self) -> &mut dyn Transport {
         &mut *self.transport
     }

@@ -170,6 +170,7 @@ impl Server {
 
         // The number of descriptors is settled now; otherwise the server would find out under load.
         let mut limits = options.limits;
+        warn_of_open(&limits);
         edge::make_room(&mut limits);
         let (workers, metrics) = (limits.workers, Arc::new(Metrics::default()));
         options.live_limits.change(limits);
@@ -325,6 +326,17 @@ impl Server {
         let thread = threads::spawn("server", move || *lock(&result) = self.run())
             .map_err(|error| Error::io("cannot start the server", error))?;
         Ok(ServerHandle::new(addresses, url, shutdown, outcome, thread))
+    }
+}
+
+/// Says once which limits the owner has taken away although they hold strangers off.
+fn warn_of_open(limits: &Limits) {
+    let off = limits.open_to_strangers();
+    if !off.is_empty() {
+        log::warn!(
+            "switched off: {}; strangers can take as much and as long as they like",
+            off.join(", ")
+        );
     }
 }
 
