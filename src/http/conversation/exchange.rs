@@ -131,8 +131,11 @@ impl Exchange {
             return self.conclude(too_many());
         }
 
-        let engine = self.shared.engine.clone();
-        engine.submit(self);
+        match self.shared.engine.wait().clone() {
+            Some(engine) => engine.submit(self),
+            // The server ends, having no workers.
+            None => return self.conclude(too_many()),
+        }
         After::Gone
     }
 

@@ -2,7 +2,7 @@
 //! What all connections of a server share, and how the handler is run for any of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::crew::Crew;
 use crate::http::Handler;
@@ -17,7 +17,8 @@ use crate::threads::{panic_text, thread_name};
 
 /// What all connections of a server share.
 pub(crate) struct HttpShared {
-    pub(crate) engine: Arc<Engine>,
+    /// Set once it has started, after the first callers were let in; `None` if it could not.
+    pub(crate) engine: OnceLock<Option<Arc<Engine>>>,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) limits: Arc<LiveLimits>,
     pub(crate) metrics: Arc<Metrics>,
