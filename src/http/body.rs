@@ -4,7 +4,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::connection::Connection;
 use super::head::{Framing, Head};
@@ -207,9 +207,8 @@ impl<'a> BodyReader<'a> {
         let limits = self.connection.limits();
         let started = *self.progress.started.get_or_insert_with(Instant::now);
         // One TLS record more than what came, since a record is read whole.
-        let allowed =
-            Duration::from_secs((self.progress.received + RECORD) / limits.rate_min.max(1));
-        let deadline = Some(started + limits.body_timeout + allowed);
+        let allowed = limits.time_for(self.progress.received + RECORD, limits.body_timeout);
+        let deadline = Some(started + allowed);
         let step = limits.body_timeout.min(limits.timeout);
         self.connection.set_read_limit(TimeLimit { step, deadline });
     }

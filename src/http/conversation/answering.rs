@@ -82,7 +82,7 @@ impl Answering {
         let transport = end.caller.connection.transport();
         transport.set_write_limit(TimeLimit::AT_ONCE);
         transport.set_patience(limits.write_timeout);
-        let pace = AnswerPace::new(&limits, transport);
+        let pace = AnswerPace::new(limits, transport);
 
         let answering = Box::new(Self {
             end,

@@ -89,8 +89,8 @@ impl Exchange {
         let (now, connection) = (Instant::now(), &self.caller.connection);
         let limits = connection.limits();
         let received = connection.buffered().len() as u64;
-        let allowed = Duration::from_secs(received / limits.rate_min.max(1));
-        self.until = (now + limits.body_timeout).min(self.started + limits.body_timeout + allowed);
+        let allowed = limits.time_for(received, limits.body_timeout);
+        self.until = (now + limits.body_timeout).min(self.started + allowed);
     }
 
     /// For other bodies a place among the workers that wait for bodies is taken, so that some always
@@ -128,8 +128,11 @@ impl Exchange {
             return self.conclude(too_many());
         }
 
-        let engine = self.shared.engine.clone();
-        engine.submit(self);
+        match self.shared.engine.wait().clone() {
+            Some(engine) => engine.submit(self),
+            // The server ends, having no workers.
+            None => return self.conclude(too_many()),
+        }
         After::Gone
     }
 

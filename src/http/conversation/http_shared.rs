@@ -3,7 +3,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::crew::Crew;
 use crate::http::Handler;
@@ -18,7 +18,8 @@ use crate::threads::{panic_text, thread_name};
 
 /// What all connections of a server share.
 pub(crate) struct HttpShared {
-    pub(crate) engine: Arc<Engine>,
+    /// Set once it has started, after the first callers were let in; `None` if it could not.
+    pub(crate) engine: OnceLock<Option<Arc<Engine>>>,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) limits: Arc<LiveLimits>,
     pub(crate) metrics: Arc<Metrics>,
