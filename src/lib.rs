@@ -52,7 +52,7 @@ pub use config::{Config, Effect, Effective, Layer, Origin, SECTIONS, Section, Se
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{EVENTS, EventKind};
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub use http::fuzz::{fuzz_body, fuzz_head};
 pub use http::{

@@ -15,8 +15,8 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
-use crate::child;
 use crate::error::{Error, ErrorKind, Result};
+use crate::{child, logging};
 use terminal::Output;
 
 /// One verb: how it is called, what it takes, and what it does.
@@ -214,6 +214,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
 
+    let _last_lines = LastLines;
     let result = dispatch(&matches, &output, command);
 
     if output.is_closed() {
@@ -222,17 +223,31 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 
     if let Err(error) = result {
-        output.failed(&error);
+        // The lines that led to it come first. Where nobody reads them, nobody reads this either.
+        if logging::finish() {
+            output.failed(&error);
+        } else {
+            output.remember(&error);
+        }
     }
 
     ExitCode::from(output.exit_code())
+}
+
+/// Writes the rest of the log when it is dropped, also by a panic.
+struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        logging::finish();
+    }
 }
 
 fn dispatch(matches: &ArgMatches, output: &Output, command: Command) -> Result<()> {
     let level = flags::log_level(matches, log::LevelFilter::Warn)?;
 
     // `skep serve` starts it again, with a level and a style of its own.
-    crate::logging::start(level, crate::logging::Style::Plain);
+    logging::start(level, logging::Style::Plain);
     flags::variables::warn_of_unknown(&command, whole_command);
 
     // A server runs for long, and its memory is for others then.

@@ -4,8 +4,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 /// An open log file.
 pub(crate) struct Rolling {
@@ -18,19 +22,34 @@ pub(crate) struct Rolling {
 
 impl Rolling {
     /// Opens a file, or creates it with mode 0600. It is set aside before it has more than
-    /// `bytes_max` bytes (0: never), and `keep` of those that were set aside are kept.
+    /// `bytes_max` bytes (0: never), and `keep` of those that were set aside are kept. A pipe or a
+    /// device stays where it is.
     ///
     /// # Errors
     /// Those of the file system.
     pub(crate) fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
         let (file, length) = append(path)?;
+        let is_regular = file.metadata()?.is_file();
+
         Ok(Self {
             path: path.to_owned(),
             file,
             length,
-            bytes_max,
+            bytes_max: if is_regular { bytes_max } else { 0 },
             keep,
         })
+    }
+
+    /// The file itself.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// How many bytes of several lines may be written at once, of at most `most`: where a file is set
+    /// aside early, each line is looked at.
+    pub(crate) fn piece_bytes(&self, most: usize) -> usize {
+        let is_small = self.bytes_max > 0 && self.bytes_max < 16 * most as u64;
+        if is_small { 0 } else { most }
     }
 
     /// Appends a line in one piece.
@@ -76,11 +95,22 @@ impl Rolling {
 }
 
 fn append(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new()
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut options = OpenOptions::new();
+    options
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(path)?;
+        // A pipe that nobody reads must not hold up whoever opens it or writes to it.
+        .custom_flags(nonblock);
+
+    let no_reader = Some(Errno::NXIO.raw_os_error());
+    let file = match options.open(path) {
+        // A pipe that is opened for both keeps what is written until somebody reads (fifo(7)).
+        Err(error) if error.raw_os_error() == no_reader => options.read(true).open(path)?,
+        opened => opened?,
+    };
+
     let length = file.metadata()?.len();
     Ok((file, length))
 }

@@ -18,6 +18,7 @@ use crate::edge::seats::Seats;
 use crate::edge::socket::{Plain, Socket, Timed};
 use crate::edge::tls_handshake::{Handshake, Handshakes};
 use crate::limits::LiveLimits;
+use crate::logging::LineBudget;
 use crate::transport::Peer;
 use crate::waiting::Place;
 
@@ -42,6 +43,7 @@ pub(crate) fn run(listener: Listener, seats: &Arc<Seats>, reception: Reception) 
         // without a pause the loop would spin.
         backoff: Backoff::endless().between(PAUSE_MIN, PAUSE_MAX),
         paused_until: None,
+        refusals: LineBudget::new("connections that were closed"),
     };
 
     accepting.listen(&poller);
@@ -56,6 +58,8 @@ struct Accepting {
     reception: Reception,
     backoff: Backoff,
     paused_until: Option<Instant>,
+    /// For lines about connections that are closed without a word.
+    refusals: LineBudget,
 }
 
 impl Accepting {
@@ -82,6 +86,7 @@ impl Accepting {
 
     fn admit(&self, poller: &mut Poller, (socket, peer): (Socket, Peer), scheme: Scheme) {
         let reception = &self.reception;
+        self.refusals.settle();
         let socket = Arc::new(socket);
         let (entry, place): (_, Box<dyn Place>) = match reception.connections.enter(&socket, &peer)
         {
@@ -89,7 +94,11 @@ impl Accepting {
             None => match reception.connections.enter_refused() {
                 Some(refusal) => (Entry::Full, Box::new(refusal)),
                 // More would cost more than they are worth.
-                None => return,
+                None => {
+                    self.refusals
+                        .write(|| log::info!("{peer} closed: this server has no free connection"));
+                    return;
+                }
             },
         };
 

@@ -24,7 +24,8 @@ pub(crate) fn make_room(limits: &mut Limits) {
     if is_less(limits.connections_max, running) || is_less(limits.connections_idle_max, waiting) {
         log::warn!(
             "{had} file descriptors are too few for {} running and {} waiting connections; taking \
-             {running} and {waiting}",
+             {running} and {waiting}; for all of them, allow {needed} (ulimit -n {needed}, or LimitNOFILE= in \
+             a unit of systemd)",
             limits.connections_max,
             limits.connections_idle_max
         );
@@ -61,16 +62,26 @@ fn wished(connections: usize) -> u64 {
 }
 
 /// How many running and waiting connections can be had with so many descriptors; one of each at least.
-/// Running ones get at most three quarters, since every connection waits first.
 fn fitting(limits: &Limits, descriptors: u64) -> (usize, usize) {
-    let left = descriptors.saturating_sub(others(limits));
+    let split = |others: u64, each: u64| {
+        let left = descriptors.saturating_sub(others);
+        let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
 
-    let running = (left / 4 * 3 / PER_CONNECTION).clamp(1, wished(limits.connections_max));
-    let rest = left.saturating_sub(PER_CONNECTION * running);
-    let waiting = rest.clamp(1, wished(limits.connections_idle_max));
+        // Running ones get at most three quarters, since every connection waits first.
+        let running = (left / 4 * 3 / each).clamp(1, wished(limits.connections_max));
+        let rest = left.saturating_sub(each * running);
+        let waiting = rest.clamp(1, wished(limits.connections_idle_max));
+        (whole(running), whole(waiting))
+    };
 
-    let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-    (whole(running), whole(waiting))
+    // Where descriptors are scarce, fewer requests run than there are workers, and idle workers need none.
+    let usual = split(others(limits), PER_CONNECTION);
+    let scarce = split(RESERVE_MIN, PER_CONNECTION + PER_WORKER);
+    if scarce.0 > usual.0 && scarce.0 <= limits.workers {
+        scarce
+    } else {
+        usual
+    }
 }
 
 fn others(limits: &Limits) -> u64 {
@@ -86,6 +97,9 @@ const PER_WORKER: u64 = 4;
 /// Standard streams, listeners, the engine, the store, refused connections: about 20, and as much
 /// again for what an embedder has open.
 const RESERVE: u64 = 40;
+
+/// The same without what an embedder may have open.
+const RESERVE_MIN: u64 = 24;
 
 /// Connections that are asked for where there is no limit. Linux has no more than 1,048,576 descriptors
 /// for one process by default.
@@ -106,6 +120,7 @@ mod tests {
         assert_eq!(fitting(&limits, 378), (25, 256));
         assert_eq!(fitting(&limits, 377), (25, 255));
         assert_eq!(fitting(&limits, 132), (22, 16));
+        assert_eq!(fitting(&limits, 60), (4, 12), "each running one may upload");
         assert_eq!(fitting(&limits, 10), (1, 1));
         assert_eq!(fitting(&limits, u64::MAX / 4), (25, 256));
     }

@@ -129,12 +129,14 @@ impl Poller {
                 .paused_until()
                 .is_some_and(|until| until <= Instant::now())
             {
-                events.pause_over(self);
+                guarded(|| events.pause_over(self));
             }
             self.expire();
         }
 
-        self.seats.clear();
+        for seat in self.seats.all() {
+            guarded(|| drop(seat.take()));
+        }
     }
 
     /// Asks everybody who waits to leave, if they have nothing left to do.
@@ -153,11 +155,11 @@ impl Poller {
             WAKE => self.seats.take_wake(),
             STOP => {
                 let _ = epoll::delete(&self.seats.epoll, stop);
-                events.stop(self);
+                guarded(|| events.stop(self));
             }
             key if key > LISTENER_LAST => {
                 let number = usize::try_from(LISTENER_FIRST - key).unwrap_or_default();
-                events.listening(self, number);
+                guarded(|| events.listening(self, number));
             }
             key if key & SOURCE > 0 => self.wake(key & !SOURCE, false),
             key => {
@@ -194,14 +196,8 @@ impl Poller {
     }
 
     fn call(&mut self, seat: &Arc<PollSeat>, work: impl FnOnce() -> Option<Box<dyn Waiter>>) {
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Some(waiting)) => self.take_back(seat, waiting),
-            Ok(None) => {}
-            Err(panic) => {
-                log::error!("{} panicked: {}", thread_name(), panic_text(&*panic));
-                // Its drop may be what panics.
-                std::mem::forget(panic);
-            }
+        if let Some(Some(waiting)) = guarded(work) {
+            self.take_back(seat, waiting);
         }
     }
 
@@ -264,6 +260,17 @@ impl Poller {
 
 /// The longest wait without a look at the clock; 31 bits of milliseconds are 24 days.
 const WAIT_MAX: Duration = Duration::from_secs(20 * 24 * 3_600);
+
+/// Does work for one connection, or for those who come, of which no panic may end the thread that all
+/// of them wait in; `None` after a panic.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .inspect_err(|panic| {
+            log::error!("{} panicked: {}", thread_name(), panic_text(&**panic));
+        })
+        .map_err(std::mem::forget)
+        .ok()
+}
 
 /// The keys of the events that are of no connection; those count from below.
 const STOP: u64 = u64::MAX - 1;

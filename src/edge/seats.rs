@@ -136,13 +136,6 @@ impl Seats {
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
     }
 
-    /// Lets go of everybody who waits.
-    pub(super) fn clear(&self) {
-        for seat in self.all() {
-            drop(seat.take());
-        }
-    }
-
     fn wake_up(&self) {
         // It fails only if the counter is full, and then the poller is awake.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());

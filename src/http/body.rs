@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::head::{Framing, Head};
 use super::request::Wire;
 use crate::error::{Error, ErrorKind};
+use crate::limits::Limits;
 use crate::transport::{TimeLimit, is_timeout};
 
 /// How far a body has been read.
@@ -54,6 +55,14 @@ impl BodyProgress {
     /// Bytes of the body that have arrived.
     pub(crate) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// How many bytes are left of a body whose length is known.
+    pub(crate) fn left(&self) -> u64 {
+        match self.rest {
+            BodyRest::Length(left) => left,
+            BodyRest::Done | BodyRest::ChunkSize | BodyRest::Chunk(_) | BodyRest::Broken => 0,
+        }
     }
 
     /// Whether what is left can be read away in at most `bytes`, so the connection can go on.
@@ -250,6 +259,18 @@ impl Read for BodyReader<'_> {
     }
 }
 
+/// Until when the next bytes of a body have to be there if `received` of them are by now: it may stall
+/// for `body_timeout`, and has to keep `rate_min` on average.
+pub(crate) fn body_deadline(
+    limits: &Limits,
+    started: Instant,
+    now: Instant,
+    received: u64,
+) -> Instant {
+    let allowed = limits.time_for(received, limits.body_timeout);
+    (now + limits.body_timeout).min(started + allowed)
+}
+
 fn is_printable(byte: &u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~')
 }
@@ -265,3 +286,37 @@ const TRAILER_FIELDS_MAX: usize = 64;
 
 /// The largest plain text of a TLS record (RFC 8446 section 5.1).
 const RECORD: u64 = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_time_as_long_as_it_does_not_stall_and_keeps_its_rate() {
+        let limits = Limits {
+            body_timeout: Duration::from_secs(10),
+            rate_min: 100,
+            ..Limits::default()
+        };
+        let started = Instant::now();
+        let seconds = |count| started + Duration::from_secs(count);
+        let deadline = |now, received| body_deadline(&limits, started, seconds(now), received);
+
+        assert_eq!(deadline(0, 0), seconds(10));
+        assert_eq!(
+            deadline(8, 0),
+            seconds(10),
+            "nothing came, so nothing is won"
+        );
+        assert_eq!(
+            deadline(60, 10_000),
+            seconds(70),
+            "fast enough, it may stall only"
+        );
+        assert_eq!(
+            deadline(60, 5_500),
+            seconds(65),
+            "55 s are worth that many bytes"
+        );
+    }
+}

@@ -306,22 +306,6 @@ impl Read for Connection {
     }
 }
 
-/// Reads everything and keeps nothing. Not `io::copy`, whose buffer of 8 KiB lies on the stack, where
-/// each connection would keep it for its lifetime.
-pub(crate) fn discard(source: &mut dyn Read) -> io::Result<u64> {
-    let mut buffer = vec![0; FILL_BYTES];
-    let mut total = 0;
-
-    loop {
-        match source.read(&mut buffer) {
-            Ok(0) => return Ok(total),
-            Ok(count) => total += count as u64,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 fn bad_line(text: &str) -> io::Error {
     Error::new(ErrorKind::BadRequest, text).into()
 }

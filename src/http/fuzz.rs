@@ -169,3 +169,48 @@ impl Transport for FuzzPieces {
         &NOBODY
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::connection::HeadStep;
+
+    /// More than a caller may have read in one turn, and that for bytes that come one by one.
+    const BYTES_AT_ONCE_MAX: usize = 16;
+
+    fn dripping(bytes: &[u8]) -> Connection {
+        let transport = FuzzPieces {
+            bytes: bytes.to_vec(),
+            start: 0,
+            size: 1,
+        };
+        Connection::new(Box::new(transport), Arc::new(Limits::default()))
+    }
+
+    #[test]
+    fn others_have_their_turn_before_a_head_or_a_body_that_comes_byte_by_byte() {
+        let mut head = dripping(&[b"GET /".as_slice(), &[b'a'; 1000]].concat());
+        let mut reading = HeadReading::default();
+        for turn in 1..20 {
+            let step = head.next_head(&mut reading).unwrap();
+            assert!(matches!(step, HeadStep::Pending));
+            let read = head.buffered().len();
+            assert!(
+                read <= turn * BYTES_AT_ONCE_MAX,
+                "{read} bytes in {turn} turns"
+            );
+            assert!(read >= turn && head.has_unread(), "it goes on");
+        }
+
+        let mut body = dripping(&[b'a'; 1000]);
+        for turn in 1..20 {
+            assert!(!body.prefetch(1000).unwrap());
+            let read = body.buffered().len();
+            assert!(
+                read <= turn * BYTES_AT_ONCE_MAX,
+                "{read} bytes in {turn} turns"
+            );
+            assert!(read >= turn && body.has_unread(), "it goes on");
+        }
+    }
+}

@@ -11,7 +11,7 @@ mod body;
 mod connection;
 mod conversation;
 mod endless;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) mod fuzz;
 mod head;
 mod large_answer;
@@ -75,6 +75,12 @@ pub trait Handler: Send + Sync + 'static {
     /// none is quick.
     fn is_quick(&self, _request: &Request<'_>) -> bool {
         false
+    }
+
+    /// Completes the answer 503 of a request that this server has no place for, for example with a field.
+    /// The request has no body here, and nothing may be waited for. By default the answer stays as it is.
+    fn refused(&self, _request: &mut Request<'_>, response: Response) -> Response {
+        response
     }
 
     /// Decides about a connection before its first request; may leave things in the session, which

@@ -4,24 +4,36 @@
 use crate::channels::ObserverFunction;
 use crate::event::{Event, FinishedRequest, Happening};
 use crate::logging::format::{AuditLine, AuditOptions, TARGET};
+use crate::logging::line_budget::LineBudget;
 
 /// What writes a line for each request, as the settings say.
 pub(crate) fn observer(options: AuditOptions) -> ObserverFunction {
+    let busy = LineBudget::new("requests that were answered 503");
+
     Box::new(move |event: &Event| {
         let Happening::RequestFinished { request } = &event.what else {
             return;
         };
         // Polls are left out here and not where they are published: other subscribers may want
         // them.
+        busy.settle();
         if is_dull(request) && !options.polls {
             return;
         }
 
-        let line = AuditLine {
-            at: event.at,
-            request,
+        let write = || {
+            let line = AuditLine {
+                at: event.at,
+                request,
+            };
+            log::info!(target: TARGET, "{}", line.text(options.format));
         };
-        log::info!(target: TARGET, "{}", line.text(options.format));
+
+        // Who finds no place may come again at once, and must not fill a disk by that.
+        match request.status {
+            503 => busy.write(write),
+            _ => write(),
+        }
     })
 }
 

@@ -2,26 +2,21 @@
 //! The log: one line per record, whatever the record has in it, on standard error unless the settings
 //! of a server say otherwise.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::logging::format::{self, LogFormat};
+use crate::logging::log_line::{LineForm, LogLine, Style};
 use crate::logging::log_options::LogOptions;
-use crate::logging::target::{self, LineTime, Target};
-use crate::text::escaped;
-use crate::wire::rfc3339;
-
-/// How lines begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
-    /// With `skep:`, for a command that somebody waits for.
-    Plain,
-    /// With the time, for a server.
-    Stamped,
-}
+use crate::logging::log_queue::LogQueue;
+use crate::logging::target::{Target, is_terminal_writable};
+use crate::threads::{panic_text, thread_name};
 
 /// Starts the log, or changes it.
 pub(crate) fn start(level: LevelFilter, style: Style) {
@@ -32,13 +27,29 @@ pub(crate) fn start(level: LevelFilter, style: Style) {
     log::set_max_level(level);
 }
 
-/// Takes the settings of a server.
+/// Takes the settings of a server. From now on a thread writes the log, and nobody who logs waits.
 ///
 /// # Errors
 /// `Usage` if the place for the log cannot be opened; the old one then stays.
 pub(crate) fn configure(options: &LogOptions) -> Result<()> {
     reopen(options)?;
     FORMAT.store(options.audit.format as u8, Ordering::Relaxed);
+
+    // The standard library would write to standard error, and wait there.
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
+        let (name, text) = (thread_name(), panic_text(panic.payload()));
+        log::error!("{name} panicked at {place}: {text}");
+
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            for line in trace.to_string().lines() {
+                log::error!("{line}");
+            }
+        }
+    }));
+
     Ok(())
 }
 
@@ -47,7 +58,47 @@ pub(crate) fn configure(options: &LogOptions) -> Result<()> {
 /// # Errors
 /// As [`configure`].
 pub(crate) fn reopen(options: &LogOptions) -> Result<()> {
-    Target::open(options).map(target::put)
+    let target = Target::open(options)?;
+    LOG.redirect(target)
+        .map_err(|error| Error::io("starting the log", error))
+}
+
+/// Waits until what was logged is written, for a bounded time, so that what is printed elsewhere comes
+/// after it.
+pub(crate) fn flush() {
+    LOG.flush(FLUSH_WAIT);
+}
+
+/// Writes what is left of the log, for a bounded time; whether standard error takes a last word without
+/// making the end of the process wait.
+pub(crate) fn finish() -> bool {
+    LOG.finish(FLUSH_WAIT);
+    // A command may wait for its terminal as it likes.
+    !LOG.has_thread() || is_terminal_writable()
+}
+
+/// Has `write` put lines on the terminal, without their line ends, as long as the result lives. It must
+/// not log.
+pub(crate) fn through(write: impl FnMut(&str) + Send + 'static) -> Through {
+    LOG.change_direct(|target| {
+        if matches!(target, Target::Terminal) {
+            *target = Target::Screen(Box::new(write));
+        }
+    });
+    Through(())
+}
+
+/// While this lives, lines that go to the terminal are written by somebody else.
+pub(crate) struct Through(());
+
+impl Drop for Through {
+    fn drop(&mut self) {
+        LOG.change_direct(|target| {
+            if matches!(target, Target::Screen(_)) {
+                *target = Target::Terminal;
+            }
+        });
+    }
 }
 
 fn format() -> LogFormat {
@@ -71,8 +122,11 @@ struct Logger;
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // What libraries say is for those who look for a fault: ours says what it means.
-        metadata.target().starts_with("skep") || log::max_level() >= Level::Debug
+        let target = metadata.target();
+        // What libraries say is for those who look for a fault: ours says what it means. The engine's
+        // library is fed by us alone, and takes it for an error that its private listener is closed.
+        target.starts_with("skep")
+            || (log::max_level() >= Level::Debug && !target.starts_with(ENGINE))
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -80,38 +134,39 @@ impl Log for Logger {
             return;
         }
 
-        let level = match record.level() {
-            Level::Error => "error",
-            Level::Warn => "warning",
-            Level::Info => "info",
-            Level::Debug => "debug",
-            Level::Trace => "trace",
+        let style = if STAMPED.load(Ordering::Relaxed) {
+            Style::Stamped
+        } else {
+            Style::Plain
         };
 
-        // The text is made before the target is locked: what is formatted may log something itself.
-        let text = record.args().to_string();
-        let (now, format) = (clock::now(), format());
-
-        target::write(record.level(), |stamp| {
-            // Events are written in their form already; people's has no time in it.
-            if record.target() == format::TARGET && format != LogFormat::Line {
-                return text;
-            }
-            if let Some(line) = format::record(format, now, level, &text) {
-                return line;
-            }
-            match (STAMPED.load(Ordering::Relaxed), stamp) {
-                (true, LineTime::Present) => format!("{} {level} {}", rfc3339(now), escaped(&text)),
-                (true, LineTime::Absent) => format!("{level} {}", escaped(&text)),
-                (false, _) => format!("skep: {level}: {}", escaped(&text)),
-            }
+        // The text is made before the queue is locked: what is formatted may log something itself.
+        LOG.put(LogLine {
+            at: clock::now(),
+            level: record.level(),
+            text: record.args().to_string(),
+            is_event: record.target() == format::TARGET,
+            form: LineForm {
+                style,
+                format: format(),
+            },
         });
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        flush();
+    }
 }
 
 static STAMPED: AtomicBool = AtomicBool::new(false);
 
 /// The format of the settings, as a number.
 static FORMAT: AtomicU8 = AtomicU8::new(0);
+
+static LOG: LogQueue = LogQueue::new();
+
+/// The target of what the engine's library says.
+const ENGINE: &str = "tiny_http";
+
+/// How long lines may take to be written before others go on without them.
+const FLUSH_WAIT: Duration = Duration::from_secs(2);

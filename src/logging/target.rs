@@ -2,16 +2,18 @@
 //! Where lines of the log go: standard error, a file that is set aside when it is full, or syslog.
 
 use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::time::Duration;
 
 use log::Level;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::disk::Rolling;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::log_line::{LineTime, LogLine};
 use crate::logging::log_options::LogOptions;
-use crate::threads::lock;
 
 /// A place for lines.
 pub(crate) enum Target {
@@ -64,24 +66,104 @@ impl Target {
         }
     }
 
-    /// Whether the receiver of the lines adds the time.
-    fn has_clock(&self) -> bool {
-        matches!(self, Self::Syslog(_))
+    /// Whether lines have to bring the time along: syslog adds it.
+    fn line_time(&self) -> LineTime {
+        match self {
+            Self::Syslog(_) => LineTime::Absent,
+            Self::Terminal | Self::Screen(_) | Self::File(_) => LineTime::Present,
+        }
     }
 
-    /// Writes a line; a failure has no place where it could be reported.
-    fn write(&mut self, level: Level, line: &str) {
-        let _ = match self {
+    /// Writes one line, however long that takes.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn write(&mut self, line: &LogLine) -> io::Result<()> {
+        let text = line.shown(self.line_time());
+        match self {
             // One write, so that lines of several processes stay whole.
-            Self::Terminal => io::stderr().write_all(format!("{line}\n").as_bytes()),
+            Self::Terminal => io::stderr().write_all(format!("{text}\n").as_bytes()),
             Self::Screen(write) => {
-                write(line);
+                write(&text);
                 Ok(())
             }
-            Self::File(file) => file.write(format!("{line}\n").as_bytes()),
-            Self::Syslog(syslog) => syslog.write(level, line),
-        };
+            Self::File(file) => file.write(format!("{text}\n").as_bytes()),
+            Self::Syslog(syslog) => syslog.write(line.level, &text),
+        }
     }
+
+    /// Writes the first of some lines, as many as fit into one piece, and says how many; it waits for
+    /// nothing if [`Target::has_room`].
+    ///
+    /// # Errors
+    /// Those of the system; then none of those lines counts as written.
+    pub(crate) fn write_piece(&mut self, lines: &[LogLine]) -> (usize, io::Result<()>) {
+        let Some(first) = lines.first() else {
+            return (0, Ok(()));
+        };
+
+        let room = match self {
+            Self::Terminal => PIECE_BYTES,
+            Self::File(file) => file.piece_bytes(PIECE_BYTES),
+            // A datagram is a line.
+            Self::Screen(_) | Self::Syslog(_) => return (1, self.write(first)),
+        };
+
+        let mut piece = format!("{}\n", first.shown(LineTime::Present));
+        let mut count = 1;
+        for line in &lines[1..] {
+            let text = line.shown(LineTime::Present);
+            if piece.len() + text.len() >= room {
+                break;
+            }
+            piece.push_str(&text);
+            piece.push('\n');
+            count += 1;
+        }
+
+        let written = match self {
+            Self::File(file) => file.write(piece.as_bytes()),
+            _ => write_unlocked(piece.as_bytes()),
+        };
+
+        (count, written)
+    }
+
+    /// Waits until a piece can be written without waiting, for a bounded time.
+    pub(crate) fn has_room(&self, wait: Duration) -> bool {
+        match self {
+            Self::Terminal => is_writable(io::stderr().as_fd(), wait),
+            Self::File(file) => is_writable(file.descriptor(), wait),
+            // Without a socket, the write makes one or fails.
+            Self::Syslog(Syslog { socket, .. }) => socket
+                .as_ref()
+                .is_none_or(|socket| is_writable(socket.as_fd(), wait)),
+            Self::Screen(_) => true,
+        }
+    }
+}
+
+/// Whether standard error can be written to without waiting.
+pub(crate) fn is_terminal_writable() -> bool {
+    is_writable(io::stderr().as_fd(), Duration::ZERO)
+}
+
+/// Whether a descriptor takes bytes (or fails) at once, within some time.
+fn is_writable(descriptor: BorrowedFd<'_>, wait: Duration) -> bool {
+    let mut events = [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)];
+    let wait = Timespec::try_from(wait).ok();
+    // An error here is for the write to find.
+    rustix::io::retry_on_intr(|| poll(&mut events, wait.as_ref())) != Ok(0)
+}
+
+/// Writes to standard error without the lock of the standard library: if nobody reads it, other threads
+/// that have a word to say there do not wait for this one.
+fn write_unlocked(mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = rustix::io::retry_on_intr(|| rustix::io::write(io::stderr(), bytes))?;
+        bytes = &bytes[count..];
+    }
+    Ok(())
 }
 
 impl Syslog {
@@ -129,53 +211,8 @@ fn connect(path: &PathBuf) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Puts another target in the place of the one before.
-pub(crate) fn put(target: Target) {
-    *lock(&TARGET) = target;
-}
-
-/// Has `write` put lines on the terminal, without their line ends, as long as the result lives. It must
-/// not log.
-pub(crate) fn through(write: impl FnMut(&str) + Send + 'static) -> Through {
-    let mut target = lock(&TARGET);
-    if matches!(*target, Target::Terminal) {
-        *target = Target::Screen(Box::new(write));
-    }
-    Through(())
-}
-
-/// While this lives, lines that go to the terminal are written by somebody else.
-pub(crate) struct Through(());
-
-impl Drop for Through {
-    fn drop(&mut self) {
-        let mut target = lock(&TARGET);
-        if matches!(*target, Target::Screen(_)) {
-            *target = Target::Terminal;
-        }
-    }
-}
-
-/// Writes a line, which `line` makes; it is told whether the time is to be in it.
-pub(crate) fn write(level: Level, line: impl FnOnce(LineTime) -> String) {
-    let mut target = lock(&TARGET);
-    let stamp = if target.has_clock() {
-        LineTime::Absent
-    } else {
-        LineTime::Present
-    };
-    let line = line(stamp);
-    target.write(level, &line);
-}
-
-/// Whether a line begins with the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LineTime {
-    Present,
-    Absent,
-}
-
-static TARGET: Mutex<Target> = Mutex::new(Target::Terminal);
-
 /// The facility of system daemons (RFC 3164 section 4.1.1).
 const DAEMON: u8 = 3;
+
+/// Bytes that a pipe with room for anything takes at once and in one piece (`PIPE_BUF` of pipe(7)).
+const PIECE_BYTES: usize = 4096;

@@ -186,6 +186,12 @@ impl Handler for Api {
         self.answers_at_once(request)
     }
 
+    fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {
+        // Nobody has asked who the caller is.
+        request.session().insert(Known(None));
+        self.log(request, response)
+    }
+
     fn handle(&self, request: &mut Request<'_>) -> Response {
         // What was known of the caller of an earlier request must not count for this one.
         request.session().insert(Known(None));

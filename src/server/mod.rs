@@ -18,6 +18,7 @@ use crate::edge::{self, Arrival, Connections, Entry, Handshakes, Listener, Recep
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Handler, HttpShared, Request, Response};
 use crate::limits::{Limits, LiveLimits};
+use crate::logging::LineBudget;
 use crate::metrics::Metrics;
 use crate::server::begun::Begun;
 use crate::stop::{Shutdown, Stop};
@@ -192,6 +193,7 @@ impl Server {
             // The places bound it.
             writers: Crew::new("answer", usize::MAX),
             stop: stop.clone(),
+            refusals: LineBudget::new("callers that were refused"),
         });
 
         let shutdown = Shutdown::of(stop);

@@ -186,6 +186,11 @@ impl Output {
     /// Prints an error and remembers the exit code if it is the first one.
     pub(crate) fn failed(&self, error: &Error) {
         self.error(error);
+        self.remember(error);
+    }
+
+    /// Remembers the exit code of an error if it is the first one.
+    pub(crate) fn remember(&self, error: &Error) {
         if self.failure.get() == 0 {
             self.failure.set(error.kind().exit_code());
         }

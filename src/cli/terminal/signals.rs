@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 use crate::error::{Error, Result};
 use crate::stop::Shutdown;
 use crate::text::escaped;
-use crate::{disk, threads};
+use crate::{disk, logging, threads};
 
 /// Watches for signals from now on.
 ///
@@ -87,7 +87,9 @@ fn end(signal: i32) -> ! {
     } else {
         "\nskep: interrupted; unfinished files were removed\n".to_owned()
     };
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    if logging::finish() {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
     process::exit(128 + signal)
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::flags::{activation, args, given_password, node_settings};
 use crate::cli::terminal::{Output, signals};
 use crate::error::Result;
-use crate::logging::{Style, logger};
+use crate::logging::{self, Style, logger};
 use crate::node::{Node, PasswordOrigin};
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -76,6 +76,9 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
     let pin = node.pin().map(|pin| pin.to_string());
     let directory = node.directory().display().to_string();
     let models = node.store().list()?.len();
+
+    // What the log says of the start comes before what is said here.
+    logging::flush();
 
     let fp = pin
         .as_ref()

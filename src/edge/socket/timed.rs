@@ -211,8 +211,13 @@ impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.read_once(buffer);
 
-        // A stream socket that gives less than it was asked for has no more (epoll(7)).
-        self.is_drained = !matches!(result, Ok(count) if count == buffer.len());
+        // A TCP socket that gives less than it was asked for has no more (epoll(7)). A Unix socket may: it
+        // ends a read where descriptors were sent along (unix(7)).
+        self.is_drained = match (&result, &*self.socket) {
+            (Ok(0) | Err(_), _) => true,
+            (Ok(count), Socket::Tcp(_)) => *count < buffer.len(),
+            (Ok(_), Socket::Unix(_)) => false,
+        };
 
         result
     }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::caller::{After, HttpCaller};
+use super::draining::Draining;
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
 use crate::http::answer_head::{Asked, Persistence};
-use crate::http::body::{BodyProgress, BodyReader};
-use crate::http::connection::discard;
+use crate::http::body::BodyProgress;
 use crate::http::head::Head;
+use crate::http::request::{Body, Request};
 use crate::http::response::{Content, Response, Sent, Status, WhenSent};
 use crate::text::shortened;
 use crate::transport::Peer;
@@ -81,9 +82,19 @@ impl AnswerEnd {
         }
     }
 
+    /// The answer of a request that finds no place among those that run, as the handler would have it.
+    pub(super) fn refusal(&mut self) -> Response {
+        let (peer, session) = (self.caller.connection.peer(), &mut self.caller.session);
+        let mut nothing = io::empty();
+        let body = Body::new(&mut nothing, Some(0));
+        let mut request = Request::new(&self.head, peer, session, body);
+        self.shared.complete_refusal(&mut request, too_many())
+    }
+
     /// What becomes of the connection after its answer.
     pub(super) fn after(mut self: Box<Self>, sent: io::Result<u64>) -> After {
         self.caller.place.end();
+        self.shared.refusals.settle();
 
         // The log is written after the answer was sent, because only then are its bytes and its duration
         // known.
@@ -110,11 +121,7 @@ impl AnswerEnd {
 
         let is_read = self.progress.is_drainable(0);
         if self.persists {
-            if is_read {
-                return After::Idle(self.caller);
-            }
-            self.drain();
-            return After::Gone;
+            return Draining::begin(self.caller, self.progress.left());
         }
 
         // A caller that says `close` sends nothing more (RFC 9112 section 9.6), so there is nothing that
@@ -127,18 +134,6 @@ impl AnswerEnd {
         }
 
         self.caller.say_farewell(self.drain_bytes)
-    }
-
-    /// Reads away what the handler left of a body, and then waits for the next request.
-    fn drain(mut self: Box<Self>) {
-        let writers = self.shared.writers.clone();
-        writers.run(move || {
-            let connection = &mut self.caller.connection;
-            let rest = discard(&mut BodyReader::new(connection, &mut self.progress));
-            if rest.is_ok() {
-                After::Idle(self.caller).put_back();
-            }
-        });
     }
 }
 

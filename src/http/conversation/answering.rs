@@ -10,7 +10,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer_end::{AnswerEnd, too_many};
+use super::answer_end::AnswerEnd;
 use super::caller::After;
 use crate::http::answer_pace::AnswerPace;
 use crate::http::large_answer::{AnswerStep, LargeAnswer};
@@ -26,7 +26,10 @@ pub(super) fn answer(mut end: Box<AnswerEnd>, mut response: Response) -> After {
     match small(end.asked, response, persistence) {
         SmallAnswer::Whole { bytes, content } => send_small(end, bytes, content),
         // What was answered at once runs from here on.
-        SmallAnswer::Large(_) if !end.caller.place.begin() => answer(end, too_many()),
+        SmallAnswer::Large(_) if !end.caller.place.begin() => {
+            let refusal = end.refusal();
+            answer(end, refusal)
+        }
         SmallAnswer::Large(response) => {
             let answer = LargeAnswer::new(response, end.asked.version, persistence);
             Answering::begin(end, answer)

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use super::caller::{After, HttpCaller, RequestService, Visit};
 use super::exchange::Exchange;
 use super::http_shared::HttpShared;
+use crate::error::Error;
 use crate::http::connection::Connection;
 use crate::http::head::Head;
 use crate::http::request::Session;
 use crate::http::{Admission, NewConnection};
 use crate::threads::{panic_text, thread_name};
-use crate::transport::Transport;
+use crate::transport::{Peer, Transport};
 use crate::waiting::{Place, Seat, Waiter};
 
 impl HttpShared {
@@ -68,5 +69,11 @@ impl HttpShared {
 impl RequestService for HttpShared {
     fn begin(self: Arc<Self>, caller: HttpCaller, head: Head) -> After {
         Exchange::begin(caller, head, self)
+    }
+
+    fn log_refusal(&self, peer: &Peer, error: &Error) {
+        let (status, text) = (error.kind().status(), error.message());
+        self.refusals
+            .write(|| log::info!("{peer} refused: {status} {text}"));
     }
 }

@@ -13,6 +13,7 @@ use crate::http::head::Head;
 use crate::http::request::Session;
 use crate::http::response::Response;
 use crate::http::small_answer::{SmallAnswer, small};
+use crate::transport::Peer;
 use crate::waiting::{Place, Seat, Waiter};
 
 /// A connection with all that outlives one request.
@@ -32,6 +33,9 @@ pub(crate) struct HttpCaller {
 pub(crate) trait RequestService: Send + Sync {
     /// Begins with a request whose head has been read. Nothing may wait here.
     fn begin(self: Arc<Self>, caller: HttpCaller, head: Head) -> After;
+
+    /// Logs that a caller was refused, unless there is too much of that.
+    fn log_refusal(&self, peer: &Peer, error: &Error);
 }
 
 /// What becomes of a connection.
@@ -71,11 +75,7 @@ impl HttpCaller {
     /// Answers what cannot be handled, after which the connection only has to end well.
     pub(crate) fn refuse(mut self, head: Option<&Head>, error: &Error) -> After {
         let peer = self.connection.transport().peer();
-        log::info!(
-            "{peer} refused: {} {}",
-            error.kind().status(),
-            error.message()
-        );
+        self.service.log_refusal(peer, error);
 
         let asked = head.map_or_else(|| Asked::unread(self.connection.buffered()), Asked::of);
         let answer = small(asked, Response::error(error), Persistence::Close);

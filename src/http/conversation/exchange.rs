@@ -13,7 +13,7 @@ use super::answering::answer;
 use super::caller::{After, HttpCaller};
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
-use crate::http::body::{BodyProgress, BodyReader};
+use crate::http::body::{BodyProgress, BodyReader, body_deadline};
 use crate::http::head::{Framing, Head};
 use crate::http::pool::{BodyPlace, QueuedRequest};
 use crate::http::request::{Body, Request, Vouched};
@@ -84,13 +84,11 @@ impl Exchange {
         }
     }
 
-    /// Lets the body stall for `body_timeout`, and wants `rate_min` on average.
+    /// Gives the body more time, since some of it may have arrived.
     fn extend(&mut self) {
-        let (now, connection) = (Instant::now(), &self.caller.connection);
-        let limits = connection.limits();
+        let connection = &self.caller.connection;
         let received = connection.buffered().len() as u64;
-        let allowed = limits.time_for(received, limits.body_timeout);
-        self.until = (now + limits.body_timeout).min(self.started + allowed);
+        self.until = body_deadline(connection.limits(), self.started, Instant::now(), received);
     }
 
     /// For other bodies a place among the workers that wait for bodies is taken, so that some always
@@ -103,7 +101,7 @@ impl Exchange {
 
         // Whoever waits for a place is at work already.
         if !self.caller.place.begin() {
-            return self.conclude(too_many());
+            return self.refuse_with(too_many());
         }
 
         let writers = self.shared.writers.clone();
@@ -115,8 +113,7 @@ impl Exchange {
 
             let text = "too many uploads are running on this server";
             let error = Error::new(ErrorKind::Busy, text).hint("try again in a moment");
-            let Self { caller, head, .. } = *self;
-            caller.refuse(Some(&head), &error).put_back();
+            self.refuse_with(Response::error(&error)).put_back();
         });
 
         After::Gone
@@ -125,7 +122,7 @@ impl Exchange {
     /// Has a worker take the request, if it gets a place among those that run.
     fn submit(mut self: Box<Self>) -> After {
         if !self.caller.place.begin() {
-            return self.conclude(too_many());
+            return self.refuse_with(too_many());
         }
 
         match self.shared.engine.wait().clone() {
@@ -142,19 +139,31 @@ impl Exchange {
             return None;
         }
 
-        let shared = &self.shared;
+        self.without_body(|shared, request| {
+            // A panic in the first step is left to a worker, which answers it.
+            let is_quick = catch_unwind(AssertUnwindSafe(|| shared.handler.is_quick(request)));
+            is_quick
+                .unwrap_or(false)
+                .then(|| shared.run_handler(request))
+        })
+    }
+
+    /// Answers a request that is not handled, as the handler would have it.
+    fn refuse_with(mut self: Box<Self>, answer: Response) -> After {
+        let answer = self.without_body(|shared, request| shared.complete_refusal(request, answer));
+        self.conclude(answer)
+    }
+
+    /// Does something with the request as if it had no body.
+    fn without_body<T>(&mut self, work: impl FnOnce(&HttpShared, &mut Request<'_>) -> T) -> T {
         let caller = &mut self.caller;
         let (peer, session) = (caller.connection.peer(), &mut caller.session);
         let mut nothing = io::empty();
         let body = Body::new(&mut nothing, Some(0));
-        let mut request = Request::new(&self.head, peer, session, body);
-
-        // A panic in the first step is left to a worker, which answers it.
-        let is_quick = catch_unwind(AssertUnwindSafe(|| shared.handler.is_quick(&request)));
-
-        is_quick
-            .unwrap_or(false)
-            .then(|| shared.run_handler(&mut request))
+        work(
+            &self.shared,
+            &mut Request::new(&self.head, peer, session, body),
+        )
     }
 
     fn handle(&mut self) -> Response {
@@ -213,7 +222,7 @@ impl QueuedRequest for Exchange {
     }
 
     fn refuse(self: Box<Self>, error: &Error) {
-        self.conclude(Response::error(error)).put_back();
+        self.refuse_with(Response::error(error)).put_back();
     }
 }
 

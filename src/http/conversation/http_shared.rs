@@ -12,6 +12,7 @@ use crate::http::pool::{BodyPlaces, Engine};
 use crate::http::request::Request;
 use crate::http::response::{Response, Status};
 use crate::limits::LiveLimits;
+use crate::logging::LineBudget;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 use crate::threads::{panic_text, thread_name};
@@ -29,6 +30,8 @@ pub(crate) struct HttpShared {
     pub(crate) writers: Arc<Crew>,
     /// Set once a shutdown has begun: no connection takes another request.
     pub(crate) stop: Stop,
+    /// For lines about callers whose requests could not even be read, or had no place.
+    pub(crate) refusals: LineBudget,
 }
 
 impl HttpShared {
@@ -74,6 +77,22 @@ impl HttpShared {
             // Its drop may be what panics.
             std::mem::forget(panic);
             io::Error::other("the content panicked")
+        })
+    }
+}
+
+impl HttpShared {
+    /// Has the handler complete the answer of a request that it does not get to see otherwise.
+    pub(super) fn complete_refusal(&self, request: &mut Request<'_>, answer: Response) -> Response {
+        let complete = || self.handler.refused(request, answer);
+        catch_unwind(AssertUnwindSafe(complete)).unwrap_or_else(|panic| {
+            self.metrics.panics.add_one();
+            log::error!(
+                "{} panicked while refusing a request: {}",
+                thread_name(),
+                panic_text(&*panic)
+            );
+            Response::problem(Status::INTERNAL_SERVER_ERROR, "the server made a mistake")
         })
     }
 }

@@ -6,6 +6,7 @@ mod answer_end;
 mod answering;
 mod beginning;
 mod caller;
+mod draining;
 mod exchange;
 mod http_shared;
 

@@ -4,11 +4,13 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::process::{DEADLINE, Place, digest, run, until};
+use crate::support::raw::{Raw, put};
 use crate::support::served::Served;
 
 /// Does a few things to a server and returns its log.
@@ -213,4 +215,62 @@ fn syslog_gets_packets() {
             return;
         }
     }
+}
+
+#[test]
+fn requests_without_a_place_are_in_the_log_but_do_not_fill_it() {
+    let server = Served::start(&[
+        "--plain",
+        "--max-connections",
+        "1",
+        "--reserved-connections",
+        "0",
+    ]);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let fields = format!("Authorization: Bearer {}", server.password());
+
+    // Whoever is told to go on has the only place.
+    let mut running = Raw::open(&address);
+    let length = format!("Content-Length: 100000\r\n{fields}\r\nExpect: 100-continue");
+    running.send(put("/v1/models/a", &length, ""));
+    assert_eq!(running.answer().status, 100);
+
+    let start = Instant::now();
+    let mut others = Raw::open(&address);
+    let mut ids = Vec::new();
+    for _ in 0..50 {
+        let fields = format!("Content-Length: 1\r\n{fields}");
+        others.send(put("/v1/models/b?secret-of-mine", &fields, "x"));
+        let answer = others.answer();
+        assert_eq!(answer.status, 503);
+        let id = answer
+            .head
+            .lines()
+            .find_map(|line| line.strip_prefix("x-request-id: "));
+        ids.push(id.unwrap().to_owned());
+    }
+    let elapsed = start.elapsed();
+    drop((running, others));
+
+    let log = server.stop().exits(0).stderr;
+    holds_no_secret(&log);
+    let is_written = |id: &&String| {
+        let id = format!(" id={id}");
+        log.lines()
+            .any(|line| line.contains(" - PUT /v1/models/b 503 ") && line.contains(&id))
+    };
+    let written = ids.iter().filter(is_written).count();
+    let left_out = |line: &str| {
+        let words = line
+            .split_once(" about requests that were answered 503 ")?
+            .0;
+        words.split(' ').rev().nth(1)?.parse::<usize>().ok()
+    };
+    let left_out: usize = log.lines().filter_map(left_out).sum();
+    assert!(
+        written >= 10 && written + left_out == 50,
+        "{written} + {left_out}: {log}"
+    );
+    // A machine on which they take this long writes all of them.
+    assert!(left_out > 0 || elapsed > Duration::from_secs(4), "{log}");
 }

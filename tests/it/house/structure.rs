@@ -39,7 +39,7 @@ const STATICS: &[(&str, &str)] = &[
         "the log facade has one logger for each process",
     ),
     (
-        "src/logging/target.rs: TARGET",
+        "src/logging/logger.rs: LOG",
         "the log facade has one logger for each process",
     ),
     (

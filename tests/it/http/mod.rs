@@ -12,3 +12,4 @@ mod reading;
 pub(crate) mod rude;
 mod slow;
 mod uploads;
+mod waiting;

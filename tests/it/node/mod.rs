@@ -4,7 +4,9 @@
 mod address;
 mod child;
 mod cli;
+mod descriptors;
 mod ending;
+mod log;
 mod settings;
 mod terminal;
 mod watching;

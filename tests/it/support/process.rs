@@ -166,6 +166,24 @@ impl Process {
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
+    /// Stops it (SIGSTOP) while all its threads wait for something.
+    pub(crate) fn interrupt(&self) {
+        until(|| self.are_all('S'));
+        self.signal(Signal::STOP);
+        until(|| self.are_all('T'));
+    }
+
+    /// Whether all threads are in this state: `S` for sleeping, `T` for stopped (proc(5)).
+    fn are_all(&self, state: char) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        tasks.map(|task| task.unwrap().path()).all(|task| {
+            let text = fs::read_to_string(task.join("stat")).unwrap_or_default();
+            // The name in front of the state may have any character in it.
+            let rest = text.rsplit(") ").next();
+            rest.is_some_and(|rest| rest.starts_with(state))
+        })
+    }
+
     /// Whether it has not ended yet.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_none())
