@@ -10,8 +10,8 @@ use rustls::ServerConnection;
 
 use crate::crew::Crew;
 use crate::edge::arrival::{Arrival, Entry, Welcome};
-use crate::edge::encrypted::Encrypted;
 use crate::edge::socket::{Plain, Timed};
+use crate::edge::tls::encrypted::Encrypted;
 use crate::tls::Following;
 use crate::transport::{Peer, TimeLimit, Transport};
 use crate::waiting::{Place, Seat, Waiter};

@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 
 use rustls::ServerConnection;
 
-use super::socket::Timed;
+use crate::edge::socket::Timed;
 use crate::tls;
 use crate::transport::{Peer, TimeLimit, TlsIdentity, Transport, Wake};
 

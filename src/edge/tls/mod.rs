@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! TLS on connections that were accepted: the handshake in steps, and the transport after it.
+
+mod encrypted;
+mod tls_handshake;
+
+pub(crate) use tls_handshake::{Handshake, Handshakes};
