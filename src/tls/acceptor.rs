@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConfig;
+use rustls::server::UnbufferedServerConnection;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::callers::Callers;
@@ -53,7 +54,13 @@ impl Acceptor {
 
     /// An acceptor with a configuration that somebody else has made. Whether it lets in callers without a
     /// certificate cannot be told, so nobody is let in without TLS.
-    pub(crate) fn ready(config: Arc<ServerConfig>) -> Self {
+    pub(crate) fn ready(mut config: Arc<ServerConfig>) -> Self {
+        // Early data can be replayed by whoever has recorded it (RFC 8446 section 8), and no request
+        // is read from it.
+        if config.max_early_data_size > 0 {
+            Arc::make_mut(&mut config).max_early_data_size = 0;
+        }
+
         Self {
             config,
             must_be_known: true,
@@ -69,7 +76,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// None that is known; rustls names them.
-    pub(crate) fn session(&self) -> Result<ServerConnection, rustls::Error> {
-        ServerConnection::new(Arc::clone(&self.config))
+    pub(crate) fn session(&self) -> Result<UnbufferedServerConnection, rustls::Error> {
+        UnbufferedServerConnection::new(Arc::clone(&self.config))
     }
 }

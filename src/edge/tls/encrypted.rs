@@ -5,102 +5,91 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::BorrowedFd;
-
-use rustls::ServerConnection;
+use std::sync::Arc;
 
 use crate::edge::socket::Timed;
+use crate::edge::tls::records::{CONTENT_BYTES_MAX, RECORDS_AT_ONCE, Records};
+use crate::edge::tls::spare_buffers::SpareBuffers;
 use crate::tls;
 use crate::transport::{Peer, TimeLimit, TlsIdentity, Transport, Wake};
 
 /// A connection with TLS.
 pub(crate) struct Encrypted {
-    session: ServerConnection,
+    records: Records,
+    spare: Arc<SpareBuffers>,
     timed: Timed,
     peer: Peer,
-    /// Bytes that were decrypted and not read yet.
-    decrypted: usize,
 }
 
 impl Encrypted {
     /// A connection whose handshake is done.
-    pub(crate) fn new(session: ServerConnection, timed: Timed, mut peer: Peer) -> Self {
-        let shown = session.peer_certificates().and_then(<[_]>::first);
+    pub(crate) fn new(
+        records: Records,
+        spare: Arc<SpareBuffers>,
+        timed: Timed,
+        mut peer: Peer,
+    ) -> Self {
+        let certificates = records.session().peer_certificates();
+        let shown = certificates.and_then(<[_]>::first);
         peer.tls = Some(TlsIdentity {
             certificate: shown.map(|certificate| certificate.to_vec()),
             name: shown.and_then(tls::caller_name),
         });
 
         Self {
-            session,
+            records,
+            spare,
             timed,
             peer,
-            // The handshake may have brought the first request along.
-            decrypted: 1,
         }
     }
 
-    fn send_records(&mut self) -> io::Result<()> {
-        while self.session.wants_write() {
-            if self.session.write_tls(&mut self.timed)? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+    /// Encrypts a file through a buffer and returns how many bytes were taken from it.
+    fn send_through(&mut self, file: &mut File, length: u64, buffer: &mut [u8]) -> io::Result<u64> {
+        let mut sent = 0;
+        while sent < length {
+            // Bytes that were read from the file must not be lost, so what waits is sent before.
+            if self.records.has_unsent()
+                && let Err(error) = self.records.send(&mut self.timed)
+            {
+                let is_pause = error.kind() == io::ErrorKind::WouldBlock
+                    && self.timed.writes_at_once()
+                    && sent > 0;
+                return if is_pause { Ok(sent) } else { Err(error) };
             }
+
+            let most = usize::try_from(length - sent)
+                .unwrap_or(buffer.len())
+                .min(buffer.len());
+            let count = match file.read(&mut buffer[..most]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
+            if count == 0 {
+                break;
+            }
+
+            self.write_all(&buffer[..count])?;
+            sent += count as u64;
         }
-        Ok(())
+
+        Ok(sent)
     }
 }
 
 impl Read for Encrypted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut records = 0;
-        loop {
-            match self.session.reader().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.decrypted = 0,
-                result => {
-                    let count = result.as_ref().copied().unwrap_or_default();
-                    self.decrypted = self.decrypted.saturating_sub(count);
-                    return result;
-                }
-            }
-            // One thread serves all who do not wait: records without content must not hold it.
-            records += 1;
-            if records > RECORDS_AT_ONCE && self.timed.reads_at_once() {
-                self.timed.expect_more();
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-
-            if self.session.read_tls(&mut self.timed)? == 0 {
-                // The end of the socket without a close_notify; the reader says so next time.
-                continue;
-            }
-            match self.session.process_new_packets() {
-                Ok(state) => self.decrypted = state.plaintext_bytes_to_read(),
-                Err(error) => {
-                    let _ = self.send_records();
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-                }
-            }
-            // Answers to key updates and the like.
-            self.send_records()?;
-        }
+        self.records.read(&mut self.timed, buffer)
     }
 }
 
 impl Write for Encrypted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.session.writer().write(bytes)?;
-        match self.send_records() {
-            // The bytes are encrypted and kept; a flush sends the rest of them.
-            Err(error)
-                if error.kind() == io::ErrorKind::WouldBlock && self.timed.writes_at_once() =>
-            {
-                Ok(count)
-            }
-            result => result.map(|()| count),
-        }
+        self.records.write(&mut self.timed, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send_records()?;
+        self.records.send(&mut self.timed)?;
         self.timed.flush()
     }
 }
@@ -118,29 +107,15 @@ impl Transport for Encrypted {
     }
 
     fn send_file(&mut self, file: &mut File, length: u64) -> io::Result<u64> {
-        let mut buffer = vec![0; FILE_BYTES];
-        let mut sent = 0;
+        let mut buffer = self.spare.take();
+        let result = self.send_through(file, length, &mut buffer[..FILE_BYTES]);
+        self.spare.give_back(buffer);
 
-        while sent < length {
-            let most = usize::try_from(length - sent)
-                .unwrap_or(FILE_BYTES)
-                .min(FILE_BYTES);
-            let count = match file.read(&mut buffer[..most]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
-            };
-            if count == 0 {
-                break;
-            }
-            self.write_all(&buffer[..count])?;
-            sent += count as u64;
-        }
-
-        Ok(sent)
+        result
     }
 
     fn has_more(&self) -> bool {
-        self.decrypted > 0 || !self.timed.is_drained()
+        self.records.has_more() || !self.timed.is_drained()
     }
 
     fn expect_more(&mut self) {
@@ -148,12 +123,11 @@ impl Transport for Encrypted {
     }
 
     fn has_unsent(&self) -> bool {
-        self.session.wants_write()
+        self.records.has_unsent()
     }
 
     fn finish(&mut self) {
-        self.session.send_close_notify();
-        let _ = self.send_records();
+        self.records.say_goodbye(&mut self.timed);
         self.timed.socket().shutdown(Shutdown::Write);
     }
 
@@ -178,8 +152,5 @@ impl Transport for Encrypted {
     }
 }
 
-/// Four records at a time.
-const FILE_BYTES: usize = 64 * 1024;
-
-/// Reads of the socket for one read of content, where nothing may wait.
-const RECORDS_AT_ONCE: usize = 4;
+/// As many bytes of a file as are encrypted at a time.
+const FILE_BYTES: usize = RECORDS_AT_ONCE * CONTENT_BYTES_MAX;

@@ -2,6 +2,9 @@
 //! TLS on connections that were accepted: the handshake in steps, and the transport after it.
 
 mod encrypted;
+mod incoming;
+mod records;
+mod spare_buffers;
 mod tls_handshake;
 
 pub(crate) use tls_handshake::{Handshake, Handshakes};
