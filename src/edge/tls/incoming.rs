@@ -36,6 +36,12 @@ impl Incoming {
         self.start == self.end
     }
 
+    /// The memory that is in use.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Drops bytes at the front.
     pub(crate) fn discard(&mut self, count: usize) {
         self.start = self.end.min(self.start + count);

@@ -5,6 +5,8 @@ mod encrypted;
 mod incoming;
 mod records;
 mod spare_buffers;
+#[cfg(test)]
+mod tests;
 mod tls_handshake;
 
 pub(crate) use tls_handshake::{Handshake, Handshakes};

@@ -428,6 +428,16 @@ impl Records {
         }
     }
 
+    /// The memory that is in use for what is under way: received, decrypted and outgoing.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> (usize, usize, usize) {
+        (
+            self.incoming.capacity(),
+            self.content.capacity(),
+            self.outgoing.capacity(),
+        )
+    }
+
     fn release(&mut self) {
         // Records that are there already are about to be read.
         if self.is_settled || self.incoming.is_empty() {
