@@ -7,7 +7,6 @@
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use rustls::ProtocolVersion;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
@@ -113,10 +112,12 @@ impl Records {
             }
         }
 
-        // In TLS 1.3 only tickets are left, which the first answer takes along.
-        if self.session.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
-            self.send(timed)?;
+        // Many clients hold their request back until what they sent last is acknowledged (Nagle), which
+        // tickets do. Without any, the kernel would let them wait for 40 ms.
+        if self.outgoing.is_empty() && self.content.is_empty() {
+            timed.acknowledge();
         }
+        self.send(timed)?;
         self.release();
 
         Ok(())
@@ -487,5 +488,5 @@ pub(crate) const RECORDS_AT_ONCE: usize = 4;
 /// Reads of the socket for one read of content, where nothing may wait.
 const RECEIPTS_AT_ONCE: usize = 4;
 
-/// What may wait for the next content to be sent with it: tickets, in general.
+/// What may wait for the next content to be sent with it.
 const LATE_BYTES_MAX: usize = 2048;
