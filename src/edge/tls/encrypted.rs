@@ -8,9 +8,10 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::edge::socket::Timed;
+use crate::edge::tls::admission::Admission;
 use crate::edge::tls::records::{CONTENT_BYTES_MAX, RECORDS_AT_ONCE, Records};
 use crate::edge::tls::spare_buffers::SpareBuffers;
-use crate::tls;
+use crate::tls::{self, Following};
 use crate::transport::{Peer, TimeLimit, TlsIdentity, Transport, Wake};
 
 /// A connection with TLS.
@@ -19,18 +20,25 @@ pub(crate) struct Encrypted {
     spare: Arc<SpareBuffers>,
     timed: Timed,
     peer: Peer,
+    /// What a caller with a certificate was let in by.
+    admission: Option<Admission>,
 }
 
 impl Encrypted {
-    /// A connection whose handshake is done.
+    /// A connection whose handshake is done, by the files of this generation.
     pub(crate) fn new(
         records: Records,
-        spare: Arc<SpareBuffers>,
+        spare: &Arc<SpareBuffers>,
         timed: Timed,
         mut peer: Peer,
+        (identity, generation): (Arc<Following>, Option<u64>),
     ) -> Self {
         let certificates = records.session().peer_certificates();
         let shown = certificates.and_then(<[_]>::first);
+        // Without a generation there are no files that could say something new.
+        let admission = shown
+            .filter(|_| generation.is_some())
+            .map(|shown| Admission::new(identity, generation, shown));
         peer.tls = Some(TlsIdentity {
             certificate: shown.map(|certificate| certificate.to_vec()),
             name: shown.and_then(tls::caller_name),
@@ -38,10 +46,29 @@ impl Encrypted {
 
         Self {
             records,
-            spare,
+            spare: Arc::clone(spare),
             timed,
             peer,
+            admission,
         }
+    }
+
+    /// # Errors
+    /// `PermissionDenied` if the caller would not be let in any more.
+    fn check_admission(&mut self) -> io::Result<()> {
+        let Some(admission) = &mut self.admission else {
+            return Ok(());
+        };
+        let chain = self.records.session().peer_certificates();
+        if admission.is_good(chain.unwrap_or_default()) {
+            return Ok(());
+        }
+
+        log::info!(
+            "{} showed a certificate that is not good any more",
+            self.peer
+        );
+        Err(io::ErrorKind::PermissionDenied.into())
     }
 
     /// Encrypts a file through a buffer and returns how many bytes were taken from it.
@@ -79,6 +106,7 @@ impl Encrypted {
 
 impl Read for Encrypted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.check_admission()?;
         self.records.read(&mut self.timed, buffer)
     }
 }

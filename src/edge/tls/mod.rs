@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! TLS on connections that were accepted: the handshake in steps, and the transport after it.
 
+mod admission;
 mod encrypted;
 mod incoming;
 mod records;

@@ -31,6 +31,8 @@ pub(crate) struct Handshake {
     peer: Peer,
     /// `None` until the caller has said something.
     records: Option<Records>,
+    /// Of the files that it shakes hands by.
+    generation: Option<u64>,
     until: Instant,
     entry: Entry,
     place: Box<dyn Place>,
@@ -68,6 +70,7 @@ impl Handshake {
             timed,
             peer,
             records: None,
+            generation: None,
             until,
             entry,
             place,
@@ -111,6 +114,7 @@ impl Handshake {
                         return Ok(Step::Over(self.plain(may_be_plain)));
                     }
                     Ok(First::Tls(incoming)) => {
+                        self.generation = acceptor.generation();
                         let session = acceptor.session().map_err(io::Error::other)?;
                         Records::new(session, incoming, Arc::clone(&self.shared.spare))
                     }
@@ -132,8 +136,11 @@ impl Handshake {
             Err(error) => return Err(error),
         }
 
-        let spare = Arc::clone(&self.shared.spare);
-        let encrypted = |timed, peer| Box::new(Encrypted::new(records, spare, timed, peer)) as _;
+        let (shared, generation) = (Arc::clone(&self.shared), self.generation);
+        let encrypted = |timed, peer| {
+            let basis = (Arc::clone(&shared.identity), generation);
+            Box::new(Encrypted::new(records, &shared.spare, timed, peer, basis)) as _
+        };
 
         Ok(Step::Over(self.arrive(encrypted)))
     }

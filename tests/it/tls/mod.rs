@@ -5,3 +5,4 @@ mod authority;
 mod clock;
 mod identity;
 mod mtls;
+mod sessions;
