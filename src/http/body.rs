@@ -289,6 +289,8 @@ const RECORD: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

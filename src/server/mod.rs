@@ -357,6 +357,7 @@ fn reception(
         Arc::new(Handshakes {
             crew: Crew::new("handshake", HANDSHAKES_AT_ONCE),
             identity,
+            spare: Arc::default(),
             welcome: Arc::clone(&welcome),
         })
     });
