@@ -207,7 +207,7 @@ impl Timed {
             if has_to_wait && !self.socket.wait(PollFlags::IN, left)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            match recv(self.socket.descriptor(), &mut *buffer, RecvFlags::empty()) {
+            match recv(self.socket.descriptor(), &mut *buffer, RecvFlags::DONTWAIT) {
                 Err(Errno::AGAIN) if !is_at_once => has_to_wait = true,
                 result => return Ok(result?.0),
             }
@@ -233,13 +233,13 @@ impl Read for Timed {
 
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_once(|socket| send(socket, bytes, SendFlags::NOSIGNAL))
+        self.write_once(|socket| send(socket, bytes, SEND_FLAGS))
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
         self.write_once(|socket| {
             let mut nothing = SendAncillaryBuffer::default();
-            sendmsg(socket, slices, &mut nothing, SendFlags::NOSIGNAL)
+            sendmsg(socket, slices, &mut nothing, SEND_FLAGS)
         })
     }
 
@@ -249,6 +249,9 @@ impl Write for Timed {
         Ok(())
     }
 }
+
+/// Sockets that were not accepted here may still be blocking ones.
+const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 /// Until others are set.
 const FIRST_LIMIT: TimeLimit = TimeLimit {
