@@ -99,15 +99,17 @@ impl LargeAnswer {
         }
     }
 
-    /// The rest of a small answer, of which so many bytes were written and so many are content.
+    /// The rest of a small answer, of which so many bytes were written and so many are content. A transport
+    /// may have taken all of them and still have some to send.
     pub(crate) fn rest(bytes: Vec<u8>, written: usize, content: u64) -> Self {
+        let is_written = written == bytes.len();
         Self {
             piece: bytes,
             start: written,
             content,
             source: AnswerSource::Nothing,
             version: Version::Http11,
-            sent: 0,
+            sent: if is_written { content } else { 0 },
             is_quick: true,
         }
     }
@@ -367,3 +369,15 @@ const COPY_BYTES: usize = 64 * 1024;
 
 /// What is read of a file before its answer waits.
 const AT_HAND_BYTES: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_that_only_waits_for_the_socket_counts_as_sent() {
+        let rest = |written| LargeAnswer::rest(b"head content".to_vec(), written, 7);
+        assert_eq!(rest(12).sent(), 7);
+        assert_eq!(rest(11).sent(), 0);
+    }
+}

@@ -112,7 +112,7 @@ impl NewConnection<'_> {
     }
 
     /// The socket itself, for its options; `None` where bytes come from something else. With TLS it
-    /// carries records.
+    /// carries records. It is a non-blocking one.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.descriptor
     }
