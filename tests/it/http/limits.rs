@@ -37,6 +37,11 @@ fn the_request_over_the_limit_is_told_to_come_back() {
     );
     assert_eq!(server.metrics.rejected.value(), 1);
 
+    // The handler has its say in that, and a panic there is no end either.
+    assert!(answer.has("x-refused: /over"), "{answer:?}");
+    over.send(get("/panic"));
+    assert_eq!(over.answer().status, 500);
+
     release.send(()).unwrap();
     release.send(()).unwrap();
     for raw in &mut running {
@@ -271,6 +276,11 @@ impl Handler for Held {
             let _ = self.held.lock().unwrap().recv();
         }
         echo(request)
+    }
+
+    fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {
+        assert_ne!(request.path(), "/panic", "as asked");
+        response.field("x-refused", request.path().to_owned())
     }
 
     fn on_connect(&self, _: &NewConnection<'_>, session: &mut Session) -> Admission {
