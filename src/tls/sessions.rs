@@ -96,7 +96,7 @@ const SESSIONS_MAX: usize = 256;
 const SESSION_BYTES_MAX: usize = 2048;
 
 /// How long a session can be resumed (RFC 8446 section 4.6.1 allows seven days).
-const SESSION_AGE_MAX: Duration = Duration::from_hours(2);
+const SESSION_AGE_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
