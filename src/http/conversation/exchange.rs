@@ -125,11 +125,8 @@ impl Exchange {
             return self.refuse_with(too_many());
         }
 
-        match self.shared.engine.wait().clone() {
-            Some(engine) => engine.submit(self),
-            // The server ends, having no workers.
-            None => return self.conclude(too_many()),
-        }
+        let shared = Arc::clone(&self.shared);
+        shared.submit(self);
         After::Gone
     }
 

@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use crate::crew::Crew;
+use crate::error::{Error, ErrorKind};
 use crate::http::Handler;
 use crate::http::head::Method;
-use crate::http::pool::{BodyPlaces, Engine};
+use crate::http::pool::{BodyPlaces, Engine, QueuedRequest};
 use crate::http::request::Request;
 use crate::http::response::{Response, Status};
 use crate::limits::LiveLimits;
@@ -35,6 +36,17 @@ pub(crate) struct HttpShared {
 }
 
 impl HttpShared {
+    /// Gives a request to the workers. The first ones may come before the engine stands, and wait for it.
+    pub(super) fn submit(&self, request: Box<dyn QueuedRequest>) {
+        match self.engine.wait() {
+            Some(engine) => engine.submit(request),
+            None => {
+                let text = "the server ends, because its workers could not be started";
+                request.refuse(&Error::new(ErrorKind::Busy, text));
+            }
+        }
+    }
+
     /// Runs the handler; a panic in it is this request's misfortune only.
     pub(super) fn run_handler(&self, request: &mut Request<'_>) -> Response {
         let handler = &*self.handler;
