@@ -8,22 +8,27 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Limits on connections, requests and time. The defaults are those of Degu and of the manual
 /// (`skep::manual::security`).
+///
+/// Where "0: none" is written, zero switches the limit off. [`Server::limits`](crate::Server::limits) then
+/// shows a number or a time that nothing reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// Connections whose request runs at one time, answers being sent included; a further request is
-    /// answered 503. Default 25.
+    /// answered 503. 0: none but that of the descriptors. Default 25.
     #[doc(alias = "max_connections")]
     pub connections_max: usize,
     /// Connections that wait at one time: for a request, for the rest of its head, or in a TLS handshake.
     /// A further one takes the place of the oldest whose caller has not shown who it is, and is answered
-    /// 503 if there is none. 0 sets no limit. Default 256.
+    /// 503 if there is none. 0: none but that of the descriptors. Default 256.
     pub connections_idle_max: usize,
-    /// Connections at one time, running or not, from one address (IPv6: one /64); loopback is exempt. Default 16.
+    /// Connections at one time, running or not, from one address (IPv6: one /64); loopback is exempt.
+    /// 0: none. Default 16.
     pub connections_per_address_max: usize,
-    /// Places among [`Limits::connections_max`] that only local callers may take. Default 2.
+    /// Places among [`Limits::connections_max`], and as many among [`Limits::connections_idle_max`], that
+    /// only local callers may take. Default 2.
     pub connections_reserved: usize,
-    /// Requests on one connection; the last answer says `Connection: close`. Default 100.
+    /// Requests on one connection; the last answer says `Connection: close`. 0: none. Default 100.
     #[doc(alias = "max_requests_per_connection")]
     pub requests_per_connection_max: u32,
     /// Threads that run handlers. Default 8.
@@ -32,24 +37,25 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// Fields of a request head. Default 64.
     pub fields_max: usize,
-    /// From the first byte of a head (or of a TLS handshake) to its last. Default 10 s.
+    /// From the first byte of a head (or of a TLS handshake) to its last. 0: none. Default 10 s.
     pub head_timeout: Duration,
-    /// Any single read or write. Default 15 s.
+    /// Any single read or write. 0: none. Default 15 s.
     pub timeout: Duration,
-    /// A connection without a request. Default 15 s.
+    /// A connection without a request. 0: none. Default 15 s.
     pub idle_timeout: Duration,
-    /// A body of which nothing arrives. Default 15 s.
+    /// A body of which nothing arrives. 0: none. Default 15 s.
     pub body_timeout: Duration,
-    /// A caller that takes nothing of an answer. Default 20 s.
+    /// A caller that takes nothing of an answer. 0: none. Default 20 s.
     pub write_timeout: Duration,
     /// The slowest average rate, in bytes a second, of a body or an answer after its first
-    /// [`Limits::body_timeout`]. Default 1,024.
+    /// [`Limits::body_timeout`] or [`Limits::write_timeout`]; where that is off, after its first 15 s.
+    /// 0: none. Default 1,024.
     pub rate_min: u64,
-    /// How long a shutdown waits for running requests. Default 10 s.
+    /// How long a shutdown waits for running requests; not at all with 0. Default 10 s.
     pub drain_timeout: Duration,
     /// Bytes read and thrown away of a body that was refused. Default 64 KiB.
     pub drain_bytes_max: u64,
-    /// Bytes of an upload. Default 64 GiB.
+    /// Bytes of an upload. 0: none. Default 64 GiB.
     pub upload_bytes_max: u64,
     /// Bytes of a JSON body (without streamed content). Default 1 MiB.
     pub json_bytes_max: usize,
@@ -99,43 +105,22 @@ impl Limits {
 
     /// The first setting whose value cannot be used, and what it must be.
     pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
+        if self.workers == 0 {
+            return Some(("workers", "more than 0".to_owned()));
+        }
+
+        // The table of fields and the head are there for every caller.
+        if self.fields_max == 0 {
+            return Some(("max-fields", "more than 0".to_owned()));
+        }
+
         let counts = [
-            ("workers", self.workers, 1, WORKERS_MAX),
-            ("max-connections", self.connections_max, 1, CONNECTIONS_MAX),
-            (
-                "max-connections-per-address",
-                self.connections_per_address_max,
-                1,
-                usize::MAX,
-            ),
-            ("max-fields", self.fields_max, 1, FIELDS_MAX),
+            ("workers", self.workers, WORKERS_MAX),
+            ("max-connections", self.connections_max, CONNECTIONS_MAX),
+            ("max-fields", self.fields_max, FIELDS_MAX),
         ];
-
-        // Sockets refuse a timeout of zero, and a deadline of zero is over before it begins.
-        let times = [
-            ("timeout", self.timeout),
-            ("head-timeout", self.head_timeout),
-            ("idle-timeout", self.idle_timeout),
-            ("body-timeout", self.body_timeout),
-            ("write-timeout", self.write_timeout),
-        ];
-
-        // With a count of zero, no request could be answered.
-        for (name, number, least, most) in counts {
-            if number < least {
-                return Some((name, "more than 0".to_owned()));
-            }
-            if number > most {
-                return Some((name, format!("at most {most}")));
-            }
-        }
-
-        if self.requests_per_connection_max == 0 {
-            return Some(("max-requests-per-connection", "more than 0".to_owned()));
-        }
-
-        if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
-            return Some((name, "more than 0".to_owned()));
+        if let Some((name, _, most)) = counts.iter().find(|(_, number, most)| number > most) {
+            return Some((name, format!("at most {most}")));
         }
 
         if self.head_bytes_max < HEAD_BYTES_MIN {
@@ -152,7 +137,87 @@ impl Limits {
 
         None
     }
+
+    /// The limits without any that is switched off: what nothing reaches stands for those. Numbers and
+    /// times are then compared and added without a case of their own, and no sum of them overflows.
+    pub(crate) fn in_force(mut self) -> Self {
+        for count in [
+            &mut self.connections_max,
+            &mut self.connections_idle_max,
+            &mut self.connections_per_address_max,
+        ] {
+            if *count == 0 {
+                *count = usize::MAX;
+            }
+        }
+
+        if self.requests_per_connection_max == 0 {
+            self.requests_per_connection_max = u32::MAX;
+        }
+
+        if self.upload_bytes_max == 0 {
+            self.upload_bytes_max = FILE_BYTES_MAX;
+        }
+
+        for time in [
+            &mut self.head_timeout,
+            &mut self.timeout,
+            &mut self.idle_timeout,
+            &mut self.body_timeout,
+            &mut self.write_timeout,
+        ] {
+            if time.is_zero() {
+                *time = FOREVER;
+            }
+            *time = (*time).min(FOREVER);
+        }
+
+        self.drain_timeout = self.drain_timeout.min(FOREVER);
+        self
+    }
+
+    /// The settings that are switched off although they keep strangers from taking all that there is.
+    pub(crate) fn open_to_strangers(&self) -> Vec<&'static str> {
+        let rows = [
+            ("max-connections", self.connections_max == 0),
+            ("max-idle-connections", self.connections_idle_max == 0),
+            (
+                "max-connections-per-address",
+                self.connections_per_address_max == 0,
+            ),
+            ("head-timeout", self.head_timeout.is_zero()),
+            ("idle-timeout", self.idle_timeout.is_zero()),
+            ("body-timeout", self.body_timeout.is_zero()),
+            ("write-timeout", self.write_timeout.is_zero()),
+            ("min-rate", self.rate_min == 0),
+        ];
+        let off = rows.into_iter().filter(|(_, is_off)| *is_off);
+        off.map(|(name, _)| name).collect()
+    }
+
+    /// How long `bytes` of a body or an answer may take, when nothing of it may stall for longer than
+    /// `stall`: what [`Limits::rate_min`] asks for.
+    pub(crate) fn time_for(&self, bytes: u64, stall: Duration) -> Duration {
+        match self.rate_min {
+            0 => FOREVER,
+            rate => {
+                // Without a limit for stalls, the rate is still asked for.
+                let grace = if stall < FOREVER { stall } else { GRACE };
+                let wanted = grace.saturating_add(Duration::from_secs(bytes / rate));
+                wanted.min(FOREVER)
+            }
+        }
+    }
 }
+
+/// A hundred years: longer than any server runs, and added to a clock it does not overflow.
+pub(crate) const FOREVER: Duration = Duration::from_secs(36_525 * 24 * 3_600);
+
+/// How long a body or an answer may take before its rate counts, where it may stall for any time.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The kernel counts offsets in signed 64 bits.
+const FILE_BYTES_MAX: u64 = i64::MAX as u64;
 
 /// Each is a thread with a stack of its own, and they are started at once.
 const WORKERS_MAX: usize = 256;
@@ -179,7 +244,7 @@ pub(crate) struct LiveLimits(RwLock<Arc<Limits>>);
 
 impl LiveLimits {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self(RwLock::new(Arc::new(limits)))
+        Self(RwLock::new(Arc::new(limits.in_force())))
     }
 
     /// The limits as they are now.
@@ -189,7 +254,7 @@ impl LiveLimits {
 
     /// Changes the limits.
     pub(crate) fn change(&self, limits: Limits) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits.in_force());
     }
 }
 
@@ -215,8 +280,8 @@ mod tests {
             ("max-json-bytes must be at most 64MiB", |limits| {
                 limits.json_bytes_max = usize::MAX;
             }),
-            ("head-timeout must be more than 0", |limits| {
-                limits.head_timeout = Duration::ZERO;
+            ("max-fields must be more than 0", |limits| {
+                limits.fields_max = 0;
             }),
         ];
 
@@ -226,5 +291,71 @@ mod tests {
             change(&mut limits);
             assert_eq!(limits.check().unwrap_err().message(), told);
         }
+    }
+
+    #[test]
+    fn what_is_off_is_never_reached_and_never_overflows() {
+        use std::time::Instant;
+
+        let off = Limits {
+            connections_max: 0,
+            connections_idle_max: 0,
+            connections_per_address_max: 0,
+            requests_per_connection_max: 0,
+            head_timeout: Duration::ZERO,
+            timeout: Duration::ZERO,
+            idle_timeout: Duration::ZERO,
+            body_timeout: Duration::ZERO,
+            write_timeout: Duration::ZERO,
+            rate_min: 0,
+            upload_bytes_max: 0,
+            ..Limits::default()
+        };
+        off.check().unwrap();
+        assert_eq!(off.open_to_strangers().len(), 8);
+        assert!(Limits::default().open_to_strangers().is_empty());
+
+        // A program can set times that no clock can hold.
+        let longest = Limits {
+            head_timeout: Duration::MAX,
+            timeout: Duration::MAX,
+            idle_timeout: Duration::MAX,
+            body_timeout: Duration::MAX,
+            write_timeout: Duration::MAX,
+            drain_timeout: Duration::MAX,
+            rate_min: 1,
+            ..off.clone()
+        };
+
+        let now = Instant::now();
+        for limits in [off, longest] {
+            let live = LiveLimits::new(limits).now();
+            assert_eq!(live.connections_max, usize::MAX);
+            assert_eq!(live.requests_per_connection_max, u32::MAX);
+            for time in [
+                live.head_timeout,
+                live.timeout,
+                live.idle_timeout,
+                live.body_timeout,
+                live.write_timeout,
+            ] {
+                assert_eq!(time, FOREVER);
+                assert!(now + time + live.time_for(u64::MAX, time) > now);
+            }
+            assert!(now + live.drain_timeout >= now);
+        }
+    }
+
+    #[test]
+    fn a_rate_is_asked_for_even_where_stalls_are_not_bounded() {
+        let second = Duration::from_secs(1);
+        let mut limits = Limits {
+            rate_min: 10,
+            ..Limits::default()
+        };
+        assert_eq!(limits.time_for(20, second), 3 * second);
+        assert_eq!(limits.time_for(20, FOREVER), 17 * second);
+        limits.rate_min = 0;
+        assert_eq!(limits.time_for(20, second), FOREVER);
     }
 }

@@ -195,14 +195,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(error.kind().exit_code());
     }
 
-    let command = command();
+    // Of the verbs, only the one that is called gets its flags: a server has no use for those of all.
+    let mut command = command(|command, verb| command.defer(verb.arguments));
     if let Some(code) = help::answer(&arguments, &command) {
         return code;
     }
 
-    let matches = match command.clone().try_get_matches_from(&arguments) {
+    let matches = match command.try_get_matches_from_mut(&arguments) {
         Ok(matches) => matches,
-        Err(error) => return help::explain(error, &arguments, &command),
+        Err(error) => return help::explain(error, &arguments, &whole_command()),
     };
 
     let output = match Output::new(&matches) {
@@ -214,7 +215,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
 
     let _last_lines = LastLines;
-    let result = dispatch(&matches, &output, &command);
+    let result = dispatch(&matches, &output, command);
 
     if output.is_closed() {
         // Whoever read our output has enough of it.
@@ -242,12 +243,15 @@ impl Drop for LastLines {
     }
 }
 
-fn dispatch(matches: &ArgMatches, output: &Output, command: &Command) -> Result<()> {
+fn dispatch(matches: &ArgMatches, output: &Output, command: Command) -> Result<()> {
     let level = flags::log_level(matches, log::LevelFilter::Warn)?;
 
     // `skep serve` starts it again, with a level and a style of its own.
     logging::start(level, logging::Style::Plain);
-    flags::variables::warn_of_unknown(command);
+    flags::variables::warn_of_unknown(&command, whole_command);
+
+    // A server runs for long, and its memory is for others then.
+    drop(command);
     let called = matches.subcommand();
 
     let found = called.and_then(|(name, matches)| {
@@ -263,7 +267,12 @@ fn dispatch(matches: &ArgMatches, output: &Output, command: &Command) -> Result<
     }
 }
 
-fn command() -> Command {
+/// The command line with the flags of every verb.
+fn whole_command() -> Command {
+    command(|command, verb| (verb.arguments)(command))
+}
+
+fn command(with_arguments: impl Fn(Command, &Verb) -> Command) -> Command {
     let root = Command::new("skep")
         .version(env!("CARGO_PKG_VERSION"))
         .about("skep: a pocket model server and its client")
@@ -279,7 +288,7 @@ fn command() -> Command {
         let command = Command::new(verb.name)
             .about(verb.about)
             .aliases(verb.aliases.iter());
-        root.subcommand((verb.arguments)(command))
+        root.subcommand(with_arguments(command, verb))
     })
 }
 
@@ -298,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_table_of_verbs_is_sound() {
-        command().debug_assert();
+        whole_command().debug_assert();
         for (index, verb) in COMMANDS.iter().enumerate() {
             let names = |verb: &Verb| [&[verb.name], verb.aliases].concat();
             for other in &COMMANDS[..index] {
@@ -315,7 +324,7 @@ mod tests {
             ("list", "ls"),
             ("remove", "rm"),
         ] {
-            let matches = command().try_get_matches_from(["skep", alias, "x"]);
+            let matches = whole_command().try_get_matches_from(["skep", alias, "x"]);
             match matches {
                 Ok(matches) => assert_eq!(matches.subcommand_name(), Some(name)),
                 Err(_) => assert_eq!(name, "ls"),
@@ -326,7 +335,7 @@ mod tests {
     #[test]
     fn a_password_is_not_taken_from_the_command_line() {
         let words = ["skep", "ls", "--password", "secret"];
-        let matches = command().try_get_matches_from(words).unwrap();
+        let matches = whole_command().try_get_matches_from(words).unwrap();
         let (_, matches) = matches.subcommand().unwrap();
         let error = flags::args::client(matches, &Output::default())
             .err()

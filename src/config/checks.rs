@@ -61,7 +61,10 @@ impl Config {
             ("log-keep", keep, LOGS_MAX),
         ];
 
-        if let Some((key, _, most)) = counts.into_iter().find(|(_, count, most)| count > most) {
+        // What is switched off is the largest number that there is.
+        let is_wrong = |count: usize, most| count > most && count != usize::MAX;
+        let wrong = counts.iter().find(|row| is_wrong(row.1, row.2));
+        if let Some((key, _, most)) = wrong {
             return Err(self.wrong(key, &format!("{key} must be at most {most}")));
         }
 
@@ -82,7 +85,8 @@ impl Config {
 
         // A default that is too large for few connections is made smaller by the edge.
         let is_written = self.effective_of("reserved-connections").origin != Origin::Default;
-        if is_written && limits.connections_reserved >= limits.connections_max {
+        let is_bounded = limits.connections_max > 0;
+        if is_written && is_bounded && limits.connections_reserved >= limits.connections_max {
             let text = format!(
                 "reserved-connections ({}) must be less than max-connections ({})",
                 limits.connections_reserved, limits.connections_max

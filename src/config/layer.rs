@@ -98,7 +98,7 @@ impl Config {
     /// `Usage` for a value that cannot be read, with its origin and how to write it.
     pub fn take(&mut self, layer: &Layer) -> Result<()> {
         for (setting, value, origin) in &layer.values {
-            (setting.apply)(self, value).map_err(|reason| {
+            setting.take(self, value).map_err(|reason| {
                 let text = format!(
                     "{origin}: '{value}' is not a valid value for {}: {reason}",
                     setting.key
@@ -106,7 +106,7 @@ impl Config {
                 Error::new(ErrorKind::Usage, text)
             })?;
             // The text stays beside the value: `skep config` shows it, and a reload compares it.
-            self.written.set(setting.key, value, origin);
+            self.written.set(setting.key, setting.shown(value), origin);
         }
 
         self.tables.extend(layer.tables.iter().cloned());

@@ -23,7 +23,9 @@ fn config() -> Config {
 fn the_table_tells_the_defaults() {
     let mut from_table = config();
     for setting in all().filter(|setting| !setting.default.is_empty()) {
-        (setting.apply)(&mut from_table, setting.default).expect(setting.key);
+        setting
+            .take(&mut from_table, setting.default)
+            .expect(setting.key);
     }
     let mut defaults = config();
     defaults.addresses = vec!["0.0.0.0".to_owned()];
@@ -182,8 +184,8 @@ fn what_a_start_would_refuse_is_told_with_its_line() {
             "config.toml, line 2: workers must be at most 256",
         ),
         (
-            "max-connections = 0",
-            "config.toml, line 1: max-connections must be more than 0",
+            "max-fields = 0",
+            "config.toml, line 1: max-fields must be more than 0",
         ),
         (
             "log-keep = 4294967295",
@@ -241,5 +243,65 @@ fn what_a_start_would_refuse_is_told_with_its_line() {
 
     for right in ["max-connections = 1", "accept = \"*.onnx, m?del\"", ""] {
         checked(right).expect(right);
+    }
+}
+
+#[test]
+fn none_and_zero_are_the_same_in_every_limit_that_has_them() {
+    let with = |setting: &'static Setting, value: &str| {
+        let mut layer = Layer::default();
+        layer.set_flag(setting, value.to_owned());
+        let mut config = config();
+        config.take(&layer).map(|()| config)
+    };
+
+    let mut count = 0;
+    for setting in all().filter(|setting| !setting.is_switch()) {
+        let none = with(setting, "none");
+        if setting.off.is_none() {
+            let number = matches!(setting.value, "N" | "SIZE" | "TIME");
+            assert!(none.is_err() || !number, "{}", setting.key);
+            continue;
+        }
+
+        let none = none.unwrap();
+        let zeros: &[&str] = match setting.value {
+            "N" => &["0", "None"],
+            "SIZE" => &["0", "0KiB"],
+            "TIME" => &["0", "0s", "never"],
+            other => panic!("{}: {other}", setting.key),
+        };
+        for zero in zeros {
+            let zero = with(setting, zero).unwrap();
+            assert_eq!(format!("{zero:?}"), format!("{none:?}"), "{}", setting.key);
+        }
+
+        none.check().unwrap();
+        let effective = none.effective();
+        let row = effective.iter().find(|row| row.1.key == setting.key);
+        assert_eq!(row.unwrap().2.text, "none", "{}", setting.key);
+        count += 1;
+    }
+    assert!(count >= 25, "{count}");
+}
+
+#[test]
+fn a_limit_that_stays_says_why() {
+    for (text, told) in [
+        (
+            "max-json-bytes = \"none\"",
+            "config.toml, line 1: 'none' is not a valid value for max-json-bytes: it cannot be switched off",
+        ),
+        (
+            "drain-timeout = 0",
+            "config.toml, line 1: '0' is not a valid value for drain-timeout: it must be more than 0",
+        ),
+        (
+            "idle-timeout = \"nothing\"",
+            "is not a valid value for idle-timeout: write a time as 15s, 500ms, 2m or 1h, or none",
+        ),
+    ] {
+        let error = checked(text).expect_err(text);
+        assert!(error.message().contains(told), "{text}: {error}");
     }
 }

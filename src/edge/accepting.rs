@@ -16,7 +16,7 @@ use crate::edge::places::Connections;
 use crate::edge::poller::{Poller, PollerEvents};
 use crate::edge::seats::Seats;
 use crate::edge::socket::{Plain, Socket, Timed};
-use crate::edge::tls_handshake::{Handshake, Handshakes};
+use crate::edge::tls::{Handshake, Handshakes};
 use crate::limits::LiveLimits;
 use crate::logging::LineBudget;
 use crate::transport::Peer;

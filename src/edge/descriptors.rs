@@ -6,30 +6,22 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::limits::Limits;
 
 /// Raises the soft limit of the process to what `limits` need; where the hard limit is in the way, it
-/// lowers the number of connections and says so.
+/// lowers the number of connections and says so. Numbers that are switched off become what there are
+/// descriptors for.
 pub(crate) fn make_room(limits: &mut Limits) {
-    limits.connections_max = limits.connections_max.max(1);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let needed = needed(limits);
+
     // None stands for "as many as one likes".
-    if current.is_none_or(|current| current >= needed) {
-        return;
-    }
-
-    let wanted = maximum.map_or(needed, |maximum| maximum.min(needed));
-
-    let raised = Rlimit {
-        current: Some(wanted),
-        maximum,
+    let had = match current {
+        Some(current) if current < needed => raise(current, maximum, needed),
+        Some(current) => current,
+        None => u64::MAX,
     };
 
-    let had = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => wanted,
-        Err(_) => current.unwrap_or(needed),
-    };
-
-    if had < needed {
-        let (running, waiting) = fitting(limits, had);
+    let (running, waiting) = fitting(limits, had);
+    let is_less = |most: usize, fitting: usize| most > 0 && fitting < most;
+    if is_less(limits.connections_max, running) || is_less(limits.connections_idle_max, waiting) {
         log::warn!(
             "{had} file descriptors are too few for {} running and {} waiting connections; taking \
              {running} and {waiting}; for all of them, allow {needed} (ulimit -n {needed}, or LimitNOFILE= in \
@@ -37,13 +29,36 @@ pub(crate) fn make_room(limits: &mut Limits) {
             limits.connections_max,
             limits.connections_idle_max
         );
-        (limits.connections_max, limits.connections_idle_max) = (running, waiting);
+    }
+    (limits.connections_max, limits.connections_idle_max) = (running, waiting);
+}
+
+/// Raises the soft limit as far as it can be; what it is then.
+fn raise(current: u64, maximum: Option<u64>, needed: u64) -> u64 {
+    let wanted = maximum.map_or(needed, |maximum| maximum.min(needed));
+
+    let raised = Rlimit {
+        current: Some(wanted),
+        maximum,
+    };
+
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => wanted,
+        Err(_) => current,
     }
 }
 
 fn needed(limits: &Limits) -> u64 {
-    let running = PER_CONNECTION * limits.connections_max as u64;
-    others(limits) + running + limits.connections_idle_max as u64
+    let running = PER_CONNECTION * wished(limits.connections_max);
+    others(limits) + running + wished(limits.connections_idle_max)
+}
+
+/// A number of connections; for one that is switched off, the most that is asked of the system.
+fn wished(connections: usize) -> u64 {
+    match connections {
+        0 => UNBOUNDED,
+        most => UNBOUNDED.min(most as u64),
+    }
 }
 
 /// How many running and waiting connections can be had with so many descriptors; one of each at least.
@@ -53,14 +68,10 @@ fn fitting(limits: &Limits, descriptors: u64) -> (usize, usize) {
         let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
 
         // Running ones get at most three quarters, since every connection waits first.
-        let running = whole(left * 3 / 4 / each).clamp(1, limits.connections_max);
-        let waiting = whole(left.saturating_sub(each * running as u64));
-
-        // 0 would set no limit, which is what the settings may say.
-        match limits.connections_idle_max {
-            0 => (running, waiting.max(1)),
-            most => (running, waiting.clamp(1, most)),
-        }
+        let running = (left / 4 * 3 / each).clamp(1, wished(limits.connections_max));
+        let rest = left.saturating_sub(each * running);
+        let waiting = rest.clamp(1, wished(limits.connections_idle_max));
+        (whole(running), whole(waiting))
     };
 
     // Where descriptors are scarce, fewer requests run than there are workers, and idle workers need none.
@@ -90,6 +101,10 @@ const RESERVE: u64 = 40;
 /// The same without what an embedder may have open.
 const RESERVE_MIN: u64 = 24;
 
+/// Connections that are asked for where there is no limit. Linux has no more than 1,048,576 descriptors
+/// for one process by default.
+const UNBOUNDED: u64 = 1 << 19;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +123,19 @@ mod tests {
         assert_eq!(fitting(&limits, 60), (4, 12), "each running one may upload");
         assert_eq!(fitting(&limits, 10), (1, 1));
         assert_eq!(fitting(&limits, u64::MAX / 4), (25, 256));
+    }
+
+    #[test]
+    fn without_a_limit_there_are_as_many_as_descriptors() {
+        let limits = Limits {
+            workers: 8,
+            connections_max: 0,
+            connections_idle_max: 0,
+            ..Limits::default()
+        };
+        assert!(needed(&limits) > 1 << 20);
+        assert_eq!(fitting(&limits, 1072), (375, 250));
+        let unbounded = usize::try_from(UNBOUNDED).unwrap();
+        assert_eq!(fitting(&limits, u64::MAX), (unbounded, unbounded));
     }
 }

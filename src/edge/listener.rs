@@ -62,14 +62,6 @@ impl Listener {
             .collect()
     }
 
-    /// The addresses as they are bound, with port 0 resolved.
-    pub(crate) fn addresses(&self) -> Vec<Address> {
-        self.doors
-            .iter()
-            .map(|door| door.address().clone())
-            .collect()
-    }
-
     /// The sockets themselves, and what ends accepting.
     pub(crate) fn into_doors(self) -> (Vec<Door>, Stop) {
         (self.doors, self.stop)

@@ -294,5 +294,6 @@ fn cannot_listen(address: &Address, error: io::Error) -> Error {
     .because(error)
 }
 
-/// Connections that the kernel keeps waiting while places are given out.
-const BACKLOG: i32 = 128;
+/// How many callers wait to be accepted. The one for whom there is no room tries again after a second, so
+/// there is room for those who come at once; the kernel keeps to its own bound (`somaxconn`).
+const BACKLOG: i32 = 1024;

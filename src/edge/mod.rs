@@ -8,14 +8,13 @@
 mod accepting;
 mod arrival;
 mod descriptors;
-mod encrypted;
 mod listener;
 mod listening_socket;
 mod places;
 mod poller;
 mod seats;
 mod socket;
-mod tls_handshake;
+mod tls;
 
 pub(crate) use accepting::{Reception, run};
 pub(crate) use arrival::{Arrival, Entry, Welcome};
@@ -23,4 +22,4 @@ pub(crate) use descriptors::make_room;
 pub(crate) use listener::Listener;
 pub(crate) use places::Connections;
 pub(crate) use seats::Seats;
-pub(crate) use tls_handshake::Handshakes;
+pub(crate) use tls::Handshakes;

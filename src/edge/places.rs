@@ -11,7 +11,7 @@ use crate::channels::Publisher;
 use crate::clock;
 use crate::edge::socket::Socket;
 use crate::event::{Event, Happening};
-use crate::limits::LiveLimits;
+use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::threads::lock;
 use crate::transport::Peer;
@@ -31,8 +31,12 @@ pub(crate) struct Connections {
 struct OpenConnections {
     next: u64,
     running: usize,
+    /// Of those who wait, how many are on this device.
+    waiting_local: usize,
     /// By number, and so by age.
     members: BTreeMap<u64, Member>,
+    /// How many members there are of each group; none with zero.
+    of_group: HashMap<Option<IpAddr>, usize>,
 }
 
 struct Member {
@@ -88,22 +92,18 @@ impl Connections {
         let limits = self.limits.now();
         let group = peer.address.map(|address| group(address.ip()));
 
-        let of_group = open
-            .members
-            .values()
-            .filter(|member| member.group == group)
-            .count();
-
         // Callers on this device all have the same address.
+        let of_group = open.of_group.get(&group).copied().unwrap_or_default();
         if !peer.is_local() && of_group >= limits.connections_per_address_max {
             return None;
         }
 
-        let waiting = open.members.len() - open.running;
-        if limits.connections_idle_max > 0
-            && waiting >= limits.connections_idle_max
-            && !open.make_room()
-        {
+        let is_local = peer.is_local();
+        let has_place = open.has_room(&limits, is_local)
+            || open.make_room(Sparing::ReservedPlaces, &limits)
+            // Callers on this device may at least have the places of each other.
+            || is_local && open.make_room(Sparing::Nobody, &limits);
+        if !has_place {
             return None;
         }
 
@@ -118,7 +118,7 @@ impl Connections {
             is_vouched: false,
         };
 
-        open.members.insert(number, member);
+        open.insert(number, member);
 
         Some(Permit {
             connections: Arc::clone(self),
@@ -159,12 +159,28 @@ impl Connections {
 }
 
 impl OpenConnections {
+    /// Whether one more caller can wait. Places that are reserved for this device stay free for it.
+    fn has_room(&self, limits: &Limits, is_local: bool) -> bool {
+        let kept_free = if is_local {
+            0
+        } else {
+            reserved_for_waiting(limits).saturating_sub(self.waiting_local)
+        };
+
+        let waiting = self.members.len() - self.running;
+        waiting < limits.connections_idle_max - kept_free
+    }
+
     /// Closes a connection of a stranger that waits; whether there was one. It is the oldest of the
     /// address that has the most of them, so that many connections of one caller do not push out others.
-    fn make_room(&mut self) -> bool {
+    fn make_room(&mut self, sparing: Sparing, limits: &Limits) -> bool {
+        let spares_local = sparing == Sparing::ReservedPlaces
+            && self.waiting_local <= reserved_for_waiting(limits);
         let strangers = || {
-            let members = self.members.iter();
-            members.filter(|(_, member)| !member.is_running && !member.is_vouched)
+            self.members.iter().filter(|(_, member)| {
+                let is_stranger = !member.is_running && !member.is_vouched;
+                is_stranger && !(spares_local && member.is_local)
+            })
         };
 
         let mut of_group: HashMap<Option<IpAddr>, usize> = HashMap::new();
@@ -179,11 +195,68 @@ impl OpenConnections {
         };
 
         // Its end wakes whoever waits for it. The place is free at once.
-        if let Some(member) = self.members.remove(&number) {
+        if let Some(member) = self.remove(number) {
             member.socket.shutdown(Shutdown::Both);
         }
         true
     }
+
+    /// Lets somebody in, who waits at first.
+    fn insert(&mut self, number: u64, member: Member) {
+        *self.of_group.entry(member.group).or_default() += 1;
+        self.waiting_local += usize::from(member.is_local);
+        self.members.insert(number, member);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Member> {
+        self.set_running(number, false);
+        let member = self.members.remove(&number)?;
+        self.waiting_local -= usize::from(member.is_local);
+
+        if let Some(count) = self.of_group.get_mut(&member.group) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_group.remove(&member.group);
+            }
+        }
+        Some(member)
+    }
+
+    /// Has a member run or wait; whether that is a change.
+    fn set_running(&mut self, number: u64, is_running: bool) -> bool {
+        let Some(member) = self.members.get_mut(&number) else {
+            return false;
+        };
+        if member.is_running == is_running {
+            return false;
+        }
+
+        member.is_running = is_running;
+        let local = usize::from(member.is_local);
+        if is_running {
+            self.running += 1;
+            self.waiting_local -= local;
+        } else {
+            self.running -= 1;
+            self.waiting_local += local;
+        }
+        true
+    }
+}
+
+/// Who is left alone when room is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sparing {
+    /// As many callers on this device as there are reserved places.
+    ReservedPlaces,
+    Nobody,
+}
+
+/// How many waiting connections are reserved for this device; one place at least is everybody's.
+fn reserved_for_waiting(limits: &Limits) -> usize {
+    limits
+        .connections_reserved
+        .min(limits.connections_idle_max - 1)
 }
 
 /// A place in the register, given back when it is dropped.
@@ -199,7 +272,7 @@ impl Place for Permit {
         let open = &mut *guard;
 
         // A place is taken away from those only who wait, and then the connection is at its end.
-        let Some(member) = open.members.get_mut(&self.number) else {
+        let Some(member) = open.members.get(&self.number) else {
             return false;
         };
         if member.is_running {
@@ -216,28 +289,15 @@ impl Place for Permit {
             return false;
         }
 
-        member.is_running = true;
-        open.running += 1;
-        true
+        open.set_running(self.number, true)
     }
 
     fn end(&mut self) -> bool {
-        let mut guard = lock(&self.connections.open);
-        let open = &mut *guard;
-        let member = open.members.get_mut(&self.number);
-        let was_running = member.is_some_and(|member| std::mem::take(&mut member.is_running));
-        open.running -= usize::from(was_running);
-        was_running
+        lock(&self.connections.open).set_running(self.number, false)
     }
 
     fn resume(&mut self) {
-        let mut guard = lock(&self.connections.open);
-        let open = &mut *guard;
-        if let Some(member) = open.members.get_mut(&self.number)
-            && !std::mem::replace(&mut member.is_running, true)
-        {
-            open.running += 1;
-        }
+        lock(&self.connections.open).set_running(self.number, true);
     }
 
     fn vouch(&mut self) {
@@ -249,8 +309,7 @@ impl Place for Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.end();
-        lock(&self.connections.open).members.remove(&self.number);
+        lock(&self.connections.open).remove(self.number);
         self.connections.left.notify_all();
     }
 }
@@ -296,7 +355,6 @@ const REFUSALS_MAX: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
     use std::os::unix::net::UnixStream;
 
     fn enter(connections: &Arc<Connections>, address: &str) -> Option<Permit> {
@@ -352,6 +410,7 @@ mod tests {
         let connections = register(Limits {
             connections_idle_max: 4,
             connections_per_address_max: 2,
+            connections_reserved: 0,
             ..Limits::default()
         });
         let mut known = enter(&connections, "192.0.2.1:1").unwrap();
@@ -382,6 +441,57 @@ mod tests {
             enter(&connections, "192.0.2.8:1").is_none(),
             "all are known"
         );
+    }
+
+    #[test]
+    fn strangers_leave_the_reserved_places_to_this_device() {
+        let connections = register(Limits {
+            connections_idle_max: 4,
+            connections_reserved: 2,
+            ..Limits::default()
+        });
+        let is_in = |permit: &Permit| lock(&connections.open).members.contains_key(&permit.number);
+        let local = |port| enter(&connections, &format!("127.0.0.1:{port}")).unwrap();
+        let strangers = ["192.0.2.1:1", "192.0.2.2:1"].map(|at| enter(&connections, at).unwrap());
+
+        // Two are left for this device, so a third stranger takes the place of another.
+        let third = enter(&connections, "192.0.2.3:1").unwrap();
+        assert!(!is_in(&strangers[0]) && is_in(&strangers[1]));
+        let (first, second) = (local(1), local(2));
+        assert!(is_in(&strangers[1]) && is_in(&third));
+
+        // However many come, they find no place but those of each other.
+        let flood: Vec<_> = (1..50)
+            .filter_map(|at| enter(&connections, &format!("198.51.100.{at}:1")))
+            .collect();
+        assert_eq!(flood.iter().filter(|stranger| is_in(stranger)).count(), 2);
+        assert!(is_in(&first) && is_in(&second));
+
+        // What is not reserved is no more this device's than others'.
+        let more = local(3);
+        assert_eq!(flood.iter().filter(|stranger| is_in(stranger)).count(), 1);
+        let last = enter(&connections, "203.0.113.1:1").unwrap();
+        assert!(is_in(&last) && !is_in(&first) && is_in(&second) && is_in(&more));
+        drop((third, strangers));
+        assert!(!connections.wait_until_empty(Duration::ZERO));
+        drop((flood, first, second, more, last));
+        assert!(connections.wait_until_empty(Duration::ZERO));
+        let open = lock(&connections.open);
+        assert!(open.of_group.is_empty() && open.waiting_local == 0 && open.running == 0);
+    }
+
+    #[test]
+    fn without_limits_everybody_gets_in() {
+        let connections = register(Limits {
+            connections_max: 0,
+            connections_idle_max: 0,
+            connections_per_address_max: 0,
+            ..Limits::default()
+        });
+        let mut all: Vec<_> = (1..1000)
+            .map(|port| enter(&connections, &format!("192.0.2.1:{port}")).unwrap())
+            .collect();
+        assert!(all.iter_mut().all(|permit| permit.begin()));
     }
 
     #[test]

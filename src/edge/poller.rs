@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -254,9 +254,16 @@ impl Poller {
             (first, pause) => first.or(pause)?,
         };
 
-        Timespec::try_from(until.saturating_duration_since(Instant::now())).ok()
+        // Waits that do not fit into the older system call would need one that old kernels do not have.
+        let wait = until
+            .saturating_duration_since(Instant::now())
+            .min(WAIT_MAX);
+        Timespec::try_from(wait).ok()
     }
 }
+
+/// The longest wait without a look at the clock; 31 bits of milliseconds are 24 days.
+const WAIT_MAX: Duration = Duration::from_secs(20 * 24 * 3_600);
 
 /// Does work for one connection, or for those who come, of which no panic may end the thread that all
 /// of them wait in; `None` after a panic.

@@ -4,7 +4,8 @@
 //! What counts is what its kernel took, not what fits into ours: a caller that takes nothing is cut after
 //! `write_timeout`, and bytes that surely are still here earn nobody any time.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::limits::Limits;
 use crate::transport::Transport;
@@ -17,21 +18,19 @@ pub(crate) struct AnswerPace {
     /// How many had been taken when they were last more than before, and when that was.
     taken: u64,
     moved: Instant,
-    step: Duration,
-    rate_min: u64,
+    limits: Arc<Limits>,
 }
 
 impl AnswerPace {
     /// The pace of an answer that begins now.
-    pub(crate) fn new(limits: &Limits, transport: &dyn Transport) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>, transport: &dyn Transport) -> Self {
         let (now, taken) = (Instant::now(), transport.taken());
         Self {
             started: now,
             counted_from: taken,
             taken,
             moved: now,
-            step: limits.write_timeout,
-            rate_min: limits.rate_min.max(1),
+            limits,
         }
     }
 
@@ -78,22 +77,14 @@ impl AnswerPace {
 
     fn deadline_with(&self, held: u64) -> Instant {
         let left = (self.taken - self.counted_from).saturating_sub(held);
-        let allowed = Duration::from_secs(left / self.rate_min);
-        let stalled = later(self.moved, self.step);
-        stalled.min(later(later(self.started, self.step), allowed))
+        let step = self.limits.write_timeout;
+        let allowed = self.limits.time_for(left, step);
+        (self.moved + step).min(self.started + allowed)
     }
 
     /// When to look whether something was taken, since the kernel announces room only once there is a
     /// good deal of it. A caller is cut at most this much later than it deserves.
     pub(crate) fn look(&self) -> Instant {
-        later(Instant::now(), self.step / 4)
+        Instant::now() + self.limits.write_timeout / 4
     }
 }
-
-/// A time that far away is never reached.
-fn later(time: Instant, wait: Duration) -> Instant {
-    time.checked_add(wait).unwrap_or(time + FAR)
-}
-
-/// Longer than anything waits.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3_600);

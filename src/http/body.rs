@@ -4,7 +4,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::connection::Connection;
 use super::head::{Framing, Head};
@@ -216,9 +216,8 @@ impl<'a> BodyReader<'a> {
         let limits = self.connection.limits();
         let started = *self.progress.started.get_or_insert_with(Instant::now);
         // One TLS record more than what came, since a record is read whole.
-        let allowed =
-            Duration::from_secs((self.progress.received + RECORD) / limits.rate_min.max(1));
-        let deadline = Some(started + limits.body_timeout + allowed);
+        let allowed = limits.time_for(self.progress.received + RECORD, limits.body_timeout);
+        let deadline = Some(started + allowed);
         let step = limits.body_timeout.min(limits.timeout);
         self.connection.set_read_limit(TimeLimit { step, deadline });
     }
@@ -268,8 +267,8 @@ pub(crate) fn body_deadline(
     now: Instant,
     received: u64,
 ) -> Instant {
-    let allowed = Duration::from_secs(received / limits.rate_min.max(1));
-    (now + limits.body_timeout).min(started + limits.body_timeout + allowed)
+    let allowed = limits.time_for(received, limits.body_timeout);
+    (now + limits.body_timeout).min(started + allowed)
 }
 
 fn is_printable(byte: &u8) -> bool {
@@ -290,6 +289,8 @@ const RECORD: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

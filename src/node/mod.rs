@@ -235,6 +235,14 @@ impl Node {
         self.reload.clone()
     }
 
+    /// Begins to answer, before [`Node::run`] would.
+    ///
+    /// # Errors
+    /// If the system has no thread to give, or no folder for a private socket.
+    pub(crate) fn begin(&mut self) -> Result<()> {
+        self.server.begin()
+    }
+
     /// Serves until the shutdown is triggered; then finishes what is running and closes the store.
     ///
     /// # Errors

@@ -2,28 +2,26 @@
 //! An address and a handler make a server (Degu's idea): the edge, the engine and the workers put
 //! together, and taken apart again when a shutdown is asked for.
 
+mod begun;
 mod handle;
 
 pub use handle::{ServerHandle, TempServer};
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::address::{Address, ListenAddress, Scheme};
 use crate::channels::Publisher;
 use crate::crew::Crew;
-use crate::disk;
-use crate::edge::{
-    self, Arrival, Connections, Entry, Handshakes, Listener, Reception, Seats, Welcome,
-};
+use crate::edge::{self, Arrival, Connections, Entry, Handshakes, Listener, Reception, Welcome};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{self, Engine, Handler, HttpShared, Request, Response, Workers};
+use crate::http::{self, Handler, HttpShared, Request, Response};
 use crate::limits::{Limits, LiveLimits};
 use crate::logging::LineBudget;
 use crate::metrics::Metrics;
+use crate::server::begun::Begun;
 use crate::stop::{Shutdown, Stop};
-use crate::text::counted;
 use crate::threads::{self, lock};
 use crate::tls::{Following, ServerConfig, TlsFiles, TlsOptions};
 
@@ -59,9 +57,12 @@ use crate::tls::{Following, ServerConfig, TlsFiles, TlsOptions};
 /// it is dropped, and a [`Client`](crate::client::Client) with
 /// [`request`](crate::client::Client::request) is the counterpart.
 pub struct Server {
-    listener: Listener,
+    /// Until the server begins to answer, and what it is then.
+    listener: Option<Listener>,
+    begun: Option<Begun>,
+    bound: Vec<(Address, Scheme)>,
     service: Arc<HttpShared>,
-    workers: Workers,
+    folders: Vec<PathBuf>,
     connections: Arc<Connections>,
     acceptor: Option<Arc<Following>>,
     shutdown: Shutdown,
@@ -171,6 +172,7 @@ impl Server {
 
         // The number of descriptors is settled now; otherwise the server would find out under load.
         let mut limits = options.limits;
+        warn_of_open(&limits);
         edge::make_room(&mut limits);
         let (workers, metrics) = (limits.workers, Arc::new(Metrics::default()));
         options.live_limits.change(limits);
@@ -178,15 +180,12 @@ impl Server {
 
         let handler: Arc<dyn Handler> = Arc::new(handler);
 
-        // The workers start after everything that the caller can have set wrong.
-        let engine = Engine::start(disk::temporary_folders(options.folders))?;
         let places = http::BodyPlaces::among(workers);
-        let workers = Workers::start(workers, &engine, &metrics)?;
         let connections =
             Connections::new(Arc::clone(&limits), Arc::clone(&metrics), options.events);
 
         let service = Arc::new(HttpShared {
-            engine,
+            engine: OnceLock::new(),
             handler,
             limits,
             metrics,
@@ -200,9 +199,11 @@ impl Server {
         let shutdown = Shutdown::of(stop);
 
         Ok(Self {
-            listener,
+            bound: listener.bound(),
+            listener: Some(listener),
+            begun: None,
             service,
-            workers,
+            folders: options.folders,
             connections,
             acceptor,
             shutdown,
@@ -213,12 +214,12 @@ impl Server {
     /// Where this server can be reached: one URL for each address, or the address itself where there
     /// are none (`unix:/run/skep.sock`).
     pub fn urls(&self) -> Vec<String> {
-        let url = |(address, scheme): (Address, Scheme)| match (&address, scheme) {
+        let url = |(address, scheme): &(Address, Scheme)| match (address, scheme) {
             (Address::Ip(_), Scheme::Http) => format!("http://{}", address.authority()),
             (Address::Ip(_), Scheme::Https) => format!("https://{}", address.authority()),
             _ => address.to_string(),
         };
-        self.listener.bound().into_iter().map(url).collect()
+        self.bound.iter().map(url).collect()
     }
 
     /// Where this server can be reached: the URL of its first address.
@@ -228,13 +229,15 @@ impl Server {
 
     /// The addresses as they are bound.
     pub fn addresses(&self) -> Vec<Address> {
-        self.listener.addresses()
+        let addresses = self.bound.iter();
+        addresses.map(|(address, _)| address.clone()).collect()
     }
 
     /// The listening sockets, in the order of [`Server::addresses`], for example to hand them to another
     /// process.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        self.listener.descriptors()
+        let listener = self.listener.as_ref();
+        listener.map(Listener::descriptors).unwrap_or_default()
     }
 
     /// What answers the requests.
@@ -267,52 +270,38 @@ impl Server {
         self.acceptor.clone()
     }
 
+    /// Begins to answer, which [`Server::run`] does otherwise.
+    ///
+    /// # Errors
+    /// As for [`Server::run`].
+    pub(crate) fn begin(&mut self) -> Result<()> {
+        let Some(listener) = self.listener.take() else {
+            return Ok(());
+        };
+
+        let reception = reception(&self.service, &self.connections, self.acceptor.clone());
+        self.begun = Some(Begun::new(
+            listener,
+            Arc::clone(&self.service),
+            Arc::clone(&self.connections),
+            reception,
+            std::mem::take(&mut self.folders),
+        )?);
+
+        Ok(())
+    }
+
     /// Serves until a shutdown is triggered and all requests that were running then have ended, at
     /// most `drain_timeout` later.
     ///
     /// # Errors
-    /// If the system has no thread to give.
-    pub fn run(self) -> Result<()> {
-        let Self {
-            listener,
-            service,
-            workers,
-            connections,
-            acceptor,
-            shutdown,
-            tls: _,
-        } = self;
-
-        let seats =
-            Seats::new().map_err(|error| Error::io("starting to wait for callers", error))?;
-        let reception = reception(&service, &connections, acceptor);
-        let handshakes = reception.handshakes.clone();
-        let (waiting, writers) = (Arc::clone(&seats), Arc::clone(&service.writers));
-        let limits = Arc::clone(&service.limits);
-
-        let poller = threads::spawn("poller", move || edge::run(listener, &waiting, reception))
-            .map_err(|error| Error::io("starting to accept connections", error))?;
-        // The order of the end: nobody new, then nobody who waits, then the running requests get their time.
-        shutdown.wait();
-
-        // Callers that go on for longer than the limit are cut off, or one of them could keep the server
-        // alive for ever.
-        if !connections.wait_until_empty(limits.now().drain_timeout) {
-            let count = counted(connections.count() as u64, "connection");
-            log::warn!("cut off after the time for a shutdown: {count}");
-            connections.close_all();
-            connections.wait_until_empty(CUT_WAIT);
+    /// If the system has no thread to give, or no folder for a private socket.
+    pub fn run(mut self) -> Result<()> {
+        self.begin()?;
+        self.shutdown.wait();
+        if let Some(begun) = self.begun.take() {
+            begun.end();
         }
-
-        // The poller and the workers end last, because running requests need them.
-        seats.end();
-        let _ = poller.join();
-        writers.close();
-        if let Some(handshakes) = handshakes {
-            handshakes.crew.close();
-        }
-        drop(workers);
-
         Ok(())
     }
 
@@ -320,13 +309,25 @@ impl Server {
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub fn start(self) -> Result<ServerHandle> {
+    pub fn start(mut self) -> Result<ServerHandle> {
+        self.begin()?;
         let (addresses, url, shutdown) = (self.addresses(), self.url(), self.shutdown());
         let outcome = Arc::new(Mutex::new(Ok(())));
         let result = Arc::clone(&outcome);
         let thread = threads::spawn("server", move || *lock(&result) = self.run())
             .map_err(|error| Error::io("cannot start the server", error))?;
         Ok(ServerHandle::new(addresses, url, shutdown, outcome, thread))
+    }
+}
+
+/// Says once which limits the owner has taken away although they hold strangers off.
+fn warn_of_open(limits: &Limits) {
+    let off = limits.open_to_strangers();
+    if !off.is_empty() {
+        log::warn!(
+            "switched off: {}; strangers can take as much and as long as they like",
+            off.join(", ")
+        );
     }
 }
 
@@ -356,26 +357,24 @@ fn reception(
         Arc::new(Handshakes {
             crew: Crew::new("handshake", HANDSHAKES_AT_ONCE),
             identity,
+            spare: Arc::default(),
             welcome: Arc::clone(&welcome),
         })
     });
 
-    let engine = Arc::clone(&service.engine);
+    let shared = Arc::clone(service);
 
     Reception {
         connections: Arc::clone(connections),
         limits: Arc::clone(&service.limits),
         welcome,
         handshakes,
-        turn_over: Box::new(move || engine.flush()),
+        turn_over: Box::new(move || shared.flush()),
     }
 }
 
 /// Handshakes that are computed side by side. None of them waits, so more would not be faster.
 const HANDSHAKES_AT_ONCE: usize = 2;
-
-/// How long connections that were cut off may take to notice.
-const CUT_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -426,8 +425,10 @@ mod tests {
     fn a_dead_feed_costs_no_request() {
         let fine = |_: &mut Request<'_>| Response::text(Status::OK, "fine");
         let server = Server::bind("127.0.0.1:0", fine).unwrap();
-        let engine = Arc::clone(&server.service.engine);
+        let service = Arc::clone(&server.service);
         let handle = server.start().unwrap();
+        let engine = service.engine.wait().clone().unwrap();
+        drop(service);
         let address = handle.url().strip_prefix("http://").unwrap().to_owned();
         let callers: Vec<_> = (0..4)
             .map(|_| {

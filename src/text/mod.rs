@@ -15,6 +15,8 @@ pub(crate) use date::{date_time, http_date};
 pub(crate) use entries::{entries, name_of, unreadable, with_entry};
 pub(crate) use escape::escaped;
 pub(crate) use nearest::nearest;
-pub(crate) use quantity::{bytes, count, duration, switch};
+pub(crate) use quantity::{
+    NONE, bytes, bytes_or_none, count, count_or_none, duration, duration_or_none, is_none, switch,
+};
 pub(crate) use quote::quoted;
 pub(crate) use shortened::{quotable, shortened};

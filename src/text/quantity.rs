@@ -5,6 +5,14 @@ use std::time::Duration;
 
 /// Reads a length of time: `15`, `15s`, `500ms`, `2m`, `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    // A socket would take zero for "for ever".
+    match time(text)? {
+        Duration::ZERO => Err("it must be more than 0".to_owned()),
+        some => Ok(some),
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let scale = match unit {
         "" | "s" => 1000,
@@ -24,10 +32,50 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .filter(|time| *time <= MILLISECONDS_MAX)
         .ok_or("that is too long; the longest time is 100 years")?;
 
-    // A socket would take zero for "for ever".
-    match milliseconds {
-        0 => Err("it must be more than 0".to_owned()),
-        some => Ok(Duration::from_millis(some)),
+    Ok(Duration::from_millis(milliseconds))
+}
+
+/// The word that stands for zero where zero switches something off.
+pub(crate) const NONE: &str = "none";
+
+/// Whether a value that can be read means nothing at all: `none`, `0`, `0s`.
+pub(crate) fn is_none(text: &str) -> bool {
+    let (number, _) = split(text);
+    let is_zero = !number.is_empty() && number.bytes().all(|byte| byte == b'0');
+    is_zero || is_word(text, NONE) || is_word(text, "never")
+}
+
+/// Reads a length of time; zero for `none`, `never` or `0`.
+pub(crate) fn duration_or_none(text: &str) -> Result<Duration, String> {
+    if is_word(text, "never") {
+        return Ok(Duration::ZERO);
+    }
+    time(zero_for_none(text)).map_err(or_none)
+}
+
+/// Reads a number of bytes; zero for `none` or `0`.
+pub(crate) fn bytes_or_none(text: &str) -> Result<u64, String> {
+    bytes(zero_for_none(text)).map_err(or_none)
+}
+
+/// Reads a whole number; zero for `none` or `0`.
+pub(crate) fn count_or_none<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    count(zero_for_none(text)).map_err(or_none)
+}
+
+fn zero_for_none(text: &str) -> &str {
+    if is_word(text, NONE) { "0" } else { text }
+}
+
+fn is_word(text: &str, word: &str) -> bool {
+    text.trim().eq_ignore_ascii_case(word)
+}
+
+fn or_none(reason: String) -> String {
+    if reason.starts_with("write ") {
+        format!("{reason}, or none")
+    } else {
+        reason
     }
 }
 

@@ -2,27 +2,37 @@
 //! What the server's side of TLS is made with: identity, callers, versions and suites.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConfig;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, UnbufferedServerConnection};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::callers::Callers;
 use crate::tls::pem::Identity;
 use crate::tls::provider::{Floored, provider};
+use crate::tls::sessions::Sessions;
 
 /// Turns accepted connections into encrypted ones.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     config: Arc<ServerConfig>,
     must_be_known: bool,
+    /// `None` where the configuration was ready.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    generation: Option<u64>,
 }
 
 impl Acceptor {
-    /// An acceptor that shows this identity and lets in these callers.
+    /// An acceptor that shows this identity and lets in these callers. The generation tells it from
+    /// those that were made of the same files before.
     ///
     /// # Errors
     /// `Usage` if the authorities of callers cannot be used.
-    pub(crate) fn new(identity: &Identity, callers: &Callers) -> Result<Self> {
+    pub(crate) fn new(identity: &Identity, callers: &Callers, generation: u64) -> Result<Self> {
         let unusable = |error: rustls::Error| {
             let text = "the certificate and its key cannot be used";
             Error::new(ErrorKind::Usage, format!("{text}: {error}")).because(error)
@@ -35,7 +45,7 @@ impl Acceptor {
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(Floored))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::clone(&verifier))
             .with_single_cert(identity.chain(), identity.key())
             .map_err(unusable)?;
 
@@ -43,20 +53,37 @@ impl Acceptor {
         config.ignore_client_order = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
 
-        // Sessions that can be resumed are kept here, 256 at most, and go when the files change, so
-        // that nobody resumes what was revoked.
+        // A session that is resumed shows no certificate again, so neither its end nor its revocation
+        // would be seen. Others go when the files change, with the key that was shown.
+        if callers.are_asked() {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        } else {
+            config.session_storage = Arc::new(Sessions::default());
+        }
+
         Ok(Self {
             config: Arc::new(config),
             must_be_known: callers.must_be_known(),
+            verifier: Some(verifier),
+            generation: Some(generation),
         })
     }
 
     /// An acceptor with a configuration that somebody else has made. Whether it lets in callers without a
     /// certificate cannot be told, so nobody is let in without TLS.
-    pub(crate) fn ready(config: Arc<ServerConfig>) -> Self {
+    pub(crate) fn ready(mut config: Arc<ServerConfig>) -> Self {
+        // Early data can be replayed by whoever has recorded it (RFC 8446 section 8), and no request
+        // is read from it.
+        if config.max_early_data_size > 0 {
+            Arc::make_mut(&mut config).max_early_data_size = 0;
+        }
+
         Self {
             config,
             must_be_known: true,
+            verifier: None,
+            generation: None,
         }
     }
 
@@ -65,11 +92,26 @@ impl Acceptor {
         self.must_be_known
     }
 
+    /// Which state of the files it was made of; `None` where the configuration was ready.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.generation
+    }
+
+    /// Whether a caller with this chain of certificates would be let in.
+    pub(crate) fn admits(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let (Some(verifier), Some((own, others))) = (&self.verifier, chain.split_first()) else {
+            return false;
+        };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds()));
+
+        verifier.verify_client_cert(own, others, now).is_ok()
+    }
+
     /// The server's side of one connection, before its handshake.
     ///
     /// # Errors
     /// None that is known; rustls names them.
-    pub(crate) fn session(&self) -> Result<ServerConnection, rustls::Error> {
-        ServerConnection::new(Arc::clone(&self.config))
+    pub(crate) fn session(&self) -> Result<UnbufferedServerConnection, rustls::Error> {
+        UnbufferedServerConnection::new(Arc::clone(&self.config))
     }
 }

@@ -54,6 +54,11 @@ impl Callers {
         !self.authorities.is_empty() && self.unknown == Unknown::Refused
     }
 
+    /// Whether callers are asked for a certificate.
+    pub(crate) fn are_asked(&self) -> bool {
+        !self.authorities.is_empty()
+    }
+
     /// The files to be watched.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         let mut paths = Vec::new();

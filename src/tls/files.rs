@@ -26,10 +26,10 @@ pub(crate) struct TlsFiles {
 }
 
 impl TlsFiles {
-    fn acceptor(&self) -> Result<Acceptor> {
+    fn acceptor(&self, generation: u64) -> Result<Acceptor> {
         let identity = Identity::load(&self.cert, &self.key)?;
         identity.warn(&self.cert, &self.key);
-        Acceptor::new(&identity, &self.callers)
+        Acceptor::new(&identity, &self.callers, generation)
     }
 
     /// What tells one content of the files from another.
@@ -100,7 +100,7 @@ impl Following {
         // Taken before the files are read, so that a change meanwhile is noticed at the next look.
         let stamps = files.stamps();
         let state = FollowedTls {
-            acceptor: files.acceptor()?,
+            acceptor: files.acceptor(0)?,
             stamps,
             looked: Instant::now(),
         };
@@ -154,7 +154,8 @@ impl Following {
         // A pair that is being replaced may not fit for a moment: the next change is looked at again.
         state.stamps = stamps;
 
-        match files.acceptor() {
+        let generation = state.acceptor.generation().map_or(0, |old| old + 1);
+        match files.acceptor(generation) {
             Ok(acceptor) => {
                 state.acceptor = acceptor;
                 log::info!("{} and the other TLS files were read again", files.cert);

@@ -10,6 +10,7 @@ mod identity;
 mod issued;
 mod pem;
 mod provider;
+mod sessions;
 mod tls_options;
 mod x509;
 

@@ -25,12 +25,10 @@ fn flag(setting: &'static Setting) -> Arg {
         return flag.action(ArgAction::SetTrue).help(help);
     }
 
+    let about = setting.about();
     let help = match setting.default {
-        "" => format!("{} [variable: {variable}]", setting.help),
-        default => format!(
-            "{} [default: {default}, variable: {variable}]",
-            setting.help
-        ),
+        "" => format!("{about} [variable: {variable}]"),
+        default => format!("{about} [default: {default}, variable: {variable}]"),
     };
 
     flag.value_name(setting.value).help(help)

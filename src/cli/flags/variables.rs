@@ -9,22 +9,36 @@ use clap::Command;
 use crate::cli::flags::switch::variable_name;
 use crate::text::{escaped, nearest};
 
-/// Warns of each variable `SKEP_...` that no flag of any verb has.
-pub(crate) fn warn_of_unknown(command: &Command) {
-    for text in unknown(command, std::env::vars_os().map(|(name, _)| name)) {
+/// Warns of each variable `SKEP_...` that no flag of any verb has. The whole command line is asked for
+/// only if the one that was used does not know a variable.
+pub(crate) fn warn_of_unknown(used: &Command, whole: impl FnOnce() -> Command) {
+    let names = || std::env::vars_os().map(|(name, _)| name);
+    if unknown(used, names()).is_empty() {
+        return;
+    }
+
+    for text in unknown(&whole(), names()) {
         log::warn!("{text}");
     }
 }
 
 /// One text for each unknown variable, at most a few.
 fn unknown(command: &Command, names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let mut names = names
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str()))
+        .peekable();
+
+    // Most environments have none.
+    if names.peek().is_none() {
+        return Vec::new();
+    }
+
     let mut known = OTHERS.map(str::to_owned).to_vec();
     known.extend(flags(command));
 
-    let is_unknown = |name: &String| name.starts_with(PREFIX) && !known.contains(name);
     let mut found: Vec<_> = names
-        .filter_map(|name| name.into_string().ok())
-        .filter(is_unknown)
+        .filter(|name| !known.contains(name))
         .take(UNKNOWN_MAX)
         .collect();
     found.sort();

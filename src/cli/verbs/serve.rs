@@ -35,7 +35,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // Only now it is known where the log goes; until here it went to standard error.
     logger::configure(&config.log)?;
-    let node = Node::open(config, given_password(matches)?)?;
+    let mut node = Node::open(config, given_password(matches)?)?;
 
     // A reload reads all layers again, so it needs the command line, too.
     let (reload, matches) = (node.reload(), matches.clone());
@@ -60,7 +60,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         }
     })?;
 
-    // After the signals: a script may send one as soon as it has read the ready line.
+    // After the signals: a script may send one as soon as it has read the ready line. Whoever connects is
+    // answered before that is put together.
+    node.begin()?;
     greet(&node, output)?;
 
     node.run()

@@ -2,7 +2,7 @@
 //! The section `[access]` of the settings: who may do what, and when an address is locked out.
 
 use crate::config::settings::setting::{Effect, Setting, list, row, set};
-use crate::text::{count, duration, switch};
+use crate::text::{count_or_none, duration, switch};
 
 /// The rows of this section.
 pub(crate) const ROWS: &[Setting] = &[
@@ -62,13 +62,14 @@ pub(crate) const ROWS: &[Setting] = &[
         "lockout-failures",
         "N",
         "10",
-        "Wrong secrets from one address before it is locked out; 0 for never",
+        "Wrong secrets from one address before it is locked out",
         Effect::NextStart,
         |config, text| {
-            config.access.lockout.failures_max = count(text)?;
+            config.access.lockout.failures_max = count_or_none(text)?;
             Ok(())
         },
-    ),
+    )
+    .off("nobody is locked out"),
     row(
         "lockout-time",
         "TIME",
@@ -79,6 +80,9 @@ pub(crate) const ROWS: &[Setting] = &[
             config.access.lockout.time = duration(text)?;
             Ok(())
         },
+    )
+    .stays(
+        "without it, secrets could be guessed at any speed; lockout-failures none locks nobody out",
     ),
     row(
         "lockout-time-max",
@@ -90,5 +94,6 @@ pub(crate) const ROWS: &[Setting] = &[
             config.access.lockout.time_max = duration(text)?;
             Ok(())
         },
-    ),
+    )
+    .stays("whoever mistypes often would be locked out for years"),
 ];

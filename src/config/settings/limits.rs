@@ -2,7 +2,7 @@
 //! The section `[limits]` of the settings: bounds of connections, requests and bodies, in number, size and time.
 
 use crate::config::settings::setting::{Effect, Setting, row, set, size};
-use crate::text::{bytes, count, duration};
+use crate::text::{bytes, bytes_or_none, count, count_or_none, duration, duration_or_none};
 
 /// The rows of this section.
 pub(crate) const ROWS: &[Setting] = &[
@@ -12,40 +12,45 @@ pub(crate) const ROWS: &[Setting] = &[
         "25",
         "Requests that run at one time; further ones are answered 503",
         Effect::NewConnections,
-        set!(count, limits.connections_max),
-    ),
+        set!(count_or_none, limits.connections_max),
+    )
+    .off("as many as there are descriptors for"),
     row(
         "max-idle-connections",
         "N",
         "256",
-        "Connections that wait at one time; strangers make room for further ones; 0: no limit",
+        "Connections that wait at one time; strangers make room for further ones",
         Effect::NewConnections,
-        set!(count, limits.connections_idle_max),
-    ),
+        set!(count_or_none, limits.connections_idle_max),
+    )
+    .off("as many as there are descriptors for"),
     row(
         "max-connections-per-address",
         "N",
         "16",
         "Connections at one time from one address",
         Effect::NewConnections,
-        set!(count, limits.connections_per_address_max),
-    ),
+        set!(count_or_none, limits.connections_per_address_max),
+    )
+    .off("no limit"),
     row(
         "reserved-connections",
         "N",
         "2",
-        "Requests that are reserved for callers on this device",
+        "Requests, and waiting connections, that are reserved for callers on this device",
         Effect::NewConnections,
-        set!(count, limits.connections_reserved),
-    ),
+        set!(count_or_none, limits.connections_reserved),
+    )
+    .off("nothing is reserved"),
     row(
         "max-requests-per-connection",
         "N",
         "100",
         "Requests on one connection before it is closed",
         Effect::NewConnections,
-        set!(count, limits.requests_per_connection_max),
-    ),
+        set!(count_or_none, limits.requests_per_connection_max),
+    )
+    .off("no limit"),
     row(
         "max-head-bytes",
         "SIZE",
@@ -56,7 +61,8 @@ pub(crate) const ROWS: &[Setting] = &[
             config.limits.head_bytes_max = size(text)?;
             Ok(())
         },
-    ),
+    )
+    .stays("every caller can have a head in memory before it is known"),
     row(
         "max-fields",
         "N",
@@ -64,7 +70,8 @@ pub(crate) const ROWS: &[Setting] = &[
         "Largest number of fields in a request head",
         Effect::NewConnections,
         set!(count, limits.fields_max),
-    ),
+    )
+    .stays("a table of them is in memory for every head"),
     row(
         "max-json-bytes",
         "SIZE",
@@ -75,15 +82,17 @@ pub(crate) const ROWS: &[Setting] = &[
             config.limits.json_bytes_max = size(text)?;
             Ok(())
         },
-    ),
+    )
+    .stays("such a body is in memory as a whole"),
     row(
         "max-upload-bytes",
         "SIZE",
         "64GiB",
         "Largest size of an uploaded model",
         Effect::AtOnce,
-        set!(bytes, limits.upload_bytes_max),
-    ),
+        set!(bytes_or_none, limits.upload_bytes_max),
+    )
+    .off("no limit but that of the disk"),
     row(
         "max-import-bytes-before-password",
         "SIZE",
@@ -91,55 +100,62 @@ pub(crate) const ROWS: &[Setting] = &[
         "Bytes that an import may send before its password",
         Effect::NextStart,
         set!(bytes, import_bytes_before_password),
-    ),
+    )
+    .stays("these bytes come from callers that are not known; 0 takes none of them"),
     row(
         "timeout",
         "TIME",
         "15s",
         "Time limit of any single read or write",
         Effect::NewConnections,
-        set!(duration, limits.timeout),
-    ),
+        set!(duration_or_none, limits.timeout),
+    )
+    .off("no limit"),
     row(
         "head-timeout",
         "TIME",
         "10s",
         "Time limit of a TLS handshake, and of a request head from its first byte",
         Effect::NewConnections,
-        set!(duration, limits.head_timeout),
-    ),
+        set!(duration_or_none, limits.head_timeout),
+    )
+    .off("no limit"),
     row(
         "idle-timeout",
         "TIME",
         "15s",
         "How long a connection may be idle between requests",
         Effect::NewConnections,
-        set!(duration, limits.idle_timeout),
-    ),
+        set!(duration_or_none, limits.idle_timeout),
+    )
+    .off("no limit"),
     row(
         "body-timeout",
         "TIME",
         "15s",
         "How long a request body may stall",
         Effect::NewConnections,
-        set!(duration, limits.body_timeout),
-    ),
+        set!(duration_or_none, limits.body_timeout),
+    )
+    .off("no limit"),
     row(
         "write-timeout",
         "TIME",
         "20s",
         "How long an answer may stall because the caller reads nothing",
         Effect::NewConnections,
-        set!(duration, limits.write_timeout),
-    ),
+        set!(duration_or_none, limits.write_timeout),
+    )
+    .off("no limit"),
     row(
         "min-rate",
         "SIZE",
         "1KiB",
         "Lowest average rate of a body or an answer, per second",
         Effect::NewConnections,
-        set!(bytes, limits.rate_min),
-    ),
+        set!(bytes_or_none, limits.rate_min),
+    )
+    .off("any rate"),
     row(
         "drain-timeout",
         "TIME",
@@ -147,7 +163,8 @@ pub(crate) const ROWS: &[Setting] = &[
         "How long a shutdown waits for running requests",
         Effect::AtOnce,
         set!(duration, limits.drain_timeout),
-    ),
+    )
+    .stays("one caller could put off the end for ever"),
     row(
         "max-drain-bytes",
         "SIZE",
@@ -155,5 +172,6 @@ pub(crate) const ROWS: &[Setting] = &[
         "How much of a refused body is read and discarded",
         Effect::NewConnections,
         set!(bytes, limits.drain_bytes_max),
-    ),
+    )
+    .stays("a caller could send without end; 0 reads none of them"),
 ];

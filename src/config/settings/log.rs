@@ -2,7 +2,7 @@
 //! The section `[log]` of the settings: what is logged, how, and where to.
 
 use crate::config::settings::setting::{Effect, Setting, row};
-use crate::text::{bytes, count, switch};
+use crate::text::{bytes_or_none, count_or_none, switch};
 
 /// The rows of this section.
 pub(crate) const ROWS: &[Setting] = &[
@@ -46,10 +46,11 @@ pub(crate) const ROWS: &[Setting] = &[
         "Size at which the log file is renamed and a new one is started",
         Effect::AtOnce,
         |config, text| {
-            config.log.bytes_max = bytes(text)?;
+            config.log.bytes_max = bytes_or_none(text)?;
             Ok(())
         },
-    ),
+    )
+    .off("it is never renamed"),
     row(
         "log-keep",
         "N",
@@ -57,10 +58,11 @@ pub(crate) const ROWS: &[Setting] = &[
         "Renamed log files that are kept: FILE.1, FILE.2 and so on",
         Effect::AtOnce,
         |config, text| {
-            config.log.keep = count(text)?;
+            config.log.keep = count_or_none(text)?;
             Ok(())
         },
-    ),
+    )
+    .off("none is kept"),
     row(
         "log-syslog",
         "SOCKET",

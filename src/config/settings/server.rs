@@ -67,5 +67,6 @@ pub(crate) const ROWS: &[Setting] = &[
         "Threads that handle requests",
         Effect::NextStart,
         set!(count, limits.workers),
-    ),
+    )
+    .stays("without one, no request is answered"),
 ];

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::config::configuration::Config;
-use crate::text::bytes;
+use crate::text::{NONE, bytes, is_none};
 
 /// One setting. Its flag is `--KEY`, its variable `SKEP_KEY` in capitals with underscores, and in
 /// `config.toml` it is `KEY = VALUE`, at the top or in the table of its section.
@@ -21,9 +21,13 @@ pub struct Setting {
     pub legacy: Option<&'static str>,
     /// What it does, in one line.
     pub help: &'static str,
+    /// What `none` means, which is the same as `0`; where there is nothing here, there is no `none`.
+    pub off: Option<&'static str>,
     /// When a value that was changed counts in a server that runs.
     pub effect: Effect,
     pub(crate) apply: Apply,
+    /// Why a limit cannot be switched off.
+    stays: Option<&'static str>,
 }
 
 /// When a setting that was changed counts after the settings were read again (SIGHUP).
@@ -61,6 +65,43 @@ impl Setting {
         self.value.is_empty()
     }
 
+    /// What it does and what `none` means, in one line.
+    pub fn about(&self) -> String {
+        match self.off {
+            Some(off) => format!("{}; {NONE}: {off}", self.help),
+            None => self.help.to_owned(),
+        }
+    }
+
+    /// Reads a value and puts it where it belongs; an error says how to write such a value.
+    pub(crate) fn take(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        if let Some(reason) = self.stays
+            && text.trim().eq_ignore_ascii_case(NONE)
+        {
+            return Err(format!("it cannot be switched off: {reason}"));
+        }
+        (self.apply)(config, text)
+    }
+
+    /// A value that could be read, as it is shown.
+    pub(crate) fn shown<'a>(&self, text: &'a str) -> &'a str {
+        if self.off.is_some() && is_none(text) {
+            NONE
+        } else {
+            text
+        }
+    }
+
+    pub(crate) const fn off(mut self, means: &'static str) -> Self {
+        self.off = Some(means);
+        self
+    }
+
+    pub(crate) const fn stays(mut self, reason: &'static str) -> Self {
+        self.stays = Some(reason);
+        self
+    }
+
     pub(crate) const fn legacy(mut self, variable: &'static str) -> Self {
         self.legacy = Some(variable);
         self
@@ -82,6 +123,9 @@ pub(crate) const fn row(
         // Only few settings have one; `Setting::legacy` adds it.
         legacy: None,
         help,
+        // Few numbers can be zero, or say why not.
+        off: None,
+        stays: None,
         effect,
         apply,
     }

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The section `[store]` of the settings: which models are taken, and how they are kept.
 
-use std::time::Duration;
-
 use crate::config::settings::setting::{Effect, Setting, list, row, set};
 use crate::signature::PublicKey;
 use crate::store::Replace;
-use crate::text::{bytes, count, duration, switch};
+use crate::text::{bytes_or_none, count_or_none, duration_or_none, switch};
 
 /// The rows of this section.
 pub(crate) const ROWS: &[Setting] = &[
     row(
         "max-total-bytes",
         "SIZE",
-        "0",
-        "Total size of all models and their kept versions; 0 for no limit",
+        "none",
+        "Total size of all models and their kept versions",
         Effect::NextStart,
-        set!(bytes, store.total_bytes_max),
-    ),
+        set!(bytes_or_none, store.total_bytes_max),
+    )
+    .off("no limit but that of the disk"),
     row(
         "reserve-bytes",
         "SIZE",
         "64MiB",
         "Space that uploads leave free on the disk",
         Effect::NextStart,
-        set!(bytes, store.reserve_bytes),
-    ),
+        set!(bytes_or_none, store.reserve_bytes),
+    )
+    .off("nothing is left free"),
     row(
         "accept",
         "PATTERN,...",
@@ -52,11 +52,12 @@ pub(crate) const ROWS: &[Setting] = &[
     row(
         "keep-versions",
         "N",
-        "0",
+        "none",
         "How many old versions of a model are kept",
         Effect::NextStart,
-        set!(count, store.versions_max),
-    ),
+        set!(count_or_none, store.versions_max),
+    )
+    .off("no old version is kept"),
     row(
         "require-license",
         "",
@@ -81,15 +82,10 @@ pub(crate) const ROWS: &[Setting] = &[
     row(
         "scrub-interval",
         "TIME",
-        "never",
+        "none",
         "How often all models are read again to find damage",
         Effect::NextStart,
-        |config, text| {
-            config.store.scrub_interval = match text {
-                "never" => Duration::ZERO,
-                time => duration(time)?,
-            };
-            Ok(())
-        },
-    ),
+        set!(duration_or_none, store.scrub_interval),
+    )
+    .off("never"),
 ];

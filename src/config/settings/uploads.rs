@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The section `[uploads]` of the settings: interrupted uploads and how long they wait to be resumed.
 
+use std::time::Duration;
+
 use crate::config::settings::setting::{Effect, Setting, row, set};
-use crate::text::{bytes, count, duration};
+use crate::limits::FOREVER;
+use crate::text::{bytes, bytes_or_none, count_or_none, duration_or_none};
 
 /// The rows of this section.
 pub(crate) const ROWS: &[Setting] = &[
@@ -12,24 +15,27 @@ pub(crate) const ROWS: &[Setting] = &[
         "16",
         "Interrupted uploads that can be resumed; further ones are answered 503",
         Effect::NextStart,
-        set!(count, store.uploads_max),
-    ),
+        set!(unbounded_count, store.uploads_max),
+    )
+    .off("no limit"),
     row(
         "max-uploads-bytes",
         "SIZE",
         "128GiB",
         "Size of all unfinished uploads together",
         Effect::NextStart,
-        set!(bytes, store.uploads_bytes_max),
-    ),
+        set!(unbounded_bytes, store.uploads_bytes_max),
+    )
+    .off("no limit but that of the disk"),
     row(
         "upload-max-age",
         "TIME",
         "24h",
         "How long an interrupted upload is kept if nobody resumes it",
         Effect::NextStart,
-        set!(duration, store.upload_age_max),
-    ),
+        set!(unbounded_time, store.upload_age_max),
+    )
+    .off("until it is finished or removed"),
     row(
         "upload-sync-bytes",
         "SIZE",
@@ -37,5 +43,19 @@ pub(crate) const ROWS: &[Setting] = &[
         "Largest number of bytes of an upload that a power cut can lose",
         Effect::NextStart,
         set!(bytes, store.upload_sync_bytes),
-    ),
+    )
+    .stays("a power cut would lose all of an upload"),
 ];
+
+/// What nothing reaches stands for a limit that is switched off: the store compares and knows no other case.
+fn unbounded_count(text: &str) -> Result<usize, String> {
+    count_or_none(text).map(|count| if count == 0 { usize::MAX } else { count })
+}
+
+fn unbounded_bytes(text: &str) -> Result<u64, String> {
+    bytes_or_none(text).map(|bytes| if bytes == 0 { u64::MAX } else { bytes })
+}
+
+pub(super) fn unbounded_time(text: &str) -> Result<Duration, String> {
+    duration_or_none(text).map(|time| if time.is_zero() { FOREVER } else { time })
+}

@@ -13,7 +13,6 @@ use crate::error::{Error, ErrorKind};
 use crate::http::answer_head::{Asked, Persistence};
 use crate::http::body::BodyProgress;
 use crate::http::head::Head;
-use crate::http::request::Request;
 use crate::http::response::{Content, Response, Sent, Status, WhenSent};
 use crate::text::shortened;
 use crate::transport::Peer;
@@ -82,6 +81,14 @@ impl AnswerEnd {
         }
     }
 
+    /// The answer of a request that finds no place among those that run, as the handler would have it.
+    pub(super) fn refusal(&mut self) -> Response {
+        let shared = &self.shared;
+        self.caller.without_body(&self.head, |request| {
+            shared.complete_refusal(request, too_many())
+        })
+    }
+
     /// What becomes of the connection after its answer.
     pub(super) fn after(mut self: Box<Self>, sent: io::Result<u64>) -> After {
         self.caller.place.end();
@@ -125,13 +132,6 @@ impl AnswerEnd {
         }
 
         self.caller.say_farewell(self.drain_bytes)
-    }
-
-    /// Has the handler complete the answer of a request for which there is no place after all.
-    pub(super) fn refusal(&mut self, answer: Response) -> Response {
-        let shared = &self.shared;
-        let complete = |request: &mut Request<'_>| shared.complete_refusal(request, answer);
-        self.caller.without_body(&self.head, complete)
     }
 }
 

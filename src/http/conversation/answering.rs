@@ -10,7 +10,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer_end::{AnswerEnd, too_many};
+use super::answer_end::AnswerEnd;
 use super::caller::After;
 use crate::http::answer_pace::AnswerPace;
 use crate::http::large_answer::{AnswerStep, LargeAnswer};
@@ -27,7 +27,7 @@ pub(super) fn answer(mut end: Box<AnswerEnd>, mut response: Response) -> After {
         SmallAnswer::Whole { bytes, content } => send_small(end, bytes, content),
         // What was answered at once runs from here on.
         SmallAnswer::Large(_) if !end.caller.place.begin() => {
-            let refusal = end.refusal(too_many());
+            let refusal = end.refusal();
             answer(end, refusal)
         }
         SmallAnswer::Large(response) => {
@@ -85,7 +85,7 @@ impl Answering {
         let transport = end.caller.connection.transport();
         transport.set_write_limit(TimeLimit::AT_ONCE);
         transport.set_patience(limits.write_timeout);
-        let pace = AnswerPace::new(&limits, transport);
+        let pace = AnswerPace::new(limits, transport);
 
         let answering = Box::new(Self {
             end,

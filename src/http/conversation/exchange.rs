@@ -106,9 +106,9 @@ impl Exchange {
         writers.run(move || {
             self.place = self.shared.places.take(PLACE_WAIT);
             if self.place.is_some() {
-                let engine = self.shared.engine.clone();
+                let shared = Arc::clone(&self.shared);
                 self.submit().put_back();
-                return engine.flush();
+                return shared.flush();
             }
 
             let text = "too many uploads are running on this server";
@@ -125,8 +125,8 @@ impl Exchange {
             return self.refuse_with(too_many());
         }
 
-        let engine = self.shared.engine.clone();
-        engine.submit(self);
+        let shared = Arc::clone(&self.shared);
+        shared.submit(self);
         After::Gone
     }
 

@@ -3,12 +3,13 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::crew::Crew;
+use crate::error::{Error, ErrorKind};
 use crate::http::Handler;
 use crate::http::head::Method;
-use crate::http::pool::{BodyPlaces, Engine};
+use crate::http::pool::{BodyPlaces, Engine, QueuedRequest};
 use crate::http::request::Request;
 use crate::http::response::{Response, Status};
 use crate::limits::LiveLimits;
@@ -19,7 +20,8 @@ use crate::threads::{panic_text, thread_name};
 
 /// What all connections of a server share.
 pub(crate) struct HttpShared {
-    pub(crate) engine: Arc<Engine>,
+    /// Set once it has started, after the first callers were let in; `None` if it could not.
+    pub(crate) engine: OnceLock<Option<Arc<Engine>>>,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) limits: Arc<LiveLimits>,
     pub(crate) metrics: Arc<Metrics>,
@@ -34,6 +36,24 @@ pub(crate) struct HttpShared {
 }
 
 impl HttpShared {
+    /// Has the workers see what was submitted.
+    pub(crate) fn flush(&self) {
+        if let Some(Some(engine)) = self.engine.get() {
+            engine.flush();
+        }
+    }
+
+    /// Gives a request to the workers, who see it after a flush. The first ones may come before the engine stands, and wait for it.
+    pub(super) fn submit(&self, request: Box<dyn QueuedRequest>) {
+        match self.engine.wait() {
+            Some(engine) => engine.submit(request),
+            None => {
+                let text = "the server ends, because its workers could not be started";
+                request.refuse(&Error::new(ErrorKind::Busy, text));
+            }
+        }
+    }
+
     /// Runs the handler; a panic in it is this request's misfortune only.
     pub(super) fn run_handler(&self, request: &mut Request<'_>) -> Response {
         let handler = &*self.handler;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::http::{Response, Status};
+use crate::limits::FOREVER;
 use crate::routes::api::Api;
 use crate::store::UploadSession;
 use crate::wire::Problem;
@@ -38,10 +39,13 @@ pub(crate) fn with_progress(response: Response, turn: &UploadSession) -> Respons
 /// The value of `Upload-Limit` for an upload that is kept for so long (draft section 4.1.4).
 pub(crate) fn limits(api: &Api, age: Duration) -> String {
     let size = api.limits.now().upload_bytes_max.min(INTEGER_MAX);
-    format!(
-        "max-size={size}, max-append-size={size}, max-age={}",
-        age.as_secs().min(INTEGER_MAX)
-    )
+    let limits = format!("max-size={size}, max-append-size={size}");
+
+    // An upload that is kept for ever has no age.
+    if age >= FOREVER {
+        return limits;
+    }
+    format!("{limits}, max-age={}", age.as_secs().min(INTEGER_MAX))
 }
 
 /// Draft section 7.1.

@@ -193,7 +193,8 @@ fn drop_old(entries: &mut BTreeMap<UploadId, Arc<UploadEntry>>, options: &StoreO
 
     // The youngest come first, so what is beyond the bound is oldest.
     done.sort_unstable();
-    gone.extend(done.iter().skip(options.uploads_max).map(|(_, id)| *id));
+    let kept = options.uploads_max.min(DONE_MAX);
+    gone.extend(done.iter().skip(kept).map(|(_, id)| *id));
 
     for id in gone {
         let Some(entry) = entries.get(&id) else {
@@ -209,6 +210,9 @@ fn drop_old(entries: &mut BTreeMap<UploadId, Arc<UploadEntry>>, options: &StoreO
         }
     }
 }
+
+/// Uploads that are done and can still be asked about, however many may be unfinished.
+const DONE_MAX: usize = 1000;
 
 fn check_sum(others: impl Iterator<Item = u64>, size: u64, options: &StoreOptions) -> Result<()> {
     let others = others.fold(0_u64, u64::saturating_add);

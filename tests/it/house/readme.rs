@@ -107,7 +107,7 @@ fn every_setting_has_its_row() {
                 flag,
                 setting.default.to_owned(),
                 setting.effect.to_string(),
-                setting.help.to_owned(),
+                setting.about(),
             ]
         });
         let head = format!(

@@ -84,9 +84,9 @@ fn a_server_without_an_address_is_an_error() {
 fn limits_that_let_nobody_in_are_an_error() {
     let handler = |_: &mut Request<'_>| Response::new(Status::OK);
     let broken: [fn(&mut Limits); 5] = [
-        |limits| limits.timeout = Duration::ZERO,
-        |limits| limits.connections_max = 0,
-        |limits| limits.requests_per_connection_max = 0,
+        |limits| limits.fields_max = 0,
+        |limits| limits.connections_max = 70_000,
+        |limits| limits.json_bytes_max = usize::MAX,
         |limits| limits.workers = 0,
         |limits| limits.head_bytes_max = 1,
     ];

@@ -7,6 +7,7 @@ mod endless;
 mod fairness;
 mod framing;
 mod limits;
+mod off;
 mod reading;
 pub(crate) mod rude;
 mod slow;

@@ -46,9 +46,9 @@ fn a_number_that_no_device_can_keep_is_refused_with_its_origin() {
     outcome.says("--workers: workers must be at most 256");
 
     let mut command = place.skep(&["serve", "127.0.0.1", "--port", "0"]);
-    run(command.env("SKEP_MAX_CONNECTIONS", "0"))
+    run(command.env("SKEP_MAX_FIELDS", "0"))
         .exits(2)
-        .says("the variable SKEP_MAX_CONNECTIONS: max-connections must be more than 0");
+        .says("the variable SKEP_MAX_FIELDS: max-fields must be more than 0");
     assert!(!place.home().join("server.key").exists());
 }
 

@@ -283,7 +283,7 @@ pub(crate) fn one_line(outcome: &Outcome) {
 
 /// Waits for what has no event of its own, such as a file that another process removes.
 #[track_caller]
-pub(crate) fn until(condition: impl Fn() -> bool) {
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < DEADLINE, "it does not come");

@@ -97,7 +97,7 @@ fn sessions_are_resumed() {
         for flag in ["-sess_out", "-sess_in"] {
             let mut command = server.place.command("openssl");
             command.args(line.split(' ')).args([flag, "session"]);
-            // The tickets of TLS 1.3 come with the first answer.
+            // The tickets of TLS 1.3 come after the handshake, and are read with the answer.
             let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
             answers.push(run_with(&mut command, request).text());
         }

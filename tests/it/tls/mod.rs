@@ -6,3 +6,4 @@ mod clock;
 mod identity;
 mod mtls;
 mod padding;
+mod sessions;

@@ -6,12 +6,13 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::ServerConnection;
-
 use crate::crew::Crew;
 use crate::edge::arrival::{Arrival, Entry, Welcome};
-use crate::edge::encrypted::Encrypted;
 use crate::edge::socket::{Plain, Timed};
+use crate::edge::tls::encrypted::Encrypted;
+use crate::edge::tls::incoming::{Appetite, Incoming};
+use crate::edge::tls::records::Records;
+use crate::edge::tls::spare_buffers::SpareBuffers;
 use crate::tls::Following;
 use crate::transport::{Peer, TimeLimit, Transport};
 use crate::waiting::{Place, Seat, Waiter};
@@ -20,6 +21,7 @@ use crate::waiting::{Place, Seat, Waiter};
 pub(crate) struct Handshakes {
     pub(crate) crew: Arc<Crew>,
     pub(crate) identity: Arc<Following>,
+    pub(crate) spare: Arc<SpareBuffers>,
     pub(crate) welcome: Welcome,
 }
 
@@ -27,7 +29,10 @@ pub(crate) struct Handshakes {
 pub(crate) struct Handshake {
     timed: Timed,
     peer: Peer,
-    session: Option<ServerConnection>,
+    /// `None` until the caller has said something.
+    records: Option<Records>,
+    /// Of the files that it shakes hands by.
+    generation: Option<u64>,
     until: Instant,
     entry: Entry,
     place: Box<dyn Place>,
@@ -41,6 +46,12 @@ enum Step {
     Waits(Box<Handshake>),
     /// It is over, well or not.
     Over(Box<Arrival>),
+}
+
+/// What a caller begins with.
+enum First {
+    Plain,
+    Tls(Incoming),
 }
 
 impl Handshake {
@@ -58,7 +69,8 @@ impl Handshake {
         Box::new(Self {
             timed,
             peer,
-            session: None,
+            records: None,
+            generation: None,
             until,
             entry,
             place,
@@ -86,46 +98,76 @@ impl Handshake {
     }
 
     fn step(mut self: Box<Self>) -> io::Result<Step> {
-        let mut session = match self.session.take() {
-            Some(session) => session,
+        let mut records = match self.records.take() {
+            Some(records) => records,
             None => {
                 // Asked for each connection, so a renewed certificate counts at once.
                 let acceptor = self.shared.identity.now();
-                match self.timed.peek() {
+                match self.first_bytes() {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         return Ok(Step::Waits(self));
                     }
                     Err(error) => return Err(error),
-                    Ok(None) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(Some(byte)) if byte.is_ascii_uppercase() => {
+                    Ok(First::Plain) => {
                         // Nobody listens in on a Unix socket, so TLS is for those who want it there.
                         let may_be_plain = self.peer.unix.is_some() && !acceptor.must_be_known();
                         return Ok(Step::Over(self.plain(may_be_plain)));
                     }
-                    Ok(Some(_)) => acceptor.session().map_err(io::Error::other)?,
+                    Ok(First::Tls(incoming)) => {
+                        self.generation = acceptor.generation();
+                        let session = acceptor.session().map_err(io::Error::other)?;
+                        Records::new(session, incoming, Arc::clone(&self.shared.spare))
+                    }
                 }
             }
         };
 
-        while session.is_handshaking() {
-            // A failed handshake still has an alert to send, which complete_io does.
-            match session.complete_io(&mut self.timed) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.session = Some(session);
-                    return Ok(Step::Waits(self));
-                }
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    log_refusal(&self.peer, &error);
-                    return Ok(Step::Over(self.told()));
-                }
-                Err(error) => return Err(error),
+        // A failed handshake still has an alert to send, which this does.
+        match records.shake_hands(&mut self.timed) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.records = Some(records);
+                return Ok(Step::Waits(self));
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                log_refusal(&self.peer, &error);
+                return Ok(Step::Over(self.told()));
+            }
+            Err(error) => return Err(error),
+        }
+
+        let (shared, generation) = (Arc::clone(&self.shared), self.generation);
+        let encrypted = |timed, peer| {
+            let basis = (Arc::clone(&shared.identity), generation);
+            Box::new(Encrypted::new(records, &shared.spare, timed, peer, basis)) as _
+        };
+
+        Ok(Step::Over(self.arrive(encrypted)))
+    }
+
+    /// Finds out what the caller speaks.
+    fn first_bytes(&mut self) -> io::Result<First> {
+        // Plain HTTP may go on here, so it has to find its first bytes in the kernel.
+        if self.peer.unix.is_some() {
+            match self.timed.peek()? {
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(byte) if byte.is_ascii_uppercase() => return Ok(First::Plain),
+                Some(_) => {}
             }
         }
 
-        let encrypted = |timed, peer| Box::new(Encrypted::new(session, timed, peer)) as _;
+        let mut incoming = Incoming::default();
+        let count = incoming.receive(&mut self.timed, Appetite::Handshake, &self.shared.spare)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
 
-        Ok(Step::Over(self.arrive(encrypted)))
+        let is_plain = incoming.bytes()[0].is_ascii_uppercase();
+        Ok(if is_plain {
+            First::Plain
+        } else {
+            First::Tls(incoming)
+        })
     }
 
     /// A caller that speaks plain HTTP where TLS is spoken: it may, or is told to come with `https://`.

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! TLS on connections that were accepted: the handshake in steps, and the transport after it.
+
+mod admission;
+mod encrypted;
+mod incoming;
+mod records;
+mod spare_buffers;
+#[cfg(test)]
+mod tests;
+mod tls_handshake;
+
+pub(crate) use tls_handshake::{Handshake, Handshakes};
