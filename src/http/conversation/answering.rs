@@ -289,9 +289,9 @@ impl Answering {
         After::Gone
     }
 
-    fn conclude_here(mut self: Box<Self>, sent: io::Result<u64>) -> After {
+    fn conclude_here(mut self, sent: io::Result<u64>) -> After {
         self.forget();
-        let Self { end, answer, .. } = *self;
+        let Self { end, answer, .. } = self;
         let dropped = end.shared.guard_content(|| drop(answer));
         end.after(sent.and_then(|sent| dropped.map(|()| sent)))
     }
