@@ -10,7 +10,7 @@ use crate::clock;
 use crate::tls::{Facts, Following};
 
 /// What a caller was let in by.
-pub(crate) struct Admission {
+pub(crate) struct CallerCheck {
     identity: Arc<Following>,
     /// Of the files by which the certificate was verified last.
     generation: Option<u64>,
@@ -18,7 +18,7 @@ pub(crate) struct Admission {
     end: u64,
 }
 
-impl Admission {
+impl CallerCheck {
     /// The admission of a caller that has shown this certificate, which was verified by the files of
     /// this generation.
     pub(crate) fn new(
