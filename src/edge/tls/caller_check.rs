@@ -48,6 +48,44 @@ impl CallerCheck {
         }
 
         self.generation = acceptor.generation();
-        acceptor.admits(chain)
+        let is_good = acceptor.admits(chain);
+        if !is_good {
+            // Who was refused once stays refused, whatever the files say next.
+            self.end = 0;
+        }
+
+        is_good
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_has_expired_is_good_no_more() {
+        let key = KeyPair::generate().unwrap();
+        let own = rcgen::generate_simple_self_signed(["pi.local".to_owned()]).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(crate::tls::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![own.cert.der().clone()],
+                own.signing_key.serialize_der().try_into().unwrap(),
+            )
+            .unwrap();
+        let identity = Arc::new(Following::ready(Arc::new(config)));
+
+        for (year, is_good) in [(2001, false), (2999, true)] {
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            (params.not_before, params.not_after) =
+                (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));
+            let shown = params.self_signed(&key).unwrap();
+            let mut check = CallerCheck::new(Arc::clone(&identity), None, shown.der());
+            assert_eq!(check.is_good(&[]), is_good, "until {year}");
+        }
     }
 }

@@ -62,6 +62,8 @@ impl Acceptor {
             config.send_tls13_tickets = 0;
         } else {
             config.session_storage = Arc::new(Sessions::default());
+            // A ticket is good for one connection, which gets the next one.
+            config.send_tls13_tickets = 1;
         }
 
         Ok(Self {
