@@ -10,7 +10,6 @@ mod identity;
 mod issued;
 mod pem;
 mod provider;
-mod sessions;
 mod tls_options;
 mod x509;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::edge::socket::Timed;
-use crate::edge::tls::admission::Admission;
+use crate::edge::tls::caller_check::CallerCheck;
 use crate::edge::tls::records::{CONTENT_BYTES_MAX, RECORDS_AT_ONCE, Records};
 use crate::edge::tls::spare_buffers::SpareBuffers;
 use crate::tls::{self, Following};
@@ -23,7 +23,7 @@ pub(crate) struct Encrypted {
     timed: Timed,
     peer: Peer,
     /// What a caller with a certificate was let in by.
-    admission: Option<Admission>,
+    admission: Option<CallerCheck>,
 }
 
 impl Encrypted {
@@ -35,12 +35,12 @@ impl Encrypted {
         mut peer: Peer,
         (identity, generation): (Arc<Following>, Option<u64>),
     ) -> Self {
-        let certificates = records.session().peer_certificates();
+        let certificates = records.rustls().peer_certificates();
         let shown = certificates.and_then(<[_]>::first);
         // Without a generation there are no files that could say something new.
         let admission = shown
             .filter(|_| generation.is_some())
-            .map(|shown| Admission::new(identity, generation, shown));
+            .map(|shown| CallerCheck::new(identity, generation, shown));
         peer.tls = Some(TlsIdentity {
             certificate: shown.map(|certificate| certificate.to_vec()),
             name: shown.and_then(tls::caller_name),
@@ -61,7 +61,7 @@ impl Encrypted {
         let Some(admission) = &mut self.admission else {
             return Ok(());
         };
-        let chain = self.records.session().peer_certificates();
+        let chain = self.records.rustls().peer_certificates();
         if admission.is_good(chain.unwrap_or_default()) {
             return Ok(());
         }

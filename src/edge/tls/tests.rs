@@ -150,7 +150,7 @@ impl Pair {
                 break;
             }
         }
-        assert!(!self.records.session().is_handshaking());
+        assert!(!self.records.rustls().is_handshaking());
     }
 
     fn has_more(&self) -> bool {
@@ -281,8 +281,8 @@ fn records_may_be_cut_anywhere() {
 #[test]
 fn content_arrives_as_it_was_sent_however_it_is_cut() {
     for sides in Sides::both() {
-        for seed in 1..=12 {
-            let mut dice = Dice(seed * 0x9e37_79b9);
+        for run in 1..=12 {
+            let mut dice = Dice(run * 0x9e37_79b9);
             let mut pair = Pair::new(&sides);
             pair.shake_hands(|left| dice.roll(left) + 1);
             let (mut said, mut got): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
@@ -332,11 +332,11 @@ fn content_arrives_as_it_was_sent_however_it_is_cut() {
             }
 
             got.extend(pair.read_all(100_000));
-            assert!(got == said, "seed {seed}");
+            assert!(got == said, "run {run}");
             while answered.len() > heard.len() {
                 pair.hear(1 << 20, &mut heard);
             }
-            assert!(heard == answered, "seed {seed}");
+            assert!(heard == answered, "run {run}");
             assert_eq!(pair.records.held_bytes(), (0, 0, 0));
 
             pair.client.send_close_notify();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the server's side of TLS is made with: identity, callers, versions and suites.
 
+mod sessions;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,10 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::acceptor::sessions::Sessions;
 use crate::tls::callers::Callers;
 use crate::tls::pem::Identity;
 use crate::tls::provider::{Floored, provider};
-use crate::tls::sessions::Sessions;
 
 /// Turns accepted connections into encrypted ones.
 #[derive(Clone)]
@@ -60,6 +62,8 @@ impl Acceptor {
             config.send_tls13_tickets = 0;
         } else {
             config.session_storage = Arc::new(Sessions::default());
+            // A ticket is good for one connection, which gets the next one.
+            config.send_tls13_tickets = 1;
         }
 
         Ok(Self {

@@ -88,8 +88,7 @@ impl fmt::Debug for Sessions {
     }
 }
 
-/// How many sessions are kept. A handshake of TLS 1.3 makes two, so that a caller with two connections
-/// can resume both.
+/// How many sessions are kept; each handshake makes one.
 const SESSIONS_MAX: usize = 256;
 
 /// A session without a certificate is a few hundred bytes, most of them a name.
