@@ -53,7 +53,8 @@ pub struct Limits {
     pub rate_min: u64,
     /// How long a shutdown waits for running requests; not at all with 0. Default 10 s.
     pub drain_timeout: Duration,
-    /// Bytes read and thrown away of a body that was refused. Default 64 KiB.
+    /// Bytes read and thrown away of a body that was refused, for callers that look at the answer only after they
+    /// have sent everything. Default 16 MiB.
     pub drain_bytes_max: u64,
     /// Bytes of an upload. 0: none. Default 64 GiB.
     pub upload_bytes_max: u64,
@@ -81,7 +82,7 @@ impl Default for Limits {
             // A body that trickles in byte by byte would never run into a timeout.
             rate_min: 1024,
             drain_timeout: Duration::from_secs(10),
-            drain_bytes_max: 64 * 1024,
+            drain_bytes_max: 16 * 1024 * 1024,
             upload_bytes_max: 64 << 30,
             json_bytes_max: 1 << 20,
         }

@@ -63,6 +63,11 @@ impl AnswerPace {
         has_moved
     }
 
+    /// When something was last taken.
+    pub(crate) fn moved(&self) -> Instant {
+        self.moved
+    }
+
     /// Until when more has to be taken of a transport that is full.
     pub(crate) fn deadline(&self, transport: &dyn Transport) -> Instant {
         self.deadline_with(transport.held_when_full())

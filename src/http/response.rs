@@ -20,8 +20,6 @@ pub struct Response {
     pub(crate) status: Status,
     pub(crate) fields: Vec<(&'static str, String)>,
     pub(crate) content: Content,
-    /// How much of an unread body is read away after this answer, instead of the setting's number.
-    pub(crate) drain_bytes: Option<u64>,
     pub(crate) when_sent: Option<WhenSent>,
     remark: Option<String>,
     /// A phrase instead of the one of the status.
@@ -119,7 +117,6 @@ impl Response {
             status,
             fields: Vec::new(),
             content: Content::Empty,
-            drain_bytes: None,
             when_sent: None,
             remark: None,
             reason: None,
@@ -250,14 +247,6 @@ impl Response {
         self
     }
 
-    /// Reads away up to so many bytes of a body that was refused, for callers that look at the answer
-    /// only after they have sent everything.
-    #[must_use]
-    pub(crate) fn drain(mut self, bytes: u64) -> Self {
-        self.drain_bytes = Some(bytes);
-        self
-    }
-
     /// Has something done once the answer has been sent; the server then logs nothing of its own.
     #[must_use]
     pub(crate) fn when_sent(mut self, work: impl FnOnce(Sent<'_>) + Send + 'static) -> Self {
@@ -323,6 +312,7 @@ impl Status {
     pub const NOT_FOUND: Self = Self(404);
     pub const METHOD_NOT_ALLOWED: Self = Self(405);
     pub const RANGE_NOT_SATISFIABLE: Self = Self(416);
+    pub const TOO_MANY_REQUESTS: Self = Self(429);
     pub const INTERNAL_SERVER_ERROR: Self = Self(500);
     pub const SERVICE_UNAVAILABLE: Self = Self(503);
 }

@@ -168,7 +168,7 @@ pub(crate) const ROWS: &[Setting] = &[
     row(
         "max-drain-bytes",
         "SIZE",
-        "64KiB",
+        "16MiB",
         "How much of a refused body is read and discarded",
         Effect::NewConnections,
         set!(bytes, limits.drain_bytes_max),

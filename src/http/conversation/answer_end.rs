@@ -14,6 +14,7 @@ use crate::http::answer_head::{Asked, Persistence};
 use crate::http::body::BodyProgress;
 use crate::http::head::Head;
 use crate::http::response::{Content, Response, Sent, Status, WhenSent};
+use crate::limits::Limits;
 use crate::text::shortened;
 use crate::transport::Peer;
 
@@ -27,7 +28,6 @@ pub(super) struct AnswerEnd {
     progress: BodyProgress,
     started: Instant,
     persists: bool,
-    drain_bytes: Option<u64>,
     status: Status,
     when_sent: Option<WhenSent>,
 }
@@ -50,7 +50,6 @@ impl AnswerEnd {
             progress,
             started,
             persists: false,
-            drain_bytes: None,
             status: Status::OK,
             when_sent: None,
         })
@@ -68,9 +67,10 @@ impl AnswerEnd {
             && !self.is_endless
             && !self.asked.ends_with_connection(response)
             && !self.shared.stop.is_stopped()
-            && self.progress.is_drainable(limits.drain_bytes_max);
+            && self
+                .progress
+                .is_drainable(drain_bytes(response.status, limits));
 
-        self.drain_bytes = response.drain_bytes;
         self.status = response.status;
         self.when_sent = response.when_sent.take();
 
@@ -131,7 +131,18 @@ impl AnswerEnd {
             return After::Gone;
         }
 
-        self.caller.say_farewell(self.drain_bytes)
+        // Many callers look at the answer only after they have sent everything.
+        let unread = (!is_read).then(|| drain_bytes(self.status, self.caller.connection.limits()));
+        self.caller.say_farewell(unread)
+    }
+}
+
+/// How much is read of a body that the answer did not need. Whoever is locked out costs as little as can
+/// be.
+fn drain_bytes(status: Status, limits: &Limits) -> u64 {
+    match status {
+        Status::TOO_MANY_REQUESTS => limits.drain_bytes_max.min(LOCKED_OUT_BYTES),
+        _ => limits.drain_bytes_max,
     }
 }
 
@@ -155,6 +166,9 @@ fn log_answer(peer: &Peer, head: &Head, status: Status, sent: &io::Result<u64>, 
         }
     }
 }
+
+/// What is read of a body whose sender is locked out.
+const LOCKED_OUT_BYTES: u64 = 64 * 1024;
 
 /// Of a path in the log.
 const LOGGED_CHARACTERS: usize = 256;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Answers at their callers' pace. A thread works on one while the kernel takes
-//! bytes; otherwise it waits at the poller, which looks whether there is room and hands it over again.
+//! Answers at their callers' pace. A thread works on one while the kernel takes bytes; otherwise it waits
+//! at the poller, which looks whether there is room and hands it over again.
 //!
 //! Content without an end and what is left of small answers need neither a disk nor much time, so the
 //! poller sends them itself: any number of event streams costs no thread.
@@ -184,8 +184,10 @@ impl Answering {
 
     /// Whether the caller may take its time.
     fn check(&mut self) -> io::Result<()> {
-        let is_over = self.end.is_endless && self.end.shared.stop.is_stopped();
-        if is_over {
+        if self
+            .stop_deadline()
+            .is_some_and(|time| time <= Instant::now())
+        {
             let text = "the server stops, and the caller takes nothing";
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
@@ -196,6 +198,12 @@ impl Answering {
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         Ok(())
+    }
+
+    /// Until when the caller of an answer without an end may take the rest of it, once the server stops.
+    fn stop_deadline(&self) -> Option<Instant> {
+        let is_ending = self.end.is_endless && self.end.shared.stop.is_stopped();
+        is_ending.then(|| self.pace.moved() + STOP_WAIT)
     }
 
     /// Waits at the poller until the kernel takes more.
@@ -214,7 +222,8 @@ impl Answering {
 
         let deadline = self.pace.deadline(connection.transport());
         let until = deadline.min(self.pace.look());
-        self.wait_until(until)
+        let stop = self.stop_deadline();
+        self.wait_until(stop.map_or(until, |stop| until.min(stop)))
     }
 
     /// Waits at the poller until something happens, or until the caller leaves.
@@ -345,6 +354,9 @@ const QUIET_LOOK: Duration = Duration::from_secs(3_600);
 
 /// After so many waits, each of them short, a line is a fast one.
 const WAITS_OF_FAST_LINES: u32 = 8;
+
+/// How long a caller may take nothing of the last bytes of an answer without an end.
+const STOP_WAIT: Duration = Duration::from_millis(500);
 
 /// How long a thread waits for room before the poller does.
 const LINGER: Duration = Duration::from_millis(50);

@@ -289,8 +289,9 @@ impl Waiter for Farewell {
         None
     }
 
-    /// The answer is under way, and a shutdown lets it arrive.
-    fn stopped(self: Box<Self>) -> Option<Box<dyn Waiter>> {
+    /// The answer is under way, and a shutdown lets it arrive, but does not wait for senders.
+    fn stopped(mut self: Box<Self>) -> Option<Box<dyn Waiter>> {
+        self.until = self.until.min(Instant::now() + LINGER);
         Some(self)
     }
 

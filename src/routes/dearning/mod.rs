@@ -40,8 +40,7 @@ pub(crate) fn load(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
 }
 
-/// An error in the words of the dearning server. Its clients look at the answer only after they have
-/// sent everything, so the rest of the body is read away up to a bound.
+/// An error in the words of the dearning server.
 fn refusal(api: &Api, request: &Request<'_>, error: &Error) -> Response {
     log_cause(error);
     let status = match error.kind() {
@@ -53,9 +52,8 @@ fn refusal(api: &Api, request: &Request<'_>, error: &Error) -> Response {
     let response = Response::json(status, &json!({ "error": error.message() }));
 
     match error.kind() {
-        // Whoever is locked out costs as little as can be.
         ErrorKind::TooManyRequests => api.come_back(request, response),
-        _ => response.drain(DRAIN_BYTES),
+        _ => response,
     }
 }
 
@@ -85,6 +83,3 @@ fn enter(api: &Api, request: &mut Request<'_>) -> Result<Option<Principal>> {
         other => other,
     }
 }
-
-/// What is read away of a refused body.
-const DRAIN_BYTES: u64 = 16 << 20;

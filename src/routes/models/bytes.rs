@@ -3,6 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
@@ -10,6 +11,7 @@ use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
 use crate::routes::models::fields::Complete;
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
+use crate::routes::models::upload_forms::check_form;
 use crate::routes::models::{info, resumable};
 use crate::signature::Signature;
 use crate::store::{self, Condition, OpenedModel, UploadIntent};
@@ -61,7 +63,7 @@ pub(crate) fn answer(
     let response = |status| {
         Response::new(status)
             .field("etag", tag.clone())
-            .field("last-modified", http_date(model.modified))
+            .field("last-modified", http_date(last_modified(&model)))
             .field("accept-ranges", "bytes")
             .field("cache-control", "no-cache")
     };
@@ -130,33 +132,22 @@ pub(crate) fn answer(
     Ok(response)
 }
 
+/// When a model was last modified, as far as callers are told: a date in the future would be one after the
+/// answer's own (RFC 9110 section 8.8.2.1).
+fn last_modified(model: &Model) -> SystemTime {
+    if clock::is_trusted() {
+        model.modified.min(clock::now())
+    } else {
+        model.modified
+    }
+}
+
 /// `PUT` or `POST /v1/models/NAME`: 201 for a new name, 200 for one that was there.
 pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let (name, fields) = (name(request)?, request.fields());
     let complete = Complete::of(fields);
 
-    if fields.value("content-range").is_some() {
-        // RFC 9110 section 14.4: a part must never be taken for the whole.
-        let text = "a Content-Range is not allowed when storing a model";
-        return Err(Error::new(ErrorKind::BadRequest, text).hint("send the whole model"));
-    }
-
-    if let Some(coding) = fields
-        .value("content-encoding")
-        .filter(|coding| !coding.trim().eq_ignore_ascii_case("identity"))
-    {
-        let text = format!("the content coding {coding} is not supported");
-        return Err(Error::new(ErrorKind::UnsupportedType, text).hint("send the plain bytes"));
-    }
-
-    if fields.value("content-length").is_none()
-        && fields.value("transfer-encoding").is_none()
-        && complete != Some(Complete::No)
-    {
-        // Nothing would be stored, and what was there before lost.
-        let text = "the request has no body: it has neither a Content-Length nor chunks";
-        return Err(Error::new(ErrorKind::LengthRequired, text));
-    }
+    check_form(request, complete)?;
 
     // Everything that the fields say is checked before the body is read and so before a 100 asks
     // for it.

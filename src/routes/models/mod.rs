@@ -7,6 +7,7 @@ mod info;
 mod resumable;
 mod storing;
 mod upload_answers;
+mod upload_forms;
 
 pub(crate) use bytes::{answer, list, read, remove, store};
 pub(crate) use info::{forget_versions, rollback, show, verify, versions};

@@ -5,10 +5,11 @@ use std::fmt::Display;
 use std::io::{Read, Write};
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Fields, Request, Response, Status};
 use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
+use crate::routes::models::upload_forms::check_first_bytes;
 use crate::store::{Published, UploadIntent};
 use crate::wire::ModelWire;
 
@@ -36,7 +37,18 @@ pub(crate) fn store_whole(
     upload.set_signature(signature.clone());
     upload.describe(metadata.clone());
 
-    copy(request.body(), &mut upload)?;
+    let fields = request.fields();
+    let copied = copy(request.body(), &mut upload, |first| {
+        check_first_bytes(fields, first)
+    })?;
+
+    // A producer that failed sends chunks without content; nobody means that.
+    if copied == 0 && length.is_none() {
+        let text = "the body is empty, which would make the model empty";
+        return Err(Error::new(ErrorKind::BadRequest, text)
+            .hint("an empty model is stored with a Content-Length of 0"));
+    }
+
     let published = upload.commit(name, digest.as_ref(), condition)?;
 
     Ok(stored(&published, name))
@@ -65,8 +77,14 @@ pub(crate) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
     fields.value(name).map_or(Ok(None), Digest::from_field)
 }
 
-/// Copies all of a body, in pieces that are worth a system call.
-pub(crate) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64> {
+/// Copies all of a body, in pieces that are worth a system call, and has a look at the first one before
+/// anything is written.
+fn copy(
+    source: &mut dyn Read,
+    target: &mut dyn Write,
+    check: impl FnOnce(&[u8]) -> Result<()>,
+) -> Result<u64> {
+    let mut check = Some(check);
     let mut buffer = vec![0; COPY_BYTES];
     let mut copied = 0;
 
@@ -74,6 +92,9 @@ pub(crate) fn copy(source: &mut dyn Read, target: &mut dyn Write) -> Result<u64>
         match source.read(&mut buffer) {
             Ok(0) => return Ok(copied),
             Ok(count) => {
+                if let Some(check) = check.take() {
+                    check(&buffer[..count])?;
+                }
                 target.write_all(&buffer[..count])?;
                 copied += count as u64;
             }

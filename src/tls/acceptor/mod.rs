@@ -53,7 +53,7 @@ impl Acceptor {
 
         // The provider orders the suites for the processor of this device.
         config.ignore_client_order = true;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
 
         // A session that is resumed shows no certificate again, so neither its end nor its revocation
         // would be seen. Others go when the files change, with the key that was shown.

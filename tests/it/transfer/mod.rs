@@ -3,6 +3,7 @@
 
 mod dearning;
 mod dearning_wire;
+mod other_clients;
 pub(crate) mod resume;
 mod stopping;
 mod there_and_back;
