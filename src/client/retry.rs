@@ -12,6 +12,8 @@ use crate::text::counted;
 pub(crate) struct Retry {
     backoff: Backoff,
     has_met: bool,
+    /// A lost answer that may have another reason was tried again.
+    has_doubted: bool,
 }
 
 impl Retry {
@@ -20,6 +22,7 @@ impl Retry {
         Self {
             backoff: Backoff::new(limit),
             has_met: false,
+            has_doubted: false,
         }
     }
 
@@ -42,11 +45,14 @@ impl Retry {
     pub(crate) fn after(&mut self, error: Error) -> Result<(Duration, Error), Error> {
         let may_pass = match error.kind() {
             ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::RequestTimeout => true,
-            ErrorKind::Interrupted | ErrorKind::Unreachable => {
-                // A hint names something that the user can correct, such as the address. Only for a server that
-                // has answered before is it likelier that the failure passes by itself.
-                self.has_met || error.hint_text().is_none()
+            // A hint names something that the user can correct, such as the address. Only for a server that
+            // has answered before is it likelier that the failure passes by itself; but one answer may be
+            // lost on the way, whatever the hint says.
+            ErrorKind::Interrupted if !self.has_met && error.hint_text().is_some() => {
+                !std::mem::replace(&mut self.has_doubted, true)
             }
+            ErrorKind::Unreachable => self.has_met || error.hint_text().is_none(),
+            ErrorKind::Interrupted => true,
             _ => false,
         };
 
@@ -130,6 +136,11 @@ mod tests {
         ] {
             assert_eq!(retry.after(error(kind)).unwrap_err().kind(), kind);
         }
+        // One answer may be lost, but not two.
+        let lost = || error(ErrorKind::Interrupted).hint("does it speak TLS?");
+        let mut doubting = Retry::new(5);
+        assert!(doubting.after(lost()).is_ok());
+        assert_eq!(doubting.after(lost()).unwrap_err().message(), "a test");
         let unreachable = || error(ErrorKind::Unreachable).hint("is it running?");
         assert_eq!(retry.after(unreachable()).unwrap_err().message(), "a test");
         retry.met();

@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use crate::client::connection::TransferRate;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::counted;
 
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +53,20 @@ impl<'a> Local<'a> {
             ));
         }
 
+        // Files of /proc say that they are empty, and some network file systems know sizes late. One that
+        // grows at this moment is noticed later.
+        let stamp = LocalStamp::of(&metadata);
+        let has_more = file.read_at(&mut [0], stamp.size).map_err(unreadable)? > 0;
+        if has_more && LocalStamp::of(&file.metadata().map_err(unreadable)?) == stamp {
+            let said = counted(stamp.size, "byte");
+            let text = format!("the file has more than the {said} that its size says");
+            return Err(Error::new(ErrorKind::Usage, text)
+                .hint("send it as standard input: skep put - --name NAME < FILE"));
+        }
+
         Ok(Self {
             file,
-            stamp: LocalStamp::of(&metadata),
+            stamp,
             hasher: Hasher::new(),
             hashed: 0,
         })

@@ -198,3 +198,34 @@ fn a_library_call_can_run_beside_others() {
     assert_eq!(get.join().unwrap().proof, Proof::Digest);
     assert!(fs::read(copy).unwrap() == bytes);
 }
+
+#[test]
+fn a_file_that_hides_its_size_is_not_taken_for_an_empty_one() {
+    let server = Served::start(&["--plain"]);
+    let put = |arguments: &[&str]| server.skep(&[&["put"], arguments].concat());
+    put(&["/proc/version", "--name", "m"])
+        .exits(2)
+        .says("skep put - --name NAME < FILE");
+    assert!(server.names().is_empty());
+
+    let empty = server.place.file("empty", b"");
+    put(&[empty.to_str().unwrap()]).exits(0);
+    server.stop().exits(0);
+}
+
+#[test]
+fn one_lost_answer_over_plain_http_is_tried_again() {
+    let server = Served::start(&["--plain"]);
+    let bytes = mebibytes(3);
+    server.place.file("m", &bytes);
+
+    for words in [&["put", "m"][..], &["get", "m", "-o", "copy"]] {
+        let relay = Relay::to(&server.url);
+        relay.cut_each(1, 1);
+        through(&server, &relay, words).finish().exits(0);
+        assert_eq!(relay.cuts_left(), 0, "{words:?}");
+    }
+
+    assert!(server.place.read("copy") == bytes);
+    server.stop().exits(0);
+}
