@@ -16,7 +16,7 @@ use crate::support::served::Served;
 /// Does a few things to a server and returns its log.
 fn story(server: Served) -> String {
     server
-        .curl("/v1/models/m", &["-A", "teller/1", "-T", "/dev/null"])
+        .curl("/v1/models/m", &["-A", "teller/1", "-X", "PUT", "-d", ""])
         .is(201);
     server.curl("/v1/models", &[]).is(200);
     server.curl_as("/healthz", &[], b"").is(200);

@@ -46,7 +46,9 @@ fn two_hundred_wrong_passwords_are_locked_out_and_cost_nothing() {
     // No attempt is earned while the test runs, however slow the machine is.
     let time = ["--lockout-time", "30m", "--lockout-time-max", "30m"];
     let server = Served::start(&[&["--plain"][..], &time].concat());
-    server.curl("/v1/models/m", &["-T", "-"]).is(201);
+    server
+        .curl("/v1/models/m", &["-X", "PUT", "-d", "x"])
+        .is(201);
     let address = server.url["http://".len()..].to_owned();
     let (before, bytes) = (state(&server), written(&server));
     let mut statuses = Vec::new();

@@ -29,7 +29,9 @@ const UPLOAD: &str = "/v1/uploads/00000000000000000000000000000000";
 #[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn every_role_against_every_route() {
     let server = Served::start(&["--plain", "--lockout-failures", "0"]);
-    server.curl("/v1/models/m", &["-T", "-"]).is(201);
+    server
+        .curl("/v1/models/m", &["-X", "PUT", "-d", "x"])
+        .is(201);
     let secrets = ["read", "write", "admin"].map(|role| token(&server, &[role, "--role", role]));
     let put: &[&str] = &["-X", "PUT", "--data-binary", "@-"];
     let json: &[&str] = &[
@@ -149,7 +151,9 @@ fn tokens_are_taken_in_every_form_and_end() {
         .curl_as("/v1/models", &["-u", &format!("any:{secret}")], b"")
         .is(200);
     as_bearer(&server, &secret, "/v1/models", &[], "").is(200);
-    server.curl("/v1/models/m", &["-T", "-"]).is(201);
+    server
+        .curl("/v1/models/m", &["-X", "PUT", "-d", "x"])
+        .is(201);
     let body = format!("{{\"password\": \"{secret}\", \"filename\": \"m\"}}");
     server
         .curl_as("/load_model", &["--data-binary", "@-"], body.as_bytes())
@@ -228,7 +232,9 @@ fn a_chosen_password_is_kept_well_and_taken_at_once() {
 #[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn anonymous_reading_is_a_setting() {
     let server = Served::start(&["--plain", "--anonymous-read"]);
-    server.curl("/v1/models/m", &["-T", "-"]).is(201);
+    server
+        .curl("/v1/models/m", &["-X", "PUT", "-d", "x"])
+        .is(201);
     server.curl_as("/v1/models", &[], b"").is(200);
     server.curl_as("/v1/models/m", &[], b"").is(200);
     server
