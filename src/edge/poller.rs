@@ -297,6 +297,7 @@ mod tests {
 
     /// Waits for ever, and may panic when it is dropped.
     struct Waits {
+        _seat: Arc<PollSeat>,
         is_faulty: bool,
         gone: Sender<bool>,
     }
@@ -370,11 +371,12 @@ mod tests {
         let (gone, left) = channel();
         let pairs = [(); 8].map(|()| UnixStream::pair().unwrap());
         for (number, (socket, _)) in pairs.iter().enumerate() {
-            let (is_faulty, gone) = (number % 2 == 0, gone.clone());
             poller.seat(socket.as_fd(), |seat| {
-                // As a connection does, which has its seat with it.
-                let _kept = Box::leak(Box::new(seat));
-                Some(Box::new(Waits { is_faulty, gone }))
+                Some(Box::new(Waits {
+                    _seat: seat,
+                    is_faulty: number % 2 == 0,
+                    gone: gone.clone(),
+                }))
             });
         }
 

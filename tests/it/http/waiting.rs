@@ -21,6 +21,8 @@ use crate::support::served::Served;
 
 const LONG: Duration = Duration::from_secs(3600);
 
+const SHORT: Duration = Duration::from_millis(300);
+
 #[test]
 fn a_body_that_is_read_away_does_not_hold_up_the_end() {
     let server = Running::start(echo, |limits| {
@@ -58,6 +60,53 @@ fn the_request_behind_a_body_that_is_read_away_is_answered() {
     raw.send(put("/ignore", "Content-Length: 60000", &"x".repeat(60_000)) + &get("/last"));
     assert_eq!(raw.answer().text(), "ignored");
     assert_eq!(raw.answer().text(), "/last 0");
+}
+
+#[test]
+fn a_body_that_is_read_away_has_its_time_as_well() {
+    let server = Running::start(echo, |limits| limits.body_timeout = SHORT);
+    let mut raw = server.open();
+    raw.send(put("/ignore", "Content-Length: 20000", "x"));
+    assert!(!raw.answer().has("connection: close"));
+    assert!(raw.next_answer().is_none());
+}
+
+#[test]
+fn whoever_does_not_leave_after_the_last_answer_is_not_waited_for() {
+    let server = Running::start(echo, |limits| limits.drain_timeout = LONG);
+    let mut raw = server.open();
+    raw.send("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(raw.answer().status, 400);
+
+    server.shut_down();
+    let (ended, end) = channel();
+    thread::spawn(move || {
+        server.join();
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(DEADLINE)
+        .expect("the server waits for a caller that was told everything");
+}
+
+#[test]
+fn whoever_sends_on_after_the_last_answer_is_not_read_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let address = format!("unix:{}", path.display()).parse().unwrap();
+    let server = Server::with_options(&[address], ServerOptions::default(), echo).unwrap();
+    let handle = server.start().unwrap();
+
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+
+    // What is taken is what is read and what fits into the kernel.
+    let piece = vec![b'x'; 64 * 1024];
+    let taken = (0..256).find(|_| stream.write_all(&piece).is_err());
+    assert!(taken.is_some(), "all of it was read");
+    handle.shutdown();
+    handle.join().unwrap();
 }
 
 /// Refuses every second connection, with something in its session that panics when it is dropped.
