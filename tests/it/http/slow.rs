@@ -380,6 +380,26 @@ fn whoever_takes_nothing_is_cut_in_time() {
     }
 }
 
+#[test]
+fn whoever_takes_something_is_not_cut_before_the_kernel_tells_of_room() {
+    const TIMEOUT: Duration = Duration::from_secs(4);
+    let server = Slow::start(Line::Unix, |limits| limits.write_timeout = TIMEOUT);
+    let mut caller = server.open();
+    caller.write_all(get("/zeros").as_bytes()).unwrap();
+    head(&mut *caller);
+
+    // A Unix socket holds about three such pieces, and tells of room once nearly all of them are gone
+    // (unix(7) counts them whole).
+    let mut piece = [0; 66_000];
+    for _ in 0..6 {
+        pause(TIMEOUT * 3 / 8);
+        caller.read_exact(&mut piece).unwrap();
+    }
+    assert!(server.gone.try_recv().is_err(), "it was cut");
+    drop(caller);
+    server.end();
+}
+
 /// Whether the kernel still knows the server's side of a connection (proc_pid_net_tcp(5)).
 fn is_known(server: u16, caller: u16) -> bool {
     let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
