@@ -15,7 +15,7 @@ use skep::{
     Admission, Handler, NewConnection, Request, Response, Server, ServerOptions, Session, Status,
 };
 
-use crate::support::process::DEADLINE;
+use crate::support::process::{DEADLINE, Place, until};
 use crate::support::raw::{PATIENCE, Raw, Running, echo, get, put};
 use crate::support::served::Served;
 
@@ -217,4 +217,63 @@ fn who_was_heard_while_the_server_was_stopped_is_not_too_late() {
     server.process.signal(Signal::CONT);
     assert_eq!(raw.answer().status, 200);
     server.stop().exits(0);
+}
+
+/// A request of the owner.
+fn asked_by_owner(server: &Served, path: &str) -> String {
+    let fields = format!("Authorization: Bearer {}", server.password());
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n")
+}
+
+/// The status of an answer to the owner.
+fn status(server: &Served, path: &str) -> u16 {
+    let mut raw = Raw::open(server.url.trim_start_matches("http://"));
+    raw.send(asked_by_owner(server, path));
+    raw.answer().status
+}
+
+#[test]
+fn small_answers_that_nobody_takes_count_as_requests_that_run() {
+    let server = Served::start(&[
+        "--plain",
+        "--max-connections=1",
+        "--max-requests-per-connection=none",
+        "--write-timeout=1h",
+    ]);
+    assert_eq!(status(&server, "/v1/models"), 200);
+
+    // It is answered without a worker, again and again.
+    let greedy = Raw::open(server.url.trim_start_matches("http://"));
+    greedy.stream.set_nonblocking(true).unwrap();
+    let requests = get("/healthz").repeat(1000);
+    let mut sent = 0;
+    until(|| {
+        if let Ok(count) = (&greedy.stream).write(&requests.as_bytes()[sent..]) {
+            sent = (sent + count) % requests.len();
+        }
+        status(&server, "/v1/models") == 503
+    });
+
+    drop(greedy);
+    until(|| status(&server, "/v1/models") == 200);
+    server.stop().exits(0);
+}
+
+#[test]
+fn large_answers_from_memory_count_as_requests_that_run() {
+    let place = Place::new();
+    let arguments = ["--plain", "--max-connections=1", "--write-timeout=1h"];
+    let server = Served::start_in(&place, &arguments);
+    std::fs::write(server.dir.join("m"), vec![b'x'; 1_900_000]).unwrap();
+
+    // From the second time on it is in memory, and answered without a worker.
+    assert_eq!(status(&server, "/v1/models/m"), 200);
+    assert_eq!(status(&server, "/v1/models/m"), 200);
+
+    let mut greedy = Raw::open(server.url.trim_start_matches("http://"));
+    greedy.send(asked_by_owner(&server, "/v1/models/m"));
+    greedy.stream.read_exact(&mut [0; 12]).unwrap();
+    assert_eq!(status(&server, "/v1/models/m"), 503);
+    assert_eq!(status(&server, "/v1/models"), 503);
+    server.process.signal(Signal::KILL);
 }
