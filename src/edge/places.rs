@@ -495,6 +495,20 @@ mod tests {
     }
 
     #[test]
+    fn a_few_at_a_time_are_told_that_there_is_no_place() {
+        let connections = register(Limits::default());
+        let mut told: Vec<_> = (0..REFUSALS_MAX)
+            .map(|_| connections.enter_refused().unwrap())
+            .collect();
+        assert!(connections.enter_refused().is_none());
+        assert!(connections.enter_refused().is_none());
+
+        told.pop();
+        let one = connections.enter_refused();
+        assert!(one.is_some() && connections.enter_refused().is_none());
+    }
+
+    #[test]
     fn one_network_of_ipv6_is_one_caller() {
         let same = ["2001:db8::1", "2001:db8::ffff:1"].map(|text| group(text.parse().unwrap()));
         assert_eq!(same[0], same[1]);

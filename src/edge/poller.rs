@@ -283,3 +283,123 @@ const LISTENER_LAST: u64 = u64::MAX / 2;
 
 /// Events that are taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+    use crate::limits::FOREVER;
+    use crate::threads;
+
+    /// Waits for ever, and may panic when it is dropped.
+    struct Waits {
+        _seat: Arc<PollSeat>,
+        is_faulty: bool,
+        gone: Sender<bool>,
+    }
+
+    impl Waiter for Waits {
+        fn ready(self: Box<Self>) -> Option<Box<dyn Waiter>> {
+            Some(self)
+        }
+
+        fn deadline(&self) -> Instant {
+            Instant::now() + FOREVER
+        }
+
+        fn expired(self: Box<Self>) -> Option<Box<dyn Waiter>> {
+            Some(self)
+        }
+
+        fn stopped(self: Box<Self>) -> Option<Box<dyn Waiter>> {
+            Some(self)
+        }
+
+        fn has_more(&self) -> bool {
+            false
+        }
+    }
+
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            self.gone.send(self.is_faulty).unwrap();
+            assert!(!self.is_faulty, "as asked");
+        }
+    }
+
+    /// Panics at everything, and ends the poller after the stop.
+    struct Faulty {
+        paused_until: Option<Instant>,
+        stop: UnixStream,
+        is_stopped: bool,
+        seats: Arc<Seats>,
+    }
+
+    impl PollerEvents for Faulty {
+        fn listening(&mut self, _: &mut Poller, _: usize) {}
+
+        fn turn_over(&mut self) {
+            if self.is_stopped {
+                self.seats.end();
+            }
+        }
+
+        fn stop(&mut self, _: &mut Poller) {
+            self.is_stopped = true;
+            panic!("as asked");
+        }
+
+        fn paused_until(&self) -> Option<Instant> {
+            self.paused_until
+        }
+
+        fn pause_over(&mut self, _: &mut Poller) {
+            self.paused_until = None;
+            self.stop.write_all(b"!").unwrap();
+            panic!("as asked");
+        }
+    }
+
+    #[test]
+    fn no_panic_ends_the_thread_that_all_wait_in() {
+        let seats = Seats::new().unwrap();
+        let mut poller = Poller::new(Arc::clone(&seats));
+        let (gone, left) = channel();
+        let pairs = [(); 8].map(|()| UnixStream::pair().unwrap());
+        for (number, (socket, _)) in pairs.iter().enumerate() {
+            poller.seat(socket.as_fd(), |seat| {
+                Some(Box::new(Waits {
+                    _seat: seat,
+                    is_faulty: number % 2 == 0,
+                    gone: gone.clone(),
+                }))
+            });
+        }
+
+        let (stop, stopping) = UnixStream::pair().unwrap();
+        let mut faulty = Faulty {
+            paused_until: Some(Instant::now()),
+            stop,
+            is_stopped: false,
+            seats,
+        };
+        let work = move || poller.run(stopping.as_fd(), &mut faulty);
+        threads::spawn("test-poller", work).unwrap().join().unwrap();
+
+        drop(gone);
+        assert_eq!(left.iter().filter(|is_faulty| *is_faulty).count(), 4);
+    }
+
+    #[test]
+    fn a_deadline_in_a_hundred_years_is_not_more_than_a_system_call_takes() {
+        let mut poller = Poller::new(Seats::new().unwrap());
+        assert!(poller.time_left(None).is_none());
+        poller.timers.push(Reverse((Instant::now() + FOREVER, 1)));
+        let wait = poller.time_left(None).unwrap();
+        assert!(i32::try_from(wait.tv_sec * 1000).is_ok(), "{wait:?}");
+    }
+}

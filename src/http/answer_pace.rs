@@ -93,3 +93,37 @@ impl AnswerPace {
         Instant::now() + self.limits.write_timeout / 4
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_still_here_earn_no_time() {
+        let (second, started) = (Duration::from_secs(1), Instant::now());
+        let limits = Limits {
+            write_timeout: 10 * second,
+            rate_min: 1000,
+            ..Limits::default()
+        };
+        let mut pace = AnswerPace {
+            started,
+            counted_from: 50_000,
+            taken: 150_000,
+            moved: started + 5 * second,
+            limits: Arc::new(limits),
+        };
+
+        // What is taken later than the rate allows saves nobody.
+        assert_eq!(pace.deadline_with(100_000), started + 10 * second);
+        assert_eq!(pace.deadline_with(u64::MAX), started + 10 * second);
+        assert_eq!(pace.deadline_with(98_000), started + 12 * second);
+
+        // What earns time does so only for those who still take something.
+        assert_eq!(pace.deadline_with(0), started + 15 * second);
+        pace.moved = started + 95 * second;
+        assert_eq!(pace.deadline_with(0), started + 105 * second);
+    }
+}

@@ -68,15 +68,26 @@ pub(crate) fn names(files: &TlsFiles) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// A file as it was: its number, size and time in nanoseconds; `None` if it was not there.
+/// A file as it was.
 #[derive(Debug, PartialEq, Eq)]
-struct TlsFileStamp(PathBuf, Option<(u64, u64, i64, i64)>);
+struct TlsFileStamp {
+    path: PathBuf,
+    /// Its number, size and time in nanoseconds; `None` if it was not there.
+    state: Option<(u64, u64, i64, i64)>,
+    /// It is a pipe or something else that may keep whoever opens it waiting.
+    may_block: bool,
+}
 
 impl TlsFileStamp {
     fn of(path: PathBuf) -> Self {
         let file = Path::metadata(&path).ok();
-        let stamp = file.map(|file| (file.ino(), file.size(), file.mtime(), file.mtime_nsec()));
-        Self(path, stamp)
+        Self {
+            path,
+            may_block: file
+                .as_ref()
+                .is_some_and(|file| !file.is_file() && !file.is_dir()),
+            state: file.map(|file| (file.ino(), file.size(), file.mtime(), file.mtime_nsec())),
+        }
     }
 }
 
@@ -154,6 +165,12 @@ impl Following {
         // A pair that is being replaced may not fit for a moment: the next change is looked at again.
         state.stamps = stamps;
 
+        // Callers wait meanwhile, so what may never end is read at the start only.
+        if let Some(pipe) = state.stamps.iter().find(|stamp| stamp.may_block) {
+            let path = crate::text::quoted(&pipe.path);
+            return log::error!("the old TLS files stay in use: {path} is not a regular file");
+        }
+
         let generation = state.acceptor.generation().map_or(0, |old| old + 1);
         match files.acceptor(generation) {
             Ok(acceptor) => {
@@ -166,3 +183,46 @@ impl Following {
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::mpsc::channel;
+
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_place_of_a_file_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+        let made = rcgen::generate_simple_self_signed(["pi.local".to_owned()]).unwrap();
+        fs::write(&cert, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let following = Following::open(TlsFiles {
+            cert: PemFile::new("--cert", &cert),
+            key: PemFile::new("--key", &key),
+            callers: Callers::default(),
+        });
+        let following = Arc::new(following.unwrap());
+
+        fs::remove_file(&key).unwrap();
+        mkfifoat(CWD, &key, Mode::RUSR | Mode::WUSR).unwrap();
+        let (sender, done) = channel();
+        let followed = Arc::clone(&following);
+        let look = move || {
+            followed.refresh();
+            sender.send(()).unwrap();
+        };
+        crate::threads::spawn("test-look", look).unwrap();
+        done.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!(following.now().generation(), Some(0));
+
+        // A file is read again.
+        fs::remove_file(&key).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        following.refresh();
+        assert_eq!(following.now().generation(), Some(1));
+    }
+}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Certificate chains and keys in PEM files, read so that a mistake in one of them is told by name.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
@@ -38,7 +40,20 @@ impl PemFile {
                 format!("{} is missing", self.called),
             ));
         }
-        std::fs::read(&self.path).map_err(|error| unusable(self, "cannot be read", error))
+
+        // Changed files are read again while callers wait.
+        let unreadable = |error| unusable(self, "cannot be read", error);
+        let mut bytes = Vec::new();
+        File::open(&self.path)
+            .and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes))
+            .map_err(unreadable)?;
+
+        if bytes.len() as u64 > PEM_BYTES_MAX {
+            let megabytes = PEM_BYTES_MAX >> 20;
+            let text = format!("{self} is larger than {megabytes} MiB");
+            return Err(Error::new(ErrorKind::Usage, text));
+        }
+        Ok(bytes)
     }
 
     /// # Errors
@@ -201,7 +216,25 @@ fn has(text: &[u8], words: &[u8]) -> bool {
     text.windows(words.len()).any(|window| window == words)
 }
 
+/// Of a file; lists of what was revoked may be long.
+const PEM_BYTES_MAX: u64 = 16 << 20;
+
 /// Whether a path leads to something.
 pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_not_read_for_ever() {
+        let error = PemFile::new("--cert", "/dev/zero").read().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(
+            error.message().ends_with("is larger than 16 MiB"),
+            "{error}"
+        );
+    }
 }

@@ -64,9 +64,7 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_certificate_that_has_expired_is_good_no_more() {
-        let key = KeyPair::generate().unwrap();
+    fn ready() -> Arc<Following> {
         let own = rcgen::generate_simple_self_signed(["pi.local".to_owned()]).unwrap();
         let config = rustls::ServerConfig::builder_with_provider(crate::tls::provider())
             .with_safe_default_protocol_versions()
@@ -77,15 +75,33 @@ mod tests {
                 own.signing_key.serialize_der().try_into().unwrap(),
             )
             .unwrap();
-        let identity = Arc::new(Following::ready(Arc::new(config)));
+        Arc::new(Following::ready(Arc::new(config)))
+    }
 
+    fn shown_until(year: i32) -> rcgen::Certificate {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));
+        params.self_signed(&key).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_that_has_expired_is_good_no_more() {
+        let identity = ready();
         for (year, is_good) in [(2001, false), (2999, true)] {
-            let mut params = CertificateParams::new(Vec::new()).unwrap();
-            (params.not_before, params.not_after) =
-                (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));
-            let shown = params.self_signed(&key).unwrap();
+            let shown = shown_until(year);
             let mut check = CallerCheck::new(Arc::clone(&identity), None, shown.der());
             assert_eq!(check.is_good(&[]), is_good, "until {year}");
         }
+    }
+
+    #[test]
+    fn who_was_refused_once_stays_refused() {
+        let shown = shown_until(2999);
+        // The files were others when it was verified, and those of now let nobody in.
+        let mut check = CallerCheck::new(ready(), Some(7), shown.der());
+        assert!(!check.is_good(&[]));
+        assert!(!check.is_good(&[]), "at the second look");
     }
 }

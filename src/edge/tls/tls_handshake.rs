@@ -33,6 +33,8 @@ pub(crate) struct Handshake {
     records: Option<Records>,
     /// Of the files that it shakes hands by.
     generation: Option<u64>,
+    /// The poller tells of room in the socket, too.
+    heeds_room: bool,
     until: Instant,
     entry: Entry,
     place: Box<dyn Place>,
@@ -71,6 +73,7 @@ impl Handshake {
             peer,
             records: None,
             generation: None,
+            heeds_room: false,
             until,
             entry,
             place,
@@ -126,6 +129,7 @@ impl Handshake {
         match records.shake_hands(&mut self.timed) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.heed_room(records.has_unsent());
                 self.records = Some(records);
                 return Ok(Step::Waits(self));
             }
@@ -143,6 +147,27 @@ impl Handshake {
         };
 
         Ok(Step::Over(self.arrive(encrypted)))
+    }
+
+    /// Waits for room in the socket, or only for the caller's bytes.
+    fn heed_room(&mut self, is_blocked: bool) {
+        if self.heeds_room == is_blocked {
+            return;
+        }
+
+        let socket = self.timed.descriptor();
+        if is_blocked {
+            // Without the event, the caller's next bytes or the deadline end the wait.
+            self.heeds_room = self.seat.heed_room(socket).is_ok();
+        } else {
+            self.seat.ignore_room(socket);
+            self.heeds_room = false;
+        }
+    }
+
+    /// Whether something of the handshake waits for room in the socket.
+    fn is_blocked(&self) -> bool {
+        self.records.as_ref().is_some_and(Records::has_unsent)
     }
 
     /// Finds out what the caller speaks.
@@ -192,7 +217,8 @@ impl Handshake {
     }
 
     /// The connection as it leaves the edge, over a transport that `make` makes.
-    fn arrive(self, make: impl FnOnce(Timed, Peer) -> Box<dyn Transport>) -> Box<Arrival> {
+    fn arrive(mut self, make: impl FnOnce(Timed, Peer) -> Box<dyn Transport>) -> Box<Arrival> {
+        self.heed_room(false);
         Box::new(Arrival {
             transport: make(self.timed, self.peer),
             entry: self.entry,
@@ -222,8 +248,9 @@ impl Waiter for Handshake {
         None
     }
 
+    /// Nothing more is read before what is to be said has found room.
     fn has_more(&self) -> bool {
-        !self.timed.is_drained()
+        !self.timed.is_drained() && !self.is_blocked()
     }
 }
 
@@ -250,7 +277,152 @@ const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nserver: skep\r\n\
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::os::fd::BorrowedFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+
     use super::*;
+    use crate::edge::socket::Socket;
+    use crate::threads::lock;
+
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// What is done with a seat.
+    enum Done {
+        Back(Box<dyn Waiter>),
+        HeedsRoom(bool),
+    }
+
+    struct TestSeat(Mutex<Sender<Done>>);
+
+    impl Seat for TestSeat {
+        fn put_back(self: Arc<Self>, waiting: Box<dyn Waiter>) {
+            lock(&self.0).send(Done::Back(waiting)).unwrap();
+        }
+
+        fn heed_room(&self, _: BorrowedFd<'_>) -> io::Result<()> {
+            lock(&self.0).send(Done::HeedsRoom(true)).unwrap();
+            Ok(())
+        }
+
+        fn ignore_room(&self, _: BorrowedFd<'_>) {
+            lock(&self.0).send(Done::HeedsRoom(false)).unwrap();
+        }
+
+        fn watch(&self, _: BorrowedFd<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn forget(&self, _: BorrowedFd<'_>) {}
+    }
+
+    struct TestPlace;
+
+    impl Place for TestPlace {
+        fn begin(&mut self) -> bool {
+            true
+        }
+
+        fn end(&mut self) -> bool {
+            true
+        }
+
+        fn resume(&mut self) {}
+
+        fn vouch(&mut self) {}
+    }
+
+    fn sides() -> (Arc<ServerConfig>, ClientConnection) {
+        let made = rcgen::generate_simple_self_signed(["pi.local".to_owned()]).unwrap();
+        let chain = vec![made.cert.der().clone()];
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(chain[0].clone()).unwrap();
+
+        let server = ServerConfig::builder_with_provider(crate::tls::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let client = ClientConfig::builder_with_provider(crate::tls::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let client = ClientConnection::new(Arc::new(client), "pi.local".try_into().unwrap());
+        (Arc::new(server), client.unwrap())
+    }
+
+    fn next(done: &Receiver<Done>) -> Done {
+        done.recv_timeout(DEADLINE).unwrap()
+    }
+
+    #[test]
+    fn a_caller_that_takes_nothing_holds_its_handshake_no_longer_than_the_deadline() {
+        let (server, mut client) = sides();
+        let (near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let mut timed = Timed::new(Arc::new(Socket::Unix(near)));
+
+        // The socket has no room left.
+        timed.set_write_limit(TimeLimit::AT_ONCE);
+        let mut filling = 0;
+        while let Ok(count) = timed.write(&[0; 1024]) {
+            filling += count;
+        }
+
+        let (arrived, arrivals) = channel();
+        let arrived = Mutex::new(arrived);
+        let shared = Arc::new(Handshakes {
+            crew: Crew::new("test-crew", 1),
+            identity: Arc::new(Following::ready(server)),
+            spare: Arc::default(),
+            welcome: Arc::new(move |arrival| {
+                lock(&arrived).send(arrival.entry).unwrap();
+                None
+            }),
+        });
+        let (sender, done) = channel();
+        let seat = Arc::new(TestSeat(Mutex::new(sender)));
+        let until = Instant::now() + DEADLINE;
+        let whose = (timed, Peer::default());
+        let entry = (Entry::Admitted, Box::new(TestPlace) as _);
+        let handshake = Handshake::new(whose, entry, seat, until, Arc::clone(&shared));
+
+        client.write_tls(&mut far).unwrap();
+        assert!((handshake as Box<dyn Waiter>).ready().is_none());
+        assert!(matches!(next(&done), Done::HeedsRoom(true)));
+        let Done::Back(waiting) = next(&done) else {
+            panic!("it does not wait");
+        };
+        assert!(
+            !waiting.has_more(),
+            "nothing can be done before there is room"
+        );
+        assert_eq!(waiting.deadline(), until);
+
+        // Once there is room, it goes on without a word of the caller.
+        far.read_exact(&mut vec![0; filling]).unwrap();
+        assert!(waiting.ready().is_none());
+        assert!(matches!(next(&done), Done::HeedsRoom(false)));
+        let Done::Back(waiting) = next(&done) else {
+            panic!("it does not wait for more");
+        };
+        while client.is_handshaking() {
+            client.read_tls(&mut far).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        client.write_tls(&mut far).unwrap();
+        assert!(waiting.ready().is_none());
+        assert_eq!(arrivals.recv_timeout(DEADLINE), Ok(Entry::Admitted));
+        shared.crew.close();
+    }
 
     #[test]
     fn the_plain_answer_is_as_long_as_it_says() {

@@ -239,8 +239,8 @@ impl Waiter for Exchange {
     }
 }
 
-/// A body of this size needs no worker while it arrives.
-const PREFETCH_BYTES: u64 = 16 * 1024;
+/// A body of this size needs no worker while it arrives. It is in memory before anybody knows whose it is.
+const PREFETCH_BYTES: u64 = 4 * 1024;
 
 /// How long an upload waits for others to finish before it is told to come back.
 const PLACE_WAIT: Duration = Duration::from_secs(2);

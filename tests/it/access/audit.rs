@@ -274,3 +274,19 @@ fn requests_without_a_place_are_in_the_log_but_do_not_fill_it() {
     // A machine on which they take this long writes all of them.
     assert!(left_out > 0 || elapsed > Duration::from_secs(4), "{log}");
 }
+
+#[test]
+fn what_a_caller_sends_makes_no_long_lines() {
+    let server = Served::start(&["--plain"]);
+    let mut raw = Raw::open(server.url.trim_start_matches("http://"));
+    let long = "x".repeat(4000);
+    raw.send(format!(
+        "GET /{long} HTTP/1.1\r\nHost: {long}\r\nUser-Agent: {long}\r\n\r\n"
+    ));
+    assert!(raw.answer().status >= 400);
+    drop(raw);
+
+    let log = server.stop().exits(0).stderr;
+    assert!(log.contains(&"x".repeat(200)), "{log}");
+    assert!(log.lines().all(|line| line.len() < 1000), "{log}");
+}

@@ -7,9 +7,11 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use skep::{Content, Request, Response, Status};
 
 use crate::support::raw::{Raw, Running, echo, get, put};
+use crate::support::served::Served;
 
 #[test]
 fn bursts_on_kept_connections_are_all_answered() {
@@ -70,4 +72,34 @@ fn slow_callers_do_not_slow_down_others() {
     }
     println!("the slowest of 50 short requests took {worst:?}");
     assert!(worst < Duration::from_secs(1), "{worst:?}");
+}
+
+#[test]
+fn a_caller_with_one_request_after_the_other_does_not_hold_up_others() {
+    let server = Served::start(&["--plain", "--log-polls"]);
+    let address = server.url.trim_start_matches("http://");
+    let (mut eager, mut other) = (Raw::open(address), Raw::open(address));
+    for raw in [&mut eager, &mut other] {
+        raw.send(get("/healthz"));
+        assert_eq!(raw.answer().status, 200);
+    }
+
+    // The server finds all of them at one time.
+    server.process.interrupt();
+    eager.send(get("/healthz").repeat(50));
+    other.send(get("/healthz"));
+    server.process.signal(Signal::CONT);
+    assert_eq!(other.answer().status, 200);
+    for _ in 0..50 {
+        assert_eq!(eager.answer().status, 200);
+    }
+
+    // All are answered by the thread that waits for everybody, which logs them in its order.
+    let peers = [&eager, &other].map(|raw| raw.stream.local_addr().unwrap().to_string());
+    let log = server.stop().exits(0).stderr;
+    let last = |peer: &String| {
+        log.rfind(peer)
+            .unwrap_or_else(|| panic!("no {peer}: {log}"))
+    };
+    assert!(last(&peers[1]) < last(&peers[0]), "{log}");
 }

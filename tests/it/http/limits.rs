@@ -128,6 +128,15 @@ fn a_dripping_body_does_not_move_its_deadline() {
 }
 
 #[test]
+fn a_body_is_not_kept_before_anybody_knows_whose_it_is() {
+    let refuse = |_: &mut Request<'_>| Response::text(Status::UNAUTHORIZED, "who are you?");
+    let server = Running::start(refuse, |limits| limits.body_timeout = PATIENCE * 100);
+    let mut raw = server.open();
+    raw.send(put("/a", "Content-Length: 5000", "x"));
+    assert_eq!(raw.answer().status, 401);
+}
+
+#[test]
 fn who_says_nothing_is_closed_without_a_word() {
     let server = Running::start(echo, |limits| limits.idle_timeout = SHORT);
     let mut silent = server.open();
@@ -256,9 +265,15 @@ fn panics_elsewhere_cost_one_connection() {
         assert_eq!(raw.answer().status, 200);
         raw.end();
         raw.rest();
+
+        // This connection is over while the only worker still has it.
+        let mut raw = server.open();
+        raw.send("GET /drop HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert_eq!(raw.answer().status, 200);
+        raw.rest();
     }
     assert_eq!(server.ask(get("/")).text(), "fine");
-    assert_eq!(server.metrics.panics.value(), 5);
+    assert_eq!(server.metrics.panics.value(), 9);
 }
 
 /// A handler that says when it has begun, and answers when it is told to.

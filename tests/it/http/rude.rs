@@ -383,7 +383,7 @@ fn slow_tls_is_ended_at_every_stage() {
 
 #[test]
 fn the_connection_over_the_limit_is_told_so_over_tls() {
-    let server = Process::start(&["--max-idle-connections", "1"]);
+    let server = Process::start(&["--max-idle-connections", "1", "--head-timeout", "1h"]);
     let password = fs::read_to_string(server.folder.path().join("home/password")).unwrap();
 
     // A caller that has shown who it is makes no room.

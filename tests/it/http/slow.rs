@@ -37,8 +37,8 @@ struct Slow {
     handle: ServerHandle,
     metrics: Arc<Metrics>,
     line: Line,
-    /// Tells that a reader was let go of.
-    gone: Receiver<Instant>,
+    /// Tells that a reader was let go of, and how much was read of it.
+    gone: Receiver<(Instant, usize)>,
     /// The other ends of all streams.
     ends: Arc<Mutex<Vec<UnixStream>>>,
 }
@@ -49,17 +49,30 @@ trait Caller: Read + Write + Send {}
 impl<T: Read + Write + Send> Caller for T {}
 
 /// Tells when it is dropped.
-struct Telling<R>(R, Sender<Instant>);
+struct Telling<R> {
+    inner: R,
+    read: usize,
+    gone: Sender<(Instant, usize)>,
+}
+
+impl<R> Telling<R> {
+    fn new(inner: R, gone: Sender<(Instant, usize)>) -> Self {
+        let read = 0;
+        Self { inner, read, gone }
+    }
+}
 
 impl<R: Read> Read for Telling<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        let count = self.inner.read(buffer)?;
+        self.read += count;
+        Ok(count)
     }
 }
 
 impl<R> Drop for Telling<R> {
     fn drop(&mut self) {
-        let _ = self.1.send(Instant::now());
+        let _ = self.gone.send((Instant::now(), self.read));
     }
 }
 
@@ -144,6 +157,7 @@ impl Slow {
             let sender = sender.lock().unwrap().clone();
             let content = match request.path() {
                 "/bytes" => Content::Bytes(bytes.to_vec()),
+                "/fitting" => Content::Bytes(vec![0; 100_000]),
                 "/shared" => Content::Shared(Arc::clone(&bytes), 0..LENGTH),
                 "/file" => Content::File {
                     file: file.try_clone().unwrap(),
@@ -151,11 +165,11 @@ impl Slow {
                     length: LENGTH as u64,
                 },
                 "/reader" => {
-                    let reader = Telling(io::Cursor::new(bytes.to_vec()), sender);
+                    let reader = Telling::new(io::Cursor::new(bytes.to_vec()), sender);
                     Content::Reader(LENGTH as u64, Box::new(reader))
                 }
                 "/chunked" => Content::Chunked(Box::new(io::Cursor::new(bytes.to_vec()))),
-                "/zeros" => Content::Chunked(Box::new(Telling(io::repeat(0), sender))),
+                "/zeros" => Content::Chunked(Box::new(Telling::new(io::repeat(0), sender))),
                 "/faulty" => Content::Chunked(Box::new(Faulty(100_000))),
                 "/events" => {
                     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -352,12 +366,77 @@ fn whoever_takes_nothing_is_cut_in_time() {
             let mut first = [0];
             caller.read_exact(&mut first).unwrap();
             let begun = Instant::now();
-            let cut = server.gone.recv_timeout(PATIENCE).unwrap() - begun;
+            let (gone, read) = server.gone.recv_timeout(PATIENCE).unwrap();
+            let cut = gone - begun;
+            println!("{line:?} {window:?}: cut after {cut:?}, {read} bytes");
             assert!(cut < TIMEOUT * 5 / 2, "{line:?} {window:?}: {cut:?}");
-            println!("{line:?} {window:?}: cut after {cut:?}");
+
+            // What waits for a caller that takes nothing is little.
+            if window.is_some() {
+                assert!(read < 600_000, "{line:?}: {read} bytes wait here");
+            }
             server.end();
         }
     }
+}
+
+#[test]
+fn whoever_takes_something_is_not_cut_before_the_kernel_tells_of_room() {
+    const TIMEOUT: Duration = Duration::from_secs(4);
+    let server = Slow::start(Line::Unix, |limits| limits.write_timeout = TIMEOUT);
+    let mut caller = server.open();
+    caller.write_all(get("/zeros").as_bytes()).unwrap();
+    head(&mut *caller);
+
+    // A Unix socket holds about three such pieces, and tells of room once nearly all of them are gone
+    // (unix(7) counts them whole).
+    let mut piece = [0; 66_000];
+    for _ in 0..6 {
+        pause(TIMEOUT * 3 / 8);
+        caller.read_exact(&mut piece).unwrap();
+    }
+    assert!(server.gone.try_recv().is_err(), "it was cut");
+    drop(caller);
+    server.end();
+}
+
+/// Whether the kernel still knows the server's side of a connection (proc_pid_net_tcp(5)).
+fn is_known(server: u16, caller: u16) -> bool {
+    let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let (local, remote) = (format!(":{server:04X}"), format!(":{caller:04X}"));
+    let mut rows = table.lines().map(|row| row.split_whitespace());
+    rows.any(|mut row| {
+        row.nth(1).is_some_and(|field| field.ends_with(&local))
+            && row.next().is_some_and(|field| field.ends_with(&remote))
+    })
+}
+
+#[test]
+fn what_nobody_takes_does_not_stay_in_the_kernel_after_the_end() {
+    let server = Slow::start(Line::Plain, |limits| {
+        limits.write_timeout = Duration::from_secs(1);
+    });
+    let Address::Ip(address) = server.handle.addresses()[0] else {
+        panic!("another address");
+    };
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let mut caller = TcpStream::from(socket);
+    let port = caller.local_addr().unwrap().port();
+
+    // The kernel has room for the answer, but the caller takes nothing of it.
+    let request = "GET /fitting HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    caller.write_all(request.as_bytes()).unwrap();
+    caller.read_exact(&mut [0]).unwrap();
+    assert!(is_known(address.port(), port));
+
+    let start = Instant::now();
+    while is_known(address.port(), port) {
+        assert!(start.elapsed() < PATIENCE, "its bytes are still there");
+        pause(PAUSE);
+    }
+    server.end();
 }
 
 #[test]

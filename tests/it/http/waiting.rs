@@ -15,11 +15,13 @@ use skep::{
     Admission, Handler, NewConnection, Request, Response, Server, ServerOptions, Session, Status,
 };
 
-use crate::support::process::DEADLINE;
+use crate::support::process::{DEADLINE, Place, until};
 use crate::support::raw::{PATIENCE, Raw, Running, echo, get, put};
 use crate::support::served::Served;
 
 const LONG: Duration = Duration::from_secs(3600);
+
+const SHORT: Duration = Duration::from_millis(300);
 
 #[test]
 fn a_body_that_is_read_away_does_not_hold_up_the_end() {
@@ -58,6 +60,53 @@ fn the_request_behind_a_body_that_is_read_away_is_answered() {
     raw.send(put("/ignore", "Content-Length: 60000", &"x".repeat(60_000)) + &get("/last"));
     assert_eq!(raw.answer().text(), "ignored");
     assert_eq!(raw.answer().text(), "/last 0");
+}
+
+#[test]
+fn a_body_that_is_read_away_has_its_time_as_well() {
+    let server = Running::start(echo, |limits| limits.body_timeout = SHORT);
+    let mut raw = server.open();
+    raw.send(put("/ignore", "Content-Length: 20000", "x"));
+    assert!(!raw.answer().has("connection: close"));
+    assert!(raw.next_answer().is_none());
+}
+
+#[test]
+fn whoever_does_not_leave_after_the_last_answer_is_not_waited_for() {
+    let server = Running::start(echo, |limits| limits.drain_timeout = LONG);
+    let mut raw = server.open();
+    raw.send("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(raw.answer().status, 400);
+
+    server.shut_down();
+    let (ended, end) = channel();
+    thread::spawn(move || {
+        server.join();
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(DEADLINE)
+        .expect("the server waits for a caller that was told everything");
+}
+
+#[test]
+fn whoever_sends_on_after_the_last_answer_is_not_read_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let address = format!("unix:{}", path.display()).parse().unwrap();
+    let server = Server::with_options(&[address], ServerOptions::default(), echo).unwrap();
+    let handle = server.start().unwrap();
+
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+
+    // What is taken is what is read and what fits into the kernel.
+    let piece = vec![b'x'; 64 * 1024];
+    let taken = (0..256).find(|_| stream.write_all(&piece).is_err());
+    assert!(taken.is_some(), "all of it was read");
+    handle.shutdown();
+    handle.join().unwrap();
 }
 
 /// Refuses every second connection, with something in its session that panics when it is dropped.
@@ -168,4 +217,63 @@ fn who_was_heard_while_the_server_was_stopped_is_not_too_late() {
     server.process.signal(Signal::CONT);
     assert_eq!(raw.answer().status, 200);
     server.stop().exits(0);
+}
+
+/// A request of the owner.
+fn asked_by_owner(server: &Served, path: &str) -> String {
+    let fields = format!("Authorization: Bearer {}", server.password());
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n")
+}
+
+/// The status of an answer to the owner.
+fn status(server: &Served, path: &str) -> u16 {
+    let mut raw = Raw::open(server.url.trim_start_matches("http://"));
+    raw.send(asked_by_owner(server, path));
+    raw.answer().status
+}
+
+#[test]
+fn small_answers_that_nobody_takes_count_as_requests_that_run() {
+    let server = Served::start(&[
+        "--plain",
+        "--max-connections=1",
+        "--max-requests-per-connection=none",
+        "--write-timeout=1h",
+    ]);
+    assert_eq!(status(&server, "/v1/models"), 200);
+
+    // It is answered without a worker, again and again.
+    let greedy = Raw::open(server.url.trim_start_matches("http://"));
+    greedy.stream.set_nonblocking(true).unwrap();
+    let requests = get("/healthz").repeat(1000);
+    let mut sent = 0;
+    until(|| {
+        if let Ok(count) = (&greedy.stream).write(&requests.as_bytes()[sent..]) {
+            sent = (sent + count) % requests.len();
+        }
+        status(&server, "/v1/models") == 503
+    });
+
+    drop(greedy);
+    until(|| status(&server, "/v1/models") == 200);
+    server.stop().exits(0);
+}
+
+#[test]
+fn large_answers_from_memory_count_as_requests_that_run() {
+    let place = Place::new();
+    let arguments = ["--plain", "--max-connections=1", "--write-timeout=1h"];
+    let server = Served::start_in(&place, &arguments);
+    std::fs::write(server.dir.join("m"), vec![b'x'; 1_900_000]).unwrap();
+
+    // From the second time on it is in memory, and answered without a worker.
+    assert_eq!(status(&server, "/v1/models/m"), 200);
+    assert_eq!(status(&server, "/v1/models/m"), 200);
+
+    let mut greedy = Raw::open(server.url.trim_start_matches("http://"));
+    greedy.send(asked_by_owner(&server, "/v1/models/m"));
+    greedy.stream.read_exact(&mut [0; 12]).unwrap();
+    assert_eq!(status(&server, "/v1/models/m"), 503);
+    assert_eq!(status(&server, "/v1/models"), 503);
+    server.process.signal(Signal::KILL);
 }
