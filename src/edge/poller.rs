@@ -387,11 +387,15 @@ mod tests {
             is_stopped: false,
             seats,
         };
-        let work = move || poller.run(stopping.as_fd(), &mut faulty);
+        let (came, back) = channel();
+        let work = move || {
+            poller.run(stopping.as_fd(), &mut faulty);
+            came.send(()).unwrap();
+        };
         threads::spawn("test-poller", work).unwrap().join().unwrap();
 
-        drop(gone);
-        assert_eq!(left.iter().filter(|is_faulty| *is_faulty).count(), 4);
+        assert!(back.recv().is_ok(), "a panic has ended it");
+        assert_eq!(left.try_iter().filter(|is_faulty| *is_faulty).count(), 4);
     }
 
     #[test]

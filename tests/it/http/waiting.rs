@@ -264,7 +264,11 @@ fn large_answers_from_memory_count_as_requests_that_run() {
     let place = Place::new();
     let arguments = ["--plain", "--max-connections=1", "--write-timeout=1h"];
     let server = Served::start_in(&place, &arguments);
-    std::fs::write(server.dir.join("m"), vec![b'x'; 1_900_000]).unwrap();
+    let mut raw = Raw::open(server.url.trim_start_matches("http://"));
+    let fields = format!("Authorization: Bearer {}", server.password());
+    let fields = format!("Content-Length: 1900000\r\n{fields}");
+    raw.send(put("/v1/models/m", &fields, &"x".repeat(1_900_000)));
+    assert_eq!(raw.answer().status, 201);
 
     // From the second time on it is in memory, and answered without a worker.
     assert_eq!(status(&server, "/v1/models/m"), 200);
