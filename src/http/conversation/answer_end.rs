@@ -132,13 +132,14 @@ impl AnswerEnd {
         }
 
         // Many callers look at the answer only after they have sent everything.
-        let unread = (!is_read).then(|| drain_bytes(self.status, self.caller.connection.limits()));
+        let is_drained = !is_read && self.status != Status::TOO_MANY_REQUESTS;
+        let unread = is_drained.then_some(self.caller.connection.limits().drain_bytes_max);
         self.caller.say_farewell(unread)
     }
 }
 
-/// How much is read of a body that the answer did not need. Whoever is locked out costs as little as can
-/// be.
+/// How much is read of a body that the answer did not need, so that the connection can go on. Whoever is
+/// locked out costs as little as can be.
 fn drain_bytes(status: Status, limits: &Limits) -> u64 {
     match status {
         Status::TOO_MANY_REQUESTS => limits.drain_bytes_max.min(LOCKED_OUT_BYTES),

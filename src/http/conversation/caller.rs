@@ -238,7 +238,10 @@ impl Farewell {
     fn new(mut caller: HttpCaller, bytes_max: Option<u64>) -> Box<Self> {
         let (left, time) = match bytes_max {
             Some(bytes) => (bytes, LINGER_FOR_SENDERS),
-            None => (caller.connection.limits().drain_bytes_max, LINGER),
+            None => {
+                let most = caller.connection.limits().drain_bytes_max;
+                (most.min(LINGER_BYTES), LINGER)
+            }
         };
 
         caller.connection.be_quick();
@@ -309,6 +312,9 @@ const REQUESTS_AT_ONCE: usize = 16;
 
 /// Pieces that are read of one caller before others have their turn.
 const READS_AT_ONCE: usize = 16;
+
+/// What is read of somebody who has not much left to send.
+const LINGER_BYTES: u64 = 64 * 1024;
 
 /// How long an answered connection is read on, so that its answer arrives.
 const LINGER: Duration = Duration::from_secs(2);
