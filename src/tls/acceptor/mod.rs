@@ -119,3 +119,24 @@ impl Acceptor {
         UnbufferedServerConnection::new(Arc::clone(&self.config))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_read_that_can_be_replayed() {
+        let made = rcgen::generate_simple_self_signed(["pi.local".to_owned()]).unwrap();
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        config.max_early_data_size = 16_384;
+
+        let acceptor = Acceptor::ready(Arc::new(config));
+        assert_eq!(acceptor.config.max_early_data_size, 0);
+    }
+}
