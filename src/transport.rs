@@ -51,9 +51,9 @@ pub(crate) trait Transport: Read + Write + Send {
     /// Has the kernel keep more of what is written, since the other side is fast.
     fn widen(&mut self);
 
-    /// Has the connection end in an error once the other side's kernel has taken nothing for this long,
-    /// also after everything was written.
-    fn set_patience(&mut self, time: Duration);
+    /// Sets how long the other side may take, once everything is written, for what the kernel still has;
+    /// `None` for any time, which is right while there is more to write.
+    fn set_patience(&mut self, time: Option<Duration>);
 
     /// Waits until the kernel takes bytes again or the connection is broken; whether that was within
     /// `time`.

@@ -142,7 +142,7 @@ impl Transport for FuzzPieces {
 
     fn widen(&mut self) {}
 
-    fn set_patience(&mut self, _: Duration) {}
+    fn set_patience(&mut self, _: Option<Duration>) {}
 
     fn wait_for_room(&self, _: Duration) -> io::Result<bool> {
         Ok(true)

@@ -56,12 +56,13 @@ impl Socket {
         }
     }
 
-    /// Has the connection end in an error once the other side's kernel has taken nothing for this long,
-    /// also after everything was written and the socket was closed.
-    fn set_patience(&self, time: Duration) {
+    /// Has the connection end in an error if the other side's kernel takes nothing for this long, also
+    /// after the socket was closed; `None` for any time.
+    fn set_patience(&self, time: Option<Duration>) {
         // Unix sockets have nothing that is on its way. Where the option is missing, only what is still to
-        // be written has a deadline.
+        // be written has a deadline. It has no other value for "never" than zero.
         if let Self::Tcp(stream) = self {
+            let time = time.unwrap_or_default();
             let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(time));
         }
     }

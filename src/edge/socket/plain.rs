@@ -95,7 +95,7 @@ impl Transport for Plain {
         self.timed.widen();
     }
 
-    fn set_patience(&mut self, time: Duration) {
+    fn set_patience(&mut self, time: Option<Duration>) {
         self.timed.set_patience(time);
     }
 

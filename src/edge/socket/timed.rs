@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -27,6 +27,9 @@ pub(crate) struct Timed {
     taken: u64,
     /// How many of them it keeps unsent at most.
     unsent_max: u32,
+    opened: Instant,
+    /// The kernel has been told how long the other side may take.
+    has_patience: bool,
 }
 
 /// When the kernel sends a packet that is not full.
@@ -46,6 +49,8 @@ impl Timed {
             is_drained: false,
             taken: 0,
             unsent_max: UNSENT_BYTES_MAX,
+            opened: Instant::now(),
+            has_patience: false,
         }
     }
 
@@ -143,9 +148,19 @@ impl Timed {
         }
     }
 
-    /// Has the connection end once the other side has taken nothing for this long.
-    pub(crate) fn set_patience(&self, time: Duration) {
-        self.socket.set_patience(time);
+    /// Sets how long the other side may take for what the kernel still has of this connection; `None` for
+    /// any time.
+    ///
+    /// The kernel's clock for this (tcp(7), TCP_USER_TIMEOUT) is of no use while there is more to write: it
+    /// runs on as long as the window is smaller than a packet, even if bytes are taken all the time. So it
+    /// may have run since the connection was made, and gets that time on top.
+    pub(crate) fn set_patience(&mut self, time: Option<Duration>) {
+        if time.is_some() || self.has_patience {
+            let age = self.opened.elapsed();
+            self.socket
+                .set_patience(time.map(|time| time.saturating_add(age)));
+        }
+        self.has_patience = time.is_some();
     }
 
     /// Waits until the kernel takes bytes again or the connection is broken; whether that was within

@@ -174,7 +174,7 @@ impl Transport for Encrypted {
         self.timed.widen();
     }
 
-    fn set_patience(&mut self, time: Duration) {
+    fn set_patience(&mut self, time: Option<Duration>) {
         self.timed.set_patience(time);
     }
 

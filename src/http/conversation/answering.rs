@@ -84,7 +84,7 @@ impl Answering {
         let limits = end.caller.connection.shared_limits();
         let transport = end.caller.connection.transport();
         transport.set_write_limit(TimeLimit::AT_ONCE);
-        transport.set_patience(limits.write_timeout);
+        transport.set_patience(None);
         let pace = AnswerPace::new(limits, transport);
 
         let answering = Box::new(Self {
@@ -283,7 +283,14 @@ impl Answering {
         }
     }
 
-    fn finish(self: Box<Self>) -> After {
+    fn finish(mut self: Box<Self>) -> After {
+        // What the kernel still has gets the time that it would have had here.
+        let connection = &mut self.end.caller.connection;
+        let limits = connection.shared_limits();
+        let transport = connection.transport();
+        let time = limits.time_for(transport.held_when_full(), limits.write_timeout);
+        transport.set_patience(Some(time));
+
         let sent = self.answer.sent();
         self.conclude(Ok(sent))
     }

@@ -209,17 +209,20 @@ impl Slow {
     }
 
     fn open(&self) -> Box<dyn Caller> {
-        self.open_with(None)
+        self.open_with(None, None)
     }
 
-    /// A connection whose kernel takes no more than so many bytes.
-    fn open_with(&self, window: Option<usize>) -> Box<dyn Caller> {
+    /// A connection whose kernel takes no more than so many bytes, in packets of at most so many.
+    fn open_with(&self, window: Option<usize>, packet: Option<u32>) -> Box<dyn Caller> {
         match &self.handle.addresses()[0] {
             Address::Ip(address) => {
                 let kind = socket2::Type::STREAM;
                 let socket = socket2::Socket::new(socket2::Domain::IPV4, kind, None).unwrap();
                 if let Some(window) = window {
                     socket.set_recv_buffer_size(window).unwrap();
+                }
+                if let Some(packet) = packet {
+                    socket.set_tcp_mss(packet).unwrap();
                 }
                 socket.connect(&(*address).into()).unwrap();
                 let stream = TcpStream::from(socket);
@@ -327,7 +330,7 @@ fn slow_readers_get_every_byte_in_order() {
     let kinds = ["/file", "/bytes", "/shared", "/reader", "/chunked"];
     for line in LINES {
         let server = Slow::start(line, |_| {});
-        let mut caller = server.open_with(Some(64 * 1024));
+        let mut caller = server.open_with(Some(64 * 1024), None);
         // All of them are there before the first answer is taken.
         for kind in kinds {
             caller.write_all(get(kind).as_bytes()).unwrap();
@@ -339,7 +342,7 @@ fn slow_readers_get_every_byte_in_order() {
         }
 
         // Without chunks, the end of the connection ends the content.
-        let mut caller = server.open_with(Some(64 * 1024));
+        let mut caller = server.open_with(Some(64 * 1024), None);
         let old = "GET /chunked HTTP/1.0\r\nHost: a\r\n\r\n";
         caller.write_all(old.as_bytes()).unwrap();
         assert!(answer(&mut *caller) == expected, "{line:?}");
@@ -361,7 +364,7 @@ fn whoever_takes_nothing_is_cut_in_time() {
     for line in LINES {
         for window in [None, Some(2048)] {
             let server = Slow::start(line, |limits| limits.write_timeout = TIMEOUT);
-            let mut caller = server.open_with(window);
+            let mut caller = server.open_with(window, None);
             caller.write_all(get("/zeros").as_bytes()).unwrap();
             let mut first = [0];
             caller.read_exact(&mut first).unwrap();
@@ -400,6 +403,28 @@ fn whoever_takes_something_is_not_cut_before_the_kernel_tells_of_room() {
     server.end();
 }
 
+#[test]
+fn whoever_reads_steadily_through_a_small_window_is_not_cut() {
+    for line in [Line::Plain, Line::Tls] {
+        let server = Slow::start(line, |limits| {
+            limits.write_timeout = Duration::from_secs(1);
+        });
+        // The window never has room for a whole packet of the loopback device.
+        let mut caller = server.open_with(Some(16_384), Some(1448));
+        caller.write_all(get("/zeros").as_bytes()).unwrap();
+
+        let start = Instant::now();
+        let mut piece = [0; 1000];
+        while start.elapsed() < Duration::from_secs(5) {
+            caller.read_exact(&mut piece).unwrap();
+            pause(Duration::from_millis(20));
+        }
+        assert!(server.gone.try_recv().is_err(), "{line:?}: it was cut");
+        drop(caller);
+        server.end();
+    }
+}
+
 /// Whether the kernel still knows the server's side of a connection (proc_pid_net_tcp(5)).
 fn is_known(server: u16, caller: u16) -> bool {
     let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
@@ -415,6 +440,7 @@ fn is_known(server: u16, caller: u16) -> bool {
 fn what_nobody_takes_does_not_stay_in_the_kernel_after_the_end() {
     let server = Slow::start(Line::Plain, |limits| {
         limits.write_timeout = Duration::from_secs(1);
+        limits.rate_min = 1 << 20;
     });
     let Address::Ip(address) = server.handle.addresses()[0] else {
         panic!("another address");
@@ -487,7 +513,9 @@ fn a_shutdown_waits_for_answers_that_wait() {
     let expected = content();
     for line in LINES {
         let server = Slow::start(line, |_| {});
-        let mut callers: Vec<_> = (0..4).map(|_| server.open_with(Some(64 * 1024))).collect();
+        let mut callers: Vec<_> = (0..4)
+            .map(|_| server.open_with(Some(64 * 1024), None))
+            .collect();
         for caller in &mut callers {
             caller.write_all(get("/file").as_bytes()).unwrap();
             assert_eq!(head(&mut **caller).0, "HTTP/1.1 200 OK");
@@ -571,7 +599,9 @@ fn who_waits_alone_costs_no_thread() {
         watcher.write_all(get("/events").as_bytes()).unwrap();
         head(&mut **watcher);
     }
-    let mut readers: Vec<_> = (0..50).map(|_| server.open_with(Some(64 * 1024))).collect();
+    let mut readers: Vec<_> = (0..50)
+        .map(|_| server.open_with(Some(64 * 1024), None))
+        .collect();
     for reader in &mut readers {
         reader.write_all(get("/file").as_bytes()).unwrap();
         head(&mut **reader);
