@@ -204,6 +204,27 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     part.publish(path).map(drop)
 }
 
+/// As [`write`], but where the path leads to: the target of a link gets the bytes, and so does a device or
+/// a FIFO, which stays what it is.
+///
+/// # Errors
+/// `NotFound` for a link that leads nowhere, an error for a FIFO that nobody reads, and those of the file
+/// system.
+pub(crate) fn write_through(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => write(&fs::canonicalize(path)?, bytes, mode),
+        Ok(_) => {
+            let mut options = OpenOptions::new();
+            let target = options.write(true).custom_flags(flags).open(path);
+            target?.write_all(bytes)
+        }
+        Err(error) if fs::symlink_metadata(path).is_ok() => Err(error),
+        Err(_) => write(path, bytes, mode),
+    }
+}
+
 /// Removes a file, durably.
 ///
 /// # Errors
@@ -345,6 +366,32 @@ mod tests {
             assert_eq!(result.unwrap_err().raw_os_error(), Some(5));
             write(&target, b"old", 0o600).unwrap();
         }
+    }
+
+    #[test]
+    fn what_is_not_a_file_stays_what_it_is_when_it_is_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("file"), b"old").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        std::os::unix::fs::symlink("nothing", path("astray")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
+
+        write_through(&path("link"), b"new", 0o600).unwrap();
+        assert_eq!(fs::read(path("file")).unwrap(), b"new");
+        assert!(path("link").is_symlink());
+        assert!(write_through(&path("astray"), b"new", 0o600).is_err());
+
+        assert!(write_through(&path("fifo"), b"new", 0o600).is_err());
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        let mut reader = options.open(path("fifo")).unwrap();
+        write_through(&path("fifo"), b"new", 0o600).unwrap();
+        let mut text = String::new();
+        io::Read::read_to_string(&mut reader, &mut text).unwrap();
+        assert_eq!(text, "new");
     }
 
     #[test]

@@ -364,7 +364,7 @@ fn write_urls(file: Option<&Path>, urls: &[String]) -> Result<()> {
     let Some(path) = file else { return Ok(()) };
 
     let text = urls.join("\n") + "\n";
-    disk::write(path, text.as_bytes(), 0o644).map_err(|error| {
+    disk::write_through(path, text.as_bytes(), 0o644).map_err(|error| {
         let error = Error::io(format!("{} cannot be written", path.display()), error);
         Error::new(ErrorKind::Usage, error.message()).hint("the file is set by --write-addr")
     })

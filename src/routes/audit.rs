@@ -7,7 +7,7 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, FinishedRequest, Happening};
-use crate::http::{Request, Response, Sent};
+use crate::http::{Method, Request, Response, Sent};
 use crate::routes::api::{Api, Known, MODEL};
 use crate::text::shortened;
 
@@ -87,7 +87,11 @@ fn finished(request: &mut Request<'_>, response: &Response, id: String) -> Finis
         who,
         peer: request.peer().to_string(),
         agent: shortened(agent, LOGGED_CHARACTERS).into_owned(),
-        method: request.method().as_str(),
+        method: if request.is_head() {
+            Method::Head.as_str()
+        } else {
+            request.method().as_str()
+        },
         path: shortened(request.path(), LOGGED_CHARACTERS).into_owned(),
         name: shortened(&name, LOGGED_CHARACTERS).into_owned(),
         digest: response.value("etag").and_then(Digest::from_etag),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Ctrl-C in the middle of a transfer: unfinished files are removed, and the end comes at once.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,43 +19,61 @@ use crate::{disk, logging, threads};
 /// # Errors
 /// If the system has no thread or no descriptor left.
 pub(crate) fn watch() -> Result<()> {
-    let explained = |error| Error::io("watching for signals", error);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(explained)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(unwatched)?;
     let work = move || {
         if let Some(signal) = signals.forever().next() {
             end(signal);
         }
     };
-    threads::spawn("signals", work).map(drop).map_err(explained)
+    threads::spawn("signals", work).map(drop).map_err(unwatched)
 }
 
-/// Has the first SIGINT or SIGTERM shut a server down, the second end it at once, and each SIGHUP run
-/// `reload`. SIGXFSZ, which a file beyond the limit of the process brings, is left to the failed write.
-///
-/// # Errors
-/// If the system has no thread or no descriptor left.
-pub(crate) fn serve(shutdown: Shutdown, reload: impl Fn() + Send + 'static) -> Result<()> {
-    let explained = |error| Error::io("watching for signals", error);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(explained)?;
+/// The signals of a server, caught from here on: one that comes while it starts waits for
+/// [`ServerSignals::serve`].
+pub(crate) struct ServerSignals(Signals);
 
-    // A thread may lock, log and write files, which a signal handler must not (signal-safety(7)).
-    let work = move || {
-        let mut asked = false;
-        for signal in signals.forever() {
-            match signal {
-                SIGHUP => reload(),
-                SIGXFSZ => {}
-                _ if asked => end(signal),
-                _ => {
-                    log::info!("signal {signal}: finishing what is running");
-                    shutdown.signalled(signal);
-                    asked = true;
+impl ServerSignals {
+    /// # Errors
+    /// If the system has no descriptor left.
+    pub(crate) fn catch() -> Result<Self> {
+        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]);
+        signals.map(Self).map_err(unwatched)
+    }
+
+    /// Has the first SIGINT or SIGTERM shut a server down, the second end it at once, and each SIGHUP run
+    /// `reload`. SIGXFSZ, which a file beyond the limit of the process brings, is left to the failed
+    /// write.
+    ///
+    /// # Errors
+    /// If the system has no thread left.
+    pub(crate) fn serve(
+        mut self,
+        shutdown: Shutdown,
+        reload: impl Fn() + Send + 'static,
+    ) -> Result<()> {
+        // A thread may lock, log and write files, which a signal handler must not (signal-safety(7)).
+        let work = move || {
+            let mut asked = false;
+            for signal in self.0.forever() {
+                match signal {
+                    SIGHUP => reload(),
+                    SIGXFSZ => {}
+                    _ if asked => end(signal),
+                    _ => {
+                        log::info!("signal {signal}: finishing what is running");
+                        shutdown.signalled(signal);
+                        asked = true;
+                    }
                 }
             }
-        }
-    };
+        };
 
-    threads::spawn("signals", work).map(drop).map_err(explained)
+        threads::spawn("signals", work).map(drop).map_err(unwatched)
+    }
+}
+
+fn unwatched(error: io::Error) -> Error {
+    Error::io("watching for signals", error)
 }
 
 /// While this lives, SIGINT does not end the process; afterwards it does.
@@ -67,7 +85,7 @@ impl Uninterrupted {
     pub(crate) fn new() -> Result<Self> {
         let is_over = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&is_over))
-            .map_err(|error| Error::io("watching for signals", error))?;
+            .map_err(unwatched)?;
         Ok(Self(is_over))
     }
 }
@@ -88,7 +106,7 @@ fn end(signal: i32) -> ! {
         "\nskep: interrupted; unfinished files were removed\n".to_owned()
     };
     if logging::finish() {
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        let _ = io::stderr().write_all(text.as_bytes());
     }
     process::exit(128 + signal)
 }

@@ -6,7 +6,8 @@ use log::LevelFilter;
 use serde_json::json;
 
 use crate::cli::flags::{activation, args, given_password, node_settings};
-use crate::cli::terminal::{Output, signals};
+use crate::cli::terminal::Output;
+use crate::cli::terminal::signals::ServerSignals;
 use crate::error::Result;
 use crate::logging::{self, Style, logger};
 use crate::node::{Node, PasswordOrigin};
@@ -29,6 +30,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // First of all, so that reading the settings can log.
     logger::start(args::log_level(matches, level)?, Style::Stamped);
+    let signals = ServerSignals::catch()?;
     let mut config = node_settings::read(matches)?;
     activation::take_over(&mut config)?;
     config.check()?;
@@ -40,7 +42,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     // A reload reads all layers again, so it needs the command line, too.
     let (reload, matches) = (node.reload(), matches.clone());
 
-    signals::serve(node.shutdown(), move || {
+    signals.serve(node.shutdown(), move || {
         let applied = node_settings::read(&matches).and_then(|mut config| {
             // The sockets of systemd are in use and cannot be taken a second time.
             activation::leave_out(&mut config);
@@ -63,7 +65,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     // After the signals: a script may send one as soon as it has read the ready line. Whoever connects is
     // answered before that is put together.
     node.begin()?;
-    greet(&node, output)?;
+    match greet(&node, output) {
+        // Nobody reads that it is ready, but there may be callers all the same.
+        Err(_) if output.is_closed() => log::warn!("nobody reads the standard output"),
+        greeted => greeted?,
+    }
 
     node.run()
 }

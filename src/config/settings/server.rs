@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The section `[server]` of the settings: the model directory, where the server listens, and its threads.
 
-use crate::config::settings::setting::{Effect, Setting, list, path, row, set};
+use crate::config::settings::setting::{Effect, Setting, list, path, row, set, whole_path};
 use crate::text::{count, switch};
 
 /// The rows of this section.
@@ -16,7 +16,7 @@ pub(crate) const ROWS: &[Setting] = &[
             if text.is_empty() {
                 return Err("name a directory".to_owned());
             }
-            config.directory = text.into();
+            config.directory = whole_path(text)?;
             Ok(())
         },
     )

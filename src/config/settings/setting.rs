@@ -143,12 +143,19 @@ macro_rules! set {
 pub(crate) use set;
 
 /// A path; an empty one is none.
-#[allow(
-    clippy::unnecessary_wraps,
-    reason = "all readers of values have one form"
-)]
 pub(crate) fn path(text: &str) -> Result<Option<PathBuf>, String> {
-    Ok((!text.is_empty()).then(|| text.into()))
+    if text.is_empty() {
+        return Ok(None);
+    }
+    whole_path(text).map(Some)
+}
+
+/// A path as it is opened. A folder of the name `~` is not what anybody means.
+pub(crate) fn whole_path(text: &str) -> Result<PathBuf, String> {
+    if text == "~" || text.starts_with("~/") {
+        return Err("only a shell knows what ~ means; write the whole path".to_owned());
+    }
+    Ok(text.into())
 }
 
 /// A size that has to fit into memory.
@@ -165,4 +172,16 @@ pub(crate) fn list(text: &str) -> Result<Vec<String>, String> {
     let items = text.split(',').map(str::trim);
     let items = items.filter(|item| !item.is_empty());
     Ok(items.map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_begins_with_the_shells_word_for_the_home() {
+        assert!(path("~/models").is_err() && whole_path("~").is_err());
+        assert_eq!(whole_path("~x").unwrap(), PathBuf::from("~x"));
+        assert_eq!(path("").unwrap(), None);
+    }
 }

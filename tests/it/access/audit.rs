@@ -290,3 +290,12 @@ fn what_a_caller_sends_makes_no_long_lines() {
     assert!(log.contains(&"x".repeat(200)), "{log}");
     assert!(log.lines().all(|line| line.len() < 1000), "{log}");
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_head_is_logged_as_one() {
+    let server = Served::start(&["--plain", "--log-polls"]);
+    server.curl("/v1/models", &["-I"]).is(200);
+    let log = server.stop().exits(0).stderr;
+    assert!(log.contains("HEAD /v1/models "), "{log}");
+}
