@@ -65,6 +65,8 @@ struct Answering {
     pace: AnswerPace,
     /// When the poller looks at it at the latest.
     until: Instant,
+    /// When an answer without an end is cut, once the server stops and its caller has not taken all of it.
+    cut: Option<Instant>,
     has_more: bool,
     heeds_room: bool,
     watched: Watched,
@@ -92,6 +94,7 @@ impl Answering {
             answer,
             pace,
             until: Instant::now(),
+            cut: None,
             has_more: false,
             heeds_room: false,
             watched: Watched::Not,
@@ -184,10 +187,13 @@ impl Answering {
 
     /// Whether the caller may take its time.
     fn check(&mut self) -> io::Result<()> {
-        let is_over = self.end.is_endless && self.end.shared.stop.is_stopped();
-        if is_over {
-            let text = "the server stops, and the caller takes nothing";
-            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        // A caller that reads may still be a moment behind; a reset would take from it what it has not read.
+        if self.end.is_endless && self.end.shared.stop.is_stopped() {
+            let now = Instant::now();
+            if now >= *self.cut.get_or_insert(now + LAST_PATIENCE) {
+                let text = "the server stops, and the caller takes nothing";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
         }
 
         let transport = self.end.caller.connection.transport();
@@ -213,7 +219,8 @@ impl Answering {
         }
 
         let deadline = self.pace.deadline(connection.transport());
-        let until = deadline.min(self.pace.look());
+        let look = deadline.min(self.pace.look());
+        let until = self.cut.map_or(look, |cut| cut.min(look));
         self.wait_until(until)
     }
 
@@ -345,6 +352,9 @@ const QUIET_LOOK: Duration = Duration::from_secs(3_600);
 
 /// After so many waits, each of them short, a line is a fast one.
 const WAITS_OF_FAST_LINES: u32 = 8;
+
+/// How long an answer without an end has for its last bytes when the server stops.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a thread waits for room before the poller does.
 const LINGER: Duration = Duration::from_millis(50);
