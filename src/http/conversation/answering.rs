@@ -65,6 +65,8 @@ struct Answering {
     pace: AnswerPace,
     /// When the poller looks at it at the latest.
     until: Instant,
+    /// When it was noticed that the server stops.
+    stopped: Option<Instant>,
     has_more: bool,
     heeds_room: bool,
     watched: Watched,
@@ -92,6 +94,7 @@ impl Answering {
             answer,
             pace,
             until: Instant::now(),
+            stopped: None,
             has_more: false,
             heeds_room: false,
             watched: Watched::Not,
@@ -200,10 +203,14 @@ impl Answering {
         Ok(())
     }
 
-    /// Until when the caller of an answer without an end may take the rest of it, once the server stops.
-    fn stop_deadline(&self) -> Option<Instant> {
-        let is_ending = self.end.is_endless && self.end.shared.stop.is_stopped();
-        is_ending.then(|| self.pace.moved() + STOP_WAIT)
+    /// Until when the caller of an answer without an end has to take something of the rest, once the server
+    /// stops: one that reads may be behind, and a reset would take from it what it has not read.
+    fn stop_deadline(&mut self) -> Option<Instant> {
+        if !self.end.is_endless || !self.end.shared.stop.is_stopped() {
+            return None;
+        }
+        let noticed = *self.stopped.get_or_insert_with(Instant::now);
+        Some(noticed.max(self.pace.moved()) + STOP_WAIT)
     }
 
     /// Waits at the poller until the kernel takes more.
@@ -363,7 +370,7 @@ const QUIET_LOOK: Duration = Duration::from_secs(3_600);
 const WAITS_OF_FAST_LINES: u32 = 8;
 
 /// How long a caller may take nothing of the last bytes of an answer without an end.
-const STOP_WAIT: Duration = Duration::from_millis(500);
+const STOP_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a thread waits for room before the poller does.
 const LINGER: Duration = Duration::from_millis(50);

@@ -145,12 +145,12 @@ fn a_shutdown_ends_twenty_of_them_whole() {
     }
 }
 
-/// Content that has something new at any time.
-struct Flood(UnixStream);
+/// Content that has something new at any time, so many bytes of it.
+struct Flood(UnixStream, usize);
 
 impl Endless for Flood {
     fn next(&mut self) -> Happened {
-        Happened::Bytes(vec![b'x'; 4096])
+        Happened::Bytes(vec![b'x'; self.1])
     }
 
     fn descriptor(&self) -> BorrowedFd<'_> {
@@ -162,7 +162,7 @@ impl Endless for Flood {
 fn a_shutdown_ends_content_that_never_runs_dry() {
     let handler = |_: &mut Request<'_>| {
         let (socket, _) = UnixStream::pair().unwrap();
-        Response::new(Status::OK).content(Content::Endless(Box::new(Flood(socket))))
+        Response::new(Status::OK).content(Content::Endless(Box::new(Flood(socket, 4096))))
     };
     let server = Server::bind("127.0.0.1:0", handler).unwrap();
     let handle = server.start().unwrap();
@@ -179,6 +179,48 @@ fn a_shutdown_ends_content_that_never_runs_dry() {
     handle.shutdown();
     handle.join().unwrap();
     assert!(reader.join().unwrap(), "it was cut");
+}
+
+#[test]
+fn a_shutdown_gives_a_caller_that_is_behind_the_end_of_its_content() {
+    let handler = |_: &mut Request<'_>| {
+        let (socket, _) = UnixStream::pair().unwrap();
+        Response::new(Status::OK).content(Content::Endless(Box::new(Flood(socket, 4 << 20))))
+    };
+    let server = Server::bind("127.0.0.1:0", handler).unwrap();
+    let handle = server.start().unwrap();
+    let connect = || TcpStream::connect(&handle.url()["http://".len()..]).unwrap();
+    let mut silent = vec![connect()];
+    let mut line = connect();
+    line.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    // Most of a piece is still to be sent then.
+    fill(&line);
+    silent.push(connect());
+
+    // Those who say nothing are let go when the server knows that it stops, and the caller reads only then.
+    handle.shutdown();
+    for other in &mut silent {
+        let _ = other.read(&mut [0]);
+    }
+    let mut rest = Vec::new();
+    line.read_to_end(&mut rest).unwrap();
+    assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "it was cut");
+    handle.join().unwrap();
+}
+
+/// Returns once nothing more arrives, since there is no room for it.
+fn fill(line: &TcpStream) {
+    let mut unread = 0;
+    let (_kept, never) = channel::<()>();
+    loop {
+        let _ = never.recv_timeout(Duration::from_millis(200));
+        let now = rustix::io::ioctl_fionread(line).unwrap();
+        if now > 0 && now == unread {
+            return;
+        }
+        unread = now;
+    }
 }
 
 #[test]
