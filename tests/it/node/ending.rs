@@ -31,10 +31,7 @@ fn a_second_signal_ends_at_once_and_leaves_nothing_half_made() {
     let (place, dir) = (server.place.clone(), server.dir.clone());
     server.process.signal(Signal::TERM);
     server.process.finish().exits(143);
-    assert_eq!(
-        std::fs::read_dir(dir.join(".skep/parts")).unwrap().count(),
-        0
-    );
+    assert_eq!(fs::read_dir(dir.join(".skep/parts")).unwrap().count(), 0);
     assert!(!dir.join("m").exists());
     drop(place);
 }
