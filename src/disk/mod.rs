@@ -204,7 +204,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     part.publish(path).map(drop)
 }
 
-/// As [`write`], but where the path leads to: the target of a link gets the bytes, and so does a device or
+/// As [`write()`], but where the path leads to: the target of a link gets the bytes, and so does a device or
 /// a FIFO, which stays what it is.
 ///
 /// # Errors
