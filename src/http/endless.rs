@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Answers without an end, such as streams of events: how their content comes.
 //!
-//! Nothing waits for such an answer: a shutdown ends it at once, and a caller that left is noticed
-//! while nothing is written. It has no thread: the one that waits for all connections waits for its
+//! Nothing waits for such an answer: a shutdown ends it at once, but for a caller that is behind, which
+//! has a second for its last bytes. A caller that left is noticed while nothing is written. It has no thread: the one that waits for all connections waits for its
 //! content, too.
 
 use std::os::fd::BorrowedFd;

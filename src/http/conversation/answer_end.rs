@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::caller::{After, HttpCaller};
+use super::caller::{After, HttpCaller, LINGER_BYTES};
 use super::draining::Draining;
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
@@ -142,7 +142,7 @@ impl AnswerEnd {
 /// locked out costs as little as can be.
 fn drain_bytes(status: Status, limits: &Limits) -> u64 {
     match status {
-        Status::TOO_MANY_REQUESTS => limits.drain_bytes_max.min(LOCKED_OUT_BYTES),
+        Status::TOO_MANY_REQUESTS => limits.drain_bytes_max.min(LINGER_BYTES),
         _ => limits.drain_bytes_max,
     }
 }
@@ -167,9 +167,6 @@ fn log_answer(peer: &Peer, head: &Head, status: Status, sent: &io::Result<u64>, 
         }
     }
 }
-
-/// What is read of a body whose sender is locked out.
-const LOCKED_OUT_BYTES: u64 = 64 * 1024;
 
 /// Of a path in the log.
 const LOGGED_CHARACTERS: usize = 256;

@@ -313,8 +313,8 @@ const REQUESTS_AT_ONCE: usize = 16;
 /// Pieces that are read of one caller before others have their turn.
 const READS_AT_ONCE: usize = 16;
 
-/// What is read of somebody who has not much left to send.
-const LINGER_BYTES: u64 = 64 * 1024;
+/// What is read of somebody who has not much left to send, or for whom no more is to be done.
+pub(super) const LINGER_BYTES: u64 = 64 * 1024;
 
 /// How long an answered connection is read on, so that its answer arrives.
 const LINGER: Duration = Duration::from_secs(2);
