@@ -6,14 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::caller_keys::{CallerKeys, KeyHolder};
 use super::certificate::CertificateRoles;
-use super::challenge_answer::ChallengeAnswer;
 use super::credentials::Credentials;
 use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
+use super::message_signature::{ReceivedSignature, SignedRequest, accept_signature};
 use super::nonce::Nonces;
 use super::principal::Principal;
-use crate::access::challenge_answer::{SCHEME, SignedRequest};
-use crate::access::secrets::{Lock, Password, SlowLock, Tokens, chosen_password, tokens};
+use crate::access::secrets::tokens::Token;
+use crate::access::secrets::{CallerKey, Password, SlowLock, chosen_password};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
@@ -24,6 +25,8 @@ use crate::watched_file::WatchedFile;
 pub(crate) struct AccessOptions {
     /// Whether everybody may list and fetch.
     pub(crate) anonymous_read: bool,
+    /// Whether other devices may show secrets over lines that can be read.
+    pub(crate) plain_passwords: bool,
     /// Whether the dearning API takes passwords over lines that can be read.
     pub(crate) plain_dearning: bool,
     /// Whether the password that everybody knows may be used on this device.
@@ -41,13 +44,14 @@ enum Finding {
     Known(Principal),
     /// Only this lock can tell, by a long computation.
     MayBeChosen(Arc<SlowLock>),
+    /// The right token, whose line in the home is to be replaced.
+    ToBeUpgraded(Token, CallerKey),
 }
 
 /// All that opens the doors of one server.
 pub(crate) struct Guard {
     options: AccessOptions,
-    owner: Lock,
-    tokens: WatchedFile<Tokens>,
+    keys: CallerKeys,
     chosen: WatchedFile<SlowLock>,
     nonces: Nonces,
     lockout: Lockout,
@@ -61,10 +65,7 @@ impl Guard {
     /// `Internal` if the system has no random numbers.
     pub(crate) fn new(home: &Path, password: &Password, options: AccessOptions) -> Result<Self> {
         Ok(Self {
-            owner: Lock::new(password.text().as_bytes()),
-            tokens: WatchedFile::new(tokens::file(home), |path, text| {
-                Ok(Tokens::read(path, text))
-            }),
+            keys: CallerKeys::new(home, password)?,
             chosen: WatchedFile::new(chosen_password::file(home), |_, text| SlowLock::read(text)),
             nonces: Nonces::new()?,
             lockout: Lockout::new(options.lockout.clone()),
@@ -77,25 +78,27 @@ impl Guard {
         &self.options
     }
 
-    /// Who shows these credentials with this request.
+    /// Who shows these credentials.
     ///
     /// # Errors
     /// `TooManyRequests` for a caller that is locked out, whatever it shows, so that nothing can be
-    /// learnt meanwhile; `Unauthenticated` for wrong credentials; `Busy` if too many are verified.
-    pub(crate) fn identify(
-        &self,
-        peer: &Peer,
-        shown: &Credentials,
-        signed: SignedRequest<'_>,
-    ) -> Result<Principal> {
+    /// learnt meanwhile; `Unauthenticated` for wrong credentials; `Forbidden` for a secret in the clear;
+    /// `Busy` if too many are verified.
+    pub(crate) fn identify(&self, peer: &Peer, shown: &Credentials) -> Result<Principal> {
         match shown {
-            Credentials::Secret(secret) => self.secret(peer, secret),
-            _ => self.without_secret(peer, shown, signed),
+            Credentials::Secret(secret) => {
+                self.check_line(peer)?;
+                self.secret(peer, secret)
+            }
+            Credentials::Unknown => {
+                self.check(peer)?;
+                Err(refused("the credentials cannot be read"))
+            }
         }
     }
 
-    /// The same, as far as it needs no long computation: `None` for what may be a chosen password, which
-    /// [`Guard::identify`] has to verify the first time that it is shown.
+    /// The same, as far as it needs no long computation and no file is written: `None` for what may be a
+    /// chosen password, which [`Guard::identify`] has to verify the first time that it is shown.
     ///
     /// # Errors
     /// As [`Guard::identify`].
@@ -103,31 +106,33 @@ impl Guard {
         &self,
         peer: &Peer,
         shown: &Credentials,
-        signed: SignedRequest<'_>,
     ) -> Result<Option<Principal>> {
         let Credentials::Secret(secret) = shown else {
-            return self.without_secret(peer, shown, signed).map(Some);
+            return self.identify(peer, shown).map(Some);
         };
 
+        self.check_line(peer)?;
         match self.look_up(peer, secret)? {
             Finding::Known(principal) => Ok(Some(principal)),
-            Finding::MayBeChosen(_) => Ok(None),
+            Finding::MayBeChosen(_) | Finding::ToBeUpgraded(..) => Ok(None),
         }
     }
 
-    fn without_secret(
-        &self,
-        peer: &Peer,
-        shown: &Credentials,
-        signed: SignedRequest<'_>,
-    ) -> Result<Principal> {
-        self.check(peer)?;
-        match shown {
-            Credentials::Answer(answer) => self.answer(peer, answer, signed),
-            // No secret was shown, so neither of these counts as a guess.
-            Credentials::Wish => Err(refused("this request needs an answer to the challenge")),
-            _ => Err(refused("the credentials cannot be read")),
+    /// Refuses to look at a secret that everybody on the way could read. It is not counted: whoever
+    /// listens must not learn whether it was right.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    fn check_line(&self, peer: &Peer) -> Result<()> {
+        if peer.tls.is_some() || peer.is_local() || self.options.plain_passwords {
+            return Ok(());
         }
+
+        let text = "this connection is not encrypted, so passwords and tokens are not accepted";
+        Err(Error::new(ErrorKind::Forbidden, text).hint(
+            "use https://, or sign the request, as skep does; change this secret: it could be read on \
+             its way",
+        ))
     }
 
     /// Who knows this secret.
@@ -137,6 +142,10 @@ impl Guard {
     pub(crate) fn secret(&self, peer: &Peer, secret: &[u8]) -> Result<Principal> {
         match self.look_up(peer, secret)? {
             Finding::Known(principal) => Ok(principal),
+            Finding::ToBeUpgraded(token, key) => {
+                self.keys.upgrade(&token, key);
+                Ok(token.principal())
+            }
             // `Busy` says nothing about the secret, so it leaves before the attempt is counted.
             Finding::MayBeChosen(chosen) if chosen.opens(secret)? => Ok(Principal::owner()),
             Finding::MayBeChosen(_) => Err(self.count_guess(peer)),
@@ -147,17 +156,13 @@ impl Guard {
     fn look_up(&self, peer: &Peer, secret: &[u8]) -> Result<Finding> {
         self.check(peer)?;
 
-        // Password and tokens are both compared in any case, so that the time does not tell which
-        // one matched.
-        let lock = Lock::new(secret);
-        let (is_owner, tokens) = (lock == self.owner, self.tokens.now());
-        let of_token = tokens.principal(&lock, clock::now());
-        if is_owner {
-            return Ok(Finding::Known(Principal::owner()));
-        }
-
-        if let Some(principal) = of_token {
-            return Ok(Finding::Known(principal));
+        match self.keys.holder(secret) {
+            KeyHolder::Known(principal) => return Ok(Finding::Known(principal)),
+            KeyHolder::OfFormat1(token, key) if peer.tls.is_some() => {
+                return Ok(Finding::ToBeUpgraded(token, key));
+            }
+            KeyHolder::OfFormat1(..) => return Err(of_format_1()),
+            KeyHolder::Nobody => {}
         }
 
         // Last, because argon2 costs memory and time.
@@ -168,6 +173,50 @@ impl Guard {
             Ok(Finding::MayBeChosen(chosen))
         } else {
             Err(self.count_guess(peer))
+        }
+    }
+
+    /// Who has signed this request.
+    ///
+    /// # Errors
+    /// `Unauthenticated` for a signature that is wrong, does not cover enough, or has no nonce of this
+    /// server that is still good; `TooManyRequests` for a caller that is locked out.
+    pub(crate) fn signer(
+        &self,
+        peer: &Peer,
+        shown: &ReceivedSignature,
+        request: &SignedRequest<'_>,
+    ) -> Result<Principal> {
+        self.check(peer)?;
+
+        // Whoever has no nonce of ours, or did not sign enough, has not guessed anything.
+        let over = || refused("the signature's nonce has expired, or was used before");
+        let nonce = shown.nonce.as_deref().ok_or_else(|| {
+            refused("the signature has no nonce; the field Accept-Signature gives one")
+        })?;
+        let nonce = self.nonces.read(nonce).ok_or_else(over)?;
+        shown.check_coverage(request)?;
+
+        // A device that has no clock goes by the nonce alone, which is good for five minutes.
+        if clock::is_trusted() && shown.expires.is_some_and(|end| end <= clock::seconds()) {
+            return Err(refused("the signature has expired"));
+        }
+
+        let is_signed = shown.is_of(request)?;
+        let principal = match self.keys.principal(&shown.key) {
+            Some(principal) if is_signed => principal,
+            _ => {
+                self.lockout.fail(Caller::of(peer));
+                return Err(refused("the signature is wrong, or nobody has its key").hint(OTHER_WAYS));
+            }
+        };
+
+        // Only a right signature uses up the nonce, so that a listener cannot spoil it with wrong
+        // ones.
+        if self.nonces.take(nonce) {
+            Ok(principal)
+        } else {
+            Err(over())
         }
     }
 
@@ -206,83 +255,53 @@ impl Guard {
         )
     }
 
-    /// The value of a `WWW-Authenticate` field: all schemes, with a nonce for an answer to be made.
-    pub(crate) fn challenge(&self) -> String {
-        let ways = "Basic realm=\"skep\", charset=\"UTF-8\", Bearer realm=\"skep\"";
-        match self.nonces.make() {
-            Ok(nonce) => format!("{ways}, {SCHEME} realm=\"skep\", nonce=\"{nonce}\""),
-            Err(_) => ways.to_owned(),
-        }
-    }
-
-    fn answer(
-        &self,
-        peer: &Peer,
-        answer: &ChallengeAnswer,
-        signed: SignedRequest<'_>,
-    ) -> Result<Principal> {
-        let over = || refused("the challenge has expired, or was answered before");
-        // Whoever has no nonce of ours has not guessed anything.
-        let nonce = self.nonces.read(&answer.nonce).ok_or_else(over)?;
-        let (tokens, now) = (self.tokens.now(), clock::now());
-
-        // All tokens are compared, hence `last`: the time must not tell which one matched.
-        let of_token = tokens
-            .iter()
-            .filter(|token| answer.is_of(&token.lock, signed))
-            .last();
-
-        let principal = match (answer.is_of(&self.owner, signed), of_token) {
-            (true, _) => Some(Principal::owner()),
-            (false, Some(token)) if !tokens.is_over(token, now) => Some(token.principal()),
-            (false, _) => None,
-        };
-
-        let Some(principal) = principal else {
-            let error = self.count_guess(peer);
-            return Err(if self.chosen.now().is_set() {
-                error.hint(NOT_CHOSEN)
-            } else {
-                error
-            });
-        };
-
-        // Only a right answer uses up the nonce, so that a listener cannot spoil it with wrong
-        // ones.
-        if self.nonces.take(nonce, answer.count) {
-            Ok(principal)
-        } else {
-            Err(over())
-        }
+    /// The value of an `Accept-Signature` field, with a new nonce; `None` if the system has no random
+    /// numbers.
+    pub(crate) fn signature_wish(&self) -> Option<String> {
+        self.nonces.make().ok().map(|nonce| accept_signature(&nonce))
     }
 }
+
+/// The value of a `WWW-Authenticate` field: the ways to show a secret.
+pub(crate) const CHALLENGE: &str = "Basic realm=\"skep\", charset=\"UTF-8\", Bearer realm=\"skep\"";
 
 fn refused(text: &str) -> Error {
     Error::new(ErrorKind::Unauthenticated, text)
 }
 
-const NOT_CHOSEN: &str = "a password that was set with 'skep passwd' works over https:// only; over \
-                          http:// use a token ('skep token new NAME')";
+/// Over TLS, the line would be replaced, and the secret cannot be read on the way.
+fn of_format_1() -> Error {
+    refused("this token was made by an older skep, and is good over https:// only").hint(
+        "use it once over https://, or make a new one: skep token new NAME",
+    )
+}
+
+const OTHER_WAYS: &str = "a token of an older skep has to be used over https:// once; a password that \
+                          was set with 'skep passwd' works over https:// only";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::challenge::Challenge;
     use crate::access::role::Role;
-    use crate::access::secrets::NewToken;
+    use crate::access::secrets::{NewToken, Tokens};
     use crate::access::secrets::{keep as keep_password, remove as remove_password};
 
     fn identify(guard: &Guard, text: &str) -> Result<Principal> {
-        let signed = SignedRequest {
-            method: "GET",
-            target: "/",
-            digests: ["", ""],
-        };
-        let peer = Peer {
+        guard.identify(&encrypted(), &Credentials::read(text))
+    }
+
+    fn encrypted() -> Peer {
+        Peer {
+            tls: Some(crate::transport::TlsIdentity::default()),
+            ..plain()
+        }
+    }
+
+    fn plain() -> Peer {
+        Peer {
             address: Some("192.0.2.1:5".parse().unwrap()),
             ..Peer::default()
-        };
-        guard.identify(&peer, &Credentials::read(text), signed)
+        }
     }
 
     #[test]
@@ -318,27 +337,53 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_a_challenge_is_taken_once() {
+    fn other_devices_show_no_secret_in_the_clear() {
         let home = tempfile::tempdir().unwrap();
         let owner = Password::generate().unwrap();
+        let shown = Credentials::read(&owner.basic());
+        let mut guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let far = plain();
+        let error = guard.identify(&far, &shown).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Forbidden);
+        assert!(guard.identify_at_once(&far, &shown).is_err());
+
+        // A wrong one gets the same answer, and is not counted.
+        for _ in 0..20 {
+            let error = guard.identify(&far, &Credentials::read("Bearer x")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Forbidden);
+        }
+        assert!(guard.identify(&encrypted(), &shown).is_ok());
+        assert!(guard.identify(&Peer::default(), &shown).is_ok());
+        guard.options.plain_passwords = true;
+        assert!(guard.identify(&far, &shown).is_ok());
+    }
+
+    #[test]
+    fn a_token_of_format_1_is_good_over_tls_only_until_it_is_upgraded() {
+        let home = tempfile::tempdir().unwrap();
+        let token = Password::generate_token().unwrap();
+        let file = crate::access::secrets::tokens::file(home.path());
+        let digest = crate::digest::Digest::of(token.text().as_bytes());
+        std::fs::write(&file, format!("pi read {digest} 5 -\n")).unwrap();
+        let owner = Password::generate().unwrap();
         let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
-        let signed = SignedRequest {
-            method: "GET",
-            target: "/",
-            digests: ["", ""],
-        };
-        assert!(identify(&guard, "Skep-HMAC").is_err());
-        let challenge = Challenge::find(&guard.challenge()).unwrap();
-        let answer = challenge.answer(&owner, 1, signed).unwrap();
-        assert_eq!(identify(&guard, &answer).unwrap(), Principal::owner());
-        assert!(identify(&guard, &answer).is_err(), "replayed");
-        let answer = challenge.answer(&owner, 2, signed).unwrap();
-        assert!(identify(&guard, &answer).is_ok());
-        let chosen = Password::new("four words of mine").unwrap();
-        keep_password(home.path(), &chosen).unwrap();
-        let answer = challenge.answer(&chosen, 3, signed).unwrap();
-        let error = identify(&guard, &answer).unwrap_err();
-        assert!(error.hint_text().unwrap().contains("skep passwd"));
+        let shown = Credentials::read(&format!("Bearer {}", token.text()));
+
+        let error = guard.identify(&Peer::default(), &shown).unwrap_err();
+        assert!(error.message().contains("older skep"), "{error}");
+        // The thread that has all connections writes no file.
+        assert_eq!(guard.identify_at_once(&encrypted(), &shown).unwrap(), None);
+        assert!(std::fs::read_to_string(&file).unwrap().contains(&digest.to_string()));
+
+        assert_eq!(guard.identify(&encrypted(), &shown).unwrap().name, "pi");
+        assert!(!std::fs::read_to_string(&file).unwrap().contains(&digest.to_string()));
+        for peer in [encrypted(), Peer::default()] {
+            assert_eq!(guard.identify_at_once(&peer, &shown).unwrap().unwrap().name, "pi");
+        }
+
+        // It is remembered now, and its end counts all the same.
+        Tokens::remove(home.path(), "pi").unwrap();
+        assert!(guard.identify(&encrypted(), &shown).is_err());
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use ureq::SendBody;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use ureq::http::{Method, StatusCode};
 
@@ -162,7 +161,7 @@ impl Client {
             request = request.header(EXPECT, "100-continue");
         }
 
-        let response = self.exchange(request, SendBody::from_reader(body))?;
+        let response = self.send(request, body)?;
         let mut response = answers::accepted(response)?;
         let outcome = Outcome::of(response.status());
         let model: ModelWire = answers::json(&mut response)?;

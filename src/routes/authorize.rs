@@ -2,17 +2,18 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
-use crate::access::{Credentials, How, Principal, Right, SignedRequest};
+use crate::access::{CHALLENGE, Credentials, How, Principal, ReceivedSignature, Right, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{BodyPlace, Request, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
+use crate::routes::models::digest;
 
 impl Api {
     /// Whether a request is refused whatever it asks for: its caller is locked out, or shows nothing where
     /// something is needed.
     pub(crate) fn refuses_at_once(&self, route: &Route, request: &Request<'_>) -> bool {
         let (peer, tls) = (request.peer(), request.peer().tls.as_ref());
-        if request.fields().value("authorization").is_some() {
+        if request.fields().value("authorization").is_some() || is_signed(request) {
             return self.guard.check(peer).is_err();
         }
 
@@ -54,11 +55,11 @@ impl Api {
     /// As [`Api::admit`].
     pub(crate) fn admit_at_once(&self, right: Right, request: &mut Request<'_>) -> Result<bool> {
         let principal = match request.fields().value("authorization") {
-            Some(field) => self.guard.identify_at_once(
-                request.peer(),
-                &Credentials::read(field),
-                signed(request),
-            )?,
+            Some(field) => self
+                .guard
+                .identify_at_once(request.peer(), &Credentials::read(field))?,
+            // To verify a signature takes long on a small device.
+            None if is_signed(request) => None,
             None => self.without_credentials(request)?,
         };
 
@@ -74,17 +75,41 @@ impl Api {
     /// # Errors
     /// As [`Api::admit`].
     pub(crate) fn caller(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
-        let principal = match request.fields().value("authorization") {
-            Some(field) => Some(self.guard.identify(
-                request.peer(),
-                &Credentials::read(field),
-                signed(request),
-            )?),
-            None => self.without_credentials(request)?,
+        let field = request.fields().value("authorization");
+        let principal = match (field, self.signer(request)?) {
+            (Some(field), _) => {
+                let shown = Credentials::read(field);
+                Some(self.guard.identify(request.peer(), &shown)?)
+            }
+            (None, Some(signer)) => Some(signer),
+            (None, None) => self.without_credentials(request)?,
         };
 
         remember(request, principal.as_ref());
         Ok(principal)
+    }
+
+    /// Who has signed a request that shows no secret. From here on, its content has to be what was signed.
+    fn signer(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
+        if !is_signed(request) || request.fields().value("authorization").is_some() {
+            return Ok(None);
+        }
+
+        let signed = signed(request);
+        let Some(shown) = ReceivedSignature::find(&signed)? else {
+            return Ok(None);
+        };
+
+        let principal = self.guard.signer(request.peer(), &shown, &signed)?;
+
+        if let Some(digest) = digest(request.fields(), "content-digest")? {
+            request.body().expect_digest(digest);
+        } else if signed.has_content {
+            let text = "the Content-Digest of a signed request needs a sha-256";
+            return Err(Error::new(ErrorKind::BadRequest, text));
+        }
+
+        Ok(Some(principal))
     }
 
     fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
@@ -110,10 +135,18 @@ impl Api {
         let response = Response::error(error);
         match error.kind() {
             ErrorKind::Unauthenticated => {
-                response.field("www-authenticate", self.guard.challenge())
+                self.wish_for_signature(response.field("www-authenticate", CHALLENGE))
             }
             ErrorKind::TooManyRequests => self.come_back(request, response),
             _ => response,
+        }
+    }
+
+    /// Adds a nonce for the next request, so that a caller who signs has it without asking.
+    pub(crate) fn wish_for_signature(&self, response: Response) -> Response {
+        match self.guard.signature_wish() {
+            Some(wish) => response.field("accept-signature", wish),
+            None => response,
         }
     }
 
@@ -134,14 +167,21 @@ impl Api {
     }
 }
 
-/// What an answer to a challenge signs of a request.
-fn signed<'a>(request: &Request<'a>) -> SignedRequest<'a> {
+/// Whether a request has a signature, for whomever.
+pub(crate) fn is_signed(request: &Request<'_>) -> bool {
+    request.fields().value("signature-input").is_some()
+}
+
+/// What a signature can cover of a request.
+fn signed<'a>(request: &mut Request<'a>) -> SignedRequest<'a> {
     let fields = request.fields();
-    let digest = |name| fields.value(name).unwrap_or_default();
     SignedRequest {
-        method: request.method().as_str(),
+        method: if request.is_head() { "HEAD" } else { request.method().as_str() },
+        is_encrypted: request.peer().tls.is_some(),
+        host: fields.value("host").unwrap_or_default(),
         target: request.target(),
-        digests: [digest("content-digest"), digest("repr-digest")],
+        fields: fields.iter().collect(),
+        has_content: request.body().length() != Some(0),
     }
 }
 

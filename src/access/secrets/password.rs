@@ -42,6 +42,20 @@ impl Password {
     pub fn generate() -> Result<Self> {
         letters(LENGTH).map(Self)
     }
+
+    /// Makes a token: `skep_` and 32 of the same letters, about 158 bits.
+    ///
+    /// # Errors
+    /// `Internal` if the system has no random numbers.
+    pub(crate) fn generate_token() -> Result<Self> {
+        Ok(Self(format!("{TOKEN_PREFIX}{}", letters(TOKEN_LETTERS)?)))
+    }
+
+    /// Whether it has the form of those that are made here, and so cannot be guessed.
+    pub(crate) fn is_made(&self) -> bool {
+        is_made(self.0.as_bytes())
+    }
+
     /// The text, to be sent or kept in a file.
     pub fn text(&self) -> &str {
         &self.0
@@ -75,17 +89,26 @@ impl Lock {
         Self(digest)
     }
 
-    /// What is kept of it, which is also the key for challenges.
+    /// What is kept of it.
     pub(crate) fn digest(&self) -> &Digest {
         &self.0
     }
+}
+
+/// Whether a secret has exactly the form of a made password or of a token.
+pub(crate) fn is_made(secret: &[u8]) -> bool {
+    let (letters, length) = match secret.strip_prefix(TOKEN_PREFIX.as_bytes()) {
+        Some(letters) => (letters, TOKEN_LETTERS),
+        None => (secret, LENGTH),
+    };
+    letters.len() == length && letters.iter().all(|letter| LETTERS.contains(letter))
 }
 
 /// So many random letters and digits.
 ///
 /// # Errors
 /// `Internal` if the system has no random numbers.
-pub(crate) fn letters(count: usize) -> Result<String> {
+fn letters(count: usize) -> Result<String> {
     let mut text = String::with_capacity(count + 32);
     while text.len() < count {
         let bytes: [u8; 32] = random()?;
@@ -114,6 +137,11 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
 pub(crate) const PUBLISHED: &str = "dearning_secure";
 
 const LENGTH: usize = 20;
+
+/// How a token begins, so that people and scanners for leaked secrets recognise it.
+const TOKEN_PREFIX: &str = "skep_";
+
+const TOKEN_LETTERS: usize = 32;
 
 /// 31 letters and digits without `0 1 i l o`; 248 is 8 times 31.
 const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";

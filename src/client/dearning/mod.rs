@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use ureq::http::{Method, Response};
-use ureq::{Body, SendBody};
+use ureq::Body;
 
 use crate::client::Client;
 use crate::client::api::answers;
@@ -128,7 +128,7 @@ impl Client {
         let request = self.builder(Method::POST, path);
         let request = request.header(CONTENT_TYPE, "application/json");
         let request = request.header(CONTENT_LENGTH, length);
-        self.exchange(request, SendBody::from_reader(&mut body))
+        self.send(request, &mut body)
             .and_then(answers::accepted)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION};
 use ureq::http::{Method, Response, StatusCode};
-use ureq::{Body, SendBody};
+use ureq::Body;
 
 use crate::client::api::answers;
 use crate::client::retry::Retry;
@@ -178,7 +178,7 @@ impl Client {
             request = request.header(EXPECT, "100-continue");
         }
 
-        let result = self.exchange(request, SendBody::from_reader(&mut body));
+        let result = self.send(request, &mut body);
         // Counted before the result is looked at: an exchange that failed may have delivered everything.
         sending.sent += done;
         let mut response = result?;

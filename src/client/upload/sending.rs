@@ -71,7 +71,7 @@ impl Client {
         events: TransferEvents<'_>,
     ) -> Result<Stored> {
         let local = Local::new(file)?;
-        let way = if local.stamp().size > PARTS_BYTES {
+        let way = if local.stamp().size > PARTS_BYTES && !self.login.signs() {
             UploadWay::Unknown
         } else {
             UploadWay::Whole
@@ -265,7 +265,11 @@ impl Client {
         });
 
         let early = Arc::clone(&self.shared.early);
-        let fields = sending.fields();
+        let mut fields = sending.fields();
+        if self.login.signs() {
+            // Known to whoever signs before a byte travels.
+            fields.push(("content-digest", sending.local.digest()?.field()));
+        }
         let mut done = 0;
         let mut rest = sending.local.from(0, &mut sending.pace)?;
 
