@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::access::principal::Principal;
 use crate::access::secrets::tokens::{Token, file};
-use crate::access::secrets::{CallerKey, DerivedKey, Lock, Password, RememberedKeys, TokenKey, Tokens};
+use crate::access::secrets::{
+    CallerKey, DerivedKey, Lock, Password, RememberedKeys, TokenKey, Tokens,
+};
 use crate::clock;
 use crate::error::Result;
 use crate::watched_file::WatchedFile;
@@ -101,9 +103,15 @@ impl CallerKeys {
     /// Replaces what the home keeps of a token by its public key.
     pub(crate) fn upgrade(&self, token: &Token, key: CallerKey) {
         match Tokens::upgrade(&self.home, token, key) {
-            Ok(()) => log::info!("the token {} is kept as its public key from now on", token.name),
+            Ok(()) => log::info!(
+                "the token {} is kept as its public key from now on",
+                token.name
+            ),
             // It goes on to be good over TLS, and the next time tries again.
-            Err(error) => log::warn!("the token {} is still kept as a digest: {error}", token.name),
+            Err(error) => log::warn!(
+                "the token {} is still kept as a digest: {error}",
+                token.name
+            ),
         }
     }
 }

@@ -207,7 +207,9 @@ impl Guard {
             Some(principal) if is_signed => principal,
             _ => {
                 self.lockout.fail(Caller::of(peer));
-                return Err(refused("the signature is wrong, or nobody has its key").hint(OTHER_WAYS));
+                return Err(
+                    refused("the signature is wrong, or nobody has its key").hint(OTHER_WAYS)
+                );
             }
         };
 
@@ -258,7 +260,10 @@ impl Guard {
     /// The value of an `Accept-Signature` field, with a new nonce; `None` if the system has no random
     /// numbers.
     pub(crate) fn signature_wish(&self) -> Option<String> {
-        self.nonces.make().ok().map(|nonce| accept_signature(&nonce))
+        self.nonces
+            .make()
+            .ok()
+            .map(|nonce| accept_signature(&nonce))
     }
 }
 
@@ -271,9 +276,8 @@ fn refused(text: &str) -> Error {
 
 /// Over TLS, the line would be replaced, and the secret cannot be read on the way.
 fn of_format_1() -> Error {
-    refused("this token was made by an older skep, and is good over https:// only").hint(
-        "use it once over https://, or make a new one: skep token new NAME",
-    )
+    refused("this token was made by an older skep, and is good over https:// only")
+        .hint("use it once over https://, or make a new one: skep token new NAME")
 }
 
 const OTHER_WAYS: &str = "a token of an older skep has to be used over https:// once; a password that \
@@ -282,8 +286,9 @@ const OTHER_WAYS: &str = "a token of an older skep has to be used over https:// 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::message_signature::{sign, wished_nonce};
     use crate::access::role::Role;
-    use crate::access::secrets::{NewToken, Tokens};
+    use crate::access::secrets::{DerivedKey, NewToken, Tokens};
     use crate::access::secrets::{keep as keep_password, remove as remove_password};
 
     fn identify(guard: &Guard, text: &str) -> Result<Principal> {
@@ -336,6 +341,112 @@ mod tests {
         assert!(identify(&guard, &chosen.basic()).is_err());
     }
 
+    /// Signs a GET and shows it to a guard.
+    fn sign_in(
+        guard: &Guard,
+        secret: &Password,
+        nonce: Option<&str>,
+        change: impl FnOnce(&mut SignedRequest<'_>),
+    ) -> Result<Principal> {
+        let key = DerivedKey::of(secret.text().as_bytes()).unwrap();
+        let mut request = SignedRequest {
+            method: "GET",
+            is_encrypted: false,
+            host: "pi",
+            target: "/v1/models/m",
+            fields: vec![("host", "pi"), ("range", "bytes=0-4")],
+            has_content: false,
+        };
+        let (input, signature) = sign(&key, &request, nonce, None).unwrap();
+        change(&mut request);
+        request.fields.push(("signature-input", &input));
+        request.fields.push(("signature", &signature));
+        let shown = ReceivedSignature::find(&request).unwrap().unwrap();
+        guard.signer(&plain(), &shown, &request)
+    }
+
+    fn nonce(guard: &Guard) -> String {
+        wished_nonce(&guard.signature_wish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_signature_is_good_once_and_for_what_was_signed() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let given = nonce(&guard);
+
+        // Somebody on the way changes the request, which does not spoil the nonce.
+        let changed: [fn(&mut SignedRequest<'_>); 4] = [
+            |request| request.method = "DELETE",
+            |request| request.target = "/v1/models/other",
+            |request| request.host = "other",
+            |request| request.fields[1].1 = "bytes=5-9",
+        ];
+        for change in changed {
+            let error = sign_in(&guard, &owner, Some(&given), change).unwrap_err();
+            assert!(error.message().contains("signature is wrong"), "{error}");
+        }
+
+        let signed = || sign_in(&guard, &owner, Some(&given), |_| {});
+        assert_eq!(signed().unwrap(), Principal::owner());
+        let error = signed().unwrap_err();
+        assert!(error.message().contains("used before"), "{error}");
+        assert!(sign_in(&guard, &owner, Some("nonce"), |_| {}).is_err());
+        assert!(sign_in(&guard, &owner, None, |_| {}).is_err());
+        assert!(sign_in(&guard, &owner, Some(&nonce(&guard)), |_| {}).is_ok());
+    }
+
+    #[test]
+    fn a_signature_is_as_good_as_its_token() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let new = |name: &str, end| NewToken {
+            name: name.to_owned(),
+            role: Role::Read,
+            end,
+        };
+        let token = Tokens::add(home.path(), new("pi", None)).unwrap();
+        let over = Tokens::add(home.path(), new("over", Some(clock::now()))).unwrap();
+        let signed = |secret: &Password| sign_in(&guard, secret, Some(&nonce(&guard)), |_| {});
+        assert_eq!(signed(&token).unwrap().name, "pi");
+        assert_eq!(signed(&token).unwrap().rights, Role::Read.rights());
+        assert!(signed(&over).is_err(), "a token that has ended");
+        Tokens::remove(home.path(), "pi").unwrap();
+        assert!(signed(&token).is_err(), "a token that was removed");
+        assert!(
+            signed(&Password::generate_token().unwrap()).is_err(),
+            "a stranger"
+        );
+
+        // Of format 1, the server has no key yet.
+        let old = Password::generate_token().unwrap();
+        let digest = crate::digest::Digest::of(old.text().as_bytes());
+        let file = crate::access::secrets::tokens::file(home.path());
+        std::fs::write(file, format!("old admin {digest} 5 -\n")).unwrap();
+        assert!(signed(&old).is_err());
+    }
+
+    #[test]
+    fn wrong_signatures_are_counted_and_replayed_ones_are_not() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let given = nonce(&guard);
+        for _ in 0..20 {
+            let _ = sign_in(&guard, &owner, Some(&given), |_| {});
+        }
+        assert!(guard.check(&plain()).is_ok());
+
+        let stranger = Password::generate().unwrap();
+        for _ in 0..10 {
+            let nonce = nonce(&guard);
+            assert!(sign_in(&guard, &stranger, Some(&nonce), |_| {}).is_err());
+        }
+        assert!(guard.check(&plain()).is_err());
+    }
+
     #[test]
     fn other_devices_show_no_secret_in_the_clear() {
         let home = tempfile::tempdir().unwrap();
@@ -349,7 +460,9 @@ mod tests {
 
         // A wrong one gets the same answer, and is not counted.
         for _ in 0..20 {
-            let error = guard.identify(&far, &Credentials::read("Bearer x")).unwrap_err();
+            let error = guard
+                .identify(&far, &Credentials::read("Bearer x"))
+                .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Forbidden);
         }
         assert!(guard.identify(&encrypted(), &shown).is_ok());
@@ -373,12 +486,23 @@ mod tests {
         assert!(error.message().contains("older skep"), "{error}");
         // The thread that has all connections writes no file.
         assert_eq!(guard.identify_at_once(&encrypted(), &shown).unwrap(), None);
-        assert!(std::fs::read_to_string(&file).unwrap().contains(&digest.to_string()));
+        assert!(
+            std::fs::read_to_string(&file)
+                .unwrap()
+                .contains(&digest.to_string())
+        );
 
         assert_eq!(guard.identify(&encrypted(), &shown).unwrap().name, "pi");
-        assert!(!std::fs::read_to_string(&file).unwrap().contains(&digest.to_string()));
+        assert!(
+            !std::fs::read_to_string(&file)
+                .unwrap()
+                .contains(&digest.to_string())
+        );
         for peer in [encrypted(), Peer::default()] {
-            assert_eq!(guard.identify_at_once(&peer, &shown).unwrap().unwrap().name, "pi");
+            assert_eq!(
+                guard.identify_at_once(&peer, &shown).unwrap().unwrap().name,
+                "pi"
+            );
         }
 
         // It is remembered now, and its end counts all the same.

@@ -22,14 +22,12 @@ pub(crate) mod secrets;
 
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, CHALLENGE, Guard};
-#[cfg(test)]
-pub(crate) use message_signature::accept_signature;
-pub(crate) use message_signature::{ReceivedSignature, SignedRequest, must_be_covered, sign, wished_nonce};
+pub(crate) use message_signature::{ReceivedSignature, SignedRequest, sign, wished_nonce};
 pub(crate) use principal::{How, Principal};
 pub(crate) use rights::Right;
 pub(crate) use role::Role;
 pub use secrets::Password;
 pub(crate) use secrets::{
-    ADDRESSES_MAX, CallerKey, DerivedKey, Invitation, NewToken, PUBLISHED, Tokens, can_be_named, keep as keep_password,
-    remove as remove_password,
+    ADDRESSES_MAX, CallerKey, DerivedKey, Invitation, NewToken, PUBLISHED, Tokens, can_be_named,
+    keep as keep_password, remove as remove_password,
 };

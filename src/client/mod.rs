@@ -274,7 +274,9 @@ impl Client {
     /// server.
     fn send(&self, mut request: Builder, content: &mut dyn Read) -> Result<Response<Body>> {
         let has = |request: &Builder, name: &str| {
-            request.headers_ref().is_some_and(|fields| fields.contains_key(name))
+            request
+                .headers_ref()
+                .is_some_and(|fields| fields.contains_key(name))
         };
 
         if !self.login.signs() || has(&request, "content-digest") {

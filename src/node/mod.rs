@@ -74,8 +74,8 @@ impl Node {
         // What the configuration alone shows to be wrong is refused before anything is made in the
         // home.
         let addresses = config.listen_on()?;
-        disk::create_directory(&config.home)
-            .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
+        home::check_format(&config.home)?;
+        home::prepare(&config.home).map_err(|error| unwritable(&config.home, error))?;
 
         // The kept time comes before certificates and events, which need a time that does not go
         // backwards.

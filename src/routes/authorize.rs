@@ -2,7 +2,9 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
-use crate::access::{CHALLENGE, Credentials, How, Principal, ReceivedSignature, Right, SignedRequest};
+use crate::access::{
+    CHALLENGE, Credentials, How, Principal, ReceivedSignature, Right, SignedRequest,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{BodyPlace, Request, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
@@ -176,7 +178,11 @@ pub(crate) fn is_signed(request: &Request<'_>) -> bool {
 fn signed<'a>(request: &mut Request<'a>) -> SignedRequest<'a> {
     let fields = request.fields();
     SignedRequest {
-        method: if request.is_head() { "HEAD" } else { request.method().as_str() },
+        method: if request.is_head() {
+            "HEAD"
+        } else {
+            request.method().as_str()
+        },
         is_encrypted: request.peer().tls.is_some(),
         host: fields.value("host").unwrap_or_default(),
         target: request.target(),

@@ -2,8 +2,8 @@
 //! Pairing: whoever shows an open invitation gets a token of its own. The device makes it, and sends its
 //! public key only.
 
-use crate::access::{CallerKey, can_be_named};
 use crate::access::secrets::invitations;
+use crate::access::{CallerKey, can_be_named};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Happening};
@@ -32,7 +32,11 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .because(error)
     })?;
 
-    let key = asked.key.as_deref().map(str::parse::<CallerKey>).transpose()?;
+    let key = asked
+        .key
+        .as_deref()
+        .map(str::parse::<CallerKey>)
+        .transpose()?;
 
     let Pairing { home, issue } = &api.pairing;
 

@@ -42,7 +42,9 @@ impl SignedRequest<'_> {
     /// The value of a field: those of all its lines, one after the other (RFC 9421 section 2.1).
     pub(crate) fn field(&self, name: &str) -> Option<String> {
         let lines = self.fields.iter().filter(|(field, _)| *field == name);
-        let values: Vec<_> = lines.map(|(_, value)| value.trim_matches([' ', '\t'])).collect();
+        let values: Vec<_> = lines
+            .map(|(_, value)| value.trim_matches([' ', '\t']))
+            .collect();
         (!values.is_empty()).then(|| values.join(", "))
     }
 

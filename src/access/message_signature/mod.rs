@@ -20,8 +20,6 @@ mod tests;
 
 pub(crate) use component::SignedRequest;
 pub(crate) use covered_fields::must_be_covered;
-#[cfg(test)]
-pub(crate) use covered_fields::is_known;
 pub(crate) use received_signature::ReceivedSignature;
 pub(crate) use request_signer::sign;
 pub(crate) use signature_wish::{accept_signature, wished_nonce};

@@ -32,17 +32,23 @@ impl ReceivedSignature {
             return Ok(None);
         };
 
-        let mut ours = inputs.into_iter().filter_map(|(label, member)| match member {
-            ListEntry::InnerList(input) if text(&input, "tag") == Some(TAG) => Some((label, input)),
-            // Signatures for others, which proxies add and check.
-            _ => None,
-        });
+        let mut ours = inputs
+            .into_iter()
+            .filter_map(|(label, member)| match member {
+                ListEntry::InnerList(input) if text(&input, "tag") == Some(TAG) => {
+                    Some((label, input))
+                }
+                // Signatures for others, which proxies add and check.
+                _ => None,
+            });
 
         let (label, input) = match (ours.next(), ours.next()) {
             (None, _) => return Ok(None),
             (Some(only), None) => only,
             (Some(_), Some(_)) => {
-                return Err(refused(format!("there are several signatures with the tag {TAG}")));
+                return Err(refused(format!(
+                    "there are several signatures with the tag {TAG}"
+                )));
             }
         };
 
@@ -59,17 +65,27 @@ impl ReceivedSignature {
 
     fn read(input: InnerList, signature: Vec<u8>) -> Result<Self> {
         // What is not known could be a restriction.
-        if let Some(unknown) = input.params.keys().find(|key| !PARAMETERS.contains(&key.as_str())) {
-            return Err(refused(format!("the signature's parameter {unknown} is not supported")));
+        if let Some(unknown) = input
+            .params
+            .keys()
+            .find(|key| !PARAMETERS.contains(&key.as_str()))
+        {
+            return Err(refused(format!(
+                "the signature's parameter {unknown} is not supported"
+            )));
         }
 
         if input.params.contains_key("alg") && text(&input, "alg") != Some(ALGORITHM) {
-            return Err(refused(format!("the only algorithm for signatures is {ALGORITHM}")));
+            return Err(refused(format!(
+                "the only algorithm for signatures is {ALGORITHM}"
+            )));
         }
 
         let key = text(&input, "keyid").and_then(|text| text.parse().ok());
         let key = key.ok_or_else(|| {
-            refused("the signature's keyid is not a public key in 43 letters of base64url".to_owned())
+            refused(
+                "the signature's keyid is not a public key in 43 letters of base64url".to_owned(),
+            )
         })?;
 
         seconds(&input, "created")?;
@@ -136,7 +152,10 @@ fn dictionary(request: &SignedRequest<'_>, name: &str) -> Result<Option<Dictiona
     };
     let parsed = Parser::new(value.as_str()).parse();
     parsed.map(Some).map_err(|error| {
-        refused(format!("the field {name} is not a dictionary of structured fields")).because(error)
+        refused(format!(
+            "the field {name} is not a dictionary of structured fields"
+        ))
+        .because(error)
     })
 }
 

@@ -43,7 +43,12 @@ pub(crate) fn sign(
 
     // A clock that was never set would only give away that it was not.
     if let Some(created) = created.and_then(|created| i64::try_from(created).ok()) {
-        insert("created", sfv::Integer::try_from(created).map_err(|_| unwritten())?.into());
+        insert(
+            "created",
+            sfv::Integer::try_from(created)
+                .map_err(|_| unwritten())?
+                .into(),
+        );
     }
     insert("keyid", string(&key.public().to_string())?.into());
     if let Some(nonce) = nonce {
@@ -53,13 +58,15 @@ pub(crate) fn sign(
     insert("tag", string(TAG)?.into());
 
     let input = InnerList::with_params(items, parameters);
-    let base = signature_base(request, &input)
-        .map_err(|error| unwritten().because(error))?;
+    let base = signature_base(request, &input).map_err(|error| unwritten().because(error))?;
 
     let signature = base64::Engine::encode(
         &base64::engine::general_purpose::STANDARD,
         key.sign(base.as_bytes()),
     );
 
-    Ok((format!("sig={}", serialized(&input)), format!("sig=:{signature}:")))
+    Ok((
+        format!("sig={}", serialized(&input)),
+        format!("sig=:{signature}:"),
+    ))
 }

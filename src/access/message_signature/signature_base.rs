@@ -17,12 +17,16 @@ pub(crate) fn signature_base(request: &SignedRequest<'_>, input: &InnerList) -> 
 
     for item in &input.items {
         let BareItem::String(name) = &item.bare_item else {
-            return Err(refused("a component of the signature is not a string".to_owned()));
+            return Err(refused(
+                "a component of the signature is not a string".to_owned(),
+            ));
         };
 
         let name = name.as_str();
         if let Some((parameter, _)) = item.params.first() {
-            let text = format!("the parameter '{parameter}' of the signature's component '{name}' is not supported");
+            let text = format!(
+                "the parameter '{parameter}' of the signature's component '{name}' is not supported"
+            );
             return Err(refused(text));
         }
 
@@ -33,7 +37,9 @@ pub(crate) fn signature_base(request: &SignedRequest<'_>, input: &InnerList) -> 
         seen.push(name);
 
         let value = request.value(name).ok_or_else(|| {
-            refused(format!("the signature covers '{name}', which the request does not have"))
+            refused(format!(
+                "the signature covers '{name}', which the request does not have"
+            ))
         })?;
         base.push_str(&format!("\"{name}\": {value}\n"));
     }

@@ -26,7 +26,9 @@ pub(crate) fn wished_nonce(field: &str) -> Option<String> {
     // It is sent back, and a server must not choose much of what is signed.
     let is_plain = |nonce: &&str| {
         (1..=NONCE_BYTES_MAX).contains(&nonce.len())
-            && nonce.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && nonce
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
 
     ours.filter(is_plain).map(str::to_owned)

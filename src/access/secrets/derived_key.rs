@@ -33,7 +33,11 @@ impl DerivedKey {
 
         let mut seed = [0; 32];
         let derived = Salt::new(HKDF_SHA256, &[]).extract(secret);
-        derived.expand(&[PURPOSE], HKDF_SHA256).ok()?.fill(&mut seed).ok()?;
+        derived
+            .expand(&[PURPOSE], HKDF_SHA256)
+            .ok()?
+            .fill(&mut seed)
+            .ok()?;
 
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).ok()?;
         let public = pair.public_key().as_ref().try_into().ok()?;
@@ -68,7 +72,9 @@ pub(crate) struct CallerKey([u8; 32]);
 impl CallerKey {
     /// Whether this key's holder has signed a text.
     pub(crate) fn has_signed(&self, text: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, self.0).verify(text, signature).is_ok()
+        UnparsedPublicKey::new(&ED25519, self.0)
+            .verify(text, signature)
+            .is_ok()
     }
 }
 
@@ -125,7 +131,10 @@ mod tests {
 
     #[test]
     fn only_made_secrets_stand_for_keys() {
-        let (made, token) = (Password::generate().unwrap(), Password::generate_token().unwrap());
+        let (made, token) = (
+            Password::generate().unwrap(),
+            Password::generate_token().unwrap(),
+        );
         assert!(DerivedKey::of(made.text().as_bytes()).is_some());
         assert!(DerivedKey::of(token.text().as_bytes()).is_some());
         for chosen in [
@@ -150,7 +159,13 @@ mod tests {
         let key = *DerivedKey::of(b"abcdefghjkmnpqrstuvw").unwrap().public();
         assert_eq!(key.to_string().parse::<CallerKey>().unwrap(), key);
         assert_eq!(key.to_string().len(), 43);
-        for bad in ["", "AAAA", &key.to_string()[1..], &format!("{key}="), &format!("{key}A")] {
+        for bad in [
+            "",
+            "AAAA",
+            &key.to_string()[1..],
+            &format!("{key}="),
+            &format!("{key}A"),
+        ] {
             assert!(bad.parse::<CallerKey>().is_err(), "{bad}");
         }
     }

@@ -67,7 +67,11 @@ impl RememberedKeys {
     fn remember_at(&self, secret: &[u8], key: CallerKey, now: Instant) {
         let mut entries = lock(&self.entries);
         // The latest are those of callers that are at work now.
-        if entries.iter().rev().any(|entry| entry.key == key && is_fresh(entry, now)) {
+        if entries
+            .iter()
+            .rev()
+            .any(|entry| entry.key == key && is_fresh(entry, now))
+        {
             return;
         }
 

@@ -45,7 +45,10 @@ impl TokenKey {
     fn read(word: &str) -> Option<Self> {
         let public = word.parse().map(Self::Public);
         public
-            .or_else(|_| word.parse().map(|digest| Self::Digest(Lock::from_digest(digest))))
+            .or_else(|_| {
+                word.parse()
+                    .map(|digest| Self::Digest(Lock::from_digest(digest)))
+            })
             .ok()
     }
 }
@@ -194,7 +197,9 @@ impl Tokens {
 
     /// Whether some of them are kept as format 1 of the home had them.
     pub(crate) fn have_digests(&self) -> bool {
-        self.0.iter().any(|token| matches!(token.key, TokenKey::Digest(_)))
+        self.0
+            .iter()
+            .any(|token| matches!(token.key, TokenKey::Digest(_)))
     }
 
     /// Whether a token has ended. A clock that was never set counts as standing where the newest
@@ -277,8 +282,9 @@ fn check_name(name: &str) -> Result<()> {
 
     // The log names callers, and a token called `owner` would pass for the owner there.
     if !can_be_named(name) {
-        let text =
-            format!("'{name}' cannot be the name of a token: it is reserved, or has no letter or digit");
+        let text = format!(
+            "'{name}' cannot be the name of a token: it is reserved, or has no letter or digit"
+        );
         return Err(Error::new(ErrorKind::Usage, text).hint("choose another name"));
     }
 
@@ -357,7 +363,10 @@ mod tests {
         let found = opens(&tokens, secret.text().as_bytes(), SystemTime::now());
         assert_eq!(found.unwrap(), "pi-1");
         let other = Password::generate_token().unwrap();
-        assert_eq!(opens(&tokens, other.text().as_bytes(), SystemTime::now()), None);
+        assert_eq!(
+            opens(&tokens, other.text().as_bytes(), SystemTime::now()),
+            None
+        );
         let error = Tokens::add(home.path(), new("pi-1", None)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         Tokens::remove(home.path(), "pi-1").unwrap();
@@ -427,7 +436,9 @@ mod tests {
         };
         let opens = |line: &str| {
             let tokens = Tokens::read(Path::new("tokens"), line);
-            tokens.find(&key).is_some()
+            tokens
+                .find(&key)
+                .is_some_and(|token| !tokens.is_over(token, now))
         };
 
         let line = token("pi").line();
@@ -456,12 +467,20 @@ mod tests {
         let key = *DerivedKey::of(secret.text().as_bytes()).unwrap().public();
         Tokens::upgrade(home.path(), old, key).unwrap();
         let upgraded = format!("# mine\npi read {key} 5 -\nold write {other} 5 6\n");
-        assert_eq!(std::fs::read_to_string(file(home.path())).unwrap(), upgraded);
+        assert_eq!(
+            std::fs::read_to_string(file(home.path())).unwrap(),
+            upgraded
+        );
 
         // What somebody has removed meanwhile does not come back.
         Tokens::remove(home.path(), "pi").unwrap();
         Tokens::upgrade(home.path(), old, key).unwrap();
-        assert!(Tokens::open(home.path()).unwrap().find(&TokenKey::Public(key)).is_none());
+        assert!(
+            Tokens::open(home.path())
+                .unwrap()
+                .find(&TokenKey::Public(key))
+                .is_none()
+        );
     }
 
     #[test]

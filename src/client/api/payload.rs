@@ -89,7 +89,6 @@ impl Client {
             None => request(),
         };
 
-        self.send(request, &mut body)
-            .map(Answer::new)
+        self.send(request, &mut body).map(Answer::new)
     }
 }

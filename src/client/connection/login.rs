@@ -2,7 +2,7 @@
 //! How a client shows who it is: by its password or token over TLS, and over every other line, this device
 //! included, by a signature of the request (HTTP Message Signatures), so that no secret crosses it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -23,6 +23,8 @@ pub(crate) struct Login {
     way: LoginWay,
     /// The nonce for the next signature, and when it came. It is good once.
     nonce: RefCell<Option<(String, Instant)>>,
+    /// Whether the last request was signed with a nonce that was kept, which the server may have forgotten.
+    was_kept: Cell<bool>,
 }
 
 enum LoginWay {
@@ -56,6 +58,7 @@ impl Login {
             password,
             way,
             nonce: RefCell::default(),
+            was_kept: Cell::default(),
         })
     }
 
@@ -91,11 +94,11 @@ impl Login {
     /// # Errors
     /// Those of asking the server for a nonce, and `Forbidden` if it has none.
     pub(crate) fn add(&self, request: Builder, agent: &Agent, url: &ServerUrl) -> Result<Builder> {
-        let (Some(password), way) = (&self.password, &self.way) else {
+        let Some(password) = &self.password else {
             return Ok(request);
         };
 
-        let LoginWay::BySignature(key) = way else {
+        let LoginWay::BySignature(key) = &self.way else {
             return Ok(request.header(AUTHORIZATION, password.basic()));
         };
 
@@ -107,7 +110,9 @@ impl Login {
             self.forget();
         }
 
-        let nonce = match self.fresh() {
+        let kept = self.fresh();
+        self.was_kept.set(kept.is_some());
+        let nonce = match kept {
             Some(nonce) => nonce,
             None => ask(key, agent, url)?,
         };
@@ -122,9 +127,10 @@ impl Login {
         }
     }
 
-    /// Whether a refused request may be sent again, because the server has told a nonce in its refusal.
+    /// Whether a refused request may be sent again: it had a nonce that may have been over, and the refusal
+    /// brought a new one.
     pub(crate) fn may_sign_again(&self) -> bool {
-        self.signs() && self.nonce.borrow().is_some()
+        self.was_kept.get() && self.nonce.borrow().is_some()
     }
 
     fn forget(&self) {
@@ -149,16 +155,21 @@ fn guessable(url: &ServerUrl) -> Error {
 /// Signs a request as it stands.
 fn signed(request: Builder, key: &DerivedKey, nonce: Option<&str>) -> Result<Builder> {
     let unwritten = || Error::new(ErrorKind::Internal, "the request cannot be written");
-    let (Some(method), Some(uri), Some(headers)) =
-        (request.method_ref(), request.uri_ref(), request.headers_ref())
-    else {
+    let (Some(method), Some(uri), Some(headers)) = (
+        request.method_ref(),
+        request.uri_ref(),
+        request.headers_ref(),
+    ) else {
         // What was wrong with it comes out when it is sent.
         return Ok(request);
     };
 
     let mut fields = Vec::new();
     for (name, value) in headers {
-        fields.push((name.as_str(), value.to_str().map_err(|error| unwritten().because(error))?));
+        fields.push((
+            name.as_str(),
+            value.to_str().map_err(|error| unwritten().because(error))?,
+        ));
     }
 
     let authority = uri.authority().ok_or_else(unwritten)?.to_string();

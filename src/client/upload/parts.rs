@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION};
 use ureq::http::{Method, Response, StatusCode};
-use ureq::Body;
 
 use crate::client::api::answers;
 use crate::client::retry::Retry;
