@@ -19,7 +19,6 @@ mod signature_wish;
 mod tests;
 
 pub(crate) use component::SignedRequest;
-pub(crate) use covered_fields::must_be_covered;
 pub(crate) use received_signature::ReceivedSignature;
 pub(crate) use request_signer::sign;
 pub(crate) use signature_wish::{accept_signature, wished_nonce};

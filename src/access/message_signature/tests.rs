@@ -3,6 +3,7 @@
 
 use sfv::{ListEntry, Parser};
 
+use super::covered_fields::must_be_covered;
 use super::signature_base::{serialized, signature_base};
 use super::*;
 use crate::access::secrets::{CallerKey, DerivedKey};

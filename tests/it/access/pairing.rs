@@ -73,9 +73,15 @@ fn a_device_makes_its_own_token_and_the_server_learns_its_public_key_only() {
     let offered = invitation(&server, &[]);
     skep(&device, &["pair", &offered, "--device", "phone"]).exits(0);
     let kept = fs::read_to_string(device.home().join("servers")).unwrap();
-    let token = kept.split_whitespace().find(|word| word.starts_with("skep_")).unwrap();
+    let token = kept
+        .split_whitespace()
+        .find(|word| word.starts_with("skep_"))
+        .unwrap();
     let tokens = fs::read_to_string(server.place.home().join("tokens")).unwrap();
-    let line = tokens.lines().find(|line| line.starts_with("phone ")).unwrap();
+    let line = tokens
+        .lines()
+        .find(|line| line.starts_with("phone "))
+        .unwrap();
     let key = line.split(' ').nth(2).unwrap();
     assert_eq!(key, derived(token), "{line}");
 
@@ -87,7 +93,9 @@ fn a_device_makes_its_own_token_and_the_server_learns_its_public_key_only() {
     };
     let own = "skep_abcdefghjkmnpqrstuvwxyz234567899";
     let key = derived(own);
-    let reply = ask(&invitation(&server, &[]), &format!(", \"key\": \"{key}\"")).is(201).json();
+    let reply = ask(&invitation(&server, &[]), &format!(", \"key\": \"{key}\""))
+        .is(201)
+        .json();
     assert_eq!(reply["name"], "pi");
     assert!(reply.get("token").is_none(), "{reply}");
     let field = format!("authorization: Bearer {own}");

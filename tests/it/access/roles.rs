@@ -2,7 +2,6 @@
 //! Who may do what: every role against every route, tokens that come and go while the server runs,
 //! passwords that people choose, and secrets that never cross a line that can be read.
 
-
 use crate::support::process::{Place, Process, run, run_with, until};
 use crate::support::served::{Answer, Served};
 

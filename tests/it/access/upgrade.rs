@@ -42,7 +42,9 @@ fn copy(from: &Path, to: &Path) {
 fn line(place: &Place, name: &str) -> String {
     let text = fs::read_to_string(place.home().join("tokens")).unwrap();
     let mut lines = text.lines().map(str::to_owned);
-    lines.find(|line| line.starts_with(&format!("{name} "))).unwrap()
+    lines
+        .find(|line| line.starts_with(&format!("{name} ")))
+        .unwrap()
 }
 
 #[test]
@@ -81,7 +83,9 @@ fn a_token_of_format_1_is_replaced_at_its_first_right_use_over_tls() {
     // It goes on to be good, for what its role may.
     call(&server, READ).is(200);
     let field = format!("authorization: Bearer {READ}");
-    server.curl_as("/v1/models/m", &["-H", &field, "-X", "PUT", "-d", "x"], b"").is(403);
+    server
+        .curl_as("/v1/models/m", &["-H", &field, "-X", "PUT", "-d", "x"], b"")
+        .is(403);
     call(&server, PAIRED).is(200);
     server.stop().exits(0);
 

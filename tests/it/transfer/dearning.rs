@@ -241,7 +241,11 @@ fn our_client_talks_to_the_genuine_servers() {
         let place = Place::new();
         let call = |arguments: &[&str]| {
             // This API has the password in its requests.
-            let plain: &[_] = if scheme == "http" { &["--send-password"] } else { &[] };
+            let plain: &[_] = if scheme == "http" {
+                &["--send-password"]
+            } else {
+                &[]
+            };
             let mut command = place.skep(&[arguments, plain, &["--server", &url]].concat());
             run(command.env("SKEP_PASSWORD", "genuine"))
         };
@@ -269,7 +273,9 @@ fn our_client_talks_to_the_genuine_servers() {
         if scheme == "http" {
             let made = "abcdefghjkmnpqrstuvw";
             let mut unsent = place.skep(&["load", "text.py", "--server", &url]);
-            run(unsent.env("SKEP_PASSWORD", made)).exits(7).says("unencrypted");
+            run(unsent.env("SKEP_PASSWORD", made))
+                .exits(7)
+                .says("unencrypted");
         }
     }
 }
@@ -282,11 +288,18 @@ fn our_client_talks_to_our_server() {
             server.place.file(name, &bytes);
             server.skep(&["post", name, "--send-password"]).exits(0);
             assert!(fs::read(server.dir.join(name)).unwrap() == bytes, "{name}");
-            server.skep(&["load", name, "--send-password", "-o", "copy"]).exits(0);
+            server
+                .skep(&["load", name, "--send-password", "-o", "copy"])
+                .exits(0);
             assert!(server.place.read("copy") == bytes, "{name}");
-            let out = server.skep(&["load", name, "--send-password", "-o", "-"]).exits(0).stdout;
+            let out = server
+                .skep(&["load", name, "--send-password", "-o", "-"])
+                .exits(0)
+                .stdout;
             assert!(out == bytes, "{name}");
         }
-        server.skep(&["load", "--send-password", "nowhere"]).exits(4);
+        server
+            .skep(&["load", "--send-password", "nowhere"])
+            .exits(4);
     }
 }
