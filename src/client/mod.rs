@@ -28,6 +28,7 @@ pub(crate) use pairing::{PairNames, Servers, pair as accept};
 pub use single_pass::{Outcome, Stored};
 pub use transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
 pub use trust::{FirstUse, Question, Trust};
+pub use upload::{EmptyInput, Piped};
 
 use std::path::PathBuf;
 use std::sync::Arc;
