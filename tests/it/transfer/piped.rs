@@ -177,7 +177,7 @@ fn what_is_no_input_is_refused() {
 #[test]
 fn a_producer_may_take_its_time() {
     // The server hangs up on whoever is silent for a second.
-    let server = Served::start(&["--read-timeout", "1s"]);
+    let server = Served::start(&["--timeout", "1s", "--body-timeout", "1s"]);
     let mut putting = Process::start(
         server
             .command(&["put", "-", "--name", "x"])
