@@ -216,22 +216,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
     let _last_lines = LastLines;
     let result = dispatch(&matches, &output, command);
+    report(&output, result);
 
-    if output.is_closed() {
-        // Whoever read our output has enough of it.
-        return ExitCode::SUCCESS;
-    }
-
-    if let Err(error) = result {
-        // The lines that led to it come first. Where nobody reads them, nobody reads this either.
-        if logging::finish() {
-            output.failed(&error);
-        } else {
-            output.remember(&error);
-        }
-    }
+    // What an object of JSON tells can still fail to be written.
+    let result = output.finish_json();
+    report(&output, result);
 
     ExitCode::from(output.exit_code())
+}
+
+/// Tells of a failure, and keeps its exit code.
+fn report(output: &Output, result: Result<()>) {
+    let Err(error) = result else { return };
+
+    // Whoever read our output has enough of it and knows that; the exit code is for all others.
+    // Otherwise the lines that led to it come first, and where nobody reads them, nobody reads this either.
+    if !output.is_closed() && logging::finish() {
+        output.failed(&error);
+    } else {
+        output.remember(&error);
+    }
 }
 
 /// Writes the rest of the log when it is dropped, also by a panic.

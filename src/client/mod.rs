@@ -28,6 +28,7 @@ pub(crate) use pairing::{PairNames, Servers, pair as accept};
 pub use single_pass::{Outcome, Stored};
 pub use transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
 pub use trust::{FirstUse, Question, Trust};
+pub use upload::{EmptyInput, Piped};
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -266,6 +267,16 @@ impl Client {
         })
     }
 
+    /// How many bytes of an upload one request may bring. Where it is signed, the server keeps a piece whole
+    /// or not at all.
+    fn piece_max(&self) -> u64 {
+        if self.login.signs() {
+            SIGNED_PIECE_BYTES
+        } else {
+            u64::MAX
+        }
+    }
+
     /// Sends a request with content. Where it is signed, the content is held and digested first, unless the
     /// request has its digest already.
     ///
@@ -357,6 +368,9 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
 fn model_path(name: &ModelName) -> String {
     format!("/v1/models/{}", name.url_segment())
 }
+
+/// What a cut costs at most, where requests are signed.
+const SIGNED_PIECE_BYTES: u64 = 1 << 20;
 
 /// Content that is held in memory to be signed; larger files are sent in pieces.
 const HELD_BYTES_MAX: u64 = 8 << 20;

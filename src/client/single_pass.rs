@@ -8,8 +8,9 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use ureq::http::{Method, StatusCode};
 
 use crate::client::api::answers;
+use crate::client::connection::TransferRate;
 use crate::client::download::Download;
-use crate::client::upload::Outgoing;
+use crate::client::upload::{Outgoing, UntilStopped};
 use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -112,7 +113,8 @@ impl Client {
     ) -> Result<Stored> {
         let early = Arc::clone(&self.shared.early);
         let opened = self.opened();
-        let mut body = Outgoing::new(source, length, &early, progress);
+        let mut source = UntilStopped::new(source, &self.stop);
+        let mut body = Outgoing::new(&mut source, length, &early, progress);
         let mut result = self.put_body(name, &mut body, length, &[]);
 
         // Nothing was taken from the source yet, so a stale connection did no harm.
@@ -176,7 +178,8 @@ impl Client {
     /// digest cannot be read, and those of the connection and of the server.
     pub fn get(&mut self, name: &ModelName) -> Result<Download> {
         let response = self.ask(Method::GET, &model_path(name))?;
-        Download::new(name.clone(), answers::whole(response)?)
+        let pace = TransferRate::new(self.rate, &self.stop);
+        Download::new(name.clone(), answers::whole(response)?, pace)
     }
 }
 

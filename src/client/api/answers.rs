@@ -169,6 +169,13 @@ pub(crate) fn not_skep() -> Error {
         .hint("is --server (SKEP_SERVER) the address of a skep server?")
 }
 
+/// Whether an answer is not one of a skep, but of something between here and there.
+pub(crate) fn is_foreign(response: &Response<Body>) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    !content_type.is_some_and(|text| text.starts_with("application/problem+json"))
+}
+
 pub(crate) fn refusal(mut response: Response<Body>) -> Error {
     let status = response.status();
     let text = |name| {
@@ -257,7 +264,11 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
     match kind {
         ErrorKind::Unauthenticated => credentials(error),
         // Any server may refuse so, also the right one: these are no sign of a wrong address.
-        ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::TooLarge => error,
+        ErrorKind::Busy | ErrorKind::TooManyRequests => error,
+        ErrorKind::TooLarge => error.hint(
+            "a proxy between here and the server limits the size of requests: raise it there \
+             (nginx: client_max_body_size)",
+        ),
         ErrorKind::NotImplemented => {
             error.hint("if this is a dearning server, use 'skep post' and 'skep load'")
         }

@@ -9,7 +9,7 @@ use ureq::http::header::CONTENT_LENGTH;
 
 use crate::client::Client;
 use crate::client::api::answer::Answer;
-use crate::client::upload::Outgoing;
+use crate::client::upload::{Outgoing, UntilStopped};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a request carries.
@@ -81,7 +81,8 @@ impl Client {
             Payload::Chunked(source) => (None, source),
         };
 
-        let mut body = Outgoing::new(source, length, &early, &mut silent);
+        let mut source = UntilStopped::new(source, &self.stop);
+        let mut body = Outgoing::new(&mut source, length, &early, &mut silent);
 
         // Without a length, ureq sends the body in chunks.
         let request = match length {

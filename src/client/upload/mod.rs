@@ -4,7 +4,10 @@
 mod local_file;
 mod outgoing;
 mod parts;
+mod piped;
+mod piping;
 mod remembered;
 mod sending;
 
-pub(crate) use outgoing::Outgoing;
+pub(crate) use outgoing::{Outgoing, UntilStopped};
+pub use piping::{EmptyInput, Piped};

@@ -4,6 +4,7 @@
 mod dearning;
 mod dearning_wire;
 mod other_clients;
+mod piped;
 pub(crate) mod resume;
 mod stopping;
 mod there_and_back;

@@ -45,7 +45,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         drop(progress);
         posted?;
         imported.push(json!({"name": source.name.as_str(), "size": length}));
-        output.line(&format!("{}  {}  imported", source.name, size(length)))
+        output.done(&format!("{}  {}  imported", source.name, size(length)))
     });
 
     output.json(&json!({"schema": 1, "imported": imported}))
