@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Tells who a caller is: the password, the tokens and the chosen password put together, with the
-//! lockout in front of them.
+//! lockout in front of what can be guessed.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use super::certificate::CertificateRoles;
 use super::challenge_answer::ChallengeAnswer;
 use super::credentials::Credentials;
+use super::guess_queue::GuessQueue;
 use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
 use super::nonce::Nonces;
 use super::principal::Principal;
@@ -39,34 +41,49 @@ pub(crate) struct AccessOptions {
 /// What is known of a secret at once.
 enum Finding {
     Known(Principal),
-    /// Only this lock can tell, by a long computation.
-    MayBeChosen(Arc<SlowLock>),
+    /// Only these locks can tell, by a long computation.
+    MayBeChosen(Vec<Arc<SlowLock>>),
+    Wrong,
 }
 
 /// All that opens the doors of one server.
 pub(crate) struct Guard {
     options: AccessOptions,
-    owner: Lock,
+    /// The password of this server, if it has enough randomness to be kept so.
+    owner: Option<Lock>,
+    /// The password of this server, if it may be words of a person.
+    given: Arc<SlowLock>,
     tokens: WatchedFile<Tokens>,
     chosen: WatchedFile<SlowLock>,
     nonces: Nonces,
     lockout: Lockout,
+    queue: GuessQueue,
 }
 
 impl Guard {
-    /// A guard that knows a password with enough randomness, and the tokens and the chosen password
-    /// in `home`, as they are at any moment.
+    /// A guard that knows this password, and the tokens and the chosen password in `home`, as they are
+    /// at any moment.
     ///
     /// # Errors
     /// `Internal` if the system has no random numbers.
     pub(crate) fn new(home: &Path, password: &Password, options: AccessOptions) -> Result<Self> {
+        let text = password.text().as_bytes();
+        let is_random = password.is_made() || tokens::has_form(text);
+        let given = if is_random {
+            SlowLock::default()
+        } else {
+            SlowLock::of(password)?
+        };
+
         Ok(Self {
-            owner: Lock::new(password.text().as_bytes()),
+            owner: is_random.then(|| Lock::new(text)),
+            given: Arc::new(given),
             tokens: WatchedFile::new(tokens::file(home), |path, text| {
                 Ok(Tokens::read(path, text))
             }),
             chosen: WatchedFile::new(chosen_password::file(home), |_, text| SlowLock::read(text)),
             nonces: Nonces::new()?,
+            queue: GuessQueue::new(&options.lockout),
             lockout: Lockout::new(options.lockout.clone()),
             options,
         })
@@ -80,8 +97,8 @@ impl Guard {
     /// Who shows these credentials with this request.
     ///
     /// # Errors
-    /// `TooManyRequests` for a caller that is locked out, whatever it shows, so that nothing can be
-    /// learnt meanwhile; `Unauthenticated` for wrong credentials; `Busy` if too many are verified.
+    /// `Unauthenticated` for wrong credentials; `TooManyRequests` for those of a caller that is locked
+    /// out, which are not looked at if they can be guessed; `Busy` if too many are verified.
     pub(crate) fn identify(
         &self,
         peer: &Peer,
@@ -112,6 +129,27 @@ impl Guard {
         match self.look_up(peer, secret)? {
             Finding::Known(principal) => Ok(Some(principal)),
             Finding::MayBeChosen(_) => Ok(None),
+            Finding::Wrong => Err(self.wrong(peer)),
+        }
+    }
+
+    /// Whether only a long computation tells what these credentials are. Nothing is counted.
+    pub(crate) fn needs_long_look(&self, peer: &Peer, shown: &Credentials) -> bool {
+        match shown {
+            Credentials::Secret(secret) => {
+                matches!(self.look_up(peer, secret), Ok(Finding::MayBeChosen(_)))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether these credentials are refused without a long computation. Nothing is counted.
+    pub(crate) fn is_refused_at_once(&self, peer: &Peer, shown: &Credentials) -> bool {
+        match shown {
+            Credentials::Secret(secret) => {
+                matches!(self.look_up(peer, secret), Err(_) | Ok(Finding::Wrong))
+            }
+            _ => false,
         }
     }
 
@@ -121,7 +159,6 @@ impl Guard {
         shown: &Credentials,
         signed: SignedRequest<'_>,
     ) -> Result<Principal> {
-        self.check(peer)?;
         match shown {
             Credentials::Answer(answer) => self.answer(peer, answer, signed),
             // No secret was shown, so neither of these counts as a guess.
@@ -130,51 +167,91 @@ impl Guard {
         }
     }
 
-    /// Who knows this secret.
+    /// Who knows this secret. It may wait for its turn in the queue of guesses.
     ///
     /// # Errors
     /// As [`Guard::identify`].
     pub(crate) fn secret(&self, peer: &Peer, secret: &[u8]) -> Result<Principal> {
         match self.look_up(peer, secret)? {
             Finding::Known(principal) => Ok(principal),
-            // `Busy` says nothing about the secret, so it leaves before the attempt is counted.
-            Finding::MayBeChosen(chosen) if chosen.opens(secret)? => Ok(Principal::owner()),
-            Finding::MayBeChosen(_) => Err(self.count_guess(peer)),
+            Finding::MayBeChosen(locks) => self.guess(peer, secret, &locks),
+            Finding::Wrong => Err(self.wrong(peer)),
         }
     }
 
-    /// What is known of a secret without a long computation.
+    /// What is known of a secret without a long computation. Nothing is counted.
     fn look_up(&self, peer: &Peer, secret: &[u8]) -> Result<Finding> {
-        self.check(peer)?;
-
         // Password and tokens are both compared in any case, so that the time does not tell which
         // one matched.
         let lock = Lock::new(secret);
-        let (is_owner, tokens) = (lock == self.owner, self.tokens.now());
-        let of_token = tokens.principal(&lock, clock::now());
+        let is_owner = self.owner == Some(lock);
+        let of_token = self.of_token(&lock);
         if is_owner {
             return Ok(Finding::Known(Principal::owner()));
         }
 
-        if let Some(principal) = of_token {
+        if let Some(principal) = of_token? {
             return Ok(Finding::Known(principal));
         }
 
-        // Last, because argon2 costs memory and time.
-        let chosen = self.chosen.now();
-        if chosen.is_known(secret) {
-            Ok(Finding::Known(Principal::owner()))
-        } else if chosen.is_set() {
-            Ok(Finding::MayBeChosen(chosen))
-        } else {
-            Err(self.count_guess(peer))
+        // What follows can be guessed, so nobody who is locked out gets that far.
+        self.check(peer)?;
+        if tokens::has_form(secret) {
+            return Ok(Finding::Wrong);
         }
+
+        let mut locks = vec![Arc::clone(&self.given), self.chosen.now()?];
+        locks.retain(|lock| lock.is_set());
+        Ok(if locks.iter().any(|lock| lock.is_known(secret)) {
+            Finding::Known(Principal::owner())
+        } else if locks.is_empty() {
+            Finding::Wrong
+        } else {
+            Finding::MayBeChosen(locks)
+        })
     }
 
-    /// Counts a wrong secret, and words the refusal.
-    fn count_guess(&self, peer: &Peer) -> Error {
-        self.lockout.fail(Caller::of(peer));
+    fn of_token(&self, lock: &Lock) -> Result<Option<Principal>> {
+        Ok(self.tokens.now()?.principal(lock, clock::now()))
+    }
+
+    /// Tries a secret as a password that somebody chose.
+    fn guess(&self, peer: &Peer, secret: &[u8], locks: &[Arc<SlowLock>]) -> Result<Principal> {
+        let caller = self.counted(peer);
+        let failures = caller.map_or(0, |caller| self.lockout.failures(caller));
+
+        // `Busy` says nothing about the secret, so it leaves before the attempt is counted.
+        let turn = self.queue.enter(caller, failures)?;
+        // Others of the same address may have failed meanwhile.
+        self.check(peer)?;
+
+        if locks.iter().any(|lock| lock.opens(secret)) {
+            return Ok(Principal::owner());
+        }
+
+        // Counted before the next one has its turn.
+        if caller.is_some() {
+            self.queue.count();
+        }
+        let error = self.wrong(peer);
+        drop(turn);
+        Err(error)
+    }
+
+    /// Counts a wrong secret, unless its caller is locked out already, and words the refusal.
+    fn wrong(&self, peer: &Peer) -> Error {
+        if let Err(error) = self.check(peer) {
+            return error;
+        }
+
+        self.fail(peer);
         refused("the password is wrong, and there is no such token")
+    }
+
+    /// Whom wrong secrets are counted for; `None` for who is exempt.
+    fn counted(&self, peer: &Peer) -> Option<Caller> {
+        let is_exempt = |address: SocketAddr| self.lockout.is_exempt(address.ip());
+        (!peer.address.is_some_and(is_exempt)).then(|| Caller::of(peer))
     }
 
     /// Who has shown a certificate of this name, which the edge has verified.
@@ -187,23 +264,24 @@ impl Guard {
     /// # Errors
     /// `TooManyRequests`.
     pub(crate) fn check(&self, peer: &Peer) -> Result<()> {
-        self.lockout
-            .left(Caller::of(peer))
-            .map_or(Ok(()), |left| Err(locked_out(left)))
+        self.left(peer).map_or(Ok(()), |left| Err(locked_out(left)))
     }
 
     /// Counts a wrong secret of a kind that is known elsewhere.
     pub(crate) fn fail(&self, peer: &Peer) {
-        self.lockout.fail(Caller::of(peer));
+        if let Some(caller) = self.counted(peer) {
+            self.lockout.fail(caller);
+        }
     }
 
     /// In how many seconds a caller that is locked out may come back.
     pub(crate) fn retry_after(&self, peer: &Peer) -> u64 {
-        seconds(
-            self.lockout
-                .left(Caller::of(peer))
-                .unwrap_or(Duration::from_secs(1)),
-        )
+        seconds(self.left(peer).unwrap_or(Duration::from_secs(1)))
+    }
+
+    fn left(&self, peer: &Peer) -> Option<Duration> {
+        self.counted(peer)
+            .and_then(|caller| self.lockout.left(caller))
     }
 
     /// The value of a `WWW-Authenticate` field: all schemes, with a nonce for an answer to be made.
@@ -224,7 +302,7 @@ impl Guard {
         let over = || refused("the challenge has expired, or was answered before");
         // Whoever has no nonce of ours has not guessed anything.
         let nonce = self.nonces.read(&answer.nonce).ok_or_else(over)?;
-        let (tokens, now) = (self.tokens.now(), clock::now());
+        let (tokens, now) = (self.tokens.now()?, clock::now());
 
         // All tokens are compared, hence `last`: the time must not tell which one matched.
         let of_token = tokens
@@ -232,15 +310,17 @@ impl Guard {
             .filter(|token| answer.is_of(&token.lock, signed))
             .last();
 
-        let principal = match (answer.is_of(&self.owner, signed), of_token) {
+        let is_owner = self.owner.is_some_and(|owner| answer.is_of(&owner, signed));
+        let principal = match (is_owner, of_token) {
             (true, _) => Some(Principal::owner()),
             (false, Some(token)) if !tokens.is_over(token, now) => Some(token.principal()),
             (false, _) => None,
         };
 
         let Some(principal) = principal else {
-            let error = self.count_guess(peer);
-            return Err(if self.chosen.now().is_set() {
+            let error = self.wrong(peer);
+            let is_chosen = self.given.is_set() || self.chosen.now()?.is_set();
+            return Err(if is_chosen {
                 error.hint(NOT_CHOSEN)
             } else {
                 error
@@ -261,8 +341,8 @@ fn refused(text: &str) -> Error {
     Error::new(ErrorKind::Unauthenticated, text)
 }
 
-const NOT_CHOSEN: &str = "a password that was set with 'skep passwd' works over https:// only; over \
-                          http:// use a token ('skep token new NAME')";
+const NOT_CHOSEN: &str = "a password that a person chose ('skep passwd', SKEP_PASSWORD) works over \
+                          https:// only; over http:// use a token ('skep token new NAME')";
 
 #[cfg(test)]
 mod tests {
@@ -341,21 +421,135 @@ mod tests {
         assert!(error.hint_text().unwrap().contains("skep passwd"));
     }
 
+    fn secret(guard: &Guard, peer: &Peer, text: &str) -> Result<Principal> {
+        guard.secret(peer, text.as_bytes())
+    }
+
     #[test]
-    fn the_right_one_does_not_open_while_locked_out() {
+    fn what_cannot_be_guessed_opens_whoever_guesses_beside_it() {
         let home = tempfile::tempdir().unwrap();
         let owner = Password::generate().unwrap();
         let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let new = NewToken {
+            name: "pi".to_owned(),
+            role: Role::Write,
+            end: None,
+        };
+        let token = Tokens::add(home.path(), new).unwrap();
         for _ in 0..10 {
             let error = identify(&guard, "Bearer x").unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unauthenticated);
         }
-        let error = identify(&guard, &owner.basic()).unwrap_err();
+        let error = identify(&guard, "Bearer x").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooManyRequests);
-        assert!(
-            guard
-                .secret(&Peer::default(), owner.text().as_bytes())
-                .is_ok()
+
+        assert!(identify(&guard, &owner.basic()).is_ok());
+        assert!(identify(&guard, &format!("Bearer {}", token.text())).is_ok());
+        let signed = SignedRequest {
+            method: "GET",
+            target: "/",
+            digests: ["", ""],
+        };
+        let challenge = Challenge::find(&guard.challenge()).unwrap();
+        let answer = challenge.answer(&token, 1, signed).unwrap();
+        assert!(identify(&guard, &answer).is_ok());
+    }
+
+    #[test]
+    fn a_given_password_is_guarded_as_a_chosen_one() {
+        let home = tempfile::tempdir().unwrap();
+        let given = Password::new("short").unwrap();
+        let guard = Guard::new(home.path(), &given, AccessOptions::default()).unwrap();
+        assert_eq!(
+            guard.owner, None,
+            "a digest of it would be found out at once"
         );
+
+        let shown = Credentials::read(&given.basic());
+        let peer = Peer::default();
+        assert!(guard.needs_long_look(&peer, &shown));
+        assert!(secret(&guard, &peer, "short").is_ok());
+        assert!(!guard.needs_long_look(&peer, &shown), "found out already");
+
+        // A token that was removed costs no computation.
+        let form = format!("skep_{}", "a".repeat(32));
+        assert!(!guard.needs_long_look(&peer, &Credentials::Secret(form.into_bytes())));
+
+        // What can be guessed does not open while its caller is locked out, so that nothing is learnt.
+        for _ in 0..10 {
+            guard.fail(&peer);
+        }
+        let error = secret(&guard, &peer, "short").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooManyRequests);
+    }
+
+    #[test]
+    fn strangers_of_many_addresses_neither_guess_on_nor_keep_the_owner_out() {
+        let home = tempfile::tempdir().unwrap();
+        let given = Password::new("four words of mine").unwrap();
+        let mut options = AccessOptions::default();
+        // Nothing is earned while the test runs.
+        options.lockout.failures_max = 1;
+        options.lockout.time = Duration::from_secs(900);
+        let guard = Guard::new(home.path(), &given, options).unwrap();
+        let at = |number: u8| Peer {
+            address: Some(([192, 0, 2, number], 5).into()),
+            ..Peer::default()
+        };
+
+        // The owner is known from now on, so that the bucket for all does not matter.
+        assert!(secret(&guard, &at(250), "four words of mine").is_ok());
+        let mut looked_at = 0;
+        for number in 0..10 {
+            let error = secret(&guard, &at(number), "wrong").unwrap_err();
+            looked_at += u32::from(error.kind() == ErrorKind::Unauthenticated);
+        }
+        assert_eq!(looked_at, 10);
+        let error = secret(&guard, &at(11), "wrong").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert!(secret(&guard, &at(250), "four words of mine").is_ok());
+    }
+
+    #[test]
+    fn nothing_is_counted_for_who_is_exempt() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let mut options = AccessOptions::default();
+        options.lockout.exempt = vec!["192.0.2.0/24".parse().unwrap()];
+        let guard = Guard::new(home.path(), &owner, options).unwrap();
+        for _ in 0..30 {
+            let error = identify(&guard, "Bearer x").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        }
+        let other = Peer {
+            address: Some("198.51.100.1:5".parse().unwrap()),
+            ..Peer::default()
+        };
+        for _ in 0..10 {
+            assert!(secret(&guard, &other, "x").is_err());
+        }
+        let error = secret(&guard, &other, "x").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooManyRequests);
+    }
+
+    #[test]
+    fn while_tokens_cannot_be_read_nobody_is_counted() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        std::fs::create_dir(tokens::file(home.path())).unwrap();
+        for _ in 0..30 {
+            let error = identify(&guard, "Bearer x").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Busy);
+        }
+        assert!(identify(&guard, &owner.basic()).is_ok());
+        std::fs::remove_dir(tokens::file(home.path())).unwrap();
+        let error = loop {
+            match identify(&guard, "Bearer x").unwrap_err() {
+                error if error.kind() == ErrorKind::Busy => std::thread::yield_now(),
+                error => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! A caller becomes a [`Principal`] with rights by a password, by a token, by a client certificate
 //! or, where that is switched on, by asking for something that everybody may read. Secrets are kept as
-//! digests and compared in constant time; whoever guesses is slowed down (`lockout.rs`).
+//! digests and compared in constant time; whoever guesses is slowed down (`lockout.rs`,
+//! `guess_queue.rs`).
 //!
 //! Not here: which [`Right`] a route needs (`routes`), and how certificates are verified (`edge`).
 
@@ -12,6 +13,7 @@ mod challenge;
 mod challenge_answer;
 mod credentials;
 mod guard;
+mod guess_queue;
 mod lockout;
 mod nonce;
 mod principal;

@@ -8,15 +8,19 @@ use crate::http::{BodyPlace, Request, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
 
 impl Api {
-    /// Whether a request is refused whatever it asks for: its caller is locked out, or shows nothing where
+    /// Whether a request is refused whatever it asks for: its caller shows something wrong, or nothing where
     /// something is needed.
     pub(crate) fn refuses_at_once(&self, route: &Route, request: &Request<'_>) -> bool {
-        let (peer, tls) = (request.peer(), request.peer().tls.as_ref());
-        if request.fields().value("authorization").is_some() {
-            return self.guard.check(peer).is_err();
+        let peer = request.peer();
+        if let Some(field) = request.fields().value("authorization") {
+            let shown = Credentials::read(field);
+            return self.guard.is_refused_at_once(peer, &shown);
         }
 
-        let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
+        let has_certificate = peer
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.certificate.is_some());
         let is_open = has_certificate || self.guard.options().anonymous_read;
 
         matches!(route.access, Access::Needs(_)) && !is_open

@@ -17,7 +17,7 @@ pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
 
-use crate::access::Right;
+use crate::access::{Credentials, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, Response, Status};
 use crate::model::ModelName;
@@ -197,6 +197,33 @@ impl Handler for Api {
         }
 
         Some(self.handle(request))
+    }
+
+    fn needs_long_look(&self, request: &Request<'_>) -> bool {
+        let shown = || {
+            request
+                .fields()
+                .value("authorization")
+                .map(Credentials::read)
+        };
+        match self.route_of(request) {
+            Some(route) if route.access != Access::Open => {
+                shown().is_some_and(|shown| self.guard.needs_long_look(request.peer(), &shown))
+            }
+            _ => false,
+        }
+    }
+
+    fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
+        let known = self.begin(request).and_then(|()| self.caller(request));
+        let error = known.err()?;
+        let is_in_body = |route: &Route| route.access == Access::InBody;
+        let answered = if self.route_of(request).is_some_and(is_in_body) {
+            Ok(dearning::refusal(self, request, &error))
+        } else {
+            Err(error)
+        };
+        Some(self.finish(request, answered))
     }
 
     fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {

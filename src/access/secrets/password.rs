@@ -42,6 +42,13 @@ impl Password {
     pub fn generate() -> Result<Self> {
         letters(LENGTH).map(Self)
     }
+
+    /// Whether this has the form of what [`Password::generate`] makes. Anything else may be short, or
+    /// words of a person, and is kept and compared as what can be guessed.
+    pub(crate) fn is_made(&self) -> bool {
+        self.0.len() == LENGTH && are_letters(&self.0)
+    }
+
     /// The text, to be sent or kept in a file.
     pub fn text(&self) -> &str {
         &self.0
@@ -102,6 +109,11 @@ pub(crate) fn letters(count: usize) -> Result<String> {
     Ok(text)
 }
 
+/// Whether a text has only such letters and digits.
+pub(crate) fn are_letters(text: &str) -> bool {
+    text.bytes().all(|byte| LETTERS.contains(&byte))
+}
+
 /// Random bytes.
 ///
 /// # Errors
@@ -126,7 +138,16 @@ mod tests {
     fn made_passwords_are_long_and_differ() {
         let (one, other) = (Password::generate().unwrap(), Password::generate().unwrap());
         assert_eq!(one.text().len(), LENGTH);
-        assert!(one.text().bytes().all(|byte| LETTERS.contains(&byte)));
+        assert!(one.is_made() && other.is_made());
+        let cut = &one.text()[1..];
+        for words in [
+            "my very own password",
+            "twenty letters long.",
+            cut,
+            &format!("{cut}A"),
+        ] {
+            assert!(!Password::new(words).unwrap().is_made(), "{words}");
+        }
         assert_ne!(one, other);
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::access::principal::{How, Principal};
 use crate::access::role::Role;
-use crate::access::secrets::password::{Lock, Password, letters};
+use crate::access::secrets::password::{Lock, Password, are_letters, letters};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{entries, name_of, unreadable, with_entry};
 use crate::{clock, home};
@@ -242,6 +242,13 @@ fn time(seconds: &str) -> Option<SystemTime> {
 const HEADER: &str = "# Tokens of skep, as digests. 'skep token' changes this file.\n";
 
 /// How a token begins, so that people and scanners for leaked secrets recognise it.
+/// Whether a text looks like a token, known or not: nobody chooses such a password.
+pub(crate) fn has_form(secret: &[u8]) -> bool {
+    let text = str::from_utf8(secret).unwrap_or_default();
+    let letters = text.strip_prefix(PREFIX).unwrap_or_default();
+    letters.len() == LETTERS && are_letters(letters)
+}
+
 const PREFIX: &str = "skep_";
 
 /// About 158 bits.

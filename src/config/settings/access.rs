@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The section `[access]` of the settings: who may do what, and when an address is locked out.
 
-use crate::config::settings::setting::{Effect, Setting, list, row, set};
+use crate::config::settings::setting::{Effect, Setting, list, networks, row, set};
 use crate::text::{count_or_none, duration, switch};
 
 /// The rows of this section.
@@ -96,4 +96,12 @@ pub(crate) const ROWS: &[Setting] = &[
         },
     )
     .stays("whoever mistypes often would be locked out for years"),
+    row(
+        "lockout-exempt",
+        "ADDRESS,...",
+        "",
+        "Addresses and networks (10.0.0.0/8) whose wrong secrets are not counted",
+        Effect::NextStart,
+        set!(networks, access.lockout.exempt),
+    ),
 ];
