@@ -14,6 +14,7 @@ use super::guess_queue::GuessQueue;
 use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
 use super::nonce::Nonces;
 use super::principal::Principal;
+use super::trusted_proxies::TrustedProxies;
 use crate::access::challenge_answer::{SCHEME, SignedRequest};
 use crate::access::secrets::{Lock, Password, SlowLock, Tokens, chosen_password, tokens};
 use crate::clock;
@@ -36,6 +37,8 @@ pub(crate) struct AccessOptions {
     pub(crate) certificate_roles: CertificateRoles,
     /// How much guessing is borne.
     pub(crate) lockout: LockoutOptions,
+    /// Who is believed about whom it calls for.
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 /// What is known of a secret at once.

@@ -20,6 +20,7 @@ mod principal;
 mod rights;
 mod role;
 pub(crate) mod secrets;
+mod trusted_proxies;
 
 pub(crate) use challenge::{Challenge, TOKEN_CHARACTERS_MIN};
 pub(crate) use challenge_answer::{SCHEME, SignedRequest};
@@ -33,3 +34,4 @@ pub(crate) use secrets::{
     ADDRESSES_MAX, Invitation, NewToken, PUBLISHED, Tokens, can_be_named, keep as keep_password,
     remove as remove_password,
 };
+pub(crate) use trusted_proxies::TrustedProxies;

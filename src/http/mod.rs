@@ -78,7 +78,7 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Whether a long computation comes before this request can be answered. Nothing may be waited for
     /// here. By default there is none.
-    fn needs_long_look(&self, _request: &Request<'_>) -> bool {
+    fn needs_long_look(&self, _request: &mut Request<'_>) -> bool {
         false
     }
 

@@ -29,6 +29,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("host-names", "pi.example.org"),
     ("lockout-time-max", "1h"),
     ("lockout-exempt", "192.168.0.0/16"),
+    ("trusted-proxies", "192.168.0.0/16,unix"),
     ("log-format", "json"),
     ("log-file", "log"),
     ("log-syslog", "/dev/log"),

@@ -4,8 +4,11 @@
 
 use crate::access::{Credentials, How, Principal, Right, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Request, Response, Vouched};
+use crate::http::{BodyPlace, Method, Request, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
+use crate::routes::cross_origin;
+use crate::routes::forwarded::Forwarded;
+use crate::transport::Peer;
 
 impl Api {
     /// Whether a request is refused whatever it asks for: its caller shows something wrong, or nothing where
@@ -104,9 +107,57 @@ impl Api {
     /// No browser speaks to a Unix socket.
     fn check_host(&self, request: &Request<'_>) -> Result<()> {
         match request.peer().address {
-            Some(_) => self.host_names.check(request.fields().value("host")),
+            Some(_) => self.host_names.check(self.host(request).as_deref()),
             None => Ok(()),
         }
+    }
+
+    /// Behind a proxy that is trusted, the caller is whom that calls for.
+    pub(crate) fn see_behind(&self, request: &mut Request<'_>) {
+        let proxy = request.connected_peer();
+        if let Some(caller) = self.forwarded(request).peer(proxy) {
+            request.stand_for(caller);
+        }
+    }
+
+    /// Refuses what a page of another site has a browser send, if it would change something or shows what
+    /// the browser knows.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) fn check_origin(&self, request: &Request<'_>) -> Result<()> {
+        let has_certificate = |peer: &Peer| {
+            let tls = peer.tls.as_ref();
+            tls.is_some_and(|tls| tls.certificate.is_some())
+        };
+        let shows_something = request.fields().value("authorization").is_some()
+            || has_certificate(request.peer())
+            || !self.guard.options().anonymous_read;
+
+        let is_open = |route: &Route| route.access == Access::Open || !shows_something;
+        let is_harmless =
+            cross_origin::is_safe(request.method()) && self.route_of(request).is_none_or(is_open);
+        if is_harmless || request.method() == Method::Options {
+            return Ok(());
+        }
+
+        let scheme = match request.peer().tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        let host = self.host(request);
+        cross_origin::check(request.fields(), scheme, host.as_deref())
+    }
+
+    fn forwarded(&self, request: &Request<'_>) -> Forwarded {
+        let proxies = &self.guard.options().trusted_proxies;
+        Forwarded::read(proxies, request.connected_peer(), request.fields())
+    }
+
+    /// The host that the caller asked for.
+    fn host(&self, request: &Request<'_>) -> Option<String> {
+        let sent = || request.fields().value("host").map(str::to_owned);
+        self.forwarded(request).host.or_else(sent)
     }
 
     /// The answer to a request that was refused, with what the caller needs to do better.

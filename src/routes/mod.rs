@@ -4,7 +4,9 @@
 mod api;
 mod audit;
 mod authorize;
+mod cross_origin;
 mod dearning;
+mod forwarded;
 mod host_name;
 mod models;
 mod redeem;
@@ -185,6 +187,7 @@ enum RouteMatch {
 impl Handler for Api {
     /// What is refused anyhow, what says only that the server runs, and models that are in the cache.
     fn handle_at_once(&self, request: &mut Request<'_>) -> Option<Response> {
+        self.see_behind(request);
         match (self.route_of(request), request.segments()) {
             (Some(route), ["healthz"]) if route.method == Method::Get => {}
             (Some(route), _) if self.refuses_at_once(route, request) => {}
@@ -199,7 +202,13 @@ impl Handler for Api {
         Some(self.handle(request))
     }
 
-    fn needs_long_look(&self, request: &Request<'_>) -> bool {
+    fn needs_long_look(&self, request: &mut Request<'_>) -> bool {
+        self.see_behind(request);
+        // What a page of another site sends is refused without any look.
+        if self.check_origin(request).is_err() {
+            return false;
+        }
+
         let shown = || {
             request
                 .fields()
@@ -229,6 +238,7 @@ impl Handler for Api {
     fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {
         // Nobody has asked who the caller is.
         request.session().insert(Known(None));
+        self.see_behind(request);
         self.log(request, response)
     }
 
@@ -262,10 +272,13 @@ impl Handler for Api {
 
 impl Api {
     /// # Errors
-    /// `BadRequest` for a secret in the URL, even a right one: it is in logs and histories already.
+    /// `Forbidden` for what a page of another site sent, `BadRequest` for a secret in the URL, even a right
+    /// one: it is in logs and histories already.
     fn begin(&self, request: &mut Request<'_>) -> Result<()> {
         // What was known of the caller of an earlier request must not count for this one.
         request.session().insert(Known(None));
+        self.see_behind(request);
+        self.check_origin(request)?;
         host_name::no_secret_in(request.query())
     }
 
@@ -296,7 +309,7 @@ impl Api {
     }
 
     /// The route for the method and the path of a request.
-    fn route_of(&self, request: &Request<'_>) -> Option<&'static Route> {
+    pub(crate) fn route_of(&self, request: &Request<'_>) -> Option<&'static Route> {
         let is_it =
             |route: &&Route| route.method == request.method() && route.matches(request.segments());
         self.routes.iter().find(is_it)

@@ -37,6 +37,17 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(list, access.host_names),
     ),
     row(
+        "trusted-proxies",
+        "ADDRESS,...",
+        "",
+        "Proxies (addresses, networks, unix) that say for whom they call in Forwarded or X-Forwarded-*",
+        Effect::NextStart,
+        |config, text| {
+            config.access.trusted_proxies = text.parse()?;
+            Ok(())
+        },
+    ),
+    row(
         "plain-dearning",
         "",
         "false",

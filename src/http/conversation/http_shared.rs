@@ -75,7 +75,7 @@ impl HttpShared {
     }
 
     /// Whether the handler has to do what takes long before anything else.
-    pub(super) fn needs_long_look(&self, request: &Request<'_>) -> bool {
+    pub(super) fn needs_long_look(&self, request: &mut Request<'_>) -> bool {
         let asked = catch_unwind(AssertUnwindSafe(|| self.handler.needs_long_look(request)));
         // A panic is told of once the request is handled.
         asked.unwrap_or(false)
