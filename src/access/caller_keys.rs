@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The public keys of a server's callers: finds whose secret was shown, and whose key has signed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::access::principal::Principal;
 use crate::access::secrets::tokens::{Token, file};
@@ -14,18 +14,11 @@ use crate::watched_file::WatchedFile;
 
 /// The owner of a server and its tokens.
 pub(crate) struct CallerKeys {
-    home: std::path::PathBuf,
-    owner: OwnerKey,
+    home: PathBuf,
+    /// That of the password, if it was made here; one that was given proves nothing in the clear.
+    owner: Option<CallerKey>,
     tokens: WatchedFile<Tokens>,
     remembered: RememberedKeys,
-}
-
-/// By what the owner is recognised.
-enum OwnerKey {
-    /// The password was made here.
-    Public(CallerKey),
-    /// The password was given, and proves nothing in the clear.
-    Digest(Lock),
 }
 
 /// Whose secret it is.
@@ -42,62 +35,61 @@ impl CallerKeys {
     /// # Errors
     /// `Internal` if the system has no random numbers.
     pub(crate) fn new(home: &Path, password: &Password) -> Result<Self> {
-        let password = password.text().as_bytes();
-        let owner = match DerivedKey::of(password) {
-            Some(key) => OwnerKey::Public(*key.public()),
-            None => OwnerKey::Digest(Lock::new(password)),
-        };
+        let owner = DerivedKey::of(password.text().as_bytes());
 
         Ok(Self {
             home: home.to_owned(),
-            owner,
+            owner: owner.map(|key| *key.public()),
             tokens: WatchedFile::new(file(home), |path, text| Ok(Tokens::read(path, text))),
             remembered: RememberedKeys::new()?,
         })
     }
 
-    /// Whose secret this is. What was shown a moment ago costs one HMAC; of the others, only those that
+    /// Whose made secret this is. What was shown a moment ago costs one HMAC; of the others, only those that
     /// were made here cost the derivation of a key.
-    pub(crate) fn holder(&self, secret: &[u8]) -> KeyHolder {
+    ///
+    /// # Errors
+    /// `Busy` while the tokens cannot be read.
+    pub(crate) fn holder(&self, secret: &[u8]) -> Result<KeyHolder> {
         let Some(key) = self.remembered.of(secret) else {
-            return match &self.owner {
-                OwnerKey::Digest(lock) if Lock::new(secret) == *lock => {
-                    KeyHolder::Known(Principal::owner())
-                }
-                _ => KeyHolder::Nobody,
-            };
+            return Ok(KeyHolder::Nobody);
         };
 
-        if let Some(principal) = self.principal(&key) {
+        if let Some(principal) = self.principal(&key)? {
             self.remembered.remember(secret, key);
-            return KeyHolder::Known(principal);
+            return Ok(KeyHolder::Known(principal));
         }
 
-        let tokens = self.tokens.now();
+        let tokens = self.tokens.now()?;
         if !tokens.have_digests() {
-            return KeyHolder::Nobody;
+            return Ok(KeyHolder::Nobody);
         }
 
         let old = tokens.find(&TokenKey::Digest(Lock::new(secret)));
-        match old.filter(|token| !tokens.is_over(token, clock::now())) {
-            Some(token) => KeyHolder::OfFormat1(token.clone(), key),
-            None => KeyHolder::Nobody,
-        }
+        let old = old.filter(|token| !tokens.is_over(token, clock::now()));
+        Ok(old.map_or(KeyHolder::Nobody, |token| {
+            KeyHolder::OfFormat1(token.clone(), key)
+        }))
     }
 
     /// Who holds this key now. Owner and tokens are all compared, so that the time does not tell which one
     /// it was.
-    pub(crate) fn principal(&self, key: &CallerKey) -> Option<Principal> {
-        let tokens = self.tokens.now();
-        let of_token = tokens
-            .find(&TokenKey::Public(*key))
-            .filter(|token| !tokens.is_over(token, clock::now()))
-            .map(Token::principal);
+    ///
+    /// # Errors
+    /// `Busy` while the tokens cannot be read; the owner is known all the same.
+    pub(crate) fn principal(&self, key: &CallerKey) -> Result<Option<Principal>> {
+        let of_token = self.tokens.now().map(|tokens| {
+            tokens
+                .find(&TokenKey::Public(*key))
+                .filter(|token| !tokens.is_over(token, clock::now()))
+                .map(Token::principal)
+        });
 
-        match &self.owner {
-            OwnerKey::Public(owner) if owner == key => Some(Principal::owner()),
-            _ => of_token,
+        if self.owner == Some(*key) {
+            return Ok(Some(Principal::owner()));
         }
+
+        of_token
     }
 
     /// Replaces what the home keeps of a token by its public key.

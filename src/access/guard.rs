@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Tells who a caller is: the password, the tokens and the chosen password put together, with the
-//! lockout in front of them.
+//! lockout in front of what can be guessed.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,14 @@ use std::time::Duration;
 use super::caller_keys::{CallerKeys, KeyHolder};
 use super::certificate::CertificateRoles;
 use super::credentials::Credentials;
+use super::guess_queue::GuessQueue;
 use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
 use super::message_signature::{ReceivedSignature, SignedRequest, accept_signature};
 use super::nonce::Nonces;
 use super::principal::Principal;
+use super::trusted_proxies::TrustedProxies;
 use crate::access::secrets::tokens::Token;
-use crate::access::secrets::{CallerKey, Password, SlowLock, chosen_password};
+use crate::access::secrets::{CallerKey, Password, SlowLock, chosen_password, is_token};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
@@ -37,37 +40,51 @@ pub(crate) struct AccessOptions {
     pub(crate) certificate_roles: CertificateRoles,
     /// How much guessing is borne.
     pub(crate) lockout: LockoutOptions,
+    /// Who is believed about whom it calls for.
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 /// What is known of a secret at once.
 enum Finding {
     Known(Principal),
-    /// Only this lock can tell, by a long computation.
-    MayBeChosen(Arc<SlowLock>),
+    /// Only these locks can tell, by a long computation.
+    MayBeChosen(Vec<Arc<SlowLock>>),
     /// The right token, whose line in the home is to be replaced.
     ToBeUpgraded(Token, CallerKey),
+    Wrong,
 }
 
 /// All that opens the doors of one server.
 pub(crate) struct Guard {
     options: AccessOptions,
     keys: CallerKeys,
+    /// The password of this server, if it may be words of a person.
+    given: Arc<SlowLock>,
     chosen: WatchedFile<SlowLock>,
     nonces: Nonces,
     lockout: Lockout,
+    queue: GuessQueue,
 }
 
 impl Guard {
-    /// A guard that knows a password with enough randomness, and the tokens and the chosen password
-    /// in `home`, as they are at any moment.
+    /// A guard that knows this password, and the tokens and the chosen password in `home`, as they are
+    /// at any moment.
     ///
     /// # Errors
     /// `Internal` if the system has no random numbers.
     pub(crate) fn new(home: &Path, password: &Password, options: AccessOptions) -> Result<Self> {
+        let given = if password.is_made() {
+            SlowLock::default()
+        } else {
+            SlowLock::of(password)?
+        };
+
         Ok(Self {
             keys: CallerKeys::new(home, password)?,
+            given: Arc::new(given),
             chosen: WatchedFile::new(chosen_password::file(home), |_, text| SlowLock::read(text)),
             nonces: Nonces::new()?,
+            queue: GuessQueue::new(&options.lockout),
             lockout: Lockout::new(options.lockout.clone()),
             options,
         })
@@ -81,9 +98,9 @@ impl Guard {
     /// Who shows these credentials.
     ///
     /// # Errors
-    /// `TooManyRequests` for a caller that is locked out, whatever it shows, so that nothing can be
-    /// learnt meanwhile; `Unauthenticated` for wrong credentials; `Forbidden` for a secret in the clear;
-    /// `Busy` if too many are verified.
+    /// `Unauthenticated` for wrong credentials; `TooManyRequests` for those of a caller that is locked
+    /// out, which are not looked at if they can be guessed; `Forbidden` for a secret in the clear; `Busy`
+    /// if too many are verified.
     pub(crate) fn identify(&self, peer: &Peer, shown: &Credentials) -> Result<Principal> {
         match shown {
             Credentials::Secret(secret) => {
@@ -115,7 +132,34 @@ impl Guard {
         match self.look_up(peer, secret)? {
             Finding::Known(principal) => Ok(Some(principal)),
             Finding::MayBeChosen(_) | Finding::ToBeUpgraded(..) => Ok(None),
+            Finding::Wrong => Err(self.wrong(peer)),
         }
+    }
+
+    /// Whether only a long computation, or a change of the home, tells what these credentials are. Nothing
+    /// is counted.
+    pub(crate) fn needs_long_look(&self, peer: &Peer, shown: &Credentials) -> bool {
+        let Credentials::Secret(secret) = shown else {
+            return false;
+        };
+        let found = self
+            .check_line(peer)
+            .and_then(|()| self.look_up(peer, secret));
+        matches!(
+            found,
+            Ok(Finding::MayBeChosen(_) | Finding::ToBeUpgraded(..))
+        )
+    }
+
+    /// Whether these credentials are refused without a long computation. Nothing is counted.
+    pub(crate) fn is_refused_at_once(&self, peer: &Peer, shown: &Credentials) -> bool {
+        let Credentials::Secret(secret) = shown else {
+            return false;
+        };
+        let found = self
+            .check_line(peer)
+            .and_then(|()| self.look_up(peer, secret));
+        matches!(found, Err(_) | Ok(Finding::Wrong))
     }
 
     /// Refuses to look at a secret that everybody on the way could read. It is not counted: whoever
@@ -135,7 +179,7 @@ impl Guard {
         ))
     }
 
-    /// Who knows this secret.
+    /// Who knows this secret. It may wait for its turn in the queue of guesses.
     ///
     /// # Errors
     /// As [`Guard::identify`].
@@ -146,17 +190,14 @@ impl Guard {
                 self.keys.upgrade(&token, key);
                 Ok(token.principal())
             }
-            // `Busy` says nothing about the secret, so it leaves before the attempt is counted.
-            Finding::MayBeChosen(chosen) if chosen.opens(secret)? => Ok(Principal::owner()),
-            Finding::MayBeChosen(_) => Err(self.count_guess(peer)),
+            Finding::MayBeChosen(locks) => self.guess(peer, secret, &locks),
+            Finding::Wrong => Err(self.wrong(peer)),
         }
     }
 
-    /// What is known of a secret without a long computation.
+    /// What is known of a secret without a long computation. Nothing is counted.
     fn look_up(&self, peer: &Peer, secret: &[u8]) -> Result<Finding> {
-        self.check(peer)?;
-
-        match self.keys.holder(secret) {
+        match self.keys.holder(secret)? {
             KeyHolder::Known(principal) => return Ok(Finding::Known(principal)),
             KeyHolder::OfFormat1(token, key) if peer.tls.is_some() => {
                 return Ok(Finding::ToBeUpgraded(token, key));
@@ -165,30 +206,34 @@ impl Guard {
             KeyHolder::Nobody => {}
         }
 
-        // Last, because argon2 costs memory and time.
-        let chosen = self.chosen.now();
-        if chosen.is_known(secret) {
-            Ok(Finding::Known(Principal::owner()))
-        } else if chosen.is_set() {
-            Ok(Finding::MayBeChosen(chosen))
-        } else {
-            Err(self.count_guess(peer))
+        // What follows can be guessed, so nobody who is locked out gets that far.
+        self.check(peer)?;
+        if is_token(secret) {
+            return Ok(Finding::Wrong);
         }
+
+        let mut locks = vec![Arc::clone(&self.given), self.chosen.now()?];
+        locks.retain(|lock| lock.is_set());
+        Ok(if locks.iter().any(|lock| lock.is_known(secret)) {
+            Finding::Known(Principal::owner())
+        } else if locks.is_empty() {
+            Finding::Wrong
+        } else {
+            Finding::MayBeChosen(locks)
+        })
     }
 
     /// Who has signed this request.
     ///
     /// # Errors
     /// `Unauthenticated` for a signature that is wrong, does not cover enough, or has no nonce of this
-    /// server that is still good; `TooManyRequests` for a caller that is locked out.
+    /// server that is still good; `TooManyRequests` for a wrong one of a caller that is locked out.
     pub(crate) fn signer(
         &self,
         peer: &Peer,
         shown: &ReceivedSignature,
         request: &SignedRequest<'_>,
     ) -> Result<Principal> {
-        self.check(peer)?;
-
         // Whoever has no nonce of ours, or did not sign enough, has not guessed anything.
         let over = || refused("the signature's nonce has expired, or was used before");
         let nonce = shown.nonce.as_deref().ok_or_else(|| {
@@ -202,15 +247,13 @@ impl Guard {
             return Err(refused("the signature has expired"));
         }
 
-        let is_signed = shown.is_of(request)?;
-        let principal = match self.keys.principal(&shown.key) {
-            Some(principal) if is_signed => principal,
-            _ => {
-                self.lockout.fail(Caller::of(peer));
-                return Err(
-                    refused("the signature is wrong, or nobody has its key").hint(OTHER_WAYS)
-                );
-            }
+        // A key that nobody has costs no verification.
+        let holder = self.keys.principal(&shown.key)?;
+        let is_signed = holder.is_some() && shown.is_of(request)?;
+        let Some(principal) = holder.filter(|_| is_signed) else {
+            self.check(peer)?;
+            self.fail(peer);
+            return Err(refused("the signature is wrong, or nobody has its key").hint(OTHER_WAYS));
         };
 
         // Only a right signature uses up the nonce, so that a listener cannot spoil it with wrong
@@ -222,10 +265,43 @@ impl Guard {
         }
     }
 
-    /// Counts a wrong secret, and words the refusal.
-    fn count_guess(&self, peer: &Peer) -> Error {
-        self.lockout.fail(Caller::of(peer));
+    /// Tries a secret as a password that somebody chose.
+    fn guess(&self, peer: &Peer, secret: &[u8], locks: &[Arc<SlowLock>]) -> Result<Principal> {
+        let caller = self.counted(peer);
+        let failures = caller.map_or(0, |caller| self.lockout.failures(caller));
+
+        // `Busy` says nothing about the secret, so it leaves before the attempt is counted.
+        let turn = self.queue.enter(caller, failures)?;
+        // Others of the same address may have failed meanwhile.
+        self.check(peer)?;
+
+        if locks.iter().any(|lock| lock.opens(secret)) {
+            return Ok(Principal::owner());
+        }
+
+        // Counted before the next one has its turn.
+        if caller.is_some() {
+            self.queue.count();
+        }
+        let error = self.wrong(peer);
+        drop(turn);
+        Err(error)
+    }
+
+    /// Counts a wrong secret, unless its caller is locked out already, and words the refusal.
+    fn wrong(&self, peer: &Peer) -> Error {
+        if let Err(error) = self.check(peer) {
+            return error;
+        }
+
+        self.fail(peer);
         refused("the password is wrong, and there is no such token")
+    }
+
+    /// Whom wrong secrets are counted for; `None` for who is exempt.
+    fn counted(&self, peer: &Peer) -> Option<Caller> {
+        let is_exempt = |address: SocketAddr| self.lockout.is_exempt(address.ip());
+        (!peer.address.is_some_and(is_exempt)).then(|| Caller::of(peer))
     }
 
     /// Who has shown a certificate of this name, which the edge has verified.
@@ -238,23 +314,24 @@ impl Guard {
     /// # Errors
     /// `TooManyRequests`.
     pub(crate) fn check(&self, peer: &Peer) -> Result<()> {
-        self.lockout
-            .left(Caller::of(peer))
-            .map_or(Ok(()), |left| Err(locked_out(left)))
+        self.left(peer).map_or(Ok(()), |left| Err(locked_out(left)))
     }
 
     /// Counts a wrong secret of a kind that is known elsewhere.
     pub(crate) fn fail(&self, peer: &Peer) {
-        self.lockout.fail(Caller::of(peer));
+        if let Some(caller) = self.counted(peer) {
+            self.lockout.fail(caller);
+        }
     }
 
     /// In how many seconds a caller that is locked out may come back.
     pub(crate) fn retry_after(&self, peer: &Peer) -> u64 {
-        seconds(
-            self.lockout
-                .left(Caller::of(peer))
-                .unwrap_or(Duration::from_secs(1)),
-        )
+        seconds(self.left(peer).unwrap_or(Duration::from_secs(1)))
+    }
+
+    fn left(&self, peer: &Peer) -> Option<Duration> {
+        self.counted(peer)
+            .and_then(|caller| self.lockout.left(caller))
     }
 
     /// The value of an `Accept-Signature` field, with a new nonce; `None` if the system has no random
@@ -281,7 +358,7 @@ fn of_format_1() -> Error {
 }
 
 const OTHER_WAYS: &str = "a token of an older skep has to be used over https:// once; a password that \
-                          was set with 'skep passwd' works over https:// only";
+                          a person chose ('skep passwd', SKEP_PASSWORD) works over https:// only";
 
 #[cfg(test)]
 mod tests {
@@ -510,21 +587,129 @@ mod tests {
         assert!(guard.identify(&encrypted(), &shown).is_err());
     }
 
+    fn secret(guard: &Guard, peer: &Peer, text: &str) -> Result<Principal> {
+        guard.secret(peer, text.as_bytes())
+    }
+
     #[test]
-    fn the_right_one_does_not_open_while_locked_out() {
+    fn what_cannot_be_guessed_opens_whoever_guesses_beside_it() {
         let home = tempfile::tempdir().unwrap();
         let owner = Password::generate().unwrap();
         let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let new = NewToken {
+            name: "pi".to_owned(),
+            role: Role::Write,
+            end: None,
+        };
+        let token = Tokens::add(home.path(), new).unwrap();
         for _ in 0..10 {
             let error = identify(&guard, "Bearer x").unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unauthenticated);
         }
-        let error = identify(&guard, &owner.basic()).unwrap_err();
+        let error = identify(&guard, "Bearer x").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooManyRequests);
-        assert!(
-            guard
-                .secret(&Peer::default(), owner.text().as_bytes())
-                .is_ok()
-        );
+
+        assert!(identify(&guard, &owner.basic()).is_ok());
+        assert!(identify(&guard, &format!("Bearer {}", token.text())).is_ok());
+        let signed = |secret| sign_in(&guard, secret, Some(&nonce(&guard)), |_| {});
+        assert_eq!(signed(&token).unwrap().name, "pi");
+        let error = signed(&Password::generate().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooManyRequests);
+    }
+
+    #[test]
+    fn a_given_password_is_guarded_as_a_chosen_one() {
+        let home = tempfile::tempdir().unwrap();
+        let given = Password::new("short").unwrap();
+        let guard = Guard::new(home.path(), &given, AccessOptions::default()).unwrap();
+        // It stands for no key, and a digest of it would be found out at once.
+        assert!(guard.given.is_set());
+
+        let shown = Credentials::read(&given.basic());
+        let peer = Peer::default();
+        assert!(guard.needs_long_look(&peer, &shown));
+        assert!(secret(&guard, &peer, "short").is_ok());
+        assert!(!guard.needs_long_look(&peer, &shown), "found out already");
+
+        // A token that was removed costs no computation.
+        let form = format!("skep_{}", "a".repeat(32));
+        assert!(!guard.needs_long_look(&peer, &Credentials::Secret(form.into_bytes())));
+
+        // What can be guessed does not open while its caller is locked out, so that nothing is learnt.
+        for _ in 0..10 {
+            guard.fail(&peer);
+        }
+        let error = secret(&guard, &peer, "short").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooManyRequests);
+    }
+
+    #[test]
+    fn strangers_of_many_addresses_neither_guess_on_nor_keep_the_owner_out() {
+        let home = tempfile::tempdir().unwrap();
+        let given = Password::new("four words of mine").unwrap();
+        let mut options = AccessOptions::default();
+        // Nothing is earned while the test runs.
+        options.lockout.failures_max = 1;
+        options.lockout.time = Duration::from_secs(900);
+        let guard = Guard::new(home.path(), &given, options).unwrap();
+        let at = |number: u8| Peer {
+            address: Some(([192, 0, 2, number], 5).into()),
+            ..Peer::default()
+        };
+
+        // The owner is known from now on, so that the bucket for all does not matter.
+        assert!(secret(&guard, &at(250), "four words of mine").is_ok());
+        let mut looked_at = 0;
+        for number in 0..10 {
+            let error = secret(&guard, &at(number), "wrong").unwrap_err();
+            looked_at += u32::from(error.kind() == ErrorKind::Unauthenticated);
+        }
+        assert_eq!(looked_at, 10);
+        let error = secret(&guard, &at(11), "wrong").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert!(secret(&guard, &at(250), "four words of mine").is_ok());
+    }
+
+    #[test]
+    fn nothing_is_counted_for_who_is_exempt() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let mut options = AccessOptions::default();
+        options.lockout.exempt = vec!["192.0.2.0/24".parse().unwrap()];
+        let guard = Guard::new(home.path(), &owner, options).unwrap();
+        for _ in 0..30 {
+            let error = identify(&guard, "Bearer x").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        }
+        let other = Peer {
+            address: Some("198.51.100.1:5".parse().unwrap()),
+            ..Peer::default()
+        };
+        for _ in 0..10 {
+            assert!(secret(&guard, &other, "x").is_err());
+        }
+        let error = secret(&guard, &other, "x").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooManyRequests);
+    }
+
+    #[test]
+    fn while_tokens_cannot_be_read_nobody_is_counted() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        std::fs::create_dir(crate::access::secrets::tokens::file(home.path())).unwrap();
+        for _ in 0..30 {
+            let error = identify(&guard, "Bearer abcdefghjkmnpqrstuvw").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Busy);
+        }
+        assert!(identify(&guard, &owner.basic()).is_ok());
+        std::fs::remove_dir(crate::access::secrets::tokens::file(home.path())).unwrap();
+        let error = loop {
+            match identify(&guard, "Bearer abcdefghjkmnpqrstuvw").unwrap_err() {
+                error if error.kind() == ErrorKind::Busy => std::thread::yield_now(),
+                error => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     }
 }

@@ -4,7 +4,7 @@
 //! A caller becomes a [`Principal`] with rights by a password, by a token, by a client certificate
 //! or, where that is switched on, by asking for something that everybody may read. Of made secrets, the
 //! public keys that they stand for are kept; over a line that can be read, callers sign their requests
-//! (`message_signature`). Whoever guesses is slowed down (`lockout.rs`).
+//! (`message_signature`). Whoever guesses is slowed down (`lockout.rs`, `guess_queue.rs`).
 //!
 //! Not here: which [`Right`] a route needs (`routes`), and how certificates are verified (`edge`).
 
@@ -12,6 +12,7 @@ mod caller_keys;
 mod certificate;
 mod credentials;
 mod guard;
+mod guess_queue;
 mod lockout;
 mod message_signature;
 mod nonce;
@@ -19,6 +20,7 @@ mod principal;
 mod rights;
 mod role;
 pub(crate) mod secrets;
+mod trusted_proxies;
 
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, CHALLENGE, Guard};
@@ -31,3 +33,4 @@ pub(crate) use secrets::{
     ADDRESSES_MAX, CallerKey, DerivedKey, Invitation, NewToken, PUBLISHED, Tokens, can_be_named,
     keep as keep_password, remove as remove_password,
 };
+pub(crate) use trusted_proxies::TrustedProxies;

@@ -30,6 +30,8 @@ pub struct Request<'a> {
     /// How many of them lead to the handler.
     mounted: usize,
     peer: &'a Peer,
+    /// For whom the peer calls.
+    stands_for: Option<Box<Peer>>,
     session: &'a mut Session,
     body: Body<'a>,
 }
@@ -43,6 +45,7 @@ impl<'a> Request<'a> {
             segments,
             mounted: 0,
             peer,
+            stands_for: None,
             session,
             body,
         }
@@ -101,9 +104,19 @@ impl<'a> Request<'a> {
         &self.head.fields
     }
 
-    /// Who sent it.
-    pub fn peer(&self) -> &'a Peer {
+    /// Who sent it; behind a proxy that the handler trusts, whom that calls for.
+    pub fn peer(&self) -> &Peer {
+        self.stands_for.as_deref().unwrap_or(self.peer)
+    }
+
+    /// Who is at the other end of the connection, a proxy or not.
+    pub(crate) fn connected_peer(&self) -> &'a Peer {
         self.peer
+    }
+
+    /// Has somebody else count as the caller.
+    pub(crate) fn stand_for(&mut self, caller: Peer) {
+        self.stands_for = Some(Box::new(caller));
     }
 
     /// The socket of the connection, for example to read its options or to wait until the caller leaves;

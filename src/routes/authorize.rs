@@ -6,20 +6,32 @@ use crate::access::{
     CHALLENGE, Credentials, How, Principal, ReceivedSignature, Right, SignedRequest,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Request, Response, Vouched};
+use crate::http::{BodyPlace, Method, Request, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
+use crate::routes::cross_origin;
+use crate::routes::forwarded::Forwarded;
 use crate::routes::models::digest;
+use crate::transport::Peer;
 
 impl Api {
-    /// Whether a request is refused whatever it asks for: its caller is locked out, or shows nothing where
+    /// Whether a request is refused whatever it asks for: its caller shows something wrong, or nothing where
     /// something is needed.
     pub(crate) fn refuses_at_once(&self, route: &Route, request: &Request<'_>) -> bool {
-        let (peer, tls) = (request.peer(), request.peer().tls.as_ref());
-        if request.fields().value("authorization").is_some() || is_signed(request) {
-            return self.guard.check(peer).is_err();
+        let peer = request.peer();
+        if let Some(field) = request.fields().value("authorization") {
+            let shown = Credentials::read(field);
+            return self.guard.is_refused_at_once(peer, &shown);
         }
 
-        let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
+        // To verify a signature takes long on a small device.
+        if is_signed(request) {
+            return false;
+        }
+
+        let has_certificate = peer
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.certificate.is_some());
         let is_open = has_certificate || self.guard.options().anonymous_read;
 
         matches!(route.access, Access::Needs(_)) && !is_open
@@ -97,7 +109,8 @@ impl Api {
             return Ok(None);
         }
 
-        let signed = signed(request);
+        let host = self.host(request).unwrap_or_default();
+        let signed = signed(request, &host);
         let Some(shown) = ReceivedSignature::find(&signed)? else {
             return Ok(None);
         };
@@ -127,9 +140,57 @@ impl Api {
     /// No browser speaks to a Unix socket.
     fn check_host(&self, request: &Request<'_>) -> Result<()> {
         match request.peer().address {
-            Some(_) => self.host_names.check(request.fields().value("host")),
+            Some(_) => self.host_names.check(self.host(request).as_deref()),
             None => Ok(()),
         }
+    }
+
+    /// Behind a proxy that is trusted, the caller is whom that calls for.
+    pub(crate) fn see_behind(&self, request: &mut Request<'_>) {
+        let proxy = request.connected_peer();
+        if let Some(caller) = self.forwarded(request).peer(proxy) {
+            request.stand_for(caller);
+        }
+    }
+
+    /// Refuses what a page of another site has a browser send, if it would change something or shows what
+    /// the browser knows.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) fn check_origin(&self, request: &Request<'_>) -> Result<()> {
+        let has_certificate = |peer: &Peer| {
+            let tls = peer.tls.as_ref();
+            tls.is_some_and(|tls| tls.certificate.is_some())
+        };
+        let shows_something = request.fields().value("authorization").is_some()
+            || has_certificate(request.peer())
+            || !self.guard.options().anonymous_read;
+
+        let is_open = |route: &Route| route.access == Access::Open || !shows_something;
+        let is_harmless =
+            cross_origin::is_safe(request.method()) && self.route_of(request).is_none_or(is_open);
+        if is_harmless || request.method() == Method::Options {
+            return Ok(());
+        }
+
+        let scheme = match request.peer().tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        let host = self.host(request);
+        cross_origin::check(request.fields(), scheme, host.as_deref())
+    }
+
+    fn forwarded(&self, request: &Request<'_>) -> Forwarded {
+        let proxies = &self.guard.options().trusted_proxies;
+        Forwarded::read(proxies, request.connected_peer(), request.fields())
+    }
+
+    /// The host that the caller asked for.
+    fn host(&self, request: &Request<'_>) -> Option<String> {
+        let sent = || request.fields().value("host").map(str::to_owned);
+        self.forwarded(request).host.or_else(sent)
     }
 
     /// The answer to a request that was refused, with what the caller needs to do better.
@@ -174,8 +235,8 @@ pub(crate) fn is_signed(request: &Request<'_>) -> bool {
     request.fields().value("signature-input").is_some()
 }
 
-/// What a signature can cover of a request.
-fn signed<'a>(request: &mut Request<'a>) -> SignedRequest<'a> {
+/// What a signature can cover of a request to this host.
+fn signed<'h, 'a: 'h>(request: &mut Request<'a>, host: &'h str) -> SignedRequest<'h> {
     let fields = request.fields();
     SignedRequest {
         method: if request.is_head() {
@@ -184,7 +245,7 @@ fn signed<'a>(request: &mut Request<'a>) -> SignedRequest<'a> {
             request.method().as_str()
         },
         is_encrypted: request.peer().tls.is_some(),
-        host: fields.value("host").unwrap_or_default(),
+        host,
         target: request.target(),
         fields: fields.iter().collect(),
         has_content: request.body().length() != Some(0),

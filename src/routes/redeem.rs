@@ -20,9 +20,6 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Err(Error::new(ErrorKind::Forbidden, text).hint("start the server without --plain"));
     }
 
-    // A caller that is locked out gets no further try.
-    api.guard.check(request.peer())?;
-
     let body = request.body().read_all(BODY_BYTES_MAX)?;
     let asked: PairRequest = serde_json::from_slice(&body).map_err(|error| {
         Error::new(
@@ -60,11 +57,13 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         Err(Error::new(ErrorKind::Conflict, text).hint("remove some, or pair under another name"))
     });
 
-    let (name, role, token) = redeemed.inspect_err(|error| {
-        if error.kind() == ErrorKind::Forbidden {
-            // An invitation is a secret that can be guessed, as others are.
+    let (name, role, token) = redeemed.map_err(|error| match error.kind() {
+        // The secret of an invitation cannot be guessed, so a right one counts whoever guesses beside it.
+        ErrorKind::Forbidden => api.guard.check(request.peer()).err().unwrap_or_else(|| {
             api.guard.fail(request.peer());
-        }
+            error
+        }),
+        _ => error,
     })?;
 
     log::info!(

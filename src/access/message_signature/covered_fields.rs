@@ -65,6 +65,9 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "only asks for interim answers",
     ),
     ("user-agent", "only stands in the log"),
+    ("x-forwarded-for", "as forwarded"),
+    ("x-forwarded-host", "as forwarded"),
+    ("x-forwarded-proto", "as forwarded"),
 ];
 
 #[cfg(test)]

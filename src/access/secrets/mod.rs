@@ -12,6 +12,6 @@ pub(crate) use chosen_password::{SlowLock, keep, remove};
 pub(crate) use derived_key::{CallerKey, DerivedKey};
 pub(crate) use invitations::{ADDRESSES_MAX, Invitation};
 pub use password::Password;
-pub(crate) use password::{Lock, PUBLISHED, random};
+pub(crate) use password::{Lock, PUBLISHED, is_token, random};
 pub(crate) use remembered_keys::RememberedKeys;
 pub(crate) use tokens::{NewToken, TokenKey, Tokens, can_be_named};

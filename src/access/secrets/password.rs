@@ -97,11 +97,17 @@ impl Lock {
 
 /// Whether a secret has exactly the form of a made password or of a token.
 pub(crate) fn is_made(secret: &[u8]) -> bool {
-    let (letters, length) = match secret.strip_prefix(TOKEN_PREFIX.as_bytes()) {
-        Some(letters) => (letters, TOKEN_LETTERS),
-        None => (secret, LENGTH),
-    };
-    letters.len() == length && letters.iter().all(|letter| LETTERS.contains(letter))
+    is_token(secret) || are_letters(secret, LENGTH)
+}
+
+/// Whether a secret has exactly the form of a token, known or not: nobody chooses such a password.
+pub(crate) fn is_token(secret: &[u8]) -> bool {
+    let letters = secret.strip_prefix(TOKEN_PREFIX.as_bytes());
+    letters.is_some_and(|letters| are_letters(letters, TOKEN_LETTERS))
+}
+
+fn are_letters(text: &[u8], length: usize) -> bool {
+    text.len() == length && text.iter().all(|letter| LETTERS.contains(letter))
 }
 
 /// So many random letters and digits.
@@ -154,7 +160,16 @@ mod tests {
     fn made_passwords_are_long_and_differ() {
         let (one, other) = (Password::generate().unwrap(), Password::generate().unwrap());
         assert_eq!(one.text().len(), LENGTH);
-        assert!(one.text().bytes().all(|byte| LETTERS.contains(&byte)));
+        assert!(one.is_made() && other.is_made());
+        let cut = &one.text()[1..];
+        for words in [
+            "my very own password",
+            "twenty letters long.",
+            cut,
+            &format!("{cut}A"),
+        ] {
+            assert!(!Password::new(words).unwrap().is_made(), "{words}");
+        }
         assert_ne!(one, other);
     }
 

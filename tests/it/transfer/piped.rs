@@ -112,7 +112,11 @@ fn what_was_announced_has_to_come() {
     ask(&["--allow-empty"], b"").exits(0);
     let size = large.len().to_string();
     let sum = digest(&large);
-    ask(&["--require-size", "--size", &size, "--digest", &sum], &large).exits(0);
+    ask(
+        &["--require-size", "--size", &size, "--digest", &sum],
+        &large,
+    )
+    .exits(0);
     assert!(content(&server, "x") == large);
 
     // The same for files, and before anything is sent.
@@ -120,7 +124,9 @@ fn what_was_announced_has_to_come() {
     server.skep(&["put", "f", "--size", "5"]).exits(6);
     server.skep(&["put", "f", "--digest", &sum]).exits(6);
     let sum = digest(&small);
-    server.skep(&["put", "f", "--size", "1000", "--digest", &sum]).exits(0);
+    server
+        .skep(&["put", "f", "--size", "1000", "--digest", &sum])
+        .exits(0);
     server.skep(&["put", "f", "f2", "--size", "5"]).exits(2);
     server.stop().exits(0);
 }
