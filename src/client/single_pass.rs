@@ -111,6 +111,11 @@ impl Client {
         length: Option<u64>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Stored> {
+        let is_one_piece = length.is_some_and(|length| length <= self.piece_max());
+        if self.login.signs() && !is_one_piece {
+            return self.put_signed(name, source, length, progress);
+        }
+
         let early = Arc::clone(&self.shared.early);
         let opened = self.opened();
         let mut source = UntilStopped::new(source, &self.stop);

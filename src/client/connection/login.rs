@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::header::{AUTHORIZATION, HOST, HeaderMap};
 use ureq::http::request::Builder;
-use ureq::http::{Request, StatusCode};
+use ureq::http::{Method, Request, StatusCode};
 
 use crate::access::{DerivedKey, Password, SignedRequest, sign, wished_nonce};
 use crate::address::{Scheme, ServerUrl};
 use crate::client::api::answers;
 use crate::client::connection::password_over::PasswordOver;
 use crate::clock;
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A password, and how it is shown.
@@ -153,7 +154,12 @@ fn guessable(url: &ServerUrl) -> Error {
 }
 
 /// Signs a request as it stands.
-fn signed(request: Builder, key: &DerivedKey, nonce: Option<&str>) -> Result<Builder> {
+fn signed(mut request: Builder, key: &DerivedKey, nonce: Option<&str>) -> Result<Builder> {
+    // Such a request may have content, so it has to say that there is none.
+    if may_have_content(&request) {
+        request = request.header("content-digest", Digest::of(b"").field());
+    }
+
     let unwritten = || Error::new(ErrorKind::Internal, "the request cannot be written");
     let (Some(method), Some(uri), Some(headers)) = (
         request.method_ref(),
@@ -192,6 +198,16 @@ fn signed(request: Builder, key: &DerivedKey, nonce: Option<&str>) -> Result<Bui
         .header(HOST, authority)
         .header("signature-input", input)
         .header("signature", signature))
+}
+
+/// Whether the fields leave open whether there is content.
+fn may_have_content(request: &Builder) -> bool {
+    let is_sent_with =
+        |method: &Method| [Method::POST, Method::PUT, Method::PATCH].contains(method);
+    let says = |fields: &HeaderMap| {
+        fields.contains_key("content-length") || fields.contains_key("content-digest")
+    };
+    request.method_ref().is_some_and(is_sent_with) && !request.headers_ref().is_some_and(says)
 }
 
 /// Asks the server for a nonce, by a signature that has none; nothing else is asked of it and nothing is
