@@ -465,6 +465,11 @@ mod tests {
             assert!(error.message().contains("signature is wrong"), "{error}");
         }
 
+        // Nor may anything be added that would change what it means.
+        let added = |request: &mut SignedRequest<'_>| request.fields.push(("if-match", "*"));
+        let error = sign_in(&guard, &owner, Some(&given), added).unwrap_err();
+        assert!(error.message().contains("does not cover"), "{error}");
+
         let signed = || sign_in(&guard, &owner, Some(&given), |_| {});
         assert_eq!(signed().unwrap(), Principal::owner());
         let error = signed().unwrap_err();

@@ -84,8 +84,11 @@ pub(crate) struct Pairing {
     pub(crate) home: PathBuf,
     /// Keeps a token of a name, a role and a public key; without a key, it makes the token and returns it.
     /// `Conflict` if there is one of that name.
-    pub(crate) issue: fn(&Path, &str, &str, Option<CallerKey>) -> Result<Option<Password>>,
+    pub(crate) issue: Issue,
 }
+
+/// Keeps a token, or makes it.
+pub(crate) type Issue = fn(&Path, &str, &str, Option<CallerKey>) -> Result<Option<Password>>;
 
 /// Who sent the request that is being worked on, kept in the session of its connection.
 pub(crate) struct Known(pub(crate) Option<Principal>);

@@ -168,8 +168,8 @@ fn whatever_is_changed_on_the_way_the_signature_is_not_good_any_more() {
     ];
 
     // Each field that matters: changed, taken away, and there a second time.
-    for at in 0..PUT.len() {
-        if !must_be_covered(PUT[at].0) {
+    for (at, field) in PUT.iter().enumerate() {
+        if !must_be_covered(field.0) {
             continue;
         }
         let mut other = good.clone();
@@ -179,7 +179,7 @@ fn whatever_is_changed_on_the_way_the_signature_is_not_good_any_more() {
         other.fields.remove(at);
         changed.push(other);
         let mut other = good.clone();
-        other.fields.push(PUT[at]);
+        other.fields.push(*field);
         changed.push(other);
     }
 
