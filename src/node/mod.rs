@@ -75,7 +75,12 @@ impl Node {
         // home.
         let addresses = config.listen_on()?;
         home::check_format(&config.home)?;
-        home::prepare(&config.home).map_err(|error| unwritable(&config.home, error))?;
+        disk::create_directory(&config.home)
+            .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
+        // A home that is only read may do all the same.
+        if let Err(error) = home::prepare(&config.home) {
+            log::debug!("{error}");
+        }
 
         // The kept time comes before certificates and events, which need a time that does not go
         // backwards.
