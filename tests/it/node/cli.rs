@@ -372,3 +372,43 @@ fn a_full_disk_keeps_the_old_content() {
     server.stop().exits(0);
     drop(mounted);
 }
+
+#[test]
+fn no_suggestion_reaches_beyond_the_thing_itself() {
+    fn look(folder: &std::path::Path, seen: &mut usize) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                look(&path, seen);
+                continue;
+            }
+            if path.extension().is_none_or(|end| end != "rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for line in text.lines() {
+                let words: Vec<_> = line
+                    .split(|c: char| c.is_whitespace() || "\"`'".contains(c))
+                    .collect();
+                let is_command = |word: &&str| ["chown", "chmod", "chgrp", "rm"].contains(word);
+                let Some(at) = words.iter().position(is_command) else {
+                    continue;
+                };
+                *seen += 1;
+                let flags = words[at + 1..]
+                    .iter()
+                    .take_while(|word| word.starts_with('-'));
+                let is_deep = |flag: &&str| {
+                    *flag == "--recursive"
+                        || !flag.starts_with("--") && flag.contains(['R', 'r', 'f'])
+                };
+                assert!(!flags.clone().any(is_deep), "{}: {line}", path.display());
+            }
+        }
+    }
+
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    look(&root.join("src"), &mut seen);
+    assert!(seen > 5, "{seen}");
+}

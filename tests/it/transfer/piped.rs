@@ -55,7 +55,7 @@ fn an_interrupted_pipeline_keeps_the_old_model() {
         signal_group(&pipeline, signals[round % signals.len()]);
         let ended = pipeline.finish();
         assert!(!ended.stderr.contains("created") && !ended.stderr.contains("replaced"));
-        assert_eq!(content(&server, "x"), b"good", "{producer}");
+        assert!(content(&server, "x") == b"good", "{producer}");
         until(|| server.parts() == 0);
         std::fs::remove_file(server.place.path("passed")).unwrap();
     }
@@ -112,7 +112,11 @@ fn what_was_announced_has_to_come() {
     ask(&["--allow-empty"], b"").exits(0);
     let size = large.len().to_string();
     let sum = digest(&large);
-    ask(&["--require-size", "--size", &size, "--digest", &sum], &large).exits(0);
+    ask(
+        &["--require-size", "--size", &size, "--digest", &sum],
+        &large,
+    )
+    .exits(0);
     assert!(content(&server, "x") == large);
 
     // The same for files, and before anything is sent.
@@ -120,7 +124,9 @@ fn what_was_announced_has_to_come() {
     server.skep(&["put", "f", "--size", "5"]).exits(6);
     server.skep(&["put", "f", "--digest", &sum]).exits(6);
     let sum = digest(&small);
-    server.skep(&["put", "f", "--size", "1000", "--digest", &sum]).exits(0);
+    server
+        .skep(&["put", "f", "--size", "1000", "--digest", &sum])
+        .exits(0);
     server.skep(&["put", "f", "f2", "--size", "5"]).exits(2);
     server.stop().exits(0);
 }
