@@ -242,6 +242,15 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
     }
 
     let kind = ErrorKind::from_answer(status, None);
+    // The answer to a HEAD has no document, only its type.
+    if content_type.starts_with("application/problem+json") && body.is_empty() {
+        let text = match kind {
+            ErrorKind::Unauthenticated => "the password is wrong, or none was given",
+            ErrorKind::Forbidden => "the credentials do not allow this",
+            _ => reason.unwrap_or("the server refuses this"),
+        };
+        return credentials(Error::new(kind, text));
+    }
     // The dearning API is recognised by its body: the type `application/json` is everybody's.
     if let Ok(DearningError { error }) = serde_json::from_slice(body) {
         return dearning(status, &error);

@@ -250,9 +250,9 @@ fn the_ready_line_is_for_scripts() {
         "{line}"
     );
     assert!(
-        ready["fp"]
+        ready["digest"]
             .as_str()
-            .is_some_and(|fp| fp.starts_with("SHA256:")),
+            .is_some_and(|fp| fp.starts_with("sha256:")),
         "{line}"
     );
     process.signal(Signal::TERM);
