@@ -310,7 +310,7 @@ fn an_interrupted_get_leaves_nothing() {
     let (mut socket, _) = listener.accept().unwrap();
     let _ = socket.read(&mut [0; 4096]).unwrap();
     socket
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        .write_all(b"HTTP/1.1 200 OK\r\nETag: W/\"1\"\r\nContent-Length: 1000000\r\n\r\n")
         .unwrap();
     socket.write_all(&noise(1, 500_000)).unwrap();
     let files = || fs::read_dir(place.path("")).unwrap().count();
@@ -331,7 +331,7 @@ fn a_download_that_is_cut_is_no_file() {
     let (mut socket, _) = listener.accept().unwrap();
     let _ = socket.read(&mut [0; 4096]).unwrap();
     socket
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        .write_all(b"HTTP/1.1 200 OK\r\nETag: W/\"1\"\r\nContent-Length: 10\r\n\r\nhalf")
         .unwrap();
     drop((socket, listener));
     let code = getting.finish().code;

@@ -131,7 +131,7 @@ fn bytes_that_nobody_could_verify_are_noted() {
         let (mut socket, _) = listener.accept().unwrap();
         let _ = socket.read(&mut [0; 4096]).unwrap();
         socket
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+            .write_all(b"HTTP/1.1 200 OK\r\nETag: W/\"1\"\r\nContent-Length: 1\r\n\r\nx")
             .unwrap();
         getting.finish().exits(10).says("could not be verified");
     }
