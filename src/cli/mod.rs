@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Command};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::{child, logging};
+use crate::{child, home, logging};
 use terminal::Output;
 
 /// One verb: how it is called, what it takes, and what it does.
@@ -267,7 +267,11 @@ fn dispatch(matches: &ArgMatches, output: &Output, command: Command) -> Result<(
     });
 
     match found {
-        Some((verb, matches)) => (verb.run)(matches, output),
+        Some((verb, matches)) => {
+            // Without a home, a verb may do all the same; with a newer one, none does anything.
+            home::directory().map_or(Ok(()), |home| home::check_format(&home))?;
+            (verb.run)(matches, output)
+        }
         None => Err(Error::new(ErrorKind::Usage, "no command was given").hint("skep help")),
     }
 }

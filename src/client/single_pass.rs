@@ -4,7 +4,6 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use ureq::SendBody;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use ureq::http::{Method, StatusCode};
 
@@ -112,6 +111,11 @@ impl Client {
         length: Option<u64>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Stored> {
+        let is_one_piece = length.is_some_and(|length| length <= self.piece_max());
+        if self.login.signs() && !is_one_piece {
+            return self.put_signed(name, source, length, progress);
+        }
+
         let early = Arc::clone(&self.shared.early);
         let opened = self.opened();
         let mut source = UntilStopped::new(source, &self.stop);
@@ -164,7 +168,7 @@ impl Client {
             request = request.header(EXPECT, "100-continue");
         }
 
-        let response = self.exchange(request, SendBody::from_reader(body))?;
+        let response = self.send(request, body)?;
         let mut response = answers::accepted(response)?;
         let outcome = Outcome::of(response.status());
         let model: ModelWire = answers::json(&mut response)?;

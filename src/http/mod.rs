@@ -76,6 +76,18 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
+    /// Whether a long computation comes before this request can be answered. Nothing may be waited for
+    /// here. By default there is none.
+    fn needs_long_look(&self, _request: &mut Request<'_>) -> bool {
+        false
+    }
+
+    /// Does that computation, on a thread that no other request needs, before a worker or a place for a
+    /// body is taken; the answer if the request goes no further. The request has no body here.
+    fn look_long(&self, _request: &mut Request<'_>) -> Option<Response> {
+        None
+    }
+
     /// Completes the answer 503 of a request that this server has no place for, for example with a field.
     /// The request has no body here, and nothing may be waited for. By default the answer stays as it is.
     fn refused(&self, _request: &mut Request<'_>, response: Response) -> Response {

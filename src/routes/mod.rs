@@ -4,7 +4,9 @@
 mod api;
 mod audit;
 mod authorize;
+mod cross_origin;
 mod dearning;
+mod forwarded;
 mod host_name;
 mod models;
 mod redeem;
@@ -17,7 +19,7 @@ pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
 
-use crate::access::Right;
+use crate::access::{Credentials, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, Response, Status};
 use crate::model::ModelName;
@@ -185,6 +187,7 @@ enum RouteMatch {
 impl Handler for Api {
     /// What is refused anyhow, what says only that the server runs, and models that are in the cache.
     fn handle_at_once(&self, request: &mut Request<'_>) -> Option<Response> {
+        self.see_behind(request);
         match (self.route_of(request), request.segments()) {
             (Some(route), ["healthz"]) if route.method == Method::Get => {}
             (Some(route), _) if self.refuses_at_once(route, request) => {}
@@ -199,9 +202,43 @@ impl Handler for Api {
         Some(self.handle(request))
     }
 
+    fn needs_long_look(&self, request: &mut Request<'_>) -> bool {
+        self.see_behind(request);
+        // What a page of another site sends is refused without any look.
+        if self.check_origin(request).is_err() {
+            return false;
+        }
+
+        let shown = || {
+            request
+                .fields()
+                .value("authorization")
+                .map(Credentials::read)
+        };
+        match self.route_of(request) {
+            Some(route) if route.access != Access::Open => {
+                shown().is_some_and(|shown| self.guard.needs_long_look(request.peer(), &shown))
+            }
+            _ => false,
+        }
+    }
+
+    fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
+        let known = self.begin(request).and_then(|()| self.caller(request));
+        let error = known.err()?;
+        let is_in_body = |route: &Route| route.access == Access::InBody;
+        let answered = if self.route_of(request).is_some_and(is_in_body) {
+            Ok(dearning::refusal(self, request, &error))
+        } else {
+            Err(error)
+        };
+        Some(self.finish(request, answered))
+    }
+
     fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {
         // Nobody has asked who the caller is.
         request.session().insert(Known(None));
+        self.see_behind(request);
         self.log(request, response)
     }
 
@@ -235,10 +272,13 @@ impl Handler for Api {
 
 impl Api {
     /// # Errors
-    /// `BadRequest` for a secret in the URL, even a right one: it is in logs and histories already.
+    /// `Forbidden` for what a page of another site sent, `BadRequest` for a secret in the URL, even a right
+    /// one: it is in logs and histories already.
     fn begin(&self, request: &mut Request<'_>) -> Result<()> {
         // What was known of the caller of an earlier request must not count for this one.
         request.session().insert(Known(None));
+        self.see_behind(request);
+        self.check_origin(request)?;
         host_name::no_secret_in(request.query())
     }
 
@@ -265,11 +305,19 @@ impl Api {
             self.tell_refusal(request, &error);
             self.refusal(request, &error)
         });
+
+        let is_refused = response.status() == Status::UNAUTHORIZED;
+        let response = if authorize::is_signed(request) && !is_refused {
+            self.wish_for_signature(response)
+        } else {
+            response
+        };
+
         self.log(request, response)
     }
 
     /// The route for the method and the path of a request.
-    fn route_of(&self, request: &Request<'_>) -> Option<&'static Route> {
+    pub(crate) fn route_of(&self, request: &Request<'_>) -> Option<&'static Route> {
         let is_it =
             |route: &&Route| route.method == request.method() && route.matches(request.segments());
         self.routes.iter().find(is_it)

@@ -4,7 +4,6 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use ureq::SendBody;
 use ureq::http::Method;
 use ureq::http::header::CONTENT_LENGTH;
 
@@ -91,7 +90,6 @@ impl Client {
             None => request(),
         };
 
-        self.exchange(request, SendBody::from_reader(&mut body))
-            .map(Answer::new)
+        self.send(request, &mut body).map(Answer::new)
     }
 }

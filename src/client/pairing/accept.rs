@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The invited side of pairing: finds the server, makes sure that it is the one that invited, and
-//! gets a token of its own.
+//! The invited side of pairing: finds the server, makes sure that it is the one that invited, and has it
+//! accept a token that is made here, of which it learns the public key only.
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::access::{Invitation, Password};
+use crate::access::{DerivedKey, Invitation, Password};
 use crate::address::ServerUrl;
 use crate::client::api::{Payload, answers};
 use crate::client::pairing::servers::{PairedServer, Servers};
@@ -46,10 +46,11 @@ pub(crate) fn pair(
     servers.check_name(&name, &urls)?;
     home::SERVERS.check_change(home)?;
     home::KNOWN_SERVERS.check_change(home)?;
-    let (url, reply) = ask(&urls, invitation, names.device)?;
+    let own = Password::generate_token()?;
+    let (url, reply) = ask(&urls, invitation, names.device, &own)?;
+    let token = agreed(own, &reply)?;
 
     // The token comes first: it is nowhere else, and the pin can be had again.
-    let token = Password::new(reply.token.clone())?;
     let saved = PairedServer { name, url, token };
     servers.keep(&saved)?;
 
@@ -67,10 +68,13 @@ fn ask(
     urls: &[ServerUrl],
     invitation: &Invitation,
     device: String,
+    own: &Password,
 ) -> Result<(ServerUrl, PairReply)> {
+    let key = DerivedKey::of(own.text().as_bytes()).map(|key| key.public().to_string());
     let request = PairRequest {
         secret: invitation.secret.text().to_owned(),
         name: device,
+        key,
     };
 
     let body = serde_json::to_vec(&request).map_err(|error| {
@@ -98,6 +102,20 @@ fn ask(
     }
 
     Err(last)
+}
+
+/// The token that this device is known by from now on: its own, or the one of a server that is older than
+/// keys. That one came from the server that invited, over TLS, and has to have the form of a token.
+fn agreed(own: Password, reply: &PairReply) -> Result<Password> {
+    let Some(text) = &reply.token else {
+        return Ok(own);
+    };
+
+    let given = Password::new(text.clone()).ok();
+    given.filter(Password::is_made).ok_or_else(|| {
+        let text = "the server answered with something that is not a token";
+        Error::new(ErrorKind::NotImplemented, text)
+    })
 }
 
 /// Several addresses may have to be tried, and all of them are near.

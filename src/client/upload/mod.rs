@@ -10,6 +10,7 @@ mod piped;
 mod piping;
 mod remembered;
 mod sending;
+mod signed_stream;
 
 pub(crate) use outgoing::{Outgoing, UntilStopped};
 pub use piping::{EmptyInput, Piped};

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION};
 use ureq::http::{Method, Response, StatusCode};
-use ureq::{Body, SendBody};
 
 use crate::client::api::answers;
 use crate::client::retry::Retry;
@@ -236,7 +236,7 @@ impl Client {
             request = request.header(EXPECT, "100-continue");
         }
 
-        let mut response = self.exchange(request, SendBody::from_reader(body))?;
+        let mut response = self.send(request, body)?;
         let status = response.status();
 
         if status.is_success() && !piece.is_last {

@@ -59,7 +59,7 @@ impl Client {
             piece: Vec::new(),
             start: 0,
             is_end: false,
-            piece_max: u64::MAX,
+            piece_max: self.piece_max(),
             location: String::new(),
             is_unsure: false,
             is_lost: false,

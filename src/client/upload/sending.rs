@@ -87,7 +87,7 @@ impl Client {
             signature: options.signature.as_ref(),
             pace: TransferRate::new(self.rate, &self.stop),
             way,
-            piece_max: u64::MAX,
+            piece_max: self.piece_max(),
             ledger: Ledger::none(),
             location: None,
             acknowledged: 0,
@@ -302,7 +302,11 @@ impl Client {
         });
 
         let early = Arc::clone(&self.shared.early);
-        let fields = sending.fields();
+        let mut fields = sending.fields();
+        if self.login.signs() {
+            // Known to whoever signs before a byte travels.
+            fields.push(("content-digest", sending.local.digest()?.field()));
+        }
         let mut done = 0;
         let mut rest = sending.local.from(0, &mut sending.pace)?;
 

@@ -29,6 +29,8 @@ pub(crate) struct Exchange {
     place: Option<BodyPlace>,
     /// Until when the bytes of a small body have to be there.
     until: Instant,
+    /// Whether what takes long has been done, or there is nothing of that.
+    is_looked_at: bool,
 }
 
 impl Exchange {
@@ -48,6 +50,7 @@ impl Exchange {
             started,
             place: None,
             until,
+            is_looked_at: false,
         });
 
         match exchange.head.framing {
@@ -92,6 +95,10 @@ impl Exchange {
     /// For other bodies a place among the workers that wait for bodies is taken, so that some always
     /// remain for short requests.
     fn find_place(mut self: Box<Self>) -> After {
+        if self.needs_long_look() {
+            return self.look_long(Self::find_place);
+        }
+
         self.place = self.shared.places.take(Duration::ZERO);
         if self.place.is_some() {
             return self.submit();
@@ -121,12 +128,47 @@ impl Exchange {
 
     /// Has a worker take the request, if it gets a place among those that run.
     fn submit(mut self: Box<Self>) -> After {
+        if self.needs_long_look() {
+            return self.look_long(Self::submit);
+        }
+
         if !self.caller.place.begin() {
             return self.refuse_with(too_many());
         }
 
         let shared = Arc::clone(&self.shared);
         shared.submit(self);
+        After::Gone
+    }
+
+    fn needs_long_look(&mut self) -> bool {
+        if self.is_looked_at {
+            return false;
+        }
+
+        self.is_looked_at = true;
+        let shared = &self.shared;
+        self.caller
+            .without_body(&self.head, |request| shared.needs_long_look(request))
+    }
+
+    /// Has the handler do what takes long, and then goes on with `next` unless the request is answered.
+    fn look_long(mut self: Box<Self>, next: fn(Box<Self>) -> After) -> After {
+        if !self.caller.place.begin() {
+            return self.refuse_with(too_many());
+        }
+
+        let writers = self.shared.writers.clone();
+        writers.run(move || {
+            let shared = Arc::clone(&self.shared);
+            let look = |request: &mut Request<'_>| shared.look_long(request);
+            match self.caller.without_body(&self.head, look) {
+                Some(answer) => self.conclude(answer).put_back(),
+                None => next(self).put_back(),
+            }
+            shared.flush();
+        });
+
         After::Gone
     }
 
@@ -174,6 +216,7 @@ impl Exchange {
             started,
             place: _,
             until: _,
+            is_looked_at: _,
         } = *self;
 
         // Before the caller has the answer: it may open its next connection with it.

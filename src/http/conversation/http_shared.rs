@@ -74,6 +74,19 @@ impl HttpShared {
         Some(final_answer(request, response))
     }
 
+    /// Whether the handler has to do what takes long before anything else.
+    pub(super) fn needs_long_look(&self, request: &mut Request<'_>) -> bool {
+        let asked = catch_unwind(AssertUnwindSafe(|| self.handler.needs_long_look(request)));
+        // A panic is told of once the request is handled.
+        asked.unwrap_or(false)
+    }
+
+    /// Has the handler do that.
+    pub(super) fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
+        let response = self.catch(request, |request| self.handler.look_long(request))?;
+        Some(final_answer(request, response))
+    }
+
     /// Has the handler complete the answer of a request that it does not get to see otherwise.
     pub(super) fn complete_refusal(&self, request: &mut Request<'_>, answer: Response) -> Response {
         let response = self.catch(request, |request| self.handler.refused(request, answer));

@@ -44,7 +44,7 @@ pub(crate) fn run(
         .body()
         .limit(limits.upload_bytes_max.saturating_mul(3) / 2)?;
 
-    let peer = request.peer();
+    let peer = request.peer().clone();
 
     // Without a password it takes one of the few places that keep strangers from occupying the rest.
     let guest = if has_password {
@@ -69,7 +69,7 @@ pub(crate) fn run(
 
     let mut import = Import {
         api,
-        peer,
+        peer: &peer,
         known,
         limits,
         meter,

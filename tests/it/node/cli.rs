@@ -139,7 +139,10 @@ fn posting_is_advised_to_those_who_post() {
         .says("'skep post FILE'")
         .stderr;
     assert!(!said.contains("skep put"), "{said}");
-    server.skep(&["post", "missing"]).exits(4).says("missing");
+    server
+        .skep(&["post", "--send-password", "missing"])
+        .exits(4)
+        .says("missing");
 }
 
 #[test]
