@@ -210,6 +210,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(output) => output,
         Err(error) => {
             Output::default().error(&error);
+            help::tell_machines(&arguments, error.message());
             return ExitCode::from(error.kind().exit_code());
         }
     };

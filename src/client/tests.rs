@@ -240,7 +240,9 @@ fn a_download_that_failed_fails_again() {
         "Content-Length: 6".to_owned(),
         "Transfer-Encoding: chunked".to_owned(),
     ] {
-        let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
+        let text = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n{fields}\r\n\r\nhello"
+        );
         let fake = Fake::start(move |line| {
             if !head(line).is_empty() {
                 say(line, &text);

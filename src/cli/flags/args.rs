@@ -32,11 +32,11 @@ pub(crate) fn everywhere(command: Command) -> Command {
     };
 
     command
-        .arg(switch("json").help("Print one JSON value instead of text"))
+        .arg(switch("json").help("Print one JSON object instead of text"))
         .arg(
             switch("quiet")
                 .short('q')
-                .help("Print no progress and no notes"),
+                .help("Print only errors, what is incomplete, and what was asked for"),
         )
         .arg(switch("no-progress").help("Print no progress"))
         .arg(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is to be sent: files of this device, or standard input.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use rustix::fs::FileType;
 use crate::cli::terminal::{Output, is_closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::signature::Signature;
 
 /// Something to send.
 pub(crate) struct Source {
@@ -170,6 +172,45 @@ fn left_out(path: &Path, follows_links: bool) -> Option<&'static str> {
     } else {
         Some("is not a regular file")
     }
+}
+
+/// Refuses files of which one would replace another on the server, also by the signature that goes with
+/// it.
+///
+/// # Errors
+/// `Usage` if there are such files.
+pub(crate) fn distinct(files: &[PathBuf], name: Option<&ModelName>, is_signed: bool) -> Result<()> {
+    let mut first: HashMap<ModelName, &Path> = HashMap::new();
+
+    for file in files {
+        let name = match name {
+            Some(name) => name.clone(),
+            // What has no name is refused when its turn comes.
+            None => match base_name(file) {
+                Ok(name) => name,
+                Err(_) => continue,
+            },
+        };
+
+        let signature = if is_signed {
+            Signature::name_for(&name).ok()
+        } else {
+            None
+        };
+
+        for name in [Some(name), signature].into_iter().flatten() {
+            if let Some(other) = first.insert(name.clone(), file) {
+                let (one, two) = (other.display(), file.display());
+                let text = format!(
+                    "{one} and {two} would both become '{name}' on the server; nothing was sent"
+                );
+                return Err(Error::new(ErrorKind::Usage, text)
+                    .hint("send them one at a time, with --name NAME"));
+            }
+        }
+    }
+
+    Ok(())
 }
 
 impl Source {

@@ -9,6 +9,7 @@ pub(crate) mod page;
 mod progress;
 pub(crate) mod signals;
 
+pub(crate) use machine::JsonReport;
 pub(crate) use output::{Output, is_closed};
 pub(crate) use page::Page;
 pub(crate) use progress::{Progress, size};

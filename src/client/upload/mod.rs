@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Sending: whole, in pieces, from files and streams, resumed where it was cut.
 
+mod chunked;
 mod local_file;
 mod outgoing;
 mod parts;
+mod pieces;
 mod piped;
 mod piping;
 mod remembered;

@@ -10,13 +10,13 @@ use ureq::http::{Method, Response, StatusCode};
 use crate::client::api::answers;
 use crate::client::retry::Retry;
 use crate::client::single_pass::{Outcome, Stored};
-use crate::client::transfer::{Replaces, TransferEvent, TransferEvents};
+use crate::client::transfer::{TransferEvent, TransferEvents};
 use crate::client::upload::outgoing::Outgoing;
+use crate::client::upload::pieces::{Appended, Piece, likely_outcome, smaller_piece};
 use crate::client::upload::sending::{Sending, UploadWay};
 use crate::client::{Client, model_path};
-use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName};
+use crate::model::ModelName;
 use crate::wire::ModelWire;
 
 /// How far an upload on a server is.
@@ -274,57 +274,10 @@ impl Client {
     }
 }
 
-/// What one request appends to an upload.
-pub(crate) struct Piece<'a> {
-    pub(crate) location: &'a str,
-    pub(crate) offset: u64,
-    /// In bytes.
-    pub(crate) length: u64,
-    /// Whether the upload is complete with it.
-    pub(crate) is_last: bool,
-    /// The digest of the whole, where it is known.
-    pub(crate) digest: Option<Digest>,
-}
-
-/// What came of a piece.
-pub(crate) enum Appended {
-    /// The server has it.
-    Kept,
-    /// It was the last one, and this is the model.
-    Model(Model, Outcome),
-    /// Something between here and the server takes no request of that size.
-    TooLargeForTheWay(Error),
-}
-
-/// The size of the next attempt, in bytes, where a proxy refused a piece of `length`.
-///
-/// # Errors
-/// `error` if smaller pieces make no sense any more.
-pub(crate) fn smaller_piece(length: u64, error: Error) -> Result<u64> {
-    // The usual limit of proxies is 1 MiB, which includes this size.
-    match length {
-        length if length > PROXY_BYTES => Ok(PROXY_BYTES),
-        length if length > PIECE_BYTES_MIN => Ok((length / 4).max(PIECE_BYTES_MIN)),
-        _ => Err(error),
-    }
-}
-
-const PROXY_BYTES: u64 = 1 << 20;
-
-pub(crate) const PIECE_BYTES_MIN: u64 = 16 << 10;
-
 impl Sending<'_> {
     /// What an upload did whose answer was lost.
     pub(crate) fn outcome(&self) -> Outcome {
         likely_outcome(self.replaces)
-    }
-}
-
-/// What an upload did whose answer was lost.
-pub(crate) fn likely_outcome(replaces: Replaces) -> Outcome {
-    match replaces {
-        Replaces::Nothing => Outcome::Created,
-        _ => Outcome::Replaced,
     }
 }
 

@@ -4,7 +4,6 @@
 //!
 //! The stream is read a piece at a time, and no request is open while its producer thinks.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 
 use crate::client::Client;
@@ -14,10 +13,12 @@ use crate::client::single_pass::{Outcome, Stored, verified};
 use crate::client::transfer::{Changes, TransferEvent, TransferEvents, TransferOptions};
 use crate::client::upload::local_file::LocalStamp;
 use crate::client::upload::outgoing::Outgoing;
-use crate::client::upload::parts::{Appended, PIECE_BYTES_MIN, PartsState, Piece, smaller_piece};
+use crate::client::upload::parts::PartsState;
+use crate::client::upload::pieces::{
+    Appended, PIECE_BYTES_MIN, Piece, intent_fields, smaller_piece,
+};
 use crate::client::upload::piping::{Paced, Piped, Piping};
 use crate::client::upload::remembered::{Ledger, RememberedUpload};
-use crate::client::upload::sending::intent_fields;
 use crate::digest::Digest;
 use crate::digest::Hasher;
 use crate::error::{Error, ErrorKind, Result};
@@ -128,7 +129,10 @@ impl Client {
     }
 
     /// The decision to complete, at the end of the source.
-    fn agree(&self, piping: &mut Piping<'_, '_>) -> Result<()> {
+    ///
+    /// # Errors
+    /// Whatever speaks against it.
+    pub(super) fn agree(&self, piping: &mut Piping<'_, '_>) -> Result<()> {
         piping.check_announced()?;
         (piping.input.complete)()?;
         if self.stop.is_stopped() {
@@ -332,36 +336,6 @@ impl Client {
             retry::pause(pause, &self.stop)?;
         }
     }
-
-    /// Sends a stream in one request, for servers that keep no uploads in parts. Its body ends well only
-    /// after the decision; otherwise the connection is cut, and the server keeps nothing.
-    fn put_chunks(
-        &mut self,
-        piping: &mut Piping<'_, '_>,
-        events: TransferEvents<'_>,
-    ) -> Result<Stored> {
-        let options = piping.options;
-        let fields = intent_fields(options.replaces, options.signature.as_ref());
-        let early = Arc::clone(&self.shared.early);
-        let (name, mut done) = (piping.name, 0);
-        let mut progress = |count| {
-            done += count;
-            events(TransferEvent::Progress(done));
-        };
-
-        let mut source = WholeStream {
-            piping,
-            client: self,
-            at: 0,
-        };
-        let mut body = Outgoing::new(&mut source, None, &early, &mut progress).unhashed();
-        let (model, outcome) = self.put_body(name, &mut body, None, &fields)?;
-
-        piping.sent = done;
-        let digest = piping.digest();
-        verified(name, &model, digest)?;
-        Ok(piping.stored(model, digest, Some(outcome)))
-    }
 }
 
 fn unchanged(model: Model, digest: Digest) -> Stored {
@@ -380,41 +354,4 @@ fn lost() -> Error {
         "the server has lost a part of the upload, and the input cannot be read again; nothing was published",
     )
     .hint("send it again")
-}
-
-/// The piece in memory and all after it, whose end comes only after the decision to complete.
-struct WholeStream<'a, 'n, 'p> {
-    piping: &'a mut Piping<'n, 'p>,
-    client: &'a Client,
-    /// How much of the piece was read.
-    at: usize,
-}
-
-impl Read for WholeStream<'_, '_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let piping = &mut *self.piping;
-        let room = piping.pace.piece(buffer.len());
-        let buffer = &mut buffer[..room];
-
-        let held = (&piping.piece[self.at..]).read(buffer)?;
-        let count = if held > 0 {
-            self.at += held;
-            held
-        } else {
-            if !piping.piece.is_empty() {
-                piping.next();
-                self.at = 0;
-            }
-            let count = piping.read_source(buffer)?;
-            piping.start += count as u64;
-            count
-        };
-
-        if count == 0 && !buffer.is_empty() {
-            self.client.agree(piping)?;
-        }
-        piping.pace.spend(count)?;
-
-        Ok(count)
-    }
 }

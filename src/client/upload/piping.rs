@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use crate::client::connection::TransferRate;
 use crate::client::single_pass::{Outcome, Stored};
 use crate::client::transfer::{TransferEvent, TransferEvents, TransferOptions};
-use crate::client::upload::parts::likely_outcome;
+use crate::client::upload::pieces::likely_outcome;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};

@@ -18,7 +18,7 @@ use crate::client::single_pass::{Outcome, Stored, verified};
 use crate::client::transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
 use crate::client::upload::local_file::Local;
 use crate::client::upload::outgoing::Outgoing;
-use crate::client::upload::parts::{PIECE_BYTES_MIN, smaller_piece};
+use crate::client::upload::pieces::{PIECE_BYTES_MIN, intent_fields, smaller_piece};
 use crate::client::upload::remembered::{Ledger, RememberedUpload};
 use crate::client::{Client, model_path};
 use crate::digest::Digest;
@@ -364,22 +364,6 @@ impl Sending<'_> {
             resumed_at: self.resumed_at,
         }
     }
-}
-
-/// The fields that say what an upload may replace, and who signed it.
-pub(crate) fn intent_fields(
-    replaces: Replaces,
-    signature: Option<&Signature>,
-) -> Vec<(&'static str, String)> {
-    let mut fields = match replaces {
-        Replaces::Anything => Vec::new(),
-        Replaces::Nothing => vec![("if-none-match", "*".to_owned())],
-        Replaces::Only(digest) => vec![("if-match", digest.etag())],
-    };
-
-    fields.extend(signature.map(|signature| ("skep-signature", signature.field())));
-
-    fields
 }
 
 /// Whether an upload that failed so is of no use any more.

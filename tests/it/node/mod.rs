@@ -6,6 +6,7 @@ mod child;
 mod cli;
 mod descriptors;
 mod ending;
+mod json;
 mod log;
 mod settings;
 mod terminal;

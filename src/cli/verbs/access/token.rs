@@ -60,7 +60,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             let name = name(matches);
             Tokens::remove(&home::directory()?, &name)?;
             output.line(&format!("removed {name}"))?;
-            output.json(&json!({ "schema": 1, "removed": name }))
+            output.json(&json!({ "schema": 1, "removed": [name] }))
         }
         _ => Err(Error::new(ErrorKind::Usage, "no command was given").hint("skep token --help")),
     }

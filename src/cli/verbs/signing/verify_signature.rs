@@ -48,7 +48,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             let signature = verify(Path::new(name), &key)?;
             tell(output, name, &signature);
             files.push(json!({
-                "file": name,
+                "path": name,
                 "id": format!("{key:?}"),
                 "trusted_comment": signature.trusted_comment(),
             }));

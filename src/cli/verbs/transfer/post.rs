@@ -16,6 +16,7 @@ pub(crate) fn arguments(command: Command) -> Command {
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let (files, name) = source::files(matches)?;
+    source::distinct(&files, name.as_ref(), false)?;
     let mut client = args::client(matches, output)?;
     let mut imported = Vec::new();
 

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep put`: sends files to a server.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
@@ -13,8 +10,6 @@ use crate::cli::verbs::signing::sign;
 use crate::client::{Changes, Client, Outcome, Piped, Replaces, Stored, TransferOptions};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
-use crate::signature::Signature;
 use crate::wire::ModelWire;
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -61,7 +56,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let wants_changes = options.changes == Changes::Required || is_set(matches, "exit-unchanged")?;
     let input = AnnouncedInput::of(matches, files.len(), has_input)?;
 
-    if wants_changes && has_input && input.digest.is_none() {
+    let asks_for_changes = matches.get_flag("if-changed") || matches.get_flag("exit-unchanged");
+    if asks_for_changes && has_input && input.digest.is_none() {
         let text = "standard input has to be read before its digest is known, so --if-changed needs \
                     --digest here";
         return Err(Error::new(ErrorKind::Usage, text).hint("add --digest DIGEST"));
@@ -76,7 +72,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         is_set(matches, "follow-links")?,
         output,
     )?;
-    distinct(&files, name.as_ref(), key.is_some())?;
+    source::distinct(&files, name.as_ref(), key.is_some())?;
     let mut client = args::client(matches, output)?;
     let said = |name| matches.get_one::<String>(name).map(String::as_str);
 
@@ -142,41 +138,6 @@ fn changes(matches: &ArgMatches, wants_changes: bool, replaces: Replaces) -> Res
     } else {
         Ok(Changes::Required)
     }
-}
-
-/// Refuses files of which one would replace another on the server.
-fn distinct(files: &[PathBuf], name: Option<&ModelName>, is_signed: bool) -> Result<()> {
-    let mut first: HashMap<ModelName, &Path> = HashMap::new();
-
-    for file in files {
-        let name = match name {
-            Some(name) => name.clone(),
-            // What has no name is refused when its turn comes.
-            None => match source::base_name(file) {
-                Ok(name) => name,
-                Err(_) => continue,
-            },
-        };
-
-        let signature = if is_signed {
-            Signature::name_for(&name).ok()
-        } else {
-            None
-        };
-
-        for name in [Some(name), signature].into_iter().flatten() {
-            if let Some(other) = first.insert(name.clone(), file) {
-                let (one, two) = (other.display(), file.display());
-                let text = format!(
-                    "{one} and {two} would both become '{name}' on the server; nothing was sent"
-                );
-                return Err(Error::new(ErrorKind::Usage, text)
-                    .hint("send them one at a time, with --name NAME"));
-            }
-        }
-    }
-
-    Ok(())
 }
 
 fn replaces(matches: &ArgMatches) -> Result<Replaces> {
