@@ -6,9 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use rustix::net::netdevice::name_to_index;
-use rustix::net::{AddressFamily, SocketType, socket};
-
+use crate::address::zone;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a server listens.
@@ -144,24 +142,13 @@ fn ipv6(text: &str, default_port: u16) -> Option<Address> {
 
     // A link-local address needs its interface (RFC 4007 section 11).
     let (ip, scope) = match host.split_once('%') {
-        Some((ip, scope)) => (ip, scope_id(scope)?),
+        Some((ip, scope)) => (ip, zone::number_of(scope)?),
         None => (host, 0),
     };
 
     Some(Address::Ip(
         SocketAddrV6::new(ip.parse().ok()?, port, 0, scope).into(),
     ))
-}
-
-/// The number of an interface, given as that or by its name. The kernel is asked, which knows the
-/// interfaces of this network namespace; `/sys/class/net` shows others, and is closed on Android.
-fn scope_id(scope: &str) -> Option<u32> {
-    if let Ok(number) = scope.parse() {
-        return Some(number);
-    }
-    let socket = socket(AddressFamily::INET6, SocketType::DGRAM, None)
-        .or_else(|_| socket(AddressFamily::INET, SocketType::DGRAM, None));
-    name_to_index(socket.ok()?, scope).ok()
 }
 
 fn unix(text: &str) -> Result<Address> {
@@ -290,6 +277,7 @@ mod tests {
             "[fe80::1%nope]:1",
             "[fe80::1%../lo]:1",
             "[fe80::1%]:1",
+            "[fe80::1%+3]:1",
             "[fe80::1%an-interface-with-a-long-name]:1",
             "unix:relative",
             "unix:/a/../b",
