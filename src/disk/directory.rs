@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::disk::folder_sync::{random_number, sync_directory};
+use crate::disk::folder::sync_directory;
+use crate::disk::random_number;
 
 /// Creates a directory that only its owner can enter (0700), with its parents, in a way that survives
 /// a power cut; one that exists is left as it is.

@@ -12,6 +12,7 @@ mod catalog;
 mod check;
 mod claim;
 mod failure;
+mod hidden_folder;
 mod options;
 mod rules;
 mod store_events;
@@ -41,7 +42,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use crate::disk;
+use crate::disk::Place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
 use crate::model::{Model, ModelName};
@@ -78,7 +79,7 @@ impl Store {
         // process uses it.
         let layout = Layout::open(directory, options.part_age_max)?;
         let catalog = Arc::new(Catalog {
-            index: Index::open(&layout.index()),
+            index: Index::open(layout.index()),
             cache: Cache::new(&options),
             digester: Digester::new(options.clock_tick),
             names: Mutex::new(()),
@@ -179,6 +180,7 @@ impl Store {
 
         // The name can change between the look above and this call: from here on, only the open
         // file and its own stamp count.
+        catalog.layout.check_there()?;
         let unreadable = |error| unreadable(name, error);
         let start = SystemTime::now();
         let opened = catalog.layout.open_model(name).map_err(unreadable)?;
@@ -281,7 +283,7 @@ impl Store {
 
         // Readers keep their open file in both cases; only the name goes.
         let removed = match catalog.options.versions_max {
-            0 => disk::remove(&catalog.layout.path(name)),
+            0 => catalog.layout.place(name).remove(),
             _ => versions::put_away(catalog, name, &stamp),
         };
 
@@ -323,7 +325,7 @@ impl Store {
     /// Has a finished upload published under its name, if the condition and the policy allow it.
     fn publish(
         &self,
-        publish: impl FnOnce(&Path) -> io::Result<File>,
+        publish: impl FnOnce(&Place) -> io::Result<File>,
         claim: &Claim<'_>,
     ) -> Result<Published> {
         let (
@@ -358,7 +360,7 @@ impl Store {
 
         // The rename gives the new file a new stamp, so what is known of the old one goes, also
         // after a failure.
-        let published = publish(&catalog.layout.path(name));
+        let published = publish(&catalog.layout.place(name));
         catalog.forget(name);
         let metadata = published
             .and_then(|file| file.metadata())

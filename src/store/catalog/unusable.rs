@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use crate::error::{Error, ErrorKind};
+use crate::store::hidden_folder::HIDDEN;
 use crate::text::quoted;
 
 /// The error of a directory that another server uses.
@@ -145,9 +146,6 @@ fn own_or_foreign(directory: &Path) -> RefusedPart {
         RefusedPart::Foreign
     }
 }
-
-/// The folder of a server in a model directory, by which such a directory is recognised.
-pub(crate) const HIDDEN: &str = ".skep";
 
 const CHOOSE: &str = "choose another directory with --dir";
 

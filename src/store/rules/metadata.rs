@@ -11,17 +11,24 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::clock;
 use crate::digest::Digest;
+use crate::disk::{self, Place};
 use crate::model::ModelName;
 use crate::store::about::{About, Metadata};
 use crate::store::catalog::Catalog;
 use crate::store::claim::Claim;
-use crate::{clock, disk};
+use crate::store::hidden_folder::ABOUT;
 
 /// What is known of the content of a model with this digest.
 pub(crate) fn find(catalog: &Catalog, name: &ModelName, digest: Option<Digest>) -> Option<About> {
-    let mut lines = lines(catalog, name).into_iter();
+    let lines = lines(catalog, name).unwrap_or_else(|error| {
+        log::warn!("the description of '{name}' cannot be read: {error}");
+        Vec::new()
+    });
+
     lines
+        .into_iter()
         .find(|(known, _)| Some(*known) == digest)
         .map(|(_, about)| about)
 }
@@ -43,7 +50,7 @@ pub(crate) fn keep(
     };
 
     // The newest line comes first; an older one for the same content is superseded by it.
-    let mut lines = lines(catalog, claim.name);
+    let mut lines = lines(catalog, claim.name)?;
     lines.retain(|(digest, _)| *digest != claim.digest && needed.contains(digest.as_bytes()));
     lines.insert(0, (claim.digest, about));
     let mut text = String::new();
@@ -62,30 +69,41 @@ pub(crate) fn keep(
         let _ = writeln!(text, "{digest}\t{seconds}\t{license}\t{source}\t{uploader}");
     }
 
-    disk::write_in_new_folder(&catalog.layout.about(claim.name), text.as_bytes())
+    let folder = catalog.layout.hidden().made(ABOUT)?;
+    let place = Place::new(&folder, claim.name.as_str());
+    disk::write_at(&place, text.as_bytes(), 0o600)
 }
 
 /// Removes what is said of a model that is gone; it applies to no other bytes.
 pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
-    let path = catalog.layout.about(name);
-    let removed = if path.exists() {
-        disk::remove(&path)
-    } else {
-        Ok(())
-    };
+    let removed = catalog
+        .layout
+        .about(name)
+        .and_then(|place| place.map_or(Ok(()), |place| place.remove()));
 
-    if let Err(error) = removed {
+    if let Err(error) = removed
+        && error.kind() != io::ErrorKind::NotFound
+    {
         log::warn!("the description of '{name}' cannot be removed: {error}");
     }
 }
 
-fn lines(catalog: &Catalog, name: &ModelName) -> Vec<(Digest, About)> {
-    let bytes = std::fs::read(catalog.layout.about(name)).unwrap_or_default();
-    String::from_utf8_lossy(&bytes)
-        .lines()
-        .filter_map(parse_line)
-        .collect()
+fn lines(catalog: &Catalog, name: &ModelName) -> io::Result<Vec<(Digest, About)>> {
+    let Some(place) = catalog.layout.about(name)? else {
+        return Ok(Vec::new());
+    };
+
+    let bytes = match place.read(ABOUT_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        read => read?,
+    };
+
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.lines().filter_map(parse_line).collect())
 }
+
+/// A line for each of thousands of versions.
+const ABOUT_BYTES_MAX: u64 = 16 << 20;
 
 fn parse_line(line: &str) -> Option<(Digest, About)> {
     let mut words = line.split('\t');

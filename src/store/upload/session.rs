@@ -3,13 +3,12 @@
 //!
 //! Invariant: an offset that was told to anybody is durable and never taken back.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::digest::{Digest, Hasher};
-use crate::disk::GrowingFile;
+use crate::disk::{GrowingFile, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
 use crate::store::claim::{Claim, Published};
@@ -19,7 +18,7 @@ use crate::store::upload::entry::{Interrupt, UploadEntry, superseded};
 use crate::store::upload::intent::UploadIntent;
 use crate::store::upload::journal::{UploadStage, UploadState};
 use crate::store::upload::pending::log_failure;
-use crate::store::upload::upload_files::UploadId;
+use crate::store::upload::upload_files::{UploadFiles, UploadId};
 use crate::text::counted;
 
 /// The right to change an upload, until it is dropped or a newer request takes over.
@@ -122,7 +121,7 @@ impl UploadSession {
         // Memory and journal say the same: a failure takes the change back.
         let old = std::mem::replace(&mut self.state.order, changed);
 
-        if let Err(error) = self.state.save(&self.entry.files.record) {
+        if let Err(error) = self.state.save(&self.entry.files) {
             self.state.order = old;
             return Err(unstored(error));
         }
@@ -169,7 +168,7 @@ impl UploadSession {
             // emptied.
             let may_pass = matches!(error.kind(), ErrorKind::Internal | ErrorKind::NoSpace);
             // A failure of the very last fsync leaves the bytes under their new name.
-            if !may_pass || !self.entry.files.bytes.exists() {
+            if !may_pass || !self.has_bytes() {
                 log_failure(self.discard());
             }
         }
@@ -229,7 +228,7 @@ impl UploadSession {
         self.set_stage(UploadStage::Finishing(digest))
             .map_err(unstored)?;
 
-        let publish = |target: &Path| partial.publish(target);
+        let publish = |target: &Place| partial.publish(target);
 
         let UploadIntent {
             name,
@@ -265,15 +264,14 @@ impl UploadSession {
     /// The bytes, cut to what was journalled.
     fn open(&mut self) -> Result<GrowingFile> {
         // What the disk says must not be more than what is about to be left there.
-        self.state
-            .save_again(&self.entry.files.record)
-            .map_err(unstored)?;
-        GrowingFile::open(&self.entry.files.bytes, self.offset()).map_err(unstored)
+        self.state.save_again(&self.entry.files).map_err(unstored)?;
+        let place = self.entry.files.bytes().map_err(unstored)?;
+        GrowingFile::open(&place, self.offset()).map_err(unstored)
     }
 
     fn set_stage(&mut self, stage: UploadStage) -> std::io::Result<()> {
         let old = std::mem::replace(&mut self.state.stage, stage);
-        let saved = self.state.save(&self.entry.files.record);
+        let saved = self.state.save(&self.entry.files);
         if saved.is_err() && matches!(stage, UploadStage::Finishing(_)) {
             self.state.stage = old;
         }
@@ -327,8 +325,13 @@ impl UploadSession {
         self.store.catalog().options.upload_sync_bytes.max(1)
     }
 
-    pub(crate) fn record(&self) -> PathBuf {
-        self.entry.files.record.clone()
+    pub(crate) fn files(&self) -> UploadFiles {
+        self.entry.files.clone()
+    }
+
+    fn has_bytes(&self) -> bool {
+        let bytes = self.entry.files.bytes();
+        bytes.is_ok_and(|place| place.exists())
     }
 
     pub(crate) fn entry(&self) -> &UploadEntry {

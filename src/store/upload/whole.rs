@@ -126,7 +126,7 @@ impl Upload {
 
         let published = self
             .store
-            .publish(|target| self.part.publish(target), &claim)?;
+            .publish(|target| self.part.publish_at(target), &claim)?;
 
         self.store
             .catalog()

@@ -166,7 +166,7 @@ fn what_power_cuts_leave_too_much_is_no_version() {
     for left in ["1.unknown", "2.unknown"] {
         fs::hard_link(directory.path().join("m"), folder.join(left)).unwrap();
     }
-    fs::write(folder.join("kept-1.part"), b"cut").unwrap();
+    fs::write(folder.join("kept-0000000000000001.part"), b"cut").unwrap();
     // The links changed a time of the model, as somebody's hand would, so its digest may be unknown.
     let sizes = || -> Vec<u64> {
         store
@@ -366,7 +366,7 @@ fn unfinished_descriptions_go_at_the_start_and_finished_ones_stay() {
     put_as(&store, "m.part", b"one", Some("MIT")).unwrap();
     drop(store);
 
-    let unfinished = directory.path().join(".skep/about/.2.part");
+    let unfinished = directory.path().join(".skep/about/.0000000000000002.part");
     fs::write(&unfinished, b"x").unwrap();
     let store = open(&directory, 0);
     assert!(!unfinished.exists());
