@@ -177,6 +177,19 @@ impl Guard {
         refused("the password is wrong, and there is no such token")
     }
 
+    /// Whether a secret is known without a long computation; nothing is counted.
+    pub(crate) fn knows(&self, shown: &Credentials) -> bool {
+        let Credentials::Secret(secret) = shown else {
+            return false;
+        };
+
+        let lock = Lock::new(secret);
+        let (is_owner, tokens) = (lock == self.owner, self.tokens.now());
+        is_owner
+            || tokens.principal(&lock, clock::now()).is_some()
+            || self.chosen.now().is_known(secret)
+    }
+
     /// Who has shown a certificate of this name, which the edge has verified.
     pub(crate) fn certificate(&self, name: Option<&str>) -> Principal {
         self.options.certificate_roles.principal(name)

@@ -26,8 +26,8 @@ pub use endless::{Endless, Happened};
 pub use head::{Fields, Head, Method, Version};
 pub(crate) use pool::{BodyPlace, BodyPlaces, Engine, Workers};
 pub use range::{Range, RangeError};
-pub(crate) use request::Vouched;
 pub use request::{Body, Request, Session};
+pub(crate) use request::{GuestPlace, Vouched};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};
 
@@ -76,6 +76,13 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
+    /// Whose body comes with a request, as far as its head tells: it decides whether the request may wait
+    /// while others are served. It is called by the thread that waits for all connections, and must not wait.
+    /// By default everybody is known.
+    fn sender(&self, _request: &mut Request<'_>) -> BodySender {
+        BodySender::Known
+    }
+
     /// Completes the answer 503 of a request that this server has no place for, for example with a field.
     /// The request has no body here, and nothing may be waited for. By default the answer stays as it is.
     fn refused(&self, _request: &mut Request<'_>, response: Response) -> Response {
@@ -115,6 +122,19 @@ impl NewConnection<'_> {
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.descriptor
     }
+}
+
+/// Whose body a request brings. Only so many bodies are received at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodySender {
+    /// Somebody who is known: waits for a place if there is none.
+    Known,
+    /// Somebody whom the handler gets to know before it reads: gets a place if one is free.
+    Claimed,
+    /// Somebody who is known only once the body was read: all of them together get a share of the places.
+    Unknown,
+    /// The answer needs nothing of the body, nor a place.
+    Unread,
 }
 
 /// Whether a connection is let in.

@@ -31,7 +31,6 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::home::KeptTime;
-use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
 use crate::metrics::Metric;
 use crate::pin::Pin;
@@ -323,7 +322,6 @@ fn api(
             home: config.home.clone(),
             issue,
         },
-        guests: BodyPlaces::new(config.limits.workers.saturating_sub(2) / 2),
     })
 }
 

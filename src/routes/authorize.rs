@@ -4,7 +4,7 @@
 
 use crate::access::{Credentials, How, Principal, Right, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Request, Response, Vouched};
+use crate::http::{BodySender, GuestPlace, Request, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
 
 impl Api {
@@ -20,6 +20,25 @@ impl Api {
         let is_open = has_certificate || self.guard.options().anonymous_read;
 
         matches!(route.access, Access::Needs(_)) && !is_open
+    }
+
+    /// Whose body comes with a request to `route`, without counting what is shown.
+    pub(crate) fn sender_to(&self, route: &Route, request: &Request<'_>) -> BodySender {
+        let tls = request.peer().tls.as_ref();
+        let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
+        let shown = request.fields().value("authorization");
+
+        if self.refuses_at_once(route, request) {
+            BodySender::Unread
+        } else if has_certificate
+            || shown.is_some_and(|field| self.guard.knows(&Credentials::read(field)))
+        {
+            BodySender::Known
+        } else if matches!(route.access, Access::Needs(_)) {
+            BodySender::Claimed
+        } else {
+            BodySender::Unknown
+        }
     }
 
     /// Finds out who calls and checks that the role suffices, before anything of the body is read.
@@ -124,14 +143,6 @@ impl Api {
             self.guard.retry_after(request.peer()).to_string(),
         )
     }
-
-    /// Takes a place for a body whose password is somewhere in it.
-    pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace> {
-        self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
-            let text = "too many imports without a password are running on this server";
-            Error::new(ErrorKind::Busy, text)
-        })
-    }
 }
 
 /// What an answer to a challenge signs of a request.
@@ -149,6 +160,9 @@ fn signed<'a>(request: &Request<'a>) -> SignedRequest<'a> {
 fn remember(request: &mut Request<'_>, principal: Option<&Principal>) {
     if principal.is_some_and(|principal| principal.how != How::Anonymous) {
         request.session().insert(Vouched);
+        if let Some(guest) = request.session().value_mut::<GuestPlace>() {
+            guest.0 = None;
+        }
     }
     request.session().insert(Known(principal.cloned()));
 }

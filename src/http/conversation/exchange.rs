@@ -11,10 +11,11 @@ use super::answering::answer;
 use super::caller::{After, HttpCaller};
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
+use crate::http::BodySender;
 use crate::http::body::{BodyProgress, BodyReader, body_deadline};
 use crate::http::head::{Framing, Head};
 use crate::http::pool::{BodyPlace, QueuedRequest};
-use crate::http::request::{Body, Request, Vouched};
+use crate::http::request::{Body, GuestPlace, Request, Vouched};
 use crate::http::response::Response;
 use crate::waiting::Waiter;
 
@@ -92,9 +93,29 @@ impl Exchange {
     /// For other bodies a place among the workers that wait for bodies is taken, so that some always
     /// remain for short requests.
     fn find_place(mut self: Box<Self>) -> After {
-        self.place = self.shared.places.take(Duration::ZERO);
+        let shared = Arc::clone(&self.shared);
+        let sender = self
+            .caller
+            .without_body(&self.head, |request| shared.sender(request));
+        if sender == BodySender::Unread {
+            return self.submit();
+        }
+
+        if sender == BodySender::Unknown {
+            let Some(guest) = shared.guests.take(Duration::ZERO) else {
+                return self.refuse_with(no_body_place());
+            };
+            self.caller.session.insert(GuestPlace(Some(guest)));
+        }
+
+        self.place = shared.places.take(Duration::ZERO);
         if self.place.is_some() {
             return self.submit();
+        }
+
+        // Strangers who wait would keep others from being served at all.
+        if sender != BodySender::Known {
+            return self.refuse_with(no_body_place());
         }
 
         // Whoever waits for a place is at work already.
@@ -111,9 +132,7 @@ impl Exchange {
                 return shared.flush();
             }
 
-            let text = "too many uploads are running on this server";
-            let error = Error::new(ErrorKind::Busy, text).hint("try again in a moment");
-            self.refuse_with(Response::error(&error)).put_back();
+            self.refuse_with(no_body_place()).put_back();
         });
 
         After::Gone
@@ -176,6 +195,10 @@ impl Exchange {
             until: _,
         } = *self;
 
+        if let Some(guest) = caller.session.value_mut::<GuestPlace>() {
+            guest.0 = None;
+        }
+
         // Before the caller has the answer: it may open its next connection with it.
         if caller.session.value::<Vouched>().is_some() {
             caller.place.vouch();
@@ -237,6 +260,11 @@ impl Waiter for Exchange {
     fn has_more(&self) -> bool {
         self.caller.connection.has_unread()
     }
+}
+
+fn no_body_place() -> Response {
+    let text = "too many uploads are running on this server";
+    Response::error(&Error::new(ErrorKind::Busy, text).hint("try again in a moment"))
 }
 
 /// A body of this size needs no worker while it arrives. It is in memory before anybody knows whose it is.

@@ -7,11 +7,11 @@ use std::sync::{Arc, OnceLock};
 
 use crate::crew::Crew;
 use crate::error::{Error, ErrorKind};
-use crate::http::Handler;
 use crate::http::head::Method;
 use crate::http::pool::{BodyPlaces, Engine, QueuedRequest};
 use crate::http::request::Request;
 use crate::http::response::{Response, Status};
+use crate::http::{BodySender, Handler};
 use crate::limits::LiveLimits;
 use crate::logging::LineBudget;
 use crate::metrics::Metrics;
@@ -27,6 +27,8 @@ pub(crate) struct HttpShared {
     pub(crate) metrics: Arc<Metrics>,
     /// How many workers may wait for bodies at one time.
     pub(crate) places: Arc<BodyPlaces>,
+    /// How many of them may wait for those of strangers.
+    pub(crate) guests: Arc<BodyPlaces>,
     /// Who writes large answers while their callers take them.
     pub(crate) writers: Arc<Crew>,
     /// Set once a shutdown has begun: no connection takes another request.
@@ -72,6 +74,12 @@ impl HttpShared {
         }
         let response = self.catch(request, |request| handler.handle_at_once(request))?;
         Some(final_answer(request, response))
+    }
+
+    /// Asks the handler whose body comes; after a panic, nobody knows.
+    pub(super) fn sender(&self, request: &mut Request<'_>) -> BodySender {
+        let asked = catch_unwind(AssertUnwindSafe(|| self.handler.sender(request)));
+        asked.unwrap_or(BodySender::Unknown)
     }
 
     /// Has the handler complete the answer of a request that it does not get to see otherwise.
