@@ -26,7 +26,7 @@ pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
 pub(crate) use pairing::{PairNames, PairedServer, Servers, pair as accept};
 pub use single_pass::{Outcome, Stored};
-pub use transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
+pub use transfer::{Changes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions};
 pub use trust::{FirstUse, Question, Trust};
 
 use std::path::PathBuf;
