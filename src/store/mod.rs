@@ -42,7 +42,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use crate::disk::Place;
+use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
 use crate::model::{Model, ModelName};
@@ -325,7 +325,7 @@ impl Store {
     /// Has a finished upload published under its name, if the condition and the policy allow it.
     fn publish(
         &self,
-        publish: impl FnOnce(&Place) -> io::Result<File>,
+        publish: impl FnOnce(&FilePlace) -> io::Result<File>,
         claim: &Claim<'_>,
     ) -> Result<Published> {
         let (

@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock;
 use crate::digest::Digest;
-use crate::disk::{self, Place};
+use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
 use crate::store::about::{About, Metadata};
 use crate::store::catalog::Catalog;
@@ -70,7 +70,7 @@ pub(crate) fn keep(
     }
 
     let folder = catalog.layout.hidden().made(ABOUT)?;
-    let place = Place::new(&folder, claim.name.as_str());
+    let place = FilePlace::new(&folder, claim.name.as_str());
     disk::write_at(&place, text.as_bytes(), 0o600)
 }
 

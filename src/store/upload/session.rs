@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::digest::{Digest, Hasher};
-use crate::disk::{GrowingFile, Place};
+use crate::disk::{FilePlace, GrowingFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
 use crate::store::claim::{Claim, Published};
@@ -228,7 +228,7 @@ impl UploadSession {
         self.set_stage(UploadStage::Finishing(digest))
             .map_err(unstored)?;
 
-        let publish = |target: &Place| partial.publish(target);
+        let publish = |target: &FilePlace| partial.publish(target);
 
         let UploadIntent {
             name,
