@@ -14,6 +14,7 @@ use rustix::fs::{CWD, FileType, mknodat};
 use crate::support::pieces::{append, ask, field};
 use crate::support::process::{Place, Process};
 use crate::support::served::Served;
+use crate::support::syscalls;
 
 /// The name of an upload in pieces.
 const ID: &str = "0123456789abcdef0123456789abcdef";
@@ -248,6 +249,42 @@ fn what_comes_while_it_runs_harms_nothing_outside() {
         assert_eq!(answer.status, 200, "{answer:?}");
         server.stop().exits(0);
         outside.is_untouched("the end");
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_strace), ignore = "strace is not installed")]
+fn no_request_names_a_path_outside_of_home_and_model_directory() {
+    let place = Place::new();
+    let serve = ["serve", "127.0.0.1", "--port", "0"];
+    let command = [&serve[..], &arguments(1)].concat();
+    let process = Process::start(&mut syscalls::with_paths(&place, &command));
+    let server = Served::ready(&place, process);
+    let directory = fs::canonicalize(&server.dir).unwrap();
+    let home = fs::canonicalize(place.home()).unwrap();
+
+    ask(&server, "PUT /v1/models/the-first", PLAIN, b"x");
+    for case in ["new", "again"] {
+        ask_for_everything(&server, case);
+    }
+    ask(&server, "GET /v1/models/no%2Fname", PLAIN, b"");
+    ask(&server, "GET /v1/models/..%2F..%2Fetc%2Fpasswd", PLAIN, b"");
+    ask(
+        &server,
+        "POST /v1/pair",
+        "Content-Type: application/json",
+        b"{}",
+    );
+    ask(&server, "POST /load_model", PLAIN, b"{}");
+    ask(&server, "PUT /v1/models/the-last", PLAIN, b"x");
+    server.stop().exits(0);
+
+    let paths = syscalls::paths(&place, "the-first", "the-last");
+    assert!(paths.len() > 50, "{paths:?}");
+    for (path, call) in paths {
+        let is_inside = path.starts_with(&directory) || path.starts_with(&home);
+        let leads_out = path.components().any(|part| part.as_os_str() == "..");
+        assert!(is_inside && !leads_out, "{call}");
     }
 }
 
