@@ -55,7 +55,7 @@ impl Folder {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let descriptor = rustix::fs::open(path, FLAGS, Mode::empty())?;
+        let descriptor = rustix::fs::openat(rustix::fs::CWD, path, FLAGS, Mode::empty())?;
         let descriptor = File::from(descriptor);
         let facts = FileFacts::from(&descriptor.metadata()?);
 

@@ -7,12 +7,12 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use rustix::fs::OFlags;
 
-use crate::disk::{FileFacts, Place, fault};
+use crate::disk::{FileFacts, FilePlace, fault};
 
-/// A file that outlives this value: only [`GrowingFile::publish`] and [`Place::remove`] end it.
+/// A file that outlives this value: only [`GrowingFile::publish`] and [`FilePlace::remove`] end it.
 pub(crate) struct GrowingFile {
     file: File,
-    place: Place,
+    place: FilePlace,
 }
 
 impl GrowingFile {
@@ -20,7 +20,7 @@ impl GrowingFile {
     ///
     /// # Errors
     /// Those of the file system; the file may then be there.
-    pub(crate) fn create(place: &Place, mode: u32) -> io::Result<Self> {
+    pub(crate) fn create(place: &FilePlace, mode: u32) -> io::Result<Self> {
         fault::check()?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = place.open_as(flags, mode)?;
@@ -40,7 +40,7 @@ impl GrowingFile {
     /// `NotFound` if it is not a regular file, or one that has a second name: whoever may write to the
     /// folder could have put it there to have another file changed. `UnexpectedEof` if it is shorter
     /// than that; otherwise those of the file system.
-    pub(crate) fn open(place: &Place, end: u64) -> io::Result<Self> {
+    pub(crate) fn open(place: &FilePlace, end: u64) -> io::Result<Self> {
         fault::check()?;
         let file = place.open_as(OFlags::RDWR, 0)?;
 
@@ -102,7 +102,7 @@ impl GrowingFile {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn publish(self, target: &Place) -> io::Result<File> {
+    pub(crate) fn publish(self, target: &FilePlace) -> io::Result<File> {
         fault::check()?;
         self.file.sync_all()?;
         self.place.rename_to(target)?;

@@ -8,14 +8,14 @@ use std::time::SystemTime;
 
 use rustix::io::Errno;
 
-use crate::disk::{Part, Place, fault, is_part_name};
+use crate::disk::{FilePlace, Part, fault, is_part_name};
 
 /// Gives a file the second name `target`: by a link, or, where there are none (Android, FAT), by a
 /// copy with the same modification time.
 ///
 /// # Errors
 /// Those of the file system; nothing is left under `target` then, and the file stays as it is.
-pub(crate) fn preserve(source: &Place, target: &Place) -> io::Result<()> {
+pub(crate) fn preserve(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
     match source.link_to(target) {
         Ok(()) => target.folder().sync(),
         Err(error) if knows_no_links(&error) => copy(source, target),
@@ -27,7 +27,7 @@ pub(crate) fn preserve(source: &Place, target: &Place) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of the file system; the file then has its old name, or, if only an fsync failed, the new one.
-pub(crate) fn move_file(source: &Place, target: &Place) -> io::Result<()> {
+pub(crate) fn move_file(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
     source.rename_to(target)?;
 
     // The new name first: after a power cut between the two, a file with two names is better than none.
@@ -39,7 +39,7 @@ pub(crate) fn move_file(source: &Place, target: &Place) -> io::Result<()> {
 ///
 /// # Errors
 /// `NotFound` for anything else; otherwise those of the file system.
-pub(crate) fn touch(place: &Place) -> io::Result<()> {
+pub(crate) fn touch(place: &FilePlace) -> io::Result<()> {
     fault::check()?;
     let (file, _) = place.open()?;
     file.set_modified(SystemTime::now())?;
@@ -53,7 +53,7 @@ pub(crate) fn is_copy_name(name: &str) -> bool {
 
 const COPY_PREFIX: &str = "kept-";
 
-fn copy(source: &Place, target: &Place) -> io::Result<()> {
+fn copy(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
     let (mut file, facts) = source.open()?;
     let mut part = Part::create_in(target.folder(), COPY_PREFIX, 0o600)?;
     io::copy(&mut file, &mut part)?;
@@ -88,20 +88,26 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let folder = Folder::open(directory.path()).unwrap();
         let kept = folder.make("kept").unwrap();
-        let model = Place::new(&folder, "m");
+        let model = FilePlace::new(&folder, "m");
         fs::write(model.path(), b"model").unwrap();
 
-        let (first, second) = (Place::new(&kept, "1"), Place::new(&kept, "2"));
+        let (first, second) = (FilePlace::new(&kept, "1"), FilePlace::new(&kept, "2"));
         preserve(&model, &first).unwrap();
         copy(&model, &second).unwrap();
         for place in [&first, &second] {
             assert_eq!(place.read(100).unwrap(), b"model");
-            let time = |place: &Place| place.facts().unwrap().modified;
+            let time = |place: &FilePlace| place.facts().unwrap().modified;
             assert_eq!(time(place), time(&model));
         }
         assert_eq!(kept.entries().unwrap().count(), 2);
 
-        assert!(preserve(&Place::new(&folder, "none"), &Place::new(&kept, "3")).is_err());
+        assert!(
+            preserve(
+                &FilePlace::new(&folder, "none"),
+                &FilePlace::new(&kept, "3")
+            )
+            .is_err()
+        );
         move_file(&second, &model).unwrap();
         assert!(!second.exists());
     }

@@ -8,11 +8,11 @@ mod change_lock;
 mod directory;
 pub(crate) mod fault;
 mod file_facts;
+mod file_place;
 mod folder;
 mod growing_file;
 mod link;
 mod locked_file;
-mod place;
 mod rolling;
 mod socket_file;
 
@@ -21,11 +21,11 @@ pub(crate) use directory::{
     PrivateDirectory, create_directory, create_open_directory, temporary_folders,
 };
 pub(crate) use file_facts::{FileFacts, FileKind, FileTime};
+pub(crate) use file_place::FilePlace;
 pub(crate) use folder::{Folder, FolderPosition};
 pub(crate) use growing_file::GrowingFile;
 pub(crate) use link::{is_copy_name, move_file, preserve, touch};
 pub(crate) use locked_file::LockedFile;
-pub(crate) use place::Place;
 pub(crate) use rolling::Rolling;
 pub(crate) use socket_file::SocketFile;
 
@@ -47,7 +47,7 @@ use crate::threads::lock;
 /// A file that is being written and has no name that anybody would read yet.
 pub(crate) struct Part {
     file: File,
-    place: Place,
+    place: FilePlace,
     published: bool,
 }
 
@@ -73,7 +73,7 @@ impl Part {
     /// # Errors
     /// Those of the file system; nothing is left behind.
     pub(crate) fn create_in(folder: &Folder, prefix: &str, mode: u32) -> io::Result<Self> {
-        let place = Place::new(folder, part_name(prefix, random_number()?));
+        let place = FilePlace::new(folder, part_name(prefix, random::number()?));
         fault::check()?;
 
         // A name that exists is not ours, however unlikely that is.
@@ -94,7 +94,7 @@ impl Part {
     }
 
     /// Where it is now.
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &FilePlace {
         &self.place
     }
 
@@ -114,7 +114,7 @@ impl Part {
     /// Those of the file system; `target` then has its old content, or, if only the last fsync
     /// failed, its new one.
     pub(crate) fn publish(self, target: &Path) -> io::Result<File> {
-        let target = Place::of(target)?;
+        let target = FilePlace::of(target)?;
         self.publish_at(&target)
     }
 
@@ -122,7 +122,7 @@ impl Part {
     ///
     /// # Errors
     /// As [`Part::publish`].
-    pub(crate) fn publish_at(mut self, target: &Place) -> io::Result<File> {
+    pub(crate) fn publish_at(mut self, target: &FilePlace) -> io::Result<File> {
         fault::check()?;
         self.file.sync_all()?;
         self.place.rename_to(target)?;
@@ -175,7 +175,7 @@ pub(crate) fn remove_left_over(folder: &Folder, prefix: &str, age_min: Duration)
             continue;
         }
 
-        let place = Place::new(folder, name);
+        let place = FilePlace::new(folder, name);
         if lock(&UNFINISHED).contains_key(&place.path()) {
             continue;
         }
@@ -200,12 +200,6 @@ pub(crate) fn remove_left_over(folder: &Folder, prefix: &str, age_min: Duration)
     Ok(())
 }
 
-/// For names that nobody else has or guesses.
-pub(crate) fn random_number() -> io::Result<u64> {
-    let random = random::bytes().map_err(io::Error::other)?;
-    Ok(u64::from_ne_bytes(random))
-}
-
 fn part_name(prefix: &str, number: u64) -> String {
     format!("{prefix}{number:016x}.part")
 }
@@ -221,21 +215,21 @@ fn is_part_name(name: &OsStr, prefix: &str) -> bool {
 
 /// The files that go with this process, by their paths: with the place of those that were made in an
 /// open folder.
-static UNFINISHED: Mutex<BTreeMap<PathBuf, Option<Place>>> = Mutex::new(BTreeMap::new());
+static UNFINISHED: Mutex<BTreeMap<PathBuf, Option<FilePlace>>> = Mutex::new(BTreeMap::new());
 
 /// Writes a whole file of the given mode, as durably as [`Part::publish`].
 ///
 /// # Errors
 /// Those of the file system; the old content then stays.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    write_at(&Place::of(path)?, bytes, mode)
+    write_at(&FilePlace::of(path)?, bytes, mode)
 }
 
 /// The same for a place in an open folder.
 ///
 /// # Errors
 /// Those of the file system; the old content then stays.
-pub(crate) fn write_at(place: &Place, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn write_at(place: &FilePlace, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut part = Part::create_in(place.folder(), WRITTEN_PREFIX, 0o600)?;
 
     part.write_all(bytes)?;
@@ -272,7 +266,7 @@ pub(crate) fn write_through(path: &Path, bytes: &[u8], mode: u32) -> io::Result<
 /// # Errors
 /// Those of the file system.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    Place::of(path)?.remove()
+    FilePlace::of(path)?.remove()
 }
 
 /// Reads a text that people may have edited or a bad memory card may have hurt: a byte order mark, which
@@ -302,11 +296,30 @@ pub(crate) enum FileLock {
 /// Takes an exclusive `flock` on a file, which is created where it is missing, without waiting.
 ///
 /// # Errors
-/// `NotFound` if something else than a regular file has the name; otherwise those of the file system.
-pub(crate) fn lock_file(place: &Place) -> io::Result<FileLock> {
-    let file = place.open_as(OFlags::RDWR | OFlags::CREATE, 0o600)?;
+/// If something else than a regular file has the name; otherwise those of the file system.
+pub(crate) fn lock_file(place: &FilePlace) -> io::Result<FileLock> {
+    // A file that is open for writing would keep a card from being made read-only.
+    match lock_opened(place, OFlags::RDONLY) {
+        // Over NFS, only such a file can have a lock of its own.
+        Err(error) if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
+            lock_opened(place, OFlags::RDWR)
+        }
+        locked => locked,
+    }
+}
+
+fn lock_opened(place: &FilePlace, flags: OFlags) -> io::Result<FileLock> {
+    let not_plain = || io::Error::other("something else than a regular file has this name");
+
+    let file = match place.open_as(flags | OFlags::CREATE, 0o600) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && place.exists() => {
+            return Err(not_plain());
+        }
+        opened => opened?,
+    };
+
     if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
+        return Err(not_plain());
     }
 
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

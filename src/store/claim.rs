@@ -6,7 +6,7 @@ use std::io;
 use std::time::SystemTime;
 
 use crate::digest::Digest;
-use crate::disk::Place;
+use crate::disk::FilePlace;
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::store::about::Metadata;
@@ -81,5 +81,5 @@ pub(crate) trait NewBytes {
     ///
     /// # Errors
     /// Those of the file system.
-    fn publish(self, target: &Place) -> io::Result<File>;
+    fn publish(self, target: &FilePlace) -> io::Result<File>;
 }

@@ -7,7 +7,7 @@
 
 use std::io;
 
-use crate::disk::{Folder, Place};
+use crate::disk::{FilePlace, Folder};
 
 /// The hidden folder, which need not be there.
 #[derive(Clone)]
@@ -62,8 +62,8 @@ impl HiddenFolder {
     ///
     /// # Errors
     /// As [`Folder::make`].
-    pub(crate) fn file(&self, name: &str) -> io::Result<Place> {
-        Ok(Place::new(&self.itself()?, name))
+    pub(crate) fn file(&self, name: &str) -> io::Result<FilePlace> {
+        Ok(FilePlace::new(&self.itself()?, name))
     }
 }
 

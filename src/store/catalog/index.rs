@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Mutex;
 
 use crate::digest::Digest;
-use crate::disk::{self, Place};
+use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::store::catalog::stamp::Stamp;
@@ -35,7 +35,7 @@ enum IndexSaved {
 
 impl Index {
     /// Reads an index; one that is missing or cannot be read is empty.
-    pub(crate) fn open(place: io::Result<Place>) -> Self {
+    pub(crate) fn open(place: io::Result<FilePlace>) -> Self {
         // A broken index costs time, but no data: all digests are computed again.
         let read = place.and_then(|place| place.read(INDEX_BYTES_MAX));
         let bytes = read.unwrap_or_else(|error| {
@@ -161,7 +161,7 @@ mod tests {
         let mut bytes = text.into_bytes();
         bytes.push(0xff);
         disk::write(&path, &bytes, 0o600).unwrap();
-        let index = Index::open(Place::of(&path));
+        let index = Index::open(FilePlace::of(&path));
         let stamp = "1 2 3 4 5 6".parse().unwrap();
         assert_eq!(index.find(&"a b.dm".parse().unwrap(), &stamp), Some(digest));
         assert_eq!(lock(&index.0).known.len(), 1);

@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::disk::{self, FileKind, FileLock, Folder, FolderPosition, Part, Place};
+use crate::disk::{self, FileKind, FileLock, FilePlace, Folder, FolderPosition, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::stamp::Stamp;
@@ -112,12 +112,12 @@ impl Layout {
     }
 
     /// The place of a model.
-    pub(crate) fn place(&self, name: &ModelName) -> Place {
-        Place::new(&self.folder, name.as_str())
+    pub(crate) fn place(&self, name: &ModelName) -> FilePlace {
+        FilePlace::new(&self.folder, name.as_str())
     }
 
     /// Where the index of digests is.
-    pub(crate) fn index(&self) -> io::Result<Place> {
+    pub(crate) fn index(&self) -> io::Result<FilePlace> {
         self.hidden.file(INDEX)
     }
 
@@ -134,9 +134,9 @@ impl Layout {
     }
 
     /// What is known of where a model comes from; `None` if nothing is known of any.
-    pub(crate) fn about(&self, name: &ModelName) -> io::Result<Option<Place>> {
+    pub(crate) fn about(&self, name: &ModelName) -> io::Result<Option<FilePlace>> {
         let folder = self.hidden.existing(ABOUT)?;
-        Ok(folder.map(|folder| Place::new(&folder, name.as_str())))
+        Ok(folder.map(|folder| FilePlace::new(&folder, name.as_str())))
     }
 
     /// A new part on the file system of the models.
@@ -266,7 +266,7 @@ fn folds_names(hidden: &HiddenFolder, parts: &Folder, directory: &Path) -> io::R
         Ok(part) => {
             let path = part.place().path();
             let composed = path.file_name().unwrap_or_default().to_string_lossy();
-            Place::new(parts, composed.replace(COMPOSED, DECOMPOSED)).exists()
+            FilePlace::new(parts, composed.replace(COMPOSED, DECOMPOSED)).exists()
         }
     };
 

@@ -14,7 +14,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock;
 use crate::digest::Digest;
-use crate::disk::{self, Place};
+use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::{About, Metadata};
@@ -128,10 +128,12 @@ fn write(catalog: &Catalog, name: &ModelName, lines: &[Description]) -> io::Resu
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
+
         let said = |text: &Option<String>| text.clone().unwrap_or_default();
         let (license, source) = (said(&metadata.license), said(&metadata.source));
         let uploader = said(&metadata.uploader);
         let digest = line.digest;
+
         // Writing to a String cannot fail.
         let _ = write!(text, "{digest}\t{seconds}\t{license}\t{source}\t{uploader}");
         if let Some(signature) = &line.signature {
@@ -141,7 +143,7 @@ fn write(catalog: &Catalog, name: &ModelName, lines: &[Description]) -> io::Resu
     }
 
     let folder = catalog.layout.hidden().made(ABOUT)?;
-    let place = Place::new(&folder, name.as_str());
+    let place = FilePlace::new(&folder, name.as_str());
     disk::write_at(&place, text.as_bytes(), 0o600)
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::digest::{Digest, Hasher};
-use crate::disk::{GrowingFile, Place};
+use crate::disk::{FilePlace, GrowingFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
 use crate::store::claim::{Claim, NewBytes, Origin, Published};
@@ -362,7 +362,7 @@ impl NewBytes for AllPieces<'_> {
         self.session.set_stage(UploadStage::Finishing(self.digest))
     }
 
-    fn publish(self, target: &Place) -> std::io::Result<File> {
+    fn publish(self, target: &FilePlace) -> std::io::Result<File> {
         self.partial.publish(target)
     }
 }

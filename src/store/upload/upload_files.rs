@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use crate::disk::Place;
+use crate::disk::FilePlace;
 use crate::error::{Error, Result};
 use crate::random;
 use crate::store::failure::unknown;
@@ -66,18 +66,18 @@ impl UploadFiles {
     ///
     /// # Errors
     /// Those of the file system, for the folder that it is in.
-    pub(crate) fn bytes(&self) -> io::Result<Place> {
+    pub(crate) fn bytes(&self) -> io::Result<FilePlace> {
         let folder = self.hidden.folder(PARTS)?;
-        Ok(Place::new(&folder, bytes_name(self.id)))
+        Ok(FilePlace::new(&folder, bytes_name(self.id)))
     }
 
     /// The place of its journal.
     ///
     /// # Errors
     /// Those of the file system, for the folder that it is in.
-    pub(crate) fn record(&self) -> io::Result<Place> {
+    pub(crate) fn record(&self) -> io::Result<FilePlace> {
         let folder = self.hidden.folder(UPLOADS)?;
-        Ok(Place::new(&folder, self.id.to_string()))
+        Ok(FilePlace::new(&folder, self.id.to_string()))
     }
 
     /// Removes what there is of both.
@@ -85,7 +85,7 @@ impl UploadFiles {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        let remove = |place: io::Result<Place>| match place.and_then(|place| place.remove()) {
+        let remove = |place: io::Result<FilePlace>| match place.and_then(|place| place.remove()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         };

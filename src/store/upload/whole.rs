@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Seek as _, Write};
 
 use crate::digest::{Digest, Hasher};
-use crate::disk::{Part, Place};
+use crate::disk::{FilePlace, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
 use crate::model::ModelName;
@@ -136,7 +136,7 @@ impl NewBytes for Part {
         self.sync()
     }
 
-    fn publish(self, target: &Place) -> io::Result<File> {
+    fn publish(self, target: &FilePlace) -> io::Result<File> {
         self.publish_at(target)
     }
 }

@@ -19,7 +19,7 @@ use std::io;
 use std::time::SystemTime;
 
 use crate::digest::Digest;
-use crate::disk::{self, Folder, Place};
+use crate::disk::{self, FilePlace, Folder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
@@ -175,7 +175,7 @@ fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVersion>> {
             continue;
         };
 
-        let facts = Place::new(&folder, &file_name).facts()?;
+        let facts = FilePlace::new(&folder, &file_name).facts()?;
         if facts.is_file() {
             let version = ModelVersion {
                 number,
@@ -216,7 +216,7 @@ fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result
             continue;
         }
 
-        let place = Place::new(&folder, &file_name);
+        let place = FilePlace::new(&folder, &file_name);
         if place.facts()?.is_file() {
             place.remove()?;
         }
@@ -225,7 +225,7 @@ fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result
 }
 
 /// Where the next version goes; its folder is made where it is missing.
-fn next_place(layout: &Layout, name: &ModelName, digest: Option<Digest>) -> io::Result<Place> {
+fn next_place(layout: &Layout, name: &ModelName, digest: Option<Digest>) -> io::Result<FilePlace> {
     let folder = layout.hidden().made(VERSIONS)?.make(name.as_str())?;
 
     let last = names(Some(&folder))?
@@ -236,7 +236,7 @@ fn next_place(layout: &Layout, name: &ModelName, digest: Option<Digest>) -> io::
 
     let number = last.unwrap_or(0) + 1;
     let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
-    Ok(Place::new(&folder, format!("{number}.{digest}")))
+    Ok(FilePlace::new(&folder, format!("{number}.{digest}")))
 }
 
 fn parse(file_name: &str) -> Option<(u64, Option<Digest>)> {

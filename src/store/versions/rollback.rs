@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 
 use crate::digest::Digest;
-use crate::disk::{self, FileFacts, Place};
+use crate::disk::{self, FileFacts, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, VersionChoice};
 use crate::store::claim::{Claim, Condition, NewBytes, Origin, Published};
@@ -45,7 +45,7 @@ impl Store {
             let version = self.chosen(name, choice)?;
             let folder = self.catalog().layout.versions_of(name).map_err(unstored)?;
             let Some(folder) = folder else { continue };
-            let place = Place::new(&folder, &version.file_name);
+            let place = FilePlace::new(&folder, &version.file_name);
             match self.bring_back(name, &version, place.clone()) {
                 // Another call has brought it back or removed it since it was listed.
                 Err(_) if !place.exists() => {}
@@ -105,7 +105,7 @@ impl Store {
         &self,
         name: &ModelName,
         version: &ModelVersion,
-        place: Place,
+        place: FilePlace,
     ) -> Result<Published> {
         let (file, facts) = place.open().map_err(unstored)?;
 
@@ -150,7 +150,7 @@ impl Store {
 
 /// The file of a version.
 struct VersionBytes {
-    place: Place,
+    place: FilePlace,
     file: File,
     facts: FileFacts,
 }
@@ -164,7 +164,7 @@ impl NewBytes for VersionBytes {
         Ok(())
     }
 
-    fn publish(self, target: &Place) -> io::Result<File> {
+    fn publish(self, target: &FilePlace) -> io::Result<File> {
         // What was checked must be what becomes the model.
         if !self.facts.is_same_file(&self.place.facts()?) {
             return Err(io::ErrorKind::NotFound.into());

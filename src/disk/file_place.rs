@@ -15,12 +15,12 @@ use crate::disk::folder::{Folder, one_name};
 
 /// A name in a folder, whether anything has it or not.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct FilePlace {
     folder: Folder,
     name: OsString,
 }
 
-impl Place {
+impl FilePlace {
     pub(crate) fn new(folder: &Folder, name: impl Into<OsString>) -> Self {
         Self {
             folder: folder.clone(),
@@ -97,7 +97,7 @@ impl Place {
     /// Reads a regular file.
     ///
     /// # Errors
-    /// As [`Place::open`], and `FileTooLarge` for more than this many bytes.
+    /// As [`FilePlace::open`], and `FileTooLarge` for more than this many bytes.
     pub(crate) fn read(&self, bytes_max: u64) -> io::Result<Vec<u8>> {
         let (file, _) = self.open()?;
         let mut bytes = Vec::new();
@@ -179,7 +179,7 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
 
         let folder = Folder::open(directory.path()).unwrap();
-        let place = |name: &str| Place::new(&folder, name);
+        let place = |name: &str| FilePlace::new(&folder, name);
         assert_eq!(place("file").read(1).unwrap(), b"x");
         for other in ["link", "socket", "directory", "fifo", "nothing"] {
             let error = place(other).open().err().unwrap();
@@ -198,7 +198,7 @@ mod tests {
         let folder = Folder::open(&directory.path().join("inner")).unwrap();
 
         for outward in ["../file", "..", "./x", ""] {
-            let place = Place::new(&folder, outward);
+            let place = FilePlace::new(&folder, outward);
             assert!(place.open().is_err() && place.facts().is_err(), "{outward}");
             assert!(place.remove().is_err(), "{outward}");
         }
