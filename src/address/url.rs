@@ -137,21 +137,7 @@ impl FromStr for ServerUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = |reason: &str| {
-            // What stands before an @ is a password, and behind the # of an invitation is a secret.
-            let shown = text.rsplit('@').next().unwrap_or_default();
-            let shown = shown.split('#').next().unwrap_or_default();
-            let shown: String = shown
-                .chars()
-                .take(80)
-                .flat_map(char::escape_debug)
-                .collect();
-            Error::new(
-                ErrorKind::Usage,
-                format!("the server address '{shown}' {reason}"),
-            )
-            .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
-        };
+        let bad = |reason: &str| bad(text, reason);
 
         // `skep serve` takes `http://unix:PATH` as well.
         let plain = text.strip_prefix("http://").unwrap_or(text);
@@ -233,6 +219,23 @@ impl FromStr for ServerUrl {
             socket: None,
         })
     }
+}
+
+fn bad(text: &str, reason: &str) -> Error {
+    // What stands before an @ is a password, and behind the # of an invitation is a secret.
+    let shown = text.rsplit('@').next().unwrap_or_default();
+    let shown = shown.split('#').next().unwrap_or_default();
+    let shown: String = shown
+        .chars()
+        .take(80)
+        .flat_map(char::escape_debug)
+        .collect();
+
+    Error::new(
+        ErrorKind::Usage,
+        format!("the server address '{shown}' {reason}"),
+    )
+    .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
 }
 
 /// The name of a Unix socket as the kernel has it. In abstract names, `\xNN` stands for any byte, as

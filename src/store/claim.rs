@@ -51,12 +51,12 @@ pub(crate) struct Claim<'a> {
     pub(crate) metadata: &'a Metadata,
     /// The signature that came with the bytes, or was kept with them.
     pub(crate) signature: Option<&'a Signature>,
-    pub(crate) origin: Origin,
+    pub(crate) origin: BytesOrigin,
 }
 
 /// Where bytes come from that are to become a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum BytesOrigin {
     /// They were sent.
     Upload,
     /// They are a version of the model that was kept; so they are counted, described and meant already.

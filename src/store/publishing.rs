@@ -5,7 +5,7 @@
 use crate::error::Result;
 use crate::event::Happening;
 use crate::store::catalog::Stamp;
-use crate::store::claim::{Claim, NewBytes, Origin, Published};
+use crate::store::claim::{BytesOrigin, Claim, NewBytes, Published};
 use crate::store::failure::{check_digest, unstored};
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
@@ -37,7 +37,7 @@ impl Store {
         // removal may come between.
         let _guard = lock(&catalog.names);
         let current = catalog.judge(name, claim.condition, digested)?;
-        if claim.origin == Origin::Upload {
+        if claim.origin == BytesOrigin::Upload {
             catalog.check_replace(name, claim.condition, current)?;
             catalog.check_total(name, claim.size)?;
         }
@@ -48,7 +48,7 @@ impl Store {
         let needed = versions::digests(catalog, name);
         rules::keep(catalog, claim, signature.as_ref(), &needed).map_err(unstored)?;
         // What a version replaces is kept whatever the setting says: it was asked for.
-        let keeps = claim.origin == Origin::Version || catalog.options.versions_max > 0;
+        let keeps = claim.origin == BytesOrigin::Version || catalog.options.versions_max > 0;
         if let Some(stamp) = current.filter(|_| keeps) {
             versions::keep(catalog, name, &stamp).map_err(unstored)?;
         }
@@ -64,7 +64,7 @@ impl Store {
         // The digest was computed while the bytes arrived; nobody has to read them again.
         let stamp = Stamp::of(&metadata);
         catalog.learn(name, stamp, digest);
-        if claim.origin == Origin::Upload {
+        if claim.origin == BytesOrigin::Upload {
             versions::tidy(catalog, name);
         }
         side_file::follow(catalog, claim, signature.as_ref());
@@ -82,13 +82,13 @@ impl Store {
 fn happening(claim: &Claim<'_>, published: &Published) -> Happening {
     let (name, size) = (claim.name.clone(), published.model.size);
     match claim.origin {
-        Origin::Upload => Happening::ModelPublished {
+        BytesOrigin::Upload => Happening::ModelPublished {
             name,
             size,
             digest: claim.digest,
             replaced: published.replaced,
         },
-        Origin::Version => Happening::ModelRolledBack {
+        BytesOrigin::Version => Happening::ModelRolledBack {
             name,
             size,
             digest: Some(claim.digest),

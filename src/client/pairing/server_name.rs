@@ -17,8 +17,7 @@ pub(crate) fn default_name(url: &ServerUrl) -> String {
 /// The other server that a name leads to where it is read as an address.
 pub(crate) fn other_meaning(name: &str, urls: &[ServerUrl]) -> Option<ServerUrl> {
     let meant: ServerUrl = name.parse().ok()?;
-    let is_same = urls.iter().any(|url| *url == meant);
-    (!is_same).then_some(meant)
+    (!urls.contains(&meant)).then_some(meant)
 }
 
 /// Checks that a name is one word, and not the address of another server than the one at `urls`.

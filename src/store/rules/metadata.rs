@@ -19,7 +19,7 @@ use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::{About, Metadata};
 use crate::store::catalog::Catalog;
-use crate::store::claim::{Claim, Origin};
+use crate::store::claim::{BytesOrigin, Claim};
 use crate::store::hidden_folder::ABOUT;
 
 /// What is kept of one content.
@@ -62,7 +62,7 @@ pub(crate) fn keep(
     needed: &BTreeSet<[u8; 32]>,
 ) -> io::Result<()> {
     // What was kept of a version still holds.
-    if claim.origin == Origin::Version || (claim.metadata.is_empty() && signature.is_none()) {
+    if claim.origin == BytesOrigin::Version || (claim.metadata.is_empty() && signature.is_none()) {
         return Ok(());
     }
 

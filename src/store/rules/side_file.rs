@@ -16,7 +16,7 @@ use crate::event::Happening;
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Stamp, Standing};
-use crate::store::claim::{Claim, Origin};
+use crate::store::claim::{BytesOrigin, Claim};
 use crate::store::rules::metadata::{keep_signature, signature_of};
 use crate::store::rules::signed::read_signature;
 use crate::store::versions;
@@ -41,7 +41,7 @@ pub(crate) fn of_new_bytes(
     }
 
     let known = signature_of(catalog, name, Some(claim.digest));
-    if known.is_some() || claim.origin == Origin::Version {
+    if known.is_some() || claim.origin == BytesOrigin::Version {
         return known;
     }
 
@@ -69,7 +69,9 @@ pub(crate) fn follow(catalog: &Catalog, claim: &Claim<'_>, signature: Option<&Si
         (Some(_), Some(signature)) => put(catalog, name, signature),
         (Some(beside), None) => take_away(catalog, &beside),
         // It was there before the version was replaced. With uploads, whoever sends one stores it.
-        (None, Some(signature)) if claim.origin == Origin::Version => put(catalog, name, signature),
+        (None, Some(signature)) if claim.origin == BytesOrigin::Version => {
+            put(catalog, name, signature)
+        }
         (None, _) => {}
     }
 }

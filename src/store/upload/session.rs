@@ -12,7 +12,7 @@ use crate::digest::{Digest, Hasher};
 use crate::disk::{FilePlace, GrowingFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
-use crate::store::claim::{Claim, NewBytes, Origin, Published};
+use crate::store::claim::{BytesOrigin, Claim, NewBytes, Published};
 use crate::store::failure::unstored;
 use crate::store::store_handle::Store;
 use crate::store::upload::entry::{Interrupt, UploadEntry, superseded};
@@ -230,7 +230,7 @@ impl UploadSession {
             condition,
             metadata,
             signature: signature.as_ref(),
-            origin: Origin::Upload,
+            origin: BytesOrigin::Upload,
         };
 
         let store = self.store.clone();

@@ -12,7 +12,7 @@ use crate::event::Happening;
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::Metadata;
-use crate::store::claim::{Claim, Condition, NewBytes, Origin, Published};
+use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
 use crate::store::failure::unstored;
 use crate::store::store_handle::Store;
 use crate::text::counted;
@@ -111,7 +111,7 @@ impl Upload {
             condition,
             metadata: &self.metadata,
             signature: self.signature.as_ref(),
-            origin: Origin::Upload,
+            origin: BytesOrigin::Upload,
         };
 
         let published = store.publish(self.part, &claim)?;

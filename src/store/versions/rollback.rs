@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::disk::{self, FileFacts, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, VersionChoice};
-use crate::store::claim::{Claim, Condition, NewBytes, Origin, Published};
+use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
 use crate::store::failure::unstored;
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
@@ -130,7 +130,7 @@ impl Store {
             condition: &Condition::Any,
             metadata: &metadata,
             signature: signature.as_ref(),
-            origin: Origin::Version,
+            origin: BytesOrigin::Version,
         };
 
         let bytes = VersionBytes { place, file, facts };
