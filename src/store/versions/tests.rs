@@ -589,6 +589,17 @@ fn a_signature_vouches_for_its_file_only() {
     put(&store, "old-demo.onnx.minisig", old.to_string().as_bytes()).unwrap();
     put(&store, "old-demo.onnx", b"old").unwrap();
 
+    // A hand may put it there, past the server.
+    fs::write(directory.path().join("copied.minisig"), old.to_string()).unwrap();
+    refused(put(&store, "copied", b"old"));
+    let other = signature(&key, b"old", "m");
+    let error = put_signed(&store, "m", b"other bytes", other).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+
+    // A store that asks nobody for signatures takes none for another file either.
+    let elsewhere = tempfile::tempdir().unwrap();
+    refused(put_signed(&open(&elsewhere, 0), "m", b"old", old));
+
     // A comment without a name is for any file.
     let prehash = crate::signature::Prehash::of(&mut &b"old"[..]).unwrap();
     put_signed(
