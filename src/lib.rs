@@ -61,7 +61,7 @@ pub use http::{
 };
 pub use limits::Limits;
 pub use metrics::{Count, METRICS, Metric, MetricKind, Metrics};
-pub use model::{Model, ModelInfo, ModelName, OldVersion, Verification, Verified};
+pub use model::{Model, ModelInfo, ModelName, OldVersion, Verification, Verified, VersionChoice};
 pub use node::{
     Node, Notice, PasswordOrigin, Reload, ServiceState, ServiceStatus, Services, Watcher,
 };

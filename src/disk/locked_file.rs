@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use crate::disk::folder_sync::sync_directory;
+use crate::disk::folder::sync_directory;
 use crate::disk::{UNFINISHED, fault};
 use crate::threads::lock;
 
@@ -85,7 +85,7 @@ impl LockedFile {
 
     /// From now on it goes when it is dropped, or when the process ends by a signal that it catches.
     pub(crate) fn discard(&mut self) {
-        lock(&UNFINISHED).insert(self.path.clone());
+        lock(&UNFINISHED).insert(self.path.clone(), None);
     }
 
     /// From now on it stays.
@@ -150,7 +150,7 @@ impl LockedFile {
 
 impl Drop for LockedFile {
     fn drop(&mut self) {
-        if lock(&UNFINISHED).remove(&self.path) {
+        if lock(&UNFINISHED).remove(&self.path).is_some() {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -122,7 +122,7 @@ pub(crate) const ROUTES: &[Route] = &[
         Method::Post,
         &["v1", "models", "*", "rollback"],
         Access::Needs(Right::Write),
-        "brings back the version before",
+        "brings back the version before, or another one: ?to=VERSION",
         models::rollback,
     ),
     row(
