@@ -228,7 +228,10 @@ impl UploadSession {
         self.set_stage(UploadStage::Finishing(digest))
             .map_err(unstored)?;
 
-        let publish = |target: &FilePlace| partial.publish(target);
+        let publish = |target: &FilePlace| {
+            partial.take_mode_of(target);
+            partial.publish(target)
+        };
 
         let UploadIntent {
             name,

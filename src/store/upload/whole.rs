@@ -124,9 +124,13 @@ impl Upload {
             metadata,
         };
 
-        let published = self
-            .store
-            .publish(|target| self.part.publish_at(target), &claim)?;
+        let published = self.store.publish(
+            |target| {
+                self.part.take_mode_of(target);
+                self.part.publish_at(target)
+            },
+            &claim,
+        )?;
 
         self.store
             .catalog()
