@@ -2,6 +2,7 @@
 //! A node: every room built from a configuration, started and stopped in the right order. It is the
 //! only room that knows that all the others exist.
 
+mod confined;
 mod exposed;
 mod node_events;
 mod reach;
@@ -13,6 +14,7 @@ mod services;
 mod tests;
 mod watcher;
 
+pub(crate) use confined::Confined;
 pub use reload::Reload;
 pub use server_password::PasswordOrigin;
 pub use services::{ServiceState, ServiceStatus, Services};
