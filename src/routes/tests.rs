@@ -8,7 +8,7 @@ use super::*;
 use crate::access::{
     AccessOptions, DerivedKey, Guard, Password, SignedRequest, sign, wished_nonce,
 };
-use crate::http::{Body, BodyPlaces, Head, Session};
+use crate::http::{Body, Head, Session};
 use crate::limits::{Limits, LiveLimits};
 use crate::store::{Store, StoreOptions};
 use crate::transport::{Peer, TlsIdentity};
@@ -35,7 +35,6 @@ impl House {
             ids: Ids::new(),
             limits: Arc::new(LiveLimits::new(Limits::default())),
             import_bytes_before_password: 1 << 20,
-            guests: BodyPlaces::new(1),
             pairing: Pairing {
                 home: folder.path().to_owned(),
                 issue: |_, _, _, _| Password::generate().map(Some),
