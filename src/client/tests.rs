@@ -584,6 +584,7 @@ fn no_answer_sends_a_password_elsewhere() {
         });
         let mut options = ClientOptions::new(fake.url.parse().unwrap());
         options.password = Some(Password::new("secret").unwrap());
+        options.password_over = PasswordOver::Anything;
         let mut client = Client::new(options).unwrap();
         let name = "m".parse().unwrap();
         client.remove(&name).unwrap_err();
