@@ -23,6 +23,8 @@ struct Inner {
     message: String,
     hint: Option<String>,
     retry_after: Option<Duration>,
+    /// Whether it names a file of this device, which is nobody's business elsewhere.
+    is_local: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -39,6 +41,7 @@ impl Error {
             message,
             hint: None,
             retry_after: None,
+            is_local: false,
             source: None,
         }))
     }
@@ -90,6 +93,7 @@ impl Error {
         );
 
         let mut told = Self::io(what, error);
+        told.0.is_local = true;
 
         if is_name {
             told.0.kind = ErrorKind::Usage;
@@ -136,6 +140,11 @@ impl Error {
     /// What the reader can do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// Whether it names a file of this device ([`Error::local`]).
+    pub(crate) fn is_local(&self) -> bool {
+        self.0.is_local
     }
 
     /// How long the other side wants to be left alone, if it said so.

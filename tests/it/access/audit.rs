@@ -53,7 +53,7 @@ fn a_line_says_who_did_what() {
     holds_no_secret(&log);
     let line = log.lines().find(|line| line.contains(" PUT ")).unwrap();
     assert!(
-        line.contains(" info 127.0.0.1:") && line.contains(" owner PUT /v1/models/m 201 "),
+        line.contains(" info 127.0.0.1:") && line.contains(" password PUT /v1/models/m 201 "),
         "{line}"
     );
     let empty = digest(b"");
@@ -111,7 +111,7 @@ fn programs_get_objects_or_pairs() {
     let put = values.iter().find(|value| value["what"] == "PUT").unwrap();
     assert_eq!(
         (&put["who"], &put["status"], &put["name"]),
-        (&"owner".into(), &201.into(), &"m".into())
+        (&"password".into(), &201.into(), &"m".into())
     );
     assert_eq!(put["digest"], digest(b"").as_str());
     assert!(
@@ -130,7 +130,9 @@ fn programs_get_objects_or_pairs() {
         .find(|line| line.contains(" what=PUT "))
         .unwrap();
     assert!(
-        put.starts_with("time=20") && put.contains(" who=owner ") && put.contains(" status=201 "),
+        put.starts_with("time=20")
+            && put.contains(" who=password ")
+            && put.contains(" status=201 "),
         "{put}"
     );
     let log = story(Served::start(&["--plain", "--log-format", "clf"]));
