@@ -20,7 +20,6 @@ mod principal;
 mod rights;
 mod role;
 pub(crate) mod secrets;
-mod trusted_proxies;
 
 pub(crate) use challenge::{Challenge, TOKEN_CHARACTERS_MIN};
 pub(crate) use challenge_answer::{SCHEME, SignedRequest};
@@ -34,4 +33,3 @@ pub(crate) use secrets::{
     ADDRESSES_MAX, Invitation, NewToken, PUBLISHED, Tokens, can_be_named, keep as keep_password,
     remove as remove_password,
 };
-pub(crate) use trusted_proxies::TrustedProxies;

@@ -76,7 +76,7 @@ impl Config {
             client_crl: None,
             allow_unauthenticated_clients: false,
             limits: Limits::default(),
-            import_bytes_before_password: 16 << 20,
+            import_bytes_before_password: 64 << 10,
             store: StoreOptions::default(),
             access: AccessOptions::default(),
             log: LogOptions::default(),

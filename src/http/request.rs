@@ -118,6 +118,11 @@ impl<'a> Request<'a> {
         self.stands_for = Some(Box::new(caller));
     }
 
+    /// Whether all of the body had come before the request was handled.
+    pub(crate) fn has_early_body(&self) -> bool {
+        self.head.has_early_body()
+    }
+
     /// The socket of the connection, for example to read its options or to wait until the caller leaves;
     /// `None` if the request was made of parts. Bytes that are read from it or written to it are lost
     /// to HTTP and, with TLS, break the connection.

@@ -2,6 +2,8 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
+use std::time::Duration;
+
 use crate::access::{Credentials, How, Principal, Right, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{BodyPlace, Method, Request, Response, Vouched};
@@ -180,11 +182,18 @@ impl Api {
         )
     }
 
-    /// Takes a place for a body whose password is somewhere in it.
-    pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace> {
-        self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
-            let text = "too many imports without a password are running on this server";
-            Error::new(ErrorKind::Busy, text)
+    /// Takes a place for a body whose caller is not known before it is read; none for a body that is here.
+    ///
+    /// # Errors
+    /// `Busy` if strangers have all of them.
+    pub(crate) fn enter_as_guest(&self, request: &Request<'_>) -> Result<Option<BodyPlace>> {
+        if request.has_early_body() {
+            return Ok(None);
+        }
+
+        self.guests.take(GUEST_WAIT).map(Some).ok_or_else(|| {
+            let text = "too many requests without a password are running on this server";
+            Error::new(ErrorKind::Busy, text).hint("try again in a moment")
         })
     }
 }
@@ -207,3 +216,6 @@ fn remember(request: &mut Request<'_>, principal: Option<&Principal>) {
     }
     request.session().insert(Known(principal.cloned()));
 }
+
+/// How long a stranger waits for others. It has a worker, so this is no longer than small bodies take.
+const GUEST_WAIT: Duration = Duration::from_millis(100);

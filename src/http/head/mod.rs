@@ -54,6 +54,19 @@ impl Head {
         }
     }
 
+    /// Whether the body is read before the request is handled: it is small, and its caller sends it unasked.
+    /// What counts in pieces is left to the handler, however small it is.
+    pub(crate) fn has_early_body(&self) -> bool {
+        let counts_in_pieces = || self.fields.value("upload-complete").is_some();
+        match self.framing {
+            Framing::Length(0) => !self.expects_continue(),
+            Framing::Length(length) => {
+                length <= PREFETCH_BYTES && !self.expects_continue() && !counts_in_pieces()
+            }
+            Framing::Chunked => false,
+        }
+    }
+
     /// Whether the caller waits for a 100 before it sends the body (RFC 9110 section 10.1.1).
     pub(crate) fn expects_continue(&self) -> bool {
         self.version == Version::Http11
@@ -349,6 +362,9 @@ fn latin1(value: &[u8]) -> String {
 fn bad(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::BadRequest, text)
 }
+
+/// A body of this size needs no worker while it arrives. It is in memory before anybody knows whose it is.
+const PREFETCH_BYTES: u64 = 4 * 1024;
 
 /// The longest request line without its CR LF: RFC 9112 section 3 asks for 8,000 bytes at least.
 pub(crate) const LINE_BYTES_MAX: usize = 8 * 1024;

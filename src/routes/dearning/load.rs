@@ -22,6 +22,8 @@ pub(crate) fn run(
     known: Option<Principal>,
 ) -> Result<Response> {
     let body = read_body(api, request, known.is_some())?;
+    // What is skipped has to be text as well.
+    str::from_utf8(&body).map_err(|_| invalid_json())?;
     let wanted: LoadRequest = serde_json::from_slice(&body).map_err(|_| invalid_json())?;
     if wanted.is_empty {
         return Err(invalid_json());
@@ -58,7 +60,7 @@ fn read_body(api: &Api, request: &mut Request<'_>, is_known: bool) -> Result<Vec
         return request.body().read_all(most);
     }
 
-    let _guest = api.enter_as_guest()?;
+    let _guest = api.enter_as_guest(request)?;
     request.body().read_all(most.min(STRANGERS_BYTES_MAX))
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod import;
 pub(crate) mod load;
 mod load_request;
 mod metered;
+mod received;
 mod refusals;
 
 use serde_json::json;

@@ -350,8 +350,8 @@ fn over_plain_http_a_secret_is_proved_and_not_sent() {
         .says("skep token");
     call(&["ls", "--send-password"], "twenty_four_letters_or_so").exits(0);
     let log = server.stop().exits(0).stderr;
-    assert!(log.contains(" owner PUT /v1/models/m 201 "), "{log}");
-    assert!(log.contains(" far PUT /v1/models/m 201 "), "{log}");
+    assert!(log.contains(" password PUT /v1/models/m 201 "), "{log}");
+    assert!(log.contains(" token:far PUT /v1/models/m 201 "), "{log}");
 }
 
 #[test]
