@@ -49,6 +49,15 @@ enum Finding {
     Wrong,
 }
 
+/// What credentials are worth at first sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recognized {
+    Known,
+    /// That needs a long computation, or a look at the whole request.
+    MayBe,
+    Wrong,
+}
+
 /// All that opens the doors of one server.
 pub(crate) struct Guard {
     options: AccessOptions,
@@ -255,6 +264,19 @@ impl Guard {
     fn counted(&self, peer: &Peer) -> Option<Caller> {
         let is_exempt = |address: SocketAddr| self.lockout.is_exempt(address.ip());
         (!peer.address.is_some_and(is_exempt)).then(|| Caller::of(peer))
+    }
+
+    /// What is known of credentials without a long computation; nothing is counted, and no nonce is used up.
+    pub(crate) fn recognize(&self, peer: &Peer, shown: &Credentials) -> Recognized {
+        let Credentials::Secret(secret) = shown else {
+            return Recognized::MayBe;
+        };
+
+        match self.look_up(peer, secret) {
+            Ok(Finding::Known(_)) => Recognized::Known,
+            Ok(Finding::MayBeChosen(_)) => Recognized::MayBe,
+            Ok(Finding::Wrong) | Err(_) => Recognized::Wrong,
+        }
     }
 
     /// Who has shown a certificate of this name, which the edge has verified.

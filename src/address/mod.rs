@@ -6,6 +6,7 @@ mod listen_address;
 mod network;
 mod trusted_proxies;
 mod url;
+mod zone;
 
 pub use listen::Address;
 pub(crate) use listen::DEFAULT_PORT;

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 
 use super::head::{Fields, Head, Method, Version};
+use super::pool::BodyPlace;
 use super::response::Status;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
@@ -116,11 +117,6 @@ impl<'a> Request<'a> {
     /// Has somebody else count as the caller.
     pub(crate) fn stand_for(&mut self, caller: Peer) {
         self.stands_for = Some(Box::new(caller));
-    }
-
-    /// Whether all of the body had come before the request was handled.
-    pub(crate) fn has_early_body(&self) -> bool {
-        self.head.has_early_body()
     }
 
     /// The socket of the connection, for example to read its options or to wait until the caller leaves;
@@ -276,6 +272,9 @@ fn too_large() -> Error {
 
 /// Left in a session once the caller has shown who it is: its connection does not make room for strangers.
 pub(crate) struct Vouched;
+
+/// The place of a caller who is not known yet, among all of these; it is left once the caller is known.
+pub(crate) struct GuestPlace(pub(crate) Option<BodyPlace>);
 
 /// What the requests of one connection share: at most one value of each type.
 #[derive(Default)]

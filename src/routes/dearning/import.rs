@@ -14,7 +14,7 @@ use struson::reader::{JsonReader, JsonStreamReader, ReaderSettings, ValueType};
 
 use crate::access::{How, Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Request, Response, Status};
+use crate::http::{BodyPlace, GuestPlace, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
@@ -37,8 +37,6 @@ pub(crate) fn run(
         .map(|known| known.needs(Right::Write).map(|()| known))
         .transpose()?;
 
-    let has_password = known.is_some();
-
     // Base64 makes four bytes of three; line breaks and the other members may add some more.
     let limits = api.limits.now();
     request
@@ -47,14 +45,10 @@ pub(crate) fn run(
 
     let peer = request.peer().clone();
 
-    // Without a password it takes one of the few places that keep strangers from occupying the rest.
-    let guest = if has_password {
-        None
-    } else {
-        api.enter_as_guest(request)?
-    };
+    let guest = request.session().value_mut::<GuestPlace>();
+    let guest = guest.and_then(|guest| guest.0.take());
 
-    let meter = Rc::new(Meter::new(api, &limits, has_password));
+    let meter = Rc::new(Meter::new(api, &limits, known.is_some()));
 
     let metered = Metered::new(request.body(), Rc::clone(&meter));
 
@@ -106,7 +100,7 @@ struct Import<'a> {
     known: Option<Principal>,
     limits: Arc<Limits>,
     meter: Rc<Meter>,
-    /// Held until the password was seen.
+    /// Its place among callers who are not known, held until the password was seen.
     guest: Option<BodyPlace>,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
     files: Option<Vec<ImportedFile>>,

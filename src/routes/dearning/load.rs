@@ -21,7 +21,14 @@ pub(crate) fn run(
     request: &mut Request<'_>,
     known: Option<Principal>,
 ) -> Result<Response> {
-    let body = read_body(api, request, known.is_some())?;
+    // Somebody who has shown nothing yet may send little.
+    let most = api.limits.now().json_bytes_max;
+    let most = match known {
+        Some(_) => most,
+        None => most.min(STRANGERS_BYTES_MAX),
+    };
+    let body = request.body().read_all(most)?;
+
     // What is skipped has to be text as well.
     str::from_utf8(&body).map_err(|_| invalid_json())?;
     let wanted: LoadRequest = serde_json::from_slice(&body).map_err(|_| invalid_json())?;
@@ -50,18 +57,6 @@ pub(crate) fn run(
     };
 
     answered.map(|response| response.remarking(asked_for))
-}
-
-/// The body, of which somebody who has shown nothing yet may send little. It takes one of the few places
-/// that keep strangers from occupying the rest, until it is read.
-fn read_body(api: &Api, request: &mut Request<'_>, is_known: bool) -> Result<Vec<u8>> {
-    let most = api.limits.now().json_bytes_max;
-    if is_known {
-        return request.body().read_all(most);
-    }
-
-    let _guest = api.enter_as_guest(request)?;
-    request.body().read_all(most.min(STRANGERS_BYTES_MAX))
 }
 
 fn not_names() -> Error {
