@@ -31,5 +31,5 @@ pub(crate) use role::Role;
 pub use secrets::Password;
 pub(crate) use secrets::{
     ADDRESSES_MAX, Invitation, NewToken, PUBLISHED, Tokens, can_be_named, is_token, is_token_name,
-    keep as keep_password, remove as remove_password,
+    keep as keep_password, remove as remove_password, weakness,
 };

@@ -348,6 +348,24 @@ fn the_whole_server_tells_its_methods() {
 }
 
 #[test]
+fn a_slash_at_the_end_says_nothing() {
+    let house = House::new(|_| ());
+    let ask = |line: &str| {
+        let head = format!("{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer SECRET");
+        house.ask(&peer("127.0.0.1:5", None), &head, "").0
+    };
+    for (line, status) in [
+        ("GET /v1/models/", 200),
+        ("GET /v1/models", 200),
+        ("PUT /v1/models/", 405),
+        ("GET /healthz/", 200),
+        ("GET /v1/", 404),
+    ] {
+        assert_eq!(ask(line), status, "{line}");
+    }
+}
+
+#[test]
 fn only_get_knows_ranges() {
     let house = House::new(|_| ());
     let peer = peer("127.0.0.1:5", None);

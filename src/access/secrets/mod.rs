@@ -6,7 +6,7 @@ pub(crate) mod invitations;
 mod password;
 pub(crate) mod tokens;
 
-pub(crate) use chosen_password::{SlowLock, keep, remove};
+pub(crate) use chosen_password::{SlowLock, keep, remove, weakness};
 pub(crate) use invitations::{ADDRESSES_MAX, Invitation};
 pub use password::Password;
 pub(crate) use password::{Lock, PUBLISHED, letters, random};
