@@ -44,7 +44,9 @@ use crate::{disk, home};
 use exposed::warn_of_exposed;
 use node_events::NodeEvents;
 use reach::{host_names, invitable};
-use server_password::{UnseenPassword, check_published, kept_password, unwritable, warn_of};
+use server_password::{
+    UnseenPassword, check_published, check_strength, kept_password, unwritable, warn_of,
+};
 use services::Service;
 
 /// A node that is ready to run.
@@ -90,6 +92,7 @@ impl Node {
         // is read.
         if let Some(password) = &password {
             check_published(&config, &addresses, password)?;
+            check_strength(&config, &addresses, password)?;
         }
 
         let files = config.tls_files()?;
@@ -105,8 +108,11 @@ impl Node {
         };
         let unseen = UnseenPassword::of(&origin);
 
-        check_published(&config, &addresses, &password)?;
-        warn_of(&config, &addresses, &password);
+        if !matches!(origin, PasswordOrigin::Given) {
+            check_published(&config, &addresses, &password)?;
+            check_strength(&config, &addresses, &password)?;
+        }
+        warn_of(&config, &addresses);
         warn_of_exposed(&config.home);
         let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
 

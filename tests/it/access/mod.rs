@@ -2,6 +2,7 @@
 //! Who may do what, and whom to trust.
 
 mod audit;
+mod browser;
 mod home;
 mod lockout;
 mod pairing;

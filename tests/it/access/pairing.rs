@@ -205,13 +205,13 @@ fn who_guesses_invitations_is_locked_out() {
         ask(&format!("guess{number}"), "127.0.0.3").is(403);
     }
     assert!(
-        ask(&secret, "127.0.0.3")
+        ask("guess", "127.0.0.3")
             .is(429)
             .field("retry-after")
             .is_some()
     );
-    // Others can pair, and nobody gets the name that the log has for the password.
-    let paired = ask(&secret, "127.0.0.2").is(201).json();
+    // Who has the right one can pair whoever guesses beside it, and nobody gets the name that the log has for the password.
+    let paired = ask(&secret, "127.0.0.3").is(201).json();
     assert_eq!(
         (&paired["name"], &paired["role"]),
         (&"device".into(), &"write".into())
