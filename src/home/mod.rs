@@ -4,12 +4,14 @@
 
 mod home_files;
 mod kept_time;
+mod running_servers;
 
 pub(crate) use home_files::{
     ADDRESSES, AUTHORITY, CERTIFICATE, CHOSEN_PASSWORD, CONFIG, HomeFile, INVITATIONS, KEY,
     KNOWN_SERVERS, PASSWORD, SERVERS, SIGNING_KEY, TOKENS, UPLOADS,
 };
 pub(crate) use kept_time::{DAY, KeptTime, learn as learn_time};
+pub(crate) use running_servers::{RunningServer, note as note_server, noted as noted_servers};
 
 use std::ffi::OsString;
 use std::io::Write as _;
