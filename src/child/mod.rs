@@ -20,6 +20,7 @@
 //! scheduler"). `ionice -c 3` in front of a program has the idle class.
 
 mod begin_again;
+mod confinement;
 mod control;
 mod launcher;
 mod mark;
@@ -31,6 +32,7 @@ mod supervised;
 mod supervisor;
 
 pub(crate) use begin_again::begin_again;
+pub(crate) use confinement::{ServerReach, confine_server};
 pub use launcher::{Launcher, launch};
 pub use order::{ChildInput, ChildLimits, Confinement, Enforcement, Order, Setup};
 pub use pipes::{OutputLine, OutputName};

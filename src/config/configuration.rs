@@ -43,6 +43,9 @@ pub struct Config {
     pub client_crl: Option<PathBuf>,
     /// Whether callers may come without a certificate where there is such an authority.
     pub allow_unauthenticated_clients: bool,
+    /// Whether the process confines itself to the files that it needs, where the kernel can do that;
+    /// `skep serve` does so, and a node that is embedded leaves its process alone.
+    pub landlock: bool,
     /// Limits of the server.
     pub limits: Limits,
     /// Bytes of an import that are kept before its password was seen.
@@ -75,6 +78,7 @@ impl Config {
             client_ca: None,
             client_crl: None,
             allow_unauthenticated_clients: false,
+            landlock: true,
             limits: Limits::default(),
             import_bytes_before_password: 16 << 20,
             store: StoreOptions::default(),

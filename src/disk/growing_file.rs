@@ -7,7 +7,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use rustix::fs::OFlags;
 
-use crate::disk::{FileFacts, FilePlace, fault};
+use crate::disk::{FileFacts, FilePlace, fault, take_mode_of};
 
 /// A file that outlives this value: only [`GrowingFile::publish`] and [`FilePlace::remove`] end it.
 pub(crate) struct GrowingFile {
@@ -95,6 +95,11 @@ impl GrowingFile {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(file)
+    }
+
+    /// Gives it the permissions of the file that it is about to replace, if there is one.
+    pub(crate) fn take_mode_of(&self, target: &FilePlace) {
+        take_mode_of(&self.file, target);
     }
 
     /// Makes this file `target`, as [`Part::publish`](super::Part::publish) does; but after a failure

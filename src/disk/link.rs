@@ -57,6 +57,7 @@ fn copy(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
     let (mut file, facts) = source.open()?;
     let mut part = Part::create_in(target.folder(), COPY_PREFIX, 0o600)?;
     io::copy(&mut file, &mut part)?;
+    part.take_mode_of(source);
     part.file.set_modified(facts.modified.time())?;
     part.publish_at(target).map(drop)
 }

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use crate::disk::folder::sync_directory;
-use crate::disk::{UNFINISHED, fault};
+use crate::disk::{FilePlace, UNFINISHED, fault, take_mode_of};
 use crate::threads::lock;
 
 /// A locked file. When it is dropped it stays, if [`LockedFile::keep`] was called last, or goes, if
@@ -128,13 +128,15 @@ impl LockedFile {
         self.file.sync_data()
     }
 
-    /// Makes this file `target`, replacing what was there, in a way that survives a power cut.
+    /// Makes this file `target`, with the permissions of what it replaces, in a way that survives a power
+    /// cut.
     ///
     /// # Errors
     /// Those of the file system; `target` then has its old content, or, if only the last fsync
     /// failed, its new one.
     pub(crate) fn publish(mut self, target: &Path) -> io::Result<()> {
         fault::check()?;
+        take_mode_of(&self.file, &FilePlace::of(target)?);
         self.file.sync_all()?;
         fault::check()?;
         fs::rename(&self.path, target)?;

@@ -109,17 +109,24 @@ impl Part {
         self.file.sync_all()
     }
 
-    /// Makes this file `target`, replacing what was there, in a way that survives a power cut.
+    /// Gives it the permissions of the file that it is about to replace, if there is one.
+    pub(crate) fn take_mode_of(&self, target: &FilePlace) {
+        take_mode_of(&self.file, target);
+    }
+
+    /// Makes this file `target`, with the permissions of what it replaces, in a way that survives a power
+    /// cut.
     ///
     /// # Errors
     /// Those of the file system; `target` then has its old content, or, if only the last fsync
     /// failed, its new one.
     pub(crate) fn publish(self, target: &Path) -> io::Result<File> {
         let target = FilePlace::of(target)?;
+        self.take_mode_of(&target);
         self.publish_at(&target)
     }
 
-    /// The same for a place in an open folder.
+    /// The same for a place in an open folder, and with its own permissions.
     ///
     /// # Errors
     /// As [`Part::publish`].
@@ -151,6 +158,17 @@ impl Drop for Part {
             lock(&UNFINISHED).remove(&self.place.path());
             let _ = self.place.remove_unsynced();
         }
+    }
+}
+
+/// Gives a file the permissions of the regular file that has this name, if there is one: whoever shared a
+/// file with others goes on to share it when it is replaced.
+fn take_mode_of(file: &File, target: &FilePlace) {
+    if let Ok(facts) = target.facts()
+        && facts.is_file()
+    {
+        // Some file systems have no permissions that could be changed.
+        let _ = file.set_permissions(Permissions::from_mode(facts.mode & 0o777));
     }
 }
 

@@ -3,6 +3,7 @@
 //! only room that knows that all the others exist.
 
 mod bound;
+mod confined;
 mod exposed;
 mod node_events;
 mod reach;
@@ -14,6 +15,7 @@ mod services;
 mod tests;
 mod watcher;
 
+pub(crate) use confined::Confined;
 pub use reload::Reload;
 pub use server_password::PasswordOrigin;
 pub use services::{ServiceState, ServiceStatus, Services};

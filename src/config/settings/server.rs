@@ -61,6 +61,14 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(path, address_file),
     ),
     row(
+        "landlock",
+        "true|false",
+        "true",
+        "Confine the server to home, model directory and what its settings name (Linux 5.13)",
+        Effect::NextStart,
+        set!(switch, landlock),
+    ),
+    row(
         "workers",
         "N",
         "8",

@@ -142,7 +142,7 @@ impl Layout {
     /// A new part on the file system of the models.
     pub(crate) fn part(&self) -> io::Result<Part> {
         // Somebody may have tidied up, and left the models where they are.
-        Part::create_in(&self.hidden.made(PARTS)?, UPLOAD_PREFIX, 0o600)
+        Part::create_in(&self.hidden.made(PARTS)?, UPLOAD_PREFIX, MODEL_MODE)
     }
 
     /// All models, in no order. What is not a regular file or has no name that a model may have is
@@ -294,6 +294,9 @@ fn is_absence(error: &io::Error) -> bool {
 /// One letter in the two forms of Unicode (NFC and NFD).
 const COMPOSED: &str = "probe-\u{e9}-";
 const DECOMPOSED: &str = "probe-e\u{301}-";
+
+/// Before the umask: the user says who else reads the models, and the folder of parts is private.
+pub(crate) const MODEL_MODE: u32 = 0o666;
 
 const UPLOAD_PREFIX: &str = "upload-";
 

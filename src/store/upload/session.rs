@@ -363,6 +363,7 @@ impl NewBytes for AllPieces<'_> {
     }
 
     fn publish(self, target: &FilePlace) -> std::io::Result<File> {
+        self.partial.take_mode_of(target);
         self.partial.publish(target)
     }
 }

@@ -137,6 +137,7 @@ impl NewBytes for Part {
     }
 
     fn publish(self, target: &FilePlace) -> io::Result<File> {
+        self.take_mode_of(target);
         self.publish_at(target)
     }
 }

@@ -434,12 +434,20 @@ fn a_start_that_fails_leaves_nothing_behind() {
     };
     let before = left();
     let serve = |arguments: &[&str]| run(&mut place.skep(&[&["serve"], arguments].concat()));
+    let serve_anew = |arguments: &[&str]| {
+        let mut command = place.skep(&[&["serve"], arguments].concat());
+        run(command.env("SKEP_HOME", place.path("new")))
+    };
 
     serve(&[&taken, "--dir", "models"]).exits(2).says("in use");
+    serve_anew(&[&taken, "--dir", "models"]).exits(2);
+    serve_anew(&[&taken, "--dir", "models", "--landlock", "false"]).exits(2);
     assert_eq!(left(), before);
     place.file("file", "x");
     let before = left();
     serve(&["127.0.0.1:0", "--dir", "file"]).exits(2);
+    serve_anew(&["127.0.0.1:0", "--dir", "file"]).exits(2);
+    serve_anew(&["127.0.0.1:0", "--dir", "file/below"]).exits(2);
     assert_eq!(left(), before);
 
     // Neither a renewed certificate nor a line of an address that nobody has.

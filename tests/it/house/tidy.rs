@@ -252,10 +252,9 @@ fn every_power_has_one_owner() {
 fn the_store_reaches_its_files_from_open_folders() {
     holds(
         paths_in_store,
-        "src/disk/near.rs",
+        "src/store/near.rs",
         "std::fs::read_dir(\"a\")",
     );
-    holds(paths_in_store, "src/store/near.rs", "place.facts()?");
     for line in [
         "let x = std::fs::read(layout.directory().join(name))?;",
         "use std::fs::{self, read_dir};",

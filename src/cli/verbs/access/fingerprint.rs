@@ -45,7 +45,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     } else {
         output.line(&pin.to_string())?;
         // `-k` switches off only the check of authorities; curl still checks the pin.
-        output.note(&format!("for curl: -k --pinnedpubkey {} (--curl prints it)", pin.for_curl()));
+        output.note(&format!(
+            "for curl: -k --pinnedpubkey {} (--curl prints it)",
+            pin.for_curl()
+        ));
     }
 
     output.json(&json!({"schema": 1, "fp": pin.to_string(), "curl": pin.for_curl()}))
@@ -67,4 +70,4 @@ const EXAMPLES: &str = "\
 Examples:
   skep fingerprint                             the server of this device
   skep fingerprint https://192.168.1.10:8443   what another one shows
-  curl -k --pinnedpubkey "$(skep fingerprint --curl)" https://127.0.0.1:8443/healthz";
+  curl -k --pinnedpubkey \"$(skep fingerprint --curl)\" https://127.0.0.1:8443/healthz";

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::disk::GrowingFile;
 use crate::error::Result;
 use crate::event::Happening;
+use crate::store::catalog::MODEL_MODE;
 use crate::store::failure::{unknown, unstored};
 use crate::store::store_handle::Store;
 use crate::store::upload::intent::UploadIntent;
@@ -49,7 +50,7 @@ impl Store {
         let created = entry
             .files
             .make_folders()
-            .and_then(|()| GrowingFile::create(&entry.files.bytes()?, 0o600))
+            .and_then(|()| GrowingFile::create(&entry.files.bytes()?, MODEL_MODE))
             .and_then(|_| state.save(&entry.files));
 
         if let Err(error) = created {
