@@ -56,8 +56,8 @@ pub use event::{EVENTS, EventKind};
 #[doc(hidden)]
 pub use http::fuzz::{fuzz_body, fuzz_head};
 pub use http::{
-    Admission, Body, BodySender, Content, Endless, Fields, Handler, Happened, Head, Method,
-    NewConnection, Range, RangeError, Request, Response, Session, Status, Version,
+    Admission, Body, Content, Endless, Fields, Handler, Happened, Head, Method, NewConnection,
+    Range, RangeError, Request, RequestSender, Response, Session, Status, Version,
 };
 pub use limits::Limits;
 pub use metrics::{Count, METRICS, Metric, MetricKind, Metrics};

@@ -22,7 +22,7 @@ pub(crate) mod secrets;
 pub(crate) use challenge::{Challenge, TOKEN_CHARACTERS_MIN};
 pub(crate) use challenge_answer::{SCHEME, SignedRequest};
 pub(crate) use credentials::{Credentials, user};
-pub(crate) use guard::{AccessOptions, Guard};
+pub(crate) use guard::{AccessOptions, Guard, Recognized};
 pub(crate) use principal::{How, Principal};
 pub(crate) use rights::Right;
 pub(crate) use role::Role;

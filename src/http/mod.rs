@@ -76,11 +76,11 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
-    /// Whose body comes with a request, as far as its head tells: it decides whether the request may wait
-    /// while others are served. It is called by the thread that waits for all connections, and must not wait.
-    /// By default everybody is known.
-    fn sender(&self, _request: &mut Request<'_>) -> BodySender {
-        BodySender::Known
+    /// Who sends a request, as far as its head tells: it decides who is served where places run out. It is
+    /// called by the thread that waits for all connections, and must not wait. The request has no body
+    /// here. By default everybody is known.
+    fn sender(&self, _request: &mut Request<'_>) -> RequestSender {
+        RequestSender::Known
     }
 
     /// Completes the answer 503 of a request that this server has no place for, for example with a field.
@@ -124,17 +124,17 @@ impl NewConnection<'_> {
     }
 }
 
-/// Whose body a request brings. Only so many bodies are received at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodySender {
-    /// Somebody who is known: waits for a place if there is none.
+/// Who sends a request. A quarter of the places for requests, and half of those for bodies, are out of
+/// reach for callers who are not known.
+pub enum RequestSender {
+    /// Somebody who is known: its body waits for a place if there is none.
     Known,
-    /// Somebody whom the handler gets to know before it reads: gets a place if one is free.
+    /// Somebody whom the handler gets to know before it reads the body.
     Claimed,
-    /// Somebody who is known only once the body was read: all of them together get a share of the places.
+    /// Somebody who is known only once the body was read.
     Unknown,
-    /// The answer needs nothing of the body, nor a place.
-    Unread,
+    /// Somebody who gets this answer, whatever the body is.
+    Refused(Response),
 }
 
 /// Whether a connection is let in.

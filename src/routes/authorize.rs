@@ -2,9 +2,9 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
-use crate::access::{Credentials, How, Principal, Right, SignedRequest};
+use crate::access::{Credentials, How, Principal, Recognized, Right, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodySender, GuestPlace, Request, Response, Vouched};
+use crate::http::{GuestPlace, Request, RequestSender, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
 
 impl Api {
@@ -22,22 +22,27 @@ impl Api {
         matches!(route.access, Access::Needs(_)) && !is_open
     }
 
-    /// Whose body comes with a request to `route`, without counting what is shown.
-    pub(crate) fn sender_to(&self, route: &Route, request: &Request<'_>) -> BodySender {
+    /// Who sends a request to `route`, as far as that is known at once; nothing is counted. `None` if it is
+    /// refused whatever its body is.
+    pub(crate) fn sender_to(&self, route: &Route, request: &Request<'_>) -> Option<RequestSender> {
+        if self.refuses_at_once(route, request) {
+            return None;
+        }
+
         let tls = request.peer().tls.as_ref();
         let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
-        let shown = request.fields().value("authorization");
+        let is_asked_first = matches!(route.access, Access::Needs(_));
+        let recognized = match request.fields().value("authorization") {
+            Some(field) => self.guard.recognize(&Credentials::read(field)),
+            None if has_certificate => Recognized::Known,
+            None => Recognized::MayBe,
+        };
 
-        if self.refuses_at_once(route, request) {
-            BodySender::Unread
-        } else if has_certificate
-            || shown.is_some_and(|field| self.guard.knows(&Credentials::read(field)))
-        {
-            BodySender::Known
-        } else if matches!(route.access, Access::Needs(_)) {
-            BodySender::Claimed
-        } else {
-            BodySender::Unknown
+        match recognized {
+            Recognized::Known => Some(RequestSender::Known),
+            Recognized::Wrong if is_asked_first => None,
+            _ if is_asked_first => Some(RequestSender::Claimed),
+            _ => Some(RequestSender::Unknown),
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) use request_id::Ids;
 
 use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodySender, Handler, Method, Request, Response, Status};
+use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Access, MODEL, Route};
 use api::Known;
@@ -199,10 +199,11 @@ impl Handler for Api {
         Some(self.handle(request))
     }
 
-    fn sender(&self, request: &mut Request<'_>) -> BodySender {
-        match self.route_of(request) {
-            Some(route) => self.sender_to(route, request),
-            None => BodySender::Unread,
+    fn sender(&self, request: &mut Request<'_>) -> RequestSender {
+        let route = self.route_of(request);
+        match route.and_then(|route| self.sender_to(route, request)) {
+            Some(sender) => sender,
+            None => RequestSender::Refused(self.handle(request)),
         }
     }
 

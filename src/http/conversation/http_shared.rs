@@ -11,7 +11,7 @@ use crate::http::head::Method;
 use crate::http::pool::{BodyPlaces, Engine, QueuedRequest};
 use crate::http::request::Request;
 use crate::http::response::{Response, Status};
-use crate::http::{BodySender, Handler};
+use crate::http::{Handler, RequestSender};
 use crate::limits::LiveLimits;
 use crate::logging::LineBudget;
 use crate::metrics::Metrics;
@@ -76,10 +76,18 @@ impl HttpShared {
         Some(final_answer(request, response))
     }
 
-    /// Asks the handler whose body comes; after a panic, nobody knows.
-    pub(super) fn sender(&self, request: &mut Request<'_>) -> BodySender {
-        let asked = catch_unwind(AssertUnwindSafe(|| self.handler.sender(request)));
-        asked.unwrap_or(BodySender::Unknown)
+    /// Asks the handler who sends a request.
+    pub(super) fn sender(&self, request: &mut Request<'_>) -> RequestSender {
+        let handler = &*self.handler;
+        if !handler.methods().contains(&request.method()) {
+            return RequestSender::Claimed;
+        }
+        match self.catch(request, |request| handler.sender(request)) {
+            RequestSender::Refused(response) => {
+                RequestSender::Refused(final_answer(request, response))
+            }
+            sender => sender,
+        }
     }
 
     /// Has the handler complete the answer of a request that it does not get to see otherwise.
@@ -120,6 +128,12 @@ impl HttpShared {
             std::mem::forget(panic);
             io::Error::other("the content panicked")
         })
+    }
+}
+
+impl From<Response> for RequestSender {
+    fn from(response: Response) -> Self {
+        Self::Refused(response)
     }
 }
 
