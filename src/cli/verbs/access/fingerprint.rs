@@ -70,4 +70,4 @@ const EXAMPLES: &str = "\
 Examples:
   skep fingerprint                             the server of this device
   skep fingerprint https://192.168.1.10:8443   what another one shows
-  curl -k --pinnedpubkey \"$(skep fingerprint --curl)\" https://127.0.0.1:8443/healthz";
+  skep fingerprint --curl                      for curl -k --pinnedpubkey";
