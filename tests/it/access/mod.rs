@@ -2,8 +2,10 @@
 //! Who may do what, and whom to trust.
 
 mod audit;
+mod guesses;
 mod home;
 mod lockout;
+mod modes;
 mod pairing;
 mod roles;
 mod signature;

@@ -4,6 +4,7 @@
 mod crash;
 mod failing_disk;
 mod keeping;
+mod left_over;
 mod power_cut;
 mod vanished;
 mod writers;

@@ -3,6 +3,10 @@
 
 mod dearning;
 mod dearning_wire;
+mod failing_calls;
+mod lies;
+mod lies_to_put;
+mod lost_power;
 mod other_clients;
 pub(crate) mod resume;
 mod stopping;
