@@ -22,7 +22,9 @@ fn a_weak_tag_is_no_reason_for_a_range() {
             .unwrap();
         let path = format!("/v1/models/{name}");
         let tag = server.curl(&path, &["-I"]).is(200);
-        let field = format!("If-Range: {}", tag.field("etag").unwrap());
+        // Tags have a case, unlike the names of fields.
+        let shown = tag.field("etag").unwrap().replacen("w/", "W/", 1);
+        let field = format!("If-Range: {shown}");
         // A range of one byte: an answer with everything is cut by curl.
         let words = ["-H", &field, "-r", "5-5", "--max-filesize", "1000"];
         let answer = server.curl(&path, &words);
