@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The lockout at every door: guesses in bodies that were begun before it, and how long it lasts.
 
+use crate::support::process::{Place, run, until};
 use crate::support::raw::Raw;
 use crate::support::served::Served;
 
@@ -28,15 +29,14 @@ fn lock_out(server: &Served) {
 #[test]
 #[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_password_in_a_body_that_was_begun_before_is_not_looked_at() {
-    let server = Served::start(&[&["--plain"][..], &LOCKOUT].concat());
-    let address = server.url["http://".len()..].to_owned();
     for path in ["/load_model", "/import_model"] {
+        let server = Served::start(&[&["--plain"][..], &LOCKOUT].concat());
         // Large enough for a worker to wait for it.
         let blanks = " ".repeat(10_000);
         let body = format!(
             "{{\"password\": \"wrong\", \"filename\": \"m\", \"content_b64\": \"eA==\"{blanks}}}"
         );
-        let mut raw = Raw::open(&address);
+        let mut raw = Raw::open(&server.url["http://".len()..]);
         raw.send(format!(
             "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\n\
              Content-Length: {}\r\n\r\n",
@@ -44,14 +44,37 @@ fn a_password_in_a_body_that_was_begun_before_is_not_looked_at() {
         ));
         // The route has begun to read, so nothing in front of it sees the password any more.
         assert_eq!(raw.answer().status, 100, "{path}");
-        if path == "/load_model" {
-            lock_out(&server);
-        }
+        lock_out(&server);
         raw.send(&body);
         assert_eq!(raw.answer().status, 429, "{path}");
-        if path == "/load_model" {
-            break;
-        }
+    }
+}
+
+#[test]
+fn a_token_that_has_expired_opens_nothing_however_it_is_shown() {
+    for flags in [&[][..], &["--plain"]] {
+        let server = Served::start(flags);
+        let issue = |name: &str, time: &str| {
+            let words = ["token", "new", name, "--expires", time, "--json"];
+            let issued = server.skep(&words).exits(0).json();
+            issued["token"].as_str().unwrap().to_owned()
+        };
+        let device = Place::new();
+        let fp = server.fp.as_deref().unwrap_or_default();
+        let ask = |token: &str| {
+            let mut command = server.command_of(&device, &["ls"]);
+            command.env("SKEP_PASSWORD", token);
+            if !fp.is_empty() {
+                command.env("SKEP_PIN", fp);
+            }
+            run(&mut command)
+        };
+        let (long, short) = (issue("long", "1h"), issue("short", "1s"));
+        ask(&long).exits(0);
+        // The first refusal is that of the token, and no lock has come before.
+        until(|| ask(&short).code != 0);
+        ask(&short).exits(7);
+        ask(&long).exits(0);
     }
 }
 

@@ -195,6 +195,10 @@ fn a_lie_about_an_upload_is_told() {
             .filter(|head| head.starts_with("patch "))
             .count();
         assert_eq!(told.code, *code, "{lie}: {}", told.stderr);
+        // What cannot be is not shown as progress either.
+        if lie.ends_with("than there is") {
+            assert!(!told.stderr.contains("resuming"), "{lie}: {}", told.stderr);
+        }
         // Two attempts after the first, and two after one that got further.
         assert!(patches <= 4, "{lie}: {patches}");
         for head in heads {
