@@ -5,6 +5,7 @@ mod dearning;
 mod dearning_wire;
 mod failing_calls;
 mod lies;
+mod lies_of_dearning;
 mod lies_to_put;
 mod lost_power;
 mod other_clients;
