@@ -9,6 +9,7 @@ use skep::Digest;
 use crate::support::liar::{Liar, tagged};
 use crate::support::process::{Place, noise, run};
 use crate::support::syscalls::failing_skep;
+use crate::transfer::lies_to_put::honest;
 
 /// What fails, and how. Failing writes would hit sockets as well; those of files are failed by the unit
 /// tests of the download.
@@ -80,7 +81,6 @@ fn a_failing_call_leaves_the_old_file_or_the_new_one() {
                 break;
             }
         }
-        println!("{calls} with {error}: {codes:?}");
         assert!(
             codes.ends_with(&[0; ENOUGH]),
             "{calls} with {error}: {codes:?}"
@@ -119,6 +119,27 @@ fn a_server_is_known_completely_or_not_at_all() {
                     told.stderr
                 );
             }
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_strace), ignore = "strace is not installed")]
+fn what_cannot_be_remembered_costs_no_upload() {
+    let bytes = noise(3, 3 << 20);
+    let right = bytes.clone();
+    let liar = Liar::start(move |question| honest(question, &right));
+    for (calls, error) in FAILURES.iter().chain(&[("mkdir,mkdirat", "EACCES")]) {
+        for call in 1..=4 {
+            let case = format!("call {call} of {calls} with {error}");
+            let place = Place::new();
+            place.file("m", &bytes);
+            let mut command = failing_skep(&place, calls, error, call);
+            command.args(["put", "m", "--retries", "0"]);
+            let told = run(command.env("SKEP_SERVER", &liar.url));
+            assert_eq!(told.code, 0, "{case}: {}", told.stderr);
+            // What is left of it misleads nobody.
+            liar.skep(&place, &["put", "m", "--retries", "0"]).exits(0);
         }
     }
 }

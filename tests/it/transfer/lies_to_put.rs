@@ -27,7 +27,7 @@ fn json(question: &mut Question<'_>, status: &str, body: &str) -> Then {
 }
 
 /// What a skep answers that is to have this file under the name `m`.
-fn honest(question: &mut Question<'_>, bytes: &[u8]) -> Then {
+pub(crate) fn honest(question: &mut Question<'_>, bytes: &[u8]) -> Then {
     let place = format!("Location: {UPLOAD}\r\nUpload-Offset: 0\r\nUpload-Complete: ?0\r\n");
     if question.is("options ") {
         question.answer("204 No Content", "Upload-Limit: min-size=0\r\n", b"")
