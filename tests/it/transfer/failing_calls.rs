@@ -3,11 +3,13 @@
 //! the next run puts everything right.
 
 use std::fs;
+use std::process::Command;
 
 use skep::Digest;
 
 use crate::support::liar::{Liar, tagged};
 use crate::support::process::{Place, noise, run};
+use crate::support::served::Served;
 use crate::support::syscalls::failing_skep;
 use crate::transfer::lies_to_put::honest;
 
@@ -140,6 +142,44 @@ fn what_cannot_be_remembered_costs_no_upload() {
             assert_eq!(told.code, 0, "{case}: {}", told.stderr);
             // What is left of it misleads nobody.
             liar.skep(&place, &["put", "m", "--retries", "0"]).exits(0);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_strace), ignore = "strace is not installed")]
+fn a_pairing_is_kept_completely_or_not_at_all() {
+    let server = Served::start(&[]);
+    let place = Place::new();
+    let pair = |command: &mut Command, name: &str| {
+        let invited = server.skep(&["invite", "--json"]).exits(0).json();
+        let invitation = invited["invitation"].as_str().unwrap();
+        run(command.args(["pair", invitation, "--name", name]))
+    };
+    pair(&mut place.skep(&[]), "first").exits(0);
+    let file = place.home().join("servers");
+    for (calls, error) in &FAILURES[..3] {
+        for call in 1..=4 {
+            let case = format!("call {call} of {calls} with {error}");
+            let old = fs::read_to_string(&file).unwrap();
+            let name = format!("pi{}", old.lines().count());
+            let told = pair(&mut failing_skep(&place, calls, error, call), &name);
+            let found = fs::read_to_string(&file).unwrap();
+            // The line of this pairing and all that were there, or just these.
+            let is_new = old.lines().all(|line| found.contains(line))
+                && found.lines().count() == old.lines().count() + 1;
+            assert!(
+                is_new || (found == old && told.code != 0),
+                "{case}: {found}"
+            );
+            if told.code != 0 {
+                assert!(
+                    told.stderr.contains("skep: error: "),
+                    "{case}: {}",
+                    told.stderr
+                );
+            }
+            run(&mut place.skep(&["ls", "--server", "first"])).exits(0);
         }
     }
 }

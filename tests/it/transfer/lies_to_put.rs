@@ -215,3 +215,27 @@ fn a_lie_about_an_upload_is_told() {
     place.file("m", noise(3, SIZE));
     liar.skep(&place, &["put", "m"]).exits(0);
 }
+
+#[test]
+fn a_key_that_changes_between_two_parts_gets_nothing() {
+    let bytes = noise(3, SIZE);
+    let right = bytes.clone();
+    let liar = Liar::of_keys(2, move |question| match cut(question) {
+        Some(then) => then,
+        None => honest(question, &right),
+    });
+    let place = Place::new();
+    place.file("m", &bytes);
+    let told = liar.skep(&place, &["put", "m"]).exits(7);
+    assert!(
+        told.stderr.contains(&liar.pins[1].to_string()),
+        "{}",
+        told.stderr
+    );
+    let heads = liar.heads();
+    let last = heads.last().unwrap();
+    assert!(
+        last.starts_with("patch "),
+        "a request went to another key: {last}"
+    );
+}
