@@ -5,6 +5,8 @@ mod crash;
 mod failing_disk;
 mod keeping;
 mod left_over;
+mod modes;
+mod planted;
 mod power_cut;
 mod vanished;
 mod writers;

@@ -239,3 +239,60 @@ fn a_key_that_changes_between_two_parts_gets_nothing() {
         "a request went to another key: {last}"
     );
 }
+
+#[test]
+fn an_upload_is_looked_for_among_uploads_only() {
+    let bytes = noise(3, SIZE);
+    let other = Liar::start(|question| question.answer("200 OK", "", b""));
+    let elsewhere = [
+        "/v1/models/precious".to_owned(),
+        "/v1/uploads/../models/precious".to_owned(),
+        "/v1/uploads/%2e%2e/models/precious".to_owned(),
+        "/v1/uploads/".to_owned(),
+        "/v1/uploads/0123456789ABCDEF0123456789ABCDEG".to_owned(),
+        format!("{UPLOAD}/../../models/precious"),
+        format!("{UPLOAD}?x=/v1/models/precious"),
+        format!("{UPLOAD}#x"),
+        format!("{UPLOAD}0"),
+        format!("{}{UPLOAD}", other.url),
+        format!("//{}{UPLOAD}", &other.url["http://".len()..]),
+        "/healthz".to_owned(),
+        "*".to_owned(),
+        String::new(),
+    ];
+    for location in elsewhere {
+        let (right, field) = (bytes.clone(), location.clone());
+        let liar = Liar::start(move |question| {
+            if question.is("put ") && question.field("upload-complete") == Some("?0") {
+                question.body();
+                let fields = format!("Location: {field}\r\nUpload-Offset: 0\r\n");
+                return question.answer("201 Created", &fields, b"");
+            }
+            // A file that cannot be sent in parts comes at once.
+            if question.is("put ") {
+                question.body();
+                return json(question, "201 Created", &stored("m", &right));
+            }
+            // A failed append leads to a question, and to the end of the upload.
+            if question.is("patch ") {
+                question.body();
+                return question.answer("400 Bad Request", "", b"");
+            }
+            honest(question, &right)
+        });
+        let place = Place::new();
+        place.file("m", &bytes);
+        let told = liar.skep(&place, &["put", "m", "--retries", "1"]);
+        for head in liar.heads() {
+            let target = head.split(' ').nth(1).unwrap();
+            assert_eq!(target, "/v1/models/m", "{location}: {}", told.stderr);
+        }
+        // What an earlier process remembers of it is not followed either.
+        let places = std::fs::read_dir(place.home().join("uploads"));
+        for remembered in places.into_iter().flatten() {
+            let text = std::fs::read_to_string(remembered.unwrap().path()).unwrap();
+            assert!(!text.contains("precious"), "{location}: {text}");
+        }
+    }
+    assert_eq!(other.heads(), [""; 0]);
+}
