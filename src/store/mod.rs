@@ -16,6 +16,7 @@ mod hidden_folder;
 mod options;
 mod rules;
 mod store_events;
+mod store_format;
 mod store_handle;
 mod stored;
 #[cfg(test)]

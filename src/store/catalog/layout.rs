@@ -17,8 +17,9 @@ use crate::model::ModelName;
 use crate::store::catalog::stamp::Stamp;
 use crate::store::catalog::unusable::{taken, unusable};
 use crate::store::hidden_folder::{
-    ABOUT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
+    ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
 };
+use crate::store::store_format;
 
 /// A model directory that is ours to use.
 pub(crate) struct Layout {
@@ -59,6 +60,8 @@ impl Layout {
             .check_writable()
             .map_err(|error| unusable(&directory, error))?;
 
+        store_format::check(&folder)?;
+
         let hidden = HiddenFolder::of(&folder);
         let shown = directory.join(HIDDEN);
         let parts = hidden
@@ -75,6 +78,9 @@ impl Layout {
             FileLock::Unsupported => (None, part_age_max),
             FileLock::Taken => return Err(taken(&directory)),
         };
+
+        store_format::upgrade(&hidden, &folder)
+            .map_err(|error| unusable(&shown.join(FORMAT), error))?;
 
         // The index is written as a part, too.
         hidden

@@ -3,6 +3,7 @@
 
 mod crash;
 mod failing_disk;
+mod formats;
 mod keeping;
 mod modes;
 mod planted;
