@@ -43,6 +43,15 @@ enum Finding {
     MayBeChosen(Arc<SlowLock>),
 }
 
+/// What credentials are worth at first sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recognized {
+    Known,
+    /// That needs a long computation, or a look at the whole request.
+    MayBe,
+    Wrong,
+}
+
 /// All that opens the doors of one server.
 pub(crate) struct Guard {
     options: AccessOptions,
@@ -175,6 +184,24 @@ impl Guard {
     fn count_guess(&self, peer: &Peer) -> Error {
         self.lockout.fail(Caller::of(peer));
         refused("the password is wrong, and there is no such token")
+    }
+
+    /// What is known of credentials without a long computation; nothing is counted, and no nonce is used up.
+    pub(crate) fn recognize(&self, shown: &Credentials) -> Recognized {
+        let Credentials::Secret(secret) = shown else {
+            return Recognized::MayBe;
+        };
+
+        let lock = Lock::new(secret);
+        let (tokens, chosen) = (self.tokens.now(), self.chosen.now());
+        let of_token = tokens.principal(&lock, clock::now());
+        if lock == self.owner || of_token.is_some() || chosen.is_known(secret) {
+            Recognized::Known
+        } else if chosen.is_set() {
+            Recognized::MayBe
+        } else {
+            Recognized::Wrong
+        }
     }
 
     /// Who has shown a certificate of this name, which the edge has verified.

@@ -22,12 +22,12 @@ pub(crate) mod secrets;
 pub(crate) use challenge::{Challenge, TOKEN_CHARACTERS_MIN};
 pub(crate) use challenge_answer::{SCHEME, SignedRequest};
 pub(crate) use credentials::{Credentials, user};
-pub(crate) use guard::{AccessOptions, Guard};
+pub(crate) use guard::{AccessOptions, Guard, Recognized};
 pub(crate) use principal::{How, Principal};
 pub(crate) use rights::Right;
 pub(crate) use role::Role;
 pub use secrets::Password;
 pub(crate) use secrets::{
-    ADDRESSES_MAX, Invitation, NewToken, PUBLISHED, Tokens, can_be_named, keep as keep_password,
-    remove as remove_password,
+    ADDRESSES_MAX, Invitation, NewToken, PUBLISHED, Tokens, can_be_named, is_token, is_token_name,
+    keep as keep_password, remove as remove_password,
 };

@@ -4,6 +4,7 @@
 mod listen;
 mod listen_address;
 mod url;
+mod zone;
 
 pub use listen::Address;
 pub(crate) use listen::DEFAULT_PORT;

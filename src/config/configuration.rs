@@ -24,7 +24,7 @@ pub struct Config {
     pub directory: PathBuf,
     /// The port of addresses that name none.
     pub port: u16,
-    /// Addresses to listen on, as they were written; `0.0.0.0` if there are neither these nor
+    /// Addresses to listen on, as they were written; `*` if there are neither these nor
     /// [`Config::sockets`].
     pub addresses: Vec<String>,
     /// Sockets that listen already; with one of them, no address is needed.
@@ -94,7 +94,7 @@ impl Config {
     /// # Errors
     /// `Usage` for one that is not an address.
     pub fn listen_on(&self) -> Result<Vec<ListenAddress>> {
-        let everywhere = ["0.0.0.0".to_owned()];
+        let everywhere = ["*".to_owned()];
 
         // An inherited socket is a place to listen already, so nothing else is opened beside it by
         // default.

@@ -29,11 +29,9 @@ use std::time::Duration;
 
 use crate::access::secrets::invitations;
 use crate::access::{Guard, NewToken, Password, Tokens};
-use crate::address::Address;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::home::KeptTime;
-use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
 use crate::metrics::Metric;
 use crate::pin::Pin;
@@ -171,10 +169,7 @@ impl Node {
             .server
             .addresses()
             .into_iter()
-            .find_map(|address| match address {
-                Address::Ip(ip) if ip.ip().is_unspecified() => Some(ip.port()),
-                _ => None,
-            });
+            .find_map(|address| address.everywhere());
         let scheme = if self.pin.is_some() { "https" } else { "http" };
         let outside = SocketAddr::new(crate::tls::local_address()?, everywhere?);
         Some(format!("{scheme}://{outside}"))
@@ -325,7 +320,6 @@ fn api(
             home: config.home.clone(),
             issue,
         },
-        guests: BodyPlaces::new(config.limits.workers.saturating_sub(2) / 2),
     })
 }
 

@@ -2,9 +2,9 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
-use crate::access::{Credentials, How, Principal, Right, SignedRequest};
+use crate::access::{Credentials, How, Principal, Recognized, Right, SignedRequest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Request, Response, Vouched};
+use crate::http::{GuestPlace, Request, RequestSender, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
 
 impl Api {
@@ -20,6 +20,30 @@ impl Api {
         let is_open = has_certificate || self.guard.options().anonymous_read;
 
         matches!(route.access, Access::Needs(_)) && !is_open
+    }
+
+    /// Who sends a request to `route`, as far as that is known at once; nothing is counted. `None` if it is
+    /// refused whatever its body is.
+    pub(crate) fn sender_to(&self, route: &Route, request: &Request<'_>) -> Option<RequestSender> {
+        if self.refuses_at_once(route, request) {
+            return None;
+        }
+
+        let tls = request.peer().tls.as_ref();
+        let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
+        let is_asked_first = matches!(route.access, Access::Needs(_));
+        let recognized = match request.fields().value("authorization") {
+            Some(field) => self.guard.recognize(&Credentials::read(field)),
+            None if has_certificate => Recognized::Known,
+            None => Recognized::MayBe,
+        };
+
+        match recognized {
+            Recognized::Known => Some(RequestSender::Known),
+            Recognized::Wrong if is_asked_first => None,
+            _ if is_asked_first => Some(RequestSender::Claimed),
+            _ => Some(RequestSender::Unknown),
+        }
     }
 
     /// Finds out who calls and checks that the role suffices, before anything of the body is read.
@@ -124,14 +148,6 @@ impl Api {
             self.guard.retry_after(request.peer()).to_string(),
         )
     }
-
-    /// Takes a place for a body whose password is somewhere in it.
-    pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace> {
-        self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
-            let text = "too many imports without a password are running on this server";
-            Error::new(ErrorKind::Busy, text)
-        })
-    }
 }
 
 /// What an answer to a challenge signs of a request.
@@ -149,6 +165,9 @@ fn signed<'a>(request: &Request<'a>) -> SignedRequest<'a> {
 fn remember(request: &mut Request<'_>, principal: Option<&Principal>) {
     if principal.is_some_and(|principal| principal.how != How::Anonymous) {
         request.session().insert(Vouched);
+        if let Some(guest) = request.session().value_mut::<GuestPlace>() {
+            guest.0 = None;
+        }
     }
     request.session().insert(Known(principal.cloned()));
 }

@@ -19,7 +19,7 @@ pub(crate) use request_id::Ids;
 
 use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Handler, Method, Request, Response, Status};
+use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Access, MODEL, Route};
 use api::Known;
@@ -122,7 +122,7 @@ pub(crate) const ROUTES: &[Route] = &[
         Method::Post,
         &["v1", "models", "*", "rollback"],
         Access::Needs(Right::Write),
-        "brings back the version before",
+        "brings back the version before, or another one: ?to=VERSION",
         models::rollback,
     ),
     row(
@@ -197,6 +197,14 @@ impl Handler for Api {
         }
 
         Some(self.handle(request))
+    }
+
+    fn sender(&self, request: &mut Request<'_>) -> RequestSender {
+        let route = self.route_of(request);
+        match route.and_then(|route| self.sender_to(route, request)) {
+            Some(sender) => sender,
+            None => RequestSender::Refused(self.handle(request)),
+        }
     }
 
     fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {

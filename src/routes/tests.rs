@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::access::{AccessOptions, Guard, Password};
-use crate::http::{Body, BodyPlaces, Head, Session};
+use crate::http::{Body, Head, Session};
 use crate::limits::{Limits, LiveLimits};
 use crate::store::{Store, StoreOptions};
 use crate::transport::{Peer, TlsIdentity};
@@ -33,7 +33,6 @@ impl House {
             ids: Ids::new(),
             limits: Arc::new(LiveLimits::new(Limits::default())),
             import_bytes_before_password: 1 << 20,
-            guests: BodyPlaces::new(1),
             pairing: Pairing {
                 home: folder.path().to_owned(),
                 issue: |_, _, _| Password::generate(),

@@ -10,4 +10,4 @@ pub(crate) use chosen_password::{SlowLock, keep, remove};
 pub(crate) use invitations::{ADDRESSES_MAX, Invitation};
 pub use password::Password;
 pub(crate) use password::{Lock, PUBLISHED, letters, random};
-pub(crate) use tokens::{NewToken, Tokens, can_be_named};
+pub(crate) use tokens::{NewToken, Tokens, can_be_named, is_token, is_token_name};

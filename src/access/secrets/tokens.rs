@@ -224,6 +224,18 @@ pub(crate) fn can_be_named(name: &str) -> bool {
     !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
+/// Whether a text can be a token of some server, now or later: it is bounded, and one plain word.
+pub(crate) fn is_token(text: &str) -> bool {
+    let letters = text.strip_prefix(PREFIX).unwrap_or_default();
+    (LETTERS..=LETTERS_MAX).contains(&letters.len())
+        && letters.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether a server may have named a token so.
+pub(crate) fn is_token_name(name: &str) -> bool {
+    is_plain(name)
+}
+
 /// Where the tokens of a home are.
 pub(crate) fn file(home: &Path) -> PathBuf {
     home::TOKENS.path(home)
@@ -246,6 +258,9 @@ const PREFIX: &str = "skep_";
 
 /// About 158 bits.
 const LETTERS: usize = 32;
+
+/// Room for tokens of later servers.
+const LETTERS_MAX: usize = 128;
 
 const NAME_BYTES_MAX: usize = 64;
 

@@ -163,7 +163,7 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
 const MODE: &str = "internal";
 
 const ADDRESSES: &str = "\
-Where to listen: 127.0.0.1, 0.0.0.0:8443, [::1]:0, [fe80::1%wlan0], unix:/run/skep/socket, \
+Where to listen: 127.0.0.1, *:8443 (all addresses), 0.0.0.0:8443 (those of IPv4), [::1]:0, [fe80::1%wlan0], unix:/run/skep/socket, \
 unix:auto, unix:@name, fd:3, systemd: (the sockets of its socket unit); http:// or https:// in front \
 says what is spoken there, whatever the others speak";
 

@@ -10,7 +10,7 @@ mod password_over;
 mod rate;
 mod stoppable_socket;
 
-pub(crate) use dialer::{Dialer, NameResolver, Shared};
+pub(crate) use dialer::{Dialer, NoResolver, Shared};
 pub(crate) use early::Early;
 pub use handshake::ClientCertificate;
 pub(crate) use handshake::tls;

@@ -6,5 +6,6 @@ mod outgoing;
 mod parts;
 mod remembered;
 mod sending;
+mod upload_path;
 
 pub(crate) use outgoing::Outgoing;

@@ -13,6 +13,7 @@ use crate::client::single_pass::{Outcome, Stored};
 use crate::client::transfer::{Replaces, TransferEvent, TransferEvents};
 use crate::client::upload::outgoing::Outgoing;
 use crate::client::upload::sending::{Sending, UploadWay};
+use crate::client::upload::upload_path::UploadPath;
 use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::ModelWire;
@@ -81,8 +82,8 @@ impl Client {
         self.append(sending, offset, events)
     }
 
-    fn state(&self, location: &str) -> Result<PartsState> {
-        let response = self.exchange_again(|| self.builder(Method::HEAD, location))?;
+    fn state(&self, location: &UploadPath) -> Result<PartsState> {
+        let response = self.exchange_again(|| self.builder(Method::HEAD, &location.to_string()))?;
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
             return Ok(PartsState::Gone);
         }
@@ -129,7 +130,7 @@ impl Client {
         let location = if unknown {
             None
         } else {
-            location(&answers::accepted(response)?)
+            location(&answers::accepted(response)?, &self.url.base())
         };
 
         match location {
@@ -146,7 +147,7 @@ impl Client {
         offset: u64,
         events: TransferEvents<'_>,
     ) -> Result<Stored> {
-        let location = sending.location.clone().unwrap_or_default();
+        let location = sending.location.clone().ok_or_else(answers::not_skep)?;
         let size = sending.local.stamp().size;
         let left = size.checked_sub(offset).ok_or_else(answers::not_skep)?;
         let early = Arc::clone(&self.shared.early);
@@ -163,7 +164,7 @@ impl Client {
         // The digest at the end is that of the whole, so this hashes the part that the server has, too.
         let mut rest = sending.local.from(offset, &mut sending.pace)?;
         let mut body = Outgoing::new(&mut rest, Some(left), &early, &mut progress).unhashed();
-        let mut request = self.builder(Method::PATCH, &location);
+        let mut request = self.builder(Method::PATCH, &location.to_string());
         request = request.header(CONTENT_TYPE, "application/partial-upload");
         request = request
             .header("upload-offset", offset)
@@ -220,8 +221,8 @@ impl Sending<'_> {
 }
 
 /// The path of a new upload.
-fn location(response: &Response<Body>) -> Option<String> {
+fn location(response: &Response<Body>, base: &str) -> Option<UploadPath> {
     let is_upload = response.headers().contains_key("upload-offset");
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
-    (is_upload && location.starts_with('/')).then(|| location.to_owned())
+    UploadPath::of_field(location, base).filter(|_| is_upload)
 }

@@ -33,13 +33,13 @@ pub(crate) const ROWS: &[Setting] = &[
     row(
         "listen",
         "ADDRESS,...",
-        "0.0.0.0",
+        "*",
         "Where to listen if no ADDRESS is given; a list with commas",
         Effect::NextStart,
         |config, text| {
             config.addresses = list(text)?;
             if config.addresses.is_empty() {
-                return Err("write an address, for example 127.0.0.1 or 0.0.0.0:8443".to_owned());
+                return Err("write an address, for example 127.0.0.1 or *:8443".to_owned());
             }
             Ok(())
         },

@@ -10,6 +10,7 @@
 //!
 //! Where there are no links, a copy is made while other uploads wait to be published.
 
+mod rollback;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +21,8 @@ use std::time::SystemTime;
 use crate::digest::Digest;
 use crate::disk::{self, FilePlace, Folder};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Happening;
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
-use crate::store::claim::{Condition, Published};
-use crate::store::failure::unstored;
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::rules;
 use crate::store::store_handle::Store;
@@ -56,66 +54,6 @@ impl Store {
             self.find(name)?;
         }
         Ok(versions)
-    }
-
-    /// Makes the newest version the model again, and keeps the present one as a version. Doing it
-    /// twice changes nothing but times.
-    ///
-    /// # Errors
-    /// `NotFound` if there is no version; `Conflict` if something that is not a model has the name;
-    /// `NoSpace`; otherwise those of the file system. The present model then stays.
-    pub fn rollback(&self, name: &ModelName) -> Result<Published> {
-        let catalog = self.catalog();
-
-        // Nothing may be published under this name until both moves are done.
-        let _guard = lock(&catalog.names);
-        let current = catalog.judge(name, &Condition::Any, None)?;
-        let versions = list(&catalog.layout, name).map_err(unstored)?;
-
-        let Some(ModelVersion {
-            file_name, digest, ..
-        }) = versions.into_iter().next()
-        else {
-            let text = format!("no older version of '{name}' is kept");
-            return Err(Error::new(ErrorKind::NotFound, text)
-                .hint("the server setting keep-versions says how many are kept"));
-        };
-
-        // The present model gets its second name before the old one returns, so that a power cut
-        // loses neither.
-        if let Some(current) = &current {
-            keep(catalog, name, current).map_err(unstored)?;
-        }
-
-        // With its old time, callers who ask whether it was modified since would be told that it was
-        // not.
-        let target = catalog.layout.place(name);
-        let folder = catalog.layout.hidden().made(VERSIONS).map_err(unstored)?;
-        let folder = folder.enter(name.as_str()).map_err(unstored)?;
-        let version = FilePlace::new(&folder, file_name);
-        let moved = disk::touch(&version).and_then(|()| disk::move_file(&version, &target));
-
-        // Also after a failure, because the last fsync fails only after the name has changed.
-        catalog.forget(name);
-
-        let facts = moved.and_then(|()| target.facts()).map_err(unstored)?;
-
-        let stamp = Stamp::of(facts);
-        if let Some(digest) = digest {
-            catalog.learn(name, stamp, digest);
-        }
-
-        let model = catalog.model(name, &stamp);
-        catalog.events.model(|| Happening::ModelRolledBack {
-            name: name.clone(),
-            size: model.size,
-            digest: model.digest,
-        });
-
-        Ok(Published {
-            model,
-            replaced: current.is_some(),
-        })
     }
 
     /// Removes all versions that are kept of a model; returns how many there were.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::flags::{Destination, args, destination};
 use crate::cli::terminal::{Output, Progress, signals};
 use crate::cli::verbs::signing::{tell, verify_signature};
-use crate::client::{Client, Download, Fetched, Proof, TransferEvent, TransferOptions};
+use crate::client::{Client, Download, Fetched, Proof, SignedName, TransferEvent, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
@@ -17,6 +17,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let command = command.before_help(EXAMPLES).arg(names("Models to fetch"));
     args::transfers(destination::arguments(args::server(command)))
         .arg(verify_signature::flag("verify-key"))
+        .arg(verify_signature::any_name().requires("verify-key"))
 }
 
 /// The list of model names.
@@ -42,6 +43,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let destination = Destination::of(matches, names.len())?;
     let mut options = args::transfer(matches)?;
     options.signer = verify_signature::key(matches, "verify-key")?;
+    if matches.get_flag(verify_signature::ANY_NAME) {
+        options.signed_name = SignedName::Any;
+    }
 
     // Bytes on standard output cannot be taken back if their signature turns out to be wrong.
     if options.signer.is_some() && destination == Destination::Stdout {
