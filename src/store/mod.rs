@@ -76,9 +76,9 @@ impl Store {
     ) -> Result<Self> {
         // The lock of the directory comes first: nothing in it may be read or tidied while another
         // process uses it.
-        let layout = Layout::open(directory, options.part_age_max)?;
+        let layout = Layout::open(directory, &options)?;
         let catalog = Arc::new(Catalog {
-            index: Index::open(layout.index()),
+            index: Index::open(layout.kept_index()),
             cache: Cache::new(&options),
             digester: Digester::new(options.clock_tick),
             names: Mutex::new(()),
@@ -220,7 +220,7 @@ impl Store {
     /// # Errors
     /// `NoSpace` if the known size does not fit; otherwise those of the file system.
     pub fn upload(&self, size: Option<u64>) -> Result<Upload> {
-        self.catalog().layout.check_there()?;
+        self.catalog().layout.check_changeable()?;
         self.catalog().check_space(size.unwrap_or_default())?;
         let part = self.catalog().layout.part().map_err(unstored)?;
         Ok(Upload::new(self.clone(), part, size))
@@ -266,6 +266,7 @@ impl Store {
     /// As [`Store::find`], and `PreconditionFailed`.
     pub fn remove_if(&self, name: &ModelName, condition: &Condition) -> Result<Model> {
         let catalog = self.catalog();
+        catalog.layout.check_changeable()?;
 
         // Digesting can take minutes and therefore happens before the lock; `judge` notices if the
         // file has changed since.

@@ -19,6 +19,7 @@ use crate::store::catalog::unusable::{taken, unusable};
 use crate::store::hidden_folder::{
     ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
 };
+use crate::store::options::StoreOptions;
 use crate::store::store_format;
 
 /// A model directory that is ours to use.
@@ -26,6 +27,8 @@ pub(crate) struct Layout {
     folder: Folder,
     hidden: HiddenFolder,
     folds_names: bool,
+    /// Models are served as they are, and nothing is changed or kept beside them.
+    is_read_only: bool,
     /// Held as long as this lives.
     _lock: Option<File>,
 }
@@ -44,23 +47,39 @@ impl Layout {
     ///
     /// # Errors
     /// `Usage` if the directory cannot be used, `AlreadyRunning` if another server uses it.
-    pub(crate) fn open(directory: &Path, part_age_max: Duration) -> Result<Self> {
+    pub(crate) fn open(directory: &Path, options: &StoreOptions) -> Result<Self> {
         let given = directory;
         let unusable = |place: &Path, error| unusable(given, place, error);
 
         // The canonical path keeps its meaning when the process changes its working directory or a
         // link is replaced.
-        disk::create_directory(given).map_err(|error| unusable(given, error))?;
+        if !options.read_only {
+            disk::create_directory(given).map_err(|error| unusable(given, error))?;
+        }
         let directory = fs::canonicalize(given).map_err(|error| unusable(given, error))?;
         let folder = Folder::open(&directory).map_err(|error| unusable(given, error))?;
 
-        // A read-only directory is refused at the start; otherwise the first upload would find it,
-        // hours later.
-        folder
-            .check_writable()
-            .map_err(|error| unusable(&directory, error))?;
-
         store_format::check(&folder)?;
+
+        // A mistake in its permissions is refused at the start; otherwise the first upload would find
+        // it, hours later. A card that was made read-only is none.
+        let writable = folder.check_writable();
+        let is_sealed = writable
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem);
+        if is_sealed || options.read_only {
+            log::warn!(
+                "the models in {} are served read-only{}",
+                directory.display(),
+                if options.read_only {
+                    ""
+                } else {
+                    ": their file system is"
+                }
+            );
+            return Ok(Self::read_only(folder));
+        }
+        writable.map_err(|error| unusable(&directory, error))?;
 
         let hidden = HiddenFolder::of(&folder);
         let shown = directory.join(HIDDEN);
@@ -75,7 +94,7 @@ impl Layout {
         // Without locks, only its age tells.
         let (held, age_min) = match lock {
             FileLock::Held(file) => (Some(file), Duration::ZERO),
-            FileLock::Unsupported => (None, part_age_max),
+            FileLock::Unsupported => (None, options.part_age_max),
             FileLock::Taken => return Err(taken(&directory)),
         };
 
@@ -101,8 +120,41 @@ impl Layout {
             folder,
             hidden,
             folds_names,
+            is_read_only: false,
             _lock: held,
         })
+    }
+
+    /// A directory in which nothing is changed: it needs no lock, and nothing is cleared away.
+    fn read_only(folder: Folder) -> Self {
+        Self {
+            hidden: HiddenFolder::of(&folder),
+            folder,
+            folds_names: false,
+            is_read_only: true,
+            _lock: None,
+        }
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    /// Whether models can be changed: the directory is there, and not served read-only.
+    ///
+    /// # Errors
+    /// As [`Layout::check_there`], and `Forbidden`.
+    pub(crate) fn check_changeable(&self) -> Result<()> {
+        self.check_there()?;
+        if !self.is_read_only {
+            return Ok(());
+        }
+
+        let text = "this server serves its models read-only, and takes no changes";
+        Err(Error::new(ErrorKind::Forbidden, text).hint(
+            "on the server, make the file system of the model directory writable, start without \
+             --read-only, and try again",
+        ))
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -122,7 +174,13 @@ impl Layout {
         FilePlace::new(&self.folder, name.as_str())
     }
 
-    /// Where the index of digests is.
+    /// Where the index of digests is that was kept.
+    pub(crate) fn kept_index(&self) -> io::Result<FilePlace> {
+        let place = self.hidden.existing_file(INDEX)?;
+        place.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Where the index of digests goes.
     pub(crate) fn index(&self) -> io::Result<FilePlace> {
         self.hidden.file(INDEX)
     }
@@ -336,7 +394,7 @@ mod tests {
     #[test]
     fn names_clash_where_the_file_system_says_so() {
         let directory = tempfile::tempdir().unwrap();
-        let mut layout = Layout::open(directory.path(), Duration::ZERO).unwrap();
+        let mut layout = Layout::open(directory.path(), &StoreOptions::default()).unwrap();
         fs::write(directory.path().join("Mod\u{e9}l.dm"), b"x").unwrap();
         let names = ["mod\u{e9}l.dm", "Mode\u{301}l.dm", "MOD\u{c9}L.DM"];
         let is_one = |name: &str| directory.path().join(name).exists();

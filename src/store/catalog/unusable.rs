@@ -59,10 +59,14 @@ pub(crate) fn unusable(directory: &Path, place: &Path, error: io::Error) -> Erro
         found.us,
     );
 
-    let hint = match found.command(directory) {
+    let mut hint = match found.command(directory) {
         Some(command) => format!("run: {command}; or {CHOOSE}"),
         None => CHOOSE.to_owned(),
     };
+
+    if matches!(found.part, RefusedPart::Own | RefusedPart::Foreign) {
+        hint.push_str("; with --read-only, its models are served as they are");
+    }
 
     Error::new(kind, text).hint(hint).because(said)
 }

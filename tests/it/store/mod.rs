@@ -8,5 +8,6 @@ mod keeping;
 mod modes;
 mod planted;
 mod power_cut;
+mod read_only;
 mod vanished;
 mod writers;
