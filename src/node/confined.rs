@@ -33,7 +33,8 @@ impl Confined {
         let mut reach = config.server_reach()?;
 
         // A rule needs something to be tied to. What cannot be made is told of by who needs it.
-        for path in [&config.home, &config.directory] {
+        let models = (!config.store.read_only).then_some(&config.directory);
+        for path in std::iter::once(&config.home).chain(models) {
             if disk::create_directory(path).is_err() {
                 return Ok(Self::Off);
             }
