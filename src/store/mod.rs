@@ -284,7 +284,14 @@ impl Store {
         // Readers keep their open file in both cases; only the name goes.
         let removed = match catalog.options.versions_max {
             0 => catalog.layout.place(name).remove(),
-            _ => versions::put_away(catalog, name, &stamp),
+            _ => versions::put_away(catalog, name, &stamp).or_else(|error| {
+                // A removal is how a full disk gets room again, and a kept version would not give any.
+                if ErrorKind::from_io(&error) != ErrorKind::NoSpace {
+                    return Err(error);
+                }
+                log::warn!("the disk is full: '{name}' is removed, and not kept as a version");
+                catalog.layout.place(name).remove()
+            }),
         };
 
         // Also after a failure: if only the last fsync failed, the name is gone already.

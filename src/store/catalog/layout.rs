@@ -11,6 +11,9 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
 use crate::disk::{self, FileKind, FileLock, FilePlace, Folder, FolderPosition, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -27,6 +30,8 @@ pub(crate) struct Layout {
     folder: Folder,
     hidden: HiddenFolder,
     folds_names: bool,
+    /// The file system takes no names with some characters, as FAT does.
+    refuses_names: bool,
     /// Models are served as they are, and nothing is changed or kept beside them.
     is_read_only: bool,
     /// Held as long as this lives.
@@ -116,10 +121,14 @@ impl Layout {
         let folds_names = folds_names(&hidden, &parts, &directory)
             .map_err(|error| unusable(&shown.join(PARTS), error))?;
 
+        let refuses_names = Part::create_in(&parts, AWKWARD, 0o600)
+            .is_err_and(|error| error.kind() != io::ErrorKind::NotFound && is_refusal(&error));
+
         Ok(Self {
             folder,
             hidden,
             folds_names,
+            refuses_names,
             is_read_only: false,
             _lock: held,
         })
@@ -131,6 +140,7 @@ impl Layout {
             hidden: HiddenFolder::of(&folder),
             folder,
             folds_names: false,
+            refuses_names: false,
             is_read_only: true,
             _lock: None,
         }
@@ -280,6 +290,27 @@ impl Layout {
         Ok(other_name(name.as_str(), inode, listed))
     }
 
+    /// Whether the file system takes this name, so that nobody sends bytes for one that it does not.
+    ///
+    /// # Errors
+    /// As the file system refuses it.
+    pub(crate) fn check_name(&self, name: &ModelName) -> io::Result<()> {
+        match self.place(name).facts() {
+            Err(error) if is_refusal(&error) => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.refuses_names => {}
+            _ => return Ok(()),
+        }
+
+        // Only making a file shows what it takes. The folder of parts is on the same file system.
+        let place = FilePlace::new(&self.hidden.made(PARTS)?, name.as_str());
+        match place.open_as(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, 0o600) {
+            Err(error) if is_refusal(&error) => Err(error),
+            Ok(_) => place.remove_unsynced(),
+            // All else is told of by the upload itself.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Whether the directory is there, and not the empty one in which a card was mounted: what is put
     /// into that would be out of sight once the card is back.
     ///
@@ -351,9 +382,18 @@ fn other_name(name: &str, inode: u64, listed: Vec<(String, u64)>) -> Option<Stri
 
 /// Names that a file system does not take (too long for eCryptfs, `:` on FAT) are names of nothing.
 fn is_absence(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidFilename, InvalidInput, NotFound};
-    matches!(error.kind(), NotFound | InvalidFilename | InvalidInput)
+    error.kind() == io::ErrorKind::NotFound || is_refusal(error)
 }
+
+/// A name that the file system does not take: too long, or with characters that it has no place for.
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput};
+    let is_unwritable = error.raw_os_error() == Some(Errno::ILSEQ.raw_os_error());
+    is_unwritable || matches!(error.kind(), InvalidFilename | InvalidInput)
+}
+
+/// The characters that FAT, exFAT and NTFS refuse.
+const AWKWARD: &str = "probe-:*?<>|\"-";
 
 /// One letter in the two forms of Unicode (NFC and NFD).
 const COMPOSED: &str = "probe-\u{e9}-";
@@ -367,7 +407,7 @@ const UPLOAD_PREFIX: &str = "upload-";
 /// The folders in which parts can be left over, with their prefixes. Journals and descriptions are
 /// written as parts, too.
 const SWEPT: &[(&str, &[&str])] = &[
-    (PARTS, &[UPLOAD_PREFIX, COMPOSED]),
+    (PARTS, &[UPLOAD_PREFIX, COMPOSED, AWKWARD]),
     (UPLOADS, &[disk::WRITTEN_PREFIX]),
     (ABOUT, &[disk::WRITTEN_PREFIX]),
     (VERSIONS, &[]),

@@ -29,6 +29,7 @@ impl Store {
         let catalog = self.catalog();
         catalog.check_kind(name, metadata)?;
         catalog.layout.check_changeable()?;
+        catalog.layout.check_name(name).map_err(unstored)?;
         catalog.check_total(name, size.unwrap_or_default())?;
         catalog.check_space(size.unwrap_or_default())
     }
