@@ -14,11 +14,13 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::disk::{self, FileKind, FileLock, FilePlace, Folder, FolderPosition, Part};
+use crate::disk::{
+    self, FileKind, FilePlace, Folder, FolderLock, FolderPosition, LockAttempt, Part,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::stamp::Stamp;
-use crate::store::catalog::unusable::{taken, unusable};
+use crate::store::catalog::unusable::{marked, taken, unusable};
 use crate::store::hidden_folder::{
     ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
 };
@@ -35,7 +37,7 @@ pub(crate) struct Layout {
     /// Models are served as they are, and nothing is changed or kept beside them.
     is_read_only: bool,
     /// Held as long as this lives.
-    _lock: Option<File>,
+    _lock: Option<FolderLock>,
 }
 
 /// What stands under a name.
@@ -92,15 +94,20 @@ impl Layout {
             .made(PARTS)
             .map_err(|error| unusable(&shown.join(PARTS), error))?;
 
-        let lock = hidden.file(LOCK).and_then(|place| disk::lock_file(&place));
+        let lock = hidden.file(LOCK).and_then(|place| FolderLock::take(&place));
         let lock = lock.map_err(|error| unusable(&shown.join(LOCK), error))?;
 
         // The lock tells dead processes from living ones: under it, every part is left over.
         // Without locks, only its age tells.
-        let (held, age_min) = match lock {
-            FileLock::Held(file) => (Some(file), Duration::ZERO),
-            FileLock::Unsupported => (None, options.part_age_max),
-            FileLock::Taken => return Err(taken(&directory)),
+        let held = match lock {
+            LockAttempt::Held(held) => held,
+            LockAttempt::Taken => return Err(taken(&directory)),
+            LockAttempt::Marked(mark) => return Err(marked(&directory, &mark)),
+        };
+        let age_min = if held.is_mark() {
+            options.part_age_max
+        } else {
+            Duration::ZERO
         };
 
         store_format::upgrade(&hidden, &folder)
@@ -130,7 +137,7 @@ impl Layout {
             folds_names,
             refuses_names,
             is_read_only: false,
-            _lock: held,
+            _lock: Some(held),
         })
     }
 
