@@ -3,10 +3,12 @@
 
 mod listen;
 mod listen_address;
+mod network;
 mod url;
 mod zone;
 
 pub use listen::Address;
 pub(crate) use listen::DEFAULT_PORT;
 pub use listen_address::ListenAddress;
+pub(crate) use network::Network;
 pub use url::{Scheme, ServerUrl};

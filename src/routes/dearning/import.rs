@@ -42,7 +42,7 @@ pub(crate) fn run(
         .body()
         .limit(limits.upload_bytes_max.saturating_mul(3) / 2)?;
 
-    let peer = request.peer();
+    let peer = request.peer().clone();
 
     let guest = request.session().value_mut::<GuestPlace>();
     let guest = guest.and_then(|guest| guest.0.take());
@@ -63,7 +63,7 @@ pub(crate) fn run(
 
     let mut import = Import {
         api,
-        peer,
+        peer: &peer,
         known,
         limits,
         meter,

@@ -5,6 +5,8 @@ mod audit;
 mod home;
 mod lockout;
 mod pairing;
+mod proving;
 mod roles;
 mod signature;
 mod trust;
+mod upgrade;
