@@ -66,16 +66,26 @@ impl Digest {
     /// `BadRequest` if there is one that cannot be read.
     pub fn from_field(value: &str) -> Result<Option<Self>, Error> {
         // The field may list several algorithms; the others are not computed here.
-        let Some(text) = value
-            .split(',')
-            .find_map(|item| item.trim().strip_prefix("sha-256="))
-        else {
+        let mut named = value.split(',').filter_map(|item| {
+            let (name, value) = item.split_once('=')?;
+            let is_ours = name.trim().eq_ignore_ascii_case("sha-256");
+            is_ours.then_some(value)
+        });
+
+        let Some(text) = named.next() else {
             return Ok(None);
         };
+        if named.next().is_some() {
+            let text = "the digest field has more than one sha-256";
+            return Err(Error::new(ErrorKind::BadRequest, text));
+        }
 
-        // A byte sequence stands between colons (RFC 8941 section 3.3.5).
+        // A byte sequence stands between colons (RFC 8941 section 3.3.5); parameters say nothing here.
         let bytes = text
-            .strip_prefix(':')
+            .split(';')
+            .next()
+            .map(str::trim)
+            .and_then(|text| text.strip_prefix(':'))
             .and_then(|text| text.strip_suffix(':'))
             .and_then(|text| STANDARD.decode(text).ok())
             .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
@@ -86,6 +96,23 @@ impl Digest {
                 ErrorKind::BadRequest,
                 "the sha-256 in the digest field is not 32 bytes of base64 between colons",
             )),
+        }
+    }
+
+    /// The one digest that two statements about the same bytes come to.
+    ///
+    /// # Errors
+    /// `BadRequest` if they contradict each other.
+    pub(crate) fn agreed(one: Option<Self>, other: Option<Self>) -> Result<Option<Self>, Error> {
+        match (one, other) {
+            (Some(one), Some(other)) if one != other => {
+                let text = format!(
+                    "the digests {one:?} and {other:?} are given for the same bytes, which cannot \
+                     have both"
+                );
+                Err(Error::new(ErrorKind::BadRequest, text).hint("give the right one"))
+            }
+            _ => Ok(one.or(other)),
         }
     }
 }
@@ -204,6 +231,25 @@ mod tests {
         assert_eq!(Digest::from_field(&digest.field()).unwrap(), Some(digest));
         assert_eq!(Digest::from_field("md5=:AA==:").unwrap(), None);
         assert!(Digest::from_field("sha-256=:AA==:").is_err());
+        let field = digest.field();
+        for same in [
+            format!("md5=:AA==:, {field};x=1"),
+            field.replace("sha-256", "SHA-256"),
+        ] {
+            assert_eq!(Digest::from_field(&same).unwrap(), Some(digest), "{same}");
+        }
+        let other = Digest::of(b"x");
+        for twice in [
+            format!("{field}, {field}"),
+            format!("{field},{}", other.field()),
+        ] {
+            assert!(Digest::from_field(&twice).is_err(), "{twice}");
+        }
+        assert_eq!(
+            Digest::agreed(Some(digest), None).unwrap(),
+            Digest::agreed(None, Some(digest)).unwrap()
+        );
+        assert!(Digest::agreed(Some(digest), Some(other)).is_err());
         assert_eq!(Digest::of_reader(&b"abc"[..]).unwrap(), digest);
     }
 

@@ -57,11 +57,11 @@ pub use event::{EVENTS, EventKind};
 pub use http::fuzz::{fuzz_body, fuzz_head};
 pub use http::{
     Admission, Body, Content, Endless, Fields, Handler, Happened, Head, Method, NewConnection,
-    Range, RangeError, Request, Response, Session, Status, Version,
+    Range, RangeError, Request, RequestSender, Response, Session, Status, Version,
 };
 pub use limits::Limits;
 pub use metrics::{Count, METRICS, Metric, MetricKind, Metrics};
-pub use model::{Model, ModelInfo, ModelName, OldVersion, Verification, Verified};
+pub use model::{Model, ModelInfo, ModelName, OldVersion, Verification, Verified, VersionChoice};
 pub use node::{
     Node, Notice, PasswordOrigin, Reload, ServiceState, ServiceStatus, Services, Watcher,
 };

@@ -15,7 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 #[non_exhaustive]
 pub struct Limits {
     /// Connections whose request runs at one time, answers being sent included; a further request is
-    /// answered 503. 0: none but that of the descriptors. Default 25.
+    /// answered 503. A quarter of them is kept for callers who have shown who they are. 0: none but that
+    /// of the descriptors. Default 25.
     #[doc(alias = "max_connections")]
     pub connections_max: usize,
     /// Connections that wait at one time: for a request, for the rest of its head, or in a TLS handshake.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Random numbers of the system, which nobody can guess: the only room that asks for them.
 
+use std::io;
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// So many random bytes.
@@ -14,6 +16,15 @@ pub(crate) fn bytes<const N: usize>() -> Result<[u8; N]> {
         Error::new(ErrorKind::Internal, text)
     })?;
     Ok(bytes)
+}
+
+/// For names that nobody else has or guesses.
+///
+/// # Errors
+/// If the system has none.
+pub(crate) fn number() -> io::Result<u64> {
+    let random = bytes().map_err(io::Error::other)?;
+    Ok(u64::from_ne_bytes(random))
 }
 
 #[cfg(test)]

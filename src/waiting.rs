@@ -35,6 +35,13 @@ pub(crate) trait Waiter: Send {
     }
 }
 
+/// Who goes first where places for requests run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    Known,
+    Stranger,
+}
+
 /// A connection's place among all, given back when it is dropped.
 pub(crate) trait Place: Send {
     /// Begins to count as one that is worked on; whether it may.
@@ -45,6 +52,9 @@ pub(crate) trait Place: Send {
 
     /// Counts as one that is worked on again, since it was before.
     fn resume(&mut self);
+
+    /// Says for whom it is worked on from now on.
+    fn rank(&mut self, rank: Rank);
 
     /// The caller has shown who it is, so it does not have to make room for strangers.
     fn vouch(&mut self);

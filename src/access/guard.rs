@@ -54,6 +54,15 @@ enum Finding {
     Wrong,
 }
 
+/// What credentials are worth at first sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recognized {
+    Known,
+    /// That needs a long computation, or a look at the whole request.
+    MayBe,
+    Wrong,
+}
+
 /// All that opens the doors of one server.
 pub(crate) struct Guard {
     options: AccessOptions,
@@ -302,6 +311,31 @@ impl Guard {
     fn counted(&self, peer: &Peer) -> Option<Caller> {
         let is_exempt = |address: SocketAddr| self.lockout.is_exempt(address.ip());
         (!peer.address.is_some_and(is_exempt)).then(|| Caller::of(peer))
+    }
+
+    /// What is known of credentials without a long computation; nothing is counted, and no nonce is used up.
+    pub(crate) fn recognize(&self, shown: &Credentials) -> Recognized {
+        let Credentials::Secret(secret) = shown else {
+            return Recognized::MayBe;
+        };
+
+        match self.keys.holder(secret) {
+            Ok(KeyHolder::Known(_)) => return Recognized::Known,
+            Ok(KeyHolder::Nobody) => {}
+            Ok(KeyHolder::OfFormat1(..)) | Err(_) => return Recognized::MayBe,
+        }
+
+        let Ok(chosen) = self.chosen.now() else {
+            return Recognized::MayBe;
+        };
+        let locks = [&self.given, &chosen];
+        if locks.iter().any(|lock| lock.is_known(secret)) {
+            Recognized::Known
+        } else if locks.iter().any(|lock| lock.is_set()) {
+            Recognized::MayBe
+        } else {
+            Recognized::Wrong
+        }
     }
 
     /// Who has shown a certificate of this name, which the edge has verified.

@@ -23,7 +23,7 @@ pub(crate) mod secrets;
 mod trusted_proxies;
 
 pub(crate) use credentials::{Credentials, user};
-pub(crate) use guard::{AccessOptions, CHALLENGE, Guard};
+pub(crate) use guard::{AccessOptions, CHALLENGE, Guard, Recognized};
 pub(crate) use message_signature::{ReceivedSignature, SignedRequest, sign, wished_nonce};
 pub(crate) use principal::{How, Principal};
 pub(crate) use rights::Right;
@@ -31,6 +31,6 @@ pub(crate) use role::Role;
 pub use secrets::Password;
 pub(crate) use secrets::{
     ADDRESSES_MAX, CallerKey, DerivedKey, Invitation, NewToken, PUBLISHED, Tokens, can_be_named,
-    keep as keep_password, remove as remove_password,
+    is_token, is_token_name, keep as keep_password, remove as remove_password,
 };
 pub(crate) use trusted_proxies::TrustedProxies;

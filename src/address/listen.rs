@@ -6,9 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use rustix::net::netdevice::name_to_index;
-use rustix::net::{AddressFamily, SocketType, socket};
-
+use crate::address::zone;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a server listens.
@@ -17,6 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub enum Address {
     /// `127.0.0.1:8443`, `[::1]:0`, `[fe80::1%wlan0]:8443`; port 0 lets the system choose.
     Ip(SocketAddr),
+    /// `*:8443`: all addresses of this device, IPv4 and IPv6, on one socket; where there is no IPv6, all
+    /// of IPv4.
+    Everywhere(u16),
     /// `unix:/absolute/path`. A socket that was left there by a server of the same user that is gone
     /// is replaced; anything else that is there stays, and is an error.
     Unix(PathBuf),
@@ -44,6 +45,15 @@ impl Address {
             return descriptor(number).ok_or_else(|| bad(text).hint("write it as fd:3"));
         }
 
+        if let Some(rest) = text.strip_prefix('*') {
+            let port = match rest.strip_prefix(':') {
+                Some(port) => port.parse().map_err(|_| bad(text))?,
+                None if rest.is_empty() => default_port,
+                None => return Err(bad(text)),
+            };
+            return Ok(Self::Everywhere(port));
+        }
+
         // Brackets keep the colons of an IPv6 address apart from that of the port (RFC 3986 section
         // 3.2.2).
         if let Some(rest) = text.strip_prefix('[') {
@@ -64,7 +74,7 @@ impl Address {
         // The ports of other programs are written so: `9000`, `:9000`.
         let number = text.strip_prefix(':').unwrap_or(text);
         if let Ok(number) = number.parse::<u16>() {
-            let hint = format!("did you mean --port {number}, or 0.0.0.0:{number}?");
+            let hint = format!("did you mean --port {number}, or *:{number}?");
             return Err(bad(text).hint(hint));
         }
 
@@ -77,20 +87,29 @@ impl Address {
         };
 
         let ip: IpAddr = host.parse().map_err(|_| {
-            bad(text).hint("give the IP address of an interface, or 0.0.0.0 for all of them")
+            bad(text).hint("give the IP address of an interface, or * for all of them")
         })?;
 
         Ok(Self::Ip(SocketAddr::new(ip, port)))
     }
 
+    /// The port, if it stands for all addresses of this device.
+    pub(crate) fn everywhere(&self) -> Option<u16> {
+        match self {
+            Self::Everywhere(port) => Some(*port),
+            Self::Ip(ip) if ip.ip().is_unspecified() => Some(ip.port()),
+            _ => None,
+        }
+    }
+
     /// The address as the host and port of a URL; the unspecified address, which no client can
     /// connect to on every system, is shown as loopback.
     pub fn authority(&self) -> String {
-        let Self::Ip(address) = self else {
-            return self.to_string();
+        let mut address = match self {
+            Self::Ip(address) => *address,
+            Self::Everywhere(port) => SocketAddr::from(([127, 0, 0, 1], *port)),
+            _ => return self.to_string(),
         };
-
-        let mut address = *address;
 
         match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => {
@@ -116,6 +135,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => address.fmt(f),
+            Self::Everywhere(port) => write!(f, "*:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::UnixAuto => f.write_str("unix:auto"),
             Self::Abstract(name) => {
@@ -144,24 +164,13 @@ fn ipv6(text: &str, default_port: u16) -> Option<Address> {
 
     // A link-local address needs its interface (RFC 4007 section 11).
     let (ip, scope) = match host.split_once('%') {
-        Some((ip, scope)) => (ip, scope_id(scope)?),
+        Some((ip, scope)) => (ip, zone::number_of(scope)?),
         None => (host, 0),
     };
 
     Some(Address::Ip(
         SocketAddrV6::new(ip.parse().ok()?, port, 0, scope).into(),
     ))
-}
-
-/// The number of an interface, given as that or by its name. The kernel is asked, which knows the
-/// interfaces of this network namespace; `/sys/class/net` shows others, and is closed on Android.
-fn scope_id(scope: &str) -> Option<u32> {
-    if let Ok(number) = scope.parse() {
-        return Some(number);
-    }
-    let socket = socket(AddressFamily::INET6, SocketType::DGRAM, None)
-        .or_else(|_| socket(AddressFamily::INET, SocketType::DGRAM, None));
-    name_to_index(socket.ok()?, scope).ok()
 }
 
 fn unix(text: &str) -> Result<Address> {
@@ -256,6 +265,8 @@ mod tests {
             ("localhost:0", "127.0.0.1:0"),
             ("[::1]:0", "[::1]:0"),
             ("[::]", "[::]:8443"),
+            ("*", "*:8443"),
+            ("*:0", "*:0"),
             ("[fe80::1%3]:8443", "[fe80::1%3]:8443"),
             ("[fe80::1%lo]:1", "[fe80::1%1]:1"),
             ("unix:/run/skep.sock", "unix:/run/skep.sock"),
@@ -286,10 +297,14 @@ mod tests {
             "127.0.0.1:x",
             "127.0.0.1:65536",
             "[::1",
+            "*x",
+            "*:x",
+            "*:",
             "[::1]x",
             "[fe80::1%nope]:1",
             "[fe80::1%../lo]:1",
             "[fe80::1%]:1",
+            "[fe80::1%+3]:1",
             "[fe80::1%an-interface-with-a-long-name]:1",
             "unix:relative",
             "unix:/a/../b",
@@ -330,6 +345,7 @@ mod tests {
             "0.0.0.0:1".parse::<Address>().unwrap().authority(),
             "127.0.0.1:1"
         );
+        assert_eq!("*:1".parse::<Address>().unwrap().authority(), "127.0.0.1:1");
         assert_eq!("[::]:1".parse::<Address>().unwrap().authority(), "[::1]:1");
     }
 }

@@ -5,6 +5,7 @@ mod listen;
 mod listen_address;
 mod network;
 mod url;
+mod zone;
 
 pub use listen::Address;
 pub(crate) use listen::DEFAULT_PORT;

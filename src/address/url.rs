@@ -9,6 +9,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::address::zone;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a server is, and whether it is spoken to through TLS.
@@ -16,6 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct ServerUrl {
     scheme: Scheme,
     host: String,
+    /// The interface of a link-local address, as it was given: its name, which stays, or its number.
+    zone: Option<String>,
     port: u16,
     /// The name of a Unix socket, a NUL byte in front of an abstract one; then the rest is for show.
     socket: Option<PathBuf>,
@@ -68,7 +71,8 @@ impl ServerUrl {
         }
 
         if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
+            let zone = self.zone.as_ref().map(|zone| format!("%{zone}"));
+            format!("[{}{}]:{}", self.host, zone.unwrap_or_default(), self.port)
         } else {
             format!("{}:{}", self.host, self.port)
         }
@@ -79,12 +83,40 @@ impl ServerUrl {
         self.socket.as_deref()
     }
 
-    /// What the paths of requests are appended to.
+    /// What the paths of requests are appended to. The interface stays at home (RFC 6874 section 3).
     pub(crate) fn base(&self) -> String {
         match self.socket {
             Some(_) => "http://localhost".to_owned(),
-            None => self.to_string(),
+            None => Self {
+                zone: None,
+                ..self.clone()
+            }
+            .to_string(),
         }
+    }
+
+    /// The number of the interface; 0 where none is needed.
+    ///
+    /// # Errors
+    /// `Usage` for a link-local address without one, and for one that this device does not have.
+    pub(crate) fn zone_number(&self) -> Result<u32> {
+        let Some(zone) = &self.zone else {
+            return match self.host.parse::<Ipv6Addr>() {
+                Ok(ip) if ip.is_unicast_link_local() => {
+                    let text = format!("{} may be on any interface of this device", self.host);
+                    Err(Error::new(ErrorKind::Usage, text).hint(format!(
+                        "name the one that leads there: [{}%wlan0]:{} ('ip link' lists them)",
+                        self.host, self.port
+                    )))
+                }
+                _ => Ok(0),
+            };
+        };
+
+        zone::number_of(zone).ok_or_else(|| {
+            let text = format!("this device has no interface '{zone}'");
+            Error::new(ErrorKind::Usage, text).hint("'ip link' lists the interfaces")
+        })
     }
 }
 
@@ -105,23 +137,11 @@ impl FromStr for ServerUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = |reason: &str| {
-            // What stands before an @ is a password, and behind the # of an invitation is a secret.
-            let shown = text.rsplit('@').next().unwrap_or_default();
-            let shown = shown.split('#').next().unwrap_or_default();
-            let shown: String = shown
-                .chars()
-                .take(80)
-                .flat_map(char::escape_debug)
-                .collect();
-            Error::new(
-                ErrorKind::Usage,
-                format!("the server address '{shown}' {reason}"),
-            )
-            .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
-        };
+        let bad = |reason: &str| bad(text, reason);
 
-        if let Some(name) = text.strip_prefix("unix:") {
+        // `skep serve` takes `http://unix:PATH` as well.
+        let plain = text.strip_prefix("http://").unwrap_or(text);
+        if let Some(name) = plain.strip_prefix("unix:") {
             let socket = socket(name).ok_or_else(|| bad("is not valid"))?;
             let socket = Some(OsString::from_vec(socket).into());
 
@@ -131,6 +151,7 @@ impl FromStr for ServerUrl {
             return Ok(Self {
                 scheme: Scheme::Http,
                 host,
+                zone: None,
                 port: 80,
                 socket,
             });
@@ -147,6 +168,11 @@ impl FromStr for ServerUrl {
 
         let rest = rest.strip_suffix('/').unwrap_or(rest);
 
+        if rest.starts_with("unix:") {
+            return Err(bad("asks for TLS on a Unix socket")
+                .hint("no byte leaves the device there: leave https:// out"));
+        }
+
         // A password in an address would show up in logs and in the list of processes.
         if rest.contains('@') {
             return Err(bad("has a user or a password in it"));
@@ -157,6 +183,16 @@ impl FromStr for ServerUrl {
         }
 
         let (host, port) = split(rest).ok_or_else(|| bad("is not valid"))?;
+        let (host, zone) = match host.split_once('%') {
+            Some((host, zone)) => (host, Some(zone)),
+            None => (host, None),
+        };
+
+        // In a URL, the sign itself is escaped (RFC 6874 section 2): `%25wlan0`.
+        let zone = zone.map(|zone| match zone.strip_prefix("25") {
+            Some(rest) if !rest.is_empty() => rest.to_owned(),
+            _ => zone.to_owned(),
+        });
 
         // `parse` alone would accept `+8443`.
         let port = match port {
@@ -169,13 +205,37 @@ impl FromStr for ServerUrl {
             Some(_) => return Err(bad("has an invalid port")),
         };
 
+        // One spelling for each address: what a server is known by must not depend on its zeros.
+        let host = match host.parse::<Ipv6Addr>() {
+            Ok(ip) => ip.to_string(),
+            Err(_) => host.to_ascii_lowercase(),
+        };
+
         Ok(Self {
             scheme,
-            host: host.to_ascii_lowercase(),
+            host,
+            zone,
             port,
             socket: None,
         })
     }
+}
+
+fn bad(text: &str, reason: &str) -> Error {
+    // What stands before an @ is a password, and behind the # of an invitation is a secret.
+    let shown = text.rsplit('@').next().unwrap_or_default();
+    let shown = shown.split('#').next().unwrap_or_default();
+    let shown: String = shown
+        .chars()
+        .take(80)
+        .flat_map(char::escape_debug)
+        .collect();
+
+    Error::new(
+        ErrorKind::Usage,
+        format!("the server address '{shown}' {reason}"),
+    )
+    .hint("write it as https://192.168.1.10:8443, http://host:8080 or host:8443")
 }
 
 /// The name of a Unix socket as the kernel has it. In abstract names, `\xNN` stands for any byte, as
@@ -227,13 +287,15 @@ const SOCKET_BYTES_MAX: usize = 108;
 /// Host and port of an authority; `None` if there is no valid host in it.
 fn split(authority: &str) -> Option<(&str, Option<&str>)> {
     // A bare IPv6 address has no port: that would need brackets.
-    if authority.parse::<Ipv6Addr>().is_ok() {
+    if is_ipv6(authority) {
         return Some((authority, None));
     }
 
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
-        host.parse::<Ipv6Addr>().ok()?;
+        if !is_ipv6(host) {
+            return None;
+        }
         return match rest.strip_prefix(':') {
             Some(port) => Some((host, Some(port))),
             None => rest.is_empty().then_some((host, None)),
@@ -249,6 +311,15 @@ fn split(authority: &str) -> Option<(&str, Option<&str>)> {
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
 
     (!host.is_empty() && host.len() <= 253 && host.bytes().all(is_host)).then_some((host, port))
+}
+
+/// Whether a text is an IPv6 address, with or without an interface.
+fn is_ipv6(text: &str) -> bool {
+    let (ip, zone) = match text.split_once('%') {
+        Some((ip, zone)) => (ip, Some(zone)),
+        None => (text, None),
+    };
+    ip.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(zone::is_zone)
 }
 
 #[cfg(test)]
@@ -270,6 +341,15 @@ mod tests {
             (r"unix:@a\x5cb\x00 c", r"unix:@a\x5cb\x00\x20c", true),
             ("unix:@h\u{e9}", r"unix:@h\xc3\xa9", true),
             ("https://[fe80::2]", "https://[fe80::2]:8443", false),
+            ("[fe80::1%3]:1", "https://[fe80::1%3]:1", false),
+            ("fe80::1%wlan0", "https://[fe80::1%wlan0]:8443", false),
+            (
+                "https://[FE80:0::1%25eth0]",
+                "https://[fe80::1%eth0]:8443",
+                false,
+            ),
+            ("[2001:DB8:0:0::1]", "https://[2001:db8::1]:8443", false),
+            ("http://unix:/run/skep", "unix:/run/skep", true),
             ("[::ffff:127.0.0.1]:1", "https://[::ffff:127.0.0.1]:1", true),
         ] {
             let read: ServerUrl = text.parse().unwrap();
@@ -297,6 +377,11 @@ mod tests {
             "a b",
             "pi:1:2",
             "p\u{f6}",
+            "[fe80::1%]",
+            "[fe80::1%a/b]",
+            "127.0.0.1%lo",
+            "pi%lo:1",
+            "https://unix:/run/skep",
             "unix:",
             "unix:@",
             r"unix:@\n",
@@ -311,6 +396,19 @@ mod tests {
                 ErrorKind::Usage,
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn an_interface_is_found_and_stays_at_home() {
+        let url = |text: &str| text.parse::<ServerUrl>().unwrap();
+        assert_eq!(url("[fe80::1%lo]").zone_number().unwrap(), 1);
+        assert_eq!(url("[fe80::1%3]").zone_number().unwrap(), 3);
+        assert_eq!(url("pi").zone_number().unwrap(), 0);
+        assert_eq!(url("[fe80::1%lo]").base(), "https://[fe80::1]:8443");
+        for bad in ["[fe80::1]", "[fe80::1%nope]"] {
+            let error = url(bad).zone_number().unwrap_err();
+            assert!(error.hint_text().unwrap().contains("ip link"), "{error}");
         }
     }
 

@@ -98,4 +98,4 @@ fn supervise() -> io::Result<()> {
 }
 
 /// It is the running one, also after an upgrade replaced the file.
-const THIS_BINARY: &str = "/proc/self/exe";
+pub(super) const THIS_BINARY: &str = "/proc/self/exe";

@@ -19,6 +19,8 @@
 //! (nice + 20) / 5, so that 19 is the lowest one of its class (ioprio_set(2), "Selecting an I/O
 //! scheduler"). `ionice -c 3` in front of a program has the idle class.
 
+mod begin_again;
+mod confinement;
 mod control;
 mod launcher;
 mod mark;
@@ -29,6 +31,8 @@ mod running;
 mod supervised;
 mod supervisor;
 
+pub(crate) use begin_again::begin_again;
+pub(crate) use confinement::{ServerReach, confine_server};
 pub use launcher::{Launcher, launch};
 pub use order::{ChildInput, ChildLimits, Confinement, Enforcement, Order, Setup};
 pub use pipes::{OutputLine, OutputName};

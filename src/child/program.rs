@@ -11,16 +11,13 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use landlock::{
-    ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus,
-    path_beneath_rules,
-};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
+use crate::child::confinement::confine;
 use crate::child::control::{Control, Errand, Report};
 use crate::child::mark::VARIABLE;
-use crate::child::order::{ChildLimits, Confinement, Enforcement, Setup};
+use crate::child::order::{ChildLimits, Enforcement, Setup};
 
 /// Takes an errand from standard input and becomes its program; returns only if that failed.
 pub(super) fn run() -> io::Result<()> {
@@ -126,25 +123,6 @@ fn set_limits(limits: &ChildLimits) -> io::Result<()> {
         setrlimit(resource, limit)?;
     }
     Ok(())
-}
-
-/// Closes the file system but for what is named, as far as the kernel can.
-fn confine(confinement: &Confinement) -> Result<Enforcement, landlock::RulesetError> {
-    let abi = ABI::V3;
-    let read = path_beneath_rules(&confinement.read, AccessFs::from_read(abi));
-    let write = path_beneath_rules(&confinement.write, AccessFs::from_all(abi));
-
-    let status = Ruleset::default()
-        .handle_access(AccessFs::from_all(abi))?
-        .create()?
-        .add_rules(read)?
-        .add_rules(write)?
-        .restrict_self()?;
-    Ok(match status.ruleset {
-        RulesetStatus::FullyEnforced => Enforcement::Whole,
-        RulesetStatus::PartiallyEnforced => Enforcement::Partly,
-        RulesetStatus::NotEnforced => Enforcement::Unsupported,
-    })
 }
 
 /// The program: an absolute path, or the first file of that name in `PATH` of the environment that it

@@ -24,9 +24,9 @@ pub use background::Transfer;
 pub use connection::{ClientCertificate, PasswordOver};
 pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
-pub(crate) use pairing::{PairNames, Servers, pair as accept};
+pub(crate) use pairing::{PairNames, PairedServer, Servers, pair as accept};
 pub use single_pass::{Outcome, Stored};
-pub use transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
+pub use transfer::{Changes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions};
 pub use trust::{FirstUse, Question, Trust};
 pub use upload::{EmptyInput, Piped};
 
@@ -48,8 +48,8 @@ use crate::model::{Model, ModelName};
 use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
 use crate::wire::ListWire;
-use connection::{Dialer, Login, NameResolver, Shared};
-use trust::ServerCheck;
+use connection::{Dialer, Login, NoResolver, Shared};
+use trust::{Elsewhere, ServerCheck};
 
 pub use crate::address::Scheme;
 pub use crate::address::ServerUrl;
@@ -60,6 +60,8 @@ pub use crate::address::ServerUrl;
 pub struct ClientOptions {
     /// Where the server is.
     pub server: ServerUrl,
+    /// Where else it is looked for if nobody answers there; only in a paired server's own name.
+    pub(crate) elsewhere: Option<Elsewhere>,
     /// How it is recognised. Default: by the known servers; others are refused.
     pub trust: Trust,
     /// The directory of the known servers and of this device's own certificate.
@@ -86,6 +88,7 @@ impl ClientOptions {
     pub fn new(server: ServerUrl) -> Self {
         Self {
             server,
+            elsewhere: None,
             trust: Trust::Known(FirstUse::Refuse),
             home: None,
             public_roots: Vec::new(),
@@ -132,6 +135,7 @@ impl Client {
         let stop = Stop::new();
         let dialer = Dialer {
             url: url.clone(),
+            elsewhere: options.elsewhere,
             guard: ServerCheck::new(options.trust, options.home.clone(), options.public_roots)?,
             tls: connection::tls(options.certificate.as_ref())?,
             connect_timeout: options.connect_timeout,
@@ -152,8 +156,9 @@ impl Client {
             .user_agent(concat!("skep/", env!("CARGO_PKG_VERSION")))
             .max_idle_age(IDLE_MAX)
             .build();
-        // The resolver and the dialer know this server only, so no other host is ever looked up.
-        let agent = Agent::with_parts(config, dialer, NameResolver(url.clone()));
+        // The dialer knows this server only and does not look at what the resolver says, so no other host is
+        // ever looked up.
+        let agent = Agent::with_parts(config, dialer, NoResolver);
         let (home, rate, about) = (options.home, options.rate, Vec::new());
         Ok(Self {
             agent,
@@ -352,6 +357,7 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
     }
     let dialer = Dialer {
         url: server.clone(),
+        elsewhere: None,
         // Safe, because `look` sends no request after the handshake.
         guard: ServerCheck::new(Trust::Anything, None, Vec::new())?,
         tls: connection::tls(None)?,

@@ -3,8 +3,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
@@ -504,4 +504,99 @@ fn a_chosen_password_is_used_over_tls_only() {
         }
     }
     assert!(Client::new(ClientOptions::new("http://pi".parse().unwrap())).is_ok());
+}
+
+/// The first lines of all requests to a server that answers each in the same way.
+fn asked(answers: impl Fn(&str) -> String + Send + 'static) -> (Fake, Arc<Mutex<Vec<String>>>) {
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&heads);
+    let fake = Fake::start(move |line| {
+        loop {
+            let head = head(line);
+            let Some(first) = head.lines().next().filter(|first| !first.is_empty()) else {
+                return;
+            };
+            let length = head.to_ascii_lowercase();
+            let length = length.split("content-length: ").nth(1);
+            let length = length.map_or(0, |text| text.lines().next().unwrap().parse().unwrap());
+            threads::lock(&seen).push(first.to_owned());
+            let text = answers(first);
+            let _ = std::io::copy(&mut (&mut *line).take(length), &mut std::io::sink());
+            say(line, &text);
+        }
+    });
+    (fake, heads)
+}
+
+#[test]
+fn nothing_but_an_upload_is_appended_to_or_cancelled() {
+    for place in [
+        "/v1/models/precious",
+        "http://other/v1/uploads/",
+        "/v1/uploads/../models/x",
+    ] {
+        let (fake, heads) = asked(move |first| match first.split(' ').next().unwrap() {
+            "OPTIONS" => "HTTP/1.1 204 No Content\r\nUpload-Limit: max-size=9\r\n\r\n".to_owned(),
+            // The upload that is created is refused, and so would be one sent at once.
+            _ => format!(
+                "HTTP/1.1 201 Created\r\nUpload-Offset: 0\r\nLocation: {place}\r\n\
+                 Content-Length: 0\r\n\r\n"
+            ),
+        });
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; 2 << 20]).unwrap();
+        let options = TransferOptions {
+            retries: 0,
+            ..TransferOptions::default()
+        };
+        let name = "m".parse().unwrap();
+        fake.client()
+            .put_file(&name, &file, &options, &mut |_| {})
+            .unwrap_err();
+
+        let heads = threads::lock(&heads);
+        assert!(heads.len() >= 3, "{heads:?}");
+        for head in heads.iter() {
+            assert!(
+                head.ends_with(" /v1/models/m HTTP/1.1"),
+                "{place}: {heads:?}"
+            );
+            assert!(
+                !head.starts_with("DELETE") && !head.starts_with("PATCH"),
+                "{heads:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_answer_sends_a_password_elsewhere() {
+    for status in [
+        "301 Moved",
+        "302 Found",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ] {
+        let (fake, heads) = asked(move |_| {
+            format!(
+                "HTTP/1.1 {status}\r\nLocation: /v1/models/precious\r\nContent-Length: 0\r\n\r\n"
+            )
+        });
+        let mut options = ClientOptions::new(fake.url.parse().unwrap());
+        options.password = Some(Password::new("secret").unwrap());
+        options.password_over = PasswordOver::Anything;
+        let mut client = Client::new(options).unwrap();
+        let name = "m".parse().unwrap();
+        client.remove(&name).unwrap_err();
+        client.list().unwrap_err();
+        client.rollback(&name).unwrap_err();
+        put(&mut client, &mut &b"x"[..], 1).unwrap_err();
+
+        let heads = threads::lock(&heads);
+        assert_eq!(heads.len(), 4, "{heads:?}");
+        assert!(
+            !heads.iter().any(|head| head.contains("precious")),
+            "{heads:?}"
+        );
+    }
 }

@@ -24,6 +24,8 @@ pub struct TransferOptions {
     /// Who has to have signed a download for it to get its name: with the signature above, or without
     /// one, with that which stands beside the model on the server.
     pub signer: Option<PublicKey>,
+    /// For which name such a signature must have been made.
+    pub signed_name: SignedName,
 }
 
 impl Default for TransferOptions {
@@ -34,8 +36,18 @@ impl Default for TransferOptions {
             replaces: Replaces::Anything,
             signature: None,
             signer: None,
+            signed_name: SignedName::Same,
         }
     }
+}
+
+/// For which file a signature must have been made, where its trusted comment says that (`file:NAME`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedName {
+    /// For one of the name of the model: the right signature of one model vouches for no other.
+    Same,
+    /// For whatever file.
+    Any,
 }
 
 /// What is done where the bytes are there already.

@@ -24,7 +24,7 @@ pub struct Config {
     pub directory: PathBuf,
     /// The port of addresses that name none.
     pub port: u16,
-    /// Addresses to listen on, as they were written; `0.0.0.0` if there are neither these nor
+    /// Addresses to listen on, as they were written; `*` if there are neither these nor
     /// [`Config::sockets`].
     pub addresses: Vec<String>,
     /// Sockets that listen already; with one of them, no address is needed.
@@ -43,6 +43,9 @@ pub struct Config {
     pub client_crl: Option<PathBuf>,
     /// Whether callers may come without a certificate where there is such an authority.
     pub allow_unauthenticated_clients: bool,
+    /// Whether the process confines itself to the files that it needs, where the kernel can do that;
+    /// `skep serve` does so, and a node that is embedded leaves its process alone.
+    pub landlock: bool,
     /// Limits of the server.
     pub limits: Limits,
     /// Bytes of an import that are kept before its password was seen.
@@ -75,6 +78,7 @@ impl Config {
             client_ca: None,
             client_crl: None,
             allow_unauthenticated_clients: false,
+            landlock: true,
             limits: Limits::default(),
             import_bytes_before_password: 16 << 20,
             store: StoreOptions::default(),
@@ -90,7 +94,7 @@ impl Config {
     /// # Errors
     /// `Usage` for one that is not an address.
     pub fn listen_on(&self) -> Result<Vec<ListenAddress>> {
-        let everywhere = ["0.0.0.0".to_owned()];
+        let everywhere = ["*".to_owned()];
 
         // An inherited socket is a place to listen already, so nothing else is opened beside it by
         // default.

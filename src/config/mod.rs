@@ -10,6 +10,7 @@ mod configuration;
 mod identity_files;
 mod layer;
 mod mistakes;
+mod server_reach;
 mod settings;
 mod table;
 #[cfg(test)]
@@ -19,5 +20,6 @@ mod written;
 
 pub use configuration::Config;
 pub use layer::Layer;
+pub(crate) use server_reach::real_path;
 pub use settings::{Effect, SECTIONS, Section, Setting, settings};
 pub use written::{Effective, Origin};

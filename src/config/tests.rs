@@ -28,7 +28,7 @@ fn the_table_tells_the_defaults() {
             .expect(setting.key);
     }
     let mut defaults = config();
-    defaults.addresses = vec!["0.0.0.0".to_owned()];
+    defaults.addresses = vec!["*".to_owned()];
     assert_eq!(format!("{from_table:?}"), format!("{defaults:?}"));
 }
 

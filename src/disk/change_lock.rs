@@ -7,10 +7,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use crate::disk::{UNFINISHED, fault, open_lock};
+use crate::disk::{UNFINISHED, fault};
 use crate::threads::lock;
 
 /// The right, until it is dropped.
@@ -76,7 +76,7 @@ fn mark(path: &Path, end: Instant) -> io::Result<ChangeLock> {
         match options.open(&path) {
             Ok(_) => {
                 // A signal that ends the process must not leave it to be removed by hand.
-                lock(&UNFINISHED).insert(path.clone());
+                lock(&UNFINISHED).insert(path.clone(), None);
                 return Ok(ChangeLock::Mark(path));
             }
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -91,6 +91,18 @@ fn mark(path: &Path, end: Instant) -> io::Result<ChangeLock> {
             }
         }
     }
+}
+
+/// Opens a lock file, which is created where it is missing, and never a file that a link leads to.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)
 }
 
 fn flock_now(file: &File) -> Result<(), Errno> {
@@ -169,9 +181,9 @@ mod tests {
 
         // What is listed there is removed at such an end.
         let mark = directory.path().join("lock.held");
-        assert!(lock(&UNFINISHED).contains(&mark));
+        assert!(lock(&UNFINISHED).contains_key(&mark));
         drop(held);
-        assert!(!lock(&UNFINISHED).contains(&mark));
+        assert!(!lock(&UNFINISHED).contains_key(&mark));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::disk::folder_sync::{random_number, sync_directory};
+use crate::disk::folder::sync_directory;
+use crate::random;
 
 /// Creates a directory that only its owner can enter (0700), with its parents, in a way that survives
 /// a power cut; one that exists is left as it is.
@@ -60,7 +61,7 @@ impl PrivateDirectory {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(format!("skep-{:016x}", random_number()?));
+        let path = folder.join(format!("skep-{:016x}", random::number()?));
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }

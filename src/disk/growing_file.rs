@@ -2,65 +2,56 @@
 //! A file that grows over several processes until it is published: what is in it beyond the end that
 //! was last made durable counts for nothing.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::disk::fault;
-use crate::disk::folder_sync::sync_directory;
+use crate::disk::{FileFacts, FilePlace, fault, take_mode_of};
 
-/// A file that outlives this value: only [`GrowingFile::publish`] and [`remove`](super::remove) end it.
+/// A file that outlives this value: only [`GrowingFile::publish`] and [`FilePlace::remove`] end it.
 pub(crate) struct GrowingFile {
     file: File,
-    path: PathBuf,
+    place: FilePlace,
 }
 
 impl GrowingFile {
-    /// Creates an empty file of mode 0600 under a name that nothing has, durably.
+    /// Creates an empty file under a name that nothing has, durably. The umask is taken from its mode.
     ///
     /// # Errors
     /// Those of the file system; the file may then be there.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(place: &FilePlace, mode: u32) -> io::Result<Self> {
         fault::check()?;
-        let mut options = OpenOptions::new();
-
-        let file = options
-            .write(true)
-            .read(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = place.open_as(flags, mode)?;
 
         // The length that is kept elsewhere would lead to no file after a power cut.
-        sync_directory(path)?;
+        place.folder().sync()?;
 
         Ok(Self {
             file,
-            path: path.to_owned(),
+            place: place.clone(),
         })
     }
 
     /// Opens one to go on at `end`; what stands behind it is cut off.
     ///
     /// # Errors
-    /// `UnexpectedEof` if it is shorter than that; otherwise those of the file system.
-    pub(crate) fn open(path: &Path, end: u64) -> io::Result<Self> {
+    /// `NotFound` if it is not a regular file, or one that has a second name: whoever may write to the
+    /// folder could have put it there to have another file changed. `UnexpectedEof` if it is shorter
+    /// than that; otherwise those of the file system.
+    pub(crate) fn open(place: &FilePlace, end: u64) -> io::Result<Self> {
         fault::check()?;
-        // Whoever may write to the directory could have put a link to another file there.
-        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let file = place.open_as(OFlags::RDWR, 0)?;
 
-        let file = OpenOptions::new()
-            .write(true)
-            .read(true)
-            .custom_flags(flags)
-            .open(path)?;
+        let facts = FileFacts::from(&file.metadata()?);
+        if !facts.is_file() || facts.links > 1 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
 
         let mut partial = Self {
             file,
-            path: path.to_owned(),
+            place: place.clone(),
         };
 
         partial.cut(end)?;
@@ -98,9 +89,17 @@ impl GrowingFile {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn rewound(&self) -> io::Result<File> {
-        let mut file = File::open(&self.path)?;
-        file.rewind()?;
+        // A place of its own in the file, which a duplicated descriptor would not have.
+        let (file, facts) = self.place.open()?;
+        if !facts.is_same_file(&FileFacts::from(&self.file.metadata()?)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         Ok(file)
+    }
+
+    /// Gives it the permissions of the file that it is about to replace, if there is one.
+    pub(crate) fn take_mode_of(&self, target: &FilePlace) {
+        take_mode_of(&self.file, target);
     }
 
     /// Makes this file `target`, as [`Part::publish`](super::Part::publish) does; but after a failure
@@ -108,12 +107,11 @@ impl GrowingFile {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn publish(self, target: &Path) -> io::Result<File> {
+    pub(crate) fn publish(self, target: &FilePlace) -> io::Result<File> {
         fault::check()?;
         self.file.sync_all()?;
-        fault::check()?;
-        fs::rename(&self.path, target)?;
-        sync_directory(target)?;
+        self.place.rename_to(target)?;
+        target.folder().sync()?;
         Ok(self.file)
     }
 }

@@ -2,27 +2,22 @@
 //! Keeping a file under a second name, and moving one, so that a power cut at any point leaves it
 //! under the first name or the second one.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io;
 use std::time::SystemTime;
-use std::{fs, io};
 
 use rustix::io::Errno;
 
-use crate::disk::directory::create_directory;
-use crate::disk::folder_sync::sync_directory;
-use crate::disk::{Part, fault, open_regular};
+use crate::disk::{FilePlace, Part, fault, is_part_name};
 
 /// Gives a file the second name `target`: by a link, or, where there are none (Android, FAT), by a
-/// copy with the same modification time. Directories above `target` are made where they are missing.
+/// copy with the same modification time.
 ///
 /// # Errors
 /// Those of the file system; nothing is left under `target` then, and the file stays as it is.
-pub(crate) fn preserve(source: &Path, target: &Path) -> io::Result<()> {
-    make_folder_of(target)?;
-
-    fault::check()?;
-    match fs::hard_link(source, target) {
-        Ok(()) => sync_directory(target),
+pub(crate) fn preserve(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
+    match source.link_to(target) {
+        Ok(()) => target.folder().sync(),
         Err(error) if knows_no_links(&error) => copy(source, target),
         Err(error) => Err(error),
     }
@@ -32,48 +27,39 @@ pub(crate) fn preserve(source: &Path, target: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of the file system; the file then has its old name, or, if only an fsync failed, the new one.
-pub(crate) fn move_file(source: &Path, target: &Path) -> io::Result<()> {
-    make_folder_of(target)?;
-    fault::check()?;
-    fs::rename(source, target)?;
+pub(crate) fn move_file(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
+    source.rename_to(target)?;
 
     // The new name first: after a power cut between the two, a file with two names is better than none.
-    sync_directory(target)?;
-    sync_directory(source)
+    target.folder().sync()?;
+    source.folder().sync()
 }
 
-/// Sets the modification time of a file to now, durably.
+/// Sets the modification time of a regular file to now, durably.
 ///
 /// # Errors
-/// Those of the file system.
-pub(crate) fn touch(path: &Path) -> io::Result<()> {
+/// `NotFound` for anything else; otherwise those of the file system.
+pub(crate) fn touch(place: &FilePlace) -> io::Result<()> {
     fault::check()?;
-    let file = open_regular(path)?;
+    let (file, _) = place.open()?;
     file.set_modified(SystemTime::now())?;
     file.sync_all()
 }
 
-/// Writes a whole file of mode 0600, and the directories above it where they are missing.
-///
-/// # Errors
-/// Those of the file system; the old content then stays.
-pub(crate) fn write_in_new_folder(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    make_folder_of(path)?;
-    crate::disk::write(path, bytes, 0o600)
+/// Whether an unfinished copy of [`preserve`] may have this name.
+pub(crate) fn is_copy_name(name: &str) -> bool {
+    is_part_name(OsStr::new(name), COPY_PREFIX)
 }
 
-fn copy(source: &Path, target: &Path) -> io::Result<()> {
-    let mut file = open_regular(source)?;
-    let folder = target.parent().unwrap_or(Path::new("."));
-    let mut part = Part::create(folder, "kept-")?;
+const COPY_PREFIX: &str = "kept-";
+
+fn copy(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
+    let (mut file, facts) = source.open()?;
+    let mut part = Part::create_in(target.folder(), COPY_PREFIX, 0o600)?;
     io::copy(&mut file, &mut part)?;
-    part.file.set_modified(file.metadata()?.modified()?)?;
-    part.publish(target).map(drop)
-}
-
-/// Makes the directory of a file, and those above it, so that they are there after a power cut.
-fn make_folder_of(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), create_directory)
+    part.take_mode_of(source);
+    part.file.set_modified(facts.modified.time())?;
+    part.publish_at(target).map(drop)
 }
 
 fn knows_no_links(error: &io::Error) -> bool {
@@ -93,24 +79,38 @@ fn knows_no_links(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::disk::Folder;
 
     #[test]
     fn a_copy_is_as_good_as_a_link() {
         let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        fs::write(path("m"), b"model").unwrap();
-        preserve(&path("m"), &path("a/b/1")).unwrap();
-        copy(&path("m"), &path("a/b/2")).unwrap();
-        let time = |name: &str| path(name).metadata().unwrap().modified().unwrap();
-        for kept in ["a/b/1", "a/b/2"] {
-            assert_eq!(fs::read(path(kept)).unwrap(), b"model");
-            assert_eq!(time(kept), time("m"));
+        let folder = Folder::open(directory.path()).unwrap();
+        let kept = folder.make("kept").unwrap();
+        let model = FilePlace::new(&folder, "m");
+        fs::write(model.path(), b"model").unwrap();
+
+        let (first, second) = (FilePlace::new(&kept, "1"), FilePlace::new(&kept, "2"));
+        preserve(&model, &first).unwrap();
+        copy(&model, &second).unwrap();
+        for place in [&first, &second] {
+            assert_eq!(place.read(100).unwrap(), b"model");
+            let time = |place: &FilePlace| place.facts().unwrap().modified;
+            assert_eq!(time(place), time(&model));
         }
-        assert_eq!(fs::read_dir(path("a/b")).unwrap().count(), 2);
-        assert!(preserve(&path("none"), &path("a/b/3")).is_err());
-        move_file(&path("a/b/2"), &path("m")).unwrap();
-        assert!(!path("a/b/2").exists());
+        assert_eq!(kept.entries().unwrap().count(), 2);
+
+        assert!(
+            preserve(
+                &FilePlace::new(&folder, "none"),
+                &FilePlace::new(&kept, "3")
+            )
+            .is_err()
+        );
+        move_file(&second, &model).unwrap();
+        assert!(!second.exists());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use crate::disk::folder_sync::sync_directory;
-use crate::disk::{UNFINISHED, fault};
+use crate::disk::folder::sync_directory;
+use crate::disk::{FilePlace, UNFINISHED, fault, take_mode_of};
 use crate::threads::lock;
 
 /// A locked file. When it is dropped it stays, if [`LockedFile::keep`] was called last, or goes, if
@@ -85,7 +85,7 @@ impl LockedFile {
 
     /// From now on it goes when it is dropped, or when the process ends by a signal that it catches.
     pub(crate) fn discard(&mut self) {
-        lock(&UNFINISHED).insert(self.path.clone());
+        lock(&UNFINISHED).insert(self.path.clone(), None);
     }
 
     /// From now on it stays.
@@ -128,13 +128,15 @@ impl LockedFile {
         self.file.sync_data()
     }
 
-    /// Makes this file `target`, replacing what was there, in a way that survives a power cut.
+    /// Makes this file `target`, with the permissions of what it replaces, in a way that survives a power
+    /// cut.
     ///
     /// # Errors
     /// Those of the file system; `target` then has its old content, or, if only the last fsync
     /// failed, its new one.
     pub(crate) fn publish(mut self, target: &Path) -> io::Result<()> {
         fault::check()?;
+        take_mode_of(&self.file, &FilePlace::of(target)?);
         self.file.sync_all()?;
         fault::check()?;
         fs::rename(&self.path, target)?;
@@ -150,7 +152,7 @@ impl LockedFile {
 
 impl Drop for LockedFile {
     fn drop(&mut self) {
-        if lock(&UNFINISHED).remove(&self.path) {
+        if lock(&UNFINISHED).remove(&self.path).is_some() {
             let _ = fs::remove_file(&self.path);
         }
     }

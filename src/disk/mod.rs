@@ -7,7 +7,9 @@
 mod change_lock;
 mod directory;
 pub(crate) mod fault;
-mod folder_sync;
+mod file_facts;
+mod file_place;
+mod folder;
 mod growing_file;
 mod link;
 mod locked_file;
@@ -18,14 +20,18 @@ pub(crate) use change_lock::ChangeLock;
 pub(crate) use directory::{
     PrivateDirectory, create_directory, create_open_directory, temporary_folders,
 };
+pub(crate) use file_facts::{FileFacts, FileKind, FileTime};
+pub(crate) use file_place::FilePlace;
+pub(crate) use folder::{Folder, FolderPosition};
 pub(crate) use growing_file::GrowingFile;
-pub(crate) use link::{move_file, preserve, touch, write_in_new_folder};
+pub(crate) use link::{is_copy_name, move_file, preserve, touch};
 pub(crate) use locked_file::LockedFile;
 pub(crate) use rolling::Rolling;
 pub(crate) use socket_file::SocketFile;
 
-use std::collections::BTreeSet;
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -35,13 +41,13 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use crate::disk::folder_sync::{random_number, sync_directory};
+use crate::random;
 use crate::threads::lock;
 
 /// A file that is being written and has no name that anybody would read yet.
 pub(crate) struct Part {
     file: File,
-    path: PathBuf,
+    place: FilePlace,
     published: bool,
 }
 
@@ -51,7 +57,7 @@ impl Part {
     /// # Errors
     /// Those of the file system; nothing is left behind.
     pub(crate) fn create(directory: &Path, prefix: &str) -> io::Result<Self> {
-        Self::create_as(directory, prefix, 0o600)
+        Self::create_in(&Folder::open(directory)?, prefix, 0o600)
     }
 
     /// The same for a file that others may read as far as the user's umask lets them.
@@ -59,27 +65,25 @@ impl Part {
     /// # Errors
     /// Those of the file system; nothing is left behind.
     pub(crate) fn create_readable(directory: &Path, prefix: &str) -> io::Result<Self> {
-        Self::create_as(directory, prefix, 0o666)
+        Self::create_in(&Folder::open(directory)?, prefix, 0o666)
     }
 
-    fn create_as(directory: &Path, prefix: &str, mode: u32) -> io::Result<Self> {
-        let path = directory.join(format!("{prefix}{:016x}.part", random_number()?));
+    /// The same in an open folder, with a mode from which the umask is taken.
+    ///
+    /// # Errors
+    /// Those of the file system; nothing is left behind.
+    pub(crate) fn create_in(folder: &Folder, prefix: &str, mode: u32) -> io::Result<Self> {
+        let place = FilePlace::new(folder, part_name(prefix, random::number()?));
         fault::check()?;
-        let mut options = OpenOptions::new();
 
         // A name that exists is not ours, however unlikely that is.
-        let file = options
-            .write(true)
-            .read(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&path)?;
-
-        lock(&UNFINISHED).insert(path.clone());
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = place.open_as(flags, mode)?;
+        lock(&UNFINISHED).insert(place.path(), Some(place.clone()));
 
         Ok(Self {
             file,
-            path,
+            place,
             published: false,
         })
     }
@@ -90,8 +94,8 @@ impl Part {
     }
 
     /// Where it is now.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn place(&self) -> &FilePlace {
+        &self.place
     }
 
     /// Makes what was written so far survive a power cut, so that [`Part::publish`] has little left to
@@ -104,19 +108,34 @@ impl Part {
         self.file.sync_all()
     }
 
-    /// Makes this file `target`, replacing what was there, in a way that survives a power cut.
+    /// Gives it the permissions of the file that it is about to replace, if there is one.
+    pub(crate) fn take_mode_of(&self, target: &FilePlace) {
+        take_mode_of(&self.file, target);
+    }
+
+    /// Makes this file `target`, with the permissions of what it replaces, in a way that survives a power
+    /// cut.
     ///
     /// # Errors
     /// Those of the file system; `target` then has its old content, or, if only the last fsync
     /// failed, its new one.
-    pub(crate) fn publish(mut self, target: &Path) -> io::Result<File> {
+    pub(crate) fn publish(self, target: &Path) -> io::Result<File> {
+        let target = FilePlace::of(target)?;
+        self.take_mode_of(&target);
+        self.publish_at(&target)
+    }
+
+    /// The same for a place in an open folder, and with its own permissions.
+    ///
+    /// # Errors
+    /// As [`Part::publish`].
+    pub(crate) fn publish_at(mut self, target: &FilePlace) -> io::Result<File> {
         fault::check()?;
         self.file.sync_all()?;
-        fault::check()?;
-        fs::rename(&self.path, target)?;
+        self.place.rename_to(target)?;
         self.published = true;
-        lock(&UNFINISHED).remove(&self.path);
-        sync_directory(target)?;
+        lock(&UNFINISHED).remove(&self.place.path());
+        target.folder().sync()?;
         self.file.try_clone()
     }
 }
@@ -135,44 +154,55 @@ impl Write for Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.published {
-            lock(&UNFINISHED).remove(&self.path);
-            let _ = fs::remove_file(&self.path);
+            lock(&UNFINISHED).remove(&self.place.path());
+            let _ = self.place.remove_unsynced();
         }
+    }
+}
+
+/// Gives a file the permissions of the regular file that has this name, if there is one: whoever shared a
+/// file with others goes on to share it when it is replaced.
+fn take_mode_of(file: &File, target: &FilePlace) {
+    if let Ok(facts) = target.facts()
+        && facts.is_file()
+    {
+        // Some file systems have no permissions that could be changed.
+        let _ = file.set_permissions(Permissions::from_mode(facts.mode & 0o777));
     }
 }
 
 /// Removes every unfinished file of this process, for an end that runs no destructors.
 pub(crate) fn remove_unfinished() {
-    for path in std::mem::take(&mut *lock(&UNFINISHED)) {
-        let _ = fs::remove_file(path);
+    for (path, place) in std::mem::take(&mut *lock(&UNFINISHED)) {
+        let _ = match place {
+            Some(place) => place.remove_unsynced(),
+            None => fs::remove_file(path),
+        };
     }
 }
 
-/// Removes the parts in a directory whose names begin with `prefix` and that dead processes left there,
-/// if they are at least this old.
+/// Removes the parts in a folder that were created with this prefix and that dead processes left there,
+/// if they are at least this old. Other names are left alone.
 ///
 /// # Errors
 /// Those of the file system; a part that vanished meanwhile is none.
-pub(crate) fn remove_left_over(
-    directory: &Path,
-    prefix: &str,
-    age_min: Duration,
-) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name.as_encoded_bytes();
-        let is_part = name.starts_with(prefix.as_bytes()) && name.ends_with(b".part");
-        if !is_part || lock(&UNFINISHED).contains(&path) {
+pub(crate) fn remove_left_over(folder: &Folder, prefix: &str, age_min: Duration) -> io::Result<()> {
+    for entry in folder.entries()? {
+        let name = entry?.name;
+        if !is_part_name(&name, prefix) {
             continue;
         }
 
-        let removed = fs::symlink_metadata(&path).and_then(|metadata| {
+        let place = FilePlace::new(folder, name);
+        if lock(&UNFINISHED).contains_key(&place.path()) {
+            continue;
+        }
+
+        let removed = place.facts().and_then(|facts| {
             // A modification time in the future is the mark of a clock that was set back: not old.
-            let age = metadata.modified()?.elapsed().unwrap_or_default();
-            if metadata.is_file() && age >= age_min {
-                fs::remove_file(&path)
+            let age = facts.modified.time().elapsed().unwrap_or_default();
+            if facts.is_file() && age >= age_min {
+                place.remove_unsynced()
             } else {
                 Ok(())
             }
@@ -188,21 +218,45 @@ pub(crate) fn remove_left_over(
     Ok(())
 }
 
-/// The parts that are being written now.
-static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+fn part_name(prefix: &str, number: u64) -> String {
+    format!("{prefix}{number:016x}.part")
+}
+
+/// Whether a part with this prefix may have this name.
+fn is_part_name(name: &OsStr, prefix: &str) -> bool {
+    let number = name
+        .to_str()
+        .and_then(|name| name.strip_prefix(prefix)?.strip_suffix(".part"))
+        .and_then(|number| u64::from_str_radix(number, 16).ok());
+    number.is_some_and(|number| name == OsStr::new(&part_name(prefix, number)))
+}
+
+/// The files that go with this process, by their paths: with the place of those that were made in an
+/// open folder.
+static UNFINISHED: Mutex<BTreeMap<PathBuf, Option<FilePlace>>> = Mutex::new(BTreeMap::new());
 
 /// Writes a whole file of the given mode, as durably as [`Part::publish`].
 ///
 /// # Errors
 /// Those of the file system; the old content then stays.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut part = Part::create(directory, ".")?;
+    write_at(&FilePlace::of(path)?, bytes, mode)
+}
+
+/// The same for a place in an open folder.
+///
+/// # Errors
+/// Those of the file system; the old content then stays.
+pub(crate) fn write_at(place: &FilePlace, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut part = Part::create_in(place.folder(), WRITTEN_PREFIX, 0o600)?;
 
     part.write_all(bytes)?;
     part.file.set_permissions(Permissions::from_mode(mode))?;
-    part.publish(path).map(drop)
+    part.publish_at(place).map(drop)
 }
+
+/// The prefix of the parts by which whole files are written.
+pub(crate) const WRITTEN_PREFIX: &str = ".";
 
 /// As [`write()`], but where the path leads to: the target of a link gets the bytes, and so does a device or
 /// a FIFO, which stays what it is.
@@ -230,41 +284,7 @@ pub(crate) fn write_through(path: &Path, bytes: &[u8], mode: u32) -> io::Result<
 /// # Errors
 /// Those of the file system.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    fault::check()?;
-    fs::remove_file(path)?;
-    sync_directory(path)
-}
-
-/// Opens a regular file for reading. Symbolic links are not followed, and a FIFO does not block.
-///
-/// # Errors
-/// `NotFound` for anything that is not a regular file; otherwise those of the file system.
-pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    open_with_metadata(path).map(|(file, _)| file)
-}
-
-/// The same, with the metadata of exactly this file.
-///
-/// # Errors
-/// As [`open_regular`].
-pub(crate) fn open_with_metadata(path: &Path) -> io::Result<(File, Metadata)> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        // ELOOP is how NOFOLLOW says "a symbolic link", ENXIO how a socket says it is one.
-        Err(error) if matches!(error.raw_os_error(), Some(LOOP | NO_DEVICE)) => {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        other => other?,
-    };
-
-    // Asked of the open file: what has the name may be another one by now.
-    let metadata = file.metadata()?;
-    if metadata.is_file() {
-        Ok((file, metadata))
-    } else {
-        Err(io::ErrorKind::NotFound.into())
-    }
+    FilePlace::of(path)?.remove()
 }
 
 /// Reads a text that people may have edited or a bad memory card may have hurt: a byte order mark, which
@@ -281,9 +301,6 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-const LOOP: i32 = Errno::LOOP.raw_os_error();
-const NO_DEVICE: i32 = Errno::NXIO.raw_os_error();
-
 /// What came of trying to take a lock file.
 pub(crate) enum FileLock {
     /// It is ours until the file is closed, also by a sudden end of the process.
@@ -294,24 +311,34 @@ pub(crate) enum FileLock {
     Unsupported,
 }
 
-/// Opens a lock file, which is created where it is missing, and never a file that a link leads to.
-fn open_lock(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)
-}
-
 /// Takes an exclusive `flock` on a file, which is created where it is missing, without waiting.
 ///
 /// # Errors
-/// Those of the file system.
-pub(crate) fn lock_file(path: &Path) -> io::Result<FileLock> {
-    let file = open_lock(path)?;
+/// If something else than a regular file has the name; otherwise those of the file system.
+pub(crate) fn lock_file(place: &FilePlace) -> io::Result<FileLock> {
+    // A file that is open for writing would keep a card from being made read-only.
+    match lock_opened(place, OFlags::RDONLY) {
+        // Over NFS, only such a file can have a lock of its own.
+        Err(error) if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
+            lock_opened(place, OFlags::RDWR)
+        }
+        locked => locked,
+    }
+}
+
+fn lock_opened(place: &FilePlace, flags: OFlags) -> io::Result<FileLock> {
+    let not_plain = || io::Error::other("something else than a regular file has this name");
+
+    let file = match place.open_as(flags | OFlags::CREATE, 0o600) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && place.exists() => {
+            return Err(not_plain());
+        }
+        opened => opened?,
+    };
+
+    if !file.metadata()?.is_file() {
+        return Err(not_plain());
+    }
 
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(FileLock::Held(file)),
@@ -395,18 +422,18 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_are_opened() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        write(&path("file"), b"x", 0o600).unwrap();
-        std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
-        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
-        create_directory(&path("directory")).unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
-        assert!(open_regular(&path("file")).is_ok());
-        for other in ["link", "socket", "directory", "fifo", "nothing"] {
-            let error = open_regular(&path(other)).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{other}");
+    fn only_names_of_parts_are_parts() {
+        let is_part = |name: &str| is_part_name(OsStr::new(name), "upload-");
+        assert!(is_part("upload-00000000000000ff.part"));
+        for other in [
+            "upload-00000000000000FF.part",
+            "upload-0000000000000ff.part",
+            "upload-00000000000000ff",
+            "upload-.part",
+            ".00000000000000ff.part",
+            "notes.part",
+        ] {
+            assert!(!is_part(other), "{other}");
         }
     }
 }

@@ -46,7 +46,7 @@ impl SocketFile {
         // A socket cannot be opened, only its place in the file system.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let inode = File::from(open(path, flags, Mode::empty())?);
-        lock(&UNFINISHED).insert(path.to_owned());
+        lock(&UNFINISHED).insert(path.to_owned(), None);
 
         Ok((
             bound,

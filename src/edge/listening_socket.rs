@@ -2,7 +2,7 @@
 //! One listening socket of any family: bound by us, or inherited from whoever started us.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -52,15 +52,10 @@ impl Door {
     pub(crate) fn open(address: &Address) -> Result<Self> {
         let explained = |error: io::Error| cannot_listen(address, error);
         match address {
-            Address::Ip(ip) => {
-                let domain = Domain::for_address(*ip);
-                let socket =
-                    RawSocket::new(domain, Type::STREAM, Some(Protocol::TCP)).map_err(explained)?;
-                socket.set_reuse_address(true).map_err(explained)?;
-                socket.bind(&(*ip).into()).map_err(explained)?;
-                socket.listen(BACKLOG).map_err(explained)?;
-                Self::new(Family::Tcp(socket.into())).map_err(explained)
-            }
+            Address::Ip(ip) => bind_ip(*ip, FamilySet::Own)
+                .and_then(|socket| Self::new(Family::Tcp(socket)))
+                .map_err(explained),
+            Address::Everywhere(port) => Self::everywhere(*port).map_err(explained),
             Address::Unix(path) => Self::at_path(path).map_err(explained),
             Address::UnixAuto => {
                 let (folder, mut door) = in_new_folder().map_err(explained)?;
@@ -138,6 +133,29 @@ impl Door {
         })
     }
 
+    /// Listens on all addresses: on one socket of IPv6, which takes callers of IPv4 as well.
+    fn everywhere(port: u16) -> io::Result<Self> {
+        let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+
+        match bind_ip(both, FamilySet::Both) {
+            Ok(socket) => {
+                let port = socket.local_addr()?.port();
+                let door = Self::new(Family::Tcp(socket))?;
+                Ok(Self {
+                    address: Address::Everywhere(port),
+                    ..door
+                })
+            }
+            // Without IPv6 in the kernel, or with IPv6 switched off, as containers often have it.
+            Err(error) if knows_no_ipv6(&error) => {
+                log::debug!("there is no IPv6: {error}");
+                let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+                Self::new(Family::Tcp(bind_ip(all, FamilySet::Own)?))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn at_path(path: &Path) -> io::Result<Self> {
         let (listener, file) = SocketFile::bind(path, |path| UnixListener::bind(path))?;
         let door = Self::new(Family::Unix(listener))?;
@@ -166,9 +184,10 @@ impl Door {
 
         match &self.listener {
             Family::Tcp(_) => {
-                let address = address.ok_or(Errno::CONNABORTED)?;
+                let address = SocketAddr::try_from(address.ok_or(Errno::CONNABORTED)?)?;
                 let peer = Peer {
-                    address: Some(address.try_into()?),
+                    // A caller of IPv4 is the same one on a socket of both families.
+                    address: Some(canonical(address)),
                     ..Peer::default()
                 };
                 Ok((Socket::Tcp(accepted.into()), peer))
@@ -182,6 +201,52 @@ impl Door {
                 Ok((Socket::Unix(stream), peer))
             }
         }
+    }
+}
+
+/// Which callers a socket of IPv6 takes.
+#[derive(Clone, Copy, PartialEq)]
+enum FamilySet {
+    /// What the system says (bindv6only).
+    Own,
+    /// Those of IPv4, too.
+    Both,
+}
+
+fn bind_ip(address: SocketAddr, families: FamilySet) -> io::Result<TcpListener> {
+    let domain = Domain::for_address(address);
+    let socket = RawSocket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+
+    if families == FamilySet::Both {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+
+    Ok(socket.into())
+}
+
+fn knows_no_ipv6(error: &io::Error) -> bool {
+    const REASONS: &[Errno] = &[
+        Errno::AFNOSUPPORT,
+        Errno::ADDRNOTAVAIL,
+        Errno::PROTONOSUPPORT,
+        Errno::NOPROTOOPT,
+        Errno::INVAL,
+    ];
+
+    REASONS
+        .iter()
+        .any(|reason| error.raw_os_error() == Some(reason.raw_os_error()))
+}
+
+/// An IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) as what it is.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+        // The interface of a link-local address stays.
+        IpAddr::V6(_) => address,
     }
 }
 
@@ -251,7 +316,7 @@ fn credentials(stream: &UnixStream) -> Option<UnixCredentials> {
 }
 
 fn cannot_listen(address: &Address, error: io::Error) -> Error {
-    let is_ip = matches!(address, Address::Ip(_));
+    let is_ip = matches!(address, Address::Ip(_) | Address::Everywhere(_));
     let own_words = error.get_ref().map(ToString::to_string);
 
     let (reason, hint) = match error.kind() {
@@ -273,7 +338,7 @@ fn cannot_listen(address: &Address, error: io::Error) -> Error {
         ),
         io::ErrorKind::AddrNotAvailable if is_ip => (
             "this device has no such address",
-            "0.0.0.0 listens on all addresses",
+            "* listens on all addresses",
         ),
         _ => {
             let inner = Error::io(format!("cannot listen on {address}"), error);
@@ -297,3 +362,24 @@ fn cannot_listen(address: &Address, error: io::Error) -> Error {
 /// How many callers wait to be accepted. The one for whom there is no room tries again after a second, so
 /// there is room for those who come at once; the kernel keeps to its own bound (`somaxconn`).
 const BACKLOG: i32 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_ipv6_the_other_family_is_enough() {
+        assert!(knows_no_ipv6(&Errno::AFNOSUPPORT.into()));
+        assert!(knows_no_ipv6(&Errno::ADDRNOTAVAIL.into()));
+        assert!(!knows_no_ipv6(&Errno::ADDRINUSE.into()));
+        assert!(!knows_no_ipv6(&Errno::ACCESS.into()));
+    }
+
+    #[test]
+    fn a_caller_of_ipv4_is_one_whatever_socket_takes_it() {
+        let shown = |text: &str| canonical(text.parse().unwrap()).to_string();
+        assert_eq!(shown("[::ffff:192.0.2.1]:7"), "192.0.2.1:7");
+        assert_eq!(shown("192.0.2.1:7"), "192.0.2.1:7");
+        assert_eq!(shown("[fe80::1%3]:7"), "[fe80::1%3]:7");
+    }
+}

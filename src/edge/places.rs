@@ -15,7 +15,7 @@ use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::threads::lock;
 use crate::transport::Peer;
-use crate::waiting::Place;
+use crate::waiting::{Place, Rank};
 
 /// The register of open connections.
 pub(crate) struct Connections {
@@ -31,6 +31,8 @@ pub(crate) struct Connections {
 struct OpenConnections {
     next: u64,
     running: usize,
+    /// Of those, how many are strangers'.
+    running_strangers: usize,
     /// Of those who wait, how many are on this device.
     waiting_local: usize,
     /// By number, and so by age.
@@ -45,6 +47,7 @@ struct Member {
     is_local: bool,
     is_running: bool,
     is_vouched: bool,
+    rank: Rank,
 }
 
 impl Connections {
@@ -116,6 +119,7 @@ impl Connections {
             is_local: peer.is_local(),
             is_running: false,
             is_vouched: false,
+            rank: Rank::Known,
         };
 
         open.insert(number, member);
@@ -233,14 +237,32 @@ impl OpenConnections {
 
         member.is_running = is_running;
         let local = usize::from(member.is_local);
+        let stranger = usize::from(member.rank == Rank::Stranger);
         if is_running {
             self.running += 1;
+            self.running_strangers += stranger;
             self.waiting_local -= local;
         } else {
             self.running -= 1;
+            self.running_strangers -= stranger;
             self.waiting_local += local;
         }
         true
+    }
+
+    fn set_rank(&mut self, number: u64, rank: Rank) {
+        let Some(member) = self.members.get_mut(&number) else {
+            return;
+        };
+
+        // Who is counted under one rank leaves under the same one.
+        if member.is_running && member.rank != rank {
+            match rank {
+                Rank::Known => self.running_strangers -= 1,
+                Rank::Stranger => self.running_strangers += 1,
+            }
+        }
+        member.rank = rank;
     }
 }
 
@@ -284,7 +306,9 @@ impl Place for Permit {
         } else {
             limits.connections_reserved.min(limits.connections_max - 1)
         };
-        if open.running + reserved >= limits.connections_max {
+        let strangers_max = limits.connections_max - limits.connections_max / KEPT_FROM_STRANGERS;
+        let is_kept = member.rank == Rank::Stranger && open.running_strangers >= strangers_max;
+        if is_kept || open.running + reserved >= limits.connections_max {
             self.connections.metrics.rejected.add_one();
             return false;
         }
@@ -298,6 +322,10 @@ impl Place for Permit {
 
     fn resume(&mut self) {
         lock(&self.connections.open).set_running(self.number, true);
+    }
+
+    fn rank(&mut self, rank: Rank) {
+        lock(&self.connections.open).set_rank(self.number, rank);
     }
 
     fn vouch(&mut self) {
@@ -329,6 +357,8 @@ impl Place for Refusal {
 
     fn resume(&mut self) {}
 
+    fn rank(&mut self, _rank: Rank) {}
+
     fn vouch(&mut self) {}
 }
 
@@ -348,6 +378,9 @@ fn group(ip: IpAddr) -> IpAddr {
         v4 => v4,
     }
 }
+
+/// One of so many places for requests is out of reach for strangers, however many come.
+const KEPT_FROM_STRANGERS: usize = 4;
 
 /// Connections beyond the limit that are answered 503 at one time; more are closed without a word.
 const REFUSALS_MAX: usize = 4;
@@ -403,6 +436,41 @@ mod tests {
         drop(second);
         assert!(third.begin());
         assert!(!connections.wait_until_empty(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_quarter_of_the_places_for_requests_is_kept_from_strangers() {
+        let connections = register(Limits {
+            connections_max: 8,
+            connections_reserved: 0,
+            ..Limits::default()
+        });
+        let mut strangers: Vec<_> = (0..7)
+            .map(|number| enter(&connections, &format!("192.0.2.{number}:1")).unwrap())
+            .collect();
+        strangers
+            .iter_mut()
+            .for_each(|permit| permit.rank(Rank::Stranger));
+        let begun = |permits: &mut [Permit]| {
+            permits
+                .iter_mut()
+                .filter_map(|permit| permit.begin().then_some(()))
+                .count()
+        };
+        assert_eq!(begun(&mut strangers), 6);
+
+        // Whoever turns out to be known makes room for another stranger.
+        let mut known = enter(&connections, "192.0.2.99:1").unwrap();
+        assert!(known.begin());
+        strangers[0].rank(Rank::Known);
+        assert!(strangers[6].begin());
+        assert!(
+            !enter(&connections, "192.0.2.98:1").unwrap().begin(),
+            "all are taken"
+        );
+
+        strangers.clear();
+        assert_eq!(lock(&connections.open).running_strangers, 0);
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(crate) const AUTHORITY: HomeFile = HomeFile {
 pub(crate) const SERVERS: HomeFile = HomeFile {
     name: "servers",
     mode: 0o600,
-    content: "paired servers, one line for each: name, URL, token. The first one is used where none is named",
+    content: "paired servers, one line for each: name, URL, token, and where they are known the fingerprint and the other addresses, with commas between them. The first one is used where none is named",
     writer: "`skep pair`, and you",
     loss: "pair again",
 };

@@ -20,8 +20,15 @@ pub(crate) fn check_format(home: &Path) -> Result<()> {
     let text = match disk::read_text(&path) {
         // A home of format 1, or one that is still empty.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        // What stands in place of the home is found out by whoever needs something of it.
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(()),
+        // What is wrong with the home is found out by whoever needs something of it.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            return Ok(());
+        }
         read => read.map_err(|error| Error::local(format!("reading {}", path.display()), error))?,
     };
 

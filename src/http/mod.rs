@@ -26,8 +26,8 @@ pub use endless::{Endless, Happened};
 pub use head::{Fields, Head, Method, Version};
 pub(crate) use pool::{BodyPlace, BodyPlaces, Engine, Workers};
 pub use range::{Range, RangeError};
-pub(crate) use request::Vouched;
 pub use request::{Body, Request, Session};
+pub(crate) use request::{GuestPlace, Vouched};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};
 
@@ -88,6 +88,13 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
+    /// Who sends a request, as far as its head tells: it decides who is served where places run out. It is
+    /// called by the thread that waits for all connections, and must not wait. The request has no body
+    /// here. By default everybody is known.
+    fn sender(&self, _request: &mut Request<'_>) -> RequestSender {
+        RequestSender::Known
+    }
+
     /// Completes the answer 503 of a request that this server has no place for, for example with a field.
     /// The request has no body here, and nothing may be waited for. By default the answer stays as it is.
     fn refused(&self, _request: &mut Request<'_>, response: Response) -> Response {
@@ -127,6 +134,19 @@ impl NewConnection<'_> {
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.descriptor
     }
+}
+
+/// Who sends a request. A quarter of the places for requests, and half of those for bodies, are out of
+/// reach for callers who are not known.
+pub enum RequestSender {
+    /// Somebody who is known: its body waits for a place if there is none.
+    Known,
+    /// Somebody whom the handler gets to know before it reads the body.
+    Claimed,
+    /// Somebody who is known only once the body was read.
+    Unknown,
+    /// Somebody who gets this answer, whatever the body is.
+    Refused(Response),
 }
 
 /// Whether a connection is let in.

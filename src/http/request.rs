@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 
 use super::head::{Fields, Head, Method, Version};
+use super::pool::BodyPlace;
 use super::response::Status;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
@@ -315,6 +316,9 @@ fn too_large() -> Error {
 
 /// Left in a session once the caller has shown who it is: its connection does not make room for strangers.
 pub(crate) struct Vouched;
+
+/// The place of a caller who is not known yet, among all of these; it is left once the caller is known.
+pub(crate) struct GuestPlace(pub(crate) Option<BodyPlace>);
 
 /// What the requests of one connection share: at most one value of each type.
 #[derive(Default)]

@@ -3,8 +3,11 @@
 //! client.
 
 mod report;
+mod version_choice;
 
 pub use report::{ModelInfo, OldVersion, Verification, Verified};
+
+pub use version_choice::VersionChoice;
 
 use std::fmt;
 use std::str::FromStr;

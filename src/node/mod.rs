@@ -2,6 +2,7 @@
 //! A node: every room built from a configuration, started and stopped in the right order. It is the
 //! only room that knows that all the others exist.
 
+mod confined;
 mod exposed;
 mod node_events;
 mod reach;
@@ -13,6 +14,7 @@ mod services;
 mod tests;
 mod watcher;
 
+pub(crate) use confined::Confined;
 pub use reload::Reload;
 pub use server_password::PasswordOrigin;
 pub use services::{ServiceState, ServiceStatus, Services};
@@ -27,11 +29,9 @@ use std::time::Duration;
 
 use crate::access::secrets::invitations;
 use crate::access::{CallerKey, Guard, NewToken, Password, Tokens};
-use crate::address::Address;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::home::KeptTime;
-use crate::http::BodyPlaces;
 use crate::limits::LiveLimits;
 use crate::metrics::Metric;
 use crate::pin::Pin;
@@ -75,7 +75,12 @@ impl Node {
         // home.
         let addresses = config.listen_on()?;
         home::check_format(&config.home)?;
-        home::prepare(&config.home).map_err(|error| unwritable(&config.home, error))?;
+        disk::create_directory(&config.home)
+            .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
+        // A home that is only read may do all the same.
+        if let Err(error) = home::prepare(&config.home) {
+            log::debug!("{error}");
+        }
 
         // The kept time comes before certificates and events, which need a time that does not go
         // backwards.
@@ -169,10 +174,7 @@ impl Node {
             .server
             .addresses()
             .into_iter()
-            .find_map(|address| match address {
-                Address::Ip(ip) if ip.ip().is_unspecified() => Some(ip.port()),
-                _ => None,
-            });
+            .find_map(|address| address.everywhere());
         let scheme = if self.pin.is_some() { "https" } else { "http" };
         let outside = SocketAddr::new(crate::tls::local_address()?, everywhere?);
         Some(format!("{scheme}://{outside}"))
@@ -323,7 +325,6 @@ fn api(
             home: config.home.clone(),
             issue,
         },
-        guests: BodyPlaces::new(config.limits.workers.saturating_sub(2) / 2),
     })
 }
 

@@ -12,20 +12,13 @@ use crate::tls::TlsFiles;
 pub(crate) fn invitable(addresses: &[Address]) -> Vec<String> {
     let mut found = Vec::new();
     for address in addresses {
-        let Address::Ip(bound) = address else {
-            continue;
-        };
         // Nobody can connect to the wildcard address; the present address works now, and the name
         // for mDNS goes on working when the address changes.
-        if bound.ip().is_unspecified() {
-            let outside = crate::tls::local_address().map(|ip| SocketAddr::new(ip, bound.port()));
+        if let Some(port) = address.everywhere() {
+            let outside = crate::tls::local_address().map(|ip| SocketAddr::new(ip, port));
             found.extend(outside.map(|outside| outside.to_string()));
-            found.push(format!(
-                "{}.local:{}",
-                crate::tls::host_name(),
-                bound.port()
-            ));
-        } else {
+            found.push(format!("{}.local:{port}", crate::tls::host_name()));
+        } else if matches!(address, Address::Ip(_)) {
             found.push(address.authority());
         }
     }

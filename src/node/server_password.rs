@@ -130,6 +130,7 @@ pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &P
     // Loopback and Unix sockets do not leave the device, so nobody on a network can listen.
     let is_away = |listen: &ListenAddress| match &listen.address {
         Address::Ip(ip) => !ip.ip().to_canonical().is_loopback(),
+        Address::Everywhere(_) => true,
         _ => false,
     };
 

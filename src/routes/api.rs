@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::access::{CallerKey, Guard, Password, Principal, Right};
 use crate::channels::Publisher;
 use crate::error::Result;
-use crate::http::{BodyPlaces, Method, Request, Response};
+use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
 use crate::routes::host_name::HostNames;
 use crate::routes::request_id::Ids;
@@ -23,9 +23,6 @@ pub(crate) struct Api {
     pub(crate) ids: Ids,
     pub(crate) limits: Arc<LiveLimits>,
     pub(crate) import_bytes_before_password: u64,
-    /// For imports whose password was not seen yet; half as many as uploads have, so that callers
-    /// without a password never keep out those with one.
-    pub(crate) guests: Arc<BodyPlaces>,
     pub(crate) pairing: Pairing,
 }
 

@@ -3,10 +3,10 @@
 //! are answered.
 
 use crate::access::{
-    CHALLENGE, Credentials, How, Principal, ReceivedSignature, Right, SignedRequest,
+    CHALLENGE, Credentials, How, Principal, ReceivedSignature, Recognized, Right, SignedRequest,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Method, Request, Response, Vouched};
+use crate::http::{GuestPlace, Method, Request, RequestSender, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
 use crate::routes::cross_origin;
 use crate::routes::forwarded::Forwarded;
@@ -35,6 +35,30 @@ impl Api {
         let is_open = has_certificate || self.guard.options().anonymous_read;
 
         matches!(route.access, Access::Needs(_)) && !is_open
+    }
+
+    /// Who sends a request to `route`, as far as that is known at once; nothing is counted. `None` if it is
+    /// refused whatever its body is.
+    pub(crate) fn sender_to(&self, route: &Route, request: &Request<'_>) -> Option<RequestSender> {
+        if self.refuses_at_once(route, request) {
+            return None;
+        }
+
+        let tls = request.peer().tls.as_ref();
+        let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
+        let is_asked_first = matches!(route.access, Access::Needs(_));
+        let recognized = match request.fields().value("authorization") {
+            Some(field) => self.guard.recognize(&Credentials::read(field)),
+            None if has_certificate => Recognized::Known,
+            None => Recognized::MayBe,
+        };
+
+        match recognized {
+            Recognized::Known => Some(RequestSender::Known),
+            Recognized::Wrong if is_asked_first => None,
+            _ if is_asked_first => Some(RequestSender::Claimed),
+            _ => Some(RequestSender::Unknown),
+        }
     }
 
     /// Finds out who calls and checks that the role suffices, before anything of the body is read.
@@ -220,14 +244,6 @@ impl Api {
             self.guard.retry_after(request.peer()).to_string(),
         )
     }
-
-    /// Takes a place for a body whose password is somewhere in it.
-    pub(crate) fn enter_as_guest(&self) -> Result<BodyPlace> {
-        self.guests.take(std::time::Duration::ZERO).ok_or_else(|| {
-            let text = "too many imports without a password are running on this server";
-            Error::new(ErrorKind::Busy, text)
-        })
-    }
 }
 
 /// Whether a request has a signature, for whomever.
@@ -256,6 +272,9 @@ fn signed<'h, 'a: 'h>(request: &mut Request<'a>, host: &'h str) -> SignedRequest
 fn remember(request: &mut Request<'_>, principal: Option<&Principal>) {
     if principal.is_some_and(|principal| principal.how != How::Anonymous) {
         request.session().insert(Vouched);
+        if let Some(guest) = request.session().value_mut::<GuestPlace>() {
+            guest.0 = None;
+        }
     }
     request.session().insert(Known(principal.cloned()));
 }

@@ -21,7 +21,7 @@ pub(crate) use request_id::Ids;
 
 use crate::access::{Credentials, Right};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Handler, Method, Request, Response, Status};
+use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Access, MODEL, Route};
 use api::Known;
@@ -124,7 +124,7 @@ pub(crate) const ROUTES: &[Route] = &[
         Method::Post,
         &["v1", "models", "*", "rollback"],
         Access::Needs(Right::Write),
-        "brings back the version before",
+        "brings back the version before, or another one: ?to=VERSION",
         models::rollback,
     ),
     row(
@@ -233,6 +233,15 @@ impl Handler for Api {
             Err(error)
         };
         Some(self.finish(request, answered))
+    }
+
+    fn sender(&self, request: &mut Request<'_>) -> RequestSender {
+        self.see_behind(request);
+        let route = self.route_of(request);
+        match route.and_then(|route| self.sender_to(route, request)) {
+            Some(sender) => sender,
+            None => RequestSender::Refused(self.handle(request)),
+        }
     }
 
     fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {

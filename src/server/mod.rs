@@ -190,6 +190,7 @@ impl Server {
             limits,
             metrics,
             places,
+            guests: http::BodyPlaces::for_guests(workers),
             // The places bound it.
             writers: Crew::new("answer", usize::MAX),
             stop: stop.clone(),
@@ -215,8 +216,12 @@ impl Server {
     /// are none (`unix:/run/skep.sock`).
     pub fn urls(&self) -> Vec<String> {
         let url = |(address, scheme): &(Address, Scheme)| match (address, scheme) {
-            (Address::Ip(_), Scheme::Http) => format!("http://{}", address.authority()),
-            (Address::Ip(_), Scheme::Https) => format!("https://{}", address.authority()),
+            (Address::Ip(_) | Address::Everywhere(_), Scheme::Http) => {
+                format!("http://{}", address.authority())
+            }
+            (Address::Ip(_) | Address::Everywhere(_), Scheme::Https) => {
+                format!("https://{}", address.authority())
+            }
             _ => address.to_string(),
         };
         self.bound.iter().map(url).collect()

@@ -13,6 +13,7 @@ use crate::model::ModelName;
 use crate::signature::minisign::{Algorithm, LEGACY, PREHASHED, TRUSTED, UNTRUSTED};
 use crate::signature::prehash::Prehash;
 use crate::signature::public_key::PublicKey;
+use crate::text::quotable;
 
 /// The signature of a file and of a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,11 @@ impl Signature {
     /// `BadRequest` if that is longer than a name may be.
     pub fn name_for(model: &ModelName) -> Result<ModelName> {
         format!("{model}{SUFFIX}").parse()
+    }
+
+    /// The name of the model whose signature has this name.
+    pub(crate) fn model_of(name: &ModelName) -> Option<ModelName> {
+        name.as_str().strip_suffix(SUFFIX)?.parse().ok()
     }
 
     /// Whether a model of this name is the signature of another one.
@@ -84,7 +90,35 @@ impl Signature {
     pub fn file_name(&self) -> Option<&str> {
         self.trusted_comment
             .split('\t')
-            .find_map(|item| item.strip_prefix("file:"))
+            .find_map(|item| item.strip_prefix(FILE))
+    }
+
+    /// That the trusted comment is of a file of this name, or names none: the right signature of one file
+    /// says nothing of another one. Only after [`Signature::verify`] is it what the signer said.
+    ///
+    /// # Errors
+    /// `Integrity` if it names another file.
+    pub fn check_name(&self, what: &str, name: &str) -> Result<()> {
+        let items = self.trusted_comment.split('\t');
+        let mut named = items.filter_map(|item| item.strip_prefix(FILE));
+
+        match named.find(|named| *named != name) {
+            None => Ok(()),
+            Some(other) => {
+                let other = quotable(other);
+                let text = format!("the signature of {what} was made for a file named '{other}'");
+                Err(Error::new(ErrorKind::Integrity, text).hint(
+                    "sign it under its new name; or, if it is what you mean, let clients accept it: --any-name",
+                ))
+            }
+        }
+    }
+
+    /// Whether another one says the same of the same bytes; the first line of the file is nobody's word.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.key_id == other.key_id
+            && self.signature == other.signature
+            && self.comment_signature == other.comment_signature
     }
 
     /// Whether checking it takes the whole file in memory.
@@ -256,5 +290,8 @@ pub(crate) fn unreadable(reason: &str) -> Error {
     let text = format!("the signature cannot be read: {reason}");
     Error::new(ErrorKind::Integrity, text).hint("fetch or make the signature file again")
 }
+
+/// What stands before the name of a file in a trusted comment.
+const FILE: &str = "file:";
 
 pub(crate) const SUFFIX: &str = ".minisig";

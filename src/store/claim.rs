@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What an upload claims: a name, a condition on what has it now, and what came of it.
 
+use std::fs::File;
+use std::io;
 use std::time::SystemTime;
 
 use crate::digest::Digest;
+use crate::disk::FilePlace;
 use crate::model::{Model, ModelName};
+use crate::signature::Signature;
 use crate::store::about::Metadata;
 
 /// A model that was published.
@@ -33,12 +37,49 @@ pub enum Condition {
     ModifiedAt(SystemTime),
 }
 
-/// A finished upload that is to become a model.
+/// What is said of bytes that are to become a model. All that a store may ask for is in it, so that no
+/// way to a name leads past a rule.
 #[derive(Clone, Copy)]
 pub(crate) struct Claim<'a> {
     pub(crate) name: &'a ModelName,
     pub(crate) size: u64,
+    /// What the bytes have.
     pub(crate) digest: Digest,
+    /// What they were said to have.
+    pub(crate) expected: Option<&'a Digest>,
     pub(crate) condition: &'a Condition,
     pub(crate) metadata: &'a Metadata,
+    /// The signature that came with the bytes, or was kept with them.
+    pub(crate) signature: Option<&'a Signature>,
+    pub(crate) origin: BytesOrigin,
+}
+
+/// Where bytes come from that are to become a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BytesOrigin {
+    /// They were sent.
+    Upload,
+    /// They are a version of the model that was kept; so they are counted, described and meant already.
+    Version,
+}
+
+/// Bytes that are whole, but not a model yet.
+pub(crate) trait NewBytes {
+    /// All of them, from the beginning.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn content(&mut self) -> io::Result<File>;
+
+    /// Does what takes long, before others have to wait for the name.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn settle(&mut self) -> io::Result<()>;
+
+    /// Gives them the name in one step, durably.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn publish(self, target: &FilePlace) -> io::Result<File>;
 }

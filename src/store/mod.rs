@@ -12,7 +12,9 @@ mod catalog;
 mod check;
 mod claim;
 mod failure;
+mod hidden_folder;
 mod options;
+mod publishing;
 mod rules;
 mod store_events;
 mod store_handle;
@@ -35,13 +37,10 @@ pub use upload::Upload;
 pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
 
-use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
 use crate::model::{Model, ModelName};
@@ -49,8 +48,8 @@ use crate::signature::Signature;
 use crate::threads::{lock, spawn};
 use catalog::{Cache, Catalog, Digester, Index, Layout, Stamp, Standing};
 use check::Scrub;
-use claim::Claim;
 use failure::{unreadable, unremoved, unstored};
+use rules::side_file;
 use store_handle::Owner;
 use upload::UnfinishedUploads;
 
@@ -78,7 +77,7 @@ impl Store {
         // process uses it.
         let layout = Layout::open(directory, options.part_age_max)?;
         let catalog = Arc::new(Catalog {
-            index: Index::open(&layout.index()),
+            index: Index::open(layout.index()),
             cache: Cache::new(&options),
             digester: Digester::new(options.clock_tick),
             names: Mutex::new(()),
@@ -179,6 +178,7 @@ impl Store {
 
         // The name can change between the look above and this call: from here on, only the open
         // file and its own stamp count.
+        catalog.layout.check_there()?;
         let unreadable = |error| unreadable(name, error);
         let start = SystemTime::now();
         let opened = catalog.layout.open_model(name).map_err(unreadable)?;
@@ -281,7 +281,7 @@ impl Store {
 
         // Readers keep their open file in both cases; only the name goes.
         let removed = match catalog.options.versions_max {
-            0 => disk::remove(&catalog.layout.path(name)),
+            0 => catalog.layout.place(name).remove(),
             _ => versions::put_away(catalog, name, &stamp),
         };
 
@@ -295,6 +295,9 @@ impl Store {
             0 => rules::forget(catalog, name),
             _ => versions::tidy(catalog, name),
         }
+
+        // Left alone, it would vouch for whatever gets the name next.
+        side_file::remove(catalog, name);
 
         catalog.events.model(|| Happening::ModelRemoved {
             name: name.clone(),
@@ -318,68 +321,5 @@ impl Store {
     /// be used, without them. The last drop does the same.
     pub fn close(&self) {
         self.0.close();
-    }
-
-    /// Has a finished upload published under its name, if the condition and the policy allow it.
-    fn publish(
-        &self,
-        publish: impl FnOnce(&Path) -> io::Result<File>,
-        claim: &Claim<'_>,
-    ) -> Result<Published> {
-        let (
-            catalog,
-            Claim {
-                name,
-                digest,
-                condition,
-                ..
-            },
-        ) = (self.catalog(), *claim);
-
-        // An upload can last for hours: the card may have been unmounted meanwhile, and whoever
-        // embeds the store may not have called `admit` before.
-        catalog.layout.check_there()?;
-        catalog.check_kind(name, claim.metadata)?;
-        let digested = catalog.digest_for(name, condition)?;
-
-        // From the check of the condition until the name has its new bytes, no other upload or
-        // removal may come between.
-        let _guard = lock(&catalog.names);
-        let current = catalog.judge(name, condition, digested)?;
-        catalog.check_replace(name, condition, current)?;
-        catalog.check_total(name, claim.size)?;
-
-        // Texts and the old version are durable before the rename: a power cut leaves superfluous
-        // lines or a superfluous version, but never new bytes without them.
-        rules::keep(catalog, claim, &versions::digests(catalog, name)).map_err(unstored)?;
-        if let Some(stamp) = current.filter(|_| catalog.options.versions_max > 0) {
-            versions::keep(catalog, name, &stamp).map_err(unstored)?;
-        }
-
-        // The rename gives the new file a new stamp, so what is known of the old one goes, also
-        // after a failure.
-        let published = publish(&catalog.layout.path(name));
-        catalog.forget(name);
-        let metadata = published
-            .and_then(|file| file.metadata())
-            .map_err(unstored)?;
-
-        // The digest was computed while the bytes arrived; nobody has to read them again.
-        let stamp = Stamp::of(&metadata);
-        catalog.learn(name, stamp, digest);
-        versions::tidy(catalog, name);
-
-        let published = Published {
-            model: stamp.model(name, Some(digest)),
-            replaced: current.is_some(),
-        };
-
-        catalog.events.model(|| Happening::ModelPublished {
-            name: name.clone(),
-            size: published.model.size,
-            digest,
-            replaced: published.replaced,
-        });
-        Ok(published)
     }
 }

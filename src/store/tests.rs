@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the store promises, tried with real files.
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
@@ -440,8 +441,8 @@ fn a_directory_has_one_store_which_clears_up_after_dead_ones() {
     );
     drop(upload);
     for left in [
-        ".skep/parts/upload-1.part",
-        ".skep/.2.part",
+        ".skep/parts/upload-0000000000000001.part",
+        ".skep/.0000000000000002.part",
         ".skep/parts/other",
     ] {
         fs::write(directory.path().join(left), b"x").unwrap();

@@ -248,14 +248,20 @@ pub(crate) fn host_name() -> String {
 
 /// The address of the interface that leads outside. Connecting a UDP socket sends nothing.
 pub(crate) fn local_address() -> Option<IpAddr> {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
-    // 192.0.2.1 is for documentation only (RFC 5737), so the default route is taken.
-    socket.connect("192.0.2.1:9").ok()?;
+    // These are for documentation only (RFC 5737, RFC 3849), so the default route is taken. A device
+    // may have only one of both families.
+    local_address_to("0.0.0.0:0", "192.0.2.1:9")
+        .or_else(|| local_address_to("[::]:0", "[2001:db8::1]:9"))
+}
+
+fn local_address_to(own: &str, other: &str) -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind(own).ok()?;
+    socket.connect(other).ok()?;
     socket
         .local_addr()
         .ok()
         .map(|address| address.ip())
-        .filter(|ip| !ip.is_unspecified())
+        .filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
 }
 
 const COMMON_NAME: &str = "skep on ";

@@ -208,6 +208,21 @@ fn whatever_is_changed_on_the_way_the_signature_is_not_good_any_more() {
 }
 
 #[test]
+fn content_has_to_be_covered() {
+    let fields = [("host", "pi:8080"), ("content-length", "3")];
+    let signed = sign(&key(), &put(&fields), Some("nonce"), None).unwrap();
+    let request = received(&put(&fields), &signed);
+    let found = ReceivedSignature::find(&request).unwrap().unwrap();
+    let error = found.check_coverage(&request).unwrap_err();
+    assert!(error.message().contains("content-digest"), "{error}");
+    let without = SignedRequest {
+        has_content: false,
+        ..request
+    };
+    assert!(found.check_coverage(&without).is_ok());
+}
+
+#[test]
 fn every_byte_of_the_signature_fields_counts() {
     let signed = sign(&key(), &put(PUT), Some("nonce"), None).unwrap();
     let request = put(PUT);

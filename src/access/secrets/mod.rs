@@ -14,4 +14,4 @@ pub(crate) use invitations::{ADDRESSES_MAX, Invitation};
 pub use password::Password;
 pub(crate) use password::{Lock, PUBLISHED, is_token, random};
 pub(crate) use remembered_keys::RememberedKeys;
-pub(crate) use tokens::{NewToken, TokenKey, Tokens, can_be_named};
+pub(crate) use tokens::{NewToken, TokenKey, Tokens, can_be_named, is_token_name};

@@ -306,6 +306,11 @@ pub(crate) fn can_be_named(name: &str) -> bool {
     !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
+/// Whether a server may have named a token so.
+pub(crate) fn is_token_name(name: &str) -> bool {
+    is_plain(name)
+}
+
 /// Where the tokens of a home are.
 pub(crate) fn file(home: &Path) -> PathBuf {
     home::TOKENS.path(home)

@@ -14,8 +14,8 @@ use crate::cli::flags::given_password::{given_password, own_password};
 use crate::cli::flags::switch::{is_set, variable, variable_name};
 use crate::cli::terminal::{Output, ask, signals};
 use crate::client::{
-    Changes, Client, ClientCertificate, ClientOptions, FirstUse, PasswordOver, Servers,
-    TransferOptions, Trust,
+    Changes, Client, ClientCertificate, ClientOptions, FirstUse, PairedServer, PasswordOver,
+    Servers, TransferOptions, Trust,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
@@ -173,7 +173,7 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
         Err(_) => None,
     };
 
-    let server: ServerUrl = match (&saved, named) {
+    let server: ServerUrl = match (&saved, &named) {
         (Some(saved), _) => saved.url.clone(),
         (None, Some(url)) => url.parse()?,
         (None, None) => DEFAULT_SERVER.parse()?,
@@ -182,6 +182,11 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     let mut options = ClientOptions::new(server);
     options.trust = trust(matches, output)?;
     let by_known = matches!(options.trust, Trust::Known(_));
+
+    // The pin of the pairing counts there, which is not what the other ways of trust ask for.
+    if by_known {
+        options.elsewhere = saved.as_ref().and_then(|saved| saved.elsewhere.clone());
+    }
 
     // The pins of known servers are in the home, so only HTTPS to such a server needs one.
     options.home = match home::directory() {
@@ -200,9 +205,13 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
 
     // What is given now counts before the token of the pairing, and that before the password of a
     // server on this device.
-    options.password = match given_password(matches)? {
-        Some(password) => Some(password),
-        None => saved.map(|saved| saved.token),
+    options.password = match (given_password(matches)?, saved) {
+        (Some(password), None) => Some(password),
+        (Some(password), Some(saved)) => {
+            check_meaning(&saved, named.as_deref())?;
+            Some(password)
+        }
+        (None, saved) => saved.map(|saved| saved.token),
     };
 
     if options.password.is_none() {
@@ -226,6 +235,23 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     signals::watch()?;
 
     Client::new(options)
+}
+
+/// Refuses to send a password that was given to a server that may not be the one that is meant: its
+/// token goes nowhere else, but such a password is a secret of whichever server the user had in mind.
+fn check_meaning(saved: &PairedServer, named: Option<&str>) -> Result<()> {
+    let Some(other) = saved.other_meaning(named) else {
+        return Ok(());
+    };
+
+    let PairedServer { name, url, .. } = saved;
+    let text = format!(
+        "'{name}' may mean {url}, which was paired under that name, or {other}; the password was \
+         not sent"
+    );
+    Err(Error::new(ErrorKind::Usage, text).hint(format!(
+        "write --server {url} or --server {other}; without SKEP_PASSWORD the token of the pairing is used"
+    )))
 }
 
 fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {

@@ -23,7 +23,7 @@ fn ask(server: &str, pin: Pin) -> bool {
     let question = format!(
         "{server} is not known yet. It shows the key\n  {pin}\n\
          Compare that with what 'skep serve' printed on the other device.\n\
-         Trust this server from now on? [y/N] "
+         Trust this server from now on? [y/N, or the fingerprint that it must have] "
     );
 
     let mut stderr = io::stderr().lock();
@@ -41,8 +41,55 @@ fn ask(server: &str, pin: Pin) -> bool {
     let read = io::stdin().lock().read_line(&mut answer);
 
     // Only an explicit yes counts: Enter, the end of the input and an error refuse.
-    read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    match TrustAnswer::of(&answer, pin) {
+        _ if read.is_err() => false,
+        TrustAnswer::Yes => true,
+        TrustAnswer::No => false,
+        TrustAnswer::OtherKey => {
+            let text = "that is another fingerprint: this is not the server that you mean\n";
+            let _ = stderr.write_all(text.as_bytes());
+            false
+        }
+    }
 }
+
+/// What somebody says to the key that a server shows.
+#[derive(Debug, PartialEq, Eq)]
+enum TrustAnswer {
+    Yes,
+    No,
+    /// The fingerprint of another key.
+    OtherKey,
+}
+
+impl TrustAnswer {
+    /// Reads a yes, or a fingerprint in one of the forms in which they are printed: whoever compares two
+    /// of them by eye sees less than this does.
+    fn of(answer: &str, shown: Pin) -> Self {
+        let answer = answer.trim();
+        if matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+            return Self::Yes;
+        }
+
+        let answer = answer.strip_prefix("fp=").unwrap_or(answer);
+        let of_curl = answer == shown.for_curl();
+        let pin = answer
+            .parse::<Pin>()
+            .or_else(|_| format!("SHA256:{answer}").parse());
+
+        match pin {
+            _ if of_curl => Self::Yes,
+            Ok(pin) if pin == shown => Self::Yes,
+            Ok(_) => Self::OtherKey,
+            // A form that is cut off, or of another program.
+            Err(_) if answer.len() > SHORT => Self::OtherKey,
+            Err(_) => Self::No,
+        }
+    }
+}
+
+/// Longer answers are no words.
+const SHORT: usize = 16;
 
 /// Asks for a new password twice, without showing what is typed.
 ///
@@ -61,6 +108,16 @@ pub(crate) fn new_password() -> Result<String> {
     } else {
         Err(Error::new(ErrorKind::Usage, "the two passwords differ").hint("try again"))
     }
+}
+
+/// Asks for an invitation, which is a secret and not shown as it is pasted.
+///
+/// # Errors
+/// `Cancelled` at Ctrl-C and Ctrl-D; those of the terminal.
+pub(crate) fn invitation() -> Result<String> {
+    let _uninterrupted = Uninterrupted::new()?;
+    let question = "paste what 'skep invite' printed on the other device (it is not shown): ";
+    hidden(question, ConfigBuilder::new().build())
 }
 
 /// A line that is not shown. SIGINT must not end the process.
@@ -89,6 +146,38 @@ mod tests {
     fn typed(keys: &[u8]) -> Result<String> {
         let config = ConfigBuilder::new().input_data(keys).output_discard();
         hidden("", config.build())
+    }
+
+    #[test]
+    fn the_right_fingerprint_is_a_yes_and_a_wrong_one_a_clear_no() {
+        let hex = "ab".repeat(32);
+        let pin: Pin = format!("SHA256:{hex}").parse().unwrap();
+        let other = "cd".repeat(32);
+        for yes in [
+            "y",
+            " YES\n",
+            &hex,
+            &format!("fp=SHA256:{hex}"),
+            &format!("sha256:{hex}\n"),
+            &pin.for_curl(),
+        ] {
+            assert_eq!(TrustAnswer::of(yes, pin), TrustAnswer::Yes, "{yes}");
+        }
+        for no in ["", "\n", "n", "no", "yep", "ab"] {
+            assert_eq!(TrustAnswer::of(no, pin), TrustAnswer::No, "{no}");
+        }
+        for wrong in [
+            &other,
+            &format!("SHA256:{other}"),
+            &hex[..40],
+            "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        ] {
+            assert_eq!(
+                TrustAnswer::of(wrong, pin),
+                TrustAnswer::OtherKey,
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::cli::terminal::Output;
 use crate::cli::terminal::signals::ServerSignals;
 use crate::error::Result;
 use crate::logging::{self, Style, logger};
-use crate::node::{Node, PasswordOrigin};
+use crate::node::{Confined, Node, PasswordOrigin};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let addresses = Arg::new("address")
@@ -35,9 +35,14 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     activation::take_over(&mut config)?;
     config.check()?;
 
+    // A password may come from any file, and threads that run already would not be confined.
+    let password = given_password(matches)?;
+    let confined = Confined::begin(&config)?;
+
     // Only now it is known where the log goes; until here it went to standard error.
     logger::configure(&config.log)?;
-    let mut node = Node::open(config, given_password(matches)?)?;
+    confined.tell();
+    let mut node = Node::open(config, password)?;
 
     // A reload reads all layers again, so it needs the command line, too.
     let (reload, matches) = (node.reload(), matches.clone());
@@ -47,6 +52,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             // The sockets of systemd are in use and cannot be taken a second time.
             activation::leave_out(&mut config);
             config.check()?;
+            confined.check(&config)?;
             logger::reopen(&config.log)?;
             reload.apply(config)
         });
@@ -157,7 +163,7 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
 const MODE: &str = "internal";
 
 const ADDRESSES: &str = "\
-Where to listen: 127.0.0.1, 0.0.0.0:8443, [::1]:0, [fe80::1%wlan0], unix:/run/skep/socket, \
+Where to listen: 127.0.0.1, *:8443 (all addresses), 0.0.0.0:8443 (those of IPv4), [::1]:0, [fe80::1%wlan0], unix:/run/skep/socket, \
 unix:auto, unix:@name, fd:3, systemd: (the sockets of its socket unit); http:// or https:// in front \
 says what is spoken there, whatever the others speak";
 

@@ -9,7 +9,7 @@ use crate::client::api::answer::Answer;
 use crate::client::api::answers;
 use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelInfo, ModelName, OldVersion, Verification};
+use crate::model::{Model, ModelInfo, ModelName, OldVersion, Verification, VersionChoice};
 use crate::wire::{self, InfoWire, ModelWire, VerifyWire, VersionsWire};
 
 impl Client {
@@ -46,11 +46,41 @@ impl Client {
     /// Brings back what a model was before. It is not asked twice, because that would undo it.
     ///
     /// # Errors
-    /// `NotFound` if there is no older version, and those of the connection and of the server.
+    /// As [`Client::rollback_to`].
     pub fn rollback(&mut self, name: &ModelName) -> Result<Model> {
-        let request = self.builder(Method::POST, &format!("{}/rollback", model_path(name)));
-        let mut response = self.exchange(request, ()).and_then(answers::accepted)?;
-        answers::json::<ModelWire>(&mut response)?.try_into()
+        self.rollback_to(name, VersionChoice::Newest)
+    }
+
+    /// Brings back one of the old versions of a model; the present model becomes the newest of them.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such version, what an upload of the same bytes is refused for, and those
+    /// of the connection and of the server.
+    pub fn rollback_to(&mut self, name: &ModelName, choice: VersionChoice) -> Result<Model> {
+        let path = format!("{}/rollback", model_path(name));
+        let mut response = match choice {
+            VersionChoice::Newest => {
+                let request = self.builder(Method::POST, &path);
+                self.exchange(request, ()).and_then(answers::accepted)?
+            }
+            VersionChoice::Number(_) => {
+                let request = self.builder(Method::POST, &format!("{path}?to={choice}"));
+                self.exchange(request, ()).and_then(answers::accepted)?
+            }
+            // A model that has this digest already stays as it is, so to ask again does no harm.
+            VersionChoice::Digest(_) => self.ask(Method::POST, &format!("{path}?to={choice}"))?,
+        };
+
+        let model: Model = answers::json::<ModelWire>(&mut response)?.try_into()?;
+        // A server that knows no choice would have taken the newest one.
+        match choice {
+            VersionChoice::Digest(digest) if model.digest != Some(digest) => {
+                let text = format!("the server brought back another version of '{name}'");
+                Err(Error::new(ErrorKind::Integrity, text)
+                    .hint("it is older than this client; 'skep rollback NAME' undoes that"))
+            }
+            _ => Ok(model),
+        }
     }
 
     /// Has the server read a model again; `progress` is called with each piece's length. The outcome says

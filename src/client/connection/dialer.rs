@@ -2,11 +2,12 @@
 //! Reaches a server: name, TCP connection, TLS handshake, and the decision to trust it.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection};
 use socket2::Socket;
 use ureq::config::Config;
@@ -21,7 +22,7 @@ use crate::client::connection::handshake::refusal;
 use crate::client::connection::socket_owner::check_owner;
 use crate::client::connection::stoppable_socket::StoppableSocket;
 use crate::client::retry::stopped;
-use crate::client::trust::{ServerCheck, TrustVerdict, roots};
+use crate::client::trust::{Elsewhere, ServerCheck, TrustVerdict, roots};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 use crate::stop::Stop;
@@ -31,6 +32,8 @@ use crate::threads::lock;
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) url: ServerUrl,
+    /// Tried where nobody answers at `url`.
+    pub(crate) elsewhere: Option<Elsewhere>,
     pub(crate) guard: ServerCheck,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) connect_timeout: Duration,
@@ -64,33 +67,60 @@ impl Connector for Dialer {
 
     fn connect(
         &self,
-        details: &ConnectionDetails<'_>,
+        _: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<Channel>, ureq::Error> {
-        let channel = self
-            .open(&details.addrs)
-            .map_err(|error| ureq::Error::Io(error.into()))?;
+        let channel = self.open().map_err(|error| ureq::Error::Io(error.into()))?;
         self.shared.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Some(channel))
     }
 }
 
 impl Dialer {
-    fn open(&self, addresses: &[SocketAddr]) -> Result<Channel> {
-        let stream = self.dial(addresses)?;
+    fn open(&self) -> Result<Channel> {
+        let check = |chain: &[CertificateDer<'_>]| self.guard.check(&self.url, chain);
+        let error = match self.open_at(&self.url, &check) {
+            // Only where nobody answers: another key at the address is no reason to go on elsewhere.
+            Err(error) if error.kind() == ErrorKind::Unreachable && !self.stop.is_stopped() => {
+                error
+            }
+            opened => return opened,
+        };
+
+        let Some(Elsewhere { pin, urls }) = &self.elsewhere else {
+            return Err(error);
+        };
+
+        for url in urls {
+            log::debug!("{}; trying {url}", error.message());
+            let check = |chain: &[CertificateDer<'_>]| self.guard.check_elsewhere(url, chain, *pin);
+            match self.open_at(url, &check) {
+                Ok(channel) => return Ok(channel),
+                Err(_) if self.stop.is_stopped() => return Err(stopped()),
+                // Somebody else may have one of these addresses by now, and is told nothing.
+                Err(reason) => log::debug!("{reason}"),
+            }
+        }
+
+        // The first address is the one that the user knows.
+        Err(error)
+    }
+
+    fn open_at(&self, url: &ServerUrl, check: &KeyCheck<'_>) -> Result<Channel> {
+        let stream = self.dial(url)?;
         let early = Arc::clone(&self.shared.early);
-        if self.url.scheme() == Scheme::Http {
+        if url.scheme() == Scheme::Http {
             return self.ready(stream, None, early);
         }
 
-        let (stream, tls, verdict) = self.shake_hands(stream)?;
+        let (stream, tls, verdict) = self.shake_hands(url, stream, check)?;
 
         let (stream, tls) = match verdict {
             TrustVerdict::Trusted => (stream, tls),
             // The server may have hung up while somebody compared fingerprints. The second handshake checks
             // the key again, against the pin that was stored by the answer.
             TrustVerdict::Asked => {
-                let (stream, tls, _) = self.shake_hands(self.dial(addresses)?)?;
+                let (stream, tls, _) = self.shake_hands(url, self.dial(url)?, check)?;
                 (stream, tls)
             }
         };
@@ -100,7 +130,8 @@ impl Dialer {
 
     /// Shakes hands and returns the pin of the key that the server shows.
     pub(crate) fn look(&self) -> Result<Pin> {
-        let (_, tls, _) = self.shake_hands(self.dial(&find(&self.url)?)?)?;
+        let check = |chain: &[CertificateDer<'_>]| self.guard.check(&self.url, chain);
+        let (_, tls, _) = self.shake_hands(&self.url, self.dial(&self.url)?, &check)?;
         let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
         let certificate = tls
             .peer_certificates()
@@ -118,7 +149,7 @@ impl Dialer {
         // The handshake had the time for connecting; each read and write after it has that of transfers.
         let ready =
             limit(stream.socket(), self.timeout).and_then(|()| self.narrow(stream.socket()));
-        ready.map_err(|error| self.unreachable(error))?;
+        ready.map_err(|error| self.unreachable(&self.url, error))?;
         Ok(Channel::new(stream, tls, early, self.timeout))
     }
 
@@ -132,15 +163,15 @@ impl Dialer {
         stream.set_send_buffer_size(bytes)
     }
 
-    /// Tries the addresses one after the other.
-    fn dial(&self, addresses: &[SocketAddr]) -> Result<StoppableSocket> {
-        if let Some(path) = self.url.socket() {
+    /// Tries the addresses of a host one after the other.
+    fn dial(&self, url: &ServerUrl) -> Result<StoppableSocket> {
+        if let Some(path) = url.socket() {
             let connected = StoppableSocket::connect_path(path, self.connect_timeout, &self.stop);
             let connected = connected.map_err(|error| {
                 if self.stop.is_stopped() {
                     stopped()
                 } else {
-                    self.unreachable(error)
+                    self.unreachable(url, error)
                 }
             })?;
 
@@ -153,8 +184,8 @@ impl Dialer {
 
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
 
-        for address in addresses {
-            match StoppableSocket::connect(*address, self.connect_timeout, &self.stop) {
+        for address in find(url)?.into_iter().take(ADDRESSES_MAX) {
+            match StoppableSocket::connect(address, self.connect_timeout, &self.stop) {
                 Ok(stream) => return Ok(stream),
                 // A stop fails this address only, and the loop would go on with the next one.
                 Err(_) if self.stop.is_stopped() => return Err(stopped()),
@@ -162,32 +193,35 @@ impl Dialer {
             }
         }
 
-        Err(self.unreachable(last))
+        Err(self.unreachable(url, last))
     }
 
     fn shake_hands(
         &self,
+        url: &ServerUrl,
         mut stream: StoppableSocket,
+        check: &KeyCheck<'_>,
     ) -> Result<(StoppableSocket, Box<ClientConnection>, TrustVerdict)> {
         let internal = |error: rustls::Error| {
             Error::new(ErrorKind::Internal, "TLS cannot start").because(error)
         };
 
         // The name is for the handshake (SNI) and is not checked there: the guard below decides.
-        let name = roots::name(&self.url)
+        let name = roots::name(url)
             .ok_or_else(|| Error::new(ErrorKind::Usage, "the server's name is not a host name"))?;
         let tls = ClientConnection::new(Arc::clone(&self.tls), name).map_err(internal)?;
         let mut tls = Box::new(tls);
-        limit(stream.socket(), self.connect_timeout).map_err(|error| self.unreachable(error))?;
+        limit(stream.socket(), self.connect_timeout)
+            .map_err(|error| self.unreachable(url, error))?;
 
         while tls.is_handshaking() {
             tls.complete_io(&mut stream)
-                .map_err(|error| self.handshake_failed(error))?;
+                .map_err(|error| self.handshake_failed(url, error))?;
         }
 
         // Nothing of a request has been sent before this point.
         let certificates = tls.peer_certificates().unwrap_or_default();
-        let verdict = self.guard.check(&self.url, certificates)?;
+        let verdict = check(certificates)?;
         let pin = certificates
             .first()
             .and_then(|shown| Pin::of_certificate(shown).ok());
@@ -198,7 +232,7 @@ impl Dialer {
         Ok((stream, tls, verdict))
     }
 
-    fn handshake_failed(&self, error: io::Error) -> Error {
+    fn handshake_failed(&self, url: &ServerUrl, error: io::Error) -> Error {
         // A stop shuts the socket down, which otherwise looks like an end by the server.
         if self.stop.is_stopped() {
             return stopped();
@@ -211,7 +245,7 @@ impl Dialer {
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
 
-        let authority = self.url.authority();
+        let authority = url.authority();
 
         match tls {
             // An answer in plain HTTP is not a TLS record.
@@ -248,14 +282,14 @@ impl Dialer {
         }
     }
 
-    fn unreachable(&self, error: io::Error) -> Error {
+    fn unreachable(&self, url: &ServerUrl, error: io::Error) -> Error {
         let reason = match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
                 format!("no answer within {} s", self.connect_timeout.as_secs())
             }
             _ => Error::from(error).message().to_owned(),
         };
-        let message = format!("cannot reach {}: {reason}", self.url.authority());
+        let message = format!("cannot reach {}: {reason}", url.authority());
         Error::new(ErrorKind::Unreachable, message)
             .hint("is the server running, and is --server (SKEP_SERVER) its address?")
     }
@@ -267,38 +301,34 @@ fn limit(stream: &Socket, timeout: Duration) -> io::Result<()> {
     stream.set_write_timeout(Some(timeout))
 }
 
-/// Finds the addresses of the one host that a client talks to.
-#[derive(Debug)]
-pub(crate) struct NameResolver(pub(crate) ServerUrl);
+/// What decides on the certificates of a server, its own first.
+type KeyCheck<'a> = dyn Fn(&[CertificateDer<'_>]) -> Result<TrustVerdict> + 'a;
 
-impl Resolver for NameResolver {
+/// Looks nothing up: the dialer does that, which knows the one server that a client talks to.
+#[derive(Debug)]
+pub(crate) struct NoResolver;
+
+impl Resolver for NoResolver {
     fn resolve(
         &self,
         _: &Uri,
         _: &Config,
         _: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        // ureq insists on an address. The dialer does not look at it and takes the path of the socket.
-        if self.0.socket().is_some() {
-            let mut nowhere = self.empty();
-            nowhere.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
-            return Ok(nowhere);
-        }
-
-        let found = find(&self.0).map_err(|error| ureq::Error::Io(error.into()))?;
-        let mut addresses = self.empty();
-
-        found
-            .into_iter()
-            .take(ADDRESSES_MAX)
-            .for_each(|address| addresses.push(address));
-
-        Ok(addresses)
+        // ureq insists on an address, at which nobody ever looks.
+        let mut nowhere = self.empty();
+        nowhere.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
+        Ok(nowhere)
     }
 }
 
 fn find(url: &ServerUrl) -> Result<Vec<SocketAddr>> {
     let (host, port) = (url.host(), url.port());
+    if let Ok(ip) = host.parse::<Ipv6Addr>() {
+        let address = SocketAddrV6::new(ip, port, 0, url.zone_number()?);
+        return Ok(vec![address.into()]);
+    }
+
     let found = (host, port).to_socket_addrs().map_err(|error| {
         let message = format!("no address is known for the host '{host}'");
         Error::new(ErrorKind::Unreachable, message)
@@ -308,7 +338,7 @@ fn find(url: &ServerUrl) -> Result<Vec<SocketAddr>> {
     Ok(found.collect())
 }
 
-/// What ureq has room for.
+/// More are not worth the wait.
 const ADDRESSES_MAX: usize = 16;
 
 const BUFFER_BYTES_MIN: u64 = 64 << 10;

@@ -11,7 +11,7 @@ mod rate;
 mod socket_owner;
 mod stoppable_socket;
 
-pub(crate) use dialer::{Dialer, NameResolver, Shared};
+pub(crate) use dialer::{Dialer, NoResolver, Shared};
 pub(crate) use early::Early;
 pub use handshake::ClientCertificate;
 pub(crate) use handshake::tls;

@@ -14,7 +14,9 @@ use crate::client::download::partial_file::{PartialFile, digest_of};
 use crate::client::download::receiving::{Fetched, Fetching, Proof};
 use crate::client::download::save;
 use crate::client::retry::{self, Retry};
-use crate::client::transfer::{Changes, TransferEvent, TransferEvents, TransferOptions};
+use crate::client::transfer::{
+    Changes, SignedName, TransferEvent, TransferEvents, TransferOptions,
+};
 use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -48,6 +50,12 @@ impl Client {
             (Some(signer), Some(signature)) => Some((signer, signature.clone())),
             (Some(signer), None) => Some((signer, self.signature(name)?)),
         };
+
+        if let Some((_, signature)) = &signed
+            && options.signed_name == SignedName::Same
+        {
+            signature.check_name(&format!("'{name}'"), name.as_str())?;
+        }
 
         let partial = PartialFile::find(&place)?;
         let mut retries = Retry::new(options.retries);

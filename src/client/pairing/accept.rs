@@ -5,11 +5,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::access::{DerivedKey, Invitation, Password};
-use crate::address::ServerUrl;
+use crate::access::{DerivedKey, Invitation, Password, Role, is_token, is_token_name};
+use crate::address::{Scheme, ServerUrl};
 use crate::client::api::{Payload, answers};
+use crate::client::pairing::server_name::default_name;
 use crate::client::pairing::servers::{PairedServer, Servers};
-use crate::client::trust::{KnownServers, Trust};
+use crate::client::trust::{Elsewhere, KnownServers, Trust};
 use crate::client::{Client, ClientOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
@@ -23,44 +24,91 @@ pub(crate) struct PairNames {
     pub(crate) device: String,
 }
 
-/// Redeems an invitation and keeps server, pins and token in a home. The first server that is kept
+/// Redeems an invitation and keeps server, pin and token in a home. The first server that is kept
 /// is the one that is taken when none is named.
 ///
+/// The pin is remembered for the one address that answered with it. The others are what the invitation
+/// says; they are kept with the server, and its pin is asked for wherever they lead.
+///
 /// # Errors
-/// `Unreachable` if none of its addresses answers, `Untrusted` if somebody else does, `Forbidden` if
-/// the invitation is used or over, `Conflict` if another server has that name, `Usage` if the home
-/// cannot be written; the invitation is not used up then.
+/// `Unreachable` if none of its addresses answers, `Untrusted` if somebody else does or another key is
+/// known at one of them, `Forbidden` if the invitation is used or over, `Conflict` if another server has
+/// that name, `Usage` if the home cannot be written; the invitation is not used up then.
 pub(crate) fn pair(
     invitation: &Invitation,
     names: PairNames,
     home: &Path,
 ) -> Result<(PairedServer, PairReply)> {
-    let mut urls = Vec::new();
-    for address in &invitation.addresses {
-        urls.push(address.parse::<ServerUrl>()?);
-    }
-
+    let urls = addresses(invitation)?;
     let servers = Servers::new(home);
-    let name = names.server.unwrap_or_else(|| Servers::name_for(&urls[0]));
+    let known = KnownServers::new(home);
+    let name_at = |url: &ServerUrl| names.server.clone().unwrap_or_else(|| default_name(url));
+
     // Checked before the server is asked, because an invitation can be used only once.
-    servers.check_name(&name, &urls)?;
+    for url in &urls {
+        servers.check_name(&name_at(url), &urls)?;
+        known.check_pin(&url.authority(), invitation.pin)?;
+    }
     home::SERVERS.check_change(home)?;
     home::KNOWN_SERVERS.check_change(home)?;
+
     let own = Password::generate_token()?;
-    let (url, reply) = ask(&urls, invitation, names.device, &own)?;
+    let (url, reply) = ask(&urls, invitation, names.device.clone(), &own)?;
     let token = agreed(own, &reply)?;
+    let others = urls.into_iter().filter(|other| *other != url);
+    let saved = PairedServer {
+        name: name_at(&url),
+        token,
+        elsewhere: Some(Elsewhere {
+            pin: invitation.pin,
+            urls: others.collect(),
+        }),
+        url,
+    };
 
     // The token comes first: it is nowhere else, and the pin can be had again.
-    let saved = PairedServer { name, url, token };
     servers.keep(&saved)?;
-
-    // All addresses lead to the same server, so its key is trusted at each of them from now on.
-    let known = KnownServers::new(home);
-    for url in &urls {
-        known.replace(&url.authority(), invitation.pin)?;
-    }
+    known.add(&saved.url.authority(), invitation.pin)?;
 
     Ok((saved, reply))
+}
+
+/// The addresses of an invitation, each once.
+fn addresses(invitation: &Invitation) -> Result<Vec<ServerUrl>> {
+    let mut urls: Vec<ServerUrl> = Vec::new();
+
+    for address in &invitation.addresses {
+        let url: ServerUrl = address.parse()?;
+        // Without TLS there is no key to recognise the server by.
+        if url.scheme() != Scheme::Https {
+            let text = format!("the invitation leads to {url}, where no server can be recognised");
+            return Err(Error::new(ErrorKind::Usage, text).hint(ANEW));
+        }
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+
+    Ok(urls)
+}
+
+/// The token that this device is known by from now on, once all of the reply can be kept and shown: each
+/// word of it comes from another device. It is this device's own, or the one of a server that is older than
+/// keys.
+fn agreed(own: Password, reply: &PairReply) -> Result<Password> {
+    let is_name = is_token_name(&reply.name);
+    let is_role = reply.role.parse::<Role>().is_ok();
+
+    let token = match &reply.token {
+        None => Some(own),
+        Some(text) if is_token(text.as_bytes()) => Some(Password::new(text.clone())?),
+        Some(_) => None,
+    };
+
+    token.filter(|_| is_name && is_role).ok_or_else(|| {
+        let text = "the server's answer has a name, a role or a token that cannot be one; nothing was kept";
+        Error::new(ErrorKind::NotImplemented, text).hint(ANEW)
+    })
 }
 
 /// Tries one address after the other until one answers.
@@ -81,7 +129,7 @@ fn ask(
         Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
     })?;
 
-    let mut last = Error::new(ErrorKind::Usage, "the invitation has no address");
+    let mut last = Error::new(ErrorKind::Usage, "the invitation has no address").hint(ANEW);
 
     for url in urls {
         let mut options = ClientOptions::new(url.clone());
@@ -93,30 +141,89 @@ fn ask(
         match client.request("POST", "/v1/pair", &fields, Payload::Bytes(&body)) {
             // Another device may have the address by now.
             Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Untrusted) => {
-                last = error;
+                last = error.hint(ELSEWHERE);
             }
             // The right server has decided, and its other addresses would say the same.
-            Err(error) => return Err(error),
-            Ok(reply) => return answers::reply(reply).map(|reply| (url.clone(), reply)),
+            Err(error) => return Err(error.hint(ANEW)),
+            Ok(reply) => {
+                let is_skep = |error: Error| match error.kind() {
+                    ErrorKind::NotImplemented => error.hint(ELSEWHERE),
+                    _ => error,
+                };
+                let reply = answers::reply(reply).map_err(is_skep)?;
+                return Ok((url.clone(), reply));
+            }
         }
     }
 
     Err(last)
 }
 
-/// The token that this device is known by from now on: its own, or the one of a server that is older than
-/// keys. That one came from the server that invited, over TLS, and has to have the form of a token.
-fn agreed(own: Password, reply: &PairReply) -> Result<Password> {
-    let Some(text) = &reply.token else {
-        return Ok(own);
-    };
-
-    let given = Password::new(text.clone()).ok();
-    given.filter(Password::is_made).ok_or_else(|| {
-        let text = "the server answered with something that is not a token";
-        Error::new(ErrorKind::NotImplemented, text)
-    })
-}
-
 /// Several addresses may have to be tried, and all of them are near.
 const CONNECT: Duration = Duration::from_secs(8);
+
+const ANEW: &str = "make a new invitation with 'skep invite' on the device of the server";
+
+const ELSEWHERE: &str = "does the server run, and can this device reach it there? 'skep invite \
+                         HOST:PORT' on its device makes an invitation for another address";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token_of(reply: &PairReply) -> Result<Password> {
+        agreed(Password::generate_token().unwrap(), reply)
+    }
+
+    fn reply(name: &str, role: &str, token: &str) -> PairReply {
+        PairReply {
+            schema: 1,
+            name: name.to_owned(),
+            role: role.to_owned(),
+            token: Some(token.to_owned()),
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_reply_is_kept_that_would_break_a_line() {
+        let token = format!("skep_{}", "a2".repeat(16));
+        assert!(token_of(&reply("phone-2", "write", &token)).is_ok());
+        for (name, role, token) in [
+            ("phone", "write", "skep_a b"),
+            ("phone", "write", "skep_"),
+            ("phone", "write", "skep_a\nb"),
+            ("phone", "write", "secret"),
+            ("phone", "write", &format!("{token}\u{a0}")),
+            ("phone", "write", &format!("{token}#")),
+            ("phone", "write", &"skep_".repeat(1000)),
+            ("\u{1b}[2J", "write", &token),
+            ("phone", "root\n", &token),
+            ("", "write", &token),
+        ] {
+            let error = token_of(&reply(name, role, token)).unwrap_err();
+            assert_eq!(
+                error.kind(),
+                ErrorKind::NotImplemented,
+                "{name} {role} {token}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_invitation_leads_to_keys() {
+        let invitation = |addresses: &[&str]| Invitation {
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            pin: crate::pin::Pin::from(crate::digest::Digest::of(b"key")),
+            secret: Password::generate().unwrap(),
+        };
+        assert_eq!(
+            addresses(&invitation(&["pi", "PI:8443", "[::1]:1"]))
+                .unwrap()
+                .len(),
+            2
+        );
+        for bad in ["http://pi", "unix:@x", "a b"] {
+            assert!(addresses(&invitation(&["pi", bad])).is_err(), "{bad}");
+        }
+    }
+}

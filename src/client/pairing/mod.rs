@@ -2,7 +2,8 @@
 //! Servers that were paired with, and how that is done.
 
 mod accept;
+mod server_name;
 mod servers;
 
 pub(crate) use accept::{PairNames, pair};
-pub(crate) use servers::Servers;
+pub(crate) use servers::{PairedServer, Servers};

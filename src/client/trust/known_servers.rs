@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::address::ServerUrl;
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
 use crate::pin::Pin;
@@ -52,7 +53,7 @@ impl KnownServers {
     fn find_in(&self, text: &str, authority: &str) -> Result<Option<Pin>> {
         let mut damaged = None;
 
-        for (number, line) in entries(text).filter(|(_, line)| name_of(line) == Some(authority)) {
+        for (number, line) in entries(text).filter(|(_, line)| is_of(line, authority)) {
             match pin_of(line) {
                 Some(pin) => return Ok(Some(pin)),
                 None => damaged = damaged.or(Some(number)),
@@ -91,17 +92,46 @@ impl KnownServers {
         })
     }
 
-    /// Remembers the pin of a server, whatever it was known by.
+    /// Checks that `authority` is not known by another pin than this one.
+    ///
+    /// # Errors
+    /// `Untrusted`, and as [`KnownServers::find`].
+    pub(crate) fn check_pin(&self, authority: &str, pin: Pin) -> Result<()> {
+        match self.find(authority)? {
+            Some(known) if known != pin => {
+                let text = format!(
+                    "{authority} is known by the key {known}, but a server with the key {pin} is \
+                     said to be there; nothing was sent"
+                );
+                let file = self.path.display();
+                Err(Error::new(ErrorKind::Untrusted, text).hint(format!(
+                    "somebody may be misleading you; if you know why the key changed, remove the \
+                     line of {authority} from {file}"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is a line of `authority`, also one that cannot be read.
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn replace(&self, authority: &str, pin: Pin) -> Result<()> {
-        home::KNOWN_SERVERS.change(&self.home, |text| {
-            let others = text.lines().filter(|line| name_of(line) != Some(authority));
-            let kept: String = others.map(|line| format!("{line}\n")).collect();
-            Ok(Some(with_entry(&kept, &format!("{authority} {pin}"))))
-        })
+    pub(crate) fn has(&self, authority: &str) -> Result<bool> {
+        let text = home::KNOWN_SERVERS.read(&self.home)?;
+        let has = entries(&text).any(|(_, line)| is_of(line, authority));
+        Ok(has)
     }
+}
+
+/// Whether a line is that of a server. What people write by hand need not be written as we do: capital
+/// letters, an IPv6 address with all of its zeros.
+fn is_of(line: &str, authority: &str) -> bool {
+    let name = name_of(line).unwrap_or_default();
+    name == authority
+        || name
+            .parse::<ServerUrl>()
+            .is_ok_and(|url| url.authority() == authority)
 }
 
 fn pin_of(line: &str) -> Option<Pin> {
@@ -174,13 +204,37 @@ mod tests {
         fs::write(known.path(), format!("{damaged}pi:1 {}\n", pin('a'))).unwrap();
         assert_eq!(known.find("pi:1").unwrap(), Some(pin('a')));
 
-        // Bytes that are no text hurt their own line only; pairing anew repairs it.
+        // Bytes that are no text hurt their own line only.
         let mut bytes = b"pi:1 SHA256:\xff\xfe\n".to_vec();
         bytes.extend(format!("other:1 {}\n", pin('c')).bytes());
         fs::write(known.path(), bytes).unwrap();
         assert_eq!(known.find("other:1").unwrap(), Some(pin('c')));
         assert!(known.find("pi:1").is_err());
-        known.replace("pi:1", pin('d')).unwrap();
-        assert_eq!(known.find("pi:1").unwrap(), Some(pin('d')));
+        assert!(known.has("pi:1").unwrap());
+        assert!(!known.has("pi:2").unwrap());
+    }
+
+    #[test]
+    fn a_server_is_known_however_its_address_is_written() {
+        let home = tempfile::tempdir().unwrap();
+        let known = KnownServers::new(home.path());
+        let text = format!("[2001:DB8:0:0::1]:1 {}\nPI {}\n", pin('a'), pin('b'));
+        fs::write(known.path(), text).unwrap();
+        assert_eq!(known.find("[2001:db8::1]:1").unwrap(), Some(pin('a')));
+        assert_eq!(known.find("pi:8443").unwrap(), Some(pin('b')));
+        assert!(known.add("pi:8443", pin('c')).is_err());
+    }
+
+    #[test]
+    fn of_many_first_meetings_at_one_time_all_are_kept() {
+        let home = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..48 {
+                let known = KnownServers::new(home.path());
+                scope.spawn(move || known.add(&format!("pi{number}:1"), pin('a')).unwrap());
+            }
+        });
+        let text = fs::read_to_string(KnownServers::new(home.path()).path()).unwrap();
+        assert_eq!(text.lines().count(), 48);
     }
 }

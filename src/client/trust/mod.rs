@@ -6,5 +6,5 @@ pub(crate) mod roots;
 mod trust_policy;
 
 pub(crate) use known_servers::KnownServers;
+pub(crate) use trust_policy::{Elsewhere, ServerCheck, TrustVerdict};
 pub use trust_policy::{FirstUse, Question, Trust};
-pub(crate) use trust_policy::{ServerCheck, TrustVerdict};

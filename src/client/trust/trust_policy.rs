@@ -56,6 +56,14 @@ impl fmt::Debug for Trust {
     }
 }
 
+/// Where else a server may be reached that was paired with. Each of these addresses may belong to
+/// somebody else by now, so only the pin that the server invited with counts there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Elsewhere {
+    pub(crate) pin: Pin,
+    pub(crate) urls: Vec<ServerUrl>,
+}
+
 /// Decides whether one server may be talked to.
 #[derive(Debug)]
 pub(crate) struct ServerCheck {
@@ -195,6 +203,31 @@ impl ServerCheck {
                     ))
                 }
             }
+        }
+    }
+
+    /// Decides on a paired server at another of its addresses, where it must have this pin.
+    ///
+    /// # Errors
+    /// `Untrusted` if it has another one, or another one is known at that address.
+    pub(crate) fn check_elsewhere(
+        &self,
+        url: &ServerUrl,
+        chain: &[CertificateDer<'_>],
+        pin: Pin,
+    ) -> Result<TrustVerdict> {
+        let missing = || Error::new(ErrorKind::Untrusted, "the server showed no certificate");
+        let shown = Pin::of_certificate(chain.first().ok_or_else(missing)?)?;
+
+        if let Some(known) = &self.known {
+            known.check_pin(&url.authority(), pin)?;
+        }
+
+        if shown == pin {
+            Ok(TrustVerdict::Trusted)
+        } else {
+            Err(differs(url, shown, pin)
+                .hint("somebody else has this address of the server by now"))
         }
     }
 

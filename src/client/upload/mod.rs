@@ -11,6 +11,7 @@ mod piping;
 mod remembered;
 mod sending;
 mod signed_stream;
+mod upload_path;
 
 pub(crate) use outgoing::{Outgoing, UntilStopped};
 pub use piping::{EmptyInput, Piped};

@@ -14,6 +14,7 @@ use crate::client::transfer::{TransferEvent, TransferEvents};
 use crate::client::upload::outgoing::Outgoing;
 use crate::client::upload::pieces::{Appended, Piece, likely_outcome, smaller_piece};
 use crate::client::upload::sending::{Sending, UploadWay};
+use crate::client::upload::upload_path::UploadPath;
 use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -92,8 +93,8 @@ impl Client {
     ///
     /// # Errors
     /// Those of the connection and of the server.
-    pub(crate) fn state(&self, location: &str) -> Result<PartsState> {
-        let response = self.exchange_again(|| self.builder(Method::HEAD, location))?;
+    pub(crate) fn state(&self, location: &UploadPath) -> Result<PartsState> {
+        let response = self.exchange_again(|| self.builder(Method::HEAD, &location.to_string()))?;
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
             return Ok(PartsState::Gone);
         }
@@ -138,7 +139,7 @@ impl Client {
         name: &ModelName,
         length: Option<u64>,
         fields: &[(&'static str, String)],
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<UploadPath>> {
         let path = model_path(name);
         let response = self.exchange_again(|| {
             // Length and conditions come first, so that the server can refuse before any byte travels.
@@ -159,7 +160,7 @@ impl Client {
             return Ok(None);
         }
 
-        answers::accepted(response).map(|response| location(&response))
+        answers::accepted(response).map(|response| location(&response, &self.url.base()))
     }
 
     /// Sends a piece from `next` on, or all that is left; the model if that completed the upload.
@@ -169,7 +170,7 @@ impl Client {
         next: &mut u64,
         events: TransferEvents<'_>,
     ) -> Result<Option<Stored>> {
-        let location = sending.location.clone().unwrap_or_default();
+        let location = sending.location.clone().ok_or_else(answers::not_skep)?;
         let (offset, size) = (*next, sending.local.stamp().size);
         let left = size.checked_sub(offset).ok_or_else(answers::not_skep)?;
         let early = Arc::clone(&self.shared.early);
@@ -222,7 +223,7 @@ impl Client {
     ) -> Result<Appended> {
         let complete = if piece.is_last { "?1" } else { "?0" };
         let mut request = self
-            .builder(Method::PATCH, piece.location)
+            .builder(Method::PATCH, &piece.location.to_string())
             .header(CONTENT_TYPE, "application/partial-upload")
             .header("upload-offset", piece.offset)
             .header("upload-complete", complete)
@@ -282,8 +283,8 @@ impl Sending<'_> {
 }
 
 /// The path of a new upload.
-fn location(response: &Response<Body>) -> Option<String> {
+fn location(response: &Response<Body>, base: &str) -> Option<UploadPath> {
     let is_upload = response.headers().contains_key("upload-offset");
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
-    (is_upload && location.starts_with('/')).then(|| location.to_owned())
+    UploadPath::of_field(location, base).filter(|_| is_upload)
 }

@@ -3,6 +3,7 @@
 
 use crate::client::single_pass::Outcome;
 use crate::client::transfer::Replaces;
+use crate::client::upload::upload_path::UploadPath;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -10,7 +11,7 @@ use crate::signature::Signature;
 
 /// What one request appends to an upload.
 pub(crate) struct Piece<'a> {
-    pub(crate) location: &'a str,
+    pub(crate) location: &'a UploadPath,
     pub(crate) offset: u64,
     /// In bytes.
     pub(crate) length: u64,

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::client::Client;
+use crate::client::api::answers;
 use crate::client::connection::TransferRate;
 use crate::client::retry::{self, Retry};
 use crate::client::single_pass::{Outcome, Stored, verified};
@@ -19,6 +20,7 @@ use crate::client::upload::pieces::{
 };
 use crate::client::upload::piping::{Paced, Piped, Piping};
 use crate::client::upload::remembered::{Ledger, RememberedUpload};
+use crate::client::upload::upload_path::UploadPath;
 use crate::digest::Digest;
 use crate::digest::Hasher;
 use crate::error::{Error, ErrorKind, Result};
@@ -60,7 +62,7 @@ impl Client {
             start: 0,
             is_end: false,
             piece_max: self.piece_max(),
-            location: String::new(),
+            location: None,
             is_unsure: false,
             is_lost: false,
             read: 0,
@@ -94,13 +96,13 @@ impl Client {
 
         let mut ledger = Ledger::open(self.home.as_deref(), &self.identity(), name);
         self.replace_remembered(&mut ledger, &location);
-        piping.location = location;
+        let path = location.to_string();
+        piping.location = Some(location);
 
         let result = self.put_pieces(&mut piping, events);
         if result.is_err() {
             // The upload cannot be continued: nobody can read its source again.
-            let path = &piping.location;
-            let _ = self.exchange_again(|| self.builder(ureq::http::Method::DELETE, path));
+            let _ = self.exchange_again(|| self.builder(ureq::http::Method::DELETE, &path));
         }
         // What a stopped client leaves behind is removed by the next upload of this name.
         if !self.stop.is_stopped() {
@@ -110,10 +112,10 @@ impl Client {
     }
 
     /// Remembers an upload, and gives up what an earlier one under this name left on the server.
-    fn replace_remembered(&self, ledger: &mut Ledger, location: &str) {
+    fn replace_remembered(&self, ledger: &mut Ledger, location: &UploadPath) {
         if let Some(left) = ledger.read() {
-            let path = &left.location;
-            let _ = self.exchange_again(|| self.builder(ureq::http::Method::DELETE, path));
+            let path = left.location.to_string();
+            let _ = self.exchange_again(|| self.builder(ureq::http::Method::DELETE, &path));
         }
 
         // No file has such a stamp, so no upload of a file goes on here.
@@ -123,7 +125,7 @@ impl Client {
             inode: 0,
         };
         ledger.write(&RememberedUpload {
-            location: location.to_owned(),
+            location: location.clone(),
             stamp,
         });
     }
@@ -209,8 +211,9 @@ impl Client {
         events: TransferEvents<'_>,
     ) -> Result<Option<Stored>> {
         let end = piping.start + piping.piece.len() as u64;
+        let location = piping.location.clone().ok_or_else(answers::not_skep)?;
         if piping.is_unsure {
-            match self.state(&piping.location)? {
+            match self.state(&location)? {
                 PartsState::At(at) if (piping.start..=end).contains(&at) => *offset = at,
                 // Gone may mean done: the model may have been published, and only the answer was lost.
                 PartsState::Gone if piping.is_end => {
@@ -235,7 +238,7 @@ impl Client {
         }
 
         let piece = Piece {
-            location: &piping.location,
+            location: &location,
             offset: *offset,
             length: left.min(piping.piece_max),
             is_last: piping.is_end && left <= piping.piece_max,

@@ -7,6 +7,7 @@ use crate::client::connection::TransferRate;
 use crate::client::single_pass::{Outcome, Stored};
 use crate::client::transfer::{TransferEvent, TransferEvents, TransferOptions};
 use crate::client::upload::pieces::likely_outcome;
+use crate::client::upload::upload_path::UploadPath;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
@@ -53,7 +54,8 @@ pub(crate) struct Piping<'a, 'p> {
     /// How many bytes one request may bring.
     pub(crate) piece_max: u64,
     /// The upload on the server.
-    pub(crate) location: String,
+    /// Before there is one, nothing is sent in pieces.
+    pub(crate) location: Option<UploadPath>,
     /// Whether the server has to be asked how much it has.
     pub(crate) is_unsure: bool,
     /// Whether the server has less than what cannot be read again.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::client::upload::local_file::LocalStamp;
+use crate::client::upload::upload_path::UploadPath;
 use crate::digest::Digest;
 use crate::disk::{self, LockedFile};
 use crate::home;
@@ -19,7 +20,7 @@ pub(crate) struct Ledger(Option<LockedFile>);
 /// An upload on a server, and the file that it is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RememberedUpload {
-    pub(crate) location: String,
+    pub(crate) location: UploadPath,
     pub(crate) stamp: LocalStamp,
 }
 
@@ -119,7 +120,8 @@ fn sweep(directory: &Path) -> io::Result<()> {
 
 fn parse(text: &str) -> Option<RememberedUpload> {
     let mut lines = text.lines();
-    let location = lines.next()?.to_owned();
+    // The file may be of an older version, or damaged: what it names is asked for as it stands.
+    let location = UploadPath::parse(lines.next()?)?;
     let mut numbers = lines.next()?.split(' ');
 
     let stamp = LocalStamp {
@@ -151,7 +153,7 @@ mod tests {
             inode: 3,
         };
         let entry = RememberedUpload {
-            location: "/v1/uploads/x".to_owned(),
+            location: UploadPath::parse(&format!("/v1/uploads/{}", "0".repeat(32))).unwrap(),
             stamp,
         };
         let mut ledger = open("a");
@@ -180,6 +182,9 @@ mod tests {
                 .count(),
             0
         );
-        assert_eq!(parse("/x\n1 2 3\nen"), None);
+        let path = &entry.location;
+        assert!(parse(&format!("{path}\n1 2 3\nend\n")).is_some());
+        assert_eq!(parse(&format!("{path}\n1 2 3\nen")), None);
+        assert_eq!(parse("/v1/models/precious\n1 2 3\nend\n"), None);
     }
 }

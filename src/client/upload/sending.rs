@@ -20,6 +20,7 @@ use crate::client::upload::local_file::Local;
 use crate::client::upload::outgoing::Outgoing;
 use crate::client::upload::pieces::{PIECE_BYTES_MIN, intent_fields, smaller_piece};
 use crate::client::upload::remembered::{Ledger, RememberedUpload};
+use crate::client::upload::upload_path::UploadPath;
 use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result};
@@ -38,7 +39,7 @@ pub(crate) struct Sending<'a> {
     pub(crate) piece_max: u64,
     ledger: Ledger,
     /// The upload on the server.
-    pub(crate) location: Option<String>,
+    pub(crate) location: Option<UploadPath>,
     /// How much the server has for sure.
     pub(crate) acknowledged: u64,
     /// Bytes sent in all attempts.
@@ -242,7 +243,7 @@ impl Client {
         sending.forget();
         if let Some(location) = sending.location.take() {
             // If that fails, the server removes it in time.
-            let _ = self.exchange_again(|| self.builder(Method::DELETE, &location));
+            let _ = self.exchange_again(|| self.builder(Method::DELETE, &location.to_string()));
         }
     }
 
@@ -333,7 +334,7 @@ impl Sending<'_> {
     }
 
     /// The upload is of this file from now on.
-    pub(crate) fn remember(&mut self, location: String) {
+    pub(crate) fn remember(&mut self, location: UploadPath) {
         let stamp = self.local.stamp();
         self.ledger.write(&RememberedUpload {
             location: location.clone(),

@@ -33,13 +33,13 @@ pub(crate) const ROWS: &[Setting] = &[
     row(
         "listen",
         "ADDRESS,...",
-        "0.0.0.0",
+        "*",
         "Where to listen if no ADDRESS is given; a list with commas",
         Effect::NextStart,
         |config, text| {
             config.addresses = list(text)?;
             if config.addresses.is_empty() {
-                return Err("write an address, for example 127.0.0.1 or 0.0.0.0:8443".to_owned());
+                return Err("write an address, for example 127.0.0.1 or *:8443".to_owned());
             }
             Ok(())
         },
@@ -59,6 +59,14 @@ pub(crate) const ROWS: &[Setting] = &[
         "Write the URLs to this file, one per line, once the server listens",
         Effect::NextStart,
         set!(path, address_file),
+    ),
+    row(
+        "landlock",
+        "true|false",
+        "true",
+        "Confine the server to home, model directory and what its settings name (Linux 5.13)",
+        Effect::NextStart,
+        set!(switch, landlock),
     ),
     row(
         "workers",

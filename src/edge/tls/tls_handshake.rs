@@ -334,6 +334,8 @@ mod tests {
 
         fn resume(&mut self) {}
 
+        fn rank(&mut self, _rank: crate::waiting::Rank) {}
+
         fn vouch(&mut self) {}
     }
 

@@ -11,12 +11,13 @@ use super::answering::answer;
 use super::caller::{After, HttpCaller};
 use super::http_shared::HttpShared;
 use crate::error::{Error, ErrorKind};
+use crate::http::RequestSender;
 use crate::http::body::{BodyProgress, BodyReader, body_deadline};
 use crate::http::head::{Framing, Head};
 use crate::http::pool::{BodyPlace, QueuedRequest};
-use crate::http::request::{Body, Request, Vouched};
+use crate::http::request::{Body, GuestPlace, Request, Vouched};
 use crate::http::response::Response;
-use crate::waiting::Waiter;
+use crate::waiting::{Rank, Waiter};
 
 /// A request with all that is needed to answer it.
 pub(crate) struct Exchange {
@@ -70,10 +71,7 @@ impl Exchange {
     fn await_body(mut self: Box<Self>, length: u64) -> After {
         let length = usize::try_from(length).unwrap_or_default();
         match self.caller.connection.prefetch(length) {
-            Ok(true) => match self.answer_quickly(length) {
-                Some(response) => self.conclude(response),
-                None => self.submit(),
-            },
+            Ok(true) => self.go_on(length),
             Ok(false) => {
                 self.extend();
                 After::Waiting(Arc::clone(&self.caller.seat), self)
@@ -92,6 +90,29 @@ impl Exchange {
         self.until = body_deadline(connection.limits(), self.started, Instant::now(), received);
     }
 
+    /// Goes on with a request whose small body of `length` bytes is here.
+    fn go_on(mut self: Box<Self>, length: usize) -> After {
+        if length == 0
+            && let Some(response) = self.answer_quickly()
+        {
+            return self.conclude(response);
+        }
+
+        self.hand_over()
+    }
+
+    /// Hands a request whose body is here over to a worker.
+    fn hand_over(mut self: Box<Self>) -> After {
+        if self.needs_long_look() {
+            return self.look_long(Self::hand_over);
+        }
+
+        match self.sender() {
+            RequestSender::Refused(response) => self.conclude(response),
+            sender => self.submit_as(&sender),
+        }
+    }
+
     /// For other bodies a place among the workers that wait for bodies is taken, so that some always
     /// remain for short requests.
     fn find_place(mut self: Box<Self>) -> After {
@@ -99,12 +120,30 @@ impl Exchange {
             return self.look_long(Self::find_place);
         }
 
+        let sender = match self.sender() {
+            RequestSender::Refused(response) => return self.conclude(response),
+            sender => sender,
+        };
+
+        if matches!(sender, RequestSender::Unknown) {
+            let Some(guest) = self.shared.guests.take(Duration::ZERO) else {
+                return self.refuse_with(no_body_place());
+            };
+            self.caller.session.insert(GuestPlace(Some(guest)));
+        }
+
         self.place = self.shared.places.take(Duration::ZERO);
         if self.place.is_some() {
-            return self.submit();
+            return self.submit_as(&sender);
+        }
+
+        // Strangers who wait would keep others from being served at all.
+        if !matches!(sender, RequestSender::Known) {
+            return self.refuse_with(no_body_place());
         }
 
         // Whoever waits for a place is at work already.
+        self.caller.place.rank(Rank::Known);
         if !self.caller.place.begin() {
             return self.refuse_with(too_many());
         }
@@ -118,20 +157,30 @@ impl Exchange {
                 return shared.flush();
             }
 
-            let text = "too many uploads are running on this server";
-            let error = Error::new(ErrorKind::Busy, text).hint("try again in a moment");
-            self.refuse_with(Response::error(&error)).put_back();
+            self.refuse_with(no_body_place()).put_back();
         });
 
         After::Gone
     }
 
+    /// Asks who sends this.
+    fn sender(&mut self) -> RequestSender {
+        let shared = &self.shared;
+        self.caller
+            .without_body(&self.head, |request| shared.sender(request))
+    }
+
+    /// Has a worker take the request, as one of somebody who is known or not.
+    fn submit_as(mut self: Box<Self>, sender: &RequestSender) -> After {
+        self.caller.place.rank(match sender {
+            RequestSender::Known => Rank::Known,
+            _ => Rank::Stranger,
+        });
+        self.submit()
+    }
+
     /// Has a worker take the request, if it gets a place among those that run.
     fn submit(mut self: Box<Self>) -> After {
-        if self.needs_long_look() {
-            return self.look_long(Self::submit);
-        }
-
         if !self.caller.place.begin() {
             return self.refuse_with(too_many());
         }
@@ -154,6 +203,7 @@ impl Exchange {
 
     /// Has the handler do what takes long, and then goes on with `next` unless the request is answered.
     fn look_long(mut self: Box<Self>, next: fn(Box<Self>) -> After) -> After {
+        self.caller.place.rank(Rank::Stranger);
         if !self.caller.place.begin() {
             return self.refuse_with(too_many());
         }
@@ -173,14 +223,21 @@ impl Exchange {
     }
 
     /// Runs the handler for a request that needs no worker.
-    fn answer_quickly(&mut self, length: usize) -> Option<Response> {
-        if length > 0 {
-            return None;
-        }
-
+    fn answer_quickly(&mut self) -> Option<Response> {
         let shared = &self.shared;
-        self.caller
-            .without_body(&self.head, |request| shared.run_handler_at_once(request))
+        let response = self
+            .caller
+            .without_body(&self.head, |request| shared.run_handler_at_once(request))?;
+
+        // Only a large answer will count as one that is worked on.
+        let is_known = self.caller.session.value::<Vouched>().is_some();
+        let rank = if is_known {
+            Rank::Known
+        } else {
+            Rank::Stranger
+        };
+        self.caller.place.rank(rank);
+        Some(response)
     }
 
     /// Answers a request that is not handled, as the handler would have it.
@@ -218,6 +275,10 @@ impl Exchange {
             until: _,
             is_looked_at: _,
         } = *self;
+
+        if let Some(guest) = caller.session.value_mut::<GuestPlace>() {
+            guest.0 = None;
+        }
 
         // Before the caller has the answer: it may open its next connection with it.
         if caller.session.value::<Vouched>().is_some() {
@@ -280,6 +341,11 @@ impl Waiter for Exchange {
     fn has_more(&self) -> bool {
         self.caller.connection.has_unread()
     }
+}
+
+fn no_body_place() -> Response {
+    let text = "too many uploads are running on this server";
+    Response::error(&Error::new(ErrorKind::Busy, text).hint("try again in a moment"))
 }
 
 /// A body of this size needs no worker while it arrives. It is in memory before anybody knows whose it is.

@@ -7,11 +7,11 @@ use std::sync::{Arc, OnceLock};
 
 use crate::crew::Crew;
 use crate::error::{Error, ErrorKind};
-use crate::http::Handler;
 use crate::http::head::Method;
 use crate::http::pool::{BodyPlaces, Engine, QueuedRequest};
 use crate::http::request::Request;
 use crate::http::response::{Response, Status};
+use crate::http::{Handler, RequestSender};
 use crate::limits::LiveLimits;
 use crate::logging::LineBudget;
 use crate::metrics::Metrics;
@@ -27,6 +27,8 @@ pub(crate) struct HttpShared {
     pub(crate) metrics: Arc<Metrics>,
     /// How many workers may wait for bodies at one time.
     pub(crate) places: Arc<BodyPlaces>,
+    /// How many of them may wait for those of strangers.
+    pub(crate) guests: Arc<BodyPlaces>,
     /// Who writes large answers while their callers take them.
     pub(crate) writers: Arc<Crew>,
     /// Set once a shutdown has begun: no connection takes another request.
@@ -83,8 +85,25 @@ impl HttpShared {
 
     /// Has the handler do that.
     pub(super) fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
-        let response = self.catch(request, |request| self.handler.look_long(request))?;
+        let handler = &*self.handler;
+        let looked = catch_unwind(AssertUnwindSafe(|| handler.look_long(request)));
+        // As above.
+        let response = looked.unwrap_or(None)?;
         Some(final_answer(request, response))
+    }
+
+    /// Asks the handler who sends a request.
+    pub(super) fn sender(&self, request: &mut Request<'_>) -> RequestSender {
+        let handler = &*self.handler;
+        if !handler.methods().contains(&request.method()) {
+            return RequestSender::Claimed;
+        }
+        match self.catch(request, |request| handler.sender(request)) {
+            RequestSender::Refused(response) => {
+                RequestSender::Refused(final_answer(request, response))
+            }
+            sender => sender,
+        }
     }
 
     /// Has the handler complete the answer of a request that it does not get to see otherwise.
@@ -125,6 +144,12 @@ impl HttpShared {
             std::mem::forget(panic);
             io::Error::other("the content panicked")
         })
+    }
+}
+
+impl From<Response> for RequestSender {
+    fn from(response: Response) -> Self {
+        Self::Refused(response)
     }
 }
 

@@ -326,13 +326,19 @@ fn check_single(fields: &Fields) -> Result<()> {
     }
 }
 
-const SINGLE: [&str; 9] = [
+const SINGLE: [&str; 15] = [
     "authorization",
+    "content-digest",
+    "content-encoding",
     "content-range",
     "content-type",
     "if-modified-since",
     "if-range",
     "range",
+    "repr-digest",
+    "skep-license",
+    "skep-signature",
+    "skep-source",
     "upload-complete",
     "upload-length",
     "upload-offset",

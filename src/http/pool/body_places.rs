@@ -18,8 +18,13 @@ impl BodyPlaces {
         Self::new(workers.saturating_sub(2))
     }
 
+    /// The share of callers who are not known: half of all that [`BodyPlaces::among`] has.
+    pub(crate) fn for_guests(workers: usize) -> Arc<Self> {
+        Self::new(workers.saturating_sub(2) / 2)
+    }
+
     /// So many places, and at least one.
-    pub(crate) fn new(count: usize) -> Arc<Self> {
+    fn new(count: usize) -> Arc<Self> {
         Arc::new(Self {
             free: Mutex::new(count.max(1)),
             freed: Condvar::new(),

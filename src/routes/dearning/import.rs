@@ -14,7 +14,7 @@ use struson::reader::{JsonReader, JsonStreamReader, ReaderSettings, ValueType};
 
 use crate::access::{How, Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, Request, Response, Status};
+use crate::http::{BodyPlace, GuestPlace, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
@@ -36,8 +36,6 @@ pub(crate) fn run(
         .map(|known| known.needs(Right::Write).map(|()| known))
         .transpose()?;
 
-    let has_password = known.is_some();
-
     // Base64 makes four bytes of three; line breaks and the other members may add some more.
     let limits = api.limits.now();
     request
@@ -46,14 +44,10 @@ pub(crate) fn run(
 
     let peer = request.peer().clone();
 
-    // Without a password it takes one of the few places that keep strangers from occupying the rest.
-    let guest = if has_password {
-        None
-    } else {
-        Some(api.enter_as_guest()?)
-    };
+    let guest = request.session().value_mut::<GuestPlace>();
+    let guest = guest.and_then(|guest| guest.0.take());
 
-    let meter = Rc::new(Meter::new(api, &limits, has_password));
+    let meter = Rc::new(Meter::new(api, &limits, known.is_some()));
 
     let metered = Metered::new(request.body(), Rc::clone(&meter));
 
@@ -85,7 +79,7 @@ pub(crate) fn run(
 
     // A limit or a broken connection shows up as bad JSON; what was kept says what it is.
     read.map_err(|error| at_hand.fault.take().unwrap_or(error))?;
-    let known = import.known.take();
+    let known = import.known.clone();
     let answered = import.finish();
     request.session().insert(Known(known));
 
@@ -100,7 +94,7 @@ struct Import<'a> {
     known: Option<Principal>,
     limits: Arc<Limits>,
     meter: Rc<Meter>,
-    /// Held until the password was seen.
+    /// Its place among callers who are not known, held until the password was seen.
     guest: Option<BodyPlace>,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
     files: Option<Vec<ImportedFile>>,
@@ -135,7 +129,7 @@ impl ImportedFile {
 
 impl Import<'_> {
     fn has_password(&self) -> bool {
-        self.guest.is_none()
+        self.known.is_some()
     }
 
     fn read<R: Read>(&mut self, reader: &mut ImportReader<R>) -> Result<()> {

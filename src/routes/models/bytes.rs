@@ -176,7 +176,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     }
 
     // In a plain upload, the content is the whole model, so both digests mean the same bytes.
-    order.digest = digest(fields, "content-digest")?.or(expected);
+    order.digest = Digest::agreed(digest(fields, "content-digest")?, expected)?;
     order.length = request.body().length();
     request.body().limit(api.limits.now().upload_bytes_max)?;
 

@@ -4,10 +4,12 @@
 
 use std::io::{self, Read};
 
+use percent_encoding::percent_decode_str;
+
 use crate::access::{self, How};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
-use crate::model::{ModelInfo, ModelName, OldVersion};
+use crate::model::{ModelInfo, ModelName, OldVersion, VersionChoice};
 use crate::routes::api::{Api, Known};
 use crate::store::{Check, Metadata, ModelVersion, Verdict};
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
@@ -59,9 +61,11 @@ pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Re
     Ok(Response::new(Status::NO_CONTENT))
 }
 
-/// `POST /v1/models/NAME/rollback`: 200 where it took the place of another version, otherwise 201.
+/// `POST /v1/models/NAME/rollback?to=VERSION`: 200 where it took the place of another version, otherwise
+/// 201. Without `to`, it is the newest version.
 pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let published = api.store.rollback(&name(request)?)?;
+    let choice = choice(request.query())?;
+    let published = api.store.rollback_to(&name(request)?, choice)?;
     let status = if published.replaced {
         Status::OK
     } else {
@@ -89,6 +93,25 @@ pub(crate) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .field("content-type", "application/x-ndjson")
         .field("cache-control", "no-cache")
         .content(Content::Chunked(Box::new(told))))
+}
+
+/// Which version a query asks for. Whoever writes it in another way must not get the newest one.
+fn choice(query: Option<&str>) -> Result<VersionChoice> {
+    let mut choice = None;
+
+    for member in query.unwrap_or_default().split('&') {
+        let value = match member.split_once('=') {
+            None if member.is_empty() => continue,
+            Some(("to", value)) if choice.is_none() => percent_decode_str(value),
+            _ => {
+                let text = "the query of a rollback is ?to=NUMBER or ?to=DIGEST, once";
+                return Err(Error::new(ErrorKind::BadRequest, text));
+            }
+        };
+        choice = Some(value.decode_utf8_lossy().parse()?);
+    }
+
+    Ok(choice.unwrap_or_default())
 }
 
 /// What a request says of the model that it brings. The user name of Basic credentials is the
@@ -200,3 +223,31 @@ const TELL_BYTES: u64 = 4 << 20;
 
 /// What clients say when nobody said who they are: ours, the README's example, and curl's `:PASSWORD`.
 const NOBODY: [&str; 4] = ["skep", "x", "-", ""];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_chooses_one_version_or_is_refused() {
+        let chosen = |query| choice(query).ok();
+        for newest in [None, Some(""), Some("to=newest")] {
+            assert_eq!(chosen(newest), Some(VersionChoice::Newest), "{newest:?}");
+        }
+        assert_eq!(chosen(Some("to=7")), Some(VersionChoice::Number(7)));
+        let digest = crate::digest::Digest::of(b"x");
+        let query = format!("to=sha256%3a{digest}");
+        assert_eq!(chosen(Some(&query)), Some(VersionChoice::Digest(digest)));
+        for bad in [
+            "to",
+            "to=",
+            "version=7",
+            "to=7&to=8",
+            "to=7&x=1",
+            "7",
+            "TO=7",
+        ] {
+            assert_eq!(chosen(Some(bad)), None, "{bad}");
+        }
+    }
+}

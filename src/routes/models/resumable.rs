@@ -9,6 +9,7 @@
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
@@ -39,7 +40,7 @@ pub(crate) fn create(
         (Some(digest), Complete::No) => AppendMode::Whole(digest),
         (Some(digest), Complete::Yes) => {
             // The content is the whole, and stays so when it has to be sent in pieces.
-            order.digest = Some(digest);
+            order.digest = Digest::agreed(Some(digest), order.digest)?;
             AppendMode::Kept
         }
         (None, _) => AppendMode::Kept,

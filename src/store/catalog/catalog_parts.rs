@@ -39,7 +39,9 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
+    /// What stands under a name, in the directory that is at its path now.
     pub(crate) fn standing(&self, name: &ModelName) -> Result<Standing> {
+        self.layout.check_there()?;
         self.layout
             .standing(name)
             .map_err(|error| unreadable(name, error))
@@ -173,6 +175,7 @@ impl Catalog {
             return Ok(None);
         }
 
+        self.layout.check_there()?;
         let unreadable = |error| unreadable(name, error);
         let Some((file, stamp)) = self.layout.open_model(name).map_err(unreadable)? else {
             return Ok(None);

@@ -8,12 +8,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::io;
 use std::sync::Mutex;
-use std::{fs, io};
 
 use crate::digest::Digest;
-use crate::disk;
+use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::store::catalog::stamp::Stamp;
@@ -36,9 +35,10 @@ enum IndexSaved {
 
 impl Index {
     /// Reads an index; one that is missing or cannot be read is empty.
-    pub(crate) fn open(path: &Path) -> Self {
+    pub(crate) fn open(place: io::Result<FilePlace>) -> Self {
         // A broken index costs time, but no data: all digests are computed again.
-        let bytes = fs::read(path).unwrap_or_else(|error| {
+        let read = place.and_then(|place| place.read(INDEX_BYTES_MAX));
+        let bytes = read.unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
                 log::warn!("the index of digests cannot be read and is rebuilt: {error}");
             }
@@ -111,7 +111,9 @@ impl Index {
         }
 
         // A failure leaves the work to be done at the next occasion.
-        let written = disk::write(&layout.index(), text.as_bytes(), 0o600);
+        let written = layout
+            .index()
+            .and_then(|place| disk::write_at(&place, text.as_bytes(), 0o600));
         if written.is_err() {
             lock(&self.0).saved = IndexSaved::No;
         }
@@ -131,6 +133,9 @@ impl Index {
         }
     }
 }
+
+/// Lines for some hundred thousand models; a longer file was not written here.
+const INDEX_BYTES_MAX: u64 = 64 << 20;
 
 fn parse_line(line: &str) -> Option<(ModelName, (Stamp, Digest))> {
     let (digest_start, _) = line.match_indices(' ').nth(5)?;
@@ -156,7 +161,7 @@ mod tests {
         let mut bytes = text.into_bytes();
         bytes.push(0xff);
         disk::write(&path, &bytes, 0o600).unwrap();
-        let index = Index::open(&path);
+        let index = Index::open(FilePlace::of(&path));
         let stamp = "1 2 3 4 5 6".parse().unwrap();
         assert_eq!(index.find(&"a b.dm".parse().unwrap(), &stamp), Some(digest));
         assert_eq!(lock(&index.0).known.len(), 1);

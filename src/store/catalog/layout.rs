@@ -8,25 +8,23 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirEntryExt as _, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::Access;
-
-use crate::disk::{self, FileLock, Part};
+use crate::disk::{self, FileKind, FileLock, FilePlace, Folder, FolderPosition, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::stamp::Stamp;
-use crate::store::catalog::unusable::{HIDDEN, taken, unusable};
-use crate::store::upload::{UploadFiles, UploadId};
+use crate::store::catalog::unusable::{taken, unusable};
+use crate::store::hidden_folder::{
+    ABOUT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
+};
 
 /// A model directory that is ours to use.
 pub(crate) struct Layout {
-    directory: PathBuf,
+    folder: Folder,
+    hidden: HiddenFolder,
     folds_names: bool,
-    /// The number of the file system that it is on.
-    device: u64,
     /// Held as long as this lives.
     _lock: Option<File>,
 }
@@ -53,139 +51,107 @@ impl Layout {
         // link is replaced.
         disk::create_directory(given).map_err(|error| unusable(given, error))?;
         let directory = fs::canonicalize(given).map_err(|error| unusable(given, error))?;
+        let folder = Folder::open(&directory).map_err(|error| unusable(given, error))?;
 
         // A read-only directory is refused at the start; otherwise the first upload would find it,
         // hours later.
-        rustix::fs::access(
-            &directory,
-            Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
-        )
-        .map_err(|error| unusable(&directory, error.into()))?;
+        folder
+            .check_writable()
+            .map_err(|error| unusable(&directory, error))?;
 
-        let hidden = directory.join(HIDDEN);
-        let (parts, lock) = (hidden.join(PARTS), hidden.join(LOCK));
-        disk::create_directory(&parts).map_err(|error| unusable(&parts, error))?;
-        let held = disk::lock_file(&lock).map_err(|error| unusable(&lock, error))?;
+        let hidden = HiddenFolder::of(&folder);
+        let shown = directory.join(HIDDEN);
+        let parts = hidden
+            .made(PARTS)
+            .map_err(|error| unusable(&shown.join(PARTS), error))?;
+
+        let lock = hidden.file(LOCK).and_then(|place| disk::lock_file(&place));
+        let lock = lock.map_err(|error| unusable(&shown.join(LOCK), error))?;
 
         // The lock tells dead processes from living ones: under it, every part is left over.
         // Without locks, only its age tells.
-        let (held, age_min) = match held {
+        let (held, age_min) = match lock {
             FileLock::Held(file) => (Some(file), Duration::ZERO),
             FileLock::Unsupported => (None, part_age_max),
             FileLock::Taken => return Err(taken(&directory)),
         };
 
-        // Journals, descriptions and the index are written as parts, too, so their folders can hold
-        // unfinished ones. A description has the name of its model, which may end in `.part`, but
-        // never begins with a dot.
-        for (place, prefix) in [
-            (&parts, ""),
-            (&hidden, ""),
-            (&hidden.join(UPLOADS), ""),
-            (&hidden.join(ABOUT), "."),
-        ] {
-            match disk::remove_left_over(place, prefix, age_min) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(unusable(place, error));
-                }
-                _ => {}
-            }
+        // The index is written as a part, too.
+        hidden
+            .itself()
+            .and_then(|folder| disk::remove_left_over(&folder, disk::WRITTEN_PREFIX, age_min))
+            .map_err(|error| unusable(&shown, error))?;
+
+        // A folder in the wrong hands is told of now, and not by the first request that needs it.
+        for (name, prefixes) in SWEPT {
+            sweep(&hidden, name, prefixes, age_min)
+                .map_err(|error| unusable(&shown.join(name), error))?;
         }
 
-        // The file system itself is asked whether it takes the composed and the decomposed form of
-        // a letter for one name.
-        let folds_forms = match Part::create(&parts, COMPOSED) {
-            // A server on a full disk still serves, and models can be removed.
-            Err(error) if ErrorKind::from_io(&error) == ErrorKind::NoSpace => {
-                log::warn!("the disk of {} is full", directory.display());
-                false
-            }
-            // Some take no such names, so there is nothing to fold.
-            Err(error) if is_absence(&error) => false,
-            Err(error) => return Err(unusable(&parts, error)),
-            Ok(part) => {
-                let composed = part.path().to_string_lossy();
-                Path::new(&composed.replace(COMPOSED, DECOMPOSED)).exists()
-            }
-        };
-
-        // The lock file was made under a name in small letters: if it is found in capitals, too,
-        // the file system folds cases.
-        let folds_names = folds_forms || hidden.join(LOCK.to_uppercase()).exists();
-        let device = fs::metadata(&directory)
-            .map_err(|error| unusable(given, error))?
-            .dev();
+        let folds_names = folds_names(&hidden, &parts, &directory)
+            .map_err(|error| unusable(&shown.join(PARTS), error))?;
 
         Ok(Self {
-            directory,
+            folder,
+            hidden,
             folds_names,
-            device,
             _lock: held,
         })
     }
 
     pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+        self.folder.path()
     }
 
-    pub(crate) fn path(&self, name: &ModelName) -> PathBuf {
-        self.directory.join(name.as_str())
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
-    pub(crate) fn index(&self) -> PathBuf {
-        self.directory.join(HIDDEN).join(INDEX)
+    pub(crate) fn hidden(&self) -> &HiddenFolder {
+        &self.hidden
     }
 
-    /// Where the bytes of unfinished uploads are.
-    pub(crate) fn parts(&self) -> PathBuf {
-        self.directory.join(HIDDEN).join(PARTS)
+    /// The place of a model.
+    pub(crate) fn place(&self, name: &ModelName) -> FilePlace {
+        FilePlace::new(&self.folder, name.as_str())
     }
 
-    /// Where the journals of uploads are that come in pieces.
-    pub(crate) fn records(&self) -> PathBuf {
-        self.directory.join(HIDDEN).join(UPLOADS)
+    /// Where the index of digests is.
+    pub(crate) fn index(&self) -> io::Result<FilePlace> {
+        self.hidden.file(INDEX)
     }
 
-    /// The files of an upload that comes in pieces.
-    pub(crate) fn files(&self, id: UploadId) -> UploadFiles {
-        let id = id.to_string();
-        let bytes = self.parts().join(&id).with_extension("bytes");
-        UploadFiles {
-            bytes,
-            record: self.records().join(id),
+    /// Where the versions of a model are kept; `None` if there are none.
+    pub(crate) fn versions_of(&self, name: &ModelName) -> io::Result<Option<Folder>> {
+        let Some(versions) = self.hidden.existing(VERSIONS)? else {
+            return Ok(None);
+        };
+
+        match versions.enter(name.as_str()) {
+            Err(error) if is_absence(&error) => Ok(None),
+            entered => entered.map(Some),
         }
     }
 
-    /// Where the versions of all models are kept.
-    pub(crate) fn versions(&self) -> PathBuf {
-        self.directory.join(HIDDEN).join(VERSIONS)
-    }
-
-    /// What is known of where a model comes from.
-    pub(crate) fn about(&self, name: &ModelName) -> PathBuf {
-        self.directory.join(HIDDEN).join(ABOUT).join(name.as_str())
+    /// What is known of where a model comes from; `None` if nothing is known of any.
+    pub(crate) fn about(&self, name: &ModelName) -> io::Result<Option<FilePlace>> {
+        let folder = self.hidden.existing(ABOUT)?;
+        Ok(folder.map(|folder| FilePlace::new(&folder, name.as_str())))
     }
 
     /// A new part on the file system of the models.
     pub(crate) fn part(&self) -> io::Result<Part> {
-        let parts = self.parts();
-        match Part::create(&parts, "upload-") {
-            // Somebody tidied up, but left the models where they are.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.directory.is_dir() => {
-                disk::create_directory(&parts)?;
-                Part::create(&parts, "upload-")
-            }
-            result => result,
-        }
+        // Somebody may have tidied up, and left the models where they are.
+        Part::create_in(&self.hidden.made(PARTS)?, UPLOAD_PREFIX, MODEL_MODE)
     }
 
     /// All models, in no order. What is not a regular file or has no name that a model may have is
     /// left out, and so is what vanishes meanwhile.
     pub(crate) fn models(&self) -> io::Result<Vec<(ModelName, Stamp)>> {
         let mut models = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
+        for entry in self.folder.entries()? {
             // Names that are not UTF-8 or not allowed cannot be asked for by any request.
-            let Ok(text) = entry?.file_name().into_string() else {
+            let Ok(text) = entry?.name.into_string() else {
                 continue;
             };
             let Ok(name) = text.parse() else { continue };
@@ -202,30 +168,25 @@ impl Layout {
 
     /// What stands under a name; links are not followed.
     pub(crate) fn standing(&self, name: &ModelName) -> io::Result<Standing> {
-        let metadata = match fs::symlink_metadata(self.path(name)) {
+        let facts = match self.place(name).facts() {
             Err(error) if is_absence(&error) => return Ok(Standing::Nothing),
             other => other?,
         };
 
-        let kind = metadata.file_type();
-
-        Ok(if kind.is_file() {
-            Standing::Model(Stamp::of(&metadata))
-        } else if kind.is_dir() {
-            Standing::Other("a directory")
-        } else if kind.is_symlink() {
-            Standing::Other("a symbolic link")
-        } else {
-            Standing::Other("a special file")
+        Ok(match facts.kind {
+            FileKind::File => Standing::Model(Stamp::of(facts)),
+            FileKind::Folder => Standing::Other("a directory"),
+            FileKind::Link => Standing::Other("a symbolic link"),
+            FileKind::Special => Standing::Other("a special file"),
         })
     }
 
     /// Opens a model, with the stamp of exactly that file; `None` if there is none.
     pub(crate) fn open_model(&self, name: &ModelName) -> io::Result<Option<(File, Stamp)>> {
-        match disk::open_with_metadata(&self.path(name)) {
+        match self.place(name).open() {
             Err(error) if is_absence(&error) => Ok(None),
             Err(error) => Err(error),
-            Ok((file, metadata)) => Ok(Some((file, Stamp::of(&metadata)))),
+            Ok((file, facts)) => Ok(Some((file, Stamp::of(facts)))),
         }
     }
 
@@ -238,21 +199,18 @@ impl Layout {
         }
 
         // No file under this name means that no other spelling is in use.
-        let inode = match fs::symlink_metadata(self.path(name)) {
+        let inode = match self.place(name).facts() {
             Err(error) if is_absence(&error) => return Ok(None),
-            other => other?.ino(),
+            other => other?.inode,
         };
 
         // The whole directory is compared, because only a listing shows how a name is really
         // spelled.
         let mut listed = Vec::new();
 
-        for entry in fs::read_dir(&self.directory)? {
+        for entry in self.folder.entries()? {
             let entry = entry?;
-            listed.push((
-                entry.file_name().to_string_lossy().into_owned(),
-                entry.ino(),
-            ));
+            listed.push((entry.name.to_string_lossy().into_owned(), entry.inode));
         }
 
         Ok(other_name(name.as_str(), inode, listed))
@@ -264,26 +222,57 @@ impl Layout {
     /// # Errors
     /// `Busy` if it is not: it may come back.
     pub(crate) fn check_there(&self) -> Result<()> {
-        let metadata = fs::metadata(&self.directory).ok();
+        let text = match self.folder.position() {
+            FolderPosition::Same => return Ok(()),
+            FolderPosition::Missing => "the model directory is missing",
+            // A card was mounted over the directory or unmounted from it.
+            FolderPosition::Covered => "the model directory is now on another file system",
+            FolderPosition::Replaced => "the model directory was replaced by another one",
+        };
 
-        // The number of the device changes when a card is mounted over the directory or unmounted
-        // from it.
-        match metadata
-            .filter(|metadata| metadata.is_dir())
-            .map(|metadata| metadata.dev())
-        {
-            Some(device) if device == self.device => Ok(()),
-            found => {
-                let text = match found {
-                    None => "the model directory is missing",
-                    Some(_) => "the model directory is now on another file system",
-                };
-                Err(Error::new(ErrorKind::Busy, text).hint(
-                    "check whether it was removed or unmounted; once it is back, restart the server",
-                ))
-            }
-        }
+        Err(Error::new(ErrorKind::Busy, text)
+            .hint("check whether it was removed or unmounted; once it is back, restart the server"))
     }
+}
+
+/// Removes the parts that dead processes have left in a folder, if it is there.
+fn sweep(
+    hidden: &HiddenFolder,
+    name: &str,
+    prefixes: &[&str],
+    age_min: Duration,
+) -> io::Result<()> {
+    let Some(folder) = hidden.existing(name)? else {
+        return Ok(());
+    };
+
+    for prefix in prefixes {
+        disk::remove_left_over(&folder, prefix, age_min)?;
+    }
+    Ok(())
+}
+
+/// Whether the file system takes several spellings for one name; it is asked by trying.
+fn folds_names(hidden: &HiddenFolder, parts: &Folder, directory: &Path) -> io::Result<bool> {
+    let folds_forms = match Part::create_in(parts, COMPOSED, 0o600) {
+        // A server on a full disk still serves, and models can be removed.
+        Err(error) if ErrorKind::from_io(&error) == ErrorKind::NoSpace => {
+            log::warn!("the disk of {} is full", directory.display());
+            false
+        }
+        // Some take no such names, so there is nothing to fold.
+        Err(error) if is_absence(&error) => false,
+        Err(error) => return Err(error),
+        Ok(part) => {
+            let path = part.place().path();
+            let composed = path.file_name().unwrap_or_default().to_string_lossy();
+            FilePlace::new(parts, composed.replace(COMPOSED, DECOMPOSED)).exists()
+        }
+    };
+
+    // The lock file was made under a name in small letters: if it is found in capitals, too, the file
+    // system folds cases.
+    Ok(folds_forms || hidden.file(&LOCK.to_uppercase())?.exists())
 }
 
 /// The name under which a file is listed that was found as `name`; `None` if that is its name.
@@ -306,12 +295,19 @@ fn is_absence(error: &io::Error) -> bool {
 const COMPOSED: &str = "probe-\u{e9}-";
 const DECOMPOSED: &str = "probe-e\u{301}-";
 
-const PARTS: &str = "parts";
-const UPLOADS: &str = "uploads";
-const LOCK: &str = "lock";
-const INDEX: &str = "index";
-const VERSIONS: &str = "versions";
-const ABOUT: &str = "about";
+/// Before the umask: the user says who else reads the models, and the folder of parts is private.
+pub(crate) const MODEL_MODE: u32 = 0o666;
+
+const UPLOAD_PREFIX: &str = "upload-";
+
+/// The folders in which parts can be left over, with their prefixes. Journals and descriptions are
+/// written as parts, too.
+const SWEPT: &[(&str, &[&str])] = &[
+    (PARTS, &[UPLOAD_PREFIX, COMPOSED]),
+    (UPLOADS, &[disk::WRITTEN_PREFIX]),
+    (ABOUT, &[disk::WRITTEN_PREFIX]),
+    (VERSIONS, &[]),
+];
 
 #[cfg(test)]
 mod tests {

@@ -14,5 +14,5 @@ pub use cache::CacheCounts;
 pub(crate) use catalog_parts::Catalog;
 pub(crate) use digester::{Digester, save};
 pub(crate) use index::Index;
-pub(crate) use layout::{Layout, Standing};
+pub(crate) use layout::{Layout, MODEL_MODE, Standing};
 pub(crate) use stamp::Stamp;

@@ -9,35 +9,37 @@
 //! [`Stamp::young_for`] nothing when reading began: then every later change gets a later time.
 
 use std::fmt;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use crate::digest::Digest;
+use crate::disk::{FileFacts, FileTime};
 use crate::model::{Model, ModelName};
 
 /// Size, modification time, change time and inode of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) size: u64,
-    modified: Moment,
-    changed: Moment,
+    modified: FileTime,
+    changed: FileTime,
     inode: u64,
 }
 
 impl Stamp {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
-        let moment = |seconds, nanos: i64| Moment {
-            seconds,
-            nanos: u32::try_from(nanos).unwrap_or(0),
-        };
+    pub(crate) fn of(facts: impl Into<FileFacts>) -> Self {
+        let FileFacts {
+            size,
+            modified,
+            changed,
+            inode,
+            ..
+        } = facts.into();
 
         Self {
-            size: metadata.len(),
-            modified: moment(metadata.mtime(), metadata.mtime_nsec()),
-            changed: moment(metadata.ctime(), metadata.ctime_nsec()),
-            inode: metadata.ino(),
+            size,
+            modified,
+            changed,
+            inode,
         }
     }
 
@@ -60,7 +62,7 @@ impl Stamp {
     /// every `tick`; zero if none can. A time far in the future (the clock was set back) is not young:
     /// the next change gets the time of then.
     pub(crate) fn young_for(&self, tick: Duration, now: SystemTime) -> Duration {
-        let left = |moment: &Moment| {
+        let left = |moment: &FileTime| {
             let time = moment.time();
             match now.duration_since(time) {
                 Ok(age) => tick.saturating_sub(age),
@@ -69,27 +71,6 @@ impl Stamp {
             }
         };
         left(&self.modified).max(left(&self.changed))
-    }
-}
-
-/// A point in time as the file system keeps it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Moment {
-    seconds: i64,
-    nanos: u32,
-}
-
-impl Moment {
-    /// The same for std; what std cannot hold becomes 1970.
-    fn time(&self) -> SystemTime {
-        let whole = Duration::from_secs(self.seconds.unsigned_abs());
-        let second = match self.seconds {
-            0.. => SystemTime::UNIX_EPOCH.checked_add(whole),
-            _ => SystemTime::UNIX_EPOCH.checked_sub(whole),
-        };
-        second
-            .and_then(|second| second.checked_add(Duration::from_nanos(self.nanos.into())))
-            .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 
@@ -116,11 +97,11 @@ impl FromStr for Stamp {
 
         Ok(Self {
             size: word().parse()?,
-            modified: Moment {
+            modified: FileTime {
                 seconds: word().parse()?,
                 nanos: word().parse()?,
             },
-            changed: Moment {
+            changed: FileTime {
                 seconds: word().parse()?,
                 nanos: word().parse()?,
             },
@@ -134,7 +115,7 @@ mod tests {
     use super::*;
 
     fn stamp(modified: i64, changed: i64) -> Stamp {
-        let moment = |seconds| Moment { seconds, nanos: 5 };
+        let moment = |seconds| FileTime { seconds, nanos: 5 };
         Stamp {
             size: 3,
             modified: moment(modified),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use crate::error::{Error, ErrorKind};
+use crate::store::hidden_folder::HIDDEN;
 use crate::text::quoted;
 
 /// The error of a directory that another server uses.
@@ -41,7 +42,11 @@ pub(crate) fn unusable(directory: &Path, place: &Path, error: io::Error) -> Erro
     let found = Refused::find(directory, place).filter(|_| said.kind() == ErrorKind::Forbidden);
 
     let Some(found) = found else {
-        return Error::new(kind, said.message()).hint(CHOOSE).because(said);
+        let hint = match in_the_way(place) {
+            Some(path) => format!("remove or rename {}; or {CHOOSE}", quoted(path)),
+            None => CHOOSE.to_owned(),
+        };
+        return Error::new(kind, said.message()).hint(hint).because(said);
     };
 
     // Owner and mode say what is wrong better than `permission denied` does.
@@ -92,7 +97,12 @@ impl Refused {
         let (directory, place) = (&absolute(directory), &absolute(place));
         let (path, metadata) = place
             .ancestors()
-            .find_map(|path| Some((path, fs::metadata(path).ok()?)))?;
+            .find_map(|path| Some((path, fs::symlink_metadata(path).ok()?)))?;
+
+        // A command would change what a link leads to.
+        if metadata.is_symlink() && path != directory {
+            return None;
+        }
 
         let part = match fs::canonicalize(directory) {
             // A place is below the directory, or above it as long as that does not exist.
@@ -123,9 +133,25 @@ impl Refused {
             RefusedPart::Closed => None,
             _ if self.owner == us => Some(format!("chmod u+rwX {path}")),
             RefusedPart::Foreign => None,
-            RefusedPart::Own | RefusedPart::Within => Some(format!("sudo chown {us} {path}")),
+            RefusedPart::Own | RefusedPart::Within => Some(format!("sudo chown -h {us} {path}")),
         }
     }
+}
+
+/// What has the name of a file or folder of a server and is something else: the outermost link or file
+/// from the hidden folder to the place that failed.
+fn in_the_way(place: &Path) -> Option<&Path> {
+    let mut paths: Vec<_> = place.ancestors().collect();
+    paths.reverse();
+    let is_hidden = |path: &&Path| path.file_name().is_some_and(|name| name == HIDDEN);
+    let first = paths.iter().rposition(is_hidden)?;
+
+    let is_wrong = |path: &Path| {
+        let found = fs::symlink_metadata(path);
+        found.is_ok_and(|found| !found.is_dir() && (path != place || !found.is_file()))
+    };
+    let wrong = |path: &&&Path| is_wrong(path);
+    paths[first..].iter().find(wrong).copied()
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -145,9 +171,6 @@ fn own_or_foreign(directory: &Path) -> RefusedPart {
         RefusedPart::Foreign
     }
 }
-
-/// The folder of a server in a model directory, by which such a directory is recognised.
-pub(crate) const HIDDEN: &str = ".skep";
 
 const CHOOSE: &str = "choose another directory with --dir";
 
@@ -195,7 +218,7 @@ mod tests {
         let command = |place: &Path| refused(&directory, place).command(&directory);
         let shown = directory.display();
 
-        let expected = Some(format!("sudo chown 4711 '{shown}'"));
+        let expected = Some(format!("sudo chown -h 4711 '{shown}'"));
         assert_eq!(command(&directory), expected);
 
         fs::write(directory.join("letter.txt"), b"x").unwrap();
@@ -204,7 +227,7 @@ mod tests {
         fs::create_dir(directory.join(".skep")).unwrap();
         assert_eq!(command(&directory), expected);
 
-        let expected = Some(format!("sudo chown 4711 '{shown}/.skep'"));
+        let expected = Some(format!("sudo chown -h 4711 '{shown}/.skep'"));
         assert_eq!(command(&directory.join(".skep/parts")), expected);
     }
 

@@ -54,6 +54,8 @@ impl Store {
 
 impl Check {
     pub(crate) fn new(catalog: &Arc<Catalog>, name: &ModelName) -> Result<Self> {
+        catalog.layout.check_there()?;
+
         // The open file is checked, not the name: a replacement during a long read is not taken for
         // damage.
         let opened = catalog

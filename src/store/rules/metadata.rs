@@ -2,97 +2,197 @@
 //! Where a model comes from and under which licence, as its uploader said.
 //!
 //! `.skep/about/NAME` has one line for each content that was described: digest, time of the upload in
-//! seconds, licence, source and uploader, with tabs in between. It is written before the content is
-//! published, and a line counts only for the bytes with its digest: whatever a power cut leaves under
-//! the name is described by its own line or by none. Uploads that say nothing write nothing.
+//! seconds, licence, source and uploader, and the signature of the content in base64 where it is known,
+//! with tabs in between. It is written before the content is published, and a line counts only for the
+//! bytes with its digest: whatever a power cut leaves under the name is described by its own line or by
+//! none. Uploads that say nothing write nothing.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::clock;
 use crate::digest::Digest;
+use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
+use crate::signature::Signature;
 use crate::store::about::{About, Metadata};
 use crate::store::catalog::Catalog;
-use crate::store::claim::Claim;
-use crate::{clock, disk};
+use crate::store::claim::{BytesOrigin, Claim};
+use crate::store::hidden_folder::ABOUT;
+
+/// What is kept of one content.
+#[derive(Clone, Debug, PartialEq)]
+struct Description {
+    digest: Digest,
+    about: About,
+    signature: Option<Signature>,
+}
 
 /// What is known of the content of a model with this digest.
 pub(crate) fn find(catalog: &Catalog, name: &ModelName, digest: Option<Digest>) -> Option<About> {
-    let mut lines = lines(catalog, name).into_iter();
-    lines
-        .find(|(known, _)| Some(*known) == digest)
-        .map(|(_, about)| about)
+    description(catalog, name, digest?).map(|found| found.about)
 }
 
-/// Keeps what is said of a content that is about to be published. Lines of contents that are neither
-/// standing nor kept as versions go.
+/// The signature of the content of a model with this digest, as far as it is known.
+pub(crate) fn signature_of(
+    catalog: &Catalog,
+    name: &ModelName,
+    digest: Option<Digest>,
+) -> Option<Signature> {
+    description(catalog, name, digest?)?.signature
+}
+
+fn description(catalog: &Catalog, name: &ModelName, digest: Digest) -> Option<Description> {
+    let lines = lines(catalog, name).unwrap_or_else(|error| {
+        log::warn!("the description of '{name}' cannot be read: {error}");
+        Vec::new()
+    });
+
+    lines.into_iter().find(|line| line.digest == digest)
+}
+
+/// Keeps what is said of a content that is about to be published, and its signature. Lines of contents
+/// that are neither standing nor kept as versions go.
 pub(crate) fn keep(
     catalog: &Catalog,
     claim: &Claim<'_>,
+    signature: Option<&Signature>,
     needed: &BTreeSet<[u8; 32]>,
 ) -> io::Result<()> {
-    if claim.metadata.is_empty() {
+    // What was kept of a version still holds.
+    if claim.origin == BytesOrigin::Version || (claim.metadata.is_empty() && signature.is_none()) {
         return Ok(());
     }
 
-    let about = About {
-        metadata: claim.metadata.clone(),
-        uploaded: clock::now(),
+    let mut lines = lines(catalog, claim.name)?;
+    let before = lines.iter().find(|line| line.digest == claim.digest);
+
+    // What is said anew supersedes what was said of the same bytes before, each for itself.
+    let about = match before {
+        Some(before) if claim.metadata.is_empty() => before.about.clone(),
+        _ => About {
+            metadata: claim.metadata.clone(),
+            uploaded: clock::now(),
+        },
+    };
+    let of_before = before.and_then(|before| before.signature.clone());
+    let description = Description {
+        digest: claim.digest,
+        about,
+        signature: signature.cloned().or(of_before),
     };
 
-    // The newest line comes first; an older one for the same content is superseded by it.
-    let mut lines = lines(catalog, claim.name);
-    lines.retain(|(digest, _)| *digest != claim.digest && needed.contains(digest.as_bytes()));
-    lines.insert(0, (claim.digest, about));
+    // The newest line comes first.
+    lines.retain(|line| line.digest != claim.digest && needed.contains(line.digest.as_bytes()));
+    lines.insert(0, description);
+    write(catalog, claim.name, &lines)
+}
+
+/// Keeps the signature of a content that is a model already.
+pub(crate) fn keep_signature(
+    catalog: &Catalog,
+    name: &ModelName,
+    digest: Digest,
+    signature: &Signature,
+) -> io::Result<()> {
+    let mut lines = lines(catalog, name)?;
+
+    match lines.iter_mut().find(|line| line.digest == digest) {
+        Some(line) => line.signature = Some(signature.clone()),
+        None => lines.insert(
+            0,
+            Description {
+                digest,
+                about: About {
+                    metadata: Metadata::default(),
+                    uploaded: clock::now(),
+                },
+                signature: Some(signature.clone()),
+            },
+        ),
+    }
+
+    write(catalog, name, &lines)
+}
+
+fn write(catalog: &Catalog, name: &ModelName, lines: &[Description]) -> io::Result<()> {
     let mut text = String::new();
 
     // Fields are separated by tabs. The check of the texts refuses control characters, so no value
     // can contain one.
-    for (digest, About { metadata, uploaded }) in &lines {
+    for line in lines {
+        let About { metadata, uploaded } = &line.about;
         let seconds = uploaded
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
+
         let said = |text: &Option<String>| text.clone().unwrap_or_default();
         let (license, source) = (said(&metadata.license), said(&metadata.source));
         let uploader = said(&metadata.uploader);
+        let digest = line.digest;
+
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{digest}\t{seconds}\t{license}\t{source}\t{uploader}");
+        let _ = write!(text, "{digest}\t{seconds}\t{license}\t{source}\t{uploader}");
+        if let Some(signature) = &line.signature {
+            let _ = write!(text, "\t{}", signature.field());
+        }
+        text.push('\n');
     }
 
-    disk::write_in_new_folder(&catalog.layout.about(claim.name), text.as_bytes())
+    let folder = catalog.layout.hidden().made(ABOUT)?;
+    let place = FilePlace::new(&folder, name.as_str());
+    disk::write_at(&place, text.as_bytes(), 0o600)
 }
 
 /// Removes what is said of a model that is gone; it applies to no other bytes.
 pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
-    let path = catalog.layout.about(name);
-    let removed = if path.exists() {
-        disk::remove(&path)
-    } else {
-        Ok(())
-    };
+    let removed = catalog
+        .layout
+        .about(name)
+        .and_then(|place| place.map_or(Ok(()), |place| place.remove()));
 
-    if let Err(error) = removed {
+    if let Err(error) = removed
+        && error.kind() != io::ErrorKind::NotFound
+    {
         log::warn!("the description of '{name}' cannot be removed: {error}");
     }
 }
 
-fn lines(catalog: &Catalog, name: &ModelName) -> Vec<(Digest, About)> {
-    let bytes = std::fs::read(catalog.layout.about(name)).unwrap_or_default();
-    String::from_utf8_lossy(&bytes)
-        .lines()
-        .filter_map(parse_line)
-        .collect()
+fn lines(catalog: &Catalog, name: &ModelName) -> io::Result<Vec<Description>> {
+    let Some(place) = catalog.layout.about(name)? else {
+        return Ok(Vec::new());
+    };
+
+    let bytes = match place.read(ABOUT_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        read => read?,
+    };
+
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.lines().filter_map(parse_line).collect())
 }
 
-fn parse_line(line: &str) -> Option<(Digest, About)> {
+/// A line for each of thousands of versions.
+const ABOUT_BYTES_MAX: u64 = 16 << 20;
+
+fn parse_line(line: &str) -> Option<Description> {
     let mut words = line.split('\t');
     let digest = words.next()?.parse().ok()?;
     let uploaded = UNIX_EPOCH.checked_add(Duration::from_secs(words.next()?.parse().ok()?))?;
     let metadata = Metadata::new(words.next(), words.next(), words.next()).ok()?;
-    Some((digest, About { metadata, uploaded }))
+    // A signature that is damaged costs itself only.
+    let signature = words
+        .next()
+        .and_then(|word| Signature::from_field(word).ok());
+
+    Some(Description {
+        digest,
+        about: About { metadata, uploaded },
+        signature,
+    })
 }
 
 #[cfg(test)]
@@ -113,12 +213,14 @@ mod tests {
     #[test]
     fn a_line_that_cannot_be_read_says_nothing() {
         let digest = Digest::of(b"x");
-        let (known, about) = parse_line(&format!("{digest}\t7\tMIT\t\tme")).unwrap();
+        let read = parse_line(&format!("{digest}\t7\tMIT\t\tme")).unwrap();
         assert_eq!(
-            (known, about.uploaded),
+            (read.digest, read.about.uploaded),
             (digest, UNIX_EPOCH + Duration::from_secs(7))
         );
-        assert_eq!(about.metadata.uploader.as_deref(), Some("me"));
+        assert_eq!(read.about.metadata.uploader.as_deref(), Some("me"));
+        let damaged = parse_line(&format!("{digest}\t7\tMIT\t\tme\tbeef"));
+        assert_eq!(damaged, Some(read));
         for bad in ["", "x\t7\t\t\t", &format!("{digest}\tx\t\t\t")] {
             assert_eq!(parse_line(bad), None, "{bad}");
         }

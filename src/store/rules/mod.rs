@@ -3,6 +3,7 @@
 
 mod metadata;
 mod policy;
+pub(crate) mod side_file;
 mod signed;
 
-pub(crate) use metadata::{find, forget, keep};
+pub(crate) use metadata::{find, forget, keep, signature_of};

@@ -7,7 +7,6 @@
 
 use wildmatch::WildMatch;
 
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::about::Metadata;
@@ -106,7 +105,7 @@ impl Catalog {
     /// Whether the disk has room for so many more bytes beside its reserve.
     pub(crate) fn check_space(&self, size: u64) -> Result<()> {
         let reserve = self.options.reserve_bytes;
-        let free = disk::free_bytes(self.layout.directory()).map_err(unstored)?;
+        let free = self.layout.folder().free_bytes().map_err(unstored)?;
 
         // Where the file system does not say how much is free, only the write itself can tell.
         let Some(free) = free.filter(|free| size.saturating_add(reserve) > *free) else {

@@ -6,12 +6,13 @@
 //! nobody else can store anything under such a name.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{self, Read as _};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::catalog::Catalog;
+use crate::store::claim::{Claim, NewBytes};
 use crate::store::failure::unreadable;
 
 impl Catalog {
@@ -24,42 +25,59 @@ impl Catalog {
         name: &ModelName,
         given: Option<&Signature>,
     ) -> Result<()> {
+        // A signature for another file is a mistake wherever it is sent.
+        if let Some(given) = given {
+            given.check_name(&format!("'{name}'"), name.as_str())?;
+        }
+
         if self.options.signers.is_empty() || Signature::is_name(name) {
             return Ok(());
         }
         self.signature(name, given).map(drop)
     }
 
-    /// Whether the finished bytes of an upload may become the model `name`.
+    /// Whether bytes may become the model that they claim to be; returns the signature that belongs to
+    /// them, as far as that is known.
     ///
     /// # Errors
     /// `Integrity` if they need a signature and have none that is right; those of the file system.
     pub(crate) fn check_signature(
         &self,
-        name: &ModelName,
-        given: Option<&Signature>,
-        content: &mut File,
-    ) -> Result<()> {
+        claim: &Claim<'_>,
+        bytes: &mut impl NewBytes,
+    ) -> Result<Option<Signature>> {
+        let Claim {
+            name, signature, ..
+        } = *claim;
+        let what = format!("'{name}'");
+        if let Some(given) = signature {
+            given.check_name(&what, name.as_str())?;
+        }
+
         let signers = &self.options.signers;
         if signers.is_empty() {
-            return Ok(());
+            return Ok(signature.cloned());
         }
 
         let unreadable = |error| unreadable(name, error);
-
-        // The upload was just written, so its file stands at the end.
-        content.rewind().map_err(unreadable)?;
-        let what = format!("'{name}'");
+        let mut content = bytes.content().map_err(unreadable)?;
 
         // A signature may be stored before its model. Its trusted comment proves the signer without
-        // the bytes.
+        // the bytes, and says whose signature it is.
         if Signature::is_name(name) {
-            let bytes = read_start(content).map_err(unreadable)?;
-            return Signature::from_bytes(&bytes)?.verify_comment(&what, signers);
+            let signature = read_signature(&content).map_err(unreadable)??;
+            signature.verify_comment(&what, signers)?;
+            if let Some(model) = Signature::model_of(name) {
+                signature.check_name(&format!("'{model}'"), model.as_str())?;
+            }
+            return Ok(None);
         }
 
         // The signature is verified over the stored bytes, as readers will get them.
-        self.signature(name, given)?.verify(&what, signers, content)
+        let counting = self.signature(name, signature)?;
+        counting.verify(&what, signers, &mut content)?;
+        counting.check_name(&what, name.as_str())?;
+        Ok(Some(counting))
     }
 
     /// The signature that counts for an upload; it claims to be by a signer.
@@ -94,16 +112,15 @@ impl Catalog {
             )));
         };
 
-        let bytes = read_start(&file).map_err(unreadable)?;
-
-        Signature::from_bytes(&bytes)
+        read_signature(&file).map_err(unreadable)?
     }
 }
 
-/// All of a signature file, or one byte more than such a file may have.
-fn read_start(file: &File) -> std::io::Result<Vec<u8>> {
+/// Reads a signature file; the outer error is that of the file system.
+pub(crate) fn read_signature(file: &File) -> io::Result<Result<Signature>> {
     let mut bytes = Vec::new();
+    // One byte more than such a file may have tells one that is too long.
     file.take(Signature::BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok(Signature::from_bytes(&bytes))
 }

@@ -3,13 +3,13 @@
 //! as a whole, so that it says what was true before or after a power cut.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
+use std::io;
 use std::time::{Duration, Instant};
 
 use crate::digest::{Digest, Hasher};
 use crate::disk;
 use crate::store::upload::intent::{UploadIntent, field};
+use crate::store::upload::upload_files::UploadFiles;
 
 /// What is known of an upload between two requests.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ impl UploadState {
     }
 
     /// Journals it.
-    pub(crate) fn save(&mut self, path: &Path) -> std::io::Result<()> {
+    pub(crate) fn save(&mut self, files: &UploadFiles) -> io::Result<()> {
         let mut text = format!("{HEADER}\noffset {}\n", self.offset);
         // Writing to a String cannot fail.
         let _ = match self.stage {
@@ -84,7 +84,7 @@ impl UploadState {
 
         // From here until the write has succeeded, the file may say the one or the other.
         self.journal = Journal::Unsure;
-        disk::write(path, text.as_bytes(), 0o600)?;
+        disk::write_at(&files.record()?, text.as_bytes(), 0o600)?;
         (self.journal, self.seen) = (Journal::Written, (Duration::ZERO, Instant::now()));
 
         Ok(())
@@ -96,23 +96,22 @@ impl UploadState {
     }
 
     /// Journals it if the last time failed, after which the file may say one thing or the other.
-    pub(crate) fn save_again(&mut self, path: &Path) -> std::io::Result<()> {
+    pub(crate) fn save_again(&mut self, files: &UploadFiles) -> io::Result<()> {
         if self.is_journalled() {
             Ok(())
         } else {
-            self.save(path)
+            self.save(files)
         }
     }
 
     /// What was journalled; `None` if that cannot be read.
-    pub(crate) fn load(path: &Path) -> Option<Self> {
-        let changed = fs::symlink_metadata(path)
-            .and_then(|metadata| metadata.modified())
-            .ok()?;
+    pub(crate) fn load(files: &UploadFiles) -> Option<Self> {
+        let place = files.record().ok()?;
+        let changed = place.facts().ok()?.modified.time();
 
         // A time in the future is the mark of a clock that was set back: not old.
         let seen = (changed.elapsed().unwrap_or_default(), Instant::now());
-        let text = fs::read_to_string(path).ok()?;
+        let text = String::from_utf8(place.read(JOURNAL_BYTES_MAX).ok()?).ok()?;
 
         // A journal in another format is not guessed at.
         let text = text.strip_prefix(HEADER)?;
@@ -140,3 +139,6 @@ impl UploadState {
 }
 
 const HEADER: &str = "skep-upload 1";
+
+/// More than the longest texts of an order.
+const JOURNAL_BYTES_MAX: u64 = 64 << 10;

@@ -14,6 +14,5 @@ mod writer;
 pub(crate) use intent::UploadIntent;
 pub(crate) use pending::UnfinishedUploads;
 pub(crate) use session::UploadSession;
-pub(crate) use upload_files::{UploadFiles, UploadId};
 pub use whole::Upload;
 pub(crate) use writer::AppendMode;

@@ -7,19 +7,18 @@
 //! old goes at the start and when a new upload begins.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::catalog::{Layout, Standing};
 use crate::store::failure::unknown;
+use crate::store::hidden_folder::{HiddenFolder, PARTS, UPLOADS};
 use crate::store::options::StoreOptions;
 use crate::store::upload::entry::{UploadEntry, UploadSlot};
 use crate::store::upload::journal::{UploadStage, UploadState};
-use crate::store::upload::upload_files::{UploadFiles, UploadId};
+use crate::store::upload::upload_files::{UploadFiles, UploadId, id_of_bytes};
 use crate::text::counted;
 use crate::threads::lock;
 
@@ -32,18 +31,15 @@ impl UnfinishedUploads {
     /// Takes up the uploads of the processes before, and removes what is too old or of no use.
     pub(crate) fn open(layout: &Layout, options: &StoreOptions) -> Self {
         let mut entries = BTreeMap::new();
-        for path in files(&layout.records()) {
-            let id = path
-                .file_name()
-                .and_then(|name| name.to_str()?.parse().ok());
 
+        for name in names(layout.hidden(), UPLOADS) {
             // Files whose names are no ids were not made by this room and are left alone.
-            let Some(id) = id else { continue };
-            let files = layout.files(id);
+            let Ok(id) = name.parse() else { continue };
+            let files = UploadFiles::new(layout.hidden(), id);
 
             // Age is checked here as well: a server that was off for a week must not revive old
             // uploads.
-            let state = UploadState::load(&path)
+            let state = UploadState::load(&files)
                 .filter(|state| state.age() < options.upload_age_max)
                 .and_then(|state| recovered(state, &files, layout));
             match state {
@@ -58,14 +54,11 @@ impl UnfinishedUploads {
         }
 
         // Bytes without a journal are left by an end in the middle of a beginning or a removal.
-        for path in files(&layout.parts()) {
-            let id = path
-                .file_stem()
-                .and_then(|name| name.to_str()?.parse().ok());
-            if let Some(id) = id
+        for name in names(layout.hidden(), PARTS) {
+            if let Some(id) = id_of_bytes(&name)
                 && !entries.contains_key(&id)
             {
-                log_failure(disk::remove(&path));
+                log_failure(UploadFiles::new(layout.hidden(), id).remove());
             }
         }
 
@@ -103,7 +96,7 @@ impl UnfinishedUploads {
 
         // The full length counts from the start: two uploads cannot count on the same space.
         let id = UploadId::random()?;
-        let entry = UploadEntry::new(layout.files(id), UploadSlot::Taken);
+        let entry = UploadEntry::new(UploadFiles::new(layout.hidden(), id), UploadSlot::Taken);
         entry.size.store(length, Ordering::SeqCst);
         entries.insert(id, Arc::new(entry));
 
@@ -138,7 +131,7 @@ impl UnfinishedUploads {
     }
 }
 
-pub(crate) fn log_failure(result: std::io::Result<()>) {
+pub(crate) fn log_failure(result: io::Result<()>) {
     if let Err(error) = result {
         log::warn!("the files of an upload cannot be removed: {error}");
     }
@@ -151,9 +144,8 @@ fn recovered(mut state: UploadState, files: &UploadFiles, layout: &Layout) -> Op
         return Some(state);
     }
 
-    let length = fs::symlink_metadata(&files.bytes)
-        .ok()
-        .map(|metadata| metadata.len());
+    let facts = files.bytes().and_then(|place| place.facts()).ok();
+    let length = facts.map(|facts| facts.size);
 
     // Fewer bytes than were journalled mean that the disk has lost what it acknowledged; such an
     // upload cannot go on.
@@ -227,12 +219,22 @@ fn check_sum(others: impl Iterator<Item = u64>, size: u64, options: &StoreOption
     Err(Error::new(ErrorKind::NoSpace, text).hint("finish or DELETE one of the others"))
 }
 
-/// The paths in a directory; none if it cannot be read.
-pub(crate) fn files(directory: &std::path::Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return Vec::new();
+/// The names in a hidden folder that are text; none if it cannot be read.
+pub(crate) fn names(hidden: &HiddenFolder, folder: &str) -> Vec<String> {
+    let read = || {
+        let Some(folder) = hidden.existing(folder)? else {
+            return Ok(Vec::new());
+        };
+        folder.entries()?.collect::<io::Result<Vec<_>>>()
     };
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
+
+    let entries = read().unwrap_or_else(|error| {
+        log::warn!("unfinished uploads cannot be listed: {error}");
+        Vec::new()
+    });
+
+    let names = entries.into_iter();
+    names
+        .filter_map(|entry| entry.name.into_string().ok())
         .collect()
 }

@@ -3,23 +3,23 @@
 //!
 //! Invariant: an offset that was told to anybody is durable and never taken back.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::digest::{Digest, Hasher};
-use crate::disk::GrowingFile;
+use crate::disk::{FilePlace, GrowingFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
-use crate::store::claim::{Claim, Published};
-use crate::store::failure::{check_digest, unstored};
+use crate::store::claim::{BytesOrigin, Claim, NewBytes, Published};
+use crate::store::failure::unstored;
 use crate::store::store_handle::Store;
 use crate::store::upload::entry::{Interrupt, UploadEntry, superseded};
 use crate::store::upload::intent::UploadIntent;
 use crate::store::upload::journal::{UploadStage, UploadState};
 use crate::store::upload::pending::log_failure;
-use crate::store::upload::upload_files::UploadId;
+use crate::store::upload::upload_files::{UploadFiles, UploadId};
 use crate::text::counted;
 
 /// The right to change an upload, until it is dropped or a newer request takes over.
@@ -97,13 +97,14 @@ impl UploadSession {
     /// Adds to the order what a later request told; it is durable then.
     ///
     /// # Errors
-    /// `NoSpace` if a length does not fit; otherwise those of the file system.
+    /// `NoSpace` if a length does not fit, `BadRequest` for another digest than was given before;
+    /// otherwise those of the file system.
     pub(crate) fn amend(&mut self, length: Option<u64>, digest: Option<Digest>) -> Result<()> {
         // A length that is known already stays as it is; only a missing one can be added.
         let order = &self.state.order;
         let changed = UploadIntent {
             length: order.length.or(length),
-            digest: digest.or(order.digest),
+            digest: Digest::agreed(order.digest, digest)?,
             ..order.clone()
         };
 
@@ -122,7 +123,7 @@ impl UploadSession {
         // Memory and journal say the same: a failure takes the change back.
         let old = std::mem::replace(&mut self.state.order, changed);
 
-        if let Err(error) = self.state.save(&self.entry.files.record) {
+        if let Err(error) = self.state.save(&self.entry.files) {
             self.state.order = old;
             return Err(unstored(error));
         }
@@ -169,7 +170,7 @@ impl UploadSession {
             // emptied.
             let may_pass = matches!(error.kind(), ErrorKind::Internal | ErrorKind::NoSpace);
             // A failure of the very last fsync leaves the bytes under their new name.
-            if !may_pass || !self.entry.files.bytes.exists() {
+            if !may_pass || !self.has_bytes() {
                 log_failure(self.discard());
             }
         }
@@ -196,7 +197,7 @@ impl UploadSession {
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
 
-        let mut partial = self.open()?;
+        let partial = self.open()?;
 
         // After a restart there is no hasher, and all bytes are read again.
         let hasher = match self.state.hasher.take() {
@@ -212,29 +213,12 @@ impl UploadSession {
         self.state.hasher = Some(hasher.clone());
         let digest = hasher.finish();
 
-        // The digest is compared first: it is known, while a signature may need another read of all
-        // bytes.
-        check_digest(digest, order.digest.as_ref())?;
-        let mut content = partial.rewound().map_err(unstored)?;
-
-        let catalog = self.store.catalog();
-        catalog.check_signature(&order.name, order.signature.as_ref(), &mut content)?;
-
-        // The long fsync comes before the lock on the names, for which other uploads would have to
-        // wait.
-        partial.sync().map_err(unstored)?;
-
-        // A power cut between the rename and the last line of the journal leaves no bytes under the
-        // old name; with this line, the next start knows that they were published and not lost.
-        self.set_stage(UploadStage::Finishing(digest))
-            .map_err(unstored)?;
-
-        let publish = |target: &Path| partial.publish(target);
-
         let UploadIntent {
             name,
             condition,
             metadata,
+            digest: expected,
+            signature,
             ..
         } = &order;
 
@@ -242,17 +226,27 @@ impl UploadSession {
             name,
             size: offset,
             digest,
+            expected: expected.as_ref(),
             condition,
             metadata,
+            signature: signature.as_ref(),
+            origin: BytesOrigin::Upload,
         };
 
-        let published = self.store.publish(publish, &claim);
+        let store = self.store.clone();
+        let bytes = AllPieces {
+            partial,
+            digest,
+            session: self,
+        };
+        let published = store.publish(bytes, &claim);
 
         // The model is there, so its upload is done, whatever becomes of the note of it.
-        let stage = if published.is_ok() {
-            UploadStage::Done(digest)
-        } else {
-            UploadStage::Open
+        let stage = match published {
+            Ok(_) => UploadStage::Done(digest),
+            // What was refused before anything was written needs no note.
+            Err(_) if self.state.stage == UploadStage::Open => return published,
+            Err(_) => UploadStage::Open,
         };
 
         if let Err(error) = self.set_stage(stage) {
@@ -265,15 +259,14 @@ impl UploadSession {
     /// The bytes, cut to what was journalled.
     fn open(&mut self) -> Result<GrowingFile> {
         // What the disk says must not be more than what is about to be left there.
-        self.state
-            .save_again(&self.entry.files.record)
-            .map_err(unstored)?;
-        GrowingFile::open(&self.entry.files.bytes, self.offset()).map_err(unstored)
+        self.state.save_again(&self.entry.files).map_err(unstored)?;
+        let place = self.entry.files.bytes().map_err(unstored)?;
+        GrowingFile::open(&place, self.offset()).map_err(unstored)
     }
 
     fn set_stage(&mut self, stage: UploadStage) -> std::io::Result<()> {
         let old = std::mem::replace(&mut self.state.stage, stage);
-        let saved = self.state.save(&self.entry.files.record);
+        let saved = self.state.save(&self.entry.files);
         if saved.is_err() && matches!(stage, UploadStage::Finishing(_)) {
             self.state.stage = old;
         }
@@ -327,8 +320,13 @@ impl UploadSession {
         self.store.catalog().options.upload_sync_bytes.max(1)
     }
 
-    pub(crate) fn record(&self) -> PathBuf {
-        self.entry.files.record.clone()
+    pub(crate) fn files(&self) -> UploadFiles {
+        self.entry.files.clone()
+    }
+
+    fn has_bytes(&self) -> bool {
+        let bytes = self.entry.files.bytes();
+        bytes.is_ok_and(|place| place.exists())
     }
 
     pub(crate) fn entry(&self) -> &UploadEntry {
@@ -341,6 +339,32 @@ impl UploadSession {
 
     pub(crate) fn state_mut(&mut self) -> &mut UploadState {
         &mut self.state
+    }
+}
+
+/// All bytes of an upload, about to become a model.
+struct AllPieces<'a> {
+    partial: GrowingFile,
+    digest: Digest,
+    session: &'a mut UploadSession,
+}
+
+impl NewBytes for AllPieces<'_> {
+    fn content(&mut self) -> std::io::Result<File> {
+        self.partial.rewound()
+    }
+
+    fn settle(&mut self) -> std::io::Result<()> {
+        self.partial.sync()?;
+
+        // A power cut between the rename and the last line of the journal leaves no bytes under the
+        // old name; with this line, the next start knows that they were published and not lost.
+        self.session.set_stage(UploadStage::Finishing(self.digest))
+    }
+
+    fn publish(self, target: &FilePlace) -> std::io::Result<File> {
+        self.partial.take_mode_of(target);
+        self.partial.publish(target)
     }
 }
 

@@ -2,17 +2,18 @@
 //! A model on its way in: written to a part and digested as it comes, then published whole or removed.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Seek as _, Write};
 
 use crate::digest::{Digest, Hasher};
-use crate::disk::Part;
+use crate::disk::{FilePlace, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::Metadata;
-use crate::store::claim::{Claim, Condition, Published};
-use crate::store::failure::{check_digest, unstored};
+use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
+use crate::store::failure::unstored;
 use crate::store::store_handle::Store;
 use crate::text::counted;
 
@@ -80,7 +81,7 @@ impl Upload {
     /// stay, except that a failure of the very last step, the fsync of the directory, may leave the new
     /// ones.
     pub fn commit(
-        mut self,
+        self,
         name: &ModelName,
         expected: Option<&Digest>,
         condition: &Condition,
@@ -101,41 +102,43 @@ impl Upload {
             return Err(Error::new(ErrorKind::BadRequest, text));
         }
 
-        // The digest was computed as the bytes came, so it is compared before the signature, which
-        // may read all of them again.
-        let digest = self.hasher.finish();
-        check_digest(digest, expected)?;
-
-        let content = self.part.file();
-        self.store
-            .catalog()
-            .check_signature(name, self.signature.as_ref(), content)?;
-
-        // The long fsync comes before the lock on the names, for which other uploads would have to
-        // wait.
-        self.part.sync().map_err(unstored)?;
-        let (size, metadata) = (self.written, &self.metadata);
-
+        let (store, size) = (self.store, self.written);
         let claim = Claim {
             name,
             size,
-            digest,
+            digest: self.hasher.finish(),
+            expected,
             condition,
-            metadata,
+            metadata: &self.metadata,
+            signature: self.signature.as_ref(),
+            origin: BytesOrigin::Upload,
         };
 
-        let published = self
-            .store
-            .publish(|target| self.part.publish(target), &claim)?;
+        let published = store.publish(self.part, &claim)?;
 
-        self.store
-            .catalog()
-            .events
-            .upload(|| Happening::UploadEnded {
-                name: name.clone(),
-                size,
-            });
+        store.catalog().events.upload(|| Happening::UploadEnded {
+            name: name.clone(),
+            size,
+        });
         Ok(published)
+    }
+}
+
+impl NewBytes for Part {
+    fn content(&mut self) -> io::Result<File> {
+        // It was just written, so it stands at its end.
+        let mut file = self.file().try_clone()?;
+        file.rewind()?;
+        Ok(file)
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        self.sync()
+    }
+
+    fn publish(self, target: &FilePlace) -> io::Result<File> {
+        self.take_mode_of(target);
+        self.publish_at(target)
     }
 }
 

@@ -224,12 +224,12 @@ impl<'a> UploadWriter<'a> {
         // The bytes become durable before the offset: a power cut in between leaves bytes that
         // count for nothing, never an offset without its bytes.
         self.partial.sync().map_err(unstored)?;
-        let record = self.turn.record();
+        let files = self.turn.files();
         let state = self.turn.state_mut();
         state.offset = self.end;
 
         // Nobody was told the new offset yet, so the old one stays true.
-        if let Err(error) = state.save(&record) {
+        if let Err(error) = state.save(&files) {
             state.offset = old;
             return Err(unstored(error));
         }

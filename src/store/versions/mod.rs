@@ -10,23 +10,20 @@
 //!
 //! Where there are no links, a copy is made while other uploads wait to be published.
 
+mod rollback;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::io;
 use std::time::SystemTime;
-use std::{fs, io};
 
 use crate::digest::Digest;
-use crate::disk;
+use crate::disk::{self, FilePlace, Folder};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Happening;
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
-use crate::store::claim::{Condition, Published};
-use crate::store::failure::unstored;
+use crate::store::hidden_folder::VERSIONS;
 use crate::store::rules;
 use crate::store::store_handle::Store;
 use crate::threads::lock;
@@ -42,7 +39,7 @@ pub struct ModelVersion {
     pub modified: SystemTime,
     /// Its SHA-256, where it was known when it was kept.
     pub digest: Option<Digest>,
-    path: PathBuf,
+    file_name: String,
 }
 
 impl Store {
@@ -57,62 +54,6 @@ impl Store {
             self.find(name)?;
         }
         Ok(versions)
-    }
-
-    /// Makes the newest version the model again, and keeps the present one as a version. Doing it
-    /// twice changes nothing but times.
-    ///
-    /// # Errors
-    /// `NotFound` if there is no version; `Conflict` if something that is not a model has the name;
-    /// `NoSpace`; otherwise those of the file system. The present model then stays.
-    pub fn rollback(&self, name: &ModelName) -> Result<Published> {
-        let catalog = self.catalog();
-
-        // Nothing may be published under this name until both moves are done.
-        let _guard = lock(&catalog.names);
-        let current = catalog.judge(name, &Condition::Any, None)?;
-        let versions = list(&catalog.layout, name).map_err(unstored)?;
-
-        let Some(ModelVersion { path, digest, .. }) = versions.into_iter().next() else {
-            let text = format!("no older version of '{name}' is kept");
-            return Err(Error::new(ErrorKind::NotFound, text)
-                .hint("the server setting keep-versions says how many are kept"));
-        };
-
-        // The present model gets its second name before the old one returns, so that a power cut
-        // loses neither.
-        if let Some(current) = &current {
-            keep(catalog, name, current).map_err(unstored)?;
-        }
-
-        // With its old time, callers who ask whether it was modified since would be told that it was
-        // not.
-        let target = catalog.layout.path(name);
-        let moved = disk::touch(&path).and_then(|()| disk::move_file(&path, &target));
-
-        // Also after a failure, because the last fsync fails only after the name has changed.
-        catalog.forget(name);
-
-        let metadata = moved
-            .and_then(|()| fs::symlink_metadata(&target))
-            .map_err(unstored)?;
-
-        let stamp = Stamp::of(&metadata);
-        if let Some(digest) = digest {
-            catalog.learn(name, stamp, digest);
-        }
-
-        let model = catalog.model(name, &stamp);
-        catalog.events.model(|| Happening::ModelRolledBack {
-            name: name.clone(),
-            size: model.size,
-            digest: model.digest,
-        });
-
-        Ok(Published {
-            model,
-            replaced: current.is_some(),
-        })
     }
 
     /// Removes all versions that are kept of a model; returns how many there were.
@@ -137,8 +78,8 @@ impl Store {
 /// Keeps the model that is about to be replaced, whose stamp this is.
 pub(crate) fn keep(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::Result<()> {
     let digest = catalog.index.find(name, current);
-    let path = next_path(&catalog.layout, name, digest)?;
-    let preserved = disk::preserve(&catalog.layout.path(name), &path);
+    let place = next_place(&catalog.layout, name, digest)?;
+    let preserved = disk::preserve(&catalog.layout.place(name), &place);
     // A link changes a time in the stamp of the model, which is not replaced yet.
     if let (Some(digest), Ok(Standing::Model(stamp))) = (digest, catalog.layout.standing(name)) {
         catalog.index.insert(name, stamp, digest);
@@ -150,8 +91,8 @@ pub(crate) fn keep(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::
 pub(crate) fn put_away(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::Result<()> {
     let digest = catalog.index.find(name, current);
     disk::move_file(
-        &catalog.layout.path(name),
-        &next_path(&catalog.layout, name, digest)?,
+        &catalog.layout.place(name),
+        &next_place(&catalog.layout, name, digest)?,
     )
 }
 
@@ -170,12 +111,8 @@ pub(crate) fn total_after(
 ) -> io::Result<u64> {
     let mut total = 0;
 
-    for entry in entries(&catalog.layout.versions())? {
-        let Some(other) = entry
-            .file_name()
-            .to_str()
-            .and_then(|text| text.parse().ok())
-        else {
+    for entry in names(catalog.layout.hidden().existing(VERSIONS)?.as_ref())? {
+        let Ok(other) = entry.parse() else {
             continue;
         };
 
@@ -224,33 +161,31 @@ fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVersion>> {
     // The file of the model counts as seen: a power cut between the link and the rename leaves it
     // with a second name that is no older version.
     let mut seen: BTreeSet<u64> = BTreeSet::new();
-    seen.extend(
-        fs::symlink_metadata(layout.path(name))
-            .ok()
-            .map(|metadata| metadata.ino()),
-    );
+    seen.extend(layout.place(name).facts().ok().map(|facts| facts.inode));
+
+    let Some(folder) = layout.versions_of(name)? else {
+        return Ok(Vec::new());
+    };
 
     let mut versions = Vec::new();
 
-    for entry in entries(&layout.versions().join(name.as_str()))? {
-        let metadata = entry.metadata()?;
-
+    for file_name in names(Some(&folder))? {
         // Other names were not made by this room.
-        let Some((number, digest)) = entry.file_name().to_str().and_then(parse) else {
+        let Some((number, digest)) = parse(&file_name) else {
             continue;
         };
 
-        if metadata.is_file() {
-            let (size, modified) = (metadata.len(), metadata.modified()?);
+        let facts = FilePlace::new(&folder, &file_name).facts()?;
+        if facts.is_file() {
             let version = ModelVersion {
                 number,
-                size,
-                modified,
+                size: facts.size,
+                modified: facts.modified.time(),
                 digest,
-                path: entry.path(),
+                file_name,
             };
             // Numbers of files mean something only where there are links.
-            versions.push((version, (metadata.nlink() > 1).then(|| metadata.ino())));
+            versions.push((version, (facts.links > 1).then_some(facts.inode)));
         }
     }
 
@@ -261,34 +196,47 @@ fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVersion>> {
     Ok(versions.into_iter().map(|(version, _)| version).collect())
 }
 
+/// Removes versions beyond the newest ones, and copies that were not finished. What has another name,
+/// or is no file, was not made by this room and stays.
 fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result<()> {
+    let Some(folder) = catalog.layout.versions_of(name)? else {
+        return Ok(());
+    };
+
     let kept = list(&catalog.layout, name)?;
-    let kept: Vec<_> = kept
+    let kept: BTreeSet<&str> = kept
         .iter()
         .take(versions_max)
-        .map(|version| &version.path)
+        .map(|version| version.file_name.as_str())
         .collect();
-    for entry in entries(&catalog.layout.versions().join(name.as_str()))? {
-        if !kept.contains(&&entry.path()) {
-            disk::remove(&entry.path())?;
+
+    for file_name in names(Some(&folder))? {
+        let is_ours = parse(&file_name).is_some() || disk::is_copy_name(&file_name);
+        if !is_ours || kept.contains(file_name.as_str()) {
+            continue;
+        }
+
+        let place = FilePlace::new(&folder, &file_name);
+        if place.facts()?.is_file() {
+            place.remove()?;
         }
     }
     Ok(())
 }
 
-/// Where the next version goes.
-fn next_path(layout: &Layout, name: &ModelName, digest: Option<Digest>) -> io::Result<PathBuf> {
-    let directory = layout.versions().join(name.as_str());
-    let names = entries(&directory)?
-        .into_iter()
-        .filter_map(|entry| entry.file_name().into_string().ok());
-    let last = names
-        .filter_map(|name| parse(&name))
+/// Where the next version goes; its folder is made where it is missing.
+fn next_place(layout: &Layout, name: &ModelName, digest: Option<Digest>) -> io::Result<FilePlace> {
+    let folder = layout.hidden().made(VERSIONS)?.make(name.as_str())?;
+
+    let last = names(Some(&folder))?
+        .iter()
+        .filter_map(|name| parse(name))
         .map(|(number, _)| number)
         .max();
+
     let number = last.unwrap_or(0) + 1;
     let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
-    Ok(directory.join(format!("{number}.{digest}")))
+    Ok(FilePlace::new(&folder, format!("{number}.{digest}")))
 }
 
 fn parse(file_name: &str) -> Option<(u64, Option<Digest>)> {
@@ -300,12 +248,17 @@ fn parse(file_name: &str) -> Option<(u64, Option<Digest>)> {
     Some((number.parse().ok()?, digest))
 }
 
-/// What is in a directory; nothing if there is none.
-fn entries(directory: &std::path::Path) -> io::Result<Vec<fs::DirEntry>> {
-    match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        other => other?.collect(),
+/// The names in a folder that are text; none if there is no folder.
+fn names(folder: Option<&Folder>) -> io::Result<Vec<String>> {
+    let Some(folder) = folder else {
+        return Ok(Vec::new());
+    };
+
+    let mut names = Vec::new();
+    for entry in folder.entries()? {
+        names.extend(entry?.name.into_string());
     }
+    Ok(names)
 }
 
 fn unlisted(name: &ModelName, error: io::Error) -> Error {

@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 use crate::digest::Digest;
 use crate::disk::fault;
+use crate::model::VersionChoice;
+use crate::signature::SecretKey;
 use crate::store::*;
 
 fn options() -> StoreOptions {
@@ -166,7 +168,7 @@ fn what_power_cuts_leave_too_much_is_no_version() {
     for left in ["1.unknown", "2.unknown"] {
         fs::hard_link(directory.path().join("m"), folder.join(left)).unwrap();
     }
-    fs::write(folder.join("kept-1.part"), b"cut").unwrap();
+    fs::write(folder.join("kept-0000000000000001.part"), b"cut").unwrap();
     // The links changed a time of the model, as somebody's hand would, so its digest may be unknown.
     let sizes = || -> Vec<u64> {
         store
@@ -366,7 +368,7 @@ fn unfinished_descriptions_go_at_the_start_and_finished_ones_stay() {
     put_as(&store, "m.part", b"one", Some("MIT")).unwrap();
     drop(store);
 
-    let unfinished = directory.path().join(".skep/about/.2.part");
+    let unfinished = directory.path().join(".skep/about/.0000000000000002.part");
     fs::write(&unfinished, b"x").unwrap();
     let store = open(&directory, 0);
     assert!(!unfinished.exists());
@@ -447,4 +449,246 @@ fn the_scrub_finds_damage_by_itself_and_ends_at_once() {
         (counts.models, counts.damaged),
         (2 * counts.rounds, counts.rounds)
     );
+}
+
+/// A store that takes only what a key of the test has signed, and how that key signs.
+fn signing(directory: &TempDir, key: &SecretKey) -> Store {
+    let options = StoreOptions {
+        versions_max: 9,
+        signers: vec![key.public_key().clone()],
+        ..options()
+    };
+    Store::open(directory.path(), options).unwrap()
+}
+
+fn signature(key: &SecretKey, bytes: &[u8], file: &str) -> Signature {
+    let prehash = crate::signature::Prehash::of(&mut &bytes[..]).unwrap();
+    key.sign(&prehash, &format!("timestamp:1\tfile:{file}\thashed"))
+}
+
+fn put_signed(store: &Store, text: &str, bytes: &[u8], signature: Signature) -> Result<Published> {
+    let mut upload = store.upload(Some(bytes.len() as u64))?;
+    upload.write_all(bytes)?;
+    upload.set_signature(Some(signature));
+    upload.commit(&name(text), None, &Condition::Any)
+}
+
+#[test]
+fn every_version_can_be_had_and_none_gets_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 4);
+    for length in 1..=4 {
+        put(&store, "m", &vec![7; length]).unwrap();
+    }
+    let to = |choice| {
+        store
+            .rollback_to(&name("m"), choice)
+            .map(|back| back.model.size)
+    };
+    let numbers = || -> Vec<_> {
+        let versions = store.versions(&name("m")).unwrap();
+        versions.iter().map(|one| (one.number, one.size)).collect()
+    };
+    assert_eq!(numbers(), [(3, 3), (2, 2), (1, 1)]);
+    assert_eq!(to(VersionChoice::Number(1)).unwrap(), 1);
+    assert_eq!(numbers(), [(4, 4), (3, 3), (2, 2)]);
+    assert_eq!(to(VersionChoice::Digest(Digest::of(&[7; 2]))).unwrap(), 2);
+    assert_eq!(numbers(), [(5, 1), (4, 4), (3, 3)]);
+    // Asked again, it is there already.
+    assert_eq!(to(VersionChoice::Digest(Digest::of(&[7; 2]))).unwrap(), 2);
+    assert_eq!(numbers(), [(5, 1), (4, 4), (3, 3)]);
+
+    for missing in [
+        VersionChoice::Number(1),
+        VersionChoice::Digest(Digest::of(b"x")),
+    ] {
+        let error = to(missing).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.hint_text().unwrap().contains("5, 4, 3"), "{error}");
+    }
+    assert_eq!(bytes(&directory, "m"), [7; 2]);
+}
+
+#[test]
+fn a_version_comes_back_only_by_the_rules_of_uploads() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = SecretKey::generate().unwrap();
+    let store = open(&directory, 9);
+    put(&store, "m", b"unsigned").unwrap();
+    put_as(&store, "m", b"licensed", Some("MIT")).unwrap();
+    drop(store);
+
+    let store = signing(&directory, &key);
+    let signed = |bytes: &[u8]| put_signed(&store, "m", bytes, signature(&key, bytes, "m"));
+    signed(b"one").unwrap();
+    signed(b"two").unwrap();
+    for number in [1, 2] {
+        let error = store.rollback_to(&name("m"), VersionChoice::Number(number));
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Integrity);
+        assert!(error.message().contains("does not come back"), "{error}");
+    }
+    assert_eq!(bytes(&directory, "m"), b"two");
+
+    // The version was signed when it came, and its signature stands beside it again.
+    store.rollback(&name("m")).unwrap();
+    assert_eq!(bytes(&directory, "m"), b"one");
+    let beside = Signature::from_bytes(&bytes(&directory, "m.minisig")).unwrap();
+    assert!(beside.is_same(&signature(&key, b"one", "m")));
+    drop(store);
+
+    let options = StoreOptions {
+        require_license: true,
+        versions_max: 9,
+        accept: vec!["*.onnx".to_owned()],
+        ..options()
+    };
+    let store = Store::open(directory.path(), options.clone()).unwrap();
+    let error = store.rollback(&name("m")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnsupportedType);
+    drop(store);
+
+    let store = Store::open(
+        directory.path(),
+        StoreOptions {
+            accept: Vec::new(),
+            ..options
+        },
+    );
+    let store = store.unwrap();
+    let error = store.rollback(&name("m")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadRequest);
+    store
+        .rollback_to(&name("m"), VersionChoice::Digest(Digest::of(b"licensed")))
+        .unwrap();
+    assert_eq!(license(&store, "m").as_deref(), Some("MIT"));
+}
+
+#[test]
+fn a_signature_vouches_for_its_file_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = SecretKey::generate().unwrap();
+    let store = signing(&directory, &key);
+    let old = signature(&key, b"old", "old-demo.onnx");
+    let refused = |result: Result<Published>| {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
+        assert!(error.message().contains("old-demo.onnx"), "{error}");
+    };
+    let error = store
+        .check_signer(&name("door-lock.onnx"), Some(&old))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+    refused(put_signed(&store, "door-lock.onnx", b"old", old.clone()));
+    // Neither beside the model, before it comes.
+    refused(put(
+        &store,
+        "door-lock.onnx.minisig",
+        old.to_string().as_bytes(),
+    ));
+    put(&store, "old-demo.onnx.minisig", old.to_string().as_bytes()).unwrap();
+    put(&store, "old-demo.onnx", b"old").unwrap();
+
+    // A hand may put it there, past the server.
+    fs::write(directory.path().join("copied.minisig"), old.to_string()).unwrap();
+    refused(put(&store, "copied", b"old"));
+    let other = signature(&key, b"old", "m");
+    let error = put_signed(&store, "m", b"other bytes", other).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+
+    // A store that asks nobody for signatures takes none for another file either.
+    let elsewhere = tempfile::tempdir().unwrap();
+    refused(put_signed(&open(&elsewhere, 0), "m", b"old", old));
+
+    // A comment without a name is for any file.
+    let prehash = crate::signature::Prehash::of(&mut &b"old"[..]).unwrap();
+    put_signed(
+        &store,
+        "door-lock.onnx",
+        b"old",
+        key.sign(&prehash, "by hand"),
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_signature_comes_and_goes_with_its_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = SecretKey::generate().unwrap();
+    let store = open(&directory, 0);
+    let text = |bytes: &[u8]| signature(&key, bytes, "m").to_string();
+    let side = || fs::read_to_string(directory.path().join("m.minisig")).unwrap_or_default();
+
+    // The model first, then its signature; and the other way round.
+    put(&store, "m", b"one").unwrap();
+    put(&store, "m.minisig", text(b"one").as_bytes()).unwrap();
+    put(&store, "m", b"one").unwrap();
+    assert_eq!(side(), text(b"one"));
+    put(&store, "m", b"two").unwrap();
+    assert_eq!(side(), "");
+    store.remove(&name("m")).unwrap();
+    put(&store, "m.minisig", text(b"three").as_bytes()).unwrap();
+    put(&store, "m", b"three").unwrap();
+    assert_eq!(side(), text(b"three"));
+
+    // One that comes with the bytes takes the place of the old one.
+    put_signed(&store, "m", b"four", signature(&key, b"four", "m")).unwrap();
+    assert_eq!(side(), text(b"four"));
+    put(&store, "m.minisig", text(b"five").as_bytes()).unwrap();
+    put(&store, "m", b"five").unwrap();
+    assert_eq!(side(), text(b"five"));
+
+    store.remove(&name("m")).unwrap();
+    assert_eq!(side(), "");
+
+    // What only has the name of a signature is left alone.
+    put(&store, "m.minisig", b"a model of that name").unwrap();
+    put(&store, "m", b"six").unwrap();
+    put(&store, "m", b"seven").unwrap();
+    store.remove(&name("m")).unwrap();
+    assert_eq!(side(), "a model of that name");
+}
+
+#[test]
+fn whichever_call_to_the_disk_fails_no_version_gets_lost_and_no_signature_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = SecretKey::generate().unwrap();
+    let mut calls = 0;
+    for call in 0.. {
+        let store = signing(&directory, &key);
+        for bytes in [&b"one"[..], b"two!", b"three"] {
+            put_signed(&store, "m", bytes, signature(&key, bytes, "m")).unwrap();
+        }
+        let first = VersionChoice::Digest(Digest::of(b"one"));
+        fault::set(Some(call));
+        let result = store.rollback_to(&name("m"), first);
+        let reached = !fault::set(None);
+        drop(store);
+
+        let store = signing(&directory, &key);
+        let now = bytes(&directory, "m");
+        assert!(now == b"three" || now == b"one", "call {call}: {now:?}");
+        for bytes in [&b"one"[..], b"two!", b"three"] {
+            let choice = VersionChoice::Digest(Digest::of(bytes));
+            store
+                .catalog()
+                .digester
+                .wait_until_idle(Duration::from_secs(20));
+            store.rollback_to(&name("m"), choice).unwrap();
+            assert_eq!(self::bytes(&directory, "m"), bytes, "call {call}");
+            let beside = Signature::from_bytes(&self::bytes(&directory, "m.minisig"));
+            assert!(
+                beside.unwrap().is_same(&signature(&key, bytes, "m")),
+                "call {call}"
+            );
+        }
+        if !reached {
+            result.unwrap();
+            calls = call;
+            break;
+        }
+        store.remove(&name("m")).unwrap();
+        let _ = store.forget_versions(&name("m"));
+    }
+    assert!(calls > 8, "only {calls} calls were tried");
 }

@@ -2,8 +2,9 @@
 //! Pairing: an invitation brings a device and a server together, once, and nobody else.
 
 use std::fs;
+use std::net::TcpListener;
 
-use crate::support::process::{Outcome, Place, run, run_with};
+use crate::support::process::{Outcome, Place, Process, run, run_with};
 use crate::support::served::Served;
 
 /// An invitation of a server, for a role.
@@ -303,4 +304,151 @@ fn an_invitation_is_shown_as_a_picture_on_request() {
     assert_eq!(plain.lines().count(), 1);
     let nobody = Place::new();
     skep(&nobody, &["invite"]).exits(4).says("skep serve");
+}
+
+#[test]
+fn the_secret_of_an_invitation_does_not_stay_in_the_list_of_processes() {
+    let server = Served::start(&[]);
+    let invitation = invitation(&server, &[]);
+    let secret = invitation.rsplit('.').next().unwrap().to_owned();
+
+    // Somebody who never answers keeps it waiting, so that there is something to look at.
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = deaf.local_addr().unwrap().to_string();
+    let lasting = invitation.replace(&server.url["https://".len()..], &address);
+    let device = Place::new();
+    let mut pairing = Process::start(&mut device.skep(&["pair", &lasting, "--name", "pi"]));
+    let connected = deaf.accept().unwrap();
+
+    let line = fs::read(format!("/proc/{}/cmdline", pairing.id())).unwrap();
+    let line = String::from_utf8(line).unwrap();
+    assert!(
+        pairing.is_running() && line.contains("pair\0-\0--name\0pi"),
+        "{line}"
+    );
+    assert!(!line.contains(&secret), "{line}");
+    let environment = fs::read(format!("/proc/{}/environ", pairing.id())).unwrap();
+    assert!(!String::from_utf8_lossy(&environment).contains(&secret));
+    drop(connected);
+    pairing.finish().exits(5);
+
+    skep(&device, &["pair", &invitation, "--name=pi", "--json"]).exits(0);
+}
+
+#[test]
+fn no_error_of_pairing_names_a_flag_that_it_lacks() {
+    let (server, other) = (Served::start(&[]), Served::start(&["--plain"]));
+    let invitation = invitation(&server, &[]);
+    let authority = &server.url["https://".len()..];
+    let elsewhere = |to: &str| invitation.replace(authority, to);
+    let other = other.url.rsplit("//").next().unwrap().to_owned();
+    for to in [
+        "127.0.0.1:1",
+        "no.such.host.invalid",
+        &other,
+        "[fe80::1]",
+        "localhost:9",
+    ] {
+        let outcome = skep(&Place::new(), &["pair", &elsewhere(to)]);
+        for flag in [
+            "--server",
+            "--pin",
+            "--accept-new",
+            "--connect-timeout",
+            "SKEP_SERVER",
+            "--ca",
+        ] {
+            assert!(!outcome.stderr.contains(flag), "{to}: {}", outcome.stderr);
+        }
+        assert_ne!(outcome.code, 0);
+    }
+}
+
+#[test]
+fn an_invitation_changes_the_key_of_no_known_server() {
+    let (server, victim) = (Served::start(&[]), Served::start(&[]));
+    let device = Place::new();
+    let mut meet = victim.command_of(&device, &["ls", "--accept-new"]);
+    run(meet.env("SKEP_PASSWORD", victim.password())).exits(0);
+    let known = fs::read(device.home().join("known_servers")).unwrap();
+
+    let invitation = invitation(&server, &[]);
+    let authority = |server: &Served| server.url["https://".len()..].to_owned();
+    let both = format!("{},{}", authority(&server), authority(&victim));
+    let forged = invitation.replace(&authority(&server), &both);
+    skep(&device, &["pair", &forged])
+        .exits(7)
+        .says(victim.fp.as_deref().unwrap())
+        .says(server.fp.as_deref().unwrap())
+        .says("known_servers");
+    assert_eq!(
+        fs::read(device.home().join("known_servers")).unwrap(),
+        known
+    );
+    assert!(!device.home().join("servers").exists());
+
+    // The invitation is still good, and one of its addresses is remembered: that which answered.
+    let both = format!("{},127.0.0.1:1", authority(&server));
+    let honest = invitation.replace(&authority(&server), &both);
+    skep(&device, &["pair", &honest]).exits(0);
+    let known = fs::read_to_string(device.home().join("known_servers")).unwrap();
+    assert!(
+        known.contains(&authority(&server)) && !known.contains("127.0.0.1:1 "),
+        "{known}"
+    );
+    skep(&device, &["ls"]).exits(0);
+}
+
+#[test]
+fn a_paired_server_is_found_at_its_other_addresses_by_its_key() {
+    let (server, other) = (Served::start(&[]), Served::start(&[]));
+    let device = Place::new();
+    let invitation = invitation(&server, &[]);
+    let authority = |server: &Served| server.url["https://".len()..].to_owned();
+    skep(&device, &["pair", &invitation, "--name", "pi"]).exits(0);
+
+    // It moves; the line names where to, and who may have that address instead.
+    let file = device.home().join("servers");
+    let line = fs::read_to_string(&file).unwrap();
+    let moved = |to: &str| {
+        let line = line.replace(&server.url, "https://127.0.0.1:1");
+        fs::write(&file, format!("{} {to}\n", line.trim_end())).unwrap();
+    };
+    moved(&format!(
+        "127.0.0.2:1,{},{}",
+        authority(&other),
+        authority(&server)
+    ));
+    skep(&device, &["ls"]).exits(0);
+    skep(&device, &["ls", "--server", "pi"]).exits(0);
+    moved(&authority(&other));
+    skep(&device, &["ls"]).exits(3);
+    let log = other.stop().exits(0).stderr;
+    assert!(!log.contains("/v1/models"), "{log}");
+}
+
+#[test]
+fn a_password_never_goes_to_a_server_that_only_has_the_name() {
+    let server = Served::start(&[]);
+    let device = Place::new();
+    skep(
+        &device,
+        &["pair", &invitation(&server, &[]), "--name", "vm"],
+    )
+    .exits(0);
+    let mut given = device.skep(&["ls", "--server", "vm"]);
+    run(given.env("SKEP_PASSWORD", "of another server"))
+        .exits(2)
+        .says("https://vm:8443")
+        .says("not sent");
+    skep(&device, &["ls", "--server", "vm"]).exits(0);
+
+    // As soon as a host of that name is known, nothing at all goes by it.
+    let known = device.home().join("known_servers");
+    let text = fs::read_to_string(&known).unwrap();
+    fs::write(&known, format!("{text}vm:8443 SHA256:{}\n", "0".repeat(64))).unwrap();
+    skep(&device, &["ls", "--server", "vm"])
+        .exits(2)
+        .says("may mean");
+    skep(&device, &["ls", "--server", &server.url]).exits(0);
 }

@@ -183,8 +183,14 @@ fn a_signature_travels_with_the_model() {
     server
         .skep(&["get", "m", "-o", "-", "--verify-key", "k.pub"])
         .exits(2);
+    // Its signature goes with the bytes, unless somebody stores the old one again.
+    let old = server.skep(&["cat", "m.minisig"]).exits(0).stdout;
     server.place.file("m", "other bytes");
     server.skep(&["put", "m"]).exits(0);
+    assert_eq!(server.names(), ["m", "n", "n.minisig"]);
+    refused("'m' is not signed", &public);
+    server.place.file("m.minisig", old);
+    server.skep(&["put", "m.minisig"]).exits(0);
     refused("'m' is not what the key", &public);
     server.place.file("old", "old");
     server
@@ -193,6 +199,8 @@ fn a_signature_travels_with_the_model() {
     assert_eq!(server.place.read("old"), b"old");
     server.skep(&["rm", "m.minisig"]).exits(0);
     refused("'m' is not signed: the server has no 'm.minisig'", &public);
+    server.skep(&["rm", "n"]).exits(0);
+    assert_eq!(server.names(), ["m"]);
     server
         .skep(&["put", "-", "--name", "x", "--sign", "k.key"])
         .exits(2)
@@ -348,4 +356,61 @@ fn a_key_that_is_none_ends_the_start() {
         .exits(2)
         .says("nowhere.pub")
         .says("require-signature");
+}
+
+#[test]
+fn a_signature_of_another_file_vouches_for_nothing() {
+    let place = Place::new();
+    let public = keygen(&place, "k");
+    place.file("old-demo.onnx", "old");
+    run(&mut place.skep(&["sign", "--key", "k.key", "old-demo.onnx"])).exits(0);
+    let signature = place.read("old-demo.onnx.minisig");
+    fs::rename(place.path("old-demo.onnx"), place.path("door-lock.onnx")).unwrap();
+    place.file("door-lock.onnx.minisig", &signature);
+    let verify = |more: &[&str]| {
+        let words = ["verify", "--key", &public, "door-lock.onnx"];
+        run(&mut place.skep(&[&words, more].concat()))
+    };
+    verify(&[]).exits(6).says("old-demo.onnx");
+    verify(&["--any-name"]).exits(0);
+    place.file("old-demo.onnx", "old");
+    run(&mut place.skep(&["verify", "--key", &public, "./old-demo.onnx"])).exits(0);
+
+    // A server that asks nobody for signatures takes what it is given; whoever fetches it does not.
+    let server = Served::start(&[]);
+    let put = |file: &str| {
+        let mut command = server.command_of(&place, &["put", file]);
+        run(command
+            .env("SKEP_PASSWORD", server.password())
+            .arg("--accept-new"))
+        .exits(0)
+    };
+    put("door-lock.onnx");
+    put("door-lock.onnx.minisig");
+    let get = |more: &[&str]| {
+        let words = [
+            "get",
+            "door-lock.onnx",
+            "-o",
+            "got",
+            "--verify-key",
+            &public,
+        ];
+        server.skep(&[&words, more].concat())
+    };
+    get(&[]).exits(6).says("old-demo.onnx");
+    assert!(!server.place.path("got").exists());
+    get(&["--any-name"]).exits(0);
+
+    // One that does ask refuses it, in either way.
+    let wanting = Served::start(&["--plain", "--require-signature", &public]);
+    wanting.place.file("door-lock.onnx", "old");
+    wanting.place.file("door-lock.onnx.minisig", &signature);
+    wanting
+        .skep(&["put", "door-lock.onnx.minisig"])
+        .exits(6)
+        .says("old-demo.onnx");
+    wanting.place.file("old-demo.onnx.minisig", &signature);
+    wanting.skep(&["put", "old-demo.onnx.minisig"]).exits(0);
+    assert_eq!(wanting.names(), ["old-demo.onnx.minisig"]);
 }

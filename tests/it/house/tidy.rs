@@ -175,6 +175,22 @@ const POWERS: &[Power] = &[
     },
 ];
 
+/// What the store must not ask of the file system by a path: a part of that may be a link by now. What is
+/// said of a directory that cannot be used is only said.
+const BY_PATH: &[&str] = &[
+    "fs::read",
+    "fs::read_dir",
+    "fs::read_to_string",
+    "fs::metadata",
+    "fs::symlink_metadata",
+    "fs::exists",
+    "File::open",
+    "fs::stat",
+    "fs::statvfs",
+    "fs::lstat",
+    "fs::open",
+];
+
 /// Who must not know of what, whatever the floors say.
 const ABSENCES: &[(&str, &[&str])] = &[
     ("src/store/", &["http", "routes", "server", "client"]),
@@ -229,6 +245,23 @@ fn every_power_has_one_owner() {
         ("src/cli/mod.rs", "std::env::set_var(\"A\", \"b\")"),
     ] {
         finds(powers, path, line);
+    }
+}
+
+#[test]
+fn the_store_reaches_its_files_from_open_folders() {
+    holds(
+        paths_in_store,
+        "src/store/near.rs",
+        "std::fs::read_dir(\"a\")",
+    );
+    for line in [
+        "let x = std::fs::read(layout.directory().join(name))?;",
+        "use std::fs::{self, read_dir};",
+        "let file = File::open(path)?;",
+        "rustix::fs::statvfs(path)",
+    ] {
+        finds(paths_in_store, "src/store/near.rs", line);
     }
 }
 
@@ -380,6 +413,16 @@ fn powers(sources: &Sources) -> Vec<String> {
             .iter()
             .find(used)
             .map(|power| format!("only in {:?}", power.owners))
+    })
+}
+
+fn paths_in_store(sources: &Sources) -> Vec<String> {
+    each_line(sources, |path, line| {
+        let is_store = path.starts_with("src/store/") && !path.ends_with("/unusable.rs");
+        let line = flat(line);
+        let used = BY_PATH.iter().find(|word| has_word(&line, word));
+        used.filter(|_| is_store)
+            .map(|word| format!("{word} by a path"))
     })
 }
 

@@ -103,3 +103,47 @@ fn a_caller_with_one_request_after_the_other_does_not_hold_up_others() {
     };
     assert!(last(&peers[1]) < last(&peers[0]), "{log}");
 }
+
+#[test]
+fn bodies_of_strangers_take_a_share_of_the_places_only() {
+    let server = Served::start(&["--plain"]);
+    let address = server.url.trim_start_matches("http://");
+    let password = server.password();
+    let token = format!("Authorization: Bearer {password}\r\n");
+
+    // More than there are places for requests that run, and none of their bodies ever ends.
+    let request = |path: &str, fields: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: 60000\r\n\r\n[")
+    };
+    let mut strangers: Vec<Raw> = Vec::new();
+    for path in ["/load_model", "/import_model", "/v1/pair"] {
+        for _ in 0..20 {
+            let mut raw = Raw::open(address);
+            raw.send(request(path, ""));
+            strangers.push(raw);
+        }
+    }
+
+    // Uploads that show nothing, or what is wrong, are refused without a place.
+    for (fields, status) in [("", 401), ("Authorization: Bearer wrong\r\n", 401)] {
+        let mut raw = Raw::open(address);
+        raw.send(request("/v1/models/m", fields));
+        assert_eq!(raw.answer().status, status);
+    }
+
+    for _ in 0..40 {
+        let mut raw = Raw::open(address);
+        raw.send(format!(
+            "PUT /v1/models/m HTTP/1.1\r\nHost: a\r\n{token}\
+             Content-Length: 10000\r\nConnection: close\r\n\r\n{}",
+            "x".repeat(10_000)
+        ));
+        assert!([201, 204, 200].contains(&raw.answer().status));
+
+        let mut raw = Raw::open(address);
+        raw.send(format!(
+            "GET /v1/models HTTP/1.1\r\nHost: a\r\n{token}Connection: close\r\n\r\n"
+        ));
+        assert_eq!(raw.answer().status, 200);
+    }
+}

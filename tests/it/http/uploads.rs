@@ -450,3 +450,48 @@ fn earlier_versions_of_the_draft_are_spoken() {
     }
     server.stop().exits(0);
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn every_digest_of_every_request_holds() {
+    let server = served();
+    let (good, other) = (digest_field(b"abc"), digest_field(b"x"));
+    let status = |fields: &str| {
+        let answer = ask(&server, "PUT /v1/models/m", fields, b"abc");
+        answer.status
+    };
+    // In one request, in either field, and in one field twice.
+    for fields in [
+        format!("Content-Digest: {good}\nRepr-Digest: {other}"),
+        format!("Content-Digest: {other}\nRepr-Digest: {good}"),
+        format!("Repr-Digest: {good}\nRepr-Digest: {other}"),
+        format!("Repr-Digest: {good}, {other}"),
+        format!("Content-Digest: {good}\nContent-Digest: {good}"),
+        format!("Upload-Complete: ?1\nContent-Digest: {good}\nRepr-Digest: {other}"),
+    ] {
+        assert_eq!(status(&fields), 400, "{fields}");
+    }
+    assert_eq!(status(&format!("Content-Digest: {other}")), 422);
+    assert_eq!(
+        status(&format!(
+            "REPR-DIGEST: SHA-256={}",
+            &other["sha-256=".len()..]
+        )),
+        422
+    );
+    assert!(server.names().is_empty());
+
+    // A later request does not take back what the first one said.
+    let path = create(&server, "m", &format!("\nRepr-Digest: {good}"));
+    let fields = format!("{PARTIAL}\nUpload-Offset: 0\nUpload-Complete: ?1\nRepr-Digest: {other}");
+    assert_eq!(
+        ask(&server, &format!("PATCH {path}"), &fields, b"x").status,
+        400
+    );
+    assert_eq!(append(&server, &path, 0, "?1", b"x").status, 422);
+    assert!(server.names().is_empty());
+
+    let both = format!("Content-Digest: {good}\nRepr-Digest: {good}");
+    assert_eq!(status(&both), 201);
+    server.stop().exits(0);
+}

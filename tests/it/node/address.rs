@@ -88,6 +88,37 @@ fn a_link_local_address_needs_its_scope() {
         let mut answer = String::new();
         line.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+
+        // What the server prints is what a client takes; the name is as good as the number.
+        assert!(answers(&server), "{}", server.url());
+        let by_name = format!("http://[{ip}%{name}]:{}", bound.port());
+        let options = ClientOptions::new(by_name.parse().unwrap());
+        let mut client = Client::new(options).unwrap();
+        assert_eq!(get(&mut client, "/").status(), 200);
+    }
+}
+
+#[test]
+fn one_address_stands_for_all_of_both_families() {
+    let who = |request: &mut Request<'_>| {
+        Response::text(Status::OK, request.peer().address.unwrap().ip().to_string())
+    };
+    let server = embed::start("*:0", ServerOptions::default(), who);
+    let url = server.url();
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    assert!(refused(&format!("*:{port}")).message().contains("in use"));
+
+    let ask = |host: &str| {
+        let options = ClientOptions::new(format!("http://{host}:{port}").parse().unwrap());
+        let mut client = Client::new(options).unwrap();
+        String::from_utf8(get(&mut client, "/").read_all(100).unwrap()).unwrap()
+    };
+    // A caller of IPv4 is not written as one of IPv6, whatever the socket is.
+    assert_eq!(ask("127.0.0.1"), "127.0.0.1");
+    match server.address() {
+        Address::Everywhere(_) => assert_eq!(ask("[::1]"), "::1"),
+        fallback => assert_eq!(fallback.to_string(), format!("0.0.0.0:{port}")),
     }
 }
 

@@ -4,6 +4,7 @@
 mod address;
 mod child;
 mod cli;
+mod confined;
 mod descriptors;
 mod ending;
 mod json;

@@ -208,6 +208,46 @@ fn a_replaced_model_comes_back() {
 
 #[test]
 #[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn each_version_that_is_kept_can_be_had() {
+    let server = Served::start(&["--plain", "--keep-versions", "3"]);
+    let bytes = || fs::read(server.dir.join("m")).unwrap();
+    for length in [100, 200, 300, 400] {
+        put(&server, "m", length, &[]);
+    }
+    let shown = server.skep(&["show", "m"]).exits(0).text();
+    assert!(shown.contains("before    1  100 B"), "{shown}");
+
+    server.skep(&["rollback", "m", "--to", "1"]).exits(0);
+    assert_eq!(bytes(), noise(100, 100));
+    let second = digest(&noise(200, 200));
+    for _ in 0..2 {
+        server.skep(&["rollback", "m", "--to", &second]).exits(0);
+        assert_eq!(bytes(), noise(200, 200));
+    }
+    let hex = digest(&noise(400, 400)).replace("sha256:", "");
+    let path = format!("/v1/models/m/rollback?to={hex}");
+    server.curl(&path, &["-X", "POST"]).is(200);
+    assert_eq!(bytes(), noise(400, 400));
+
+    // Whoever asks for what is not there does not get another one.
+    server
+        .skep(&["rollback", "m", "--to", "1"])
+        .exits(4)
+        .says("skep show m");
+    server.skep(&["rollback", "m", "--to", "first"]).exits(2);
+    server
+        .skep(&["rollback", "m", "n", "--to", "2"])
+        .exits(2)
+        .says("several");
+    for query in ["version=2", "to=2&to=3", "to="] {
+        let path = format!("/v1/models/m/rollback?{query}");
+        server.curl(&path, &["-X", "POST"]).is(400);
+    }
+    assert_eq!(bytes(), noise(400, 400));
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn damage_is_found_and_told() {
     let server = Served::start(&["--plain"]);
     let place = server.place.clone();

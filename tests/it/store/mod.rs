@@ -4,6 +4,8 @@
 mod crash;
 mod failing_disk;
 mod keeping;
+mod modes;
+mod planted;
 mod power_cut;
 mod vanished;
 mod writers;

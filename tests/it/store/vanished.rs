@@ -83,21 +83,23 @@ fn a_read_only_directory_is_told_of_and_still_read() {
     let place = Place::new();
     fs::create_dir(place.path("disk")).unwrap();
     place.file("m", noise(1, 5000));
+    let disk = place.path("disk").to_str().unwrap().to_owned();
+    let card = Mounted::new(&place, &["--bind", &disk]);
+    let remount = |mode: &str| {
+        let mut mount = place.command("mount");
+        run(mount.args(["-o", &format!("remount,bind,{mode}"), &disk])).exits(0);
+    };
     let server = Served::start_in(&place, &["--plain", "--dir", "disk"]);
     server.skep(&["put", "m"]).exits(0);
-    let disk = place.path("disk").to_str().unwrap().to_owned();
-    let lid = Mounted::new(&place, &["--bind", &disk]);
-    run(place
-        .command("mount")
-        .args(["-o", "remount,bind,ro", &disk]))
-    .exits(0);
+    remount("ro");
     for arguments in [&["-T", "m"], &["-X", "DELETE"]] {
         let answer = server.curl("/v1/models/m", arguments).is(500);
         assert!(answer.text().contains("read-only"), "{}", answer.text());
     }
     server.curl("/v1/models/m", &[]).is(200);
-    drop(lid);
+    remount("rw");
     server.skep(&["put", "m"]).exits(0);
     server.skep(&["rm", "m"]).exits(0);
     server.stop().exits(0);
+    drop(card);
 }

@@ -42,8 +42,14 @@ impl Served {
 
     /// Waits for the first line of a server that was started in these directories.
     pub(crate) fn ready(place: &Place, process: Process) -> Self {
+        let started = Self::try_ready(place, process);
+        started.unwrap_or_else(|outcome| panic!("the server did not start: {}", outcome.stderr))
+    }
+
+    /// The same for one that may refuse to start.
+    pub(crate) fn try_ready(place: &Place, process: Process) -> Result<Self, Outcome> {
         let Some(line) = process.line() else {
-            panic!("the server did not start: {}", process.finish().stderr);
+            return Err(process.finish());
         };
         let word = |key: &str| {
             line.split(' ')
@@ -53,13 +59,13 @@ impl Served {
         let url = line.split(' ').nth(2).unwrap_or_default().to_owned();
         assert!(line.starts_with("skep ready http"), "{line}");
         let dir = PathBuf::from(word("dir=").unwrap());
-        Self {
+        Ok(Self {
             place: place.clone(),
             process,
             url,
             fp: word("fp="),
             dir,
-        }
+        })
     }
 
     /// The client with the home and in the working directory of the server.

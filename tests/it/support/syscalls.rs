@@ -70,6 +70,39 @@ pub(crate) fn traced(place: &Place, arguments: &[&str]) -> Command {
     command
 }
 
+/// A server under strace, of which [`paths`] tells the paths that it used.
+pub(crate) fn with_paths(place: &Place, arguments: &[&str]) -> Command {
+    let mut command = strace(place);
+    command.args(["-y", "-s", "4096", "-e", "trace=%file", "-o"]);
+    command
+        .arg(place.path("calls"))
+        .arg(env!("CARGO_BIN_EXE_skep"))
+        .args(arguments);
+    command
+}
+
+/// The paths that a program named to the kernel between the first calls with these two words, each
+/// with its call, once the program has ended.
+pub(crate) fn paths(place: &Place, first: &str, last: &str) -> Vec<(PathBuf, String)> {
+    let text = fs::read_to_string(place.path("calls")).unwrap();
+    let lines = text.lines().skip_while(|line| !line.contains(first));
+    let lines = lines.take_while(|line| !line.contains(last));
+    let mut found = Vec::new();
+    for line in lines {
+        let arguments = line.split_once('(').map_or("", |(_, rest)| rest);
+        let mut folder = "";
+        for argument in arguments.split(", ") {
+            if let Some((_, shown)) = argument.split_once('<') {
+                folder = shown.split('>').next().unwrap_or_default();
+            } else if let Some(name) = argument.strip_prefix('"') {
+                let name = name.split('"').next().unwrap_or_default();
+                found.push((Path::new(folder).join(name), line.to_owned()));
+            }
+        }
+    }
+    found
+}
+
 /// A server over plain HTTP in which one of some calls of each thread fails.
 pub(crate) fn failing(place: &Place, calls: &str, error: &str, call: u32) -> Command {
     let mut command = strace(place);

@@ -86,7 +86,7 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     let token = Tokens::add(&home::directory()?, new)?;
 
-    // Printed before anything else can fail, because the home keeps only a digest.
+    // Printed before anything else can fail, because the home keeps its public key only.
     output.line(token.text())?;
 
     output.json(&json!({

@@ -1,30 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep rollback`: brings back what models were before.
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
 use crate::cli::flags::args;
 use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::VersionChoice;
 use crate::wire::{ModelWire, digest_text};
 
 pub(crate) fn arguments(command: Command) -> Command {
+    let to = Arg::new("to").long("to").value_name("VERSION");
+    let to = to.help("The version: its number or its digest, as 'skep show' lists them [default: the newest one]");
     args::server(
         command
             .before_help(EXAMPLES)
-            .arg(get::names("Models to bring back")),
+            .arg(get::names("Models to bring back"))
+            .arg(to),
     )
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = get::parse_names(matches)?;
+    let choice = matches
+        .get_one::<String>("to")
+        .map_or(Ok(VersionChoice::Newest), |text| text.parse())?;
+
+    // Numbers and digests are of one model each.
+    if names.len() > 1 && choice != VersionChoice::Newest {
+        let text = "--to names a version of one model, but several models are given";
+        return Err(Error::new(ErrorKind::Usage, text).hint("call it once for each of them"));
+    }
+
     let mut client = args::client(matches, output)?;
     let mut models = Vec::new();
 
     output.each(names, |name| {
-        let model = client.rollback(&name)?;
+        let model = client.rollback_to(&name, choice)?;
         let digest = model.digest.map(digest_text).unwrap_or_default();
         let line = format!("{name}  {}  {digest}", size(model.size));
         models.push(ModelWire::from(&model));
@@ -36,4 +50,6 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 const EXAMPLES: &str = "\
 Examples:
-  skep rollback model.onnx";
+  skep rollback model.onnx                   what it was before; a second time undoes that
+  skep rollback model.onnx --to 3            a version that 'skep show' lists
+  skep rollback model.onnx --to sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";

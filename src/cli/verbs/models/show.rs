@@ -56,6 +56,7 @@ fn rows(info: &ModelInfo) -> Vec<(&'static str, String)> {
     // One row for each old version, all with the same key.
     rows.extend(info.versions.iter().map(|version| {
         let text = [
+            version.number.to_string(),
             size(version.size),
             rfc3339(version.modified),
             known(version.digest.map(digest_text)),

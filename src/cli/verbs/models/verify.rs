@@ -19,7 +19,8 @@ pub(crate) fn arguments(command: Command) -> Command {
         command
             .before_help(EXAMPLES)
             .arg(names.required(false))
-            .arg(key),
+            .arg(key)
+            .arg(verify_signature::any_name().requires("key")),
     )
 }
 

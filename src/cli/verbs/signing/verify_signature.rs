@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::json;
 
 use crate::cli::terminal::Output;
@@ -46,6 +46,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         matches.get_many::<String>("name").into_iter().flatten(),
         |name| {
             let signature = verify(Path::new(name), &key)?;
+            if !matches.get_flag(ANY_NAME) {
+                check_base(name, &signature)?;
+            }
             tell(output, name, &signature);
             files.push(json!({
                 "path": name,
@@ -101,12 +104,33 @@ fn verify(path: &Path, key: &PublicKey) -> Result<Signature> {
     Ok(signature)
 }
 
+/// The flag that lets a file have another name than its signature says.
+pub(crate) const ANY_NAME: &str = "any-name";
+
+/// That flag.
+pub(crate) fn any_name() -> Arg {
+    Arg::new(ANY_NAME)
+        .long(ANY_NAME)
+        .action(ArgAction::SetTrue)
+        .help("Accept a signature that was made for a file of another name")
+}
+
+/// That a signature is for a file of this name.
+///
+/// # Errors
+/// `Integrity` if not.
+fn check_base(name: &str, signature: &Signature) -> Result<()> {
+    let base = Path::new(name).file_name().and_then(|base| base.to_str());
+    signature.check_name(name, base.unwrap_or_default())
+}
+
 /// Says what the signer says, and whether that is of a file of another name.
 pub(crate) fn tell(output: &Output, name: &str, signature: &Signature) {
     // minisign separates with tabs, which the output would escape.
     let comment = signature.trusted_comment().replace('\t', " ");
     output.note(&format!("{name}: the signer says: {comment}"));
     let base = Path::new(name).file_name().and_then(|base| base.to_str());
+    // Only where that was allowed; otherwise it was an error before.
     if let Some(signed) = signature.file_name().filter(|signed| Some(*signed) != base) {
         output.warn(&format!("{name} was signed under another name: {signed}"));
     }

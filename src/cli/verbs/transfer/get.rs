@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::cli::flags::{Destination, args, destination};
 use crate::cli::terminal::{Output, Progress, signals};
 use crate::cli::verbs::signing::{tell, verify_signature};
-use crate::client::{Changes, Client, Download, Fetched, Proof, TransferEvent, TransferOptions};
+use crate::client::{
+    Changes, Client, Download, Fetched, Proof, SignedName, TransferEvent, TransferOptions,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
@@ -17,6 +19,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let command = command.before_help(EXAMPLES).arg(names("Models to fetch"));
     args::transfers(destination::arguments(args::server(command)))
         .arg(verify_signature::flag("verify-key"))
+        .arg(verify_signature::any_name().requires("verify-key"))
 }
 
 /// The list of model names.
@@ -48,6 +51,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         options.changes = Changes::Required;
     }
     options.signer = verify_signature::key(matches, "verify-key")?;
+    if matches.get_flag(verify_signature::ANY_NAME) {
+        options.signed_name = SignedName::Any;
+    }
 
     // Bytes on standard output cannot be taken back if their signature turns out to be wrong.
     if options.signer.is_some() && destination == Destination::Stdout {

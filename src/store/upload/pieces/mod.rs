@@ -6,9 +6,10 @@ mod tests;
 
 use std::time::Duration;
 
-use crate::disk::{self, GrowingFile};
+use crate::disk::GrowingFile;
 use crate::error::Result;
 use crate::event::Happening;
+use crate::store::catalog::MODEL_MODE;
 use crate::store::failure::{unknown, unstored};
 use crate::store::store_handle::Store;
 use crate::store::upload::intent::UploadIntent;
@@ -46,10 +47,11 @@ impl Store {
 
         // Bytes come before their journal: the next start removes bytes without one, so a sudden
         // end in between leaves nothing.
-        let created = disk::create_directory(&catalog.layout.parts())
-            .and_then(|()| disk::create_directory(&catalog.layout.records()))
-            .and_then(|()| GrowingFile::create(&entry.files.bytes))
-            .and_then(|_| state.save(&entry.files.record));
+        let created = entry
+            .files
+            .make_folders()
+            .and_then(|()| GrowingFile::create(&entry.files.bytes()?, MODEL_MODE))
+            .and_then(|_| state.save(&entry.files));
 
         if let Err(error) = created {
             log_failure(entry.files.remove());

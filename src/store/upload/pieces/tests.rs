@@ -16,7 +16,6 @@ use crate::model::ModelName;
 use crate::store::claim::Condition;
 use crate::store::options::StoreOptions;
 use crate::store::upload::entry::Interrupt;
-use crate::store::upload::pending::files;
 use crate::store::upload::writer::AppendMode;
 
 /// Options with a journal of small steps.
@@ -68,6 +67,11 @@ fn kept(directory: &TempDir, id: &str) -> Vec<u8> {
             .with_extension("bytes"),
     )
     .unwrap()
+}
+
+fn files(directory: &std::path::Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 /// All files that uploads have.

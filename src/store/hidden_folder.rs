@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The hidden folder of a model directory, which no name of a model can reach: what is kept beside the
+//! models.
+//!
+//! Each folder in it is opened anew for each use, from the descriptor of the model directory: a link or
+//! a folder of somebody else that has come in its place is an error, and nothing outside is touched.
+
+use std::io;
+
+use crate::disk::{FilePlace, Folder};
+
+/// The hidden folder, which need not be there.
+#[derive(Clone)]
+pub(crate) struct HiddenFolder {
+    models: Folder,
+}
+
+impl HiddenFolder {
+    /// That of this model directory.
+    pub(crate) fn of(models: &Folder) -> Self {
+        Self {
+            models: models.clone(),
+        }
+    }
+
+    /// The folder itself, made where it is missing.
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub(crate) fn itself(&self) -> io::Result<Folder> {
+        self.models.make(HIDDEN)
+    }
+
+    /// A folder in it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none; otherwise as [`Folder::enter`].
+    pub(crate) fn folder(&self, name: &str) -> io::Result<Folder> {
+        self.models.enter(HIDDEN)?.enter(name)
+    }
+
+    /// The same; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Folder::enter`].
+    pub(crate) fn existing(&self, name: &str) -> io::Result<Option<Folder>> {
+        match self.folder(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            entered => entered.map(Some),
+        }
+    }
+
+    /// The same, made where it is missing.
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub(crate) fn made(&self, name: &str) -> io::Result<Folder> {
+        self.itself()?.make(name)
+    }
+
+    /// The place of a file in it, whose folder is made where it is missing.
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub(crate) fn file(&self, name: &str) -> io::Result<FilePlace> {
+        Ok(FilePlace::new(&self.itself()?, name))
+    }
+}
+
+/// The name of the folder, by which a model directory that was used is recognised.
+pub(crate) const HIDDEN: &str = ".skep";
+
+/// Held by the server that uses the directory.
+pub(crate) const LOCK: &str = "lock";
+/// The digests that are known.
+pub(crate) const INDEX: &str = "index";
+/// The bytes of unfinished uploads.
+pub(crate) const PARTS: &str = "parts";
+/// The journals of uploads that can be continued.
+pub(crate) const UPLOADS: &str = "uploads";
+/// What models were before.
+pub(crate) const VERSIONS: &str = "versions";
+/// Where models come from.
+pub(crate) const ABOUT: &str = "about";

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The only place where a name gets bytes: whatever was sent, in one piece or many, by any API, and
+//! whatever is brought back. Every rule of the store is asked here.
+
+use crate::error::Result;
+use crate::event::Happening;
+use crate::store::catalog::Stamp;
+use crate::store::claim::{BytesOrigin, Claim, NewBytes, Published};
+use crate::store::failure::{check_digest, unstored};
+use crate::store::rules::{self, side_file};
+use crate::store::store_handle::Store;
+use crate::store::versions;
+use crate::threads::lock;
+
+impl Store {
+    /// Makes bytes the model that they claim to be, if the claim holds and the rules allow it.
+    ///
+    /// # Errors
+    /// As [`Upload::commit`](crate::store::Upload::commit).
+    pub(crate) fn publish(&self, mut bytes: impl NewBytes, claim: &Claim<'_>) -> Result<Published> {
+        let catalog = self.catalog();
+        let (name, digest) = (claim.name, claim.digest);
+
+        // An upload can last for hours: the card may have been unmounted meanwhile, and whoever
+        // embeds the store may not have called `admit` before.
+        catalog.layout.check_there()?;
+        check_digest(digest, claim.expected)?;
+        catalog.check_kind(name, claim.metadata)?;
+        let vouching = catalog.check_signature(claim, &mut bytes)?;
+        let digested = catalog.digest_for(name, claim.condition)?;
+
+        // The long fsync comes before the lock on the names, for which other uploads would have to
+        // wait.
+        bytes.settle().map_err(unstored)?;
+
+        // From the check of the condition until the name has its new bytes, no other upload or
+        // removal may come between.
+        let _guard = lock(&catalog.names);
+        let current = catalog.judge(name, claim.condition, digested)?;
+        if claim.origin == BytesOrigin::Upload {
+            catalog.check_replace(name, claim.condition, current)?;
+            catalog.check_total(name, claim.size)?;
+        }
+        let signature = vouching.or_else(|| side_file::of_new_bytes(catalog, claim, current));
+
+        // Texts and the old version are durable before the rename: a power cut leaves superfluous
+        // lines or a superfluous version, but never new bytes without them.
+        let needed = versions::digests(catalog, name);
+        rules::keep(catalog, claim, signature.as_ref(), &needed).map_err(unstored)?;
+        // What a version replaces is kept whatever the setting says: it was asked for.
+        let keeps = claim.origin == BytesOrigin::Version || catalog.options.versions_max > 0;
+        if let Some(stamp) = current.filter(|_| keeps) {
+            versions::keep(catalog, name, &stamp).map_err(unstored)?;
+        }
+
+        // The rename gives the new file a new stamp, so what is known of the old one goes, also
+        // after a failure.
+        let published = bytes.publish(&catalog.layout.place(name));
+        catalog.forget(name);
+        let metadata = published
+            .and_then(|file| file.metadata())
+            .map_err(unstored)?;
+
+        // The digest was computed while the bytes arrived; nobody has to read them again.
+        let stamp = Stamp::of(&metadata);
+        catalog.learn(name, stamp, digest);
+        if claim.origin == BytesOrigin::Upload {
+            versions::tidy(catalog, name);
+        }
+        side_file::follow(catalog, claim, signature.as_ref());
+
+        let published = Published {
+            model: stamp.model(name, Some(digest)),
+            replaced: current.is_some(),
+        };
+
+        catalog.events.model(|| happening(claim, &published));
+        Ok(published)
+    }
+}
+
+fn happening(claim: &Claim<'_>, published: &Published) -> Happening {
+    let (name, size) = (claim.name.clone(), published.model.size);
+    match claim.origin {
+        BytesOrigin::Upload => Happening::ModelPublished {
+            name,
+            size,
+            digest: claim.digest,
+            replaced: published.replaced,
+        },
+        BytesOrigin::Version => Happening::ModelRolledBack {
+            name,
+            size,
+            digest: Some(claim.digest),
+        },
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Bringing a version back: it becomes the model, by the same rules as what is sent, and the present model
+//! becomes a version.
+
+use std::fs::File;
+use std::io;
+
+use crate::digest::Digest;
+use crate::disk::{self, FileFacts, FilePlace};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ModelName, VersionChoice};
+use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
+use crate::store::failure::unstored;
+use crate::store::rules::{self, side_file};
+use crate::store::store_handle::Store;
+use crate::store::versions::{ModelVersion, list};
+use crate::threads::lock;
+
+impl Store {
+    /// Makes the newest version the model again, and keeps the present one as a version. Doing it
+    /// twice changes nothing but times.
+    ///
+    /// # Errors
+    /// As [`Store::rollback_to`].
+    pub fn rollback(&self, name: &ModelName) -> Result<Published> {
+        self.rollback_to(name, VersionChoice::Newest)
+    }
+
+    /// Makes a version the model again, and keeps the present one as the newest version; so each of
+    /// them can still be had. A model that has the chosen digest already stays as it is.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such version; `Conflict` if something that is not a model has the name;
+    /// what an upload of the same bytes is refused for: `Integrity`, `UnsupportedType`, `BadRequest`;
+    /// `NoSpace`; otherwise those of the file system. The present model then stays.
+    pub fn rollback_to(&self, name: &ModelName, choice: VersionChoice) -> Result<Published> {
+        for _ in 0..TRIES {
+            if let Some(model) = self.has_chosen(name, choice) {
+                return Ok(Published {
+                    model,
+                    replaced: true,
+                });
+            }
+
+            let version = self.chosen(name, choice)?;
+            let folder = self.catalog().layout.versions_of(name).map_err(unstored)?;
+            let Some(folder) = folder else { continue };
+            let place = FilePlace::new(&folder, &version.file_name);
+            match self.bring_back(name, &version, place.clone()) {
+                // Another call has brought it back or removed it since it was listed.
+                Err(_) if !place.exists() => {}
+                brought => return brought,
+            }
+        }
+
+        let text = format!("the versions of '{name}' change all the time");
+        Err(Error::new(ErrorKind::Busy, text).hint("try again"))
+    }
+
+    /// The present model, if it is the one that is wanted.
+    fn has_chosen(&self, name: &ModelName, choice: VersionChoice) -> Option<crate::model::Model> {
+        let VersionChoice::Digest(wanted) = choice else {
+            return None;
+        };
+        let catalog = self.catalog();
+        let _guard = lock(&catalog.names);
+        let model = self.find(name).ok()?;
+        if model.digest != Some(wanted) {
+            return None;
+        }
+
+        // An earlier call may have failed after the model was there.
+        side_file::restore(catalog, name, wanted);
+        Some(model)
+    }
+
+    fn chosen(&self, name: &ModelName, choice: VersionChoice) -> Result<ModelVersion> {
+        let versions = list(&self.catalog().layout, name).map_err(unstored)?;
+        let numbers: Vec<_> = versions.iter().map(|one| one.number.to_string()).collect();
+
+        let mut versions = versions.into_iter();
+        let found = match choice {
+            VersionChoice::Newest => versions.next(),
+            VersionChoice::Number(number) => versions.find(|one| one.number == number),
+            VersionChoice::Digest(digest) => versions.find(|one| one.digest == Some(digest)),
+        };
+
+        found.ok_or_else(|| {
+            if numbers.is_empty() {
+                let text = format!("no older version of '{name}' is kept");
+                return Error::new(ErrorKind::NotFound, text)
+                    .hint("the server setting keep-versions says how many are kept");
+            }
+            let text = format!("no version {choice} of '{name}' is kept");
+            let shown: Vec<_> = numbers.iter().take(SHOWN_MAX).cloned().collect();
+            Error::new(ErrorKind::NotFound, text).hint(format!(
+                "there are {}: {}; 'skep show {name}' tells more of them",
+                numbers.len(),
+                shown.join(", ")
+            ))
+        })
+    }
+
+    fn bring_back(
+        &self,
+        name: &ModelName,
+        version: &ModelVersion,
+        place: FilePlace,
+    ) -> Result<Published> {
+        let (file, facts) = place.open().map_err(unstored)?;
+
+        // It was read when it was a model; only what was never read has to be read now, which may take
+        // long and so comes before any lock.
+        let digest = match version.digest {
+            Some(digest) => digest,
+            None => Digest::of_reader(&file).map_err(unstored)?,
+        };
+
+        // What was said of these bytes when they came still holds.
+        let catalog = self.catalog();
+        let about = rules::find(catalog, name, Some(digest));
+        let metadata = about.map(|about| about.metadata).unwrap_or_default();
+        let signature = rules::signature_of(catalog, name, Some(digest));
+
+        let claim = Claim {
+            name,
+            size: version.size,
+            digest,
+            expected: None,
+            condition: &Condition::Any,
+            metadata: &metadata,
+            signature: signature.as_ref(),
+            origin: BytesOrigin::Version,
+        };
+
+        let bytes = VersionBytes { place, file, facts };
+        self.publish(bytes, &claim)
+            .map_err(|error| match error.kind() {
+                ErrorKind::Integrity | ErrorKind::UnsupportedType | ErrorKind::BadRequest => {
+                    let number = version.number;
+                    let reason = error.message();
+                    let text = format!("version {number} of '{name}' does not come back: {reason}");
+                    Error::new(error.kind(), text)
+                        .hint("send the model anew, as this server wants it")
+                }
+                _ => error,
+            })
+    }
+}
+
+/// The file of a version.
+struct VersionBytes {
+    place: FilePlace,
+    file: File,
+    facts: FileFacts,
+}
+
+impl NewBytes for VersionBytes {
+    fn content(&mut self) -> io::Result<File> {
+        self.place.open().map(|(file, _)| file)
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn publish(self, target: &FilePlace) -> io::Result<File> {
+        // What was checked must be what becomes the model.
+        if !self.facts.is_same_file(&self.place.facts()?) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+
+        // With its old time, callers who ask whether it was modified since would be told that it was
+        // not.
+        disk::touch(&self.place)?;
+        disk::move_file(&self.place, target)?;
+        Ok(self.file)
+    }
+}
+
+/// How often a version is looked for again that went while it was looked at.
+const TRIES: usize = 3;
+
+const SHOWN_MAX: usize = 10;
