@@ -18,7 +18,8 @@ mod socket_file;
 
 pub(crate) use change_lock::ChangeLock;
 pub(crate) use directory::{
-    PrivateDirectory, create_directory, create_open_directory, temporary_folders,
+    PrivateDirectory, create_directory, create_open_directory, remove_empty_directory,
+    temporary_folders,
 };
 pub(crate) use file_facts::{FileFacts, FileKind, FileTime};
 pub(crate) use file_place::FilePlace;

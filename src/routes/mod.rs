@@ -19,13 +19,13 @@ pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
 
-use crate::access::{Credentials, Right};
+use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Access, MODEL, Route};
 use api::Known;
-use audit::log_cause;
+use audit::told_outside;
 
 /// All routes. `GET` stands for `HEAD` as well.
 pub(crate) const ROUTES: &[Route] = &[
@@ -202,24 +202,15 @@ impl Handler for Api {
         Some(self.handle(request))
     }
 
-    fn needs_long_look(&self, request: &mut Request<'_>) -> bool {
+    fn sender(&self, request: &mut Request<'_>) -> RequestSender {
         self.see_behind(request);
         // What a page of another site sends is refused without any look.
-        if self.check_origin(request).is_err() {
-            return false;
-        }
+        let is_ours = self.check_origin(request).is_ok();
+        let route = self.route_of(request).filter(|_| is_ours);
 
-        let shown = || {
-            request
-                .fields()
-                .value("authorization")
-                .map(Credentials::read)
-        };
-        match self.route_of(request) {
-            Some(route) if route.access != Access::Open => {
-                shown().is_some_and(|shown| self.guard.needs_long_look(request.peer(), &shown))
-            }
-            _ => false,
+        match route.and_then(|route| self.sender_to(route, request)) {
+            Some(sender) => sender,
+            None => RequestSender::Refused(self.handle(request)),
         }
     }
 
@@ -228,20 +219,11 @@ impl Handler for Api {
         let error = known.err()?;
         let is_in_body = |route: &Route| route.access == Access::InBody;
         let answered = if self.route_of(request).is_some_and(is_in_body) {
-            Ok(dearning::refusal(self, request, &error))
+            Ok(dearning::refusal(self, request, error))
         } else {
             Err(error)
         };
         Some(self.finish(request, answered))
-    }
-
-    fn sender(&self, request: &mut Request<'_>) -> RequestSender {
-        self.see_behind(request);
-        let route = self.route_of(request);
-        match route.and_then(|route| self.sender_to(route, request)) {
-            Some(sender) => sender,
-            None => RequestSender::Refused(self.handle(request)),
-        }
     }
 
     fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {
@@ -310,7 +292,7 @@ impl Api {
     /// The answer as it is sent, with all that is told of it.
     fn finish(&self, request: &mut Request<'_>, answered: Result<Response>) -> Response {
         let response = answered.unwrap_or_else(|error| {
-            log_cause(&error);
+            let error = told_outside(error);
             self.tell_refusal(request, &error);
             self.refusal(request, &error)
         });

@@ -228,6 +228,11 @@ impl Output {
         self.closed.get()
     }
 
+    /// Whether notes are read by a person, and are kept nowhere.
+    pub(crate) fn has_reader(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
     /// Whether standard output is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()

@@ -119,7 +119,13 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
             output.note(&format!("the password is in {}", path.display()));
         }
 
-        // Printed once, when it is made: afterwards it is only in its file.
+        // Printed once, when it is made, and to a person only: a journal would keep it for others to read.
+        PasswordOrigin::Made(path, _) if !output.has_reader() => {
+            output.note(&format!(
+                "made a password and kept it in {}",
+                path.display()
+            ));
+        }
         PasswordOrigin::Made(path, password) => output.note(&format!(
             "made the password {} and kept it in {}",
             password.text(),

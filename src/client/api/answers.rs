@@ -146,7 +146,11 @@ pub(crate) fn gone(response: &Response<Body>) -> Result<()> {
 /// the connection.
 pub(crate) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T> {
     let mut bytes = Vec::new();
+    // Of a body of no bytes, ureq tells no length.
+    let told = response.headers().get(CONTENT_LENGTH);
+    let is_empty = told.is_some_and(|length| length == "0");
     let length = response.body().content_length();
+    let length = length.or(is_empty.then_some(0));
     let reader = response.body_mut().as_reader();
 
     reader

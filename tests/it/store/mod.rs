@@ -4,6 +4,7 @@
 mod crash;
 mod failing_disk;
 mod keeping;
+mod left_over;
 mod modes;
 mod planted;
 mod power_cut;
