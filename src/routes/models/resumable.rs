@@ -108,7 +108,7 @@ pub(crate) fn create(
 
 /// The answer in the words of the caller's version of the draft.
 fn in_version(response: Response, version: Option<u64>, offset: u64) -> Response {
-    if !version.is_some_and(|version| version < INTEROP_VERSION) {
+    if version.is_none_or(|version| version >= INTEROP_VERSION) {
         return response;
     }
 
