@@ -70,6 +70,13 @@ impl Error {
     pub fn io(what: impl fmt::Display, error: io::Error) -> Self {
         let kind = ErrorKind::from_io(&error);
         let message = match kind {
+            ErrorKind::NoSpace if error.kind() == io::ErrorKind::FileTooLarge => format!(
+                "{what}: the file would be larger than the limit of this process (ulimit -f) or of the \
+                 file system allows"
+            ),
+            ErrorKind::NoSpace if error.kind() == io::ErrorKind::QuotaExceeded => {
+                format!("{what}: the quota of the disk is used up")
+            }
             ErrorKind::NoSpace => format!("{what}: no space left on the device"),
             _ => format!("{what}: {}", reason(&error)),
         };

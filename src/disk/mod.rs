@@ -348,6 +348,16 @@ fn lock_opened(place: &FilePlace, flags: OFlags) -> io::Result<FileLock> {
     }
 }
 
+/// How many bytes this process may still write to the file system of `path`; `None` where the file
+/// system does not say.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn free_bytes(path: &Path) -> io::Result<Option<u64>> {
+    let counts = rustix::fs::statvfs(path)?;
+    Ok((counts.f_blocks > 0).then(|| counts.f_bavail.saturating_mul(counts.f_frsize)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::access::secrets::invitations;
-use crate::access::{Guard, NewToken, Password, Tokens};
+use crate::access::{CallerKey, Guard, NewToken, Password, Tokens};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::home::KeptTime;
@@ -76,8 +76,13 @@ impl Node {
         // What the configuration alone shows to be wrong is refused before anything is made in the
         // home.
         let addresses = config.listen_on()?;
+        home::check_format(&config.home)?;
         disk::create_directory(&config.home)
             .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
+        // A home that is only read may do all the same.
+        if let Err(error) = home::prepare(&config.home) {
+            log::debug!("{error}");
+        }
 
         // The kept time comes before certificates and events, which need a time that does not go
         // backwards.
@@ -372,16 +377,18 @@ fn write_urls(file: Option<&Path>, urls: &[String]) -> Result<()> {
     })
 }
 
-/// Makes a token for a device that was invited.
-fn issue(home: &Path, name: &str, role: &str) -> Result<Password> {
-    Tokens::add(
-        home,
-        NewToken {
-            name: name.to_owned(),
-            role: role.parse()?,
-            end: None,
-        },
-    )
+/// Keeps a token for a device that was invited, or makes it for one that sent no key.
+fn issue(home: &Path, name: &str, role: &str, key: Option<CallerKey>) -> Result<Option<Password>> {
+    let token = NewToken {
+        name: name.to_owned(),
+        role: role.parse()?,
+        end: None,
+    };
+
+    match key {
+        Some(key) => Tokens::add_key(home, token, key).map(|()| None),
+        None => Tokens::add(home, token).map(Some),
+    }
 }
 
 /// What a clean end adds to the time that is kept: servers that cron starts live for less than a day.

@@ -54,6 +54,8 @@ pub(crate) fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
     let path = home::PASSWORD.path(home);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
+            // Editors of some systems put a byte order mark in front.
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             let line = text.lines().next().unwrap_or_default();
             let password = Password::new(line).map_err(|error| {
                 let text = format!("{}: {}", path.display(), error.message());

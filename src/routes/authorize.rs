@@ -2,12 +2,15 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
-use crate::access::{Credentials, How, Principal, Recognized, Right, SignedRequest};
+use crate::access::{
+    CHALLENGE, Credentials, How, Principal, ReceivedSignature, Recognized, Right, SignedRequest,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{GuestPlace, Method, Request, RequestSender, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
 use crate::routes::cross_origin;
 use crate::routes::forwarded::Forwarded;
+use crate::routes::models::digest;
 use crate::transport::Peer;
 
 impl Api {
@@ -18,6 +21,11 @@ impl Api {
         if let Some(field) = request.fields().value("authorization") {
             let shown = Credentials::read(field);
             return self.guard.is_refused_at_once(peer, &shown);
+        }
+
+        // To verify a signature takes long on a small device.
+        if is_signed(request) {
+            return false;
         }
 
         let has_certificate = peer
@@ -40,9 +48,7 @@ impl Api {
         let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
         let is_asked_first = matches!(route.access, Access::Needs(_));
         let recognized = match request.fields().value("authorization") {
-            Some(field) => self
-                .guard
-                .recognize(request.peer(), &Credentials::read(field)),
+            Some(field) => self.guard.recognize(&Credentials::read(field)),
             None if has_certificate => Recognized::Known,
             None => Recognized::MayBe,
         };
@@ -87,11 +93,11 @@ impl Api {
     /// As [`Api::admit`].
     pub(crate) fn admit_at_once(&self, right: Right, request: &mut Request<'_>) -> Result<bool> {
         let principal = match request.fields().value("authorization") {
-            Some(field) => self.guard.identify_at_once(
-                request.peer(),
-                &Credentials::read(field),
-                signed(request),
-            )?,
+            Some(field) => self
+                .guard
+                .identify_at_once(request.peer(), &Credentials::read(field))?,
+            // To verify a signature takes long on a small device.
+            None if is_signed(request) => None,
             None => self.without_credentials(request)?,
         };
 
@@ -107,17 +113,42 @@ impl Api {
     /// # Errors
     /// As [`Api::admit`].
     pub(crate) fn caller(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
-        let principal = match request.fields().value("authorization") {
-            Some(field) => Some(self.guard.identify(
-                request.peer(),
-                &Credentials::read(field),
-                signed(request),
-            )?),
-            None => self.without_credentials(request)?,
+        let field = request.fields().value("authorization");
+        let principal = match (field, self.signer(request)?) {
+            (Some(field), _) => {
+                let shown = Credentials::read(field);
+                Some(self.guard.identify(request.peer(), &shown)?)
+            }
+            (None, Some(signer)) => Some(signer),
+            (None, None) => self.without_credentials(request)?,
         };
 
         remember(request, principal.as_ref());
         Ok(principal)
+    }
+
+    /// Who has signed a request that shows no secret. From here on, its content has to be what was signed.
+    fn signer(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
+        if !is_signed(request) || request.fields().value("authorization").is_some() {
+            return Ok(None);
+        }
+
+        let host = self.host(request).unwrap_or_default();
+        let signed = signed(request, &host);
+        let Some(shown) = ReceivedSignature::find(&signed)? else {
+            return Ok(None);
+        };
+
+        let principal = self.guard.signer(request.peer(), &shown, &signed)?;
+
+        if let Some(digest) = digest(request.fields(), "content-digest")? {
+            request.body().expect_digest(digest);
+        } else if signed.has_content {
+            let text = "the Content-Digest of a signed request needs a sha-256";
+            return Err(Error::new(ErrorKind::BadRequest, text));
+        }
+
+        Ok(Some(principal))
     }
 
     fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
@@ -191,10 +222,18 @@ impl Api {
         let response = Response::error(error);
         match error.kind() {
             ErrorKind::Unauthenticated => {
-                response.field("www-authenticate", self.guard.challenge())
+                self.wish_for_signature(response.field("www-authenticate", CHALLENGE))
             }
             ErrorKind::TooManyRequests => self.come_back(request, response),
             _ => response,
+        }
+    }
+
+    /// Adds a nonce for the next request, so that a caller who signs has it without asking.
+    pub(crate) fn wish_for_signature(&self, response: Response) -> Response {
+        match self.guard.signature_wish() {
+            Some(wish) => response.field("accept-signature", wish),
+            None => response,
         }
     }
 
@@ -207,14 +246,25 @@ impl Api {
     }
 }
 
-/// What an answer to a challenge signs of a request.
-fn signed<'a>(request: &Request<'a>) -> SignedRequest<'a> {
+/// Whether a request has a signature, for whomever.
+pub(crate) fn is_signed(request: &Request<'_>) -> bool {
+    request.fields().value("signature-input").is_some()
+}
+
+/// What a signature can cover of a request to this host.
+fn signed<'h, 'a: 'h>(request: &mut Request<'a>, host: &'h str) -> SignedRequest<'h> {
     let fields = request.fields();
-    let digest = |name| fields.value(name).unwrap_or_default();
     SignedRequest {
-        method: request.method().as_str(),
+        method: if request.is_head() {
+            "HEAD"
+        } else {
+            request.method().as_str()
+        },
+        is_encrypted: request.peer().tls.is_some(),
+        host,
         target: request.target(),
-        digests: [digest("content-digest"), digest("repr-digest")],
+        fields: fields.iter().collect(),
+        has_content: request.body().length() != Some(0),
     }
 }
 

@@ -314,6 +314,14 @@ impl Api {
             self.tell_refusal(request, &error);
             self.refusal(request, &error)
         });
+
+        let is_refused = response.status() == Status::UNAUTHORIZED;
+        let response = if authorize::is_signed(request) && !is_refused {
+            self.wish_for_signature(response)
+        } else {
+            response
+        };
+
         self.log(request, response)
     }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Pairing: whoever shows an open invitation gets a token of its own.
+//! Pairing: whoever shows an open invitation gets a token of its own. The device makes it, and sends its
+//! public key only.
 
-use crate::access::can_be_named;
 use crate::access::secrets::invitations;
+use crate::access::{CallerKey, can_be_named};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Happening};
@@ -10,7 +11,8 @@ use crate::http::{Request, Response, Status};
 use crate::routes::api::{Api, Pairing};
 use crate::wire::{PairReply, PairRequest};
 
-/// Exchanges the secret of an invitation for a token.
+/// Exchanges the secret of an invitation for a token: one that the device has made, or, for a device of an
+/// older skep, one that the answer carries.
 pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     // Before anything is read: the secret must not travel in the clear.
     if request.peer().tls.is_none() && !request.peer().is_local() {
@@ -36,6 +38,12 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .because(error)
     })?;
 
+    let key = asked
+        .key
+        .as_deref()
+        .map(str::parse::<CallerKey>)
+        .transpose()?;
+
     let Pairing { home, issue } = &api.pairing;
 
     // The token is issued while the invitations are locked: an invitation is used up only if its
@@ -49,7 +57,7 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
             } else {
                 format!("{wanted}-{number}")
             };
-            match issue(home, &name, role) {
+            match issue(home, &name, role, key) {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 token => return Ok((name, role.to_owned(), token?)),
             }
@@ -85,10 +93,10 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         schema: 1,
         name,
         role,
-        token: token.text().to_owned(),
+        token: token.map(|token| token.text().to_owned()),
     };
 
-    // A cache must not keep the token.
+    // A cache must not keep a token.
     Ok(Response::json(Status::CREATED, &reply).field("cache-control", "no-store"))
 }
 

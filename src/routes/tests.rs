@@ -5,7 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::*;
-use crate::access::{AccessOptions, Guard, Password};
+use crate::access::{
+    AccessOptions, DerivedKey, Guard, Password, SignedRequest, sign, wished_nonce,
+};
 use crate::http::{Body, Head, Session};
 use crate::limits::{Limits, LiveLimits};
 use crate::store::{Store, StoreOptions};
@@ -35,7 +37,7 @@ impl House {
             import_bytes_before_password: 1 << 20,
             pairing: Pairing {
                 home: folder.path().to_owned(),
-                issue: |_, _, _| Password::generate(),
+                issue: |_, _, _, _| Password::generate().map(Some),
             },
         };
         Self {
@@ -98,6 +100,7 @@ fn the_dearning_api_takes_no_password_from_a_line_that_can_be_read() {
 fn a_lock_is_for_wrong_secrets_only() {
     let house = House::new(|options| {
         options.lockout.failures_max = 2;
+        options.plain_passwords = true;
         options.plain_dearning = true;
     });
     let (one, neighbour) = (peer("[2001:db8::1]:5", None), peer("[2001:db8::2]:5", None));
@@ -396,4 +399,38 @@ fn codings_have_no_case() {
     // RFC 9110 section 8.4.1.
     assert_eq!(put("Identity"), 201);
     assert_eq!(put("gzip"), 415);
+}
+
+#[test]
+fn the_content_of_a_signed_request_is_what_was_signed() {
+    let house = House::new(|_| {});
+    let key = DerivedKey::of(house.secret.text().as_bytes()).unwrap();
+    let wish = house.api.guard.signature_wish().unwrap();
+    let digest = crate::digest::Digest::of(b"signed").field();
+    let fields = vec![("host", "pi"), ("content-digest", digest.as_str())];
+    let signed = SignedRequest {
+        method: "POST",
+        is_encrypted: false,
+        host: "pi",
+        target: "/v1/models/m/verify",
+        fields,
+        has_content: true,
+    };
+    let nonce = wished_nonce(&wish);
+    let (input, signature) = sign(&key, &signed, nonce.as_deref(), None).unwrap();
+    let head = format!(
+        "POST /v1/models/m/verify HTTP/1.1\r\nHost: pi\r\nContent-Digest: {digest}\r\n\
+         Signature-Input: {input}\r\nSignature: {signature}\r\nContent-Length: 6\r\n\r\n"
+    );
+    let head = Head::parse(head.as_bytes()).unwrap();
+    let peer = peer("192.0.2.1:5", None);
+
+    // The route does not know of any digest.
+    let mut session = Session::default();
+    let mut other = &b"Signed"[..];
+    let mut request = Request::new(&head, &peer, &mut session, Body::new(&mut other, Some(6)));
+    let caller = house.api.caller(&mut request).unwrap();
+    assert_eq!(caller.unwrap().name, "owner");
+    let error = request.body().read_all(100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity);
 }

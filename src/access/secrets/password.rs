@@ -43,10 +43,17 @@ impl Password {
         letters(LENGTH).map(Self)
     }
 
-    /// Whether this has the form of what [`Password::generate`] makes. Anything else may be short, or
-    /// words of a person, and is kept and compared as what can be guessed.
+    /// Makes a token: `skep_` and 32 of the same letters, about 158 bits.
+    ///
+    /// # Errors
+    /// `Internal` if the system has no random numbers.
+    pub(crate) fn generate_token() -> Result<Self> {
+        Ok(Self(format!("{TOKEN_PREFIX}{}", letters(TOKEN_LETTERS)?)))
+    }
+
+    /// Whether it has the form of those that are made here, and so cannot be guessed.
     pub(crate) fn is_made(&self) -> bool {
-        self.0.len() == LENGTH && are_letters(&self.0)
+        is_made(self.0.as_bytes())
     }
 
     /// The text, to be sent or kept in a file.
@@ -82,17 +89,32 @@ impl Lock {
         Self(digest)
     }
 
-    /// What is kept of it, which is also the key for challenges.
+    /// What is kept of it.
     pub(crate) fn digest(&self) -> &Digest {
         &self.0
     }
+}
+
+/// Whether a secret has exactly the form of a made password or of a token.
+pub(crate) fn is_made(secret: &[u8]) -> bool {
+    is_token(secret) || are_letters(secret, LENGTH)
+}
+
+/// Whether a secret has exactly the form of a token, known or not: nobody chooses such a password.
+pub(crate) fn is_token(secret: &[u8]) -> bool {
+    let letters = secret.strip_prefix(TOKEN_PREFIX.as_bytes());
+    letters.is_some_and(|letters| are_letters(letters, TOKEN_LETTERS))
+}
+
+fn are_letters(text: &[u8], length: usize) -> bool {
+    text.len() == length && text.iter().all(|letter| LETTERS.contains(letter))
 }
 
 /// So many random letters and digits.
 ///
 /// # Errors
 /// `Internal` if the system has no random numbers.
-pub(crate) fn letters(count: usize) -> Result<String> {
+fn letters(count: usize) -> Result<String> {
     let mut text = String::with_capacity(count + 32);
     while text.len() < count {
         let bytes: [u8; 32] = random()?;
@@ -109,11 +131,6 @@ pub(crate) fn letters(count: usize) -> Result<String> {
     Ok(text)
 }
 
-/// Whether a text has only such letters and digits.
-pub(crate) fn are_letters(text: &str) -> bool {
-    text.bytes().all(|byte| LETTERS.contains(&byte))
-}
-
 /// Random bytes.
 ///
 /// # Errors
@@ -126,6 +143,11 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
 pub(crate) const PUBLISHED: &str = "dearning_secure";
 
 const LENGTH: usize = 20;
+
+/// How a token begins, so that people and scanners for leaked secrets recognise it.
+const TOKEN_PREFIX: &str = "skep_";
+
+const TOKEN_LETTERS: usize = 32;
 
 /// 31 letters and digits without `0 1 i l o`; 248 is 8 times 31.
 const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";

@@ -102,12 +102,12 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
         "skep ready {url} {fp}dir={directory} models={models} mode={MODE}"
     ))?;
 
-    output.json(&json!({
+    output.json_now(&json!({
         "schema": 1,
         "ready": true,
         "url": url,
         "urls": urls,
-        "fp": pin,
+        "digest": pin.map(|pin| pin.to_string().to_lowercase()),
         "dir": directory,
         "models": models,
         "mode": MODE,

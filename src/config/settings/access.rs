@@ -37,6 +37,17 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(list, access.host_names),
     ),
     row(
+        "plain-passwords",
+        "",
+        "false",
+        "Accept passwords and tokens that other devices send unencrypted",
+        Effect::NextStart,
+        |config, text| {
+            config.access.plain_passwords = switch(text)?;
+            Ok(())
+        },
+    ),
+    row(
         "trusted-proxies",
         "ADDRESS,...",
         "",

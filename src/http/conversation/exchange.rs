@@ -94,14 +94,15 @@ impl Exchange {
             return self.conclude(response);
         }
 
-        if self.needs_long_look() {
-            return self.look_long(Self::enter);
-        }
-        self.enter()
+        self.hand_over()
     }
 
-    /// Has a worker take a request whose body is here, unless it is refused.
-    fn enter(mut self: Box<Self>) -> After {
+    /// Hands a request whose body is here over to a worker.
+    fn hand_over(mut self: Box<Self>) -> After {
+        if self.needs_long_look() {
+            return self.look_long(Self::hand_over);
+        }
+
         match self.sender() {
             RequestSender::Refused(response) => self.conclude(response),
             sender => self.submit_as(&sender),

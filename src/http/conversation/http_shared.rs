@@ -85,7 +85,10 @@ impl HttpShared {
 
     /// Has the handler do that.
     pub(super) fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
-        let response = self.catch(request, |request| self.handler.look_long(request))?;
+        let handler = &*self.handler;
+        let looked = catch_unwind(AssertUnwindSafe(|| handler.look_long(request)));
+        // As above.
+        let response = looked.unwrap_or(None)?;
         Some(final_answer(request, response))
     }
 

@@ -6,6 +6,8 @@ mod browser;
 mod home;
 mod lockout;
 mod pairing;
+mod proving;
 mod roles;
 mod signature;
 mod trust;
+mod upgrade;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Models on their way: both clients, resumed and stopped transfers.
 
+mod between;
 mod dearning;
 mod dearning_wire;
 mod other_clients;
+mod piped;
 pub(crate) mod resume;
 mod stopping;
 mod there_and_back;
