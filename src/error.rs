@@ -108,13 +108,8 @@ impl Error {
     /// The message with the innermost cause behind it, for logs of this side. A cause whose words are in
     /// the message already is left out.
     pub(crate) fn with_cause(&self) -> String {
-        let mut innermost: Option<&(dyn std::error::Error + 'static)> = None;
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            innermost = Some(cause);
-            next = cause.source();
-        }
-
+        let outermost = std::error::Error::source(self);
+        let innermost = std::iter::successors(outermost, |cause| cause.source()).last();
         let message = self.message();
         let cause = innermost.map_or_else(String::new, ToString::to_string);
 
