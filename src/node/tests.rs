@@ -30,6 +30,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("lockout-time-max", "1h"),
     ("lockout-exempt", "192.168.0.0/16"),
     ("trusted-proxies", "192.168.0.0/16,unix"),
+    ("landlock", "false"),
     ("log-format", "json"),
     ("log-file", "log"),
     ("log-syslog", "/dev/log"),
