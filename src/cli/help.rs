@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind as Mistake};
 use clap::{Command, Error};
 
+use crate::cli::terminal::JsonReport;
 use crate::error::ErrorKind;
 use crate::manual;
 use crate::text::{escaped, nearest};
@@ -25,6 +26,7 @@ pub(crate) fn answer(arguments: &[OsString], command: &Command) -> Option<ExitCo
 
     let text = unknown(word, command)?;
     let _ = writeln!(std::io::stderr(), "skep: error: {text}");
+    tell_machines(arguments, &text);
 
     Some(ExitCode::from(ErrorKind::Usage.exit_code()))
 }
@@ -82,12 +84,26 @@ pub(crate) fn explain(error: Error, arguments: &[OsString], command: &Command) -
         }
         Mistake::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = write!(std::io::stderr(), "{text}");
+            tell_machines(arguments, "no command was given");
             ExitCode::from(ErrorKind::Usage.exit_code())
         }
         _ => {
             let _ = write!(std::io::stderr(), "skep: {text}");
+            let said = text.to_string();
+            let first = said.lines().next().unwrap_or_default();
+            tell_machines(arguments, first.trim_start_matches("error: "));
             ExitCode::from(ErrorKind::Usage.exit_code())
         }
+    }
+}
+
+/// Prints the JSON of a command line that cannot be understood, if that asks for JSON.
+pub(crate) fn tell_machines(arguments: &[OsString], text: &str) {
+    if arguments.iter().any(|word| word == "--json") {
+        let report = JsonReport::default();
+        report.fail(&crate::error::Error::new(ErrorKind::Usage, text));
+        let line = report.line().unwrap_or_default();
+        let _ = writeln!(std::io::stdout(), "{line}");
     }
 }
 
@@ -95,6 +111,17 @@ pub(crate) fn explain(error: Error, arguments: &[OsString], command: &Command) -
 /// any flag that begins alike. A flag that is hidden is not suggested: `--password` would be refused,
 /// since a password does not belong on a command line.
 fn corrected(mut error: Error, arguments: &[OsString], command: &Command) -> Error {
+    if let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidSubcommand) {
+        let verbs = command.get_subcommands().map(Command::get_name);
+        if let Some(near) = nearest(wrong, verbs).map(str::to_owned) {
+            error.insert(
+                ContextKind::SuggestedSubcommand,
+                ContextValue::Strings(vec![near]),
+            );
+        }
+        return error;
+    }
+
     let (Some(ContextValue::String(suggested)), Some(ContextValue::String(wrong))) = (
         error.get(ContextKind::SuggestedArg),
         error.get(ContextKind::InvalidArg),
@@ -167,6 +194,21 @@ mod tests {
         ] {
             let text = unknown(word, &command()).unwrap();
             assert!(text.ends_with(told), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_verb_that_was_meant_is_suggested() {
+        for (wrong, told) in [
+            ("srve", "'serve'"),
+            ("sevre", "'serve'"),
+            ("SERVE", "'serve'"),
+        ] {
+            let words = ["skep", wrong].map(OsString::from);
+            let command = command().subcommand_required(true);
+            let error = command.clone().try_get_matches_from(&words).unwrap_err();
+            let text = corrected(error, &words, &command).render().to_string();
+            assert!(text.contains(told), "{text}");
         }
     }
 

@@ -26,7 +26,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::access::{Guard, NewToken, Password, Tokens};
+use crate::access::{CallerKey, Guard, NewToken, Password, Tokens};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::home::KeptTime;
@@ -42,7 +42,7 @@ use crate::{disk, home};
 use exposed::warn_of_exposed;
 use node_events::NodeEvents;
 use reach::host_names;
-use server_password::{UnseenPassword, check_published, kept_password, warn_of};
+use server_password::{UnseenPassword, check_published, check_strength, kept_password, warn_of};
 use services::Service;
 
 /// A node that is ready to run.
@@ -72,11 +72,13 @@ impl Node {
         // What the configuration alone shows to be wrong is refused before anything is made in the
         // home.
         let addresses = config.listen_on()?;
+        home::check_format(&config.home)?;
 
         // A password that is given is checked before files are made, one in the home as soon as it
         // is read.
         if let Some(password) = &password {
             check_published(&config, &addresses, password)?;
+            check_strength(&config, &addresses, password)?;
         }
 
         // The addresses come next: a start that fails because another server has one of them leaves
@@ -87,6 +89,11 @@ impl Node {
         home::learn_time(&config.home);
         let events = NodeEvents::open(config.log.audit)?;
         let store = bound::store(&config, events.of_store())?;
+
+        // A home that is only read may do all the same.
+        if let Err(error) = home::prepare(&config.home) {
+            log::debug!("{error}");
+        }
 
         // The kept time comes before certificates, which need a time that does not go backwards.
         let kept_time = KeptTime::open(&config.home);
@@ -100,8 +107,11 @@ impl Node {
         };
         let unseen = UnseenPassword::of(&origin);
 
-        check_published(&config, &addresses, &password)?;
-        warn_of(&config, &addresses, &password);
+        if !matches!(origin, PasswordOrigin::Given) {
+            check_published(&config, &addresses, &password)?;
+            check_strength(&config, &addresses, &password)?;
+        }
+        warn_of(&config, &addresses);
         warn_of_exposed(&config.home);
         let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
 
@@ -357,16 +367,18 @@ fn write_urls(file: Option<&Path>, urls: &[String]) -> Result<()> {
     })
 }
 
-/// Makes a token for a device that was invited.
-fn issue(home: &Path, name: &str, role: &str) -> Result<Password> {
-    Tokens::add(
-        home,
-        NewToken {
-            name: name.to_owned(),
-            role: role.parse()?,
-            end: None,
-        },
-    )
+/// Keeps a token for a device that was invited, or makes it for one that sent no key.
+fn issue(home: &Path, name: &str, role: &str, key: Option<CallerKey>) -> Result<Option<Password>> {
+    let token = NewToken {
+        name: name.to_owned(),
+        role: role.parse()?,
+        end: None,
+    };
+
+    match key {
+        Some(key) => Tokens::add_key(home, token, key).map(|()| None),
+        None => Tokens::add(home, token).map(Some),
+    }
 }
 
 /// What a clean end adds to the time that is kept: servers that cron starts live for less than a day.

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::Body;
 use ureq::http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderName, LAST_MODIFIED,
-    RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName,
+    LAST_MODIFIED, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use ureq::http::{Response, StatusCode};
 
@@ -17,6 +17,7 @@ use crate::client::api::answer::Answer;
 use crate::client::api::failures::{ended, failed};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::quotable;
 use crate::wire::Problem;
 
 /// Passes an answer of success on.
@@ -69,6 +70,14 @@ pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     let unusable = |what: &str| Err(unusable(what.to_owned()));
     let fields = response.headers();
 
+    // The page of a hotspot or of a proxy that asks for a login comes with the status of success, too.
+    if let Some(shown) = other_type(&response) {
+        return unusable(&format!(
+            "the answer is not a model but {shown}, as of a page that something between here and the \
+             server sends"
+        ));
+    }
+
     // Each of several fields must have this value; where there is none, the value is the default.
     let is = |name: HeaderName, word: &str| {
         let mut values = fields.get_all(name).iter();
@@ -95,6 +104,19 @@ pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     } else {
         unusable("the server does not say where the model ends")
     }
+}
+
+/// What an answer is if it is no model: a model has the type of bytes, or none and an entity tag.
+fn other_type(response: &Response<Body>) -> Option<String> {
+    let fields = response.headers();
+    let Some(value) = fields.get(CONTENT_TYPE) else {
+        let has_tag = fields.contains_key(ETAG) || fields.contains_key("repr-digest");
+        return (!has_tag).then(|| "something without a type and a tag".to_owned());
+    };
+
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    (!essence.eq_ignore_ascii_case("application/octet-stream")).then(|| quotable(essence))
 }
 
 /// When the model of an answer was last changed, if the answer tells.
@@ -124,7 +146,11 @@ pub(crate) fn gone(response: &Response<Body>) -> Result<()> {
 /// the connection.
 pub(crate) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T> {
     let mut bytes = Vec::new();
+    // Of a body of no bytes, ureq tells no length.
+    let told = response.headers().get(CONTENT_LENGTH);
+    let is_empty = told.is_some_and(|length| length == "0");
     let length = response.body().content_length();
+    let length = length.or(is_empty.then_some(0));
     let reader = response.body_mut().as_reader();
 
     reader
@@ -167,6 +193,13 @@ pub(crate) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
 pub(crate) fn not_skep() -> Error {
     Error::new(ErrorKind::NotImplemented, "the answer is not one of API v1")
         .hint("is --server (SKEP_SERVER) the address of a skep server?")
+}
+
+/// Whether an answer is not one of a skep, but of something between here and there.
+pub(crate) fn is_foreign(response: &Response<Body>) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    !content_type.is_some_and(|text| text.starts_with("application/problem+json"))
 }
 
 pub(crate) fn refusal(mut response: Response<Body>) -> Error {
@@ -234,7 +267,20 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
         return credentials(problem.into_error(status));
     }
 
-    let kind = ErrorKind::from_answer(status, None);
+    let kind = match ErrorKind::from_answer(status, None) {
+        // Whatever answered knows nothing of models, so it cannot say that one is not there.
+        ErrorKind::NotFound if !is_ours(content_type) => ErrorKind::NotImplemented,
+        kind => kind,
+    };
+    // The answer to a HEAD has no document, only its type.
+    if content_type.starts_with("application/problem+json") && body.is_empty() {
+        let text = match kind {
+            ErrorKind::Unauthenticated => "the password is wrong, or none was given",
+            ErrorKind::Forbidden => "the credentials do not allow this",
+            _ => reason.unwrap_or("the server refuses this"),
+        };
+        return credentials(Error::new(kind, text));
+    }
     // The dearning API is recognised by its body: the type `application/json` is everybody's.
     if let Ok(DearningError { error }) = serde_json::from_slice(body) {
         return dearning(status, &error);
@@ -257,12 +303,24 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
     match kind {
         ErrorKind::Unauthenticated => credentials(error),
         // Any server may refuse so, also the right one: these are no sign of a wrong address.
-        ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::TooLarge => error,
-        ErrorKind::NotImplemented => {
+        ErrorKind::Busy | ErrorKind::TooManyRequests => error,
+        ErrorKind::TooLarge => error.hint(
+            "a proxy between here and the server limits the size of requests: raise it there \
+             (nginx: client_max_body_size)",
+        ),
+        ErrorKind::NotImplemented if status != 404 => {
             error.hint("if this is a dearning server, use 'skep post' and 'skep load'")
         }
         _ => error.hint("is --server (SKEP_SERVER) the address of a skep server?"),
     }
+}
+
+/// Whether an answer has a form in which a skep or a dearning server says what is wrong.
+fn is_ours(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    ["application/problem+json", "application/json"]
+        .iter()
+        .any(|ours| essence.eq_ignore_ascii_case(ours))
 }
 
 /// A refusal in one short line of text, such as that of a TLS port to plain HTTP.
@@ -299,7 +357,7 @@ fn credentials(error: Error) -> Error {
         ErrorKind::Unauthenticated
             if error.hint_text().is_none_or(|hint| !hint.contains("skep ")) =>
         {
-            error.hint("set SKEP_PASSWORD, or use --password-file or --password-stdin")
+            error.hint(PASSWORD_HINT)
         }
         _ => error,
     }
@@ -309,6 +367,10 @@ fn credentials(error: Error) -> Error {
 struct DearningError {
     error: String,
 }
+
+/// What helps where credentials are missing or wrong.
+pub(crate) const PASSWORD_HINT: &str = "set SKEP_PASSWORD, or use --password-file or --password-stdin; \
+     or pair with it: 'skep invite' there, 'skep pair' here";
 
 /// A listing of more than 100,000 models.
 const JSON_BYTES_MAX: u64 = 32 << 20;
@@ -344,6 +406,8 @@ mod tests {
             "the server answered 404 Not Found (text/html)"
         );
         assert!(error.hint_text().unwrap().contains("skep"));
+        // Another web server is no sign of a model that is not there.
+        assert_eq!(error.kind(), ErrorKind::NotImplemented);
 
         let words = b"This port speaks HTTPS: use https:// instead of http:// for it.\r\n";
         let error = explain(400, Some("Bad Request"), "text/plain", words);

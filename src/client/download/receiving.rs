@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use ureq::http::Response;
+use ureq::http::{Response, StatusCode};
 use ureq::{Body, BodyReader};
 
 use crate::client::api::answers;
@@ -14,6 +14,7 @@ use crate::client::download::download_stream::announced;
 use crate::client::download::partial_file::{PartialFile, Whole};
 use crate::client::transfer::{TransferEvent, TransferEvents};
 use crate::digest::Digest;
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::{PublicKey, Signature};
@@ -63,13 +64,14 @@ pub(super) struct Fetching<'a> {
 }
 
 impl Fetching<'_> {
-    /// Takes the body of an answer: the rest, if that was asked for and is meant, or all of it.
+    /// Takes the body of an answer: the rest, if that was asked for and is meant, or all of it. `None` if
+    /// it is a part of something else; nothing is kept then, and all of it can be asked for.
     pub(super) fn take(
         &mut self,
         response: Response<Body>,
         kept: Option<(u64, Whole)>,
         events: TransferEvents<'_>,
-    ) -> Result<Fetched> {
+    ) -> Result<Option<Fetched>> {
         let announced = announced(response.headers()).map_err(|reason| {
             let message = format!("'{}' cannot be verified: {reason}", self.name);
             Error::new(ErrorKind::Integrity, message).hint("nothing was saved")
@@ -81,12 +83,19 @@ impl Fetching<'_> {
         // If-Range should prevent the rest of another model; the announced digest makes sure of it.
         let (response, size) = match rest {
             Some((done, whole)) if announced.is_none_or(|digest| digest == whole.digest) => {
+                self.check_room(Some(whole.size), done)?;
                 self.resumed_at = Some(done);
                 (answers::framed(response)?, Some(whole.size))
+            }
+            // To ask for the same part again would bring the same answer.
+            _ if kept.is_some() && response.status() == StatusCode::PARTIAL_CONTENT => {
+                self.start_over(events)?;
+                return Ok(None);
             }
             _ => {
                 let response = answers::whole(response)?;
                 let size = response.body().content_length();
+                self.check_room(size, 0)?;
                 if kept.is_some() {
                     events(TransferEvent::Restarted {
                         reason: "the model has changed meanwhile",
@@ -109,7 +118,53 @@ impl Fetching<'_> {
 
         self.read(response.into_body().into_reader(), size, events)?;
 
-        self.finish(announced)
+        self.finish(announced).map(Some)
+    }
+
+    /// Throws away what the server does not continue.
+    pub(super) fn start_over(&mut self, events: TransferEvents<'_>) -> Result<()> {
+        events(TransferEvent::Restarted {
+            reason: "the server does not send the part that was asked for",
+        });
+        self.resumed_at = None;
+        self.begin(None)
+    }
+
+    /// Makes sure, before any byte travels, that the disk has room for what is to come.
+    fn check_room(&self, size: Option<u64>, done: u64) -> Result<()> {
+        // The directory may be made only now that bytes come. A file system that does not tell how much is
+        // free is left to say so itself.
+        let beside = self.place.ancestors().skip(1);
+        let directory = beside
+            .map(|place| {
+                if place == Path::new("") {
+                    Path::new(".")
+                } else {
+                    place
+                }
+            })
+            .find(|place| place.is_dir())
+            .unwrap_or(Path::new("/"));
+        let Ok(Some(free)) = disk::free_bytes(directory) else {
+            return Ok(());
+        };
+
+        // What was kept of another state of the model makes room when it goes.
+        let kept = self.partial.as_ref().map_or(0, PartialFile::done);
+        let kept = kept.saturating_sub(done);
+        let needed = size.unwrap_or_default().saturating_sub(done);
+        if needed <= free.saturating_add(kept) {
+            return Ok(());
+        }
+
+        let shown = directory.display();
+        let text = format!(
+            "writing {}: no space left on the device: {} needed and {free} free in {shown}; nothing \
+             was fetched",
+            self.target.display(),
+            counted(needed, "byte"),
+        );
+        Err(Error::new(ErrorKind::NoSpace, text))
     }
 
     fn begin(&mut self, whole: Option<Whole>) -> Result<()> {
@@ -141,6 +196,14 @@ impl Fetching<'_> {
                 Err(error) => return Err(crate::client::api::failed(error)),
             };
             self.received += count as u64;
+
+            // What a server adds without an end would fill the disk.
+            if size.is_some_and(|size| count as u64 > size.saturating_sub(partial.done())) {
+                partial.begin(None)?;
+                let text = format!("more of '{}' arrived than was announced", self.name);
+                return Err(Error::new(ErrorKind::Integrity, text).hint("nothing was saved"));
+            }
+
             partial.write(&buffer[..count])?;
             events(TransferEvent::Progress(partial.done()));
             // The bytes are written before the pause, so that a stop in the pause loses none of them.

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Models on their way: both clients, resumed and stopped transfers.
 
+mod between;
 mod dearning;
 mod dearning_wire;
+mod failing_calls;
+mod lies;
+mod lies_of_dearning;
+pub(crate) mod lies_to_put;
+mod lost_power;
 mod other_clients;
+mod piped;
 pub(crate) mod resume;
 mod stopping;
 mod there_and_back;

@@ -51,7 +51,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         ));
     }
 
-    output.json(&json!({"schema": 1, "fp": pin.to_string(), "curl": pin.for_curl()}))
+    output.json(&json!({
+        "schema": 1,
+        "digest": pin.to_string().to_lowercase(),
+        "curl": pin.for_curl(),
+    }))
 }
 
 /// The pin of this device's own identity, which is not made for this.
