@@ -37,10 +37,11 @@ pub(super) fn store(config: &Config, events: StoreEvents) -> Result<Store> {
         .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
 
     let opened = Store::open_with(&config.directory, config.store.clone(), events);
-    if opened.is_err() && !has_home {
-        disk::remove_empty_directory(&config.home);
-    }
-    let store = opened?;
+    let store = opened.inspect_err(|_| {
+        if !has_home {
+            disk::remove_empty_directory(&config.home);
+        }
+    })?;
 
     // A home that is only read may do all the same.
     if let Err(error) = home::prepare(&config.home) {
