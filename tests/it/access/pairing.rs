@@ -86,6 +86,12 @@ fn a_device_makes_its_own_token_and_the_server_learns_its_public_key_only() {
     let key = line.split(' ').nth(2).unwrap();
     assert_eq!(key, derived(token), "{line}");
 
+    // What the server keeps opens nothing.
+    for kept in [key, line] {
+        let field = format!("authorization: Bearer {kept}");
+        server.curl_as("/v1/models", &["-H", &field], b"").is(401);
+    }
+
     // The answer has no secret in it.
     let ask = |secret: &str, more: &str| {
         let secret = secret.rsplit('.').next().unwrap();
@@ -205,13 +211,13 @@ fn who_guesses_invitations_is_locked_out() {
         ask(&format!("guess{number}"), "127.0.0.3").is(403);
     }
     assert!(
-        ask(&secret, "127.0.0.3")
+        ask("guess", "127.0.0.3")
             .is(429)
             .field("retry-after")
             .is_some()
     );
-    // Others can pair, and nobody gets the name that the log has for the password.
-    let paired = ask(&secret, "127.0.0.2").is(201).json();
+    // Who has the right one can pair whoever guesses beside it, and nobody gets the name that the log has for the password.
+    let paired = ask(&secret, "127.0.0.3").is(201).json();
     assert_eq!(
         (&paired["name"], &paired["role"]),
         (&"device".into(), &"write".into())
