@@ -15,11 +15,11 @@ use crate::threads::lock;
 pub(crate) struct WatchedFile<T> {
     path: PathBuf,
     read: fn(&Path, &str) -> Result<T>,
-    known: Mutex<Known<T>>,
+    known: Mutex<LastRead<T>>,
 }
 
 /// What the last read found. A failure says nothing about the content, so it is never taken for a value.
-enum Known<T> {
+enum LastRead<T> {
     Nothing,
     Value(FileStamp, Arc<T>),
     /// Reading failed at this moment.
@@ -41,7 +41,7 @@ impl<T: Default> WatchedFile<T> {
         Self {
             path,
             read,
-            known: Mutex::new(Known::Nothing),
+            known: Mutex::new(LastRead::Nothing),
         }
     }
 
@@ -58,9 +58,11 @@ impl<T: Default> WatchedFile<T> {
         let stamp = self.stamp();
 
         match (&*known, &stamp) {
-            (Known::Value(old, value), Ok(stamp)) if old == stamp => return Ok(Arc::clone(value)),
+            (LastRead::Value(old, value), Ok(stamp)) if old == stamp => {
+                return Ok(Arc::clone(value));
+            }
             // Each request would read the file again, and write a line about it.
-            (Known::Failure(at), _) if now.saturating_duration_since(*at) < RETRY => {
+            (LastRead::Failure(at), _) if now.saturating_duration_since(*at) < RETRY => {
                 return Err(unknown());
             }
             _ => {}
@@ -73,11 +75,11 @@ impl<T: Default> WatchedFile<T> {
 
         match value {
             Ok((stamp, value)) => {
-                *known = Known::Value(stamp, Arc::clone(&value));
+                *known = LastRead::Value(stamp, Arc::clone(&value));
                 Ok(value)
             }
             Err(error) => {
-                *known = Known::Failure(now);
+                *known = LastRead::Failure(now);
                 log::error!("{} cannot be used: {error}", self.path.display());
                 Err(unknown())
             }

@@ -18,8 +18,8 @@ use std::process::{Command, Stdio};
 
 /// Programs that `scripts/setup` installs.
 const PROGRAMS: &[&str] = &[
-    "cc", "cmp", "curl", "minisign", "mount", "openssl", "python3", "readelf", "setsid", "strace",
-    "wget",
+    "cc", "chromium", "cmp", "curl", "minisign", "mount", "openssl", "python3", "readelf",
+    "setsid", "strace", "wget",
 ];
 
 /// The versions of the genuine dearning package that `scripts/setup` fetches.

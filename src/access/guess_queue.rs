@@ -15,7 +15,7 @@ use crate::threads::lock;
 
 /// The queue.
 pub(crate) struct GuessQueue {
-    state: Mutex<QueueState>,
+    state: Mutex<GuessQueueState>,
     moved: Condvar,
     /// How many wrong guesses of all callers together the bucket holds; 0 for any number.
     burst: u32,
@@ -24,7 +24,7 @@ pub(crate) struct GuessQueue {
 }
 
 #[derive(Default)]
-struct QueueState {
+struct GuessQueueState {
     /// Somebody computes.
     is_busy: bool,
     waiting: Vec<Waiting>,
@@ -44,7 +44,7 @@ struct Waiting {
 }
 
 /// The right to compute, given back when it is dropped.
-pub(crate) struct Turn<'a>(&'a GuessQueue);
+pub(crate) struct GuessTurn<'a>(&'a GuessQueue);
 
 impl GuessQueue {
     /// A queue in which all callers together have as many guesses as ten addresses.
@@ -61,7 +61,7 @@ impl GuessQueue {
     ///
     /// # Errors
     /// `Busy` for who waited too long, or had to make room for others that failed less.
-    pub(crate) fn enter(&self, caller: Option<Caller>, failures: u32) -> Result<Turn<'_>> {
+    pub(crate) fn enter(&self, caller: Option<Caller>, failures: u32) -> Result<GuessTurn<'_>> {
         let until = Instant::now() + WAIT;
         let mut state = lock(&self.state);
         let ticket = state.join(caller, failures)?;
@@ -78,7 +78,7 @@ impl GuessQueue {
             if self.is_open(&state) && state.first() == Some(own) {
                 state.waiting.swap_remove(own);
                 state.is_busy = true;
-                return Ok(Turn(self));
+                return Ok(GuessTurn(self));
             }
             if now >= until {
                 state.waiting.swap_remove(own);
@@ -103,11 +103,11 @@ impl GuessQueue {
     }
 
     /// Whether a guess may be looked at now.
-    fn is_open(&self, state: &QueueState) -> bool {
+    fn is_open(&self, state: &GuessQueueState) -> bool {
         !state.is_busy && (self.burst == 0 || state.failures < self.burst)
     }
 
-    fn earn(&self, state: &mut QueueState, now: Instant) {
+    fn earn(&self, state: &mut GuessQueueState, now: Instant) {
         let Some(since) = state.since else { return };
         let time = self.time.max(Duration::from_millis(1));
         let earned = now.saturating_duration_since(since).as_millis() / time.as_millis();
@@ -121,7 +121,7 @@ impl GuessQueue {
     }
 
     /// How long it takes until one more guess is earned, if that is what is missing.
-    fn until_earned(&self, state: &QueueState, now: Instant) -> Duration {
+    fn until_earned(&self, state: &GuessQueueState, now: Instant) -> Duration {
         match state.since {
             Some(since) if self.burst > 0 && state.failures >= self.burst => {
                 (since + self.time).saturating_duration_since(now) + Duration::from_millis(1)
@@ -131,7 +131,7 @@ impl GuessQueue {
     }
 }
 
-impl QueueState {
+impl GuessQueueState {
     /// Puts somebody into the list, in place of whoever comes last if it is full; a ticket.
     fn join(&mut self, caller: Option<Caller>, failures: u32) -> Result<u64> {
         let same = self.waiting.iter().filter(|one| one.caller == caller);
@@ -166,7 +166,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for GuessTurn<'_> {
     fn drop(&mut self) {
         lock(&self.0.state).is_busy = false;
         self.0.moved.notify_all();

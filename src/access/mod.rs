@@ -20,7 +20,6 @@ mod principal;
 mod rights;
 mod role;
 pub(crate) mod secrets;
-mod trusted_proxies;
 
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, CHALLENGE, Guard, Recognized};
@@ -31,6 +30,5 @@ pub(crate) use role::Role;
 pub use secrets::Password;
 pub(crate) use secrets::{
     ADDRESSES_MAX, CallerKey, DerivedKey, Invitation, NewToken, PUBLISHED, Tokens, can_be_named,
-    is_token, is_token_name, keep as keep_password, remove as remove_password,
+    is_token, is_token_name, keep as keep_password, remove as remove_password, weakness,
 };
-pub(crate) use trusted_proxies::TrustedProxies;

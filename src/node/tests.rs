@@ -28,6 +28,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("certificate-roles", "phone=write"),
     ("host-names", "pi.example.org"),
     ("lockout-time-max", "1h"),
+    ("landlock", "false"),
     ("lockout-exempt", "192.168.0.0/16"),
     ("trusted-proxies", "192.168.0.0/16,unix"),
     ("landlock", "false"),

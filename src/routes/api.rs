@@ -66,6 +66,12 @@ impl Route {
     }
 
     pub(crate) fn matches(&self, segments: &[&str]) -> bool {
+        // No name is empty, so a slash at the end of a path says nothing.
+        let segments = match segments {
+            [path @ .., ""] if !path.is_empty() => path,
+            path => path,
+        };
+
         self.path.len() == segments.len()
             && self
                 .path

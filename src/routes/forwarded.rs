@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::access::TrustedProxies;
+use crate::address::TrustedProxies;
 use crate::http::Fields;
 use crate::transport::{Peer, TlsIdentity};
 
@@ -31,7 +31,7 @@ pub(crate) struct Forwarded {
 impl Forwarded {
     /// Reads the fields of a request that came from this peer.
     pub(crate) fn read(proxies: &TrustedProxies, peer: &Peer, fields: &Fields) -> Self {
-        if !proxies.has(peer) {
+        if !proxies.has(peer.address) {
             return Self::default();
         }
 

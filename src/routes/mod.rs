@@ -25,7 +25,7 @@ use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Access, MODEL, Route};
 use api::Known;
-use audit::log_cause;
+use audit::told_outside;
 
 /// All routes. `GET` stands for `HEAD` as well.
 pub(crate) const ROUTES: &[Route] = &[
@@ -219,7 +219,7 @@ impl Handler for Api {
         let error = known.err()?;
         let is_in_body = |route: &Route| route.access == Access::InBody;
         let answered = if self.route_of(request).is_some_and(is_in_body) {
-            Ok(dearning::refusal(self, request, &error))
+            Ok(dearning::refusal(self, request, error))
         } else {
             Err(error)
         };
@@ -292,7 +292,7 @@ impl Api {
     /// The answer as it is sent, with all that is told of it.
     fn finish(&self, request: &mut Request<'_>, answered: Result<Response>) -> Response {
         let response = answered.unwrap_or_else(|error| {
-            log_cause(&error);
+            let error = told_outside(error);
             self.tell_refusal(request, &error);
             self.refusal(request, &error)
         });

@@ -20,7 +20,16 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Err(Error::new(ErrorKind::Forbidden, text).hint("start the server without --plain"));
     }
 
+    // Nobody knows who sends it, so it may neither be large nor keep others waiting.
+    if request.body().length().is_none() {
+        let text = "a pairing request has to say how long it is";
+        return Err(Error::new(ErrorKind::LengthRequired, text)
+            .hint("send it with a Content-Length and not in chunks"));
+    }
+
+    request.body().limit(BODY_BYTES_MAX as u64)?;
     let body = request.body().read_all(BODY_BYTES_MAX)?;
+
     let asked: PairRequest = serde_json::from_slice(&body).map_err(|error| {
         Error::new(
             ErrorKind::BadRequest,

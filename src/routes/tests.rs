@@ -97,6 +97,30 @@ fn the_dearning_api_takes_no_password_from_a_line_that_can_be_read() {
 }
 
 #[test]
+fn an_invitation_is_not_redeemed_over_a_line_that_can_be_read() {
+    let house = House::new(|_| ());
+    let pair = "POST /v1/pair HTTP/1.1\r\nHost: 192.0.2.9\r\nContent-Type: application/json";
+    let body = "{\"schema\": 1, \"secret\": \"wrong\", \"name\": \"x\"}";
+    // Over plain HTTP the secret is not even read.
+    for address in [
+        "192.0.2.1:5",
+        "[2001:db8::1]:5",
+        "10.0.0.1:5",
+        "[fe80::1]:5",
+    ] {
+        assert_eq!(
+            house.ask(&peer(address, None), pair, body),
+            (403, 0),
+            "{address}"
+        );
+    }
+    let encrypted = peer("192.0.2.1:5", Some(TlsIdentity::default()));
+    for near in [encrypted, peer("127.0.0.1:5", None), Peer::default()] {
+        assert_eq!(house.ask(&near, pair, body).1, body.len(), "{near}");
+    }
+}
+
+#[test]
 fn a_lock_is_for_wrong_secrets_only() {
     let house = House::new(|options| {
         options.lockout.failures_max = 2;
@@ -246,6 +270,63 @@ fn a_certificate_has_a_role_and_is_no_proof_against_web_pages() {
     assert_eq!(house.ask(&certificate("pi"), import, body).0, 200);
 }
 
+#[test]
+fn strangers_have_little_read_and_nothing_written() {
+    let house = House::new(|options| options.lockout.failures_max = 2);
+    let peer = |number: u8| peer(&format!("127.0.0.{number}:5"), None);
+    let parts = || {
+        let parts = std::fs::read_dir(house.folder.path().join("models/.skep/parts"));
+        parts.map_or(0, Iterator::count)
+    };
+
+    // More than a stranger may have read is refused at once, and what is read is no tree of values.
+    let large = format!(
+        "{{\"a\": [{}0], \"password\": \"SECRET\"}}",
+        "0,".repeat(60_000)
+    );
+    assert_eq!(house.ask(&peer(1), LOAD, &large), (413, 0));
+    let known = format!("{LOAD}\r\nAuthorization: Bearer SECRET");
+    assert_eq!(house.ask(&peer(1), &known, &large).0, 400);
+    let names = format!("[{}\"x\"]", "\"x\",".repeat(1000));
+    let many = format!("{{\"password\": \"SECRET\", \"filenames\": {names}}}");
+    assert_eq!(house.ask(&peer(1), LOAD, &many).0, 413);
+
+    // A content before its password is kept in memory as long as it is small.
+    let import = "POST /import_model HTTP/1.1\r\nHost: 127.0.0.1";
+    let content = "eHh4".repeat(10_000);
+    let before = format!("{{\"filename\": \"m\", \"content_b64\": \"{content}\"");
+    assert_eq!(house.ask(&peer(2), import, &format!("{before}}}")).0, 403);
+    assert_eq!(parts(), 0);
+    let body = format!("{before}, \"password\": \"SECRET\"}}");
+    assert_eq!(house.ask(&peer(2), import, &body).0, 200);
+    let stored = std::fs::read(house.folder.path().join("models/m")).unwrap();
+    assert_eq!(stored.len(), 30_000);
+
+    // Who sends on and on without one counts as who sends wrong ones.
+    let flood = format!("{{\"content_b64\": \"{}", "eHh4".repeat(1_000_000));
+    assert_eq!(house.ask(&peer(3), import, &flood).0, 413);
+    assert_eq!(house.ask(&peer(3), import, &flood).0, 413);
+    let guess = ASK.replace("SECRET", "x");
+    assert_eq!(house.ask(&peer(3), LOAD, &guess).0, 429);
+}
+
+#[test]
+fn a_pairing_request_says_how_long_it_is() {
+    let house = House::new(|_| ());
+    let peer = peer("127.0.0.1:5", None);
+    let pair = "POST /v1/pair HTTP/1.1\r\nHost: 127.0.0.1";
+    let large = format!("{{\"secret\": \"x\", \"name\": \"{}\"}}", "x".repeat(5000));
+    assert_eq!(house.ask(&peer, pair, &large), (413, 0));
+
+    let head = format!("{pair}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = Head::parse(head.as_bytes()).unwrap();
+    let (mut session, mut source) = (Session::default(), io::Cursor::new("{}"));
+    let body = Body::new(&mut source, None);
+    let mut request = Request::new(&head, &peer, &mut session, body);
+    assert_eq!(house.api.handle(&mut request).status().0, 411);
+    assert_eq!(source.position(), 0);
+}
+
 /// A body that comes while somebody changes a model by hand.
 struct Meddling<'a>(&'a std::path::Path, &'a [u8]);
 
@@ -290,6 +371,24 @@ fn the_whole_server_tells_its_methods() {
     );
     for other in ["GET *", "OPTIONS /*", "OPTIONS /none"] {
         assert_eq!(ask(other).status().0, 404, "{other}");
+    }
+}
+
+#[test]
+fn a_slash_at_the_end_says_nothing() {
+    let house = House::new(|_| ());
+    let ask = |line: &str| {
+        let head = format!("{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer SECRET");
+        house.ask(&peer("127.0.0.1:5", None), &head, "").0
+    };
+    for (line, status) in [
+        ("GET /v1/models/", 200),
+        ("GET /v1/models", 200),
+        ("PUT /v1/models/", 405),
+        ("GET /healthz/", 200),
+        ("GET /v1/", 404),
+    ] {
+        assert_eq!(ask(line), status, "{line}");
     }
 }
 

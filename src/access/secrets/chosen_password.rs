@@ -180,31 +180,32 @@ fn keyed(key: &hmac::Key, secret: &[u8]) -> Digest {
 /// `Usage` if it is too short or known to everybody, or if the home cannot be written.
 pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
     let text = password.text();
-    let weak = |reason: String| {
-        Error::new(ErrorKind::Usage, reason).hint("use three or four random words")
-    };
-
-    if text.chars().count() < CHARACTERS_MIN {
-        return Err(weak(format!(
-            "the password is too short: {CHARACTERS_MIN} characters at least"
-        )));
-    }
-
-    // Ten times the same character is long enough, but among the first guesses.
-    let first = text.chars().next();
-    if text.chars().all(|character| Some(character) == first) {
-        return Err(weak("the password repeats a single character".to_owned()));
-    }
-
-    if text == PUBLISHED {
-        return Err(weak(
-            "this password is published as dearning's default".to_owned(),
-        ));
+    if let Some(reason) = weakness(text) {
+        return Err(Error::new(ErrorKind::Usage, reason).hint("use three or four random words"));
     }
 
     let kept = Kept::make(text.as_bytes())?.text();
 
     home::CHOSEN_PASSWORD.write(home, &kept)
+}
+
+/// Why a password is among the first guesses; `None` if it is not.
+pub(crate) fn weakness(text: &str) -> Option<String> {
+    // Ten times the same character is long enough.
+    let first = text.chars().next();
+    let repeats = text.chars().all(|character| Some(character) == first);
+
+    if text.chars().count() < CHARACTERS_MIN {
+        Some(format!(
+            "the password is too short: {CHARACTERS_MIN} characters at least"
+        ))
+    } else if repeats {
+        Some("the password repeats a single character".to_owned())
+    } else if text == PUBLISHED {
+        Some("this password is published as dearning's default".to_owned())
+    } else {
+        None
+    }
 }
 
 /// Forgets the chosen password.

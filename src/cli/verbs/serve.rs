@@ -41,8 +41,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // Only now it is known where the log goes; until here it went to standard error.
     logger::configure(&config.log)?;
-    confined.tell();
     let mut node = Node::open(config, password)?;
+    confined.tell();
 
     // A reload reads all layers again, so it needs the command line, too.
     let (reload, matches) = (node.reload(), matches.clone());
@@ -119,7 +119,13 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
             output.note(&format!("the password is in {}", path.display()));
         }
 
-        // Printed once, when it is made: afterwards it is only in its file.
+        // Printed once, when it is made, and to a person only: a journal would keep it for others to read.
+        PasswordOrigin::Made(path, _) if !output.has_reader() => {
+            output.note(&format!(
+                "made a password and kept it in {}",
+                path.display()
+            ));
+        }
         PasswordOrigin::Made(path, password) => output.note(&format!(
             "made the password {} and kept it in {}",
             password.text(),

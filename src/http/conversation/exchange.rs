@@ -53,11 +53,7 @@ impl Exchange {
 
         match exchange.head.framing {
             // Who waits for a 100 sends nothing before a worker has asked for it.
-            Framing::Length(length)
-                if length <= PREFETCH_BYTES
-                    && !exchange.head.expects_continue()
-                    && (length == 0 || !exchange.counts_in_pieces()) =>
-            {
+            Framing::Length(length) if exchange.head.has_early_body() => {
                 exchange.await_body(length)
             }
             _ => exchange.meet(Self::find_place),
@@ -265,12 +261,6 @@ impl Exchange {
             response,
         )
     }
-
-    /// Whether what arrives of the body may be worth something although the rest does not; such a body
-    /// is left to the handler, however small it is.
-    fn counts_in_pieces(&self) -> bool {
-        self.head.fields.value("upload-complete").is_some()
-    }
 }
 
 impl QueuedRequest for Exchange {
@@ -325,9 +315,6 @@ fn no_body_place() -> Response {
     let text = "too many uploads are running on this server";
     Response::error(&Error::new(ErrorKind::Busy, text).hint("try again in a moment"))
 }
-
-/// A body of this size needs no worker while it arrives. It is in memory before anybody knows whose it is.
-const PREFETCH_BYTES: u64 = 4 * 1024;
 
 /// How long an upload waits for others to finish before it is told to come back.
 const PLACE_WAIT: Duration = Duration::from_secs(2);

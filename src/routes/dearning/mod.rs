@@ -9,7 +9,9 @@ mod blocks;
 mod embedded;
 pub(crate) mod import;
 pub(crate) mod load;
+mod load_request;
 mod metered;
+mod received;
 mod refusals;
 
 use serde_json::json;
@@ -18,7 +20,7 @@ use crate::access::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
-use crate::routes::audit::log_cause;
+use crate::routes::audit::told_outside;
 use crate::routes::authorize::is_signed;
 
 /// `POST /import_model`: stores one model or several.
@@ -28,7 +30,7 @@ use crate::routes::authorize::is_signed;
 )]
 pub(crate) fn import(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let answered = enter(api, request).and_then(|known| import::run(api, request, known));
-    Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
+    Ok(answered.unwrap_or_else(|error| refusal(api, request, error)))
 }
 
 /// `POST /load_model`: hands out one model or several.
@@ -38,12 +40,12 @@ pub(crate) fn import(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 )]
 pub(crate) fn load(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let answered = enter(api, request).and_then(|known| load::run(api, request, known));
-    Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
+    Ok(answered.unwrap_or_else(|error| refusal(api, request, error)))
 }
 
 /// An error in the words of the dearning server.
-pub(crate) fn refusal(api: &Api, request: &Request<'_>, error: &Error) -> Response {
-    log_cause(error);
+pub(crate) fn refusal(api: &Api, request: &Request<'_>, error: Error) -> Response {
+    let error = told_outside(error);
     let status = match error.kind() {
         // The genuine server knows no 401.
         ErrorKind::Unauthenticated => Status::FORBIDDEN,

@@ -276,7 +276,7 @@ fn receive(
         }
         // It was removed, and the field tells the caller that going on makes no sense.
         Err(error) if turn.is_over() => {
-            crate::routes::audit::log_cause(&error);
+            let error = crate::routes::audit::told_outside(error);
             Ok(Response::error(&error).field("upload-complete", YES))
         }
         // It can be tried again, but only by a caller that knows its name.

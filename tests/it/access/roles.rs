@@ -347,6 +347,45 @@ fn over_plain_http_a_secret_is_proved_and_not_sent() {
         .says("skep did not make");
     call(&["ls", "--send-password"], "twenty_four_letters_or_so").exits(0);
     let log = server.stop().exits(0).stderr;
-    assert!(log.contains(" owner PUT /v1/models/m 201 "), "{log}");
-    assert!(log.contains(" far PUT /v1/models/m 201 "), "{log}");
+    assert!(log.contains(" password PUT /v1/models/m 201 "), "{log}");
+    assert!(log.contains(" token:far PUT /v1/models/m 201 "), "{log}");
+}
+#[test]
+fn what_can_be_guessed_at_once_is_for_this_device_only() {
+    let place = Place::new();
+    let serve = |address: &str, password: &str| {
+        let mut command = place.skep(&["serve", address, "--port", "0"]);
+        command.env("SKEP_PASSWORD", password);
+        command
+    };
+    for weak in ["short", "4321", "aaaaaaaaaaaaaaaa"] {
+        for address in ["0.0.0.0", "*", "[::]"] {
+            run(&mut serve(address, weak))
+                .exits(2)
+                .says("listen on 127.0.0.1");
+        }
+    }
+
+    // A kept one is no better.
+    std::fs::write(place.home().join("password"), "short\n").unwrap();
+    run(&mut place.skep(&["serve", "0.0.0.0", "--port", "0"])).exits(2);
+
+    let here = Process::start(&mut serve("127.0.0.1", "4321"));
+    let here = Served::ready(&place, here);
+    assert!(here.stop().exits(0).stderr.contains("can guess it"));
+}
+
+#[test]
+fn without_an_address_plain_http_stays_on_this_device() {
+    let place = Place::new();
+    let mut command = place.skep(&["serve", "--port", "0", "--plain"]);
+    let server = Served::ready(&place, Process::start(&mut command));
+    assert!(
+        server.url.starts_with("http://127.0.0.1:"),
+        "{}",
+        server.url
+    );
+    let log = server.stop().exits(0).stderr;
+    assert!(log.contains("only this device is served"), "{log}");
+    assert!(!log.contains("from another device"), "{log}");
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which callers are proxies that say for whom they call.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use crate::address::Network;
-use crate::transport::Peer;
 
 /// The proxies that are believed; by default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,9 +15,9 @@ pub(crate) struct TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether this caller is one of them.
-    pub(crate) fn has(&self, peer: &Peer) -> bool {
-        match peer.address {
+    /// Whether a caller with this address is one of them; who has none is on a Unix socket.
+    pub(crate) fn has(&self, caller: Option<SocketAddr>) -> bool {
+        match caller {
             Some(address) => self.has_address(address.ip()),
             None => self.unix,
         }
