@@ -177,13 +177,8 @@ impl From<io::Error> for Error {
 
 /// The system's words without the "(os error N)" that std appends, or better ones.
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull => return "no space left on the device".to_owned(),
-        io::ErrorKind::QuotaExceeded => return "the quota of the disk is used up".to_owned(),
-        io::ErrorKind::FileTooLarge => {
-            return "no file may be so large here (ulimit -f, or the file system)".to_owned();
-        }
-        _ => {}
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        return "no file may be so large here (ulimit -f, or the file system)".to_owned();
     }
     let text = error.to_string();
     match text.find(" (os error") {
