@@ -12,13 +12,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
-use rustix::io::Errno;
 
 use crate::disk::{
     self, FileKind, FilePlace, Folder, FolderLock, FolderPosition, LockAttempt, Part,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::store::catalog::file_names::{
+    AWKWARD, COMPOSED, folds_names, is_absence, is_refusal, other_name,
+};
 use crate::store::catalog::stamp::Stamp;
 use crate::store::catalog::unusable::{marked, taken, unusable};
 use crate::store::hidden_folder::{
@@ -353,58 +355,6 @@ fn sweep(
     }
     Ok(())
 }
-
-/// Whether the file system takes several spellings for one name; it is asked by trying.
-fn folds_names(hidden: &HiddenFolder, parts: &Folder, directory: &Path) -> io::Result<bool> {
-    let folds_forms = match Part::create_in(parts, COMPOSED, 0o600) {
-        // A server on a full disk still serves, and models can be removed.
-        Err(error) if ErrorKind::from_io(&error) == ErrorKind::NoSpace => {
-            log::warn!("the disk of {} is full", directory.display());
-            false
-        }
-        // Some take no such names, so there is nothing to fold.
-        Err(error) if is_absence(&error) => false,
-        Err(error) => return Err(error),
-        Ok(part) => {
-            let path = part.place().path();
-            let composed = path.file_name().unwrap_or_default().to_string_lossy();
-            FilePlace::new(parts, composed.replace(COMPOSED, DECOMPOSED)).exists()
-        }
-    };
-
-    // The lock file was made under a name in small letters: if it is found in capitals, too, the file
-    // system folds cases.
-    Ok(folds_forms || hidden.file(&LOCK.to_uppercase())?.exists())
-}
-
-/// The name under which a file is listed that was found as `name`; `None` if that is its name.
-fn other_name(name: &str, inode: u64, listed: Vec<(String, u64)>) -> Option<String> {
-    if listed.iter().any(|(other, _)| other == name) {
-        return None;
-    }
-    // Some file systems number files anew with each call, but something does have the name.
-    let found = listed.into_iter().find(|(_, number)| *number == inode);
-    Some(found.map_or_else(|| "another file".to_owned(), |(other, _)| other))
-}
-
-/// Names that a file system does not take (too long for eCryptfs, `:` on FAT) are names of nothing.
-fn is_absence(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || is_refusal(error)
-}
-
-/// A name that the file system does not take: too long, or with characters that it has no place for.
-fn is_refusal(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidFilename, InvalidInput};
-    let is_unwritable = error.raw_os_error() == Some(Errno::ILSEQ.raw_os_error());
-    is_unwritable || matches!(error.kind(), InvalidFilename | InvalidInput)
-}
-
-/// The characters that FAT, exFAT and NTFS refuse.
-const AWKWARD: &str = "probe-:*?<>|\"-";
-
-/// One letter in the two forms of Unicode (NFC and NFD).
-const COMPOSED: &str = "probe-\u{e9}-";
-const DECOMPOSED: &str = "probe-e\u{301}-";
 
 /// Before the umask: the user says who else reads the models, and the folder of parts is private.
 pub(crate) const MODEL_MODE: u32 = 0o666;

@@ -4,6 +4,7 @@
 mod cache;
 mod catalog_parts;
 mod digester;
+mod file_names;
 mod index;
 mod layout;
 mod stamp;
