@@ -58,7 +58,9 @@ enum Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recognized {
     Known,
-    /// That needs a long computation, or a look at the whole request.
+    /// That needs a long computation.
+    Slow,
+    /// That needs a look at the whole request.
     MayBe,
     Wrong,
 }
@@ -145,30 +147,21 @@ impl Guard {
         }
     }
 
-    /// Whether only a long computation, or a change of the home, tells what these credentials are. Nothing
-    /// is counted.
-    pub(crate) fn needs_long_look(&self, peer: &Peer, shown: &Credentials) -> bool {
+    /// What is known of credentials without a long computation, or a change of the home; nothing is counted,
+    /// and no nonce is used up.
+    pub(crate) fn recognize(&self, peer: &Peer, shown: &Credentials) -> Recognized {
         let Credentials::Secret(secret) = shown else {
-            return false;
+            return Recognized::MayBe;
         };
-        let found = self
-            .check_line(peer)
-            .and_then(|()| self.look_up(peer, secret));
-        matches!(
-            found,
-            Ok(Finding::MayBeChosen(_) | Finding::ToBeUpgraded(..))
-        )
-    }
 
-    /// Whether these credentials are refused without a long computation. Nothing is counted.
-    pub(crate) fn is_refused_at_once(&self, peer: &Peer, shown: &Credentials) -> bool {
-        let Credentials::Secret(secret) = shown else {
-            return false;
-        };
         let found = self
             .check_line(peer)
             .and_then(|()| self.look_up(peer, secret));
-        matches!(found, Err(_) | Ok(Finding::Wrong))
+        match found {
+            Ok(Finding::Known(_)) => Recognized::Known,
+            Ok(Finding::MayBeChosen(_) | Finding::ToBeUpgraded(..)) => Recognized::Slow,
+            Ok(Finding::Wrong) | Err(_) => Recognized::Wrong,
+        }
     }
 
     /// Refuses to look at a secret that everybody on the way could read. It is not counted: whoever
@@ -311,31 +304,6 @@ impl Guard {
     fn counted(&self, peer: &Peer) -> Option<Caller> {
         let is_exempt = |address: SocketAddr| self.lockout.is_exempt(address.ip());
         (!peer.address.is_some_and(is_exempt)).then(|| Caller::of(peer))
-    }
-
-    /// What is known of credentials without a long computation; nothing is counted, and no nonce is used up.
-    pub(crate) fn recognize(&self, shown: &Credentials) -> Recognized {
-        let Credentials::Secret(secret) = shown else {
-            return Recognized::MayBe;
-        };
-
-        match self.keys.holder(secret) {
-            Ok(KeyHolder::Known(_)) => return Recognized::Known,
-            Ok(KeyHolder::Nobody) => {}
-            Ok(KeyHolder::OfFormat1(..)) | Err(_) => return Recognized::MayBe,
-        }
-
-        let Ok(chosen) = self.chosen.now() else {
-            return Recognized::MayBe;
-        };
-        let locks = [&self.given, &chosen];
-        if locks.iter().any(|lock| lock.is_known(secret)) {
-            Recognized::Known
-        } else if locks.iter().any(|lock| lock.is_set()) {
-            Recognized::MayBe
-        } else {
-            Recognized::Wrong
-        }
     }
 
     /// Who has shown a certificate of this name, which the edge has verified.
@@ -666,13 +634,16 @@ mod tests {
 
         let shown = Credentials::read(&given.basic());
         let peer = Peer::default();
-        assert!(guard.needs_long_look(&peer, &shown));
+        assert_eq!(guard.recognize(&peer, &shown), Recognized::Slow);
         assert!(secret(&guard, &peer, "short").is_ok());
-        assert!(!guard.needs_long_look(&peer, &shown), "found out already");
+        assert_eq!(guard.recognize(&peer, &shown), Recognized::Known);
 
         // A token that was removed costs no computation.
         let form = format!("skep_{}", "a".repeat(32));
-        assert!(!guard.needs_long_look(&peer, &Credentials::Secret(form.into_bytes())));
+        assert_eq!(
+            guard.recognize(&peer, &Credentials::Secret(form.into_bytes())),
+            Recognized::Wrong
+        );
 
         // What can be guessed does not open while its caller is locked out, so that nothing is learnt.
         for _ in 0..10 {

@@ -58,6 +58,13 @@ impl Outcome {
 /// # Errors
 /// `Integrity` if it has not.
 pub(crate) fn verified(name: &ModelName, model: &Model, digest: Digest) -> Result<()> {
+    // Of equal bytes under another name, nobody would find those under this one.
+    if model.name != *name {
+        let message = format!("the server stored '{name}' as '{}'", model.name);
+        return Err(Error::new(ErrorKind::Integrity, message)
+            .hint("'skep ls -l' shows what the server has"));
+    }
+
     if model.digest == Some(digest) {
         return Ok(());
     }

@@ -84,7 +84,7 @@ pub(crate) const INVITATIONS: HomeFile = HomeFile {
 pub(crate) const ADDRESSES: HomeFile = HomeFile {
     name: "addresses",
     mode: 0o600,
-    content: "where the server last listened, for `skep invite`, one address in each line",
+    content: "where each server of this home listens, for `skep invite`: process, system start, addresses, model directory",
     writer: "`skep serve`, at each start",
     loss: "written at the next start",
 };

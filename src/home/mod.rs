@@ -5,6 +5,7 @@
 mod home_files;
 mod home_format;
 mod kept_time;
+mod running_servers;
 
 pub(crate) use home_files::{
     ADDRESSES, AUTHORITY, CERTIFICATE, CHOSEN_PASSWORD, CONFIG, HomeFile, INVITATIONS, KEY,
@@ -12,6 +13,7 @@ pub(crate) use home_files::{
 };
 pub(crate) use home_format::{check_format, prepare};
 pub(crate) use kept_time::{DAY, KeptTime, learn as learn_time};
+pub(crate) use running_servers::{RunningServer, note as note_server, noted as noted_servers};
 
 use std::ffi::OsString;
 use std::io::Write as _;

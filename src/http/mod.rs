@@ -76,23 +76,17 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
-    /// Whether a long computation comes before this request can be answered. Nothing may be waited for
-    /// here. By default there is none.
-    fn needs_long_look(&self, _request: &mut Request<'_>) -> bool {
-        false
-    }
-
-    /// Does that computation, on a thread that no other request needs, before a worker or a place for a
-    /// body is taken; the answer if the request goes no further. The request has no body here.
-    fn look_long(&self, _request: &mut Request<'_>) -> Option<Response> {
-        None
-    }
-
     /// Who sends a request, as far as its head tells: it decides who is served where places run out. It is
     /// called by the thread that waits for all connections, and must not wait. The request has no body
     /// here. By default everybody is known.
     fn sender(&self, _request: &mut Request<'_>) -> RequestSender {
         RequestSender::Known
+    }
+
+    /// Does the long computation for a [`RequestSender::Slow`], on a thread that no other request needs, before a worker or a place for a
+    /// body is taken; the answer if the request goes no further. The request has no body here.
+    fn look_long(&self, _request: &mut Request<'_>) -> Option<Response> {
+        None
     }
 
     /// Completes the answer 503 of a request that this server has no place for, for example with a field.
@@ -141,6 +135,8 @@ impl NewConnection<'_> {
 pub enum RequestSender {
     /// Somebody who is known: its body waits for a place if there is none.
     Known,
+    /// Somebody who is known only after a long computation: [`Handler::look_long`] is called first.
+    Slow,
     /// Somebody whom the handler gets to know before it reads the body.
     Claimed,
     /// Somebody who is known only once the body was read.

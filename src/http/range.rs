@@ -109,6 +109,13 @@ mod tests {
             "bytes=5-3",
             "items=0-1",
             "bytes=0-1,3-4",
+            "bytes=3-x",
+            "bytes=x-4",
+            "bytes=3-+5",
+            "bytes=+3-",
+            "bytes=--4",
+            "bytes=1-2-3",
+            "bytes=0x1-2",
         ] {
             assert_eq!(Range::parse(field, 10), Ok(None), "{field}");
         }

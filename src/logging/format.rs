@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde_json::{Map, Value};
 
 use crate::event::FinishedRequest;
-use crate::text::{date_time, escaped, escaped_json};
+use crate::text::{date_time, escaped, json_escaped};
 use crate::wire::rfc3339;
 
 /// What the records of the audit log are recognised by.
@@ -209,7 +209,7 @@ fn object(members: Vec<(&'static str, Value)>) -> String {
     let members = members.into_iter();
     let members = members.map(|(key, value)| (key.to_owned(), value));
     let json = Value::Object(members.collect::<Map<_, _>>()).to_string();
-    escaped_json(&json).into_owned()
+    json_escaped(&json).into_owned()
 }
 
 fn pairs(members: &[(&'static str, Value)]) -> String {

@@ -20,7 +20,7 @@ impl Api {
         let peer = request.peer();
         if let Some(field) = request.fields().value("authorization") {
             let shown = Credentials::read(field);
-            return self.guard.is_refused_at_once(peer, &shown);
+            return self.guard.recognize(peer, &shown) == Recognized::Wrong;
         }
 
         // To verify a signature takes long on a small device.
@@ -48,13 +48,16 @@ impl Api {
         let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
         let is_asked_first = matches!(route.access, Access::Needs(_));
         let recognized = match request.fields().value("authorization") {
-            Some(field) => self.guard.recognize(&Credentials::read(field)),
+            Some(field) => self
+                .guard
+                .recognize(request.peer(), &Credentials::read(field)),
             None if has_certificate => Recognized::Known,
             None => Recognized::MayBe,
         };
 
         match recognized {
             Recognized::Known => Some(RequestSender::Known),
+            Recognized::Slow if route.access != Access::Open => Some(RequestSender::Slow),
             Recognized::Wrong if is_asked_first => None,
             _ if is_asked_first => Some(RequestSender::Claimed),
             _ => Some(RequestSender::Unknown),

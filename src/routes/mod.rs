@@ -19,7 +19,7 @@ pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
 
-use crate::access::{Credentials, Right};
+use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
@@ -202,24 +202,15 @@ impl Handler for Api {
         Some(self.handle(request))
     }
 
-    fn needs_long_look(&self, request: &mut Request<'_>) -> bool {
+    fn sender(&self, request: &mut Request<'_>) -> RequestSender {
         self.see_behind(request);
         // What a page of another site sends is refused without any look.
-        if self.check_origin(request).is_err() {
-            return false;
-        }
+        let is_ours = self.check_origin(request).is_ok();
+        let route = self.route_of(request).filter(|_| is_ours);
 
-        let shown = || {
-            request
-                .fields()
-                .value("authorization")
-                .map(Credentials::read)
-        };
-        match self.route_of(request) {
-            Some(route) if route.access != Access::Open => {
-                shown().is_some_and(|shown| self.guard.needs_long_look(request.peer(), &shown))
-            }
-            _ => false,
+        match route.and_then(|route| self.sender_to(route, request)) {
+            Some(sender) => sender,
+            None => RequestSender::Refused(self.handle(request)),
         }
     }
 
@@ -233,15 +224,6 @@ impl Handler for Api {
             Err(error)
         };
         Some(self.finish(request, answered))
-    }
-
-    fn sender(&self, request: &mut Request<'_>) -> RequestSender {
-        self.see_behind(request);
-        let route = self.route_of(request);
-        match route.and_then(|route| self.sender_to(route, request)) {
-            Some(sender) => sender,
-            None => RequestSender::Refused(self.handle(request)),
-        }
     }
 
     fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {

@@ -97,6 +97,30 @@ fn the_dearning_api_takes_no_password_from_a_line_that_can_be_read() {
 }
 
 #[test]
+fn an_invitation_is_not_redeemed_over_a_line_that_can_be_read() {
+    let house = House::new(|_| ());
+    let pair = "POST /v1/pair HTTP/1.1\r\nHost: 192.0.2.9\r\nContent-Type: application/json";
+    let body = "{\"schema\": 1, \"secret\": \"wrong\", \"name\": \"x\"}";
+    // Over plain HTTP the secret is not even read.
+    for address in [
+        "192.0.2.1:5",
+        "[2001:db8::1]:5",
+        "10.0.0.1:5",
+        "[fe80::1]:5",
+    ] {
+        assert_eq!(
+            house.ask(&peer(address, None), pair, body),
+            (403, 0),
+            "{address}"
+        );
+    }
+    let encrypted = peer("192.0.2.1:5", Some(TlsIdentity::default()));
+    for near in [encrypted, peer("127.0.0.1:5", None), Peer::default()] {
+        assert_eq!(house.ask(&near, pair, body).1, body.len(), "{near}");
+    }
+}
+
+#[test]
 fn a_lock_is_for_wrong_secrets_only() {
     let house = House::new(|options| {
         options.lockout.failures_max = 2;

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::text::escaped_json;
+use crate::text::json_escaped;
 
 /// Collects the object of a command, which is printed at its end.
 #[derive(Default)]
@@ -71,7 +71,7 @@ impl JsonReport {
             value["error"] = error;
         }
 
-        Some(escaped_json(&value.to_string()).into_owned())
+        Some(json_escaped(&value.to_string()).into_owned())
     }
 }
 

@@ -34,6 +34,9 @@ pub(crate) struct Channel {
     sent: u64,
     /// Input arrived of which ureq does not know yet.
     fresh: bool,
+    /// Bytes that came since the last one was sent and before an answer that is final; `None` from
+    /// there on.
+    interim: Option<u64>,
 }
 
 impl Channel {
@@ -56,6 +59,7 @@ impl Channel {
             read_timeout,
             sent: 0,
             fresh: false,
+            interim: Some(0),
         }
     }
 
@@ -86,6 +90,12 @@ impl Channel {
     /// Reads once, appends to the input, and returns how much it was; 0 is the end.
     fn receive(&mut self) -> io::Result<usize> {
         let input = self.buffers.input_append_buf();
+        if input.is_empty() {
+            // ureq takes everything but half a head out of the buffer.
+            let text = "the head of the answer is too large";
+            return Err(Error::new(ErrorKind::FieldsTooLarge, text).into());
+        }
+
         let count = match &mut self.tls {
             None => self.stream.read(input)?,
             Some(tls) => loop {
@@ -100,8 +110,30 @@ impl Channel {
         };
 
         self.buffers.input_appended(count);
+        self.count_interim(count)?;
 
         Ok(count)
+    }
+
+    /// Bounds what a server says before it answers, which nobody would ever see.
+    fn count_interim(&mut self, count: usize) -> io::Result<()> {
+        let Some(interim) = self.interim else {
+            return Ok(());
+        };
+
+        if is_final(self.buffers.input()) {
+            self.interim = None;
+            return Ok(());
+        }
+
+        let interim = interim + count as u64;
+        self.interim = Some(interim);
+        if interim > INTERIM_BYTES_MAX {
+            let text = "the server sends interim answers without an end";
+            return Err(Error::new(ErrorKind::NotImplemented, text).into());
+        }
+
+        Ok(())
     }
 
     /// Takes in what has arrived without waiting; whether it is an answer, or the beginning of one.
@@ -113,7 +145,10 @@ impl Channel {
                 let input = self.buffers.input_append_buf();
                 match tls.reader().read(input) {
                     Ok(0) => return Err(io::ErrorKind::ConnectionReset.into()),
-                    Ok(count) => self.buffers.input_appended(count),
+                    Ok(count) => {
+                        self.buffers.input_appended(count);
+                        self.count_interim(count)?;
+                    }
                     // The record had no content for us, such as a session ticket.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                     Err(error) => return Err(error),
@@ -228,6 +263,7 @@ impl Transport for Channel {
 
         let Err(error) = result else {
             self.sent += amount as u64;
+            self.interim = Some(0);
             return Ok(());
         };
 
@@ -325,6 +361,9 @@ fn cut(error: io::Error) -> io::Error {
 
 /// Enough to fill a TLS record four times; more is not faster on the devices measured.
 const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Interim answers between two writes: some hundred, with fields.
+const INTERIM_BYTES_MAX: u64 = 64 * 1024;
 
 /// How long a server that hung up is given to show what it had to say.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -15,14 +15,19 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Reads the answer to a load, of either generation, passes the content on, and returns its length.
 pub(crate) fn reply(source: impl Read, sink: ReplySink<'_>) -> Result<u64> {
-    let trouble = Cell::new(None);
+    let (trouble, allowance) = (Cell::new(None), Cell::new(REST_BYTES_MAX));
     // The reader's own limit on nesting (128) bounds the recursion of `object`.
     let mut json = JsonStreamReader::new(WatchedReply {
         source,
         trouble: &trouble,
+        allowance: &allowance,
     });
 
-    let mut found = ReplyMembers::default();
+    let mut found = ReplyMembers {
+        length: None,
+        error: None,
+        allowance: &allowance,
+    };
     let read = found.object(&mut json, sink);
     // Text behind the object means that this was not the API. An error of the connection explains the
     // error of the JSON that it led to, so it takes precedence.
@@ -49,11 +54,14 @@ pub(crate) fn reply(source: impl Read, sink: ReplySink<'_>) -> Result<u64> {
 struct WatchedReply<'a, R> {
     source: R,
     trouble: &'a Cell<Option<Error>>,
+    /// How many bytes may come that are no content, such as a name without an end.
+    allowance: &'a Cell<u64>,
 }
 
 impl<R: Read> Read for WatchedReply<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.source
+        let count = self
+            .source
             .read(buffer)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::Interrupted => error,
@@ -61,20 +69,30 @@ impl<R: Read> Read for WatchedReply<'_, R> {
                     self.trouble.set(Some(crate::client::api::failed(error)));
                     kind.into()
                 }
-            })
+            })?;
+
+        let Some(left) = self.allowance.get().checked_sub(count as u64) else {
+            let text = "the answer has too much beside the content";
+            self.trouble
+                .set(Some(Error::new(ErrorKind::NotImplemented, text)));
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        self.allowance.set(left);
+
+        Ok(count)
     }
 }
 
 /// Where the content goes.
 pub(crate) type ReplySink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
-#[derive(Default)]
-struct ReplyMembers {
+struct ReplyMembers<'a> {
     length: Option<u64>,
     error: Option<String>,
+    allowance: &'a Cell<u64>,
 }
 
-impl ReplyMembers {
+impl ReplyMembers<'_> {
     /// Reads an object that has the content, or a list `files` of such objects.
     fn object<R: Read>(
         &mut self,
@@ -87,7 +105,7 @@ impl ReplyMembers {
             match (name.as_str(), json.peek().map_err(unreadable)?) {
                 // Only the first content counts: the sink would write a second one behind it.
                 ("content_b64", ValueType::String) if self.length.is_none() => {
-                    self.length = Some(content(json, sink)?);
+                    self.length = Some(content(json, sink, self.allowance)?);
                 }
                 ("error", ValueType::String) => self.error = Some(error_text(json)?),
                 // The form of 1.2.3.post3 and later is a list, also for one name.
@@ -110,7 +128,11 @@ impl ReplyMembers {
 }
 
 /// Decodes a string of base64 as it comes.
-fn content<R: Read>(json: &mut JsonStreamReader<R>, sink: ReplySink<'_>) -> Result<u64> {
+fn content<R: Read>(
+    json: &mut JsonStreamReader<R>,
+    sink: ReplySink<'_>,
+    allowance: &Cell<u64>,
+) -> Result<u64> {
     let text = json.next_string_reader().map_err(unreadable)?;
     let mut bytes = DecoderReader::new(io::BufReader::with_capacity(BUFFER_BYTES, text), &STANDARD);
     let mut buffer = vec![0; BUFFER_BYTES];
@@ -119,6 +141,7 @@ fn content<R: Read>(json: &mut JsonStreamReader<R>, sink: ReplySink<'_>) -> Resu
     loop {
         let count = bytes.read(&mut buffer[filled..]).map_err(cut)?;
         filled += count;
+        allowance.set(allowance.get() + count as u64 * TEXT_BYTES_PER_BYTE);
         // The decoder yields small pieces; whole buffers go on.
         if filled == buffer.len() || (count == 0 && filled > 0) {
             sink(&buffer[..filled])?;
@@ -189,3 +212,9 @@ fn cut(error: io::Error) -> Error {
 const BUFFER_BYTES: usize = 32 * 1024;
 
 const ERROR_BYTES_MAX: u64 = 1000;
+
+/// What a reply may have beside its content: a list of errors for many names.
+const REST_BYTES_MAX: u64 = 1 << 20;
+
+/// Four letters stand for three bytes, and each of them may be written as `\u0041`.
+const TEXT_BYTES_PER_BYTE: u64 = 8;

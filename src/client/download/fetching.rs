@@ -156,6 +156,14 @@ impl Client {
             });
         }
 
+        // A server that heeds no If-Range may have a shorter model now. Nothing is kept afterwards, so this
+        // happens once.
+        if kept.is_some() && response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            drop(response);
+            fetching.start_over(events)?;
+            return self.fetch_once(fetching, retry, events);
+        }
+
         let response = answers::accepted(response)?;
         retry.met();
         let size = response.body().content_length();
@@ -174,7 +182,10 @@ impl Client {
             return self.fetch_once(fetching, retry, events);
         }
 
-        fetching.take(response, kept, events)
+        match fetching.take(response, kept, events)? {
+            Some(fetched) => Ok(fetched),
+            None => self.fetch_once(fetching, retry, events),
+        }
     }
 }
 

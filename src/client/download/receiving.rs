@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use ureq::http::Response;
+use ureq::http::{Response, StatusCode};
 use ureq::{Body, BodyReader};
 
 use crate::client::api::answers;
@@ -64,13 +64,14 @@ pub(super) struct Fetching<'a> {
 }
 
 impl Fetching<'_> {
-    /// Takes the body of an answer: the rest, if that was asked for and is meant, or all of it.
+    /// Takes the body of an answer: the rest, if that was asked for and is meant, or all of it. `None` if
+    /// it is a part of something else; nothing is kept then, and all of it can be asked for.
     pub(super) fn take(
         &mut self,
         response: Response<Body>,
         kept: Option<(u64, Whole)>,
         events: TransferEvents<'_>,
-    ) -> Result<Fetched> {
+    ) -> Result<Option<Fetched>> {
         let announced = announced(response.headers()).map_err(|reason| {
             let message = format!("'{}' cannot be verified: {reason}", self.name);
             Error::new(ErrorKind::Integrity, message).hint("nothing was saved")
@@ -85,6 +86,11 @@ impl Fetching<'_> {
                 self.check_room(Some(whole.size), done)?;
                 self.resumed_at = Some(done);
                 (answers::framed(response)?, Some(whole.size))
+            }
+            // To ask for the same part again would bring the same answer.
+            _ if kept.is_some() && response.status() == StatusCode::PARTIAL_CONTENT => {
+                self.start_over(events)?;
+                return Ok(None);
             }
             _ => {
                 let response = answers::whole(response)?;
@@ -112,7 +118,16 @@ impl Fetching<'_> {
 
         self.read(response.into_body().into_reader(), size, events)?;
 
-        self.finish(announced)
+        self.finish(announced).map(Some)
+    }
+
+    /// Throws away what the server does not continue.
+    pub(super) fn start_over(&mut self, events: TransferEvents<'_>) -> Result<()> {
+        events(TransferEvent::Restarted {
+            reason: "the server does not send the part that was asked for",
+        });
+        self.resumed_at = None;
+        self.begin(None)
     }
 
     /// Makes sure, before any byte travels, that the disk has room for what is to come.
@@ -181,6 +196,14 @@ impl Fetching<'_> {
                 Err(error) => return Err(crate::client::api::failed(error)),
             };
             self.received += count as u64;
+
+            // What a server adds without an end would fill the disk.
+            if size.is_some_and(|size| count as u64 > size.saturating_sub(partial.done())) {
+                partial.begin(None)?;
+                let text = format!("more of '{}' arrived than was announced", self.name);
+                return Err(Error::new(ErrorKind::Integrity, text).hint("nothing was saved"));
+            }
+
             partial.write(&buffer[..count])?;
             events(TransferEvent::Progress(partial.done()));
             // The bytes are written before the pause, so that a stop in the pause loses none of them.

@@ -48,6 +48,9 @@ impl Client {
         retry.met();
 
         let offset = match state {
+            Some(PartsState::At(offset)) if offset > sending.local.stamp().size => {
+                return Err(answers::not_skep());
+            }
             Some(PartsState::At(offset)) => {
                 sending.resumed_at = (offset > 0).then_some(offset);
                 offset

@@ -2,6 +2,7 @@
 //! A request that was handled, until its answer is sent: what becomes of the connection then, and the
 //! line that is logged.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -153,10 +154,7 @@ fn log_answer(peer: &Peer, head: &Head, status: Status, sent: &io::Result<u64>, 
         return;
     }
 
-    // The path comes from the caller, but a target is visible ASCII only and cannot forge a line of
-    // the log.
-    let path = head.target.split('?').next().unwrap_or_default();
-    let path = shortened(path, LOGGED_CHARACTERS);
+    let path = logged(&head.target);
     let milliseconds = started.elapsed().as_millis();
     let (method, status) = (head.method.as_str(), status.0);
 
@@ -168,6 +166,13 @@ fn log_answer(peer: &Peer, head: &Head, status: Status, sent: &io::Result<u64>, 
     }
 }
 
+/// What of a target the log shows: never the query. It comes from the caller, but is visible ASCII only
+/// and cannot forge a line of the log.
+fn logged(target: &str) -> Cow<'_, str> {
+    let path = target.split('?').next().unwrap_or_default();
+    shortened(path, LOGGED_CHARACTERS)
+}
+
 /// Of a path in the log.
 const LOGGED_CHARACTERS: usize = 256;
 
@@ -176,4 +181,20 @@ pub(super) fn too_many() -> Response {
     let text = "as many requests as this server takes at one time are running";
     let error = Error::new(ErrorKind::Busy, text).hint("try again in a moment");
     Response::error(&error).field("retry-after", "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_not_logged_and_paths_are_short() {
+        for target in ["/a", "/a?", "/a?secret", "/a?secret?secret", "/a?x=/b"] {
+            assert_eq!(logged(target), "/a", "{target}");
+        }
+        let long = format!("/{}?secret", "x".repeat(10_000));
+        let shown = logged(&long);
+        assert!(shown.chars().count() <= LOGGED_CHARACTERS + 3, "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
 }

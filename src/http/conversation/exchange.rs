@@ -30,8 +30,6 @@ pub(crate) struct Exchange {
     place: Option<BodyPlace>,
     /// Until when the bytes of a small body have to be there.
     until: Instant,
-    /// Whether what takes long has been done, or there is nothing of that.
-    is_looked_at: bool,
 }
 
 impl Exchange {
@@ -51,7 +49,6 @@ impl Exchange {
             started,
             place: None,
             until,
-            is_looked_at: false,
         });
 
         match exchange.head.framing {
@@ -59,7 +56,7 @@ impl Exchange {
             Framing::Length(length) if exchange.head.has_early_body() => {
                 exchange.await_body(length)
             }
-            _ => exchange.find_place(),
+            _ => exchange.meet(Self::find_place),
         }
     }
 
@@ -94,69 +91,26 @@ impl Exchange {
             return self.conclude(response);
         }
 
-        self.hand_over()
+        self.meet(Self::submit)
     }
 
-    /// Hands a request whose body is here over to a worker.
-    fn hand_over(mut self: Box<Self>) -> After {
-        if self.needs_long_look() {
-            return self.look_long(Self::hand_over);
-        }
-
-        match self.sender() {
-            RequestSender::Refused(response) => self.conclude(response),
-            sender => self.submit_as(&sender),
-        }
-    }
-
-    /// For other bodies a place among the workers that wait for bodies is taken, so that some always
-    /// remain for short requests.
-    fn find_place(mut self: Box<Self>) -> After {
-        if self.needs_long_look() {
-            return self.look_long(Self::find_place);
-        }
-
+    /// Finds out who sends this and goes on with `next`, unless that is answered already.
+    fn meet(mut self: Box<Self>, next: Step) -> After {
         let sender = match self.sender() {
             RequestSender::Refused(response) => return self.conclude(response),
             sender => sender,
         };
 
-        if matches!(sender, RequestSender::Unknown) {
-            let Some(guest) = self.shared.guests.take(Duration::ZERO) else {
-                return self.refuse_with(no_body_place());
-            };
-            self.caller.session.insert(GuestPlace(Some(guest)));
-        }
-
-        self.place = self.shared.places.take(Duration::ZERO);
-        if self.place.is_some() {
-            return self.submit_as(&sender);
-        }
-
-        // Strangers who wait would keep others from being served at all.
-        if !matches!(sender, RequestSender::Known) {
-            return self.refuse_with(no_body_place());
-        }
-
-        // Whoever waits for a place is at work already.
-        self.caller.place.rank(Rank::Known);
-        if !self.caller.place.begin() {
-            return self.refuse_with(too_many());
-        }
-
-        let writers = self.shared.writers.clone();
-        writers.run(move || {
-            self.place = self.shared.places.take(PLACE_WAIT);
-            if self.place.is_some() {
-                let shared = Arc::clone(&self.shared);
-                self.submit().put_back();
-                return shared.flush();
-            }
-
-            self.refuse_with(no_body_place()).put_back();
+        self.caller.place.rank(match sender {
+            RequestSender::Known => Rank::Known,
+            _ => Rank::Stranger,
         });
 
-        After::Gone
+        if matches!(sender, RequestSender::Slow) {
+            self.look_long(next)
+        } else {
+            next(self, sender)
+        }
     }
 
     /// Asks who sends this.
@@ -166,40 +120,8 @@ impl Exchange {
             .without_body(&self.head, |request| shared.sender(request))
     }
 
-    /// Has a worker take the request, as one of somebody who is known or not.
-    fn submit_as(mut self: Box<Self>, sender: &RequestSender) -> After {
-        self.caller.place.rank(match sender {
-            RequestSender::Known => Rank::Known,
-            _ => Rank::Stranger,
-        });
-        self.submit()
-    }
-
-    /// Has a worker take the request, if it gets a place among those that run.
-    fn submit(mut self: Box<Self>) -> After {
-        if !self.caller.place.begin() {
-            return self.refuse_with(too_many());
-        }
-
-        let shared = Arc::clone(&self.shared);
-        shared.submit(self);
-        After::Gone
-    }
-
-    fn needs_long_look(&mut self) -> bool {
-        if self.is_looked_at {
-            return false;
-        }
-
-        self.is_looked_at = true;
-        let shared = &self.shared;
-        self.caller
-            .without_body(&self.head, |request| shared.needs_long_look(request))
-    }
-
     /// Has the handler do what takes long, and then goes on with `next` unless the request is answered.
-    fn look_long(mut self: Box<Self>, next: fn(Box<Self>) -> After) -> After {
-        self.caller.place.rank(Rank::Stranger);
+    fn look_long(mut self: Box<Self>, next: Step) -> After {
         if !self.caller.place.begin() {
             return self.refuse_with(too_many());
         }
@@ -210,11 +132,65 @@ impl Exchange {
             let look = |request: &mut Request<'_>| shared.look_long(request);
             match self.caller.without_body(&self.head, look) {
                 Some(answer) => self.conclude(answer).put_back(),
-                None => next(self).put_back(),
+                None => {
+                    self.caller.place.rank(Rank::Known);
+                    next(self, RequestSender::Known).put_back();
+                }
             }
             shared.flush();
         });
 
+        After::Gone
+    }
+
+    /// For other bodies a place among the workers that wait for bodies is taken, so that some always
+    /// remain for short requests.
+    fn find_place(mut self: Box<Self>, sender: RequestSender) -> After {
+        if matches!(sender, RequestSender::Unknown) {
+            let Some(guest) = self.shared.guests.take(Duration::ZERO) else {
+                return self.refuse_with(no_body_place());
+            };
+            self.caller.session.insert(GuestPlace(Some(guest)));
+        }
+
+        self.place = self.shared.places.take(Duration::ZERO);
+        if self.place.is_some() {
+            return self.submit(sender);
+        }
+
+        // Strangers who wait would keep others from being served at all.
+        if !matches!(sender, RequestSender::Known) {
+            return self.refuse_with(no_body_place());
+        }
+
+        // Whoever waits for a place is at work already.
+        if !self.caller.place.begin() {
+            return self.refuse_with(too_many());
+        }
+
+        let writers = self.shared.writers.clone();
+        writers.run(move || {
+            self.place = self.shared.places.take(PLACE_WAIT);
+            if self.place.is_some() {
+                let shared = Arc::clone(&self.shared);
+                self.submit(sender).put_back();
+                return shared.flush();
+            }
+
+            self.refuse_with(no_body_place()).put_back();
+        });
+
+        After::Gone
+    }
+
+    /// Has a worker take the request, if it gets a place among those that run.
+    fn submit(mut self: Box<Self>, _sender: RequestSender) -> After {
+        if !self.caller.place.begin() {
+            return self.refuse_with(too_many());
+        }
+
+        let shared = Arc::clone(&self.shared);
+        shared.submit(self);
         After::Gone
     }
 
@@ -269,7 +245,6 @@ impl Exchange {
             started,
             place: _,
             until: _,
-            is_looked_at: _,
         } = *self;
 
         if let Some(guest) = caller.session.value_mut::<GuestPlace>() {
@@ -332,6 +307,9 @@ impl Waiter for Exchange {
         self.caller.connection.has_unread()
     }
 }
+
+/// What comes once it is known who sends a request.
+type Step = fn(Box<Exchange>, RequestSender) -> After;
 
 fn no_body_place() -> Response {
     let text = "too many uploads are running on this server";

@@ -76,18 +76,11 @@ impl HttpShared {
         Some(final_answer(request, response))
     }
 
-    /// Whether the handler has to do what takes long before anything else.
-    pub(super) fn needs_long_look(&self, request: &mut Request<'_>) -> bool {
-        let asked = catch_unwind(AssertUnwindSafe(|| self.handler.needs_long_look(request)));
-        // A panic is told of once the request is handled.
-        asked.unwrap_or(false)
-    }
-
-    /// Has the handler do that.
+    /// Has the handler do what takes long.
     pub(super) fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
         let handler = &*self.handler;
         let looked = catch_unwind(AssertUnwindSafe(|| handler.look_long(request)));
-        // As above.
+        // A panic is told of once the request is handled.
         let response = looked.unwrap_or(None)?;
         Some(final_answer(request, response))
     }

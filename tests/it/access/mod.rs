@@ -3,8 +3,10 @@
 
 mod audit;
 mod browser;
+mod guesses;
 mod home;
 mod lockout;
+mod modes;
 mod pairing;
 mod proving;
 mod roles;

@@ -452,3 +452,74 @@ fn a_password_never_goes_to_a_server_that_only_has_the_name() {
         .says("may mean");
     skep(&device, &["ls", "--server", &server.url]).exits(0);
 }
+
+#[test]
+fn an_invitation_leads_to_the_server_that_runs() {
+    let place = Place::new();
+    let invite = |more: &[&str]| run(&mut place.skep(&[&["invite"], more].concat()));
+    let first = Served::start_in(&place, &["--dir", "one"]);
+    let second = Served::start_in(&place, &["--dir", "two"]);
+    let port = |server: &Served| server.url.rsplit(':').next().unwrap().to_owned();
+
+    // Two of them in one home: the one that is meant is named by its model directory or its address.
+    let refused = invite(&[]).exits(2);
+    refused.says("two").says(&port(&first));
+    let mut one = place.skep(&["invite"]);
+    let text = run(one.env("SKEP_DIR", "one")).exits(0).text();
+    assert!(text.contains(&format!(":{}#", port(&first))), "{text}");
+
+    let (stopped, left) = (port(&second), port(&first));
+    second.stop().exits(0);
+    let text = invite(&[]).exits(0).text();
+    assert!(
+        text.contains(&format!(":{left}#")) && !text.contains(&stopped),
+        "{text}"
+    );
+
+    // Of one that runs no more, it is said where it was.
+    first.stop().exits(0);
+    invite(&[]).exits(4).says(&stopped).says("skep serve");
+    invite(&["pi.local:8443"]).exits(0);
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_behind() {
+    let running = Served::start(&[]);
+    let taken = running.url.rsplit('/').next().unwrap().to_owned();
+    let place = Place::new();
+    let left = || {
+        let entries = fs::read_dir(place.path("")).unwrap();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .collect::<Vec<_>>()
+    };
+    let before = left();
+    let serve = |arguments: &[&str]| run(&mut place.skep(&[&["serve"], arguments].concat()));
+    let serve_anew = |arguments: &[&str]| {
+        let mut command = place.skep(&[&["serve"], arguments].concat());
+        run(command.env("SKEP_HOME", place.path("new")))
+    };
+
+    serve(&[&taken, "--dir", "models"]).exits(2).says("in use");
+    serve_anew(&[&taken, "--dir", "models"]).exits(2);
+    serve_anew(&[&taken, "--dir", "models", "--landlock", "false"]).exits(2);
+    assert_eq!(left(), before);
+    place.file("file", "x");
+    let before = left();
+    serve(&["127.0.0.1:0", "--dir", "file"]).exits(2);
+    serve_anew(&["127.0.0.1:0", "--dir", "file"]).exits(2);
+    serve_anew(&["127.0.0.1:0", "--dir", "file/below"]).exits(2);
+    assert_eq!(left(), before);
+
+    // Neither a renewed certificate nor a line of an address that nobody has.
+    let served = Served::start_in(&place, &[]);
+    served.stop().exits(0);
+    let read = |name: &str| fs::read(place.home().join(name)).unwrap();
+    let (certificate, addresses) = (read("server.crt"), read("addresses"));
+    serve(&[&taken, "[::1]:0"]).exits(2);
+    serve(&["127.0.0.2:0", "--write-addr", "no/such/folder"]).exits(2);
+    assert_eq!(
+        (read("server.crt"), read("addresses")),
+        (certificate, addresses)
+    );
+}

@@ -13,3 +13,4 @@ pub(crate) mod rude;
 mod slow;
 mod uploads;
 mod waiting;
+mod words;

@@ -4,15 +4,14 @@
 //! The calls are those of the real binary, seen by strace. Each beginning of their sequence is
 //! played on a simulated disk that then loses what was not fsynced, and the store opens what is left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
-use std::path::Path;
 
 use skep::store::{Store, StoreOptions, StoredContent};
 
 use crate::support::pieces::{STEPS, append, create, field, tell};
-use crate::support::power::{Disk, Image, LOSSES};
+use crate::support::power::{Disk, replay};
 use crate::support::process::{Place, noise};
 use crate::support::served::Served;
 use crate::support::syscalls::{self, Call};
@@ -70,7 +69,7 @@ fn acknowledged_is_kept_and_names_hold_whole_models() {
         steps.len(),
         "answers in the log"
     );
-    let images = replay(&root, &calls, |image, acknowledged, case| {
+    let images = replay(Disk::new(&root), &calls, |image, acknowledged, case| {
         let left = tempfile::tempdir().unwrap();
         image.unpack(left.path());
         let found = models(&Store::open(left.path(), StoreOptions::default()).unwrap());
@@ -96,7 +95,7 @@ fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
     server.stop().exits(0);
     let promised = [None, Some(0), Some(150_000), Some(bytes.len())];
     let calls = syscalls::calls(&place);
-    let images = replay(&root, &calls, |image, acknowledged, case| {
+    let images = replay(Disk::new(&root), &calls, |image, acknowledged, case| {
         let place = Place::new();
         fs::write(place.home().join("password"), &password).unwrap();
         fs::create_dir(place.path("dm_models")).unwrap();
@@ -155,7 +154,7 @@ fn old_versions_and_a_rollback_lose_nothing_either() {
         (Some(50_002), &[50_001, 50_003]),
     ];
     let calls = syscalls::calls(&place);
-    let images = replay(&root, &calls, |image, acknowledged, case| {
+    let images = replay(Disk::new(&root), &calls, |image, acknowledged, case| {
         let left = tempfile::tempdir().unwrap();
         image.unpack(left.path());
         let store = Store::open(left.path(), StoreOptions::default()).unwrap();
@@ -176,35 +175,6 @@ fn old_versions_and_a_rollback_lose_nothing_either() {
         );
     });
     assert!(images > 30, "only {images} power cuts");
-}
-
-/// Cuts the power after each call, and has each thing that may be left looked at once, with the
-/// number of answers that had gone out.
-fn replay(root: &Path, calls: &[Call], check: impl Fn(&Image, usize, &str)) -> usize {
-    let mut disk = Disk::new(root);
-    let mut acknowledged = 0;
-    let (mut cuts, mut seen) = (0, BTreeSet::new());
-    for (number, call) in calls.iter().enumerate() {
-        acknowledged += usize::from(*call == Call::Acknowledge);
-        if !disk.apply(call) && *call != Call::Acknowledge {
-            continue;
-        }
-        for loss in LOSSES {
-            let image = disk.after(loss);
-            cuts += 1;
-            if seen.insert((image.clone(), acknowledged)) {
-                let call = described(call);
-                let case = format!("call {number} ({call}), {loss:?}, {acknowledged} answers");
-                check(&image, acknowledged, &case);
-            }
-        }
-    }
-    println!(
-        "{} calls, {cuts} power cuts, {} different images",
-        calls.len(),
-        seen.len()
-    );
-    seen.len()
 }
 
 /// What a store makes of its directory.
@@ -232,8 +202,4 @@ fn sizes(models: &Models) -> String {
         .iter()
         .map(|(name, bytes)| format!("{name}: {} bytes", bytes.len()));
     sizes.collect::<Vec<_>>().join(", ")
-}
-
-fn described(call: &Call) -> String {
-    format!("{call:?}").chars().take(200).collect()
 }

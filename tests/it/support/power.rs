@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A disk that can lose its power after any call: what was fsynced is kept, the rest may be lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,6 +81,29 @@ impl Disk {
             names,
             synced_names,
         }
+    }
+
+    /// A file that was there, and durable, before anything happened.
+    pub(crate) fn with(mut self, path: &Path, bytes: &[u8]) -> Self {
+        let path = path.to_owned();
+        let parent = path.parent().unwrap().to_owned();
+        let calls = [
+            Call::Create {
+                path: path.clone(),
+                is_emptied: false,
+            },
+            Call::Write {
+                path: path.clone(),
+                offset: 0,
+                bytes: bytes.to_vec(),
+            },
+            Call::Sync { path },
+            Call::Sync { path: parent },
+        ];
+        for call in &calls {
+            self.apply(call);
+        }
+        self
     }
 
     /// Does what a program did. Returns whether it changed anything here.
@@ -235,4 +258,36 @@ impl Content {
             }
         }
     }
+}
+
+/// Cuts the power after each call, and has each thing that may be left looked at once, with the
+/// number of answers that had gone out.
+pub(crate) fn replay(mut disk: Disk, calls: &[Call], check: impl Fn(&Image, usize, &str)) -> usize {
+    let mut acknowledged = 0;
+    let (mut cuts, mut seen) = (0, BTreeSet::new());
+    for (number, call) in calls.iter().enumerate() {
+        acknowledged += usize::from(*call == Call::Acknowledge);
+        if !disk.apply(call) && *call != Call::Acknowledge {
+            continue;
+        }
+        for loss in LOSSES {
+            let image = disk.after(loss);
+            cuts += 1;
+            if seen.insert((image.clone(), acknowledged)) {
+                let call = described(call);
+                let case = format!("call {number} ({call}), {loss:?}, {acknowledged} answers");
+                check(&image, acknowledged, &case);
+            }
+        }
+    }
+    println!(
+        "{} calls, {cuts} power cuts, {} different images",
+        calls.len(),
+        seen.len()
+    );
+    seen.len()
+}
+
+fn described(call: &Call) -> String {
+    format!("{call:?}").chars().take(200).collect()
 }

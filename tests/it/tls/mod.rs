@@ -6,4 +6,5 @@ mod clock;
 mod identity;
 mod mtls;
 mod padding;
+mod pins;
 mod sessions;

@@ -4,6 +4,11 @@
 mod between;
 mod dearning;
 mod dearning_wire;
+mod failing_calls;
+mod lies;
+mod lies_of_dearning;
+pub(crate) mod lies_to_put;
+mod lost_power;
 mod other_clients;
 mod piped;
 pub(crate) mod resume;

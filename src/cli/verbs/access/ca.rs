@@ -144,8 +144,9 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
 fn revoke(authority: &Authority, name: &str, output: &Output) -> Result<()> {
     let count = authority.revoke(name)?;
     output.line(&format!("revoked {name}"))?;
-    output
-        .note("servers on this device know at once, others need a copy of crl.pem (--client-crl)");
+    output.note(
+        "servers on this device refuse it within 2 s, others need a copy of crl.pem (--client-crl)",
+    );
     output.json(&json!({"schema": 1, "revoked": [name], "certificates": count}))
 }
 
