@@ -95,7 +95,7 @@ impl Exchange {
     }
 
     /// Finds out who sends this and goes on with `next`, unless that is answered already.
-    fn meet(mut self: Box<Self>, next: Step) -> After {
+    fn meet(mut self: Box<Self>, next: NextStep) -> After {
         let sender = match self.sender() {
             RequestSender::Refused(response) => return self.conclude(response),
             sender => sender,
@@ -121,7 +121,7 @@ impl Exchange {
     }
 
     /// Has the handler do what takes long, and then goes on with `next` unless the request is answered.
-    fn look_long(mut self: Box<Self>, next: Step) -> After {
+    fn look_long(mut self: Box<Self>, next: NextStep) -> After {
         if !self.caller.place.begin() {
             return self.refuse_with(too_many());
         }
@@ -309,7 +309,7 @@ impl Waiter for Exchange {
 }
 
 /// What comes once it is known who sends a request.
-type Step = fn(Box<Exchange>, RequestSender) -> After;
+type NextStep = fn(Box<Exchange>, RequestSender) -> After;
 
 fn no_body_place() -> Response {
     let text = "too many uploads are running on this server";

@@ -350,6 +350,7 @@ fn over_plain_http_a_secret_is_proved_and_not_sent() {
     assert!(log.contains(" password PUT /v1/models/m 201 "), "{log}");
     assert!(log.contains(" token:far PUT /v1/models/m 201 "), "{log}");
 }
+
 #[test]
 fn what_can_be_guessed_at_once_is_for_this_device_only() {
     let place = Place::new();
