@@ -23,6 +23,7 @@ struct Inner {
     message: String,
     hint: Option<String>,
     retry_after: Option<Duration>,
+    is_local: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -39,6 +40,7 @@ impl Error {
             message,
             hint: None,
             retry_after: None,
+            is_local: false,
             source: None,
         }))
     }
@@ -68,17 +70,22 @@ impl Error {
     pub fn io(what: impl fmt::Display, error: io::Error) -> Self {
         let kind = ErrorKind::from_io(&error);
         let message = match kind {
+            ErrorKind::NoSpace if error.kind() == io::ErrorKind::FileTooLarge => format!(
+                "{what}: the file would be larger than the limit of this process (ulimit -f) or of the \
+                 file system allows"
+            ),
+            ErrorKind::NoSpace if error.kind() == io::ErrorKind::QuotaExceeded => {
+                format!("{what}: the quota of the disk is used up")
+            }
             ErrorKind::NoSpace => format!("{what}: no space left on the device"),
             _ => format!("{what}: {}", reason(&error)),
         };
         Self::new(kind, message).because(error)
     }
 
-    /// An I/O error on a file of this device that the user named: `Usage` where another name or other
-    /// rights would help, so that it cannot be taken for what a server says; otherwise as
-    /// [`Error::io`].
+    /// An I/O error on a file of this device: `Usage` where another name or other rights would help, so that
+    /// it cannot be taken for what a server says; otherwise as [`Error::io`].
     pub(crate) fn local(what: impl fmt::Display, error: io::Error) -> Self {
-        // Another name or other rights help against these, but not against a full or a broken disk.
         let is_name = matches!(
             error.kind(),
             io::ErrorKind::NotFound
@@ -90,13 +97,13 @@ impl Error {
         );
 
         let mut told = Self::io(what, error);
-
-        if is_name {
-            told.0.kind = ErrorKind::Usage;
-            told.hint("use another path, or change its permissions")
-        } else {
-            told
+        told.0.is_local = true;
+        if !is_name {
+            return told;
         }
+
+        told.0.kind = ErrorKind::Usage;
+        told.hint("use another path, or change its permissions")
     }
 
     /// The kind, for machines.
@@ -120,9 +127,7 @@ impl Error {
         }
 
         let message = self.message();
-        let Some(cause) = innermost.map(ToString::to_string) else {
-            return message.to_owned();
-        };
+        let cause = innermost.map_or_else(String::new, ToString::to_string);
 
         // The words of the system have a number of the error behind them.
         let words = cause.split(" (os error").next().unwrap_or_default();
@@ -136,6 +141,11 @@ impl Error {
     /// What the reader can do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// Whether it names a file of this device, which is nobody's business elsewhere.
+    pub(crate) fn is_local(&self) -> bool {
+        self.0.is_local
     }
 
     /// How long the other side wants to be left alone, if it said so.

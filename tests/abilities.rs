@@ -18,8 +18,8 @@ use std::process::{Command, Stdio};
 
 /// Programs that `scripts/setup` installs.
 const PROGRAMS: &[&str] = &[
-    "cc", "cmp", "curl", "minisign", "mount", "openssl", "python3", "readelf", "setsid", "strace",
-    "wget",
+    "cc", "chromium", "cmp", "curl", "minisign", "mount", "openssl", "python3", "readelf",
+    "setsid", "strace", "wget",
 ];
 
 /// The versions of the genuine dearning package that `scripts/setup` fetches.
@@ -45,6 +45,7 @@ fn main() {
 
     tell("faketime", is_ci || has_faketime());
     tell("dearning", is_ci || has_dearning());
+    tell("signatures", is_ci || has_signatures());
     // Without the program nobody knows whether something can be mounted, so its tests run and fail.
     tell("mounts", can_mount() || is_ci && !is_there("mount"));
     tell("ipv6", TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok());
@@ -67,19 +68,30 @@ fn has_faketime() -> bool {
         .any(|file| file.exists())
 }
 
-fn has_dearning() -> bool {
+/// The folder into which `scripts/setup` fetches genuine packages.
+fn interop() -> Option<PathBuf> {
     // TARGET/PROFILE/build/NAME/out
-    let out = env::var_os("OUT_DIR")
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    let interop = out.ancestors().nth(4).map(|target| target.join("interop"));
+    let out = env::var_os("OUT_DIR").map(PathBuf::from)?;
+    out.ancestors().nth(4).map(|target| target.join("interop"))
+}
+
+/// The genuine implementation of HTTP Message Signatures.
+fn has_signatures() -> bool {
+    let folder = interop()
+        .unwrap_or_default()
+        .join("http-message-signatures");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    folder.join("http_message_signatures").is_dir()
+}
+
+fn has_dearning() -> bool {
     let has = |folder: &Path| {
         println!("cargo::rerun-if-changed={}", folder.display());
         DEARNING
             .iter()
             .all(|version| folder.join(version).join("dearning/service.py").exists())
     };
-    interop.is_some_and(|folder| has(&folder))
+    interop().is_some_and(|folder| has(&folder))
 }
 
 /// Whether file systems can be mounted here, which takes root and more.

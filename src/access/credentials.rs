@@ -6,17 +6,11 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::challenge_answer::ChallengeAnswer;
-
 /// Credentials as they were shown; nothing of them is checked yet.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Credentials {
     /// A password or a token: `Bearer SECRET` (RFC 6750) or `Basic base64(ANY:SECRET)` (RFC 7617).
     Secret(Vec<u8>),
-    /// The answer to a challenge.
-    Answer(ChallengeAnswer),
-    /// A wish for a challenge: `Skep-HMAC` alone.
-    Wish,
     /// Another scheme, or something that cannot be read.
     Unknown,
 }
@@ -39,13 +33,6 @@ impl Credentials {
             return colon.map_or(Self::Unknown, |colon| {
                 Self::Secret(pair[colon + 1..].to_vec())
             });
-        }
-
-        if is(crate::access::challenge_answer::SCHEME) {
-            return match value {
-                "" => Self::Wish,
-                _ => ChallengeAnswer::read(value).map_or(Self::Unknown, Self::Answer),
-            };
         }
 
         Self::Unknown
@@ -92,6 +79,7 @@ mod tests {
             "Basic ###",
             "Basic bm9jb2xvbg==",
             "Digest x",
+            "Skep-HMAC",
         ] {
             assert_eq!(
                 Credentials::read(unreadable),
@@ -99,7 +87,6 @@ mod tests {
                 "{unreadable}"
             );
         }
-        assert_eq!(Credentials::read("skep-hmac"), Credentials::Wish);
         assert_eq!(format!("{:?}", secret("x")), "Credentials(..)");
     }
 }

@@ -2,8 +2,9 @@
 //! Slows down whoever guesses secrets: a bucket of attempts for each address, and a lock that grows
 //! each time the bucket is empty.
 //!
-//! It counts wrong secrets only, so a caller with the right one never meets it, unless somebody guesses
-//! from the same address. Whatever speaks to callers asks the same lockout.
+//! It counts wrong secrets only, and it is asked only about secrets that can be guessed: a right token
+//! or a made password passes whoever guesses from the same address. Whatever speaks to callers asks
+//! the same lockout.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::address::Network;
 use crate::error::{Error, ErrorKind};
 use crate::threads::lock;
 use crate::transport::Peer;
@@ -25,6 +27,8 @@ pub(crate) struct LockoutOptions {
     pub(crate) time: Duration,
     /// The longest lock, and the quiet after which everything is forgotten. Default 15 min.
     pub(crate) time_max: Duration,
+    /// Whose wrong secrets are not counted. Default: nobody.
+    pub(crate) exempt: Vec<Network>,
 }
 
 impl Default for LockoutOptions {
@@ -34,6 +38,7 @@ impl Default for LockoutOptions {
             failures_max: 10,
             time: minute / 2,
             time_max: 15 * minute,
+            exempt: Vec::new(),
         }
     }
 }
@@ -99,6 +104,15 @@ struct Attempts {
     locks: u32,
 }
 
+impl Attempts {
+    /// How many attempts were earned by being quiet, one in each `time`.
+    fn earned(&self, now: Instant, time: Duration) -> u32 {
+        // During a lock `since` lies in the future, so nothing is earned.
+        let quiet = now.saturating_duration_since(self.since).as_millis();
+        u32::try_from(quiet / time.as_millis().max(1)).unwrap_or(u32::MAX)
+    }
+}
+
 impl Lockout {
     pub(crate) fn new(options: LockoutOptions) -> Self {
         Self {
@@ -117,6 +131,23 @@ impl Lockout {
         self.fail_at(caller, Instant::now());
     }
 
+    /// How many wrong secrets of a caller count at the moment.
+    pub(crate) fn failures(&self, caller: Caller) -> u32 {
+        let (entries, now) = (lock(&self.entries), Instant::now());
+        let known = entries.iter().find(|entry| entry.caller == caller);
+        known.map_or(0, |entry| {
+            entry
+                .failures
+                .saturating_sub(entry.earned(now, self.options.time))
+        })
+    }
+
+    /// Whether nothing that comes from this address counts.
+    pub(crate) fn is_exempt(&self, address: IpAddr) -> bool {
+        let networks = &self.options.exempt;
+        networks.iter().any(|network| network.has(address))
+    }
+
     fn left_at(&self, caller: Caller, now: Instant) -> Option<Duration> {
         let entries = lock(&self.entries);
         let until = entries
@@ -133,6 +164,7 @@ impl Lockout {
             failures_max,
             time,
             time_max,
+            ..
         } = self.options;
 
         if failures_max == 0 {
@@ -155,13 +187,9 @@ impl Lockout {
             locks: 0,
         });
 
-        // During a lock `since` lies in the future, so nothing is earned.
-        let quiet = now.saturating_duration_since(entry.since).as_millis();
-        let earned = quiet / time.as_millis().max(1);
+        let earned = entry.earned(now, time);
         if earned > 0 {
-            entry.failures = entry
-                .failures
-                .saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
+            entry.failures = entry.failures.saturating_sub(earned);
             entry.since = now;
         }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Nonces of challenges: the server knows its own by an HMAC and keeps none of those it gave out; of
-//! those that were answered rightly it keeps the last count, so that nothing is taken twice.
+//! Nonces for signatures: the server knows its own by an HMAC and keeps none of those it gave out; those
+//! that came with a right signature it keeps for their life, so that none is taken twice.
 //!
 //! Time is that of the monotonic clock since the start, so a device without a clock is as safe.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -25,14 +25,14 @@ pub(crate) struct Nonces {
 
 #[derive(Default)]
 struct Used {
-    /// Nonces and the last count that came with each, in the order of their first use.
-    counts: VecDeque<(Nonce, u32)>,
+    /// By the time at which they were made.
+    nonces: BTreeSet<Nonce>,
     /// Nonces made up to this time (in milliseconds) are too old: one of them was forgotten.
     floor: u64,
 }
 
 /// When a nonce was made, in milliseconds since the start, and what tells it from others.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Nonce {
     made: u64,
     random: u64,
@@ -63,32 +63,22 @@ impl Nonces {
         self.read_at(text, self.now())
     }
 
-    /// Takes a nonce whose answer was right; false if it came with this count, or a later one, before.
-    pub(crate) fn take(&self, nonce: Nonce, count: u32) -> bool {
+    /// Takes a nonce that came with a right signature; false if it came before.
+    pub(crate) fn take(&self, nonce: Nonce) -> bool {
         let mut used = lock(&self.used);
 
         // Whether a nonce this old was used before is not known any more, so it counts as used.
-        if nonce.made <= used.floor && used.floor > 0 {
+        if nonce.made <= used.floor || !used.nonces.insert(nonce) {
             return false;
-        }
-
-        // One nonce serves many requests, each with a higher count; a replay has a count that was
-        // seen.
-        if let Some((_, last)) = used.counts.iter_mut().find(|(known, _)| *known == nonce) {
-            let is_new = count > *last;
-            *last = count.max(*last);
-            return is_new;
         }
 
         // Memory is bounded. The floor rises with each nonce that is dropped, so that none of them
         // can be taken again.
-        if used.counts.len() >= USED_MAX
-            && let Some((oldest, _)) = used.counts.pop_front()
+        if used.nonces.len() > USED_MAX
+            && let Some(oldest) = used.nonces.pop_first()
         {
             used.floor = used.floor.max(oldest.made);
         }
-
-        used.counts.push_back((nonce, count));
 
         true
     }
@@ -128,8 +118,8 @@ impl Nonces {
             random: number(random)?,
         };
 
-        // The floor counts here, too: a client whose nonce was forgotten gets a new challenge and
-        // is not charged with a guess.
+        // The floor counts here, too: a client whose nonce was forgotten gets a new one and is not
+        // charged with a guess.
         let limit = u64::try_from(LIFE.as_millis()).ok()?;
         let is_fresh = now.saturating_sub(nonce.made) < limit;
 
@@ -143,20 +133,20 @@ const LIFE: Duration = Duration::from_secs(300);
 /// 128 bits.
 const TAG_BYTES: usize = 16;
 
-/// How many nonces that were answered rightly are remembered.
-const USED_MAX: usize = 256;
+/// How many nonces that were used are remembered: with more signed requests in [`LIFE`], whoever has
+/// kept one for long needs another round trip.
+const USED_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn nonces_are_ours_fresh_and_counted() {
+    fn nonces_are_ours_fresh_and_good_once() {
         let nonces = Nonces::new().unwrap();
         let text = nonces.make().unwrap();
         let nonce = nonces.read(&text).unwrap();
-        assert!(nonces.take(nonce, 1) && !nonces.take(nonce, 1));
-        assert!(nonces.take(nonce, 3) && !nonces.take(nonce, 2));
+        assert!(nonces.take(nonce) && !nonces.take(nonce));
         let other = Nonces::new().unwrap();
         assert!(other.read(&text).is_none());
         let mut forged = text.clone().into_bytes();
@@ -173,17 +163,22 @@ mod tests {
     #[test]
     fn what_was_forgotten_is_not_taken_again() {
         let nonces = Nonces::new().unwrap();
-        let texts: Vec<_> = (1..=300)
+        let last = USED_MAX as u64 + 50;
+        let texts: Vec<_> = (1..=last)
             .map(|made| nonces.make_at(made).unwrap())
             .collect();
-        for text in &texts {
-            assert!(nonces.take(nonces.read_at(text, 300).unwrap(), 1));
+        // The latest first: what is forgotten is the oldest all the same.
+        for text in texts.iter().rev().take(USED_MAX) {
+            assert!(nonces.take(nonces.read_at(text, last).unwrap()));
         }
-        assert_eq!(lock(&nonces.used).counts.len(), USED_MAX);
+        for text in texts.iter().take(50) {
+            assert!(nonces.take(nonces.read_at(text, last).unwrap()));
+        }
+        assert_eq!(lock(&nonces.used).nonces.len(), USED_MAX);
         for text in &texts {
             let again = nonces
-                .read_at(text, 300)
-                .is_some_and(|nonce| nonces.take(nonce, 1));
+                .read_at(text, last)
+                .is_some_and(|nonce| nonces.take(nonce));
             assert!(!again);
         }
     }

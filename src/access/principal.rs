@@ -43,6 +43,17 @@ impl Principal {
         }
     }
 
+    /// What a log calls it: by what it was recognised, and its name, so that no token and no certificate
+    /// passes for the owner or for another of the same name.
+    pub(crate) fn shown(&self) -> String {
+        match self.how {
+            How::Password => "password".to_owned(),
+            How::Token => format!("token:{}", self.name),
+            How::Certificate => format!("cert:{}", self.name),
+            How::Anonymous => self.name.clone(),
+        }
+    }
+
     /// Checks that a right is among those held.
     ///
     /// # Errors
@@ -95,6 +106,18 @@ mod tests {
                 .into_iter()
                 .all(|right| owner.needs(right).is_ok())
         );
+    }
+
+    #[test]
+    fn nobody_passes_for_somebody_else_in_a_log() {
+        let of = |how| Principal {
+            how,
+            ..Principal::owner()
+        };
+        assert_eq!(of(How::Password).shown(), "password");
+        assert_eq!(of(How::Token).shown(), "token:owner");
+        assert_eq!(of(How::Certificate).shown(), "cert:owner");
+        assert_eq!(Principal::anonymous().shown(), "anonymous");
     }
 
     #[test]

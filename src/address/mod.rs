@@ -3,10 +3,14 @@
 
 mod listen;
 mod listen_address;
+mod network;
+mod trusted_proxies;
 mod url;
 mod zone;
 
 pub use listen::Address;
 pub(crate) use listen::DEFAULT_PORT;
 pub use listen_address::ListenAddress;
+pub(crate) use network::Network;
+pub(crate) use trusted_proxies::TrustedProxies;
 pub use url::{Scheme, ServerUrl};

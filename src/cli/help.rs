@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind as Mistake};
 use clap::{Command, Error};
 
+use crate::cli::terminal::JsonReport;
 use crate::error::ErrorKind;
 use crate::manual;
 use crate::text::{escaped, nearest};
@@ -25,6 +26,7 @@ pub(crate) fn answer(arguments: &[OsString], command: &Command) -> Option<ExitCo
 
     let text = unknown(word, command)?;
     let _ = writeln!(std::io::stderr(), "skep: error: {text}");
+    tell_machines(arguments, &text);
 
     Some(ExitCode::from(ErrorKind::Usage.exit_code()))
 }
@@ -82,12 +84,26 @@ pub(crate) fn explain(error: Error, arguments: &[OsString], command: &Command) -
         }
         Mistake::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = write!(std::io::stderr(), "{text}");
+            tell_machines(arguments, "no command was given");
             ExitCode::from(ErrorKind::Usage.exit_code())
         }
         _ => {
             let _ = write!(std::io::stderr(), "skep: {text}");
+            let said = text.to_string();
+            let first = said.lines().next().unwrap_or_default();
+            tell_machines(arguments, first.trim_start_matches("error: "));
             ExitCode::from(ErrorKind::Usage.exit_code())
         }
+    }
+}
+
+/// Prints the JSON of a command line that cannot be understood, if that asks for JSON.
+pub(crate) fn tell_machines(arguments: &[OsString], text: &str) {
+    if arguments.iter().any(|word| word == "--json") {
+        let report = JsonReport::default();
+        report.fail(&crate::error::Error::new(ErrorKind::Usage, text));
+        let line = report.line().unwrap_or_default();
+        let _ = writeln!(std::io::stdout(), "{line}");
     }
 }
 

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Command};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::{child, logging};
+use crate::{child, home, logging};
 use terminal::Output;
 
 /// One verb: how it is called, what it takes, and what it does.
@@ -210,28 +210,33 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(output) => output,
         Err(error) => {
             Output::default().error(&error);
+            help::tell_machines(&arguments, error.message());
             return ExitCode::from(error.kind().exit_code());
         }
     };
 
     let _last_lines = LastLines;
     let result = dispatch(&matches, &output, command);
+    report(&output, result);
 
-    if output.is_closed() {
-        // Whoever read our output has enough of it.
-        return ExitCode::SUCCESS;
-    }
-
-    if let Err(error) = result {
-        // The lines that led to it come first. Where nobody reads them, nobody reads this either.
-        if logging::finish() {
-            output.failed(&error);
-        } else {
-            output.remember(&error);
-        }
-    }
+    // What an object of JSON tells can still fail to be written.
+    let result = output.finish_json();
+    report(&output, result);
 
     ExitCode::from(output.exit_code())
+}
+
+/// Tells of a failure, and keeps its exit code.
+fn report(output: &Output, result: Result<()>) {
+    let Err(error) = result else { return };
+
+    // Whoever read our output has enough of it and knows that; the exit code is for all others.
+    // Otherwise the lines that led to it come first, and where nobody reads them, nobody reads this either.
+    if !output.is_closed() && logging::finish() {
+        output.failed(&error);
+    } else {
+        output.remember(&error);
+    }
 }
 
 /// Writes the rest of the log when it is dropped, also by a panic.
@@ -262,7 +267,11 @@ fn dispatch(matches: &ArgMatches, output: &Output, command: Command) -> Result<(
     });
 
     match found {
-        Some((verb, matches)) => (verb.run)(matches, output),
+        Some((verb, matches)) => {
+            // Without a home, a verb may do all the same; with a newer one, none does anything.
+            home::directory().map_or(Ok(()), |home| home::check_format(&home))?;
+            (verb.run)(matches, output)
+        }
         None => Err(Error::new(ErrorKind::Usage, "no command was given").hint("skep help")),
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The client: sends models to a server and fetches them, through API v1 or the dearning API.
 //!
-//! Invariants: nothing is sent to a server that is not trusted, no password over a line that can be
-//! read (there it is proved by the answer to a challenge), and no file appears under its name before it is whole and its digest is right. Names that
-//! come from a server are checked like any other text from outside.
+//! Invariants: nothing is sent to a server that is not trusted, no password over a line that is not
+//! encrypted (there, requests are signed), and no file appears under its name before it is whole and its
+//! digest is right. Names that come from a server are checked like any other text from outside.
 
 mod api;
 mod background;
@@ -28,7 +28,9 @@ pub(crate) use pairing::{PairNames, PairedServer, Servers, pair as accept};
 pub use single_pass::{Outcome, Stored};
 pub use transfer::{Changes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions};
 pub use trust::{FirstUse, Question, Trust};
+pub use upload::{EmptyInput, Piped};
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,9 +39,10 @@ use std::time::Duration;
 use ureq::config::AutoHeaderValue;
 use ureq::http::request::Builder;
 use ureq::http::{Method, Request, Response, StatusCode};
-use ureq::{Agent, AsSendBody, Body};
+use ureq::{Agent, AsSendBody, Body, SendBody};
 
 use crate::access::Password;
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::pin::Pin;
@@ -117,7 +120,7 @@ impl Client {
     /// A client that has not connected yet.
     ///
     /// # Errors
-    /// `Forbidden` if the password is too short to be proved in the clear, `Usage` if a pin or an
+    /// `Forbidden` if the password was not made by skep and cannot be proved in the clear, `Usage` if a pin or an
     /// authority is to be checked without TLS, or a file of certificates cannot be used.
     pub fn new(options: ClientOptions) -> Result<Self> {
         let url = options.server;
@@ -245,9 +248,9 @@ impl Client {
         {
             return self.exchange(request(), ());
         }
-        // A server that was started anew knows nothing of the challenge it gave before.
+        // A server that was started anew knows nothing of the nonce it gave before, and gives a new one.
         if matches!(&result, Ok(response) if response.status() == StatusCode::UNAUTHORIZED)
-            && self.login.forget()
+            && self.login.may_sign_again()
         {
             return self.exchange(request(), ());
         }
@@ -269,6 +272,51 @@ impl Client {
         })
     }
 
+    /// How many bytes of an upload one request may bring. Where it is signed, the server keeps a piece whole
+    /// or not at all.
+    fn piece_max(&self) -> u64 {
+        if self.login.signs() {
+            SIGNED_PIECE_BYTES
+        } else {
+            u64::MAX
+        }
+    }
+
+    /// Sends a request with content. Where it is signed, the content is held and digested first, unless the
+    /// request has its digest already.
+    ///
+    /// # Errors
+    /// `TooLarge` for more content than is held; otherwise those of the content, the connection and the
+    /// server.
+    fn send(&self, mut request: Builder, content: &mut dyn Read) -> Result<Response<Body>> {
+        let has = |request: &Builder, name: &str| {
+            request
+                .headers_ref()
+                .is_some_and(|fields| fields.contains_key(name))
+        };
+
+        if !self.login.signs() || has(&request, "content-digest") {
+            return self.exchange(request, SendBody::from_reader(&mut { content }));
+        }
+
+        // An answer of the request before must not end the reading.
+        self.shared.early.set(false);
+        let mut held = Vec::new();
+        content.take(HELD_BYTES_MAX + 1).read_to_end(&mut held)?;
+        if held.len() as u64 > HELD_BYTES_MAX {
+            let text = "over plain HTTP, so much content cannot be signed in one request";
+            return Err(Error::new(ErrorKind::TooLarge, text)
+                .hint("use https://, or send it as a file: skep put FILE"));
+        }
+
+        request = request.header("content-digest", Digest::of(&held).field());
+        if !has(&request, "content-length") {
+            request = request.header("content-length", held.len());
+        }
+
+        self.exchange(request, &held[..])
+    }
+
     fn exchange(&self, request: Builder, body: impl AsSendBody) -> Result<Response<Body>> {
         // The flag may still be set by an early answer to the request before.
         self.shared.early.set(false);
@@ -276,7 +324,7 @@ impl Client {
         let request = request.body(body).map_err(|error| {
             Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
         })?;
-        self.agent.run(request).map_err(|error| {
+        let response = self.agent.run(request).map_err(|error| {
             let error = api::trouble(error);
             // A TLS port often just hangs up on plain HTTP. An end that our own stop brought about is no
             // sign of that.
@@ -286,7 +334,10 @@ impl Client {
             } else {
                 error
             }
-        })
+        })?;
+
+        self.login.learn(response.headers());
+        Ok(response)
     }
 
     /// Connections opened so far; unchanged by a request that used an old one.
@@ -323,6 +374,12 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
 fn model_path(name: &ModelName) -> String {
     format!("/v1/models/{}", name.url_segment())
 }
+
+/// What a cut costs at most, where requests are signed.
+const SIGNED_PIECE_BYTES: u64 = 1 << 20;
+
+/// Content that is held in memory to be signed; larger files are sent in pieces.
+const HELD_BYTES_MAX: u64 = 8 << 20;
 
 /// Shorter than the 15 s after which servers of this house and of dearning hang up.
 const IDLE_MAX: Duration = Duration::from_secs(8);

@@ -4,13 +4,13 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use ureq::SendBody;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use ureq::http::{Method, StatusCode};
 
 use crate::client::api::answers;
+use crate::client::connection::TransferRate;
 use crate::client::download::Download;
-use crate::client::upload::Outgoing;
+use crate::client::upload::{Outgoing, UntilStopped};
 use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -118,9 +118,15 @@ impl Client {
         length: Option<u64>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Stored> {
+        let is_one_piece = length.is_some_and(|length| length <= self.piece_max());
+        if self.login.signs() && !is_one_piece {
+            return self.put_signed(name, source, length, progress);
+        }
+
         let early = Arc::clone(&self.shared.early);
         let opened = self.opened();
-        let mut body = Outgoing::new(source, length, &early, progress);
+        let mut source = UntilStopped::new(source, &self.stop);
+        let mut body = Outgoing::new(&mut source, length, &early, progress);
         let mut result = self.put_body(name, &mut body, length, &[]);
 
         // Nothing was taken from the source yet, so a stale connection did no harm.
@@ -169,7 +175,7 @@ impl Client {
             request = request.header(EXPECT, "100-continue");
         }
 
-        let response = self.exchange(request, SendBody::from_reader(body))?;
+        let response = self.send(request, body)?;
         let mut response = answers::accepted(response)?;
         let outcome = Outcome::of(response.status());
         let model: ModelWire = answers::json(&mut response)?;
@@ -184,7 +190,8 @@ impl Client {
     /// digest cannot be read, and those of the connection and of the server.
     pub fn get(&mut self, name: &ModelName) -> Result<Download> {
         let response = self.ask(Method::GET, &model_path(name))?;
-        Download::new(name.clone(), answers::whole(response)?)
+        let pace = TransferRate::new(self.rate, &self.stop);
+        Download::new(name.clone(), answers::whole(response)?, pace)
     }
 }
 

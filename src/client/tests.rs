@@ -240,7 +240,9 @@ fn a_download_that_failed_fails_again() {
         "Content-Length: 6".to_owned(),
         "Transfer-Encoding: chunked".to_owned(),
     ] {
-        let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
+        let text = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n{fields}\r\n\r\nhello"
+        );
         let fake = Fake::start(move |line| {
             if !head(line).is_empty() {
                 say(line, &text);
@@ -400,6 +402,7 @@ fn answers_that_are_cut_are_told_from_those_of_others() {
             });
             let mut options = ClientOptions::new(fake.url.parse().unwrap());
             options.password = Some(Password::new("secret").unwrap());
+            options.password_over = PasswordOver::Anything;
             let mut client = Client::new(options).unwrap();
             let loaded = client.load(&name, &mut Vec::new(), &mut |_| {}).map(drop);
             let posted = client.post(&name, &mut &b"x"[..], 1, &mut |_| {}).map(drop);
@@ -483,10 +486,12 @@ fn servers_of_other_kinds_are_named_as_such() {
 }
 
 #[test]
-fn a_short_password_is_used_over_protected_connections_only() {
+fn a_chosen_password_is_used_over_tls_only() {
     for (url, over, allowed) in [
         ("https://pi", PasswordOver::Protected, true),
-        ("http://127.0.0.1:1", PasswordOver::Protected, true),
+        ("http://127.0.0.1:1", PasswordOver::Protected, false),
+        ("http://127.0.0.1:1", PasswordOver::Anything, true),
+        ("unix:@skep", PasswordOver::Protected, false),
         ("http://pi", PasswordOver::Protected, false),
         ("http://pi", PasswordOver::Anything, true),
     ] {
@@ -579,6 +584,7 @@ fn no_answer_sends_a_password_elsewhere() {
         });
         let mut options = ClientOptions::new(fake.url.parse().unwrap());
         options.password = Some(Password::new("secret").unwrap());
+        options.password_over = PasswordOver::Anything;
         let mut client = Client::new(options).unwrap();
         let name = "m".parse().unwrap();
         client.remove(&name).unwrap_err();
@@ -587,7 +593,9 @@ fn no_answer_sends_a_password_elsewhere() {
         put(&mut client, &mut &b"x"[..], 1).unwrap_err();
 
         let heads = threads::lock(&heads);
-        assert_eq!(heads.len(), 4, "{heads:?}");
+        // The end of a body in chunks may be read as one.
+        let asked = heads.iter().filter(|head| head.contains(" HTTP/1.1"));
+        assert_eq!(asked.count(), 4, "{heads:?}");
         assert!(
             !heads.iter().any(|head| head.contains("precious")),
             "{heads:?}"

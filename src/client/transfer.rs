@@ -18,6 +18,8 @@ pub struct TransferOptions {
     /// What has to be there for an upload to replace it.
     pub replaces: Replaces,
     /// The signature of the model: an upload sends it along, for servers that take only signed models.
+    /// Nothing is sent where [`Changes::Required`] finds the bytes there, and no signature either: whoever
+    /// wants it to stand beside the model sends it as a model of its own ([`Signature::name_for`]).
     pub signature: Option<Signature>,
     /// Who has to have signed a download for it to get its name: with the signature above, or without
     /// one, with that which stands beside the model on the server.

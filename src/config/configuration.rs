@@ -80,7 +80,7 @@ impl Config {
             allow_unauthenticated_clients: false,
             landlock: true,
             limits: Limits::default(),
-            import_bytes_before_password: 16 << 20,
+            import_bytes_before_password: 64 << 10,
             store: StoreOptions::default(),
             access: AccessOptions::default(),
             log: LogOptions::default(),
@@ -94,7 +94,9 @@ impl Config {
     /// # Errors
     /// `Usage` for one that is not an address.
     pub fn listen_on(&self) -> Result<Vec<ListenAddress>> {
-        let everywhere = ["*".to_owned()];
+        // What is not encrypted leaves the device only if somebody asks for that.
+        let unasked = if self.plain { "127.0.0.1" } else { "*" };
+        let everywhere = [unasked.to_owned()];
 
         // An inherited socket is a place to listen already, so nothing else is opened beside it by
         // default.
@@ -110,6 +112,11 @@ impl Config {
             .iter()
             .map(|address| ListenAddress::parse(address, self.port))
             .collect()
+    }
+
+    /// Whether nobody named an address, and only this device is served since there is no TLS.
+    pub(crate) fn is_here_for_want_of_tls(&self) -> bool {
+        self.plain && self.addresses.is_empty() && self.sockets.is_empty()
     }
 
     /// What is spoken where an address does not say it.

@@ -35,6 +35,11 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a directory if there is nothing in it; a failure is none, because it only stays.
+pub(crate) fn remove_empty_directory(path: &Path) {
+    let _ = fs::remove_dir(path);
+}
+
 /// Creates a directory that others may enter as far as the user's umask lets them, with its parents;
 /// one that exists is left as it is.
 ///

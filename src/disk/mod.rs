@@ -18,7 +18,8 @@ mod socket_file;
 
 pub(crate) use change_lock::ChangeLock;
 pub(crate) use directory::{
-    PrivateDirectory, create_directory, create_open_directory, temporary_folders,
+    PrivateDirectory, create_directory, create_open_directory, remove_empty_directory,
+    temporary_folders,
 };
 pub(crate) use file_facts::{FileFacts, FileKind, FileTime};
 pub(crate) use file_place::FilePlace;
@@ -346,6 +347,16 @@ fn lock_opened(place: &FilePlace, flags: OFlags) -> io::Result<FileLock> {
         Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => Ok(FileLock::Unsupported),
         Err(error) => Err(error.into()),
     }
+}
+
+/// How many bytes this process may still write to the file system of `path`; `None` where the file
+/// system does not say.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn free_bytes(path: &Path) -> io::Result<Option<u64>> {
+    let counts = rustix::fs::statvfs(path)?;
+    Ok((counts.f_blocks > 0).then(|| counts.f_bavail.saturating_mul(counts.f_frsize)))
 }
 
 #[cfg(test)]

@@ -42,11 +42,23 @@ impl Listener {
             return Err(Error::new(ErrorKind::Usage, text));
         }
 
-        // The poller waits for it, and has to begin whatever runs out later.
-        stop.descriptor()
-            .map_err(|error| Error::io("preparing to listen", error))?;
+        Self { doors, stop }.prepared()
+    }
 
-        Ok(Self { doors, stop })
+    /// The same sockets, on which accepting ends with another token.
+    ///
+    /// # Errors
+    /// If the system has no descriptor to give.
+    pub(crate) fn ending_with(self, stop: Stop) -> Result<Self> {
+        Self { stop, ..self }.prepared()
+    }
+
+    /// The poller waits for the token, and has to begin whatever runs out later.
+    fn prepared(self) -> Result<Self> {
+        self.stop
+            .descriptor()
+            .map_err(|error| Error::io("preparing to listen", error))?;
+        Ok(self)
     }
 
     /// The sockets that listen.

@@ -25,6 +25,14 @@ pub(crate) const CONFIG: HomeFile = HomeFile {
     loss: "the defaults apply",
 };
 
+pub(crate) const FORMAT: HomeFile = HomeFile {
+    name: "format",
+    mode: 0o600,
+    content: "the number of the format of the home, `2`",
+    writer: "whatever first writes to the home",
+    loss: "written again",
+};
+
 pub(crate) const CERTIFICATE: HomeFile = HomeFile {
     name: "server.crt",
     mode: 0o644,
@@ -60,7 +68,7 @@ pub(crate) const CHOSEN_PASSWORD: HomeFile = HomeFile {
 pub(crate) const TOKENS: HomeFile = HomeFile {
     name: "tokens",
     mode: 0o600,
-    content: "name, role, SHA-256, creation time and expiry of each token, one line for each",
+    content: "name, role, public key, creation time and expiry of each token, one line for each",
     writer: "`skep token`, and `skep serve` when it pairs a device",
     loss: "every token is invalid: pair again",
 };
@@ -76,7 +84,7 @@ pub(crate) const INVITATIONS: HomeFile = HomeFile {
 pub(crate) const ADDRESSES: HomeFile = HomeFile {
     name: "addresses",
     mode: 0o600,
-    content: "where the server last listened, for `skep invite`, one address in each line",
+    content: "where each server of this home listens, for `skep invite`: process, system start, addresses, model directory",
     writer: "`skep serve`, at each start",
     loss: "written at the next start",
 };
@@ -133,6 +141,7 @@ pub(crate) const SIGNING_KEY: HomeFile = HomeFile {
 #[cfg(test)]
 pub(crate) const FILES: &[HomeFile] = &[
     CONFIG,
+    FORMAT,
     KEY,
     CERTIFICATE,
     PASSWORD,

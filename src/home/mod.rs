@@ -3,13 +3,17 @@
 //! tokens, known servers. No other room names a file of the home, and each file is changed one way.
 
 mod home_files;
+mod home_format;
 mod kept_time;
+mod running_servers;
 
 pub(crate) use home_files::{
     ADDRESSES, AUTHORITY, CERTIFICATE, CHOSEN_PASSWORD, CONFIG, HomeFile, INVITATIONS, KEY,
     KNOWN_SERVERS, PASSWORD, SERVERS, SIGNING_KEY, TOKENS, UPLOADS,
 };
+pub(crate) use home_format::{check_format, prepare};
 pub(crate) use kept_time::{DAY, KeptTime, learn as learn_time};
+pub(crate) use running_servers::{RunningServer, note as note_server, noted as noted_servers};
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -91,13 +95,10 @@ impl HomeFile {
     /// # Errors
     /// `Usage` with the path, if it cannot be written; the old content then stays.
     pub(crate) fn write(&self, home: &Path, text: &str) -> Result<()> {
+        prepare(home)?;
         let path = self.path(home);
-        let write = || {
-            disk::create_directory(home)?;
-            disk::write(&path, text.as_bytes(), self.mode)
-        };
-
-        write().map_err(|error| Error::local(format!("writing {}", path.display()), error))
+        disk::write(&path, text.as_bytes(), self.mode)
+            .map_err(|error| Error::local(format!("writing {}", path.display()), error))
     }
 
     /// Reads it, changes it and writes it, while no other process does the same. `change` returns the
@@ -112,13 +113,10 @@ impl HomeFile {
         change: impl FnOnce(&str) -> Result<Option<String>>,
     ) -> Result<()> {
         let path = home.join(format!("{}.lock", self.name));
-        let take = || {
-            disk::create_directory(home)?;
-            ChangeLock::wait(&path)
-        };
+        prepare(home)?;
 
         // Held to the end: what is written below is what was read below.
-        let _lock = take().map_err(|error| self.not_locked(home, error))?;
+        let _lock = ChangeLock::wait(&path).map_err(|error| self.not_locked(home, error))?;
 
         // Read under the lock, or a change of somebody else would be undone.
         match change(&self.read(home)?)? {
@@ -242,7 +240,7 @@ mod tests {
         let names = fs::read_dir(home.path()).unwrap();
         let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["servers", "servers.lock"]);
+        assert_eq!(names, ["format", "servers", "servers.lock"]);
     }
 
     #[test]

@@ -83,6 +83,12 @@ pub trait Handler: Send + Sync + 'static {
         RequestSender::Known
     }
 
+    /// Does the long computation for a [`RequestSender::Slow`], on a thread that no other request needs, before a worker or a place for a
+    /// body is taken; the answer if the request goes no further. The request has no body here.
+    fn look_long(&self, _request: &mut Request<'_>) -> Option<Response> {
+        None
+    }
+
     /// Completes the answer 503 of a request that this server has no place for, for example with a field.
     /// The request has no body here, and nothing may be waited for. By default the answer stays as it is.
     fn refused(&self, _request: &mut Request<'_>, response: Response) -> Response {
@@ -129,6 +135,8 @@ impl NewConnection<'_> {
 pub enum RequestSender {
     /// Somebody who is known: its body waits for a place if there is none.
     Known,
+    /// Somebody who is known only after a long computation: [`Handler::look_long`] is called first.
+    Slow,
     /// Somebody whom the handler gets to know before it reads the body.
     Claimed,
     /// Somebody who is known only once the body was read.

@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use super::head::{Fields, Head, Method, Version};
 use super::pool::BodyPlace;
 use super::response::Status;
+use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
 
@@ -30,6 +31,8 @@ pub struct Request<'a> {
     /// How many of them lead to the handler.
     mounted: usize,
     peer: &'a Peer,
+    /// For whom the peer calls.
+    stands_for: Option<Box<Peer>>,
     session: &'a mut Session,
     body: Body<'a>,
 }
@@ -43,6 +46,7 @@ impl<'a> Request<'a> {
             segments,
             mounted: 0,
             peer,
+            stands_for: None,
             session,
             body,
         }
@@ -101,9 +105,19 @@ impl<'a> Request<'a> {
         &self.head.fields
     }
 
-    /// Who sent it.
-    pub fn peer(&self) -> &'a Peer {
+    /// Who sent it; behind a proxy that the handler trusts, whom that calls for.
+    pub fn peer(&self) -> &Peer {
+        self.stands_for.as_deref().unwrap_or(self.peer)
+    }
+
+    /// Who is at the other end of the connection, a proxy or not.
+    pub(crate) fn connected_peer(&self) -> &'a Peer {
         self.peer
+    }
+
+    /// Has somebody else count as the caller.
+    pub(crate) fn stand_for(&mut self, caller: Peer) {
+        self.stands_for = Some(Box::new(caller));
     }
 
     /// The socket of the connection, for example to read its options or to wait until the caller leaves;
@@ -182,6 +196,14 @@ pub struct Body<'a> {
     source: BodySource<'a>,
     length: Option<u64>,
     left: u64,
+    expected: Option<ExpectedContent>,
+}
+
+/// The digest that the whole content must have, and that of what was read so far.
+struct ExpectedContent {
+    digest: Digest,
+    hasher: Hasher,
+    read: u64,
 }
 
 impl<'a> Body<'a> {
@@ -191,6 +213,7 @@ impl<'a> Body<'a> {
             source: BodySource::Reader(source),
             length,
             left: u64::MAX,
+            expected: None,
         }
     }
 
@@ -200,12 +223,24 @@ impl<'a> Body<'a> {
             source: BodySource::Wire(wire),
             length,
             left: u64::MAX,
+            expected: None,
         }
     }
 
     /// The announced length in bytes; `None` for a chunked body.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Has the content end in an error unless it has this digest: its last bytes, or its end where no
+    /// length was announced, are given to nobody before it was compared. To be called before anything is
+    /// read.
+    pub(crate) fn expect_digest(&mut self, digest: Digest) {
+        self.expected = Some(ExpectedContent {
+            digest,
+            hasher: Hasher::new(),
+            read: 0,
+        });
     }
 
     /// Refuses more than `bytes` from here on: at once if the announced length is larger, else when
@@ -240,6 +275,12 @@ impl Read for Body<'_> {
             BodySource::Wire(wire) => wire.read(buffer)?,
         };
 
+        if let Some(expected) = &mut self.expected
+            && !buffer.is_empty()
+        {
+            expected.take(&buffer[..count], self.length)?;
+        }
+
         match self.left.checked_sub(count as u64) {
             Some(left) => {
                 self.left = left;
@@ -247,6 +288,22 @@ impl Read for Body<'_> {
             }
             None => Err(too_large().into()),
         }
+    }
+}
+
+impl ExpectedContent {
+    /// Takes in what was read, and compares once that was all.
+    fn take(&mut self, bytes: &[u8], length: Option<u64>) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.read += bytes.len() as u64;
+
+        let is_end = bytes.is_empty() || length.is_some_and(|length| self.read >= length);
+        if is_end && self.hasher.clone().finish() != self.digest {
+            let text = "the content does not have the digest that its signature covers";
+            return Err(Error::new(ErrorKind::Integrity, text).into());
+        }
+
+        Ok(())
     }
 }
 
@@ -315,5 +372,32 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::TooLarge);
         let mut source = &b"1234"[..];
         assert_eq!(Body::new(&mut source, None).read_all(4).unwrap(), b"1234");
+    }
+
+    #[test]
+    fn content_of_another_digest_never_comes_to_its_end() {
+        let read = |content: &[u8], length, digest| {
+            let mut source = content;
+            let mut body = Body::new(&mut source, length);
+            body.expect_digest(digest);
+            let mut given = Vec::new();
+            let mut piece = [0; 2];
+            loop {
+                match body.read(&mut piece) {
+                    Ok(0) => return (given, true),
+                    Ok(count) => given.extend_from_slice(&piece[..count]),
+                    Err(_) => return (given, false),
+                }
+            }
+        };
+
+        let digest = Digest::of(b"12345");
+        for length in [Some(5), None] {
+            assert_eq!(read(b"12345", length, digest), (b"12345".to_vec(), true));
+        }
+        // A reader that knows the length does not ask for the end.
+        assert_eq!(read(b"1234x", Some(5), digest), (b"1234".to_vec(), false));
+        assert_eq!(read(b"1234x", None, digest), (b"1234x".to_vec(), false));
+        assert_eq!(read(b"", None, digest), (Vec::new(), false));
     }
 }

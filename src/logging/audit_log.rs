@@ -5,10 +5,13 @@ use crate::channels::ObserverFunction;
 use crate::event::{Event, FinishedRequest, Happening};
 use crate::logging::format::{AuditLine, AuditOptions, TARGET};
 use crate::logging::line_budget::LineBudget;
+use crate::logging::stranger_lines::StrangerLines;
 
 /// What writes a line for each request, as the settings say.
 pub(crate) fn observer(options: AuditOptions) -> ObserverFunction {
     let busy = LineBudget::new("requests that were answered 503");
+    let readers = LineBudget::new("requests without credentials");
+    let strangers = StrangerLines::new();
 
     Box::new(move |event: &Event| {
         let Happening::RequestFinished { request } = &event.what else {
@@ -17,6 +20,8 @@ pub(crate) fn observer(options: AuditOptions) -> ObserverFunction {
         // Polls are left out here and not where they are published: other subscribers may want
         // them.
         busy.settle();
+        readers.settle();
+        strangers.settle();
         if is_dull(request) && !options.polls {
             return;
         }
@@ -30,8 +35,11 @@ pub(crate) fn observer(options: AuditOptions) -> ObserverFunction {
         };
 
         // Who finds no place may come again at once, and must not fill a disk by that.
+        // Nor may a stranger push out of the log what others did.
         match request.status {
             503 => busy.write(write),
+            _ if request.who == "-" => strangers.write(&request.peer, write),
+            _ if request.who == "anonymous" => readers.write(write),
             _ => write(),
         }
     })

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde_json::{Map, Value};
 
 use crate::event::FinishedRequest;
-use crate::text::{date_time, escaped};
+use crate::text::{date_time, escaped, json_escaped};
 use crate::wire::rfc3339;
 
 /// What the records of the audit log are recognised by.
@@ -206,14 +206,10 @@ pub(crate) fn record(format: LogFormat, at: SystemTime, level: &str, text: &str)
 }
 
 fn object(members: Vec<(&'static str, Value)>) -> String {
-    let safe = |value| match value {
-        Value::String(text) => Value::String(escaped(&text).into_owned()),
-        other => other,
-    };
-    let members = members
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), safe(value)));
-    Value::Object(members.collect::<Map<_, _>>()).to_string()
+    let members = members.into_iter();
+    let members = members.map(|(key, value)| (key.to_owned(), value));
+    let json = Value::Object(members.collect::<Map<_, _>>()).to_string();
+    json_escaped(&json).into_owned()
 }
 
 fn pairs(members: &[(&'static str, Value)]) -> String {
@@ -332,7 +328,7 @@ mod tests {
         assert!(
             record(LogFormat::Json, at(), "warning", "a\nb")
                 .unwrap()
-                .contains(r"a\\u{a}b")
+                .contains(r"a\nb")
         );
         assert!("xml".parse::<LogFormat>().is_err());
     }

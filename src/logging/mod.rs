@@ -8,6 +8,7 @@ mod log_line;
 mod log_options;
 mod log_queue;
 pub(crate) mod logger;
+mod stranger_lines;
 mod target;
 
 pub(crate) use audit_log::{is_wanted, observer};

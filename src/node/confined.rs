@@ -4,6 +4,7 @@
 use crate::child::{Enforcement, ServerReach, confine_server};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::node::bound;
 use crate::{config, disk};
 
 /// What came of it.
@@ -32,8 +33,13 @@ impl Confined {
         config.check_with_files()?;
         let mut reach = config.server_reach()?;
 
-        // A rule needs something to be tied to. What cannot be made is told of by who needs it.
-        for path in [&config.home, &config.directory] {
+        // Tried once, because a start that fails for its addresses is to leave no directory behind, and
+        // what is confined cannot remove one.
+        drop(bound::listener(config, &config.listen_on()?)?);
+
+        // A rule needs something to be tied to. What cannot be made is told of by who needs it; the
+        // model directory comes first, because a home that nobody needs would stay.
+        for path in [&config.directory, &config.home] {
             if disk::create_directory(path).is_err() {
                 return Ok(Self::Off);
             }

@@ -45,15 +45,30 @@ fn warnings(home: &Path) -> Vec<String> {
     };
 
     let readable = told(&readable, "read secrets", "go=");
+    if is_shared(home) {
+        let shown = quoted(home);
+        let text = format!(
+            "the home {shown} is a directory that others use, too; set SKEP_HOME to one of its own"
+        );
+        return readable.into_iter().chain([text]).collect();
+    }
     let writable = told(&writable, "change what this server trusts", "go-w");
 
     readable.into_iter().chain(writable).collect()
+}
+
+/// Whether a directory is one of the system, whose mode is not ours to change: `/tmp`, or one at the top.
+fn is_shared(directory: &Path) -> bool {
+    has(directory, STICKY) || directory.components().count() <= 2 && has(directory, OTHERS_WRITE)
 }
 
 /// Whether a file is there and gives others one of these rights.
 fn has(path: &Path, rights: u32) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & rights != 0)
 }
+
+/// The bit of directories in which everybody may make files.
+const STICKY: u32 = 0o1000;
 
 /// Any right of the group or of everybody.
 const OTHERS: u32 = 0o077;
@@ -102,5 +117,11 @@ mod tests {
             told[0].ends_with(&format!("chmod go-w '{shown}'")),
             "{told:?}"
         );
+
+        // No command that would harm others: `/tmp` is such a directory.
+        fs::set_permissions(home, Permissions::from_mode(0o1777)).unwrap();
+        let told = warnings(home);
+        assert!(told.len() == 1 && !told[0].contains("chmod"), "{told:?}");
+        assert!(told[0].contains("SKEP_HOME"), "{told:?}");
     }
 }

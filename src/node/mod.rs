@@ -2,6 +2,7 @@
 //! A node: every room built from a configuration, started and stopped in the right order. It is the
 //! only room that knows that all the others exist.
 
+mod bound;
 mod confined;
 mod exposed;
 mod node_events;
@@ -20,15 +21,12 @@ pub use server_password::PasswordOrigin;
 pub use services::{ServiceState, ServiceStatus, Services};
 pub use watcher::{Notice, Watcher};
 
-use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::access::secrets::invitations;
-use crate::access::{Guard, NewToken, Password, Tokens};
+use crate::access::{CallerKey, Guard, NewToken, Password, Tokens};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::home::KeptTime;
@@ -43,8 +41,8 @@ use crate::tls::TlsFiles;
 use crate::{disk, home};
 use exposed::warn_of_exposed;
 use node_events::NodeEvents;
-use reach::{host_names, invitable};
-use server_password::{UnseenPassword, check_published, kept_password, unwritable, warn_of};
+use reach::host_names;
+use server_password::{UnseenPassword, check_published, check_strength, kept_password, warn_of};
 use services::Service;
 
 /// A node that is ready to run.
@@ -74,25 +72,34 @@ impl Node {
         // What the configuration alone shows to be wrong is refused before anything is made in the
         // home.
         let addresses = config.listen_on()?;
-        disk::create_directory(&config.home)
-            .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
-
-        // The kept time comes before certificates and events, which need a time that does not go
-        // backwards.
-        let kept_time = KeptTime::open(&config.home);
+        home::check_format(&config.home)?;
 
         // A password that is given is checked before files are made, one in the home as soon as it
         // is read.
         if let Some(password) = &password {
             check_published(&config, &addresses, password)?;
+            check_strength(&config, &addresses, password)?;
         }
 
+        // The addresses come next: a start that fails because another server has one of them leaves
+        // nothing behind. Nobody is answered before `run`.
+        let listener = bound::listener(&config, &addresses)?;
+
+        // Channels exist before the rooms that publish on them.
+        home::learn_time(&config.home);
+        let events = NodeEvents::open(config.log.audit)?;
+        let store = bound::store(&config, events.of_store())?;
+
+        // A home that is only read may do all the same.
+        if let Err(error) = home::prepare(&config.home) {
+            log::debug!("{error}");
+        }
+
+        // The kept time comes before certificates, which need a time that does not go backwards.
+        let kept_time = KeptTime::open(&config.home);
         let files = config.tls_files()?;
         let pin = files.as_ref().map(crate::tls::pin).transpose()?;
 
-        // Channels exist before the rooms that publish on them.
-        let events = NodeEvents::open(config.log.audit)?;
-        let store = Store::open_with(&config.directory, config.store.clone(), events.of_store())?;
         // Late, since a password that is made is shown only by a server that starts.
         let (password, origin) = match password {
             Some(password) => (password, PasswordOrigin::Given),
@@ -100,8 +107,11 @@ impl Node {
         };
         let unseen = UnseenPassword::of(&origin);
 
-        check_published(&config, &addresses, &password)?;
-        warn_of(&config, &addresses, &password);
+        if !matches!(origin, PasswordOrigin::Given) {
+            check_published(&config, &addresses, &password)?;
+            check_strength(&config, &addresses, &password)?;
+        }
+        warn_of(&config, &addresses);
         warn_of_exposed(&config.home);
         let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
 
@@ -123,10 +133,12 @@ impl Node {
             &events,
         )?;
 
-        // The server comes last, because with its addresses others can reach this node.
-        let mut options = server_options(config, files, &live_limits, &stop)?;
+        let mut options = server_options(config, files, &live_limits, &stop);
         options.events = events.connections.clone();
+        options.listener = Some(listener);
         let server = Server::with_options(&addresses, options, api)?;
+
+        write_urls(started.address_file.as_deref(), &server.urls())?;
 
         // Nothing is answered before `run`, so the first caller sees the renewed certificate.
         if let Some(tls) = server.following() {
@@ -134,9 +146,8 @@ impl Node {
             tls.refresh();
         }
 
-        // Only now are the ports known that the system has chosen.
-        invitations::keep_addresses(&started.home, &invitable(&server.addresses()));
-        write_urls(started.address_file.as_deref(), &server.urls())?;
+        // Last of all, when nothing can fail any more: others are invited to what is noted.
+        reach::note(&started.home, store.directory(), &server.addresses());
         unseen.keep();
 
         Ok(Self {
@@ -328,23 +339,13 @@ fn server_options(
     files: Option<TlsFiles>,
     live_limits: &Arc<LiveLimits>,
     stop: &Stop,
-) -> Result<ServerOptions> {
+) -> ServerOptions {
     let default_scheme = Some(config.default_scheme());
-
-    // A socket that nobody else holds is moved and not copied, so it is closed together with the
-    // server.
-    let own = |socket: Arc<OwnedFd>| Arc::try_unwrap(socket).or_else(|socket| socket.try_clone());
-    let sockets = config
-        .sockets
-        .into_iter()
-        .map(own)
-        .collect::<io::Result<_>>();
 
     let mut options = ServerOptions {
         limits: config.limits,
         ..ServerOptions::default()
     };
-    options.sockets = sockets.map_err(|error| Error::io("cannot take over a socket", error))?;
     options.tls_files = files;
     options.live_limits = Arc::clone(live_limits);
     options.folders = vec![config.home];
@@ -352,7 +353,7 @@ fn server_options(
 
     // A child token: a stop of the node stops the server, too.
     options.stop = stop.child();
-    Ok(options)
+    options
 }
 
 /// Tells a file where the server can be reached.
@@ -366,16 +367,18 @@ fn write_urls(file: Option<&Path>, urls: &[String]) -> Result<()> {
     })
 }
 
-/// Makes a token for a device that was invited.
-fn issue(home: &Path, name: &str, role: &str) -> Result<Password> {
-    Tokens::add(
-        home,
-        NewToken {
-            name: name.to_owned(),
-            role: role.parse()?,
-            end: None,
-        },
-    )
+/// Keeps a token for a device that was invited, or makes it for one that sent no key.
+fn issue(home: &Path, name: &str, role: &str, key: Option<CallerKey>) -> Result<Option<Password>> {
+    let token = NewToken {
+        name: name.to_owned(),
+        role: role.parse()?,
+        end: None,
+    };
+
+    match key {
+        Some(key) => Tokens::add_key(home, token, key).map(|()| None),
+        None => Tokens::add(home, token).map(Some),
+    }
 }
 
 /// What a clean end adds to the time that is kept: servers that cron starts live for less than a day.

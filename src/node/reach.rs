@@ -2,14 +2,24 @@
 //! What a node is called, and where other devices reach it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::address::Address;
 use crate::config::Config;
+use crate::home::{self, RunningServer};
 use crate::routes::HostNames;
 use crate::tls::TlsFiles;
 
+/// Notes where a server of this home listens, for whoever is invited to it.
+pub(crate) fn note(home: &Path, directory: &Path, addresses: &[Address]) {
+    let server = RunningServer::of_this_process(directory, invitable(addresses));
+    if let Err(error) = home::note_server(home, &server) {
+        log::debug!("{error}");
+    }
+}
+
 /// Where other devices can reach these addresses, the best one first.
-pub(crate) fn invitable(addresses: &[Address]) -> Vec<String> {
+fn invitable(addresses: &[Address]) -> Vec<String> {
     let mut found = Vec::new();
     for address in addresses {
         // Nobody can connect to the wildcard address; the present address works now, and the name

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::access::{PUBLISHED, Password};
+use crate::access::{PUBLISHED, Password, weakness};
 use crate::address::{Address, ListenAddress, Scheme};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -54,6 +54,8 @@ pub(crate) fn kept_password(home: &Path) -> Result<(Password, PasswordOrigin)> {
     let path = home::PASSWORD.path(home);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
+            // Editors of some systems put a byte order mark in front.
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             let line = text.lines().next().unwrap_or_default();
             let password = Password::new(line).map_err(|error| {
                 let text = format!("{}: {}", path.display(), error.message());
@@ -96,15 +98,7 @@ pub(crate) fn check_published(
         return Ok(());
     }
 
-    // An IPv4 address may be written as IPv6 (`::ffff:127.0.0.1`), so the canonical form counts.
-    let is_here = |listen: &ListenAddress| match &listen.address {
-        Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
-        _ => false,
-    };
-
-    // A socket that was inherited may listen anywhere, so it counts as reachable from outside.
-    let is_only_here = config.sockets.is_empty() && addresses.iter().all(is_here);
-    if config.access.insecure_default_password && is_only_here {
+    if config.access.insecure_default_password && is_only_here(config, addresses) {
         log::warn!("the password is the published default: every program on this device knows it");
         return Ok(());
     }
@@ -117,11 +111,46 @@ pub(crate) fn check_published(
     ))
 }
 
+/// Refuses a password that is among the first guesses, unless only this device can try it.
+pub(crate) fn check_strength(
+    config: &Config,
+    addresses: &[ListenAddress],
+    password: &Password,
+) -> Result<()> {
+    let Some(reason) = weakness(password.text()) else {
+        return Ok(());
+    };
+
+    if is_only_here(config, addresses) {
+        log::warn!("{reason}; every program on this device can guess it");
+        return Ok(());
+    }
+
+    Err(Error::new(ErrorKind::Usage, reason).hint(
+        "other devices could guess it: use three or four random words (or no password, and one is \
+         generated), or listen on 127.0.0.1 only",
+    ))
+}
+
+/// Whether nobody but this device can reach these addresses.
+fn is_only_here(config: &Config, addresses: &[ListenAddress]) -> bool {
+    // An IPv4 address may be written as IPv6 (`::ffff:127.0.0.1`), so the canonical form counts.
+    let is_here = |listen: &ListenAddress| match &listen.address {
+        Address::Ip(ip) => ip.ip().to_canonical().is_loopback(),
+        Address::Unix(_) | Address::UnixAuto | Address::Abstract(_) => true,
+        Address::Everywhere(_) | Address::Descriptor(_) => false,
+    };
+
+    // A socket that was inherited may listen anywhere, so it counts as reachable from outside.
+    config.sockets.is_empty() && addresses.iter().all(is_here)
+}
+
 /// Says at the start what is less safe than it could be, and why.
-pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &Password) {
-    if password.text().len() < PASSWORD_BYTES_FEW {
+pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress]) {
+    if config.is_here_for_want_of_tls() {
         log::warn!(
-            "the password is short and can be guessed; use a longer one, or tokens ('skep token')"
+            "--plain without an address: only this device is served, because everybody on a network could \
+             read what is sent; name an address (such as 0.0.0.0) to serve others"
         );
     }
 
@@ -151,6 +180,3 @@ pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress], password: &P
         )
     }
 }
-
-/// Fewer are worth a warning.
-pub(crate) const PASSWORD_BYTES_FEW: usize = 10;

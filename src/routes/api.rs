@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::access::{Guard, Password, Principal, Right};
+use crate::access::{CallerKey, Guard, Password, Principal, Right};
 use crate::channels::Publisher;
 use crate::error::Result;
 use crate::http::{Method, Request, Response};
@@ -66,6 +66,12 @@ impl Route {
     }
 
     pub(crate) fn matches(&self, segments: &[&str]) -> bool {
+        // No name is empty, so a slash at the end of a path says nothing.
+        let segments = match segments {
+            [path @ .., ""] if !path.is_empty() => path,
+            path => path,
+        };
+
         self.path.len() == segments.len()
             && self
                 .path
@@ -79,9 +85,13 @@ impl Route {
 pub(crate) struct Pairing {
     /// Where invitations and tokens are kept.
     pub(crate) home: PathBuf,
-    /// Makes a token of a name and a role; `Conflict` if there is one of that name.
-    pub(crate) issue: fn(&Path, &str, &str) -> Result<Password>,
+    /// Keeps a token of a name, a role and a public key; without a key, it makes the token and returns it.
+    /// `Conflict` if there is one of that name.
+    pub(crate) issue: Issue,
 }
+
+/// Keeps a token, or makes it.
+pub(crate) type Issue = fn(&Path, &str, &str, Option<CallerKey>) -> Result<Option<Password>>;
 
 /// Who sent the request that is being worked on, kept in the session of its connection.
 pub(crate) struct Known(pub(crate) Option<Principal>);

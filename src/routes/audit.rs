@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use crate::access::Principal;
 use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, FinishedRequest, Happening};
 use crate::http::{Method, Request, Response, Sent};
 use crate::routes::api::{Api, Known, MODEL};
-use crate::text::shortened;
+use crate::text::fitting;
 
 impl Api {
     /// Gives an answer its id, and publishes the request once the answer has been sent.
@@ -58,8 +59,8 @@ impl Api {
     }
 }
 
-/// Of a text that the caller chooses; a model's name fits in.
-const LOGGED_CHARACTERS: usize = 256;
+/// Of a text that the caller chooses: whoever writes long ones must not push out the lines of others.
+const LOGGED_BYTES: usize = 200;
 
 /// What is known before the answer is sent.
 fn finished(request: &mut Request<'_>, response: &Response, id: String) -> FinishedRequest {
@@ -68,7 +69,7 @@ fn finished(request: &mut Request<'_>, response: &Response, id: String) -> Finis
         .value::<Known>()
         .and_then(|known| known.0.as_ref());
 
-    let who = known.map_or_else(|| "-".to_owned(), |principal| principal.name.clone());
+    let who = known.map_or_else(|| "-".to_owned(), Principal::shown);
 
     let segments = request.segments();
     let is_model = segments.len() == MODEL.len() && segments.starts_with(&MODEL[..2]);
@@ -86,14 +87,14 @@ fn finished(request: &mut Request<'_>, response: &Response, id: String) -> Finis
         id,
         who,
         peer: request.peer().to_string(),
-        agent: shortened(agent, LOGGED_CHARACTERS).into_owned(),
+        agent: fitting(agent, LOGGED_BYTES).into_owned(),
         method: if request.is_head() {
             Method::Head.as_str()
         } else {
             request.method().as_str()
         },
-        path: shortened(request.path(), LOGGED_CHARACTERS).into_owned(),
-        name: shortened(&name, LOGGED_CHARACTERS).into_owned(),
+        path: fitting(request.path(), LOGGED_BYTES).into_owned(),
+        name: fitting(&name, LOGGED_BYTES).into_owned(),
         digest: response.value("etag").and_then(Digest::from_etag),
         status: response.status().0,
         received: 0,
@@ -113,10 +114,24 @@ fn with_sent(mut request: FinishedRequest, sent: &Sent<'_>) -> FinishedRequest {
     request
 }
 
-/// The source of an error stays on this side: it is logged where it is our own.
-pub(crate) fn log_cause(error: &Error) {
-    let has_cause = std::error::Error::source(error).is_some();
-    if has_cause && matches!(error.kind(), ErrorKind::Internal | ErrorKind::NoSpace) {
+/// An error as a caller is told it: what is wrong with the files of this server, and where they are, stays
+/// on this side and is logged.
+pub(crate) fn told_outside(error: Error) -> Error {
+    if error.is_local() || error.kind() == ErrorKind::Internal {
+        log::error!("{}", error.with_cause());
+        return match error.kind() {
+            ErrorKind::NoSpace => Error::new(ErrorKind::NoSpace, "no space left on the device"),
+            _ => Error::new(
+                ErrorKind::Internal,
+                "the server could not do this, for a reason that is in its log",
+            ),
+        };
+    }
+
+    // The source stays on this side, too.
+    let has_cause = std::error::Error::source(&error).is_some();
+    if has_cause && error.kind() == ErrorKind::NoSpace {
         log::error!("{}", error.with_cause());
     }
+    error
 }

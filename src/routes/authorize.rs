@@ -2,21 +2,36 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
-use crate::access::{Credentials, How, Principal, Recognized, Right, SignedRequest};
+use crate::access::{
+    CHALLENGE, Credentials, How, Principal, ReceivedSignature, Recognized, Right, SignedRequest,
+};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{GuestPlace, Request, RequestSender, Response, Vouched};
+use crate::http::{GuestPlace, Method, Request, RequestSender, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
+use crate::routes::cross_origin;
+use crate::routes::forwarded::Forwarded;
+use crate::routes::models::digest;
+use crate::transport::Peer;
 
 impl Api {
-    /// Whether a request is refused whatever it asks for: its caller is locked out, or shows nothing where
+    /// Whether a request is refused whatever it asks for: its caller shows something wrong, or nothing where
     /// something is needed.
     pub(crate) fn refuses_at_once(&self, route: &Route, request: &Request<'_>) -> bool {
-        let (peer, tls) = (request.peer(), request.peer().tls.as_ref());
-        if request.fields().value("authorization").is_some() {
-            return self.guard.check(peer).is_err();
+        let peer = request.peer();
+        if let Some(field) = request.fields().value("authorization") {
+            let shown = Credentials::read(field);
+            return self.guard.recognize(peer, &shown) == Recognized::Wrong;
         }
 
-        let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
+        // To verify a signature takes long on a small device.
+        if is_signed(request) {
+            return false;
+        }
+
+        let has_certificate = peer
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.certificate.is_some());
         let is_open = has_certificate || self.guard.options().anonymous_read;
 
         matches!(route.access, Access::Needs(_)) && !is_open
@@ -33,13 +48,16 @@ impl Api {
         let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
         let is_asked_first = matches!(route.access, Access::Needs(_));
         let recognized = match request.fields().value("authorization") {
-            Some(field) => self.guard.recognize(&Credentials::read(field)),
+            Some(field) => self
+                .guard
+                .recognize(request.peer(), &Credentials::read(field)),
             None if has_certificate => Recognized::Known,
             None => Recognized::MayBe,
         };
 
         match recognized {
             Recognized::Known => Some(RequestSender::Known),
+            Recognized::Slow if route.access != Access::Open => Some(RequestSender::Slow),
             Recognized::Wrong if is_asked_first => None,
             _ if is_asked_first => Some(RequestSender::Claimed),
             _ => Some(RequestSender::Unknown),
@@ -78,11 +96,11 @@ impl Api {
     /// As [`Api::admit`].
     pub(crate) fn admit_at_once(&self, right: Right, request: &mut Request<'_>) -> Result<bool> {
         let principal = match request.fields().value("authorization") {
-            Some(field) => self.guard.identify_at_once(
-                request.peer(),
-                &Credentials::read(field),
-                signed(request),
-            )?,
+            Some(field) => self
+                .guard
+                .identify_at_once(request.peer(), &Credentials::read(field))?,
+            // To verify a signature takes long on a small device.
+            None if is_signed(request) => None,
             None => self.without_credentials(request)?,
         };
 
@@ -98,17 +116,42 @@ impl Api {
     /// # Errors
     /// As [`Api::admit`].
     pub(crate) fn caller(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
-        let principal = match request.fields().value("authorization") {
-            Some(field) => Some(self.guard.identify(
-                request.peer(),
-                &Credentials::read(field),
-                signed(request),
-            )?),
-            None => self.without_credentials(request)?,
+        let field = request.fields().value("authorization");
+        let principal = match (field, self.signer(request)?) {
+            (Some(field), _) => {
+                let shown = Credentials::read(field);
+                Some(self.guard.identify(request.peer(), &shown)?)
+            }
+            (None, Some(signer)) => Some(signer),
+            (None, None) => self.without_credentials(request)?,
         };
 
         remember(request, principal.as_ref());
         Ok(principal)
+    }
+
+    /// Who has signed a request that shows no secret. From here on, its content has to be what was signed.
+    fn signer(&self, request: &mut Request<'_>) -> Result<Option<Principal>> {
+        if !is_signed(request) || request.fields().value("authorization").is_some() {
+            return Ok(None);
+        }
+
+        let host = self.host(request).unwrap_or_default();
+        let signed = signed(request, &host);
+        let Some(shown) = ReceivedSignature::find(&signed)? else {
+            return Ok(None);
+        };
+
+        let principal = self.guard.signer(request.peer(), &shown, &signed)?;
+
+        if let Some(digest) = digest(request.fields(), "content-digest")? {
+            request.body().expect_digest(digest);
+        } else if signed.has_content {
+            let text = "the Content-Digest of a signed request needs a sha-256";
+            return Err(Error::new(ErrorKind::BadRequest, text));
+        }
+
+        Ok(Some(principal))
     }
 
     fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
@@ -124,9 +167,57 @@ impl Api {
     /// No browser speaks to a Unix socket.
     fn check_host(&self, request: &Request<'_>) -> Result<()> {
         match request.peer().address {
-            Some(_) => self.host_names.check(request.fields().value("host")),
+            Some(_) => self.host_names.check(self.host(request).as_deref()),
             None => Ok(()),
         }
+    }
+
+    /// Behind a proxy that is trusted, the caller is whom that calls for.
+    pub(crate) fn see_behind(&self, request: &mut Request<'_>) {
+        let proxy = request.connected_peer();
+        if let Some(caller) = self.forwarded(request).peer(proxy) {
+            request.stand_for(caller);
+        }
+    }
+
+    /// Refuses what a page of another site has a browser send, if it would change something or shows what
+    /// the browser knows.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) fn check_origin(&self, request: &Request<'_>) -> Result<()> {
+        let has_certificate = |peer: &Peer| {
+            let tls = peer.tls.as_ref();
+            tls.is_some_and(|tls| tls.certificate.is_some())
+        };
+        let shows_something = request.fields().value("authorization").is_some()
+            || has_certificate(request.peer())
+            || !self.guard.options().anonymous_read;
+
+        let is_open = |route: &Route| route.access == Access::Open || !shows_something;
+        let is_harmless =
+            cross_origin::is_safe(request.method()) && self.route_of(request).is_none_or(is_open);
+        if is_harmless || request.method() == Method::Options {
+            return Ok(());
+        }
+
+        let scheme = match request.peer().tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        let host = self.host(request);
+        cross_origin::check(request.fields(), scheme, host.as_deref())
+    }
+
+    fn forwarded(&self, request: &Request<'_>) -> Forwarded {
+        let proxies = &self.guard.options().trusted_proxies;
+        Forwarded::read(proxies, request.connected_peer(), request.fields())
+    }
+
+    /// The host that the caller asked for.
+    fn host(&self, request: &Request<'_>) -> Option<String> {
+        let sent = || request.fields().value("host").map(str::to_owned);
+        self.forwarded(request).host.or_else(sent)
     }
 
     /// The answer to a request that was refused, with what the caller needs to do better.
@@ -134,10 +225,18 @@ impl Api {
         let response = Response::error(error);
         match error.kind() {
             ErrorKind::Unauthenticated => {
-                response.field("www-authenticate", self.guard.challenge())
+                self.wish_for_signature(response.field("www-authenticate", CHALLENGE))
             }
             ErrorKind::TooManyRequests => self.come_back(request, response),
             _ => response,
+        }
+    }
+
+    /// Adds a nonce for the next request, so that a caller who signs has it without asking.
+    pub(crate) fn wish_for_signature(&self, response: Response) -> Response {
+        match self.guard.signature_wish() {
+            Some(wish) => response.field("accept-signature", wish),
+            None => response,
         }
     }
 
@@ -150,14 +249,25 @@ impl Api {
     }
 }
 
-/// What an answer to a challenge signs of a request.
-fn signed<'a>(request: &Request<'a>) -> SignedRequest<'a> {
+/// Whether a request has a signature, for whomever.
+pub(crate) fn is_signed(request: &Request<'_>) -> bool {
+    request.fields().value("signature-input").is_some()
+}
+
+/// What a signature can cover of a request to this host.
+fn signed<'h, 'a: 'h>(request: &mut Request<'a>, host: &'h str) -> SignedRequest<'h> {
     let fields = request.fields();
-    let digest = |name| fields.value(name).unwrap_or_default();
     SignedRequest {
-        method: request.method().as_str(),
+        method: if request.is_head() {
+            "HEAD"
+        } else {
+            request.method().as_str()
+        },
+        is_encrypted: request.peer().tls.is_some(),
+        host,
         target: request.target(),
-        digests: [digest("content-digest"), digest("repr-digest")],
+        fields: fields.iter().collect(),
+        has_content: request.body().length() != Some(0),
     }
 }
 

@@ -4,7 +4,9 @@
 mod api;
 mod audit;
 mod authorize;
+mod cross_origin;
 mod dearning;
+mod forwarded;
 mod host_name;
 mod models;
 mod redeem;
@@ -23,7 +25,7 @@ use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Access, MODEL, Route};
 use api::Known;
-use audit::log_cause;
+use audit::told_outside;
 
 /// All routes. `GET` stands for `HEAD` as well.
 pub(crate) const ROUTES: &[Route] = &[
@@ -185,6 +187,7 @@ enum RouteMatch {
 impl Handler for Api {
     /// What is refused anyhow, what says only that the server runs, and models that are in the cache.
     fn handle_at_once(&self, request: &mut Request<'_>) -> Option<Response> {
+        self.see_behind(request);
         match (self.route_of(request), request.segments()) {
             (Some(route), ["healthz"]) if route.method == Method::Get => {}
             (Some(route), _) if self.refuses_at_once(route, request) => {}
@@ -200,16 +203,33 @@ impl Handler for Api {
     }
 
     fn sender(&self, request: &mut Request<'_>) -> RequestSender {
-        let route = self.route_of(request);
+        self.see_behind(request);
+        // What a page of another site sends is refused without any look.
+        let is_ours = self.check_origin(request).is_ok();
+        let route = self.route_of(request).filter(|_| is_ours);
+
         match route.and_then(|route| self.sender_to(route, request)) {
             Some(sender) => sender,
             None => RequestSender::Refused(self.handle(request)),
         }
     }
 
+    fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
+        let known = self.begin(request).and_then(|()| self.caller(request));
+        let error = known.err()?;
+        let is_in_body = |route: &Route| route.access == Access::InBody;
+        let answered = if self.route_of(request).is_some_and(is_in_body) {
+            Ok(dearning::refusal(self, request, error))
+        } else {
+            Err(error)
+        };
+        Some(self.finish(request, answered))
+    }
+
     fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {
         // Nobody has asked who the caller is.
         request.session().insert(Known(None));
+        self.see_behind(request);
         self.log(request, response)
     }
 
@@ -243,10 +263,13 @@ impl Handler for Api {
 
 impl Api {
     /// # Errors
-    /// `BadRequest` for a secret in the URL, even a right one: it is in logs and histories already.
+    /// `Forbidden` for what a page of another site sent, `BadRequest` for a secret in the URL, even a right
+    /// one: it is in logs and histories already.
     fn begin(&self, request: &mut Request<'_>) -> Result<()> {
         // What was known of the caller of an earlier request must not count for this one.
         request.session().insert(Known(None));
+        self.see_behind(request);
+        self.check_origin(request)?;
         host_name::no_secret_in(request.query())
     }
 
@@ -269,15 +292,23 @@ impl Api {
     /// The answer as it is sent, with all that is told of it.
     fn finish(&self, request: &mut Request<'_>, answered: Result<Response>) -> Response {
         let response = answered.unwrap_or_else(|error| {
-            log_cause(&error);
+            let error = told_outside(error);
             self.tell_refusal(request, &error);
             self.refusal(request, &error)
         });
+
+        let is_refused = response.status() == Status::UNAUTHORIZED;
+        let response = if authorize::is_signed(request) && !is_refused {
+            self.wish_for_signature(response)
+        } else {
+            response
+        };
+
         self.log(request, response)
     }
 
     /// The route for the method and the path of a request.
-    fn route_of(&self, request: &Request<'_>) -> Option<&'static Route> {
+    pub(crate) fn route_of(&self, request: &Request<'_>) -> Option<&'static Route> {
         let is_it =
             |route: &&Route| route.method == request.method() && route.matches(request.segments());
         self.routes.iter().find(is_it)

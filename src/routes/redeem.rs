@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Pairing: whoever shows an open invitation gets a token of its own.
+//! Pairing: whoever shows an open invitation gets a token of its own. The device makes it, and sends its
+//! public key only.
 
-use crate::access::can_be_named;
 use crate::access::secrets::invitations;
+use crate::access::{CallerKey, can_be_named};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Happening};
@@ -10,7 +11,8 @@ use crate::http::{Request, Response, Status};
 use crate::routes::api::{Api, Pairing};
 use crate::wire::{PairReply, PairRequest};
 
-/// Exchanges the secret of an invitation for a token.
+/// Exchanges the secret of an invitation for a token: one that the device has made, or, for a device of an
+/// older skep, one that the answer carries.
 pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     // Before anything is read: the secret must not travel in the clear.
     if request.peer().tls.is_none() && !request.peer().is_local() {
@@ -18,10 +20,16 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return Err(Error::new(ErrorKind::Forbidden, text).hint("start the server without --plain"));
     }
 
-    // A caller that is locked out gets no further try.
-    api.guard.check(request.peer())?;
+    // Nobody knows who sends it, so it may neither be large nor keep others waiting.
+    if request.body().length().is_none() {
+        let text = "a pairing request has to say how long it is";
+        return Err(Error::new(ErrorKind::LengthRequired, text)
+            .hint("send it with a Content-Length and not in chunks"));
+    }
 
+    request.body().limit(BODY_BYTES_MAX as u64)?;
     let body = request.body().read_all(BODY_BYTES_MAX)?;
+
     let asked: PairRequest = serde_json::from_slice(&body).map_err(|error| {
         Error::new(
             ErrorKind::BadRequest,
@@ -29,6 +37,12 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         )
         .because(error)
     })?;
+
+    let key = asked
+        .key
+        .as_deref()
+        .map(str::parse::<CallerKey>)
+        .transpose()?;
 
     let Pairing { home, issue } = &api.pairing;
 
@@ -43,7 +57,7 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
             } else {
                 format!("{wanted}-{number}")
             };
-            match issue(home, &name, role) {
+            match issue(home, &name, role, key) {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 token => return Ok((name, role.to_owned(), token?)),
             }
@@ -52,11 +66,13 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         Err(Error::new(ErrorKind::Conflict, text).hint("remove some, or pair under another name"))
     });
 
-    let (name, role, token) = redeemed.inspect_err(|error| {
-        if error.kind() == ErrorKind::Forbidden {
-            // An invitation is a secret that can be guessed, as others are.
+    let (name, role, token) = redeemed.map_err(|error| match error.kind() {
+        // The secret of an invitation cannot be guessed, so a right one counts whoever guesses beside it.
+        ErrorKind::Forbidden => api.guard.check(request.peer()).err().unwrap_or_else(|| {
             api.guard.fail(request.peer());
-        }
+            error
+        }),
+        _ => error,
     })?;
 
     log::info!(
@@ -77,10 +93,10 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         schema: 1,
         name,
         role,
-        token: token.text().to_owned(),
+        token: token.map(|token| token.text().to_owned()),
     };
 
-    // A cache must not keep the token.
+    // A cache must not keep a token.
     Ok(Response::json(Status::CREATED, &reply).field("cache-control", "no-store"))
 }
 

@@ -5,7 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::*;
-use crate::access::{AccessOptions, Guard, Password};
+use crate::access::{
+    AccessOptions, DerivedKey, Guard, Password, SignedRequest, sign, wished_nonce,
+};
 use crate::http::{Body, Head, Session};
 use crate::limits::{Limits, LiveLimits};
 use crate::store::{Store, StoreOptions};
@@ -35,7 +37,7 @@ impl House {
             import_bytes_before_password: 1 << 20,
             pairing: Pairing {
                 home: folder.path().to_owned(),
-                issue: |_, _, _| Password::generate(),
+                issue: |_, _, _, _| Password::generate().map(Some),
             },
         };
         Self {
@@ -119,9 +121,10 @@ fn an_invitation_is_not_redeemed_over_a_line_that_can_be_read() {
 }
 
 #[test]
-fn whoever_is_locked_out_has_no_body_read() {
+fn a_lock_is_for_wrong_secrets_only() {
     let house = House::new(|options| {
         options.lockout.failures_max = 2;
+        options.plain_passwords = true;
         options.plain_dearning = true;
     });
     let (one, neighbour) = (peer("[2001:db8::1]:5", None), peer("[2001:db8::2]:5", None));
@@ -129,11 +132,114 @@ fn whoever_is_locked_out_has_no_body_read() {
     let wrong = "PUT /v1/models/m HTTP/1.1\r\nHost: [2001:db8::9]\r\nAuthorization: Bearer x";
     assert_eq!(house.ask(&one, wrong, "body"), (401, 0));
     assert_eq!(house.ask(&neighbour, wrong, "body"), (401, 0));
+
     // Both are of one network of 64 bits.
+    let guess = ASK.replace("SECRET", "x");
+    assert_eq!(house.ask(&one, wrong, "body"), (429, 0));
+    assert_eq!(house.ask(&neighbour, LOAD, &guess).0, 429);
+    assert_eq!(house.ask(&far, wrong, "body"), (401, 0));
+
+    // What cannot be guessed passes, in a field and in a body.
     let right = wrong.replace("Bearer x", "Bearer SECRET");
-    assert_eq!(house.ask(&one, &right, "body"), (429, 0));
-    assert_eq!(house.ask(&one, LOAD, ASK), (429, 0));
-    assert_eq!(house.ask(&far, &right, "body"), (201, 4));
+    assert_eq!(house.ask(&one, &right, "body"), (201, 4));
+    assert_eq!(house.ask(&one, LOAD, ASK).0, 404);
+}
+
+/// Requests as a browser sends them for a page of another site, with what it knows of this server.
+const CROSS_SITE: [&str; 4] = [
+    "Sec-Fetch-Site: cross-site",
+    "Sec-Fetch-Site: same-site",
+    "Origin: https://evil.example",
+    "Origin: null",
+];
+
+#[test]
+fn a_page_of_another_site_gets_nothing_and_counts_for_nothing() {
+    let house = House::new(|options| options.lockout.failures_max = 2);
+    let tls = || TlsIdentity {
+        certificate: Some(b"verified".to_vec()),
+        name: Some("pi".to_owned()),
+    };
+    let (browser, with_certificate) = (
+        peer("192.0.2.1:5", Some(TlsIdentity::default())),
+        peer("192.0.2.1:5", Some(tls())),
+    );
+    let head = |line: &str, more: &str| {
+        format!("{line} HTTP/1.1\r\nHost: 192.0.2.9\r\nAuthorization: Bearer {more}")
+    };
+
+    for field in CROSS_SITE {
+        for line in [
+            "PUT /v1/models/m",
+            "POST /v1/models/m",
+            "DELETE /v1/models/m",
+            "POST /v1/models/m/rollback",
+            "GET /v1/models/m",
+            "HEAD /v1/models/m",
+            "GET /v1/models",
+            "POST /v1/pair",
+            "POST /load_model",
+            "POST /import_model",
+            "POST /",
+        ] {
+            for secret in ["SECRET", "wrong"] {
+                let head = head(line, &format!("{secret}\r\n{field}"));
+                assert_eq!(house.ask(&browser, &head, "{}"), (403, 0), "{head}");
+                let head = head.replace("Authorization", "X-Nothing");
+                assert_eq!(
+                    house.ask(&with_certificate, &head, "{}"),
+                    (403, 0),
+                    "{head}"
+                );
+            }
+        }
+        // What shows nothing to anybody stays open.
+        let open = format!("GET /healthz HTTP/1.1\r\nHost: 192.0.2.9\r\n{field}");
+        assert_eq!(house.ask(&browser, &open, "").0, 200);
+    }
+
+    // Nothing was counted, and the page of this server itself may do what it likes.
+    let own = "SECRET\r\nOrigin: https://192.0.2.9\r\nSec-Fetch-Site: same-origin";
+    let put = head("PUT /v1/models/m", own);
+    assert_eq!(house.ask(&browser, &put, "body"), (201, 4));
+    let wrong = house.ask(&browser, &head("GET /v1/models", "wrong"), "");
+    assert_eq!(wrong.0, 401);
+}
+
+#[test]
+fn behind_a_proxy_the_caller_counts() {
+    let house = House::new(|options| {
+        options.lockout.failures_max = 2;
+        options.trusted_proxies = "10.0.0.1".parse().unwrap();
+    });
+    let proxy = peer("10.0.0.1:5", None);
+    let get = |address: &str, more: &str| {
+        let line = "GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nX-Forwarded-Proto: https";
+        format!("{line}\r\nX-Forwarded-For: 127.0.0.1, {address}\r\nAuthorization: Bearer {more}")
+    };
+    let ask = |address: &str, more: &str| house.ask(&proxy, &get(address, more), "").0;
+
+    assert_eq!(ask("192.0.2.1", "x"), 401);
+    assert_eq!(ask("192.0.2.1", "x"), 401);
+    assert_eq!(ask("192.0.2.1", "x"), 429);
+    assert_eq!(ask("192.0.2.2", "x"), 401);
+
+    // The origin is what the browser sees.
+    let own = "SECRET\r\nX-Forwarded-Host: models.example\r\nOrigin: https://models.example";
+    assert_eq!(ask("192.0.2.1", own), 200);
+    let other = own.replace("Host: models", "Host: other");
+    assert_eq!(ask("192.0.2.1", &other), 403);
+
+    // Who is no such proxy is not believed.
+    let stranger = peer("10.0.0.2:5", None);
+    assert_eq!(house.ask(&stranger, &get("192.0.2.9", own), "").0, 403);
+
+    // A password may come over a line that was encrypted up to the proxy, and over no other.
+    let load = |proto: &str| {
+        let head = format!("{LOAD}\r\nX-Forwarded-For: 192.0.2.3\r\nX-Forwarded-Proto: {proto}");
+        house.ask(&proxy, &head, ASK).0
+    };
+    assert_eq!((load("https"), load("http")), (404, 403));
 }
 
 #[test]
@@ -162,6 +268,63 @@ fn a_certificate_has_a_role_and_is_no_proof_against_web_pages() {
     let body = "{\"filename\": \"a\", \"content_b64\": \"eA==\"}";
     assert_eq!(house.ask(&certificate("other"), import, body).0, 403);
     assert_eq!(house.ask(&certificate("pi"), import, body).0, 200);
+}
+
+#[test]
+fn strangers_have_little_read_and_nothing_written() {
+    let house = House::new(|options| options.lockout.failures_max = 2);
+    let peer = |number: u8| peer(&format!("127.0.0.{number}:5"), None);
+    let parts = || {
+        let parts = std::fs::read_dir(house.folder.path().join("models/.skep/parts"));
+        parts.map_or(0, Iterator::count)
+    };
+
+    // More than a stranger may have read is refused at once, and what is read is no tree of values.
+    let large = format!(
+        "{{\"a\": [{}0], \"password\": \"SECRET\"}}",
+        "0,".repeat(60_000)
+    );
+    assert_eq!(house.ask(&peer(1), LOAD, &large), (413, 0));
+    let known = format!("{LOAD}\r\nAuthorization: Bearer SECRET");
+    assert_eq!(house.ask(&peer(1), &known, &large).0, 400);
+    let names = format!("[{}\"x\"]", "\"x\",".repeat(1000));
+    let many = format!("{{\"password\": \"SECRET\", \"filenames\": {names}}}");
+    assert_eq!(house.ask(&peer(1), LOAD, &many).0, 413);
+
+    // A content before its password is kept in memory as long as it is small.
+    let import = "POST /import_model HTTP/1.1\r\nHost: 127.0.0.1";
+    let content = "eHh4".repeat(10_000);
+    let before = format!("{{\"filename\": \"m\", \"content_b64\": \"{content}\"");
+    assert_eq!(house.ask(&peer(2), import, &format!("{before}}}")).0, 403);
+    assert_eq!(parts(), 0);
+    let body = format!("{before}, \"password\": \"SECRET\"}}");
+    assert_eq!(house.ask(&peer(2), import, &body).0, 200);
+    let stored = std::fs::read(house.folder.path().join("models/m")).unwrap();
+    assert_eq!(stored.len(), 30_000);
+
+    // Who sends on and on without one counts as who sends wrong ones.
+    let flood = format!("{{\"content_b64\": \"{}", "eHh4".repeat(1_000_000));
+    assert_eq!(house.ask(&peer(3), import, &flood).0, 413);
+    assert_eq!(house.ask(&peer(3), import, &flood).0, 413);
+    let guess = ASK.replace("SECRET", "x");
+    assert_eq!(house.ask(&peer(3), LOAD, &guess).0, 429);
+}
+
+#[test]
+fn a_pairing_request_says_how_long_it_is() {
+    let house = House::new(|_| ());
+    let peer = peer("127.0.0.1:5", None);
+    let pair = "POST /v1/pair HTTP/1.1\r\nHost: 127.0.0.1";
+    let large = format!("{{\"secret\": \"x\", \"name\": \"{}\"}}", "x".repeat(5000));
+    assert_eq!(house.ask(&peer, pair, &large), (413, 0));
+
+    let head = format!("{pair}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = Head::parse(head.as_bytes()).unwrap();
+    let (mut session, mut source) = (Session::default(), io::Cursor::new("{}"));
+    let body = Body::new(&mut source, None);
+    let mut request = Request::new(&head, &peer, &mut session, body);
+    assert_eq!(house.api.handle(&mut request).status().0, 411);
+    assert_eq!(source.position(), 0);
 }
 
 /// A body that comes while somebody changes a model by hand.
@@ -212,6 +375,24 @@ fn the_whole_server_tells_its_methods() {
 }
 
 #[test]
+fn a_slash_at_the_end_says_nothing() {
+    let house = House::new(|_| ());
+    let ask = |line: &str| {
+        let head = format!("{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer SECRET");
+        house.ask(&peer("127.0.0.1:5", None), &head, "").0
+    };
+    for (line, status) in [
+        ("GET /v1/models/", 200),
+        ("GET /v1/models", 200),
+        ("PUT /v1/models/", 405),
+        ("GET /healthz/", 200),
+        ("GET /v1/", 404),
+    ] {
+        assert_eq!(ask(line), status, "{line}");
+    }
+}
+
+#[test]
 fn only_get_knows_ranges() {
     let house = House::new(|_| ());
     let peer = peer("127.0.0.1:5", None);
@@ -242,4 +423,38 @@ fn codings_have_no_case() {
     // RFC 9110 section 8.4.1.
     assert_eq!(put("Identity"), 201);
     assert_eq!(put("gzip"), 415);
+}
+
+#[test]
+fn the_content_of_a_signed_request_is_what_was_signed() {
+    let house = House::new(|_| {});
+    let key = DerivedKey::of(house.secret.text().as_bytes()).unwrap();
+    let wish = house.api.guard.signature_wish().unwrap();
+    let digest = crate::digest::Digest::of(b"signed").field();
+    let fields = vec![("host", "pi"), ("content-digest", digest.as_str())];
+    let signed = SignedRequest {
+        method: "POST",
+        is_encrypted: false,
+        host: "pi",
+        target: "/v1/models/m/verify",
+        fields,
+        has_content: true,
+    };
+    let nonce = wished_nonce(&wish);
+    let (input, signature) = sign(&key, &signed, nonce.as_deref(), None).unwrap();
+    let head = format!(
+        "POST /v1/models/m/verify HTTP/1.1\r\nHost: pi\r\nContent-Digest: {digest}\r\n\
+         Signature-Input: {input}\r\nSignature: {signature}\r\nContent-Length: 6\r\n\r\n"
+    );
+    let head = Head::parse(head.as_bytes()).unwrap();
+    let peer = peer("192.0.2.1:5", None);
+
+    // The route does not know of any digest.
+    let mut session = Session::default();
+    let mut other = &b"Signed"[..];
+    let mut request = Request::new(&head, &peer, &mut session, Body::new(&mut other, Some(6)));
+    let caller = house.api.caller(&mut request).unwrap();
+    assert_eq!(caller.unwrap().name, "owner");
+    let error = request.body().read_all(100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity);
 }

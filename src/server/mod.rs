@@ -92,6 +92,8 @@ pub struct ServerOptions {
     pub(crate) live_limits: Arc<LiveLimits>,
     /// Files for TLS instead of those options.
     pub(crate) tls_files: Option<TlsFiles>,
+    /// What listens already, instead of addresses and sockets.
+    pub(crate) listener: Option<Listener>,
     /// Where the private socket between the edge and the engine may be made, besides the system's
     /// folder for temporary files.
     pub folders: Vec<PathBuf>,
@@ -168,7 +170,10 @@ impl Server {
 
         // A child token: what stops the given one stops this server, too.
         let stop = options.stop.child();
-        let listener = Listener::bind(addresses, options.sockets, default, stop.clone())?;
+        let listener = match options.listener {
+            Some(listener) => listener.ending_with(stop.clone())?,
+            None => Listener::bind(addresses, options.sockets, default, stop.clone())?,
+        };
 
         // The number of descriptors is settled now; otherwise the server would find out under load.
         let mut limits = options.limits;

@@ -59,6 +59,7 @@ impl Signature {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let text = str::from_utf8(bytes)
             .ok()
+            .map(|text| text.strip_prefix('\u{feff}').unwrap_or(text))
             .filter(|text| text.len() <= Self::BYTES_MAX);
         text.ok_or_else(|| unreadable("it is not text, or is too long"))
             .and_then(str::parse)

@@ -38,6 +38,8 @@ impl PublicKey {
                 .hint("give a key (RW...), or a file that contains one")
         })?;
 
+        // Editors of some systems put a byte order mark in front.
+        let read = read.strip_prefix('\u{feff}').unwrap_or(&read);
         read.parse().map_err(|error: Error| {
             Error::new(ErrorKind::Usage, format!("{text}: {}", error.message()))
         })

@@ -61,7 +61,9 @@ impl SecretKey {
         let shown = path.display();
         let text = fs::read_to_string(path)
             .map_err(|error| Error::local(format!("reading the secret key {shown}"), error))?;
-        Self::parse(&text).map_err(|(reason, hint)| {
+        // Editors of some systems put a byte order mark in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Self::parse(text).map_err(|(reason, hint)| {
             let text = format!("{shown} cannot be used: {reason}");
             Error::new(ErrorKind::Usage, text).hint(hint.replace("FILE", &shown.to_string()))
         })

@@ -13,10 +13,10 @@ mod shortened;
 pub(crate) use counted::counted;
 pub(crate) use date::{date_time, http_date};
 pub(crate) use entries::{entries, name_of, unreadable, with_entry};
-pub(crate) use escape::escaped;
+pub(crate) use escape::{escaped, json_escaped};
 pub(crate) use nearest::nearest;
 pub(crate) use quantity::{
     NONE, bytes, bytes_or_none, count, count_or_none, duration, duration_or_none, is_none, switch,
 };
 pub(crate) use quote::quoted;
-pub(crate) use shortened::{quotable, shortened};
+pub(crate) use shortened::{fitting, quotable, shortened};

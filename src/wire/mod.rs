@@ -254,6 +254,10 @@ pub(crate) struct PairRequest {
     pub(crate) secret: String,
     /// What the device would like to be called.
     pub(crate) name: String,
+    /// The public key of the token that the device has made, in 43 letters of base64url; devices of an
+    /// older skep send none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
 }
 
 /// The answer to that.
@@ -265,8 +269,9 @@ pub(crate) struct PairReply {
     pub(crate) name: String,
     /// Its role.
     pub(crate) role: String,
-    /// The token, which is nowhere else.
-    pub(crate) token: String,
+    /// The token, which is nowhere else, for a device that sent no key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<String>,
 }
 
 #[cfg(test)]

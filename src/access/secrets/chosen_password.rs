@@ -7,7 +7,6 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use argon2::password_hash::phc::PasswordHash;
@@ -21,13 +20,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::threads::lock;
 use crate::{disk, home};
 
-/// What is kept of a chosen password. One guess is verified at a time, so that guesses never take
-/// more than 8 MiB together, and the right ones are remembered for a while.
+/// What is kept of a chosen password; the right one is remembered for a while. Whoever asks takes care
+/// that one guess is verified at a time, so that guesses never take more than 8 MiB together.
 #[derive(Default)]
 pub(crate) struct SlowLock {
     kept: Option<Kept>,
-    working: Mutex<()>,
-    waiting: AtomicUsize,
     good: Mutex<Good>,
 }
 
@@ -50,6 +47,17 @@ impl SlowLock {
         })
     }
 
+    /// A lock for a password that is kept nowhere.
+    ///
+    /// # Errors
+    /// `Internal` if the system has no random numbers.
+    pub(crate) fn of(password: &Password) -> Result<Self> {
+        Ok(Self {
+            kept: Some(Kept::make(password.text().as_bytes())?),
+            ..Self::default()
+        })
+    }
+
     /// Whether a password was set at all.
     pub(crate) fn is_set(&self) -> bool {
         self.kept.is_some()
@@ -60,62 +68,21 @@ impl SlowLock {
         self.is_set() && lock(&self.good).has(secret)
     }
 
-    /// Whether this is the password.
-    ///
-    /// # Errors
-    /// `Busy` if several guesses wait for their turn already.
-    pub(crate) fn opens(&self, secret: &[u8]) -> Result<bool> {
+    /// Whether this is the password, by a long computation unless that was found out lately.
+    pub(crate) fn opens(&self, secret: &[u8]) -> bool {
         let Some(kept) = &self.kept else {
-            return Ok(false);
+            return false;
         };
 
         if self.is_known(secret) {
-            return Ok(true);
-        }
-
-        // Each request that waits here holds a worker, so all but a few are refused at once.
-        let waiting = Waiting::new(&self.waiting);
-        if waiting.before >= WAITING_MAX {
-            let text = "too many passwords are being verified at the moment";
-            return Err(Error::new(ErrorKind::Busy, text)
-                .hint("try again, or use a token, which needs less work"));
-        }
-
-        let turn = lock(&self.working);
-
-        // Another request of the same caller may have found it out meanwhile.
-        if self.is_known(secret) {
-            return Ok(true);
+            return true;
         }
 
         let opens = kept.is(secret);
-        drop(turn);
         if opens {
             lock(&self.good).add(secret);
         }
-
-        Ok(opens)
-    }
-}
-
-/// Counts who waits for a turn.
-struct Waiting<'a> {
-    count: &'a AtomicUsize,
-    before: usize,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        Self {
-            count,
-            before: count.fetch_add(1, Ordering::SeqCst),
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::SeqCst);
+        opens
     }
 }
 
@@ -213,31 +180,32 @@ fn keyed(key: &hmac::Key, secret: &[u8]) -> Digest {
 /// `Usage` if it is too short or known to everybody, or if the home cannot be written.
 pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
     let text = password.text();
-    let weak = |reason: String| {
-        Error::new(ErrorKind::Usage, reason).hint("use three or four random words")
-    };
-
-    if text.chars().count() < CHARACTERS_MIN {
-        return Err(weak(format!(
-            "the password is too short: {CHARACTERS_MIN} characters at least"
-        )));
-    }
-
-    // Ten times the same character is long enough, but among the first guesses.
-    let first = text.chars().next();
-    if text.chars().all(|character| Some(character) == first) {
-        return Err(weak("the password repeats a single character".to_owned()));
-    }
-
-    if text == PUBLISHED {
-        return Err(weak(
-            "this password is published as dearning's default".to_owned(),
-        ));
+    if let Some(reason) = weakness(text) {
+        return Err(Error::new(ErrorKind::Usage, reason).hint("use three or four random words"));
     }
 
     let kept = Kept::make(text.as_bytes())?.text();
 
     home::CHOSEN_PASSWORD.write(home, &kept)
+}
+
+/// Why a password is among the first guesses; `None` if it is not.
+pub(crate) fn weakness(text: &str) -> Option<String> {
+    // Ten times the same character is long enough.
+    let first = text.chars().next();
+    let repeats = text.chars().all(|character| Some(character) == first);
+
+    if text.chars().count() < CHARACTERS_MIN {
+        Some(format!(
+            "the password is too short: {CHARACTERS_MIN} characters at least"
+        ))
+    } else if repeats {
+        Some("the password repeats a single character".to_owned())
+    } else if text == PUBLISHED {
+        Some("this password is published as dearning's default".to_owned())
+    } else {
+        None
+    }
 }
 
 /// Forgets the chosen password.
@@ -272,9 +240,6 @@ const OUTPUT_BYTES: usize = 32;
 /// The least that NIST SP 800-63B asks of passwords that people choose is 8; nobody watches here.
 const CHARACTERS_MIN: usize = 10;
 
-/// How many guesses wait for their turn; more would hold all workers.
-const WAITING_MAX: usize = 3;
-
 /// How many right passwords are remembered, and how long. There is one; a change forgets it.
 const GOOD_MAX: usize = 4;
 const GOOD_FOR: Duration = Duration::from_secs(600);
@@ -294,11 +259,11 @@ mod tests {
         let text = std::fs::read_to_string(file(home.path())).unwrap();
         assert!(text.starts_with("$argon2id$v=19$m=8192,t=4,p=1$") && !text.contains("horse"));
         let slow = SlowLock::read(&text).unwrap();
-        assert!(!slow.opens(b"correct horse batterx").unwrap());
+        assert!(!slow.opens(b"correct horse batterx"));
         assert!(!slow.is_known(b"correct horse battery"));
-        assert!(slow.opens(b"correct horse battery").unwrap());
+        assert!(slow.opens(b"correct horse battery"));
         assert!(slow.is_known(b"correct horse battery") && !slow.is_known(b"correct horse"));
-        assert!(!SlowLock::default().opens(b"").unwrap());
+        assert!(!SlowLock::default().opens(b""));
         remove(home.path()).unwrap();
         assert_eq!(remove(home.path()).unwrap_err().kind(), ErrorKind::NotFound);
     }
@@ -308,8 +273,8 @@ mod tests {
         // printf 'correct horse' | argon2 somesaltsomesalt -id -t 2 -k 8192 -p 1 -l 32 -e
         let text = "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$K3Wd55Z72epI/vnwxX/5kaVWEdssdwjLlFHPncLm19U";
         let slow = SlowLock::read(text).unwrap();
-        assert!(slow.opens(b"correct horse").unwrap());
-        assert!(!slow.opens(b"correct horsf").unwrap());
+        assert!(slow.opens(b"correct horse"));
+        assert!(!slow.opens(b"correct horsf"));
     }
 
     #[test]
@@ -317,8 +282,8 @@ mod tests {
         let text = "$argon2id$v=19$m=8192,t=4,p=1$ZLigr+HXtU8QFlEkfvx0sQ\
                     $khEhMueXejAiZYF3hZ2h0lekpKbwMQSj12D3Bttqltg\n";
         let slow = SlowLock::read(text).unwrap();
-        assert!(slow.opens(b"correct horse battery").unwrap());
-        assert!(!slow.opens(b"correct horse batterx").unwrap());
+        assert!(slow.opens(b"correct horse battery"));
+        assert!(!slow.opens(b"correct horse batterx"));
         assert_eq!(slow.kept.unwrap().text(), text);
     }
 

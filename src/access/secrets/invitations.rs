@@ -15,7 +15,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::access::secrets::password::Password;
-use crate::address::ServerUrl;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
@@ -186,38 +185,6 @@ fn change(home: &Path, change: impl FnOnce(&mut Vec<OpenInvitation>) -> Result<(
     })
 }
 
-/// Tells later invitations where a server of this home can be reached: `host:port` each.
-pub(crate) fn keep_addresses(home: &Path, addresses: &[String]) {
-    let text = addresses.join("\n") + "\n";
-    if home::ADDRESSES.read(home).is_ok_and(|kept| kept == text) {
-        return;
-    }
-    if let Err(error) = home::ADDRESSES.write(home, &text) {
-        log::debug!("{error}");
-    }
-}
-
-/// Where the server of a home was reached when it last started.
-pub(crate) fn kept_addresses(home: &Path) -> Vec<String> {
-    let text = home::ADDRESSES.read(home).unwrap_or_default();
-    let mut addresses = Vec::new();
-    let mut bad = Vec::new();
-
-    // One that cannot be read would make the whole invitation useless.
-    for (number, line) in entries(&text) {
-        match line.parse::<ServerUrl>() {
-            Ok(_) => addresses.push(line.to_owned()),
-            Err(_) => bad.push(number),
-        }
-    }
-
-    if let Some(warning) = unreadable(&home::ADDRESSES.path(home), &bad) {
-        log::warn!("{warning}");
-    }
-
-    addresses
-}
-
 const SCHEME: &str = "skep://";
 
 /// More make a QR code that telephones cannot read.
@@ -287,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_costs_no_other_invitation_and_no_other_address() {
+    fn a_bad_line_costs_no_other_invitation() {
         let home = tempfile::tempdir().unwrap();
         let secret = open(home.path(), "read", 60).unwrap();
         let path = home::INVITATIONS.path(home.path());
@@ -298,13 +265,6 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("beef read\n"), "{text}");
         assert_eq!(text.lines().count(), 2, "{text}");
-
-        let path = home::ADDRESSES.path(home.path());
-        std::fs::write(&path, "192.0.2.1:8443\nftp://x y\npi.local:8443\n").unwrap();
-        assert_eq!(
-            kept_addresses(home.path()),
-            ["192.0.2.1:8443", "pi.local:8443"]
-        );
     }
 
     #[test]

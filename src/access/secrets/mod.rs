@@ -2,12 +2,16 @@
 //! What lets somebody in: passwords, tokens, invitations.
 
 pub(crate) mod chosen_password;
+mod derived_key;
 pub(crate) mod invitations;
 mod password;
+mod remembered_keys;
 pub(crate) mod tokens;
 
-pub(crate) use chosen_password::{SlowLock, keep, remove};
+pub(crate) use chosen_password::{SlowLock, keep, remove, weakness};
+pub(crate) use derived_key::{CallerKey, DerivedKey};
 pub(crate) use invitations::{ADDRESSES_MAX, Invitation};
 pub use password::Password;
-pub(crate) use password::{Lock, PUBLISHED, letters, random};
-pub(crate) use tokens::{NewToken, Tokens, can_be_named, is_token, is_token_name};
+pub(crate) use password::{Lock, PUBLISHED, is_token, random};
+pub(crate) use remembered_keys::RememberedKeys;
+pub(crate) use tokens::{NewToken, TokenKey, Tokens, can_be_named, is_token_name};

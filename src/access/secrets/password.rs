@@ -42,6 +42,20 @@ impl Password {
     pub fn generate() -> Result<Self> {
         letters(LENGTH).map(Self)
     }
+
+    /// Makes a token: `skep_` and 32 of the same letters, about 158 bits.
+    ///
+    /// # Errors
+    /// `Internal` if the system has no random numbers.
+    pub(crate) fn generate_token() -> Result<Self> {
+        Ok(Self(format!("{TOKEN_PREFIX}{}", letters(TOKEN_LETTERS)?)))
+    }
+
+    /// Whether it has the form of those that are made here, and so cannot be guessed.
+    pub(crate) fn is_made(&self) -> bool {
+        is_made(self.0.as_bytes())
+    }
+
     /// The text, to be sent or kept in a file.
     pub fn text(&self) -> &str {
         &self.0
@@ -75,17 +89,32 @@ impl Lock {
         Self(digest)
     }
 
-    /// What is kept of it, which is also the key for challenges.
+    /// What is kept of it.
     pub(crate) fn digest(&self) -> &Digest {
         &self.0
     }
+}
+
+/// Whether a secret has exactly the form of a made password or of a token.
+pub(crate) fn is_made(secret: &[u8]) -> bool {
+    is_token(secret) || are_letters(secret, LENGTH)
+}
+
+/// Whether a secret has exactly the form of a token, known or not: nobody chooses such a password.
+pub(crate) fn is_token(secret: &[u8]) -> bool {
+    let letters = secret.strip_prefix(TOKEN_PREFIX.as_bytes());
+    letters.is_some_and(|letters| are_letters(letters, TOKEN_LETTERS))
+}
+
+fn are_letters(text: &[u8], length: usize) -> bool {
+    text.len() == length && text.iter().all(|letter| LETTERS.contains(letter))
 }
 
 /// So many random letters and digits.
 ///
 /// # Errors
 /// `Internal` if the system has no random numbers.
-pub(crate) fn letters(count: usize) -> Result<String> {
+fn letters(count: usize) -> Result<String> {
     let mut text = String::with_capacity(count + 32);
     while text.len() < count {
         let bytes: [u8; 32] = random()?;
@@ -115,6 +144,11 @@ pub(crate) const PUBLISHED: &str = "dearning_secure";
 
 const LENGTH: usize = 20;
 
+/// How a token begins, so that people and scanners for leaked secrets recognise it.
+const TOKEN_PREFIX: &str = "skep_";
+
+const TOKEN_LETTERS: usize = 32;
+
 /// 31 letters and digits without `0 1 i l o`; 248 is 8 times 31.
 const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
 
@@ -126,7 +160,16 @@ mod tests {
     fn made_passwords_are_long_and_differ() {
         let (one, other) = (Password::generate().unwrap(), Password::generate().unwrap());
         assert_eq!(one.text().len(), LENGTH);
-        assert!(one.text().bytes().all(|byte| LETTERS.contains(&byte)));
+        assert!(one.is_made() && other.is_made());
+        let cut = &one.text()[1..];
+        for words in [
+            "my very own password",
+            "twenty letters long.",
+            cut,
+            &format!("{cut}A"),
+        ] {
+            assert!(!Password::new(words).unwrap().is_made(), "{words}");
+        }
         assert_ne!(one, other);
     }
 

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Tokens: random secrets with a name, a role and an end, of which the home keeps digests only.
+//! Tokens: random secrets with a name, a role and an end, of which the home keeps public keys only.
 //!
-//! The file `tokens` has a line for each: name, role, digest, and when it was made and when it ends,
-//! in seconds since 1970 (`-` for never).
+//! The file `tokens` has a line for each: name, role, public key, and when it was made and when it ends,
+//! in seconds since 1970 (`-` for never). Format 1 of the home had the SHA-256 of the secret in place of
+//! the key. Such a line is replaced when its token is first shown over TLS.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::access::principal::{How, Principal};
 use crate::access::role::Role;
-use crate::access::secrets::password::{Lock, Password, letters};
+use crate::access::secrets::derived_key::{CallerKey, DerivedKey};
+use crate::access::secrets::password::{Lock, Password};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{entries, name_of, unreadable, with_entry};
 use crate::{clock, home};
@@ -23,10 +26,40 @@ pub(crate) struct Tokens(Vec<Token>);
 pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) role: Role,
-    pub(crate) lock: Lock,
+    pub(crate) key: TokenKey,
     pub(crate) made: SystemTime,
     /// When it ends; `None` for never.
     pub(crate) end: Option<SystemTime>,
+}
+
+/// By what a token is recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TokenKey {
+    /// The public key that its secret stands for.
+    Public(CallerKey),
+    /// The SHA-256 of its secret, as format 1 of the home had it.
+    Digest(Lock),
+}
+
+impl TokenKey {
+    fn read(word: &str) -> Option<Self> {
+        let public = word.parse().map(Self::Public);
+        public
+            .or_else(|_| {
+                word.parse()
+                    .map(|digest| Self::Digest(Lock::from_digest(digest)))
+            })
+            .ok()
+    }
+}
+
+impl fmt::Display for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public(key) => key.fmt(f),
+            Self::Digest(lock) => lock.digest().fmt(f),
+        }
+    }
 }
 
 /// What a new token is to be.
@@ -46,32 +79,31 @@ impl Tokens {
         Ok(Self::read(&file(home), &text))
     }
 
-    /// Makes a token, keeps its digest, and returns the token, which is nowhere else.
+    /// Makes a token, keeps its public key, and returns the token, which is nowhere else.
     ///
     /// # Errors
     /// `Usage` for a name that cannot be one or a home that cannot be written, `Conflict` if there is
     /// one of that name, `TooLarge` if there are too many.
     pub(crate) fn add(home: &Path, new: NewToken) -> Result<Password> {
-        if !is_plain(&new.name) {
-            let text = "the name of a token is 1 to 64 letters, digits and . _ - @";
-            return Err(Error::new(ErrorKind::Usage, text));
-        }
+        let secret = Password::generate_token()?;
+        let key = DerivedKey::of(secret.text().as_bytes())
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the new token has no key"))?;
+        Self::add_key(home, new, *key.public())?;
 
-        // The log names callers, and a token called `owner` would pass for the owner there.
-        if !can_be_named(&new.name) {
-            let text = format!(
-                "'{}' cannot be the name of a token: it is reserved, or has no letter or digit",
-                new.name
-            );
-            return Err(Error::new(ErrorKind::Usage, text).hint("choose another name"));
-        }
+        Ok(secret)
+    }
 
-        let secret = Password::new(format!("{PREFIX}{}", letters(LETTERS)?))?;
+    /// Keeps the public key of a token that somebody else has made.
+    ///
+    /// # Errors
+    /// As [`Tokens::add`]; `Conflict` also if there is a token with that key.
+    pub(crate) fn add_key(home: &Path, new: NewToken, key: CallerKey) -> Result<()> {
+        check_name(&new.name)?;
 
         let token = Token {
             name: new.name,
             role: new.role,
-            lock: Lock::new(secret.text().as_bytes()),
+            key: TokenKey::Public(key),
             made: clock::now(),
             end: new.end,
         };
@@ -85,6 +117,13 @@ impl Tokens {
                     .hint(format!("'skep token rm {}' removes it", token.name)));
             }
 
+            // Two names for one key would make the log say who it was not.
+            let known = entries(text).filter_map(|(_, line)| Token::read(line));
+            if known.into_iter().any(|known| known.key == token.key) {
+                let text = "there is a token with this public key already";
+                return Err(Error::new(ErrorKind::BadRequest, text).hint("make a new key"));
+            }
+
             if entries(text).count() >= TOKENS_MAX {
                 let text = format!("there are {TOKENS_MAX} tokens already");
                 return Err(Error::new(ErrorKind::TooLarge, text).hint("remove some"));
@@ -92,9 +131,28 @@ impl Tokens {
 
             let text = if text.is_empty() { HEADER } else { text };
             Ok(Some(with_entry(text, &token.line())))
-        })?;
+        })
+    }
 
-        Ok(secret)
+    /// Replaces the digest in the line of a token by the public key; a line that is another one by now
+    /// stays.
+    ///
+    /// # Errors
+    /// `Usage` if the home cannot be written.
+    pub(crate) fn upgrade(home: &Path, old: &Token, key: CallerKey) -> Result<()> {
+        let new = Token {
+            key: TokenKey::Public(key),
+            ..old.clone()
+        };
+
+        home::TOKENS.change(home, |text| {
+            let lines = text.lines().map(|line| match Token::read(line) {
+                Some(token) if token == *old => new.line(),
+                _ => line.to_owned(),
+            });
+            let changed: String = lines.map(|line| line + "\n").collect();
+            Ok((changed != text).then_some(changed))
+        })
     }
 
     /// Removes a token; a running server knows it no more from then on.
@@ -126,17 +184,22 @@ impl Tokens {
         self.0.iter()
     }
 
-    /// Whose lock this is, if that token has not ended. All are looked at, whichever it is.
-    pub(crate) fn principal(&self, lock: &Lock, now: SystemTime) -> Option<Principal> {
+    /// The token with this key. All are looked at, whichever it is.
+    pub(crate) fn find(&self, key: &TokenKey) -> Option<&Token> {
         let mut found = None;
         for token in &self.0 {
-            if token.lock == *lock {
+            if token.key == *key {
                 found = Some(token);
             }
         }
         found
-            .filter(|token| !self.is_over(token, now))
-            .map(Token::principal)
+    }
+
+    /// Whether some of them are kept as format 1 of the home had them.
+    pub(crate) fn have_digests(&self) -> bool {
+        self.0
+            .iter()
+            .any(|token| matches!(token.key, TokenKey::Digest(_)))
     }
 
     /// Whether a token has ended. A clock that was never set counts as standing where the newest
@@ -174,7 +237,7 @@ impl Token {
             .next()
             .filter(|name| is_plain(name) && can_be_named(name));
         let (name, role) = (name?.to_owned(), words.next()?.parse().ok()?);
-        let lock = Lock::from_digest(words.next()?.parse().ok()?);
+        let key = TokenKey::read(words.next()?)?;
         let made = time(words.next()?)?;
 
         let end = match words.next()? {
@@ -186,7 +249,7 @@ impl Token {
         words.next().is_none().then_some(Self {
             name,
             role,
-            lock,
+            key,
             made,
             end,
         })
@@ -196,8 +259,8 @@ impl Token {
         let end = self
             .end
             .map_or_else(|| "-".to_owned(), |end| seconds(end).to_string());
-        let (name, role, digest) = (&self.name, self.role, self.lock.digest());
-        format!("{name} {role} {digest} {} {end}", seconds(self.made))
+        let (name, role, key) = (&self.name, self.role, &self.key);
+        format!("{name} {role} {key} {} {end}", seconds(self.made))
     }
 
     pub(crate) fn principal(&self) -> Principal {
@@ -207,6 +270,25 @@ impl Token {
             how: How::Token,
         }
     }
+}
+
+/// # Errors
+/// `Usage` for a name that cannot be that of a token.
+fn check_name(name: &str) -> Result<()> {
+    if !is_plain(name) {
+        let text = "the name of a token is 1 to 64 letters, digits and . _ - @";
+        return Err(Error::new(ErrorKind::Usage, text));
+    }
+
+    // The log names callers, and a token called `owner` would pass for the owner there.
+    if !can_be_named(name) {
+        let text = format!(
+            "'{name}' cannot be the name of a token: it is reserved, or has no letter or digit"
+        );
+        return Err(Error::new(ErrorKind::Usage, text).hint("choose another name"));
+    }
+
+    Ok(())
 }
 
 /// Whether a name has the length and the letters of one.
@@ -222,13 +304,6 @@ pub(crate) fn can_be_named(name: &str) -> bool {
         .iter()
         .any(|taken| name.eq_ignore_ascii_case(taken));
     !is_taken && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
-}
-
-/// Whether a text can be a token of some server, now or later: it is bounded, and one plain word.
-pub(crate) fn is_token(text: &str) -> bool {
-    let letters = text.strip_prefix(PREFIX).unwrap_or_default();
-    (LETTERS..=LETTERS_MAX).contains(&letters.len())
-        && letters.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether a server may have named a token so.
@@ -251,20 +326,11 @@ fn time(seconds: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))
 }
 
-const HEADER: &str = "# Tokens of skep, as digests. 'skep token' changes this file.\n";
-
-/// How a token begins, so that people and scanners for leaked secrets recognise it.
-const PREFIX: &str = "skep_";
-
-/// About 158 bits.
-const LETTERS: usize = 32;
-
-/// Room for tokens of later servers.
-const LETTERS_MAX: usize = 128;
+const HEADER: &str = "# Tokens of skep, as public keys. 'skep token' changes this file.\n";
 
 const NAME_BYTES_MAX: usize = 64;
 
-/// Each of them is compared with every answer to a challenge.
+/// Each of them is compared with every secret and every signature.
 const TOKENS_MAX: usize = 1000;
 
 #[cfg(test)]
@@ -279,20 +345,31 @@ mod tests {
         }
     }
 
+    /// Whether a secret opens one of these tokens now.
+    fn opens(tokens: &Tokens, secret: &[u8], now: SystemTime) -> Option<String> {
+        let key = *DerivedKey::of(secret)?.public();
+        let token = tokens.find(&TokenKey::Public(key))?;
+        (!tokens.is_over(token, now)).then(|| token.name.clone())
+    }
+
     #[test]
-    fn tokens_are_kept_as_digests_and_found_again() {
+    fn tokens_are_kept_as_public_keys_and_found_again() {
         let home = tempfile::tempdir().unwrap();
         let secret = Tokens::add(home.path(), new("pi-1", None)).unwrap();
         Tokens::add(home.path(), new("pi-2", None)).unwrap();
         let text = std::fs::read_to_string(file(home.path())).unwrap();
-        assert!(!text.contains(&secret.text()[PREFIX.len()..]));
+        assert!(!text.contains(&secret.text()["skep_".len()..]));
+        // A digest of the secret would let whoever reads it try guesses, and served as a key before.
+        let digest = crate::digest::Digest::of(secret.text().as_bytes());
+        assert!(!text.contains(&digest.to_string()));
         let mode = std::fs::metadata(file(home.path())).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&mode) & 0o777, 0o600);
         let tokens = Tokens::open(home.path()).unwrap();
-        let found = tokens.principal(&Lock::new(secret.text().as_bytes()), SystemTime::now());
-        assert_eq!(found.unwrap().name, "pi-1");
+        let found = opens(&tokens, secret.text().as_bytes(), SystemTime::now());
+        assert_eq!(found.unwrap(), "pi-1");
+        let other = Password::generate_token().unwrap();
         assert_eq!(
-            tokens.principal(&Lock::new(b"skep_x"), SystemTime::now()),
+            opens(&tokens, other.text().as_bytes(), SystemTime::now()),
             None
         );
         let error = Tokens::add(home.path(), new("pi-1", None)).unwrap_err();
@@ -309,23 +386,15 @@ mod tests {
         let now = SystemTime::now();
         let end = Some(now + Duration::from_secs(100));
         let secret = Tokens::add(home.path(), new("short", end)).unwrap();
-        let lock = Lock::new(secret.text().as_bytes());
+        let bytes = secret.text().as_bytes();
         let tokens = Tokens::open(home.path()).unwrap();
-        assert!(tokens.principal(&lock, now).is_some());
-        assert!(
-            tokens
-                .principal(&lock, now + Duration::from_secs(101))
-                .is_none()
-        );
-        assert!(tokens.principal(&lock, UNIX_EPOCH).is_some());
+        assert!(opens(&tokens, bytes, now).is_some());
+        assert!(opens(&tokens, bytes, now + Duration::from_secs(101)).is_none());
+        assert!(opens(&tokens, bytes, UNIX_EPOCH).is_some());
         let past = Some(now - Duration::from_secs(100));
         let secret = Tokens::add(home.path(), new("past", past)).unwrap();
         let tokens = Tokens::open(home.path()).unwrap();
-        assert!(
-            tokens
-                .principal(&Lock::new(secret.text().as_bytes()), UNIX_EPOCH)
-                .is_none()
-        );
+        assert!(opens(&tokens, secret.text().as_bytes(), UNIX_EPOCH).is_none());
     }
 
     #[test]
@@ -360,17 +429,21 @@ mod tests {
     #[test]
     fn what_is_left_of_a_line_that_was_cut_opens_nothing() {
         let now = SystemTime::now();
+        let secret = Password::generate_token().unwrap();
+        let public = *DerivedKey::of(secret.text().as_bytes()).unwrap().public();
+        let key = TokenKey::Public(public);
         let token = |name: &str| Token {
             name: name.to_owned(),
             role: Role::Admin,
-            lock: Lock::new(b"secret"),
+            key: key.clone(),
             made: now,
             end: Some(now + Duration::from_secs(1000)),
         };
-        let lock = Lock::new(b"secret");
         let opens = |line: &str| {
             let tokens = Tokens::read(Path::new("tokens"), line);
-            tokens.principal(&lock, now).is_some()
+            tokens
+                .find(&key)
+                .is_some_and(|token| !tokens.is_over(token, now))
         };
 
         let line = token("pi").line();
@@ -381,6 +454,48 @@ mod tests {
 
         // Nor does a name that the log has for others.
         assert!(!opens(&token("owner").line()));
+    }
+
+    #[test]
+    fn a_line_of_format_1_is_replaced_by_the_public_key() {
+        let home = tempfile::tempdir().unwrap();
+        let secret = Password::generate_token().unwrap();
+        let digest = crate::digest::Digest::of(secret.text().as_bytes());
+        let other = "0".repeat(64);
+        let text = format!("# mine\npi read {digest} 5 -\nold write {other} 5 6\n");
+        std::fs::write(file(home.path()), &text).unwrap();
+
+        let tokens = Tokens::open(home.path()).unwrap();
+        assert!(tokens.have_digests());
+        let lock = Lock::new(secret.text().as_bytes());
+        let old = tokens.find(&TokenKey::Digest(lock)).unwrap();
+        let key = *DerivedKey::of(secret.text().as_bytes()).unwrap().public();
+        Tokens::upgrade(home.path(), old, key).unwrap();
+        let upgraded = format!("# mine\npi read {key} 5 -\nold write {other} 5 6\n");
+        assert_eq!(
+            std::fs::read_to_string(file(home.path())).unwrap(),
+            upgraded
+        );
+
+        // What somebody has removed meanwhile does not come back.
+        Tokens::remove(home.path(), "pi").unwrap();
+        Tokens::upgrade(home.path(), old, key).unwrap();
+        assert!(
+            Tokens::open(home.path())
+                .unwrap()
+                .find(&TokenKey::Public(key))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn no_two_tokens_have_one_key() {
+        let home = tempfile::tempdir().unwrap();
+        let secret = Password::generate_token().unwrap();
+        let key = *DerivedKey::of(secret.text().as_bytes()).unwrap().public();
+        Tokens::add_key(home.path(), new("pi", None), key).unwrap();
+        let error = Tokens::add_key(home.path(), new("phone", None), key).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadRequest);
     }
 
     #[test]

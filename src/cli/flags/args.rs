@@ -32,11 +32,11 @@ pub(crate) fn everywhere(command: Command) -> Command {
     };
 
     command
-        .arg(switch("json").help("Print one JSON value instead of text"))
+        .arg(switch("json").help("Print one JSON object instead of text"))
         .arg(
             switch("quiet")
                 .short('q')
-                .help("Print no progress and no notes"),
+                .help("Print only errors, what is incomplete, and what was asked for"),
         )
         .arg(switch("no-progress").help("Print no progress"))
         .arg(
@@ -95,29 +95,30 @@ pub(crate) fn server(command: Command) -> Command {
         )
 }
 
+/// Adds the flag that leaves something of the line to others.
+pub(crate) fn limit_rate(command: Command) -> Command {
+    command.arg(
+        Arg::new("limit-rate")
+            .long("limit-rate")
+            .value_name("SIZE")
+            .help("Transfer at most this many bytes per second, for example 2MiB")
+            .help_heading("Transfer"),
+    )
+}
+
 /// Adds the flags of verbs that transfer files and can go on after a cut.
 pub(crate) fn transfers(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
     let switch = |name| flag(name).action(ArgAction::SetTrue);
 
-    command
+    limit_rate(command)
         .arg(
             flag("retries")
                 .value_name("N")
                 .help("How often to try again without any progress [default: 5]"),
         )
-        .arg(
-            flag("limit-rate")
-                .value_name("SIZE")
-                .help("Transfer at most this many bytes per second, for example 2MiB"),
-        )
         .arg(switch("if-changed").help("Transfer nothing if the same bytes are there already"))
-        .arg(
-            // Without --if-changed all is transferred, and this code could never come.
-            switch("exit-unchanged")
-                .requires("if-changed")
-                .help("Exit with 9 if nothing had to be transferred"),
-        )
+        .arg(switch("exit-unchanged").help("Exit with 9 if nothing had to be transferred"))
 }
 
 /// What those flags say.

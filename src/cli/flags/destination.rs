@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Where fetched files go: what `-o` means.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command};
@@ -34,15 +35,24 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 impl Destination {
-    /// What `-o` says for `count` names.
+    /// What `-o` says for these names.
     ///
     /// # Errors
-    /// `Usage` if several names would go to one file.
-    pub(crate) fn of(matches: &ArgMatches, count: usize) -> Result<Self> {
-        Self::new(
-            matches.get_one::<PathBuf>("output").map(PathBuf::as_path),
-            count,
-        )
+    /// `Usage` if several of them would go to one file.
+    pub(crate) fn of(matches: &ArgMatches, names: &[ModelName]) -> Result<Self> {
+        let output = matches.get_one::<PathBuf>("output").map(PathBuf::as_path);
+        let destination = Self::new(output, names.len())?;
+
+        let mut seen = HashSet::new();
+        let twice = names.iter().find(|name| !seen.insert(name.as_str()));
+        match twice {
+            Some(name) if destination != Self::Stdout => {
+                let text =
+                    format!("'{name}' is named twice, and the second would replace the first");
+                Err(Error::new(ErrorKind::Usage, text).hint("name it once"))
+            }
+            _ => Ok(destination),
+        }
     }
 
     fn new(output: Option<&Path>, count: usize) -> Result<Self> {

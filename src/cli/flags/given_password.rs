@@ -78,6 +78,8 @@ fn first_line(source: impl io::Read, name: &str) -> Result<String> {
     let mut text = String::new();
     let read = source.take(PASSWORD_BYTES_MAX).read_to_string(&mut text);
     read.map_err(|error| unreadable(name, error))?;
+    // Editors of some systems put a byte order mark in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is to be sent: files of this device, or standard input.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command};
+use rustix::fs::FileType;
 
-use crate::cli::terminal::Output;
+use crate::cli::terminal::{Output, is_closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::signature::Signature;
 
 /// Something to send.
 pub(crate) struct Source {
@@ -24,7 +27,7 @@ pub(crate) enum SourceReader {
     /// A regular file, of which any part can be read again.
     File(File),
     /// Standard input, or what else can be read once.
-    Stream(Box<dyn Read>),
+    Stream(File),
 }
 
 impl SourceReader {
@@ -32,7 +35,7 @@ impl SourceReader {
     pub(crate) fn stream(self) -> Box<dyn Read> {
         match self {
             Self::File(file) => Box::new(file),
-            Self::Stream(stream) => stream,
+            Self::Stream(stream) => Box::new(stream),
         }
     }
 }
@@ -87,12 +90,14 @@ pub(crate) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
 }
 
 /// The files, with those of a directory in its place: all that are regular and not hidden, by name.
+/// Whatever else a directory has is told of, and left out; links are followed if that is wanted.
 ///
 /// # Errors
 /// `Usage` for a directory if there is a name for one file, or if it cannot be read.
 pub(crate) fn unfolded(
     files: Vec<PathBuf>,
     name: Option<&ModelName>,
+    follows_links: bool,
     output: &Output,
 ) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
@@ -109,13 +114,13 @@ pub(crate) fn unfolded(
                 "--name can be used with one file only",
             ));
         }
-        all.append(&mut inside(&file, output)?);
+        all.append(&mut inside(&file, follows_links, output)?);
     }
 
     Ok(all)
 }
 
-fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
+fn inside(directory: &Path, follows_links: bool, output: &Output) -> Result<Vec<PathBuf>> {
     let shown = directory.display();
     let explained = |error| Error::local(format!("reading {shown}"), error);
     let mut files = Vec::new();
@@ -128,13 +133,15 @@ fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
         let is_hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
-        if path.is_dir() && !is_hidden {
-            output.note(&format!(
-                "{} is a directory and is not sent",
-                path.display()
-            ));
-        } else if path.is_file() && !is_hidden {
-            files.push(path);
+        if is_hidden {
+            continue;
+        }
+
+        match left_out(&path, follows_links) {
+            Some(reason) => {
+                output.incomplete(&format!("{} {reason} and is not sent", path.display()));
+            }
+            None => files.push(path),
         }
     }
 
@@ -149,6 +156,63 @@ fn inside(directory: &Path, output: &Output) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Why an entry of a directory is not sent.
+fn left_out(path: &Path, follows_links: bool) -> Option<&'static str> {
+    // A link may lead out of the directory, to what nobody means to send.
+    if path.is_symlink() && !follows_links {
+        return Some("is a link (--follow-links)");
+    }
+
+    if path.is_dir() {
+        Some("is a directory")
+    } else if path.is_file() {
+        None
+    } else if path.is_symlink() {
+        Some("is a link to no file")
+    } else {
+        Some("is not a regular file")
+    }
+}
+
+/// Refuses files of which one would replace another on the server, also by the signature that goes with
+/// it.
+///
+/// # Errors
+/// `Usage` if there are such files.
+pub(crate) fn distinct(files: &[PathBuf], name: Option<&ModelName>, is_signed: bool) -> Result<()> {
+    let mut first: HashMap<ModelName, &Path> = HashMap::new();
+
+    for file in files {
+        let name = match name {
+            Some(name) => name.clone(),
+            // What has no name is refused when its turn comes.
+            None => match base_name(file) {
+                Ok(name) => name,
+                Err(_) => continue,
+            },
+        };
+
+        let signature = if is_signed {
+            Signature::name_for(&name).ok()
+        } else {
+            None
+        };
+
+        for name in [Some(name), signature].into_iter().flatten() {
+            if let Some(other) = first.insert(name.clone(), file) {
+                let (one, two) = (other.display(), file.display());
+                let text = format!(
+                    "{one} and {two} would both become '{name}' on the server; nothing was sent"
+                );
+                return Err(Error::new(ErrorKind::Usage, text)
+                    .hint("send them one at a time, with --name NAME"));
+            }
+        }
+    }
+
+    Ok(())
+}
+
 impl Source {
     /// Opens a file for `verb` under its own or another name; `-` is standard input.
     ///
@@ -157,7 +221,7 @@ impl Source {
     /// cannot be read; otherwise those of the file system.
     pub(crate) fn open(path: &Path, name: Option<&ModelName>, verb: &str) -> Result<Self> {
         if path == Path::new("-") {
-            let reader = SourceReader::Stream(Box::new(io::stdin()));
+            let reader = SourceReader::Stream(input()?);
             return match name {
                 Some(name) => Ok(Self {
                     name: name.clone(),
@@ -201,7 +265,7 @@ impl Source {
         let reader = if metadata.is_file() {
             SourceReader::File(file)
         } else {
-            SourceReader::Stream(Box::new(file))
+            SourceReader::Stream(file)
         };
 
         Ok(Self {
@@ -212,7 +276,36 @@ impl Source {
     }
 }
 
-fn base_name(path: &Path) -> Result<ModelName> {
+/// Standard input.
+///
+/// # Errors
+/// `Usage` if it is none: closed, or a directory.
+fn input() -> Result<File> {
+    let explained = |error: rustix::io::Errno| Error::io("standard input", error.into());
+    let input = rustix::stdio::stdin();
+    let stat = rustix::fs::fstat(input).map_err(explained)?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+
+    if kind == FileType::Directory {
+        let text = "standard input is a directory";
+        return Err(Error::new(ErrorKind::Usage, text).hint("send its files: skep put DIR"));
+    }
+
+    if is_closed(input)? {
+        return Err(Error::new(ErrorKind::Usage, "standard input is closed"));
+    }
+
+    let owned = input.try_clone_to_owned();
+    owned
+        .map(File::from)
+        .map_err(|error| Error::io("standard input", error))
+}
+
+/// The name under which a file is sent if none is given.
+///
+/// # Errors
+/// `Usage` and `BadRequest` for what cannot be a name.
+pub(crate) fn base_name(path: &Path) -> Result<ModelName> {
     let base = path.file_name().and_then(|name| name.to_str());
     match base {
         Some(base) => base.parse(),

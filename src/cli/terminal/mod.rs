@@ -3,11 +3,13 @@
 
 pub(crate) mod ask;
 mod bar;
+mod machine;
 mod output;
 pub(crate) mod page;
 mod progress;
 pub(crate) mod signals;
 
-pub(crate) use output::Output;
+pub(crate) use machine::JsonReport;
+pub(crate) use output::{Output, is_closed};
 pub(crate) use page::Page;
 pub(crate) use progress::{Progress, size};

@@ -5,12 +5,17 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::PathBuf;
 
 use clap::ArgMatches;
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
+use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::cli::terminal::machine::JsonReport;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
 use crate::text::escaped;
 
 /// Where a verb prints to, and how.
@@ -21,8 +26,11 @@ pub(crate) struct Output {
     progress: Notes,
     /// The exit code of the first failure.
     failure: Cell<u8>,
+    /// Whether something was left out or could not be verified.
+    is_incomplete: Cell<bool>,
     /// Whether the reader of standard output is gone.
     closed: Cell<bool>,
+    report: JsonReport,
 }
 
 /// The form of results.
@@ -87,20 +95,65 @@ impl Output {
         }
     }
 
-    /// Prints the result in JSON form, if that is wanted.
+    /// Prints one line of what was done, unless it is to be quiet.
     ///
     /// # Errors
     /// Those of standard output.
+    pub(crate) fn done(&self, text: &str) -> Result<()> {
+        match self.notes {
+            Notes::Shown => self.line(text),
+            Notes::Hidden => Ok(()),
+        }
+    }
+
+    /// Keeps the result in JSON form, which is printed at the end of the command.
+    ///
+    /// # Errors
+    /// `Internal` if it cannot be written.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<()> {
+        if self.format == OutputFormat::Text {
+            return Ok(());
+        }
+
+        let value = serde_json::to_value(value).map_err(|error| {
+            Error::new(ErrorKind::Internal, "the result cannot be written").because(error)
+        })?;
+        self.report.tell(value);
+
+        Ok(())
+    }
+
+    /// Prints a result in JSON form before the end of the command, if that is wanted.
+    ///
+    /// # Errors
+    /// As [`Output::json`], and those of standard output.
+    pub(crate) fn json_now(&self, value: &impl Serialize) -> Result<()> {
+        self.json(value)?;
+        self.finish_json()
+    }
+
+    /// Prints what was kept in JSON form.
+    ///
+    /// # Errors
+    /// Those of standard output.
+    pub(crate) fn finish_json(&self) -> Result<()> {
         match self.format {
             OutputFormat::Text => Ok(()),
-            OutputFormat::Json => {
-                let text = serde_json::to_string(value).map_err(|error| {
-                    Error::new(ErrorKind::Internal, "the result cannot be written").because(error)
-                })?;
-                self.print(&text)
-            }
+            OutputFormat::Json => self.report.line().map_or(Ok(()), |line| self.print(&line)),
         }
+    }
+
+    /// Standard output is for the bytes of models from here on, so that no JSON gets among them.
+    ///
+    /// # Errors
+    /// `Usage` if there is no standard output.
+    pub(crate) fn for_bytes(&self) -> Result<()> {
+        self.report.take_output();
+        if is_closed(rustix::stdio::stdout())? {
+            return Err(Error::new(ErrorKind::Usage, "standard output is closed")
+                .hint("send it to a file or to a pipe"));
+        }
+        Ok(())
     }
 
     fn print(&self, text: &str) -> Result<()> {
@@ -144,6 +197,11 @@ impl Output {
     /// Whether the reader of standard output is gone, so that there is no point in going on.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
+    }
+
+    /// Whether notes are read by a person, and are kept nowhere.
+    pub(crate) fn has_reader(&self) -> bool {
+        io::stderr().is_terminal()
     }
 
     /// Whether standard output is a terminal.
@@ -191,6 +249,7 @@ impl Output {
 
     /// Remembers the exit code of an error if it is the first one.
     pub(crate) fn remember(&self, error: &Error) {
+        self.report.fail(error);
         if self.failure.get() == 0 {
             self.failure.set(error.kind().exit_code());
         }
@@ -203,19 +262,35 @@ impl Output {
         }
     }
 
-    /// The exit code: 0, or that of the first failure.
+    /// Tells of something that was left out or could not be verified, and does not let the command
+    /// succeed.
+    pub(crate) fn incomplete(&self, text: &str) {
+        complain(&format!("skep: incomplete: {text}"));
+        self.report.leave_out(text);
+        self.is_incomplete.set(true);
+    }
+
+    /// The exit code: what tells that nobody reads the output any more, that of the first failure, what
+    /// tells that something is missing, or 0.
     pub(crate) fn exit_code(&self) -> u8 {
-        self.failure.get()
+        if self.is_closed() {
+            return NO_READER;
+        }
+        match self.failure.get() {
+            0 | NOTHING_TO_DO if self.is_incomplete.get() => INCOMPLETE,
+            code => code,
+        }
     }
 
     /// Does some work for each item. A failure is printed, and the next item is tried unless it
     /// would fail in the same way.
-    pub(crate) fn each<T>(
+    pub(crate) fn each<T: ShownItem>(
         &self,
         items: impl IntoIterator<Item = T>,
         mut work: impl FnMut(T) -> Result<()>,
     ) {
         for item in items {
+            let name = item.shown();
             let Err(error) = work(item) else {
                 continue;
             };
@@ -224,6 +299,7 @@ impl Output {
             if self.is_closed() {
                 return;
             }
+            self.report.fail_item(&name, &error);
             self.failed(&error);
 
             // These depend on the server and not on the item. Going on would show it a wrong
@@ -235,6 +311,36 @@ impl Output {
                 return;
             }
         }
+    }
+}
+
+/// What a command does something for.
+pub(crate) trait ShownItem {
+    /// Its name, as it was given.
+    fn shown(&self) -> String;
+}
+
+impl ShownItem for ModelName {
+    fn shown(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
+impl ShownItem for PathBuf {
+    fn shown(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl ShownItem for String {
+    fn shown(&self) -> String {
+        self.clone()
+    }
+}
+
+impl<T: ShownItem> ShownItem for &T {
+    fn shown(&self) -> String {
+        T::shown(self)
     }
 }
 
@@ -261,6 +367,29 @@ impl Write for Stdout<'_> {
 /// The exit code where nothing had to be done.
 const NOTHING_TO_DO: u8 = 9;
 
+/// The exit code where the reader of standard output went away, as shells show the end by SIGPIPE.
+const NO_READER: u8 = 141;
+
+/// The exit code where something was left out or could not be verified.
+const INCOMPLETE: u8 = 10;
+
+/// Whether a descriptor of the beginning was closed. Where a program is started without one, the null
+/// device takes its place, open for reading and writing, which no shell does.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn is_closed(descriptor: BorrowedFd<'_>) -> Result<bool> {
+    let explained = |error: Errno| Error::io("a standard stream", error.into());
+    let stat = fstat(descriptor).map_err(explained)?;
+    let device = (major(stat.st_rdev), minor(stat.st_rdev));
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    let flags = fcntl_getfl(descriptor).map_err(explained)?;
+    Ok(is_device && device == NULL_DEVICE && flags & OFlags::RWMODE == OFlags::RDWR)
+}
+
+/// Major and minor number of `/dev/null` on Linux.
+const NULL_DEVICE: (u32, u32) = (1, 3);
+
 /// Prints a line to standard error; there is nowhere to complain if that fails.
 fn complain(text: &str) {
     let _ = io::stderr().write_all(format!("{}\n", escaped(text)).as_bytes());
@@ -279,7 +408,9 @@ mod tests {
             ErrorKind::TooLarge,
             ErrorKind::Unreachable,
         ];
-        output.each([0, 1, 2, 0], |index: usize| {
+        let items = ["0", "1", "2", "0"].map(str::to_owned);
+        output.each(items, |item: String| {
+            let index: usize = item.parse().unwrap();
             tried.push(index);
             Err(Error::new(kinds[index], "a test"))
         });

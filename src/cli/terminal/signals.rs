@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Ctrl-C in the middle of a transfer: unfinished files are removed, and the end comes at once.
 
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::os::unix::net::UnixStream;
 use std::process;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock};
+use std::thread;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::stop::Shutdown;
 use crate::text::escaped;
 use crate::{disk, logging, threads};
@@ -19,13 +24,84 @@ use crate::{disk, logging, threads};
 /// # Errors
 /// If the system has no thread or no descriptor left.
 pub(crate) fn watch() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(unwatched)?;
+    // SIGXFSZ, which a file beyond the limit of the process brings, is left to the failed write.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(unwatched)?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&ASKED)).map_err(unwatched)?;
+    }
+    wake_input().map_err(unwatched)?;
+
     let work = move || {
-        if let Some(signal) = signals.forever().next() {
+        if let Some(signal) = signals.forever().find(|signal| *signal != SIGXFSZ) {
             end(signal);
         }
     };
     threads::spawn("signals", work).map(drop).map_err(unwatched)
+}
+
+/// Has signals wake whoever waits for an input.
+fn wake_input() -> io::Result<()> {
+    let (reader, writer) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+    }
+    // Watched once in a process; where it is watched twice, the first one is woken.
+    let _ = WAKING.set(reader);
+    Ok(())
+}
+
+/// Can be read after a signal.
+static WAKING: OnceLock<UnixStream> = OnceLock::new();
+
+/// An input that fails after a signal, also while nothing comes.
+pub(crate) struct WatchedInput(File);
+
+impl WatchedInput {
+    pub(crate) fn new(input: File) -> Self {
+        Self(input)
+    }
+}
+
+impl Read for WatchedInput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(waking) = WAKING.get() {
+            let mut watched = [
+                PollFd::new(&self.0, PollFlags::IN),
+                PollFd::new(waking, PollFlags::IN),
+            ];
+            // An interrupted call is repeated by the caller.
+            poll(&mut watched, None)?;
+        }
+
+        if ASKED.load(Ordering::SeqCst) {
+            return Err(interrupted().into());
+        }
+        self.0.read(buffer)
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Cancelled, "interrupted; nothing was published")
+}
+
+/// Set by the handler itself, so that it is known at once.
+static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Makes sure, at the end of an input, that this is no end by a signal: Ctrl-C ends the producer, too, and
+/// it may be gone before the signal is here.
+///
+/// # Errors
+/// `Cancelled` if there was a signal.
+pub(crate) fn settle() -> Result<()> {
+    // A signal to a process group is with all its members within microseconds, and one that a service
+    // manager or a shell sends to each of them within milliseconds.
+    thread::sleep(SETTLE);
+    if !ASKED.load(Ordering::SeqCst) {
+        PHASE.store(COMPLETING, Ordering::Relaxed);
+        return Ok(());
+    }
+
+    Err(interrupted())
 }
 
 /// The signals of a server, caught from here on: one that comes while it starts waits for
@@ -96,38 +172,83 @@ impl Drop for Uninterrupted {
     }
 }
 
+/// Whether an upload that was interrupted has been given up on the server, too.
+static GIVEN_UP: Mutex<bool> = Mutex::new(false);
+
+static GIVING_UP: Condvar = Condvar::new();
+
+/// Leaves an upload that is interrupted the time to be given up.
+fn await_end_of_upload() {
+    if PHASE.load(Ordering::Relaxed) == PIPED {
+        let given_up = threads::lock(&GIVEN_UP);
+        let _ = GIVING_UP.wait_timeout_while(given_up, PATIENCE, |is_over| !*is_over);
+    }
+}
+
 #[expect(clippy::exit, reason = "the other threads may hang in a system call")]
 fn end(signal: i32) -> ! {
     disk::remove_unfinished();
+    await_end_of_upload();
     // A progress bar may have left the cursor in the middle of a line.
-    let text = if RESUMABLE.load(Ordering::Relaxed) {
-        format!("\nskep: interrupted; resume with: {}\n", same_command())
-    } else {
-        "\nskep: interrupted; unfinished files were removed\n".to_owned()
+    let text = match PHASE.load(Ordering::Relaxed) {
+        RESUMABLE => format!("interrupted; resume with: {}", same_command()),
+        PIPED => "interrupted; nothing was published".to_owned(),
+        COMPLETING => "interrupted at the end: the server may have the model already; \
+                       'skep ls -l' shows it"
+            .to_owned(),
+        _ => "interrupted; unfinished files were removed".to_owned(),
     };
     if logging::finish() {
-        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = io::stderr().write_all(format!("\nskep: {text}\n").as_bytes());
     }
     process::exit(128 + signal)
 }
 
-/// While this lives, a transfer is running with which the same command goes on.
-pub(crate) struct Resumable(());
+/// What a signal interrupts, while this lives.
+pub(crate) struct Interruptible(());
 
-impl Resumable {
-    pub(crate) fn new() -> Self {
-        RESUMABLE.store(true, Ordering::Relaxed);
+impl Interruptible {
+    /// A transfer with which the same command goes on.
+    pub(crate) fn resumable() -> Self {
+        Self::begin(RESUMABLE)
+    }
+
+    /// An upload of an input that cannot be read again.
+    pub(crate) fn piped() -> Self {
+        Self::begin(PIPED)
+    }
+
+    fn begin(phase: u8) -> Self {
+        PHASE.store(phase, Ordering::Relaxed);
         Self(())
     }
 }
 
-impl Drop for Resumable {
+impl Drop for Interruptible {
     fn drop(&mut self) {
-        RESUMABLE.store(false, Ordering::Relaxed);
+        let phase = PHASE.load(Ordering::Relaxed);
+        if phase == PIPED && ASKED.load(Ordering::SeqCst) {
+            *threads::lock(&GIVEN_UP) = true;
+            GIVING_UP.notify_all();
+            // The thread that watches ends the process with the code of the signal.
+            thread::sleep(PATIENCE * 2);
+        }
+        PHASE.store(NOTHING, Ordering::Relaxed);
     }
 }
 
-static RESUMABLE: AtomicBool = AtomicBool::new(false);
+static PHASE: AtomicU8 = AtomicU8::new(NOTHING);
+
+const NOTHING: u8 = 0;
+const RESUMABLE: u8 = 1;
+const PIPED: u8 = 2;
+const COMPLETING: u8 = 3;
+
+/// How long giving up an upload on the server may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long an end of input is watched for the signal that may have caused it.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// The command line of this process, for a shell.
 fn same_command() -> String {

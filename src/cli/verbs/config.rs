@@ -101,7 +101,7 @@ fn check(file: &Path, output: &Output) -> Result<()> {
 
     output.line(&format!("{shown}: no mistakes"))?;
 
-    output.json(&json!({ "schema": 1, "file": shown.to_string(), "right": true }))
+    output.json(&json!({ "schema": 1, "path": shown.to_string(), "right": true }))
 }
 
 /// A line as it may stand in `config.toml`; a setting without a value is shown as a comment.

@@ -102,12 +102,12 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
         "skep ready {url} {fp}dir={directory} models={models} mode={MODE}"
     ))?;
 
-    output.json(&json!({
+    output.json_now(&json!({
         "schema": 1,
         "ready": true,
         "url": url,
         "urls": urls,
-        "fp": pin,
+        "digest": pin.map(|pin| pin.to_string().to_lowercase()),
         "dir": directory,
         "models": models,
         "mode": MODE,
@@ -119,7 +119,13 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
             output.note(&format!("the password is in {}", path.display()));
         }
 
-        // Printed once, when it is made: afterwards it is only in its file.
+        // Printed once, when it is made, and to a person only: a journal would keep it for others to read.
+        PasswordOrigin::Made(path, _) if !output.has_reader() => {
+            output.note(&format!(
+                "made a password and kept it in {}",
+                path.display()
+            ));
+        }
         PasswordOrigin::Made(path, password) => output.note(&format!(
             "made the password {} and kept it in {}",
             password.text(),

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::Body;
 use ureq::http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderName, LAST_MODIFIED,
-    RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName,
+    LAST_MODIFIED, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use ureq::http::{Response, StatusCode};
 
@@ -17,6 +17,7 @@ use crate::client::api::answer::Answer;
 use crate::client::api::failures::{ended, failed};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::quotable;
 use crate::wire::Problem;
 
 /// Passes an answer of success on.
@@ -69,6 +70,14 @@ pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     let unusable = |what: &str| Err(unusable(what.to_owned()));
     let fields = response.headers();
 
+    // The page of a hotspot or of a proxy that asks for a login comes with the status of success, too.
+    if let Some(shown) = other_type(&response) {
+        return unusable(&format!(
+            "the answer is not a model but {shown}, as of a page that something between here and the \
+             server sends"
+        ));
+    }
+
     // Each of several fields must have this value; where there is none, the value is the default.
     let is = |name: HeaderName, word: &str| {
         let mut values = fields.get_all(name).iter();
@@ -95,6 +104,19 @@ pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     } else {
         unusable("the server does not say where the model ends")
     }
+}
+
+/// What an answer is if it is no model: a model has the type of bytes, or none and an entity tag.
+fn other_type(response: &Response<Body>) -> Option<String> {
+    let fields = response.headers();
+    let Some(value) = fields.get(CONTENT_TYPE) else {
+        let has_tag = fields.contains_key(ETAG) || fields.contains_key("repr-digest");
+        return (!has_tag).then(|| "something without a type and a tag".to_owned());
+    };
+
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    (!essence.eq_ignore_ascii_case("application/octet-stream")).then(|| quotable(essence))
 }
 
 /// When the model of an answer was last changed, if the answer tells.
@@ -173,6 +195,13 @@ pub(crate) fn not_skep() -> Error {
         .hint("is --server (SKEP_SERVER) the address of a skep server?")
 }
 
+/// Whether an answer is not one of a skep, but of something between here and there.
+pub(crate) fn is_foreign(response: &Response<Body>) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    !content_type.is_some_and(|text| text.starts_with("application/problem+json"))
+}
+
 pub(crate) fn refusal(mut response: Response<Body>) -> Error {
     let status = response.status();
     let text = |name| {
@@ -239,6 +268,15 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
     }
 
     let kind = ErrorKind::from_answer(status, None);
+    // The answer to a HEAD has no document, only its type.
+    if content_type.starts_with("application/problem+json") && body.is_empty() {
+        let text = match kind {
+            ErrorKind::Unauthenticated => "the password is wrong, or none was given",
+            ErrorKind::Forbidden => "the credentials do not allow this",
+            _ => reason.unwrap_or("the server refuses this"),
+        };
+        return credentials(Error::new(kind, text));
+    }
     // The dearning API is recognised by its body: the type `application/json` is everybody's.
     if let Ok(DearningError { error }) = serde_json::from_slice(body) {
         return dearning(status, &error);
@@ -261,7 +299,11 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
     match kind {
         ErrorKind::Unauthenticated => credentials(error),
         // Any server may refuse so, also the right one: these are no sign of a wrong address.
-        ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::TooLarge => error,
+        ErrorKind::Busy | ErrorKind::TooManyRequests => error,
+        ErrorKind::TooLarge => error.hint(
+            "a proxy between here and the server limits the size of requests: raise it there \
+             (nginx: client_max_body_size)",
+        ),
         ErrorKind::NotImplemented => {
             error.hint("if this is a dearning server, use 'skep post' and 'skep load'")
         }

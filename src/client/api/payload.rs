@@ -4,13 +4,12 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use ureq::SendBody;
 use ureq::http::Method;
 use ureq::http::header::CONTENT_LENGTH;
 
 use crate::client::Client;
 use crate::client::api::answer::Answer;
-use crate::client::upload::Outgoing;
+use crate::client::upload::{Outgoing, UntilStopped};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a request carries.
@@ -82,7 +81,8 @@ impl Client {
             Payload::Chunked(source) => (None, source),
         };
 
-        let mut body = Outgoing::new(source, length, &early, &mut silent);
+        let mut source = UntilStopped::new(source, &self.stop);
+        let mut body = Outgoing::new(&mut source, length, &early, &mut silent);
 
         // Without a length, ureq sends the body in chunks.
         let request = match length {
@@ -90,7 +90,6 @@ impl Client {
             None => request(),
         };
 
-        self.exchange(request, SendBody::from_reader(&mut body))
-            .map(Answer::new)
+        self.send(request, &mut body).map(Answer::new)
     }
 }

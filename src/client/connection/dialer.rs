@@ -19,6 +19,7 @@ use crate::address::{Scheme, ServerUrl};
 use crate::client::connection::channel::Channel;
 use crate::client::connection::early::Early;
 use crate::client::connection::handshake::refusal;
+use crate::client::connection::socket_owner::check_owner;
 use crate::client::connection::stoppable_socket::StoppableSocket;
 use crate::client::retry::stopped;
 use crate::client::trust::{Elsewhere, ServerCheck, TrustVerdict, roots};
@@ -166,13 +167,19 @@ impl Dialer {
     fn dial(&self, url: &ServerUrl) -> Result<StoppableSocket> {
         if let Some(path) = url.socket() {
             let connected = StoppableSocket::connect_path(path, self.connect_timeout, &self.stop);
-            return connected.map_err(|error| {
+            let connected = connected.map_err(|error| {
                 if self.stop.is_stopped() {
                     stopped()
                 } else {
                     self.unreachable(url, error)
                 }
-            });
+            })?;
+
+            // Before anything is sent, also what is no secret: a lying server could answer it.
+            if !self.guard.trusts_anything() {
+                check_owner(connected.socket(), &self.url)?;
+            }
+            return Ok(connected);
         }
 
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);

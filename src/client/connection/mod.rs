@@ -8,6 +8,7 @@ mod handshake;
 mod login;
 mod password_over;
 mod rate;
+mod socket_owner;
 mod stoppable_socket;
 
 pub(crate) use dialer::{Dialer, NoResolver, Shared};

@@ -4,7 +4,7 @@
 /// Over which connections a password may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordOver {
-    /// TLS, and plain HTTP to this very device; over any other it is proved without being sent.
+    /// TLS; over any other, requests are signed instead, and nothing of it is sent.
     Protected,
     /// Any, so that everybody on the way can read it.
     Anything,

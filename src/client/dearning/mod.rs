@@ -17,9 +17,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use ureq::http::{Method, Response};
-use ureq::{Body, SendBody};
 
 use crate::client::Client;
 use crate::client::api::answers;
@@ -128,8 +128,7 @@ impl Client {
         let request = self.builder(Method::POST, path);
         let request = request.header(CONTENT_TYPE, "application/json");
         let request = request.header(CONTENT_LENGTH, length);
-        self.exchange(request, SendBody::from_reader(&mut body))
-            .and_then(answers::accepted)
+        self.send(request, &mut body).and_then(answers::accepted)
     }
 
     fn password_json(&self) -> Result<serde_json::Value> {

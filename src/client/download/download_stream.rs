@@ -8,6 +8,7 @@ use ureq::http::header::{ETAG, HeaderName};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body, BodyReader};
 
+use crate::client::connection::TransferRate;
 use crate::client::download::save::land;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +25,7 @@ pub struct Download {
     /// Gone at the end, and after a failure.
     hasher: Option<Hasher>,
     received: u64,
+    pace: TransferRate,
     /// There if every byte was right.
     digest: Option<Digest>,
 }
@@ -31,7 +33,11 @@ pub struct Download {
 impl Download {
     /// # Errors
     /// `Integrity` if the server announces a digest that cannot be read.
-    pub(crate) fn new(name: ModelName, response: Response<Body>) -> Result<Self> {
+    pub(crate) fn new(
+        name: ModelName,
+        response: Response<Body>,
+        pace: TransferRate,
+    ) -> Result<Self> {
         // A field that cannot be read is not the same as none: the server meant to announce a digest.
         let expected = announced(response.headers()).map_err(|reason| {
             let message = format!("'{name}' cannot be verified: {reason}");
@@ -47,6 +53,7 @@ impl Download {
             body: response.into_body().into_reader(),
             hasher: Some(Hasher::new()),
             received: 0,
+            pace,
             digest: None,
         })
     }
@@ -153,6 +160,8 @@ impl Download {
 
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = self.pace.piece(buffer.len());
+        let buffer = &mut buffer[..room];
         let count = match self.body.read(buffer) {
             Ok(count) => count,
             // Readers repeat a call that fails with this kind, so it must keep it.
@@ -173,6 +182,7 @@ impl Read for Download {
         }
 
         self.received += count as u64;
+        self.pace.spend(count)?;
 
         Ok(count)
     }

@@ -14,6 +14,7 @@ use crate::client::download::download_stream::announced;
 use crate::client::download::partial_file::{PartialFile, Whole};
 use crate::client::transfer::{TransferEvent, TransferEvents};
 use crate::digest::Digest;
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::{PublicKey, Signature};
@@ -82,6 +83,7 @@ impl Fetching<'_> {
         // If-Range should prevent the rest of another model; the announced digest makes sure of it.
         let (response, size) = match rest {
             Some((done, whole)) if announced.is_none_or(|digest| digest == whole.digest) => {
+                self.check_room(Some(whole.size), done)?;
                 self.resumed_at = Some(done);
                 (answers::framed(response)?, Some(whole.size))
             }
@@ -93,6 +95,7 @@ impl Fetching<'_> {
             _ => {
                 let response = answers::whole(response)?;
                 let size = response.body().content_length();
+                self.check_room(size, 0)?;
                 if kept.is_some() {
                     events(TransferEvent::Restarted {
                         reason: "the model has changed meanwhile",
@@ -125,6 +128,43 @@ impl Fetching<'_> {
         });
         self.resumed_at = None;
         self.begin(None)
+    }
+
+    /// Makes sure, before any byte travels, that the disk has room for what is to come.
+    fn check_room(&self, size: Option<u64>, done: u64) -> Result<()> {
+        // The directory may be made only now that bytes come. A file system that does not tell how much is
+        // free is left to say so itself.
+        let beside = self.place.ancestors().skip(1);
+        let directory = beside
+            .map(|place| {
+                if place == Path::new("") {
+                    Path::new(".")
+                } else {
+                    place
+                }
+            })
+            .find(|place| place.is_dir())
+            .unwrap_or(Path::new("/"));
+        let Ok(Some(free)) = disk::free_bytes(directory) else {
+            return Ok(());
+        };
+
+        // What was kept of another state of the model makes room when it goes.
+        let kept = self.partial.as_ref().map_or(0, PartialFile::done);
+        let kept = kept.saturating_sub(done);
+        let needed = size.unwrap_or_default().saturating_sub(done);
+        if needed <= free.saturating_add(kept) {
+            return Ok(());
+        }
+
+        let shown = directory.display();
+        let text = format!(
+            "writing {}: no space left on the device: {} needed and {free} free in {shown}; nothing \
+             was fetched",
+            self.target.display(),
+            counted(needed, "byte"),
+        );
+        Err(Error::new(ErrorKind::NoSpace, text))
     }
 
     fn begin(&mut self, whole: Option<Whole>) -> Result<()> {

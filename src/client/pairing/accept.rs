@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The invited side of pairing: finds the server, makes sure that it is the one that invited, and
-//! gets a token of its own.
+//! The invited side of pairing: finds the server, makes sure that it is the one that invited, and has it
+//! accept a token that is made here, of which it learns the public key only.
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::access::{Invitation, Password, Role, is_token, is_token_name};
+use crate::access::{DerivedKey, Invitation, Password, Role, is_token, is_token_name};
 use crate::address::{Scheme, ServerUrl};
 use crate::client::api::{Payload, answers};
 use crate::client::pairing::server_name::default_name;
@@ -52,8 +52,9 @@ pub(crate) fn pair(
     home::SERVERS.check_change(home)?;
     home::KNOWN_SERVERS.check_change(home)?;
 
-    let (url, reply) = ask(&urls, invitation, names.device.clone())?;
-    let token = token_of(&reply)?;
+    let own = Password::generate_token()?;
+    let (url, reply) = ask(&urls, invitation, names.device.clone(), &own)?;
+    let token = agreed(own, &reply)?;
     let others = urls.into_iter().filter(|other| *other != url);
     let saved = PairedServer {
         name: name_at(&url),
@@ -91,19 +92,23 @@ fn addresses(invitation: &Invitation) -> Result<Vec<ServerUrl>> {
     Ok(urls)
 }
 
-/// The token of a reply, once all of the reply can be kept and shown: each word of it comes from another
-/// device.
-fn token_of(reply: &PairReply) -> Result<Password> {
+/// The token that this device is known by from now on, once all of the reply can be kept and shown: each
+/// word of it comes from another device. It is this device's own, or the one of a server that is older than
+/// keys.
+fn agreed(own: Password, reply: &PairReply) -> Result<Password> {
     let is_name = is_token_name(&reply.name);
     let is_role = reply.role.parse::<Role>().is_ok();
 
-    if is_name && is_role && is_token(&reply.token) {
-        return Password::new(reply.token.clone());
-    }
+    let token = match &reply.token {
+        None => Some(own),
+        Some(text) if is_token(text.as_bytes()) => Some(Password::new(text.clone())?),
+        Some(_) => None,
+    };
 
-    let text =
-        "the server's answer has a name, a role or a token that cannot be one; nothing was kept";
-    Err(Error::new(ErrorKind::NotImplemented, text).hint(ANEW))
+    token.filter(|_| is_name && is_role).ok_or_else(|| {
+        let text = "the server's answer has a name, a role or a token that cannot be one; nothing was kept";
+        Error::new(ErrorKind::NotImplemented, text).hint(ANEW)
+    })
 }
 
 /// Tries one address after the other until one answers.
@@ -111,10 +116,13 @@ fn ask(
     urls: &[ServerUrl],
     invitation: &Invitation,
     device: String,
+    own: &Password,
 ) -> Result<(ServerUrl, PairReply)> {
+    let key = DerivedKey::of(own.text().as_bytes()).map(|key| key.public().to_string());
     let request = PairRequest {
         secret: invitation.secret.text().to_owned(),
         name: device,
+        key,
     };
 
     let body = serde_json::to_vec(&request).map_err(|error| {
@@ -163,12 +171,16 @@ const ELSEWHERE: &str = "does the server run, and can this device reach it there
 mod tests {
     use super::*;
 
+    fn token_of(reply: &PairReply) -> Result<Password> {
+        agreed(Password::generate_token().unwrap(), reply)
+    }
+
     fn reply(name: &str, role: &str, token: &str) -> PairReply {
         PairReply {
             schema: 1,
             name: name.to_owned(),
             role: role.to_owned(),
-            token: token.to_owned(),
+            token: Some(token.to_owned()),
         }
     }
 

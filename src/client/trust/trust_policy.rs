@@ -103,6 +103,11 @@ impl ServerCheck {
         })
     }
 
+    /// Whether whoever answers is trusted, as the user wished.
+    pub(crate) fn trusts_anything(&self) -> bool {
+        matches!(self.trust, Trust::Anything)
+    }
+
     /// Decides on the certificates of a server, its own first.
     ///
     /// # Errors

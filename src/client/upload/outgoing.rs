@@ -5,8 +5,10 @@
 use std::io::{self, Read};
 
 use crate::client::connection::Early;
+use crate::client::retry::stopped;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind};
+use crate::stop::Stop;
 
 /// A reader that ureq sends.
 pub(crate) struct Outgoing<'a> {
@@ -96,6 +98,29 @@ impl Read for Outgoing<'_> {
         self.sent += count as u64;
         (self.progress)(count as u64);
 
+        Ok(count)
+    }
+}
+
+/// A source that fails once the client is stopped, so that its end is never taken for the end of a model.
+pub(crate) struct UntilStopped<'a> {
+    source: &'a mut dyn Read,
+    stop: &'a Stop,
+}
+
+impl<'a> UntilStopped<'a> {
+    pub(crate) fn new(source: &'a mut dyn Read, stop: &'a Stop) -> Self {
+        Self { source, stop }
+    }
+}
+
+impl Read for UntilStopped<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        // Looked at afterwards: the read may have ended because of the stop.
+        if self.stop.is_stopped() {
+            return Err(stopped().into());
+        }
         Ok(count)
     }
 }

@@ -3,23 +3,25 @@
 
 use std::sync::Arc;
 
+use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION};
 use ureq::http::{Method, Response, StatusCode};
-use ureq::{Body, SendBody};
 
 use crate::client::api::answers;
 use crate::client::retry::Retry;
 use crate::client::single_pass::{Outcome, Stored};
-use crate::client::transfer::{Replaces, TransferEvent, TransferEvents};
+use crate::client::transfer::{TransferEvent, TransferEvents};
 use crate::client::upload::outgoing::Outgoing;
+use crate::client::upload::pieces::{Appended, Piece, likely_outcome, smaller_piece};
 use crate::client::upload::sending::{Sending, UploadWay};
 use crate::client::upload::upload_path::UploadPath;
 use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
 use crate::wire::ModelWire;
 
 /// How far an upload on a server is.
-enum PartsState {
+pub(crate) enum PartsState {
     /// It has so many bytes.
     At(u64),
     /// It is not there: it took too long, or it is a model by now.
@@ -74,18 +76,27 @@ impl Client {
             return self.put_whole(sending, events);
         }
 
-        // Never lowered: bytes that a server lost and gets again are no progress.
-        sending.acknowledged = sending.acknowledged.max(offset);
-
         events(TransferEvent::Started {
             size: Some(sending.local.stamp().size),
             at: offset,
         });
 
-        self.append(sending, offset, events)
+        // Never lowered: bytes that a server lost and gets again are no progress.
+        sending.acknowledged = sending.acknowledged.max(offset);
+        let mut next = offset;
+
+        loop {
+            if let Some(stored) = self.append(sending, &mut next, events)? {
+                return Ok(stored);
+            }
+        }
     }
 
-    fn state(&self, location: &UploadPath) -> Result<PartsState> {
+    /// Asks how much of an upload the server has.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn state(&self, location: &UploadPath) -> Result<PartsState> {
         let response = self.exchange_again(|| self.builder(Method::HEAD, &location.to_string()))?;
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
             return Ok(PartsState::Gone);
@@ -113,30 +124,8 @@ impl Client {
 
     /// Creates an upload and returns how much of it is there, which is nothing.
     fn create(&self, sending: &mut Sending<'_>) -> Result<u64> {
-        let path = model_path(sending.name);
-        let response = self.exchange_again(|| {
-            // Length and conditions come first, so that the server can refuse before any byte travels.
-            let request = self.builder(Method::PUT, &path);
-            let request = request
-                .header("upload-complete", "?0")
-                .header(CONTENT_LENGTH, 0);
-            let request = request.header("upload-length", sending.local.stamp().size);
-            let fields = sending.fields();
-            fields.iter().fold(request, |request, (name, value)| {
-                request.header(*name, value)
-            })
-        })?;
-
-        // 503: there are as many unfinished uploads as the server keeps, so this one cannot be kept.
-        let unknown = [405, 501, 503].contains(&response.status().as_u16());
-
-        let location = if unknown {
-            None
-        } else {
-            location(&answers::accepted(response)?, &self.url.base())
-        };
-
-        match location {
+        let length = Some(sending.local.stamp().size);
+        match self.begin_upload(sending.name, length, &sending.fields())? {
             Some(location) => sending.remember(location),
             None => sending.way = UploadWay::Whole,
         }
@@ -144,19 +133,59 @@ impl Client {
         Ok(0)
     }
 
+    /// Creates an upload without a byte; its path, or `None` where the server keeps no uploads in parts.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server, also where a condition of `fields` does not hold.
+    pub(crate) fn begin_upload(
+        &self,
+        name: &ModelName,
+        length: Option<u64>,
+        fields: &[(&'static str, String)],
+    ) -> Result<Option<UploadPath>> {
+        let path = model_path(name);
+        let response = self.exchange_again(|| {
+            // Length and conditions come first, so that the server can refuse before any byte travels.
+            let mut request = self.builder(Method::PUT, &path);
+            request = request
+                .header("upload-complete", "?0")
+                .header(CONTENT_LENGTH, 0);
+            if let Some(length) = length {
+                request = request.header("upload-length", length);
+            }
+            fields.iter().fold(request, |request, (name, value)| {
+                request.header(*name, value)
+            })
+        })?;
+
+        // 503: there are as many unfinished uploads as the server keeps, so this one cannot be kept.
+        if [405, 501, 503].contains(&response.status().as_u16()) {
+            return Ok(None);
+        }
+
+        answers::accepted(response).map(|response| location(&response, &self.url.base()))
+    }
+
+    /// Sends a piece from `next` on, or all that is left; the model if that completed the upload.
     fn append(
         &mut self,
         sending: &mut Sending<'_>,
-        offset: u64,
+        next: &mut u64,
         events: TransferEvents<'_>,
-    ) -> Result<Stored> {
+    ) -> Result<Option<Stored>> {
         let location = sending.location.clone().ok_or_else(answers::not_skep)?;
-        let size = sending.local.stamp().size;
+        let (offset, size) = (*next, sending.local.stamp().size);
         let left = size.checked_sub(offset).ok_or_else(answers::not_skep)?;
         let early = Arc::clone(&self.shared.early);
 
         // Where the digest is known before the bytes are sent, the server can refuse others.
-        let digest = sending.local.known_digest();
+        let piece = Piece {
+            location: &location,
+            offset,
+            length: left.min(sending.piece_max),
+            is_last: left <= sending.piece_max,
+            digest: sending.local.known_digest(),
+        };
         let mut done = 0;
 
         let mut progress = |count| {
@@ -166,40 +195,76 @@ impl Client {
 
         // The digest at the end is that of the whole, so this hashes the part that the server has, too.
         let mut rest = sending.local.from(offset, &mut sending.pace)?;
-        let mut body = Outgoing::new(&mut rest, Some(left), &early, &mut progress).unhashed();
-        let mut request = self.builder(Method::PATCH, &location.to_string());
-        request = request.header(CONTENT_TYPE, "application/partial-upload");
-        request = request
-            .header("upload-offset", offset)
-            .header("upload-complete", "?1");
+        let body = Outgoing::new(&mut rest, Some(piece.length), &early, &mut progress);
+        let result = self.send_piece(&piece, &mut body.unhashed());
+        // Counted before the result is looked at: an exchange that failed may have delivered everything.
+        sending.sent += done;
 
-        request = request.header(CONTENT_LENGTH, left);
-        if let Some(digest) = digest {
+        match result? {
+            Appended::Model(model, outcome) => sending.confirm(model, outcome).map(Some),
+            Appended::Kept => {
+                *next += piece.length;
+                sending.acknowledged = sending.acknowledged.max(*next);
+                Ok(None)
+            }
+            Appended::TooLargeForTheWay(error) => {
+                sending.piece_max = smaller_piece(piece.length, error)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Sends one piece, once.
+    ///
+    /// # Errors
+    /// `Interrupted` where the server has another part of the upload than was thought; otherwise those of
+    /// the body, of the connection and of the server.
+    pub(crate) fn send_piece(
+        &self,
+        piece: &Piece<'_>,
+        body: &mut Outgoing<'_>,
+    ) -> Result<Appended> {
+        let complete = if piece.is_last { "?1" } else { "?0" };
+        let mut request = self
+            .builder(Method::PATCH, &piece.location.to_string())
+            .header(CONTENT_TYPE, "application/partial-upload")
+            .header("upload-offset", piece.offset)
+            .header("upload-complete", complete)
+            .header(CONTENT_LENGTH, piece.length);
+
+        if let Some(digest) = piece.digest {
             request = request.header("repr-digest", digest.field());
         }
 
-        if left > crate::client::single_pass::EXPECT_BYTES {
+        if piece.length > crate::client::single_pass::EXPECT_BYTES {
             request = request.header(EXPECT, "100-continue");
         }
 
-        let result = self.exchange(request, SendBody::from_reader(&mut body));
-        // Counted before the result is looked at: an exchange that failed may have delivered everything.
-        sending.sent += done;
-        let mut response = result?;
+        let mut response = self.send(request, body)?;
         let status = response.status();
+
+        if status.is_success() && !piece.is_last {
+            return Ok(Appended::Kept);
+        }
+
         if status.is_success() {
             let outcome = Outcome::of(status);
             let model: ModelWire = answers::json(&mut response)?;
-            return sending.confirm(model.try_into()?, outcome);
+            return Ok(Appended::Model(model.try_into()?, outcome));
         }
 
+        let is_foreign = answers::is_foreign(&response);
         let error = answers::refusal(response);
+
+        if is_foreign && status == StatusCode::PAYLOAD_TOO_LARGE {
+            return Ok(Appended::TooLargeForTheWay(error));
+        }
 
         let is_elsewhere = match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => true,
             // Another connection of ours may have brought more bytes than we knew of.
             StatusCode::CONFLICT => {
-                !matches!(self.state(&location)?, PartsState::At(at) if at == offset)
+                !matches!(self.state(piece.location)?, PartsState::At(at) if at == piece.offset)
             }
             _ => false,
         };
@@ -216,10 +281,7 @@ impl Client {
 impl Sending<'_> {
     /// What an upload did whose answer was lost.
     pub(crate) fn outcome(&self) -> Outcome {
-        match self.replaces {
-            Replaces::Nothing => Outcome::Created,
-            _ => Outcome::Replaced,
-        }
+        likely_outcome(self.replaces)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::client::single_pass::{Outcome, Stored, verified};
 use crate::client::transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
 use crate::client::upload::local_file::Local;
 use crate::client::upload::outgoing::Outgoing;
+use crate::client::upload::pieces::{PIECE_BYTES_MIN, intent_fields, smaller_piece};
 use crate::client::upload::remembered::{Ledger, RememberedUpload};
 use crate::client::upload::upload_path::UploadPath;
 use crate::client::{Client, model_path};
@@ -34,6 +35,8 @@ pub(crate) struct Sending<'a> {
     pub(crate) signature: Option<&'a Signature>,
     pub(crate) pace: TransferRate,
     pub(crate) way: UploadWay,
+    /// How many bytes one request may bring.
+    pub(crate) piece_max: u64,
     ledger: Ledger,
     /// The upload on the server.
     pub(crate) location: Option<UploadPath>,
@@ -85,6 +88,7 @@ impl Client {
             signature: options.signature.as_ref(),
             pace: TransferRate::new(self.rate, &self.stop),
             way,
+            piece_max: self.piece_max(),
             ledger: Ledger::none(),
             location: None,
             acknowledged: 0,
@@ -150,9 +154,14 @@ impl Client {
     ) -> Result<Stored> {
         // Once bytes were sent, the question is what the server has of this upload.
         if changes == Changes::Required && sending.sent == 0 {
-            let digest = sending.local.digest()?;
-            if let Some(model) = self.same(sending.name, digest)? {
-                return Ok(sending.stored(model, digest, Outcome::Unchanged));
+            // The file is read for its digest only where its length is that of the model.
+            let there = self.there(sending.name)?;
+            let there = there.filter(|model| model.size == sending.local.stamp().size);
+            if let Some(model) = there {
+                let digest = sending.local.digest()?;
+                if model.digest == Some(digest) {
+                    return Ok(sending.stored(model, digest, Outcome::Unchanged));
+                }
             }
         }
 
@@ -161,23 +170,30 @@ impl Client {
             retry.met();
         }
 
-        match sending.way {
-            UploadWay::Parts => self.put_parts(sending, retry, events),
-            _ => self.put_whole(sending, events),
+        if sending.way == UploadWay::Parts {
+            return self.put_parts(sending, retry, events);
         }
+
+        let error = match self.put_whole(sending, events) {
+            Err(error) if error.kind() == ErrorKind::TooLarge => error,
+            result => return result,
+        };
+
+        // A proxy may refuse what the server would take: then it gets there in pieces.
+        if sending.local.stamp().size <= PIECE_BYTES_MIN {
+            return Err(error);
+        }
+        self.discover(sending)?;
+        if sending.way != UploadWay::Parts {
+            return Err(error);
+        }
+        sending.piece_max = smaller_piece(sending.local.stamp().size, error)?;
+        self.put_parts(sending, retry, events)
     }
 
     /// Finds out how the server takes files, and whether it has a part of this one.
     fn discover(&mut self, sending: &mut Sending<'_>) -> Result<()> {
-        let path = model_path(sending.name);
-        let response = self.exchange_again(|| self.builder(Method::OPTIONS, &path))?;
-        // A server in trouble says nothing about what it can do. 501 means that it has no OPTIONS, so it
-        // does not take parts either.
-        if response.status().is_server_error() && response.status() != StatusCode::NOT_IMPLEMENTED {
-            return Err(answers::refusal(response));
-        }
-
-        if !response.headers().contains_key("upload-limit") {
+        if !self.takes_parts(sending.name)? {
             sending.way = UploadWay::Whole;
             return Ok(());
         }
@@ -198,8 +214,24 @@ impl Client {
         Ok(())
     }
 
+    /// Whether the server takes uploads in parts.
+    ///
+    /// # Errors
+    /// Those of the connection, and of a server that is in trouble.
+    pub(crate) fn takes_parts(&self, name: &ModelName) -> Result<bool> {
+        let path = model_path(name);
+        let response = self.exchange_again(|| self.builder(Method::OPTIONS, &path))?;
+        // A server in trouble says nothing about what it can do. 501 means that it has no OPTIONS, so it
+        // does not take parts either.
+        if response.status().is_server_error() && response.status() != StatusCode::NOT_IMPLEMENTED {
+            return Err(answers::refusal(response));
+        }
+
+        Ok(response.headers().contains_key("upload-limit"))
+    }
+
     /// What a server is recognised by, wherever it is.
-    fn identity(&self) -> String {
+    pub(crate) fn identity(&self) -> String {
         match self.shared.pin() {
             Some(pin) => pin.to_string(),
             None => self.url.to_string(),
@@ -217,6 +249,12 @@ impl Client {
 
     /// The model on the server, if it has these bytes.
     pub(crate) fn same(&mut self, name: &ModelName, digest: Digest) -> Result<Option<Model>> {
+        let there = self.there(name)?;
+        Ok(there.filter(|model| model.digest == Some(digest)))
+    }
+
+    /// The model that the server has under a name, if it tells its length, its time and its digest.
+    fn there(&mut self, name: &ModelName) -> Result<Option<Model>> {
         let path = model_path(name);
         let response = self.exchange_again(|| self.builder(Method::HEAD, &path))?;
         // The second and third are what servers say that know nothing of HEAD.
@@ -233,13 +271,12 @@ impl Client {
                 .and_then(|value| value.to_str().ok())
         };
 
-        if text(ETAG).and_then(Digest::from_etag) != Some(digest) {
-            return Ok(None);
-        }
-
         // An answer that does not tell them is no proof, and the bytes are sent.
+        let digest = text(ETAG).and_then(Digest::from_etag);
         let size = text(CONTENT_LENGTH).and_then(|text| text.parse().ok());
-        let (Some(size), Some(modified)) = (size, answers::modified(&response)) else {
+        let (Some(digest), Some(size), Some(modified)) =
+            (digest, size, answers::modified(&response))
+        else {
             return Ok(None);
         };
         Ok(Some(Model {
@@ -266,7 +303,11 @@ impl Client {
         });
 
         let early = Arc::clone(&self.shared.early);
-        let fields = sending.fields();
+        let mut fields = sending.fields();
+        if self.login.signs() {
+            // Known to whoever signs before a byte travels.
+            fields.push(("content-digest", sending.local.digest()?.field()));
+        }
         let mut done = 0;
         let mut rest = sending.local.from(0, &mut sending.pace)?;
 
@@ -289,18 +330,7 @@ impl Client {
 impl Sending<'_> {
     /// What has to be there for it to be replaced, and the signature.
     pub(crate) fn fields(&self) -> Vec<(&'static str, String)> {
-        let mut fields = match self.replaces {
-            Replaces::Anything => Vec::new(),
-            Replaces::Nothing => vec![("if-none-match", "*".to_owned())],
-            Replaces::Only(digest) => vec![("if-match", digest.etag())],
-        };
-
-        fields.extend(
-            self.signature
-                .map(|signature| ("skep-signature", signature.field())),
-        );
-
-        fields
+        intent_fields(self.replaces, self.signature)
     }
 
     /// The upload is of this file from now on.

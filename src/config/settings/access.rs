@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The section `[access]` of the settings: who may do what, and when an address is locked out.
 
-use crate::config::settings::setting::{Effect, Setting, list, row, set};
+use crate::config::settings::setting::{Effect, Setting, list, networks, row, set};
 use crate::text::{count_or_none, duration, switch};
 
 /// The rows of this section.
@@ -35,6 +35,28 @@ pub(crate) const ROWS: &[Setting] = &[
         "Further host names of this server; *.NAME for all names one level below",
         Effect::NextStart,
         set!(list, access.host_names),
+    ),
+    row(
+        "plain-passwords",
+        "",
+        "false",
+        "Accept passwords and tokens that other devices send unencrypted",
+        Effect::NextStart,
+        |config, text| {
+            config.access.plain_passwords = switch(text)?;
+            Ok(())
+        },
+    ),
+    row(
+        "trusted-proxies",
+        "ADDRESS,...",
+        "",
+        "Proxies (addresses, networks, unix) that say for whom they call in Forwarded or X-Forwarded-*",
+        Effect::NextStart,
+        |config, text| {
+            config.access.trusted_proxies = text.parse()?;
+            Ok(())
+        },
     ),
     row(
         "plain-dearning",
@@ -96,4 +118,12 @@ pub(crate) const ROWS: &[Setting] = &[
         },
     )
     .stays("whoever mistypes often would be locked out for years"),
+    row(
+        "lockout-exempt",
+        "ADDRESS,...",
+        "",
+        "Addresses and networks (10.0.0.0/8) whose wrong secrets are not counted",
+        Effect::NextStart,
+        set!(networks, access.lockout.exempt),
+    ),
 ];

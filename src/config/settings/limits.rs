@@ -96,7 +96,7 @@ pub(crate) const ROWS: &[Setting] = &[
     row(
         "max-import-bytes-before-password",
         "SIZE",
-        "16MiB",
+        "64KiB",
         "Bytes that an import may send before its password",
         Effect::NextStart,
         set!(bytes, import_bytes_before_password),

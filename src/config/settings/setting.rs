@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::address::Network;
 use crate::config::configuration::Config;
 use crate::text::{NONE, bytes, is_none};
 
@@ -172,6 +173,11 @@ pub(crate) fn list(text: &str) -> Result<Vec<String>, String> {
     let items = text.split(',').map(str::trim);
     let items = items.filter(|item| !item.is_empty());
     Ok(items.map(str::to_owned).collect())
+}
+
+/// A list of addresses and networks.
+pub(crate) fn networks(text: &str) -> Result<Vec<Network>, String> {
+    list(text)?.iter().map(|network| network.parse()).collect()
 }
 
 #[cfg(test)]

@@ -53,14 +53,10 @@ impl Exchange {
 
         match exchange.head.framing {
             // Who waits for a 100 sends nothing before a worker has asked for it.
-            Framing::Length(length)
-                if length <= PREFETCH_BYTES
-                    && !exchange.head.expects_continue()
-                    && (length == 0 || !exchange.counts_in_pieces()) =>
-            {
+            Framing::Length(length) if exchange.head.has_early_body() => {
                 exchange.await_body(length)
             }
-            _ => exchange.find_place(),
+            _ => exchange.meet(Self::find_place),
         }
     }
 
@@ -95,56 +91,26 @@ impl Exchange {
             return self.conclude(response);
         }
 
-        match self.sender() {
-            RequestSender::Refused(response) => self.conclude(response),
-            sender => self.submit_as(&sender),
-        }
+        self.meet(Self::submit)
     }
 
-    /// For other bodies a place among the workers that wait for bodies is taken, so that some always
-    /// remain for short requests.
-    fn find_place(mut self: Box<Self>) -> After {
+    /// Finds out who sends this and goes on with `next`, unless that is answered already.
+    fn meet(mut self: Box<Self>, next: Step) -> After {
         let sender = match self.sender() {
             RequestSender::Refused(response) => return self.conclude(response),
             sender => sender,
         };
 
-        if matches!(sender, RequestSender::Unknown) {
-            let Some(guest) = self.shared.guests.take(Duration::ZERO) else {
-                return self.refuse_with(no_body_place());
-            };
-            self.caller.session.insert(GuestPlace(Some(guest)));
-        }
-
-        self.place = self.shared.places.take(Duration::ZERO);
-        if self.place.is_some() {
-            return self.submit_as(&sender);
-        }
-
-        // Strangers who wait would keep others from being served at all.
-        if !matches!(sender, RequestSender::Known) {
-            return self.refuse_with(no_body_place());
-        }
-
-        // Whoever waits for a place is at work already.
-        self.caller.place.rank(Rank::Known);
-        if !self.caller.place.begin() {
-            return self.refuse_with(too_many());
-        }
-
-        let writers = self.shared.writers.clone();
-        writers.run(move || {
-            self.place = self.shared.places.take(PLACE_WAIT);
-            if self.place.is_some() {
-                let shared = Arc::clone(&self.shared);
-                self.submit().put_back();
-                return shared.flush();
-            }
-
-            self.refuse_with(no_body_place()).put_back();
+        self.caller.place.rank(match sender {
+            RequestSender::Known => Rank::Known,
+            _ => Rank::Stranger,
         });
 
-        After::Gone
+        if matches!(sender, RequestSender::Slow) {
+            self.look_long(next)
+        } else {
+            next(self, sender)
+        }
     }
 
     /// Asks who sends this.
@@ -154,17 +120,71 @@ impl Exchange {
             .without_body(&self.head, |request| shared.sender(request))
     }
 
-    /// Has a worker take the request, as one of somebody who is known or not.
-    fn submit_as(mut self: Box<Self>, sender: &RequestSender) -> After {
-        self.caller.place.rank(match sender {
-            RequestSender::Known => Rank::Known,
-            _ => Rank::Stranger,
+    /// Has the handler do what takes long, and then goes on with `next` unless the request is answered.
+    fn look_long(mut self: Box<Self>, next: Step) -> After {
+        if !self.caller.place.begin() {
+            return self.refuse_with(too_many());
+        }
+
+        let writers = self.shared.writers.clone();
+        writers.run(move || {
+            let shared = Arc::clone(&self.shared);
+            let look = |request: &mut Request<'_>| shared.look_long(request);
+            match self.caller.without_body(&self.head, look) {
+                Some(answer) => self.conclude(answer).put_back(),
+                None => {
+                    self.caller.place.rank(Rank::Known);
+                    next(self, RequestSender::Known).put_back();
+                }
+            }
+            shared.flush();
         });
-        self.submit()
+
+        After::Gone
+    }
+
+    /// For other bodies a place among the workers that wait for bodies is taken, so that some always
+    /// remain for short requests.
+    fn find_place(mut self: Box<Self>, sender: RequestSender) -> After {
+        if matches!(sender, RequestSender::Unknown) {
+            let Some(guest) = self.shared.guests.take(Duration::ZERO) else {
+                return self.refuse_with(no_body_place());
+            };
+            self.caller.session.insert(GuestPlace(Some(guest)));
+        }
+
+        self.place = self.shared.places.take(Duration::ZERO);
+        if self.place.is_some() {
+            return self.submit(sender);
+        }
+
+        // Strangers who wait would keep others from being served at all.
+        if !matches!(sender, RequestSender::Known) {
+            return self.refuse_with(no_body_place());
+        }
+
+        // Whoever waits for a place is at work already.
+        if !self.caller.place.begin() {
+            return self.refuse_with(too_many());
+        }
+
+        let writers = self.shared.writers.clone();
+        writers.run(move || {
+            self.place = self.shared.places.take(PLACE_WAIT);
+            if self.place.is_some() {
+                let shared = Arc::clone(&self.shared);
+                self.submit(sender).put_back();
+                return shared.flush();
+            }
+
+            self.refuse_with(no_body_place()).put_back();
+        });
+
+        After::Gone
     }
 
     /// Has a worker take the request, if it gets a place among those that run.
-    fn submit(mut self: Box<Self>) -> After {
+    fn submit(mut self: Box<Self>, _sender: RequestSender) -> After {
         if !self.caller.place.begin() {
             return self.refuse_with(too_many());
         }
@@ -241,12 +261,6 @@ impl Exchange {
             response,
         )
     }
-
-    /// Whether what arrives of the body may be worth something although the rest does not; such a body
-    /// is left to the handler, however small it is.
-    fn counts_in_pieces(&self) -> bool {
-        self.head.fields.value("upload-complete").is_some()
-    }
 }
 
 impl QueuedRequest for Exchange {
@@ -294,13 +308,13 @@ impl Waiter for Exchange {
     }
 }
 
+/// What comes once it is known who sends a request.
+type Step = fn(Box<Exchange>, RequestSender) -> After;
+
 fn no_body_place() -> Response {
     let text = "too many uploads are running on this server";
     Response::error(&Error::new(ErrorKind::Busy, text).hint("try again in a moment"))
 }
-
-/// A body of this size needs no worker while it arrives. It is in memory before anybody knows whose it is.
-const PREFETCH_BYTES: u64 = 4 * 1024;
 
 /// How long an upload waits for others to finish before it is told to come back.
 const PLACE_WAIT: Duration = Duration::from_secs(2);

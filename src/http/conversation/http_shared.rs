@@ -76,6 +76,15 @@ impl HttpShared {
         Some(final_answer(request, response))
     }
 
+    /// Has the handler do what takes long.
+    pub(super) fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
+        let handler = &*self.handler;
+        let looked = catch_unwind(AssertUnwindSafe(|| handler.look_long(request)));
+        // A panic is told of once the request is handled.
+        let response = looked.unwrap_or(None)?;
+        Some(final_answer(request, response))
+    }
+
     /// Asks the handler who sends a request.
     pub(super) fn sender(&self, request: &mut Request<'_>) -> RequestSender {
         let handler = &*self.handler;

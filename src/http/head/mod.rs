@@ -9,6 +9,8 @@ mod request_target;
 mod tests;
 mod words;
 
+use std::borrow::Cow;
+
 use request_target::{segments, target};
 pub(crate) use words::Framing;
 pub use words::{Fields, Method, Version};
@@ -51,6 +53,19 @@ impl Head {
                 let is_in = |token| self.fields.has_token("connection", token);
                 is_in("keep-alive") && !is_in("close")
             }
+        }
+    }
+
+    /// Whether the body is read before the request is handled: it is small, and its caller sends it unasked.
+    /// What counts in pieces is left to the handler, however small it is.
+    pub(crate) fn has_early_body(&self) -> bool {
+        let counts_in_pieces = || self.fields.value("upload-complete").is_some();
+        match self.framing {
+            Framing::Length(0) => !self.expects_continue(),
+            Framing::Length(length) => {
+                length <= PREFETCH_BYTES && !self.expects_continue() && !counts_in_pieces()
+            }
+            Framing::Chunked => false,
         }
     }
 
@@ -124,6 +139,10 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head> {
 
     // The parser is more lenient than this server; what it would let pass was refused above.
     let mut fields = vec![httparse::EMPTY_HEADER; limits.fields_max];
+    // A later minor version of HTTP/1 means what 1.1 means (RFC 9110 section 2.5), which is what the parser
+    // knows.
+    let as_known = as_known_version(bytes);
+    let bytes = as_known.as_ref();
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(bytes) {
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
@@ -224,7 +243,7 @@ fn check_request_line(bytes: &[u8]) -> Result<()> {
 
     // What looks like another version is answered 505; anything else is no request at all.
     match version {
-        b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => Ok(()),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
@@ -232,6 +251,19 @@ fn check_request_line(bytes: &[u8]) -> Result<()> {
             Err(Error::new(ErrorKind::VersionNotSupported, text))
         }
         _ => Err(bad("the request line has no HTTP version")),
+    }
+}
+
+/// The head with 1.1 in place of a later minor version; its request line was checked before.
+fn as_known_version(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let end = bytes.iter().position(|byte| *byte == b'\r');
+    match end.and_then(|end| end.checked_sub(1)) {
+        Some(minor) if bytes[minor] > b'1' => {
+            let mut bytes = bytes.to_vec();
+            bytes[minor] = b'1';
+            Cow::Owned(bytes)
+        }
+        _ => Cow::Borrowed(bytes),
     }
 }
 
@@ -355,6 +387,9 @@ fn latin1(value: &[u8]) -> String {
 fn bad(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::BadRequest, text)
 }
+
+/// A body of this size needs no worker while it arrives. It is in memory before anybody knows whose it is.
+const PREFETCH_BYTES: u64 = 4 * 1024;
 
 /// The longest request line without its CR LF: RFC 9112 section 3 asks for 8,000 bytes at least.
 pub(crate) const LINE_BYTES_MAX: usize = 8 * 1024;

@@ -134,6 +134,17 @@ fn ambiguous_syntax_is_refused() {
 }
 
 #[test]
+fn a_later_minor_version_is_served_as_the_one_that_is_known() {
+    for minor in 1..=9 {
+        let head = read(&format!("GET /x HTTP/1.{minor}\r\nHost: a\r\n\r\n")).unwrap();
+        assert_eq!(
+            (head.version, head.target.as_str()),
+            (Version::Http11, "/x")
+        );
+    }
+}
+
+#[test]
 fn versions_and_methods_that_nobody_here_speaks() {
     assert_eq!(
         refused("GET / HTTP/2.0\r\nHost: a\r\n\r\n"),

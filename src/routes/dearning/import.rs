@@ -2,10 +2,10 @@
 //! Imports: JSON members in any order, the content decoded from base64 straight to disk.
 //!
 //! Memory stays constant whatever is sent: content is streamed, and everything else together is
-//! bounded like any JSON body. A content that comes before its password may occupy the disk only up
-//! to a setting, and is removed if the password turns out wrong.
+//! bounded like any JSON body. Of a content that comes before its password, a setting says how much is
+//! taken; a little of it is kept in memory, so that strangers write nothing.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,8 +20,9 @@ use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
 use crate::routes::dearning::embedded::{ImportReader, embedded};
 use crate::routes::dearning::metered::{Meter, Metered};
+use crate::routes::dearning::received::ReceivedContent;
 use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened, unreadable};
-use crate::store::{Condition, Metadata, Upload};
+use crate::store::{Condition, Metadata, Store};
 use crate::transport::Peer;
 
 pub(crate) fn run(
@@ -42,7 +43,7 @@ pub(crate) fn run(
         .body()
         .limit(limits.upload_bytes_max.saturating_mul(3) / 2)?;
 
-    let peer = request.peer();
+    let peer = request.peer().clone();
 
     let guest = request.session().value_mut::<GuestPlace>();
     let guest = guest.and_then(|guest| guest.0.take());
@@ -63,7 +64,7 @@ pub(crate) fn run(
 
     let mut import = Import {
         api,
-        peer,
+        peer: &peer,
         known,
         limits,
         meter,
@@ -78,7 +79,12 @@ pub(crate) fn run(
         .and_then(|()| reader.consume_trailing_whitespace().map_err(unreadable));
 
     // A limit or a broken connection shows up as bad JSON; what was kept says what it is.
-    read.map_err(|error| at_hand.fault.take().unwrap_or(error))?;
+    let read = read.map_err(|error| at_hand.fault.take().unwrap_or(error));
+    if at_hand.is_exceeded.get() {
+        // Who sends on and on without a password is as unwelcome as who sends wrong ones.
+        api.guard.fail(&peer);
+    }
+    read?;
     let known = import.known.clone();
     let answered = import.finish();
     request.session().insert(Known(known));
@@ -106,22 +112,25 @@ struct Import<'a> {
 enum ImportPiece {
     Empty,
     NotBase64,
-    Received(Box<Upload>),
+    Received(ReceivedContent),
 }
 
 enum ImportedFile {
-    Waiting(ModelName, Box<Upload>),
+    Waiting(ModelName, ReceivedContent),
     Stored(ModelName),
 }
 
 impl ImportedFile {
-    fn store(&mut self) -> Result<()> {
+    fn store(&mut self, store: &Store) -> Result<()> {
         let Self::Waiting(name, _) = self else {
             return Ok(());
         };
         let stored = Self::Stored(name.clone());
         match std::mem::replace(self, stored) {
-            Self::Waiting(name, upload) => upload.commit(&name, None, &Condition::Any).map(drop),
+            Self::Waiting(name, received) => {
+                let upload = received.upload(store)?;
+                upload.commit(&name, None, &Condition::Any).map(drop)
+            }
             Self::Stored(_) => Ok(()),
         }
     }
@@ -192,8 +201,8 @@ impl Import<'_> {
             reader.end_object().map_err(unreadable)?;
             // Names and contents come in any order, so that both are looked at only here.
             let name = name.and_then(|name| ModelName::from_base(&name).ok());
-            if let (Some(name), Some(ImportPiece::Received(upload))) = (name, content) {
-                entries.push(ImportedFile::Waiting(name, upload));
+            if let (Some(name), Some(ImportPiece::Received(received))) = (name, content) {
+                entries.push(ImportedFile::Waiting(name, received));
                 self.make_room(&mut entries)?;
             }
         }
@@ -226,7 +235,7 @@ impl Import<'_> {
         }
 
         // The oldest one first, so that a name that comes twice ends with its last content.
-        oldest.store()
+        oldest.store(&self.api.store)
     }
 
     /// Decodes a content to disk.
@@ -250,10 +259,11 @@ impl Import<'_> {
             self.api.store.admit(&name, None, &Metadata::default())?;
         }
 
-        let mut upload = self.api.store.upload(None)?;
+        let store = &self.api.store;
+        let mut received = ReceivedContent::new(store, self.has_password())?;
         let mut keep = |plain: &[u8]| {
-            upload.write_all(plain)?;
-            if upload.written() > self.limits.upload_bytes_max {
+            received.add(store, plain)?;
+            if received.written() > self.limits.upload_bytes_max {
                 let text = "the content is larger than this server allows";
                 return Err(Error::new(ErrorKind::TooLarge, text));
             }
@@ -262,10 +272,10 @@ impl Import<'_> {
 
         let is_base64 = embedded(reader, &self.meter, &mut keep)?;
 
-        Ok(Some(match (is_base64, upload.written()) {
+        Ok(Some(match (is_base64, received.written()) {
             (false, _) => ImportPiece::NotBase64,
             (true, 0) => ImportPiece::Empty,
-            (true, _) => ImportPiece::Received(Box::new(upload)),
+            (true, _) => ImportPiece::Received(received),
         }))
     }
 
@@ -280,7 +290,7 @@ impl Import<'_> {
         if let Some(entries) = self.files {
             let mut names = Vec::new();
             for mut entry in entries {
-                entry.store()?;
+                entry.store(&self.api.store)?;
                 if let ImportedFile::Stored(name) = entry {
                     names.push(name);
                 }
@@ -297,15 +307,16 @@ impl Import<'_> {
             .filter(|name| !name.is_empty())
             .ok_or_else(missing)?;
 
-        let upload = match self.content {
+        let received = match self.content {
             None | Some(ImportPiece::Empty) => return Err(missing()),
             Some(ImportPiece::NotBase64) => {
                 return Err(Error::new(ErrorKind::BadRequest, "invalid base64 content"));
             }
-            Some(ImportPiece::Received(upload)) => upload,
+            Some(ImportPiece::Received(received)) => received,
         };
 
         let name = ModelName::from_base(&name)?;
+        let upload = received.upload(&self.api.store)?;
         let model = upload.commit(&name, None, &Condition::Any)?.model;
         let answer = json!({ "status": "imported", "model": name.as_str(), "size": model.size });
 

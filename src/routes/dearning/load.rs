@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 
 use base64::engine::{Engine as _, GeneralPurposeConfig};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::access::{Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +12,7 @@ use crate::http::{self, Request, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
 use crate::routes::dearning::blocks::{BlockEngine, QUANTUM, engine};
+use crate::routes::dearning::load_request::{LoadRequest, Names, Scalar};
 use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened};
 use crate::store::{self, OpenedModel, Store};
 
@@ -20,41 +21,46 @@ pub(crate) fn run(
     request: &mut Request<'_>,
     known: Option<Principal>,
 ) -> Result<Response> {
-    let body = request.body().read_all(api.limits.now().json_bytes_max)?;
-    let members = match serde_json::from_slice(&body) {
-        Ok(Value::Object(members)) if !members.is_empty() => members,
-        _ => return Err(invalid_json()),
+    // Somebody who has shown nothing yet may send little.
+    let most = api.limits.now().json_bytes_max;
+    let most = match known {
+        Some(_) => most,
+        None => most.min(STRANGERS_BYTES_MAX),
     };
+    let body = request.body().read_all(most)?;
+
+    // What is skipped has to be text as well.
+    str::from_utf8(&body).map_err(|_| invalid_json())?;
+    let wanted: LoadRequest = serde_json::from_slice(&body).map_err(|_| invalid_json())?;
+    if wanted.is_empty {
+        return Err(invalid_json());
+    }
 
     let opened = |password: &str| opened(api, request.peer(), password, Right::Read);
 
-    let principal = match (members.get("password"), known) {
-        (Some(Value::String(password)), _) => opened(password)?,
-        (Some(Value::Number(number)), _) => opened(&number.to_string())?,
+    let principal = match (&wanted.password, known) {
+        (Some(Scalar::Text(password)), _) => opened(password)?,
         (None, Some(principal)) => principal.needs(Right::Read).map(|()| principal)?,
         _ => return Err(invalid_password()),
     };
 
     request.session().insert(Known(Some(principal)));
+    let asked_for = wanted.asked_for();
 
     // The newer form counts where both are there.
-    let answered = match (members.get("filenames"), members.get("filename")) {
-        (Some(names), _) => several(api, names),
-        (None, Some(Value::String(name))) if !name.is_empty() => single(api, name),
+    let answered = match (wanted.filenames, wanted.filename) {
+        (Some(Names::List(names)), _) => several(api, names),
+        (Some(Names::Null), _) => several(api, Vec::new()),
+        (Some(Names::Other), _) => Err(not_names()),
+        (None, Some(Scalar::Text(name))) if !name.is_empty() => single(api, &name),
         _ => Err(Error::new(ErrorKind::BadRequest, "missing filename")),
     };
 
-    answered.map(|response| response.remarking(asked_for(&members)))
+    answered.map(|response| response.remarking(asked_for))
 }
 
-/// The names in a request, for the log.
-fn asked_for(members: &Map<String, Value>) -> String {
-    let several = members.get("filenames").and_then(Value::as_array);
-    let names = several.into_iter().flatten().chain(members.get("filename"));
-    names
-        .filter_map(Value::as_str)
-        .collect::<Vec<_>>()
-        .join(",")
+fn not_names() -> Error {
+    Error::new(ErrorKind::BadRequest, "filenames is not a list of names")
 }
 
 /// The older form: one model, its content at the top.
@@ -85,16 +91,11 @@ fn single(api: &Api, path: &str) -> Result<Response> {
 }
 
 /// The newer form: a list in the order of the request, with an error for what is missing.
-fn several(api: &Api, names: &Value) -> Result<Response> {
-    let bad = || Error::new(ErrorKind::BadRequest, "filenames is not a list of names");
-    let names = match names {
-        Value::Null => Vec::new(),
-        Value::Array(names) => {
-            let names = names.iter().map(|name| name.as_str().map(str::to_owned));
-            names.collect::<Option<Vec<_>>>().ok_or_else(bad)?
-        }
-        _ => return Err(bad()),
-    };
+fn several(api: &Api, names: Vec<String>) -> Result<Response> {
+    if names.len() > NAMES_MAX {
+        let text = format!("more than {NAMES_MAX} names");
+        return Err(Error::new(ErrorKind::TooLarge, text));
+    }
 
     let entries = Entries {
         store: api.store.clone(),
@@ -259,6 +260,12 @@ impl Read for Encoded {
         Ok(count)
     }
 }
+
+/// Of a body whose password has not been seen yet.
+const STRANGERS_BYTES_MAX: usize = 64 * 1024;
+
+/// Names in one request.
+const NAMES_MAX: usize = 1000;
 
 /// How much is encoded at a time; a multiple of three.
 const PLAIN_BYTES: usize = 48 * 1024;

@@ -25,13 +25,16 @@ pub(crate) struct Meter {
     pub(crate) before_password: Cell<Option<u64>>,
     /// Why the body cannot be read on.
     pub(crate) fault: Cell<Option<Error>>,
+    /// Whether more came before the password than may.
+    pub(crate) is_exceeded: Cell<bool>,
 }
 
 impl Meter {
     pub(crate) fn new(api: &Api, limits: &Limits, has_password: bool) -> Self {
         let left_max = limits.json_bytes_max as u64;
         let encoded = api.import_bytes_before_password.saturating_mul(4) / 3;
-        let before_password = (!has_password).then_some(encoded.saturating_add(left_max));
+        let around = left_max.min(AROUND_BYTES_MAX);
+        let before_password = (!has_password).then_some(encoded.saturating_add(around));
 
         Self::bounded(left_max, before_password)
     }
@@ -42,6 +45,7 @@ impl Meter {
             left_max,
             before_password: Cell::new(before_password),
             fault: Cell::default(),
+            is_exceeded: Cell::default(),
         }
     }
 
@@ -62,11 +66,16 @@ impl Meter {
     fn count_content(&self, bytes: usize) -> Result<()> {
         if let Some(left) = self.before_password.get() {
             let text = "too much content before the password";
-            self.before_password.set(Some(less(left, bytes, text)?));
+            let left = less(left, bytes, text);
+            self.is_exceeded.set(left.is_err());
+            self.before_password.set(Some(left?));
         }
         Ok(())
     }
 }
+
+/// Of what is around the contents before the password.
+const AROUND_BYTES_MAX: u64 = 64 * 1024;
 
 fn less(left: u64, bytes: usize, text: &'static str) -> Result<u64> {
     let too_large = || Error::new(ErrorKind::TooLarge, text);

@@ -9,7 +9,9 @@ mod blocks;
 mod embedded;
 pub(crate) mod import;
 pub(crate) mod load;
+mod load_request;
 mod metered;
+mod received;
 mod refusals;
 
 use serde_json::json;
@@ -18,7 +20,8 @@ use crate::access::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
-use crate::routes::audit::log_cause;
+use crate::routes::audit::told_outside;
+use crate::routes::authorize::is_signed;
 
 /// `POST /import_model`: stores one model or several.
 #[allow(
@@ -27,7 +30,7 @@ use crate::routes::audit::log_cause;
 )]
 pub(crate) fn import(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let answered = enter(api, request).and_then(|known| import::run(api, request, known));
-    Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
+    Ok(answered.unwrap_or_else(|error| refusal(api, request, error)))
 }
 
 /// `POST /load_model`: hands out one model or several.
@@ -37,12 +40,12 @@ pub(crate) fn import(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 )]
 pub(crate) fn load(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let answered = enter(api, request).and_then(|known| load::run(api, request, known));
-    Ok(answered.unwrap_or_else(|error| refusal(api, request, &error)))
+    Ok(answered.unwrap_or_else(|error| refusal(api, request, error)))
 }
 
 /// An error in the words of the dearning server.
-fn refusal(api: &Api, request: &Request<'_>, error: &Error) -> Response {
-    log_cause(error);
+pub(crate) fn refusal(api: &Api, request: &Request<'_>, error: Error) -> Response {
+    let error = told_outside(error);
     let status = match error.kind() {
         // The genuine server knows no 401.
         ErrorKind::Unauthenticated => Status::FORBIDDEN,
@@ -57,8 +60,8 @@ fn refusal(api: &Api, request: &Request<'_>, error: &Error) -> Response {
     }
 }
 
-/// Who calls, as far as that is known before the body; somebody who is locked out, or whose password
-/// would be read by others on its way, does not get to send one.
+/// Who calls, as far as that is known before the body. Somebody who shows something wrong, or whose
+/// password would be read by others on its way, does not get to send one.
 fn enter(api: &Api, request: &mut Request<'_>) -> Result<Option<Principal>> {
     let peer = request.peer();
     if peer.tls.is_none() && !peer.is_local() && !api.guard.options().plain_dearning {
@@ -67,19 +70,14 @@ fn enter(api: &Api, request: &mut Request<'_>) -> Result<Option<Principal>> {
         return Err(Error::new(ErrorKind::Forbidden, text));
     }
 
-    // Before the body, since who is locked out must not be able to try a password in it.
-    api.guard.check(peer)?;
+    // The password of this API is in the body. A signature would have to be compared with all of that first.
+    if is_signed(request) {
+        return Ok(None);
+    }
 
     match api.caller(request) {
         // The password may still be in the body, and then the name it came under does not matter.
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::Unauthenticated | ErrorKind::Misdirected
-            ) =>
-        {
-            Ok(None)
-        }
+        Err(error) if error.kind() == ErrorKind::Misdirected => Ok(None),
         other => other,
     }
 }

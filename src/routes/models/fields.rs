@@ -12,8 +12,16 @@ pub(crate) enum Complete {
 }
 
 impl Complete {
-    /// What `Upload-Complete` says; values other than its two are ignored.
+    /// What `Upload-Complete` says; values other than its two are ignored. Up to version 01 of the draft
+    /// (interop version 3) there is `Upload-Incomplete` in its place.
     pub(crate) fn of(fields: &Fields) -> Option<Self> {
+        if fields.value("upload-complete").is_none() {
+            return match item(fields, "upload-incomplete")? {
+                "?0" => Some(Self::Yes),
+                "?1" => Some(Self::No),
+                _ => None,
+            };
+        }
         match item(fields, "upload-complete")? {
             "?1" => Some(Self::Yes),
             "?0" => Some(Self::No),
@@ -82,6 +90,17 @@ mod tests {
         for other in ["1", "true", "", "?2", "?1, ?0"] {
             assert_eq!(complete(other), None, "{other}");
         }
+        let incomplete = |list: &[(&str, &str)]| Complete::of(&fields(list));
+        assert_eq!(
+            incomplete(&[("upload-incomplete", "?1")]),
+            Some(Complete::No)
+        );
+        assert_eq!(
+            incomplete(&[("upload-incomplete", "?0")]),
+            Some(Complete::Yes)
+        );
+        let both = [("upload-incomplete", "?1"), ("upload-complete", "?1")];
+        assert_eq!(incomplete(&both), Some(Complete::Yes));
         let number = |value| integer(&fields(&[("upload-offset", value)]), "upload-offset");
         assert_eq!(number("999999999999999"), Some(999_999_999_999_999));
         for other in ["-1", "+1", "1.0", "", "0x1", "1000000000000000", "a"] {

@@ -12,4 +12,5 @@ mod upload_forms;
 pub(crate) use bytes::{answer, list, read, remove, store};
 pub(crate) use info::{forget_versions, rollback, show, verify, versions};
 pub(crate) use resumable::{append, cancel, tell};
+pub(crate) use storing::digest;
 pub(crate) use upload_answers::announce;

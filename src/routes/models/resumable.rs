@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Uploads that come in pieces and survive whatever happens in between: the IETF draft
-//! draft-ietf-httpbis-resumable-upload, as of its version 12 (interop version 8).
+//! draft-ietf-httpbis-resumable-upload, as of its version 12 (interop version 8), and as clients of its
+//! versions 01 to 11 (interop versions 3 to 7) speak it.
 //!
 //! A `PUT` or `POST` of a model that says `Upload-Complete` makes an upload resource; `HEAD` tells how
 //! far it is, `PATCH` appends to it, and what completes it is answered as a plain `PUT` would be.
@@ -12,7 +13,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
-use crate::routes::models::fields::{Complete, integer, item, length};
+use crate::routes::models::fields::{Complete, integer, length};
 use crate::routes::models::upload_answers::{
     MEDIA_TYPE, YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress,
 };
@@ -62,7 +63,7 @@ pub(crate) fn create(
         Ok(response.field("upload-complete", YES))
     };
 
-    if complete == Complete::Yes && !speaks_draft(request) {
+    if complete == Complete::Yes && interop(request).is_none() {
         // Nobody could tell the caller where to go on.
         return whole(request);
     }
@@ -105,10 +106,31 @@ pub(crate) fn create(
     })
 }
 
+/// The answer in the words of the caller's version of the draft.
+fn in_version(response: Response, version: Option<u64>, offset: u64) -> Response {
+    if version.is_none_or(|version| version >= INTEROP_VERSION) {
+        return response;
+    }
+
+    // Earlier clients want to read from each answer how far they are, also from the last one.
+    let response = if response.value("upload-offset").is_none() {
+        response.field("upload-offset", offset.to_string())
+    } else {
+        response
+    };
+
+    match response.value("upload-complete") {
+        Some(YES) => response.field("upload-incomplete", "?0"),
+        Some(_) => response.field("upload-incomplete", YES),
+        None => response,
+    }
+}
+
 /// `HEAD /v1/uploads/ID`: how far an upload is (draft section 4.3.2).
 pub(crate) fn tell(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let turn = api.store.turn(id(request))?;
     let mut response = progress(api, &turn).field("cache-control", "no-store");
+    response = in_version(response, interop(request), turn.offset());
     if let Some(length) = turn.order().length.or(turn.done().map(|_| turn.offset())) {
         response = response.field("upload-length", length.to_string());
     }
@@ -127,7 +149,9 @@ pub(crate) fn append(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .value("content-type")
         .and_then(|value| value.split(';').next());
 
-    if !media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
+    // Up to version 03 of the draft, the type is free.
+    let is_free = interop(request).is_some_and(|version| version < TYPED_VERSION);
+    if !is_free && !media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
         let text = format!("a piece of an upload needs the Content-Type {MEDIA_TYPE}");
         let error = Error::new(ErrorKind::UnsupportedType, text);
         return Ok(Response::error(&error).field("accept-patch", MEDIA_TYPE));
@@ -224,8 +248,12 @@ fn receive(
         }
     }
 
-    if complete == Complete::No {
-        return Ok(progress(api, &turn));
+    // To clients of earlier versions, the announced length is the end as well, whatever the last piece says.
+    let version = interop(request);
+    let is_earlier = version.is_some_and(|version| version < INTEROP_VERSION);
+    let is_whole = turn.order().length == Some(turn.offset());
+    if complete == Complete::No && !(is_earlier && is_whole) {
+        return Ok(in_version(progress(api, &turn), version, turn.offset()));
     }
 
     // The caller said that this was the end, but the length of the upload says otherwise.
@@ -238,16 +266,17 @@ fn receive(
         return Ok(with_progress(response, &turn));
     }
 
-    let name = turn.order().name.clone();
+    let (name, length) = (turn.order().name.clone(), turn.offset());
 
     match turn.commit() {
         Ok(published) => {
-            Ok(crate::routes::models::storing::stored(&published, &name)
-                .field("upload-complete", YES))
+            let response = crate::routes::models::storing::stored(&published, &name)
+                .field("upload-complete", YES);
+            Ok(in_version(response, version, length))
         }
         // It was removed, and the field tells the caller that going on makes no sense.
         Err(error) if turn.is_over() => {
-            crate::routes::audit::log_cause(&error);
+            let error = crate::routes::audit::told_outside(error);
             Ok(Response::error(&error).field("upload-complete", YES))
         }
         // It can be tried again, but only by a caller that knows its name.
@@ -295,18 +324,20 @@ fn pour(request: &mut Request<'_>, turn: &mut UploadSession, piece: AppendMode) 
     }
 }
 
-/// Whether the caller speaks this version of the draft, and so may be sent a 104.
-fn speaks_draft(request: &Request<'_>) -> bool {
-    item(request.fields(), INTEROP_FIELD) == Some(INTEROP_VERSION)
+/// The version of the draft that the caller speaks, if it is one that is known here. Such a caller may be
+/// sent a 104.
+fn interop(request: &Request<'_>) -> Option<u64> {
+    integer(request.fields(), INTEROP_FIELD)
+        .filter(|version| (INTEROP_VERSION_MIN..=INTEROP_VERSION).contains(version))
 }
 
 /// Sends a 104 to callers of this draft (draft section 5 and appendix B).
 fn inform(request: &mut Request<'_>, fields: &[(&str, String)]) -> Result<CallerKnows> {
-    if !speaks_draft(request) {
+    let Some(version) = interop(request) else {
         return Ok(CallerKnows::No);
-    }
+    };
 
-    let version = [(INTEROP_FIELD, INTEROP_VERSION.to_owned())];
+    let version = [(INTEROP_FIELD, version.to_string())];
     let fields = [&version, fields].concat();
 
     if request.inform(Status::UPLOAD_RESUMPTION_SUPPORTED, &fields)? {
@@ -347,7 +378,14 @@ fn content_length(request: &mut Request<'_>) -> Option<u64> {
 
 const INTEROP_FIELD: &str = "upload-draft-interop-version";
 
-const INTEROP_VERSION: &str = "8";
+/// That of version 12 of the draft.
+const INTEROP_VERSION: u64 = 8;
+
+/// That of version 01 of the draft.
+const INTEROP_VERSION_MIN: u64 = 3;
+
+/// From version 04 of the draft on, pieces have a type of their own.
+const TYPED_VERSION: u64 = 6;
 
 /// How often a caller learns the offset, at most.
 const INFORM_PAUSE: Duration = Duration::from_secs(1);

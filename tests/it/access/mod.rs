@@ -2,11 +2,14 @@
 //! Who may do what, and whom to trust.
 
 mod audit;
+mod browser;
 mod guesses;
 mod home;
 mod lockout;
 mod modes;
 mod pairing;
+mod proving;
 mod roles;
 mod signature;
 mod trust;
+mod upgrade;

@@ -67,6 +67,67 @@ fn a_paired_device_needs_no_flag_any_more() {
 }
 
 #[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_device_makes_its_own_token_and_the_server_learns_its_public_key_only() {
+    let server = Served::start(&[]);
+    let device = Place::new();
+    let offered = invitation(&server, &[]);
+    skep(&device, &["pair", &offered, "--device", "phone"]).exits(0);
+    let kept = fs::read_to_string(device.home().join("servers")).unwrap();
+    let token = kept
+        .split_whitespace()
+        .find(|word| word.starts_with("skep_"))
+        .unwrap();
+    let tokens = fs::read_to_string(server.place.home().join("tokens")).unwrap();
+    let line = tokens
+        .lines()
+        .find(|line| line.starts_with("phone "))
+        .unwrap();
+    let key = line.split(' ').nth(2).unwrap();
+    assert_eq!(key, derived(token), "{line}");
+
+    // The answer has no secret in it.
+    let ask = |secret: &str, more: &str| {
+        let secret = secret.rsplit('.').next().unwrap();
+        let body = format!("{{\"secret\": \"{secret}\", \"name\": \"pi\"{more}}}");
+        server.curl_as("/v1/pair", &["--data-binary", "@-"], body.as_bytes())
+    };
+    let own = "skep_abcdefghjkmnpqrstuvwxyz234567899";
+    let key = derived(own);
+    let reply = ask(&invitation(&server, &[]), &format!(", \"key\": \"{key}\""))
+        .is(201)
+        .json();
+    assert_eq!(reply["name"], "pi");
+    assert!(reply.get("token").is_none(), "{reply}");
+    let field = format!("authorization: Bearer {own}");
+    server.curl_as("/v1/models", &["-H", &field], b"").is(200);
+
+    // A key that is none, or that somebody has already, does not use the invitation up.
+    let open = invitation(&server, &[]);
+    ask(&open, ", \"key\": \"short\"").is(400);
+    ask(&open, &format!(", \"key\": \"{key}\"")).is(400);
+
+    // A device of an older skep sends no key, and gets a token.
+    let reply = ask(&open, "").is(201).json();
+    let field = format!("authorization: Bearer {}", reply["token"].as_str().unwrap());
+    server.curl_as("/v1/models", &["-H", &field], b"").is(200);
+}
+
+/// The public key that a secret stands for, computed without skep.
+fn derived(secret: &str) -> String {
+    use base64::Engine as _;
+    use ring::signature::KeyPair as _;
+
+    let salt = ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, &[]);
+    let mut seed = [0; 32];
+    let derived = salt.extract(secret.as_bytes());
+    let derived = derived.expand(&[b"skep/ed25519/1"], ring::hkdf::HKDF_SHA256);
+    derived.unwrap().fill(&mut seed).unwrap();
+    let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(pair.public_key())
+}
+
+#[test]
 fn an_invitation_is_good_once() {
     let server = Served::start(&[]);
     let invitation = invitation(&server, &[]);
@@ -144,13 +205,13 @@ fn who_guesses_invitations_is_locked_out() {
         ask(&format!("guess{number}"), "127.0.0.3").is(403);
     }
     assert!(
-        ask(&secret, "127.0.0.3")
+        ask("guess", "127.0.0.3")
             .is(429)
             .field("retry-after")
             .is_some()
     );
-    // Others can pair, and nobody gets the name that the log has for the password.
-    let paired = ask(&secret, "127.0.0.2").is(201).json();
+    // Who has the right one can pair whoever guesses beside it, and nobody gets the name that the log has for the password.
+    let paired = ask(&secret, "127.0.0.3").is(201).json();
     assert_eq!(
         (&paired["name"], &paired["role"]),
         (&"device".into(), &"write".into())
@@ -390,4 +451,75 @@ fn a_password_never_goes_to_a_server_that_only_has_the_name() {
         .exits(2)
         .says("may mean");
     skep(&device, &["ls", "--server", &server.url]).exits(0);
+}
+
+#[test]
+fn an_invitation_leads_to_the_server_that_runs() {
+    let place = Place::new();
+    let invite = |more: &[&str]| run(&mut place.skep(&[&["invite"], more].concat()));
+    let first = Served::start_in(&place, &["--dir", "one"]);
+    let second = Served::start_in(&place, &["--dir", "two"]);
+    let port = |server: &Served| server.url.rsplit(':').next().unwrap().to_owned();
+
+    // Two of them in one home: the one that is meant is named by its model directory or its address.
+    let refused = invite(&[]).exits(2);
+    refused.says("two").says(&port(&first));
+    let mut one = place.skep(&["invite"]);
+    let text = run(one.env("SKEP_DIR", "one")).exits(0).text();
+    assert!(text.contains(&format!(":{}#", port(&first))), "{text}");
+
+    let (stopped, left) = (port(&second), port(&first));
+    second.stop().exits(0);
+    let text = invite(&[]).exits(0).text();
+    assert!(
+        text.contains(&format!(":{left}#")) && !text.contains(&stopped),
+        "{text}"
+    );
+
+    // Of one that runs no more, it is said where it was.
+    first.stop().exits(0);
+    invite(&[]).exits(4).says(&stopped).says("skep serve");
+    invite(&["pi.local:8443"]).exits(0);
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_behind() {
+    let running = Served::start(&[]);
+    let taken = running.url.rsplit('/').next().unwrap().to_owned();
+    let place = Place::new();
+    let left = || {
+        let entries = fs::read_dir(place.path("")).unwrap();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .collect::<Vec<_>>()
+    };
+    let before = left();
+    let serve = |arguments: &[&str]| run(&mut place.skep(&[&["serve"], arguments].concat()));
+    let serve_anew = |arguments: &[&str]| {
+        let mut command = place.skep(&[&["serve"], arguments].concat());
+        run(command.env("SKEP_HOME", place.path("new")))
+    };
+
+    serve(&[&taken, "--dir", "models"]).exits(2).says("in use");
+    serve_anew(&[&taken, "--dir", "models"]).exits(2);
+    serve_anew(&[&taken, "--dir", "models", "--landlock", "false"]).exits(2);
+    assert_eq!(left(), before);
+    place.file("file", "x");
+    let before = left();
+    serve(&["127.0.0.1:0", "--dir", "file"]).exits(2);
+    serve_anew(&["127.0.0.1:0", "--dir", "file"]).exits(2);
+    serve_anew(&["127.0.0.1:0", "--dir", "file/below"]).exits(2);
+    assert_eq!(left(), before);
+
+    // Neither a renewed certificate nor a line of an address that nobody has.
+    let served = Served::start_in(&place, &[]);
+    served.stop().exits(0);
+    let read = |name: &str| fs::read(place.home().join(name)).unwrap();
+    let (certificate, addresses) = (read("server.crt"), read("addresses"));
+    serve(&[&taken, "[::1]:0"]).exits(2);
+    serve(&["127.0.0.2:0", "--write-addr", "no/such/folder"]).exits(2);
+    assert_eq!(
+        (read("server.crt"), read("addresses")),
+        (certificate, addresses)
+    );
 }

@@ -70,7 +70,7 @@ fn variables_stand_in_for_flags() {
     let place = Place::new();
     let mut command = place.skep(&["serve", "127.0.0.1"]);
     command
-        .env("DEARNING_PASSWORD", "old")
+        .env("DEARNING_PASSWORD", "abcdefghjkmnpqrstuvw")
         .env("DEARNING_PORT", "0");
     command
         .env("DEARNING_MODEL_DIR", "models")
@@ -90,15 +90,18 @@ fn variables_stand_in_for_flags() {
             .envs(variables.iter().copied()))
         .code
     };
-    assert_eq!(list(&[("DEARNING_PASSWORD", "old")]), 0);
+    assert_eq!(list(&[("DEARNING_PASSWORD", "abcdefghjkmnpqrstuvw")]), 0);
     assert_eq!(
-        list(&[("SKEP_PASSWORD", "new"), ("DEARNING_PASSWORD", "old")]),
+        list(&[
+            ("SKEP_PASSWORD", "bbcdefghjkmnpqrstuvw"),
+            ("DEARNING_PASSWORD", "abcdefghjkmnpqrstuvw")
+        ]),
         7
     );
-    stranger.file("secret", "old\n");
+    stranger.file("secret", "abcdefghjkmnpqrstuvw\n");
     assert_eq!(list(&[("SKEP_PASSWORD_FILE", "secret")]), 0);
     let mut command = stranger.skep(&["ls", "--server", url, "--password-stdin"]);
-    run_with(&mut command, b"old\n").exits(0);
+    run_with(&mut command, b"abcdefghjkmnpqrstuvw\n").exits(0);
     run(&mut stranger.skep(&["ls", "--server", url, "--password-file", "secret"])).exits(0);
     for file in ["none", "."] {
         let outcome = run(&mut stranger.skep(&["ls", "--server", url, "--password-file", file]));
@@ -112,7 +115,7 @@ fn variables_stand_in_for_flags() {
     // A proxy of the environment is not asked: passwords go to the server alone.
     let proxies = [
         ("http_proxy", "http://127.0.0.1:1"),
-        ("DEARNING_PASSWORD", "old"),
+        ("DEARNING_PASSWORD", "abcdefghjkmnpqrstuvw"),
     ];
     assert_eq!(list(&proxies), 0);
 }

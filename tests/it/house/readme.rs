@@ -250,8 +250,8 @@ fn every_kind_of_error_has_its_status_and_its_exit_code() {
     }
 
     let mut exits: BTreeSet<u8> = kinds.values().map(|kind| kind.exit_code()).collect();
-    // Success, nothing to do, and the other two signals that end a client.
-    exits.extend([0, 9, 129, 143]);
+    // Success, nothing to do, incomplete, the other two signals that end a client, and no reader.
+    exits.extend([0, 9, 10, 129, 141, 143]);
     let text = readme();
     let tables = rows(&text).into_iter();
     let first = tables.filter_map(|cells| {

@@ -43,7 +43,23 @@ const STATICS: &[(&str, &str)] = &[
         "the log facade has one logger for each process",
     ),
     (
-        "src/cli/terminal/signals.rs: RESUMABLE",
+        "src/cli/terminal/signals.rs: ASKED",
+        "a signal comes to the process",
+    ),
+    (
+        "src/cli/terminal/signals.rs: PHASE",
+        "a signal comes to the process",
+    ),
+    (
+        "src/cli/terminal/signals.rs: WAKING",
+        "a signal comes to the process",
+    ),
+    (
+        "src/cli/terminal/signals.rs: GIVEN_UP",
+        "a signal comes to the process",
+    ),
+    (
+        "src/cli/terminal/signals.rs: GIVING_UP",
         "a signal comes to the process",
     ),
     (

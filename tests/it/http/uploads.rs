@@ -366,6 +366,91 @@ fn a_caller_that_waits_for_a_100_gets_one_if_its_piece_fits() {
     server.stop().exits(0);
 }
 
+/// What a request of an earlier version of the draft is answered in the end.
+fn ask_in(
+    server: &Served,
+    version: &str,
+    line: &str,
+    fields: &str,
+    body: &[u8],
+    status: u16,
+) -> crate::support::raw::Answer {
+    let mut raw = open(server);
+    let length = body.len();
+    let fields =
+        format!("Upload-Draft-Interop-Version: {version}\n{fields}\nContent-Length: {length}");
+    raw.send(head(server, line, &fields));
+    raw.send(body);
+    until_final(&mut raw, status)
+}
+
+#[test]
+fn earlier_versions_of_the_draft_are_spoken() {
+    let server = served();
+    let bytes = noise(5, 200_000);
+    for version in ["3", "4", "5", "6", "7"] {
+        // As tus-js-client does it: the length first, then pieces of which none says that it is the last.
+        let (complete, not_yet) = match version {
+            "3" => ("upload-incomplete: ?0", "upload-incomplete: ?1"),
+            _ => ("upload-complete: ?1", "upload-complete: ?0"),
+        };
+        let line = format!("POST /v1/models/m{version}");
+        let fields = format!("Upload-Length: 200000\n{not_yet}");
+        let created = ask_in(&server, version, &line, &fields, b"", 201);
+        let path = field(&created, "location").unwrap().to_owned();
+        assert!(created.has(not_yet), "{created:?}");
+
+        let patch = format!("PATCH {path}");
+        // The type of pieces came later.
+        let kind = if ["6", "7"].contains(&version) {
+            PARTIAL
+        } else {
+            "X-No: type"
+        };
+        let piece = |at: usize| format!("{kind}\nUpload-Offset: {at}\n{not_yet}");
+        let half = ask_in(&server, version, &patch, &piece(0), &bytes[..100_000], 204);
+        assert!(
+            half.has("upload-offset: 100000") && half.has(not_yet),
+            "{half:?}"
+        );
+        let whole = ask_in(
+            &server,
+            version,
+            &patch,
+            &piece(100_000),
+            &bytes[100_000..],
+            201,
+        );
+        assert!(
+            whole.has("upload-offset: 200000") && whole.has(complete),
+            "{whole:?}"
+        );
+        assert_eq!(
+            server
+                .curl(&format!("/v1/models/m{version}"), &[])
+                .is(200)
+                .body,
+            bytes
+        );
+    }
+
+    // An empty model is one whose announced length says so.
+    let fields = "Upload-Length: 0\nUpload-Complete: ?0";
+    ask_in(&server, "6", "POST /v1/models/empty", fields, b"", 201);
+    assert!(server.names().contains(&"empty".to_owned()));
+
+    // In the present version an upload is complete when it says so, and versions that nobody knows are none.
+    for version in ["8", "2", "9", "x"] {
+        let fields = "Upload-Length: 5\nUpload-Complete: ?0";
+        let created = ask_in(&server, version, "POST /v1/models/new", fields, b"", 201);
+        let patch = format!("PATCH {}", field(&created, "location").unwrap());
+        let piece = format!("{PARTIAL}\nUpload-Offset: 0\nUpload-Complete: ?0");
+        ask_in(&server, version, &patch, &piece, b"bytes", 204);
+        assert!(!server.names().contains(&"new".to_owned()), "{version}");
+    }
+    server.stop().exits(0);
+}
+
 #[test]
 #[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn every_digest_of_every_request_holds() {

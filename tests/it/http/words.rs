@@ -110,7 +110,7 @@ fn no_query_is_in_the_log() {
         "/v1/pair",
     ] {
         for method in ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"] {
-            let line = format!("{method} {path}?token=opensesame HTTP/1.1\r\n{known}");
+            let line = format!("{method} {path}?x=opensesame HTTP/1.1\r\n{known}");
             tell(
                 &server,
                 format!("{line}Host: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"),

@@ -139,7 +139,10 @@ fn posting_is_advised_to_those_who_post() {
         .says("'skep post FILE'")
         .stderr;
     assert!(!said.contains("skep put"), "{said}");
-    server.skep(&["post", "missing"]).exits(4).says("missing");
+    server
+        .skep(&["post", "--send-password", "missing"])
+        .exits(4)
+        .says("missing");
 }
 
 #[test]
@@ -250,9 +253,9 @@ fn the_ready_line_is_for_scripts() {
         "{line}"
     );
     assert!(
-        ready["fp"]
+        ready["digest"]
             .as_str()
-            .is_some_and(|fp| fp.starts_with("SHA256:")),
+            .is_some_and(|fp| fp.starts_with("sha256:")),
         "{line}"
     );
     process.signal(Signal::TERM);
@@ -310,7 +313,7 @@ fn an_interrupted_get_leaves_nothing() {
     let (mut socket, _) = listener.accept().unwrap();
     let _ = socket.read(&mut [0; 4096]).unwrap();
     socket
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        .write_all(b"HTTP/1.1 200 OK\r\nETag: W/\"1\"\r\nContent-Length: 1000000\r\n\r\n")
         .unwrap();
     socket.write_all(&noise(1, 500_000)).unwrap();
     let files = || fs::read_dir(place.path("")).unwrap().count();
@@ -331,7 +334,7 @@ fn a_download_that_is_cut_is_no_file() {
     let (mut socket, _) = listener.accept().unwrap();
     let _ = socket.read(&mut [0; 4096]).unwrap();
     socket
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        .write_all(b"HTTP/1.1 200 OK\r\nETag: W/\"1\"\r\nContent-Length: 10\r\n\r\nhalf")
         .unwrap();
     drop((socket, listener));
     let code = getting.finish().code;
@@ -371,4 +374,44 @@ fn a_full_disk_keeps_the_old_content() {
     assert_eq!(fs::read_dir(&disk).unwrap().count(), 1);
     server.stop().exits(0);
     drop(mounted);
+}
+
+#[test]
+fn no_suggestion_reaches_beyond_the_thing_itself() {
+    fn look(folder: &std::path::Path, seen: &mut usize) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                look(&path, seen);
+                continue;
+            }
+            if path.extension().is_none_or(|end| end != "rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for line in text.lines() {
+                let words: Vec<_> = line
+                    .split(|c: char| c.is_whitespace() || "\"`'".contains(c))
+                    .collect();
+                let is_command = |word: &&str| ["chown", "chmod", "chgrp", "rm"].contains(word);
+                let Some(at) = words.iter().position(is_command) else {
+                    continue;
+                };
+                *seen += 1;
+                let flags = words[at + 1..]
+                    .iter()
+                    .take_while(|word| word.starts_with('-'));
+                let is_deep = |flag: &&str| {
+                    *flag == "--recursive"
+                        || !flag.starts_with("--") && flag.contains(['R', 'r', 'f'])
+                };
+                assert!(!flags.clone().any(is_deep), "{}: {line}", path.display());
+            }
+        }
+    }
+
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    look(&root.join("src"), &mut seen);
+    assert!(seen > 5, "{seen}");
 }

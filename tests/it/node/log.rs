@@ -51,9 +51,15 @@ impl Unread {
 
     /// Has some requests logged, whose lines do not fit into the pipe.
     fn fill(&self, count: usize) {
+        // Of strangers, only a few lines are written.
+        let password = fs::read_to_string(self.place.home().join("password")).unwrap();
+        let field = format!("Authorization: Bearer {}\r\n", password.trim_end());
+        // Over one connection, so that the order of the lines is that of the requests.
+        let mut raw = Raw::open(&self.address);
         for number in 0..count {
-            let mut raw = Raw::open(&self.address);
-            raw.send(get(&format!("/v1/models/m{number}/{}", "x".repeat(500))));
+            let path = format!("/v1/models/m{number}.{}", "x".repeat(200));
+            let head = get(&path).replacen("Host", &format!("{field}Host"), 1);
+            raw.send(head);
             assert_eq!(raw.answer().status, 404);
         }
     }
@@ -117,7 +123,7 @@ fn lines_that_waited_for_a_reader_are_all_there_and_in_order() {
     let lines = text
         .lines()
         .filter_map(|line| line.split("/v1/models/m").nth(1));
-    let numbers = lines.map(|line| line.split('/').next().unwrap().parse().unwrap());
+    let numbers = lines.map(|line| line.split('.').next().unwrap().parse().unwrap());
     let numbers: Vec<usize> = numbers.collect();
     assert_eq!(numbers, (0..60).collect::<Vec<_>>(), "{text}");
 }

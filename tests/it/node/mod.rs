@@ -7,6 +7,7 @@ mod cli;
 mod confined;
 mod descriptors;
 mod ending;
+mod json;
 mod log;
 mod settings;
 mod terminal;

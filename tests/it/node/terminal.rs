@@ -59,7 +59,7 @@ fn shown(server: &Served, columns: u16, environment: &[(&str, &str)], words: &[&
 fn a_bar_suits_the_terminal() {
     let server = Served::start(&[]);
     server.place.file("model.dm", vec![7; 1 << 20]);
-    let put = ["put", "model.dm"];
+    let put = ["put", "--always", "model.dm"];
 
     let blocks = |screen: &str| screen.contains(['\u{2588}', '\u{2591}']);
     for environment in [&[][..], &[("NO_COLOR", "1")]] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What several promises need: the real binary as a server and as a client, and rude sockets.
 
+pub(crate) mod browser;
 pub(crate) mod liar;
 pub(crate) mod pieces;
 pub(crate) mod power;

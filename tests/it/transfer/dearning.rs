@@ -240,7 +240,13 @@ fn our_client_talks_to_the_genuine_servers() {
         let (_server, url) = genuine.serve(scheme);
         let place = Place::new();
         let call = |arguments: &[&str]| {
-            let mut command = place.skep(&[arguments, &["--server", &url]].concat());
+            // This API has the password in its requests.
+            let plain: &[_] = if scheme == "http" {
+                &["--send-password"]
+            } else {
+                &[]
+            };
+            let mut command = place.skep(&[arguments, plain, &["--server", &url]].concat());
             run(command.env("SKEP_PASSWORD", "genuine"))
         };
         if scheme == "https" {
@@ -262,8 +268,15 @@ fn our_client_talks_to_the_genuine_servers() {
         assert!(code.contains("\treturn '\u{f6}'\n"), "{code}");
         call(&["load", "nowhere.dm"]).exits(4);
         assert!(!place.path("nowhere.dm").exists());
-        let mut wrong = place.skep(&["load", "text.py", "--server", &url]);
+        let mut wrong = place.skep(&["load", "text.py", "--send-password", "--server", &url]);
         run(wrong.env("SKEP_PASSWORD", "wrong")).exits(7);
+        if scheme == "http" {
+            let made = "abcdefghjkmnpqrstuvw";
+            let mut unsent = place.skep(&["load", "text.py", "--server", &url]);
+            run(unsent.env("SKEP_PASSWORD", made))
+                .exits(7)
+                .says("unencrypted");
+        }
     }
 }
 
@@ -273,13 +286,20 @@ fn our_client_talks_to_our_server() {
         let server = Served::start(flags);
         for (name, bytes) in contents() {
             server.place.file(name, &bytes);
-            server.skep(&["post", name]).exits(0);
+            server.skep(&["post", name, "--send-password"]).exits(0);
             assert!(fs::read(server.dir.join(name)).unwrap() == bytes, "{name}");
-            server.skep(&["load", name, "-o", "copy"]).exits(0);
+            server
+                .skep(&["load", name, "--send-password", "-o", "copy"])
+                .exits(0);
             assert!(server.place.read("copy") == bytes, "{name}");
-            let out = server.skep(&["load", name, "-o", "-"]).exits(0).stdout;
+            let out = server
+                .skep(&["load", name, "--send-password", "-o", "-"])
+                .exits(0)
+                .stdout;
             assert!(out == bytes, "{name}");
         }
-        server.skep(&["load", "nowhere"]).exits(4);
+        server
+            .skep(&["load", "--send-password", "nowhere"])
+            .exits(4);
     }
 }

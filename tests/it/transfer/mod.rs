@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Models on their way: both clients, resumed and stopped transfers.
 
+mod between;
 mod dearning;
 mod dearning_wire;
 mod failing_calls;
@@ -9,6 +10,7 @@ mod lies_of_dearning;
 pub(crate) mod lies_to_put;
 mod lost_power;
 mod other_clients;
+mod piped;
 pub(crate) mod resume;
 mod stopping;
 mod there_and_back;

@@ -3,12 +3,14 @@
 //! only under conditions; and the same as calls of the library.
 
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use skep::client::{Client, ClientOptions, Outcome, Proof, TransferEvent, TransferOptions};
 use skep::{Digest, Method, ModelName, Password, Request, Response, Status};
 
-use crate::support::process::{Outcome as Ended, Place, digest, run};
+use crate::support::process::{Outcome as Ended, Place, Process, digest, run};
 use crate::support::raw::Running;
 use crate::support::relay::Relay;
 use crate::support::served::Served;
@@ -44,9 +46,9 @@ fn nothing_is_sent_where_the_bytes_are_there() {
         .0
         .exits(9);
     // Variables of switches are read as the settings are.
-    for (value, outcome) in [("YES", "unchanged"), ("False", "replaced")] {
+    for (value, outcome) in [("YES", "replaced"), ("False", "unchanged")] {
         let mut command = server.command(&["put", "small", "--json"]);
-        let ended = run(command.env("SKEP_IF_CHANGED", value)).exits(0).json();
+        let ended = run(command.env("SKEP_ALWAYS", value)).exits(0).json();
         assert_eq!(ended["models"][0]["outcome"], outcome, "{value}");
     }
     let get = ["get", "m", "-o", "copy", "--if-changed", "--exit-unchanged"];
@@ -59,7 +61,18 @@ fn nothing_is_sent_where_the_bytes_are_there() {
     server.place.file("copy", "changed");
     ask(&get).0.exits(0);
     assert!(server.place.read("copy") == bytes);
-    server.skep(&["put", "m", "--exit-unchanged"]).exits(2);
+    server.skep(&["put", "m", "--exit-unchanged"]).exits(9);
+
+    // Licence and conditions are for the server, also where the bytes are the same.
+    for (words, outcome) in [
+        (&[][..], "unchanged"),
+        (&["--license", "MIT"], "replaced"),
+        (&["--always"], "replaced"),
+        (&["--license", "MIT", "--if-changed"], "unchanged"),
+    ] {
+        let told = server.skep(&[&["put", "m", "--json"], words].concat());
+        assert_eq!(told.exits(0).json()["models"][0]["outcome"], outcome);
+    }
 }
 
 #[test]
@@ -90,7 +103,7 @@ fn directories_and_conditions() {
     }
     let put = server
         .skep(&["put", "models"])
-        .exits(0)
+        .exits(10)
         .says("models/deep is a directory");
     let names: Vec<_> = put
         .text()
@@ -228,4 +241,58 @@ fn one_lost_answer_over_plain_http_is_tried_again() {
 
     assert!(server.place.read("copy") == bytes);
     server.stop().exits(0);
+}
+
+#[test]
+fn two_files_of_one_name_are_refused_before_anything_is_sent() {
+    let server = Served::start(&[]);
+    for folder in ["p", "q"] {
+        fs::create_dir(server.place.path(folder)).unwrap();
+        for name in ["m.onnx", "only-here"] {
+            server.place.file(&format!("{folder}/{name}"), folder);
+        }
+    }
+    server.place.file("m.onnx.minisig", "x");
+    server.skep(&["keygen", "-o", "team.key"]).exits(0);
+    for words in [
+        &["put", "p/m.onnx", "q/m.onnx"][..],
+        &["put", "p", "q"],
+        &["put", "p/m.onnx", "./p/../p/m.onnx"],
+        &["put", "p", "q/only-here"],
+        &["put", "--sign", "team.key", "p/m.onnx", "m.onnx.minisig"],
+        &["post", "p/m.onnx", "q/m.onnx"],
+    ] {
+        server.skep(words).exits(2).says("would both become");
+        assert!(server.names().is_empty(), "{words:?}");
+    }
+    server.skep(&["put", "p/m.onnx", "q/only-here"]).exits(0);
+    for verb in ["get", "load"] {
+        let twice = [verb, "m.onnx", "m.onnx"];
+        server.skep(&twice).exits(2).says("named twice");
+        let both = [verb, "m.onnx", "m.onnx", "-o", "-"];
+        assert_eq!(server.skep(&both).exits(0).stdout, b"pp");
+    }
+    server.stop().exits(0);
+}
+
+#[test]
+fn a_model_that_the_disk_has_no_room_for_is_not_fetched() {
+    let place = Place::new();
+    for at in ["m", "new/m"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let words = ["get", "m", "--server", &url, "-o", at];
+        let getting = Process::start(&mut place.skep(&words));
+        let (mut socket, _) = listener.accept().unwrap();
+        let _ = socket.read(&mut [0; 4096]).unwrap();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\n\
+             ETag: \"sha256-{}\"\r\n\r\nx",
+            1_u64 << 60,
+            "0".repeat(64)
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        getting.finish().exits(8).says("needed");
+        assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 0);
+    }
 }

@@ -138,15 +138,21 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
         folder.display()
     ));
 
-    output.json(&json!({"schema": 1, "name": name, "files": files}))
+    output.json(&json!({"schema": 1, "name": name, "files": files.iter().map(|file| json!({"path": file})).collect::<Vec<_>>()}))
 }
 
 fn revoke(authority: &Authority, name: &str, output: &Output) -> Result<()> {
     let count = authority.revoke(name)?;
     output.line(&format!("revoked {name}"))?;
-    output
-        .note("servers on this device know at once, others need a copy of crl.pem (--client-crl)");
-    output.json(&json!({"schema": 1, "name": name, "revoked": count}))
+    output.note(
+        "servers on this device refuse it within 2 s, others need a copy of crl.pem (--client-crl)",
+    );
+    output.json(&json!({"schema": 1, "revoked": [name], "certificates": count}))
+}
+
+/// When a certificate ends, as all times are told.
+fn expires(seconds: u64) -> String {
+    crate::wire::rfc3339(clock::moment(seconds))
 }
 
 fn list(authority: &Authority, output: &Output) -> Result<()> {
@@ -177,7 +183,7 @@ fn list(authority: &Authority, output: &Output) -> Result<()> {
     }
 
     let all = rows.iter().map(|(one, state)| {
-        json!({"name": one.name, "serial": one.serial, "state": state, "until": one.end})
+        json!({"name": one.name, "serial": one.serial, "state": state, "expires": expires(one.end)})
     });
 
     output.json(&json!({"schema": 1, "issued": all.collect::<Vec<_>>()}))

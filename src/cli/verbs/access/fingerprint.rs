@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
 use crate::cli::flags::{args, node_settings};
@@ -19,7 +19,9 @@ pub(crate) fn arguments(command: Command) -> Command {
         .long("connect-timeout")
         .value_name("TIME");
     let wait = wait.help("Give up connecting after this time [default: 30s]");
-    command.before_help(EXAMPLES).arg(url).arg(wait)
+    let curl = Arg::new("curl").long("curl").action(ArgAction::SetTrue);
+    let curl = curl.help("Print the form that curl takes for --pinnedpubkey");
+    command.before_help(EXAMPLES).arg(url).arg(curl).arg(wait)
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -37,12 +39,23 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         None => own()?,
     };
 
-    output.line(&pin.to_string())?;
+    // A script takes the whole line, so each form has a line alone.
+    if matches.get_flag("curl") {
+        output.line(&pin.for_curl())?;
+    } else {
+        output.line(&pin.to_string())?;
+        // `-k` switches off only the check of authorities; curl still checks the pin.
+        output.note(&format!(
+            "for curl: -k --pinnedpubkey {} (--curl prints it)",
+            pin.for_curl()
+        ));
+    }
 
-    // `-k` switches off only the check of authorities; curl still checks the pin.
-    output.note(&format!("for curl: -k --pinnedpubkey {}", pin.for_curl()));
-
-    output.json(&json!({"schema": 1, "fp": pin.to_string(), "curl": pin.for_curl()}))
+    output.json(&json!({
+        "schema": 1,
+        "digest": pin.to_string().to_lowercase(),
+        "curl": pin.for_curl(),
+    }))
 }
 
 /// The pin of this device's own identity, which is not made for this.
@@ -60,4 +73,5 @@ const CONNECT: Duration = Duration::from_secs(30);
 const EXAMPLES: &str = "\
 Examples:
   skep fingerprint                             the server of this device
-  skep fingerprint https://192.168.1.10:8443   what another one shows";
+  skep fingerprint https://192.168.1.10:8443   what another one shows
+  skep fingerprint --curl                      for curl -k --pinnedpubkey";

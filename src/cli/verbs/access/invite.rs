@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep invite`: prints an invitation for another device, as text and as a QR code.
 
+use std::path::Path;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde_json::json;
@@ -10,7 +12,9 @@ use crate::access::{ADDRESSES_MAX, Invitation};
 use crate::address::ServerUrl;
 use crate::cli::flags::{args, node_settings};
 use crate::cli::terminal::Output;
+use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::home::RunningServer;
 use crate::{clock, home};
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -21,7 +25,9 @@ pub(crate) fn arguments(command: Command) -> Command {
             Arg::new("address")
                 .value_name("ADDRESS")
                 .num_args(0..)
-                .help("Where others reach the server [default: where it last listened]"),
+                .help(
+                    "Where others reach the server [default: where the one of this home listens]",
+                ),
         )
         .arg(
             flag("role")
@@ -67,7 +73,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // What is given replaces what is remembered: it is meant for another way to the server.
     let kept = if given.is_empty() {
-        invitations::kept_addresses(&config.home)
+        running_addresses(&config)?
     } else {
         given
     };
@@ -132,6 +138,41 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         "role": role,
         "expires": crate::wire::rfc3339(clock::moment(clock::seconds().saturating_add(seconds))),
     }))
+}
+
+/// Where the server of this home is reached that runs: nobody is invited to one that does not answer, or to
+/// another one than is meant.
+fn running_addresses(config: &Config) -> Result<Vec<String>> {
+    let mut noted = home::noted_servers(&config.home)?;
+    let last = noted.last().cloned();
+    noted.retain(RunningServer::is_running);
+
+    // Of several, it is the one of the model directory that the settings name.
+    if noted.len() > 1 {
+        let own = std::fs::canonicalize(&config.directory).unwrap_or_default();
+        if let Some(server) = noted.iter().find(|one| Path::new(&one.directory) == own) {
+            return Ok(server.addresses.clone());
+        }
+        let shown: Vec<_> = noted
+            .iter()
+            .map(|one| format!("{} of {}", one.addresses.join(" "), one.directory))
+            .collect();
+        let text = format!("{} servers of this home run", noted.len());
+        return Err(Error::new(ErrorKind::Usage, text)
+            .hint(format!("name one of them: {}", shown.join("; "))));
+    }
+
+    if let Some(server) = noted.pop() {
+        return Ok(server.addresses);
+    }
+
+    let text = "no server of this home runs, so nobody can be invited to it";
+    let last = last.map_or_else(String::new, |one| {
+        format!(" (the last one was at {})", one.addresses.join(" "))
+    });
+    Err(Error::new(ErrorKind::NotFound, text).hint(format!(
+        "start 'skep serve', or name where it will be: skep invite HOST:PORT{last}"
+    )))
 }
 
 /// A QR code in half blocks, two rows in a line, with the quiet zone that readers need. Light modules

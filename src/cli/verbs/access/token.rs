@@ -60,7 +60,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             let name = name(matches);
             Tokens::remove(&home::directory()?, &name)?;
             output.line(&format!("removed {name}"))?;
-            output.json(&json!({ "schema": 1, "removed": name }))
+            output.json(&json!({ "schema": 1, "removed": [name] }))
         }
         _ => Err(Error::new(ErrorKind::Usage, "no command was given").hint("skep token --help")),
     }
@@ -86,7 +86,7 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     let token = Tokens::add(&home::directory()?, new)?;
 
-    // Printed before anything else can fail, because the home keeps only a digest.
+    // Printed before anything else can fail, because the home keeps its public key only.
     output.line(token.text())?;
 
     output.json(&json!({

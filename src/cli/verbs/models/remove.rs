@@ -39,7 +39,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             client.remove(&name).map(|()| "")?
         };
         removed.push(name.as_str().to_owned());
-        output.line(&format!("removed {what}{name}"))
+        output.done(&format!("removed {what}{name}"))
     });
 
     output.json(&json!({"schema": 1, "removed": removed}))

@@ -42,7 +42,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         let digest = model.digest.map(digest_text).unwrap_or_default();
         let line = format!("{name}  {}  {digest}", size(model.size));
         models.push(ModelWire::from(&model));
-        output.line(line.trim_end())
+        output.done(line.trim_end())
     });
 
     output.json(&json!({"schema": 1, "models": models}))

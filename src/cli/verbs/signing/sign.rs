@@ -75,7 +75,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             };
             disk::write(&place, signed.signature.to_string().as_bytes(), 0o644)
                 .map_err(|error| Error::local(format!("writing {shown}"), error))?;
-            files.push(json!({"file": path.display().to_string(), "signature": shown}));
+            files.push(json!({"path": path.display().to_string(), "signature": shown}));
             output.line(&shown)
         },
     );

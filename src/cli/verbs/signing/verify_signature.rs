@@ -51,7 +51,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             }
             tell(output, name, &signature);
             files.push(json!({
-                "file": name,
+                "path": name,
                 "id": format!("{key:?}"),
                 "trusted_comment": signature.trusted_comment(),
             }));

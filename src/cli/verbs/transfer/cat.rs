@@ -18,7 +18,9 @@ pub(crate) fn arguments(command: Command) -> Command {
         .help("The model");
     let text = Arg::new("text").long("text").action(ArgAction::SetTrue);
     let text = text.help("Drop carriage returns and blanks at the ends of lines");
-    args::server(command.before_help(EXAMPLES).arg(name).arg(text))
+    args::limit_rate(args::server(
+        command.before_help(EXAMPLES).arg(name).arg(text),
+    ))
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -28,6 +30,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         .unwrap_or_default();
 
     let name: ModelName = name.parse()?;
+    output.for_bytes()?;
     let mut client = args::client(matches, output)?;
     let mut download = client.get(&name)?;
 

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::cli::flags::{Destination, args, destination};
 use crate::cli::terminal::{Output, Progress, signals};
 use crate::cli::verbs::signing::{tell, verify_signature};
-use crate::client::{Client, Download, Fetched, Proof, SignedName, TransferEvent, TransferOptions};
+use crate::client::{
+    Changes, Client, Download, Fetched, Proof, SignedName, TransferEvent, TransferOptions,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
@@ -40,8 +42,14 @@ pub(crate) fn parse_names(matches: &ArgMatches) -> Result<Vec<ModelName>> {
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = parse_names(matches)?;
-    let destination = Destination::of(matches, names.len())?;
+    let destination = Destination::of(matches, &names)?;
+    if destination == Destination::Stdout {
+        output.for_bytes()?;
+    }
     let mut options = args::transfer(matches)?;
+    if crate::cli::flags::is_set(matches, "exit-unchanged")? {
+        options.changes = Changes::Required;
+    }
     options.signer = verify_signature::key(matches, "verify-key")?;
     if matches.get_flag(verify_signature::ANY_NAME) {
         options.signed_name = SignedName::Any;
@@ -79,18 +87,14 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         }
         changed += u32::from(fetched.proof != Proof::Unchanged);
         files.push(value(&name, &path, &fetched));
-        output.line(&path.display().to_string())
+        output.done(&path.display().to_string())
     });
 
     if changed == 0 && crate::cli::flags::is_set(matches, "exit-unchanged")? {
         output.nothing_to_do();
     }
 
-    // Standard output has the bytes of the models, and JSON would get among them.
-    match destination {
-        Destination::Stdout => Ok(()),
-        _ => output.json(&json!({"schema": 1, "files": files})),
-    }
+    output.json(&json!({"schema": 1, "files": files}))
 }
 
 fn print(client: &mut Client, name: &ModelName, output: &Output) -> Result<()> {
@@ -110,7 +114,7 @@ fn save(
     options: &TransferOptions,
     output: &Output,
 ) -> Result<Fetched> {
-    let _resumable = signals::Resumable::new();
+    let _resumable = signals::Interruptible::resumable();
     let mut progress = Progress::start(output, name.as_str(), None);
     let mut prepared = Ok(());
 
@@ -146,7 +150,7 @@ pub(crate) fn note_unverified(download: &Download, output: &Output) {
 }
 
 fn unverified(name: &ModelName, output: &Output) {
-    output.note(&format!(
+    output.incomplete(&format!(
         "the bytes of '{name}' could not be verified: the server has no digest of them (yet)"
     ));
 }

@@ -43,7 +43,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         return code(matches, names, output);
     }
 
-    let destination = Destination::of(matches, names.len())?;
+    let destination = Destination::of(matches, &names)?;
+    if destination == Destination::Stdout {
+        output.for_bytes()?;
+    }
     let mut client = args::client(matches, output)?;
     let mut files = Vec::new();
 
@@ -61,14 +64,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         drop(progress);
         let path = path.display().to_string();
         files.push(json!({"name": name.as_str(), "path": path, "size": size}));
-        output.line(&path)
+        output.done(&path)
     });
 
-    // Standard output has the bytes of the files, and JSON would get among them.
-    match destination {
-        Destination::Stdout => Ok(()),
-        _ => output.json(&json!({"schema": 1, "files": files})),
-    }
+    output.json(&json!({"schema": 1, "files": files}))
 }
 
 fn code(matches: &ArgMatches, names: Vec<ModelName>, output: &Output) -> Result<()> {
@@ -77,6 +76,7 @@ fn code(matches: &ArgMatches, names: Vec<ModelName>, output: &Output) -> Result<
         return Err(Error::new(ErrorKind::Usage, reason));
     }
 
+    output.for_bytes()?;
     let mut client = args::client(matches, output)?;
 
     output.each(names, |name| {

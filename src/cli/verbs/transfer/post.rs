@@ -16,6 +16,7 @@ pub(crate) fn arguments(command: Command) -> Command {
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let (files, name) = source::files(matches)?;
+    source::distinct(&files, name.as_ref(), false)?;
     let mut client = args::client(matches, output)?;
     let mut imported = Vec::new();
 
@@ -45,7 +46,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         drop(progress);
         posted?;
         imported.push(json!({"name": source.name.as_str(), "size": length}));
-        output.line(&format!("{}  {}  imported", source.name, size(length)))
+        output.done(&format!("{}  {}  imported", source.name, size(length)))
     });
 
     output.json(&json!({"schema": 1, "imported": imported}))

@@ -1,33 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep put`: sends files to a server.
 
-use std::path::Path;
-
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
-use crate::cli::flags::{Source, SourceReader, args, source};
+use crate::cli::flags::{AnnouncedInput, Source, SourceReader, args, is_set, piped_input, source};
 use crate::cli::terminal::{Output, Progress, signals, size};
 use crate::cli::verbs::signing::sign;
-use crate::client::{Client, Outcome, Replaces, Stored, TransferOptions};
+use crate::client::{Changes, Client, Outcome, Piped, Replaces, Stored, TransferOptions};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::ModelWire;
 
 pub(crate) fn arguments(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
+    let switch = |name| flag(name).action(ArgAction::SetTrue);
     let said = |name: &'static str| Arg::new(name).long(name).value_name("TEXT");
     let command = source::arguments(args::server(command)).before_help(EXAMPLES);
+    let command = piped_input::arguments(args::transfers(command));
 
-    args::transfers(command)
+    command
+        .mut_arg("if-changed", |flag| {
+            flag.help("Send nothing if the same bytes are there already [default for files]")
+        })
+        .arg(
+            switch("always")
+                .conflicts_with_all(["if-changed", "exit-unchanged"])
+                .help("Send also what the server has already"),
+        )
+        .arg(switch("follow-links").help("Send what the links in a directory lead to"))
         .arg(sign::flag("sign"))
         .arg(said("license").help("The licence of the models, for example Apache-2.0"))
         .arg(said("source").help("Where the models come from, for example a URL"))
-        .arg(
-            flag("create")
-                .action(ArgAction::SetTrue)
-                .help("Do not replace an existing model"),
-        )
+        .arg(switch("create").help("Do not replace an existing model"))
         .arg(
             flag("if-match")
                 .value_name("DIGEST")
@@ -38,19 +43,36 @@ pub(crate) fn arguments(command: Command) -> Command {
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let (files, name) = source::files(matches)?;
+    let has_input = files.iter().any(|file| file.as_os_str() == "-");
 
     // The password would be taken off the beginning of the file.
-    if matches.get_flag("password-stdin") && files.iter().any(|file| file.as_os_str() == "-") {
+    if matches.get_flag("password-stdin") && has_input {
         let reason = "standard input cannot be both the password and the file";
         return Err(Error::new(ErrorKind::Usage, reason).hint("use --password-file"));
     }
 
     let mut options = args::transfer(matches)?;
     options.replaces = replaces(matches)?;
+    let wants_changes = options.changes == Changes::Required || is_set(matches, "exit-unchanged")?;
+    let input = AnnouncedInput::of(matches, files.len(), has_input)?;
+
+    let asks_for_changes = matches.get_flag("if-changed") || matches.get_flag("exit-unchanged");
+    if asks_for_changes && has_input && input.digest.is_none() {
+        let text = "standard input has to be read before its digest is known, so --if-changed needs \
+                    --digest here";
+        return Err(Error::new(ErrorKind::Usage, text).hint("add --digest DIGEST"));
+    }
+    options.changes = changes(matches, wants_changes, options.replaces)?;
 
     // Key and files are looked at before a connection is made, so that a slip costs no waiting.
     let key = sign::key(matches, "sign")?;
-    let files = source::unfolded(files, name.as_ref(), output)?;
+    let files = source::unfolded(
+        files,
+        name.as_ref(),
+        is_set(matches, "follow-links")?,
+        output,
+    )?;
+    source::distinct(&files, name.as_ref(), key.is_some())?;
     let mut client = args::client(matches, output)?;
     let said = |name| matches.get_one::<String>(name).map(String::as_str);
 
@@ -67,11 +89,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         options.signature = signed.as_ref().map(|signed| signed.signature.clone());
         let source = Source::open(&file, name.as_ref(), "skep put")?;
         let name = source.name.clone();
-        let stored = send(&mut client, source, &file, &options, output)?;
+        let stored = send(&mut client, source, &input, &options, output)?;
         let is_unchanged = stored.outcome == Outcome::Unchanged;
         models.push(value(&stored));
         let (length, digest) = (size(stored.model.size), stored.digest);
-        output.line(&format!(
+        output.done(&format!(
             "{name}  {length}  {digest:?}  {}",
             outcome(&stored)
         ))?;
@@ -91,14 +113,31 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         };
         let stored = signed.put(&mut client, &name, &digest)?;
         models.push(value(&stored));
-        output.line(&format!("{}  {}", stored.model.name, outcome(&stored)))
+        output.done(&format!("{}  {}", stored.model.name, outcome(&stored)))
     });
 
-    if changed == 0 && crate::cli::flags::is_set(matches, "exit-unchanged")? {
+    if changed == 0 && is_set(matches, "exit-unchanged")? {
         output.nothing_to_do();
     }
 
     output.json(&json!({"schema": 1, "models": models}))
+}
+
+/// Whether bytes that are there already are sent again.
+fn changes(matches: &ArgMatches, wants_changes: bool, replaces: Replaces) -> Result<Changes> {
+    if wants_changes {
+        return Ok(Changes::Required);
+    }
+
+    // Licence, source and conditions are for the server, also where the bytes are the same.
+    let is_for_server = ["license", "source"]
+        .iter()
+        .any(|flag| matches.contains_id(flag));
+    if is_set(matches, "always")? || is_for_server || replaces != Replaces::Anything {
+        Ok(Changes::Ignored)
+    } else {
+        Ok(Changes::Required)
+    }
 }
 
 fn replaces(matches: &ArgMatches) -> Result<Replaces> {
@@ -110,55 +149,69 @@ fn replaces(matches: &ArgMatches) -> Result<Replaces> {
         return Ok(Replaces::Anything);
     };
 
-    // The forms of `skep ls -l` and of sha256sum.
-    let digest: Digest = text
-        .strip_prefix("sha256:")
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| {
-            Error::new(
-                ErrorKind::Usage,
-                "--if-match: a digest is 64 hexadecimal digits",
-            )
-            .hint("'skep ls -l' shows them")
-        })?;
-
-    Ok(Replaces::Only(digest))
+    piped_input::digest("--if-match", text).map(Replaces::Only)
 }
 
 fn send(
     client: &mut Client,
     source: Source,
-    path: &Path,
+    input: &AnnouncedInput,
     options: &TransferOptions,
     output: &Output,
 ) -> Result<Stored> {
-    let mut progress = Progress::start(output, source.name.as_str(), source.length);
     match source.reader {
         SourceReader::File(file) => {
+            check_file(&file, input)?;
+            let mut progress = Progress::start(output, source.name.as_str(), source.length);
             // Only a file can be read again from the middle, so only here Ctrl-C offers to go on.
-            let _resumable = signals::Resumable::new();
+            let _phase = signals::Interruptible::resumable();
             client.put_file(&source.name, &file, options, &mut |event| {
                 progress.tell(&event)
             })
         }
-
-        // A stream is sent in one pass, by a call that takes no conditions.
-        SourceReader::Stream(_) if options.replaces != Replaces::Anything => {
-            let message = format!(
-                "{} is not a regular file, so --create and --if-match",
-                path.display()
-            );
-            Err(Error::new(
-                ErrorKind::Usage,
-                format!("{message} are not possible"),
-            ))
-        }
-        SourceReader::Stream(mut stream) => {
-            let mut advance = |count| progress.advance(count);
-            client.put(&source.name, &mut *stream, source.length, &mut advance)
+        SourceReader::Stream(stream) => {
+            let mut stream = signals::WatchedInput::new(stream);
+            let mut progress = Progress::start(output, source.name.as_str(), input.length);
+            let _phase = signals::Interruptible::piped();
+            let piped = Piped {
+                source: &mut stream,
+                length: input.length,
+                digest: input.digest,
+                empty: input.empty,
+                // Its end may be the work of the signal that is to end this process, too.
+                complete: &mut signals::settle,
+            };
+            client.put_piped(&source.name, piped, options, &mut |event| {
+                progress.tell(&event)
+            })
         }
     }
+}
+
+/// Compares a file with what was announced of it, before it is sent.
+fn check_file(file: &std::fs::File, input: &AnnouncedInput) -> Result<()> {
+    let unreadable = |error| Error::local("reading the file", error);
+    let differs = |text: String| Err(Error::new(ErrorKind::Integrity, text));
+
+    let length = file.metadata().map_err(unreadable)?.len();
+    if let Some(expected) = input.length.filter(|expected| *expected != length) {
+        return differs(format!(
+            "the file has {length} bytes instead of {expected}; nothing was sent"
+        ));
+    }
+
+    let Some(expected) = input.digest else {
+        return Ok(());
+    };
+    // The upload reads by positions, so the offset of the file does not matter to it.
+    let digest = Digest::of_reader(file).map_err(unreadable)?;
+    if digest != expected {
+        return differs(format!(
+            "the file has the digest {digest:?} instead of {expected:?}; nothing was sent"
+        ));
+    }
+
+    Ok(())
 }
 
 fn value(stored: &Stored) -> Value {
@@ -182,6 +235,6 @@ Examples:
   skep put model.onnx labels.txt
   skep put model.onnx --license MIT --source https://example.org/models
   skep put --server 192.168.1.10 model.onnx --name current.onnx
-  skep put models/ --if-changed --limit-rate 2MiB
+  skep put models/ --limit-rate 2MiB
   skep put --sign sign.key model.onnx
   tar c dataset | skep put - --name dataset.tar";

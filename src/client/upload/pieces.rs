@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What uploads of files and of streams have in common: one piece of them, and what they may replace.
+
+use crate::client::single_pass::Outcome;
+use crate::client::transfer::Replaces;
+use crate::client::upload::upload_path::UploadPath;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::signature::Signature;
+
+/// What one request appends to an upload.
+pub(crate) struct Piece<'a> {
+    pub(crate) location: &'a UploadPath,
+    pub(crate) offset: u64,
+    /// In bytes.
+    pub(crate) length: u64,
+    /// Whether the upload is complete with it.
+    pub(crate) is_last: bool,
+    /// The digest of the whole, where it is known.
+    pub(crate) digest: Option<Digest>,
+}
+
+/// What came of a piece.
+pub(crate) enum Appended {
+    /// The server has it.
+    Kept,
+    /// It was the last one, and this is the model.
+    Model(Model, Outcome),
+    /// Something between here and the server takes no request of that size.
+    TooLargeForTheWay(Error),
+}
+
+/// The size of the next attempt, in bytes, where a proxy refused a piece of `length`.
+///
+/// # Errors
+/// `error` if smaller pieces make no sense any more.
+pub(crate) fn smaller_piece(length: u64, error: Error) -> Result<u64> {
+    // The usual limit of proxies is 1 MiB, which includes this size.
+    match length {
+        length if length > PROXY_BYTES => Ok(PROXY_BYTES),
+        length if length > PIECE_BYTES_MIN => Ok((length / 4).max(PIECE_BYTES_MIN)),
+        _ => Err(error),
+    }
+}
+
+const PROXY_BYTES: u64 = 1 << 20;
+
+pub(crate) const PIECE_BYTES_MIN: u64 = 16 << 10;
+
+/// What an upload did whose answer was lost.
+pub(crate) fn likely_outcome(replaces: Replaces) -> Outcome {
+    match replaces {
+        Replaces::Nothing => Outcome::Created,
+        _ => Outcome::Replaced,
+    }
+}
+
+/// The fields that say what an upload may replace, and who signed it.
+pub(crate) fn intent_fields(
+    replaces: Replaces,
+    signature: Option<&Signature>,
+) -> Vec<(&'static str, String)> {
+    let mut fields = match replaces {
+        Replaces::Anything => Vec::new(),
+        Replaces::Nothing => vec![("if-none-match", "*".to_owned())],
+        Replaces::Only(digest) => vec![("if-match", digest.etag())],
+    };
+
+    fields.extend(signature.map(|signature| ("skep-signature", signature.field())));
+
+    fields
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What stands between a client and its server, and limits of the device itself.
+
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use skep::{Digest, Request, Response, Server, Status, TempServer};
+
+use crate::support::process::{Place, Process, noise, run, run_with};
+use crate::support::served::Served;
+
+/// What the client makes of one answer to a command.
+fn answered(words: &[&str], answer: &str) -> (Place, crate::support::process::Outcome) {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let words = [words, &["--server", &url]].concat();
+    let getting = Process::start(&mut place.skep(&words));
+    let (mut socket, _) = listener.accept().unwrap();
+    let _ = socket.read(&mut [0; 4096]).unwrap();
+    socket.write_all(answer.as_bytes()).unwrap();
+    (place, getting.finish())
+}
+
+#[test]
+fn the_page_of_a_login_is_no_model() {
+    for (kind, page) in [
+        (
+            "Content-Type: text/html; charset=utf-8\r\n",
+            "<html>log in</html>",
+        ),
+        ("Content-Type: Text/HTML\r\n", "<p>"),
+        (
+            "Content-Type: text/plain\r\nETag: \"x\"\r\n",
+            "log in first",
+        ),
+        ("Content-Type: application/json\r\n", "{}"),
+        ("", "what is this?"),
+    ] {
+        for words in [&["get", "m"][..], &["cat", "m"], &["get", "m", "-o", "-"]] {
+            let length = page.len();
+            let answer = format!("HTTP/1.1 200 OK\r\n{kind}Content-Length: {length}\r\n\r\n{page}");
+            let (place, ended) = answered(words, &answer);
+            let ended = ended.exits(1).says("is not a model");
+            assert!(ended.stdout.is_empty(), "{words:?} {kind}");
+            assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 0);
+        }
+    }
+    // What says nothing else is one, also without a digest, and that is told.
+    for kind in [
+        "Content-Type: Application/Octet-Stream\r\n",
+        "ETag: W/\"1\"\r\n",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{kind}Content-Length: 1\r\n\r\nx");
+        let (place, ended) = answered(&["get", "m"], &answer);
+        ended.exits(10);
+        assert_eq!(place.read("m"), b"x");
+    }
+}
+
+/// A proxy that takes no more than so many bytes in a request, before a server of uploads in parts.
+fn proxy(limit: usize, stored: Arc<Mutex<HashMap<String, Vec<u8>>>>) -> TempServer {
+    let uploads = Mutex::new(Vec::<(String, Vec<u8>)>::new());
+    let handler = move |request: &mut Request<'_>| {
+        let mut body = Vec::new();
+        if request.body().read_to_end(&mut body).is_err() || body.len() > limit {
+            return Response::text(Status(413), "<html>413</html>")
+                .field("content-type", "text/html");
+        }
+        let target = request.path().to_owned();
+        let is_last = request.fields().value("upload-complete") == Some("?1");
+        let published = |name: &str, bytes: Vec<u8>| {
+            let value = serde_json::json!({
+                "name": name, "size": bytes.len(), "modified": "2026-01-01T00:00:00Z",
+                "digest": format!("{:?}", Digest::of(&bytes)),
+            });
+            stored.lock().unwrap().insert(name.to_owned(), bytes);
+            Response::json(Status::CREATED, &value)
+        };
+        let mut uploads = uploads.lock().unwrap();
+        let upload = target
+            .strip_prefix("/v1/uploads/")
+            .map(|id| id.parse::<usize>().unwrap());
+        match (request.method().as_str(), upload) {
+            ("OPTIONS", _) => Response::new(Status::NO_CONTENT).field("upload-limit", "max-age=9"),
+            ("PUT", None) if request.fields().value("upload-complete") == Some("?0") => {
+                uploads.push((target.rsplit('/').next().unwrap().to_owned(), Vec::new()));
+                Response::new(Status::CREATED)
+                    .field("location", format!("/v1/uploads/{}", uploads.len() - 1))
+                    .field("upload-offset", "0")
+            }
+            ("PUT", None) => published(target.rsplit('/').next().unwrap(), body),
+            ("PATCH", Some(id)) => {
+                uploads[id].1.extend_from_slice(&body);
+                if is_last {
+                    let (name, bytes) = uploads[id].clone();
+                    return published(&name, bytes);
+                }
+                Response::new(Status::NO_CONTENT)
+            }
+            ("HEAD", Some(id)) => Response::new(Status::NO_CONTENT)
+                .field("upload-complete", "?0")
+                .field("upload-offset", uploads[id].1.len().to_string()),
+            _ => Response::text(Status::NOT_FOUND, "none"),
+        }
+    };
+    TempServer::start(Server::bind("127.0.0.1:0", handler).unwrap()).unwrap()
+}
+
+#[test]
+fn a_proxy_that_limits_requests_gets_smaller_ones() {
+    for (limit, sizes) in [
+        (1 << 20, &[3 << 20, (1 << 20) + 1, 10 << 20][..]),
+        (100_000, &[500_000, 100_001, 3 << 20]),
+    ] {
+        let stored = Arc::default();
+        let server = proxy(limit, Arc::clone(&stored));
+        let url = format!("http://{}", server.url().trim_start_matches("http://"));
+        let place = Place::new();
+        for (number, size) in sizes.iter().enumerate() {
+            let bytes = noise(number as u64, *size);
+            place.file("m", &bytes);
+            run(&mut place.skep(&["put", "m", "--server", &url])).exits(0);
+            assert!(
+                stored.lock().unwrap().remove("m").unwrap() == bytes,
+                "{size}"
+            );
+            let words = ["put", "-", "--name", "p", "--server", &url];
+            run_with(&mut place.skep(&words), &bytes).exits(0);
+            assert!(
+                stored.lock().unwrap().remove("p").unwrap() == bytes,
+                "{size}"
+            );
+        }
+    }
+
+    // Where even small ones are too large, the error says where the limit is.
+    let server = proxy(1000, Arc::default());
+    let place = Place::new();
+    place.file("m", noise(1, 100_000));
+    let words = ["put", "m", "--server", server.url()];
+    run(&mut place.skep(&words))
+        .exits(8)
+        .says("client_max_body_size");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_told() {
+    let server = Served::start(&[]);
+    server.place.file("m", noise(1, 3 << 20));
+    server.skep(&["put", "m"]).exits(0);
+    for line in [
+        "\"$SKEP\" get m -o copy",
+        "\"$SKEP\" cat m > copy",
+        "\"$SKEP\" load m -o copy",
+    ] {
+        let skep = server.command(&[]).get_program().to_owned();
+        let mut command = server.place.command("sh");
+        command.args(["-c", &format!("ulimit -f 1000; {line}")]);
+        command.env("SKEP", skep).env("SKEP_SERVER", &server.url);
+        run(&mut command).exits(8).says("ulimit");
+    }
+    server.stop().exits(0);
+}
+
+#[test]
+fn a_byte_order_mark_in_a_file_of_a_person_is_no_part_of_it() {
+    let server = Served::start(&[]);
+    let password = server.password();
+    let place = Place::new();
+    place.file("password", format!("\u{feff}{password}\r\n"));
+    let words = ["ls", "--accept-new", "--password-file", "password"];
+    run(&mut server.command_of(&place, &words)).exits(0);
+    let words = ["ls", "--password-stdin"];
+    let marked = format!("\u{feff}{password}\n");
+    run_with(&mut server.command_of(&place, &words), marked.as_bytes()).exits(0);
+
+    let home = server.place.home().join("password");
+    std::fs::write(&home, format!("\u{feff}{password}\n")).unwrap();
+    server.skep(&["ls"]).exits(0);
+
+    // Keys and signatures that were opened in an editor.
+    server.place.file("m", "x");
+    server.skep(&["keygen", "-o", "team.key"]).exits(0);
+    server.skep(&["sign", "--key", "team.key", "m"]).exits(0);
+    for name in ["team.key", "team.pub", "m.minisig"] {
+        let text = String::from_utf8(server.place.read(name)).unwrap();
+        server.place.file(name, format!("\u{feff}{text}"));
+    }
+    server.skep(&["verify", "--key", "team.pub", "m"]).exits(0);
+    server.skep(&["sign", "--key", "team.key", "m"]).exits(0);
+    server.stop().exits(0);
+}
