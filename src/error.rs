@@ -69,18 +69,7 @@ impl Error {
     /// An I/O error while doing `what`; the kind follows from the operating system's code.
     pub fn io(what: impl fmt::Display, error: io::Error) -> Self {
         let kind = ErrorKind::from_io(&error);
-        let message = match kind {
-            ErrorKind::NoSpace if error.kind() == io::ErrorKind::FileTooLarge => format!(
-                "{what}: the file would be larger than the limit of this process (ulimit -f) or of the \
-                 file system allows"
-            ),
-            ErrorKind::NoSpace if error.kind() == io::ErrorKind::QuotaExceeded => {
-                format!("{what}: the quota of the disk is used up")
-            }
-            ErrorKind::NoSpace => format!("{what}: no space left on the device"),
-            _ => format!("{what}: {}", reason(&error)),
-        };
-        Self::new(kind, message).because(error)
+        Self::new(kind, format!("{what}: {}", reason(&error))).because(error)
     }
 
     /// An I/O error on a file of this device: `Usage` where another name or other rights would help, so that
@@ -191,8 +180,16 @@ impl From<io::Error> for Error {
     }
 }
 
-/// The system's words without the "(os error N)" that std appends.
+/// The system's words without the "(os error N)" that std appends, or better ones.
 fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull => return "no space left on the device".to_owned(),
+        io::ErrorKind::QuotaExceeded => return "the quota of the disk is used up".to_owned(),
+        io::ErrorKind::FileTooLarge => {
+            return "no file may be so large here (ulimit -f, or the file system)".to_owned();
+        }
+        _ => {}
+    }
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_ascii_lowercase(),

@@ -111,6 +111,17 @@ pub(crate) fn tell_machines(arguments: &[OsString], text: &str) {
 /// any flag that begins alike. A flag that is hidden is not suggested: `--password` would be refused,
 /// since a password does not belong on a command line.
 fn corrected(mut error: Error, arguments: &[OsString], command: &Command) -> Error {
+    if let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidSubcommand) {
+        let verbs = command.get_subcommands().map(Command::get_name);
+        if let Some(near) = nearest(wrong, verbs).map(str::to_owned) {
+            error.insert(
+                ContextKind::SuggestedSubcommand,
+                ContextValue::Strings(vec![near]),
+            );
+        }
+        return error;
+    }
+
     let (Some(ContextValue::String(suggested)), Some(ContextValue::String(wrong))) = (
         error.get(ContextKind::SuggestedArg),
         error.get(ContextKind::InvalidArg),
@@ -183,6 +194,21 @@ mod tests {
         ] {
             let text = unknown(word, &command()).unwrap();
             assert!(text.ends_with(told), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_verb_that_was_meant_is_suggested() {
+        for (wrong, told) in [
+            ("srve", "'serve'"),
+            ("sevre", "'serve'"),
+            ("SERVE", "'serve'"),
+        ] {
+            let words = ["skep", wrong].map(OsString::from);
+            let command = command().subcommand_required(true);
+            let error = command.clone().try_get_matches_from(&words).unwrap_err();
+            let text = corrected(error, &words, &command).render().to_string();
+            assert!(text.contains(told), "{text}");
         }
     }
 

@@ -218,12 +218,37 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let _last_lines = LastLines;
     let result = dispatch(&matches, &output, command);
     report(&output, result);
+    let output = asked(&matches, output);
 
     // What an object of JSON tells can still fail to be written.
     let result = output.finish_json();
     report(&output, result);
 
     ExitCode::from(output.exit_code())
+}
+
+/// Runs the command again with a password, if the server wants one, none was given, and there is somebody
+/// to ask.
+fn asked(matches: &ArgMatches, output: Output) -> Output {
+    let Some(server) = output.unanswered() else {
+        return output;
+    };
+
+    match terminal::ask::password(&server) {
+        Ok(None) => output,
+        Ok(Some(password)) => {
+            // Nothing was done before, and what failed then does not count any more.
+            let again = Output::new(matches).unwrap_or_default();
+            let again = again.with_password(password);
+            let result = run_verb(matches, &again);
+            report(&again, result);
+            again
+        }
+        Err(error) => {
+            report(&output, Err(error));
+            output
+        }
+    }
 }
 
 /// Tells of a failure, and keeps its exit code.
@@ -257,6 +282,10 @@ fn dispatch(matches: &ArgMatches, output: &Output, command: Command) -> Result<(
 
     // A server runs for long, and its memory is for others then.
     drop(command);
+    run_verb(matches, output)
+}
+
+fn run_verb(matches: &ArgMatches, output: &Output) -> Result<()> {
     let called = matches.subcommand();
 
     let found = called.and_then(|(name, matches)| {

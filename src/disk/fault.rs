@@ -10,6 +10,8 @@ use std::io;
 thread_local! {
     static CALLS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
     static HAS_LOCKS: Cell<bool> = const { Cell::new(true) };
+    static IS_FULL: Cell<bool> = const { Cell::new(false) };
+    static REFUSED: Cell<Option<char>> = const { Cell::new(None) };
 }
 
 /// From now on, call number `call` (from 0) of this thread fails once with `EIO`; `None` ends it.
@@ -53,4 +55,35 @@ pub(crate) fn has_locks() -> bool {
 #[cfg(not(test))]
 pub(crate) fn has_locks() -> bool {
     true
+}
+
+/// Whether the disk of this thread is to have no room for a new name from now on.
+#[cfg(test)]
+pub(crate) fn set_full(is_full: bool) {
+    IS_FULL.set(is_full);
+}
+
+/// The character that no new name may have from now on.
+#[cfg(test)]
+pub(crate) fn set_refused(character: Option<char>) {
+    REFUSED.set(character);
+}
+
+/// Whether the disk takes a new name.
+#[cfg(test)]
+pub(crate) fn check_name(name: &std::ffi::OsStr) -> io::Result<()> {
+    if IS_FULL.get() {
+        return Err(rustix::io::Errno::NOSPC.into());
+    }
+    match REFUSED.get() {
+        Some(character) if name.to_string_lossy().contains(character) => {
+            Err(rustix::io::Errno::INVAL.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(test))]
+pub(crate) fn check_name(_: &std::ffi::OsStr) -> io::Result<()> {
+    Ok(())
 }

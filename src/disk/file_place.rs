@@ -84,6 +84,10 @@ impl FilePlace {
     /// # Errors
     /// `NotFound` for a link, a socket and a FIFO without a reader; otherwise those of the file system.
     pub(crate) fn open_as(&self, flags: OFlags, mode: u32) -> io::Result<File> {
+        if flags.contains(OFlags::CREATE) {
+            fault::check_name(&self.name)?;
+        }
+
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode);
 

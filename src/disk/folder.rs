@@ -120,6 +120,7 @@ impl Folder {
         }
 
         fault::check()?;
+        fault::check_name(OsStr::new(name))?;
         match rustix::fs::mkdirat(self, one_name(OsStr::new(name))?, Mode::RWXU) {
             // Somebody else was faster.
             Ok(()) | Err(Errno::EXIST) => {}

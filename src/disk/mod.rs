@@ -4,7 +4,6 @@
 //! A file appears under its name whole or not at all: [`Part`] is written beside it, fsynced, renamed
 //! over it, and then the directory is fsynced. What is dropped before that is removed.
 
-mod change_lock;
 mod directory;
 pub(crate) mod fault;
 mod file_facts;
@@ -13,10 +12,10 @@ mod folder;
 mod growing_file;
 mod link;
 mod locked_file;
+mod locks;
 mod rolling;
 mod socket_file;
 
-pub(crate) use change_lock::ChangeLock;
 pub(crate) use directory::{
     PrivateDirectory, create_directory, create_open_directory, remove_empty_directory,
     temporary_folders,
@@ -27,6 +26,7 @@ pub(crate) use folder::{Folder, FolderPosition};
 pub(crate) use growing_file::GrowingFile;
 pub(crate) use link::{is_copy_name, move_file, preserve, touch};
 pub(crate) use locked_file::LockedFile;
+pub(crate) use locks::{ChangeLock, FolderLock, LockAttempt};
 pub(crate) use rolling::Rolling;
 pub(crate) use socket_file::SocketFile;
 
@@ -39,8 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 
 use crate::random;
 use crate::threads::lock;
@@ -301,53 +300,6 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// What came of trying to take a lock file.
-pub(crate) enum FileLock {
-    /// It is ours until the file is closed, also by a sudden end of the process.
-    Held(File),
-    /// Another process (or another owner in this one) has it.
-    Taken,
-    /// This file system knows no locks.
-    Unsupported,
-}
-
-/// Takes an exclusive `flock` on a file, which is created where it is missing, without waiting.
-///
-/// # Errors
-/// If something else than a regular file has the name; otherwise those of the file system.
-pub(crate) fn lock_file(place: &FilePlace) -> io::Result<FileLock> {
-    // A file that is open for writing would keep a card from being made read-only.
-    match lock_opened(place, OFlags::RDONLY) {
-        // Over NFS, only such a file can have a lock of its own.
-        Err(error) if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
-            lock_opened(place, OFlags::RDWR)
-        }
-        locked => locked,
-    }
-}
-
-fn lock_opened(place: &FilePlace, flags: OFlags) -> io::Result<FileLock> {
-    let not_plain = || io::Error::other("something else than a regular file has this name");
-
-    let file = match place.open_as(flags | OFlags::CREATE, 0o600) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && place.exists() => {
-            return Err(not_plain());
-        }
-        opened => opened?,
-    };
-
-    if !file.metadata()?.is_file() {
-        return Err(not_plain());
-    }
-
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(FileLock::Held(file)),
-        Err(Errno::WOULDBLOCK) => Ok(FileLock::Taken),
-        Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK) => Ok(FileLock::Unsupported),
-        Err(error) => Err(error.into()),
-    }
-}
 
 /// How many bytes this process may still write to the file system of `path`; `None` where the file
 /// system does not say.

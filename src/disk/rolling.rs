@@ -31,8 +31,15 @@ impl Rolling {
         let (file, length) = append(path)?;
         let is_regular = file.metadata()?.is_file();
 
+        // A link stays what it is: the file that it leads to is set aside, beside itself.
+        let path = if path.is_symlink() {
+            fs::canonicalize(path)?
+        } else {
+            path.to_owned()
+        };
+
         Ok(Self {
-            path: path.to_owned(),
+            path,
             file,
             length,
             bytes_max: if is_regular { bytes_max } else { 0 },
@@ -118,6 +125,21 @@ fn append(path: &Path) -> io::Result<(File, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_stays_and_its_target_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("logs")).unwrap();
+        std::os::unix::fs::symlink("logs/real", path("log")).unwrap();
+        let mut rolling = Rolling::open(&path("log"), 10, 1).unwrap();
+        for line in [b"line1\n", b"line2\n"] {
+            rolling.write(line).unwrap();
+        }
+        assert!(path("log").is_symlink() && !path("log.1").exists());
+        assert_eq!(fs::read(path("logs/real.1")).unwrap(), b"line1\n");
+        assert_eq!(fs::read(path("log")).unwrap(), b"line2\n");
+    }
 
     #[test]
     fn a_full_file_is_set_aside_and_few_are_kept() {

@@ -126,7 +126,7 @@ impl Log for Logger {
         // What libraries say is for those who look for a fault: ours says what it means. The engine's
         // library is fed by us alone, and takes it for an error that its private listener is closed.
         target.starts_with("skep")
-            || (log::max_level() >= Level::Debug && !target.starts_with(ENGINE))
+            || (log::max_level() >= Level::Trace && !target.starts_with(ENGINE))
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -6,12 +6,12 @@ use std::io;
 
 use crate::address::ListenAddress;
 use crate::config::Config;
-use crate::disk;
 use crate::edge::Listener;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::server_password::unwritable;
 use crate::stop::Stop;
 use crate::store::{Store, StoreEvents};
+use crate::{disk, home};
 
 /// Binds all addresses of a node, and takes its sockets over.
 ///
@@ -36,11 +36,19 @@ pub(super) fn store(config: &Config, events: StoreEvents) -> Result<Store> {
     disk::create_directory(&config.home)
         .map_err(|error| unwritable(&config.home, Error::io("it cannot be created", error)))?;
 
-    Store::open_with(&config.directory, config.store.clone(), events).inspect_err(|_| {
+    let opened = Store::open_with(&config.directory, config.store.clone(), events);
+    let store = opened.inspect_err(|_| {
         if !has_home {
             disk::remove_empty_directory(&config.home);
         }
-    })
+    })?;
+
+    // A home that is only read may do all the same.
+    if let Err(error) = home::prepare(&config.home) {
+        log::debug!("{error}");
+    }
+
+    Ok(store)
 }
 
 /// That another server has the model directory, which says more than that it has an address.

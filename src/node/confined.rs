@@ -39,7 +39,8 @@ impl Confined {
 
         // A rule needs something to be tied to. What cannot be made is told of by who needs it; the
         // model directory comes first, because a home that nobody needs would stay.
-        for path in [&config.directory, &config.home] {
+        let models = (!config.store.read_only).then_some(&config.directory);
+        for path in models.into_iter().chain([&config.home]) {
             if disk::create_directory(path).is_err() {
                 return Ok(Self::Off);
             }

@@ -90,11 +90,6 @@ impl Node {
         let events = NodeEvents::open(config.log.audit)?;
         let store = bound::store(&config, events.of_store())?;
 
-        // A home that is only read may do all the same.
-        if let Err(error) = home::prepare(&config.home) {
-            log::debug!("{error}");
-        }
-
         // The kept time comes before certificates, which need a time that does not go backwards.
         let kept_time = KeptTime::open(&config.home);
         let files = config.tls_files()?;

@@ -31,6 +31,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("landlock", "false"),
     ("lockout-exempt", "192.168.0.0/16"),
     ("trusted-proxies", "192.168.0.0/16,unix"),
+    ("landlock", "false"),
     ("log-format", "json"),
     ("log-file", "log"),
     ("log-syslog", "/dev/log"),

@@ -3,6 +3,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -22,15 +24,25 @@ pub(crate) fn check_digest(digest: Digest, expected: Option<&Digest>) -> Result<
 /// What a failure of the disk means for an upload.
 pub(crate) fn unstored(error: io::Error) -> Error {
     let what = "the model cannot be stored";
+    // "Illegal byte sequence" is what some say of characters that they have no place for.
+    let is_unwritable = error.raw_os_error() == Some(Errno::ILSEQ.raw_os_error());
+
     match error.kind() {
         // FAT ends at 4 GiB; the general table takes this for a full disk.
         io::ErrorKind::FileTooLarge => {
             let text = format!("{what}: the file system does not support files of this size");
             return Error::new(ErrorKind::TooLarge, text).because(error);
         }
-        io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
-            let text = format!("{what}: the file system does not allow this name");
-            return Error::new(ErrorKind::BadRequest, text).because(error);
+        kind if is_unwritable
+            || matches!(
+                kind,
+                io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput
+            ) =>
+        {
+            let text = format!("{what}: the file system of the server does not take this name");
+            return Error::new(ErrorKind::BadRequest, text)
+                .hint("choose a shorter name, of letters, digits, dots and hyphens")
+                .because(error);
         }
         _ => {}
     }

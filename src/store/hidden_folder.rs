@@ -58,6 +58,17 @@ impl HiddenFolder {
         self.itself()?.make(name)
     }
 
+    /// The place of a file in it; `None` if the folder is not there.
+    ///
+    /// # Errors
+    /// As [`Folder::enter`].
+    pub(crate) fn existing_file(&self, name: &str) -> io::Result<Option<FilePlace>> {
+        match self.models.enter(HIDDEN) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            entered => entered.map(|folder| Some(FilePlace::new(&folder, name))),
+        }
+    }
+
     /// The place of a file in it, whose folder is made where it is missing.
     ///
     /// # Errors
@@ -72,6 +83,8 @@ pub(crate) const HIDDEN: &str = ".skep";
 
 /// Held by the server that uses the directory.
 pub(crate) const LOCK: &str = "lock";
+/// The number of the form that all of it has.
+pub(crate) const FORMAT: &str = "format";
 /// The digests that are known.
 pub(crate) const INDEX: &str = "index";
 /// The bytes of unfinished uploads.

@@ -17,6 +17,7 @@ mod options;
 mod publishing;
 mod rules;
 mod store_events;
+mod store_format;
 mod store_handle;
 mod stored;
 #[cfg(test)]
@@ -75,9 +76,9 @@ impl Store {
     ) -> Result<Self> {
         // The lock of the directory comes first: nothing in it may be read or tidied while another
         // process uses it.
-        let layout = Layout::open(directory, options.part_age_max)?;
+        let layout = Layout::open(directory, &options)?;
         let catalog = Arc::new(Catalog {
-            index: Index::open(layout.index()),
+            index: Index::open(layout.kept_index()),
             cache: Cache::new(&options),
             digester: Digester::new(options.clock_tick),
             names: Mutex::new(()),
@@ -219,7 +220,7 @@ impl Store {
     /// # Errors
     /// `NoSpace` if the known size does not fit; otherwise those of the file system.
     pub fn upload(&self, size: Option<u64>) -> Result<Upload> {
-        self.catalog().layout.check_there()?;
+        self.catalog().layout.check_changeable()?;
         self.catalog().check_space(size.unwrap_or_default())?;
         let part = self.catalog().layout.part().map_err(unstored)?;
         Ok(Upload::new(self.clone(), part, size))
@@ -265,6 +266,7 @@ impl Store {
     /// As [`Store::find`], and `PreconditionFailed`.
     pub fn remove_if(&self, name: &ModelName, condition: &Condition) -> Result<Model> {
         let catalog = self.catalog();
+        catalog.layout.check_changeable()?;
 
         // Digesting can take minutes and therefore happens before the lock; `judge` notices if the
         // file has changed since.
@@ -282,7 +284,14 @@ impl Store {
         // Readers keep their open file in both cases; only the name goes.
         let removed = match catalog.options.versions_max {
             0 => catalog.layout.place(name).remove(),
-            _ => versions::put_away(catalog, name, &stamp),
+            _ => versions::put_away(catalog, name, &stamp).or_else(|error| {
+                // A removal is how a full disk gets room again, and a kept version would not give any.
+                if ErrorKind::from_io(&error) != ErrorKind::NoSpace {
+                    return Err(error);
+                }
+                log::warn!("the disk is full: '{name}' is removed, and not kept as a version");
+                catalog.layout.place(name).remove()
+            }),
         };
 
         // Also after a failure: if only the last fsync failed, the name is gone already.

@@ -39,6 +39,8 @@ pub struct StoreOptions {
     pub accept: Vec<String>,
     /// What happens to an upload whose name is taken. Default: it replaces the model.
     pub replace: Replace,
+    /// Models are served as they are: nothing is changed in the directory. Default: not.
+    pub read_only: bool,
     /// Whether uploads have to name a licence. Default: not.
     pub require_license: bool,
     /// How many versions of a model are kept when it is replaced or removed. Default 0.
@@ -76,6 +78,7 @@ impl Default for StoreOptions {
             reserve_bytes: 64 << 20,
             accept: Vec::new(),
             replace: Replace::Replace,
+            read_only: false,
             require_license: false,
             versions_max: 0,
             scrub_interval: Duration::ZERO,

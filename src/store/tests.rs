@@ -510,3 +510,42 @@ fn readers_see_whole_versions_while_writers_race() {
         assert_eq!(parts(&directory), 0);
     }
 }
+
+#[test]
+fn a_name_that_the_file_system_refuses_is_refused_before_the_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    fault::set_refused(Some(':'));
+    let store = open(&directory);
+    let admit = |text: &str| store.admit(&name(text), Some(1), &Metadata::default());
+    let refused = admit("a:b").unwrap_err();
+    admit("a-b").unwrap();
+    fault::set_refused(None);
+    assert_eq!(refused.kind(), ErrorKind::BadRequest);
+    assert!(refused.to_string().contains("this name"), "{refused}");
+    assert_eq!(parts(&directory), 0);
+
+    // Elsewhere such a name is as good as any.
+    drop(store);
+    let store = open(&directory);
+    store
+        .admit(&name("a:b"), Some(1), &Metadata::default())
+        .unwrap();
+    put(&store, "a:b", b"x");
+}
+
+#[test]
+fn a_removal_needs_no_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        versions_max: 2,
+        ..eager()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    put(&store, "m", b"one");
+    fault::set_full(true);
+    let removed = store.remove(&name("m"));
+    fault::set_full(false);
+    removed.unwrap();
+    assert_eq!(kind(store.find(&name("m"))), ErrorKind::NotFound);
+    assert!(!directory.path().join("m").exists());
+}

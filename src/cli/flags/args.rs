@@ -218,6 +218,15 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
         options.password = own_password(&options.server, options.home.as_deref())?;
     }
 
+    // What was typed is the answer to a server that wanted a password.
+    if let Some(typed) = output.typed_password() {
+        options.password = Some(typed.clone());
+    }
+
+    if options.password.is_none() {
+        output.calls_bare(options.server.to_string());
+    }
+
     if is_set(matches, "send-password")? {
         options.password_over = PasswordOver::Anything;
     }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use rpassword::{Config, ConfigBuilder};
 
+use crate::access::Password;
 use crate::cli::terminal::signals::Uninterrupted;
 use crate::client::FirstUse;
 use crate::error::{Error, ErrorKind, Result};
@@ -90,6 +91,20 @@ impl TrustAnswer {
 
 /// Longer answers are no words.
 const SHORT: usize = 16;
+
+/// Asks for the password of a server, without showing what is typed; `None` if nobody is there to ask.
+///
+/// # Errors
+/// `Cancelled` at Ctrl-C and Ctrl-D, `Usage` if it cannot be one; those of the terminal.
+pub(crate) fn password(server: &str) -> Result<Option<Password>> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Ok(None);
+    }
+
+    let prompt = format!("password or token of {server}: ");
+    let typed = hidden(&prompt, ConfigBuilder::new().build())?;
+    Password::new(typed).map(Some)
+}
 
 /// Asks for a new password twice, without showing what is typed.
 ///

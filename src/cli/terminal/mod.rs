@@ -3,13 +3,16 @@
 
 pub(crate) mod ask;
 mod bar;
+mod items;
 mod machine;
 mod output;
 pub(crate) mod page;
 mod progress;
 pub(crate) mod signals;
+mod standard;
 
 pub(crate) use machine::JsonReport;
-pub(crate) use output::{Output, is_closed};
+pub(crate) use output::Output;
 pub(crate) use page::Page;
 pub(crate) use progress::{Progress, size};
+pub(crate) use standard::is_closed;

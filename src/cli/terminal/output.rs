@@ -2,20 +2,19 @@
 //! What a verb prints: results to standard output, all else to standard error, one line each, and
 //! nothing that could steer the terminal.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::PathBuf;
+use std::os::fd::AsFd as _;
 
 use clap::ArgMatches;
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
-use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::access::Password;
+use crate::cli::terminal::items::ShownItem;
 use crate::cli::terminal::machine::JsonReport;
+use crate::cli::terminal::standard::is_closed;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
 use crate::text::escaped;
 
 /// Where a verb prints to, and how.
@@ -31,6 +30,12 @@ pub(crate) struct Output {
     /// Whether the reader of standard output is gone.
     closed: Cell<bool>,
     report: JsonReport,
+    /// The password that was asked for at the terminal.
+    typed: Option<Password>,
+    /// The server that was called without a password, if there was none.
+    bare: RefCell<Option<String>>,
+    /// Whether a server wanted a password, or another one.
+    is_unauthenticated: Cell<bool>,
 }
 
 /// The form of results.
@@ -77,6 +82,30 @@ impl Output {
             progress: hidden(is_quiet || crate::cli::flags::is_set(matches, "no-progress")?),
             ..Self::default()
         })
+    }
+
+    /// The same with a password that was asked for.
+    pub(crate) fn with_password(self, password: Password) -> Self {
+        Self {
+            typed: Some(password),
+            ..self
+        }
+    }
+
+    /// The password that was asked for.
+    pub(crate) fn typed_password(&self) -> Option<&Password> {
+        self.typed.as_ref()
+    }
+
+    /// A server is called without a password, since there is none.
+    pub(crate) fn calls_bare(&self, server: String) {
+        *self.bare.borrow_mut() = Some(server);
+    }
+
+    /// The server that wanted a password where there was none.
+    pub(crate) fn unanswered(&self) -> Option<String> {
+        let is_wanted = self.is_unauthenticated.get() && self.typed.is_none();
+        self.bare.borrow().clone().filter(|_| is_wanted)
     }
 
     /// Whether progress may be shown.
@@ -250,6 +279,9 @@ impl Output {
     /// Remembers the exit code of an error if it is the first one.
     pub(crate) fn remember(&self, error: &Error) {
         self.report.fail(error);
+        if error.kind() == ErrorKind::Unauthenticated {
+            self.is_unauthenticated.set(true);
+        }
         if self.failure.get() == 0 {
             self.failure.set(error.kind().exit_code());
         }
@@ -314,36 +346,6 @@ impl Output {
     }
 }
 
-/// What a command does something for.
-pub(crate) trait ShownItem {
-    /// Its name, as it was given.
-    fn shown(&self) -> String;
-}
-
-impl ShownItem for ModelName {
-    fn shown(&self) -> String {
-        self.as_str().to_owned()
-    }
-}
-
-impl ShownItem for PathBuf {
-    fn shown(&self) -> String {
-        self.display().to_string()
-    }
-}
-
-impl ShownItem for String {
-    fn shown(&self) -> String {
-        self.clone()
-    }
-}
-
-impl<T: ShownItem> ShownItem for &T {
-    fn shown(&self) -> String {
-        T::shown(self)
-    }
-}
-
 /// Standard output, which notices that nobody reads it any more.
 struct Stdout<'a> {
     file: File,
@@ -372,23 +374,6 @@ const NO_READER: u8 = 141;
 
 /// The exit code where something was left out or could not be verified.
 const INCOMPLETE: u8 = 10;
-
-/// Whether a descriptor of the beginning was closed. Where a program is started without one, the null
-/// device takes its place, open for reading and writing, which no shell does.
-///
-/// # Errors
-/// Those of the system.
-pub(crate) fn is_closed(descriptor: BorrowedFd<'_>) -> Result<bool> {
-    let explained = |error: Errno| Error::io("a standard stream", error.into());
-    let stat = fstat(descriptor).map_err(explained)?;
-    let device = (major(stat.st_rdev), minor(stat.st_rdev));
-    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
-    let flags = fcntl_getfl(descriptor).map_err(explained)?;
-    Ok(is_device && device == NULL_DEVICE && flags & OFlags::RWMODE == OFlags::RDWR)
-}
-
-/// Major and minor number of `/dev/null` on Linux.
-const NULL_DEVICE: (u32, u32) = (1, 3);
 
 /// Prints a line to standard error; there is nowhere to complain if that fails.
 fn complain(text: &str) {

@@ -103,11 +103,13 @@ impl<'a> Progress<'a> {
 
         if tenths > self.tenths && self.started.elapsed() >= PATIENCE {
             self.tenths = tenths;
+            // The true figure, which may be well past the tenth that has come to be told.
+            let percent = self.done / (total / 100);
             let (done, total) = (HumanBytes(self.done), HumanBytes(total));
             self.output.note(&format!(
-                "{}: {}0 % ({done} of {total})",
+                "{}: {} % ({done} of {total})",
                 self.name,
-                tenths.min(10)
+                percent.min(100)
             ));
         }
     }

@@ -24,6 +24,11 @@ use crate::{disk, logging, threads};
 /// # Errors
 /// If the system has no thread or no descriptor left.
 pub(crate) fn watch() -> Result<()> {
+    // A command that is run again after a question is watched already.
+    if WAKING.get().is_some() {
+        return Ok(());
+    }
+
     // SIGXFSZ, which a file beyond the limit of the process brings, is left to the failed write.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(unwatched)?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {

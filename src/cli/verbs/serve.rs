@@ -41,8 +41,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // Only now it is known where the log goes; until here it went to standard error.
     logger::configure(&config.log)?;
-    confined.tell();
     let mut node = Node::open(config, password)?;
+    confined.tell();
 
     // A reload reads all layers again, so it needs the command line, too.
     let (reload, matches) = (node.reload(), matches.clone());

@@ -267,7 +267,11 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
         return credentials(problem.into_error(status));
     }
 
-    let kind = ErrorKind::from_answer(status, None);
+    let kind = match ErrorKind::from_answer(status, None) {
+        // Whatever answered knows nothing of models, so it cannot say that one is not there.
+        ErrorKind::NotFound if !is_ours(content_type) => ErrorKind::NotImplemented,
+        kind => kind,
+    };
     // The answer to a HEAD has no document, only its type.
     if content_type.starts_with("application/problem+json") && body.is_empty() {
         let text = match kind {
@@ -304,11 +308,19 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
             "a proxy between here and the server limits the size of requests: raise it there \
              (nginx: client_max_body_size)",
         ),
-        ErrorKind::NotImplemented => {
+        ErrorKind::NotImplemented if status != 404 => {
             error.hint("if this is a dearning server, use 'skep post' and 'skep load'")
         }
         _ => error.hint("is --server (SKEP_SERVER) the address of a skep server?"),
     }
+}
+
+/// Whether an answer has a form in which a skep or a dearning server says what is wrong.
+fn is_ours(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    ["application/problem+json", "application/json"]
+        .iter()
+        .any(|ours| essence.eq_ignore_ascii_case(ours))
 }
 
 /// A refusal in one short line of text, such as that of a TLS port to plain HTTP.
@@ -345,7 +357,7 @@ fn credentials(error: Error) -> Error {
         ErrorKind::Unauthenticated
             if error.hint_text().is_none_or(|hint| !hint.contains("skep ")) =>
         {
-            error.hint("set SKEP_PASSWORD, or use --password-file or --password-stdin")
+            error.hint(PASSWORD_HINT)
         }
         _ => error,
     }
@@ -355,6 +367,10 @@ fn credentials(error: Error) -> Error {
 struct DearningError {
     error: String,
 }
+
+/// What helps where credentials are missing or wrong.
+pub(crate) const PASSWORD_HINT: &str = "set SKEP_PASSWORD, or use --password-file or --password-stdin; \
+     or pair with it: 'skep invite' there, 'skep pair' here";
 
 /// A listing of more than 100,000 models.
 const JSON_BYTES_MAX: u64 = 32 << 20;
@@ -390,6 +406,8 @@ mod tests {
             "the server answered 404 Not Found (text/html)"
         );
         assert!(error.hint_text().unwrap().contains("skep"));
+        // Another web server is no sign of a model that is not there.
+        assert_eq!(error.kind(), ErrorKind::NotImplemented);
 
         let words = b"This port speaks HTTPS: use https:// instead of http:// for it.\r\n";
         let error = explain(400, Some("Bad Request"), "text/plain", words);

@@ -78,7 +78,7 @@ impl Login {
                 ErrorKind::Unauthenticated,
                 "the dearning API needs a password",
             )
-            .hint("set SKEP_PASSWORD, or use --password-file or --password-stdin")
+            .hint(answers::PASSWORD_HINT)
         })?;
 
         if self.signs() {

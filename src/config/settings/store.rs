@@ -50,6 +50,14 @@ pub(crate) const ROWS: &[Setting] = &[
         },
     ),
     row(
+        "read-only",
+        "",
+        "false",
+        "Serve the models as they are, and take no changes",
+        Effect::NextStart,
+        set!(switch, store.read_only),
+    ),
+    row(
         "keep-versions",
         "N",
         "none",

@@ -86,6 +86,11 @@ impl Index {
     /// # Errors
     /// Those of the file system; the old file then stays.
     pub(crate) fn save(&self, layout: &Layout) -> io::Result<()> {
+        // What is learned of models that are served read-only stays in memory.
+        if layout.is_read_only() {
+            return Ok(());
+        }
+
         // The copy lets others use the index while the file system is asked about every model. The
         // mark is set before, so an entry that comes meanwhile is saved next time.
         let known = {

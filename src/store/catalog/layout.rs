@@ -11,22 +11,33 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::disk::{self, FileKind, FileLock, FilePlace, Folder, FolderPosition, Part};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::disk::{
+    self, FileKind, FilePlace, Folder, FolderLock, FolderPosition, LockAttempt, Part,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::stamp::Stamp;
-use crate::store::catalog::unusable::{taken, unusable};
+use crate::store::catalog::unusable::{marked, taken, unusable};
 use crate::store::hidden_folder::{
-    ABOUT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
+    ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
 };
+use crate::store::options::StoreOptions;
+use crate::store::store_format;
 
 /// A model directory that is ours to use.
 pub(crate) struct Layout {
     folder: Folder,
     hidden: HiddenFolder,
     folds_names: bool,
+    /// The file system takes no names with some characters, as FAT does.
+    refuses_names: bool,
+    /// Models are served as they are, and nothing is changed or kept beside them.
+    is_read_only: bool,
     /// Held as long as this lives.
-    _lock: Option<File>,
+    _lock: Option<FolderLock>,
 }
 
 /// What stands under a name.
@@ -43,21 +54,39 @@ impl Layout {
     ///
     /// # Errors
     /// `Usage` if the directory cannot be used, `AlreadyRunning` if another server uses it.
-    pub(crate) fn open(directory: &Path, part_age_max: Duration) -> Result<Self> {
+    pub(crate) fn open(directory: &Path, options: &StoreOptions) -> Result<Self> {
         let given = directory;
         let unusable = |place: &Path, error| unusable(given, place, error);
 
         // The canonical path keeps its meaning when the process changes its working directory or a
         // link is replaced.
-        disk::create_directory(given).map_err(|error| unusable(given, error))?;
+        if !options.read_only {
+            disk::create_directory(given).map_err(|error| unusable(given, error))?;
+        }
         let directory = fs::canonicalize(given).map_err(|error| unusable(given, error))?;
         let folder = Folder::open(&directory).map_err(|error| unusable(given, error))?;
 
-        // A read-only directory is refused at the start; otherwise the first upload would find it,
-        // hours later.
-        folder
-            .check_writable()
-            .map_err(|error| unusable(&directory, error))?;
+        store_format::check(&folder)?;
+
+        // A mistake in its permissions is refused at the start; otherwise the first upload would find
+        // it, hours later. A card that was made read-only is none.
+        let writable = folder.check_writable();
+        let is_sealed = writable
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem);
+        if is_sealed || options.read_only {
+            log::warn!(
+                "the models in {} are served read-only{}",
+                directory.display(),
+                if options.read_only {
+                    ""
+                } else {
+                    ": their file system is"
+                }
+            );
+            return Ok(Self::read_only(folder));
+        }
+        writable.map_err(|error| unusable(&directory, error))?;
 
         let hidden = HiddenFolder::of(&folder);
         let shown = directory.join(HIDDEN);
@@ -65,16 +94,24 @@ impl Layout {
             .made(PARTS)
             .map_err(|error| unusable(&shown.join(PARTS), error))?;
 
-        let lock = hidden.file(LOCK).and_then(|place| disk::lock_file(&place));
+        let lock = hidden.file(LOCK).and_then(|place| FolderLock::take(&place));
         let lock = lock.map_err(|error| unusable(&shown.join(LOCK), error))?;
 
         // The lock tells dead processes from living ones: under it, every part is left over.
         // Without locks, only its age tells.
-        let (held, age_min) = match lock {
-            FileLock::Held(file) => (Some(file), Duration::ZERO),
-            FileLock::Unsupported => (None, part_age_max),
-            FileLock::Taken => return Err(taken(&directory)),
+        let held = match lock {
+            LockAttempt::Held(held) => held,
+            LockAttempt::Taken => return Err(taken(&directory)),
+            LockAttempt::Marked(mark) => return Err(marked(&directory, &mark)),
         };
+        let age_min = if held.is_mark() {
+            options.part_age_max
+        } else {
+            Duration::ZERO
+        };
+
+        store_format::upgrade(&hidden, &folder)
+            .map_err(|error| unusable(&shown.join(FORMAT), error))?;
 
         // The index is written as a part, too.
         hidden
@@ -91,12 +128,50 @@ impl Layout {
         let folds_names = folds_names(&hidden, &parts, &directory)
             .map_err(|error| unusable(&shown.join(PARTS), error))?;
 
+        let refuses_names = Part::create_in(&parts, AWKWARD, 0o600)
+            .is_err_and(|error| error.kind() != io::ErrorKind::NotFound && is_refusal(&error));
+
         Ok(Self {
             folder,
             hidden,
             folds_names,
-            _lock: held,
+            refuses_names,
+            is_read_only: false,
+            _lock: Some(held),
         })
+    }
+
+    /// A directory in which nothing is changed: it needs no lock, and nothing is cleared away.
+    fn read_only(folder: Folder) -> Self {
+        Self {
+            hidden: HiddenFolder::of(&folder),
+            folder,
+            folds_names: false,
+            refuses_names: false,
+            is_read_only: true,
+            _lock: None,
+        }
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    /// Whether models can be changed: the directory is there, and not served read-only.
+    ///
+    /// # Errors
+    /// As [`Layout::check_there`], and `Forbidden`.
+    pub(crate) fn check_changeable(&self) -> Result<()> {
+        self.check_there()?;
+        if !self.is_read_only {
+            return Ok(());
+        }
+
+        let text = "this server serves its models read-only, and takes no changes";
+        Err(Error::new(ErrorKind::Forbidden, text).hint(
+            "on the server, make the file system of the model directory writable, start without \
+             --read-only, and try again",
+        ))
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -116,7 +191,13 @@ impl Layout {
         FilePlace::new(&self.folder, name.as_str())
     }
 
-    /// Where the index of digests is.
+    /// Where the index of digests is that was kept.
+    pub(crate) fn kept_index(&self) -> io::Result<FilePlace> {
+        let place = self.hidden.existing_file(INDEX)?;
+        place.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Where the index of digests goes.
     pub(crate) fn index(&self) -> io::Result<FilePlace> {
         self.hidden.file(INDEX)
     }
@@ -216,6 +297,27 @@ impl Layout {
         Ok(other_name(name.as_str(), inode, listed))
     }
 
+    /// Whether the file system takes this name, so that nobody sends bytes for one that it does not.
+    ///
+    /// # Errors
+    /// As the file system refuses it.
+    pub(crate) fn check_name(&self, name: &ModelName) -> io::Result<()> {
+        match self.place(name).facts() {
+            Err(error) if is_refusal(&error) => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.refuses_names => {}
+            _ => return Ok(()),
+        }
+
+        // Only making a file shows what it takes. The folder of parts is on the same file system.
+        let place = FilePlace::new(&self.hidden.made(PARTS)?, name.as_str());
+        match place.open_as(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, 0o600) {
+            Err(error) if is_refusal(&error) => Err(error),
+            Ok(_) => place.remove_unsynced(),
+            // All else is told of by the upload itself.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Whether the directory is there, and not the empty one in which a card was mounted: what is put
     /// into that would be out of sight once the card is back.
     ///
@@ -287,9 +389,18 @@ fn other_name(name: &str, inode: u64, listed: Vec<(String, u64)>) -> Option<Stri
 
 /// Names that a file system does not take (too long for eCryptfs, `:` on FAT) are names of nothing.
 fn is_absence(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidFilename, InvalidInput, NotFound};
-    matches!(error.kind(), NotFound | InvalidFilename | InvalidInput)
+    error.kind() == io::ErrorKind::NotFound || is_refusal(error)
 }
+
+/// A name that the file system does not take: too long, or with characters that it has no place for.
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput};
+    let is_unwritable = error.raw_os_error() == Some(Errno::ILSEQ.raw_os_error());
+    is_unwritable || matches!(error.kind(), InvalidFilename | InvalidInput)
+}
+
+/// The characters that FAT, exFAT and NTFS refuse.
+const AWKWARD: &str = "probe-:*?<>|\"-";
 
 /// One letter in the two forms of Unicode (NFC and NFD).
 const COMPOSED: &str = "probe-\u{e9}-";
@@ -303,7 +414,7 @@ const UPLOAD_PREFIX: &str = "upload-";
 /// The folders in which parts can be left over, with their prefixes. Journals and descriptions are
 /// written as parts, too.
 const SWEPT: &[(&str, &[&str])] = &[
-    (PARTS, &[UPLOAD_PREFIX, COMPOSED]),
+    (PARTS, &[UPLOAD_PREFIX, COMPOSED, AWKWARD]),
     (UPLOADS, &[disk::WRITTEN_PREFIX]),
     (ABOUT, &[disk::WRITTEN_PREFIX]),
     (VERSIONS, &[]),
@@ -330,7 +441,7 @@ mod tests {
     #[test]
     fn names_clash_where_the_file_system_says_so() {
         let directory = tempfile::tempdir().unwrap();
-        let mut layout = Layout::open(directory.path(), Duration::ZERO).unwrap();
+        let mut layout = Layout::open(directory.path(), &StoreOptions::default()).unwrap();
         fs::write(directory.path().join("Mod\u{e9}l.dm"), b"x").unwrap();
         let names = ["mod\u{e9}l.dm", "Mode\u{301}l.dm", "MOD\u{c9}L.DM"];
         let is_one = |name: &str| directory.path().join(name).exists();

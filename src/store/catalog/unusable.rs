@@ -25,6 +25,20 @@ pub(crate) fn taken(directory: &Path) -> Error {
         .hint("stop it first, or choose another directory with --dir")
 }
 
+/// The error of a directory on a file system without locks that a mark says to be in use.
+pub(crate) fn marked(directory: &Path, mark: &Path) -> Error {
+    let text = format!(
+        "another server uses the model directory {}, as {} says",
+        directory.display(),
+        mark.display()
+    );
+    let hint = format!(
+        "stop it first; if no server uses the directory, one was ended suddenly: remove {}",
+        quoted(mark)
+    );
+    Error::new(ErrorKind::AlreadyRunning, text).hint(hint)
+}
+
 /// The error of a directory that cannot be used, with its owner. `place` is the file or folder that
 /// failed.
 pub(crate) fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
@@ -59,10 +73,14 @@ pub(crate) fn unusable(directory: &Path, place: &Path, error: io::Error) -> Erro
         found.us,
     );
 
-    let hint = match found.command(directory) {
+    let mut hint = match found.command(directory) {
         Some(command) => format!("run: {command}; or {CHOOSE}"),
         None => CHOOSE.to_owned(),
     };
+
+    if matches!(found.part, RefusedPart::Own | RefusedPart::Foreign) {
+        hint.push_str("; with --read-only, its models are served as they are");
+    }
 
     Error::new(kind, text).hint(hint).because(said)
 }

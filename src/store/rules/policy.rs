@@ -28,7 +28,8 @@ impl Store {
     pub fn admit(&self, name: &ModelName, size: Option<u64>, metadata: &Metadata) -> Result<()> {
         let catalog = self.catalog();
         catalog.check_kind(name, metadata)?;
-        catalog.layout.check_there()?;
+        catalog.layout.check_changeable()?;
+        catalog.layout.check_name(name).map_err(unstored)?;
         catalog.check_total(name, size.unwrap_or_default())?;
         catalog.check_space(size.unwrap_or_default())
     }

@@ -32,6 +32,13 @@ impl UnfinishedUploads {
     pub(crate) fn open(layout: &Layout, options: &StoreOptions) -> Self {
         let mut entries = BTreeMap::new();
 
+        // None can go on, and none may be removed.
+        if layout.is_read_only() {
+            return Self {
+                entries: Mutex::new(entries),
+            };
+        }
+
         for name in names(layout.hidden(), UPLOADS) {
             // Files whose names are no ids were not made by this room and are left alone.
             let Ok(id) = name.parse() else { continue };

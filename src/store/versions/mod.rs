@@ -62,6 +62,8 @@ impl Store {
     /// As [`Store::versions`].
     pub fn forget_versions(&self, name: &ModelName) -> Result<usize> {
         let catalog = self.catalog();
+        catalog.layout.check_changeable()?;
+
         let _guard = lock(&catalog.names);
         let count = self.versions(name)?.len();
         prune(catalog, name, 0).map_err(|error| unlisted(name, error))?;

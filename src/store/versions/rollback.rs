@@ -34,6 +34,8 @@ impl Store {
     /// what an upload of the same bytes is refused for: `Integrity`, `UnsupportedType`, `BadRequest`;
     /// `NoSpace`; otherwise those of the file system. The present model then stays.
     pub fn rollback_to(&self, name: &ModelName, choice: VersionChoice) -> Result<Published> {
+        self.catalog().layout.check_changeable()?;
+
         for _ in 0..TRIES {
             if let Some(model) = self.has_chosen(name, choice) {
                 return Ok(Published {

@@ -122,3 +122,47 @@ fn lines_of_the_log_are_whole_beside_a_bar() {
         assert!(text.is_empty() || text.ends_with(['\n', 'K']), "{screen:?}");
     }
 }
+
+#[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
+fn a_password_is_asked_for_where_there_is_none() {
+    let server = Served::start(&[]);
+    let stranger = crate::support::process::Place::new();
+    stranger.file("m", "bytes");
+    let pin = server.fp.clone().unwrap();
+    for words in [
+        &["ls"][..],
+        &["put", "m"],
+        &["cat", "m"],
+        &["put", "m", "--create", "--name", "n"],
+    ] {
+        let words = [words, &["--pin", &pin]].concat();
+        let mut terminal = Terminal::start(&server.command_of(&stranger, &words), 100);
+        terminal.asks("password or token of https://");
+        assert!(!terminal.echoes(), "{words:?}");
+        terminal.types(&format!("{}\r", server.password()));
+        let (code, _, screen) = terminal.ends();
+        assert_eq!(code, 0, "{words:?}: {screen}");
+        assert!(!screen.contains(&server.password()), "{words:?}");
+    }
+    assert_eq!(server.names(), ["m", "n"]);
+
+    // Once, and not where one was given.
+    let words = ["ls", "--pin", &pin];
+    let mut terminal = Terminal::start(&server.command_of(&stranger, &words), 100);
+    terminal.asks("password or token of");
+    terminal.types("wrong-and-long-enough\r");
+    assert_eq!(terminal.ends().0, 7);
+    let mut given = server.command_of(&stranger, &words);
+    given.env("SKEP_PASSWORD", "wrong-and-long-enough");
+    let (code, _, screen) = Terminal::start(&given, 100).ends();
+    assert!(
+        code == 7 && !screen.contains("password or token of"),
+        "{screen}"
+    );
+
+    // Where nobody can be asked, the error says how to get in.
+    let ended = crate::support::process::run(&mut server.command_of(&stranger, &words));
+    ended.exits(7).says("skep invite").says("skep pair");
+    server.stop().exits(0);
+}

@@ -3,10 +3,12 @@
 
 mod crash;
 mod failing_disk;
+mod formats;
 mod keeping;
 mod left_over;
 mod modes;
 mod planted;
 mod power_cut;
+mod read_only;
 mod vanished;
 mod writers;

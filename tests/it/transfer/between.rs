@@ -82,13 +82,16 @@ fn proxy(limit: usize, stored: Arc<Mutex<HashMap<String, Vec<u8>>>>) -> TempServ
         let mut uploads = uploads.lock().unwrap();
         let upload = target
             .strip_prefix("/v1/uploads/")
-            .map(|id| id.parse::<usize>().unwrap());
+            .map(|id| usize::from_str_radix(id, 16).unwrap());
         match (request.method().as_str(), upload) {
             ("OPTIONS", _) => Response::new(Status::NO_CONTENT).field("upload-limit", "max-age=9"),
             ("PUT", None) if request.fields().value("upload-complete") == Some("?0") => {
                 uploads.push((target.rsplit('/').next().unwrap().to_owned(), Vec::new()));
                 Response::new(Status::CREATED)
-                    .field("location", format!("/v1/uploads/{}", uploads.len() - 1))
+                    .field(
+                        "location",
+                        format!("/v1/uploads/{:032x}", uploads.len() - 1),
+                    )
                     .field("upload-offset", "0")
             }
             ("PUT", None) => published(target.rsplit('/').next().unwrap(), body),

@@ -224,7 +224,7 @@ fn what_changed_meanwhile_is_transferred_anew() {
     assert!(server.place.read("copy") == new);
     assert_eq!((hidden(&server.place.path("")), server.parts()), (0, 0));
     // The other way round: half of one file, then another one under its name.
-    let put = ["put", "m", "--limit-rate", RATE];
+    let put = ["put", "m", "--always", "--limit-rate", RATE];
     kill_after(through(&server, &relay, &put), &relay, 12 * MEBIBYTE);
     until(|| server.parts() == 1);
     server.place.file("m", &old);

@@ -2,6 +2,7 @@
 //! `skep ls`: lists the models of a server.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::flags::args;
 use crate::cli::terminal::{Output, size};
@@ -27,12 +28,17 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         models.iter().map(short).collect()
     };
 
-    // `format!` pads by characters, so the widths are not counted in bytes.
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    if rows.is_empty() {
+        output.note("there are no models on this server");
+    }
+
+    // A terminal has cells, of which a letter takes none, one or two.
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
     let (name_width, size_width) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
 
     for [name, size, modified, digest] in &rows {
-        let line = format!("{name:<name_width$}  {size:>size_width$}  {modified}  {digest}");
+        let gap = " ".repeat(name_width - name.width());
+        let line = format!("{name}{gap}  {size:>size_width$}  {modified}  {digest}");
 
         // While a digest is not known yet, its column is empty and would leave blanks at the end.
         output.line(line.trim_end())?;

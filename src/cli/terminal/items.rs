@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What commands do something for, one after the other.
+
+use std::path::PathBuf;
+
+use crate::model::ModelName;
+
+/// What a command does something for.
+pub(crate) trait ShownItem {
+    /// Its name, as it was given.
+    fn shown(&self) -> String;
+}
+
+impl ShownItem for ModelName {
+    fn shown(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
+impl ShownItem for PathBuf {
+    fn shown(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl ShownItem for String {
+    fn shown(&self) -> String {
+        self.clone()
+    }
+}
+
+impl<T: ShownItem> ShownItem for &T {
+    fn shown(&self) -> String {
+        T::shown(self)
+    }
+}
