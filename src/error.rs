@@ -108,13 +108,8 @@ impl Error {
     /// The message with the innermost cause behind it, for logs of this side. A cause whose words are in
     /// the message already is left out.
     pub(crate) fn with_cause(&self) -> String {
-        let mut innermost: Option<&(dyn std::error::Error + 'static)> = None;
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            innermost = Some(cause);
-            next = cause.source();
-        }
-
+        let outermost = std::error::Error::source(self);
+        let innermost = std::iter::successors(outermost, |cause| cause.source()).last();
         let message = self.message();
         let cause = innermost.map_or_else(String::new, ToString::to_string);
 
@@ -182,13 +177,8 @@ impl From<io::Error> for Error {
 
 /// The system's words without the "(os error N)" that std appends, or better ones.
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull => return "no space left on the device".to_owned(),
-        io::ErrorKind::QuotaExceeded => return "the quota of the disk is used up".to_owned(),
-        io::ErrorKind::FileTooLarge => {
-            return "no file may be so large here (ulimit -f, or the file system)".to_owned();
-        }
-        _ => {}
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        return "no file may be so large here (ulimit -f, or the file system)".to_owned();
     }
     let text = error.to_string();
     match text.find(" (os error") {

@@ -516,6 +516,12 @@ fn asked(answers: impl Fn(&str) -> String + Send + 'static) -> (Fake, Arc<Mutex<
             let Some(first) = head.lines().next().filter(|first| !first.is_empty()) else {
                 return;
             };
+
+            // The end of a body in chunks that has none.
+            if first == "0" {
+                continue;
+            }
+
             let length = head.to_ascii_lowercase();
             let length = length.split("content-length: ").nth(1);
             let length = length.map_or(0, |text| text.lines().next().unwrap().parse().unwrap());

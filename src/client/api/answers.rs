@@ -39,6 +39,13 @@ pub(crate) fn accepted(response: Response<Body>) -> Result<Response<Body>> {
 pub(crate) fn whole(response: Response<Body>) -> Result<Response<Body>> {
     let status = response.status();
     if status == StatusCode::OK {
+        // The page of a hotspot or of a proxy that asks for a login comes with the status of success, too.
+        if let Some(shown) = other_type(&response) {
+            return Err(unusable(format!(
+                "the answer is not a model but {shown}, as of a page that something between here and the \
+                 server sends"
+            )));
+        }
         framed(response)
     } else {
         Err(unusable(format!(
@@ -69,14 +76,6 @@ fn unusable(what: String) -> Error {
 pub(crate) fn framed(response: Response<Body>) -> Result<Response<Body>> {
     let unusable = |what: &str| Err(unusable(what.to_owned()));
     let fields = response.headers();
-
-    // The page of a hotspot or of a proxy that asks for a login comes with the status of success, too.
-    if let Some(shown) = other_type(&response) {
-        return unusable(&format!(
-            "the answer is not a model but {shown}, as of a page that something between here and the \
-             server sends"
-        ));
-    }
 
     // Each of several fields must have this value; where there is none, the value is the default.
     let is = |name: HeaderName, word: &str| {

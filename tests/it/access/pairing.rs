@@ -86,6 +86,12 @@ fn a_device_makes_its_own_token_and_the_server_learns_its_public_key_only() {
     let key = line.split(' ').nth(2).unwrap();
     assert_eq!(key, derived(token), "{line}");
 
+    // What the server keeps opens nothing.
+    for kept in [key, line] {
+        let field = format!("authorization: Bearer {kept}");
+        server.curl_as("/v1/models", &["-H", &field], b"").is(401);
+    }
+
     // The answer has no secret in it.
     let ask = |secret: &str, more: &str| {
         let secret = secret.rsplit('.').next().unwrap();

@@ -318,6 +318,32 @@ fn whoever_changes_a_signed_request_gets_nothing() {
 }
 
 #[test]
+fn whoever_changes_a_piece_completes_nothing() {
+    let server = Served::start(&["--plain", "--lockout-failures", "none"]);
+    let stranger = Place::new();
+    stranger.file("big", crate::support::process::noise(7, 3 << 20));
+    let put = |meddler: &Meddler| {
+        let mut put = stranger.skep(&["put", "big", "--server", &meddler.url, "--retries", "0"]);
+        run(put.env("SKEP_PASSWORD", server.password()))
+    };
+
+    for (old, new) in [
+        ("upload-complete: ?0", "upload-complete: ?1"),
+        ("upload-offset: 0", "upload-offset: 1"),
+        ("upload-length: 3145728", "upload-length: 1048576"),
+        ("PATCH /v1/uploads/", "DELETE /v1/uploads/"),
+    ] {
+        let meddler = Meddler::before(&server, move |bytes| replaced(&bytes, old, new));
+        assert_ne!(put(&meddler).code, 0, "{old}");
+        assert_eq!(server.names(), Vec::<String>::new(), "{old}");
+    }
+
+    let meddler = Meddler::before(&server, |bytes| bytes);
+    put(&meddler).exits(0);
+    assert_eq!(server.names(), ["big"]);
+}
+
+#[test]
 fn whoever_took_the_port_or_the_socket_learns_no_secret() {
     let home = Place::new();
     let password = "abcdefghjkmnpqrstuvw";

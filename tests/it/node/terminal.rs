@@ -127,7 +127,7 @@ fn lines_of_the_log_are_whole_beside_a_bar() {
 #[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
 fn a_password_is_asked_for_where_there_is_none() {
     let server = Served::start(&[]);
-    let stranger = crate::support::process::Place::new();
+    let stranger = Place::new();
     stranger.file("m", "bytes");
     let pin = server.fp.clone().unwrap();
     for words in [

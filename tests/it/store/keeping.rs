@@ -298,7 +298,7 @@ fn damage_is_found_and_told() {
     // Reading it does not make it well, putting it again does.
     server.curl("/v1/models/bad", &[]).is(200);
     server.skep(&["verify", "bad"]).exits(6);
-    server.skep(&["put", "bad"]).exits(0);
+    server.skep(&["put", "--always", "bad"]).exits(0);
     server.skep(&["verify", "bad"]).exits(0);
     server.skep(&["verify", "none"]).exits(4);
     server.stop().exits(0).says("damaged");

@@ -48,7 +48,8 @@ fn openssl_and_curl_accept_the_identity() {
         "ok\n"
     );
     let shown = server.skep(&["fingerprint", "--json"]).exits(0).json();
-    assert_eq!(shown["fp"].as_str(), server.fp.as_deref());
+    let digest = server.fp.as_ref().unwrap().to_lowercase();
+    assert_eq!(shown["digest"].as_str(), Some(digest.as_str()));
     let pin = shown["curl"].as_str().unwrap();
     curl(&["-k", "--pinnedpubkey", pin]).exits(0);
     curl(&[

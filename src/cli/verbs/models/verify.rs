@@ -73,7 +73,7 @@ fn complaint(name: &ModelName, verified: &Verification) -> Option<Error> {
     };
     Some(
         Error::new(ErrorKind::Integrity, text)
-            .hint("send it again with 'skep put', and check the disk"),
+            .hint("send it again with 'skep put --always', and check the disk"),
     )
 }
 
