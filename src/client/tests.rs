@@ -599,7 +599,9 @@ fn no_answer_sends_a_password_elsewhere() {
         put(&mut client, &mut &b"x"[..], 1).unwrap_err();
 
         let heads = threads::lock(&heads);
-        assert_eq!(heads.len(), 4, "{heads:?}");
+        // The end of a body in chunks may be read as one.
+        let asked = heads.iter().filter(|head| head.contains(" HTTP/1.1"));
+        assert_eq!(asked.count(), 4, "{heads:?}");
         assert!(
             !heads.iter().any(|head| head.contains("precious")),
             "{heads:?}"

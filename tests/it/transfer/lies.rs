@@ -326,7 +326,7 @@ fn a_rest_that_is_another_is_not_glued_on() {
         (
             "of other bytes and no digest",
             right.clone(),
-            String::new(),
+            "Content-Type: application/octet-stream\r\nETag: W/\"1-2\"\r\n".to_owned(),
             rest_of(&other),
         ),
         (
