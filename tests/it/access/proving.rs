@@ -81,7 +81,7 @@ fn what_a_genuine_signer_signs_is_taken_once() {
         (&json!(206), &json!("b"))
     );
     let log = server.stop().exits(0).stderr;
-    assert!(log.contains(" owner PUT /v1/models/m 201 "), "{log}");
+    assert!(log.contains(" password PUT /v1/models/m 201 "), "{log}");
 }
 
 /// What passes from a client to a server, changed on the way.
