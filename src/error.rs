@@ -108,9 +108,9 @@ impl Error {
     /// The message with the innermost cause behind it, for logs of this side. A cause whose words are in
     /// the message already is left out.
     pub(crate) fn with_cause(&self) -> String {
+        let message = self.message();
         let outermost = std::error::Error::source(self);
         let innermost = std::iter::successors(outermost, |cause| cause.source()).last();
-        let message = self.message();
         let cause = innermost.map_or_else(String::new, ToString::to_string);
 
         // The words of the system have a number of the error behind them.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The events of answered requests and of refused callers.
 
+use std::io;
+
 use std::time::Duration;
 
 use crate::access::Principal;
@@ -114,6 +116,14 @@ fn with_sent(mut request: FinishedRequest, sent: &Sent<'_>) -> FinishedRequest {
     request
 }
 
+/// Whether an error comes from a file system that is read-only.
+fn is_of_read_only_files(error: &Error) -> bool {
+    let outermost = std::error::Error::source(error);
+    std::iter::successors(outermost, |cause| cause.source())
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::ReadOnlyFilesystem)
+}
+
 /// An error as a caller is told it: what is wrong with the files of this server, and where they are, stays
 /// on this side and is logged.
 pub(crate) fn told_outside(error: Error) -> Error {
@@ -121,6 +131,10 @@ pub(crate) fn told_outside(error: Error) -> Error {
         log::error!("{}", error.with_cause());
         return match error.kind() {
             ErrorKind::NoSpace => Error::new(ErrorKind::NoSpace, "no space left on the device"),
+            _ if is_of_read_only_files(&error) => Error::new(
+                ErrorKind::Internal,
+                "the file system of this server is read-only",
+            ),
             _ => Error::new(
                 ErrorKind::Internal,
                 "the server could not do this, for a reason that is in its log",

@@ -27,6 +27,8 @@ pub(crate) struct Output {
     failure: Cell<u8>,
     /// Whether something was left out or could not be verified.
     is_incomplete: Cell<bool>,
+    /// Whether the command goes on although nobody reads standard output.
+    needs_no_reader: Cell<bool>,
     /// Whether the reader of standard output is gone.
     closed: Cell<bool>,
     report: JsonReport,
@@ -302,10 +304,15 @@ impl Output {
         self.is_incomplete.set(true);
     }
 
+    /// Goes on without a reader of standard output, whose end is no failure from now on.
+    pub(crate) fn go_on_unread(&self) {
+        self.needs_no_reader.set(true);
+    }
+
     /// The exit code: what tells that nobody reads the output any more, that of the first failure, what
     /// tells that something is missing, or 0.
     pub(crate) fn exit_code(&self) -> u8 {
-        if self.is_closed() {
+        if self.is_closed() && !self.needs_no_reader.get() {
             return NO_READER;
         }
         match self.failure.get() {

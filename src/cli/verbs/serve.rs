@@ -73,7 +73,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     node.begin()?;
     match greet(&node, output) {
         // Nobody reads that it is ready, but there may be callers all the same.
-        Err(_) if output.is_closed() => log::warn!("nobody reads the standard output"),
+        Err(_) if output.is_closed() => {
+            log::warn!("nobody reads the standard output");
+            output.go_on_unread();
+        }
         greeted => greeted?,
     }
 

@@ -122,8 +122,11 @@ fn request_line(line: &[u8]) -> Option<bool> {
         return None;
     }
     match version {
-        b"HTTP/1.1" if line.len() <= 8192 => Some(false),
         b"HTTP/1.0" if line.len() <= 8192 => Some(true),
+        // A later minor version is read as the one that is known (RFC 9110 section 2.5).
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if line.len() <= 8192 => {
+            minor.is_ascii_digit().then_some(false)
+        }
         _ => None,
     }
 }
