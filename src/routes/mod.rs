@@ -190,10 +190,11 @@ impl Handler for Api {
         self.see_behind(request);
         match (self.route_of(request), request.segments()) {
             (Some(route), ["healthz"]) if route.method == Method::Get => {}
-            (Some(route), _) if self.refuses_at_once(route, request) => {}
+            // It looks at what the caller shows by itself, and once is enough for most requests of all.
             (Some(route), [.., name]) if route.path == MODEL && route.method == Method::Get => {
                 return self.read_at_once(&name.parse().ok()?, request);
             }
+            (Some(route), _) if self.refuses_at_once(route, request) => {}
             (Some(_), _) => return None,
             // A path or a method that does not exist.
             (None, _) => {}

@@ -17,8 +17,10 @@ use crate::transfer::resume::mebibytes;
 fn group(server: &Served, line: &str) -> Command {
     let shell = server.command(&[]);
     let skep = shell.get_program().to_owned();
-    let mut command = server.place.command("sh");
-    command.args(["-c", line]).env("SKEP", skep);
+    // Whoever started the tests may have had these signals ignored, as nohup and `&` in scripts do.
+    let mut command = server.place.command("env");
+    command.args(["--default-signal=INT,HUP,TERM", "sh", "-c", line]);
+    command.env("SKEP", skep);
     command.env("SKEP_SERVER", &server.url).process_group(0);
     command
 }
