@@ -298,7 +298,7 @@ fn a_limit_that_stays_says_why() {
         ),
         (
             "idle-timeout = \"nothing\"",
-            "is not a valid value for idle-timeout: write a time as 15s, 500ms, 2m or 1h, or none",
+            "is not a valid value for idle-timeout: write a time as 15s, 500ms, 2m, 1h or 7d, or none",
         ),
     ] {
         let error = checked(text).expect_err(text);
