@@ -100,7 +100,17 @@ fn quantities_have_units() {
     assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
     assert_eq!(duration("500 ms"), Ok(Duration::from_millis(500)));
     assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-    for bad in ["", "s", "1d", "-1s", "0", "99999999999999999999", "876601h"] {
+    assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
+    for bad in [
+        "",
+        "s",
+        "1w",
+        "-1s",
+        "0",
+        "99999999999999999999",
+        "876601h",
+        "36526d",
+    ] {
         assert!(duration(bad).is_err(), "{bad}");
     }
     assert_eq!(bytes("4096"), Ok(4096));
@@ -298,7 +308,7 @@ fn a_limit_that_stays_says_why() {
         ),
         (
             "idle-timeout = \"nothing\"",
-            "is not a valid value for idle-timeout: write a time as 15s, 500ms, 2m or 1h, or none",
+            "is not a valid value for idle-timeout: write a time as 15s, 500ms, 2m, 1h or 7d, or none",
         ),
     ] {
         let error = checked(text).expect_err(text);

@@ -228,6 +228,12 @@ fn take(
         return Err(Error::new(ErrorKind::Usage, text).hint("remove one of the two lines"));
     }
 
+    // A number is no answer to a question of yes or no.
+    if setting.is_switch() && !matches!(value, DeValue::Boolean(_) | DeValue::String(_)) {
+        let text = format!("{place}: {} must be true or false", setting.key);
+        return Err(Error::new(ErrorKind::Usage, text));
+    }
+
     let text = plain(value, setting.key, &place)?;
     layer.push(setting, text, Origin::Line(place));
     Ok(())
@@ -273,7 +279,11 @@ fn plain(value: &DeValue<'_>, key: &str, place: &str) -> Result<String> {
 
 /// An item of a list. Its comma would separate two items later.
 fn list_item(item: &DeValue<'_>, key: &str, place: &str) -> Result<String> {
-    let text = plain(item, key, place)?;
+    let DeValue::String(text) = item else {
+        let error = format!("{place}: an item of the list {key} is not a string");
+        return Err(Error::new(ErrorKind::Usage, error).hint("write it in quotation marks"));
+    };
+    let text = text.clone().into_owned();
     if !text.contains(',') {
         return Ok(text);
     }
@@ -341,6 +351,19 @@ mod tests {
             (
                 "accept = [\n\"a\",\n\"b,c\"]",
                 "line 1: an item of the list accept contains a comma",
+            ),
+            (
+                "accept = [\"*.onnx\", 5]",
+                "line 1: an item of the list accept is not a string",
+            ),
+            (
+                "listen = [[\"*\"]]",
+                "line 1: an item of the list listen is not a string",
+            ),
+            ("plain = 1", "line 1: plain must be true or false"),
+            (
+                "read-only = [true]",
+                "line 1: read-only must be true or false",
             ),
         ] {
             let error = read(text).expect_err(text);

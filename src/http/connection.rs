@@ -23,6 +23,7 @@ pub(crate) struct Connection {
 #[derive(Default)]
 pub(crate) struct HeadReading {
     searched: usize,
+    empty_lines: usize,
     pub(crate) has_begun: bool,
 }
 
@@ -81,8 +82,12 @@ impl Connection {
         reading: &mut HeadReading,
     ) -> crate::error::Result<HeadStep> {
         for _ in 0..READS_AT_ONCE {
-            // Some callers end a body with a line break that does not belong to it (RFC 9112 section 2.2).
-            if !reading.has_begun && self.buffered().starts_with(b"\r\n") {
+            // Some callers end a body with line breaks that do not belong to it (RFC 9112 section 2.2).
+            while !reading.has_begun
+                && reading.empty_lines < EMPTY_LINES_MAX
+                && self.buffered().starts_with(b"\r\n")
+            {
+                reading.empty_lines += 1;
                 self.consume(2);
             }
 
@@ -323,6 +328,9 @@ fn oversized(bytes: &[u8], limits: &Limits) -> Error {
 
 /// How much is read at a time where the amount is not known.
 const FILL_BYTES: usize = 4096;
+
+/// Empty lines before a request line that are read over.
+const EMPTY_LINES_MAX: usize = 2;
 
 /// Reads of one caller before others have their turn.
 const READS_AT_ONCE: usize = 8;

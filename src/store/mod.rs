@@ -13,6 +13,7 @@ mod check;
 mod claim;
 mod failure;
 mod hidden_folder;
+mod listing;
 mod options;
 mod publishing;
 mod rules;
@@ -30,6 +31,7 @@ pub use about::{About, Metadata};
 pub use catalog::CacheCounts;
 pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
+pub(crate) use listing::Listing;
 pub use options::{Replace, StoreOptions};
 pub(crate) use store_events::StoreEvents;
 pub use store_handle::Store;
@@ -47,7 +49,7 @@ use crate::event::Happening;
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
-use catalog::{Cache, Catalog, Digester, Index, Layout, Stamp, Standing};
+use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
 use check::Scrub;
 use failure::{unreadable, unremoved, unstored};
 use rules::side_file;
@@ -80,6 +82,7 @@ impl Store {
         let catalog = Arc::new(Catalog {
             index: Index::open(layout.kept_index()),
             cache: Cache::new(&options),
+            name_list: NameList::default(),
             digester: Digester::new(options.clock_tick),
             names: Mutex::new(()),
             pending: UnfinishedUploads::open(&layout, &options),

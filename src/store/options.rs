@@ -33,6 +33,9 @@ pub struct StoreOptions {
     pub signers: Vec<PublicKey>,
     /// Bytes of all models and their kept versions; 0 for no limit, which is the default.
     pub total_bytes_max: u64,
+    /// How many models there may be; 0 for no limit, which is the default. What is copied in by hand counts,
+    /// but is not refused.
+    pub models_max: usize,
     /// What an upload leaves free on the disk. Default 64 MiB.
     pub reserve_bytes: u64,
     /// Patterns of the names that uploads may have, with `*` and `?`; none (the default) for any.
@@ -75,6 +78,7 @@ impl Default for StoreOptions {
             upload_sync_bytes: 8 << 20,
             signers: Vec::new(),
             total_bytes_max: 0,
+            models_max: 0,
             reserve_bytes: 64 << 20,
             accept: Vec::new(),
             replace: Replace::Replace,

@@ -39,6 +39,7 @@ impl Store {
         let current = catalog.judge(name, claim.condition, digested)?;
         if claim.origin == BytesOrigin::Upload {
             catalog.check_replace(name, claim.condition, current)?;
+            catalog.check_number(name)?;
             catalog.check_total(name, claim.size)?;
         }
         let signature = vouching.or_else(|| side_file::of_new_bytes(catalog, claim, current));

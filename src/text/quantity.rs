@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// Reads a length of time: `15`, `15s`, `500ms`, `2m`, `1h`.
+/// Reads a length of time: `15`, `15s`, `500ms`, `2m`, `1h`, `7d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     // A socket would take zero for "for ever".
     match time(text)? {
@@ -19,12 +19,13 @@ fn time(text: &str) -> Result<Duration, String> {
         "ms" => 1,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err("write a time as 15s, 500ms, 2m or 1h".to_owned()),
+        "d" => 24 * 3_600_000,
+        _ => return Err("write a time as 15s, 500ms, 2m, 1h or 7d".to_owned()),
     };
 
     let number: u64 = number
         .parse()
-        .map_err(|_| "write a time as 15s, 500ms, 2m or 1h")?;
+        .map_err(|_| "write a time as 15s, 500ms, 2m, 1h or 7d")?;
 
     // What is longer would overflow the clock that it is added to.
     let milliseconds = number

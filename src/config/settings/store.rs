@@ -18,6 +18,15 @@ pub(crate) const ROWS: &[Setting] = &[
     )
     .off("no limit but that of the disk"),
     row(
+        "max-models",
+        "N",
+        "none",
+        "How many models there may be; a further name is refused with 507",
+        Effect::NextStart,
+        set!(count_or_none, store.models_max),
+    )
+    .off("no limit"),
+    row(
         "reserve-bytes",
         "SIZE",
         "64MiB",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Models over HTTP: raw bytes at `/v1/models/NAME`, and their list.
+//! Models over HTTP: raw bytes at `/v1/models/NAME`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,14 +16,6 @@ use crate::routes::models::{info, resumable};
 use crate::signature::Signature;
 use crate::store::{self, Condition, OpenedModel, UploadIntent};
 use crate::text::{counted, http_date};
-use crate::wire::{ListWire, ModelWire};
-
-/// `GET /v1/models`: all models as JSON.
-pub(crate) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
-    let models = api.store.list()?.iter().map(ModelWire::from).collect();
-    Ok(Response::json(Status::OK, &ListWire { schema: 1, models })
-        .field("cache-control", "no-cache"))
-}
 
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {

@@ -4,13 +4,15 @@
 mod bytes;
 mod fields;
 mod info;
+mod model_list;
 mod resumable;
 mod storing;
 mod upload_answers;
 mod upload_forms;
 
-pub(crate) use bytes::{answer, list, read, remove, store};
+pub(crate) use bytes::{answer, read, remove, store};
 pub(crate) use info::{forget_versions, rollback, show, verify, versions};
+pub(crate) use model_list::list;
 pub(crate) use resumable::{append, cancel, tell};
 pub(crate) use storing::digest;
 pub(crate) use upload_answers::announce;

@@ -14,6 +14,7 @@ use crate::store::catalog::cache::Cache;
 use crate::store::catalog::digester::Digester;
 use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
+use crate::store::catalog::name_list::NameList;
 use crate::store::catalog::stamp::Stamp;
 use crate::store::check::Scrub;
 use crate::store::claim::Condition;
@@ -30,6 +31,7 @@ pub(crate) struct Catalog {
     pub(crate) options: StoreOptions,
     pub(crate) index: Index,
     pub(crate) cache: Cache,
+    pub(crate) name_list: NameList,
     pub(crate) digester: Digester,
     pub(crate) scrub: Scrub,
     pub(crate) events: StoreEvents,
@@ -71,11 +73,21 @@ impl Catalog {
             return error;
         }
         let error = Error::new(ErrorKind::NotFound, format!("there is no model '{name}'"));
-        let models = self.layout.models().unwrap_or_default();
-        match nearest(name.as_str(), models.iter().map(|(name, _)| name.as_str())) {
+        match self.near(name) {
             Some(near) => error.hint(format!("did you mean '{near}'?")),
             None => error,
         }
+    }
+
+    /// The model whose name is nearest to one that nobody has. A guess must not cost more than the
+    /// answer, so only the first entries of the directory are looked at.
+    fn near(&self, name: &ModelName) -> Option<ModelName> {
+        let names = self.layout.names().ok()?.take(NEAR_NAMES_MAX).flatten();
+        let names: Vec<ModelName> = names.collect();
+        let near = nearest(name.as_str(), names.iter().map(ModelName::as_str))?;
+        let near = names.iter().find(|one| one.as_str() == near)?;
+        let is_model = matches!(self.layout.standing(near), Ok(Standing::Model(_)));
+        is_model.then(|| near.clone())
     }
 
     /// Reads, digests and caches a small model; `None` if it has grown large meanwhile. Its stamp was taken
@@ -254,6 +266,9 @@ impl Catalog {
         self.digester.save_later();
     }
 }
+
+/// Names that are compared with one that nobody has.
+const NEAR_NAMES_MAX: usize = 1000;
 
 /// Reads at most `length` bytes straight into memory that can be shared, so that a model is not in
 /// memory twice while it is read.

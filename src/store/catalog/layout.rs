@@ -232,12 +232,8 @@ impl Layout {
     /// left out, and so is what vanishes meanwhile.
     pub(crate) fn models(&self) -> io::Result<Vec<(ModelName, Stamp)>> {
         let mut models = Vec::new();
-        for entry in self.folder.entries()? {
-            // Names that are not UTF-8 or not allowed cannot be asked for by any request.
-            let Ok(text) = entry?.name.into_string() else {
-                continue;
-            };
-            let Ok(name) = text.parse() else { continue };
+        for name in self.names()? {
+            let name = name?;
             match self.standing(&name) {
                 Ok(Standing::Model(stamp)) => models.push((name, stamp)),
                 Ok(_) => {}
@@ -247,6 +243,16 @@ impl Layout {
         }
 
         Ok(models)
+    }
+
+    /// The names of all entries that a model may have, in no order, read as they are asked for.
+    pub(crate) fn names(&self) -> io::Result<impl Iterator<Item = io::Result<ModelName>>> {
+        let entries = self.folder.entries()?;
+        Ok(entries.filter_map(|entry| match entry {
+            // Names that are not UTF-8 or not allowed cannot be asked for by any request.
+            Ok(entry) => entry.name.to_str()?.parse().ok().map(Ok),
+            Err(error) => Some(Err(error)),
+        }))
     }
 
     /// What stands under a name; links are not followed.

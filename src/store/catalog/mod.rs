@@ -7,6 +7,7 @@ mod digester;
 mod file_names;
 mod index;
 mod layout;
+mod name_list;
 mod stamp;
 mod unusable;
 
@@ -16,4 +17,5 @@ pub(crate) use catalog_parts::Catalog;
 pub(crate) use digester::{Digester, save};
 pub(crate) use index::Index;
 pub(crate) use layout::{Layout, MODEL_MODE, Standing};
+pub(crate) use name_list::NameList;
 pub(crate) use stamp::Stamp;

@@ -10,7 +10,7 @@ use wildmatch::WildMatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::about::Metadata;
-use crate::store::catalog::{Catalog, Stamp};
+use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::claim::Condition;
 use crate::store::failure::unstored;
 use crate::store::options::Replace;
@@ -30,6 +30,7 @@ impl Store {
         catalog.check_kind(name, metadata)?;
         catalog.layout.check_changeable()?;
         catalog.layout.check_name(name).map_err(unstored)?;
+        catalog.check_number(name)?;
         catalog.check_total(name, size.unwrap_or_default())?;
         catalog.check_space(size.unwrap_or_default())
     }
@@ -69,6 +70,28 @@ impl Catalog {
         }
 
         Ok(())
+    }
+
+    /// Whether one more name may be taken, if this one is free. What replaces a model is no further one.
+    pub(crate) fn check_number(&self, name: &ModelName) -> Result<()> {
+        let max = self.options.models_max;
+        if max == 0 || matches!(self.standing(name)?, Standing::Model(_)) {
+            return Ok(());
+        }
+
+        // Folders and links with such names are no models, but most entries are: the kinds are asked
+        // for only where the names alone are too many.
+        let names = self.layout.names().map_err(unstored)?;
+        if names.take(max).count() < max {
+            return Ok(());
+        }
+        if self.layout.models().map_err(unstored)?.len() < max {
+            return Ok(());
+        }
+
+        let text = format!("this server keeps at most {}", counted(max as u64, "model"));
+        Err(Error::new(ErrorKind::NoSpace, text)
+            .hint("remove models that are not needed any more, or raise max-models"))
     }
 
     /// Whether the quota has room for a model of this size under this name. What it replaces makes

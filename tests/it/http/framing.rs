@@ -66,7 +66,10 @@ fn refused_heads_get_one_answer_and_an_end() {
         (400, "GET /\r\n".to_owned()),
         (400, "GET  / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         (400, "GET ?x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
-        (400, "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        (
+            400,
+            "\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        ),
         (
             400,
             "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
@@ -329,4 +332,15 @@ fn two_slashes_are_one_and_methods_are_counted_once() {
         "/a 3"
     );
     assert_eq!(seen.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn up_to_two_empty_lines_before_a_request_are_read_over() {
+    let server = start();
+    for before in ["", "\r\n", "\r\n\r\n"] {
+        let mut raw = server.open();
+        raw.send(before);
+        raw.send(get("/a"));
+        assert_eq!(raw.answer().status, 200, "{before:?}");
+    }
 }

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A list of models that is read bit by bit, so that a slow reader of a long one costs little memory.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, ModelName};
+use crate::store::catalog::{Catalog, Standing};
+use crate::store::store_handle::Store;
+
+/// All models, sorted by name. Those that come or go meanwhile may be in it or not.
+pub(crate) struct Listing {
+    catalog: Arc<Catalog>,
+    last: Option<ModelName>,
+    /// The names that come next, last one first.
+    next: Vec<ModelName>,
+}
+
+impl Store {
+    /// Begins a list.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    pub(crate) fn listing(&self) -> Result<Listing> {
+        let catalog = Arc::clone(self.catalog());
+        catalog.layout.check_there()?;
+
+        catalog.name_list.begin(&catalog.layout).map_err(|error| {
+            let error = Error::io("the models cannot be listed", error);
+            // No caller can do anything about it.
+            Error::new(ErrorKind::Internal, error.message()).because(error)
+        })?;
+
+        Ok(Listing {
+            catalog,
+            last: None,
+            next: Vec::new(),
+        })
+    }
+}
+
+impl Listing {
+    fn next_name(&mut self) -> Option<ModelName> {
+        if self.next.is_empty() {
+            self.next = self.catalog.name_list.after(self.last.as_ref(), AT_ONCE);
+            self.next.reverse();
+        }
+
+        let name = self.next.pop()?;
+        self.last = Some(name.clone());
+        Some(name)
+    }
+}
+
+impl Iterator for Listing {
+    type Item = Model;
+
+    fn next(&mut self) -> Option<Model> {
+        loop {
+            let name = self.next_name()?;
+            match self.catalog.layout.standing(&name) {
+                Ok(Standing::Model(stamp)) => return Some(self.catalog.model(&name, &stamp)),
+                // What is no model, or vanished meanwhile.
+                Ok(_) => {}
+                // One damaged entry of an old card must not hide all the others.
+                Err(error) => log::warn!("the model '{name}' is not listed: {error}"),
+            }
+        }
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.catalog.name_list.end();
+    }
+}
+
+/// Names that one listing has in memory.
+const AT_ONCE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreOptions;
+
+    #[test]
+    fn listings_share_their_names_and_see_what_was_there_before_they_began() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str| std::fs::write(directory.path().join(name), "x").unwrap();
+        (0..200).for_each(|number| write(&format!("m{number:03}")));
+        std::fs::create_dir(directory.path().join("folder")).unwrap();
+        let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+
+        let mut slow = store.listing().unwrap();
+        assert_eq!(slow.next().unwrap().name.as_str(), "m000");
+        write("later");
+        std::fs::remove_file(directory.path().join("m199")).unwrap();
+
+        let all: Vec<_> = store.listing().unwrap().map(|model| model.name).collect();
+        assert_eq!((all.len(), all[0].as_str()), (200, "later"));
+        assert!(all.is_sorted());
+
+        let rest: Vec<_> = slow.by_ref().map(|model| model.name).collect();
+        assert_eq!((rest.len(), rest[0].as_str()), (198, "m001"));
+
+        // With the last reader the names go, too.
+        let names = &slow.catalog.name_list;
+        assert_eq!(names.after(None, 1000).len(), 201);
+        let catalog = Arc::clone(&slow.catalog);
+        drop(slow);
+        assert!(catalog.name_list.after(None, 1000).is_empty());
+    }
+
+    #[test]
+    fn a_further_name_is_refused_where_there_are_enough_models() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("folder")).unwrap();
+        std::fs::write(directory.path().join("a"), "x").unwrap();
+        let options = StoreOptions {
+            models_max: 2,
+            reserve_bytes: 0,
+            ..StoreOptions::default()
+        };
+        let store = Store::open(directory.path(), options).unwrap();
+        let admit = |name: &str| store.admit(&name.parse().unwrap(), Some(1), &Default::default());
+
+        admit("b").unwrap();
+        std::fs::write(directory.path().join("b"), "x").unwrap();
+        assert_eq!(admit("c").unwrap_err().kind(), ErrorKind::NoSpace);
+        admit("a").unwrap();
+    }
+}
