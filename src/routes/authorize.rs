@@ -227,7 +227,7 @@ impl Api {
             ErrorKind::Unauthenticated => {
                 self.wish_for_signature(response.field("www-authenticate", CHALLENGE))
             }
-            ErrorKind::TooManyRequests => self.come_back(request, response),
+            ErrorKind::TooManyRequests => self.come_back(request, error, response),
             _ => response,
         }
     }
@@ -240,12 +240,16 @@ impl Api {
         }
     }
 
-    /// Adds when a caller that is locked out may come back.
-    pub(crate) fn come_back(&self, request: &Request<'_>, response: Response) -> Response {
-        response.field(
-            "retry-after",
-            self.guard.retry_after(request.peer()).to_string(),
-        )
+    /// Adds when a caller that is locked out, or asks too often, may come back.
+    pub(crate) fn come_back(
+        &self,
+        request: &Request<'_>,
+        error: &Error,
+        response: Response,
+    ) -> Response {
+        let known = error.retry_after().map(|pause| pause.as_secs().max(1));
+        let seconds = known.unwrap_or_else(|| self.guard.retry_after(request.peer()));
+        response.field("retry-after", seconds.to_string())
     }
 }
 

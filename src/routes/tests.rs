@@ -25,6 +25,7 @@ impl House {
         let secret = Password::generate().unwrap();
         let mut options = AccessOptions::default();
         set(&mut options);
+        let rate = options.request_rate_max;
         let store = Store::open(&folder.path().join("models"), StoreOptions::default()).unwrap();
         let api = Api {
             routes: ROUTES,
@@ -34,6 +35,7 @@ impl House {
             events: ApiEvents::default(),
             ids: Ids::new(),
             limits: Arc::new(LiveLimits::new(Limits::default())),
+            rate: RequestRate::new(rate),
             import_bytes_before_password: 1 << 20,
             pairing: Pairing {
                 home: folder.path().to_owned(),

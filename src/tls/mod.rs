@@ -22,4 +22,5 @@ pub(crate) use identity::{host_name, keep_fresh, local_address, prepare};
 pub(crate) use pem::PemFile;
 pub(crate) use provider::{Floored, provider};
 pub use tls_options::TlsOptions;
+pub(crate) use tls_options::TlsVersion;
 pub(crate) use x509::Facts;

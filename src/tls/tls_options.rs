@@ -2,6 +2,10 @@
 //! What an embedder says about TLS: a certificate of one's own, and whose callers are let in.
 
 use std::path::PathBuf;
+use std::str::FromStr;
+
+use rustls::SupportedProtocolVersion;
+use rustls::version::{TLS12, TLS13};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::callers::Callers;
@@ -40,6 +44,36 @@ pub struct TlsOptions {
     pub allow_unauthenticated_clients: bool,
 }
 
+/// A version of TLS that a server speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TlsVersion {
+    #[default]
+    V12,
+    V13,
+}
+
+impl TlsVersion {
+    /// This version and those after it.
+    pub(crate) fn and_later(self) -> Vec<&'static SupportedProtocolVersion> {
+        match self {
+            Self::V12 => vec![&TLS13, &TLS12],
+            Self::V13 => vec![&TLS13],
+        }
+    }
+}
+
+impl FromStr for TlsVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "1.2" => Ok(Self::V12),
+            "1.3" => Ok(Self::V13),
+            _ => Err("write 1.2 or 1.3; older versions are not safe, and not spoken".to_owned()),
+        }
+    }
+}
+
 impl TlsOptions {
     pub(crate) fn files(&self) -> Result<TlsFiles> {
         let wrong = |text: &str, hint: &str| {
@@ -75,6 +109,7 @@ impl TlsOptions {
                     authorities,
                     ..Callers::default()
                 },
+                oldest: TlsVersion::default(),
             }),
         }
     }

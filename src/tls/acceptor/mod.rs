@@ -17,6 +17,7 @@ use crate::tls::acceptor::sessions::Sessions;
 use crate::tls::callers::Callers;
 use crate::tls::pem::Identity;
 use crate::tls::provider::{Floored, provider};
+use crate::tls::tls_options::TlsVersion;
 
 /// Turns accepted connections into encrypted ones.
 #[derive(Clone)]
@@ -34,7 +35,12 @@ impl Acceptor {
     ///
     /// # Errors
     /// `Usage` if the authorities of callers cannot be used.
-    pub(crate) fn new(identity: &Identity, callers: &Callers, generation: u64) -> Result<Self> {
+    pub(crate) fn new(
+        identity: &Identity,
+        callers: &Callers,
+        oldest: TlsVersion,
+        generation: u64,
+    ) -> Result<Self> {
         let unusable = |error: rustls::Error| {
             let text = "the certificate and its key cannot be used";
             Error::new(ErrorKind::Usage, format!("{text}: {error}")).because(error)
@@ -45,7 +51,7 @@ impl Acceptor {
 
         // The floored clock keeps good certificates of callers valid on a device whose clock is not set.
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(Floored))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&oldest.and_later())
             .map_err(unusable)?
             .with_client_cert_verifier(Arc::clone(&verifier))
             .with_single_cert(identity.chain(), identity.key())
