@@ -114,3 +114,18 @@ impl TlsOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_speaks_no_version_older_than_it_is_told() {
+        let oldest = |text: &str| text.parse::<TlsVersion>().map(TlsVersion::and_later);
+        assert_eq!(oldest("1.3"), Ok(vec![&TLS13]));
+        assert_eq!(oldest("1.2"), Ok(vec![&TLS13, &TLS12]));
+        for bad in ["1.1", "1", "", "TLS1.3", "none"] {
+            assert!(oldest(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::process::{Place, Process, noise, run, run_with};
+use crate::support::process::{Place, Process, digest, noise, run, run_with};
 use crate::support::served::Served;
 
 /// The older form of the protocol (1.2.3.post2) and the newest (1.2.6).
@@ -101,9 +101,9 @@ fn the_older_client_posts_and_loads() {
         for (name, bytes) in contents() {
             let file = genuine.place.file(name, &bytes);
             let posted = genuine.call(&server, "post", json!({ "model_path": file }));
-            let digest = digest_of(&bytes);
+            let whole = digest(&bytes);
             let expected =
-                json!({"status": "imported", "model": name, "size": bytes.len(), "digest": digest});
+                json!({"status": "imported", "model": name, "size": bytes.len(), "digest": whole});
             assert_eq!(posted, json!({ "returned": expected }));
             assert!(fs::read(server.dir.join(name)).unwrap() == bytes, "{name}");
             let save = genuine.place.path("saved");
@@ -141,15 +141,12 @@ fn the_newest_client_posts_and_loads() {
             let posted = genuine.call(&server, "post", json!({ "model_path": files.last() }));
             assert_eq!(
                 posted,
-                json!({ "returned": {"status": "imported", "files": [name], "digests": [digest_of(&bytes)]} })
+                json!({ "returned": {"status": "imported", "files": [name], "digests": [digest(&bytes)]} })
             );
             assert!(fs::read(server.dir.join(name)).unwrap() == bytes, "{name}");
         }
         let names: Vec<_> = contents().iter().map(|(name, _)| *name).collect();
-        let digests: Vec<_> = contents()
-            .iter()
-            .map(|(_, bytes)| digest_of(bytes))
-            .collect();
+        let digests: Vec<_> = contents().iter().map(|(_, bytes)| digest(bytes)).collect();
         let posted = genuine.call(&server, "post", json!({ "model_path": files }));
         assert_eq!(
             posted,

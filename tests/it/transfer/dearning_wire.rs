@@ -8,8 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::process::digest_of;
-use crate::support::process::noise;
+use crate::support::process::{digest, noise};
 use crate::support::served::{Answer, Served};
 
 fn ask(server: &Served, path: &str, body: &str) -> Answer {
@@ -33,13 +32,13 @@ fn both_forms_are_told_apart_by_their_keys() {
     let server = Served::start(&["--plain"]);
     let with = |rest: &str| format!(r#"{{"password": "{}", {rest}}}"#, server.password());
     let ok = |path, rest: &str, answer| says(&server, path, &with(rest), 200, answer);
-    let one = json!({"status": "imported", "model": "x.dm", "size": 2, "digest": digest_of(b"hi")});
+    let one = json!({"status": "imported", "model": "x.dm", "size": 2, "digest": digest(b"hi")});
     ok(
         "/import_model",
         r#""filename": "../../etc/x.dm", "content_b64": "aGk=""#,
         one,
     );
-    let digests = [digest_of(b"a"), digest_of(b"b")];
+    let digests = [digest(b"a"), digest(b"b")];
     let two = json!({"status": "imported", "files": ["a", "b"], "digests": digests});
     let files = r#""files": [{"filename": "a", "content_b64": "YQ=="}, {"filename": ""},
         {"filename": "no"}, {"content_b64": "YQ=="}, {"filename": "bad", "content_b64": "!"},
@@ -200,8 +199,8 @@ fn members_come_in_any_order_and_base64_in_lines() {
         .chunks(76)
         .map(|line| str::from_utf8(line).unwrap())
         .collect();
-    let digest = digest_of(&bytes);
-    let stored = |name: &str| json!({"status": "imported", "model": name, "size": bytes.len(), "digest": digest});
+    let whole = digest(&bytes);
+    let stored = |name: &str| json!({"status": "imported", "model": name, "size": bytes.len(), "digest": whole});
     for (name, content) in [("plain", &text), ("wrapped", &lines.join("\\r\\n"))] {
         let password = server.password();
         let last = format!(
