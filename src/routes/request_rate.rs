@@ -6,10 +6,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::access::{Caller, How};
+use crate::access::Caller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::Request;
-use crate::routes::api::{Api, Known, Route};
 use crate::threads::lock;
 
 /// The requests that callers may still send.
@@ -92,36 +90,6 @@ fn too_often(per_minute: u32) -> Error {
     let text = format!("this server answers {per_minute} requests a minute of one caller");
     Error::new(ErrorKind::TooManyRequests, text)
         .hint("wait for as long as Retry-After says (setting max-request-rate)")
-}
-
-impl Api {
-    /// Counts a request that was admitted, unless it only asks whether the server runs.
-    ///
-    /// # Errors
-    /// `TooManyRequests`.
-    pub(crate) fn count_request(&self, route: &Route, request: &mut Request<'_>) -> Result<()> {
-        if route.path == ["healthz"] {
-            return Ok(());
-        }
-        self.count(request)
-    }
-
-    /// Counts a request of whoever is known to send it.
-    ///
-    /// # Errors
-    /// `TooManyRequests`.
-    pub(crate) fn count(&self, request: &mut Request<'_>) -> Result<()> {
-        let at = RateKey::Address(Caller::of(request.peer()));
-        let known = request.session().value_mut::<Known>();
-        let principal = known.and_then(|known| known.0.as_ref());
-
-        // Strangers must not use up what is there for who shows a secret from the same address.
-        let key = match principal.filter(|principal| principal.how != How::Anonymous) {
-            Some(principal) => RateKey::Principal(principal.shown()),
-            None => at,
-        };
-        self.rate.take(key, Instant::now())
-    }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -13,10 +13,9 @@ use webpki::EndEntityCert;
 use crate::error::Result;
 use crate::pin::Pin;
 use crate::threads::lock;
-use crate::tls::acceptor::Acceptor;
+use crate::tls::acceptor::{Acceptor, TlsVersion};
 use crate::tls::callers::Callers;
 use crate::tls::pem::{Identity, PemFile};
-use crate::tls::tls_options::TlsVersion;
 
 /// The files that TLS is made of.
 #[derive(Clone, Debug)]

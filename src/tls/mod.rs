@@ -15,6 +15,7 @@ mod x509;
 
 pub(crate) use rustls::ServerConfig;
 
+pub(crate) use acceptor::TlsVersion;
 pub(crate) use authority::{Authority, ISSUED, Papers, REVOKED};
 pub(crate) use callers::{Callers, Unknown, caller_name};
 pub(crate) use files::{Following, TlsFiles, check_pair_of, names, pin};
@@ -22,5 +23,4 @@ pub(crate) use identity::{host_name, keep_fresh, local_address, prepare};
 pub(crate) use pem::PemFile;
 pub(crate) use provider::{Floored, provider};
 pub use tls_options::TlsOptions;
-pub(crate) use tls_options::TlsVersion;
 pub(crate) use x509::Facts;

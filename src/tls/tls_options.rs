@@ -2,12 +2,9 @@
 //! What an embedder says about TLS: a certificate of one's own, and whose callers are let in.
 
 use std::path::PathBuf;
-use std::str::FromStr;
-
-use rustls::SupportedProtocolVersion;
-use rustls::version::{TLS12, TLS13};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::acceptor::TlsVersion;
 use crate::tls::callers::Callers;
 use crate::tls::files::TlsFiles;
 use crate::tls::pem::PemFile;
@@ -42,36 +39,6 @@ pub struct TlsOptions {
     /// Lets everybody in. Has to be said where there is no authority, and must not be said where
     /// there is one.
     pub allow_unauthenticated_clients: bool,
-}
-
-/// A version of TLS that a server speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum TlsVersion {
-    #[default]
-    V12,
-    V13,
-}
-
-impl TlsVersion {
-    /// This version and those after it.
-    pub(crate) fn and_later(self) -> Vec<&'static SupportedProtocolVersion> {
-        match self {
-            Self::V12 => vec![&TLS13, &TLS12],
-            Self::V13 => vec![&TLS13],
-        }
-    }
-}
-
-impl FromStr for TlsVersion {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.trim() {
-            "1.2" => Ok(Self::V12),
-            "1.3" => Ok(Self::V13),
-            _ => Err("write 1.2 or 1.3; older versions are not safe, and not spoken".to_owned()),
-        }
-    }
 }
 
 impl TlsOptions {
@@ -111,21 +78,6 @@ impl TlsOptions {
                 },
                 oldest: TlsVersion::default(),
             }),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_speaks_no_version_older_than_it_is_told() {
-        let oldest = |text: &str| text.parse::<TlsVersion>().map(TlsVersion::and_later);
-        assert_eq!(oldest("1.3"), Ok(vec![&TLS13]));
-        assert_eq!(oldest("1.2"), Ok(vec![&TLS13, &TLS12]));
-        for bad in ["1.1", "1", "", "TLS1.3", "none"] {
-            assert!(oldest(bad).is_err(), "{bad}");
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn embedded<R: Read>(
         meter.is_content();
     }
 
-    Ok(decoded.and_then(|()| if has_rest { Err(behind) } else { Ok(()) }))
+    Ok(decoded.and(if has_rest { Err(behind) } else { Ok(()) }))
 }
 
 /// Decodes a string as far as it is base64, and says whether it may end there, and what it is to go on.

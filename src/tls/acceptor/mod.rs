@@ -2,6 +2,9 @@
 //! What the server's side of TLS is made with: identity, callers, versions and suites.
 
 mod sessions;
+mod tls_version;
+
+pub(crate) use tls_version::TlsVersion;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +20,6 @@ use crate::tls::acceptor::sessions::Sessions;
 use crate::tls::callers::Callers;
 use crate::tls::pem::Identity;
 use crate::tls::provider::{Floored, provider};
-use crate::tls::tls_options::TlsVersion;
 
 /// Turns accepted connections into encrypted ones.
 #[derive(Clone)]
