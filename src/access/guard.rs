@@ -42,6 +42,8 @@ pub(crate) struct AccessOptions {
     pub(crate) lockout: LockoutOptions,
     /// Who is believed about whom it calls for.
     pub(crate) trusted_proxies: TrustedProxies,
+    /// Requests a minute of one principal or address; 0 for any number.
+    pub(crate) request_rate_max: u32,
 }
 
 /// What is known of a secret at once.

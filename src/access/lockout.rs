@@ -45,7 +45,7 @@ impl Default for LockoutOptions {
 
 /// Whom attempts are counted for: an IPv4 address, an IPv6 network of 64 bits, because a caller has
 /// all of its addresses (RFC 6177), or a user on a Unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Caller {
     Network(u128),
     User(u32),

@@ -23,6 +23,7 @@ pub(crate) mod secrets;
 
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, CHALLENGE, Guard, Recognized};
+pub(crate) use lockout::Caller;
 pub(crate) use message_signature::{ReceivedSignature, SignedRequest, sign, wished_nonce};
 pub(crate) use principal::{How, Principal};
 pub(crate) use rights::Right;

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::limits::Limits;
 use crate::logging::LogOptions;
 use crate::store::StoreOptions;
+use crate::tls::TlsVersion;
 
 /// All that a node is built from.
 #[derive(Clone, Debug)]
@@ -56,6 +57,10 @@ pub struct Config {
     pub(crate) access: AccessOptions,
     /// What is logged, and where.
     pub(crate) log: LogOptions,
+    /// Whether the dearning API is answered.
+    pub dearning: bool,
+    /// The oldest version of TLS that is spoken.
+    pub(crate) tls_min: TlsVersion,
     /// The settings that were taken from layers, as they were written, and where.
     pub(crate) written: Written,
     /// Tables of the file that rooms read themselves.
@@ -84,6 +89,8 @@ impl Config {
             store: StoreOptions::default(),
             access: AccessOptions::default(),
             log: LogOptions::default(),
+            dearning: true,
+            tls_min: TlsVersion::default(),
             written: Written::default(),
             tables: Vec::new(),
         }

@@ -33,7 +33,12 @@ impl Config {
         };
 
         let callers = self.callers();
-        Ok(Some(TlsFiles { cert, key, callers }))
+        Ok(Some(TlsFiles {
+            cert,
+            key,
+            callers,
+            oldest: self.tls_min,
+        }))
     }
 
     /// Renews the certificate of the own identity if it has to be. This comes after the addresses are
@@ -130,6 +135,7 @@ impl Config {
             cert,
             key,
             callers: Callers::default(),
+            oldest: self.tls_min,
         };
 
         if is_none {

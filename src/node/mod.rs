@@ -33,7 +33,7 @@ use crate::home::KeptTime;
 use crate::limits::LiveLimits;
 use crate::metrics::Metric;
 use crate::pin::Pin;
-use crate::routes::{Api, HostNames, Ids, Pairing, ROUTES};
+use crate::routes::{Api, HostNames, Ids, Pairing, RequestRate, routes};
 use crate::server::{Server, ServerOptions};
 use crate::stop::{Reason, Shutdown, Stop, Waited};
 use crate::store::Store;
@@ -314,7 +314,8 @@ fn api(
     events: &NodeEvents,
 ) -> Result<Api> {
     Ok(Api {
-        routes: ROUTES,
+        routes: routes(config.dearning),
+        rate: RequestRate::new(config.access.request_rate_max),
         store: store.clone(),
         guard: Guard::new(&config.home, password, config.access.clone())?,
         host_names,

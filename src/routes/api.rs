@@ -11,6 +11,7 @@ use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
 use crate::routes::host_name::HostNames;
 use crate::routes::request_id::Ids;
+use crate::routes::request_rate::RequestRate;
 use crate::store::Store;
 
 /// The HTTP interface of a store.
@@ -24,6 +25,7 @@ pub(crate) struct Api {
     pub(crate) limits: Arc<LiveLimits>,
     pub(crate) import_bytes_before_password: u64,
     pub(crate) pairing: Pairing,
+    pub(crate) rate: RequestRate,
 }
 
 /// The ends of the channels that routes publish on; by default nobody listens.

@@ -2,8 +2,11 @@
 //! Authorization in front of the routes: who calls, whether the rights suffice, and how refusals
 //! are answered.
 
+use std::time::Instant;
+
 use crate::access::{
-    CHALLENGE, Credentials, How, Principal, ReceivedSignature, Recognized, Right, SignedRequest,
+    CHALLENGE, Caller, Credentials, How, Principal, ReceivedSignature, Recognized, Right,
+    SignedRequest,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{GuestPlace, Method, Request, RequestSender, Response, Vouched};
@@ -11,6 +14,7 @@ use crate::routes::api::{Access, Api, Known, Route};
 use crate::routes::cross_origin;
 use crate::routes::forwarded::Forwarded;
 use crate::routes::models::digest;
+use crate::routes::request_rate::RateKey;
 use crate::transport::Peer;
 
 impl Api {
@@ -227,7 +231,7 @@ impl Api {
             ErrorKind::Unauthenticated => {
                 self.wish_for_signature(response.field("www-authenticate", CHALLENGE))
             }
-            ErrorKind::TooManyRequests => self.come_back(request, response),
+            ErrorKind::TooManyRequests => self.come_back(request, error, response),
             _ => response,
         }
     }
@@ -240,12 +244,44 @@ impl Api {
         }
     }
 
-    /// Adds when a caller that is locked out may come back.
-    pub(crate) fn come_back(&self, request: &Request<'_>, response: Response) -> Response {
-        response.field(
-            "retry-after",
-            self.guard.retry_after(request.peer()).to_string(),
-        )
+    /// Adds when a caller that is locked out, or asks too often, may come back.
+    pub(crate) fn come_back(
+        &self,
+        request: &Request<'_>,
+        error: &Error,
+        response: Response,
+    ) -> Response {
+        let known = error.retry_after().map(|pause| pause.as_secs().max(1));
+        let seconds = known.unwrap_or_else(|| self.guard.retry_after(request.peer()));
+        response.field("retry-after", seconds.to_string())
+    }
+
+    /// Counts a request that was admitted, unless it only asks whether the server runs.
+    ///
+    /// # Errors
+    /// `TooManyRequests`.
+    pub(crate) fn count_request(&self, route: &Route, request: &mut Request<'_>) -> Result<()> {
+        if route.path == ["healthz"] {
+            return Ok(());
+        }
+        self.count(request)
+    }
+
+    /// Counts a request of whoever is known to send it.
+    ///
+    /// # Errors
+    /// `TooManyRequests`.
+    pub(crate) fn count(&self, request: &mut Request<'_>) -> Result<()> {
+        let at = RateKey::Address(Caller::of(request.peer()));
+        let known = request.session().value_mut::<Known>();
+        let principal = known.and_then(|known| known.0.as_ref());
+
+        // Strangers must not use up what is there for who shows a secret from the same address.
+        let key = match principal.filter(|principal| principal.how != How::Anonymous) {
+            Some(principal) => RateKey::Principal(principal.shown()),
+            None => at,
+        };
+        self.rate.take(key, Instant::now())
     }
 }
 

@@ -11,6 +11,7 @@ mod host_name;
 mod models;
 mod redeem;
 mod request_id;
+mod request_rate;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod tests;
 pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
+pub(crate) use request_rate::RequestRate;
 
 use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
@@ -157,6 +159,14 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
 ];
 
+/// The routes that a server has, with those of the dearning API or without.
+pub(crate) fn routes(has_dearning: bool) -> &'static [Route] {
+    // The routes of that API, and no others, look for a password in the body; they come last.
+    let is_own = |route: &&Route| route.access != Access::InBody;
+    let own = ROUTES.iter().take_while(is_own).count();
+    if has_dearning { ROUTES } else { &ROUTES[..own] }
+}
+
 const INFO: &[&str] = &["v1", "models", "*", "info"];
 const VERSIONS: &[&str] = &["v1", "models", "*", "versions"];
 
@@ -239,6 +249,7 @@ impl Handler for Api {
         let answered = found.and_then(|route| match route {
             RouteMatch::Route(route) => {
                 self.admit(route, request)?;
+                self.count_request(route, request)?;
                 (route.action)(self, request)
             }
             RouteMatch::OtherMethods(allow) if request.method() == Method::Options => {
@@ -282,7 +293,11 @@ impl Api {
 
         let begun = self.begin(request);
         let answered = match begun.and_then(|()| self.admit_at_once(Right::Read, request)) {
-            Ok(true) => models::answer(request, name, self.store.open_cached(name)?),
+            Ok(true) => {
+                let opened = self.store.open_cached(name)?;
+                let counted = self.count(request);
+                counted.and_then(|()| models::answer(request, name, opened))
+            }
             Ok(false) => return None,
             Err(error) => Err(error),
         };

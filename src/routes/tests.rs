@@ -25,6 +25,7 @@ impl House {
         let secret = Password::generate().unwrap();
         let mut options = AccessOptions::default();
         set(&mut options);
+        let rate = options.request_rate_max;
         let store = Store::open(&folder.path().join("models"), StoreOptions::default()).unwrap();
         let api = Api {
             routes: ROUTES,
@@ -34,6 +35,7 @@ impl House {
             events: ApiEvents::default(),
             ids: Ids::new(),
             limits: Arc::new(LiveLimits::new(Limits::default())),
+            rate: RequestRate::new(rate),
             import_bytes_before_password: 1 << 20,
             pairing: Pairing {
                 home: folder.path().to_owned(),
@@ -457,4 +459,46 @@ fn the_content_of_a_signed_request_is_what_was_signed() {
     assert_eq!(caller.unwrap().name, "owner");
     let error = request.body().read_all(100).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Integrity);
+}
+
+#[test]
+fn who_asks_too_often_is_told_when_to_come_back() {
+    let house = House::new(|options| {
+        options.anonymous_read = true;
+        options.request_rate_max = 2;
+    });
+    let ask = |from, path: &str, secret: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1{secret}");
+        house.ask(&peer(from, None), &head, "").0
+    };
+    let one = "127.0.0.1:5";
+    let secret = "\r\nAuthorization: Bearer SECRET";
+
+    // Neither what watches the server nor what is refused anyhow counts.
+    for _ in 0..3 {
+        assert_eq!(ask(one, "/healthz", ""), 200);
+        assert_eq!(ask(one, "/v1/uploads/x", ""), 403);
+    }
+    for status in [200, 200, 429] {
+        assert_eq!(ask(one, "/v1/models", ""), status);
+    }
+
+    // A stranger at the same address uses up nothing of the owner.
+    assert_eq!(ask(one, "/healthz", ""), 200);
+    for status in [200, 200, 429] {
+        assert_eq!(ask(one, "/v1/models", secret), status);
+    }
+    assert_eq!(ask(one, "/", ""), 429);
+}
+
+#[test]
+fn a_server_without_the_dearning_api_has_no_such_paths() {
+    let has = |routes: &[Route], path: &str| routes.iter().any(|route| route.path == [path]);
+    for path in ["import_model", "load_model"] {
+        assert!(
+            has(routes(true), path) && !has(routes(false), path),
+            "{path}"
+        );
+    }
+    assert_eq!(routes(false).len() + 2, routes(true).len());
 }

@@ -13,7 +13,7 @@ use webpki::EndEntityCert;
 use crate::error::Result;
 use crate::pin::Pin;
 use crate::threads::lock;
-use crate::tls::acceptor::Acceptor;
+use crate::tls::acceptor::{Acceptor, TlsVersion};
 use crate::tls::callers::Callers;
 use crate::tls::pem::{Identity, PemFile};
 
@@ -23,13 +23,15 @@ pub(crate) struct TlsFiles {
     pub(crate) cert: PemFile,
     pub(crate) key: PemFile,
     pub(crate) callers: Callers,
+    /// The oldest version of TLS that is spoken.
+    pub(crate) oldest: TlsVersion,
 }
 
 impl TlsFiles {
     fn acceptor(&self, generation: u64) -> Result<Acceptor> {
         let identity = Identity::load(&self.cert, &self.key)?;
         identity.warn(&self.cert, &self.key);
-        Acceptor::new(&identity, &self.callers, generation)
+        Acceptor::new(&identity, &self.callers, self.oldest, generation)
     }
 
     /// What tells one content of the files from another.
@@ -204,6 +206,7 @@ mod tests {
             cert: PemFile::new("--cert", &cert),
             key: PemFile::new("--key", &key),
             callers: Callers::default(),
+            oldest: TlsVersion::default(),
         });
         let following = Arc::new(following.unwrap());
 

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls::acceptor::TlsVersion;
 use crate::tls::callers::Callers;
 use crate::tls::files::TlsFiles;
 use crate::tls::pem::PemFile;
@@ -75,6 +76,7 @@ impl TlsOptions {
                     authorities,
                     ..Callers::default()
                 },
+                oldest: TlsVersion::default(),
             }),
         }
     }

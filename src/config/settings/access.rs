@@ -70,6 +70,14 @@ pub(crate) const ROWS: &[Setting] = &[
         },
     ),
     row(
+        "dearning",
+        "true|false",
+        "true",
+        "Answer the dearning API: /import_model and /load_model",
+        Effect::NextStart,
+        set!(switch, dearning),
+    ),
+    row(
         "insecure-default-password",
         "",
         "false",
@@ -80,6 +88,18 @@ pub(crate) const ROWS: &[Setting] = &[
             Ok(())
         },
     ),
+    row(
+        "max-request-rate",
+        "N",
+        "none",
+        "Requests a minute of one principal, or of one address where nobody is known; further ones are answered 429",
+        Effect::NextStart,
+        |config, text| {
+            config.access.request_rate_max = count_or_none(text)?;
+            Ok(())
+        },
+    )
+    .off("any number"),
     row(
         "lockout-failures",
         "N",

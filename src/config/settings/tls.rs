@@ -39,6 +39,17 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(path, client_crl),
     ),
     row(
+        "tls-min",
+        "VERSION",
+        "1.2",
+        "The oldest version of TLS that is spoken: 1.2 or 1.3",
+        Effect::NextStart,
+        |config, text| {
+            config.tls_min = text.parse()?;
+            Ok(())
+        },
+    ),
+    row(
         "allow-unauthenticated-clients",
         "",
         "false",

@@ -35,8 +35,11 @@ pub(crate) fn engine(config: GeneralPurposeConfig) -> BlockEngine {
 }
 
 /// What has been decoded is not base64, or not only.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NotBase64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotBase64 {
+    /// How many bytes of the text come before the first one that cannot stand there.
+    pub(crate) offset: u64,
+}
 
 /// Decodes base64 that ends in canonical padding, and drops spaces, as Python's decoder does. Its other
 /// blanks do not stand in a string of JSON as they are.
@@ -45,6 +48,10 @@ pub(crate) struct BlockDecoder {
     /// The beginning of a quantum, the four symbols of three bytes (RFC 4648 section 4).
     begun: [u8; QUANTUM],
     begun_count: usize,
+    /// Where in the text those symbols are.
+    begun_at: [u64; QUANTUM],
+    /// How many bytes of text have been taken.
+    taken: u64,
     /// Nothing but spaces may follow.
     is_padded: bool,
     plain: Box<[u8]>,
@@ -60,6 +67,8 @@ impl BlockDecoder {
             engine: engine(lenient),
             begun: [0; QUANTUM],
             begun_count: 0,
+            begun_at: [0; QUANTUM],
+            taken: 0,
             is_padded: false,
             plain: vec![0; bytes.max(3 * QUANTUM)].into(),
             plain_count: 0,
@@ -88,12 +97,15 @@ impl BlockDecoder {
         while !rest.is_empty() {
             if self.begun_count == 0 && !self.is_padded {
                 let whole = rest.len() - rest.len() % QUANTUM;
-                rest = &rest[self.decode_quanta(&rest[..whole])?..];
+                let good = self.decode_quanta(&rest[..whole])?;
+                self.taken += good as u64;
+                rest = &rest[good..];
             }
 
             // What ends a block is judged symbol by symbol: a space, padding, the end of a piece.
             while let Some((first, behind)) = rest.split_first() {
                 self.push(*first)?;
+                self.taken += 1;
                 rest = behind;
                 if self.begun_count == 0 && *first != b' ' {
                     break;
@@ -104,9 +116,23 @@ impl BlockDecoder {
         Ok(())
     }
 
-    /// Says whether the text may end here.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.begun_count == 0
+    /// Skips blanks that stand in the text as escapes.
+    pub(crate) fn skip(&mut self) {
+        self.taken += 1;
+    }
+
+    /// Whether the text may end here.
+    pub(crate) fn complete(&self) -> Result<(), NotBase64> {
+        if self.begun_count == 0 {
+            Ok(())
+        } else {
+            Err(self.here())
+        }
+    }
+
+    /// The error of the next byte of the text.
+    pub(crate) fn here(&self) -> NotBase64 {
+        NotBase64 { offset: self.taken }
     }
 
     /// Decodes the quanta that have neither spaces nor padding within, and says how many bytes they are.
@@ -123,7 +149,7 @@ impl BlockDecoder {
 
         match self.decode_block(&quanta[..good]) {
             Ok(()) => Ok(good),
-            Err(_) => Err(NotBase64),
+            Err(_) => Err(self.here()),
         }
     }
 
@@ -141,19 +167,32 @@ impl BlockDecoder {
             b' ' => return Ok(()),
             // A byte is judged when it comes: the caller gives up what has been taken.
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'=' if !self.is_padded => {}
-            _ => return Err(NotBase64),
+            _ => return Err(self.here()),
         }
 
         self.begun[self.begun_count] = byte;
+        self.begun_at[self.begun_count] = self.taken;
         self.begun_count += 1;
 
         if self.begun_count == QUANTUM {
             self.begun_count = 0;
             let quantum = self.begun;
-            self.decode_block(&quantum).map_err(|_| NotBase64)?;
+            let decoded = self.decode_block(&quantum);
+            decoded.map_err(|error| self.within_quantum(&error))?;
         }
 
         Ok(())
+    }
+
+    /// Where a quantum is wrong; padding that does not fit is told of at its end.
+    fn within_quantum(&self, error: &DecodeSliceError) -> NotBase64 {
+        let at = match error {
+            DecodeSliceError::DecodeError(DecodeError::InvalidByte(at, _)) => *at,
+            _ => QUANTUM - 1,
+        };
+        NotBase64 {
+            offset: self.begun_at[at.min(QUANTUM - 1)],
+        }
     }
 }
 
@@ -191,7 +230,7 @@ mod tests {
             }
         }
         plain.extend_from_slice(decoder.drain());
-        decoder.is_complete().then_some(plain)
+        decoder.complete().ok().map(|()| plain)
     }
 
     #[test]
@@ -250,16 +289,32 @@ mod tests {
     }
 
     #[test]
+    fn the_first_bad_byte_is_told_at_every_split() {
+        for (text, offset) in [
+            ("QUJD!UJD", 4),
+            ("QUJDQU?D", 6),
+            ("QUJD QUJD\u{f6}", 9),
+            ("QQ==QQ==", 4),
+            ("Q U J D Q = Q =", 10),
+            ("QQQ", 3),
+        ] {
+            for split in 0..=text.len() {
+                let mut decoder = BlockDecoder::new(4096);
+                let (one, two) = text.as_bytes().split_at(split);
+                let decoded = decoder.decode(one).and_then(|()| decoder.decode(two));
+                let fault = decoded.and_then(|()| decoder.complete()).unwrap_err();
+                assert_eq!(fault.offset, offset, "{text:?} at {split}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_kept_of_a_piece_is_never_half_a_character() {
         for text in ["\u{f6}", "Q\u{f6}", "QUJDQU\u{f6}", "QUJDQUJDQ\u{1f41d}"] {
             let text = text.as_bytes();
             for end in text.iter().position(|byte| *byte >= 0x80).unwrap() + 1..text.len() {
                 let mut decoder = BlockDecoder::new(4096);
-                assert_eq!(
-                    decoder.decode(&text[..end]),
-                    Err(NotBase64),
-                    "{text:?} to {end}"
-                );
+                assert!(decoder.decode(&text[..end]).is_err(), "{text:?} to {end}");
             }
         }
     }

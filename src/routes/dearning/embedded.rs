@@ -6,7 +6,7 @@ use std::io::Read;
 use struson::reader::{JsonReader, JsonStreamReader};
 
 use crate::error::Result;
-use crate::routes::dearning::blocks::BlockDecoder;
+use crate::routes::dearning::blocks::{BlockDecoder, NotBase64};
 use crate::routes::dearning::metered::{Meter, Metered, StringPiece};
 use crate::routes::dearning::refusals::{broken, unreadable};
 
@@ -16,13 +16,13 @@ pub(crate) type ImportReader<R> = JsonStreamReader<Metered<R>>;
 /// Where decoded bytes go.
 pub(crate) type ContentSink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
-/// Reads a string that `reader` has peeked at, and says whether all of it is base64.
+/// Reads a string that `reader` has peeked at, and says whether all of it is base64, or where it is not.
 pub(crate) fn embedded<R: Read>(
     reader: &mut ImportReader<R>,
     meter: &Meter,
     sink: ContentSink<'_>,
-) -> Result<bool> {
-    let is_base64 = decode(reader, meter, sink)?;
+) -> Result<std::result::Result<(), NotBase64>> {
+    let (decoded, behind) = decode(reader, meter, sink)?;
 
     // The reader takes the quote at the end; after bad base64 it reads the rest of the string, so that
     // bad JSON is found and the members behind it are seen.
@@ -35,15 +35,15 @@ pub(crate) fn embedded<R: Read>(
         meter.is_content();
     }
 
-    Ok(is_base64 && !has_rest)
+    Ok(decoded.and(if has_rest { Err(behind) } else { Ok(()) }))
 }
 
-/// Decodes a string as far as it is base64, and says whether it may end there.
+/// Decodes a string as far as it is base64, and says whether it may end there, and what it is to go on.
 fn decode<R: Read>(
     reader: &mut ImportReader<R>,
     meter: &Meter,
     sink: ContentSink<'_>,
-) -> Result<bool> {
+) -> Result<(std::result::Result<(), NotBase64>, NotBase64)> {
     let seen = reader.current_position(false).data_pos;
     let source = reader.reader_mut();
     // The quote has been seen, but counts only when its string is read.
@@ -70,13 +70,16 @@ fn decode<R: Read>(
                 (decoder.decode(text), text.len())
             }
             // Python's encoder breaks lines, and its decoder drops all blanks.
-            StringPiece::Escape(byte, length) if byte.is_ascii_whitespace() => (Ok(()), length),
+            StringPiece::Escape(byte, length) if byte.is_ascii_whitespace() => {
+                decoder.skip();
+                (Ok(()), length)
+            }
             StringPiece::Escape(byte, length) => (decoder.decode(&[byte]), length),
         };
 
         // A piece that is not base64 stays, because it may be no JSON either.
         if decoded.is_err() {
-            return Ok(false);
+            return Ok((decoded, decoder.here()));
         }
 
         source.take(count)?;
@@ -84,7 +87,7 @@ fn decode<R: Read>(
 
     sink(decoder.drain())?;
 
-    Ok(decoder.is_complete())
+    Ok((decoder.complete(), decoder.here()))
 }
 
 /// How much is written at a time: what 64 KiB of text decode to, and what a decoder keeps free.
@@ -163,7 +166,7 @@ mod tests {
                     plain.extend_from_slice(bytes);
                     Ok(())
                 })?;
-                *found = Some(is_base64.then_some(plain));
+                *found = Some(is_base64.is_ok().then_some(plain));
             } else {
                 reader.skip_value().map_err(unreadable)?;
             }

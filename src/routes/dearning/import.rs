@@ -13,17 +13,20 @@ use serde_json::json;
 use struson::reader::{JsonReader, JsonStreamReader, ReaderSettings, ValueType};
 
 use crate::access::{How, Principal, Right};
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{BodyPlace, GuestPlace, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
+use crate::routes::dearning::blocks::NotBase64;
 use crate::routes::dearning::embedded::{ImportReader, embedded};
 use crate::routes::dearning::metered::{Meter, Metered};
 use crate::routes::dearning::received::ReceivedContent;
 use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened, unreadable};
 use crate::store::{Condition, Metadata, Store};
 use crate::transport::Peer;
+use crate::wire::digest_text;
 
 pub(crate) fn run(
     api: &Api,
@@ -111,13 +114,14 @@ struct Import<'a> {
 /// The content of one member.
 enum ImportPiece {
     Empty,
-    NotBase64,
+    /// No string, or one that is not base64 at this place.
+    Unreadable(Option<NotBase64>),
     Received(ReceivedContent),
 }
 
 enum ImportedFile {
     Waiting(ModelName, ReceivedContent),
-    Stored(ModelName),
+    Stored(ModelName, Option<Digest>),
 }
 
 impl ImportedFile {
@@ -125,14 +129,14 @@ impl ImportedFile {
         let Self::Waiting(name, _) = self else {
             return Ok(());
         };
-        let stored = Self::Stored(name.clone());
-        match std::mem::replace(self, stored) {
-            Self::Waiting(name, received) => {
-                let upload = received.upload(store)?;
-                upload.commit(&name, None, &Condition::Any).map(drop)
-            }
-            Self::Stored(_) => Ok(()),
+        let stored = Self::Stored(name.clone(), None);
+
+        if let Self::Waiting(name, received) = std::mem::replace(self, stored) {
+            let upload = received.upload(store)?;
+            let published = upload.commit(&name, None, &Condition::Any)?;
+            *self = Self::Stored(name, published.model.digest);
         }
+        Ok(())
     }
 }
 
@@ -248,7 +252,7 @@ impl Import<'_> {
             }
             _ => {
                 reader.skip_value().map_err(unreadable)?;
-                return Ok(Some(ImportPiece::NotBase64));
+                return Ok(Some(ImportPiece::Unreadable(None)));
             }
         }
 
@@ -270,12 +274,12 @@ impl Import<'_> {
             Ok(())
         };
 
-        let is_base64 = embedded(reader, &self.meter, &mut keep)?;
+        let decoded = embedded(reader, &self.meter, &mut keep)?;
 
-        Ok(Some(match (is_base64, received.written()) {
-            (false, _) => ImportPiece::NotBase64,
-            (true, 0) => ImportPiece::Empty,
-            (true, _) => ImportPiece::Received(received),
+        Ok(Some(match (decoded, received.written()) {
+            (Err(fault), _) => ImportPiece::Unreadable(Some(fault)),
+            (Ok(()), 0) => ImportPiece::Empty,
+            (Ok(()), _) => ImportPiece::Received(received),
         }))
     }
 
@@ -289,14 +293,16 @@ impl Import<'_> {
         // The newer form counts where both are there.
         if let Some(entries) = self.files {
             let mut names = Vec::new();
+            let mut digests = Vec::new();
             for mut entry in entries {
                 entry.store(&self.api.store)?;
-                if let ImportedFile::Stored(name) = entry {
+                if let ImportedFile::Stored(name, digest) = entry {
                     names.push(name);
+                    digests.push(digest.map(digest_text));
                 }
             }
             let names: Vec<_> = names.iter().map(ModelName::as_str).collect();
-            let answer = json!({ "status": "imported", "files": names });
+            let answer = json!({ "status": "imported", "files": names, "digests": digests });
             return Ok(Response::json(Status::OK, &answer).remarking(names.join(",")));
         }
 
@@ -309,19 +315,31 @@ impl Import<'_> {
 
         let received = match self.content {
             None | Some(ImportPiece::Empty) => return Err(missing()),
-            Some(ImportPiece::NotBase64) => {
-                return Err(Error::new(ErrorKind::BadRequest, "invalid base64 content"));
-            }
+            Some(ImportPiece::Unreadable(fault)) => return Err(invalid_base64(fault)),
             Some(ImportPiece::Received(received)) => received,
         };
 
         let name = ModelName::from_base(&name)?;
         let upload = received.upload(&self.api.store)?;
         let model = upload.commit(&name, None, &Condition::Any)?.model;
-        let answer = json!({ "status": "imported", "model": name.as_str(), "size": model.size });
+        let answer = json!({
+            "status": "imported",
+            "model": name.as_str(),
+            "size": model.size,
+            "digest": model.digest.map(digest_text),
+        });
 
         Ok(Response::json(Status::OK, &answer).remarking(name.to_string()))
     }
+}
+
+/// What the genuine server says, and where in the text of the content the first bad byte is.
+fn invalid_base64(fault: Option<NotBase64>) -> Error {
+    let text = match fault {
+        Some(fault) => format!("invalid base64 content at byte {}", fault.offset),
+        None => "invalid base64 content: it is not a string".to_owned(),
+    };
+    Error::new(ErrorKind::BadRequest, text)
 }
 
 /// A string, or nothing where there is `null`.

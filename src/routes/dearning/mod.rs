@@ -55,7 +55,7 @@ pub(crate) fn refusal(api: &Api, request: &Request<'_>, error: Error) -> Respons
     let response = Response::json(status, &json!({ "error": error.message() }));
 
     match error.kind() {
-        ErrorKind::TooManyRequests => api.come_back(request, response),
+        ErrorKind::TooManyRequests => api.come_back(request, &error, response),
         _ => response,
     }
 }

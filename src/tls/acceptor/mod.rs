@@ -2,6 +2,9 @@
 //! What the server's side of TLS is made with: identity, callers, versions and suites.
 
 mod sessions;
+mod tls_version;
+
+pub(crate) use tls_version::TlsVersion;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +37,12 @@ impl Acceptor {
     ///
     /// # Errors
     /// `Usage` if the authorities of callers cannot be used.
-    pub(crate) fn new(identity: &Identity, callers: &Callers, generation: u64) -> Result<Self> {
+    pub(crate) fn new(
+        identity: &Identity,
+        callers: &Callers,
+        oldest: TlsVersion,
+        generation: u64,
+    ) -> Result<Self> {
         let unusable = |error: rustls::Error| {
             let text = "the certificate and its key cannot be used";
             Error::new(ErrorKind::Usage, format!("{text}: {error}")).because(error)
@@ -45,7 +53,7 @@ impl Acceptor {
 
         // The floored clock keeps good certificates of callers valid on a device whose clock is not set.
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(Floored))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&oldest.and_later())
             .map_err(unusable)?
             .with_client_cert_verifier(Arc::clone(&verifier))
             .with_single_cert(identity.chain(), identity.key())

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::process::{Place, Process, noise, run, run_with};
+use crate::support::process::{Place, Process, digest, noise, run, run_with};
 use crate::support::served::Served;
 
 /// The older form of the protocol (1.2.3.post2) and the newest (1.2.6).
@@ -101,7 +101,9 @@ fn the_older_client_posts_and_loads() {
         for (name, bytes) in contents() {
             let file = genuine.place.file(name, &bytes);
             let posted = genuine.call(&server, "post", json!({ "model_path": file }));
-            let expected = json!({"status": "imported", "model": name, "size": bytes.len()});
+            let whole = digest(&bytes);
+            let expected =
+                json!({"status": "imported", "model": name, "size": bytes.len(), "digest": whole});
             assert_eq!(posted, json!({ "returned": expected }));
             assert!(fs::read(server.dir.join(name)).unwrap() == bytes, "{name}");
             let save = genuine.place.path("saved");
@@ -139,15 +141,16 @@ fn the_newest_client_posts_and_loads() {
             let posted = genuine.call(&server, "post", json!({ "model_path": files.last() }));
             assert_eq!(
                 posted,
-                json!({ "returned": {"status": "imported", "files": [name]} })
+                json!({ "returned": {"status": "imported", "files": [name], "digests": [digest(&bytes)]} })
             );
             assert!(fs::read(server.dir.join(name)).unwrap() == bytes, "{name}");
         }
         let names: Vec<_> = contents().iter().map(|(name, _)| *name).collect();
+        let digests: Vec<_> = contents().iter().map(|(_, bytes)| digest(bytes)).collect();
         let posted = genuine.call(&server, "post", json!({ "model_path": files }));
         assert_eq!(
             posted,
-            json!({ "returned": {"status": "imported", "files": names} })
+            json!({ "returned": {"status": "imported", "files": names, "digests": digests} })
         );
         let more = json!({"filename": names, "mode": "file", "save_path": "saved"});
         genuine.call(&server, "load", more);
@@ -197,7 +200,7 @@ fn both_clients_understand_refusals() {
                 assert_eq!(missing["raised"], "FileNotFoundError");
                 assert_eq!(
                     posted,
-                    json!({ "returned": {"status": "imported", "files": []} })
+                    json!({ "returned": {"status": "imported", "files": [], "digests": []} })
                 );
             }
             assert!(server.names().is_empty());

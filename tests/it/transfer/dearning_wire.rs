@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::process::noise;
+use crate::support::process::{digest, noise};
 use crate::support::served::{Answer, Served};
 
 fn ask(server: &Served, path: &str, body: &str) -> Answer {
@@ -32,18 +32,19 @@ fn both_forms_are_told_apart_by_their_keys() {
     let server = Served::start(&["--plain"]);
     let with = |rest: &str| format!(r#"{{"password": "{}", {rest}}}"#, server.password());
     let ok = |path, rest: &str, answer| says(&server, path, &with(rest), 200, answer);
-    let one = json!({"status": "imported", "model": "x.dm", "size": 2});
+    let one = json!({"status": "imported", "model": "x.dm", "size": 2, "digest": digest(b"hi")});
     ok(
         "/import_model",
         r#""filename": "../../etc/x.dm", "content_b64": "aGk=""#,
         one,
     );
-    let two = json!({"status": "imported", "files": ["a", "b"]});
+    let digests = [digest(b"a"), digest(b"b")];
+    let two = json!({"status": "imported", "files": ["a", "b"], "digests": digests});
     let files = r#""files": [{"filename": "a", "content_b64": "YQ=="}, {"filename": ""},
         {"filename": "no"}, {"content_b64": "YQ=="}, {"filename": "bad", "content_b64": "!"},
         {"content_b64": "Yg==", "filename": "d/b"}]"#;
     ok("/import_model", files, two);
-    let none = json!({"status": "imported", "files": []});
+    let none = json!({"status": "imported", "files": [], "digests": []});
     ok(
         "/import_model",
         r#""files": [], "filename": "z", "content_b64": "YQ==""#,
@@ -132,13 +133,13 @@ fn errors_have_the_words_of_the_genuine_server() {
             error("missing filename"),
         );
     }
-    for content in [
-        "\"QQ\"",
-        "\"Q\"",
-        "\"-_-_\"",
-        "\"\u{f6}\"",
-        "1",
-        "\"QQ==QQ==\"",
+    for (content, fault) in [
+        ("\"QQ\"", " at byte 2"),
+        ("\"Q\"", " at byte 1"),
+        ("\"-_-_\"", " at byte 0"),
+        ("\"QUJD\\n\u{f6}\"", " at byte 5"),
+        ("1", ": it is not a string"),
+        ("\"QQ==QQ==\"", " at byte 4"),
     ] {
         let rest = format!(r#", "filename": "a", "content_b64": {content}"#);
         let body = with(&rest);
@@ -147,7 +148,7 @@ fn errors_have_the_words_of_the_genuine_server() {
             "/import_model",
             &body,
             400,
-            error("invalid base64 content"),
+            error(&format!("invalid base64 content{fault}")),
         );
     }
     for name in ["none", "..", ".", "dir/", ".skep"] {
@@ -198,7 +199,8 @@ fn members_come_in_any_order_and_base64_in_lines() {
         .chunks(76)
         .map(|line| str::from_utf8(line).unwrap())
         .collect();
-    let stored = |name: &str| json!({"status": "imported", "model": name, "size": bytes.len()});
+    let whole = digest(&bytes);
+    let stored = |name: &str| json!({"status": "imported", "model": name, "size": bytes.len(), "digest": whole});
     for (name, content) in [("plain", &text), ("wrapped", &lines.join("\\r\\n"))] {
         let password = server.password();
         let last = format!(
