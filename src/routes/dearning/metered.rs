@@ -75,7 +75,7 @@ impl Meter {
 }
 
 /// Of what is around the contents before the password.
-const AROUND_BYTES_MAX: u64 = 64 * 1024;
+pub(crate) const AROUND_BYTES_MAX: u64 = 64 * 1024;
 
 fn less(left: u64, bytes: usize, text: &'static str) -> Result<u64> {
     let too_large = || Error::new(ErrorKind::TooLarge, text);

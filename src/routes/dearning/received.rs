@@ -72,5 +72,31 @@ fn on_disk(store: &Store, bytes: &[u8]) -> Result<Box<Upload>> {
     Ok(Box::new(upload))
 }
 
-/// Of one content.
-const MEMORY_BYTES_MAX: usize = 64 * 1024;
+/// Of one content: all that may come before the password by default, if everything around it is content, too.
+const MEMORY_BYTES_MAX: usize = 128 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::dearning::metered::AROUND_BYTES_MAX;
+    use crate::store::StoreOptions;
+
+    #[test]
+    fn what_a_stranger_may_send_by_default_stays_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), StoreOptions::default()).unwrap();
+        // The default of `import-bytes-before-password`.
+        let encoded = (64 << 10) * 4 / 3 + AROUND_BYTES_MAX;
+        let plain = vec![0; usize::try_from(encoded * 3 / 4).unwrap()];
+
+        let mut received = ReceivedContent::new(&store, false).unwrap();
+        for piece in plain.chunks(48 * 1024) {
+            received.add(&store, piece).unwrap();
+        }
+        assert!(matches!(received, ReceivedContent::Memory(_)));
+        assert_eq!(
+            received.upload(&store).unwrap().written(),
+            plain.len() as u64
+        );
+    }
+}
