@@ -94,8 +94,8 @@ const PER_CONNECTION: u64 = 2;
 /// A part, its directory, and what a handler opens besides.
 const PER_WORKER: u64 = 4;
 
-/// Standard streams, listeners, the engine, the store, refused connections: about 20, and as much
-/// again for what an embedder has open.
+/// Standard streams, listeners, the engine, the store: about 16; as many refused connections; the rest for
+/// what an embedder has open.
 const RESERVE: u64 = 40;
 
 /// The same without what an embedder may have open.

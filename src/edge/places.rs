@@ -132,7 +132,7 @@ impl Connections {
 
     /// Takes one of the few places in which a connection is told that there is no place.
     pub(crate) fn enter_refused(self: &Arc<Self>) -> Option<Refusal> {
-        if self.refusing.fetch_add(1, Ordering::SeqCst) < REFUSALS_MAX {
+        if self.refusing.fetch_add(1, Ordering::SeqCst) < refusals_max(&self.limits.now()) {
             return Some(Refusal(Arc::clone(self)));
         }
         self.refusing.fetch_sub(1, Ordering::SeqCst);
@@ -382,8 +382,13 @@ fn group(ip: IpAddr) -> IpAddr {
 /// One of so many places for requests is out of reach for strangers, however many come.
 const KEPT_FROM_STRANGERS: usize = 4;
 
-/// Connections beyond the limit that are answered 503 at one time; more are closed without a word.
-const REFUSALS_MAX: usize = 4;
+/// Connections beyond the limit that are answered 503 at one time; more are closed without a word. Where
+/// descriptors are few, so are those who may wait.
+fn refusals_max(limits: &Limits) -> usize {
+    (limits.connections_idle_max / 8).clamp(4, REFUSALS_MAX)
+}
+
+const REFUSALS_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -564,6 +569,12 @@ mod tests {
 
     #[test]
     fn a_few_at_a_time_are_told_that_there_is_no_place() {
+        let few = Limits {
+            connections_idle_max: 10,
+            ..Limits::default()
+        };
+        assert_eq!(refusals_max(&few), 4);
+
         let connections = register(Limits::default());
         let mut told: Vec<_> = (0..REFUSALS_MAX)
             .map(|_| connections.enter_refused().unwrap())
