@@ -31,7 +31,10 @@ fn flag(setting: &'static Setting) -> Arg {
         default => format!("{about} [default: {default}, variable: {variable}]"),
     };
 
-    flag.value_name(setting.value).help(help)
+    // A number below zero is told to be one, instead of being taken for a flag.
+    flag.value_name(setting.value)
+        .allow_negative_numbers(true)
+        .help(help)
 }
 
 /// Reads the settings from all layers: the file of the home, the environment, the command line.

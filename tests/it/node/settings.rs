@@ -36,6 +36,9 @@ fn a_mistake_in_the_file_is_told_at_the_start() {
     std::fs::write(place.home().join("config.toml"), "\nworkers = \"many\"\n").unwrap();
     let outcome = run(&mut place.skep(&["serve", "--port", "0"])).exits(2);
     outcome.says("config.toml, line 2: 'many' is not a valid value for workers");
+    std::fs::remove_file(place.home().join("config.toml")).unwrap();
+    let outcome = run(&mut place.skep(&["serve", "--max-connections", "-1"])).exits(2);
+    assert!(!outcome.stderr.contains("-- -1"), "{}", outcome.stderr);
 }
 
 #[test]
