@@ -249,7 +249,7 @@ impl Source {
         if metadata.is_dir() {
             return Err(
                 Error::new(ErrorKind::Usage, format!("{shown} is a directory"))
-                    .hint(format!("send its files: {verb} {shown}/*")),
+                    .hint(format!("name its files: {verb} {shown}/*")),
             );
         }
 

@@ -9,6 +9,7 @@ use crate::cli::flags::{activation, args, given_password, node_settings};
 use crate::cli::terminal::Output;
 use crate::cli::terminal::signals::ServerSignals;
 use crate::error::Result;
+use crate::home;
 use crate::logging::{self, Style, logger};
 use crate::node::{Confined, Node, PasswordOrigin};
 
@@ -136,7 +137,11 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
         )),
     }
 
-    let server = if url == args::DEFAULT_SERVER {
+    // Without an address, the first paired server would be meant.
+    let has_paired = home::SERVERS
+        .read(&home::directory()?)
+        .is_ok_and(|text| text.lines().any(|line| !line.trim().is_empty()));
+    let server = if url == args::DEFAULT_SERVER && !has_paired {
         ""
     } else {
         &format!(" --server {url}")

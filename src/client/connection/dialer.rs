@@ -78,7 +78,13 @@ impl Connector for Dialer {
 
 impl Dialer {
     fn open(&self) -> Result<Channel> {
-        let check = |chain: &[CertificateDer<'_>]| self.guard.check(&self.url, chain);
+        let check = |chain: &[CertificateDer<'_>]| match &self.elsewhere {
+            // The server may have moved, which its key shows.
+            Some(paired) if self.guard.is_new(&self.url) => {
+                self.guard.check_elsewhere(&self.url, chain, paired.pin)
+            }
+            _ => self.guard.check(&self.url, chain),
+        };
         let error = match self.open_at(&self.url, &check) {
             // Only where nobody answers: another key at the address is no reason to go on elsewhere.
             Err(error) if error.kind() == ErrorKind::Unreachable && !self.stop.is_stopped() => {

@@ -231,6 +231,16 @@ impl ServerCheck {
         }
     }
 
+    /// Whether only the key of a paired server tells who is right at this address: it was never met there,
+    /// and the user says nothing else.
+    pub(crate) fn is_new(&self, url: &ServerUrl) -> bool {
+        let known = self
+            .known
+            .as_ref()
+            .filter(|_| matches!(self.trust, Trust::Known(_)));
+        known.is_some_and(|known| matches!(known.find(&url.authority()), Ok(None)))
+    }
+
     /// Whether a public authority vouches for the name of the server. Its key is not remembered: it
     /// changes with each of its certificates.
     fn is_public(&self, url: &ServerUrl, chain: &[CertificateDer<'_>]) -> bool {

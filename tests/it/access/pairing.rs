@@ -429,6 +429,16 @@ fn a_paired_server_is_found_at_its_other_addresses_by_its_key() {
     skep(&device, &["ls", "--server", "pi"]).exits(0);
     moved(&authority(&other));
     skep(&device, &["ls"]).exits(3);
+
+    // The line is edited: the key in it says who is right at the new address, whatever else is wished.
+    let edited = |to: &Served| {
+        fs::write(&file, line.replace(&server.url, &to.url)).unwrap();
+        fs::remove_file(device.home().join("known_servers")).unwrap_or_default();
+    };
+    edited(&server);
+    skep(&device, &["ls"]).exits(0);
+    edited(&other);
+    skep(&device, &["ls", "--accept-new"]).exits(7);
     let log = other.stop().exits(0).stderr;
     assert!(!log.contains("/v1/models"), "{log}");
 }

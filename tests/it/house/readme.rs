@@ -317,6 +317,8 @@ fn the_commands_of_the_readme_and_the_manual_have_real_flags() {
             let Some(help) = words.next().and_then(|verb| helps.get(verb)) else {
                 continue;
             };
+            // No flags come behind `--`.
+            let words = words.take_while(|word| *word != "--");
             for flag in words.filter(|word| word.starts_with('-') && word.len() > 1) {
                 let is_known = help
                     .split([' ', ',', '\n', '[', '.'])

@@ -3,6 +3,7 @@
 //! server takes it at once; the password that was made at first start goes on working.
 
 use std::io::{self, IsTerminal as _, Read as _};
+use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
@@ -24,7 +25,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let home = home::directory()?;
     if matches.get_flag("remove") {
         access::remove_password(&home)?;
-        output.note("the password was removed");
+        output.note("the password that you had set was removed");
+        tell_of_the_made_one(&home, output);
         return output.json(&json!({ "schema": 1, "set": false }));
     }
 
@@ -37,8 +39,20 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     access::keep_password(&home, &Password::new(password)?)?;
     output.note("the password is set; a running server takes it from now on");
+    tell_of_the_made_one(&home, output);
 
     output.json(&json!({ "schema": 1, "set": true }))
+}
+
+/// Whoever replaces a password that became known must not think that the other one is gone.
+fn tell_of_the_made_one(home: &Path, output: &Output) {
+    let path = home::PASSWORD.path(home);
+    if path.exists() {
+        output.note(&format!(
+            "the one in {} opens the server, too; to end that, remove the file and restart the server",
+            path.display()
+        ));
+    }
 }
 
 fn line(mut source: impl io::BufRead) -> Result<String> {
