@@ -195,6 +195,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(error.kind().exit_code());
     }
 
+    terminal::signals::survive_file_limit();
+
     // Of the verbs, only the one that is called gets its flags: a server has no use for those of all.
     let mut command = command(|command, verb| command.defer(verb.arguments));
     if let Some(code) = help::answer(&arguments, &command) {

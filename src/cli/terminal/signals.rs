@@ -19,6 +19,13 @@ use crate::stop::Shutdown;
 use crate::text::escaped;
 use crate::{disk, logging, threads};
 
+/// Has a write beyond the file limit of the process (`ulimit -f`) fail, instead of ending the command without a
+/// word.
+pub(crate) fn survive_file_limit() {
+    // What has a handler does not end the process, and nobody asks whether it was called.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+}
+
 /// Watches for signals from now on.
 ///
 /// # Errors
@@ -29,15 +36,14 @@ pub(crate) fn watch() -> Result<()> {
         return Ok(());
     }
 
-    // SIGXFSZ, which a file beyond the limit of the process brings, is left to the failed write.
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).map_err(unwatched)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(unwatched)?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&ASKED)).map_err(unwatched)?;
     }
     wake_input().map_err(unwatched)?;
 
     let work = move || {
-        if let Some(signal) = signals.forever().find(|signal| *signal != SIGXFSZ) {
+        if let Some(signal) = signals.forever().next() {
             end(signal);
         }
     };
@@ -117,13 +123,12 @@ impl ServerSignals {
     /// # Errors
     /// If the system has no descriptor left.
     pub(crate) fn catch() -> Result<Self> {
-        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]);
+        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]);
         signals.map(Self).map_err(unwatched)
     }
 
     /// Has the first SIGINT or SIGTERM shut a server down, the second end it at once, and each SIGHUP run
-    /// `reload`. SIGXFSZ, which a file beyond the limit of the process brings, is left to the failed
-    /// write.
+    /// `reload`.
     ///
     /// # Errors
     /// If the system has no thread left.
@@ -138,7 +143,6 @@ impl ServerSignals {
             for signal in self.0.forever() {
                 match signal {
                     SIGHUP => reload(),
-                    SIGXFSZ => {}
                     _ if asked => end(signal),
                     _ => {
                         log::info!("signal {signal}: finishing what is running");

@@ -165,6 +165,14 @@ fn a_limit_on_the_size_of_files_is_told() {
         command.env("SKEP", skep).env("SKEP_SERVER", &server.url);
         run(&mut command).exits(8).says("ulimit");
     }
+
+    // The same goes for commands that write the home only.
+    for line in ["\"$SKEP\" token new x", "\"$SKEP\" keygen -o key"] {
+        let skep = server.command(&[]).get_program().to_owned();
+        let mut command = server.place.command("sh");
+        command.args(["-c", &format!("ulimit -f 0; {line}")]);
+        run(command.env("SKEP", skep)).exits(8).says("ulimit");
+    }
     server.stop().exits(0);
 }
 
