@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::disk::{self, FileFacts, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, VersionChoice};
+use crate::store::catalog::Standing;
 use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
 use crate::store::failure::unstored;
 use crate::store::rules::{self, side_file};
@@ -88,6 +89,10 @@ impl Store {
         };
 
         found.ok_or_else(|| {
+            let is_model = matches!(self.catalog().layout.standing(name), Ok(Standing::Model(_)));
+            if numbers.is_empty() && !is_model {
+                return self.catalog().not_found(name);
+            }
             if numbers.is_empty() {
                 let text = format!("no older version of '{name}' is kept");
                 return Error::new(ErrorKind::NotFound, text)

@@ -202,6 +202,8 @@ fn a_replaced_model_comes_back() {
         .skep(&["rollback", "m"])
         .exits(4)
         .says("no older version");
+    let unknown = server.skep(&["rollback", "none"]);
+    unknown.exits(4).says("there is no model 'none'");
     assert_eq!(bytes(&server), noise(300, 300));
     server.curl("/v1/models/none/versions", &[]).is(404);
 }
