@@ -89,14 +89,29 @@ impl Browser {
         text.as_str().unwrap_or_default().to_owned()
     }
 
-    /// What a script on the page comes to.
+    /// What a script on the page comes to. If the page goes meanwhile, the script runs in the next one.
     pub(crate) fn run(&mut self, script: &str) -> Value {
         let parameters =
             json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
-        self.ask("Runtime.evaluate", parameters)["result"]["value"].clone()
+        loop {
+            let answer = self.call("Runtime.evaluate", &parameters);
+            let error = answer["error"]["message"].as_str().unwrap_or_default();
+            if GONE.iter().any(|words| error.contains(words)) {
+                continue;
+            }
+            assert!(answer["error"].is_null(), "{script}: {answer}");
+            return answer["result"]["result"]["value"].clone();
+        }
     }
 
     fn ask(&mut self, method: &str, parameters: Value) -> Value {
+        let answer = self.call(method, &parameters);
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Sends a command; the whole answer to it.
+    fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.commands_sent += 1;
         let id = self.commands_sent;
         let mut message = json!({ "id": id, "method": method, "params": parameters });
@@ -111,12 +126,18 @@ impl Browser {
             // Events come in between.
             let message = self.messages.recv_timeout(DEADLINE).unwrap();
             if message["id"] == id {
-                assert!(message["error"].is_null(), "{method}: {message}");
-                return message["result"].clone();
+                return message;
             }
         }
     }
 }
+
+/// What the browser says of a page that was left while a script ran in it.
+const GONE: [&str; 3] = [
+    "navigated or closed",
+    "context was destroyed",
+    "Cannot find context",
+];
 
 impl Drop for Browser {
     fn drop(&mut self) {
