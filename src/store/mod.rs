@@ -18,7 +18,6 @@ mod options;
 mod publishing;
 mod rules;
 mod store_events;
-mod store_format;
 mod store_handle;
 mod stored;
 #[cfg(test)]

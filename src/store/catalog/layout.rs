@@ -22,12 +22,12 @@ use crate::store::catalog::file_names::{
     AWKWARD, COMPOSED, folds_names, is_absence, is_refusal, other_name,
 };
 use crate::store::catalog::stamp::Stamp;
+use crate::store::catalog::store_format;
 use crate::store::catalog::unusable::{marked, taken, unusable};
 use crate::store::hidden_folder::{
     ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
 };
 use crate::store::options::StoreOptions;
-use crate::store::store_format;
 
 /// A model directory that is ours to use.
 pub(crate) struct Layout {

@@ -9,6 +9,7 @@ mod index;
 mod layout;
 mod name_list;
 mod stamp;
+mod store_format;
 mod unusable;
 
 pub(crate) use cache::Cache;
