@@ -59,7 +59,8 @@ pub(crate) struct Claim<'a> {
 pub(crate) enum BytesOrigin {
     /// They were sent.
     Upload,
-    /// They are a version of the model that was kept; so they are counted, described and meant already.
+    /// They are a version of the model that was kept: their bytes are counted already, and whoever asks for
+    /// them means to replace what is there.
     Version,
 }
 

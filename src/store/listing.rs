@@ -81,7 +81,7 @@ const AT_ONCE: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreOptions;
+    use crate::store::{Condition, StoreOptions};
 
     #[test]
     fn listings_share_their_names_and_see_what_was_there_before_they_began() {
@@ -128,5 +128,33 @@ mod tests {
         std::fs::write(directory.path().join("b"), "x").unwrap();
         assert_eq!(admit("c").unwrap_err().kind(), ErrorKind::NoSpace);
         admit("a").unwrap();
+    }
+
+    #[test]
+    fn a_version_that_comes_back_is_a_further_name_as_well() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            models_max: 1,
+            versions_max: 1,
+            reserve_bytes: 0,
+            ..StoreOptions::default()
+        };
+        let store = Store::open(directory.path(), options).unwrap();
+        let put = |name: &ModelName| {
+            let upload = store.upload(None).unwrap();
+            upload.commit(name, None, &Condition::Any).unwrap();
+        };
+
+        let (gone, present) = ("gone".parse().unwrap(), "present".parse().unwrap());
+        put(&gone);
+        store.remove(&gone).unwrap();
+        put(&present);
+        assert_eq!(
+            store.rollback(&gone).unwrap_err().kind(),
+            ErrorKind::NoSpace
+        );
+
+        store.remove(&present).unwrap();
+        store.rollback(&gone).unwrap();
     }
 }

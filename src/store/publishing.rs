@@ -39,9 +39,9 @@ impl Store {
         let current = catalog.judge(name, claim.condition, digested)?;
         if claim.origin == BytesOrigin::Upload {
             catalog.check_replace(name, claim.condition, current)?;
-            catalog.check_number(name)?;
             catalog.check_total(name, claim.size)?;
         }
+        catalog.check_number(name)?;
         let signature = vouching.or_else(|| side_file::of_new_bytes(catalog, claim, current));
 
         // Texts and the old version are durable before the rename: a power cut leaves superfluous
