@@ -129,6 +129,13 @@ impl Peer {
         self.address
             .is_none_or(|address| address.ip().to_canonical().is_loopback())
     }
+
+    /// Whether it has shown a client certificate, which the edge has verified.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| tls.certificate.is_some())
+    }
 }
 
 impl fmt::Display for Peer {

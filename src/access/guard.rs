@@ -141,8 +141,7 @@ impl Guard {
             return self.identify(peer, shown).map(Some);
         };
 
-        self.check_line(peer)?;
-        match self.look_up(peer, secret)? {
+        match self.look_up_shown(peer, secret)? {
             Finding::Known(principal) => Ok(Some(principal)),
             Finding::MayBeChosen(_) | Finding::ToBeUpgraded(..) => Ok(None),
             Finding::Wrong => Err(self.wrong(peer)),
@@ -156,10 +155,7 @@ impl Guard {
             return Recognized::MayBe;
         };
 
-        let found = self
-            .check_line(peer)
-            .and_then(|()| self.look_up(peer, secret));
-        match found {
+        match self.look_up_shown(peer, secret) {
             Ok(Finding::Known(_)) => Recognized::Known,
             Ok(Finding::MayBeChosen(_) | Finding::ToBeUpgraded(..)) => Recognized::Slow,
             Ok(Finding::Wrong) | Err(_) => Recognized::Wrong,
@@ -197,6 +193,12 @@ impl Guard {
             Finding::MayBeChosen(locks) => self.guess(peer, secret, &locks),
             Finding::Wrong => Err(self.wrong(peer)),
         }
+    }
+
+    /// What is known of a secret in a field of a request; otherwise as [`Guard::look_up`].
+    fn look_up_shown(&self, peer: &Peer, secret: &[u8]) -> Result<Finding> {
+        self.check_line(peer)?;
+        self.look_up(peer, secret)
     }
 
     /// What is known of a secret without a long computation. Nothing is counted.

@@ -15,56 +15,40 @@ use crate::routes::cross_origin;
 use crate::routes::forwarded::Forwarded;
 use crate::routes::models::digest;
 use crate::routes::request_rate::RateKey;
-use crate::transport::Peer;
 
 impl Api {
     /// Whether a request is refused whatever it asks for: its caller shows something wrong, or nothing where
     /// something is needed.
     pub(crate) fn refuses_at_once(&self, route: &Route, request: &Request<'_>) -> bool {
-        let peer = request.peer();
-        if let Some(field) = request.fields().value("authorization") {
-            let shown = Credentials::read(field);
-            return self.guard.recognize(peer, &shown) == Recognized::Wrong;
-        }
-
-        // To verify a signature takes long on a small device.
-        if is_signed(request) {
-            return false;
-        }
-
-        let has_certificate = peer
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.certificate.is_some());
-        let is_open = has_certificate || self.guard.options().anonymous_read;
-
-        matches!(route.access, Access::Needs(_)) && !is_open
+        self.recognize(route, request) == Recognized::Wrong
     }
 
     /// Who sends a request to `route`, as far as that is known at once; nothing is counted. `None` if it is
     /// refused whatever its body is.
     pub(crate) fn sender_to(&self, route: &Route, request: &Request<'_>) -> Option<RequestSender> {
-        if self.refuses_at_once(route, request) {
-            return None;
-        }
-
-        let tls = request.peer().tls.as_ref();
-        let has_certificate = tls.is_some_and(|tls| tls.certificate.is_some());
         let is_asked_first = matches!(route.access, Access::Needs(_));
-        let recognized = match request.fields().value("authorization") {
-            Some(field) => self
-                .guard
-                .recognize(request.peer(), &Credentials::read(field)),
-            None if has_certificate => Recognized::Known,
-            None => Recognized::MayBe,
-        };
-
-        match recognized {
+        match self.recognize(route, request) {
+            Recognized::Wrong => None,
             Recognized::Known => Some(RequestSender::Known),
             Recognized::Slow if route.access != Access::Open => Some(RequestSender::Slow),
-            Recognized::Wrong if is_asked_first => None,
             _ if is_asked_first => Some(RequestSender::Claimed),
             _ => Some(RequestSender::Unknown),
+        }
+    }
+
+    /// What is known at first sight of whoever sends a request to `route`.
+    fn recognize(&self, route: &Route, request: &Request<'_>) -> Recognized {
+        let peer = request.peer();
+        let needs_more =
+            matches!(route.access, Access::Needs(_)) && !self.guard.options().anonymous_read;
+
+        match request.fields().value("authorization") {
+            Some(field) => self.guard.recognize(peer, &Credentials::read(field)),
+            // To verify a signature takes long on a small device.
+            None if is_signed(request) => Recognized::MayBe,
+            None if peer.has_certificate() => Recognized::Known,
+            None if needs_more => Recognized::Wrong,
+            None => Recognized::MayBe,
         }
     }
 
@@ -190,12 +174,8 @@ impl Api {
     /// # Errors
     /// `Forbidden`.
     pub(crate) fn check_origin(&self, request: &Request<'_>) -> Result<()> {
-        let has_certificate = |peer: &Peer| {
-            let tls = peer.tls.as_ref();
-            tls.is_some_and(|tls| tls.certificate.is_some())
-        };
         let shows_something = request.fields().value("authorization").is_some()
-            || has_certificate(request.peer())
+            || request.peer().has_certificate()
             || !self.guard.options().anonymous_read;
 
         let is_open = |route: &Route| route.access == Access::Open || !shows_something;

@@ -91,7 +91,7 @@ impl Exchange {
             return self.conclude(response);
         }
 
-        self.meet(Self::submit)
+        self.meet(|exchange, _| exchange.submit())
     }
 
     /// Finds out who sends this and goes on with `next`, unless that is answered already.
@@ -155,7 +155,7 @@ impl Exchange {
 
         self.place = self.shared.places.take(Duration::ZERO);
         if self.place.is_some() {
-            return self.submit(sender);
+            return self.submit();
         }
 
         // Strangers who wait would keep others from being served at all.
@@ -173,7 +173,7 @@ impl Exchange {
             self.place = self.shared.places.take(PLACE_WAIT);
             if self.place.is_some() {
                 let shared = Arc::clone(&self.shared);
-                self.submit(sender).put_back();
+                self.submit().put_back();
                 return shared.flush();
             }
 
@@ -184,7 +184,7 @@ impl Exchange {
     }
 
     /// Has a worker take the request, if it gets a place among those that run.
-    fn submit(mut self: Box<Self>, _sender: RequestSender) -> After {
+    fn submit(mut self: Box<Self>) -> After {
         if !self.caller.place.begin() {
             return self.refuse_with(too_many());
         }
