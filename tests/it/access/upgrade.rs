@@ -4,9 +4,9 @@
 //! `tests/fixtures/phase-one` was made by the last version of format 1.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use crate::support::folders::{self, copy};
 use crate::support::process::{Place, run};
 use crate::support::served::Served;
 
@@ -17,25 +17,10 @@ const PAIRED: &str = "skep_gwhfca8sd99433b4t2kf645wqrumftj3";
 
 /// A copy of a home that the last version of format 1 has written.
 fn of_format_1() -> Place {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/phase-one/home");
+    let kept = folders::of_format_1().join("home");
     let place = Place::new();
     copy(&kept, &place.home());
     place
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-            fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
-        }
-    }
 }
 
 /// The line of a token in a home.

@@ -2,44 +2,19 @@
 //! Model directories of other versions: an older one is upgraded with all that is in it, and a newer one
 //! is left alone.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::support::folders::{self, copy, tree};
 use crate::support::pieces::{append, ask, offset};
 use crate::support::process::{Place, Process};
 use crate::support::served::Served;
 
 const FIELDS: &str = "Accept: */*";
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(tree(&path));
-        }
-        found.insert(path.clone(), fs::read(&path).unwrap_or_default());
-    }
-    found
-}
-
 /// The directory that a server of the first format has left, with an upload in the middle.
 fn of_format_one(place: &Place) -> PathBuf {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/phase-one");
+    let kept = folders::of_format_1();
     copy(&kept.join("models"), &place.path("models"));
     kept
 }

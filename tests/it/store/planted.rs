@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, mknodat};
 
+use crate::support::folders::tree;
 use crate::support::pieces::{append, ask, field};
 use crate::support::process::{Place, Process};
 use crate::support::served::Served;
@@ -125,19 +126,6 @@ impl Outside {
         }
         true
     }
-}
-
-/// All that is below a folder, with the bytes of its files.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(tree(&path));
-        }
-        found.insert(path.clone(), fs::read(&path).unwrap_or_default());
-    }
-    found
 }
 
 /// Asks for everything that touches files; whatever is answered, it is answered.

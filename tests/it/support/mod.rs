@@ -2,6 +2,7 @@
 //! What several promises need: the real binary as a server and as a client, and rude sockets.
 
 pub(crate) mod browser;
+pub(crate) mod folders;
 pub(crate) mod liar;
 pub(crate) mod pieces;
 pub(crate) mod power;

@@ -8,7 +8,7 @@ use std::process::Command;
 use skep::Digest;
 
 use crate::support::liar::{Liar, tagged};
-use crate::support::process::{Place, noise, run};
+use crate::support::process::{Outcome, Place, noise, run};
 use crate::support::served::Served;
 use crate::support::syscalls::failing_skep;
 use crate::transfer::lies_to_put::honest;
@@ -29,6 +29,15 @@ const CALLS_MAX: u32 = 40;
 
 /// So many runs in which nothing fails any more show that all calls were failed.
 const ENOUGH: usize = 3;
+
+/// What failed is told.
+fn assert_told(told: &Outcome, case: &str) {
+    let stderr = &told.stderr;
+    assert!(
+        told.code == 0 || stderr.contains("skep: error: "),
+        "{case}: {stderr}"
+    );
+}
 
 #[test]
 #[cfg_attr(not(has_strace), ignore = "strace is not installed")]
@@ -66,13 +75,7 @@ fn a_failing_call_leaves_the_old_file_or_the_new_one() {
                 "{case}: {}",
                 told.stderr
             );
-            if told.code != 0 {
-                assert!(
-                    told.stderr.contains("skep: error: "),
-                    "{case}: {}",
-                    told.stderr
-                );
-            }
+            assert_told(&told, &case);
             codes.push(told.code);
             // Whatever is left, the next run puts right.
             liar.skep(&place, &["get", "m"]).exits(0);
@@ -114,13 +117,7 @@ fn a_server_is_known_completely_or_not_at_all() {
                 "{case}: {found}"
             );
             // What failed is told, and then nothing was sent.
-            if told.code != 0 {
-                assert!(
-                    told.stderr.contains("skep: error: "),
-                    "{case}: {}",
-                    told.stderr
-                );
-            }
+            assert_told(&told, &case);
         }
     }
 }
@@ -172,13 +169,7 @@ fn a_pairing_is_kept_completely_or_not_at_all() {
                 is_new || (found == old && told.code != 0),
                 "{case}: {found}"
             );
-            if told.code != 0 {
-                assert!(
-                    told.stderr.contains("skep: error: "),
-                    "{case}: {}",
-                    told.stderr
-                );
-            }
+            assert_told(&told, &case);
             run(&mut place.skep(&["ls", "--server", "first"])).exits(0);
         }
     }

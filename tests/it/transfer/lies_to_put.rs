@@ -9,7 +9,7 @@ use crate::support::process::{Place, noise};
 /// Large enough to be sent in parts.
 const SIZE: usize = 3 << 20;
 
-const UPLOAD: &str = "/v1/uploads/0123456789abcdef0123456789abcdef";
+pub(crate) const UPLOAD: &str = "/v1/uploads/0123456789abcdef0123456789abcdef";
 
 fn stored(name: &str, bytes: &[u8]) -> String {
     let (size, digest) = (bytes.len(), Digest::of(bytes));

@@ -14,6 +14,7 @@ use crate::support::power::{Disk, replay};
 use crate::support::process::{Place, noise, run};
 use crate::support::served::Served;
 use crate::support::syscalls::{self, Call};
+use crate::transfer::lies_to_put::{UPLOAD, honest};
 
 /// Runs the client under strace, and returns what it did with its end as the last event.
 fn traced(place: &Place, url: &str, arguments: &[&str], code: i32) -> Vec<Call> {
@@ -126,37 +127,16 @@ fn a_download_goes_on_with_bytes_that_are_there() {
     assert!(images > 30, "only {images} power cuts");
 }
 
-const UPLOAD: &str = "/v1/uploads/0123456789abcdef0123456789abcdef";
-
 /// Takes one upload as a skep does, but the first append it cuts in the middle.
 fn take_in(question: &mut Question<'_>, bytes: &[u8], is_cut: &AtomicBool) -> Then {
-    let place = format!("Location: {UPLOAD}\r\nUpload-Offset: 0\r\nUpload-Complete: ?0\r\n");
-    if question.is("options ") {
-        question.answer("204 No Content", "Upload-Limit: min-size=0\r\n", b"")
-    } else if question.is("put ") {
-        question.body();
-        question.answer("201 Created", &place, b"")
-    } else if question.is(&format!("head {UPLOAD} ")) {
+    if question.is(&format!("head {UPLOAD} ")) {
         let fields = "Upload-Offset: 1048576\r\nUpload-Complete: ?0\r\n";
         question.answer("204 No Content", fields, b"")
     } else if question.is(&format!("patch {UPLOAD} ")) && !is_cut.swap(true, Ordering::SeqCst) {
         question.take(1 << 20);
         Then::Close
-    } else if question.is(&format!("patch {UPLOAD} ")) {
-        question.body();
-        let (size, digest) = (bytes.len(), skep::Digest::of(bytes));
-        let stored = format!(
-            "{{\"name\":\"m\",\"size\":{size},\"modified\":\"2000-01-01T00:00:00Z\",\"digest\":\"{digest:?}\"}}"
-        );
-        question.answer(
-            "201 Created",
-            "Content-Type: application/json\r\n",
-            stored.as_bytes(),
-        )
-    } else if question.is(&format!("delete {UPLOAD} ")) {
-        question.answer("204 No Content", "", b"")
     } else {
-        question.answer("404 Not Found", "", b"")
+        honest(question, bytes)
     }
 }
 
