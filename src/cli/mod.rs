@@ -11,6 +11,7 @@ mod verbs;
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
@@ -300,11 +301,20 @@ fn run_verb(matches: &ArgMatches, output: &Output) -> Result<()> {
     match found {
         Some((verb, matches)) => {
             // Without a home, a verb may do all the same; with a newer one, none does anything.
-            home::directory().map_or(Ok(()), |home| home::check_format(&home))?;
+            home::directory().map_or(Ok(()), |home| check_home(&home))?;
             (verb.run)(matches, output)
         }
         None => Err(Error::new(ErrorKind::Usage, "no command was given").hint("skep help")),
     }
+}
+
+/// Refuses a home of a newer format, and one that others can read or change.
+fn check_home(home: &Path) -> Result<()> {
+    home::check_format(home)?;
+    if flags::has_strict_modes()? {
+        home::check_modes(home)?;
+    }
+    Ok(())
 }
 
 /// The command line with the flags of every verb.

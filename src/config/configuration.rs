@@ -47,6 +47,9 @@ pub struct Config {
     /// Whether the process confines itself to the files that it needs, where the kernel can do that;
     /// `skep serve` does so, and a node that is embedded leaves its process alone.
     pub landlock: bool,
+    /// Whether a home is refused whose secrets others can read, or in which they can change something;
+    /// else that is only told.
+    pub strict_modes: bool,
     /// Limits of the server.
     pub limits: Limits,
     /// Bytes of an import that are kept before its password was seen.
@@ -84,6 +87,7 @@ impl Config {
             client_crl: None,
             allow_unauthenticated_clients: false,
             landlock: true,
+            strict_modes: true,
             limits: Limits::default(),
             import_bytes_before_password: 64 << 10,
             store: StoreOptions::default(),

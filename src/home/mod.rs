@@ -2,6 +2,7 @@
 //! Where skep keeps what belongs to a user, and every file that is kept there: identity, passwords,
 //! tokens, known servers. No other room names a file of the home, and each file is changed one way.
 
+mod exposed;
 mod home_files;
 mod home_format;
 mod kept_time;
@@ -30,6 +31,16 @@ use crate::error::{Error, ErrorKind, Result};
 /// `Usage` if none of the three is set.
 pub(crate) fn directory() -> Result<PathBuf> {
     find(|name| env::var_os(name))
+}
+
+/// Checks that only its owner can read the secrets of a home, and change what skep trusts. What is not
+/// there is nobody's.
+///
+/// # Errors
+/// `Usage` with the commands that mend it.
+pub(crate) fn check_modes(home: &Path) -> Result<()> {
+    let owners = env::var_os("HOME").map(PathBuf::from);
+    exposed::check(home, owners.as_deref())
 }
 
 fn find(read: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {

@@ -4,7 +4,6 @@
 
 mod bound;
 mod confined;
-mod exposed;
 mod node_events;
 mod reach;
 mod reload;
@@ -39,7 +38,6 @@ use crate::stop::{Reason, Shutdown, Stop, Waited};
 use crate::store::Store;
 use crate::tls::TlsFiles;
 use crate::{disk, home};
-use exposed::warn_of_exposed;
 use node_events::NodeEvents;
 use reach::host_names;
 use server_password::{UnseenPassword, check_published, check_strength, kept_password, warn_of};
@@ -72,7 +70,7 @@ impl Node {
         // What the configuration alone shows to be wrong is refused before anything is made in the
         // home.
         let addresses = config.listen_on()?;
-        home::check_format(&config.home)?;
+        check_home(&config)?;
 
         // A password that is given is checked before files are made, one in the home as soon as it
         // is read.
@@ -107,7 +105,6 @@ impl Node {
             check_strength(&config, &addresses, &password)?;
         }
         warn_of(&config, &addresses);
-        warn_of_exposed(&config.home);
         let live_limits = Arc::new(LiveLimits::new(config.limits.clone()));
 
         // The copy for reloads must not hold the sockets open: with it, a port would stay taken
@@ -350,6 +347,18 @@ fn server_options(
     // A child token: a stop of the node stops the server, too.
     options.stop = stop.child();
     options
+}
+
+/// Refuses a home of a newer format, and one that others can read or change unless that is wanted.
+fn check_home(config: &Config) -> Result<()> {
+    home::check_format(&config.home)?;
+    match home::check_modes(&config.home) {
+        Err(error) if !config.strict_modes => {
+            log::warn!("{error}");
+            Ok(())
+        }
+        checked => checked,
+    }
 }
 
 /// Tells a file where the server can be reached.

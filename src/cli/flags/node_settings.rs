@@ -3,6 +3,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::cli::flags::switch::has_strict_modes;
 use crate::config::{Config, Layer, Setting, settings};
 use crate::error::Result;
 use crate::home;
@@ -53,6 +54,7 @@ pub(crate) fn read(matches: &ArgMatches) -> Result<Config> {
 /// `Usage` for what cannot be read.
 pub(crate) fn of_home() -> Result<Config> {
     let mut config = Config::new(home::directory()?);
+    config.strict_modes = has_strict_modes()?;
     config.take(&Layer::from_file(&home::CONFIG.path(&config.home))?)?;
     config.take(&Layer::from_environment()?)?;
     Ok(config)

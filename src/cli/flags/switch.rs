@@ -18,18 +18,26 @@ pub(crate) fn is_set(matches: &ArgMatches, flag: &str) -> Result<bool> {
         return Ok(true);
     }
 
-    let name = variable_name(flag);
-
-    // Read as the settings are, so that one form is right everywhere.
-    match variable(&name).map(|value| text::switch(&value)) {
-        None => Ok(false),
-        Some(Ok(is_on)) => Ok(is_on),
-        Some(Err(_)) => Err(Error::new(
-            ErrorKind::Usage,
-            format!("{name} must be 1 or 0"),
-        )),
-    }
+    said(&variable_name(flag)).map(|said| said.unwrap_or(false))
 }
+
+/// Whether homes are refused that others can read or change. It has no flag and no line of the file: it is
+/// a fact of where the home lies, and the file is in the home.
+///
+/// # Errors
+/// `Usage` if the variable is neither a yes nor a no.
+pub(crate) fn has_strict_modes() -> Result<bool> {
+    said(STRICT_MODES).map(|said| said.unwrap_or(true))
+}
+
+/// What a variable says, if it is set.
+fn said(name: &str) -> Result<Option<bool>> {
+    // Read as the settings are, so that one form is right everywhere.
+    let read = variable(name).map(|value| text::switch(&value)).transpose();
+    read.map_err(|reason| Error::new(ErrorKind::Usage, format!("{name}: {reason}")))
+}
+
+pub(crate) const STRICT_MODES: &str = "SKEP_STRICT_MODES";
 
 pub(crate) fn variable_name(flag: &str) -> String {
     format!("SKEP_{}", flag.replace('-', "_").to_ascii_uppercase())

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use clap::Command;
 
-use crate::cli::flags::switch::variable_name;
+use crate::cli::flags::switch::{STRICT_MODES, variable_name};
 use crate::text::{escaped, nearest};
 
 /// Warns of each variable `SKEP_...` that no flag of any verb has. The whole command line is asked for
@@ -65,8 +65,9 @@ fn flags(command: &Command) -> Vec<String> {
 const PREFIX: &str = "SKEP_";
 
 /// Variables that belong to no flag, and those of this project's own tests and scripts.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 5] = [
     "SKEP_HOME",
+    STRICT_MODES,
     "SKEP_CHILD",
     "SKEP_TEST_SECONDS",
     "SKEP_BUILD_CACHE",

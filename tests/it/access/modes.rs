@@ -102,3 +102,76 @@ fn no_file_of_a_home_or_log_is_for_others() {
         );
     }
 }
+
+/// What each verb says of a home, and how it ends.
+fn every_verb(place: &Place, strict: &str) -> Vec<(String, Outcome)> {
+    let verbs: [&[&str]; 15] = [
+        &["serve", "127.0.0.1", "--port", "x"],
+        &["config"],
+        &["put", "m", "--server", "https://127.0.0.1:1"],
+        &["get", "m", "--server", "unix:/nowhere"],
+        &["ls", "--server", "https://127.0.0.1:1"],
+        &["post", "m", "--server", "https://127.0.0.1:1"],
+        &["keygen", "-o", "/nowhere/key"],
+        &["sign", "m"],
+        &["invite", "127.0.0.1"],
+        &["pair", "skep://127.0.0.1#x.y"],
+        &["ca", "ls"],
+        &["fingerprint"],
+        &["token", "ls"],
+        &["passwd"],
+        &["verify", "--key", "k", "m"],
+    ];
+    let run = |words: &[&str]| {
+        let mut command = place.skep(words);
+        (
+            words.join(" "),
+            run(command.env("SKEP_STRICT_MODES", strict)),
+        )
+    };
+    verbs.into_iter().map(run).collect()
+}
+
+#[test]
+fn a_home_that_others_can_use_is_refused_by_every_verb() {
+    let place = Place::new();
+    let server = Served::start_in(&place, &["--plain"]);
+    server.skep(&["token", "new", "phone"]).exits(0);
+    server.stop().exits(0);
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    let home = place.home();
+
+    for (name, open, right) in [
+        ("", 0o777, 0o700),
+        ("tokens", 0o666, 0o600),
+        ("password", 0o644, 0o600),
+    ] {
+        let path = home.join(name);
+        set(&path, open).unwrap();
+        for (verb, ended) in every_verb(&place, "") {
+            let said = &ended.stderr;
+            assert!(
+                ended.code == 2 && said.contains("run: chmod go"),
+                "{verb}: {said}"
+            );
+        }
+
+        // Where modes are made up, it works and the server tells of it.
+        for (verb, ended) in every_verb(&place, "0") {
+            assert!(!ended.stderr.contains("chmod"), "{verb}: {}", ended.stderr);
+        }
+        let mut open = place.skep(&["serve", "127.0.0.1", "--port", "0"]);
+        let open = Process::start(open.env("SKEP_STRICT_MODES", "0"));
+        let open = Served::ready(&place, open).stop().exits(0);
+        open.says("warn others on this device can")
+            .says("run: chmod go");
+
+        // What is told to be typed is enough.
+        let told = run(&mut place.skep(&["token", "ls"])).exits(2).stderr;
+        let command = told.split("run: ").nth(1).unwrap();
+        let command = command.split("; where").next().unwrap();
+        run(place.command("sh").args(["-c", command])).exits(0);
+        run(&mut place.skep(&["token", "ls"])).exits(0);
+        set(&path, right).unwrap();
+    }
+}

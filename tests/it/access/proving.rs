@@ -347,8 +347,7 @@ fn whoever_changes_a_piece_completes_nothing() {
 fn whoever_took_the_port_or_the_socket_learns_no_secret() {
     let home = Place::new();
     let password = "abcdefghjkmnpqrstuvw";
-    std::fs::create_dir_all(home.home()).unwrap();
-    std::fs::write(home.home().join("password"), format!("{password}\n")).unwrap();
+    home.secret("password", &format!("{password}\n"));
     home.file("m", "x");
 
     let fake = |mut stream: Box<dyn ReadWrite>| {

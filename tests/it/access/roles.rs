@@ -368,7 +368,7 @@ fn what_can_be_guessed_at_once_is_for_this_device_only() {
     }
 
     // A kept one is no better.
-    std::fs::write(place.home().join("password"), "short\n").unwrap();
+    place.secret("password", "short\n");
     run(&mut place.skep(&["serve", "0.0.0.0", "--port", "0"])).exits(2);
 
     let here = Process::start(&mut serve("127.0.0.1", "4321"));

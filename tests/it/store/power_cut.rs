@@ -97,7 +97,7 @@ fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
     let calls = syscalls::calls(&place);
     let images = replay(Disk::new(&root), &calls, |image, acknowledged, case| {
         let place = Place::new();
-        fs::write(place.home().join("password"), &password).unwrap();
+        place.secret("password", &password);
         fs::create_dir(place.path("dm_models")).unwrap();
         image.unpack(&place.path("dm_models"));
         let server = Served::start_in(&place, STEPS);

@@ -4,8 +4,9 @@
 //! Nothing here sleeps: a server is ready when its first line arrives, and a program has ended when
 //! its output has. One deadline bounds every wait.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,14 +27,22 @@ pub(crate) struct Place(Arc<TempDir>);
 impl Place {
     pub(crate) fn new() -> Self {
         let place = Self(Arc::new(tempfile::tempdir().unwrap()));
-        fs::create_dir(place.home()).unwrap();
         fs::create_dir(place.path("")).unwrap();
+        // As skep makes it, whatever the umask is.
+        DirBuilder::new().mode(0o700).create(place.home()).unwrap();
         place
     }
 
     /// What `SKEP_HOME` is.
     pub(crate) fn home(&self) -> PathBuf {
         self.0.path().join("home")
+    }
+
+    /// Writes a file into the home that only its owner can read.
+    pub(crate) fn secret(&self, name: &str, text: &str) {
+        let path = self.home().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     /// A path in the working directory.

@@ -219,7 +219,7 @@ fn number_passwords_are_numbers_for_the_genuine_client() {
     for version in [OLD, NEW] {
         let genuine = Genuine::find(version);
         let place = Place::new();
-        fs::write(place.home().join("password"), "4321\n").unwrap();
+        place.secret("password", "4321\n");
         let server = Served::start_in(&place, &["--plain"]);
         let file = genuine.place.file("m.dm", "x");
         for password in [json!(4321), json!("4321")] {
