@@ -85,14 +85,20 @@ impl Error {
                 | io::ErrorKind::InvalidFilename
         );
 
-        let mut told = Self::io(what, error);
-        told.0.is_local = true;
+        let mut told = Self::io(what, error).of_this_device();
         if !is_name {
             return told;
         }
 
         told.0.kind = ErrorKind::Usage;
         told.hint("use another path, or change its permissions")
+    }
+
+    /// Says that it names a file of this device, which callers from elsewhere are not told.
+    #[must_use]
+    pub(crate) fn of_this_device(mut self) -> Self {
+        self.0.is_local = true;
+        self
     }
 
     /// The kind, for machines.

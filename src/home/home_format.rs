@@ -35,6 +35,7 @@ pub(crate) fn check_format(home: &Path) -> Result<()> {
     let number: u64 = text.trim().parse().map_err(|error| {
         let text = format!("{} is not the number of a format", path.display());
         Error::new(ErrorKind::Usage, text)
+            .of_this_device()
             .because(error)
             .hint("restore it; if no newer skep has used this home, remove it")
     })?;
@@ -46,6 +47,7 @@ pub(crate) fn check_format(home: &Path) -> Result<()> {
             home.display()
         );
         return Err(Error::new(ErrorKind::Usage, text)
+            .of_this_device()
             .hint("use the newer skep, or set SKEP_HOME to another directory"));
     }
 

@@ -139,7 +139,8 @@ impl HomeFile {
     fn not_locked(&self, home: &Path, error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::TimedOut {
             let text = format!("{} was not changed: {error}", self.path(home).display());
-            return Error::new(ErrorKind::Busy, text).hint("try again, or see what still runs");
+            let error = Error::new(ErrorKind::Busy, text).of_this_device();
+            return error.hint("try again, or see what still runs");
         }
 
         Error::local(format!("writing to {}", home.display()), error)
@@ -219,7 +220,7 @@ mod tests {
     fn who_waited_in_vain_may_try_again() {
         let kept = io::Error::new(io::ErrorKind::TimedOut, "somebody keeps it");
         let error = SERVERS.not_locked(Path::new("/home/pi"), kept);
-        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert!(error.kind() == ErrorKind::Busy && error.is_local());
         assert!(error.message().contains("/home/pi/servers was not changed"));
 
         let denied = io::ErrorKind::PermissionDenied.into();

@@ -131,6 +131,11 @@ pub(crate) fn told_outside(error: Error) -> Error {
         log::error!("{}", error.with_cause());
         return match error.kind() {
             ErrorKind::NoSpace => Error::new(ErrorKind::NoSpace, "no space left on the device"),
+            ErrorKind::Busy => Error::new(
+                ErrorKind::Busy,
+                "the server could not do this now, for a reason that is in its log",
+            )
+            .hint("try again"),
             _ if is_of_read_only_files(&error) => Error::new(
                 ErrorKind::Internal,
                 "the file system of this server is read-only",

@@ -206,3 +206,96 @@ fn no_end_of_a_token_is_too_far_away_to_be_listed() {
     let expires = &list["tokens"][1]["expires"];
     assert_eq!(expires.as_str(), Some("9999-12-31T23:59:59Z"), "{list}");
 }
+
+/// What goes wrong in a home and in a model directory: what lies where a file or a folder was.
+const WRONG: [(&str, &[u8]); 13] = [
+    ("home/format", b"9\n"),
+    ("home/format", b"?"),
+    ("home/invitations", b""),
+    ("home/invitations.lock", b""),
+    ("home/tokens", b"\xff"),
+    ("home/tokens.lock", b""),
+    ("home/password", b""),
+    ("work/dm_models/m", b""),
+    ("work/dm_models/.skep", b"a file"),
+    ("work/dm_models/.skep/parts", b"a file"),
+    ("work/dm_models/.skep/uploads", b"a file"),
+    ("work/dm_models/.skep/versions", b"a file"),
+    ("work/dm_models", b"a file"),
+];
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn no_answer_names_a_path_of_the_device_whatever_goes_wrong_there() {
+    let manual = skep::manual::find("http").unwrap().text;
+    let routes: Vec<_> = manual
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .filter_map(|(route, _)| route.split_once(" /"))
+        .collect();
+    assert!(routes.len() >= 18, "{routes:?}");
+
+    let mut failed = BTreeSet::new();
+    for (name, bytes) in WRONG {
+        let place = Place::new();
+        let server = Served::start_in(&place, &["--keep-versions", "2"]);
+        server
+            .curl("/v1/models/m", &["-X", "PUT", "-d", "old"])
+            .is(201);
+        server
+            .curl("/v1/models/m", &["-X", "PUT", "-d", "new"])
+            .is(200);
+        let incomplete = ["-X", "PUT", "-H", "upload-complete: ?0", "-d", "x"];
+        let begun = server.curl("/v1/models/n", &incomplete).is(201);
+        let id = begun.field("location").unwrap().rsplit('/').next().unwrap();
+        let invited = server.skep(&["invite", "--json"]).exits(0).json();
+        let secret = invited["invitation"].as_str().unwrap().rsplit('.').next();
+        let pair = format!("{{\"secret\": \"{}\", \"name\": \"pi\"}}", secret.unwrap());
+        let password = server.password();
+        let field = format!("authorization: Bearer {password}");
+
+        // The root of the place, by which a path of it is known wherever it stands.
+        let root = place.home().parent().unwrap().to_owned();
+        let path = root.join(name);
+        let _ = fs::rename(&path, root.join("aside"));
+        match bytes {
+            b"" => fs::create_dir(&path).unwrap(),
+            bytes => fs::write(&path, bytes).unwrap(),
+        }
+
+        for (method, target) in &routes {
+            let target = format!("/{target}").replace("NAME", "m").replace("ID", id);
+            let body = match target.as_str() {
+                "/v1/pair" => pair.clone(),
+                path if path.ends_with("_model") => format!(
+                    r#"{{"password": "{password}", "filename": "m", "filenames": ["m"], "content_b64": "bmV3"}}"#
+                ),
+                _ => "bytes".to_owned(),
+            };
+            let partial = "content-type: application/partial-upload";
+            let words = ["-X", method, "-H", &field, "--data-binary", "@-"];
+            let more: &[&str] = match *method {
+                "PATCH" => &[
+                    "-H",
+                    partial,
+                    "-H",
+                    "upload-offset: 1",
+                    "-H",
+                    "upload-complete: ?1",
+                ],
+                _ => &[],
+            };
+            let answer = server.curl_as(&target, &[&words, more].concat(), body.as_bytes());
+            let said = answer.text();
+            let shown = root.display().to_string();
+            assert!(!said.contains(&shown), "{name}: {method} {target}: {said}");
+            if answer.status >= 500 {
+                failed.insert(target);
+            }
+        }
+    }
+    assert!(
+        failed.contains("/v1/pair") && failed.len() > 5,
+        "{failed:?}"
+    );
+}
