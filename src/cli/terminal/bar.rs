@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The bar of a transfer: one line of a terminal that is drawn anew while bytes go over the line.
 
-use std::env;
 use std::io::{self, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::termios::tcgetwinsize;
 
+use crate::cli::terminal::standard::has_blocks;
 use crate::logging;
 
 /// A bar on standard error. It has no colours, and it goes away when it is dropped.
@@ -21,7 +21,7 @@ pub(crate) struct Bar {
 #[derive(Clone, Copy)]
 struct Look {
     columns: u16,
-    is_utf8: bool,
+    has_blocks: bool,
 }
 
 impl Bar {
@@ -37,7 +37,7 @@ impl Bar {
 
         let look = Look {
             columns,
-            is_utf8: is_utf8(|name| env::var(name).ok()),
+            has_blocks: has_blocks(),
         };
 
         Some(Self::at(target, look, name, total))
@@ -110,7 +110,7 @@ impl Look {
             None => "{wide_msg} {binary_bytes} {binary_bytes_per_sec}",
         };
 
-        let blocks = if self.is_utf8 {
+        let blocks = if self.has_blocks {
             "\u{2588}\u{2591}"
         } else {
             "#."
@@ -123,18 +123,6 @@ impl Look {
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars(blocks)
     }
-}
-
-/// Whether the locale that the variables name (POSIX.1 section 8.2) is one of UTF-8.
-fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
-    let named = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .filter_map(variable)
-        .find(|locale| !locale.is_empty());
-    named.is_some_and(|locale| {
-        let locale = locale.to_ascii_lowercase();
-        locale.contains("utf-8") || locale.contains("utf8")
-    })
 }
 
 const DRAWN_PER_SECOND: u8 = 10;
@@ -197,10 +185,18 @@ mod tests {
     }
 
     /// What is on the screen at the begin of a transfer.
-    fn shown(name: &str, columns: u16, is_utf8: bool, total: Option<u64>) -> String {
+    fn shown(name: &str, columns: u16, has_blocks: bool, total: Option<u64>) -> String {
         let paper = Paper(columns, Arc::default());
         let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
-        let bar = Bar::at(target, Look { columns, is_utf8 }, name, total);
+        let bar = Bar::at(
+            target,
+            Look {
+                columns,
+                has_blocks,
+            },
+            name,
+            total,
+        );
         bar.begin(1 << 20, total);
         let screen = lock(&paper.1).clone();
         drop(bar);
@@ -233,7 +229,7 @@ mod tests {
             Paper(80, Arc::default()),
             Look {
                 columns: 80,
-                is_utf8: true,
+                has_blocks: true,
             },
         );
         let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
@@ -261,27 +257,6 @@ mod tests {
                     "{columns}: {line}"
                 );
             }
-        }
-    }
-
-    #[test]
-    fn the_locale_says_whether_blocks_are_understood() {
-        for (all, ctype, lang, expected) in [
-            ("", "", "de_CH.UTF-8", true),
-            ("", "C.utf8", "C", true),
-            ("C", "", "de_CH.UTF-8", false),
-            ("", "", "de_CH.ISO-8859-1", false),
-            ("", "", "", false),
-        ] {
-            let variable = |name: &str| {
-                let value = match name {
-                    "LC_ALL" => all,
-                    "LC_CTYPE" => ctype,
-                    _ => lang,
-                };
-                Some(value.to_owned())
-            };
-            assert_eq!(is_utf8(variable), expected, "{all} {ctype} {lang}");
         }
     }
 }

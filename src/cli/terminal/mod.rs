@@ -15,4 +15,4 @@ pub(crate) use machine::JsonReport;
 pub(crate) use output::Output;
 pub(crate) use page::Page;
 pub(crate) use progress::{Progress, size};
-pub(crate) use standard::is_closed;
+pub(crate) use standard::{has_blocks, is_closed};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The streams that a program is started with, which may be closed.
+//! The streams that a program is started with, which may be closed, and the characters that they show.
 
+use std::env;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
@@ -22,5 +23,57 @@ pub(crate) fn is_closed(descriptor: BorrowedFd<'_>) -> Result<bool> {
     Ok(is_device && device == NULL_DEVICE && flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
+/// Whether there are characters beyond ASCII to draw with, such as blocks.
+pub(crate) fn has_blocks() -> bool {
+    draws_blocks(|name| env::var(name).ok())
+}
+
+/// Whether the locale that the variables name (POSIX.1 section 8.2) is one of UTF-8, and the terminal is
+/// not one that shows letters only.
+fn draws_blocks(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let is_dumb = variable("TERM").is_some_and(|term| term == "dumb");
+    let named = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(variable)
+        .find(|locale| !locale.is_empty());
+    let is_utf8 = named.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    });
+    is_utf8 && !is_dumb
+}
+
 /// Major and minor number of `/dev/null` on Linux.
 const NULL_DEVICE: (u32, u32) = (1, 3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_locale_and_the_terminal_say_whether_blocks_are_understood() {
+        for (all, ctype, lang, term, expected) in [
+            ("", "", "de_CH.UTF-8", "xterm", true),
+            ("", "C.utf8", "C", "", true),
+            ("", "C.utf8", "C", "dumb", false),
+            ("C", "", "de_CH.UTF-8", "xterm", false),
+            ("", "", "de_CH.ISO-8859-1", "xterm", false),
+            ("", "", "", "xterm", false),
+        ] {
+            let variable = |name: &str| {
+                let value = match name {
+                    "LC_ALL" => all,
+                    "LC_CTYPE" => ctype,
+                    "TERM" => term,
+                    _ => lang,
+                };
+                Some(value.to_owned())
+            };
+            assert_eq!(
+                draws_blocks(variable),
+                expected,
+                "{all} {ctype} {lang} {term}"
+            );
+        }
+    }
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is shown to somebody who sits at a terminal.
 
-use crate::support::process::Place;
+use crate::support::process::{Place, run};
 use crate::support::served::Served;
 use crate::support::terminal::Terminal;
 
@@ -162,7 +162,99 @@ fn a_password_is_asked_for_where_there_is_none() {
     );
 
     // Where nobody can be asked, the error says how to get in.
-    let ended = crate::support::process::run(&mut server.command_of(&stranger, &words));
+    let ended = run(&mut server.command_of(&stranger, &words));
     ended.exits(7).says("skep invite").says("skep pair");
     server.stop().exits(0);
+}
+
+/// `skep invite` with its standard output at a terminal.
+fn invited(server: &Served, columns: u16, environment: &[(&str, &str)]) -> String {
+    let mut command = server.place.command("sh");
+    let skep = env!("CARGO_BIN_EXE_skep");
+    command.args(["-c", "exec \"$0\" invite 1>&2", skep]);
+    for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
+        command.env_remove(name);
+    }
+    command
+        .env("TERM", "xterm")
+        .envs(environment.iter().copied());
+    let (code, _, screen) = Terminal::start(&command, columns).ends();
+    assert!(code == 0 && screen.contains("skep://"), "{screen}");
+    screen
+}
+
+#[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
+fn a_qr_code_suits_the_terminal() {
+    let server = Served::start(&[]);
+    let utf8 = [("LANG", "C.UTF-8")];
+    let screen = invited(&server, 80, &utf8);
+    assert!(
+        screen.contains('\u{2588}') && !screen.contains("####"),
+        "{screen}"
+    );
+
+    for environment in [
+        &[][..],
+        &[("LC_ALL", "C"), utf8[0]],
+        &[("TERM", "dumb"), utf8[0]],
+    ] {
+        let screen = invited(&server, 200, environment);
+        assert!(screen.is_ascii() && screen.contains("####"), "{screen}");
+    }
+
+    // A code whose lines are broken cannot be read.
+    for (columns, environment) in [(30, &utf8[..]), (60, &[])] {
+        let screen = invited(&server, columns, environment);
+        let text = screen.replace(['\r', '\n'], "");
+        assert!(text.contains("the QR code is left out"), "{screen}");
+        assert!(!screen.contains("####") && screen.is_ascii(), "{screen}");
+    }
+}
+
+#[test]
+fn nothing_but_names_and_blocks_is_beyond_ascii() {
+    let server = Served::start(&[]);
+    server.place.file("m", "x");
+    server.place.file("bad.toml", "x = \u{1f}");
+    let help = server.skep(&["help"]).exits(0).text();
+    let section = help.split("Commands:\n").nth(1).unwrap();
+    let verbs = section.lines().take_while(|line| !line.is_empty());
+    let verbs: Vec<_> = verbs
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(verbs.len() > 15, "{verbs:?}");
+
+    let topics = skep::manual::TOPICS.iter().map(|topic| topic.name);
+    let helps = verbs
+        .iter()
+        .copied()
+        .chain(topics)
+        .map(|word| vec!["help", word]);
+    let wrong = verbs.iter().map(|verb| vec![*verb, "--no-such-flag"]);
+    let others = [
+        &["help"][..],
+        &["put", "m"],
+        &["put", "m", "--if-changed", "-vv"],
+        &["ls", "-l"],
+        &["show", "m"],
+        &["get", "m", "-o", "copy"],
+        &["get", "nothing"],
+        &["verify"],
+        &["invite", "--qr"],
+        &["config"],
+        &["config", "check", "bad.toml"],
+        &["token", "new", "pi", "--expires", "1d"],
+        &["token", "ls"],
+        &["ls", "--server", "https://127.0.0.1:1"],
+        &["fingerprint", "--curl"],
+        &["rm", "m"],
+        &["ls"],
+    ];
+    for words in helps.chain(wrong).chain(others.map(<[_]>::to_vec)) {
+        let mut command = server.command(&words);
+        let outcome = run(command.env("LC_ALL", "C"));
+        let said = outcome.text() + &outcome.stderr;
+        assert!(said.is_ascii() && !said.is_empty(), "{words:?}: {said}");
+    }
 }

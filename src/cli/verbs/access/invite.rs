@@ -5,13 +5,14 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use qrcodegen::{QrCode, QrCodeEcc};
+use rustix::termios::tcgetwinsize;
 use serde_json::json;
 
 use crate::access::secrets::invitations;
 use crate::access::{ADDRESSES_MAX, Invitation};
 use crate::address::ServerUrl;
 use crate::cli::flags::{args, node_settings};
-use crate::cli::terminal::Output;
+use crate::cli::terminal::{Output, has_blocks};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::home::RunningServer;
@@ -119,9 +120,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // In a pipe, the picture would only be in the way of the text.
     if matches.get_flag("qr") || output.is_terminal() {
-        for line in picture(&invitation)? {
-            output.line(&line)?;
-        }
+        draw(&invitation, output)?;
     }
 
     output.line(&invitation)?;
@@ -175,9 +174,25 @@ fn running_addresses(config: &Config) -> Result<Vec<String>> {
     )))
 }
 
-/// A QR code in half blocks, two rows in a line, with the quiet zone that readers need. Light modules
-/// are drawn, so that it can be read on a dark terminal.
-fn picture(text: &str) -> Result<Vec<String>> {
+/// Prints a QR code, unless the terminal is too narrow for it.
+fn draw(text: &str, output: &Output) -> Result<()> {
+    let lines = picture(text, has_blocks())?;
+
+    let columns = tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+    let width = lines.first().map_or(0, |line| line.chars().count());
+    if columns > 0 && columns < width {
+        output.note(&format!(
+            "the QR code is left out: it needs {width} columns"
+        ));
+        return Ok(());
+    }
+
+    lines.iter().try_for_each(|line| output.line(line))
+}
+
+/// A QR code with the quiet zone that readers need, in half blocks, two rows in a line, or else in ASCII,
+/// a module in two characters. Light modules are drawn, so that it can be read on a dark terminal.
+fn picture(text: &str, in_blocks: bool) -> Result<Vec<String>> {
     // A screen is read without damage, so the least error correction suffices; it gives the
     // smallest picture.
     let code = QrCode::encode_text(text, QrCodeEcc::Low).map_err(|_| {
@@ -188,22 +203,22 @@ fn picture(text: &str) -> Result<Vec<String>> {
         .hint("name fewer addresses")
     })?;
 
-    let is_light = |x: i32, y: i32| !code.get_module(x, y);
+    // Beyond an odd number of rows, the lower half of the last line is light, as part of the margin.
     let last = code.size() + QUIET;
-    let rows = (-QUIET..last).step_by(2);
+    let is_light = |x: i32, y: i32| y >= last || !code.get_module(x, y);
 
-    // A character is about twice as high as wide, so it shows two modules. With an odd number of
-    // rows, the lower half of the last line is drawn light, as part of the margin.
-    let row = |y: i32| {
-        let module = |x: i32| match (is_light(x, y), y + 1 >= last || is_light(x, y + 1)) {
-            (true, true) => '\u{2588}',
-            (true, false) => '\u{2580}',
-            (false, true) => '\u{2584}',
-            (false, false) => ' ',
-        };
-        (-QUIET..last).map(module).collect()
+    // A character is about twice as high as wide, so it shows two modules or half of one.
+    let rows = (-QUIET..last).step_by(if in_blocks { 2 } else { 1 });
+    let module = |x: i32, y: i32| match (in_blocks, is_light(x, y), is_light(x, y + 1)) {
+        (true, true, true) => "\u{2588}",
+        (true, true, false) => "\u{2580}",
+        (true, false, true) => "\u{2584}",
+        (true, false, false) => " ",
+        (false, true, _) => "##",
+        (false, false, _) => "  ",
     };
 
+    let row = |y: i32| (-QUIET..last).map(|x| module(x, y)).collect();
     Ok(rows.map(row).collect())
 }
 
@@ -225,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_picture_is_as_wide_as_high() {
-        let lines = picture("skep://192.168.1.10:8443#x").unwrap();
+        let lines = picture("skep://192.168.1.10:8443#x", true).unwrap();
         let width = lines[0].chars().count();
         assert!(lines.iter().all(|line| line.chars().count() == width));
         assert_eq!(lines.len(), width.div_ceil(2));
@@ -236,6 +251,17 @@ mod tests {
                 .iter()
                 .all(|line| line.starts_with("\u{2588}\u{2588}"))
         );
-        assert!(picture(&"x".repeat(5000)).is_err());
+        assert!(picture(&"x".repeat(5000), true).is_err());
+
+        // The same modules, drawn in ASCII.
+        let plain = picture("skep://192.168.1.10:8443#x", false).unwrap();
+        assert_eq!(plain.len(), width);
+        for (y, line) in plain.iter().enumerate() {
+            assert!(line.len() == 2 * width && line.is_ascii(), "{line}");
+            for (x, block) in lines[y / 2].chars().enumerate() {
+                let light = ["\u{2588}\u{2580}", "\u{2588}\u{2584}"][y % 2].contains(block);
+                assert_eq!(&line[2 * x..2 * x + 2], if light { "##" } else { "  " });
+            }
+        }
     }
 }
