@@ -26,7 +26,7 @@ pub(crate) fn answer(arguments: &[OsString], command: &Command) -> Option<ExitCo
 
     let text = unknown(word, command)?;
     let _ = writeln!(std::io::stderr(), "skep: error: {text}");
-    tell_machines(arguments, &text);
+    tell_machines(arguments, crate::error::Error::new(ErrorKind::Usage, text));
 
     Some(ExitCode::from(ErrorKind::Usage.exit_code()))
 }
@@ -84,26 +84,45 @@ pub(crate) fn explain(error: Error, arguments: &[OsString], command: &Command) -
         }
         Mistake::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = write!(std::io::stderr(), "{text}");
-            tell_machines(arguments, "no command was given");
+            let error = crate::error::Error::new(ErrorKind::Usage, "no command was given");
+            tell_machines(arguments, error);
             ExitCode::from(ErrorKind::Usage.exit_code())
         }
         _ => {
             let _ = write!(std::io::stderr(), "skep: {text}");
-            let said = text.to_string();
-            let first = said.lines().next().unwrap_or_default();
-            tell_machines(arguments, first.trim_start_matches("error: "));
+            tell_machines(arguments, in_one_line(&text.to_string()));
             ExitCode::from(ErrorKind::Usage.exit_code())
         }
     }
 }
 
 /// Prints the JSON of a command line that cannot be understood, if that asks for JSON.
-pub(crate) fn tell_machines(arguments: &[OsString], text: &str) {
-    if arguments.iter().any(|word| word == "--json") {
+pub(crate) fn tell_machines(arguments: &[OsString], error: crate::error::Error) {
+    let by_variable = || matches!(crate::cli::flags::said("SKEP_JSON"), Ok(Some(true)));
+    if arguments.iter().any(|word| word == "--json") || by_variable() {
         let report = JsonReport::default();
-        report.fail(&crate::error::Error::new(ErrorKind::Usage, text));
+        report.fail(&error);
         let line = report.line().unwrap_or_default();
         let _ = writeln!(std::io::stdout(), "{line}");
+    }
+}
+
+/// What the parser says: a paragraph of the mistake, which may list things, perhaps one of tips, and one
+/// of the usage.
+fn in_one_line(text: &str) -> crate::error::Error {
+    let mut paragraphs = text.split("\n\n");
+    let mistake = paragraphs.next().unwrap_or_default();
+    let words: Vec<_> = mistake.lines().map(str::trim).collect();
+    let words = words.join(" ");
+
+    let told = words.strip_prefix("error: ").unwrap_or(&words);
+    let error = crate::error::Error::new(ErrorKind::Usage, told);
+    match paragraphs
+        .next()
+        .and_then(|next| next.trim().strip_prefix("tip: "))
+    {
+        Some(tip) => error.hint(tip.lines().next().unwrap_or_default()),
+        None => error,
     }
 }
 

@@ -213,8 +213,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(output) => output,
         Err(error) => {
             Output::default().error(&error);
-            help::tell_machines(&arguments, error.message());
-            return ExitCode::from(error.kind().exit_code());
+            let code = error.kind().exit_code();
+            help::tell_machines(&arguments, error);
+            return ExitCode::from(code);
         }
     };
 

@@ -16,7 +16,8 @@ pub(crate) use entries::{entries, name_of, unreadable, with_entry};
 pub(crate) use escape::{escaped, json_escaped};
 pub(crate) use nearest::nearest;
 pub(crate) use quantity::{
-    NONE, bytes, bytes_or_none, count, count_or_none, duration, duration_or_none, is_none, switch,
+    DURATION_MAX, NONE, bytes, bytes_or_none, count, count_or_none, duration, duration_or_none,
+    is_never, is_none, switch,
 };
 pub(crate) use quote::quoted;
 pub(crate) use shortened::{fitting, quotable, shortened};

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 /// Reads a length of time: `15`, `15s`, `500ms`, `2m`, `1h`, `7d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    if is_never(text) {
+        return Err("it cannot be none".to_owned());
+    }
     // A socket would take zero for "for ever".
     match time(text)? {
         Duration::ZERO => Err("it must be more than 0".to_owned()),
@@ -28,12 +31,9 @@ fn time(text: &str) -> Result<Duration, String> {
         .map_err(|_| "write a time as 15s, 500ms, 2m, 1h or 7d")?;
 
     // What is longer would overflow the clock that it is added to.
-    let milliseconds = number
-        .checked_mul(scale)
-        .filter(|time| *time <= MILLISECONDS_MAX)
-        .ok_or("that is too long; the longest time is 100 years")?;
-
-    Ok(Duration::from_millis(milliseconds))
+    let time = number.checked_mul(scale).map(Duration::from_millis);
+    time.filter(|time| *time <= DURATION_MAX)
+        .ok_or_else(|| "that is too long; the longest time is 100 years".to_owned())
 }
 
 /// The word that stands for zero where zero switches something off.
@@ -43,15 +43,20 @@ pub(crate) const NONE: &str = "none";
 pub(crate) fn is_none(text: &str) -> bool {
     let (number, _) = split(text);
     let is_zero = !number.is_empty() && number.bytes().all(|byte| byte == b'0');
-    is_zero || is_word(text, NONE) || is_word(text, "never")
+    is_zero || is_never(text)
+}
+
+/// Whether a time is one in words that never comes.
+pub(crate) fn is_never(text: &str) -> bool {
+    is_word(text, NONE) || is_word(text, "never")
 }
 
 /// Reads a length of time; zero for `none`, `never` or `0`.
 pub(crate) fn duration_or_none(text: &str) -> Result<Duration, String> {
-    if is_word(text, "never") {
+    if is_never(text) {
         return Ok(Duration::ZERO);
     }
-    time(zero_for_none(text)).map_err(or_none)
+    time(text).map_err(or_none)
 }
 
 /// Reads a number of bytes; zero for `none` or `0`.
@@ -142,5 +147,5 @@ fn split(text: &str) -> (&str, &str) {
     (number, unit.trim())
 }
 
-/// A hundred years.
-const MILLISECONDS_MAX: u64 = 36_525 * 24 * 3_600_000;
+/// The longest time that can be written: a hundred years.
+pub(crate) const DURATION_MAX: Duration = Duration::from_secs(36_525 * 24 * 3600);

@@ -179,14 +179,23 @@ fn keyed(key: &hmac::Key, secret: &[u8]) -> Digest {
 /// # Errors
 /// `Usage` if it is too short or known to everybody, or if the home cannot be written.
 pub(crate) fn keep(home: &Path, password: &Password) -> Result<()> {
-    let text = password.text();
-    if let Some(reason) = weakness(text) {
-        return Err(Error::new(ErrorKind::Usage, reason).hint("use three or four random words"));
-    }
-
-    let kept = Kept::make(text.as_bytes())?.text();
+    check(password.text())?;
+    let kept = Kept::make(password.text().as_bytes())?.text();
 
     home::CHOSEN_PASSWORD.write(home, &kept)
+}
+
+/// Refuses what is among the first guesses.
+///
+/// # Errors
+/// `Usage` with the reason.
+pub(crate) fn check(text: &str) -> Result<()> {
+    match weakness(text) {
+        Some(reason) => {
+            Err(Error::new(ErrorKind::Usage, reason).hint("use three or four random words"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Why a password is among the first guesses; `None` if it is not.
@@ -238,7 +247,7 @@ const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = 32;
 
 /// The least that NIST SP 800-63B asks of passwords that people choose is 8; nobody watches here.
-const CHARACTERS_MIN: usize = 10;
+pub(crate) const CHARACTERS_MIN: usize = 10;
 
 /// How many right passwords are remembered, and how long. There is one; a change forgets it.
 const GOOD_MAX: usize = 4;

@@ -8,7 +8,7 @@ mod password;
 mod remembered_keys;
 pub(crate) mod tokens;
 
-pub(crate) use chosen_password::{SlowLock, keep, remove, weakness};
+pub(crate) use chosen_password::{CHARACTERS_MIN, SlowLock, check, keep, remove, weakness};
 pub(crate) use derived_key::{CallerKey, DerivedKey};
 pub(crate) use invitations::{ADDRESSES_MAX, Invitation};
 pub use password::Password;

@@ -19,6 +19,7 @@ use crate::client::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
+use crate::text::{DURATION_MAX, bytes_or_none, count_or_none, duration_or_none};
 
 /// Adds the flags of every verb.
 pub(crate) fn everywhere(command: Command) -> Command {
@@ -86,12 +87,12 @@ pub(crate) fn server(command: Command) -> Command {
         .arg(
             flag("timeout")
                 .value_name("TIME")
-                .help("Give up after this time without progress [default: 60s]"),
+                .help("Give up after this time without progress; none: never [default: 60s]"),
         )
         .arg(
             flag("connect-timeout")
                 .value_name("TIME")
-                .help("Give up connecting after this time [default: 30s]"),
+                .help("Give up connecting after this time; none: never [default: 30s]"),
         )
 }
 
@@ -101,7 +102,7 @@ pub(crate) fn limit_rate(command: Command) -> Command {
         Arg::new("limit-rate")
             .long("limit-rate")
             .value_name("SIZE")
-            .help("Transfer at most this many bytes per second, for example 2MiB")
+            .help("Transfer at most this many bytes per second, for example 2MiB; none: any number")
             .help_heading("Transfer"),
     )
 }
@@ -115,7 +116,7 @@ pub(crate) fn transfers(command: Command) -> Command {
         .arg(
             flag("retries")
                 .value_name("N")
-                .help("How often to try again without any progress [default: 5]"),
+                .help("How often to try again without any progress; none: not at all [default: 5]"),
         )
         .arg(switch("if-changed").help("Transfer nothing if the same bytes are there already"))
         .arg(switch("exit-unchanged").help("Exit with 9 if nothing had to be transferred"))
@@ -128,12 +129,7 @@ pub(crate) fn transfers(command: Command) -> Command {
 pub(crate) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
     let mut options = TransferOptions::default();
     if let Some(text) = text(matches, "retries") {
-        options.retries = text.parse().map_err(|_| {
-            Error::new(
-                ErrorKind::Usage,
-                "--retries: write a number of attempts, for example 5",
-            )
-        })?;
+        options.retries = count_or_none(&text).map_err(|reason| wrong("retries", &reason))?;
     }
 
     if is_set(matches, "if-changed")? {
@@ -231,11 +227,11 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
         options.password_over = PasswordOver::Anything;
     }
 
-    if let Some(timeout) = time(matches, "timeout")? {
+    if let Some(timeout) = time_limit(matches, "timeout")? {
         options.timeout = timeout;
     }
 
-    if let Some(timeout) = time(matches, "connect-timeout")? {
+    if let Some(timeout) = time_limit(matches, "connect-timeout")? {
         options.connect_timeout = timeout;
     }
 
@@ -335,8 +331,22 @@ pub(crate) fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>>
         return Ok(None);
     };
     let time = crate::text::duration(&text);
-    time.map(Some)
-        .map_err(|reason| Error::new(ErrorKind::Usage, format!("--{flag}: {reason}")))
+    time.map(Some).map_err(|reason| wrong(flag, &reason))
+}
+
+/// A limit of time, as [`time`]; without a limit, it is the longest time that there is.
+pub(crate) fn time_limit(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
+    let Some(text) = text(matches, flag) else {
+        return Ok(None);
+    };
+    match duration_or_none(&text).map_err(|reason| wrong(flag, &reason))? {
+        Duration::ZERO => Ok(Some(DURATION_MAX)),
+        some => Ok(Some(some)),
+    }
+}
+
+fn wrong(flag: &str, reason: &str) -> Error {
+    Error::new(ErrorKind::Usage, format!("--{flag}: {reason}"))
 }
 
 fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
@@ -349,13 +359,8 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
         return Ok(None);
     };
 
-    let rate = crate::text::bytes(&text).and_then(|rate| match rate {
-        0 => Err("it must be more than 0".to_owned()),
-        rate => Ok(rate),
-    });
-
-    rate.map(Some)
-        .map_err(|reason| Error::new(ErrorKind::Usage, format!("--limit-rate: {reason}")))
+    let rate = bytes_or_none(&text).map_err(|reason| wrong("limit-rate", &reason))?;
+    Ok(Some(rate).filter(|rate| *rate > 0))
 }
 
 pub(crate) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";

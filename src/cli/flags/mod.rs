@@ -16,4 +16,4 @@ pub(crate) use destination::Destination;
 pub(crate) use given_password::given_password;
 pub(crate) use piped_input::AnnouncedInput;
 pub(crate) use source::{Source, SourceReader};
-pub(crate) use switch::{has_strict_modes, is_set};
+pub(crate) use switch::{has_strict_modes, is_set, said};

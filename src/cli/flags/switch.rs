@@ -30,8 +30,11 @@ pub(crate) fn has_strict_modes() -> Result<bool> {
     said(STRICT_MODES).map(|said| said.unwrap_or(true))
 }
 
-/// What a variable says, if it is set.
-fn said(name: &str) -> Result<Option<bool>> {
+/// What the variable of a switch says, if it is set.
+///
+/// # Errors
+/// `Usage` if that is neither a yes nor a no.
+pub(crate) fn said(name: &str) -> Result<Option<bool>> {
     // Read as the settings are, so that one form is right everywhere.
     let read = variable(name).map(|value| text::switch(&value)).transpose();
     read.map_err(|reason| Error::new(ErrorKind::Usage, format!("{name}: {reason}")))

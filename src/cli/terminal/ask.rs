@@ -106,16 +106,18 @@ pub(crate) fn password(server: &str) -> Result<Option<Password>> {
     Password::new(typed).map(Some)
 }
 
-/// Asks for a new password twice, without showing what is typed.
+/// Asks for a new password twice, without showing what is typed; the first time it is checked.
 ///
 /// # Errors
-/// `Cancelled` at Ctrl-C and Ctrl-D, `Usage` if both differ or are not UTF-8; those of the terminal.
-pub(crate) fn new_password() -> Result<String> {
+/// `Cancelled` at Ctrl-C and Ctrl-D, `Usage` if both differ or are not UTF-8; those of the terminal and
+/// of the check.
+pub(crate) fn new_password(check: impl FnOnce(&str) -> Result<()>) -> Result<String> {
     // Ctrl-C raises SIGINT before the terminal is restored, which must not end the process then.
     let _uninterrupted = Uninterrupted::new()?;
     let terminal = || ConfigBuilder::new().build();
 
     let first = hidden("new password: ", terminal())?;
+    check(&first)?;
     let again = hidden("the new password again: ", terminal())?;
 
     if first == again {

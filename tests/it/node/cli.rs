@@ -415,3 +415,52 @@ fn no_suggestion_reaches_beyond_the_thing_itself() {
     look(&root.join("src"), &mut seen);
     assert!(seen > 5, "{seen}");
 }
+
+#[test]
+fn one_rule_holds_for_times_sizes_and_numbers_of_every_flag() {
+    let server = Served::start(&[]);
+    server.place.file("m", "x");
+    for flag in [
+        "--timeout",
+        "--connect-timeout",
+        "--limit-rate",
+        "--retries",
+    ] {
+        let value = if flag == "--retries" { "5" } else { " 9 " };
+        for value in [value, "none", "NONE", "0"] {
+            server.skep(&["put", "m", "--always", flag, value]).exits(0);
+        }
+        let said = server.skep(&["put", "m", flag, "soon"]).exits(2);
+        one_line(&said.says(&format!("{flag}: write ")).says("or none"));
+    }
+    let url = server.url.as_str();
+    server
+        .skep(&["fingerprint", url, "--connect-timeout", "none"])
+        .exits(0);
+    for (words, value, told) in [
+        (&["invite", "--expires"][..], "none", "it cannot be none"),
+        (&["invite", "--expires"], "0", "more than 0"),
+        (&["token", "new", "a", "--expires"], "0", "more than 0"),
+        (&["token", "new", "a", "--expires"], "101y", "nor a day"),
+        (&["serve", "--drain-timeout"], "none", "switched off"),
+        (&["serve", "--lockout-time"], "0", "more than 0"),
+    ] {
+        let said = server.skep(&[words, &[value]].concat()).exits(2);
+        one_line(&said.says(told).says("--"));
+    }
+    let said = server.skep(&["token", "new", "a", "--expires", "tomorrow"]);
+    let said = said
+        .exits(2)
+        .says("write it as 90d, 12h, 2027-01-31 or none");
+    assert_eq!(said.stderr.matches("write ").count(), 1, "{}", said.stderr);
+    let made = server.skep(&["token", "new", "a", "--expires", "none", "--json"]);
+    assert!(made.exits(0).json()["expires"].is_null());
+    server
+        .skep(&["token", "new", "b", "--expires", "60"])
+        .exits(0);
+    let list = server.skep(&["token", "ls"]).exits(0).text();
+    assert!(
+        list.contains("for ever") && list.contains("until"),
+        "{list}"
+    );
+}

@@ -351,3 +351,43 @@ fn nothing_in_json_steers_a_terminal() {
     assert!(text.contains("\\u009b") && text.contains("\\u200f") && text.trim_end().is_ascii());
     drop(Process::start(&mut place.skep(&["version"])));
 }
+
+#[test]
+fn a_usage_error_is_told_as_a_whole() {
+    let place = Place::new();
+    for (words, detail, hint) in [
+        (
+            &["get"][..],
+            "the following required arguments were not provided: <NAME>...",
+            None,
+        ),
+        (&["pair", "a", "b"], "unexpected argument 'b' found", None),
+        (
+            &["ls", "--serve", "x"],
+            "unexpected argument '--serve' found",
+            Some("a similar argument exists: '--server'"),
+        ),
+        (
+            &["invite", "--role", "boss"],
+            "invalid value 'boss' for '--role <ROLE>' [possible values: read, write, admin]",
+            None,
+        ),
+        (
+            &["token", "new"],
+            "the following required arguments were not provided: <NAME>",
+            None,
+        ),
+    ] {
+        for variable in [false, true] {
+            let mut command = place.skep(words);
+            let ended = if variable {
+                run(command.env("SKEP_JSON", "1"))
+            } else {
+                run(command.arg("--json"))
+            };
+            let error = ended.exits(2).json()["error"].clone();
+            assert_eq!(error["detail"], detail, "{words:?}");
+            assert_eq!(error["hint"].as_str(), hint, "{words:?}");
+        }
+    }
+}

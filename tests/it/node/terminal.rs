@@ -17,10 +17,29 @@ fn a_password_is_not_shown_and_the_terminal_is_as_before() {
     let (code, echoes, screen) = terminal.ends();
     assert_eq!((code, echoes), (0, true), "{screen}");
     assert!(
-        screen.contains("the password is set") && !screen.contains("words"),
+        screen.contains("the password is set") && !screen.contains("of mine"),
         "{screen}"
     );
     assert!(place.home().join("password.argon2").exists());
+}
+
+#[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
+fn a_password_that_cannot_be_kept_is_not_asked_for_twice() {
+    let place = Place::new();
+    let mut terminal = Terminal::start(&place.skep(&["passwd"]), 80);
+    terminal.asks("10 characters at least");
+    terminal.asks("new password: ");
+    terminal.types("short\r");
+    let (code, _, screen) = terminal.ends();
+    assert!(code == 2 && screen.contains("too short"), "{screen}");
+    assert!(!screen.contains("again"), "{screen}");
+
+    // Nor at all, if no password can be.
+    let place = Place::new();
+    std::fs::create_dir(place.home().join("password.argon2.lock")).unwrap();
+    let (code, _, screen) = Terminal::start(&place.skep(&["passwd"]), 80).ends();
+    assert!(code == 2 && !screen.contains("new password"), "{screen}");
 }
 
 #[test]

@@ -458,7 +458,20 @@ fn other_paths_and_methods_are_told_apart() {
             .all(|word| allow.contains(word)),
         "{allow}"
     );
-    server.curl("/v1/models", &["-X", "DELETE"]).is(405);
+    for (method, path, hint) in [
+        ("PUT", "/v1/models", "PUT /v1/models/NAME"),
+        ("POST", "/v1/models/", "POST /v1/models/NAME"),
+        ("DELETE", "/v1/models", "DELETE /v1/models/NAME"),
+        (
+            "PUT",
+            "/v1/models/m/info",
+            "this path takes GET, HEAD, OPTIONS",
+        ),
+        ("GET", "/v1/pair", "this path takes POST, OPTIONS"),
+    ] {
+        let answer = server.curl(path, &["-X", method]).is(405);
+        assert_eq!(answer.json()["hint"], hint, "{method} {path}");
+    }
     assert_eq!(server.curl("/v1/models/m", &["-X", "BREW"]).status / 100, 5);
 }
 

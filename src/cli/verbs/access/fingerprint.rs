@@ -18,7 +18,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let wait = Arg::new("connect-timeout")
         .long("connect-timeout")
         .value_name("TIME");
-    let wait = wait.help("Give up connecting after this time [default: 30s]");
+    let wait = wait.help("Give up connecting after this time; none: never [default: 30s]");
     let curl = Arg::new("curl").long("curl").action(ArgAction::SetTrue);
     let curl = curl.help("Print the form that curl takes for --pinnedpubkey");
     command.before_help(EXAMPLES).arg(url).arg(curl).arg(wait)
@@ -27,7 +27,7 @@ pub(crate) fn arguments(command: Command) -> Command {
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let pin = match matches.get_one::<String>("url") {
         Some(url) => {
-            let wait = args::time(matches, "connect-timeout")?;
+            let wait = args::time_limit(matches, "connect-timeout")?;
 
             // Only a handshake takes place: nothing is sent to a server that nobody has checked.
             let pin = client::shown_pin(&url.parse()?, wait.unwrap_or(CONNECT))?;

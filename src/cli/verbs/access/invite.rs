@@ -50,6 +50,9 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    // Less than a second is rounded up: the file keeps whole seconds.
+    let seconds = args::time(matches, "expires")?.map_or(EXPIRES, |time| time.as_secs().max(1));
+
     let config = node_settings::of_home()?;
     home::learn_time(&config.home);
 
@@ -107,8 +110,6 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         .map(String::as_str)
         .unwrap_or_default();
 
-    // Less than a second is rounded up: the file keeps whole seconds.
-    let seconds = args::time(matches, "expires")?.map_or(EXPIRES, |time| time.as_secs().max(1));
     let secret = invitations::open(&config.home, role, seconds)?;
 
     let invitation = Invitation {

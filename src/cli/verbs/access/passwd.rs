@@ -32,7 +32,13 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // What is typed is not shown, so it is asked for twice; the output of a program is taken as it is.
     let password = if io::stdin().is_terminal() {
-        ask::new_password()?
+        // Nobody types twice what cannot be kept.
+        home::CHOSEN_PASSWORD.check_change(&home)?;
+        output.note(&format!(
+            "{} characters at least, for example three or four random words",
+            access::CHARACTERS_MIN
+        ));
+        ask::new_password(access::check_password)?
     } else {
         line(io::stdin().lock().take(BYTES_MAX))?
     };

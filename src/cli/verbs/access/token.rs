@@ -2,7 +2,7 @@
 //! `skep token`: makes, lists and removes the tokens of the server on this device. A running server
 //! notices at once.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
@@ -11,6 +11,7 @@ use time::{Date, Month};
 use crate::access::{NewToken, Role, Tokens};
 use crate::cli::terminal::Output;
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::{duration, is_never};
 use crate::wire::rfc3339;
 use crate::{clock, home};
 
@@ -32,7 +33,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let expires = Arg::new("expires")
         .long("expires")
         .value_name("TIME")
-        .help("When it ends: 90d, 12h, or a day such as 2027-01-31 (UTC)");
+        .help("When it ends: 90d, 12h, a day such as 2027-01-31 (UTC), or none [default: none]");
 
     command
         .subcommand_required(true)
@@ -72,9 +73,10 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // The end is counted from now; a clock that was never set would put it into the past.
     home::learn_time(&home::directory()?);
-    let end = given("expires")
-        .map(|text| end(text, clock::now()))
-        .transpose()?;
+    let end = match given("expires") {
+        Some(text) => end(text, clock::now())?,
+        None => None,
+    };
 
     let name = name(matches);
 
@@ -148,44 +150,34 @@ fn name(matches: &ArgMatches) -> String {
         .unwrap_or_default()
 }
 
-/// Reads when a token ends: a length of time, or the day at whose beginning it is over.
-fn end(text: &str, now: SystemTime) -> Result<SystemTime> {
-    let bad = || {
-        Error::new(
-            ErrorKind::Usage,
-            format!("'{}' is not a time in the future", text.escape_debug()),
-        )
-        .hint(HINT)
+/// Reads when a token ends: after a length of time, at the beginning of a day, or never.
+fn end(text: &str, now: SystemTime) -> Result<Option<SystemTime>> {
+    let bad = |reason: &str| {
+        let text = format!("--expires: '{}' {reason}", text.escape_debug());
+        Error::new(ErrorKind::Usage, text).hint("write it as 90d, 12h, 2027-01-31 or none")
     };
+
+    // Not `0`, which could be meant for a token that is over.
+    if is_never(text) {
+        return Ok(None);
+    }
 
     // The forms do not overlap: only a day has hyphens in it.
-    if let Some(date) = date(text) {
-        return Some(date).filter(|end| *end > now).ok_or_else(bad);
-    }
-
-    // `duration` knows no days.
-    let length = match text.strip_suffix('d') {
-        Some(days) => days
-            .parse()
-            .ok()
-            .and_then(|days: u64| days.checked_mul(DAY_SECONDS))
-            .filter(|seconds| *seconds > 0)
-            .map(Duration::from_secs)
-            .ok_or_else(bad)?,
-        None => crate::text::duration(text).map_err(|reason| {
-            let text = format!("'{}' is no time for an end: {reason}", text.escape_debug());
-            Error::new(ErrorKind::Usage, text).hint(HINT)
-        })?,
+    let end = match date(text) {
+        Some(date) => Some(date),
+        None => match duration(text) {
+            Ok(length) => now.checked_add(length),
+            // The forms of a time are not all that there are here.
+            Err(reason) if reason.starts_with("write ") => {
+                return Err(bad("is neither a time nor a day"));
+            }
+            Err(reason) => return Err(bad(&format!("cannot be the end: {reason}"))),
+        },
     };
 
-    if length > LENGTH_MAX {
-        let text = format!("'{}' is more than 100 years", text.escape_debug());
-        return Err(
-            Error::new(ErrorKind::Usage, text).hint("without --expires, the token has no end")
-        );
-    }
-
-    now.checked_add(length).ok_or_else(bad)
+    end.filter(|end| *end > now)
+        .map(Some)
+        .ok_or_else(|| bad("is not in the future"))
 }
 
 fn date(text: &str) -> Option<SystemTime> {
@@ -199,13 +191,6 @@ fn date(text: &str) -> Option<SystemTime> {
         .then(|| date.midnight().assume_utc().into())
 }
 
-/// A hundred years, in whatever unit they are given: later ends cannot be written as dates everywhere.
-const LENGTH_MAX: Duration = Duration::from_secs(36_525 * DAY_SECONDS);
-
-const HINT: &str = "write it as 90d, 12h or 2027-01-31";
-
-const DAY_SECONDS: u64 = 24 * 60 * 60;
-
 const EXAMPLES: &str = "\
 Examples:
   skep token new pi-2                           may store, fetch and remove models
@@ -214,17 +199,16 @@ Examples:
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn ends_are_lengths_or_days() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let after = |text: &str| {
-            end(text, now)
-                .unwrap()
-                .duration_since(now)
-                .unwrap()
-                .as_secs()
+            let end = end(text, now).unwrap().unwrap();
+            end.duration_since(now).unwrap().as_secs()
         };
         assert_eq!(
             (after("2d"), after("12h"), after("90s")),
@@ -233,8 +217,13 @@ mod tests {
         assert_eq!(after("36525d"), after("876600h"));
         // 2027-01-15T08:00:00Z is now.
         assert_eq!(after("2027-01-16"), 16 * 3600);
+        for never in ["none", "None", "never"] {
+            assert_eq!(end(never, now).unwrap(), None);
+        }
         for bad in [
             "",
+            "0",
+            "tomorrow",
             "x",
             "0d",
             "-1d",
