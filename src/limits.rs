@@ -96,7 +96,7 @@ impl Limits {
     /// # Errors
     /// `Usage`, with the name of the setting.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.fault() {
+        match self.faults().into_iter().next() {
             None => Ok(()),
             Some((setting, text)) => Err(Error::new(
                 ErrorKind::Usage,
@@ -105,39 +105,31 @@ impl Limits {
         }
     }
 
-    /// The first setting whose value cannot be used, and what it must be.
-    pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
-        if self.workers == 0 {
-            return Some(("workers", "more than 0".to_owned()));
-        }
-
+    /// The settings whose values cannot be used, and what they must be.
+    pub(crate) fn faults(&self) -> Vec<(&'static str, String)> {
         // The table of fields and the head are there for every caller.
-        if self.fields_max == 0 {
-            return Some(("max-fields", "more than 0".to_owned()));
-        }
+        let least = [("workers", self.workers), ("max-fields", self.fields_max)];
+        let least = least.iter().filter(|(_, number)| *number == 0);
+        let least = least.map(|(name, _)| (*name, "more than 0".to_owned()));
 
         let counts = [
             ("workers", self.workers, WORKERS_MAX),
             ("max-connections", self.connections_max, CONNECTIONS_MAX),
             ("max-fields", self.fields_max, FIELDS_MAX),
         ];
-        if let Some((name, _, most)) = counts.iter().find(|(_, number, most)| number > most) {
-            return Some((name, format!("at most {most}")));
-        }
+        let counts = counts.iter().filter(|(_, number, most)| number > most);
+        let counts = counts.map(|(name, _, most)| (*name, format!("at most {most}")));
 
-        if self.head_bytes_max < HEAD_BYTES_MIN {
-            return Some(("max-head-bytes", "at least 1KiB".to_owned()));
-        }
+        let (head, json) = (self.head_bytes_max, self.json_bytes_max);
+        let sizes = [
+            (head < HEAD_BYTES_MIN, "max-head-bytes", "at least 1KiB"),
+            (head > HEAD_BYTES_MAX, "max-head-bytes", "at most 1MiB"),
+            (json > JSON_BYTES_MAX, "max-json-bytes", "at most 64MiB"),
+        ];
+        let sizes = sizes.iter().filter(|row| row.0);
+        let sizes = sizes.map(|(_, name, text)| (*name, (*text).to_owned()));
 
-        if self.head_bytes_max > HEAD_BYTES_MAX {
-            return Some(("max-head-bytes", "at most 1MiB".to_owned()));
-        }
-
-        if self.json_bytes_max > JSON_BYTES_MAX {
-            return Some(("max-json-bytes", "at most 64MiB".to_owned()));
-        }
-
-        None
+        least.chain(counts).chain(sizes).collect()
     }
 
     /// The limits without any that is switched off: what nothing reaches stands for those. Numbers and

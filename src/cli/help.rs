@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind as Mistake};
 use clap::{Command, Error};
 
 use crate::cli::terminal::JsonReport;
+use crate::config::{SECTIONS, settings};
 use crate::error::ErrorKind;
 use crate::manual;
 use crate::text::{escaped, nearest};
@@ -18,9 +19,10 @@ use crate::text::{escaped, nearest};
 pub(crate) fn answer(arguments: &[OsString], command: &Command) -> Option<ExitCode> {
     let word = word(arguments)?;
 
-    if let Some(topic) = manual::find(word) {
+    let topic = manual::find(word).map(|topic| topic.text.to_owned());
+    if let Some(text) = topic.or_else(|| settings_of(word)) {
         // A reader that has gone away is no reason to complain.
-        let _ = write!(std::io::stdout(), "{}", topic.text);
+        let _ = write!(std::io::stdout(), "{text}");
         return Some(ExitCode::SUCCESS);
     }
 
@@ -36,6 +38,34 @@ fn word(arguments: &[OsString]) -> Option<&str> {
         [_, help, word] if help == "help" => word.to_str(),
         _ => None,
     }
+}
+
+/// The settings of a section, or the one of a name.
+fn settings_of(word: &str) -> Option<String> {
+    let section = SECTIONS.iter().find(|section| section.name == word);
+    let single = || settings().find(|(_, setting)| setting.key == word);
+    let (section, rows) = match section {
+        Some(section) => (section, section.rows),
+        None => single().map(|(section, setting)| (section, std::slice::from_ref(setting)))?,
+    };
+
+    let mut text = format!("{}, in config.toml [{}]:\n", section.about, section.name);
+    for row in rows {
+        let default = match row.default {
+            "" => String::new(),
+            default => format!("default: {default}; "),
+        };
+        text.push_str(&format!(
+            "\n  --{} {}\n      {}\n      [{default}a change counts: {}]\n",
+            row.key,
+            row.value,
+            row.about(),
+            row.effect
+        ));
+    }
+    text.push_str("\nHow values are written, and where: skep help settings\n");
+
+    Some(text)
 }
 
 /// What is said of a word that is neither a verb nor a topic.
@@ -56,7 +86,9 @@ fn unknown(word: &str, command: &Command) -> Option<String> {
 /// The verb or the topic that is nearest to a word: one edit away, or begun with it.
 fn near<'a>(word: &str, command: &'a Command) -> Option<&'a str> {
     let verbs = || command.get_subcommands().map(Command::get_name);
-    let names = || verbs().chain(manual::TOPICS.iter().map(|topic| topic.name));
+    let topics = || manual::TOPICS.iter().map(|topic| topic.name);
+    let sections = || SECTIONS.iter().map(|section| section.name);
+    let names = || verbs().chain(topics()).chain(sections());
 
     nearest(word, names())
         .or_else(|| names().find(|name| !word.is_empty() && name.starts_with(word)))
@@ -68,6 +100,11 @@ pub(crate) fn topics() -> String {
     for topic in manual::TOPICS {
         text.push_str(&format!("  {:<12} {}\n", topic.name, topic.summary));
     }
+    let sections: Vec<_> = SECTIONS.iter().map(|section| section.name).collect();
+    text.push_str(&format!(
+        "\nSections of the settings ('skep help SECTION'):\n  {}\n",
+        sections.join(", ")
+    ));
     text
 }
 

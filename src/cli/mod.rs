@@ -402,5 +402,10 @@ mod tests {
                 |verb: &Verb| verb.name == topic.name || verb.aliases.contains(&topic.name);
             assert!(!COMMANDS.iter().any(is_verb), "{}", topic.name);
         }
+        for section in crate::config::SECTIONS {
+            let is_verb = |verb: &Verb| verb.name == section.name;
+            assert!(!COMMANDS.iter().any(is_verb), "{}", section.name);
+            assert!(crate::manual::find(section.name).is_none());
+        }
     }
 }

@@ -5,6 +5,7 @@
 use crate::config::configuration::Config;
 use crate::config::settings::setting;
 use crate::config::written::{Effective, Origin};
+use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Config {
@@ -14,20 +15,7 @@ impl Config {
     /// # Errors
     /// `Usage`, with where the setting was written.
     pub fn check(&self) -> Result<()> {
-        self.check_log()?;
-
-        if let Some((key, text)) = self.limits.fault() {
-            return Err(self.wrong(key, &format!("{key} must be {text}")));
-        }
-
-        self.check_counts()?;
-        self.check_pairs()?;
-        self.check_patterns()?;
-
-        // A port that was given for an address that names none is part of what is read here.
-        self.listen_on()
-            .map_err(|error| self.blamed("listen", error))?;
-        self.check_tls()
+        self.faults().into_iter().next().map_or(Ok(()), Err)
     }
 
     /// The same, and whether the files that are named can be read and used.
@@ -35,8 +23,63 @@ impl Config {
     /// # Errors
     /// `Usage`, with where the setting was written.
     pub(crate) fn check_with_files(&self) -> Result<()> {
-        self.check()?;
-        self.check_named_files()
+        let all = self.faults_with_files();
+        all.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All that [`Config::check_with_files`] would refuse, one after another.
+    pub(crate) fn faults_with_files(&self) -> Vec<Error> {
+        let mut faults = self.faults();
+
+        // What the settings alone show to be wrong has files that are wrong, too.
+        if faults.is_empty() {
+            let of_files = [self.check_named_files(), self.check_written_files()];
+            faults.extend(of_files.into_iter().filter_map(Result::err));
+        }
+        faults
+    }
+
+    fn faults(&self) -> Vec<Error> {
+        let limits = self.limits.faults().into_iter();
+        let limits = limits.map(|(key, text)| self.wrong(key, &format!("{key} must be {text}")));
+
+        // A port that was given for an address that names none is part of what is read here.
+        let listen = self.listen_on().map(drop);
+        let listen = listen.map_err(|error| self.blamed("listen", error));
+        let tls = || self.check_tls();
+
+        let pairs = [self.check_log(), self.check_pairs()];
+        let last = if listen.is_ok() { tls() } else { listen };
+        let single = pairs.into_iter().chain([last]).filter_map(Result::err);
+        limits
+            .chain(self.wrong_counts())
+            .chain(self.wrong_patterns())
+            .chain(single)
+            .collect()
+    }
+
+    /// Places that the server writes to, as far as they are there before its start. Nothing is made.
+    fn check_written_files(&self) -> Result<()> {
+        for (key, file) in [
+            ("log-file", &self.log.file),
+            ("write-addr", &self.address_file),
+        ] {
+            if let Some(file) = file {
+                let told = |error| {
+                    let error = Error::io(format!("{} cannot be written", file.display()), error);
+                    self.wrong(key, error.message())
+                };
+                disk::check_writable(file).map_err(told)?;
+            }
+        }
+
+        match &self.log.syslog {
+            Some(path) if !path.exists() => {
+                let text = format!("there is no socket {}", path.display());
+                Err(self.wrong("log-syslog", &text))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_log(&self) -> Result<()> {
@@ -51,7 +94,7 @@ impl Config {
     }
 
     /// Counts of things that are kept in memory, or that are gone through one by one.
-    fn check_counts(&self) -> Result<()> {
+    fn wrong_counts(&self) -> Vec<Error> {
         let keep = usize::try_from(self.log.keep).unwrap_or(usize::MAX);
 
         let counts = [
@@ -63,20 +106,20 @@ impl Config {
 
         // What is switched off is the largest number that there is.
         let is_wrong = |count: usize, most| count > most && count != usize::MAX;
-        let wrong = counts.iter().find(|row| is_wrong(row.1, row.2));
-        if let Some((key, _, most)) = wrong {
-            return Err(self.wrong(key, &format!("{key} must be at most {most}")));
-        }
+        let counts = counts.iter().filter(|row| is_wrong(row.1, row.2));
+        let counts = counts.map(|(key, _, most)| (*key, most.to_string()));
 
         let memory = [
             ("cache-bytes", self.store.cache_bytes_max),
             ("cache-file-bytes", self.store.cache_file_bytes_max),
         ];
+        let memory = memory.iter().filter(|row| row.1 > CACHE_BYTES_MAX);
+        let memory = memory.map(|(key, _)| (*key, "16GiB".to_owned()));
 
-        match memory.iter().find(|(_, bytes)| *bytes > CACHE_BYTES_MAX) {
-            None => Ok(()),
-            Some((key, _)) => Err(self.wrong(key, &format!("{key} must be at most 16GiB"))),
-        }
+        let wrong = counts.chain(memory);
+        wrong
+            .map(|(key, most)| self.wrong(key, &format!("{key} must be at most {most}")))
+            .collect()
     }
 
     /// Two settings that say the opposite of each other.
@@ -117,8 +160,8 @@ impl Config {
     }
 
     /// Patterns that no name of a model fits, or that mean less than they look like.
-    fn check_patterns(&self) -> Result<()> {
-        for pattern in &self.store.accept {
+    fn wrong_patterns(&self) -> Vec<Error> {
+        let wrong = self.store.accept.iter().filter_map(|pattern| {
             let reason = if pattern.contains(['[', ']', '{', '}']) {
                 "only * and ? stand for other characters; write ? for a bracket"
             } else if pattern.contains(['/', '\\']) {
@@ -126,15 +169,14 @@ impl Config {
             } else if pattern.starts_with('.') {
                 "the name of a model does not begin with a dot"
             } else {
-                continue;
+                return None;
             };
 
             let shown = pattern.escape_debug();
             let text = format!("'{shown}' is not a pattern for accept: {reason}");
-            return Err(self.wrong("accept", &text));
-        }
-
-        Ok(())
+            Some(self.wrong("accept", &text))
+        });
+        wrong.collect()
     }
 
     /// An error of a setting, with the place where that was written.

@@ -97,21 +97,29 @@ impl Config {
     /// # Errors
     /// `Usage` for a value that cannot be read, with its origin and how to write it.
     pub fn take(&mut self, layer: &Layer) -> Result<()> {
+        self.take_all(layer).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The same, with an error for each value that cannot be read.
+    pub(crate) fn take_all(&mut self, layer: &Layer) -> Vec<Error> {
+        let mut wrong = Vec::new();
+
         for (setting, value, origin) in &layer.values {
-            setting.take(self, value).map_err(|reason| {
+            if let Err(reason) = setting.take(self, value) {
                 let text = format!(
                     "{origin}: '{value}' is not a valid value for {}: {reason}",
                     setting.key
                 );
-                Error::new(ErrorKind::Usage, text)
-            })?;
+                wrong.push(Error::new(ErrorKind::Usage, text));
+                continue;
+            }
             // The text stays beside the value: `skep config` shows it, and a reload compares it.
             self.written.set(setting.key, setting.shown(value), origin);
         }
 
         self.tables.extend(layer.tables.iter().cloned());
 
-        Ok(())
+        wrong
     }
 
     /// What is in force for every setting, with its section: what was taken from layers, else the

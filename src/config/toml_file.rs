@@ -3,6 +3,7 @@
 //! default, `max-connections = 50`, at the top or in the table of its section, and the tables that
 //! rooms read themselves.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -21,11 +22,19 @@ impl Layer {
     /// What a file says; one that is missing says nothing.
     ///
     /// # Errors
-    /// `Usage` with the line, for what is not TOML, not a setting or not a single value.
+    /// `Usage` with the line, for the first that is not TOML, not a setting or not a single value.
     pub fn from_file(path: &Path) -> Result<Self> {
+        Self::with_mistakes(path).and_then(first)
+    }
+
+    /// The same with all mistakes.
+    ///
+    /// # Errors
+    /// `Usage` if the file cannot be read.
+    pub(crate) fn with_mistakes(path: &Path) -> Result<(Self, Vec<Error>)> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::from_toml(&text, &path.display().to_string()),
-            Err(error) if is_absent(&error) => Ok(Self::default()),
+            Ok(text) => Ok(Self::read(&text, &path.display().to_string(), TABLES)),
+            Err(error) if is_absent(&error) => Ok(Default::default()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let text = format!("{} is not a text in UTF-8", path.display());
                 Err(Error::new(ErrorKind::Usage, text))
@@ -37,41 +46,39 @@ impl Layer {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn from_toml(text: &str, file: &str) -> Result<Self> {
-        Self::from_toml_with(text, file, TABLES)
+        first(Self::read(text, file, TABLES))
     }
 
     /// Reads a file in which these kinds of tables may stand beside the settings.
-    fn from_toml_with(text: &str, file: &str, kinds: &'static [TableKind]) -> Result<Self> {
+    fn read(text: &str, file: &str, kinds: &'static [TableKind]) -> (Self, Vec<Error>) {
         // Editors of some systems put a byte order mark in front.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let source = TomlFile { text, file, kinds };
 
-        let table = DeTable::parse(text).map_err(|error| {
-            let span = error.span().unwrap_or_default();
-            let place = source.place(&span);
-
-            // The parser knows values of TOML; what the setting wants says more.
-            if let Some(error) = unquoted(text, span.start, &place) {
-                return error;
-            }
-
-            // The parser says more in further lines, which repeat the text of the file.
-            let reason = error.message().lines().next().unwrap_or_default();
-            if reason == "duplicate key" {
-                let name = text.get(span).unwrap_or_default();
-                let told = format!("{place}: {name} is already set above");
-                return Error::new(ErrorKind::Usage, told).hint("remove one of the two");
-            }
-            Error::new(ErrorKind::Usage, format!("{place}: {reason}"))
-        })?;
-
+        let (table, errors) = DeTable::parse_recoverable(text);
         let mut layer = Self::default();
-        for (key, value) in table.get_ref() {
-            source.member(key.get_ref(), &key.span(), value.get_ref(), &mut layer)?;
+        let mut mistakes = BTreeMap::new();
+
+        // Behind the first mistake in a line, the parser says what comes of it.
+        for error in errors {
+            let span = error.span().unwrap_or_default();
+            let told = mistakes.entry(source.line(&span));
+            told.or_insert_with(|| source.no_toml(&error, &span));
         }
 
-        Ok(layer)
+        source.members(None, table.get_ref(), &mut layer, &mut mistakes);
+
+        (layer, mistakes.into_values().collect())
+    }
+}
+
+/// What was read, unless something in it is wrong.
+fn first((layer, mistakes): (Layer, Vec<Error>)) -> Result<Layer> {
+    match mistakes.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(layer),
     }
 }
 
@@ -83,22 +90,77 @@ struct TomlFile<'a> {
 }
 
 impl TomlFile<'_> {
-    /// Where something begins, for people.
-    fn place(&self, span: &Range<usize>) -> String {
+    fn line(&self, span: &Range<usize>) -> usize {
         let before = self.text.get(..span.start).unwrap_or_default();
-        format!("{}, line {}", self.file, before.matches('\n').count() + 1)
+        before.matches('\n').count() + 1
     }
 
-    /// Reads one member of the whole file: a setting, a section, or tables of a room.
-    fn member(
+    /// Where something begins, for people.
+    fn place(&self, span: &Range<usize>) -> String {
+        format!("{}, line {}", self.file, self.line(span))
+    }
+
+    /// The error of a line that is not TOML.
+    fn no_toml(&self, error: &toml::de::Error, span: &Range<usize>) -> Error {
+        let place = self.place(span);
+
+        // The parser knows values of TOML; what the setting wants says more.
+        if let Some(error) = unquoted(self.text, span.start, &place) {
+            return error;
+        }
+
+        // The parser says more in further lines, which repeat the text of the file.
+        let reason = error.message().lines().next().unwrap_or_default();
+        if reason == "duplicate key" {
+            let name = self.text.get(span.clone()).unwrap_or_default();
+            let told = format!("{place}: {name} is already set above");
+            return Error::new(ErrorKind::Usage, told).hint("remove one of the two");
+        }
+        Error::new(ErrorKind::Usage, format!("{place}: {reason}"))
+    }
+
+    /// Reads the members of a section, or of the whole file.
+    fn members(
+        &self,
+        section: Option<&'static Section>,
+        table: &DeTable<'_>,
+        layer: &mut Layer,
+        mistakes: &mut BTreeMap<usize, Error>,
+    ) {
+        for (key, value) in table {
+            let (name, value) = (key.get_ref(), value.get_ref());
+            let (line, place) = (self.line(&key.span()), self.place(&key.span()));
+
+            // What was made of a line that is not TOML says nothing.
+            if mistakes.contains_key(&line) {
+                continue;
+            }
+
+            let result = match (section, value, Section::named(name)) {
+                (None, DeValue::Table(table), Some(section)) => {
+                    self.members(Some(section), table, layer, mistakes);
+                    continue;
+                }
+                (None, _, _) => self.single(name, place, value, layer),
+                (Some(section), _, _) => match section.setting(name) {
+                    Some(setting) => take(setting, value, place, layer),
+                    None => Err(unknown_setting(name, &place, Some(section))),
+                },
+            };
+            if let Err(error) = result {
+                mistakes.insert(line, error);
+            }
+        }
+    }
+
+    /// Reads a member that is no section.
+    fn single(
         &self,
         name: &str,
-        span: &Range<usize>,
+        place: String,
         value: &DeValue<'_>,
         layer: &mut Layer,
     ) -> Result<()> {
-        let place = self.place(span);
-
         // A setting may stand at the top as well as in its section.
         if let Some(setting) = setting(name) {
             return take(setting, value, place, layer);
@@ -108,9 +170,8 @@ impl TomlFile<'_> {
             return self.tables(kind, value, &place, layer);
         }
 
-        // What is left is a section or a mistake, and each mistake names what it is nearest to.
+        // What is left is a mistake, and each one names what it is nearest to.
         match (value, Section::named(name)) {
-            (DeValue::Table(table), Some(section)) => self.section(section, table, layer),
             (_, Some(_)) => {
                 let text = format!("{place}: '{name}' is a section");
                 Err(Error::new(ErrorKind::Usage, text).hint(format!("write it as [{name}]")))
@@ -119,23 +180,6 @@ impl TomlFile<'_> {
             (_, None) if is_of_tables(value) => Err(self.unknown_table(name, &place)),
             _ => Err(unknown_setting(name, &place, None)),
         }
-    }
-
-    fn section(
-        &self,
-        section: &'static Section,
-        table: &DeTable<'_>,
-        layer: &mut Layer,
-    ) -> Result<()> {
-        for (key, value) in table {
-            let place = self.place(&key.span());
-            match section.setting(key.get_ref()) {
-                Some(setting) => take(setting, value.get_ref(), place, layer)?,
-                None => return Err(unknown_setting(key.get_ref(), &place, Some(section))),
-            }
-        }
-
-        Ok(())
     }
 
     /// Reads the tables of one kind.
@@ -228,15 +272,30 @@ fn take(
         return Err(Error::new(ErrorKind::Usage, text).hint("remove one of the two lines"));
     }
 
-    // A number is no answer to a question of yes or no.
-    if setting.is_switch() && !matches!(value, DeValue::Boolean(_) | DeValue::String(_)) {
-        let text = format!("{place}: {} must be true or false", setting.key);
+    if let Some(wanted) = other_type(setting, value) {
+        let text = format!("{place}: {} must be {wanted}", setting.key);
         return Err(Error::new(ErrorKind::Usage, text));
     }
 
     let text = plain(value, setting.key, &place)?;
     layer.push(setting, text, Origin::Line(place));
     Ok(())
+}
+
+/// What a setting takes, if a value is of another type of TOML. Texts are read as behind a flag.
+fn other_type(setting: &Setting, value: &DeValue<'_>) -> Option<&'static str> {
+    let is_number = ["N", "PORT", "SIZE", "TIME", "VERSION"].contains(&setting.value);
+    let is_list = setting.value.ends_with(",...");
+
+    match value {
+        DeValue::Boolean(_) if setting.is_boolean() => None,
+        _ if setting.is_boolean() => Some("true or false, without quotation marks"),
+        DeValue::Boolean(_) | DeValue::Integer(_) | DeValue::Float(_) if !is_number => {
+            Some("a text in quotation marks")
+        }
+        DeValue::Array(_) if !is_list => Some("a single value"),
+        _ => None,
+    }
 }
 
 /// Whether a value is a table of tables, or a list of tables.
@@ -360,11 +419,6 @@ mod tests {
                 "listen = [[\"*\"]]",
                 "line 1: an item of the list listen is not a string",
             ),
-            ("plain = 1", "line 1: plain must be true or false"),
-            (
-                "read-only = [true]",
-                "line 1: read-only must be true or false",
-            ),
         ] {
             let error = read(text).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Usage);
@@ -375,6 +429,34 @@ mod tests {
             error.hint_text().unwrap().contains("max-connections"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_value_has_the_type_of_its_setting() {
+        for (text, told) in [
+            ("plain = 1", "line 1: plain must be true or false"),
+            ("plain = \"true\"", "line 1: plain must be true or false"),
+            ("landlock = 1", "line 1: landlock must be true or false"),
+            ("dearning = 0", "line 1: dearning must be true or false"),
+            (
+                "dir = true",
+                "line 1: dir must be a text in quotation marks",
+            ),
+            ("log-file = false", "line 1: log-file must be a text in"),
+            ("host-names = 5", "line 1: host-names must be a text in"),
+            ("workers = true", "line 1: 'true' is not a valid value"),
+            (
+                "timeout = [\"5s\"]",
+                "line 1: timeout must be a single value",
+            ),
+            (
+                "read-only = [true]",
+                "line 1: read-only must be true or false",
+            ),
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.message().contains(told), "{text}: {error}");
+        }
     }
 
     #[test]
@@ -480,7 +562,7 @@ mod tests {
                     run = \"b\"\n[peers.attic]\naddress = \"192.168.1.9\"\n[peers.\"a b\"]\n";
         let mut config = Config::new("/home/skep".into());
         config
-            .take(&Layer::from_toml_with(text, "config.toml", KINDS).unwrap())
+            .take(&first(Layer::read(text, "config.toml", KINDS)).unwrap())
             .unwrap();
 
         let headers: Vec<_> = config.tables.iter().map(Table::header).collect();
@@ -516,7 +598,7 @@ mod tests {
             ),
             ("[[hook]]\nrun = { a = 1 }", "line 2: run must be a string"),
         ] {
-            let error = Layer::from_toml_with(text, "config.toml", KINDS).expect_err(text);
+            let error = first(Layer::read(text, "config.toml", KINDS)).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Usage);
             assert!(error.message().contains(told), "{text}: {error}");
         }

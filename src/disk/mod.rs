@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags, access};
 
 use crate::random;
 use crate::threads::lock;
@@ -276,6 +276,22 @@ pub(crate) fn write_through(path: &Path, bytes: &[u8], mode: u32) -> io::Result<
         }
         Err(error) if fs::symlink_metadata(path).is_ok() => Err(error),
         Err(_) => write(path, bytes, mode),
+    }
+}
+
+/// Whether a file can be written, or made where there is none; nothing is done.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => Ok(access(path, Access::WRITE_OK)?),
+        Err(_) => {
+            // With a dot, since only a directory has one in it.
+            let folder = path.parent().unwrap_or(path).join(".");
+            Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+        }
     }
 }
 

@@ -89,19 +89,35 @@ fn check(file: &Path, output: &Output) -> Result<()> {
         return Err(Error::new(ErrorKind::NotFound, text));
     }
 
-    let layer = Layer::from_file(file)?;
+    let (layer, mut mistakes) = Layer::with_mistakes(file)?;
 
     // Only the file counts here, neither a home nor the environment.
     let mut config = Config::new(PathBuf::new());
-    config.take(&layer)?;
+    mistakes.extend(config.take_all(&layer));
 
     // The sockets of systemd are there only at a start.
     activation::leave_out(&mut config);
-    config.check_with_files()?;
+    mistakes.extend(config.faults_with_files());
+
+    if !mistakes.is_empty() {
+        mistakes.sort_by_key(|mistake| line_of(mistake, file));
+        let items = vec![shown.to_string(); mistakes.len()];
+        let mut rest = mistakes.into_iter();
+        output.each(items, |_| rest.next().map_or(Ok(()), Err));
+        return Ok(());
+    }
 
     output.line(&format!("{shown}: no mistakes"))?;
 
     output.json(&json!({ "schema": 1, "path": shown.to_string(), "right": true }))
+}
+
+/// The line of a file that a mistake is in; those without one come last.
+fn line_of(mistake: &Error, file: &Path) -> usize {
+    let place = format!("{}, line ", file.display());
+    let rest = mistake.message().strip_prefix(&place);
+    let number = rest.and_then(|rest| rest.split(':').next()?.parse().ok());
+    number.unwrap_or(usize::MAX)
 }
 
 /// A line as it may stand in `config.toml`; a setting without a value is shown as a comment.
@@ -109,7 +125,7 @@ fn line(setting: &Setting, effective: &Effective, shows_origin: bool) -> String 
     let text = &effective.text;
 
     // TOML has numbers and booleans without quotes, and its strings are written like those of JSON.
-    let value = if setting.is_switch() || text.bytes().all(|byte| byte.is_ascii_digit()) {
+    let value = if setting.is_boolean() || text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.clone()
     } else {
         Value::String(text.clone()).to_string()

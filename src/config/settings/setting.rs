@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::address::Network;
 use crate::config::configuration::Config;
-use crate::text::{NONE, bytes, is_none};
+use crate::text::{NONE, bytes, is_none, switch};
 
 /// One setting. Its flag is `--KEY`, its variable `SKEP_KEY` in capitals with underscores, and in
 /// `config.toml` it is `KEY = VALUE`, at the top or in the table of its section.
@@ -66,6 +66,11 @@ impl Setting {
         self.value.is_empty()
     }
 
+    /// Whether it is true or false, be that behind its flag or by its presence.
+    pub(crate) fn is_boolean(&self) -> bool {
+        matches!(self.default, "true" | "false")
+    }
+
     /// What it does and what `none` means, in one line.
     pub fn about(&self) -> String {
         match self.off {
@@ -86,10 +91,11 @@ impl Setting {
 
     /// A value that could be read, as it is shown.
     pub(crate) fn shown<'a>(&self, text: &'a str) -> &'a str {
-        if self.off.is_some() && is_none(text) {
-            NONE
-        } else {
-            text
+        match switch(text) {
+            Ok(true) if self.is_boolean() => "true",
+            Ok(false) if self.is_boolean() => "false",
+            _ if self.off.is_some() && is_none(text) => NONE,
+            _ => text,
         }
     }
 

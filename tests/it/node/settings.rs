@@ -78,6 +78,21 @@ fn a_file_is_checked_as_a_start_checks_it() {
     ] {
         check(text).exits(2).says(told);
     }
+    for (text, told) in [
+        (
+            "log-file = \"/nowhere/log\"",
+            "line 1: /nowhere/log cannot be written",
+        ),
+        ("\nwrite-addr = \".\"", "line 2: . cannot be written"),
+        (
+            "log-syslog = \"/nowhere/log\"",
+            "line 1: there is no socket /nowhere/log",
+        ),
+    ] {
+        check(text).exits(2).says(told);
+    }
+    check("log-file = \"log\"").exits(0);
+    assert!(!place.path("log").exists());
     run(&mut place.skep(&["config", "check", "."]))
         .exits(2)
         .says(". is a directory; a file of settings is needed");
@@ -122,4 +137,86 @@ fn a_hangup_moves_the_log() {
 
     assert!(!place.path("new.log.2").exists());
     server.stop().exits(0);
+}
+
+#[test]
+fn a_check_tells_of_all_mistakes_in_the_order_of_their_lines() {
+    let place = Place::new();
+    let text = "landlock = 1\nworkers = 4 5\n[limits]\nmax-conections = 3\ntimeout = \"soon\"\n\
+                max-fields = \"none\"\nmax-connections = 9999999\nmax-head-bytes = 5\n[stor]\na = 1\n\
+                [store]\naccept = [\"a/b\", \".c\", \"*\"]\nread-only = maybe\n[log]\nfile = true\n\
+                syslog = \"/dev/log\"\nkeep = 5000\n";
+    std::fs::write(place.path("new.toml"), text).unwrap();
+    let outcome = run(&mut place.skep(&["config", "check", "new.toml", "--json"])).exits(2);
+    let lines: Vec<_> = outcome.stderr.lines().collect();
+    let told = [
+        "1: landlock must be true or false",
+        "2: ",
+        "4: unknown setting 'max-conections' in [limits]; did you mean max-connections?",
+        "5: 'soon' is not a valid value for timeout",
+        "6: 'none' is not a valid value for max-fields: it cannot be switched off",
+        "7: max-connections must be at most",
+        "8: max-head-bytes must be at least 1KiB",
+        "9: unknown table 'stor'; did you mean [store]?",
+        "12: 'a/b' is not a pattern",
+        "12: '.c' is not a pattern",
+        "13: 'maybe' is not a valid value for read-only",
+        "15: log-file must be a text in quotation marks",
+        "17: log-keep must be at most",
+    ];
+    assert_eq!(lines.len(), told.len(), "{}", outcome.stderr);
+    for (line, told) in lines.iter().zip(told) {
+        let start = format!("skep: error: new.toml, line {told}");
+        assert!(line.starts_with(&start), "{start}: {line}");
+    }
+    let json = outcome.json();
+    assert_eq!(json["failed"].as_array().unwrap().len(), told.len());
+    assert_eq!(json["failed"][2]["name"], "new.toml");
+}
+
+#[test]
+fn what_is_shown_is_a_file_again() {
+    let place = Place::new();
+    let mut command = place.skep(&["config", "--log-polls", "--tls-min", "1.3"]);
+    command.envs([("SKEP_PLAIN", "yes"), ("SKEP_LANDLOCK", "0")]);
+    let text = run(command.env("SKEP_DEARNING", "On")).exits(0).text();
+    for line in [
+        "plain = true",
+        "landlock = false",
+        "dearning = true",
+        "log-polls = true",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
+    }
+    std::fs::write(place.path("new.toml"), &text).unwrap();
+    run(&mut place.skep(&["config", "check", "new.toml"])).exits(0);
+    std::fs::write(place.home().join("config.toml"), &text).unwrap();
+    assert_eq!(run(&mut place.skep(&["config"])).exits(0).text(), text);
+}
+
+#[test]
+fn help_shows_the_settings_of_a_section_and_single_ones() {
+    let place = Place::new();
+    let help = |word: &str| run(&mut place.skep(&["help", word])).exits(0).text();
+    let overview = run(&mut place.skep(&["help"])).exits(0).text();
+    for section in skep::SECTIONS {
+        let text = help(section.name);
+        assert!(
+            text.contains(section.about) && overview.contains(section.name),
+            "{text}"
+        );
+        for row in section.rows {
+            let flag = format!("--{} {}", row.key, row.value);
+            assert!(
+                text.contains(&flag) && text.contains(row.help),
+                "{flag}: {text}"
+            );
+            let single = help(row.key);
+            assert!(single.contains(row.help) && single.matches("  --").count() == 1);
+        }
+    }
+    assert!(help("limits").contains("[default: 25; a change counts: new connections]"));
+    run(&mut place.skep(&["help", "limit"]))
+        .exits(2)
+        .says("did you mean 'skep help limits'?");
 }
