@@ -7,7 +7,7 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::clock;
 use crate::error::{Error, Result};
@@ -122,11 +122,8 @@ struct Logger;
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let target = metadata.target();
-        // What libraries say is for those who look for a fault: ours says what it means. The engine's
-        // library is fed by us alone, and takes it for an error that its private listener is closed.
-        target.starts_with("skep")
-            || (log::max_level() >= Level::Trace && !target.starts_with(ENGINE))
+        // Ours says what it means, and of heads nothing. Libraries write those with the secrets in them.
+        metadata.target().starts_with("skep")
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -164,9 +161,6 @@ static STAMPED: AtomicBool = AtomicBool::new(false);
 static FORMAT: AtomicU8 = AtomicU8::new(0);
 
 static LOG: LogQueue = LogQueue::new();
-
-/// The target of what the engine's library says.
-const ENGINE: &str = "tiny_http";
 
 /// How long lines may take to be written before others go on without them.
 const FLUSH_WAIT: Duration = Duration::from_secs(2);
