@@ -464,3 +464,79 @@ fn one_rule_holds_for_times_sizes_and_numbers_of_every_flag() {
         "{list}"
     );
 }
+
+#[test]
+fn a_list_has_columns_of_cells_and_an_empty_one_says_so() {
+    let server = Served::start(&[]);
+    let empty = server.skep(&["ls"]).exits(0);
+    assert_eq!(empty.text(), "");
+    one_line(&empty.says("there are no models on this server"));
+    let quiet = server.skep(&["ls", "-q"]).exits(0);
+    assert_eq!((quiet.text(), quiet.stderr), (String::new(), String::new()));
+
+    // A letter takes one cell, two (CJK), or none (a combining accent).
+    for (name, cells) in [
+        ("model.onnx", 10),
+        ("\u{6a21}\u{578b}.dm", 7),
+        ("e\u{301}.txt", 5),
+    ] {
+        server.place.file(name, "x");
+        server.skep(&["put", name]).exits(0);
+        let list = server.skep(&["ls"]).exits(0).text();
+        let line = list.lines().find(|line| line.starts_with(name)).unwrap();
+        let gap = line[name.len()..].bytes().take_while(|byte| *byte == b' ');
+        assert_eq!(gap.count(), 10 - cells + 2, "{list}");
+    }
+}
+
+#[test]
+fn without_a_terminal_progress_is_a_line_for_each_tenth() {
+    let server = Served::start(&[]);
+    server.place.file("big", noise(1, 8 << 20));
+    server.skep(&["put", "big"]).exits(0);
+    let get = ["get", "big", "-o", "copy", "--limit-rate", "2MiB"];
+    let said = server.skep(&get).exits(0).stderr;
+    let lines: Vec<_> = said.lines().collect();
+    assert!((2..=10).contains(&lines.len()), "{said}");
+    let percents = lines.iter().map(|line| {
+        let rest = line.strip_prefix("skep: big: ").unwrap();
+        let (percent, rest) = rest.split_once(" % (").unwrap();
+        assert!(rest.ends_with(" MiB of 8.00 MiB)"), "{line}");
+        percent.parse::<u32>().unwrap()
+    });
+    let percents: Vec<_> = percents.collect();
+    assert!(
+        percents.is_sorted() && percents.last() == Some(&100),
+        "{said}"
+    );
+    assert!(!said.contains(['\r', '\u{1b}']), "{said:?}");
+
+    for flag in ["-q", "--no-progress"] {
+        let said = server.skep(&[&get[..], &[flag]].concat()).exits(0).stderr;
+        assert_eq!(said, "", "{flag}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_away_is_told_by_141_and_by_nothing_else() {
+    let server = Served::start(&[]);
+    fs::write(server.dir.join("m"), noise(1, 1 << 20)).unwrap();
+    for words in [
+        &["ls"][..],
+        &["cat", "m"],
+        &["ls", "--json"],
+        &["config"],
+        &["show", "m"],
+    ] {
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let mut command = server.command(words);
+        let output = command
+            .stdout(write)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(141), "{words:?}");
+        assert_eq!(output.stderr, b"", "{words:?}");
+    }
+}
