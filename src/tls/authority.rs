@@ -349,7 +349,10 @@ fn called_otherwise(name: &str, called: &str) -> Error {
 }
 
 /// A name is one of a file and of a caller.
-fn check_name(name: &str) -> Result<()> {
+///
+/// # Errors
+/// `Usage` if it cannot be one.
+pub(crate) fn check_name(name: &str) -> Result<()> {
     // The name becomes a folder, the name of files and a word of the list: no slash and no blank in it.
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
     let is_name = (1..=64).contains(&name.len())

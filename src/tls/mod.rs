@@ -16,7 +16,7 @@ mod x509;
 pub(crate) use rustls::ServerConfig;
 
 pub(crate) use acceptor::TlsVersion;
-pub(crate) use authority::{Authority, ISSUED, Papers, REVOKED};
+pub(crate) use authority::{Authority, ISSUED, Papers, REVOKED, check_name};
 pub(crate) use callers::{Callers, Unknown, caller_name};
 pub(crate) use files::{Following, TlsFiles, check_pair_of, names, pin};
 pub(crate) use identity::{host_name, keep_fresh, local_address, prepare};

@@ -87,11 +87,13 @@ pub(crate) fn server(command: Command) -> Command {
         .arg(
             flag("timeout")
                 .value_name("TIME")
+.allow_negative_numbers(true)
                 .help("Give up after this time without progress; none: never [default: 60s]"),
         )
         .arg(
             flag("connect-timeout")
                 .value_name("TIME")
+.allow_negative_numbers(true)
                 .help("Give up connecting after this time; none: never [default: 30s]"),
         )
 }
@@ -102,6 +104,7 @@ pub(crate) fn limit_rate(command: Command) -> Command {
         Arg::new("limit-rate")
             .long("limit-rate")
             .value_name("SIZE")
+            .allow_negative_numbers(true)
             .help("Transfer at most this many bytes per second, for example 2MiB; none: any number")
             .help_heading("Transfer"),
     )
@@ -116,6 +119,7 @@ pub(crate) fn transfers(command: Command) -> Command {
         .arg(
             flag("retries")
                 .value_name("N")
+                .allow_negative_numbers(true)
                 .help("How often to try again without any progress; none: not at all [default: 5]"),
         )
         .arg(switch("if-changed").help("Transfer nothing if the same bytes are there already"))
@@ -129,7 +133,8 @@ pub(crate) fn transfers(command: Command) -> Command {
 pub(crate) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
     let mut options = TransferOptions::default();
     if let Some(text) = text(matches, "retries") {
-        options.retries = count_or_none(&text).map_err(|reason| wrong("retries", &reason))?;
+        options.retries =
+            count_or_none(&text).map_err(|reason| wrong(matches, "retries", &reason))?;
     }
 
     if is_set(matches, "if-changed")? {
@@ -331,7 +336,8 @@ pub(crate) fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>>
         return Ok(None);
     };
     let time = crate::text::duration(&text);
-    time.map(Some).map_err(|reason| wrong(flag, &reason))
+    time.map(Some)
+        .map_err(|reason| wrong(matches, flag, &reason))
 }
 
 /// A limit of time, as [`time`]; without a limit, it is the longest time that there is.
@@ -339,14 +345,19 @@ pub(crate) fn time_limit(matches: &ArgMatches, flag: &str) -> Result<Option<Dura
     let Some(text) = text(matches, flag) else {
         return Ok(None);
     };
-    match duration_or_none(&text).map_err(|reason| wrong(flag, &reason))? {
+    match duration_or_none(&text).map_err(|reason| wrong(matches, flag, &reason))? {
         Duration::ZERO => Ok(Some(DURATION_MAX)),
         some => Ok(Some(some)),
     }
 }
 
-fn wrong(flag: &str, reason: &str) -> Error {
-    Error::new(ErrorKind::Usage, format!("--{flag}: {reason}"))
+/// The error of a value, with the flag or the variable that it came from.
+fn wrong(matches: &ArgMatches, flag: &str, reason: &str) -> Error {
+    let text = match matches.try_get_one::<String>(flag) {
+        Ok(None) => format!("the variable {}: {reason}", variable_name(flag)),
+        _ => format!("--{flag}: {reason}"),
+    };
+    Error::new(ErrorKind::Usage, text)
 }
 
 fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
@@ -359,7 +370,7 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
         return Ok(None);
     };
 
-    let rate = bytes_or_none(&text).map_err(|reason| wrong("limit-rate", &reason))?;
+    let rate = bytes_or_none(&text).map_err(|reason| wrong(matches, "limit-rate", &reason))?;
     Ok(Some(rate).filter(|rate| *rate > 0))
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn arguments(command: Command) -> Command {
         .arg(
             flag("size")
                 .value_name("SIZE")
+                .allow_negative_numbers(true)
                 .help("Publish the input only if it has exactly this many bytes"),
         )
         .arg(

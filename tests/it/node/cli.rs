@@ -433,6 +433,16 @@ fn one_rule_holds_for_times_sizes_and_numbers_of_every_flag() {
         let said = server.skep(&["put", "m", flag, "soon"]).exits(2);
         one_line(&said.says(&format!("{flag}: write ")).says("or none"));
     }
+    for (flag, variable) in [
+        ("--timeout", "SKEP_TIMEOUT"),
+        ("--limit-rate", "SKEP_LIMIT_RATE"),
+    ] {
+        let said = server.skep(&["put", "m", flag, "-5"]).exits(2);
+        one_line(&said.says(&format!("{flag}: write ")));
+        let mut command = server.command(&["put", "m"]);
+        let said = run(command.env(variable, "soon")).exits(2);
+        one_line(&said.says(&format!("the variable {variable}: write ")));
+    }
     let url = server.url.as_str();
     server
         .skep(&["fingerprint", url, "--connect-timeout", "none"])

@@ -239,6 +239,11 @@ fn the_authority_lists_what_it_did_and_keeps_its_key() {
     run(&mut ours.skep(&["ca", "issue", "pi", "--for", "a b"]))
         .exits(2)
         .says("host name");
+    run(&mut ours.skep(&["ca", "issue", ""]))
+        .exits(2)
+        .says("not a valid name");
+    // What was refused left no folder.
+    assert!(!ours.path("pi").exists() && !ours.path("../phone").exists());
     run(&mut ours.skep(&["ca", "revoke", "nobody"])).exits(4);
     run(&mut ours.skep(&["ca", "revoke", "phone"])).exits(0);
     let list = run(&mut ours.skep(&["ca", "ls", "--json"])).exits(0).json();

@@ -34,6 +34,7 @@ pub(crate) fn arguments(command: Command) -> Command {
             Arg::new("days")
                 .long("days")
                 .value_name("N")
+                .allow_negative_numbers(true)
                 .value_parser(clap::value_parser!(u64).range(1..))
                 .help("How many days it is valid [default: 3650]"),
         )
@@ -83,6 +84,7 @@ fn init(authority: &Authority, output: &Output) -> Result<()> {
 
 fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result<()> {
     let name = name(matches);
+    crate::tls::check_name(&name)?;
     let folder = matches
         .get_one::<String>("output")
         .cloned()
@@ -97,6 +99,7 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
     }
 
     // Before the certificate is issued, since the authority keeps a record of each one.
+    let was_there = folder.exists();
     disk::create_directory(folder)
         .map_err(|error| Error::local(format!("making {}", folder.display()), error))?;
 
@@ -114,7 +117,11 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
         certificate,
         key,
         authority,
-    } = authority.issue(&name, &hosts, days)?;
+    } = authority.issue(&name, &hosts, days).inspect_err(|_| {
+        if !was_there {
+            disk::remove_empty_directory(folder);
+        }
+    })?;
 
     let mut files = Vec::new();
 

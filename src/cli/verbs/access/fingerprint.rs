@@ -17,7 +17,8 @@ pub(crate) fn arguments(command: Command) -> Command {
         .help("A server [default: the one of this device]");
     let wait = Arg::new("connect-timeout")
         .long("connect-timeout")
-        .value_name("TIME");
+        .value_name("TIME")
+        .allow_negative_numbers(true);
     let wait = wait.help("Give up connecting after this time; none: never [default: 30s]");
     let curl = Arg::new("curl").long("curl").action(ArgAction::SetTrue);
     let curl = curl.help("Print the form that curl takes for --pinnedpubkey");

@@ -40,6 +40,7 @@ pub(crate) fn arguments(command: Command) -> Command {
         .arg(
             flag("expires")
                 .value_name("TIME")
+                .allow_negative_numbers(true)
                 .help("How long the invitation is valid [default: 10m]"),
         )
         .arg(

@@ -33,6 +33,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let expires = Arg::new("expires")
         .long("expires")
         .value_name("TIME")
+        .allow_negative_numbers(true)
         .help("When it ends: 90d, 12h, a day such as 2027-01-31 (UTC), or none [default: none]");
 
     command
