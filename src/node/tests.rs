@@ -115,7 +115,10 @@ fn a_change_of_every_setting_has_the_effect_that_its_row_declares() {
 fn a_password_that_nobody_has_seen_goes_with_the_start_that_failed() {
     let folder = tempfile::tempdir().unwrap();
     let mut unwritable = config(folder.path(), None);
-    unwritable.address_file = Some(folder.path().join("missing/urls"));
+    // Who may write to a pipe does so only once somebody reads.
+    let pipe = folder.path().join("urls");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
+    unwritable.address_file = Some(pipe);
     let path = home::PASSWORD.path(&unwritable.home);
 
     // The address file is written last, after all that could use the password.

@@ -19,7 +19,7 @@ use crate::client::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
-use crate::text::{DURATION_MAX, bytes_or_none, count_or_none, duration_or_none};
+use crate::text::{DURATION_MAX, bytes_or_none, count_or_none, duration, duration_or_none};
 
 /// Adds the flags of every verb.
 pub(crate) fn everywhere(command: Command) -> Command {
@@ -132,9 +132,8 @@ pub(crate) fn transfers(command: Command) -> Command {
 /// `Usage` for what cannot be understood.
 pub(crate) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
     let mut options = TransferOptions::default();
-    if let Some(text) = text(matches, "retries") {
-        options.retries =
-            count_or_none(&text).map_err(|reason| wrong(matches, "retries", &reason))?;
+    if let Some(retries) = read(matches, "retries", count_or_none)? {
+        options.retries = retries;
     }
 
     if is_set(matches, "if-changed")? {
@@ -332,32 +331,13 @@ pub(crate) fn text(matches: &ArgMatches, flag: &str) -> Option<String> {
 }
 
 pub(crate) fn time(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
-    let Some(text) = text(matches, flag) else {
-        return Ok(None);
-    };
-    let time = crate::text::duration(&text);
-    time.map(Some)
-        .map_err(|reason| wrong(matches, flag, &reason))
+    read(matches, flag, duration)
 }
 
 /// A limit of time, as [`time`]; without a limit, it is the longest time that there is.
 pub(crate) fn time_limit(matches: &ArgMatches, flag: &str) -> Result<Option<Duration>> {
-    let Some(text) = text(matches, flag) else {
-        return Ok(None);
-    };
-    match duration_or_none(&text).map_err(|reason| wrong(matches, flag, &reason))? {
-        Duration::ZERO => Ok(Some(DURATION_MAX)),
-        some => Ok(Some(some)),
-    }
-}
-
-/// The error of a value, with the flag or the variable that it came from.
-fn wrong(matches: &ArgMatches, flag: &str, reason: &str) -> Error {
-    let text = match matches.try_get_one::<String>(flag) {
-        Ok(None) => format!("the variable {}: {reason}", variable_name(flag)),
-        _ => format!("--{flag}: {reason}"),
-    };
-    Error::new(ErrorKind::Usage, text)
+    let time = read(matches, flag, duration_or_none)?;
+    Ok(time.map(|time| if time.is_zero() { DURATION_MAX } else { time }))
 }
 
 fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
@@ -365,13 +345,23 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
     if matches.try_contains_id("limit-rate").is_err() {
         return Ok(None);
     }
+    Ok(read(matches, "limit-rate", bytes_or_none)?.filter(|rate| *rate > 0))
+}
 
-    let Some(text) = text(matches, "limit-rate") else {
-        return Ok(None);
-    };
-
-    let rate = bytes_or_none(&text).map_err(|reason| wrong(matches, "limit-rate", &reason))?;
-    Ok(Some(rate).filter(|rate| *rate > 0))
+/// Reads the value of a flag or of its variable; an error names the one that it came from.
+fn read<T>(
+    matches: &ArgMatches,
+    flag: &str,
+    reader: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>> {
+    let value = text(matches, flag).map(|text| reader(&text)).transpose();
+    value.map_err(|reason| {
+        let text = match matches.try_get_one::<String>(flag) {
+            Ok(None) => format!("the variable {}: {reason}", variable_name(flag)),
+            _ => format!("--{flag}: {reason}"),
+        };
+        Error::new(ErrorKind::Usage, text)
+    })
 }
 
 pub(crate) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";

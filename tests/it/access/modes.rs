@@ -163,7 +163,7 @@ fn a_home_that_others_can_use_is_refused_by_every_verb() {
         let mut open = place.skep(&["serve", "127.0.0.1", "--port", "0"]);
         let open = Process::start(open.env("SKEP_STRICT_MODES", "0"));
         let open = Served::ready(&place, open).stop().exits(0);
-        open.says("warn others on this device can")
+        open.says("warning others on this device can")
             .says("run: chmod go");
 
         // What is told to be typed is enough.
