@@ -32,7 +32,7 @@ pub(crate) fn check(home: &Path, owners: Option<&Path>) -> Result<()> {
 
     // Who can write into a directory can put another file in the place of any that is in it.
     let mut own = vec![home.to_owned()];
-    own.extend(inside(home));
+    own.extend(inside(home).into_iter().filter(|path| is_known(path)));
     own.extend(inside(&files::AUTHORITY.path(home)));
     let (secret, trusted): (Vec<_>, Vec<_>) = own.into_iter().partition(|path| is_secret(path));
 
@@ -73,6 +73,22 @@ fn inside(directory: &Path) -> Vec<PathBuf> {
     paths.retain(|path| path.is_file() || path.is_dir());
     paths.sort();
     paths
+}
+
+/// Whether a file in a home is one of skep, which may share the directory with others.
+fn is_known(path: &Path) -> bool {
+    let trusted = [
+        files::CONFIG,
+        files::FORMAT,
+        files::CERTIFICATE,
+        files::ADDRESSES,
+        files::CLOCK,
+        files::AUTHORITY,
+        files::KNOWN_SERVERS,
+        files::UPLOADS,
+    ];
+    let name = path.file_name().unwrap_or_default();
+    is_secret(path) || name == "sign.pub" || trusted.iter().any(|file| name == file.name)
 }
 
 /// Whether a file of the home lets in whoever has read it, or speaks in the name of its owner.
