@@ -9,9 +9,9 @@ use crate::channels::Publisher;
 use crate::error::Result;
 use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
+use crate::routes::allowance::RequestRate;
 use crate::routes::host_name::HostNames;
 use crate::routes::request_id::Ids;
-use crate::routes::request_rate::RequestRate;
 use crate::store::Store;
 
 /// The HTTP interface of a store.

@@ -10,11 +10,11 @@ use crate::access::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{GuestPlace, Method, Request, RequestSender, Response, Vouched};
+use crate::routes::allowance::RateKey;
 use crate::routes::api::{Access, Api, Known, Route};
 use crate::routes::cross_origin;
 use crate::routes::forwarded::Forwarded;
 use crate::routes::models::digest;
-use crate::routes::request_rate::RateKey;
 
 impl Api {
     /// Whether a request is refused whatever it asks for: its caller shows something wrong, or nothing where

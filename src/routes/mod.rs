@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What requests mean: one table of routes, and who may call them.
 
+mod allowance;
 mod api;
 mod audit;
 mod authorize;
@@ -11,15 +12,14 @@ mod host_name;
 mod models;
 mod redeem;
 mod request_id;
-mod request_rate;
 mod status;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use allowance::RequestRate;
 pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
-pub(crate) use request_rate::RequestRate;
 
 use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
