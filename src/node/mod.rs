@@ -33,7 +33,7 @@ use crate::home::KeptTime;
 use crate::limits::LiveLimits;
 use crate::metrics::Metric;
 use crate::pin::Pin;
-use crate::routes::{Api, HostNames, Ids, Pairing, RequestRate, routes};
+use crate::routes::{Api, DayQuota, HostNames, Ids, Pairing, RequestRate, routes};
 use crate::server::{Server, ServerOptions};
 use crate::stop::{Reason, Shutdown, Stop, Waited};
 use crate::store::Store;
@@ -316,6 +316,7 @@ fn api(
     Ok(Api {
         routes: routes(config.dearning),
         rate: RequestRate::new(config.access.request_rate_max),
+        quota: Arc::new(DayQuota::new(Arc::clone(limits))),
         store: store.clone(),
         guard: Guard::new(&config.home, password, config.access.clone())?,
         host_names,
