@@ -68,11 +68,7 @@ impl Api {
 
         match self.caller(request)? {
             Some(principal) => principal.needs(needed),
-            None => Err(Error::new(
-                ErrorKind::Unauthenticated,
-                "a password or a token is needed",
-            )
-            .hint("send it as Authorization: Bearer SECRET, or as the password of any user")),
+            None => Err(no_credentials()),
         }
     }
 
@@ -272,6 +268,13 @@ impl Api {
         self.rate
             .take(CountedCaller::of(&peer, principal), Instant::now())
     }
+}
+
+/// For whoever shows nothing where something is needed.
+pub(crate) fn no_credentials() -> Error {
+    let text = "a password or a token is needed";
+    Error::new(ErrorKind::Unauthenticated, text)
+        .hint("send it as Authorization: Bearer SECRET, or as the password of any user")
 }
 
 /// Whether a request has a signature, for whomever.

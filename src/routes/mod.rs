@@ -25,7 +25,7 @@ use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
-use crate::routes::api::{Access, MODEL, Route};
+use crate::routes::api::{Access, MODEL, Route, STATUS};
 use api::Known;
 use audit::told_outside;
 
@@ -44,6 +44,13 @@ pub(crate) const ROUTES: &[Route] = &[
         Access::Open,
         "says that the server runs",
         status::health,
+    ),
+    row(
+        Method::Get,
+        STATUS,
+        Access::Needs(Right::Read),
+        "tells how the server is, and what the caller may do",
+        status::status,
     ),
     row(
         Method::Get,

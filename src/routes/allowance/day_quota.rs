@@ -63,7 +63,6 @@ impl DayQuota {
     }
 
     /// How many of them are left.
-    #[cfg(test)]
     pub(crate) fn left(&self, caller: &CountedCaller, way: Way) -> Option<u64> {
         let today = self.today();
         let spent = today

@@ -8,5 +8,5 @@ mod request_rate;
 
 pub(crate) use charges::{BodyTally, payer};
 pub(crate) use counted_caller::CountedCaller;
-pub(crate) use day_quota::DayQuota;
+pub(crate) use day_quota::{DayQuota, Way};
 pub(crate) use request_rate::RequestRate;

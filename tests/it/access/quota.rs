@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::process::{noise, until};
+use crate::support::process::{noise, run, until};
 use crate::support::raw::Raw;
 use crate::support::served::{Answer, Served};
 
@@ -152,6 +152,38 @@ fn downloads_of_all_forms_count_for_one_day() {
     let cut = load(&list, "\"filenames\": [\"m600\", \"m600\"]");
     assert!(cut.code != 0 && cut.body.len() < 1600, "{}", cut.code);
     refused(load(&list, "\"filenames\": [\"m40\"]"));
+
+    // What is left is told for nothing, to those who have shown who they are.
+    let status = |token: &str| call(&server, token, "/v1/status", &[]).is(200).json();
+    for _ in 0..2 {
+        let told = status(&phone);
+        assert_eq!(
+            (&told["name"], &told["role"]),
+            (&"phone".into(), &"write".into())
+        );
+        assert_eq!((&told["models"], &told["size"]), (&2.into(), &640.into()));
+        assert_eq!(
+            (&told["upload_left"], &told["download_left"]),
+            (&1000.into(), &0.into())
+        );
+        assert!(
+            told["free"].is_u64() && told["version"].is_string(),
+            "{told}"
+        );
+    }
+    assert_eq!(status(&other)["download_left"], 400);
+    server.curl_as("/v1/status", &[], b"").is(401);
+    let mut asking = server.command(&["status"]);
+    let text = run(asking.env("SKEP_PASSWORD", &other)).exits(0).text();
+    for line in [
+        "role      write",
+        "models    2 models, 640 B",
+        "downloads 400 B left today",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let text = server.skep(&["status"]).exits(0).text();
+    assert!(text.contains("downloads any number of bytes"), "{text}");
 
     // Strangers, each address for itself.
     let stranger =
