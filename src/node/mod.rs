@@ -337,8 +337,6 @@ fn server_options(
     live_limits: &Arc<LiveLimits>,
     stop: &Stop,
 ) -> ServerOptions {
-    let default_scheme = Some(config.default_scheme());
-
     let mut options = ServerOptions {
         limits: config.limits,
         ..ServerOptions::default()
@@ -346,7 +344,6 @@ fn server_options(
     options.tls_files = files;
     options.live_limits = Arc::clone(live_limits);
     options.folders = vec![config.home];
-    options.default_scheme = default_scheme;
 
     // A child token: a stop of the node stops the server, too.
     options.stop = stop.child();
