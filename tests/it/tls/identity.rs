@@ -367,3 +367,26 @@ fn a_start_that_fails_at_an_address_renews_nothing() {
         .exits(0)
         .says("was renewed with the same key");
 }
+
+#[test]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
+fn no_version_of_tls_before_the_oldest_is_spoken() {
+    for (oldest, expected) in [("1.2", [0, 0]), ("1.3", [1, 0])] {
+        let server = Served::start(&["--tls-min", oldest]);
+        let codes = ["-tls1_2", "-tls1_3"].map(|version| {
+            let address = format!("127.0.0.1:{}", port(&server));
+            openssl(
+                &server.place,
+                &format!("s_client -connect {address} {version}"),
+            )
+            .code
+        });
+        assert_eq!(codes, expected, "{oldest}");
+        server.skep(&["ls"]).exits(0);
+        server.stop().exits(0);
+    }
+
+    let place = Place::new();
+    let ended = run(&mut place.skep(&["serve", "127.0.0.1:0", "--tls-min", "1.1"]));
+    ended.exits(2).says("write 1.2 or 1.3");
+}
