@@ -390,3 +390,22 @@ fn no_version_of_tls_before_the_oldest_is_spoken() {
     let ended = run(&mut place.skep(&["serve", "127.0.0.1:0", "--tls-min", "1.1"]));
     ended.exits(2).says("write 1.2 or 1.3");
 }
+
+#[test]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
+fn the_start_tells_why_browsers_warn_where_they_do() {
+    let place = Place::new();
+    pair(&place, "own", "ec -pkeyopt ec_paramgen_curve:P-256");
+    for (arguments, warn) in [
+        (&[][..], true),
+        (&["--plain"], false),
+        (&["-q"], false),
+        (&["--cert", "own.crt", "--key", "own.key"], false),
+    ] {
+        let server = Served::start_in(&place, arguments);
+        assert_eq!(server.fp.is_some(), arguments != ["--plain"]);
+        let told = server.stop().exits(0).stderr;
+        let is_told = told.contains("browsers warn") && told.contains("--plain needs none");
+        assert_eq!(is_told, warn, "{arguments:?}: {told}");
+    }
+}
