@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{Model, ModelName};
 use crate::store::catalog::{Catalog, Standing};
+use crate::store::failure::unlisted;
 use crate::store::store_handle::Store;
 
 /// All models, sorted by name. Those that come or go meanwhile may be in it or not.
@@ -25,11 +26,8 @@ impl Store {
         let catalog = Arc::clone(self.catalog());
         catalog.layout.check_there()?;
 
-        catalog.name_list.begin(&catalog.layout).map_err(|error| {
-            let error = Error::io("the models cannot be listed", error);
-            // No caller can do anything about it.
-            Error::new(ErrorKind::Internal, error.message()).because(error)
-        })?;
+        let begun = catalog.name_list.begin(&catalog.layout);
+        begun.map_err(unlisted)?;
 
         Ok(Listing {
             catalog,
@@ -81,6 +79,7 @@ const AT_ONCE: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::store::{Condition, StoreOptions};
 
     #[test]

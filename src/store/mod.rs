@@ -50,7 +50,7 @@ use crate::signature::Signature;
 use crate::threads::{lock, spawn};
 use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
 use check::Scrub;
-use failure::{unreadable, unremoved, unstored};
+use failure::{unlisted, unreadable, unremoved, unstored};
 use rules::side_file;
 use store_handle::Owner;
 use upload::UnfinishedUploads;
@@ -119,6 +119,9 @@ impl Store {
             lock(&store.0.threads).push(thread);
         }
 
+        let layout = &store.catalog().layout;
+        layout.tell_of_strange_names().map_err(unlisted)?;
+
         // One listing at the start queues every model whose digest is not in the index.
         store.list()?;
         Ok(store)
@@ -137,12 +140,7 @@ impl Store {
         let catalog = self.catalog();
         catalog.layout.check_there()?;
 
-        let models = catalog.layout.models();
-        let models = models.map_err(|error| {
-            let error = Error::io("the models cannot be listed", error);
-            // No caller can do anything about it.
-            Error::new(ErrorKind::Internal, error.message()).because(error)
-        })?;
+        let models = catalog.layout.models().map_err(unlisted)?;
 
         let model = |(name, stamp): &(ModelName, Stamp)| catalog.model(name, stamp);
         let mut models: Vec<Model> = models.iter().map(model).collect();

@@ -13,7 +13,7 @@ mod shortened;
 pub(crate) use counted::counted;
 pub(crate) use date::{date_time, http_date};
 pub(crate) use entries::{entries, name_of, unreadable, with_entry};
-pub(crate) use escape::{escaped, json_escaped};
+pub(crate) use escape::{escaped, is_harmful, json_escaped};
 pub(crate) use nearest::nearest;
 pub(crate) use quantity::{
     NONE, bytes, bytes_or_none, count, count_or_none, duration, duration_or_none, is_none, switch,

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::process::{digest, noise};
+use crate::support::process::{Place, digest, noise};
 use crate::support::served::{Answer, Served};
 
 /// Puts with curl, which waits for the server's word before it sends the body.
@@ -84,6 +84,38 @@ fn a_full_quota_and_a_foreign_name_are_refused_before_the_body() {
     assert_eq!((import("x.exe"), import("x.onnx")), (415, 507));
     server.skep(&["rm", "a.onnx"]).exits(0);
     assert_eq!(import("x.onnx"), 200);
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn names_that_harm_scripts_terminals_and_file_systems_are_refused() {
+    let place = Place::new();
+    let directory = place.path("dm_models");
+    fs::create_dir(&directory).unwrap();
+    for name in ["good", "x\u{202e}xnno.exe", "-rf", "x ", ".hidden"] {
+        fs::write(directory.join(name), "by hand").unwrap();
+    }
+
+    let server = Served::start_in(&place, &["--plain"]);
+    for (name, reason) in [
+        ("x%E2%80%AExnno.exe", "invisible"),
+        ("x%E2%80%8B", "invisible"),
+        ("-rf", "hyphen"),
+        ("x%20", "blank"),
+        ("%20x", "blank"),
+        ("x.", "dot"),
+    ] {
+        let answer = put(&server, name, 10, &[]).is(400);
+        assert!(answer.text().contains(reason), "{name}: {}", answer.text());
+        server.curl(&format!("/v1/models/{name}"), &[]).is(400);
+    }
+    let listed = server.skep(&["ls", "--json"]).exits(0).json();
+    assert_eq!(listed["models"].as_array().unwrap().len(), 1, "{listed}");
+
+    // Nobody sees them, so the log says that they are there, and what is wrong with them.
+    let told = server.stop().exits(0).stderr;
+    assert!(told.contains("3 files left out of the models"), "{told}");
+    assert!(!told.contains('\u{202e}'), "{told}");
 }
 
 #[test]
