@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use percent_encoding::percent_decode_str;
 
-use crate::access::{self, How};
+use crate::access::{self, How, Principal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
 use crate::model::{ModelInfo, ModelName, OldVersion, VersionChoice};
@@ -114,20 +114,23 @@ fn choice(query: Option<&str>) -> Result<VersionChoice> {
     Ok(choice.unwrap_or_default())
 }
 
+/// Who sends a request.
+pub(crate) fn principal(request: &mut Request<'_>) -> Option<Principal> {
+    let known = request.session().value::<Known>();
+    known.and_then(|known| known.0.clone())
+}
+
 /// What a request says of the model that it brings. The user name of Basic credentials is the
 /// uploader, unless it is one of those that mean nobody.
-pub(crate) fn metadata(request: &mut Request<'_>) -> Result<Metadata> {
-    let known = request
-        .session()
-        .value::<Known>()
-        .and_then(|known| known.0.clone());
-
+pub(crate) fn metadata(request: &Request<'_>, principal: Option<&Principal>) -> Result<Metadata> {
     let fields = request.fields();
 
     // The name of a token or a certificate is proved; the user of Basic credentials is only
     // claimed.
-    let user = match known {
-        Some(known) if matches!(known.how, How::Token | How::Certificate) => Some(known.name),
+    let user = match principal {
+        Some(known) if matches!(known.how, How::Token | How::Certificate) => {
+            Some(known.name.clone())
+        }
         _ => fields.value("authorization").and_then(access::user),
     };
 
