@@ -48,7 +48,9 @@ use crate::event::Happening;
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
-use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
+use catalog::{
+    Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing, tell_of_strange_names,
+};
 use check::Scrub;
 use failure::{unlisted, unreadable, unremoved, unstored};
 use rules::side_file;
@@ -119,8 +121,7 @@ impl Store {
             lock(&store.0.threads).push(thread);
         }
 
-        let layout = &store.catalog().layout;
-        layout.tell_of_strange_names().map_err(unlisted)?;
+        tell_of_strange_names(store.catalog().layout.folder()).map_err(unlisted)?;
 
         // One listing at the start queues every model whose digest is not in the index.
         store.list()?;

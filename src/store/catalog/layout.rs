@@ -28,7 +28,6 @@ use crate::store::hidden_folder::{
     ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
 };
 use crate::store::options::StoreOptions;
-use crate::text::{counted, quotable};
 
 /// A model directory that is ours to use.
 pub(crate) struct Layout {
@@ -256,29 +255,6 @@ impl Layout {
         }))
     }
 
-    /// Tells of what was copied in by hand under names that no request can ask for.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub(crate) fn tell_of_strange_names(&self) -> io::Result<()> {
-        let (mut count, mut first) = (0, None);
-        for entry in self.folder.entries()? {
-            let name = entry?.name;
-            let name = name.to_string_lossy();
-            // Hidden files are left out on purpose.
-            if let Some(reason) = strange(&name).filter(|_| !name.starts_with('.')) {
-                count += 1;
-                first.get_or_insert(reason);
-            }
-        }
-
-        if let Some(reason) = first {
-            let files = counted(count, "file");
-            log::warn!("{files} left out of the models, to be renamed; the first: {reason}");
-        }
-        Ok(())
-    }
-
     /// What stands under a name; links are not followed.
     pub(crate) fn standing(&self, name: &ModelName) -> io::Result<Standing> {
         let facts = match self.place(name).facts() {
@@ -367,15 +343,6 @@ impl Layout {
         Err(Error::new(ErrorKind::Busy, text)
             .hint("check whether it was removed or unmounted; once it is back, restart the server"))
     }
-}
-
-/// Why no model may have this name.
-fn strange(name: &str) -> Option<String> {
-    if name.contains(char::REPLACEMENT_CHARACTER) {
-        return Some(format!("the name '{}' is not UTF-8", quotable(name)));
-    }
-    let error = name.parse::<ModelName>().err()?;
-    Some(error.message().to_owned())
 }
 
 /// Removes the parts that dead processes have left in a folder, if it is there.
