@@ -154,6 +154,12 @@ impl Store {
     /// # Errors
     /// `NotFound` if there is none, with the name that may have been meant; `Busy` if the directory is
     /// not there; otherwise those of the file system.
+    /// The name of the model that a caller means: letters with marks are the same letters in both forms of
+    /// Unicode, of which file systems and keyboards do not use the same one.
+    pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
+        self.catalog().spelled(name)
+    }
+
     pub fn find(&self, name: &ModelName) -> Result<Model> {
         match self.catalog().standing(name)? {
             Standing::Model(stamp) => Ok(self.catalog().model(name, &stamp)),

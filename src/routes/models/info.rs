@@ -16,7 +16,7 @@ use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, di
 
 /// `GET /v1/models/NAME/info`: all that is known of a model, as JSON.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = name(request)?;
+    let name = api.model_name(request)?;
     let model = api.store.find(&name)?;
     let about = api.store.about(&model);
 
@@ -42,7 +42,7 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// `GET /v1/models/NAME/versions`: what a model was before, newest first, as JSON.
 pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = name(request)?;
+    let name = api.model_name(request)?;
     let kept = api.store.versions(&name)?;
     let versions = kept.iter().map(|one| VersionWire::from(&version(one)));
 
@@ -57,7 +57,7 @@ pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response>
 
 /// `DELETE /v1/models/NAME/versions`: removes them all.
 pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    api.store.forget_versions(&name(request)?)?;
+    api.store.forget_versions(&api.model_name(request)?)?;
     Ok(Response::new(Status::NO_CONTENT))
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Re
 /// 201. Without `to`, it is the newest version.
 pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let choice = choice(request.query())?;
-    let published = api.store.rollback_to(&name(request)?, choice)?;
+    let published = api.store.rollback_to(&api.model_name(request)?, choice)?;
     let status = if published.replaced {
         Status::OK
     } else {
@@ -77,7 +77,7 @@ pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response>
 /// `POST /v1/models/NAME/verify`: reads the model again. The answer is one line of JSON after another:
 /// how far it is, and in the end what came of it. The thread of the connection does the reading.
 pub(crate) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = name(request)?;
+    let name = api.model_name(request)?;
     let check = api.store.verify(&name)?;
 
     let told = CheckProgress {
@@ -141,16 +141,6 @@ pub(crate) fn metadata(request: &Request<'_>, principal: Option<&Principal>) -> 
         fields.value("skep-source"),
         user,
     )
-}
-
-/// The name in `/v1/models/NAME/...`.
-fn name(request: &Request<'_>) -> Result<ModelName> {
-    request
-        .segments()
-        .get(2)
-        .copied()
-        .unwrap_or_default()
-        .parse()
 }
 
 fn version(version: &ModelVersion) -> OldVersion {

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
+use crate::signature::Signature;
 use crate::store::catalog::cache::Cache;
 use crate::store::catalog::digester::Digester;
 use crate::store::catalog::index::Index;
@@ -23,7 +24,7 @@ use crate::store::options::StoreOptions;
 use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
-use crate::text::nearest;
+use crate::text::{composed, decomposed, nearest};
 
 /// The parts of a store.
 pub(crate) struct Catalog {
@@ -50,6 +51,32 @@ impl Catalog {
     }
 
     /// The model of this stamp; if its digest is not known yet, it will be.
+    /// The name by which a model, or what is kept of a removed one, has this name in the other form of
+    /// Unicode; the name itself if there is none, or if it is taken itself.
+    pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
+        let text = name.as_str();
+        let is_taken = |name: &ModelName| {
+            let is_absent = matches!(self.layout.standing(name), Ok(Standing::Nothing));
+            !is_absent || matches!(self.layout.versions_of(name), Ok(Some(_)))
+        };
+
+        if text.is_ascii() || is_taken(name) {
+            return name.clone();
+        }
+
+        // A signature is called as its model is.
+        if let Some(model) = Signature::model_of(name) {
+            let spelled = Signature::name_for(&self.spelled(&model));
+            return spelled.unwrap_or_else(|_| name.clone());
+        }
+
+        [composed(text), decomposed(text)]
+            .into_iter()
+            .filter(|other| other != text)
+            .find_map(|other| other.parse().ok().filter(is_taken))
+            .unwrap_or_else(|| name.clone())
+    }
+
     pub(crate) fn model(&self, name: &ModelName, stamp: &Stamp) -> Model {
         let digest = self.index.find(name, stamp);
         if digest.is_none() {
@@ -235,6 +262,11 @@ impl Catalog {
 
         let unmet = |text| Err(Error::new(ErrorKind::PreconditionFailed, text));
 
+            Standing::Nothing if self.spelled(name) != *name => {
+                let text = format!("'{name}' is there already, in the other form of Unicode");
+                return Err(Error::new(ErrorKind::Conflict, text)
+                    .hint("write it as the list of models does, or remove it first"));
+            }
         // A condition of a caller is answered like an `If-Match` or `If-None-Match` of HTTP (RFC
         // 9110 section 13.1).
         match (condition, current) {
