@@ -38,6 +38,7 @@ pub use stored::{OpenedModel, StoredContent};
 pub use upload::Upload;
 pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
+pub(crate) use versions::RemovedModel;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,7 @@ use failure::{unlisted, unreadable, unremoved, unstored};
 use rules::side_file;
 use store_handle::Owner;
 use upload::UnfinishedUploads;
+use versions::VersionCount;
 
 impl Store {
     /// Opens a model directory, which is made where it is missing, and starts the threads `cache`,
@@ -88,6 +90,7 @@ impl Store {
             names: Mutex::new(()),
             pending: UnfinishedUploads::open(&layout, &options),
             scrub: Scrub::default(),
+            version_count: VersionCount::default(),
             events,
             layout,
             options,
@@ -99,6 +102,8 @@ impl Store {
             catalog,
             threads: Mutex::default(),
         }));
+
+        store.catalog().begin_bounds();
 
         let (cleaner, digester) = (Arc::clone(store.catalog()), Arc::clone(store.catalog()));
         let threads = [
@@ -149,17 +154,17 @@ impl Store {
         Ok(models)
     }
 
-    /// What is known of a model.
-    ///
-    /// # Errors
-    /// `NotFound` if there is none, with the name that may have been meant; `Busy` if the directory is
-    /// not there; otherwise those of the file system.
     /// The name of the model that a caller means: letters with marks are the same letters in both forms of
     /// Unicode, of which file systems and keyboards do not use the same one.
     pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
         self.catalog().spelled(name)
     }
 
+    /// What is known of a model.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, with the name that may have been meant; `Busy` if the directory is
+    /// not there; otherwise those of the file system.
     pub fn find(&self, name: &ModelName) -> Result<Model> {
         match self.catalog().standing(name)? {
             Standing::Model(stamp) => Ok(self.catalog().model(name, &stamp)),
@@ -284,6 +289,7 @@ impl Store {
             return Err(catalog.not_found(name));
         };
 
+        let _tally = catalog.tally(name);
         let current = catalog.judge(name, condition, digested)?;
         let stamp = current.ok_or_else(|| catalog.not_found(name))?;
         let model = stamp.model(name, catalog.index.find(name, &stamp));

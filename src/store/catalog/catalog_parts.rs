@@ -24,6 +24,7 @@ use crate::store::options::StoreOptions;
 use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
+use crate::store::versions::{Tally, VersionCount, kept_of};
 use crate::text::{composed, decomposed, nearest};
 
 /// The parts of a store.
@@ -35,6 +36,7 @@ pub(crate) struct Catalog {
     pub(crate) name_list: NameList,
     pub(crate) digester: Digester,
     pub(crate) scrub: Scrub,
+    pub(crate) version_count: VersionCount,
     pub(crate) events: StoreEvents,
     /// Held while a condition is checked and the name gets its new content.
     pub(crate) names: Mutex<()>,
@@ -50,7 +52,6 @@ impl Catalog {
             .map_err(|error| unreadable(name, error))
     }
 
-    /// The model of this stamp; if its digest is not known yet, it will be.
     /// The name by which a model, or what is kept of a removed one, has this name in the other form of
     /// Unicode; the name itself if there is none, or if it is taken itself.
     pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
@@ -77,12 +78,18 @@ impl Catalog {
             .unwrap_or_else(|| name.clone())
     }
 
+    /// The model of this stamp; if its digest is not known yet, it will be.
     pub(crate) fn model(&self, name: &ModelName, stamp: &Stamp) -> Model {
         let digest = self.index.find(name, stamp);
         if digest.is_none() {
             self.digester.queue(name);
         }
         stamp.model(name, digest)
+    }
+
+    /// What keeps the count of versions up while those of a name change.
+    pub(crate) fn tally<'a>(&'a self, name: &'a ModelName) -> Tally<'a> {
+        Tally::begin(&self.version_count, &self.layout, name)
     }
 
     /// The model of this stamp, if it is in memory.
@@ -100,6 +107,11 @@ impl Catalog {
             return error;
         }
         let error = Error::new(ErrorKind::NotFound, format!("there is no model '{name}'"));
+        if kept_of(&self.layout, name).removed > 0 {
+            return error.hint(format!(
+                "it was removed; 'skep rollback {name}' brings back what is kept of it"
+            ));
+        }
         match self.near(name) {
             Some(near) => error.hint(format!("did you mean '{near}'?")),
             None => error,
@@ -251,6 +263,11 @@ impl Catalog {
         }
 
         let current = match self.standing(name)? {
+            Standing::Nothing if self.spelled(name) != *name => {
+                let text = format!("'{name}' is there already, in the other form of Unicode");
+                return Err(Error::new(ErrorKind::Conflict, text)
+                    .hint("write it as the list of models does, or remove it first"));
+            }
             Standing::Nothing => None,
             Standing::Model(stamp) => Some(stamp),
             Standing::Other(kind) => {
@@ -262,11 +279,6 @@ impl Catalog {
 
         let unmet = |text| Err(Error::new(ErrorKind::PreconditionFailed, text));
 
-            Standing::Nothing if self.spelled(name) != *name => {
-                let text = format!("'{name}' is there already, in the other form of Unicode");
-                return Err(Error::new(ErrorKind::Conflict, text)
-                    .hint("write it as the list of models does, or remove it first"));
-            }
         // A condition of a caller is answered like an `If-Match` or `If-None-Match` of HTTP (RFC
         // 9110 section 13.1).
         match (condition, current) {
