@@ -191,9 +191,7 @@ impl Client {
     /// `NotImplemented` for a name or another value that cannot be used, and those of the connection
     /// and of the server.
     pub fn list(&mut self) -> Result<Vec<Model>> {
-        let mut response = self.ask(Method::GET, "/v1/models")?;
-        let list: ListWire = api::json(&mut response)?;
-
+        let list = self.list_all()?;
         list.models.into_iter().map(Model::try_from).collect()
     }
 
@@ -203,6 +201,12 @@ impl Client {
     /// Those of the connection and of the server.
     pub(crate) fn status(&mut self) -> Result<StatusWire> {
         let mut response = self.ask(Method::GET, "/v1/status")?;
+        api::json(&mut response)
+    }
+
+    /// The same as it came, with what is kept of removed models.
+    pub(crate) fn list_all(&mut self) -> Result<ListWire> {
+        let mut response = self.ask(Method::GET, "/v1/models")?;
         api::json(&mut response)
     }
 

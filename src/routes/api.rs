@@ -9,6 +9,7 @@ use crate::channels::Publisher;
 use crate::error::Result;
 use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
+use crate::model::ModelName;
 use crate::routes::allowance::{DayQuota, RequestRate};
 use crate::routes::host_name::HostNames;
 use crate::routes::request_id::Ids;
@@ -27,6 +28,17 @@ pub(crate) struct Api {
     pub(crate) pairing: Pairing,
     pub(crate) rate: RequestRate,
     pub(crate) quota: Arc<DayQuota>,
+}
+
+impl Api {
+    /// The NAME in `/v1/models/NAME` and below.
+    ///
+    /// # Errors
+    /// `BadRequest` for what no model may be called.
+    pub(crate) fn model_name(&self, request: &Request<'_>) -> Result<ModelName> {
+        let segment = request.segments().get(2).copied().unwrap_or_default();
+        Ok(self.store.spelled(&segment.parse()?))
+    }
 }
 
 /// The ends of the channels that routes publish on; by default nobody listens.
