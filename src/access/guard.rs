@@ -685,6 +685,38 @@ mod tests {
     }
 
     #[test]
+    fn who_was_locked_out_while_waiting_learns_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let given = Password::new("four words of mine").unwrap();
+        let mut options = AccessOptions::default();
+        options.lockout.failures_max = 2;
+        options.lockout.time = Duration::from_secs(900);
+        let guard = Guard::new(home.path(), &given, options).unwrap();
+
+        let turn = guard.queue.enter(None, 0).unwrap();
+        std::thread::scope(|scope| {
+            let mut asked = Vec::new();
+            for (count, guess) in ["wrong", "other", "four words of mine"].iter().enumerate() {
+                let guard = &guard;
+                asked.push(scope.spawn(move || secret(guard, &Peer::default(), guess)));
+                guard.queue.until_waiting(count + 1);
+            }
+            drop(turn);
+            let kinds = asked
+                .into_iter()
+                .map(|one| one.join().unwrap().unwrap_err().kind());
+            assert_eq!(
+                kinds.collect::<Vec<_>>(),
+                [
+                    ErrorKind::Unauthenticated,
+                    ErrorKind::Unauthenticated,
+                    ErrorKind::TooManyRequests
+                ]
+            );
+        });
+    }
+
+    #[test]
     fn nothing_is_counted_for_who_is_exempt() {
         let home = tempfile::tempdir().unwrap();
         let owner = Password::generate().unwrap();
