@@ -185,6 +185,31 @@ fn what_power_cuts_leave_too_much_is_no_version() {
 }
 
 #[test]
+fn a_version_comes_back_as_of_now_and_replaces_nothing_for_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 9);
+    for length in 1..=4 {
+        put(&store, "m", &vec![7; length]).unwrap();
+    }
+    drop(store);
+
+    // Callers that have the model of between must not be told that it was not modified since.
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let digest = Digest::of(&[7]);
+    let kept = directory
+        .path()
+        .join(format!(".skep/versions/m/1.{digest}"));
+    fs::File::open(kept).unwrap().set_modified(old).unwrap();
+
+    // A setting that keeps no versions is for uploads: whoever brings one back may change their mind.
+    let store = open(&directory, 0);
+    let back = store.rollback_to(&name("m"), VersionChoice::Digest(digest));
+    assert!(back.unwrap().model.modified > old + Duration::from_secs(1000));
+    assert_eq!(bytes(&directory, "m"), [7]);
+    assert_eq!(sizes(&store, "m"), [4, 3, 2]);
+}
+
+#[test]
 fn what_is_no_version_is_neither_shown_nor_removed() {
     let directory = tempfile::tempdir().unwrap();
     let folder = directory.path().join(".skep/versions/m");
