@@ -517,6 +517,34 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_ends_when_it_says_so() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let key = DerivedKey::of(owner.text().as_bytes()).unwrap();
+        let mut request = SignedRequest {
+            method: "GET",
+            is_encrypted: false,
+            host: "pi",
+            target: "/v1/models",
+            fields: vec![("host", "pi")],
+            has_content: false,
+        };
+        let (input, signature) = sign(&key, &request, Some(&nonce(&guard)), None).unwrap();
+        request.fields.push(("signature-input", &input));
+        request.fields.push(("signature", &signature));
+        let mut shown = ReceivedSignature::find(&request).unwrap().unwrap();
+
+        shown.expires = Some(clock::seconds());
+        let error = guard.signer(&plain(), &shown, &request).unwrap_err();
+        assert!(error.message().contains("expired"), "{error}");
+
+        // The nonce was not used up.
+        shown.expires = Some(clock::seconds() + 1000);
+        assert!(guard.signer(&plain(), &shown, &request).is_ok());
+    }
+
+    #[test]
     fn wrong_signatures_are_counted_and_replayed_ones_are_not() {
         let home = tempfile::tempdir().unwrap();
         let owner = Password::generate().unwrap();
@@ -569,6 +597,15 @@ mod tests {
         let owner = Password::generate().unwrap();
         let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
         let shown = Credentials::read(&format!("Bearer {}", token.text()));
+
+        // One that has ended is neither taken nor upgraded.
+        let over = Password::generate_token().unwrap();
+        let old = crate::digest::Digest::of(over.text().as_bytes());
+        let lines = format!("pi read {digest} 5 -\nover read {old} 5 6\n");
+        std::fs::write(&file, &lines).unwrap();
+        let of_over = Credentials::read(&format!("Bearer {}", over.text()));
+        assert!(guard.identify(&encrypted(), &of_over).is_err());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), lines);
 
         let error = guard.identify(&Peer::default(), &shown).unwrap_err();
         assert!(error.message().contains("older skep"), "{error}");
