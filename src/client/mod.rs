@@ -47,7 +47,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
-use crate::wire::ListWire;
+use crate::wire::{ListWire, StatusWire};
 use connection::{Dialer, Login, NoResolver, Shared};
 use trust::{Elsewhere, ServerCheck};
 
@@ -191,10 +191,23 @@ impl Client {
     /// `NotImplemented` for a name or another value that cannot be used, and those of the connection
     /// and of the server.
     pub fn list(&mut self) -> Result<Vec<Model>> {
-        let mut response = self.ask(Method::GET, "/v1/models")?;
-        let list: ListWire = api::json(&mut response)?;
-
+        let list = self.list_all()?;
         list.models.into_iter().map(Model::try_from).collect()
+    }
+
+    /// How the server is, and what this client may do there. The texts are those of the server.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn status(&mut self) -> Result<StatusWire> {
+        let mut response = self.ask(Method::GET, "/v1/status")?;
+        api::json(&mut response)
+    }
+
+    /// The same as it came, with what is kept of removed models.
+    pub(crate) fn list_all(&mut self) -> Result<ListWire> {
+        let mut response = self.ask(Method::GET, "/v1/models")?;
+        api::json(&mut response)
     }
 
     /// Says of all models that are sent from now on under which licence they are and where they come

@@ -131,11 +131,20 @@ impl Folder {
         self.enter(name)
     }
 
+    /// Removes a folder in this one if there is nothing in it; a failure is none, because it only stays.
+    pub(crate) fn remove_empty(&self, name: &str) {
+        if let Ok(name) = one_name(OsStr::new(name)) {
+            let _ = rustix::fs::unlinkat(self, name, AtFlags::REMOVEDIR);
+        }
+    }
+
     /// Its names, without those of itself and its parent.
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn entries(&self) -> io::Result<impl Iterator<Item = io::Result<FolderEntry>>> {
+    pub(crate) fn entries(
+        &self,
+    ) -> io::Result<impl Iterator<Item = io::Result<FolderEntry>> + Send + use<>> {
         let is_name = |name: &[u8]| name != b"." && name != b"..";
 
         let entries = Dir::read_from(self)?.map(|entry| {

@@ -17,7 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
-use crate::text::quotable;
+use crate::text::{is_harmful, quotable};
 
 /// What is known of a stored model without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +32,10 @@ pub struct Model {
     pub digest: Option<Digest>,
 }
 
-/// A checked model name: UTF-8 of 1 to 255 bytes, without separators (`/`, `\`) and control
-/// characters, not starting with a dot. So it is a plain file name on every system.
+/// A checked model name: UTF-8 of 1 to 255 bytes, without separators (`/`, `\`), control characters and
+/// characters that nobody sees, not starting with a dot or a hyphen, not ending with a dot, and without
+/// blanks at its ends. So it is a plain file name on every system, no option of a program in a script, and
+/// the name that people read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName(String);
 
@@ -73,8 +75,14 @@ impl FromStr for ModelName {
             "has a path separator in it"
         } else if text.starts_with('.') {
             "starts with a dot"
-        } else if text.chars().any(is_unprintable) {
-            "has control characters in it"
+        } else if text.starts_with('-') {
+            "starts with a hyphen, as options of programs do"
+        } else if text.ends_with('.') {
+            "ends with a dot"
+        } else if text.trim() != text {
+            "starts or ends with a blank"
+        } else if text.contains(is_harmful) {
+            "has control or invisible characters in it"
         } else {
             return Ok(Self(text.to_owned()));
         };
@@ -89,11 +97,6 @@ impl FromStr for ModelName {
         )
         .hint("use a plain file name such as model.onnx"))
     }
-}
-
-/// C0 and C1 controls and the Unicode line breaks, none of which belong into a file list or a log.
-fn is_unprintable(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 impl fmt::Display for ModelName {
@@ -126,8 +129,9 @@ mod tests {
             "model.onnx",
             "a b.dm",
             "m\u{f6}del \u{1f41d}.py",
-            "-x",
+            "a-x",
             "a..b",
+            "\u{1f441}\u{fe0f}",
             "100%",
         ] {
             assert_eq!(good.parse::<ModelName>().unwrap().as_str(), good);
@@ -150,6 +154,17 @@ mod tests {
             ("a\nb", "control"),
             ("a\u{85}b", "control"),
             ("a\u{2028}b", "control"),
+            ("a\u{202e}xnno.b", "invisible"),
+            ("a\u{200b}b", "invisible"),
+            ("\u{feff}a", "invisible"),
+            ("a\u{e0061}", "invisible"),
+            ("-rf", "hyphen"),
+            (" a", "blank"),
+            ("a ", "blank"),
+            ("a\u{a0}", "blank"),
+            ("a.", "dot"),
+            ("-", "hyphen"),
+            (" ", "blank"),
             (long.as_str(), "255"),
         ] {
             let error = bad.parse::<ModelName>().unwrap_err();

@@ -13,7 +13,7 @@ use crate::model::ModelName;
 use crate::signature::minisign::{Algorithm, LEGACY, PREHASHED, TRUSTED, UNTRUSTED};
 use crate::signature::prehash::Prehash;
 use crate::signature::public_key::PublicKey;
-use crate::text::quotable;
+use crate::text::{composed, quotable};
 
 /// The signature of a file and of a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,9 @@ impl Signature {
         let items = self.trusted_comment.split('\t');
         let mut named = items.filter_map(|item| item.strip_prefix(FILE));
 
-        match named.find(|named| *named != name) {
+        // Both forms of Unicode are one name.
+        let name = composed(name);
+        match named.find(|named| composed(named) != name) {
             None => Ok(()),
             Some(other) => {
                 let other = quotable(other);

@@ -52,11 +52,17 @@ pub(crate) fn text(what: &str, given: Option<&str>) -> Result<Option<String>> {
     let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else {
         return Ok(None);
     };
-    if given.len() > TEXT_BYTES_MAX || given.chars().any(char::is_control) {
-        let text = format!("the {what} is longer than 1000 bytes or contains control characters");
-        return Err(Error::new(ErrorKind::BadRequest, text).hint("give a short name or a URL"));
-    }
-    Ok(Some(given.to_owned()))
+
+    let reason = if given.len() > TEXT_BYTES_MAX {
+        "is longer than 1000 bytes"
+    } else if given.contains(char::is_control) {
+        "has a tab or another control character in it"
+    } else {
+        return Ok(Some(given.to_owned()));
+    };
+
+    let text = format!("the {what} {reason}");
+    Err(Error::new(ErrorKind::BadRequest, text).hint("give a short name or a URL"))
 }
 
 pub(crate) const TEXT_BYTES_MAX: usize = 1000;

@@ -72,6 +72,12 @@ pub(crate) fn unremoved(name: &ModelName, error: io::Error) -> Error {
     }
 }
 
+/// What a failure of the disk means for a list. No caller can do anything about it.
+pub(crate) fn unlisted(error: io::Error) -> Error {
+    let error = Error::io("the models cannot be listed", error);
+    Error::new(ErrorKind::Internal, error.message()).because(error)
+}
+
 /// What a failure of the disk means for a read.
 pub(crate) fn unreadable(name: &ModelName, error: io::Error) -> Error {
     let error = Error::io(format!("the model '{name}' cannot be read"), error);

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{Model, ModelName};
 use crate::store::catalog::{Catalog, Standing};
+use crate::store::failure::{unlisted, unstored};
 use crate::store::store_handle::Store;
+use crate::store::versions::{self, RemovedModel};
 
 /// All models, sorted by name. Those that come or go meanwhile may be in it or not.
 pub(crate) struct Listing {
@@ -16,7 +18,31 @@ pub(crate) struct Listing {
     next: Vec<ModelName>,
 }
 
+/// All models together.
+pub(crate) struct StoreTotals {
+    pub(crate) models: u64,
+    pub(crate) bytes: u64,
+    /// Bytes of the disk beside its reserve, as far as the file system says.
+    pub(crate) free: Option<u64>,
+}
+
 impl Store {
+    /// How many models there are, how large they are, and how much room is left.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn totals(&self) -> Result<StoreTotals> {
+        let catalog = self.catalog();
+        catalog.layout.check_there()?;
+        let models = catalog.layout.models().map_err(unstored)?;
+        let free = catalog.layout.folder().free_bytes().map_err(unstored)?;
+        Ok(StoreTotals {
+            models: models.len() as u64,
+            bytes: models.iter().map(|(_, stamp)| stamp.size).sum(),
+            free: free.map(|free| free.saturating_sub(catalog.options.reserve_bytes)),
+        })
+    }
+
     /// Begins a list.
     ///
     /// # Errors
@@ -25,11 +51,8 @@ impl Store {
         let catalog = Arc::clone(self.catalog());
         catalog.layout.check_there()?;
 
-        catalog.name_list.begin(&catalog.layout).map_err(|error| {
-            let error = Error::io("the models cannot be listed", error);
-            // No caller can do anything about it.
-            Error::new(ErrorKind::Internal, error.message()).because(error)
-        })?;
+        let begun = catalog.name_list.begin(&catalog.layout);
+        begun.map_err(unlisted)?;
 
         Ok(Listing {
             catalog,
@@ -40,6 +63,14 @@ impl Store {
 }
 
 impl Listing {
+    /// What there is of removed models. That it cannot be read hides no model.
+    pub(crate) fn removed(&self) -> Box<dyn Iterator<Item = RemovedModel> + Send> {
+        versions::removed(Arc::clone(&self.catalog)).unwrap_or_else(|error| {
+            log::warn!("old versions of removed models are not listed: {error}");
+            Box::new(std::iter::empty())
+        })
+    }
+
     fn next_name(&mut self) -> Option<ModelName> {
         if self.next.is_empty() {
             self.next = self.catalog.name_list.after(self.last.as_ref(), AT_ONCE);
@@ -81,6 +112,7 @@ const AT_ONCE: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::store::{Condition, StoreOptions};
 
     #[test]
@@ -146,16 +178,16 @@ mod tests {
             upload.commit(name, None, &Condition::Any).unwrap();
         };
 
-        let (gone, present) = ("gone".parse().unwrap(), "present".parse().unwrap());
+        let gone = "gone".parse().unwrap();
         put(&gone);
         store.remove(&gone).unwrap();
-        put(&present);
+        std::fs::write(directory.path().join("present"), "by hand").unwrap();
         assert_eq!(
             store.rollback(&gone).unwrap_err().kind(),
             ErrorKind::NoSpace
         );
 
-        store.remove(&present).unwrap();
+        std::fs::remove_file(directory.path().join("present")).unwrap();
         store.rollback(&gone).unwrap();
     }
 }

@@ -38,6 +38,7 @@ pub use stored::{OpenedModel, StoredContent};
 pub use upload::Upload;
 pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
+pub(crate) use versions::RemovedModel;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -48,12 +49,15 @@ use crate::event::Happening;
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
-use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
+use catalog::{
+    Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing, tell_of_strange_names,
+};
 use check::Scrub;
-use failure::{unreadable, unremoved, unstored};
+use failure::{unlisted, unreadable, unremoved, unstored};
 use rules::side_file;
 use store_handle::Owner;
 use upload::UnfinishedUploads;
+use versions::VersionCount;
 
 impl Store {
     /// Opens a model directory, which is made where it is missing, and starts the threads `cache`,
@@ -86,6 +90,7 @@ impl Store {
             names: Mutex::new(()),
             pending: UnfinishedUploads::open(&layout, &options),
             scrub: Scrub::default(),
+            version_count: VersionCount::default(),
             events,
             layout,
             options,
@@ -97,6 +102,8 @@ impl Store {
             catalog,
             threads: Mutex::default(),
         }));
+
+        store.catalog().begin_bounds();
 
         let (cleaner, digester) = (Arc::clone(store.catalog()), Arc::clone(store.catalog()));
         let threads = [
@@ -119,6 +126,8 @@ impl Store {
             lock(&store.0.threads).push(thread);
         }
 
+        tell_of_strange_names(store.catalog().layout.folder()).map_err(unlisted)?;
+
         // One listing at the start queues every model whose digest is not in the index.
         store.list()?;
         Ok(store)
@@ -137,17 +146,18 @@ impl Store {
         let catalog = self.catalog();
         catalog.layout.check_there()?;
 
-        let models = catalog.layout.models();
-        let models = models.map_err(|error| {
-            let error = Error::io("the models cannot be listed", error);
-            // No caller can do anything about it.
-            Error::new(ErrorKind::Internal, error.message()).because(error)
-        })?;
+        let models = catalog.layout.models().map_err(unlisted)?;
 
         let model = |(name, stamp): &(ModelName, Stamp)| catalog.model(name, stamp);
         let mut models: Vec<Model> = models.iter().map(model).collect();
         models.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         Ok(models)
+    }
+
+    /// The name of the model that a caller means: letters with marks are the same letters in both forms of
+    /// Unicode, of which file systems and keyboards do not use the same one.
+    pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
+        self.catalog().spelled(name)
     }
 
     /// What is known of a model.
@@ -279,6 +289,7 @@ impl Store {
             return Err(catalog.not_found(name));
         };
 
+        let _tally = catalog.tally(name);
         let current = catalog.judge(name, condition, digested)?;
         let stamp = current.ok_or_else(|| catalog.not_found(name))?;
         let model = stamp.model(name, catalog.index.find(name, &stamp));

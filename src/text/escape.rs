@@ -47,12 +47,21 @@ pub(crate) fn json_escaped(json: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Control characters, line separators, and the marks that change the direction of writing.
-fn is_harmful(character: char) -> bool {
+/// Control characters, line separators, the marks that change the direction of writing, and the others that
+/// nobody sees (Unicode category Cf), by which two texts that look the same can differ.
+pub(crate) fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
         )
 }
 
@@ -69,7 +78,8 @@ mod tests {
             "a\\u{1b}[31m\\u{a}\\u{85}\\u{9b}\\u{2028}\\u{202e}\\u{7f}"
         );
         for mark in [
-            '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{2066}', '\u{2069}',
+            '\u{61c}', '\u{200b}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{2066}', '\u{2069}',
+            '\u{feff}',
         ] {
             assert!(escaped(&mark.to_string()).starts_with("\\u{"), "{mark:?}");
         }

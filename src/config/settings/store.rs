@@ -12,7 +12,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-total-bytes",
         "SIZE",
         "none",
-        "Total size of all models and their kept versions",
+        "Total size of all models and kept versions, at least 4 KiB for each",
         Effect::NextStart,
         set!(bytes_or_none, store.total_bytes_max),
     )
@@ -21,7 +21,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-models",
         "N",
         "none",
-        "How many models there may be; a further name is refused with 507",
+        "How many models there may be, with removed ones of which versions are kept; a further name is refused with 507",
         Effect::NextStart,
         set!(count_or_none, store.models_max),
     )
@@ -82,6 +82,14 @@ pub(crate) const ROWS: &[Setting] = &[
         "Accept only models with a licence",
         Effect::NextStart,
         set!(switch, store.require_license),
+    ),
+    row(
+        "require-format",
+        "",
+        "false",
+        "Accept models with known endings (.onnx, .gguf, .zip) only if their first bytes are of that format",
+        Effect::NextStart,
+        set!(switch, store.require_format),
     ),
     row(
         "require-signature",

@@ -25,6 +25,21 @@ fn a_usual_head_is_read() {
 }
 
 #[test]
+fn blanks_and_tabs_around_a_value_are_no_part_of_it() {
+    let fields = "Host:\tpi \t\r\nSkep-License: MIT\t\r\nSkep-Source:\t a\tb \r\nContent-Length:\t12\t\r\nEmpty:\t \r\n";
+    let head = read(&format!("PUT /x HTTP/1.1\r\n{fields}\r\n")).unwrap();
+    assert_eq!(head.framing, Framing::Length(12));
+    for (name, value) in [
+        ("host", "pi"),
+        ("skep-license", "MIT"),
+        ("skep-source", "a\tb"),
+        ("empty", ""),
+    ] {
+        assert_eq!(head.fields.value(name), Some(value), "{name}");
+    }
+}
+
+#[test]
 fn targets_come_in_origin_form() {
     for (sent, kept) in [
         ("/", "/"),

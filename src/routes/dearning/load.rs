@@ -10,6 +10,7 @@ use crate::access::{Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Request, Response, Status};
 use crate::model::ModelName;
+use crate::routes::allowance::BodyTally;
 use crate::routes::api::{Api, Known};
 use crate::routes::dearning::blocks::{BlockEngine, QUANTUM, engine};
 use crate::routes::dearning::load_request::{LoadRequest, Names, Scalar};
@@ -36,7 +37,15 @@ pub(crate) fn run(
         return Err(invalid_json());
     }
 
-    let opened = |password: &str| opened(api, request.peer(), password, Right::Read);
+    let tally = BodyTally::of(request);
+    let opened = |password: &str| {
+        opened(
+            (api, request.peer()),
+            tally.as_deref(),
+            password,
+            Right::Read,
+        )
+    };
 
     let principal = match (&wanted.password, known) {
         (Some(Scalar::Text(password)), _) => opened(password)?,
@@ -70,7 +79,7 @@ fn single(api: &Api, path: &str) -> Result<Response> {
 
     let stored = api
         .store
-        .open_model(&name)
+        .open_model(&api.store.spelled(&name))
         .map_err(|error| match error.kind() {
             ErrorKind::NotFound => not_found(),
             _ => error,
@@ -145,7 +154,8 @@ impl Iterator for Entries {
         let separator = std::mem::replace(&mut self.separator, ", ");
         // The genuine server shows the name without folders, whether it is there or not.
         let shown = json!(path.rsplit('/').next().unwrap_or_default());
-        let opened = ModelName::from_base(&path).and_then(|name| self.store.open_model(&name));
+        let opened = ModelName::from_base(&path)
+            .and_then(|name| self.store.open_model(&self.store.spelled(&name)));
 
         let error = match opened {
             Ok(OpenedModel { content, .. }) => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a file system makes of names: which spellings are one, and which it does not take.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
@@ -8,7 +9,9 @@ use rustix::io::Errno;
 
 use crate::disk::{FilePlace, Folder, Part};
 use crate::error::ErrorKind;
+use crate::model::ModelName;
 use crate::store::hidden_folder::{HiddenFolder, LOCK};
+use crate::text::{counted, quotable};
 
 /// Whether the file system takes several spellings for one name; it is asked by trying.
 pub(super) fn folds_names(
@@ -45,6 +48,39 @@ pub(super) fn other_name(name: &str, inode: u64, listed: Vec<(String, u64)>) -> 
     // Some file systems number files anew with each call, but something does have the name.
     let found = listed.into_iter().find(|(_, number)| *number == inode);
     Some(found.map_or_else(|| "another file".to_owned(), |(other, _)| other))
+}
+
+/// Tells of what was copied in by hand under names that no request can ask for.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn tell_of_strange_names(folder: &Folder) -> io::Result<()> {
+    let (mut count, mut first) = (0, None);
+    for entry in folder.entries()? {
+        let name = entry?.name;
+        // Hidden files are left out on purpose.
+        let reason = strange(&name).filter(|_| !name.as_encoded_bytes().starts_with(b"."));
+        if let Some(reason) = reason {
+            count += 1;
+            first.get_or_insert(reason);
+        }
+    }
+
+    if let Some(reason) = first {
+        let files = counted(count, "file");
+        log::warn!("{files} left out of the models, to be renamed; the first: {reason}");
+    }
+    Ok(())
+}
+
+/// Why no model may have this name.
+fn strange(name: &OsStr) -> Option<String> {
+    let Some(name) = name.to_str() else {
+        let shown = quotable(&name.to_string_lossy());
+        return Some(format!("the name '{shown}' is not UTF-8"));
+    };
+    let error = name.parse::<ModelName>().err()?;
+    Some(error.message().to_owned())
 }
 
 /// Names that a file system does not take (too long for eCryptfs, `:` on FAT) are names of nothing.

@@ -16,6 +16,7 @@ pub(crate) use cache::Cache;
 pub use cache::CacheCounts;
 pub(crate) use catalog_parts::Catalog;
 pub(crate) use digester::{Digester, save};
+pub(crate) use file_names::tell_of_strange_names;
 pub(crate) use index::Index;
 pub(crate) use layout::{Layout, MODEL_MODE, Standing};
 pub(crate) use name_list::NameList;

@@ -206,8 +206,14 @@ mod tests {
             (metadata.license.as_deref(), metadata.source),
             (Some("MIT"), None)
         );
-        assert!(Metadata::new(Some("a\tb"), None, None).is_err());
-        assert!(Metadata::new(None, Some(&"x".repeat(1001)), None).is_err());
+
+        let tab = Metadata::new(Some("a\tb"), None, None).unwrap_err();
+        assert_eq!(
+            tab.message(),
+            "the licence has a tab or another control character in it"
+        );
+        let long = Metadata::new(None, Some(&"x".repeat(1001)), None).unwrap_err();
+        assert_eq!(long.message(), "the source is longer than 1000 bytes");
     }
 
     #[test]
