@@ -517,6 +517,34 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_ends_when_it_says_so() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let key = DerivedKey::of(owner.text().as_bytes()).unwrap();
+        let mut request = SignedRequest {
+            method: "GET",
+            is_encrypted: false,
+            host: "pi",
+            target: "/v1/models",
+            fields: vec![("host", "pi")],
+            has_content: false,
+        };
+        let (input, signature) = sign(&key, &request, Some(&nonce(&guard)), None).unwrap();
+        request.fields.push(("signature-input", &input));
+        request.fields.push(("signature", &signature));
+        let mut shown = ReceivedSignature::find(&request).unwrap().unwrap();
+
+        shown.expires = Some(clock::seconds());
+        let error = guard.signer(&plain(), &shown, &request).unwrap_err();
+        assert!(error.message().contains("expired"), "{error}");
+
+        // The nonce was not used up.
+        shown.expires = Some(clock::seconds() + 1000);
+        assert!(guard.signer(&plain(), &shown, &request).is_ok());
+    }
+
+    #[test]
     fn wrong_signatures_are_counted_and_replayed_ones_are_not() {
         let home = tempfile::tempdir().unwrap();
         let owner = Password::generate().unwrap();
@@ -569,6 +597,15 @@ mod tests {
         let owner = Password::generate().unwrap();
         let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
         let shown = Credentials::read(&format!("Bearer {}", token.text()));
+
+        // One that has ended is neither taken nor upgraded.
+        let over = Password::generate_token().unwrap();
+        let old = crate::digest::Digest::of(over.text().as_bytes());
+        let lines = format!("pi read {digest} 5 -\nover read {old} 5 6\n");
+        std::fs::write(&file, &lines).unwrap();
+        let of_over = Credentials::read(&format!("Bearer {}", over.text()));
+        assert!(guard.identify(&encrypted(), &of_over).is_err());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), lines);
 
         let error = guard.identify(&Peer::default(), &shown).unwrap_err();
         assert!(error.message().contains("older skep"), "{error}");
@@ -682,6 +719,38 @@ mod tests {
         let error = secret(&guard, &at(11), "wrong").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Busy);
         assert!(secret(&guard, &at(250), "four words of mine").is_ok());
+    }
+
+    #[test]
+    fn who_was_locked_out_while_waiting_learns_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let given = Password::new("four words of mine").unwrap();
+        let mut options = AccessOptions::default();
+        options.lockout.failures_max = 2;
+        options.lockout.time = Duration::from_secs(900);
+        let guard = Guard::new(home.path(), &given, options).unwrap();
+
+        let turn = guard.queue.enter(None, 0).unwrap();
+        std::thread::scope(|scope| {
+            let mut asked = Vec::new();
+            for (count, guess) in ["wrong", "other", "four words of mine"].iter().enumerate() {
+                let guard = &guard;
+                asked.push(scope.spawn(move || secret(guard, &Peer::default(), guess)));
+                guard.queue.until_waiting(count + 1);
+            }
+            drop(turn);
+            let kinds = asked
+                .into_iter()
+                .map(|one| one.join().unwrap().unwrap_err().kind());
+            assert_eq!(
+                kinds.collect::<Vec<_>>(),
+                [
+                    ErrorKind::Unauthenticated,
+                    ErrorKind::Unauthenticated,
+                    ErrorKind::TooManyRequests
+                ]
+            );
+        });
     }
 
     #[test]

@@ -53,8 +53,6 @@ impl Layer {
 
     /// Reads a file in which these kinds of tables may stand beside the settings.
     fn read(text: &str, file: &str, kinds: &'static [TableKind]) -> (Self, Vec<Error>) {
-        // Editors of some systems put a byte order mark in front.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let source = TomlFile { text, file, kinds };
 
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -540,7 +538,12 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_is_passed_over() {
+        // As editors of some systems put it in front.
         assert_eq!(read("\u{feff}workers = 3").unwrap().limits.workers, 3);
+        for (text, line) in [("none = 3", 1), ("workers = 3\nnone = 3", 2), ("a\nb", 1)] {
+            let error = read(&format!("\u{feff}{text}")).unwrap_err();
+            assert!(error.message().contains(&format!("line {line}")), "{error}");
+        }
     }
 
     const KINDS: &[TableKind] = &[

@@ -227,9 +227,29 @@ mod tests {
         fs::write(path("file"), "theirs").unwrap();
         std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
         fs::hard_link(path("file"), path("second")).unwrap();
-        for name in ["link", "second"] {
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
+        for name in ["link", "second", "fifo"] {
             assert!(LockedFile::open(&path(name), 0o600).is_err(), "{name}");
         }
         assert!(is_planted(Path::new("/tmp/x"), u32::MAX) || !Path::new("/tmp").exists());
+    }
+
+    #[test]
+    fn where_all_may_write_a_file_of_another_user_is_not_written_to() {
+        use std::os::unix::fs::{PermissionsExt as _, chown};
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("theirs");
+        fs::write(&path, "theirs").unwrap();
+
+        // Only root can give a file away.
+        if chown(&path, Some(4711), None).is_err() {
+            return;
+        }
+        let share = |mode| fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode));
+        share(0o1777).unwrap();
+        assert!(LockedFile::open(&path, 0o600).is_err());
+        share(0o755).unwrap();
+        assert!(LockedFile::open(&path, 0o600).unwrap().is_some());
     }
 }

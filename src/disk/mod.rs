@@ -391,6 +391,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_file_is_not_left_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |number| directory.path().join(part_name("upload-", number));
+        fs::write(path(1), b"left").unwrap();
+        std::os::unix::fs::symlink("nothing", path(2)).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path(3), 0o600.into()).unwrap();
+
+        let folder = Folder::open(directory.path()).unwrap();
+        remove_left_over(&folder, "upload-", Duration::ZERO).unwrap();
+        let mut left = names(directory.path());
+        left.sort();
+        assert_eq!(left, [part_name("upload-", 2), part_name("upload-", 3)]);
+    }
+
+    #[test]
     fn only_names_of_parts_are_parts() {
         let is_part = |name: &str| is_part_name(OsStr::new(name), "upload-");
         assert!(is_part("upload-00000000000000ff.part"));

@@ -8,7 +8,7 @@ use super::*;
 use crate::access::{
     AccessOptions, DerivedKey, Guard, Password, SignedRequest, sign, wished_nonce,
 };
-use crate::http::{Body, Head, Session};
+use crate::http::{Body, Content, Head, Session};
 use crate::limits::{Limits, LiveLimits};
 use crate::store::{Store, StoreOptions};
 use crate::transport::{Peer, TlsIdentity};
@@ -394,6 +394,54 @@ fn a_slash_at_the_end_says_nothing() {
     ] {
         assert_eq!(ask(line), status, "{line}");
     }
+}
+
+#[test]
+fn a_long_list_is_never_whole_in_memory() {
+    let house = House::new(|_| ());
+    for number in 0..1000 {
+        let path = house.folder.path().join(format!("models/{number:0>100}"));
+        std::fs::write(path, "x").unwrap();
+    }
+
+    let head = "GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer SECRET";
+    let peer = peer("127.0.0.1:5", None);
+    let answer = house.answer(&peer, head, 0, &mut io::empty());
+    let Content::Chunked(mut list) = answer.content else {
+        panic!("a list of 1000 models was written before the first byte of it was sent");
+    };
+
+    let (mut text, mut buffer) = (Vec::new(), vec![0; 1 << 20]);
+    loop {
+        let count = io::Read::read(&mut list, &mut buffer).unwrap();
+        if count == 0 {
+            break;
+        }
+        // A piece, and the model that made it long enough.
+        assert!(count < 33 << 10, "{count}");
+        text.extend_from_slice(&buffer[..count]);
+    }
+    let list: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(list["models"].as_array().unwrap().len(), 1000);
+}
+
+#[test]
+fn no_path_of_this_device_leaves_it() {
+    let house = House::new(|_| ());
+    // Something that is no file of invitations is in its place.
+    std::fs::create_dir(house.folder.path().join("invitations")).unwrap();
+
+    let body = "{\"schema\": 1, \"secret\": \"x\", \"name\": \"x\"}";
+    let head = "POST /v1/pair HTTP/1.1\r\nHost: 127.0.0.1";
+    let peer = peer("127.0.0.1:5", None);
+    let answer = house.answer(&peer, head, body.len(), &mut body.as_bytes());
+    assert_eq!(answer.status().0, 500);
+    let Content::Bytes(text) = answer.content else {
+        panic!("an error is a text");
+    };
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("in its log"), "{text}");
+    assert!(!text.contains("invitations"), "{text}");
 }
 
 #[test]

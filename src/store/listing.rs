@@ -125,6 +125,7 @@ mod tests {
 
         let mut slow = store.listing().unwrap();
         assert_eq!(slow.next().unwrap().name.as_str(), "m000");
+        assert!(slow.next.len() < AT_ONCE, "names of one listing");
         write("later");
         std::fs::remove_file(directory.path().join("m199")).unwrap();
 

@@ -483,6 +483,12 @@ fn the_name_that_was_meant_is_told() {
         error.to_string(),
         "there is no model 'Modl.onnx'; did you mean 'model.onnx'?"
     );
+
+    // Among many, only so many are looked at.
+    for number in 0..1500 {
+        fs::write(directory.path().join(format!("m{number}")), "x").unwrap();
+    }
+    assert_eq!(store.catalog().first_names().len(), 1000);
 }
 
 #[test]

@@ -46,5 +46,13 @@ mod tests {
         );
         assert_eq!(near("other.onnx"), None);
         assert_eq!(nearest("dri", ["dir", "port"].into_iter()), Some("dir"));
+
+        // What comes behind many others is not looked at.
+        let behind = |others| {
+            let names = std::iter::repeat_n("other", others);
+            nearest("dri", names.chain(["dir"]))
+        };
+        assert_eq!(behind(NAMES_MAX - 1), Some("dir"));
+        assert_eq!(behind(NAMES_MAX), None);
     }
 }

@@ -386,6 +386,11 @@ mod tests {
             .unwrap();
         let error = servers.check_name("nas", &elsewhere).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
+
+        // Nor does a name that somebody wrote by hand, although it stands first.
+        let text = "nas https://vm.evil.example:8443 skep_a\nb https://nas:8443 skep_b\n";
+        home::SERVERS.write(home.path(), text).unwrap();
+        assert_eq!(token_of(&servers, "nas"), "skep_b");
     }
 
     #[test]

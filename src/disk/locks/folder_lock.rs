@@ -197,6 +197,22 @@ mod tests {
     }
 
     #[test]
+    fn only_a_regular_file_is_locked() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::open(directory.path()).unwrap();
+        let path = |name: &str| directory.path().join(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
+        std::fs::create_dir(path("folder")).unwrap();
+        std::os::unix::fs::symlink("nothing", path("link")).unwrap();
+
+        for name in ["fifo", "folder", "link"] {
+            let taken = FolderLock::take(&FilePlace::new(&folder, name));
+            assert!(taken.is_err(), "{name}");
+        }
+        assert!(!path("nothing").exists());
+    }
+
+    #[test]
     fn a_mark_goes_only_if_its_process_is_gone_for_sure() {
         let directory = tempfile::tempdir().unwrap();
         let folder = Folder::open(directory.path()).unwrap();

@@ -118,15 +118,20 @@ impl Catalog {
         }
     }
 
-    /// The model whose name is nearest to one that nobody has. A guess must not cost more than the
-    /// answer, so only the first entries of the directory are looked at.
+    /// The model whose name is nearest to one that nobody has.
     fn near(&self, name: &ModelName) -> Option<ModelName> {
-        let names = self.layout.names().ok()?.take(NEAR_NAMES_MAX).flatten();
-        let names: Vec<ModelName> = names.collect();
+        let names = self.first_names();
         let near = nearest(name.as_str(), names.iter().map(ModelName::as_str))?;
         let near = names.iter().find(|one| one.as_str() == near)?;
         let is_model = matches!(self.layout.standing(near), Ok(Standing::Model(_)));
         is_model.then(|| near.clone())
+    }
+
+    /// The first names of the directory, in no order: a guess must not cost more than the answer that it
+    /// comes with.
+    pub(crate) fn first_names(&self) -> Vec<ModelName> {
+        let names = self.layout.names().into_iter().flatten();
+        names.take(NEAR_NAMES_MAX).flatten().collect()
     }
 
     /// Reads, digests and caches a small model; `None` if it has grown large meanwhile. Its stamp was taken

@@ -189,3 +189,27 @@ impl NewBytes for VersionBytes {
 const TRIES: usize = 3;
 
 const SHOWN_MAX: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Folder;
+
+    #[test]
+    fn what_was_not_checked_becomes_no_model() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("version"), "checked").unwrap();
+        let folder = Folder::open(directory.path()).unwrap();
+        let place = FilePlace::new(&folder, "version");
+        let (file, facts) = place.open().unwrap();
+
+        // Somebody puts another file there while the digest and the signature are looked at.
+        std::fs::write(path("other"), "other").unwrap();
+        std::fs::rename(path("other"), path("version")).unwrap();
+        let bytes = VersionBytes { place, file, facts };
+        let error = bytes.publish(&FilePlace::new(&folder, "m")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!path("m").exists());
+    }
+}

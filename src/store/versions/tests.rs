@@ -185,6 +185,61 @@ fn what_power_cuts_leave_too_much_is_no_version() {
 }
 
 #[test]
+fn a_version_comes_back_as_of_now_and_replaces_nothing_for_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 9);
+    for length in 1..=4 {
+        put(&store, "m", &vec![7; length]).unwrap();
+    }
+    drop(store);
+
+    // Callers that have the model of between must not be told that it was not modified since.
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let digest = Digest::of(&[7]);
+    let kept = directory
+        .path()
+        .join(format!(".skep/versions/m/1.{digest}"));
+    fs::File::open(kept).unwrap().set_modified(old).unwrap();
+
+    // A setting that keeps no versions is for uploads: whoever brings one back may change their mind.
+    let store = open(&directory, 0);
+    let back = store.rollback_to(&name("m"), VersionChoice::Digest(digest));
+    assert!(back.unwrap().model.modified > old + Duration::from_secs(1000));
+    assert_eq!(bytes(&directory, "m"), [7]);
+    assert_eq!(sizes(&store, "m"), [4, 3, 2]);
+}
+
+#[test]
+fn what_is_no_version_is_neither_shown_nor_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join(".skep/versions/m");
+    fs::create_dir_all(&folder).unwrap();
+    let planted = ["notes", "7", "7.unknown", "8.unknown", "9.unknown"];
+    fs::write(folder.join("notes"), "precious").unwrap();
+    fs::write(folder.join("7"), "precious").unwrap();
+    fs::create_dir(folder.join("7.unknown")).unwrap();
+    std::os::unix::fs::symlink("notes", folder.join("8.unknown")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, folder.join("9.unknown"), 0o600.into()).unwrap();
+
+    for versions_max in [0, 1] {
+        let store = open(&directory, versions_max);
+        for round in 1..=3 {
+            put(&store, "m", &vec![7; round]).unwrap();
+            assert_eq!(sizes(&store, "m").len(), versions_max.min(round - 1));
+        }
+        store.forget_versions(&name("m")).unwrap();
+        store.remove(&name("m")).unwrap();
+        store.forget_versions(&name("m")).unwrap_or_default();
+        let left = fs::read_dir(&folder).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        let mut planted = planted;
+        planted.sort_unstable();
+        assert_eq!(left, planted, "{versions_max}");
+    }
+}
+
+#[test]
 fn removing_and_bringing_back_lose_nothing_whichever_call_to_the_disk_fails() {
     let directory = tempfile::tempdir().unwrap();
     for call in 0.. {

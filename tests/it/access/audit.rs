@@ -263,13 +263,7 @@ fn requests_without_a_place_are_in_the_log_but_do_not_fill_it() {
             .any(|line| line.contains(" - PUT /v1/models/b 503 ") && line.contains(&id))
     };
     let written = ids.iter().filter(is_written).count();
-    let left_out = |line: &str| {
-        let words = line
-            .split_once(" about requests that were answered 503 ")?
-            .0;
-        words.split(' ').rev().nth(1)?.parse::<usize>().ok()
-    };
-    let left_out: usize = log.lines().filter_map(left_out).sum();
+    let left_out = left_out(&log, "requests that were answered 503");
     assert!(
         written >= 10 && written + left_out == 50,
         "{written} + {left_out}: {log}"
@@ -278,11 +272,78 @@ fn requests_without_a_place_are_in_the_log_but_do_not_fill_it() {
     assert!(left_out > 0 || elapsed > Duration::from_secs(4), "{log}");
 }
 
+/// How many lines about this a log says that it lacks.
+fn left_out(log: &str, about: &str) -> usize {
+    let about = format!(" about {about} ");
+    let count = |line: &str| {
+        let words = line.split_once(&about)?.0;
+        words.split(' ').rev().nth(1)?.parse::<usize>().ok()
+    };
+    log.lines().filter_map(count).sum()
+}
+
+/// Asks 50 times for a model that is not there, then once as the owner, and returns the log.
+fn flooded(settings: &[&str], fields: &str, statuses: &[u16]) -> String {
+    let server = Served::start(&[&["--plain"], settings].concat());
+    let mut raw = Raw::open(server.url.trim_start_matches("http://"));
+    for number in 0..50 {
+        raw.send(format!(
+            "GET /v1/models/none HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n"
+        ));
+        let status = *statuses.get(number).or(statuses.last()).unwrap();
+        assert_eq!(raw.answer().status, status, "{number}");
+    }
+    let own = format!("Authorization: Bearer {}\r\n", server.password());
+    raw.send(format!(
+        "GET /v1/models/none HTTP/1.1\r\nHost: 127.0.0.1\r\n{own}\r\n"
+    ));
+    assert_eq!(raw.answer().status, 404);
+    drop(raw);
+
+    let log = server.stop().exits(0).stderr;
+    assert!(log.contains(" password GET /v1/models/none 404 "), "{log}");
+    log
+}
+
+#[test]
+fn what_strangers_do_is_a_few_lines_and_a_sum() {
+    let written = |log: &str, what: &str| log.matches(what).count();
+
+    let log = flooded(&[], "", &[401]);
+    let shown = written(&log, " - GET /v1/models/none 401 ");
+    let missing = left_out(&log, "requests of strangers at 127.0.0.1");
+    // Twelve in a minute, and the test may begin in one and end in the next.
+    assert!(
+        shown <= 24 && shown + missing == 50,
+        "{shown} + {missing}: {log}"
+    );
+
+    let start = Instant::now();
+    let log = flooded(&["--anonymous-read"], "", &[404]);
+    let elapsed = start.elapsed();
+    let shown = written(&log, " anonymous GET /v1/models/none 404 ");
+    let missing = left_out(&log, "requests without credentials");
+    assert_eq!(shown + missing, 50, "{log}");
+    assert!(missing > 0 || elapsed > Duration::from_secs(4), "{log}");
+
+    // Whoever is locked out was told so, and the lines before say why.
+    let locked = ["--lockout-failures", "2", "--lockout-time", "15m"];
+    let log = flooded(&locked, "Authorization: Bearer x\r\n", &[401, 401, 429]);
+    assert_eq!(written(&log, " - GET /v1/models/none 401 "), 2, "{log}");
+    assert_eq!(written(&log, " 429 "), 0, "{log}");
+}
+
 #[test]
 fn what_a_caller_sends_makes_no_long_lines() {
     let server = Served::start(&["--plain"]);
     let mut raw = Raw::open(server.url.trim_start_matches("http://"));
     let long = "x".repeat(4000);
+
+    // The name of a model is in the line twice.
+    raw.send(format!(
+        "GET /v1/models/{long} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    ));
+    assert_eq!(raw.answer().status, 401);
     raw.send(format!(
         "GET /{long} HTTP/1.1\r\nHost: {long}\r\nUser-Agent: {long}\r\n\r\n"
     ));

@@ -4,7 +4,7 @@
 use rustix::process::Signal;
 
 use crate::support::browser::{Browser, site};
-use crate::support::process::Place;
+use crate::support::process::{Place, until};
 use crate::support::served::Served;
 
 /// A page that sends a form, a fetch and an image, and sets `window.over` once all are answered.
@@ -64,9 +64,7 @@ fn pages_of_other_sites_do_nothing_and_count_for_nothing() {
         browser.open(&page);
         let wrong = format!("http://x:wrong{number}@{authority}/v1/models");
         browser.run(&format!("setTimeout(() => location.href = '{wrong}')"));
-        while browser.run("location.origin") != server.url.as_str() {
-            std::thread::yield_now();
-        }
+        until(|| browser.run("location.origin") == server.url.as_str());
         assert!(browser.loaded().contains("page of another site"));
     }
     server

@@ -134,6 +134,13 @@ fn broken_bodies_are_errors_for_the_handler_and_end_the_connection() {
     assert_eq!(only_answer(&server, &chunked(&long)).status, 400);
     let trailers = format!("0\r\n{}\r\n", "x: y\r\n".repeat(65));
     assert_eq!(only_answer(&server, &chunked(&trailers)).status, 400);
+
+    // Nobody waits for the end of a line that is too long.
+    let mut raw = server.open();
+    raw.send(chunked(&format!("3;{}", "x".repeat(5000))));
+    let answer = raw.answer();
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("too long"), "{answer:?}");
 }
 
 #[test]

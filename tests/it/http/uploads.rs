@@ -6,6 +6,7 @@ use crate::support::pieces::{
     tell, until_final,
 };
 use crate::support::process::{Place, digest, noise, until};
+use crate::support::raw::{Answer, Raw};
 use crate::support::served::Served;
 
 #[test]
@@ -366,6 +367,22 @@ fn a_caller_that_waits_for_a_100_gets_one_if_its_piece_fits() {
     server.stop().exits(0);
 }
 
+/// Sends a request of this version of the draft.
+fn send_in(server: &Served, version: &str, line: &str, fields: &str, body: &[u8]) -> Raw {
+    let mut raw = open(server);
+    let length = body.len();
+    let fields =
+        format!("Upload-Draft-Interop-Version: {version}\n{fields}\nContent-Length: {length}");
+    raw.send(head(server, line, &fields));
+    raw.send(body);
+    raw
+}
+
+/// The status of what a request without content is answered first.
+fn first_in(server: &Served, version: &str, line: &str, fields: &str) -> u16 {
+    send_in(server, version, line, fields, b"").answer().status
+}
+
 /// What a request of an earlier version of the draft is answered in the end.
 fn ask_in(
     server: &Served,
@@ -374,14 +391,8 @@ fn ask_in(
     fields: &str,
     body: &[u8],
     status: u16,
-) -> crate::support::raw::Answer {
-    let mut raw = open(server);
-    let length = body.len();
-    let fields =
-        format!("Upload-Draft-Interop-Version: {version}\n{fields}\nContent-Length: {length}");
-    raw.send(head(server, line, &fields));
-    raw.send(body);
-    until_final(&mut raw, status)
+) -> Answer {
+    until_final(&mut send_in(server, version, line, fields, body), status)
 }
 
 #[test]
@@ -402,16 +413,23 @@ fn earlier_versions_of_the_draft_are_spoken() {
 
         let patch = format!("PATCH {path}");
         // The type of pieces came later.
-        let kind = if ["6", "7"].contains(&version) {
-            PARTIAL
-        } else {
-            "X-No: type"
-        };
+        let free = "X-No: type";
+        let is_typed = ["6", "7"].contains(&version);
+        let kind = if is_typed { PARTIAL } else { free };
         let piece = |at: usize| format!("{kind}\nUpload-Offset: {at}\n{not_yet}");
+        if is_typed {
+            let piece = piece(0).replace(PARTIAL, free);
+            ask_in(&server, version, &patch, &piece, &bytes[..100_000], 415);
+        }
         let half = ask_in(&server, version, &patch, &piece(0), &bytes[..100_000], 204);
         assert!(
             half.has("upload-offset: 100000") && half.has(not_yet),
             "{half:?}"
+        );
+        let told = ask_in(&server, version, &format!("HEAD {path}"), free, b"", 204);
+        assert!(
+            told.has("upload-offset: 100000") && told.has(not_yet),
+            "{told:?}"
         );
         let whole = ask_in(
             &server,
@@ -443,6 +461,9 @@ fn earlier_versions_of_the_draft_are_spoken() {
     for version in ["8", "2", "9", "x"] {
         let fields = "Upload-Length: 5\nUpload-Complete: ?0";
         let created = ask_in(&server, version, "POST /v1/models/new", fields, b"", 201);
+        // Who speaks another version is not told anything in between.
+        let is_told = first_in(&server, version, "POST /v1/models/other", fields) == 104;
+        assert_eq!(is_told, version == "8", "{version}");
         let patch = format!("PATCH {}", field(&created, "location").unwrap());
         let piece = format!("{PARTIAL}\nUpload-Offset: 0\nUpload-Complete: ?0");
         ask_in(&server, version, &patch, &piece, b"bytes", 204);

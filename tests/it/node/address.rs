@@ -3,8 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end by panic")]
 
-use crate::support::process::{Place, run};
+use crate::support::process::{Place, Process, run};
 use crate::support::served::Served;
+use crate::support::syscalls::failing_skep;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -120,6 +121,25 @@ fn one_address_stands_for_all_of_both_families() {
         Address::Everywhere(_) => assert_eq!(ask("[::1]"), "::1"),
         fallback => assert_eq!(fallback.to_string(), format!("0.0.0.0:{port}")),
     }
+}
+
+#[test]
+#[cfg_attr(
+    not(all(has_curl, has_strace)),
+    ignore = "curl or strace is not installed"
+)]
+fn where_there_is_no_ipv6_all_addresses_are_those_of_ipv4() {
+    let place = Place::new();
+    let mut command = failing_skep(&place, "bind", "EADDRNOTAVAIL", 1);
+    command.args(["serve", "*", "--port", "0", "--plain"]);
+    let server = Served::ready(&place, Process::start(&mut command));
+    assert!(
+        server.url.starts_with("http://127.0.0.1:"),
+        "{}",
+        server.url
+    );
+    server.curl("/v1/models", &[]).is(200);
+    server.stop().exits(0);
 }
 
 #[test]

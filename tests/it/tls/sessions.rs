@@ -5,7 +5,11 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ALL_VERSIONS, ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
+    SupportedProtocolVersion,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -17,12 +21,21 @@ type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// A client that remembers sessions, with a certificate of an authority in this place if it has one.
 fn client(server: &Served, papers: Option<(&Place, &str)>) -> Arc<ClientConfig> {
+    client_of(ALL_VERSIONS, server, papers)
+}
+
+/// The same for a client that speaks these versions of TLS.
+fn client_of(
+    versions: &[&'static SupportedProtocolVersion],
+    server: &Served,
+    papers: Option<(&Place, &str)>,
+) -> Arc<ClientConfig> {
     let shown = CertificateDer::from_pem_file(server.place.home().join("server.crt")).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(shown).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     let Some((place, name)) = papers else {
@@ -106,13 +119,16 @@ fn a_caller_with_a_certificate_resumes_nothing() {
     let ca = place.home().join("ca/ca.crt");
     let flags = ["--client-ca", ca.to_str().unwrap()];
     let server = Served::start_in(&place, &flags);
-    let config = client(&server, Some((&place, "phone")));
 
-    for _ in 0..2 {
-        let mut stream = open(&server, &config);
-        assert!(asks(&mut stream, "/v1/models"));
-        assert_eq!(stream.conn.handshake_kind(), Some(HandshakeKind::Full));
-        assert_eq!(stream.conn.tls13_tickets_received(), 0);
+    // TLS 1.2 resumes by a number of the session, and TLS 1.3 by a ticket.
+    for version in [&TLS12, &TLS13] {
+        let config = client_of(&[version], &server, Some((&place, "phone")));
+        for _ in 0..2 {
+            let mut stream = open(&server, &config);
+            assert!(asks(&mut stream, "/v1/models"));
+            assert_eq!(stream.conn.handshake_kind(), Some(HandshakeKind::Full));
+            assert_eq!(stream.conn.tls13_tickets_received(), 0);
+        }
     }
 }
 

@@ -202,5 +202,12 @@ fn a_byte_order_mark_in_a_file_of_a_person_is_no_part_of_it() {
     }
     server.skep(&["verify", "--key", "team.pub", "m"]).exits(0);
     server.skep(&["sign", "--key", "team.key", "m"]).exits(0);
+    let kept = server.place.clone();
+    server.stop().exits(0);
+
+    // A server that starts with such a password does not take the mark for a letter of it.
+    let server = Served::start_in(&kept, &[]);
+    let mut listing = server.command_of(&place, &["ls", "--accept-new"]);
+    run(listing.env("SKEP_PASSWORD", password)).exits(0);
     server.stop().exits(0);
 }

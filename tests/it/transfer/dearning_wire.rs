@@ -8,8 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::process::{digest, noise};
+use crate::support::process::{Place, digest, noise};
 use crate::support::served::{Answer, Served};
+use crate::support::syscalls::{Call, calls};
 
 fn ask(server: &Served, path: &str, body: &str) -> Answer {
     server.curl_as(path, &["--data-binary", "@-"], body.as_bytes())
@@ -247,6 +248,65 @@ fn who_shows_no_password_occupies_little() {
     let body = format!(r#"{{"content_b64": "*{}"}}"#, content.repeat(20));
     says(&server, "/import_model", &body, 413, too_much);
     assert_eq!((server.names().len(), server.parts()), (0, 0));
+}
+
+#[test]
+#[cfg_attr(
+    not(all(has_curl, has_strace)),
+    ignore = "curl or strace is not installed"
+)]
+fn who_shows_no_password_writes_nothing() {
+    let place = Place::new();
+    let server = Served::start_traced(&place, &["--plain"]);
+    let content = STANDARD.encode(noise(1, 40_000));
+    let entry = format!(r#"{{"filename": "m", "content_b64": "{content}"}}"#);
+    let single = |rest: &str| format!("{}{rest}}}", &entry[..entry.len() - 1]);
+    for (body, status) in [
+        (single(""), 403),
+        (single(r#", "password": "wrong""#), 403),
+        (format!(r#"{{"files": [{entry}]}}"#), 403),
+        (format!(r#"{{"files": [{entry}], "password": 1}}"#), 403),
+        (format!(r#"{{"files": [{entry}, {entry}, {entry}]}}"#), 413),
+    ] {
+        assert_eq!(ask(&server, "/import_model", &body).status, status);
+    }
+    assert!(server.names().is_empty());
+
+    // The same bytes are written once it is known whose they are.
+    let known = single(&format!(r#", "password": "{}""#, server.password()));
+    assert_eq!(ask(&server, "/import_model", &known).status, 200);
+    assert_eq!(server.names(), ["m"]);
+    server.stop().exits(0);
+
+    let is_upload = |call: &&Call| {
+        let Call::Create { path, .. } = call else {
+            return false;
+        };
+        path.to_string_lossy().contains("/upload-")
+    };
+    assert_eq!(calls(&place).iter().filter(is_upload).count(), 1);
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn who_shows_no_password_stores_and_learns_nothing() {
+    let server = Served::start(&["--plain", "--accept", "*.onnx"]);
+
+    // More files than wait for a password: those that waited longest are not stored without one.
+    let entries = vec![r#"{"filename": "m.onnx", "content_b64": "aGk="}"#; 40].join(",");
+    let many = json!({"error": "too many files before the password"});
+    for rest in ["", r#", "password": "wrong""#] {
+        let body = format!(r#"{{"files": [{entries}]{rest}}}"#);
+        says(&server, "/import_model", &body, 413, many.clone());
+    }
+    assert_eq!((server.names().len(), server.parts()), (0, 0));
+
+    // Nor is it told which names are taken in.
+    for name in ["m.onnx", "m.exe"] {
+        let body = format!(r#"{{"filename": "{name}", "content_b64": "aGk="}}"#);
+        let refused = json!({"error": "invalid password"});
+        says(&server, "/import_model", &body, 403, refused);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use skep::client::{Client, ClientOptions, EmptyInput, Piped, TransferOptions, Trust};
@@ -68,14 +68,7 @@ fn an_interrupted_pipeline_keeps_the_old_model() {
 fn an_end_by_a_signal_that_comes_a_moment_later_completes_nothing() {
     let server = Served::start(&[]);
     // The input ends first, as if its producer had died of the signal that is still on its way here.
-    let mut putting = Process::start(
-        server
-            .command(&["put", "-", "--name", "x"])
-            .stdin(Stdio::piped()),
-    );
-    let mut pipe = putting.stdin();
-    pipe.write_all(&noise(1, 9 << 20)).unwrap();
-    until(|| server.part_sizes().iter().sum::<u64>() >= 8 << 20);
+    let (putting, pipe) = half_sent(&server);
     drop(pipe);
     putting.signal(Signal::INT);
     putting
@@ -85,6 +78,66 @@ fn an_end_by_a_signal_that_comes_a_moment_later_completes_nothing() {
     assert!(server.names().is_empty());
     until(|| server.parts() == 0);
     server.stop().exits(0);
+}
+
+/// A client that has sent the first 8 MiB of an input, which is still open.
+fn half_sent(server: &Served) -> (Process, ChildStdin) {
+    let mut command = server.command(&["put", "-", "--name", "x"]);
+    let mut putting = Process::start(command.stdin(Stdio::piped()));
+    let mut pipe = putting.stdin();
+    pipe.write_all(&noise(1, 9 << 20)).unwrap();
+    until(|| server.part_sizes().iter().sum::<u64>() >= 8 << 20);
+    (putting, pipe)
+}
+
+#[test]
+fn a_signal_while_the_producer_thinks_gives_the_upload_up() {
+    let server = Served::start(&[]);
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let (putting, pipe) = half_sent(&server);
+        putting.signal(signal);
+        let ended = putting.finish().exits(128 + signal.as_raw());
+        ended.says("interrupted; nothing was published");
+        drop(pipe);
+        // Nothing of it waits on the server for the next upload of this name.
+        assert_eq!((server.names().len(), server.parts()), (0, 0));
+    }
+    server.stop().exits(0);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_signal_after_the_end_was_read_completes_nothing() {
+    let server = Served::start(&[]);
+    // The call in which the client waits for a signal that may have caused the end (clock_nanosleep).
+    let call = |process: &Process| {
+        let path = format!("/proc/{0}/task/{0}/syscall", process.id());
+        std::fs::read_to_string(path).unwrap_or_default()
+    };
+
+    // A machine that looks too late tries again.
+    for _ in 0..10 {
+        let (putting, pipe) = half_sent(&server);
+        drop(pipe);
+        let is_seen = loop {
+            match call(&putting) {
+                now if now.starts_with("230 ") => break true,
+                now if now.is_empty() => break false,
+                _ => {}
+            }
+        };
+        putting.signal(Signal::INT);
+        let ended = putting.finish();
+        let is_late = ended.code == 0 || ended.stderr.contains("interrupted at the end");
+        if is_seen && !is_late {
+            ended.exits(130).says("nothing was published");
+            assert_eq!((server.names().len(), server.parts()), (0, 0));
+            server.stop().exits(0);
+            return;
+        }
+        server.skep(&["rm", "x"]);
+    }
+    panic!("the client never waited for a signal, or did not heed it");
 }
 
 #[test]
