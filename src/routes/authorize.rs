@@ -9,12 +9,13 @@ use crate::access::{
     SignedRequest,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{GuestPlace, Method, Request, RequestSender, Response, Vouched};
+use crate::http::{Method, Request, RequestSender, Response, Vouched};
 use crate::routes::api::{Access, Api, Known, Route};
 use crate::routes::cross_origin;
 use crate::routes::forwarded::Forwarded;
 use crate::routes::models::digest;
 use crate::routes::request_rate::RateKey;
+use crate::waiting::Rank;
 
 impl Api {
     /// Whether a request is refused whatever it asks for: its caller shows something wrong, or nothing where
@@ -29,7 +30,8 @@ impl Api {
         let is_asked_first = matches!(route.access, Access::Needs(_));
         match self.recognize(route, request) {
             Recognized::Wrong => None,
-            Recognized::Known => Some(RequestSender::Known),
+            Recognized::Known(Rank::Owner(number)) => Some(RequestSender::Owner(number)),
+            Recognized::Known(Rank::Holder(number)) => Some(RequestSender::Holder(number)),
             Recognized::Slow if route.access != Access::Open => Some(RequestSender::Slow),
             _ if is_asked_first => Some(RequestSender::Claimed),
             _ => Some(RequestSender::Unknown),
@@ -46,9 +48,11 @@ impl Api {
             Some(field) => self.guard.recognize(peer, &Credentials::read(field)),
             // To verify a signature takes long on a small device.
             None if is_signed(request) => Recognized::MayBe,
-            None if peer.has_certificate() => Recognized::Known,
-            None if needs_more => Recognized::Wrong,
-            None => Recognized::MayBe,
+            None => match self.guard.certified(peer) {
+                Some(principal) => Recognized::Known(principal.rank()),
+                None if needs_more => Recognized::Wrong,
+                None => Recognized::MayBe,
+            },
         }
     }
 
@@ -92,7 +96,7 @@ impl Api {
             None => self.without_credentials(request)?,
         };
 
-        remember(request, principal.as_ref());
+        remember(request, principal.as_ref())?;
         match principal {
             Some(principal) => principal.needs(right).map(|()| true),
             None => Ok(false),
@@ -114,7 +118,7 @@ impl Api {
             (None, None) => self.without_credentials(request)?,
         };
 
-        remember(request, principal.as_ref());
+        remember(request, principal.as_ref())?;
         Ok(principal)
     }
 
@@ -143,9 +147,8 @@ impl Api {
     }
 
     fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
-        let tls = request.peer().tls.as_ref();
-        let principal = match tls.filter(|tls| tls.certificate.is_some()) {
-            Some(tls) => self.guard.certificate(tls.name.as_deref()),
+        let principal = match self.guard.certified(request.peer()) {
+            Some(principal) => principal,
             None if self.guard.options().anonymous_read => Principal::anonymous(),
             None => return Ok(None),
         };
@@ -287,13 +290,15 @@ fn signed<'h, 'a: 'h>(request: &mut Request<'a>, host: &'h str) -> SignedRequest
     }
 }
 
-/// Keeps who called for the log, and that the connection is not a stranger's.
-fn remember(request: &mut Request<'_>, principal: Option<&Principal>) {
-    if principal.is_some_and(|principal| principal.how != How::Anonymous) {
-        request.session().insert(Vouched);
-        if let Some(guest) = request.session().value_mut::<GuestPlace>() {
-            guest.0 = None;
-        }
-    }
+/// Keeps who called for the log, for the places that are held, and that the connection is not a stranger's.
+fn remember(request: &mut Request<'_>, principal: Option<&Principal>) -> Result<()> {
     request.session().insert(Known(principal.cloned()));
+    let Some(principal) = principal else {
+        return Ok(());
+    };
+
+    if principal.how != How::Anonymous {
+        request.session().insert(Vouched);
+    }
+    request.rank(principal.rank())
 }

@@ -15,7 +15,7 @@ use struson::reader::{JsonReader, JsonStreamReader, ReaderSettings, ValueType};
 use crate::access::{How, Principal, Right};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, GuestPlace, Request, Response, Status};
+use crate::http::{HeldPlaces, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::api::{Api, Known};
@@ -48,12 +48,10 @@ pub(crate) fn run(
 
     let peer = request.peer().clone();
 
-    let guest = request.session().value_mut::<GuestPlace>();
-    let guest = guest.and_then(|guest| guest.0.take());
-
     let meter = Rc::new(Meter::new(api, &limits, known.is_some()));
 
-    let metered = Metered::new(request.body(), Rc::clone(&meter));
+    let (body, places) = request.body_and_places();
+    let metered = Metered::new(body, Rc::clone(&meter));
 
     // Paths would only serve messages that nobody gets to see.
     let settings = ReaderSettings {
@@ -71,7 +69,7 @@ pub(crate) fn run(
         known,
         limits,
         meter,
-        guest,
+        places,
         files,
         name,
         content,
@@ -103,8 +101,8 @@ struct Import<'a> {
     known: Option<Principal>,
     limits: Arc<Limits>,
     meter: Rc<Meter>,
-    /// Its place among callers who are not known, held until the password was seen.
-    guest: Option<BodyPlace>,
+    /// Those of a stranger until the password was seen.
+    places: Option<&'a mut HeldPlaces>,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
     files: Option<Vec<ImportedFile>>,
     name: Option<String>,
@@ -171,8 +169,11 @@ impl Import<'_> {
             ValueType::Number => reader.next_number_as_string().map_err(unreadable)?,
             _ => return Err(invalid_password()),
         };
-        self.known = Some(opened(self.api, self.peer, &password, Right::Write)?);
-        self.guest = None;
+        let known = opened(self.api, self.peer, &password, Right::Write)?;
+        if let Some(places) = &mut self.places {
+            places.rank(known.rank())?;
+        }
+        self.known = Some(known);
         self.meter.before_password.set(None);
         Ok(())
     }
