@@ -287,8 +287,8 @@ impl Guard {
         }
 
         // Counted before the next one has its turn.
-        if caller.is_some() {
-            self.queue.count();
+        if let Some(caller) = caller {
+            self.queue.count(caller);
         }
         let error = self.wrong(peer);
         drop(turn);
