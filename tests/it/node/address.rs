@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end by panic")]
 
-use crate::support::process::Place;
+use crate::support::process::{Place, ended};
 use crate::support::served::Served;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -308,7 +308,7 @@ impl Started {
     fn end(&mut self) {
         let process = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        assert_eq!(ended(&mut self.child).code(), Some(0));
     }
 }
 
@@ -392,7 +392,7 @@ fn systemd_as_an_address_needs_systemd() {
     ] {
         let more = ["systemd:"];
         let mut server = Started::new(wrong, Stdio::null(), home.path(), &more);
-        assert_eq!(server.child.wait().unwrap().code(), Some(2));
+        assert_eq!(ended(&mut server.child).code(), Some(2));
     }
 }
 
