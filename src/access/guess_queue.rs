@@ -22,6 +22,8 @@ pub(crate) struct GuessQueue {
     burst: u32,
     /// In what time one more is earned.
     time: Duration,
+    /// In what time a network earns one. It is long: whoever rotates networks comes back to each seldom.
+    network_time: Duration,
 }
 
 #[derive(Default)]
@@ -44,8 +46,8 @@ struct WrongGuesses {
     since: Option<Instant>,
 }
 
-/// Somebody who waits. Invariant: `rank` is the number of wrong guesses and of those who were waiting
-/// before, of the same network first and then of the same caller.
+/// Somebody who waits. Invariant: `rank` is the number of wrong guesses of its network, and then that of its
+/// own wrong secrets and of those of its network that were waiting before.
 struct Waiting {
     ticket: u64,
     caller: Option<Caller>,
@@ -65,6 +67,7 @@ impl GuessQueue {
             moved: Condvar::new(),
             burst: options.failures_max.saturating_mul(ADDRESSES),
             time: options.time / ADDRESSES,
+            network_time: options.time_max.max(options.time),
         }
     }
 
@@ -81,7 +84,7 @@ impl GuessQueue {
 
         loop {
             let now = Instant::now();
-            self.earn(&mut state.all, now);
+            state.all.earn(now, self.time);
 
             // Who had to make room is not in the list any more.
             let Some(own) = state.waiting.iter().position(|one| one.ticket == ticket) else {
@@ -112,7 +115,7 @@ impl GuessQueue {
 
         let (mut guard, now) = (lock(&self.state), Instant::now());
         let state = &mut *guard;
-        self.add(&mut state.all, now);
+        state.all.add(now, self.time, self.burst);
 
         let network = caller.network();
         let known = state.networks.iter().position(|(one, _)| *one == network);
@@ -125,13 +128,9 @@ impl GuessQueue {
             state.networks.push((network, WrongGuesses::default()));
             state.networks.len() - 1
         });
-        self.add(&mut state.networks[index].1, now);
-    }
-
-    fn add(&self, wrong: &mut WrongGuesses, now: Instant) {
-        self.earn(wrong, now);
-        wrong.count = wrong.count.saturating_add(1).min(self.burst);
-        wrong.since.get_or_insert(now);
+        state.networks[index]
+            .1
+            .add(now, self.network_time, self.burst);
     }
 
     /// Whether a guess may be looked at now.
@@ -139,21 +138,9 @@ impl GuessQueue {
         !state.is_busy && (self.burst == 0 || state.all.count < self.burst)
     }
 
-    fn earn(&self, wrong: &mut WrongGuesses, now: Instant) {
-        let Some(since) = wrong.since else { return };
-        let time = self.time.max(Duration::from_millis(1));
-        let earned = now.saturating_duration_since(since).as_millis() / time.as_millis();
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        if earned == 0 {
-            return;
-        }
-
-        wrong.count = wrong.count.saturating_sub(earned);
-        wrong.since = (wrong.count > 0).then(|| since + time.saturating_mul(earned));
-    }
-
+    /// How many wrong guesses of a network count.
     fn left(&self, mut wrong: WrongGuesses, now: Instant) -> u32 {
-        self.earn(&mut wrong, now);
+        wrong.earn(now, self.network_time);
         wrong.count
     }
 
@@ -165,6 +152,28 @@ impl GuessQueue {
             }
             _ => WAIT,
         }
+    }
+}
+
+impl WrongGuesses {
+    fn add(&mut self, now: Instant, time: Duration, most: u32) {
+        self.earn(now, time);
+        self.count = self.count.saturating_add(1).min(most);
+        self.since.get_or_insert(now);
+    }
+
+    /// Forgets one for each `time` that has passed.
+    fn earn(&mut self, now: Instant, time: Duration) {
+        let Some(since) = self.since else { return };
+        let each = time.max(Duration::from_millis(1));
+        let earned = now.saturating_duration_since(since).as_millis() / each.as_millis();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        if earned == 0 {
+            return;
+        }
+
+        self.count = self.count.saturating_sub(earned);
+        self.since = (self.count > 0).then(|| since + each.saturating_mul(earned));
     }
 }
 
@@ -180,8 +189,7 @@ impl GuessQueueState {
         let known = self.networks.iter().find(|(one, _)| Some(*one) == network);
         let mut rank = (known.map_or(0, |(_, wrong)| left(*wrong)), failures);
         for one in &self.waiting {
-            rank.0 += u32::from(one.caller.map(Caller::network) == network);
-            rank.1 += u32::from(one.caller == caller);
+            rank.1 += u32::from(one.caller.map(Caller::network) == network);
         }
 
         let waiting_max = if rank == CLEAN {
@@ -296,7 +304,7 @@ mod tests {
         let start = state.all.since.unwrap();
         for (time, failures) in [(3, 99), (6, 98), (300, 0), (9_000, 0)] {
             let now = start + Duration::from_secs(time * 1000);
-            queue.earn(&mut state.all, now);
+            state.all.earn(now, queue.time);
             assert_eq!(state.all.count, failures, "{time}");
         }
         assert_eq!(state.all.since, None);
@@ -340,7 +348,7 @@ mod tests {
             // One that failed as often finds no place.
             assert!(queue.enter(at(99), 4).is_err());
 
-            let owner = scope.spawn(|| queue.enter(at(100), 0).map(drop));
+            let owner = scope.spawn(|| queue.enter(at(100), 1).map(drop));
             while !strangers.iter().any(|stranger| stranger.is_finished()) {
                 std::thread::yield_now();
             }
