@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{HeldPlaces, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
+use crate::routes::allowance::BodyTally;
 use crate::routes::api::{Api, Known};
 use crate::routes::dearning::blocks::NotBase64;
 use crate::routes::dearning::embedded::{ImportReader, embedded};
@@ -48,6 +49,7 @@ pub(crate) fn run(
 
     let peer = request.peer().clone();
 
+    let tally = BodyTally::of(request);
     let meter = Rc::new(Meter::new(api, &limits, known.is_some()));
 
     let (body, places) = request.body_and_places();
@@ -69,6 +71,7 @@ pub(crate) fn run(
         known,
         limits,
         meter,
+        tally,
         places,
         files,
         name,
@@ -101,6 +104,7 @@ struct Import<'a> {
     known: Option<Principal>,
     limits: Arc<Limits>,
     meter: Rc<Meter>,
+    tally: Option<Arc<BodyTally>>,
     /// Those of a stranger until the password was seen.
     places: Option<&'a mut HeldPlaces>,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
@@ -169,7 +173,8 @@ impl Import<'_> {
             ValueType::Number => reader.next_number_as_string().map_err(unreadable)?,
             _ => return Err(invalid_password()),
         };
-        let known = opened(self.api, self.peer, &password, Right::Write)?;
+        let tally = self.tally.as_deref();
+        let known = opened((self.api, self.peer), tally, &password, Right::Write)?;
         if let Some(places) = &mut self.places {
             places.rank(known.rank())?;
         }
