@@ -15,13 +15,13 @@ use crate::error::{Error, ErrorKind, Result};
 #[non_exhaustive]
 pub struct Limits {
     /// Connections whose request runs at one time, answers being sent included; a further request is
-    /// answered 503. A quarter of them is kept for callers who have shown who they are. 0: none but that
-    /// of the descriptors. Default 25.
+    /// answered 503. A quarter of them is kept for callers who have shown who they are, and none of these has
+    /// more than half, or three quarters with the role admin. 0: none but that of the descriptors. Default 25.
     #[doc(alias = "max_connections")]
     pub connections_max: usize,
     /// Connections that wait at one time: for a request, for the rest of its head, or in a TLS handshake.
-    /// A further one takes the place of the oldest whose caller has not shown who it is, and is answered
-    /// 503 if there is none. 0: none but that of the descriptors. Default 256.
+    /// A further one takes the place of the oldest whose caller has not shown who it is, or of whoever keeps
+    /// most, and is answered 503 if there is none. 0: none but that of the descriptors. Default 256.
     pub connections_idle_max: usize,
     /// Connections at one time, running or not, from one address (IPv6: one /64); loopback is exempt.
     /// 0: none. Default 16.

@@ -21,6 +21,7 @@ use crate::address::TrustedProxies;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
+use crate::waiting::Rank;
 use crate::watched_file::WatchedFile;
 
 /// What the settings say about access.
@@ -59,7 +60,7 @@ enum Finding {
 /// What credentials are worth at first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recognized {
-    Known,
+    Known(Rank),
     /// That needs a long computation.
     Slow,
     /// That needs a look at the whole request.
@@ -156,7 +157,7 @@ impl Guard {
         };
 
         match self.look_up_shown(peer, secret) {
-            Ok(Finding::Known(_)) => Recognized::Known,
+            Ok(Finding::Known(principal)) => Recognized::Known(principal.rank()),
             Ok(Finding::MayBeChosen(_) | Finding::ToBeUpgraded(..)) => Recognized::Slow,
             Ok(Finding::Wrong) | Err(_) => Recognized::Wrong,
         }
@@ -286,8 +287,8 @@ impl Guard {
         }
 
         // Counted before the next one has its turn.
-        if caller.is_some() {
-            self.queue.count();
+        if let Some(caller) = caller {
+            self.queue.count(caller);
         }
         let error = self.wrong(peer);
         drop(turn);
@@ -310,9 +311,11 @@ impl Guard {
         (!peer.address.is_some_and(is_exempt)).then(|| Caller::of(peer))
     }
 
-    /// Who has shown a certificate of this name, which the edge has verified.
-    pub(crate) fn certificate(&self, name: Option<&str>) -> Principal {
-        self.options.certificate_roles.principal(name)
+    /// Who has shown a certificate, which the edge has verified.
+    pub(crate) fn certified(&self, peer: &Peer) -> Option<Principal> {
+        let tls = peer.tls.as_ref().filter(|tls| tls.certificate.is_some())?;
+        let name = tls.name.as_deref();
+        Some(self.options.certificate_roles.principal(name))
     }
 
     /// Refuses a caller that is locked out.
@@ -677,7 +680,10 @@ mod tests {
         let peer = Peer::default();
         assert_eq!(guard.recognize(&peer, &shown), Recognized::Slow);
         assert!(secret(&guard, &peer, "short").is_ok());
-        assert_eq!(guard.recognize(&peer, &shown), Recognized::Known);
+        assert_eq!(
+            guard.recognize(&peer, &shown),
+            Recognized::Known(Principal::owner().rank())
+        );
 
         // A token that was removed costs no computation.
         let form = format!("skep_{}", "a".repeat(32));

@@ -3,8 +3,9 @@
 //! person chose: fair between callers, bounded, and slow once many guesses were wrong.
 //!
 //! Whoever guesses from many addresses meets no lock of a single address. So all wrong guesses together
-//! empty one bucket, and while it is empty, a guess is looked at only as often as one is earned. Who has
-//! failed least comes first: an owner, who seldom fails, passes by strangers who fail all the time.
+//! empty one bucket, and while it is empty, a guess is looked at only as often as one is earned. Who comes
+//! from a network that has failed least comes first: an owner, who seldom fails, passes by strangers who fail
+//! all the time, from however many addresses of their networks.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(crate) struct GuessQueue {
     burst: u32,
     /// In what time one more is earned.
     time: Duration,
+    /// In what time a network earns one. It is long: whoever rotates networks comes back to each seldom.
+    network_time: Duration,
 }
 
 #[derive(Default)]
@@ -29,19 +32,29 @@ struct GuessQueueState {
     is_busy: bool,
     waiting: Vec<Waiting>,
     tickets: u64,
-    /// Wrong guesses that count at the moment.
-    failures: u32,
+    /// The wrong guesses of all.
+    all: WrongGuesses,
+    /// Those of networks that guess, at most [`NETWORKS_MAX`].
+    networks: Vec<(Caller, WrongGuesses)>,
+}
+
+/// Wrong guesses that count at the moment.
+#[derive(Clone, Copy, Default)]
+struct WrongGuesses {
+    count: u32,
     /// When one was earned last.
     since: Option<Instant>,
 }
 
-/// Somebody who waits. Invariant: `rank` is the number of its wrong secrets and of those of the same
-/// caller that were waiting before.
+/// Somebody who waits. Invariant: `rank` is the number of wrong guesses of its network, and then that of its
+/// own wrong secrets and of those of its network that were waiting before.
 struct Waiting {
     ticket: u64,
     caller: Option<Caller>,
-    rank: u32,
+    rank: GuessRank,
 }
+
+type GuessRank = (u32, u32);
 
 /// The right to compute, given back when it is dropped.
 pub(crate) struct GuessTurn<'a>(&'a GuessQueue);
@@ -54,6 +67,7 @@ impl GuessQueue {
             moved: Condvar::new(),
             burst: options.failures_max.saturating_mul(ADDRESSES),
             time: options.time / ADDRESSES,
+            network_time: options.time_max.max(options.time),
         }
     }
 
@@ -62,14 +76,15 @@ impl GuessQueue {
     /// # Errors
     /// `Busy` for who waited too long, or had to make room for others that failed less.
     pub(crate) fn enter(&self, caller: Option<Caller>, failures: u32) -> Result<GuessTurn<'_>> {
-        let until = Instant::now() + WAIT;
+        let started = Instant::now();
         let mut state = lock(&self.state);
-        let ticket = state.join(caller, failures)?;
+        let (ticket, rank) = state.join(caller, failures, |wrong| self.left(wrong, started))?;
+        let until = started + if rank == CLEAN { WAIT_CLEAN } else { WAIT };
         self.moved.notify_all();
 
         loop {
             let now = Instant::now();
-            self.earn(&mut state, now);
+            state.all.earn(now, self.time);
 
             // Who had to make room is not in the list any more.
             let Some(own) = state.waiting.iter().position(|one| one.ticket == ticket) else {
@@ -93,37 +108,46 @@ impl GuessQueue {
     }
 
     /// Counts a wrong guess.
-    pub(crate) fn count(&self) {
-        let (mut state, now) = (lock(&self.state), Instant::now());
-        self.earn(&mut state, now);
-        if self.burst > 0 {
-            state.failures = state.failures.saturating_add(1).min(self.burst);
-            state.since.get_or_insert(now);
+    pub(crate) fn count(&self, caller: Caller) {
+        if self.burst == 0 {
+            return;
         }
+
+        let (mut guard, now) = (lock(&self.state), Instant::now());
+        let state = &mut *guard;
+        state.all.add(now, self.time, self.burst);
+
+        let network = caller.network();
+        let known = state.networks.iter().position(|(one, _)| *one == network);
+        let index = known.unwrap_or_else(|| {
+            if state.networks.len() >= NETWORKS_MAX {
+                let count = |index: &usize| self.left(state.networks[*index].1, now);
+                let least = (0..state.networks.len()).min_by_key(count);
+                state.networks.swap_remove(least.unwrap_or_default());
+            }
+            state.networks.push((network, WrongGuesses::default()));
+            state.networks.len() - 1
+        });
+        state.networks[index]
+            .1
+            .add(now, self.network_time, self.burst);
     }
 
     /// Whether a guess may be looked at now.
     fn is_open(&self, state: &GuessQueueState) -> bool {
-        !state.is_busy && (self.burst == 0 || state.failures < self.burst)
+        !state.is_busy && (self.burst == 0 || state.all.count < self.burst)
     }
 
-    fn earn(&self, state: &mut GuessQueueState, now: Instant) {
-        let Some(since) = state.since else { return };
-        let time = self.time.max(Duration::from_millis(1));
-        let earned = now.saturating_duration_since(since).as_millis() / time.as_millis();
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        if earned == 0 {
-            return;
-        }
-
-        state.failures = state.failures.saturating_sub(earned);
-        state.since = (state.failures > 0).then(|| since + time.saturating_mul(earned));
+    /// How many wrong guesses of a network count.
+    fn left(&self, mut wrong: WrongGuesses, now: Instant) -> u32 {
+        wrong.earn(now, self.network_time);
+        wrong.count
     }
 
     /// How long it takes until one more guess is earned, if that is what is missing.
     fn until_earned(&self, state: &GuessQueueState, now: Instant) -> Duration {
-        match state.since {
-            Some(since) if self.burst > 0 && state.failures >= self.burst => {
+        match state.all.since {
+            Some(since) if self.burst > 0 && state.all.count >= self.burst => {
                 (since + self.time).saturating_duration_since(now) + Duration::from_millis(1)
             }
             _ => WAIT,
@@ -131,13 +155,49 @@ impl GuessQueue {
     }
 }
 
-impl GuessQueueState {
-    /// Puts somebody into the list, in place of whoever comes last if it is full; a ticket.
-    fn join(&mut self, caller: Option<Caller>, failures: u32) -> Result<u64> {
-        let same = self.waiting.iter().filter(|one| one.caller == caller);
-        let rank = failures.saturating_add(u32::try_from(same.count()).unwrap_or(u32::MAX));
+impl WrongGuesses {
+    fn add(&mut self, now: Instant, time: Duration, most: u32) {
+        self.earn(now, time);
+        self.count = self.count.saturating_add(1).min(most);
+        self.since.get_or_insert(now);
+    }
 
-        if self.waiting.len() >= WAITING_MAX {
+    /// Forgets one for each `time` that has passed.
+    fn earn(&mut self, now: Instant, time: Duration) {
+        let Some(since) = self.since else { return };
+        let each = time.max(Duration::from_millis(1));
+        let earned = now.saturating_duration_since(since).as_millis() / each.as_millis();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        if earned == 0 {
+            return;
+        }
+
+        self.count = self.count.saturating_sub(earned);
+        self.since = (self.count > 0).then(|| since + each.saturating_mul(earned));
+    }
+}
+
+impl GuessQueueState {
+    /// Puts somebody into the list, in place of whoever comes last if it is full; a ticket and the rank.
+    fn join(
+        &mut self,
+        caller: Option<Caller>,
+        failures: u32,
+        left: impl Fn(WrongGuesses) -> u32,
+    ) -> Result<(u64, GuessRank)> {
+        let network = caller.map(Caller::network);
+        let known = self.networks.iter().find(|(one, _)| Some(*one) == network);
+        let mut rank = (known.map_or(0, |(_, wrong)| left(*wrong)), failures);
+        for one in &self.waiting {
+            rank.1 += u32::from(one.caller.map(Caller::network) == network);
+        }
+
+        let waiting_max = if rank == CLEAN {
+            WAITING_MAX
+        } else {
+            WAITING_MAX / 2
+        };
+        if self.waiting.len() >= waiting_max {
             let last = (0..self.waiting.len()).max_by_key(|index| self.waiting[*index].order());
             let last = last.filter(|index| self.waiting[*index].rank > rank);
             // A thread that is not in the list any more finds that out.
@@ -151,7 +211,7 @@ impl GuessQueueState {
             caller,
             rank,
         });
-        Ok(ticket)
+        Ok((ticket, rank))
     }
 
     /// Where in the list the one is who comes first.
@@ -161,7 +221,7 @@ impl GuessQueueState {
 }
 
 impl Waiting {
-    fn order(&self) -> (u32, u64) {
+    fn order(&self) -> (GuessRank, u64) {
         (self.rank, self.ticket)
     }
 }
@@ -184,11 +244,21 @@ fn crowded() -> Error {
 /// As many addresses as all callers together count for.
 const ADDRESSES: u32 = 10;
 
-/// How many wait; each is a thread and a place among the requests that run.
-const WAITING_MAX: usize = 6;
+/// The rank of who has not failed, in a network of which nobody has failed or waits.
+const CLEAN: GuessRank = (0, 0);
+
+/// How many wait; each is a thread and a place among the requests that run. Half of them are out of reach
+/// for whoever is not [`CLEAN`].
+const WAITING_MAX: usize = 12;
+
+/// Networks whose wrong guesses are counted. Of more, those that failed least are forgotten.
+const NETWORKS_MAX: usize = 256;
 
 /// How long somebody waits for a turn.
 const WAIT: Duration = Duration::from_secs(5);
+
+/// The same for whoever is [`CLEAN`]: as long as some guesses take on the slowest device.
+const WAIT_CLEAN: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {
@@ -224,27 +294,23 @@ mod tests {
         let queue = queue(10, Duration::from_secs(30_000));
         let mut looked_at = 0;
         for number in 0..1000 {
-            let mut state = lock(&queue.state);
-            if !queue.is_open(&state) {
+            if !queue.is_open(&lock(&queue.state)) {
                 continue;
             }
-            state.join(at(number), 0).unwrap();
-            state.waiting.clear();
-            drop(state);
             looked_at += 1;
-            queue.count();
+            queue.count(Caller::User(number));
         }
         assert_eq!(looked_at, 100);
 
         // Guesses are earned again, one in each time, and no more than there were.
         let mut state = lock(&queue.state);
-        let start = state.since.unwrap();
+        let start = state.all.since.unwrap();
         for (time, failures) in [(3, 99), (6, 98), (300, 0), (9_000, 0)] {
             let now = start + Duration::from_secs(time * 1000);
-            queue.earn(&mut state, now);
-            assert_eq!(state.failures, failures, "{time}");
+            state.all.earn(now, queue.time);
+            assert_eq!(state.all.count, failures, "{time}");
         }
-        assert_eq!(state.since, None);
+        assert_eq!(state.all.since, None);
     }
 
     #[test]
@@ -274,7 +340,7 @@ mod tests {
         let queue = queue(10, Duration::from_secs(30));
         let turn = queue.enter(at(0), 0).unwrap();
         std::thread::scope(|scope| {
-            let strangers: Vec<_> = (1..=WAITING_MAX)
+            let strangers: Vec<_> = (1..=WAITING_MAX / 2)
                 .map(|number| {
                     let queue = &queue;
                     let caller = at(u32::try_from(number).unwrap());
@@ -287,7 +353,7 @@ mod tests {
             // One that failed as often finds no place.
             assert!(queue.enter(at(99), 4).is_err());
 
-            let owner = scope.spawn(|| queue.enter(at(100), 0).map(drop));
+            let owner = scope.spawn(|| queue.enter(at(100), 1).map(drop));
             while !strangers.iter().any(|stranger| stranger.is_finished()) {
                 std::thread::yield_now();
             }
@@ -296,5 +362,67 @@ mod tests {
             let refused = strangers.into_iter().map(|one| one.join().unwrap());
             assert_eq!(refused.filter(Result::is_err).count(), 1);
         });
+    }
+
+    #[test]
+    fn whoever_comes_from_a_clean_network_passes_by_one_that_rotates_addresses() {
+        let queue = queue(10, Duration::from_secs(30_000));
+        let turn = queue.enter(at(0), 0).unwrap();
+        let guesser = |number: u8| Caller::at([192, 0, 2, number].into());
+        queue.count(guesser(200));
+        std::thread::scope(|scope| {
+            // None of these addresses has failed before.
+            let guessers: Vec<_> = (1..=6)
+                .map(|number: u8| {
+                    let queue = &queue;
+                    let one = scope.spawn(move || queue.enter(Some(guesser(number)), 0).map(drop));
+                    until_waiting(queue, usize::from(number));
+                    one
+                })
+                .collect();
+            assert!(queue.enter(Some(guesser(7)), 0).is_err());
+
+            // There is room for whoever did not fail, and one of those who did is first to go.
+            let owner = Some(Caller::at([198, 51, 100, 1].into()));
+            let (sender, order) = channel();
+            let came = sender.clone();
+            let queue = &queue;
+            scope.spawn(move || {
+                let own = queue.enter(owner, 0).unwrap();
+                came.send("owner").unwrap();
+                drop(own);
+            });
+            until_waiting(queue, 7);
+            scope.spawn(move || {
+                for one in guessers {
+                    let _ = one.join().unwrap();
+                }
+                sender.send("guessers").unwrap();
+            });
+            assert!(order.try_recv().is_err());
+            let first = lock(&queue.state).first().unwrap();
+            assert_eq!(lock(&queue.state).waiting[first].caller, owner);
+            drop(turn);
+            assert_eq!(order.iter().collect::<Vec<_>>(), ["owner", "guessers"]);
+        });
+    }
+
+    #[test]
+    fn networks_that_are_remembered_are_bounded_and_the_worst_stay() {
+        let queue = queue(10, Duration::from_secs(30_000));
+        for _ in 0..3 {
+            queue.count(Caller::User(0));
+        }
+        for number in 1..1000 {
+            queue.count(Caller::User(number));
+        }
+        let state = lock(&queue.state);
+        assert_eq!(state.networks.len(), NETWORKS_MAX);
+        assert!(
+            state
+                .networks
+                .iter()
+                .any(|(one, wrong)| *one == Caller::User(0) && wrong.count == 3)
+        );
     }
 }

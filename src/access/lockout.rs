@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,22 @@ impl Caller {
                 Self::Network(address.to_bits())
             }
             IpAddr::V6(address) => Self::Network(address.to_bits() & !u128::from(u64::MAX)),
+        }
+    }
+
+    /// The network that whoever guesses from here likely has all of: a /24, in IPv6 a /48, and loopback as a
+    /// whole.
+    pub(crate) fn network(self) -> Self {
+        let Self::Network(bits) = self else {
+            return self;
+        };
+        let loopback = Ipv4Addr::LOCALHOST.to_ipv6_mapped().to_bits();
+        match Ipv6Addr::from_bits(bits).to_ipv4_mapped() {
+            Some(address) if address.is_loopback() => Self::Network(loopback),
+            Some(_) => Self::Network(bits & !0xff),
+            // This is the network of ::1.
+            None if bits == 0 => Self::Network(loopback),
+            None => Self::Network(bits & !(u128::MAX >> 48)),
         }
     }
 }
@@ -294,6 +310,12 @@ mod tests {
     fn a_caller_is_an_address_or_a_network() {
         assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:0:0:1"));
         assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+
+        let same = |one: &str, other: &str| at(one).network() == at(other).network();
+        assert!(same("2001:db8::1", "2001:db8:0:1::1") && !same("2001:db8::1", "2001:db8:1::1"));
+        assert!(same("192.0.2.1", "192.0.2.200") && !same("192.0.2.1", "192.0.3.1"));
+        assert!(same("127.0.0.1", "127.9.9.9") && same("127.0.0.1", "::1"));
+        assert_eq!(Caller::User(1).network(), Caller::User(1));
         assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
         assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
         assert_ne!(at("fe80::1"), at("fe80::2"));

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Who a caller turned out to be, and which rights they hold.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use super::rights::{Right, Rights};
 use super::role::Role;
 use crate::error::{Error, ErrorKind};
+use crate::waiting::Rank;
 
 /// Who a caller turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub(crate) struct Principal {
 }
 
 /// By what a caller was recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum How {
     Password,
     Token,
@@ -51,6 +54,17 @@ impl Principal {
             How::Token => format!("token:{}", self.name),
             How::Certificate => format!("cert:{}", self.name),
             How::Anonymous => self.name.clone(),
+        }
+    }
+
+    /// Whose places its requests take: those of one principal count together, wherever they come from.
+    pub(crate) fn rank(&self) -> Rank {
+        let mut number = DefaultHasher::new();
+        (self.how, &self.name).hash(&mut number);
+        match Role::of(self.rights) {
+            _ if self.how == How::Anonymous => Rank::Stranger,
+            Some(Role::Admin) => Rank::Owner(number.finish()),
+            _ => Rank::Holder(number.finish()),
         }
     }
 
@@ -106,6 +120,20 @@ mod tests {
                 .into_iter()
                 .all(|right| owner.needs(right).is_ok())
         );
+    }
+
+    #[test]
+    fn places_are_counted_for_a_principal_and_not_for_a_name() {
+        let of = |how| Principal {
+            how,
+            ..Principal::owner()
+        };
+        assert_eq!(of(How::Token).rank(), of(How::Token).rank());
+        assert_ne!(of(How::Token).rank(), of(How::Password).rank());
+        assert!(matches!(of(How::Certificate).rank(), Rank::Owner(_)));
+        let reader = holding(Role::Read.rights());
+        assert!(matches!(reader.rank(), Rank::Holder(_)));
+        assert_eq!(Principal::anonymous().rank(), Rank::Stranger);
     }
 
     #[test]

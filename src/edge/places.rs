@@ -2,11 +2,12 @@
 //! Places for connections: who may come in, who is in, and how all of them are asked to leave.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Shutdown};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::access::Caller;
 use crate::channels::Publisher;
 use crate::clock;
 use crate::edge::socket::Socket;
@@ -15,7 +16,7 @@ use crate::limits::{Limits, LiveLimits};
 use crate::metrics::Metrics;
 use crate::threads::lock;
 use crate::transport::Peer;
-use crate::waiting::{Place, Rank};
+use crate::waiting::{Full, Holders, Place, Rank, Room};
 
 /// The register of open connections.
 pub(crate) struct Connections {
@@ -30,20 +31,19 @@ pub(crate) struct Connections {
 #[derive(Default)]
 struct OpenConnections {
     next: u64,
-    running: usize,
-    /// Of those, how many are strangers'.
-    running_strangers: usize,
+    /// Whose those are that run.
+    running: Holders,
     /// Of those who wait, how many are on this device.
     waiting_local: usize,
     /// By number, and so by age.
     members: BTreeMap<u64, Member>,
     /// How many members there are of each group; none with zero.
-    of_group: HashMap<Option<IpAddr>, usize>,
+    of_group: HashMap<Caller, usize>,
 }
 
 struct Member {
     socket: Arc<Socket>,
-    group: Option<IpAddr>,
+    group: Caller,
     is_local: bool,
     is_running: bool,
     is_vouched: bool,
@@ -93,7 +93,7 @@ impl Connections {
     fn find_place(self: &Arc<Self>, socket: &Arc<Socket>, peer: &Peer) -> Option<Permit> {
         let mut open = lock(&self.open);
         let limits = self.limits.now();
-        let group = peer.address.map(|address| group(address.ip()));
+        let group = Caller::of(peer);
 
         // Callers on this device all have the same address.
         let of_group = open.of_group.get(&group).copied().unwrap_or_default();
@@ -171,29 +171,36 @@ impl OpenConnections {
             reserved_for_waiting(limits).saturating_sub(self.waiting_local)
         };
 
-        let waiting = self.members.len() - self.running;
+        let waiting = self.members.len() - self.running.sum();
         waiting < limits.connections_idle_max - kept_free
     }
 
-    /// Closes a connection of a stranger that waits; whether there was one. It is the oldest of the
-    /// address that has the most of them, so that many connections of one caller do not push out others.
+    /// Closes a connection that waits; whether there was one. It is the oldest stranger of the address
+    /// that has the most of them, so that many connections of one caller do not push out others.
     fn make_room(&mut self, sparing: Sparing, limits: &Limits) -> bool {
         let spares_local = sparing == Sparing::ReservedPlaces
             && self.waiting_local <= reserved_for_waiting(limits);
-        let strangers = || {
-            self.members.iter().filter(|(_, member)| {
-                let is_stranger = !member.is_running && !member.is_vouched;
-                is_stranger && !(spares_local && member.is_local)
-            })
+        let all = || {
+            let waiting = self.members.iter().filter(|(_, one)| !one.is_running);
+            waiting.filter(|(_, one)| !(spares_local && one.is_local))
         };
+        let strangers = || all().filter(|(_, member)| !member.is_vouched);
 
-        let mut of_group: HashMap<Option<IpAddr>, usize> = HashMap::new();
+        let mut of_group: HashMap<Caller, usize> = HashMap::new();
         for (_, member) in strangers() {
             *of_group.entry(member.group).or_default() += 1;
         }
 
         let most = of_group.values().max().copied().unwrap_or_default();
         let oldest = strangers().find(|(_, member)| of_group[&member.group] == most);
+        let oldest = oldest.or_else(|| {
+            // Without strangers, it is the oldest of whoever keeps most connections: nobody may keep all.
+            let mut kept = Holders::default();
+            let known = || all().filter(|(_, member)| member.rank != Rank::Known);
+            known().for_each(|(_, member)| kept.add(member.rank));
+            let (rank, _) = kept.greatest().filter(|(_, count)| *count > 1)?;
+            known().find(|(_, member)| member.rank == rank)
+        });
         let Some(number) = oldest.map(|(number, _)| *number) else {
             return false;
         };
@@ -237,32 +244,30 @@ impl OpenConnections {
 
         member.is_running = is_running;
         let local = usize::from(member.is_local);
-        let stranger = usize::from(member.rank == Rank::Stranger);
         if is_running {
-            self.running += 1;
-            self.running_strangers += stranger;
+            self.running.add(member.rank);
             self.waiting_local -= local;
         } else {
-            self.running -= 1;
-            self.running_strangers -= stranger;
+            self.running.remove(member.rank);
             self.waiting_local += local;
         }
         true
     }
 
-    fn set_rank(&mut self, number: u64, rank: Rank) {
+    fn set_rank(&mut self, number: u64, rank: Rank, limits: &Limits) -> Result<(), Full> {
         let Some(member) = self.members.get_mut(&number) else {
-            return;
+            return Ok(());
         };
 
         // Who is counted under one rank leaves under the same one.
         if member.is_running && member.rank != rank {
-            match rank {
-                Rank::Known => self.running_strangers -= 1,
-                Rank::Stranger => self.running_strangers += 1,
-            }
+            self.running
+                .check_share(rank, room(limits, member.is_local))?;
+            self.running.remove(member.rank);
+            self.running.add(rank);
         }
         member.rank = rank;
+        Ok(())
     }
 }
 
@@ -281,6 +286,20 @@ fn reserved_for_waiting(limits: &Limits) -> usize {
         .min(limits.connections_idle_max - 1)
 }
 
+/// The places for requests, as one caller finds them.
+fn room(limits: &Limits, is_local: bool) -> Room {
+    let places = limits.connections_max;
+    Room {
+        places,
+        reserved: if is_local {
+            0
+        } else {
+            limits.connections_reserved.min(places - 1)
+        },
+        strangers_spare: 4,
+    }
+}
+
 /// A place in the register, given back when it is dropped.
 pub(crate) struct Permit {
     connections: Arc<Connections>,
@@ -288,32 +307,25 @@ pub(crate) struct Permit {
 }
 
 impl Place for Permit {
-    fn begin(&mut self) -> bool {
+    fn begin(&mut self) -> Result<(), Full> {
         let limits = self.connections.limits.now();
         let mut guard = lock(&self.connections.open);
         let open = &mut *guard;
 
         // A place is taken away from those only who wait, and then the connection is at its end.
         let Some(member) = open.members.get(&self.number) else {
-            return false;
+            return Err(Full::All);
         };
         if member.is_running {
-            return true;
+            return Ok(());
         }
 
-        let reserved = if member.is_local {
-            0
-        } else {
-            limits.connections_reserved.min(limits.connections_max - 1)
-        };
-        let strangers_max = limits.connections_max - limits.connections_max / KEPT_FROM_STRANGERS;
-        let is_kept = member.rank == Rank::Stranger && open.running_strangers >= strangers_max;
-        if is_kept || open.running + reserved >= limits.connections_max {
-            self.connections.metrics.rejected.add_one();
-            return false;
+        let found = (open.running).check(member.rank, room(&limits, member.is_local));
+        match found {
+            Ok(()) => _ = open.set_running(self.number, true),
+            Err(_) => self.connections.metrics.rejected.add_one(),
         }
-
-        open.set_running(self.number, true)
+        found
     }
 
     fn end(&mut self) -> bool {
@@ -324,8 +336,9 @@ impl Place for Permit {
         lock(&self.connections.open).set_running(self.number, true);
     }
 
-    fn rank(&mut self, rank: Rank) {
-        lock(&self.connections.open).set_rank(self.number, rank);
+    fn rank(&mut self, rank: Rank) -> Result<(), Full> {
+        let limits = self.connections.limits.now();
+        lock(&self.connections.open).set_rank(self.number, rank, &limits)
     }
 
     fn vouch(&mut self) {
@@ -347,8 +360,8 @@ pub(crate) struct Refusal(Arc<Connections>);
 
 /// It is told that there is no place, and nothing else is done for it.
 impl Place for Refusal {
-    fn begin(&mut self) -> bool {
-        false
+    fn begin(&mut self) -> Result<(), Full> {
+        Err(Full::All)
     }
 
     fn end(&mut self) -> bool {
@@ -357,7 +370,9 @@ impl Place for Refusal {
 
     fn resume(&mut self) {}
 
-    fn rank(&mut self, _rank: Rank) {}
+    fn rank(&mut self, _rank: Rank) -> Result<(), Full> {
+        Ok(())
+    }
 
     fn vouch(&mut self) {}
 }
@@ -367,20 +382,6 @@ impl Drop for Refusal {
         self.0.refusing.fetch_sub(1, Ordering::SeqCst);
     }
 }
-
-/// Whom an address stands for: itself, or its /64 in IPv6, which one caller has all of.
-fn group(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 => v4,
-    }
-}
-
-/// One of so many places for requests is out of reach for strangers, however many come.
-const KEPT_FROM_STRANGERS: usize = 4;
 
 /// Connections beyond the limit that are answered 503 at one time; more are closed without a word. Where
 /// descriptors are few, so are those who may wait.
@@ -426,20 +427,26 @@ mod tests {
 
         let mut third = enter(&connections, "[2001:db8::1]:1").unwrap();
         let mut local = enter(&connections, "127.0.0.1:1").unwrap();
-        assert!(first.begin() && first.begin(), "it counts once");
-        assert!(second.begin());
-        assert!(!third.begin(), "the reserved place");
-        assert!(local.begin());
+        assert!(
+            first.begin().is_ok() && first.begin().is_ok(),
+            "it counts once"
+        );
+        assert!(second.begin().is_ok());
+        assert!(third.begin().is_err(), "the reserved place");
+        assert!(local.begin().is_ok());
         let mut other = enter(&connections, "127.0.0.1:2").unwrap();
-        assert!(!other.begin(), "all are taken");
+        assert!(other.begin().is_err(), "all are taken");
 
         assert!(first.end() && !first.end());
         first.resume();
-        assert!(!third.begin(), "it runs again");
+        assert!(third.begin().is_err(), "it runs again");
         assert!(first.end());
-        assert!(!third.begin(), "the reserved place is free, no other");
+        assert!(
+            third.begin().is_err(),
+            "the reserved place is free, no other"
+        );
         drop(second);
-        assert!(third.begin());
+        assert!(third.begin().is_ok());
         assert!(!connections.wait_until_empty(Duration::ZERO));
     }
 
@@ -455,27 +462,87 @@ mod tests {
             .collect();
         strangers
             .iter_mut()
-            .for_each(|permit| permit.rank(Rank::Stranger));
+            .for_each(|permit| permit.rank(Rank::Stranger).unwrap());
         let begun = |permits: &mut [Permit]| {
             permits
                 .iter_mut()
-                .filter_map(|permit| permit.begin().then_some(()))
+                .filter_map(|permit| permit.begin().ok())
                 .count()
         };
         assert_eq!(begun(&mut strangers), 6);
 
         // Whoever turns out to be known makes room for another stranger.
+        strangers[0].rank(Rank::Known).unwrap();
+        assert!(strangers[6].begin().is_ok());
         let mut known = enter(&connections, "192.0.2.99:1").unwrap();
-        assert!(known.begin());
-        strangers[0].rank(Rank::Known);
-        assert!(strangers[6].begin());
-        assert!(
-            !enter(&connections, "192.0.2.98:1").unwrap().begin(),
-            "all are taken"
-        );
+        assert!(known.begin().is_ok());
+        let mut last = enter(&connections, "192.0.2.98:1").unwrap();
+        assert_eq!(last.begin(), Err(Full::All));
 
+        drop((known, last));
         strangers.clear();
-        assert_eq!(lock(&connections.open).running_strangers, 0);
+        assert_eq!(lock(&connections.open).running.sum(), 0);
+    }
+
+    #[test]
+    fn a_caller_that_turns_out_to_have_too_many_requests_is_told_so() {
+        let connections = register(Limits {
+            connections_max: 8,
+            connections_reserved: 0,
+            ..Limits::default()
+        });
+        let mut permits: Vec<_> = (0..5)
+            .map(|number| enter(&connections, &format!("192.0.2.{number}:1")).unwrap())
+            .collect();
+        for permit in &mut permits {
+            permit.rank(Rank::Claimed).unwrap();
+            permit.begin().unwrap();
+        }
+
+        let ranked = permits.iter_mut().map(|one| one.rank(Rank::Holder(1)));
+        let ranked: Vec<_> = ranked.collect();
+        assert_eq!(ranked, [Ok(()), Ok(()), Ok(()), Ok(()), Err(Full::Own)]);
+
+        // At another address it is still the same one, and whoever owns the server is not kept waiting.
+        let mut other = enter(&connections, "198.51.100.1:1").unwrap();
+        other.rank(Rank::Holder(1)).unwrap();
+        assert_eq!(other.begin(), Err(Full::Own));
+        other.rank(Rank::Owner(2)).unwrap();
+        assert!(other.begin().is_ok());
+        drop((permits, other));
+        assert_eq!(lock(&connections.open).running.sum(), 0);
+    }
+
+    #[test]
+    fn nobody_keeps_all_places_for_those_who_wait() {
+        let connections = register(Limits {
+            connections_idle_max: 4,
+            connections_reserved: 0,
+            ..Limits::default()
+        });
+        let is_in = |permit: &Permit| lock(&connections.open).members.contains_key(&permit.number);
+        let kept: Vec<_> = [2, 1, 1, 3]
+            .iter()
+            .enumerate()
+            .map(|(number, holder)| {
+                let mut permit = enter(&connections, &format!("192.0.2.{number}:1")).unwrap();
+                permit.rank(Rank::Holder(*holder)).unwrap();
+                permit.vouch();
+                permit
+            })
+            .collect();
+
+        let newcomer = enter(&connections, "198.51.100.1:1").unwrap();
+        assert!(!is_in(&kept[1]), "the oldest of whoever has most");
+        let next = enter(&connections, "198.51.100.2:1").unwrap();
+        assert!(!is_in(&newcomer), "strangers first");
+        assert!(is_in(&next) && is_in(&kept[0]) && is_in(&kept[2]) && is_in(&kept[3]));
+
+        // Of those who keep only one connection, nobody has to go.
+        let mut fourth = next;
+        fourth.rank(Rank::Holder(4)).unwrap();
+        fourth.vouch();
+        assert!(enter(&connections, "198.51.100.3:1").is_none());
     }
 
     #[test]
@@ -503,7 +570,7 @@ mod tests {
         assert!(!is_in(&twice[1]) && is_in(&sixth) && is_in(&known) && is_in(&fifth));
 
         // Whoever works does not wait.
-        assert!(seventh.begin());
+        assert!(seventh.begin().is_ok());
         let mut eighth = enter(&connections, "192.0.2.7:1").unwrap();
         assert!(is_in(&sixth));
         eighth.vouch();
@@ -550,7 +617,7 @@ mod tests {
         drop((flood, first, second, more, last));
         assert!(connections.wait_until_empty(Duration::ZERO));
         let open = lock(&connections.open);
-        assert!(open.of_group.is_empty() && open.waiting_local == 0 && open.running == 0);
+        assert!(open.of_group.is_empty() && open.waiting_local == 0 && open.running.sum() == 0);
     }
 
     #[test]
@@ -564,7 +631,7 @@ mod tests {
         let mut all: Vec<_> = (1..1000)
             .map(|port| enter(&connections, &format!("192.0.2.1:{port}")).unwrap())
             .collect();
-        assert!(all.iter_mut().all(|permit| permit.begin()));
+        assert!(all.iter_mut().all(|permit| permit.begin().is_ok()));
     }
 
     #[test]
@@ -585,12 +652,5 @@ mod tests {
         told.pop();
         let one = connections.enter_refused();
         assert!(one.is_some() && connections.enter_refused().is_none());
-    }
-
-    #[test]
-    fn one_network_of_ipv6_is_one_caller() {
-        let same = ["2001:db8::1", "2001:db8::ffff:1"].map(|text| group(text.parse().unwrap()));
-        assert_eq!(same[0], same[1]);
-        assert_ne!(same[0], group("2001:db8:0:1::1".parse().unwrap()));
     }
 }

@@ -24,10 +24,10 @@ mod small_answer;
 pub(crate) use conversation::HttpShared;
 pub use endless::{Endless, Happened};
 pub use head::{Fields, Head, Method, Version};
-pub(crate) use pool::{BodyPlace, BodyPlaces, Engine, Workers};
+pub(crate) use pool::{BodyPlaces, Engine, HeldPlaces, Workers};
 pub use range::{Range, RangeError};
+pub(crate) use request::Vouched;
 pub use request::{Body, Request, Session};
-pub(crate) use request::{GuestPlace, Vouched};
 pub(crate) use response::Sent;
 pub use response::{Content, Response, Status};
 
@@ -131,10 +131,16 @@ impl NewConnection<'_> {
 }
 
 /// Who sends a request. A quarter of the places for requests, and half of those for bodies, are out of
-/// reach for callers who are not known.
+/// reach for callers who are not known. The body of one who is known waits for a place if there is none.
 pub enum RequestSender {
-    /// Somebody who is known: its body waits for a place if there is none.
+    /// Somebody who is known and not told from others: it may take all places.
     Known,
+    /// One of those whom the server belongs to, by a number that stands for it: it may take three quarters of
+    /// the places.
+    Owner(u64),
+    /// Somebody else who is known, by such a number: it may take half of the places. One in eight is out of
+    /// reach for all of them and for callers who are not known.
+    Holder(u64),
     /// Somebody who is known only after a long computation: [`Handler::look_long`] is called first.
     Slow,
     /// Somebody whom the handler gets to know before it reads the body.

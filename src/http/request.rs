@@ -6,11 +6,12 @@ use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 
 use super::head::{Fields, Head, Method, Version};
-use super::pool::BodyPlace;
+use super::pool::HeldPlaces;
 use super::response::Status;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
+use crate::waiting::Rank;
 
 /// A request: its head, who sent it, the session of its connection, and its body.
 ///
@@ -34,6 +35,8 @@ pub struct Request<'a> {
     /// For whom the peer calls.
     stands_for: Option<Box<Peer>>,
     session: &'a mut Session,
+    /// What it holds of the server; `None` if it was made of parts.
+    places: Option<&'a mut HeldPlaces>,
     body: Body<'a>,
 }
 
@@ -48,8 +51,31 @@ impl<'a> Request<'a> {
             peer,
             stands_for: None,
             session,
+            places: None,
             body,
         }
+    }
+
+    /// The request of somebody who holds places.
+    pub(crate) fn holding(mut self, places: &'a mut HeldPlaces) -> Self {
+        self.places = Some(places);
+        self
+    }
+
+    /// Says whose places it holds from now on.
+    ///
+    /// # Errors
+    /// `TooManyRequests` if that caller has too many already.
+    pub(crate) fn rank(&mut self, rank: Rank) -> Result<()> {
+        match &mut self.places {
+            Some(places) => places.rank(rank),
+            None => Ok(()),
+        }
+    }
+
+    /// The body, and the places that are held while it is read.
+    pub(crate) fn body_and_places(&mut self) -> (&mut Body<'a>, Option<&mut HeldPlaces>) {
+        (&mut self.body, self.places.as_deref_mut())
     }
 
     /// The method; the server turns HEAD into GET and sends no body.
@@ -331,9 +357,6 @@ fn too_large() -> Error {
 
 /// Left in a session once the caller has shown who it is: its connection does not make room for strangers.
 pub(crate) struct Vouched;
-
-/// The place of a caller who is not known yet, among all of these; it is left once the caller is known.
-pub(crate) struct GuestPlace(pub(crate) Option<BodyPlace>);
 
 /// What the requests of one connection share: at most one value of each type.
 #[derive(Default)]

@@ -8,12 +8,13 @@ use crate::access::{
     CHALLENGE, Credentials, How, Principal, ReceivedSignature, Recognized, Right, SignedRequest,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{GuestPlace, Method, Request, RequestSender, Response, Vouched};
+use crate::http::{Method, Request, RequestSender, Response, Vouched};
 use crate::routes::allowance::CountedCaller;
 use crate::routes::api::{Access, Api, Known, Route};
 use crate::routes::cross_origin;
 use crate::routes::forwarded::Forwarded;
 use crate::routes::models::digest;
+use crate::waiting::Rank;
 
 impl Api {
     /// Whether a request is refused whatever it asks for: its caller shows something wrong, or nothing where
@@ -28,7 +29,8 @@ impl Api {
         let is_asked_first = matches!(route.access, Access::Needs(_));
         match self.recognize(route, request) {
             Recognized::Wrong => None,
-            Recognized::Known => Some(RequestSender::Known),
+            Recognized::Known(Rank::Owner(number)) => Some(RequestSender::Owner(number)),
+            Recognized::Known(Rank::Holder(number)) => Some(RequestSender::Holder(number)),
             Recognized::Slow if route.access != Access::Open => Some(RequestSender::Slow),
             _ if is_asked_first => Some(RequestSender::Claimed),
             _ => Some(RequestSender::Unknown),
@@ -45,9 +47,11 @@ impl Api {
             Some(field) => self.guard.recognize(peer, &Credentials::read(field)),
             // To verify a signature takes long on a small device.
             None if is_signed(request) => Recognized::MayBe,
-            None if peer.has_certificate() => Recognized::Known,
-            None if needs_more => Recognized::Wrong,
-            None => Recognized::MayBe,
+            None => match self.guard.certified(peer) {
+                Some(principal) => Recognized::Known(principal.rank()),
+                None if needs_more => Recognized::Wrong,
+                None => Recognized::MayBe,
+            },
         }
     }
 
@@ -137,25 +141,27 @@ impl Api {
         Ok(Some(principal))
     }
 
-    /// Keeps who called for the log, and that the connection is not a stranger's.
+    /// Keeps who called for the log and for the places that are held, and that the connection is not a
+    /// stranger's.
     ///
     /// # Errors
-    /// `TooManyRequests` if the body is more than the caller may send today.
+    /// `TooManyRequests` if the caller has too many places, or if the body is more than it may send today.
     fn remember(&self, request: &mut Request<'_>, principal: Option<&Principal>) -> Result<()> {
-        if principal.is_some_and(|principal| principal.how != How::Anonymous) {
-            request.session().insert(Vouched);
-            if let Some(guest) = request.session().value_mut::<GuestPlace>() {
-                guest.0 = None;
-            }
-        }
         request.session().insert(Known(principal.cloned()));
-        principal.map_or(Ok(()), |sender| self.charge_body(request, sender))
+        let Some(sender) = principal else {
+            return Ok(());
+        };
+
+        if sender.how != How::Anonymous {
+            request.session().insert(Vouched);
+        }
+        request.rank(sender.rank())?;
+        self.charge_body(request, sender)
     }
 
     fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
-        let tls = request.peer().tls.as_ref();
-        let principal = match tls.filter(|tls| tls.certificate.is_some()) {
-            Some(tls) => self.guard.certificate(tls.name.as_deref()),
+        let principal = match self.guard.certified(request.peer()) {
+            Some(principal) => principal,
             None if self.guard.options().anonymous_read => Principal::anonymous(),
             None => return Ok(None),
         };

@@ -198,7 +198,6 @@ impl Server {
             limits,
             metrics,
             places,
-            guests: http::BodyPlaces::for_guests(workers),
             // The places bound it.
             writers: Crew::new("answer", usize::MAX),
             stop: stop.clone(),

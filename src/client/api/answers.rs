@@ -232,29 +232,35 @@ pub(crate) fn refusal(mut response: Response<Body>) -> Error {
         error = error.again_after(wait);
         // The hint of a problem document is more specific than the one made here.
         if error.hint_text().is_none() {
-            error = error.hint(format!("try again in {} s", wait.as_secs()));
+            error = error.hint(match wait {
+                WAIT_MAX => "the server wants to be left alone for a day or longer".to_owned(),
+                _ => format!("try again in {} s", wait.as_secs()),
+            });
         }
     }
 
     error
 }
 
-/// How long `Retry-After` asks to wait: seconds, or a date (RFC 9110 section 10.2.3), which is compared
-/// with the clock of the server if the answer has its `Date`. `None` for what is neither.
+/// How long `Retry-After` asks to wait, at most [`WAIT_MAX`]: seconds, or a date (RFC 9110 section 10.2.3),
+/// which is compared with the clock of the server if the answer has its `Date`. `None` for what is neither.
 fn wait_until(when: &str, date: Option<&str>) -> Option<Duration> {
-    if let Ok(seconds) = when.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !when.is_empty() && when.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number can have are a long time, too.
+        let seconds = Duration::from_secs(when.parse().unwrap_or(u64::MAX));
+        return Some(seconds.min(WAIT_MAX));
     }
 
     let end = httpdate::parse_http_date(when).ok()?;
     let now = date.and_then(|date| httpdate::parse_http_date(date).ok());
 
     // A date that has passed means that it may be tried at once.
-    Some(
-        end.duration_since(now.unwrap_or_else(clock::now))
-            .unwrap_or_default(),
-    )
+    let wait = end.duration_since(now.unwrap_or_else(clock::now));
+    Some(wait.unwrap_or_default().min(WAIT_MAX))
 }
+
+/// The longest wait that is believed; what asks for more says nothing that anybody could wait for.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// The error that a refusal tells of: a problem document, an error of the dearning API, or neither.
 fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -> Error {
@@ -431,6 +437,10 @@ mod tests {
             ("Wed, 21 Oct 2015 07:28:00 GMT", Some("today"), Some(0)),
             ("soon", date, None),
             ("-1", None, None),
+            ("", None, None),
+            ("4000000000", None, Some(86_400)),
+            ("99999999999999999999999", None, Some(86_400)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", date, Some(86_400)),
         ] {
             let wait = wait_until(when, date);
             assert_eq!(wait, seconds.map(Duration::from_secs), "{when} {date:?}");
@@ -443,6 +453,12 @@ mod tests {
         let error = refusal(response.body(Body::builder().data("")).unwrap());
         assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
         assert_eq!(error.hint_text(), Some("try again in 30 s"));
+
+        let response = Response::builder().status(503);
+        let response = response.header("retry-after", "4000000000");
+        let error = refusal(response.body(Body::builder().data("")).unwrap());
+        let told = "the server wants to be left alone for a day or longer";
+        assert_eq!(error.hint_text(), Some(told));
     }
 
     #[test]

@@ -269,6 +269,7 @@ mod tests {
     use super::*;
     use crate::edge::socket::Socket;
     use crate::threads::lock;
+    use crate::waiting::{Full, Rank};
 
     const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -304,8 +305,8 @@ mod tests {
     struct TestPlace;
 
     impl Place for TestPlace {
-        fn begin(&mut self) -> bool {
-            true
+        fn begin(&mut self) -> Result<(), Full> {
+            Ok(())
         }
 
         fn end(&mut self) -> bool {
@@ -314,7 +315,9 @@ mod tests {
 
         fn resume(&mut self) {}
 
-        fn rank(&mut self, _rank: crate::waiting::Rank) {}
+        fn rank(&mut self, _rank: Rank) -> Result<(), Full> {
+            Ok(())
+        }
 
         fn vouch(&mut self) {}
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::caller::{After, HttpCaller, LINGER_BYTES};
 use super::draining::Draining;
 use super::http_shared::HttpShared;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::http::answer_head::{Asked, Persistence};
 use crate::http::body::BodyProgress;
 use crate::http::head::Head;
@@ -86,16 +86,16 @@ impl AnswerEnd {
     }
 
     /// The answer of a request that finds no place among those that run, as the handler would have it.
-    pub(super) fn refusal(&mut self) -> Response {
+    pub(super) fn refusal(&mut self, full: &Error) -> Response {
         let shared = &self.shared;
         self.caller.without_body(&self.head, |request| {
-            shared.complete_refusal(request, too_many())
+            shared.complete_refusal(request, Response::error(full))
         })
     }
 
     /// What becomes of the connection after its answer.
     pub(super) fn after(mut self: Box<Self>, sent: io::Result<u64>) -> After {
-        self.caller.place.end();
+        self.caller.places.connection.end();
         self.shared.refusals.settle();
 
         // The log is written after the answer was sent, because only then are its bytes and its duration
@@ -179,13 +179,6 @@ fn logged(target: &str) -> Cow<'_, str> {
 
 /// Of a path in the log.
 const LOGGED_CHARACTERS: usize = 256;
-
-/// For a request that finds no place among those that run.
-pub(super) fn too_many() -> Response {
-    let text = "as many requests as this server takes at one time are running";
-    let error = Error::new(ErrorKind::Busy, text).hint("try again in a moment");
-    Response::error(&error).field("retry-after", "1")
-}
 
 #[cfg(test)]
 mod tests {

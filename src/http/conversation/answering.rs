@@ -26,20 +26,22 @@ pub(super) fn answer(mut end: Box<AnswerEnd>, mut response: Response) -> After {
     match small(end.asked, response, persistence) {
         SmallAnswer::Whole { bytes, content } => send_small(end, bytes, content),
         // What was answered at once runs from here on.
-        SmallAnswer::Large(_) if !end.caller.place.begin() => {
-            let refusal = end.refusal();
-            answer(end, refusal)
-        }
-        SmallAnswer::Large(response) => {
-            let answer = LargeAnswer::new(response, end.asked.version, persistence);
-            Answering::begin(end, answer)
-        }
+        SmallAnswer::Large(response) => match end.caller.places.begin() {
+            Ok(()) => {
+                let answer = LargeAnswer::new(response, end.asked.version, persistence);
+                Answering::begin(end, answer)
+            }
+            Err(full) => {
+                let refusal = end.refusal(&full);
+                answer(end, refusal)
+            }
+        },
     }
 }
 
 fn send_small(mut end: Box<AnswerEnd>, bytes: Vec<u8>, content: u64) -> After {
     // Before the caller has the answer, since whoever has seen it may count on the place.
-    let was_running = end.caller.place.end();
+    let was_running = end.caller.places.connection.end();
 
     let connection = &mut end.caller.connection;
     let written = match connection.write_at_once(&bytes) {
@@ -49,8 +51,8 @@ fn send_small(mut end: Box<AnswerEnd>, bytes: Vec<u8>, content: u64) -> After {
 
     // An answer that waits for its caller counts again; what was answered at once did not count yet.
     if was_running {
-        end.caller.place.resume();
-    } else if !end.caller.place.begin() {
+        end.caller.places.connection.resume();
+    } else if end.caller.places.begin().is_err() {
         end.caller.connection.transport().abort();
         return After::Gone;
     }

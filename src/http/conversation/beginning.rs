@@ -10,6 +10,7 @@ use super::http_shared::HttpShared;
 use crate::error::Error;
 use crate::http::connection::Connection;
 use crate::http::head::Head;
+use crate::http::pool::HeldPlaces;
 use crate::http::request::Session;
 use crate::http::{Admission, NewConnection};
 use crate::threads::{panic_text, thread_name};
@@ -46,7 +47,7 @@ impl HttpShared {
             session: Session::default(),
             requests: 0,
             seat,
-            place,
+            places: HeldPlaces::new(place),
             service: Arc::clone(self) as Arc<dyn RequestService>,
         }
     }

@@ -10,11 +10,12 @@ use crate::error::{Error, ErrorKind};
 use crate::http::answer_head::{Asked, Persistence};
 use crate::http::connection::{Connection, HeadReading, HeadStep};
 use crate::http::head::Head;
+use crate::http::pool::HeldPlaces;
 use crate::http::request::{Body, Request, Session};
 use crate::http::response::Response;
 use crate::http::small_answer::{SmallAnswer, small};
 use crate::transport::Peer;
-use crate::waiting::{Place, Seat, Waiter};
+use crate::waiting::{Seat, Waiter};
 
 /// A connection with all that outlives one request.
 pub(crate) struct HttpCaller {
@@ -23,8 +24,8 @@ pub(crate) struct HttpCaller {
     /// How many requests were read.
     pub(crate) requests: u32,
     pub(crate) seat: Arc<dyn Seat>,
-    /// The place among all connections, held until the end.
-    pub(crate) place: Box<dyn Place>,
+    /// Among them the place among all connections, held until the end.
+    pub(crate) places: HeldPlaces,
     /// What begins with a request.
     pub(crate) service: Arc<dyn RequestService>,
 }
@@ -81,7 +82,8 @@ impl HttpCaller {
         let mut nothing = io::empty();
         let body = Body::new(&mut nothing, Some(0));
         let (peer, session) = (self.connection.peer(), &mut self.session);
-        work(&mut Request::new(head, peer, session, body))
+        let request = Request::new(head, peer, session, body);
+        work(&mut request.holding(&mut self.places))
     }
 
     /// Answers what cannot be handled, after which the connection only has to end well.

@@ -6,16 +6,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer_end::{AnswerEnd, too_many};
+use super::answer_end::AnswerEnd;
 use super::answering::answer;
 use super::caller::{After, HttpCaller};
 use super::http_shared::HttpShared;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::RequestSender;
 use crate::http::body::{BodyProgress, BodyReader, body_deadline};
 use crate::http::head::{Framing, Head};
-use crate::http::pool::{BodyPlace, QueuedRequest};
-use crate::http::request::{Body, GuestPlace, Request, Vouched};
+use crate::http::pool::QueuedRequest;
+use crate::http::request::{Body, Request, Vouched};
 use crate::http::response::Response;
 use crate::waiting::{Rank, Waiter};
 
@@ -26,8 +26,6 @@ pub(crate) struct Exchange {
     progress: BodyProgress,
     shared: Arc<HttpShared>,
     started: Instant,
-    /// Taken while a worker may have to wait for the body.
-    place: Option<BodyPlace>,
     /// Until when the bytes of a small body have to be there.
     until: Instant,
 }
@@ -41,13 +39,15 @@ impl Exchange {
 
         let until = started + caller.connection.limits().body_timeout;
 
+        // Until it is known whose the request is. Nothing runs here, so there is nothing to refuse.
+        let _ = caller.places.rank(Rank::Stranger);
+
         let exchange = Box::new(Self {
             progress: BodyProgress::new(&head),
             caller,
             head,
             shared,
             started,
-            place: None,
             until,
         });
 
@@ -101,10 +101,9 @@ impl Exchange {
             sender => sender,
         };
 
-        self.caller.place.rank(match sender {
-            RequestSender::Known => Rank::Known,
-            _ => Rank::Stranger,
-        });
+        if let Err(full) = self.caller.places.rank(rank_of(&sender)) {
+            return self.refuse_with(&full);
+        }
 
         if matches!(sender, RequestSender::Slow) {
             self.look_long(next)
@@ -122,8 +121,8 @@ impl Exchange {
 
     /// Has the handler do what takes long, and then goes on with `next` unless the request is answered.
     fn look_long(mut self: Box<Self>, next: NextStep) -> After {
-        if !self.caller.place.begin() {
-            return self.refuse_with(too_many());
+        if let Err(full) = self.caller.places.begin() {
+            return self.refuse_with(&full);
         }
 
         let writers = self.shared.writers.clone();
@@ -132,10 +131,7 @@ impl Exchange {
             let look = |request: &mut Request<'_>| shared.look_long(request);
             match self.caller.without_body(&self.head, look) {
                 Some(answer) => self.conclude(answer).put_back(),
-                None => {
-                    self.caller.place.rank(Rank::Known);
-                    next(self, RequestSender::Known).put_back();
-                }
+                None => next(self, RequestSender::Known).put_back(),
             }
             shared.flush();
         });
@@ -146,47 +142,42 @@ impl Exchange {
     /// For other bodies a place among the workers that wait for bodies is taken, so that some always
     /// remain for short requests.
     fn find_place(mut self: Box<Self>, sender: RequestSender) -> After {
-        if matches!(sender, RequestSender::Unknown) {
-            let Some(guest) = self.shared.guests.take(Duration::ZERO) else {
-                return self.refuse_with(no_body_place());
-            };
-            self.caller.session.insert(GuestPlace(Some(guest)));
-        }
-
-        self.place = self.shared.places.take(Duration::ZERO);
-        if self.place.is_some() {
+        let Err(full) = self.take_body_place(Duration::ZERO) else {
             return self.submit();
-        }
+        };
 
         // Strangers who wait would keep others from being served at all.
-        if !matches!(sender, RequestSender::Known) {
-            return self.refuse_with(no_body_place());
+        if matches!(sender, RequestSender::Unknown | RequestSender::Claimed) {
+            return self.refuse_with(&full);
         }
 
         // Whoever waits for a place is at work already.
-        if !self.caller.place.begin() {
-            return self.refuse_with(too_many());
+        if let Err(full) = self.caller.places.begin() {
+            return self.refuse_with(&full);
         }
 
         let writers = self.shared.writers.clone();
         writers.run(move || {
-            self.place = self.shared.places.take(PLACE_WAIT);
-            if self.place.is_some() {
-                let shared = Arc::clone(&self.shared);
-                self.submit().put_back();
-                return shared.flush();
+            if let Err(full) = self.take_body_place(PLACE_WAIT) {
+                return self.refuse_with(&full).put_back();
             }
 
-            self.refuse_with(no_body_place()).put_back();
+            let shared = Arc::clone(&self.shared);
+            self.submit().put_back();
+            shared.flush();
         });
 
         After::Gone
     }
 
+    fn take_body_place(&mut self, wait: Duration) -> Result<()> {
+        self.caller.places.take_body(&self.shared.places, wait)
+    }
+
     /// Has a worker take the request, if it gets a place among those that run.
     fn submit(mut self: Box<Self>) -> After {
-        if !self.caller.place.begin() {
-            return self.refuse_with(too_many());
+        if let Err(full) = self.caller.places.begin() {
+            return self.refuse_with(&full);
         }
 
         let shared = Arc::clone(&self.shared);
@@ -197,24 +188,13 @@ impl Exchange {
     /// Runs the handler for a request that needs no worker.
     fn answer_quickly(&mut self) -> Option<Response> {
         let shared = &self.shared;
-        let response = self
-            .caller
-            .without_body(&self.head, |request| shared.run_handler_at_once(request))?;
-
-        // Only a large answer will count as one that is worked on.
-        let is_known = self.caller.session.value::<Vouched>().is_some();
-        let rank = if is_known {
-            Rank::Known
-        } else {
-            Rank::Stranger
-        };
-        self.caller.place.rank(rank);
-        Some(response)
+        self.caller
+            .without_body(&self.head, |request| shared.run_handler_at_once(request))
     }
 
     /// Answers a request that is not handled, as the handler would have it.
-    fn refuse_with(mut self: Box<Self>, answer: Response) -> After {
-        let shared = &self.shared;
+    fn refuse_with(mut self: Box<Self>, error: &Error) -> After {
+        let (shared, answer) = (&self.shared, Response::error(error));
         let complete = |request: &mut Request<'_>| shared.complete_refusal(request, answer);
         let answer = self.caller.without_body(&self.head, complete);
         self.conclude(answer)
@@ -230,7 +210,8 @@ impl Exchange {
         let peer = connection.transport().peer().clone();
         let mut reader = BodyReader::new(connection, &mut self.progress);
         let body = Body::of_wire(&mut reader, length);
-        let mut request = Request::new(&self.head, &peer, &mut self.caller.session, body);
+        let request = Request::new(&self.head, &peer, &mut self.caller.session, body);
+        let mut request = request.holding(&mut self.caller.places);
         self.shared.run_handler(&mut request)
     }
 
@@ -243,17 +224,14 @@ impl Exchange {
             progress,
             shared,
             started,
-            place: _,
             until: _,
         } = *self;
 
-        if let Some(guest) = caller.session.value_mut::<GuestPlace>() {
-            guest.0 = None;
-        }
+        caller.places.leave_body();
 
         // Before the caller has the answer: it may open its next connection with it.
         if caller.session.value::<Vouched>().is_some() {
-            caller.place.vouch();
+            caller.places.connection.vouch();
         }
 
         answer(
@@ -274,7 +252,7 @@ impl QueuedRequest for Exchange {
     }
 
     fn refuse(self: Box<Self>, error: &Error) {
-        self.refuse_with(Response::error(error)).put_back();
+        self.refuse_with(error).put_back();
     }
 }
 
@@ -311,9 +289,15 @@ impl Waiter for Exchange {
 /// What comes once it is known who sends a request.
 type NextStep = fn(Box<Exchange>, RequestSender) -> After;
 
-fn no_body_place() -> Response {
-    let text = "too many uploads are running on this server";
-    Response::error(&Error::new(ErrorKind::Busy, text).hint("try again in a moment"))
+/// Whose places a request takes.
+fn rank_of(sender: &RequestSender) -> Rank {
+    match sender {
+        RequestSender::Known => Rank::Known,
+        RequestSender::Owner(number) => Rank::Owner(*number),
+        RequestSender::Holder(number) => Rank::Holder(*number),
+        RequestSender::Claimed => Rank::Claimed,
+        RequestSender::Slow | RequestSender::Unknown | RequestSender::Refused(_) => Rank::Stranger,
+    }
 }
 
 /// How long an upload waits for others to finish before it is told to come back.

@@ -27,8 +27,6 @@ pub(crate) struct HttpShared {
     pub(crate) metrics: Arc<Metrics>,
     /// How many workers may wait for bodies at one time.
     pub(crate) places: Arc<BodyPlaces>,
-    /// How many of them may wait for those of strangers.
-    pub(crate) guests: Arc<BodyPlaces>,
     /// Who writes large answers while their callers take them.
     pub(crate) writers: Arc<Crew>,
     /// Set once a shutdown has begun: no connection takes another request.

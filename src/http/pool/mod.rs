@@ -3,9 +3,11 @@
 
 mod body_places;
 mod engine;
+mod held_places;
 mod turns;
 mod workers;
 
-pub(crate) use body_places::{BodyPlace, BodyPlaces};
+pub(crate) use body_places::BodyPlaces;
 pub(crate) use engine::{Engine, QueuedRequest};
+pub(crate) use held_places::HeldPlaces;
 pub(crate) use workers::Workers;

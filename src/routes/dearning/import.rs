@@ -15,7 +15,7 @@ use struson::reader::{JsonReader, JsonStreamReader, ReaderSettings, ValueType};
 use crate::access::{How, Principal, Right};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{BodyPlace, GuestPlace, Request, Response, Status};
+use crate::http::{HeldPlaces, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
 use crate::routes::allowance::BodyTally;
@@ -49,13 +49,11 @@ pub(crate) fn run(
 
     let peer = request.peer().clone();
 
-    let guest = request.session().value_mut::<GuestPlace>();
-    let guest = guest.and_then(|guest| guest.0.take());
-
     let tally = BodyTally::of(request);
     let meter = Rc::new(Meter::new(api, &limits, known.is_some()));
 
-    let metered = Metered::new(request.body(), Rc::clone(&meter));
+    let (body, places) = request.body_and_places();
+    let metered = Metered::new(body, Rc::clone(&meter));
 
     // Paths would only serve messages that nobody gets to see.
     let settings = ReaderSettings {
@@ -74,7 +72,7 @@ pub(crate) fn run(
         limits,
         meter,
         tally,
-        guest,
+        places,
         files,
         name,
         content,
@@ -107,8 +105,8 @@ struct Import<'a> {
     limits: Arc<Limits>,
     meter: Rc<Meter>,
     tally: Option<Arc<BodyTally>>,
-    /// Its place among callers who are not known, held until the password was seen.
-    guest: Option<BodyPlace>,
+    /// Those of a stranger until the password was seen.
+    places: Option<&'a mut HeldPlaces>,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
     files: Option<Vec<ImportedFile>>,
     name: Option<String>,
@@ -176,9 +174,11 @@ impl Import<'_> {
             _ => return Err(invalid_password()),
         };
         let tally = self.tally.as_deref();
-        let opened = opened((self.api, self.peer), tally, &password, Right::Write);
-        self.known = Some(opened?);
-        self.guest = None;
+        let known = opened((self.api, self.peer), tally, &password, Right::Write)?;
+        if let Some(places) = &mut self.places {
+            places.rank(known.rank())?;
+        }
+        self.known = Some(known);
         self.meter.before_password.set(None);
         Ok(())
     }

@@ -30,7 +30,7 @@ pub(crate) struct Digester {
 
 #[derive(Default)]
 struct Queue {
-    /// Names to be looked at, and not before when.
+    /// Names to be looked at, and not before when; at most [`WAITING_MAX`].
     waiting: BTreeMap<ModelName, Instant>,
     save_at: Option<Instant>,
     busy: bool,
@@ -53,10 +53,12 @@ impl Digester {
         }
     }
 
-    /// Has a model digested soon.
+    /// Has a model digested soon. One that finds the queue full is left out: whoever lists or fetches it next
+    /// queues it again.
     pub(crate) fn queue(&self, name: &ModelName) {
         let mut queue = lock(&self.queue);
-        if !queue.closed && !queue.waiting.contains_key(name) {
+        let has_room = !queue.closed && queue.waiting.len() < WAITING_MAX;
+        if has_room && !queue.waiting.contains_key(name) {
             queue.waiting.insert(name.clone(), Instant::now());
             self.change.notify_all();
         }
@@ -231,5 +233,29 @@ pub(crate) fn save(layout: &Layout, index: &Index) {
     }
 }
 
+/// A queue of names that take a megabyte at most, and that one thread is at for a while.
+const WAITING_MAX: usize = 4096;
+
 /// Long enough for a burst of uploads, short enough to survive most sudden ends.
 const SAVE_DELAY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_any_size_makes_a_bounded_queue_and_what_is_left_out_comes_later() {
+        let digester = Digester::new(Duration::ZERO);
+        let name = |number: usize| -> ModelName { format!("m{number}").parse().unwrap() };
+        let queue_all = || (0..WAITING_MAX + 10).for_each(|number| digester.queue(&name(number)));
+        queue_all();
+        assert_eq!(lock(&digester.queue).waiting.len(), WAITING_MAX);
+
+        while let Some(Task::Digest(_)) = lock(&digester.queue).take_due(Instant::now()) {}
+        assert_eq!(lock(&digester.queue).waiting.len(), 0);
+        digester.queue(&name(WAITING_MAX + 9));
+        assert!(
+            matches!(digester.next(), Some(Task::Digest(next)) if next == name(WAITING_MAX + 9))
+        );
+    }
+}

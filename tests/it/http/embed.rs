@@ -15,6 +15,8 @@ use skep::{
     Server, ServerHandle, ServerOptions, Session, Status, TempServer,
 };
 
+use crate::support::raw::PATIENCE;
+
 pub(crate) fn start(address: &str, options: ServerOptions, handler: impl Handler) -> TempServer {
     let server = Server::with_options(&[address.parse().unwrap()], options, handler);
     TempServer::start(server.unwrap()).unwrap()
@@ -340,13 +342,13 @@ fn a_shutdown_lets_the_running_request_finish() {
     let may_leave = std::sync::Mutex::new(may_leave);
     let server = Server::bind("127.0.0.1:0", move |_: &mut Request<'_>| {
         entered.send(()).unwrap();
-        may_leave.lock().unwrap().recv().unwrap();
+        may_leave.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         Response::text(Status::OK, "done")
     });
     let handle = server.unwrap().start().unwrap();
     let mut client = client_of(&handle);
     let caller = std::thread::spawn(move || text(get(&mut client, "/")));
-    is_entered.recv().unwrap();
+    is_entered.recv_timeout(PATIENCE).unwrap();
     handle.shutdown();
     leave.send(()).unwrap();
     assert_eq!(caller.join().unwrap(), "done");

@@ -3,6 +3,7 @@
 //! be (facts F3 and F4 of the design).
 
 use crate::support::raw::PATIENCE;
+use std::fs;
 use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -146,4 +147,72 @@ fn bodies_of_strangers_take_a_share_of_the_places_only() {
         ));
         assert_eq!(raw.answer().status, 200);
     }
+}
+
+#[test]
+fn one_token_takes_a_share_of_the_places_only() {
+    let server = Served::start(&["--plain"]);
+    let address = server.url.trim_start_matches("http://");
+    let owner = server.password();
+    let token = |name: &str, role: &str| {
+        let made = server.skep(&["token", "new", name, "--role", role, "-q"]);
+        made.exits(0).text().trim().to_owned()
+    };
+    let (reader, writer) = (token("reader", "read"), token("writer", "write"));
+    let other = token("other", "write");
+    fs::write(server.dir.join("large"), vec![7; 32 << 20]).unwrap();
+
+    let send = |secret: &str, request: &str, fields: &str, body: &str| {
+        let mut raw = Raw::open(address);
+        raw.send(format!(
+            "{request} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\n{fields}\r\n{body}"
+        ));
+        raw
+    };
+    let status = |raw: &mut Raw| {
+        let mut line = [0; 12];
+        raw.stream.read_exact(&mut line).unwrap();
+        str::from_utf8(&line[9..]).unwrap().parse::<u16>().unwrap()
+    };
+
+    // Downloads that nobody takes, and uploads that never end.
+    let mut slow: Vec<Raw> = (0..25)
+        .map(|_| send(&reader, "GET /v1/models/large", "", ""))
+        .collect();
+    let mut seen: Vec<u16> = slow.iter_mut().map(status).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [[200; 13].as_slice(), &[429; 12]].concat());
+
+    let stalled: Vec<Raw> = (0..3)
+        .map(|_| {
+            let fields = "Content-Length: 1000000\r\nExpect: 100-continue\r\n";
+            let mut raw = send(&writer, "PUT /v1/models/never", fields, "");
+            assert_eq!(raw.answer().status, 100);
+            raw
+        })
+        .collect();
+    let more = send(
+        &writer,
+        "PUT /v1/models/more",
+        "Content-Length: 20000\r\n",
+        "x",
+    )
+    .answer();
+    assert_eq!(more.status, 429);
+    assert!(more.has("retry-after: 1"), "{more:?}");
+    assert!(more.text().contains("of this caller"), "{more:?}");
+
+    for secret in [&other, &owner] {
+        for _ in 0..10 {
+            let close = "Connection: close\r\n";
+            assert_eq!(
+                send(secret, "GET /v1/models", close, "").answer().status,
+                200
+            );
+            let fields = "Content-Length: 20000\r\nConnection: close\r\n";
+            let put = send(secret, "PUT /v1/models/m", fields, &"x".repeat(20_000)).answer();
+            assert!([200, 201].contains(&put.status), "{put:?}");
+        }
+    }
+    drop((slow, stalled));
 }

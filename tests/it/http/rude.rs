@@ -15,6 +15,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
 
+use crate::support::process::ended;
 use crate::support::raw::{PATIENCE, Raw, get};
 
 /// The real server as a process of its own.
@@ -101,7 +102,7 @@ impl Process {
     }
 
     fn wait(mut self) {
-        let status = self.child.wait().unwrap();
+        let status = ended(&mut self.child);
         assert_eq!(status.code(), Some(0), "{}", self.journal());
         let journal = self.journal();
         assert!(!journal.contains("panicked"), "{journal}");

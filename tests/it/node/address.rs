@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end by panic")]
 
-use crate::support::process::{Place, Process, run};
+use crate::support::process::{Place, Process, ended, run};
 use crate::support::served::Served;
 use crate::support::syscalls::failing_skep;
 use std::fs;
@@ -328,7 +328,7 @@ impl Started {
     fn end(&mut self) {
         let process = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        assert_eq!(ended(&mut self.child).code(), Some(0));
     }
 }
 
@@ -412,7 +412,7 @@ fn systemd_as_an_address_needs_systemd() {
     ] {
         let more = ["systemd:"];
         let mut server = Started::new(wrong, Stdio::null(), home.path(), &more);
-        assert_eq!(server.child.wait().unwrap().code(), Some(2));
+        assert_eq!(ended(&mut server.child).code(), Some(2));
     }
 }
 

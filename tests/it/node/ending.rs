@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::process::{Place, until};
+use crate::support::process::{Place, ended, until};
 use crate::support::raw::{Raw, get};
 use crate::support::served::Served;
 
@@ -70,7 +70,7 @@ fn a_server_runs_on_though_nobody_reads_its_ready_line() {
     assert_eq!(raw.answer().status, 200);
 
     signal(&child, Signal::TERM);
-    assert!(child.wait().unwrap().success());
+    assert!(ended(&mut child).success());
 }
 
 #[test]
@@ -83,6 +83,6 @@ fn signals_are_heard_as_soon_as_a_server_can_be_found() {
         until(|| has(&place, "log", "the settings were read again"));
 
         signal(&child, Signal::TERM);
-        assert!(child.wait().unwrap().success());
+        assert!(ended(&mut child).success());
     }
 }

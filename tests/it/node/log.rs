@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::process::{Place, until};
+use crate::support::process::{Place, ended, until};
 use crate::support::raw::{Raw, get, put};
 use crate::support::served::Served;
 
@@ -82,7 +82,7 @@ fn a_log_that_nobody_reads_holds_up_neither_answers_nor_the_end() {
     let mut server = Unread::start(&[]);
     server.fill(60);
     server.signal(Signal::TERM);
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(ended(&mut server.child).code(), Some(0));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_second_signal_ends_a_server_whose_log_nobody_reads() {
     server.signal(Signal::TERM);
     until(|| TcpStream::connect(&server.address).is_err());
     server.signal(Signal::TERM);
-    assert_eq!(server.child.wait().unwrap().code(), Some(143));
+    assert_eq!(ended(&mut server.child).code(), Some(143));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn lines_that_waited_for_a_reader_are_all_there_and_in_order() {
         log.read_to_string(&mut text).unwrap();
         text
     });
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(ended(&mut server.child).code(), Some(0));
     let text = reading.join().unwrap();
 
     let lines = text

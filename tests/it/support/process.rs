@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -213,7 +213,7 @@ impl Process {
             .stderr
             .recv_timeout(DEADLINE)
             .expect("it has to end in time");
-        let status = self.child.wait().unwrap();
+        let status = ended(&mut self.child);
         let code = status
             .code()
             .unwrap_or_else(|| -status.signal().unwrap_or(0));
@@ -288,6 +288,17 @@ impl Outcome {
 #[track_caller]
 pub(crate) fn one_line(outcome: &Outcome) {
     assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+}
+
+/// How a program ends, for which it has some time.
+#[track_caller]
+pub(crate) fn ended(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    until(|| {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap()
 }
 
 /// Waits for what has no event of its own, such as a file that another process removes.

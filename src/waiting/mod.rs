@@ -4,6 +4,10 @@
 //! Invariant: a connection is owned either by the poller, which waits for it, or by exactly one
 //! thread that works on it; its [`Seat`] is the way back.
 
+mod holders;
+
+pub(crate) use holders::{Full, Holders, Rank, Room};
+
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -35,17 +39,13 @@ pub(crate) trait Waiter: Send {
     }
 }
 
-/// Who goes first where places for requests run out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rank {
-    Known,
-    Stranger,
-}
-
 /// A connection's place among all, given back when it is dropped.
 pub(crate) trait Place: Send {
-    /// Begins to count as one that is worked on; whether it may.
-    fn begin(&mut self) -> bool;
+    /// Begins to count as one that is worked on.
+    ///
+    /// # Errors
+    /// If it may not.
+    fn begin(&mut self) -> Result<(), Full>;
 
     /// Counts as one that only waits again; whether it did not before.
     fn end(&mut self) -> bool;
@@ -54,7 +54,10 @@ pub(crate) trait Place: Send {
     fn resume(&mut self);
 
     /// Says for whom it is worked on from now on.
-    fn rank(&mut self, rank: Rank);
+    ///
+    /// # Errors
+    /// If it is worked on already, and there are too many of this caller: it stays whose it was.
+    fn rank(&mut self, rank: Rank) -> Result<(), Full>;
 
     /// The caller has shown who it is, so it does not have to make room for strangers.
     fn vouch(&mut self);
