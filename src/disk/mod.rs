@@ -173,14 +173,15 @@ fn take_mode_of(file: &File, target: &FilePlace) {
     }
 }
 
-/// Removes every unfinished file of this process, for an end that runs no destructors.
-pub(crate) fn remove_unfinished() {
-    for (path, place) in std::mem::take(&mut *lock(&UNFINISHED)) {
-        let _ = match place {
-            Some(place) => place.remove_unsynced(),
-            None => fs::remove_file(path),
-        };
-    }
+/// Removes every unfinished file of this process, for an end that runs no destructors; says how many there
+/// were.
+pub(crate) fn remove_unfinished() -> usize {
+    let unfinished = std::mem::take(&mut *lock(&UNFINISHED));
+    let removed = unfinished.into_iter().filter(|(path, place)| match place {
+        Some(place) => place.remove_unsynced().is_ok(),
+        None => fs::remove_file(path).is_ok(),
+    });
+    removed.count()
 }
 
 /// Removes the parts in a folder that were created with this prefix and that dead processes left there,

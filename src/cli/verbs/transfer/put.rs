@@ -164,7 +164,7 @@ fn send(
             check_file(&file, input)?;
             let mut progress = Progress::start(output, source.name.as_str(), source.length);
             // Only a file can be read again from the middle, so only here Ctrl-C offers to go on.
-            let _phase = signals::Interruptible::resumable();
+            let _phase = signals::Interruptible::resumable(client.shutdown());
             client.put_file(&source.name, &file, options, &mut |event| {
                 progress.tell(&event)
             })
