@@ -47,7 +47,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
-use crate::wire::ListWire;
 use connection::{Dialer, Login, NoResolver, Shared};
 use trust::{Elsewhere, ServerCheck};
 
@@ -188,13 +187,13 @@ impl Client {
     /// All models of the server.
     ///
     /// # Errors
-    /// `NotImplemented` for a name or another value that cannot be used, and those of the connection
-    /// and of the server.
+    /// `NotImplemented` for a name or another value that cannot be used, `TooLarge` for more than 131,072
+    /// models, and those of the connection and of the server.
     pub fn list(&mut self) -> Result<Vec<Model>> {
         let mut response = self.ask(Method::GET, "/v1/models")?;
-        let list: ListWire = api::json(&mut response)?;
+        let models = api::listed(&mut response)?;
 
-        list.models.into_iter().map(Model::try_from).collect()
+        models.into_iter().map(Model::try_from).collect()
     }
 
     /// Says of all models that are sent from now on under which licence they are and where they come

@@ -8,6 +8,6 @@ mod inspect;
 mod payload;
 
 pub use answer::Answer;
-pub(crate) use answers::{accepted, gone, json};
+pub(crate) use answers::{accepted, gone, listed};
 pub(crate) use failures::{ended, failed, trouble, unwritten};
 pub use payload::Payload;
