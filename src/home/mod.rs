@@ -76,18 +76,16 @@ impl HomeFile {
             // No file is made before there is something to keep.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             read => read.map_err(|error| {
-                Error::local(format!("reading {}", path.display()), error).hint(self.description())
+                let told = Error::local(format!("reading {}", path.display()), error);
+                match told.kind() {
+                    ErrorKind::Usage => told.hint(format!(
+                        "make it readable for its owner (chmod u+r); without it: {}",
+                        self.loss.replace('`', "'")
+                    )),
+                    _ => told,
+                }
             }),
         }
-    }
-
-    /// What a user has to know of it where it cannot be used.
-    pub(crate) fn description(&self) -> String {
-        let text = format!(
-            "it holds: {}; written by: {}; without it: {}",
-            self.content, self.writer, self.loss
-        );
-        text.replace('`', "'")
     }
 
     /// Replaces it as a whole, durably; the home is made where it is missing.
