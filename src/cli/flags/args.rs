@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::LevelFilter;
 
+use crate::access::Password;
 use crate::address::{Scheme, ServerUrl};
 use crate::cli::flags::given_password::{given_password, own_password};
 use crate::cli::flags::switch::{is_set, variable, variable_name};
@@ -167,11 +168,7 @@ pub(crate) fn passwords(command: Command) -> Command {
 pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     let named = text(matches, "server");
 
-    // Without a home nothing was paired, but a URL still works.
-    let saved = match home::directory() {
-        Ok(home) => Servers::new(&home).find(named.as_deref())?,
-        Err(_) => None,
-    };
+    let saved = paired(named.as_deref(), output)?;
 
     let server: ServerUrl = match (&saved, &named) {
         (Some(saved), _) => saved.url.clone(),
@@ -211,7 +208,7 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
             check_meaning(&saved, named.as_deref())?;
             Some(password)
         }
-        (None, saved) => saved.map(|saved| saved.token),
+        (None, saved) => saved.map(|saved| token_of(saved, output)),
     };
 
     if options.password.is_none() {
@@ -244,6 +241,49 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     signals::watch()?;
 
     Client::new(options)
+}
+
+/// The same error for a verb that has no `--server`: a hint that names the flag gives way to this one.
+pub(crate) fn without_server(error: Error, hint: &str) -> Error {
+    if error
+        .hint_text()
+        .is_some_and(|old| old.contains("--server"))
+    {
+        error.hint(hint)
+    } else {
+        error
+    }
+}
+
+/// The paired server that is meant; says what else may have been meant where there is none.
+fn paired(named: Option<&str>, output: &Output) -> Result<Option<PairedServer>> {
+    // Without a home nothing was paired, but a URL still works.
+    let Ok(home) = home::directory() else {
+        return Ok(None);
+    };
+
+    let servers = Servers::new(&home);
+    let found = servers.find(named)?;
+
+    if let (None, Some(name)) = (&found, named)
+        && let Some(near) = servers.near(name)?
+    {
+        let hint = format!("did you mean --server {near}, which is paired here?");
+        output.advise(ErrorKind::Unreachable, None, hint);
+    }
+
+    Ok(found)
+}
+
+/// The token of a pairing, and what is said where it does not count any more.
+fn token_of(saved: PairedServer, output: &Output) -> Password {
+    let name = &saved.name;
+    output.advise(
+        ErrorKind::Unauthenticated,
+        Some(format!("the server does not accept the token of the pairing '{name}': it has ended, or was removed")),
+        format!("pair again: 'skep invite' there, 'skep pair INVITATION --name {name}' here"),
+    );
+    saved.token
 }
 
 /// Refuses to send a password that was given to a server that may not be the one that is meant: its

@@ -30,7 +30,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             let wait = args::time(matches, "connect-timeout")?;
 
             // Only a handshake takes place: nothing is sent to a server that nobody has checked.
-            let pin = client::shown_pin(&url.parse()?, wait.unwrap_or(CONNECT))?;
+            let pin =
+                client::shown_pin(&url.parse()?, wait.unwrap_or(CONNECT)).map_err(|error| {
+                    args::without_server(error, "is a skep with TLS running at this address?")
+                })?;
             output.note(
                 "this is the key that the server shows; ask its owner whether it is the right one",
             );
