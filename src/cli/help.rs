@@ -94,7 +94,11 @@ pub(crate) fn explain(error: Error, arguments: &[OsString], command: &Command) -
 /// Prints a result; a text that could not be written is a failure as for any verb.
 fn print(text: &str) -> ExitCode {
     let output = Output::default();
-    super::report(&output, output.write(text.as_bytes()));
+    match output.write(text.as_bytes()) {
+        Err(error) if output.is_closed() => output.remember(&error),
+        Err(error) => output.failed(&error),
+        Ok(()) => {}
+    }
     ExitCode::from(output.exit_code())
 }
 

@@ -250,12 +250,20 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_read_a_file_is_told_what_it_is() {
+    fn who_cannot_read_a_file_is_told_what_to_do_in_a_sentence() {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(TOKENS.path(home.path())).unwrap();
         let error = TOKENS.read(home.path()).unwrap_err();
-        let hint = error.hint_text().unwrap();
-        assert!(hint.contains("written by: 'skep token'"), "{hint}");
+        let text = error.to_string();
+        assert!(
+            text.contains("tokens: is a directory; make it readable"),
+            "{text}"
+        );
+        assert!(
+            text.contains("without it: every token") && !text.contains('`'),
+            "{text}"
+        );
+        assert!(error.hint_text().unwrap().len() < 150, "{text}");
     }
 
     #[test]

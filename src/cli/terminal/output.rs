@@ -11,6 +11,7 @@ use clap::ArgMatches;
 use serde::Serialize;
 
 use crate::access::Password;
+use crate::cli::terminal::advice::Advice;
 use crate::cli::terminal::ask;
 use crate::cli::terminal::items::ShownItem;
 use crate::cli::terminal::machine::JsonReport;
@@ -39,8 +40,8 @@ pub(crate) struct Output {
     bare: RefCell<Option<String>>,
     /// Whether a server wanted a password, or another one.
     is_unauthenticated: Cell<bool>,
-    /// What errors of a kind mean in this command, where that is known better, and what helps.
-    advice: RefCell<Vec<(ErrorKind, Option<String>, String)>>,
+    /// What is known of errors in this command.
+    pub(crate) advice: Advice,
 }
 
 /// The form of results.
@@ -111,23 +112,6 @@ impl Output {
     pub(crate) fn unanswered(&self) -> Option<String> {
         let is_wanted = self.is_unauthenticated.get() && self.typed.is_none();
         self.bare.borrow().clone().filter(|_| is_wanted)
-    }
-
-    /// Says what errors of this kind mean here, and what helps, in the place of any other hint.
-    pub(crate) fn advise(&self, kind: ErrorKind, meaning: Option<String>, hint: String) {
-        self.advice.borrow_mut().push((kind, meaning, hint));
-    }
-
-    fn advised(&self, error: &Error) -> Option<Error> {
-        let advice = self.advice.borrow();
-        let (kind, meaning, hint) = advice.iter().find(|(kind, ..)| *kind == error.kind())?;
-        // What is known of the very case, such as of a certificate, says more.
-        let is_general = error.hint_text().is_none_or(|hint| hint.contains("SKEP_"));
-        if meaning.is_some() && !is_general {
-            return None;
-        }
-        let message = meaning.as_deref().unwrap_or(error.message());
-        Some(Error::new(*kind, message).hint(hint))
     }
 
     /// Whether progress may be shown.
@@ -294,7 +278,7 @@ impl Output {
 
     /// Prints an error and remembers the exit code if it is the first one.
     pub(crate) fn failed(&self, error: &Error) {
-        let advised = self.advised(error);
+        let advised = self.advice.on(error);
         let error = advised.as_ref().unwrap_or(error);
         self.remember(error);
         // Whoever is asked for the password next has made no mistake yet.
