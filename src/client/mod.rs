@@ -47,6 +47,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
+use crate::wire::StatusWire;
 use connection::{Dialer, Login, NoResolver, Shared};
 use trust::{Elsewhere, ServerCheck};
 
@@ -194,6 +195,15 @@ impl Client {
         let models = api::listed(&mut response)?;
 
         models.into_iter().map(Model::try_from).collect()
+    }
+
+    /// How the server is, and what this client may do there. The texts are those of the server.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn status(&mut self) -> Result<StatusWire> {
+        let mut response = self.ask(Method::GET, "/v1/status")?;
+        api::json(&mut response)
     }
 
     /// Says of all models that are sent from now on under which licence they are and where they come

@@ -46,6 +46,9 @@ pub struct StoreOptions {
     pub read_only: bool,
     /// Whether uploads have to name a licence. Default: not.
     pub require_license: bool,
+    /// Whether models whose names end as those of a known format (`.gguf`, `.zip`) have to begin as files
+    /// of that format do. Default: not.
+    pub require_format: bool,
     /// How many versions of a model are kept when it is replaced or removed. Default 0.
     pub versions_max: usize,
     /// How often all models are read again to find damage; zero (the default) for never.
@@ -84,6 +87,7 @@ impl Default for StoreOptions {
             replace: Replace::Replace,
             read_only: false,
             require_license: false,
+            require_format: false,
             versions_max: 0,
             scrub_interval: Duration::ZERO,
             clock_tick: Duration::from_millis(2100),
