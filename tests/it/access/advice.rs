@@ -2,6 +2,7 @@
 //! What errors advise: what whoever typed the command can do, in the words of the command line.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 
 use rustix::process::Signal;
 
@@ -96,7 +97,8 @@ fn hints_name_flags_and_not_only_fields() {
         .says("write '--name=-dash'");
 
     // A file of the home that cannot be read costs one sentence.
-    fs::create_dir_all(server.place.home().join("servers")).unwrap();
+    let servers = server.place.home().join("servers");
+    fs::DirBuilder::new().mode(0o700).create(servers).unwrap();
     let told = server.skep(&["ls"]).exits(2).says("chmod u+r");
     assert!(told.stderr.len() < 300, "{}", told.stderr);
 }

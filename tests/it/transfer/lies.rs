@@ -666,6 +666,17 @@ fn a_list_without_an_end_costs_little_and_is_told_as_such() {
             .says("the server lists more than 131072 models");
     }
 
+    // So does what is kept of models that were removed.
+    let kept = r#"{"name":"a","versions":1,"size":0},"#.repeat(1000);
+    let liar = Liar::start(move |question| {
+        question.say(start);
+        question.say("],\"kept\":[");
+        question.endlessly(kept.as_bytes())
+    });
+    liar.skep(&place, &["ls"])
+        .exits(8)
+        .says("the server lists more than 131072 models");
+
     // Long entries reach the bound of bytes before that of models.
     let long = format!(
         r#"{{"name":"{}","size":0,"modified":""}},"#,
