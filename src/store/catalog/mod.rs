@@ -4,13 +4,10 @@
 mod cache;
 mod catalog_parts;
 mod digester;
-mod file_names;
 mod index;
 mod layout;
 mod name_list;
 mod stamp;
-mod store_format;
-mod unusable;
 
 pub(crate) use cache::Cache;
 pub use cache::CacheCounts;

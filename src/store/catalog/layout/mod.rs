@@ -6,6 +6,10 @@
 //! with the journals of those that can be continued, `.skep/versions/` with what models were before,
 //! and `.skep/about/` with where they come from.
 
+mod file_names;
+mod store_format;
+mod unusable;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -18,12 +22,11 @@ use crate::disk::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::store::catalog::file_names::{
+use crate::store::catalog::layout::file_names::{
     AWKWARD, COMPOSED, folds_names, is_absence, is_refusal, other_name,
 };
+use crate::store::catalog::layout::unusable::{marked, taken, unusable};
 use crate::store::catalog::stamp::Stamp;
-use crate::store::catalog::store_format;
-use crate::store::catalog::unusable::{marked, taken, unusable};
 use crate::store::hidden_folder::{
     ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
 };
