@@ -372,7 +372,12 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
 
 /// The path of a model in API v1.
 fn model_path(name: &ModelName) -> String {
-    format!("/v1/models/{}", name.url_segment())
+    path_of("models", name)
+}
+
+/// The path of something that concerns a model.
+fn path_of(what: &str, name: &ModelName) -> String {
+    format!("/v1/{what}/{}", name.url_path())
 }
 
 /// What a cut costs at most, where requests are signed.

@@ -22,7 +22,7 @@ pub(crate) use directory::{
 };
 pub(crate) use file_facts::{FileFacts, FileKind, FileTime};
 pub(crate) use file_place::FilePlace;
-pub(crate) use folder::{Folder, FolderPosition};
+pub(crate) use folder::{Folder, FolderEntry, FolderPosition};
 pub(crate) use growing_file::GrowingFile;
 pub(crate) use link::{is_copy_name, move_file, preserve, touch};
 pub(crate) use locked_file::LockedFile;

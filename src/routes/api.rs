@@ -9,6 +9,7 @@ use crate::channels::Publisher;
 use crate::error::Result;
 use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
+use crate::model::ModelName;
 use crate::routes::host_name::HostNames;
 use crate::routes::request_id::Ids;
 use crate::routes::request_rate::RequestRate;
@@ -35,7 +36,8 @@ pub(crate) struct ApiEvents {
     pub(crate) access: Publisher,
 }
 
-/// One route. Its path is given by segments, in which `*` stands for any one.
+/// One route. Its path is given by segments, in which `*` stands for any one, and `**` at the end for the
+/// name of a model, which is one or several.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static [&'static str],
@@ -64,22 +66,39 @@ impl Route {
         } else {
             "NAME"
         };
-        format!("/{}", self.path.join("/").replace('*', name))
+        let path = self.path.join("/").replace("**", "*");
+        format!("/{}", path.replace('*', name))
     }
 
     pub(crate) fn matches(&self, segments: &[&str]) -> bool {
-        // No name is empty, so a slash at the end of a path says nothing.
-        let segments = match segments {
-            [path @ .., ""] if !path.is_empty() => path,
-            path => path,
+        let segments = without_end(segments);
+        let (path, segments) = match self.path {
+            [path @ .., "**"] if segments.len() > path.len() => (path, &segments[..path.len()]),
+            path => (path, segments),
         };
 
-        self.path.len() == segments.len()
-            && self
-                .path
+        path.len() == segments.len()
+            && path
                 .iter()
                 .zip(segments)
                 .all(|(part, segment)| *part == "*" || part == segment)
+    }
+}
+
+/// The model that a path names: `/v1/models/NAME`, `/v1/info/NAME` and so on.
+///
+/// # Errors
+/// `BadRequest` if no model can have this name.
+pub(crate) fn model_name(request: &Request<'_>) -> Result<ModelName> {
+    let segments = without_end(request.segments());
+    ModelName::from_segments(segments.get(MODEL.len() - 1..).unwrap_or_default())
+}
+
+/// No name is empty, so a slash at the end of a path says nothing.
+fn without_end<'a, 'b>(segments: &'a [&'b str]) -> &'a [&'b str] {
+    match segments {
+        [path @ .., ""] if !path.is_empty() => path,
+        path => path,
     }
 }
 
@@ -98,4 +117,5 @@ pub(crate) type Issue = fn(&Path, &str, &str, Option<CallerKey>) -> Result<Optio
 /// Who sent the request that is being worked on, kept in the session of its connection.
 pub(crate) struct Known(pub(crate) Option<Principal>);
 
-pub(crate) const MODEL: &[&str] = &["v1", "models", "*"];
+/// The path of the bytes of a model.
+pub(crate) const MODEL: &[&str] = &["v1", "models", "**"];

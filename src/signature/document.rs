@@ -102,7 +102,9 @@ impl Signature {
         let items = self.trusted_comment.split('\t');
         let mut named = items.filter_map(|item| item.strip_prefix(FILE));
 
-        match named.find(|named| *named != name) {
+        // Programs that sign write the name of the file, which is the last segment of a model's name.
+        let last = name.rsplit('/').next().unwrap_or(name);
+        match named.find(|named| *named != name && *named != last) {
             None => Ok(()),
             Some(other) => {
                 let other = quotable(other);

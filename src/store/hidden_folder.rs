@@ -8,6 +8,7 @@
 use std::io;
 
 use crate::disk::{FilePlace, Folder};
+use crate::model::ModelName;
 
 /// The hidden folder, which need not be there.
 #[derive(Clone)]
@@ -58,6 +59,35 @@ impl HiddenFolder {
         self.itself()?.make(name)
     }
 
+    /// The folder in one of its folders, in which what is kept of a model stands under the last segment of
+    /// its name; `None` if there is none. That of a model in folders has their names, and each of them
+    /// stands in a folder whose name no model can have, so that nothing of two models meets.
+    ///
+    /// # Errors
+    /// As [`Folder::enter`].
+    pub(crate) fn existing_for(&self, room: &str, name: &ModelName) -> io::Result<Option<Folder>> {
+        let mut found = self.existing(room)?;
+        for segment in way_to(name) {
+            let Some(folder) = found else {
+                return Ok(None);
+            };
+            found = match folder.enter(segment) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                entered => Some(entered?),
+            };
+        }
+        Ok(found)
+    }
+
+    /// The same, made where it is missing.
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub(crate) fn made_for(&self, room: &str, name: &ModelName) -> io::Result<Folder> {
+        let made = self.made(room)?;
+        way_to(name).try_fold(made, |folder, segment| folder.make(segment))
+    }
+
     /// The place of a file in it; `None` if the folder is not there.
     ///
     /// # Errors
@@ -76,6 +106,13 @@ impl HiddenFolder {
     pub(crate) fn file(&self, name: &str) -> io::Result<FilePlace> {
         Ok(FilePlace::new(&self.itself()?, name))
     }
+}
+
+/// The folders that lead to what is kept of a model.
+fn way_to(name: &ModelName) -> impl Iterator<Item = &str> {
+    let folders = name.split_last().0;
+    let segments = folders.into_iter().flat_map(|folders| folders.split('/'));
+    segments.flat_map(|segment| [HIDDEN, segment])
 }
 
 /// The name of the folder, by which a model directory that was used is recognised.

@@ -283,16 +283,17 @@ impl Store {
 
         // Readers keep their open file in both cases; only the name goes.
         let removed = match catalog.options.versions_max {
-            0 => catalog.layout.place(name).remove(),
+            0 => catalog.remove_file(name),
             _ => versions::put_away(catalog, name, &stamp).or_else(|error| {
                 // A removal is how a full disk gets room again, and a kept version would not give any.
                 if ErrorKind::from_io(&error) != ErrorKind::NoSpace {
                     return Err(error);
                 }
                 log::warn!("the disk is full: '{name}' is removed, and not kept as a version");
-                catalog.layout.place(name).remove()
+                catalog.remove_file(name)
             }),
         };
+        catalog.layout.remove_empty_folders(name);
 
         // Also after a failure: if only the last fsync failed, the name is gone already.
         catalog.forget(name);

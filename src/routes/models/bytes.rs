@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
 use crate::model::{Model, ModelName};
-use crate::routes::api::Api;
+use crate::routes::api::{Api, model_name};
 use crate::routes::models::fields::Complete;
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
@@ -19,7 +19,7 @@ use crate::text::{counted, http_date};
 
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = name(request)?;
+    let name = model_name(request)?;
     answer(request, &name, api.store.open_model(&name)?)
 }
 
@@ -136,7 +136,7 @@ fn last_modified(model: &Model) -> SystemTime {
 
 /// `PUT` or `POST /v1/models/NAME`: 201 for a new name, 200 for one that was there.
 pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let (name, fields) = (name(request)?, request.fields());
+    let (name, fields) = (model_name(request)?, request.fields());
     let complete = Complete::of(fields);
 
     check_form(request, complete)?;
@@ -177,19 +177,10 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// `DELETE /v1/models/NAME`.
 pub(crate) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = name(request)?;
+    let name = model_name(request)?;
     api.store
         .remove_if(&name, &condition(api, request, &name)?)?;
     Ok(Response::new(Status::NO_CONTENT))
-}
-
-fn name(request: &Request<'_>) -> Result<ModelName> {
-    request
-        .segments()
-        .last()
-        .copied()
-        .unwrap_or_default()
-        .parse()
 }
 
 /// What `If-Match` and `If-None-Match` ask of the model that is to be replaced or removed.
@@ -286,11 +277,10 @@ fn disposition(name: &ModelName) -> String {
         ' '..='~' if !matches!(character, '"' | '\\' | '%') => character,
         _ => '_',
     };
-    let fallback: String = name.as_str().chars().map(plain).collect();
-    format!(
-        "attachment; filename=\"{fallback}\"; filename*=UTF-8''{}",
-        name.url_segment()
-    )
+    let fallback: String = name.file_name().chars().map(plain).collect();
+    let path = name.url_path();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{last}")
 }
 
 /// The bytes of a stored model, or some of them, to be sent.

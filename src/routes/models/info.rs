@@ -10,13 +10,13 @@ use crate::access::{self, How};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
 use crate::model::{ModelInfo, ModelName, OldVersion, VersionChoice};
-use crate::routes::api::{Api, Known};
+use crate::routes::api::{Api, Known, model_name};
 use crate::store::{Check, Metadata, ModelVersion, Verdict};
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
 
-/// `GET /v1/models/NAME/info`: all that is known of a model, as JSON.
+/// `GET /v1/info/NAME`: all that is known of a model, as JSON.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = name(request)?;
+    let name = model_name(request)?;
     let model = api.store.find(&name)?;
     let about = api.store.about(&model);
 
@@ -40,9 +40,9 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     Ok(Response::json(Status::OK, &info).field("cache-control", "no-cache"))
 }
 
-/// `GET /v1/models/NAME/versions`: what a model was before, newest first, as JSON.
+/// `GET /v1/versions/NAME`: what a model was before, newest first, as JSON.
 pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = name(request)?;
+    let name = model_name(request)?;
     let kept = api.store.versions(&name)?;
     let versions = kept.iter().map(|one| VersionWire::from(&version(one)));
 
@@ -55,17 +55,17 @@ pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response>
     Ok(Response::json(Status::OK, &list).field("cache-control", "no-cache"))
 }
 
-/// `DELETE /v1/models/NAME/versions`: removes them all.
+/// `DELETE /v1/versions/NAME`: removes them all.
 pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    api.store.forget_versions(&name(request)?)?;
+    api.store.forget_versions(&model_name(request)?)?;
     Ok(Response::new(Status::NO_CONTENT))
 }
 
-/// `POST /v1/models/NAME/rollback?to=VERSION`: 200 where it took the place of another version, otherwise
+/// `POST /v1/rollback/NAME?to=VERSION`: 200 where it took the place of another version, otherwise
 /// 201. Without `to`, it is the newest version.
 pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let choice = choice(request.query())?;
-    let published = api.store.rollback_to(&name(request)?, choice)?;
+    let published = api.store.rollback_to(&model_name(request)?, choice)?;
     let status = if published.replaced {
         Status::OK
     } else {
@@ -74,10 +74,10 @@ pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response>
     Ok(Response::json(status, &ModelWire::from(&published.model)))
 }
 
-/// `POST /v1/models/NAME/verify`: reads the model again. The answer is one line of JSON after another:
+/// `POST /v1/verify/NAME`: reads the model again. The answer is one line of JSON after another:
 /// how far it is, and in the end what came of it. The thread of the connection does the reading.
 pub(crate) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = name(request)?;
+    let name = model_name(request)?;
     let check = api.store.verify(&name)?;
 
     let told = CheckProgress {
@@ -138,16 +138,6 @@ pub(crate) fn metadata(request: &mut Request<'_>) -> Result<Metadata> {
         fields.value("skep-source"),
         user,
     )
-}
-
-/// The name in `/v1/models/NAME/...`.
-fn name(request: &Request<'_>) -> Result<ModelName> {
-    request
-        .segments()
-        .get(2)
-        .copied()
-        .unwrap_or_default()
-        .parse()
 }
 
 fn version(version: &ModelVersion) -> OldVersion {

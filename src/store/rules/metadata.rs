@@ -142,8 +142,8 @@ fn write(catalog: &Catalog, name: &ModelName, lines: &[Description]) -> io::Resu
         text.push('\n');
     }
 
-    let folder = catalog.layout.hidden().made(ABOUT)?;
-    let place = FilePlace::new(&folder, name.as_str());
+    let folder = catalog.layout.hidden().made_for(ABOUT, name)?;
+    let place = FilePlace::new(&folder, name.file_name());
     disk::write_at(&place, text.as_bytes(), 0o600)
 }
 

@@ -137,9 +137,10 @@ fn take_away(catalog: &Catalog, beside: &SideFile) {
     let digest = catalog.index.find(name, stamp);
 
     let removed = match catalog.options.versions_max {
-        0 => catalog.layout.place(name).remove(),
+        0 => catalog.remove_file(name),
         _ => versions::put_away(catalog, name, stamp),
     };
+    catalog.layout.remove_empty_folders(name);
     catalog.forget(name);
 
     if let Err(error) = removed {
@@ -187,7 +188,7 @@ fn write(catalog: &Catalog, name: &ModelName, text: &[u8]) -> io::Result<(u64, D
         versions::keep(catalog, name, &stamp)?;
     }
 
-    let written: File = part.publish_at(&catalog.layout.place(name))?;
+    let written: File = part.publish_at(&catalog.layout.made_place(name)?)?;
     catalog.forget(name);
     let digest = Digest::of(text);
     let stamp = Stamp::of(&written.metadata()?);

@@ -81,7 +81,7 @@ impl Store {
 pub(crate) fn keep(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::Result<()> {
     let digest = catalog.index.find(name, current);
     let place = next_place(&catalog.layout, name, digest)?;
-    let preserved = disk::preserve(&catalog.layout.place(name), &place);
+    let preserved = disk::preserve(&catalog.layout.place(name)?, &place);
     // A link changes a time in the stamp of the model, which is not replaced yet.
     if let (Some(digest), Ok(Standing::Model(stamp))) = (digest, catalog.layout.standing(name)) {
         catalog.index.insert(name, stamp, digest);
@@ -93,7 +93,7 @@ pub(crate) fn keep(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::
 pub(crate) fn put_away(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::Result<()> {
     let digest = catalog.index.find(name, current);
     disk::move_file(
-        &catalog.layout.place(name),
+        &catalog.layout.place(name)?,
         &next_place(&catalog.layout, name, digest)?,
     )
 }
@@ -163,7 +163,8 @@ fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVersion>> {
     // The file of the model counts as seen: a power cut between the link and the rename leaves it
     // with a second name that is no older version.
     let mut seen: BTreeSet<u64> = BTreeSet::new();
-    seen.extend(layout.place(name).facts().ok().map(|facts| facts.inode));
+    let current = layout.place(name).and_then(|place| place.facts());
+    seen.extend(current.ok().map(|facts| facts.inode));
 
     let Some(folder) = layout.versions_of(name)? else {
         return Ok(Vec::new());
@@ -228,7 +229,8 @@ fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result
 
 /// Where the next version goes; its folder is made where it is missing.
 fn next_place(layout: &Layout, name: &ModelName, digest: Option<Digest>) -> io::Result<FilePlace> {
-    let folder = layout.hidden().made(VERSIONS)?.make(name.as_str())?;
+    let folder = layout.hidden().made_for(VERSIONS, name)?;
+    let folder = folder.make(name.file_name())?;
 
     let last = names(Some(&folder))?
         .iter()

@@ -4,10 +4,12 @@
 use std::io;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::disk::{FilePlace, Folder, Part};
+use crate::disk::{FileKind, FilePlace, Folder, Part};
 use crate::error::ErrorKind;
+use crate::model::ModelName;
 use crate::store::hidden_folder::{HiddenFolder, LOCK};
 
 /// Whether the file system takes several spellings for one name; it is asked by trying.
@@ -35,6 +37,57 @@ pub(super) fn folds_names(
     // The lock file was made under a name in small letters: if it is found in capitals, too, the file
     // system folds cases.
     Ok(folds_forms || hidden.file(&LOCK.to_uppercase())?.exists())
+}
+
+/// The name of another file that a file system takes for the same name, as the shared storage of a phone
+/// does with `A` and `a`, and others with both ways to write an accented letter. The file system itself is
+/// asked: a file that is found and not listed is listed under another name.
+pub(super) fn clash(root: &Folder, name: &ModelName) -> io::Result<Option<String>> {
+    let mut folder = root.clone();
+    let mut way = String::new();
+
+    for segment in name.segments() {
+        // Nothing under this name means that no other spelling is in use.
+        let facts = match FilePlace::new(&folder, segment).facts() {
+            Err(error) if is_absence(&error) => return Ok(None),
+            other => other?,
+        };
+
+        // The whole folder is compared, because only a listing shows how a name is really spelled.
+        let mut listed = Vec::new();
+        for entry in folder.entries()? {
+            let entry = entry?;
+            listed.push((entry.name.to_string_lossy().into_owned(), entry.inode));
+        }
+
+        if let Some(other) = other_name(segment, facts.inode, listed) {
+            return Ok(Some(way + &other));
+        }
+        if facts.kind != FileKind::Folder {
+            return Ok(None);
+        }
+        folder = folder.enter_any(segment)?;
+        way = format!("{way}{segment}/");
+    }
+
+    Ok(None)
+}
+
+/// Whether the file system takes the segments of a name, which is tried in this folder.
+///
+/// # Errors
+/// As the file system refuses them.
+pub(super) fn try_names(folder: &Folder, name: &ModelName) -> io::Result<()> {
+    for segment in name.segments() {
+        let place = FilePlace::new(folder, segment);
+        match place.open_as(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, 0o600) {
+            Err(error) if is_refusal(&error) => return Err(error),
+            Ok(_) => place.remove_unsynced()?,
+            // All else is told of by the upload itself.
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The name under which a file is listed that was found as `name`; `None` if that is its name.
