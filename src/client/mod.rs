@@ -191,10 +191,14 @@ impl Client {
     /// `NotImplemented` for a name or another value that cannot be used, and those of the connection
     /// and of the server.
     pub fn list(&mut self) -> Result<Vec<Model>> {
-        let mut response = self.ask(Method::GET, "/v1/models")?;
-        let list: ListWire = api::json(&mut response)?;
-
+        let list = self.list_all()?;
         list.models.into_iter().map(Model::try_from).collect()
+    }
+
+    /// The same as it came, with what is kept of removed models.
+    pub(crate) fn list_all(&mut self) -> Result<ListWire> {
+        let mut response = self.ask(Method::GET, "/v1/models")?;
+        api::json(&mut response)
     }
 
     /// Says of all models that are sent from now on under which licence they are and where they come

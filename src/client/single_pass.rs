@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
+use crate::text::composed;
 use crate::wire::ModelWire;
 
 /// What an upload did.
@@ -58,8 +59,9 @@ impl Outcome {
 /// # Errors
 /// `Integrity` if it has not.
 pub(crate) fn verified(name: &ModelName, model: &Model, digest: Digest) -> Result<()> {
-    // Of equal bytes under another name, nobody would find those under this one.
-    if model.name != *name {
+    // Of equal bytes under another name, nobody would find those under this one. The other form of Unicode
+    // is no other name.
+    if composed(model.name.as_str()) != composed(name.as_str()) {
         let message = format!("the server stored '{name}' as '{}'", model.name);
         return Err(Error::new(ErrorKind::Integrity, message)
             .hint("'skep ls -l' shows what the server has"));

@@ -159,14 +159,13 @@ impl Folder {
         self.sync()
     }
 
-    /// Removes a folder in this one, durably, if nothing is in it.
+    /// Removes a folder in this one if there is nothing in it.
     ///
     /// # Errors
-    /// `DirectoryNotEmpty` if something is; otherwise those of the file system.
+    /// `DirectoryNotEmpty` if there is something; otherwise those of the file system.
     pub(crate) fn remove_empty(&self, name: &str) -> io::Result<()> {
-        fault::check()?;
-        rustix::fs::unlinkat(self, one_name(OsStr::new(name))?, AtFlags::REMOVEDIR)?;
-        self.sync()
+        let name = one_name(OsStr::new(name))?;
+        Ok(rustix::fs::unlinkat(self, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Its names, without those of itself and its parent.
@@ -175,7 +174,7 @@ impl Folder {
     /// Those of the file system.
     pub(crate) fn entries(
         &self,
-    ) -> io::Result<impl Iterator<Item = io::Result<FolderEntry>> + use<>> {
+    ) -> io::Result<impl Iterator<Item = io::Result<FolderEntry>> + Send + use<>> {
         let is_name = |name: &[u8]| name != b"." && name != b"..";
 
         let entries = Dir::read_from(self)?.map(|entry| {

@@ -29,6 +29,16 @@ pub(crate) struct Api {
     pub(crate) rate: RequestRate,
 }
 
+impl Api {
+    /// The NAME in `/v1/models/NAME`, `/v1/info/NAME` and so on.
+    ///
+    /// # Errors
+    /// `BadRequest` for what no model may be called.
+    pub(crate) fn model_name(&self, request: &Request<'_>) -> Result<ModelName> {
+        Ok(self.store.spelled(&name_in_path(request)?))
+    }
+}
+
 /// The ends of the channels that routes publish on; by default nobody listens.
 #[derive(Default)]
 pub(crate) struct ApiEvents {
@@ -85,11 +95,11 @@ impl Route {
     }
 }
 
-/// The model that a path names: `/v1/models/NAME`, `/v1/info/NAME` and so on.
+/// The same as the path has it.
 ///
 /// # Errors
-/// `BadRequest` if no model can have this name.
-pub(crate) fn model_name(request: &Request<'_>) -> Result<ModelName> {
+/// `BadRequest` for what no model may be called.
+pub(crate) fn name_in_path(request: &Request<'_>) -> Result<ModelName> {
     let segments = without_end(request.segments());
     ModelName::from_segments(segments.get(MODEL.len() - 1..).unwrap_or_default())
 }

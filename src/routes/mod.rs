@@ -202,7 +202,7 @@ impl Handler for Api {
             (Some(route), ["healthz"]) if route.method == Method::Get => {}
             // It looks at what the caller shows by itself, and once is enough for most requests of all.
             (Some(route), _) if route.path == MODEL && route.method == Method::Get => {
-                return self.read_at_once(&api::model_name(request).ok()?, request);
+                return self.read_at_once(&api::name_in_path(request).ok()?, request);
             }
             (Some(route), _) if self.refuses_at_once(route, request) => {}
             (Some(_), _) => return None,

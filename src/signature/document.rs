@@ -13,7 +13,7 @@ use crate::model::ModelName;
 use crate::signature::minisign::{Algorithm, LEGACY, PREHASHED, TRUSTED, UNTRUSTED};
 use crate::signature::prehash::Prehash;
 use crate::signature::public_key::PublicKey;
-use crate::text::quotable;
+use crate::text::{composed, quotable};
 
 /// The signature of a file and of a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,9 +102,12 @@ impl Signature {
         let items = self.trusted_comment.split('\t');
         let mut named = items.filter_map(|item| item.strip_prefix(FILE));
 
-        // Programs that sign write the name of the file, which is the last segment of a model's name.
-        let last = name.rsplit('/').next().unwrap_or(name);
-        match named.find(|named| *named != name && *named != last) {
+        // Programs that sign write the name of the file, which is the last segment of a model's name. Both
+        // forms of Unicode are one name.
+        let name = composed(name);
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let is_it = |named: &str| named == name || named == last;
+        match named.find(|named| !is_it(&composed(named))) {
             None => Ok(()),
             Some(other) => {
                 let other = quotable(other);

@@ -8,6 +8,7 @@ use crate::model::{Model, ModelName};
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::failure::unlisted;
 use crate::store::store_handle::Store;
+use crate::store::versions::{self, RemovedModel};
 
 /// All models, sorted by name. Those that come or go meanwhile may be in it or not.
 pub(crate) struct Listing {
@@ -38,6 +39,14 @@ impl Store {
 }
 
 impl Listing {
+    /// What there is of removed models. That it cannot be read hides no model.
+    pub(crate) fn removed(&self) -> Box<dyn Iterator<Item = RemovedModel> + Send> {
+        versions::removed(Arc::clone(&self.catalog)).unwrap_or_else(|error| {
+            log::warn!("old versions of removed models are not listed: {error}");
+            Box::new(std::iter::empty())
+        })
+    }
+
     fn next_name(&mut self) -> Option<ModelName> {
         if self.next.is_empty() {
             self.next = self.catalog.name_list.after(self.last.as_ref(), AT_ONCE);
@@ -144,16 +153,16 @@ mod tests {
             upload.commit(name, None, &Condition::Any).unwrap();
         };
 
-        let (gone, present) = ("gone".parse().unwrap(), "present".parse().unwrap());
+        let gone = "gone".parse().unwrap();
         put(&gone);
         store.remove(&gone).unwrap();
-        put(&present);
+        std::fs::write(directory.path().join("present"), "by hand").unwrap();
         assert_eq!(
             store.rollback(&gone).unwrap_err().kind(),
             ErrorKind::NoSpace
         );
 
-        store.remove(&present).unwrap();
+        std::fs::remove_file(directory.path().join("present")).unwrap();
         store.rollback(&gone).unwrap();
     }
 }

@@ -38,6 +38,7 @@ pub use stored::{OpenedModel, StoredContent};
 pub use upload::Upload;
 pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
+pub(crate) use versions::RemovedModel;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -54,6 +55,7 @@ use failure::{unlisted, unreadable, unremoved, unstored};
 use rules::side_file;
 use store_handle::Owner;
 use upload::UnfinishedUploads;
+use versions::VersionCount;
 
 impl Store {
     /// Opens a model directory, which is made where it is missing, and starts the threads `cache`,
@@ -86,6 +88,7 @@ impl Store {
             names: Mutex::new(()),
             pending: UnfinishedUploads::open(&layout, &options),
             scrub: Scrub::default(),
+            version_count: VersionCount::default(),
             events,
             layout,
             options,
@@ -97,6 +100,8 @@ impl Store {
             catalog,
             threads: Mutex::default(),
         }));
+
+        store.catalog().begin_bounds();
 
         let (cleaner, digester) = (Arc::clone(store.catalog()), Arc::clone(store.catalog()));
         let threads = [
@@ -146,6 +151,12 @@ impl Store {
         let mut models: Vec<Model> = models.iter().map(model).collect();
         models.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         Ok(models)
+    }
+
+    /// The name of the model that a caller means: letters with marks are the same letters in both forms of
+    /// Unicode, of which file systems and keyboards do not use the same one.
+    pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
+        self.catalog().spelled(name)
     }
 
     /// What is known of a model.
@@ -277,6 +288,7 @@ impl Store {
             return Err(catalog.not_found(name));
         };
 
+        let _tally = catalog.tally(name);
         let current = catalog.judge(name, condition, digested)?;
         let stamp = current.ok_or_else(|| catalog.not_found(name))?;
         let model = stamp.model(name, catalog.index.find(name, &stamp));

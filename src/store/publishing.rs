@@ -36,12 +36,13 @@ impl Store {
         // From the check of the condition until the name has its new bytes, no other upload or
         // removal may come between.
         let _guard = lock(&catalog.names);
+        let _tally = catalog.tally(name);
         let current = catalog.judge(name, claim.condition, digested)?;
         if claim.origin == BytesOrigin::Upload {
             catalog.check_replace(name, claim.condition, current)?;
-            catalog.check_total(name, claim.size)?;
+            catalog.counted_anew(&|| catalog.check_total(name, claim.size))?;
         }
-        catalog.check_number(name)?;
+        catalog.counted_anew(&|| catalog.check_number(name))?;
         let signature = vouching.or_else(|| side_file::of_new_bytes(catalog, claim, current));
 
         // Texts and the old version are durable before the rename: a power cut leaves superfluous
@@ -69,8 +70,9 @@ impl Store {
         // The digest was computed while the bytes arrived; nobody has to read them again.
         let stamp = Stamp::of(&metadata);
         catalog.learn(name, stamp, digest);
-        if claim.origin == BytesOrigin::Upload {
-            versions::tidy(catalog, name);
+        match claim.origin {
+            BytesOrigin::Upload => versions::tidy(catalog, name),
+            BytesOrigin::Version => versions::remove_empty(catalog, name),
         }
         side_file::follow(catalog, claim, signature.as_ref());
 

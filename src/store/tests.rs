@@ -549,3 +549,25 @@ fn a_removal_needs_no_room() {
     assert_eq!(kind(store.find(&name("m"))), ErrorKind::NotFound);
     assert!(!directory.path().join("m").exists());
 }
+
+#[test]
+fn both_forms_of_unicode_are_one_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+    let (one, two): (ModelName, ModelName) = (
+        "\u{e9}t\u{e9}.onnx".parse().unwrap(),
+        "e\u{301}te\u{301}.onnx".parse().unwrap(),
+    );
+    for (there, asked) in [(&one, &two), (&two, &one)] {
+        assert_eq!(store.spelled(asked), *asked);
+        fs::write(directory.path().join(there.as_str()), "x").unwrap();
+        assert_eq!(store.spelled(asked), *there);
+        assert_eq!(store.spelled(there), *there);
+
+        // Whoever does not ask makes no second one.
+        let upload = store.upload(None).unwrap();
+        let error = upload.commit(asked, None, &Condition::Any).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        store.remove(there).unwrap();
+    }
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Words about text: what is safe to show, what was meant, and sizes and times as people write them.
 
+mod composed;
 mod counted;
 mod date;
 mod entries;
@@ -10,6 +11,7 @@ mod quantity;
 mod quote;
 mod shortened;
 
+pub(crate) use composed::{composed, decomposed};
 pub(crate) use counted::counted;
 pub(crate) use date::{date_time, http_date};
 pub(crate) use entries::{entries, name_of, unreadable, with_entry};

@@ -59,6 +59,20 @@ pub(crate) struct ListWire {
     pub(crate) schema: u32,
     /// All models, sorted by name.
     pub(crate) models: Vec<ModelWire>,
+    /// What is kept of removed models, in no order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kept: Vec<KeptWire>,
+}
+
+/// What is kept of a removed model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptWire {
+    /// Its name.
+    pub(crate) name: String,
+    /// How many old versions there are.
+    pub(crate) versions: u64,
+    /// Their bytes.
+    pub(crate) size: u64,
 }
 
 /// The answer to `GET /v1/info/NAME`.

@@ -12,7 +12,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-total-bytes",
         "SIZE",
         "none",
-        "Total size of all models and their kept versions",
+        "Total size of all models and kept versions, at least 4 KiB for each",
         Effect::NextStart,
         set!(bytes_or_none, store.total_bytes_max),
     )
@@ -21,7 +21,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-models",
         "N",
         "none",
-        "How many models there may be; a further name is refused with 507",
+        "How many models there may be, with removed ones of which versions are kept; a further name is refused with 507",
         Effect::NextStart,
         set!(count_or_none, store.models_max),
     )

@@ -13,7 +13,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-uploads",
         "N",
         "16",
-        "Interrupted uploads that can be resumed; further ones are answered 503",
+        "Interrupted uploads that can be resumed, half of them of one caller; further ones are answered 503",
         Effect::NextStart,
         set!(unbounded_count, store.uploads_max),
     )
@@ -22,7 +22,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-uploads-bytes",
         "SIZE",
         "128GiB",
-        "Size of all unfinished uploads together",
+        "Size of all unfinished uploads together, half of it for one caller",
         Effect::NextStart,
         set!(unbounded_bytes, store.uploads_bytes_max),
     )

@@ -133,7 +133,7 @@ impl ImportedFile {
 
         if let Self::Waiting(name, received) = std::mem::replace(self, stored) {
             let upload = received.upload(store)?;
-            let published = upload.commit(&name, None, &Condition::Any)?;
+            let published = upload.commit(&store.spelled(&name), None, &Condition::Any)?;
             *self = Self::Stored(name, published.model.digest);
         }
         Ok(())
@@ -321,7 +321,8 @@ impl Import<'_> {
 
         let name = ModelName::from_base(&name)?;
         let upload = received.upload(&self.api.store)?;
-        let model = upload.commit(&name, None, &Condition::Any)?.model;
+        let stored_as = self.api.store.spelled(&name);
+        let model = upload.commit(&stored_as, None, &Condition::Any)?.model;
         let answer = json!({
             "status": "imported",
             "model": name.as_str(),

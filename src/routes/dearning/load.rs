@@ -70,7 +70,7 @@ fn single(api: &Api, path: &str) -> Result<Response> {
 
     let stored = api
         .store
-        .open_model(&name)
+        .open_model(&api.store.spelled(&name))
         .map_err(|error| match error.kind() {
             ErrorKind::NotFound => not_found(),
             _ => error,
@@ -145,7 +145,8 @@ impl Iterator for Entries {
         let separator = std::mem::replace(&mut self.separator, ", ");
         // The genuine server shows the name without folders, whether it is there or not.
         let shown = json!(path.rsplit('/').next().unwrap_or_default());
-        let opened = ModelName::from_base(&path).and_then(|name| self.store.open_model(&name));
+        let opened = ModelName::from_base(&path)
+            .and_then(|name| self.store.open_model(&self.store.spelled(&name)));
 
         let error = match opened {
             Ok(OpenedModel { content, .. }) => {

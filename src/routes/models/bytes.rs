@@ -8,18 +8,18 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
 use crate::model::{Model, ModelName};
-use crate::routes::api::{Api, model_name};
+use crate::routes::api::Api;
 use crate::routes::models::fields::Complete;
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
 use crate::routes::models::{info, resumable};
 use crate::signature::Signature;
 use crate::store::{self, Condition, OpenedModel, UploadIntent};
-use crate::text::{counted, http_date};
+use crate::text::{counted, escaped, http_date};
 
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = model_name(request)?;
+    let name = api.model_name(request)?;
     answer(request, &name, api.store.open_model(&name)?)
 }
 
@@ -136,7 +136,7 @@ fn last_modified(model: &Model) -> SystemTime {
 
 /// `PUT` or `POST /v1/models/NAME`: 201 for a new name, 200 for one that was there.
 pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let (name, fields) = (model_name(request)?, request.fields());
+    let (name, fields) = (api.model_name(request)?, request.fields());
     let complete = Complete::of(fields);
 
     check_form(request, complete)?;
@@ -153,13 +153,16 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .map(Signature::from_field)
         .transpose()?;
 
-    let metadata = info::metadata(request)?;
+    let principal = info::principal(request);
+    let metadata = info::metadata(request, principal.as_ref())?;
 
     let mut order = UploadIntent {
         condition,
         digest: expected,
         signature,
         metadata,
+        // A certificate may be called as it likes, and the name is kept in a line.
+        principal: principal.map(|principal| escaped(&principal.shown()).into_owned()),
         ..UploadIntent::new(name)
     };
 
@@ -177,7 +180,7 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// `DELETE /v1/models/NAME`.
 pub(crate) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = model_name(request)?;
+    let name = api.model_name(request)?;
     api.store
         .remove_if(&name, &condition(api, request, &name)?)?;
     Ok(Response::new(Status::NO_CONTENT))

@@ -6,17 +6,17 @@ use std::io::{self, Read};
 
 use percent_encoding::percent_decode_str;
 
-use crate::access::{self, How};
+use crate::access::{self, How, Principal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
 use crate::model::{ModelInfo, ModelName, OldVersion, VersionChoice};
-use crate::routes::api::{Api, Known, model_name};
+use crate::routes::api::{Api, Known};
 use crate::store::{Check, Metadata, ModelVersion, Verdict};
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
 
 /// `GET /v1/info/NAME`: all that is known of a model, as JSON.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = model_name(request)?;
+    let name = api.model_name(request)?;
     let model = api.store.find(&name)?;
     let about = api.store.about(&model);
 
@@ -42,7 +42,7 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// `GET /v1/versions/NAME`: what a model was before, newest first, as JSON.
 pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = model_name(request)?;
+    let name = api.model_name(request)?;
     let kept = api.store.versions(&name)?;
     let versions = kept.iter().map(|one| VersionWire::from(&version(one)));
 
@@ -57,7 +57,7 @@ pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response>
 
 /// `DELETE /v1/versions/NAME`: removes them all.
 pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    api.store.forget_versions(&model_name(request)?)?;
+    api.store.forget_versions(&api.model_name(request)?)?;
     Ok(Response::new(Status::NO_CONTENT))
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Re
 /// 201. Without `to`, it is the newest version.
 pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let choice = choice(request.query())?;
-    let published = api.store.rollback_to(&model_name(request)?, choice)?;
+    let published = api.store.rollback_to(&api.model_name(request)?, choice)?;
     let status = if published.replaced {
         Status::OK
     } else {
@@ -77,7 +77,7 @@ pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response>
 /// `POST /v1/verify/NAME`: reads the model again. The answer is one line of JSON after another:
 /// how far it is, and in the end what came of it. The thread of the connection does the reading.
 pub(crate) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let name = model_name(request)?;
+    let name = api.model_name(request)?;
     let check = api.store.verify(&name)?;
 
     let told = CheckProgress {
@@ -114,20 +114,23 @@ fn choice(query: Option<&str>) -> Result<VersionChoice> {
     Ok(choice.unwrap_or_default())
 }
 
+/// Who sends a request.
+pub(crate) fn principal(request: &mut Request<'_>) -> Option<Principal> {
+    let known = request.session().value::<Known>();
+    known.and_then(|known| known.0.clone())
+}
+
 /// What a request says of the model that it brings. The user name of Basic credentials is the
 /// uploader, unless it is one of those that mean nobody.
-pub(crate) fn metadata(request: &mut Request<'_>) -> Result<Metadata> {
-    let known = request
-        .session()
-        .value::<Known>()
-        .and_then(|known| known.0.clone());
-
+pub(crate) fn metadata(request: &Request<'_>, principal: Option<&Principal>) -> Result<Metadata> {
     let fields = request.fields();
 
     // The name of a token or a certificate is proved; the user of Basic credentials is only
     // claimed.
-    let user = match known {
-        Some(known) if matches!(known.how, How::Token | How::Certificate) => Some(known.name),
+    let user = match principal {
+        Some(known) if matches!(known.how, How::Token | How::Certificate) => {
+            Some(known.name.clone())
+        }
         _ => fields.value("authorization").and_then(access::user),
     };
 

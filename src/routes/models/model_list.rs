@@ -3,11 +3,13 @@
 
 use std::io::{self, Read};
 
+use serde::Serialize;
+
 use crate::error::Result;
 use crate::http::{Content, Request, Response, Status};
 use crate::routes::api::Api;
-use crate::store::Listing;
-use crate::wire::ModelWire;
+use crate::store::{Listing, RemovedModel};
+use crate::wire::{KeptWire, ModelWire};
 
 /// `GET /v1/models`: all models as JSON. A long list is sent in chunks, and only the next of them is in
 /// memory; a short one has a length.
@@ -16,6 +18,7 @@ pub(crate) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
         listing: api.store.listing()?,
         piece: HEAD.to_vec(),
         start: 0,
+        removed: None,
         is_first: true,
         is_over: false,
     };
@@ -39,6 +42,8 @@ struct ListText {
     piece: Vec<u8>,
     /// How much of the piece was read.
     start: usize,
+    /// What is kept of removed models, once all others are told.
+    removed: Option<Box<dyn Iterator<Item = RemovedModel> + Send>>,
     is_first: bool,
     is_over: bool,
 }
@@ -47,18 +52,38 @@ impl ListText {
     /// Writes models until the piece is long enough or the list ends.
     fn write_more(&mut self) {
         while self.piece.len() < PIECE_BYTES {
-            let Some(model) = self.listing.next() else {
-                self.piece.extend_from_slice(TAIL);
-                self.is_over = true;
-                return;
-            };
+            if let Some(removed) = &mut self.removed {
+                let Some(model) = removed.next() else {
+                    self.piece.extend_from_slice(TAIL);
+                    self.is_over = true;
+                    return;
+                };
+                let begin = std::mem::take(&mut self.is_first);
+                self.piece
+                    .extend_from_slice(if begin { KEPT } else { b"," });
+                self.write(&KeptWire {
+                    name: model.name.as_str().to_owned(),
+                    versions: model.versions as u64,
+                    size: model.size,
+                });
+                continue;
+            }
 
+            let Some(model) = self.listing.next() else {
+                self.removed = Some(self.listing.removed());
+                self.is_first = true;
+                continue;
+            };
             if !std::mem::take(&mut self.is_first) {
                 self.piece.push(b',');
             }
-            // Numbers and texts can always be written.
-            let _ = serde_json::to_writer(&mut self.piece, &ModelWire::from(&model));
+            self.write(&ModelWire::from(&model));
         }
+    }
+
+    fn write(&mut self, wire: &impl Serialize) {
+        // Numbers and texts can always be written.
+        let _ = serde_json::to_writer(&mut self.piece, wire);
     }
 }
 
@@ -78,6 +103,7 @@ impl Read for ListText {
 
 /// The form is that of `ListWire`, with all models in one list.
 const HEAD: &[u8] = b"{\"schema\":1,\"models\":[";
+const KEPT: &[u8] = b"],\"kept\":[";
 const TAIL: &[u8] = b"]}\n";
 
 /// What each reader of a long list has in memory, and the longest list that has a length.

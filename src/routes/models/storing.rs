@@ -26,6 +26,7 @@ pub(crate) fn store_whole(
         condition,
         signature,
         metadata,
+        principal: _,
     } = order;
 
     // Everything is asked before the body is read, so a refusal costs the caller nothing.

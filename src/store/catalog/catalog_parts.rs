@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
+use crate::signature::Signature;
 use crate::store::catalog::cache::Cache;
 use crate::store::catalog::digester::Digester;
 use crate::store::catalog::index::Index;
@@ -23,7 +24,8 @@ use crate::store::options::StoreOptions;
 use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
-use crate::text::nearest;
+use crate::store::versions::{Tally, VersionCount, kept_of};
+use crate::text::{composed, decomposed, nearest};
 
 /// The parts of a store.
 pub(crate) struct Catalog {
@@ -34,6 +36,7 @@ pub(crate) struct Catalog {
     pub(crate) name_list: NameList,
     pub(crate) digester: Digester,
     pub(crate) scrub: Scrub,
+    pub(crate) version_count: VersionCount,
     pub(crate) events: StoreEvents,
     /// Held while a condition is checked and the name gets its new content.
     pub(crate) names: Mutex<()>,
@@ -49,6 +52,32 @@ impl Catalog {
             .map_err(|error| unreadable(name, error))
     }
 
+    /// The name by which a model, or what is kept of a removed one, has this name in the other form of
+    /// Unicode; the name itself if there is none, or if it is taken itself.
+    pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
+        let text = name.as_str();
+        let is_taken = |name: &ModelName| {
+            let is_absent = matches!(self.layout.standing(name), Ok(Standing::Nothing));
+            !is_absent || matches!(self.layout.versions_of(name), Ok(Some(_)))
+        };
+
+        if text.is_ascii() || is_taken(name) {
+            return name.clone();
+        }
+
+        // A signature is called as its model is.
+        if let Some(model) = Signature::model_of(name) {
+            let spelled = Signature::name_for(&self.spelled(&model));
+            return spelled.unwrap_or_else(|_| name.clone());
+        }
+
+        [composed(text), decomposed(text)]
+            .into_iter()
+            .filter(|other| other != text)
+            .find_map(|other| other.parse().ok().filter(is_taken))
+            .unwrap_or_else(|| name.clone())
+    }
+
     /// The model of this stamp; if its digest is not known yet, it will be.
     pub(crate) fn model(&self, name: &ModelName, stamp: &Stamp) -> Model {
         let digest = self.index.find(name, stamp);
@@ -56,6 +85,11 @@ impl Catalog {
             self.digester.queue(name);
         }
         stamp.model(name, digest)
+    }
+
+    /// What keeps the count of versions up while those of a name change.
+    pub(crate) fn tally<'a>(&'a self, name: &'a ModelName) -> Tally<'a> {
+        Tally::begin(&self.version_count, &self.layout, name)
     }
 
     /// The model of this stamp, if it is in memory.
@@ -73,6 +107,11 @@ impl Catalog {
             return error;
         }
         let error = Error::new(ErrorKind::NotFound, format!("there is no model '{name}'"));
+        if kept_of(&self.layout, name).removed > 0 {
+            return error.hint(format!(
+                "it was removed; 'skep rollback {name}' brings back what is kept of it"
+            ));
+        }
         match self.near(name) {
             Some(near) => error.hint(format!("did you mean '{near}'?")),
             None => error,
@@ -224,11 +263,18 @@ impl Catalog {
         }
 
         let current = match self.standing(name)? {
+            Standing::Nothing if self.spelled(name) != *name => {
+                let text = format!("'{name}' is there already, in the other form of Unicode");
+                return Err(Error::new(ErrorKind::Conflict, text)
+                    .hint("write it as the list of models does, or remove it first"));
+            }
             Standing::Nothing => {
                 self.check_way(name)?;
                 None
             }
             Standing::Model(stamp) => Some(stamp),
+            // A power cut can leave a folder whose last model is gone.
+            Standing::Other(_) if self.layout.remove_empty_folder(name) => None,
             Standing::Other(kind) => {
                 let mut models = self.layout.names_below(name).into_iter().flatten();
                 let text = match models.find_map(|model| model.ok()) {

@@ -154,10 +154,11 @@ pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
         .about(name)
         .and_then(|place| place.map_or(Ok(()), |place| place.remove()));
 
-    if let Err(error) = removed
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        log::warn!("the description of '{name}' cannot be removed: {error}");
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!("the description of '{name}' cannot be removed: {error}");
+        }
+        _ => catalog.layout.hidden().remove_empty_way(ABOUT, name),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::store::options::Replace;
 use crate::store::store_handle::Store;
 use crate::store::versions;
 use crate::text::counted;
+use crate::threads::lock;
 
 impl Store {
     /// Whether an upload would be taken, to refuse it before its bytes travel: its name, its size if
@@ -30,8 +31,14 @@ impl Store {
         catalog.check_kind(name, metadata)?;
         catalog.layout.check_changeable()?;
         catalog.layout.check_name(name).map_err(unstored)?;
-        catalog.check_number(name)?;
-        catalog.check_total(name, size.unwrap_or_default())?;
+        let check = || {
+            catalog.check_number(name)?;
+            catalog.check_total(name, size.unwrap_or_default())
+        };
+        check().or_else(|_| {
+            let _guard = lock(&catalog.names);
+            catalog.counted_anew(&check)
+        })?;
         catalog.check_space(size.unwrap_or_default())
     }
 
@@ -53,6 +60,31 @@ impl Store {
 }
 
 impl Catalog {
+    /// Counts what the bounds are about, and says where the disk is too full already.
+    pub(crate) fn begin_bounds(&self) {
+        if self.options.models_max > 0 || self.options.total_bytes_max > 0 {
+            self.version_count.renew(&self.layout);
+        }
+
+        if !self.layout.is_read_only()
+            && let Err(error) = self.check_space(0)
+        {
+            log::warn!("uploads are refused: {error}");
+        }
+    }
+
+    /// Asks once more before something is refused, after all versions were counted anew: hands may have
+    /// removed some. The names are locked.
+    pub(crate) fn counted_anew(&self, check: &dyn Fn() -> Result<()>) -> Result<()> {
+        check().or_else(|error| {
+            if self.version_count.renew(&self.layout) {
+                check()
+            } else {
+                Err(error)
+            }
+        })
+    }
+
     /// Whether the name is one of those accepted, and the licence is named if it has to be.
     pub(crate) fn check_kind(&self, name: &ModelName, metadata: &Metadata) -> Result<()> {
         let accept = &self.options.accept;
@@ -72,26 +104,35 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether one more name may be taken, if this one is free. What replaces a model is no further one.
+    /// Whether one more name may be taken, if this one is free. What replaces a model is no further one, and
+    /// a removed model counts as long as versions of it are kept.
     pub(crate) fn check_number(&self, name: &ModelName) -> Result<()> {
         let max = self.options.models_max;
         if max == 0 || matches!(self.standing(name)?, Standing::Model(_)) {
             return Ok(());
         }
 
+        // Whatever comes back under the name of a removed model takes its place.
+        let removed = self.version_count.kept().removed;
+        let others = removed.saturating_sub(versions::kept_of(&self.layout, name).removed);
+        let places = max.saturating_sub(usize::try_from(others).unwrap_or(usize::MAX));
+
         // Folders and links with such names are no models, but most entries are: the kinds are asked
         // for only where the names alone are too many.
         let names = self.layout.names().map_err(unstored)?;
-        if names.take(max).count() < max {
+        if names.take(places).count() < places {
             return Ok(());
         }
-        if self.layout.models().map_err(unstored)?.len() < max {
+        if self.layout.models().map_err(unstored)?.len() < places {
             return Ok(());
         }
 
-        let text = format!("this server keeps at most {}", counted(max as u64, "model"));
-        Err(Error::new(ErrorKind::NoSpace, text)
-            .hint("remove models that are not needed any more, or raise max-models"))
+        let mut text = format!("this server keeps at most {}", counted(max as u64, "model"));
+        if removed > 0 {
+            let removed = counted(removed, "removed model");
+            text += &format!(", counting {removed} with old versions");
+        }
+        Err(full(text, "max-models"))
     }
 
     /// Whether the quota has room for a model of this size under this name. What it replaces makes
@@ -102,28 +143,30 @@ impl Catalog {
             return Ok(());
         }
 
-        let models = self.layout.models().map_err(unstored)?;
-        let mut used = versions::total_after(self, name, &models).map_err(unstored)?;
+        // What stands under this name is about to be replaced; if it becomes a version, it is counted
+        // as one.
+        let (mut others, mut current) = (0_u64, None);
+        for (other, stamp) in self.layout.models().map_err(unstored)? {
+            if other == *name {
+                current = Some(stamp.size);
+            } else {
+                others = others.saturating_add(versions::charge(stamp.size));
+            }
+        }
 
-        // What stands under this name is about to be replaced; if it becomes a version, it is
-        // counted above.
-        used += models
-            .iter()
-            .filter(|(other, _)| other != name)
-            .map(|(_, s)| s.size)
-            .sum::<u64>();
-
+        let old = versions::total_after(self, name, current).map_err(unstored)?;
+        let used = others.saturating_add(old);
+        let size = versions::charge(size);
         if used.saturating_add(size) <= max {
             return Ok(());
         }
 
         let text = format!(
-            "the quota of {} is full: {used} of them are used, and {size} more do not fit",
+            "the quota of {} is full: {used} of them are used, {old} of these by old versions, and \
+             {size} more do not fit",
             counted(max, "byte")
         );
-
-        Err(Error::new(ErrorKind::NoSpace, text)
-            .hint("remove models that are not needed any more, or raise max-total-bytes"))
+        Err(full(text, "max-total-bytes"))
     }
 
     /// Whether the disk has room for so many more bytes beside its reserve.
@@ -136,16 +179,14 @@ impl Catalog {
             return Ok(());
         };
 
-        let text = match reserve {
-            0 => format!(
-                "no space left for {}: {free} are free",
-                counted(size, "byte")
-            ),
-            _ => format!(
-                "no space left for {}: {free} are free, of which {reserve} are reserved",
-                counted(size, "byte")
-            ),
-        };
+        let mut text = "no space left".to_owned();
+        if size > 0 {
+            text += &format!(" for {}", counted(size, "byte"));
+        }
+        text += &format!(": {} are free", counted(free, "byte"));
+        if reserve > 0 {
+            text += &format!(", of which {reserve} are reserved");
+        }
 
         Err(Error::new(ErrorKind::NoSpace, text)
             .hint("remove a model that is not needed any more, or lower reserve-bytes"))
@@ -171,6 +212,14 @@ impl Catalog {
             _ => Ok(()),
         }
     }
+}
+
+/// What is answered where a bound of the store is reached.
+fn full(text: String, setting: &str) -> Error {
+    Error::new(ErrorKind::NoSpace, text).hint(format!(
+        "remove models ('skep rm') and old versions ('skep rm --versions', 'skep ls' tells of removed \
+         models) that are not needed any more, or raise {setting}"
+    ))
 }
 
 /// Whether a name fits a pattern, in which `*` is any text, `?` any one character, and ASCII letters

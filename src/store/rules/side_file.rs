@@ -136,6 +136,7 @@ fn take_away(catalog: &Catalog, beside: &SideFile) {
     let SideFile { name, stamp, .. } = beside;
     let digest = catalog.index.find(name, stamp);
 
+    let _tally = catalog.tally(name);
     let removed = match catalog.options.versions_max {
         0 => catalog.remove_file(name),
         _ => versions::put_away(catalog, name, stamp),
@@ -182,6 +183,7 @@ fn write(catalog: &Catalog, name: &ModelName, text: &[u8]) -> io::Result<(u64, D
         Standing::Other(kind) => return Err(io::Error::other(format!("it is {kind}"))),
     };
 
+    let _tally = catalog.tally(name);
     let mut part = catalog.layout.part()?;
     part.write_all(text)?;
     if let Some(stamp) = current.filter(|_| catalog.options.versions_max > 0) {

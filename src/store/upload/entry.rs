@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::failure::unknown;
+use crate::store::upload::intent::UploadIntent;
 use crate::store::upload::journal::{UploadStage, UploadState};
 use crate::store::upload::upload_files::UploadFiles;
 use crate::threads::lock;
@@ -27,6 +28,8 @@ pub(crate) struct UploadEntry {
     change: Condvar,
     /// The bytes that it occupies, or will.
     pub(crate) size: AtomicU64,
+    /// Who began it.
+    pub(crate) principal: Option<String>,
 }
 
 /// Where the state of an upload is.
@@ -38,12 +41,19 @@ pub(crate) enum UploadSlot {
 }
 
 impl UploadEntry {
-    pub(crate) fn new(files: UploadFiles, slot: UploadSlot) -> Self {
-        let size = match &slot {
-            UploadSlot::Free(state) => state.size(),
-            _ => 0,
-        };
+    /// One that is being begun, and will have so many bytes as far as is known.
+    pub(crate) fn begun(files: UploadFiles, order: &UploadIntent) -> Self {
+        let size = order.length.unwrap_or_default();
+        Self::new(files, UploadSlot::Taken, size, order.principal.clone())
+    }
 
+    /// One that a process before has left.
+    pub(crate) fn left(files: UploadFiles, state: Box<UploadState>) -> Self {
+        let (size, principal) = (state.size(), state.order.principal.clone());
+        Self::new(files, UploadSlot::Free(state), size, principal)
+    }
+
+    fn new(files: UploadFiles, slot: UploadSlot, size: u64, principal: Option<String>) -> Self {
         Self {
             files,
             newest: AtomicU64::new(0),
@@ -51,6 +61,7 @@ impl UploadEntry {
             slot: Mutex::new(slot),
             change: Condvar::new(),
             size: AtomicU64::new(size),
+            principal,
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct UploadIntent {
     pub(crate) signature: Option<Signature>,
     /// What was said of it.
     pub(crate) metadata: Metadata,
+    /// Who began it, as the log calls them; nobody in particular where nobody is known.
+    pub(crate) principal: Option<String>,
 }
 
 impl UploadIntent {
@@ -38,6 +40,7 @@ impl UploadIntent {
             condition: Condition::Any,
             signature: None,
             metadata: Metadata::default(),
+            principal: None,
         }
     }
 
@@ -80,6 +83,7 @@ impl UploadIntent {
             ("license", license),
             ("source", source),
             ("uploader", uploader),
+            ("principal", &self.principal),
         ] {
             if let Some(said) = said {
                 let _ = writeln!(text, "{key} {said}");
@@ -117,6 +121,7 @@ impl UploadIntent {
 
         let said = |key| field(text, key);
         order.metadata = Metadata::new(said("license"), said("source"), said("uploader")).ok()?;
+        order.principal = said("principal").map(str::to_owned);
 
         Some(order)
     }
@@ -176,6 +181,7 @@ mod tests {
             for (length, digest) in [(None, None), (Some(0), Some(digest))] {
                 (order.length, order.digest) = (length, digest);
                 order.metadata = Metadata::new(Some("MIT"), None, Some("me")).unwrap();
+                order.principal = digest.map(|_| "token:a b".to_owned());
                 let mut text = "first 1\n".to_owned();
                 order.write(&mut text);
                 assert_eq!(UploadIntent::read(&text), Some(order.clone()), "{text}");

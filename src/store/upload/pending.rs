@@ -17,6 +17,7 @@ use crate::store::failure::unknown;
 use crate::store::hidden_folder::{HiddenFolder, PARTS, UPLOADS};
 use crate::store::options::StoreOptions;
 use crate::store::upload::entry::{UploadEntry, UploadSlot};
+use crate::store::upload::intent::UploadIntent;
 use crate::store::upload::journal::{UploadStage, UploadState};
 use crate::store::upload::upload_files::{UploadFiles, UploadId, id_of_bytes};
 use crate::text::counted;
@@ -51,10 +52,8 @@ impl UnfinishedUploads {
                 .and_then(|state| recovered(state, &files, layout));
             match state {
                 Some(state) => {
-                    entries.insert(
-                        id,
-                        Arc::new(UploadEntry::new(files, UploadSlot::Free(Box::new(state)))),
-                    );
+                    let entry = UploadEntry::left(files, Box::new(state));
+                    entries.insert(id, Arc::new(entry));
                 }
                 None => log_failure(files.remove()),
             }
@@ -75,9 +74,13 @@ impl UnfinishedUploads {
     }
 
     /// Makes room for one more upload.
+    ///
+    /// # Errors
+    /// `Busy` for too many uploads, `NoSpace` for too many bytes of all of them: one principal has half of
+    /// the places and of the bytes at most, so that others find some.
     pub(crate) fn reserve(
         &self,
-        length: u64,
+        order: &UploadIntent,
         layout: &Layout,
         options: &StoreOptions,
     ) -> Result<UploadId> {
@@ -89,31 +92,36 @@ impl UnfinishedUploads {
         // Uploads that are done have no bytes of their own any more; `drop_old` bounds their
         // number.
         let open = || entries.values().filter(|entry| !entry.is_done());
-        if open().count() >= options.uploads_max {
-            let text = format!(
-                "this server keeps at most {} unfinished uploads, and there are that many already",
-                options.uploads_max
-            );
-            return Err(Error::new(ErrorKind::Busy, text)
-                .hint("finish or DELETE one of them, or wait until one expires"));
-        }
+        let own = open().filter(|entry| entry.principal == order.principal);
+        let max = options.uploads_max;
 
-        let others = open().map(|entry| entry.size.load(Ordering::SeqCst));
-        check_sum(others, length, options)?;
+        let text = if open().count() >= max {
+            format!("this server keeps at most {max} unfinished uploads, and there are that many")
+        } else if own.count() >= share(max) {
+            format!(
+                "you have {} unfinished uploads, and others need the rest of the {max} that this \
+                 server keeps",
+                share(max)
+            )
+        } else {
+            check_sum(open(), order, order.length.unwrap_or_default(), options)?;
 
-        // The full length counts from the start: two uploads cannot count on the same space.
-        let id = UploadId::random()?;
-        let entry = UploadEntry::new(UploadFiles::new(layout.hidden(), id), UploadSlot::Taken);
-        entry.size.store(length, Ordering::SeqCst);
-        entries.insert(id, Arc::new(entry));
+            // The full length counts from the start: two uploads cannot count on the same space.
+            let id = UploadId::random()?;
+            let entry = UploadEntry::begun(UploadFiles::new(layout.hidden(), id), order);
+            entries.insert(id, Arc::new(entry));
+            return Ok(id);
+        };
 
-        Ok(id)
+        Err(Error::new(ErrorKind::Busy, text)
+            .hint("finish or DELETE one of them, wait until one expires, or raise max-uploads"))
     }
 
     /// Whether an upload of unknown length may grow to so many bytes.
     pub(crate) fn check_growth(
         &self,
         id: UploadId,
+        order: &UploadIntent,
         size: u64,
         options: &StoreOptions,
     ) -> Result<()> {
@@ -121,12 +129,7 @@ impl UnfinishedUploads {
 
         // The new size takes the place of its own old one, which must not count twice.
         let others = entries.iter().filter(|(other, _)| **other != id);
-
-        check_sum(
-            others.map(|(_, entry)| entry.size.load(Ordering::SeqCst)),
-            size,
-            options,
-        )
+        check_sum(others.map(|(_, entry)| entry), order, size, options)
     }
 
     pub(crate) fn find(&self, id: UploadId) -> Result<Arc<UploadEntry>> {
@@ -190,10 +193,21 @@ fn drop_old(entries: &mut BTreeMap<UploadId, Arc<UploadEntry>>, options: &StoreO
         .map(|(id, entry)| (entry.age(), *id))
         .collect();
 
-    // The youngest come first, so what is beyond the bound is oldest.
+    // The youngest come first, so what is beyond the bounds is oldest.
     done.sort_unstable();
-    let kept = options.uploads_max.min(DONE_MAX);
-    gone.extend(done.iter().skip(kept).map(|(_, id)| *id));
+    let kept_max = options.uploads_max.min(DONE_MAX);
+    let mut kept: Vec<&Option<String>> = Vec::new();
+    for (_, id) in done {
+        let Some(principal) = entries.get(&id).map(|entry| &entry.principal) else {
+            continue;
+        };
+        let own = kept.iter().filter(|other| **other == principal).count();
+        if kept.len() < kept_max && own < share(kept_max) {
+            kept.push(principal);
+        } else {
+            gone.push(id);
+        }
+    }
 
     for id in gone {
         let Some(entry) = entries.get(&id) else {
@@ -213,17 +227,40 @@ fn drop_old(entries: &mut BTreeMap<UploadId, Arc<UploadEntry>>, options: &StoreO
 /// Uploads that are done and can still be asked about, however many may be unfinished.
 const DONE_MAX: usize = 1000;
 
-fn check_sum(others: impl Iterator<Item = u64>, size: u64, options: &StoreOptions) -> Result<()> {
-    let others = others.fold(0_u64, u64::saturating_add);
-    if size <= options.uploads_bytes_max.saturating_sub(others) {
-        return Ok(());
+/// How many of so many one principal may have.
+fn share(max: usize) -> usize {
+    max - max / 2
+}
+
+/// Whether an upload of this size fits beside others, and beside those of the same principal.
+fn check_sum<'a>(
+    others: impl Iterator<Item = &'a Arc<UploadEntry>>,
+    order: &UploadIntent,
+    size: u64,
+    options: &StoreOptions,
+) -> Result<()> {
+    let (mut all, mut own) = (0_u64, 0_u64);
+    for entry in others {
+        let bytes = entry.size.load(Ordering::SeqCst);
+        all = all.saturating_add(bytes);
+        if entry.principal == order.principal {
+            own = own.saturating_add(bytes);
+        }
     }
-    let text = format!(
-        "{} do not fit: other unfinished uploads have {others}, and all together may have {}",
-        counted(size, "byte"),
-        options.uploads_bytes_max
-    );
-    Err(Error::new(ErrorKind::NoSpace, text).hint("finish or DELETE one of the others"))
+
+    let max = options.uploads_bytes_max;
+    let (what, max) = if size > max.saturating_sub(all) {
+        ("unfinished uploads of all callers", max)
+    } else if size > (max - max / 2).saturating_sub(own) {
+        ("your unfinished uploads", max - max / 2)
+    } else {
+        return Ok(());
+    };
+
+    let size = counted(size, "byte");
+    let text = format!("{size} do not fit: {what} together may have {max}");
+    Err(Error::new(ErrorKind::NoSpace, text)
+        .hint("finish or DELETE one of the others, or raise max-uploads-bytes"))
 }
 
 /// The names in a hidden folder that are text; none if it cannot be read.

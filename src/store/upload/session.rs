@@ -307,7 +307,7 @@ impl UploadSession {
         let catalog = self.store.catalog();
         catalog
             .pending
-            .check_growth(self.id, size, &catalog.options)
+            .check_growth(self.id, self.order(), size, &catalog.options)
     }
 
     /// Whether an upload that has so many bytes leaves the reserve of the disk alone.

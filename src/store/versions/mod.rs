@@ -11,36 +11,28 @@
 //! Where there are no links, a copy is made while other uploads wait to be published.
 
 mod rollback;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod version_files;
+
+pub(crate) use tally::{Tally, VersionCount, charge, kept_of};
+pub use version_files::ModelVersion;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::SystemTime;
+use std::sync::Arc;
 
-use crate::digest::Digest;
-use crate::disk::{self, FilePlace, Folder};
+use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
+use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::rules;
 use crate::store::store_handle::Store;
 use crate::threads::lock;
-
-/// An old version of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelVersion {
-    /// Its number; newer versions have higher ones.
-    pub number: u64,
-    /// Its length in bytes.
-    pub size: u64,
-    /// When its bytes last changed.
-    pub modified: SystemTime,
-    /// Its SHA-256, where it was known when it was kept.
-    pub digest: Option<Digest>,
-    file_name: String,
-}
+use tally::taken;
+use version_files::{list, names, next_place, parse};
 
 impl Store {
     /// The versions that are kept of a model, which need not be there any more; newest first.
@@ -65,6 +57,7 @@ impl Store {
         catalog.layout.check_changeable()?;
 
         let _guard = lock(&catalog.names);
+        let _tally = catalog.tally(name);
         let count = self.versions(name)?.len();
         prune(catalog, name, 0).map_err(|error| unlisted(name, error))?;
 
@@ -105,45 +98,57 @@ pub(crate) fn tidy(catalog: &Catalog, name: &ModelName) {
     }
 }
 
-/// The bytes of all versions there will be when a model of this name is published next.
+/// What all versions will take when a model of this name is published next, whose size is `current` now.
 pub(crate) fn total_after(
     catalog: &Catalog,
     name: &ModelName,
-    models: &[(ModelName, Stamp)],
+    current: Option<u64>,
 ) -> io::Result<u64> {
-    let mut total = 0;
+    let versions = list(&catalog.layout, name)?;
+    let old = || versions.iter().map(|version| version.size);
 
-    for entry in names(catalog.layout.hidden().existing(VERSIONS)?.as_ref())? {
-        let Ok(other) = entry.parse() else {
-            continue;
-        };
+    // Versions of other models stay as they are. The present model becomes the newest version, and only
+    // the first `versions_max` of all survive.
+    let others = catalog
+        .version_count
+        .kept()
+        .bytes
+        .saturating_sub(taken(old()));
+    let own = current.into_iter().chain(old());
+    Ok(others + taken(own.take(catalog.options.versions_max)))
+}
 
-        // Versions of other models stay as they are.
-        if other != *name {
-            total += list(&catalog.layout, &other)?
-                .iter()
-                .map(|version| version.size)
-                .sum::<u64>();
-        }
-    }
+/// A name that has versions and is no model any more.
+pub(crate) struct RemovedModel {
+    pub(crate) name: ModelName,
+    /// How many versions there are.
+    pub(crate) versions: usize,
+    /// Their bytes.
+    pub(crate) size: u64,
+}
 
-    // The present model becomes the newest version, and only the first `versions_max` of all
-    // survive.
-    let current = models
-        .iter()
-        .find(|(other, _)| other == name)
-        .map(|(_, stamp)| stamp.size);
+/// The models that were removed and of which versions are kept, in no order, read as they are asked for.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn removed(
+    catalog: Arc<Catalog>,
+) -> io::Result<Box<dyn Iterator<Item = RemovedModel> + Send>> {
+    let names = catalog.layout.hidden().names_in(VERSIONS)?;
+    Ok(Box::new(names.filter_map(move |name| {
+        let kept = list(&catalog.layout, &name).ok()?;
+        let is_model = matches!(catalog.layout.standing(&name), Ok(Standing::Model(_)));
+        (!kept.is_empty() && !is_model).then(|| RemovedModel {
+            name,
+            versions: kept.len(),
+            size: kept.iter().map(|version| version.size).sum(),
+        })
+    })))
+}
 
-    let old = list(&catalog.layout, name)?
-        .into_iter()
-        .map(|version| version.size);
-
-    Ok(total
-        + current
-            .into_iter()
-            .chain(old)
-            .take(catalog.options.versions_max)
-            .sum::<u64>())
+/// Removes the folder of the versions of a model if there is none in it.
+pub(crate) fn remove_empty(catalog: &Catalog, name: &ModelName) {
+    catalog.layout.hidden().remove_empty(VERSIONS, name);
 }
 
 /// The digests of the model that stands under a name and of its versions, as far as they are known.
@@ -155,48 +160,6 @@ pub(crate) fn digests(catalog: &Catalog, name: &ModelName) -> BTreeSet<[u8; 32]>
         .filter_map(|version| version.digest)
         .chain(current);
     all.map(|digest| *digest.as_bytes()).collect()
-}
-
-/// The versions of a model, newest first, without those that are the very file of the model or of a
-/// newer version.
-fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVersion>> {
-    // The file of the model counts as seen: a power cut between the link and the rename leaves it
-    // with a second name that is no older version.
-    let mut seen: BTreeSet<u64> = BTreeSet::new();
-    let current = layout.place(name).and_then(|place| place.facts());
-    seen.extend(current.ok().map(|facts| facts.inode));
-
-    let Some(folder) = layout.versions_of(name)? else {
-        return Ok(Vec::new());
-    };
-
-    let mut versions = Vec::new();
-
-    for file_name in names(Some(&folder))? {
-        // Other names were not made by this room.
-        let Some((number, digest)) = parse(&file_name) else {
-            continue;
-        };
-
-        let facts = FilePlace::new(&folder, &file_name).facts()?;
-        if facts.is_file() {
-            let version = ModelVersion {
-                number,
-                size: facts.size,
-                modified: facts.modified.time(),
-                digest,
-                file_name,
-            };
-            // Numbers of files mean something only where there are links.
-            versions.push((version, (facts.links > 1).then_some(facts.inode)));
-        }
-    }
-
-    // Of several names for one file, only the newest is listed, which therefore comes first.
-    versions.sort_unstable_by_key(|(version, _)| std::cmp::Reverse(version.number));
-    versions.retain(|(_, linked)| linked.is_none_or(|inode| seen.insert(inode)));
-
-    Ok(versions.into_iter().map(|(version, _)| version).collect())
 }
 
 /// Removes versions beyond the newest ones, and copies that were not finished. What has another name,
@@ -224,50 +187,14 @@ fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result
             place.remove()?;
         }
     }
-    Ok(())
-}
 
-/// Where the next version goes; its folder is made where it is missing.
-fn next_place(layout: &Layout, name: &ModelName, digest: Option<Digest>) -> io::Result<FilePlace> {
-    let folder = layout.hidden().made_for(VERSIONS, name)?;
-    let folder = folder.make(name.file_name())?;
-
-    let last = names(Some(&folder))?
-        .iter()
-        .filter_map(|name| parse(name))
-        .map(|(number, _)| number)
-        .max();
-
-    let number = last.unwrap_or(0) + 1;
-    let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
-    Ok(FilePlace::new(&folder, format!("{number}.{digest}")))
-}
-
-fn parse(file_name: &str) -> Option<(u64, Option<Digest>)> {
-    let (number, digest) = file_name.split_once('.')?;
-    let digest = match digest {
-        UNKNOWN => None,
-        digest => Some(digest.parse().ok()?),
-    };
-    Some((number.parse().ok()?, digest))
-}
-
-/// The names in a folder that are text; none if there is no folder.
-fn names(folder: Option<&Folder>) -> io::Result<Vec<String>> {
-    let Some(folder) = folder else {
-        return Ok(Vec::new());
-    };
-
-    let mut names = Vec::new();
-    for entry in folder.entries()? {
-        names.extend(entry?.name.into_string());
+    if kept.is_empty() {
+        remove_empty(catalog, name);
     }
-    Ok(names)
+    Ok(())
 }
 
 fn unlisted(name: &ModelName, error: io::Error) -> Error {
     let error = Error::io(format!("the versions of '{name}' cannot be listed"), error);
     Error::new(ErrorKind::Internal, error.message()).because(error)
 }
-
-const UNKNOWN: &str = "unknown";

@@ -14,7 +14,7 @@ use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
 use crate::store::failure::unstored;
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
-use crate::store::versions::{ModelVersion, list};
+use crate::store::versions::version_files::{ModelVersion, list};
 use crate::threads::lock;
 
 impl Store {

@@ -251,7 +251,7 @@ fn the_quota_counts_versions_and_what_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let quota = |versions_max| {
         let options = StoreOptions {
-            total_bytes_max: 100,
+            total_bytes_max: 100_000,
             versions_max,
             ..options()
         };
@@ -263,26 +263,155 @@ fn the_quota_counts_versions_and_what_is_replaced() {
             .map_err(|error| error.kind())
     };
     let store = quota(0);
-    put(&store, "m", &[0; 60]).unwrap();
-    assert_eq!(admitted(&store, "m", 100), Ok(()));
-    assert_eq!(admitted(&store, "n", 40), Ok(()));
-    assert_eq!(admitted(&store, "n", 41), Err(ErrorKind::NoSpace));
+    put(&store, "m", &[0; 60_000]).unwrap();
+    assert_eq!(admitted(&store, "m", 100_000), Ok(()));
+    assert_eq!(admitted(&store, "n", 40_000), Ok(()));
+    assert_eq!(admitted(&store, "n", 40_001), Err(ErrorKind::NoSpace));
     assert_eq!(
-        put(&store, "n", &[0; 41]).unwrap_err().kind(),
+        put(&store, "n", &[0; 40_001]).unwrap_err().kind(),
         ErrorKind::NoSpace
     );
     drop(store);
     let store = quota(1);
-    assert_eq!(admitted(&store, "m", 41), Err(ErrorKind::NoSpace));
-    put(&store, "m", &[0; 40]).unwrap();
+    assert_eq!(admitted(&store, "m", 41_000), Err(ErrorKind::NoSpace));
+    put(&store, "m", &[0; 35_000]).unwrap();
     assert_eq!(admitted(&store, "n", 1), Err(ErrorKind::NoSpace));
-    // The version of 60 goes, the one of 40 comes.
-    assert_eq!(admitted(&store, "m", 60), Ok(()));
+    // The version of 60,000 goes, the one of 35,000 comes.
+    assert_eq!(admitted(&store, "m", 60_000), Ok(()));
     // A length that is not known is bounded while it comes.
     let mut upload = store.upload(None).unwrap();
     let piece = vec![0; 1 << 20];
     let error = (0..6).find_map(|_| upload.write_all(&piece).err()).unwrap();
     assert_eq!(Error::from(error).kind(), ErrorKind::NoSpace);
+}
+
+/// A store with bounds for tiny models.
+fn bounded(directory: &TempDir, total_bytes_max: u64, models_max: usize) -> Store {
+    let bounds = StoreOptions {
+        total_bytes_max,
+        models_max,
+        versions_max: 1,
+        ..options()
+    };
+    Store::open(directory.path(), bounds).unwrap()
+}
+
+#[test]
+fn names_that_have_only_versions_count_for_the_quota() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = bounded(&directory, 40 << 10, 0);
+    let put_and_removed = |text: String| {
+        put(&store, &text, b"x")?;
+        store.remove(&name(&text))
+    };
+
+    // Each takes a block, and so does its folder.
+    let count = (0..100).take_while(|number| put_and_removed(format!("m{number}")).is_ok());
+    assert_eq!(count.count(), 5);
+    let error = put(&store, "n", b"x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace);
+    assert!(
+        error.message().contains("40960 of these by old versions"),
+        "{error}"
+    );
+
+    // Nothing that others removed makes room, until somebody says so.
+    store.forget_versions(&name("m0")).unwrap();
+    put(&store, "n", b"x").unwrap();
+    put(&store, "o", b"x").unwrap();
+    assert_eq!(
+        put(&store, "p", b"x").unwrap_err().kind(),
+        ErrorKind::NoSpace
+    );
+
+    // What hands remove is seen when it matters, if not at once.
+    fs::remove_dir_all(directory.path().join(".skep/versions/m2")).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while put(&store, "p", b"x").is_err() {
+        assert!(std::time::Instant::now() < deadline);
+    }
+    store.rollback(&name("m1")).unwrap();
+}
+
+#[test]
+fn names_that_have_only_versions_count_for_the_number_of_models() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = bounded(&directory, 0, 2);
+    put(&store, "a", b"x").unwrap();
+    put(&store, "b", b"x").unwrap();
+    store.remove(&name("a")).unwrap();
+    let error = put(&store, "c", b"x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace);
+    assert!(
+        error.message().contains("counting 1 removed model"),
+        "{error}"
+    );
+    put(&store, "a", b"y").unwrap();
+    store.remove(&name("a")).unwrap();
+    store.rollback(&name("a")).unwrap();
+    store.remove(&name("a")).unwrap();
+    store.forget_versions(&name("a")).unwrap();
+    put(&store, "c", b"x").unwrap();
+}
+
+#[test]
+fn the_count_of_versions_is_kept_up_without_a_look_at_other_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = bounded(&directory, 1 << 30, 100);
+    let counted = || store.catalog().version_count.kept();
+
+    // No change asks for the versions of other names: what hands add is not seen.
+    let strange = directory.path().join(".skep/versions/strange");
+    fs::create_dir_all(&strange).unwrap();
+    fs::write(strange.join("1.unknown"), vec![0; 10_000]).unwrap();
+
+    for round in 0..60 {
+        let text = ["a", "b", "a.minisig"][round % 3];
+        match round % 7 {
+            0..=2 => drop(put(&store, text, &vec![7; 3000 * round])),
+            3 => drop(store.remove(&name(text))),
+            4 => drop(store.rollback(&name(text))),
+            5 => drop(put(&store, text, b"")),
+            _ => drop(store.forget_versions(&name(text))),
+        }
+
+        let (mut bytes, mut removed) = (0, 0);
+        for text in ["a", "b", "a.minisig"] {
+            let kept = super::kept_of(&store.catalog().layout, &name(text));
+            bytes += kept.bytes;
+            removed += kept.removed;
+        }
+        assert_eq!(
+            (counted().bytes, counted().removed),
+            (bytes, removed),
+            "{round}"
+        );
+    }
+
+    let other = Store::open(tempfile::tempdir().unwrap().path(), options()).unwrap();
+    assert_eq!(other.catalog().version_count.kept().bytes, 0);
+}
+
+#[test]
+fn no_empty_folder_stays_where_versions_were() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = bounded(&directory, 0, 0);
+    let folder = directory.path().join(".skep/versions/m");
+    for _ in 0..2 {
+        put(&store, "m", b"x").unwrap();
+        store.remove(&name("m")).unwrap();
+        assert!(folder.exists());
+        let error = store.find(&name("m")).unwrap_err();
+        assert!(
+            error.hint_text().unwrap().contains("skep rollback m"),
+            "{error:?}"
+        );
+        store.rollback(&name("m")).unwrap();
+        assert!(!folder.exists());
+        put(&store, "m", b"y").unwrap();
+        store.forget_versions(&name("m")).unwrap();
+        assert!(!folder.exists());
+    }
 }
 
 #[test]

@@ -294,9 +294,9 @@ fn uploads_are_bounded_before_their_first_byte() {
         "--max-upload-bytes",
         "1000",
         "--max-uploads",
-        "2",
+        "4",
         "--max-uploads-bytes",
-        "1500",
+        "3000",
     ];
     let server = Served::start(&[&["--plain"][..], &limits].concat());
     let begin = |length: &str| {

@@ -120,6 +120,77 @@ fn names_that_harm_scripts_terminals_and_file_systems_are_refused() {
 
 #[test]
 #[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_model_is_found_by_both_forms_of_its_name() {
+    let server = Served::start(&["--plain"]);
+    let (composed, apart) = ("/v1/models/%C3%A9", "/v1/models/e%CC%81");
+    fs::write(server.dir.join("e\u{301}"), "by hand").unwrap();
+    assert_eq!(server.curl(composed, &[]).is(200).body, b"by hand");
+
+    server.place.file("\u{e9}", "sent");
+    server.skep(&["put", "\u{e9}"]).exits(0);
+    assert_eq!(server.names(), ["e\u{301}"]);
+    assert_eq!(server.curl(apart, &[]).is(200).body, b"sent");
+    server.skep(&["get", "\u{e9}", "-o", "copy"]).exits(0);
+    let body = format!(
+        "{{\"password\":\"{}\",\"filename\":\"\u{e9}\"}}",
+        server.password()
+    );
+    let arguments = ["--data-binary", "@-"];
+    server
+        .curl_as("/load_model", &arguments, body.as_bytes())
+        .is(200);
+    server.skep(&["show", "\u{e9}"]).exits(0);
+
+    // What was signed under one form is signed under the other.
+    server.skep(&["keygen", "-o", "team.key"]).exits(0);
+    server.place.file("e\u{301}", "sent anew");
+    let signed = ["put", "e\u{301}", "--sign", "team.key", "--name", "\u{e9}"];
+    server.skep(&signed).exits(0);
+    let checked = ["get", "\u{e9}", "-o", "copy", "--verify-key", "team.pub"];
+    server.skep(&checked).exits(0);
+    server.skep(&["rm", "\u{e9}"]).exits(0);
+    assert!(server.names().is_empty());
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn what_is_kept_of_removed_models_is_told_and_counted() {
+    let limits = ["--plain", "--keep-versions", "2", "--max-models", "2"];
+    let server = Served::start(&limits);
+    for length in [100, 200] {
+        put(&server, "gone", length, &[]);
+    }
+    server.skep(&["rm", "gone"]).exits(0);
+    put(&server, "here", 100, &[]).is(201);
+    let (status, hint) = refused(&server, "more");
+    assert_eq!(status, 507);
+    assert!(hint.contains("skep rm --versions"), "{hint}");
+
+    let listed = server.curl("/v1/models", &[]).is(200).json();
+    let kept = serde_json::json!([{ "name": "gone", "versions": 2, "size": 300 }]);
+    assert_eq!(listed["kept"], kept);
+    assert_eq!(listed["models"].as_array().unwrap().len(), 1);
+    let told = server.skep(&["ls", "--json"]).exits(0).json();
+    assert_eq!(told, listed);
+    server
+        .skep(&["ls"])
+        .exits(0)
+        .says("1 removed model (300 B)");
+    server
+        .skep(&["show", "gone"])
+        .exits(4)
+        .says("skep rollback gone");
+
+    server.skep(&["rm", "--versions", "gone"]).exits(0);
+    let listed = server.curl("/v1/models", &[]).is(200).json();
+    assert!(listed.get("kept").is_none(), "{listed}");
+    put(&server, "more", 100, &[]).is(201);
+    let folders = fs::read_dir(server.dir.join(".skep/versions")).unwrap();
+    assert_eq!(folders.count(), 0);
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn the_reserve_of_the_disk_stays_free() {
     let server = Served::start(&["--plain", "--reserve-bytes", "1000000TiB"]);
     let (status, text) = refused(&server, "m");
@@ -127,6 +198,13 @@ fn the_reserve_of_the_disk_stays_free() {
     assert!(text.contains("reserve-bytes"), "{text}");
     put(&server, "m", 10, &["-H", "Transfer-Encoding: chunked"]).is(507);
     assert_eq!(server.parts(), 0);
+
+    // Nobody has to send something to learn of it.
+    let told = server.stop().exits(0).stderr;
+    let told = told
+        .lines()
+        .find(|line| line.contains("uploads are refused"));
+    assert!(told.unwrap().contains("are reserved"), "{told:?}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::cli::flags::args;
 use crate::cli::terminal::{Output, size};
 use crate::error::Result;
 use crate::model::Model;
-use crate::text::escaped;
-use crate::wire::{ListWire, ModelWire, digest_text, rfc3339};
+use crate::text::{counted, escaped};
+use crate::wire::{KeptWire, ListWire, ModelWire, digest_text, rfc3339};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let long = Arg::new("long")
@@ -21,7 +21,9 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let models = args::client(matches, output)?.list()?;
+    let ListWire { models, kept, .. } = args::client(matches, output)?.list_all()?;
+    let models = models.into_iter().map(Model::try_from);
+    let models: Vec<Model> = models.collect::<Result<_>>()?;
     let rows: Vec<[String; 4]> = if matches.get_flag("long") {
         models.iter().map(long).collect()
     } else {
@@ -44,8 +46,16 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.line(line.trim_end())?;
     }
 
+    if !kept.is_empty() {
+        output.note(&removed(&kept));
+    }
+
     let models = models.iter().map(ModelWire::from).collect();
-    output.json(&ListWire { schema: 1, models })
+    output.json(&ListWire {
+        schema: 1,
+        models,
+        kept,
+    })
 }
 
 fn short(model: &Model) -> [String; 4] {
@@ -60,6 +70,22 @@ fn short(model: &Model) -> [String; 4] {
     ]
 }
 
+/// Says of which removed models the server keeps versions, which no row shows.
+fn removed(kept: &[KeptWire]) -> String {
+    let bytes = kept
+        .iter()
+        .fold(0, |sum: u64, one| sum.saturating_add(one.size));
+    let names = kept.iter().take(SHOWN_MAX).map(|one| escaped(&one.name));
+    let names: Vec<_> = names.collect();
+    let rest = if kept.len() > SHOWN_MAX { ", ..." } else { "" };
+    format!(
+        "old versions of {} ({}) are kept: {}{rest}; 'skep rm --versions NAME' removes them",
+        counted(kept.len() as u64, "removed model"),
+        size(bytes),
+        names.join(", ")
+    )
+}
+
 fn long(model: &Model) -> [String; 4] {
     [
         escaped(model.name.as_str()).into_owned(),
@@ -68,6 +94,9 @@ fn long(model: &Model) -> [String; 4] {
         model.digest.map(digest_text).unwrap_or_default(),
     ]
 }
+
+/// Removed models that are named.
+const SHOWN_MAX: usize = 10;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -215,6 +215,12 @@ impl Layout {
         model_paths::remove_empty_folders(&self.folder, name);
     }
 
+    /// Removes the folder that has this name if nothing is in it; says whether it did.
+    pub(crate) fn remove_empty_folder(&self, name: &ModelName) -> bool {
+        let place = self.place(name);
+        place.is_ok_and(|place| place.folder().remove_empty(name.file_name()).is_ok())
+    }
+
     /// What stands in the place of a folder that leads to a model: its name, and what it is.
     ///
     /// # Errors

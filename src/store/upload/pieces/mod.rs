@@ -26,7 +26,7 @@ impl Store {
     /// Begins an upload that can be continued by later requests and later processes.
     ///
     /// # Errors
-    /// `Busy` if there are too many; `NoSpace` if the length, where it is known, does not fit;
+    /// `Busy` if there are too many, or too many of this principal; `NoSpace` if the length, where it is known, does not fit;
     /// otherwise those of the file system.
     pub(crate) fn begin(&self, order: UploadIntent) -> Result<UploadSession> {
         let catalog = self.catalog();
@@ -35,13 +35,11 @@ impl Store {
             self.catalog().check_space(length)?;
         }
 
-        let length = order.length.unwrap_or_default();
-
         // The place is reserved before any file is made, so that a refused upload leaves nothing
         // behind.
         let id = catalog
             .pending
-            .reserve(length, &catalog.layout, &catalog.options)?;
+            .reserve(&order, &catalog.layout, &catalog.options)?;
 
         let entry = catalog.pending.find(id)?;
         let mut state = Box::new(UploadState::new(order));

@@ -275,8 +275,8 @@ fn the_newest_request_takes_over() {
 fn there_are_only_so_many_of_so_many_bytes_for_so_long() {
     let directory = tempfile::tempdir().unwrap();
     let few = StoreOptions {
-        uploads_max: 2,
-        uploads_bytes_max: 1000,
+        uploads_max: 4,
+        uploads_bytes_max: 2000,
         ..options()
     };
     let store = Store::open(directory.path(), few.clone()).unwrap();
@@ -316,10 +316,67 @@ fn there_are_only_so_many_of_so_many_bytes_for_so_long() {
 }
 
 #[test]
+fn one_principal_leaves_places_and_bytes_to_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let few = StoreOptions {
+        uploads_max: 4,
+        uploads_bytes_max: 1000,
+        ..options()
+    };
+    let of = |principal: &str, length| UploadIntent {
+        length: Some(length),
+        principal: Some(principal.to_owned()),
+        ..UploadIntent::new(name())
+    };
+
+    let store = Store::open(directory.path(), few.clone()).unwrap();
+    assert_eq!(kind(store.begin(of("a", 501))), ErrorKind::NoSpace);
+    store.begin(of("a", 500)).unwrap();
+    assert_eq!(kind(store.begin(of("a", 1))), ErrorKind::NoSpace);
+    store.begin(of("a", 0)).unwrap();
+    drop(store);
+
+    // A restart makes nobody of them.
+    let store = Store::open(directory.path(), few).unwrap();
+    let error = store.begin(of("a", 0)).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    assert!(
+        error.message().starts_with("you have 2 unfinished"),
+        "{error}"
+    );
+    store.begin(of("b", 500)).unwrap();
+}
+
+#[test]
+fn what_came_of_an_upload_is_told_however_many_others_send() {
+    let directory = tempfile::tempdir().unwrap();
+    let few = StoreOptions {
+        uploads_max: 4,
+        ..options()
+    };
+    let store = Store::open(directory.path(), few).unwrap();
+    let done = |principal: &str| {
+        let order = UploadIntent {
+            principal: Some(principal.to_owned()),
+            ..UploadIntent::new(name())
+        };
+        let mut turn = store.begin(order).unwrap();
+        turn.commit().unwrap();
+        turn.id().to_string()
+    };
+
+    let first = done("b");
+    let others: Vec<_> = (0..6).map(|_| done("a")).collect();
+    done("b");
+    assert!(store.turn(&first).unwrap().done().is_some());
+    assert_eq!(kind(store.turn(&others[0])), ErrorKind::NotFound);
+}
+
+#[test]
 fn an_upload_that_met_a_full_disk_goes_on_with_the_right_digest() {
     let directory = tempfile::tempdir().unwrap();
     let full = StoreOptions {
-        uploads_bytes_max: 100_000,
+        uploads_bytes_max: 200_000,
         ..StoreOptions::default()
     };
     let store = Store::open(directory.path(), full).unwrap();
