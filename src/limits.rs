@@ -59,6 +59,10 @@ pub struct Limits {
     pub drain_bytes_max: u64,
     /// Bytes of an upload. 0: none. Default 64 GiB.
     pub upload_bytes_max: u64,
+    /// Bytes that one caller may send in a day, in all requests together. 0: none. Default 0.
+    pub upload_bytes_per_day_max: u64,
+    /// Bytes that one caller may be sent in a day, in all answers together. 0: none. Default 0.
+    pub download_bytes_per_day_max: u64,
     /// Bytes of a JSON body (without streamed content). Default 1 MiB.
     pub json_bytes_max: usize,
 }
@@ -85,6 +89,8 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(10),
             drain_bytes_max: 16 * 1024 * 1024,
             upload_bytes_max: 64 << 30,
+            upload_bytes_per_day_max: 0,
+            download_bytes_per_day_max: 0,
             json_bytes_max: 1 << 20,
         }
     }
@@ -159,6 +165,15 @@ impl Limits {
 
         if self.upload_bytes_max == 0 {
             self.upload_bytes_max = FILE_BYTES_MAX;
+        }
+
+        for bytes in [
+            &mut self.upload_bytes_per_day_max,
+            &mut self.download_bytes_per_day_max,
+        ] {
+            if *bytes == 0 {
+                *bytes = u64::MAX;
+            }
         }
 
         for time in [

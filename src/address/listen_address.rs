@@ -15,8 +15,32 @@ pub struct ListenAddress {
     /// Where to listen.
     pub address: Address,
     /// What is spoken there; `None` for what the server speaks by default: HTTPS if it has TLS, else
-    /// plain HTTP.
+    /// plain HTTP. On Unix sockets that is plain HTTP, unless callers need a certificate.
     pub scheme: Option<Scheme>,
+}
+
+/// What is spoken where an address does not say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnsaidScheme {
+    pub(crate) network: Scheme,
+    pub(crate) unix: Scheme,
+}
+
+impl UnsaidScheme {
+    /// What is spoken on networks, and what on Unix sockets: plain HTTP, as clients expect there, unless that
+    /// would lead past a certificate that callers need.
+    pub(crate) fn new(network: Scheme, is_everywhere: bool) -> Self {
+        let unix = if is_everywhere { network } else { Scheme::Http };
+        Self { network, unix }
+    }
+
+    /// What is spoken at an address.
+    pub(crate) fn at(self, address: &Address) -> Scheme {
+        match address {
+            Address::Unix(_) | Address::UnixAuto | Address::Abstract(_) => self.unix,
+            Address::Ip(_) | Address::Everywhere(_) | Address::Descriptor(_) => self.network,
+        }
+    }
 }
 
 impl ListenAddress {

@@ -11,6 +11,7 @@ mod zone;
 pub use listen::Address;
 pub(crate) use listen::DEFAULT_PORT;
 pub use listen_address::ListenAddress;
+pub(crate) use listen_address::UnsaidScheme;
 pub(crate) use network::Network;
 pub(crate) use trusted_proxies::TrustedProxies;
 pub use url::{Scheme, ServerUrl};

@@ -75,6 +75,13 @@ const COMMANDS: &[Verb] = &[
         run: verbs::models::list::run,
     },
     Verb {
+        name: "status",
+        aliases: &[],
+        about: "Tell how a server is, and what one may do there",
+        arguments: verbs::server_status::arguments,
+        run: verbs::server_status::run,
+    },
+    Verb {
         name: "rm",
         aliases: &["remove"],
         about: "Remove models from a server",

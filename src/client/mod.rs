@@ -47,7 +47,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
-use crate::wire::ListWire;
+use crate::wire::{ListWire, StatusWire};
 use connection::{Dialer, Login, NoResolver, Shared};
 use trust::{Elsewhere, ServerCheck};
 
@@ -193,6 +193,15 @@ impl Client {
     pub fn list(&mut self) -> Result<Vec<Model>> {
         let list = self.list_all()?;
         list.models.into_iter().map(Model::try_from).collect()
+    }
+
+    /// How the server is, and what this client may do there. The texts are those of the server.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn status(&mut self) -> Result<StatusWire> {
+        let mut response = self.ask(Method::GET, "/v1/status")?;
+        api::json(&mut response)
     }
 
     /// The same as it came, with what is kept of removed models.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::access::AccessOptions;
-use crate::address::{DEFAULT_PORT, ListenAddress, Scheme};
+use crate::address::{DEFAULT_PORT, ListenAddress, Scheme, UnsaidScheme};
 use crate::config::table::Table;
 use crate::config::written::Written;
 use crate::error::Result;
@@ -127,12 +127,15 @@ impl Config {
     }
 
     /// What is spoken where an address does not say it.
-    pub(crate) fn default_scheme(&self) -> Scheme {
-        if self.plain {
+    pub(crate) fn unsaid_scheme(&self) -> UnsaidScheme {
+        let network = if self.plain {
             Scheme::Http
         } else {
             Scheme::Https
-        }
+        };
+
+        let needs_certificate = self.client_ca.is_some() && !self.allow_unauthenticated_clients;
+        UnsaidScheme::new(network, needs_certificate)
     }
 
     /// Whether TLS is spoken anywhere.
@@ -140,9 +143,10 @@ impl Config {
     /// # Errors
     /// `Usage` for an address that cannot be read.
     pub(crate) fn speaks_tls(&self) -> Result<bool> {
-        let default = self.default_scheme();
-        let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
-        let has_tls_socket = !self.sockets.is_empty() && default == Scheme::Https;
+        let unsaid = self.unsaid_scheme();
+        let is_tls =
+            |listen: &ListenAddress| listen.scheme_or(unsaid.at(&listen.address)) == Scheme::Https;
+        let has_tls_socket = !self.sockets.is_empty() && unsaid.network == Scheme::Https;
         Ok(has_tls_socket || self.listen_on()?.iter().any(is_tls))
     }
 }

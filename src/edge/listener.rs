@@ -3,7 +3,7 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use crate::address::{Address, ListenAddress, Scheme};
+use crate::address::{Address, ListenAddress, Scheme, UnsaidScheme};
 use crate::edge::listening_socket::Door;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::Stop;
@@ -16,24 +16,28 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Binds all addresses, and takes over sockets that listen already. Where an address does not say
-    /// what is spoken, it is `default`. Accepting ends with `stop`.
+    /// what is spoken, `unsaid` does. Accepting ends with `stop`.
     ///
     /// # Errors
     /// `Usage` if one cannot be had, with the reason, or if there is none at all.
     pub(crate) fn bind(
         addresses: &[ListenAddress],
         sockets: Vec<OwnedFd>,
-        default: Scheme,
+        unsaid: UnsaidScheme,
         stop: Stop,
     ) -> Result<Self> {
-        let opened = addresses.iter().map(|listen| {
-            let door = Door::open(&listen.address)?;
-            Ok(door.speaking(listen.scheme_or(default)))
-        });
+        // An inherited socket has its address only now.
+        let speaking = |door: Door, said: Option<Scheme>| {
+            let scheme = said.unwrap_or_else(|| unsaid.at(door.address()));
+            door.speaking(scheme)
+        };
 
+        let opened = addresses
+            .iter()
+            .map(|listen| Ok(speaking(Door::open(&listen.address)?, listen.scheme)));
         let adopted = sockets
             .into_iter()
-            .map(|socket| Ok(Door::adopt(socket)?.speaking(default)));
+            .map(|socket| Ok(speaking(Door::adopt(socket)?, None)));
 
         let doors: Vec<_> = opened.chain(adopted).collect::<Result<_>>()?;
 

@@ -197,7 +197,11 @@ pub struct Body<'a> {
     length: Option<u64>,
     left: u64,
     expected: Option<ExpectedContent>,
+    when_read: Option<WhenRead>,
 }
+
+/// What is told how many bytes were read each time, and may have the body end in an error.
+pub(crate) type WhenRead = Box<dyn FnMut(u64) -> Result<()>>;
 
 /// The digest that the whole content must have, and that of what was read so far.
 struct ExpectedContent {
@@ -214,6 +218,7 @@ impl<'a> Body<'a> {
             length,
             left: u64::MAX,
             expected: None,
+            when_read: None,
         }
     }
 
@@ -224,6 +229,7 @@ impl<'a> Body<'a> {
             length,
             left: u64::MAX,
             expected: None,
+            when_read: None,
         }
     }
 
@@ -241,6 +247,11 @@ impl<'a> Body<'a> {
             hasher: Hasher::new(),
             read: 0,
         });
+    }
+
+    /// Has somebody told of all bytes that are read from here on.
+    pub(crate) fn when_read(&mut self, told: WhenRead) {
+        self.when_read = Some(told);
     }
 
     /// Refuses more than `bytes` from here on: at once if the announced length is larger, else when
@@ -274,6 +285,10 @@ impl Read for Body<'_> {
             BodySource::Reader(reader) => reader.read(buffer)?,
             BodySource::Wire(wire) => wire.read(buffer)?,
         };
+
+        if let Some(told) = &mut self.when_read {
+            told(count as u64)?;
+        }
 
         if let Some(expected) = &mut self.expected
             && !buffer.is_empty()

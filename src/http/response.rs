@@ -30,11 +30,14 @@ pub struct Response {
 pub(crate) type WhenSent = Box<dyn FnOnce(Sent<'_>) + Send>;
 
 /// How sending an answer went.
+#[derive(Clone, Copy)]
 pub(crate) struct Sent<'a> {
     /// Bytes of the request's body that arrived.
     pub(crate) received: u64,
     /// Bytes of content that were sent, or why not all were.
     pub(crate) bytes: &'a io::Result<u64>,
+    /// Bytes of content that were sent, all or not.
+    pub(crate) content: u64,
     /// From the head of the request to the last byte of the answer.
     pub(crate) duration: Duration,
 }
@@ -247,10 +250,17 @@ impl Response {
         self
     }
 
-    /// Has something done once the answer has been sent; the server then logs nothing of its own.
+    /// Has something done once the answer has been sent, after what was to be done already; the server then
+    /// logs nothing of its own.
     #[must_use]
     pub(crate) fn when_sent(mut self, work: impl FnOnce(Sent<'_>) + Send + 'static) -> Self {
-        self.when_sent = Some(Box::new(work));
+        self.when_sent = Some(match self.when_sent.take() {
+            Some(earlier) => Box::new(move |sent| {
+                earlier(sent);
+                work(sent);
+            }),
+            None => Box::new(work),
+        });
         self
     }
 

@@ -23,7 +23,7 @@ pub(super) fn listener(config: &Config, addresses: &[ListenAddress]) -> Result<L
         .collect::<io::Result<_>>()
         .map_err(|error| Error::io("cannot take over a socket", error))?;
 
-    Listener::bind(addresses, sockets, config.default_scheme(), Stop::new())
+    Listener::bind(addresses, sockets, config.unsaid_scheme(), Stop::new())
         .map_err(|error| other_server(config).unwrap_or(error))
 }
 

@@ -162,7 +162,7 @@ pub(crate) fn warn_of(config: &Config, addresses: &[ListenAddress]) {
     };
 
     let is_plain = |listen: &ListenAddress| {
-        listen.scheme_or(config.default_scheme()) == Scheme::Http && is_away(listen)
+        listen.scheme_or(config.unsaid_scheme().network) == Scheme::Http && is_away(listen)
     };
 
     if !addresses.iter().any(is_plain) {

@@ -10,9 +10,9 @@ use crate::error::Result;
 use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
 use crate::model::ModelName;
+use crate::routes::allowance::{DayQuota, RequestRate};
 use crate::routes::host_name::HostNames;
 use crate::routes::request_id::Ids;
-use crate::routes::request_rate::RequestRate;
 use crate::store::Store;
 
 /// The HTTP interface of a store.
@@ -27,6 +27,7 @@ pub(crate) struct Api {
     pub(crate) import_bytes_before_password: u64,
     pub(crate) pairing: Pairing,
     pub(crate) rate: RequestRate,
+    pub(crate) quota: Arc<DayQuota>,
 }
 
 impl Api {
@@ -126,6 +127,8 @@ pub(crate) type Issue = fn(&Path, &str, &str, Option<CallerKey>) -> Result<Optio
 
 /// Who sent the request that is being worked on, kept in the session of its connection.
 pub(crate) struct Known(pub(crate) Option<Principal>);
+
+pub(crate) const STATUS: &[&str] = &["v1", "status"];
 
 /// The path of the bytes of a model.
 pub(crate) const MODEL: &[&str] = &["v1", "models", "**"];

@@ -48,10 +48,13 @@ impl Api {
                 peer: request.peer().to_string(),
                 reason: "not authorized",
             },
-            ErrorKind::TooManyRequests => Happening::AccessLocked {
-                caller: request.peer().to_string(),
-                seconds: self.guard.retry_after(request.peer()),
-            },
+            // Who asks for too much is told how long to wait, and not locked out.
+            ErrorKind::TooManyRequests if error.retry_after().is_none() => {
+                Happening::AccessLocked {
+                    caller: request.peer().to_string(),
+                    seconds: self.guard.retry_after(request.peer()),
+                }
+            }
             _ => return,
         };
 

@@ -5,16 +5,15 @@
 use std::time::Instant;
 
 use crate::access::{
-    CHALLENGE, Caller, Credentials, How, Principal, ReceivedSignature, Recognized, Right,
-    SignedRequest,
+    CHALLENGE, Credentials, How, Principal, ReceivedSignature, Recognized, Right, SignedRequest,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{GuestPlace, Method, Request, RequestSender, Response, Vouched};
+use crate::routes::allowance::CountedCaller;
 use crate::routes::api::{Access, Api, Known, Route};
 use crate::routes::cross_origin;
 use crate::routes::forwarded::Forwarded;
 use crate::routes::models::digest;
-use crate::routes::request_rate::RateKey;
 
 impl Api {
     /// Whether a request is refused whatever it asks for: its caller shows something wrong, or nothing where
@@ -69,11 +68,7 @@ impl Api {
 
         match self.caller(request)? {
             Some(principal) => principal.needs(needed),
-            None => Err(Error::new(
-                ErrorKind::Unauthenticated,
-                "a password or a token is needed",
-            )
-            .hint("send it as Authorization: Bearer SECRET, or as the password of any user")),
+            None => Err(no_credentials()),
         }
     }
 
@@ -92,7 +87,7 @@ impl Api {
             None => self.without_credentials(request)?,
         };
 
-        remember(request, principal.as_ref());
+        self.remember(request, principal.as_ref())?;
         match principal {
             Some(principal) => principal.needs(right).map(|()| true),
             None => Ok(false),
@@ -114,7 +109,7 @@ impl Api {
             (None, None) => self.without_credentials(request)?,
         };
 
-        remember(request, principal.as_ref());
+        self.remember(request, principal.as_ref())?;
         Ok(principal)
     }
 
@@ -140,6 +135,21 @@ impl Api {
         }
 
         Ok(Some(principal))
+    }
+
+    /// Keeps who called for the log, and that the connection is not a stranger's.
+    ///
+    /// # Errors
+    /// `TooManyRequests` if the body is more than the caller may send today.
+    fn remember(&self, request: &mut Request<'_>, principal: Option<&Principal>) -> Result<()> {
+        if principal.is_some_and(|principal| principal.how != How::Anonymous) {
+            request.session().insert(Vouched);
+            if let Some(guest) = request.session().value_mut::<GuestPlace>() {
+                guest.0 = None;
+            }
+        }
+        request.session().insert(Known(principal.cloned()));
+        principal.map_or(Ok(()), |sender| self.charge_body(request, sender))
     }
 
     fn without_credentials(&self, request: &Request<'_>) -> Result<Option<Principal>> {
@@ -252,17 +262,19 @@ impl Api {
     /// # Errors
     /// `TooManyRequests`.
     pub(crate) fn count(&self, request: &mut Request<'_>) -> Result<()> {
-        let at = RateKey::Address(Caller::of(request.peer()));
-        let known = request.session().value_mut::<Known>();
+        let peer = request.peer().clone();
+        let known = request.session().value::<Known>();
         let principal = known.and_then(|known| known.0.as_ref());
-
-        // Strangers must not use up what is there for who shows a secret from the same address.
-        let key = match principal.filter(|principal| principal.how != How::Anonymous) {
-            Some(principal) => RateKey::Principal(principal.shown()),
-            None => at,
-        };
-        self.rate.take(key, Instant::now())
+        self.rate
+            .take(CountedCaller::of(&peer, principal), Instant::now())
     }
+}
+
+/// For whoever shows nothing where something is needed.
+pub(crate) fn no_credentials() -> Error {
+    let text = "a password or a token is needed";
+    Error::new(ErrorKind::Unauthenticated, text)
+        .hint("send it as Authorization: Bearer SECRET, or as the password of any user")
 }
 
 /// Whether a request has a signature, for whomever.
@@ -285,15 +297,4 @@ fn signed<'h, 'a: 'h>(request: &mut Request<'a>, host: &'h str) -> SignedRequest
         fields: fields.iter().collect(),
         has_content: request.body().length() != Some(0),
     }
-}
-
-/// Keeps who called for the log, and that the connection is not a stranger's.
-fn remember(request: &mut Request<'_>, principal: Option<&Principal>) {
-    if principal.is_some_and(|principal| principal.how != How::Anonymous) {
-        request.session().insert(Vouched);
-        if let Some(guest) = request.session().value_mut::<GuestPlace>() {
-            guest.0 = None;
-        }
-    }
-    request.session().insert(Known(principal.cloned()));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What requests mean: one table of routes, and who may call them.
 
+mod allowance;
 mod api;
 mod audit;
 mod authorize;
@@ -11,21 +12,20 @@ mod host_name;
 mod models;
 mod redeem;
 mod request_id;
-mod request_rate;
 mod status;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use allowance::{DayQuota, RequestRate};
 pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
-pub(crate) use request_rate::RequestRate;
 
 use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
-use crate::routes::api::{Access, MODEL, Route};
+use crate::routes::api::{Access, MODEL, Route, STATUS};
 use api::Known;
 use audit::told_outside;
 
@@ -44,6 +44,13 @@ pub(crate) const ROUTES: &[Route] = &[
         Access::Open,
         "says that the server runs",
         status::health,
+    ),
+    row(
+        Method::Get,
+        STATUS,
+        Access::Needs(Right::Read),
+        "tells how the server is, and what the caller may do",
+        status::status,
     ),
     row(
         Method::Get,
@@ -227,14 +234,8 @@ impl Handler for Api {
 
     fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
         let known = self.begin(request).and_then(|()| self.caller(request));
-        let error = known.err()?;
-        let is_in_body = |route: &Route| route.access == Access::InBody;
-        let answered = if self.route_of(request).is_some_and(is_in_body) {
-            Ok(dearning::refusal(self, request, error))
-        } else {
-            Err(error)
-        };
-        Some(self.finish(request, answered))
+        let refused = self.refuse(request, known.err()?);
+        Some(self.finish(request, refused))
     }
 
     fn refused(&self, request: &mut Request<'_>, response: Response) -> Response {
@@ -282,6 +283,7 @@ impl Api {
     fn begin(&self, request: &mut Request<'_>) -> Result<()> {
         // What was known of the caller of an earlier request must not count for this one.
         request.session().insert(Known(None));
+        self.count_body(request);
         self.see_behind(request);
         self.check_origin(request)?;
         host_name::no_secret_in(request.query())
@@ -307,8 +309,23 @@ impl Api {
         Some(self.finish(request, answered))
     }
 
+    /// A refusal, in the words of the dearning API where that was called.
+    fn refuse(&self, request: &Request<'_>, error: Error) -> Result<Response> {
+        let is_in_body = |route: &Route| route.access == Access::InBody;
+        if self.route_of(request).is_some_and(is_in_body) {
+            Ok(dearning::refusal(self, request, error))
+        } else {
+            Err(error)
+        }
+    }
+
     /// The answer as it is sent, with all that is told of it.
     fn finish(&self, request: &mut Request<'_>, answered: Result<Response>) -> Response {
+        let answered = answered.and_then(|response| {
+            let charged = self.charge_answer(request, response);
+            charged.or_else(|error| self.refuse(request, error))
+        });
+
         let response = answered.unwrap_or_else(|error| {
             let error = told_outside(error);
             self.tell_refusal(request, &error);

@@ -26,6 +26,7 @@ impl House {
         let mut options = AccessOptions::default();
         set(&mut options);
         let rate = options.request_rate_max;
+        let limits = Arc::new(LiveLimits::new(Limits::default()));
         let store = Store::open(&folder.path().join("models"), StoreOptions::default()).unwrap();
         let api = Api {
             routes: ROUTES,
@@ -34,7 +35,8 @@ impl House {
             host_names: HostNames::new([]),
             events: ApiEvents::default(),
             ids: Ids::new(),
-            limits: Arc::new(LiveLimits::new(Limits::default())),
+            quota: Arc::new(DayQuota::new(Arc::clone(&limits))),
+            limits,
             rate: RequestRate::new(rate),
             import_bytes_before_password: 1 << 20,
             pairing: Pairing {

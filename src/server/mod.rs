@@ -11,7 +11,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::address::{Address, ListenAddress, Scheme};
+use crate::address::{Address, ListenAddress, Scheme, UnsaidScheme};
 use crate::channels::Publisher;
 use crate::crew::Crew;
 use crate::edge::{self, Arrival, Connections, Entry, Handshakes, Listener, Reception, Welcome};
@@ -99,7 +99,8 @@ pub struct ServerOptions {
     pub folders: Vec<PathBuf>,
     /// Sockets that listen already, for example those that systemd handed over.
     pub sockets: Vec<OwnedFd>,
-    /// What is spoken where an address does not say it; by default HTTPS if there is TLS, else HTTP.
+    /// What is spoken where an address does not say it; by default HTTPS if there is TLS, else HTTP. On Unix
+    /// sockets it is HTTP by default, unless callers need a certificate.
     pub default_scheme: Option<Scheme>,
     /// The channel for events of connections.
     pub(crate) events: Publisher,
@@ -152,13 +153,15 @@ impl Server {
         };
         let acceptor = followed.map(Arc::new);
 
-        let default = options.default_scheme.unwrap_or(match acceptor {
-            Some(_) => Scheme::Https,
-            None => Scheme::Http,
-        });
+        let unsaid = match (options.default_scheme, &acceptor) {
+            (Some(given), _) => UnsaidScheme::new(given, true),
+            (None, Some(tls)) => UnsaidScheme::new(Scheme::Https, tls.now().must_be_known()),
+            (None, None) => UnsaidScheme::new(Scheme::Http, true),
+        };
 
         // Without an identity, an address for HTTPS is refused and never served in plain text.
-        let is_tls = |listen: &ListenAddress| listen.scheme_or(default) == Scheme::Https;
+        let is_tls =
+            |listen: &ListenAddress| listen.scheme_or(unsaid.at(&listen.address)) == Scheme::Https;
         if acceptor.is_none()
             && let Some(listen) = addresses.iter().find(|listen| is_tls(listen))
         {
@@ -172,7 +175,7 @@ impl Server {
         let stop = options.stop.child();
         let listener = match options.listener {
             Some(listener) => listener.ending_with(stop.clone())?,
-            None => Listener::bind(addresses, options.sockets, default, stop.clone())?,
+            None => Listener::bind(addresses, options.sockets, unsaid, stop.clone())?,
         };
 
         // The number of descriptors is settled now; otherwise the server would find out under load.

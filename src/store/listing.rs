@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::model::{Model, ModelName};
 use crate::store::catalog::{Catalog, Standing};
-use crate::store::failure::unlisted;
+use crate::store::failure::{unlisted, unstored};
 use crate::store::store_handle::Store;
 use crate::store::versions::{self, RemovedModel};
 
@@ -18,7 +18,31 @@ pub(crate) struct Listing {
     next: Vec<ModelName>,
 }
 
+/// All models together.
+pub(crate) struct StoreTotals {
+    pub(crate) models: u64,
+    pub(crate) bytes: u64,
+    /// Bytes of the disk beside its reserve, as far as the file system says.
+    pub(crate) free: Option<u64>,
+}
+
 impl Store {
+    /// How many models there are, how large they are, and how much room is left.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn totals(&self) -> Result<StoreTotals> {
+        let catalog = self.catalog();
+        catalog.layout.check_there()?;
+        let models = catalog.layout.models().map_err(unstored)?;
+        let free = catalog.layout.folder().free_bytes().map_err(unstored)?;
+        Ok(StoreTotals {
+            models: models.len() as u64,
+            bytes: models.iter().map(|(_, stamp)| stamp.size).sum(),
+            free: free.map(|free| free.saturating_sub(catalog.options.reserve_bytes)),
+        })
+    }
+
     /// Begins a list.
     ///
     /// # Errors

@@ -20,9 +20,9 @@ pub struct StoreOptions {
     /// When an unfinished upload of another process counts as left over, on file systems without locks;
     /// with locks it does at once. Default 24 h.
     pub part_age_max: Duration,
-    /// Uploads that come in pieces and are not finished. Default 16.
+    /// Uploads that come in pieces and are not finished; one principal may have half of them. Default 16.
     pub uploads_max: usize,
-    /// Bytes of all of them together. Default 128 GiB.
+    /// Bytes of all of them together, of which one principal may have half. Default 128 GiB.
     pub uploads_bytes_max: u64,
     /// How long one that nobody continues is kept. Default 24 h.
     pub upload_age_max: Duration,
@@ -31,10 +31,11 @@ pub struct StoreOptions {
     /// If there are any: only what one of these keys has signed is published. Files that are copied in
     /// by hand are not asked. Default none.
     pub signers: Vec<PublicKey>,
-    /// Bytes of all models and their kept versions; 0 for no limit, which is the default.
+    /// Bytes of all models and their kept versions, each of which counts 4 KiB at least, as does a folder of
+    /// versions; 0 for no limit, which is the default.
     pub total_bytes_max: u64,
-    /// How many models there may be; 0 for no limit, which is the default. What is copied in by hand counts,
-    /// but is not refused.
+    /// How many models there may be, with the removed ones of which versions are kept; 0 for no limit, which
+    /// is the default. What is copied in by hand counts, but is not refused.
     pub models_max: usize,
     /// What an upload leaves free on the disk. Default 64 MiB.
     pub reserve_bytes: u64,
@@ -46,6 +47,9 @@ pub struct StoreOptions {
     pub read_only: bool,
     /// Whether uploads have to name a licence. Default: not.
     pub require_license: bool,
+    /// Whether models whose names end as those of a known format (`.gguf`, `.zip`) have to begin as files
+    /// of that format do. Default: not.
+    pub require_format: bool,
     /// How many versions of a model are kept when it is replaced or removed. Default 0.
     pub versions_max: usize,
     /// How often all models are read again to find damage; zero (the default) for never.
@@ -84,6 +88,7 @@ impl Default for StoreOptions {
             replace: Replace::Replace,
             read_only: false,
             require_license: false,
+            require_format: false,
             versions_max: 0,
             scrub_interval: Duration::ZERO,
             clock_tick: Duration::from_millis(2100),

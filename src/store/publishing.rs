@@ -26,6 +26,7 @@ impl Store {
         catalog.layout.check_changeable()?;
         check_digest(digest, claim.expected)?;
         catalog.check_kind(name, claim.metadata)?;
+        catalog.check_start(claim, &mut bytes)?;
         let vouching = catalog.check_signature(claim, &mut bytes)?;
         let digested = catalog.digest_for(name, claim.condition)?;
 

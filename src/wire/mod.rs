@@ -75,6 +75,29 @@ pub(crate) struct KeptWire {
     pub(crate) size: u64,
 }
 
+/// The answer to `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StatusWire {
+    /// The version of this form, 1.
+    pub(crate) schema: u32,
+    /// The version of the server.
+    pub(crate) version: String,
+    /// What the caller is called.
+    pub(crate) name: String,
+    /// Its role.
+    pub(crate) role: String,
+    /// How many models there are.
+    pub(crate) models: u64,
+    /// Bytes of all of them.
+    pub(crate) size: u64,
+    /// Bytes of the disk that are there for uploads; `null` where that is not known.
+    pub(crate) free: Option<u64>,
+    /// Bytes that the caller may still send today; `null` for any number.
+    pub(crate) upload_left: Option<u64>,
+    /// Bytes that it may still be sent today; `null` for any number.
+    pub(crate) download_left: Option<u64>,
+}
+
 /// The answer to `GET /v1/info/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InfoWire {

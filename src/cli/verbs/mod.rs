@@ -5,6 +5,7 @@ pub(crate) mod access;
 pub(crate) mod config;
 pub(crate) mod models;
 pub(crate) mod serve;
+pub(crate) mod server_status;
 pub(crate) mod signing;
 pub(crate) mod transfer;
 pub(crate) mod version;

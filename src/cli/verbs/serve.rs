@@ -42,6 +42,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // Only now it is known where the log goes; until here it went to standard error.
     logger::configure(&config.log)?;
+    let is_self_signed = config.cert_file.is_none();
     let mut node = Node::open(config, password)?;
     confined.tell();
 
@@ -72,7 +73,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     // After the signals: a script may send one as soon as it has read the ready line. Whoever connects is
     // answered before that is put together.
     node.begin()?;
-    match greet(&node, output) {
+    match greet(&node, is_self_signed, output) {
         // Nobody reads that it is ready, but there may be callers all the same.
         Err(_) if output.is_closed() => {
             log::warn!("nobody reads the standard output");
@@ -86,7 +87,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
 /// Says that the node is ready: one line for scripts on standard output, and what to do next for
 /// people on standard error.
-fn greet(node: &Node, output: &Output) -> Result<()> {
+fn greet(node: &Node, is_self_signed: bool, output: &Output) -> Result<()> {
     let urls = node.urls();
     let url = urls.first().map(String::as_str).unwrap_or_default();
     let pin = node.pin().map(|pin| pin.to_string());
@@ -137,6 +138,10 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
         )),
     }
 
+    if is_self_signed && node.pin().is_some() {
+        output.note(BROWSERS);
+    }
+
     // Without an address, the first paired server would be meant.
     let has_paired = home::SERVERS
         .read(&home::directory()?)
@@ -175,6 +180,10 @@ fn greet(node: &Node, output: &Output) -> Result<()> {
 
 /// The network mode of the dearning server in which addresses are used as they are given.
 const MODE: &str = "internal";
+
+const BROWSERS: &str = "\
+browsers warn of this certificate, which no authority signed: compare its key with fp= above; on a network that you trust, \
+--plain needs none ('skep help security')";
 
 const ADDRESSES: &str = "\
 Where to listen: 127.0.0.1, *:8443 (all addresses), 0.0.0.0:8443 (those of IPv4), [::1]:0, [fe80::1%wlan0], unix:/run/skep/socket, \

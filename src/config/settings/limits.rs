@@ -94,6 +94,24 @@ pub(crate) const ROWS: &[Setting] = &[
     )
     .off("no limit but that of the disk"),
     row(
+        "max-upload-bytes-per-day",
+        "SIZE",
+        "none",
+        "Bytes that one principal, or one address where nobody is known, may send in a day; more are answered 429",
+        Effect::AtOnce,
+        set!(bytes_or_none, limits.upload_bytes_per_day_max),
+    )
+    .off("any number"),
+    row(
+        "max-download-bytes-per-day",
+        "SIZE",
+        "none",
+        "The same for the bytes that they are sent",
+        Effect::AtOnce,
+        set!(bytes_or_none, limits.download_bytes_per_day_max),
+    )
+    .off("any number"),
+    row(
         "max-import-bytes-before-password",
         "SIZE",
         "64KiB",

@@ -84,6 +84,14 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(switch, store.require_license),
     ),
     row(
+        "require-format",
+        "",
+        "false",
+        "Accept models with known endings (.onnx, .gguf, .zip) only if their first bytes are of that format",
+        Effect::NextStart,
+        set!(switch, store.require_format),
+    ),
+    row(
         "require-signature",
         "KEY,...",
         "",

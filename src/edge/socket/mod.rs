@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv, sockopt};
+use rustix::net::sockopt;
 
 /// A connected socket, whose own calls never wait (`O_NONBLOCK`): whoever waits does so by `poll`.
 pub(crate) enum Socket {
@@ -38,13 +38,6 @@ impl Socket {
             Self::Tcp(stream) => stream.shutdown(how),
             Self::Unix(stream) => stream.shutdown(how),
         };
-    }
-
-    fn peek(&self) -> io::Result<Option<u8>> {
-        let mut byte = [0];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let (count, _) = recv(self.descriptor(), &mut byte, flags)?;
-        Ok((count > 0).then_some(byte[0]))
     }
 
     /// Has the socket tell the other side of an error when it is closed (RST), and forget what was not

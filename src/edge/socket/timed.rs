@@ -74,14 +74,6 @@ impl Timed {
         self.writes.is_at_once()
     }
 
-    /// Looks at the first byte without taking it, and without waiting for it.
-    pub(crate) fn peek(&mut self) -> io::Result<Option<u8>> {
-        let result = self.socket.peek();
-        // Otherwise the byte is still there.
-        self.is_drained = result.is_err();
-        result
-    }
-
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }

@@ -111,11 +111,7 @@ impl Handshake {
                         return Ok(Step::Waits(self));
                     }
                     Err(error) => return Err(error),
-                    Ok(First::Plain) => {
-                        // Nobody listens in on a Unix socket, so TLS is for those who want it there.
-                        let may_be_plain = self.peer.unix.is_some() && !acceptor.must_be_known();
-                        return Ok(Step::Over(self.plain(may_be_plain)));
-                    }
+                    Ok(First::Plain) => return Ok(Step::Over(self.plain())),
                     Ok(First::Tls(incoming)) => {
                         self.generation = acceptor.generation();
                         let session = acceptor.session().map_err(io::Error::other)?;
@@ -172,15 +168,6 @@ impl Handshake {
 
     /// Finds out what the caller speaks.
     fn first_bytes(&mut self) -> io::Result<First> {
-        // Plain HTTP may go on here, so it has to find its first bytes in the kernel.
-        if self.peer.unix.is_some() {
-            match self.timed.peek()? {
-                None => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Some(byte) if byte.is_ascii_uppercase() => return Ok(First::Plain),
-                Some(_) => {}
-            }
-        }
-
         let mut incoming = Incoming::default();
         let count = incoming.receive(&mut self.timed, Appetite::Handshake, &self.shared.spare)?;
         if count == 0 {
@@ -195,11 +182,8 @@ impl Handshake {
         })
     }
 
-    /// A caller that speaks plain HTTP where TLS is spoken: it may, or is told to come with `https://`.
-    fn plain(mut self: Box<Self>, may_be_plain: bool) -> Box<Arrival> {
-        if may_be_plain {
-            return self.into_plain();
-        }
+    /// A caller that speaks plain HTTP where TLS is spoken is told to come with `https://`.
+    fn plain(mut self: Box<Self>) -> Box<Arrival> {
         // A caller whose window is full at its first byte gets no answer.
         let _ = self.timed.write(PLAIN_ANSWER);
         self.told()
@@ -209,10 +193,6 @@ impl Handshake {
     /// is closed with unread bytes would reset the connection, and the words could be lost.
     fn told(mut self: Box<Self>) -> Box<Arrival> {
         self.entry = Entry::Told;
-        self.into_plain()
-    }
-
-    fn into_plain(self: Box<Self>) -> Box<Arrival> {
         self.arrive(|timed, peer| Box::new(Plain { timed, peer }))
     }
 

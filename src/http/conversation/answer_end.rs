@@ -25,6 +25,8 @@ pub(super) struct AnswerEnd {
     pub(super) shared: Arc<HttpShared>,
     pub(super) asked: Asked,
     pub(super) is_endless: bool,
+    /// Bytes of content that were sent of an answer that was cut.
+    pub(super) cut_after: u64,
     head: Head,
     progress: BodyProgress,
     started: Instant,
@@ -47,6 +49,7 @@ impl AnswerEnd {
             caller,
             shared,
             is_endless: false,
+            cut_after: 0,
             head,
             progress,
             started,
@@ -101,6 +104,7 @@ impl AnswerEnd {
             Some(work) => work(Sent {
                 received: self.progress.received(),
                 bytes: &sent,
+                content: *sent.as_ref().unwrap_or(&self.cut_after),
                 duration: self.started.elapsed(),
             }),
             None => log_answer(

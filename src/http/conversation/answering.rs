@@ -314,7 +314,10 @@ impl Answering {
 
     fn conclude_here(mut self, sent: io::Result<u64>) -> After {
         self.forget();
-        let Self { end, answer, .. } = self;
+        let Self {
+            mut end, answer, ..
+        } = self;
+        end.cut_after = answer.sent();
         let dropped = end.shared.guard_content(|| drop(answer));
         end.after(sent.and_then(|sent| dropped.map(|()| sent)))
     }

@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{BodyPlace, GuestPlace, Request, Response, Status};
 use crate::limits::Limits;
 use crate::model::ModelName;
+use crate::routes::allowance::BodyTally;
 use crate::routes::api::{Api, Known};
 use crate::routes::dearning::blocks::NotBase64;
 use crate::routes::dearning::embedded::{ImportReader, embedded};
@@ -51,6 +52,7 @@ pub(crate) fn run(
     let guest = request.session().value_mut::<GuestPlace>();
     let guest = guest.and_then(|guest| guest.0.take());
 
+    let tally = BodyTally::of(request);
     let meter = Rc::new(Meter::new(api, &limits, known.is_some()));
 
     let metered = Metered::new(request.body(), Rc::clone(&meter));
@@ -71,6 +73,7 @@ pub(crate) fn run(
         known,
         limits,
         meter,
+        tally,
         guest,
         files,
         name,
@@ -103,6 +106,7 @@ struct Import<'a> {
     known: Option<Principal>,
     limits: Arc<Limits>,
     meter: Rc<Meter>,
+    tally: Option<Arc<BodyTally>>,
     /// Its place among callers who are not known, held until the password was seen.
     guest: Option<BodyPlace>,
     /// The entries of `files`: a few that wait for the rest to be in order, and stored ones.
@@ -171,7 +175,9 @@ impl Import<'_> {
             ValueType::Number => reader.next_number_as_string().map_err(unreadable)?,
             _ => return Err(invalid_password()),
         };
-        self.known = Some(opened(self.api, self.peer, &password, Right::Write)?);
+        let tally = self.tally.as_deref();
+        let opened = opened((self.api, self.peer), tally, &password, Right::Write);
+        self.known = Some(opened?);
         self.guest = None;
         self.meter.before_password.set(None);
         Ok(())

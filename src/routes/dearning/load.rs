@@ -10,6 +10,7 @@ use crate::access::{Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Request, Response, Status};
 use crate::model::ModelName;
+use crate::routes::allowance::BodyTally;
 use crate::routes::api::{Api, Known};
 use crate::routes::dearning::blocks::{BlockEngine, QUANTUM, engine};
 use crate::routes::dearning::load_request::{LoadRequest, Names, Scalar};
@@ -36,7 +37,15 @@ pub(crate) fn run(
         return Err(invalid_json());
     }
 
-    let opened = |password: &str| opened(api, request.peer(), password, Right::Read);
+    let tally = BodyTally::of(request);
+    let opened = |password: &str| {
+        opened(
+            (api, request.peer()),
+            tally.as_deref(),
+            password,
+            Right::Read,
+        )
+    };
 
     let principal = match (&wanted.password, known) {
         (Some(Scalar::Text(password)), _) => opened(password)?,

@@ -7,6 +7,7 @@ use struson::reader::ReaderError;
 
 use crate::access::{Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
+use crate::routes::allowance::{BodyTally, payer};
 use crate::routes::api::Api;
 use crate::transport::Peer;
 
@@ -19,13 +20,22 @@ pub(crate) fn invalid_password() -> Error {
 }
 
 /// Who has this password of a JSON body. A server started with a number takes that number, as
-/// dearning's own example has it.
-pub(crate) fn opened(api: &Api, peer: &Peer, password: &str, right: Right) -> Result<Principal> {
+/// dearning's own example has it. The body is theirs from here on.
+pub(crate) fn opened(
+    (api, peer): (&Api, &Peer),
+    tally: Option<&BodyTally>,
+    password: &str,
+    right: Right,
+) -> Result<Principal> {
     let principal = match api.guard.secret(peer, password.as_bytes()) {
         Err(error) if error.kind() == ErrorKind::Unauthenticated => return Err(invalid_password()),
         other => other?,
     };
-    principal.needs(right).map(|()| principal)
+    principal.needs(right)?;
+    if let (Some(tally), Some(caller)) = (tally, payer(peer, &principal)) {
+        tally.belongs_to(caller)?;
+    }
+    Ok(principal)
 }
 
 /// Why the reader of JSON cannot go on.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What may be stored: names, licences, signatures, limits, and whether it replaces something.
+//! What may be stored: names, formats, licences, signatures, limits, and whether it replaces something.
 
+mod content_start;
 mod metadata;
 mod policy;
 pub(crate) mod side_file;

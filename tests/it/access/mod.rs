@@ -9,6 +9,7 @@ mod lockout;
 mod modes;
 mod pairing;
 mod proving;
+mod quota;
 mod roles;
 mod signature;
 mod trust;

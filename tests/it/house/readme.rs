@@ -348,6 +348,7 @@ const JSON_COMMANDS: &[&[&str]] = &[
     &["put", "a.onnx", "--license", "MIT"],
     &["get", "a.onnx", "-o", "models/"],
     &["ls"],
+    &["status"],
     &["rm", "a.onnx"],
     &["show", "a.onnx"],
     &["verify", "a.onnx"],

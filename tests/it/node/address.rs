@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end by panic")]
 
-use crate::support::process::Place;
+use crate::support::process::{Place, run};
 use crate::support::served::Served;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -414,5 +414,49 @@ fn one_node_speaks_plain_http_beside_tls() {
     for url in urls.lines() {
         server.skep(&["ls", "--server", url]).exits(0);
     }
+    server.stop().exits(0);
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_unix_socket_speaks_what_its_address_says_and_nothing_else() {
+    let place = Place::new();
+    place.file("m", b"m");
+    let sockets = ["bare", "http", "https"].map(|name| place.path(name));
+    let addresses = ["", "http://", "https://"].map(|scheme| {
+        let name = scheme.strip_suffix("://").unwrap_or("bare");
+        format!("{scheme}unix:{}", place.path(name).display())
+    });
+    let server = Served::start_in(&place, &addresses.each_ref().map(String::as_str));
+    assert!(server.url.starts_with("https://127.0.0.1:"));
+
+    let status = |socket: &Path, url: &str| {
+        let mut command = place.command("curl");
+        command.args(["-q", "-s", "-k", "-o", "/dev/null", "-w", "%{http_code}"]);
+        command.arg("--unix-socket").arg(socket);
+        run(command.arg(format!("{url}/healthz"))).text()
+    };
+    for (socket, plain, tls) in [
+        (&sockets[0], "200", "000"),
+        (&sockets[1], "200", "000"),
+        (&sockets[2], "400", "200"),
+    ] {
+        let name = socket.display();
+        assert_eq!(status(socket, "http://localhost"), plain, "{name}");
+        assert_eq!(status(socket, "https://localhost"), tls, "{name}");
+    }
+    // What the client takes is the same.
+    for address in &addresses[..2] {
+        server.skep(&["put", "m", "--server", address]).exits(0);
+    }
+    server.stop().exits(0);
+
+    // Plain HTTP leads nobody past a certificate, unless the address says so.
+    run(&mut place.skep(&["ca", "init"])).exits(0);
+    let ca = place.home().join("ca/ca.crt").display().to_string();
+    let asking = [&addresses[0], &addresses[1], "--client-ca", &ca];
+    let server = Served::start_in(&place, &asking);
+    assert_eq!(status(&sockets[0], "http://localhost"), "400");
+    assert_eq!(status(&sockets[1], "http://localhost"), "200");
     server.stop().exits(0);
 }

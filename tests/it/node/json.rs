@@ -95,6 +95,9 @@ const FORMS: &[(&str, Form)] = &[
     ("origin", Form::Text),
     ("is_default", Form::Flag),
     ("effect", Form::Text),
+    ("free", Form::MaybeNumber),
+    ("upload_left", Form::MaybeNumber),
+    ("download_left", Form::MaybeNumber),
 ];
 
 /// Members that only errors have, and only these.
@@ -119,8 +122,7 @@ fn is_list(value: &Value, is_item: impl Fn(&Value) -> bool) -> bool {
 }
 
 fn fits(name: &str, value: &Value) -> bool {
-    // The number of models of a server that is ready is the one exception, since its line in text form
-    // says so, too.
+    // The number of models of a server is the one exception, since its ready line in text form says so, too.
     if name == "models" {
         return value.is_u64() || is_list(value, Value::is_object);
     }
@@ -201,6 +203,7 @@ fn every_command_prints_one_object_of_one_form() {
         &["put", "a.onnx"],
         &["get", "a.onnx", "-o", "models/"],
         &["ls"],
+        &["status"],
         &["show", "a.onnx"],
         &["verify"],
         &["rm", "a.onnx"],

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::process::{Place, digest, noise};
+use crate::support::process::{Place, digest, noise, run_with};
 use crate::support::served::{Answer, Served};
 
 /// Puts with curl, which waits for the server's word before it sends the body.
@@ -412,4 +412,54 @@ fn damage_is_found_and_told() {
     server.skep(&["verify", "bad"]).exits(0);
     server.skep(&["verify", "none"]).exits(4);
     server.stop().exits(0).says("damaged");
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn what_is_not_of_the_format_of_its_name_gets_none() {
+    let place = Place::new();
+    let server = Served::start_in(&place, &["--plain", "--keep-versions", "3"]);
+    place.file("m.gguf", "a page");
+    for bytes in ["a page", "GGUF, and more"] {
+        place.file("m.gguf", bytes);
+        server.skep(&["put", "m.gguf"]).exits(0);
+    }
+    server.stop().exits(0);
+
+    let server = Served::start_in(
+        &place,
+        &["--plain", "--keep-versions", "3", "--require-format"],
+    );
+    // What came before the setting is a version that does not come back.
+    server
+        .skep(&["rollback", "m.gguf"])
+        .exits(1)
+        .says("such an ending");
+
+    for (name, wrong, right) in [
+        ("n.gguf", "PK\x03\x04", "GGUF\x03"),
+        ("n.zip", "GGUF\x03", "PK\x03\x04"),
+    ] {
+        let path = format!("/v1/models/{name}");
+        let put = |bytes: &str| server.curl(&path, &["-X", "PUT", "--data-binary", bytes]);
+        assert!(put(wrong).is(415).text().contains("require-format"));
+
+        // In pieces, and by the dearning API.
+        place.file(name, wrong);
+        let piped = &["put", "-", "--name", name];
+        run_with(&mut server.command(piped), wrong.as_bytes()).exits(1);
+        server.skep(&["put", name]).exits(1).says("such an ending");
+        server.skep(&["post", "--send-password", name]).exits(1);
+        assert_eq!(server.names(), ["m.gguf"]);
+
+        put(right).is(201);
+        server.skep(&["rm", name]).exits(0);
+        place.file(name, right);
+        server.skep(&["post", "--send-password", name]).exits(0);
+        run_with(&mut server.command(piped), right.as_bytes()).exits(0);
+        server.skep(&["rm", name]).exits(0);
+    }
+    assert_eq!(server.parts(), 0);
+    // A name without an ending that is known says nothing.
+    server.curl("/v1/models/n.bin", &["-T", "n.zip"]).is(201);
 }

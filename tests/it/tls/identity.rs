@@ -367,3 +367,45 @@ fn a_start_that_fails_at_an_address_renews_nothing() {
         .exits(0)
         .says("was renewed with the same key");
 }
+
+#[test]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
+fn no_version_of_tls_before_the_oldest_is_spoken() {
+    for (oldest, expected) in [("1.2", [0, 0]), ("1.3", [1, 0])] {
+        let server = Served::start(&["--tls-min", oldest]);
+        let codes = ["-tls1_2", "-tls1_3"].map(|version| {
+            let address = format!("127.0.0.1:{}", port(&server));
+            openssl(
+                &server.place,
+                &format!("s_client -connect {address} {version}"),
+            )
+            .code
+        });
+        assert_eq!(codes, expected, "{oldest}");
+        server.skep(&["ls"]).exits(0);
+        server.stop().exits(0);
+    }
+
+    let place = Place::new();
+    let ended = run(&mut place.skep(&["serve", "127.0.0.1:0", "--tls-min", "1.1"]));
+    ended.exits(2).says("write 1.2 or 1.3");
+}
+
+#[test]
+#[cfg_attr(not(has_openssl), ignore = "openssl is not installed")]
+fn the_start_tells_why_browsers_warn_where_they_do() {
+    let place = Place::new();
+    pair(&place, "own", "ec -pkeyopt ec_paramgen_curve:P-256");
+    for (arguments, warn) in [
+        (&[][..], true),
+        (&["--plain"], false),
+        (&["-q"], false),
+        (&["--cert", "own.crt", "--key", "own.key"], false),
+    ] {
+        let server = Served::start_in(&place, arguments);
+        assert_eq!(server.fp.is_some(), arguments != ["--plain"]);
+        let told = server.stop().exits(0).stderr;
+        let is_told = told.contains("browsers warn") && told.contains("--plain needs none");
+        assert_eq!(is_told, warn, "{arguments:?}: {told}");
+    }
+}

@@ -6,23 +6,15 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::access::Caller;
 use crate::error::{Error, ErrorKind, Result};
+use crate::routes::allowance::counted_caller::CountedCaller;
 use crate::threads::lock;
 
 /// The requests that callers may still send.
 pub(crate) struct RequestRate {
     /// Requests a minute, and how many may come at once; 0 for any number.
     per_minute: u32,
-    callers: Mutex<HashMap<RateKey, Bucket>>,
-}
-
-/// Whose requests are counted together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum RateKey {
-    /// As the log calls it.
-    Principal(String),
-    Address(Caller),
+    callers: Mutex<HashMap<CountedCaller, Bucket>>,
 }
 
 /// What one caller has left.
@@ -45,7 +37,7 @@ impl RequestRate {
     ///
     /// # Errors
     /// `TooManyRequests`, with the time after which there is one again.
-    pub(crate) fn take(&self, key: RateKey, now: Instant) -> Result<()> {
+    pub(crate) fn take(&self, key: CountedCaller, now: Instant) -> Result<()> {
         if self.per_minute == 0 {
             return Ok(());
         }
@@ -73,7 +65,7 @@ impl RequestRate {
 }
 
 /// Forgets whose bucket is full; if there is nobody, who has most left.
-fn make_room(callers: &mut HashMap<RateKey, Bucket>, now: Instant) {
+fn make_room(callers: &mut HashMap<CountedCaller, Bucket>, now: Instant) {
     callers.retain(|_, bucket| bucket.full_at > now);
     if callers.len() < CALLERS_MAX {
         return;
@@ -101,8 +93,8 @@ const CALLERS_MAX: usize = 1024;
 mod tests {
     use super::*;
 
-    fn name(number: usize) -> RateKey {
-        RateKey::Principal(format!("token:{number}"))
+    fn name(number: usize) -> CountedCaller {
+        CountedCaller::Principal(format!("token:{number}"))
     }
 
     #[test]
