@@ -10,6 +10,7 @@ mod background;
 mod connection;
 mod dearning;
 mod download;
+mod model_path;
 mod pairing;
 mod retry;
 mod single_pass;
@@ -239,7 +240,7 @@ impl Client {
     /// `NotFound`, `NotImplemented` for an answer that does not say so, and those of the connection
     /// and of the server.
     pub fn remove(&mut self, name: &ModelName) -> Result<()> {
-        self.ask(Method::DELETE, &model_path(name))
+        self.ask(Method::DELETE, &model_path::model_path(name))
             .and_then(|response| api::gone(&response))
     }
 
@@ -383,11 +384,6 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
         stop: Stop::new(),
     };
     dialer.look()
-}
-
-/// The path of a model in API v1.
-fn model_path(name: &ModelName) -> String {
-    format!("/v1/models/{}", name.url_segment())
 }
 
 /// What a cut costs at most, where requests are signed.

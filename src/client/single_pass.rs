@@ -7,11 +7,12 @@ use std::sync::Arc;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use ureq::http::{Method, StatusCode};
 
+use crate::client::Client;
 use crate::client::api::answers;
 use crate::client::connection::TransferRate;
 use crate::client::download::Download;
+use crate::client::model_path::model_path;
 use crate::client::upload::{Outgoing, UntilStopped};
-use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};

@@ -10,11 +10,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Access, AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::disk::fault;
-use crate::disk::file_facts::FileFacts;
+use crate::disk::file_facts::{FileFacts, FileKind};
 
 /// A folder that was opened. Clones are the same one.
 #[derive(Clone)]
@@ -33,6 +33,8 @@ struct OpenFolder {
 pub(crate) struct FolderEntry {
     pub(crate) name: OsString,
     pub(crate) inode: u64,
+    /// `None` where only a look at it tells.
+    pub(crate) kind: Option<FileKind>,
 }
 
 /// What the path of a folder leads to by now.
@@ -84,6 +86,19 @@ impl Folder {
     /// `NotADirectory` for a link and for what is no folder, `PermissionDenied` for a folder that
     /// somebody else has put there; otherwise those of the file system.
     pub(crate) fn enter(&self, name: &str) -> io::Result<Self> {
+        let entered = self.enter_any(name)?;
+        if !self.trusts(entered.0.facts.owner) {
+            let text = format!("the folder '{name}' belongs to another user");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        Ok(entered)
+    }
+
+    /// The same for a folder of any user, in which nothing but named files is read and changed.
+    ///
+    /// # Errors
+    /// `NotADirectory` for a link and for what is no folder; otherwise those of the file system.
+    pub(crate) fn enter_any(&self, name: &str) -> io::Result<Self> {
         let flags = FLAGS | OFlags::NOFOLLOW;
 
         let opened = rustix::fs::openat(self, one_name(OsStr::new(name))?, flags, Mode::empty());
@@ -96,11 +111,6 @@ impl Folder {
         };
 
         let facts = FileFacts::from(&descriptor.metadata()?);
-        if !self.trusts(facts.owner) {
-            let text = format!("the folder '{name}' belongs to another user");
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
-        }
-
         Ok(Self(Arc::new(OpenFolder {
             descriptor,
             facts,
@@ -119,23 +129,43 @@ impl Folder {
             entered => return entered,
         }
 
+        self.make_new(name, Mode::RWXU)?;
+        self.enter(name)
+    }
+
+    /// Opens a folder of any user that is made where it is missing, durably, and that others may read
+    /// as far as the user's umask lets them.
+    ///
+    /// # Errors
+    /// As [`Folder::enter_any`].
+    pub(crate) fn make_open(&self, name: &str) -> io::Result<Self> {
+        match self.enter_any(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            entered => return entered,
+        }
+
+        self.make_new(name, Mode::RWXU | Mode::RWXG | Mode::RWXO)?;
+        self.enter_any(name)
+    }
+
+    fn make_new(&self, name: &str, mode: Mode) -> io::Result<()> {
         fault::check()?;
         fault::check_name(OsStr::new(name))?;
-        match rustix::fs::mkdirat(self, one_name(OsStr::new(name))?, Mode::RWXU) {
+        match rustix::fs::mkdirat(self, one_name(OsStr::new(name))?, mode) {
             // Somebody else was faster.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-
-        self.sync()?;
-        self.enter(name)
+        self.sync()
     }
 
-    /// Removes a folder in this one if there is nothing in it; a failure is none, because it only stays.
-    pub(crate) fn remove_empty(&self, name: &str) {
-        if let Ok(name) = one_name(OsStr::new(name)) {
-            let _ = rustix::fs::unlinkat(self, name, AtFlags::REMOVEDIR);
-        }
+    /// Removes a folder in this one if there is nothing in it.
+    ///
+    /// # Errors
+    /// `DirectoryNotEmpty` if there is something; otherwise those of the file system.
+    pub(crate) fn remove_empty(&self, name: &str) -> io::Result<()> {
+        let name = one_name(OsStr::new(name))?;
+        Ok(rustix::fs::unlinkat(self, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Its names, without those of itself and its parent.
@@ -152,6 +182,7 @@ impl Folder {
             Ok(FolderEntry {
                 name: OsStr::from_bytes(entry.file_name().to_bytes()).to_owned(),
                 inode: entry.ino(),
+                kind: kind(entry.file_type()),
             })
         });
 
@@ -233,6 +264,16 @@ impl Folder {
 impl AsFd for Folder {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.descriptor.as_fd()
+    }
+}
+
+fn kind(kind: FileType) -> Option<FileKind> {
+    match kind {
+        FileType::Unknown => None,
+        FileType::RegularFile => Some(FileKind::File),
+        FileType::Directory => Some(FileKind::Folder),
+        FileType::Symlink => Some(FileKind::Link),
+        _ => Some(FileKind::Special),
     }
 }
 

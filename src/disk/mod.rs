@@ -23,7 +23,7 @@ pub(crate) use directory::{
 };
 pub(crate) use file_facts::{FileFacts, FileKind, FileTime};
 pub(crate) use file_place::FilePlace;
-pub(crate) use folder::{Folder, FolderPosition};
+pub(crate) use folder::{Folder, FolderEntry, FolderPosition};
 pub(crate) use followed::led_to;
 pub(crate) use growing_file::GrowingFile;
 pub(crate) use link::{is_copy_name, move_file, preserve, touch};

@@ -32,25 +32,68 @@ pub struct Model {
     pub digest: Option<Digest>,
 }
 
-/// A checked model name: UTF-8 of 1 to 255 bytes, without separators (`/`, `\`), control characters and
-/// characters that nobody sees, not starting with a dot or a hyphen, not ending with a dot, and without
-/// blanks at its ends. So it is a plain file name on every system, no option of a program in a script, and
-/// the name that people read.
+/// A checked model name: 1 to 16 segments with `/` between them, 1,024 bytes in all, which is the path of
+/// its file below the model directory.
+///
+/// A segment is UTF-8 of 1 to 255 bytes, without separators (`/`, `\\`), control characters and characters
+/// that nobody sees, not starting with a hyphen, not ending with a dot, and without blanks at its ends. So
+/// it is a plain file name on every system, no option of a program in a script, and the name that people
+/// read. The first one does not start with a dot; no segment is `.ready` or starts with `.skep`, which are
+/// the server's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName(String);
 
 impl ModelName {
-    /// The longest name in bytes, as most file systems have it.
-    pub const BYTES_MAX: usize = 255;
+    /// The longest name in bytes.
+    pub const BYTES_MAX: usize = 1024;
+
+    /// The longest segment in bytes, as most file systems have it.
+    pub const SEGMENT_BYTES_MAX: usize = 255;
+
+    /// The largest number of segments.
+    pub const SEGMENTS_MAX: usize = 16;
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as one path segment of a URL (RFC 3986 section 3.3).
-    pub fn url_segment(&self) -> String {
-        utf8_percent_encode(&self.0, SEGMENT).to_string()
+    /// Its segments: those of the folders that lead to it, and in the end that of its file.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+
+    /// The name of the folder that it is in, if it is in one, and that of its file.
+    pub fn split_last(&self) -> (Option<&str>, &str) {
+        match self.0.rsplit_once('/') {
+            Some((folder, last)) => (Some(folder), last),
+            None => (None, &self.0),
+        }
+    }
+
+    /// The last segment: the name of its file.
+    pub fn file_name(&self) -> &str {
+        self.split_last().1
+    }
+
+    /// The name as the path of a URL has it (RFC 3986 section 3.3).
+    pub fn url_path(&self) -> String {
+        utf8_percent_encode(&self.0, PATH).to_string()
+    }
+
+    /// The name that the decoded segments of a path make. A separator in one of them separates nothing.
+    ///
+    /// # Errors
+    /// `BadRequest` if they make none.
+    pub fn from_segments(segments: &[&str]) -> Result<Self, Error> {
+        match segments {
+            [one] if !one.contains('/') => one.parse(),
+            _ if segments.iter().any(|segment| segment.contains('/')) => Err(refused(
+                &segments.join("/"),
+                "has a path separator in a segment",
+            )),
+            _ => segments.join("/").parse(),
+        }
     }
 
     /// What Python's `os.path.basename` leaves of a path: the text after the last `/`. The dearning
@@ -67,37 +110,74 @@ impl FromStr for ModelName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
+        let number = text.bytes().filter(|byte| *byte == b'/').count() + 1;
+        let mut segments = text.split('/');
+
         let reason = if text.is_empty() {
             "is empty"
         } else if text.len() > Self::BYTES_MAX {
-            "is longer than 255 bytes"
-        } else if text.contains(['/', '\\']) {
-            "has a path separator in it"
+            "is longer than 1,024 bytes"
+        } else if number > Self::SEGMENTS_MAX {
+            "has more than 16 segments"
         } else if text.starts_with('.') {
             "starts with a dot"
-        } else if text.starts_with('-') {
-            "starts with a hyphen, as options of programs do"
-        } else if text.ends_with('.') {
-            "ends with a dot"
-        } else if text.trim() != text {
-            "starts or ends with a blank"
-        } else if text.contains(is_harmful) {
-            "has control or invisible characters in it"
+        } else if text == PEERS {
+            "is that of the list of peers"
+        } else if let Some(reason) = segments.find_map(segment_fault) {
+            reason
         } else {
             return Ok(Self(text.to_owned()));
         };
 
-        // The name may come from the network and is about to be shown in a log or on a terminal, so it is
-        // bounded and escaped.
-        let shown = quotable(text);
-
-        Err(Error::new(
-            ErrorKind::BadRequest,
-            format!("the model name '{shown}' {reason}"),
-        )
-        .hint("use a plain file name such as model.onnx"))
+        Err(refused(text, reason))
     }
 }
+
+/// Why a segment cannot be in a name.
+fn segment_fault(segment: &str) -> Option<&'static str> {
+    let reason = if segment.is_empty() {
+        "has an empty segment, or a separator at one of its ends"
+    } else if segment.len() > ModelName::SEGMENT_BYTES_MAX {
+        "has a segment longer than 255 bytes"
+    } else if segment.contains('\\') {
+        "has a path separator in it that is none everywhere"
+    } else if segment.starts_with('-') {
+        "starts with a hyphen, as options of programs do"
+    } else if segment.ends_with('.') {
+        "ends with a dot"
+    } else if segment.trim() != segment {
+        "starts or ends with a blank"
+    } else if segment.contains(is_harmful) {
+        "has control or invisible characters in it"
+    } else if is_reserved(segment) {
+        "has a segment in it that is the server's own"
+    } else {
+        return None;
+    };
+    Some(reason)
+}
+
+/// Whether a segment is kept for what a server puts beside models. Some file systems know no difference
+/// between large letters and small ones.
+fn is_reserved(segment: &str) -> bool {
+    let begins = segment.get(..5);
+    begins.is_some_and(|begins| begins.eq_ignore_ascii_case(".skep"))
+        || segment.eq_ignore_ascii_case(".ready")
+}
+
+/// The name may come from the network and is about to be shown in a log or on a terminal, so it is bounded
+/// and escaped.
+fn refused(text: &str, reason: &str) -> Error {
+    let shown = quotable(text);
+    Error::new(
+        ErrorKind::BadRequest,
+        format!("the model name '{shown}' {reason}"),
+    )
+    .hint("use a plain file name such as model.onnx, or a path such as me/bert/model.onnx")
+}
+
+/// What other systems keep in a model directory, which is no model.
+const PEERS: &str = "mesh_peers.json";
 
 impl fmt::Display for ModelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,8 +191,9 @@ impl AsRef<str> for ModelName {
     }
 }
 
-/// All but the unreserved characters of RFC 3986 section 2.3.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+/// All but the unreserved characters of RFC 3986 section 2.3 and the separator of segments.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -120,6 +201,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Add as _;
+
     use super::*;
 
     #[test]
@@ -133,22 +216,45 @@ mod tests {
             "a..b",
             "\u{1f441}\u{fe0f}",
             "100%",
+            "me/bert-tiny/onnx/model.onnx",
+            "a/.gitattributes",
+            "a/mesh_peers.json",
+            "a/.skip",
         ] {
             assert_eq!(good.parse::<ModelName>().unwrap().as_str(), good);
         }
         assert!("x".repeat(255).parse::<ModelName>().is_ok());
+        assert!("a/".repeat(15).add("a").parse::<ModelName>().is_ok());
+        assert!(
+            format!("{0}/{0}/{0}/{0}", "x".repeat(255))
+                .parse::<ModelName>()
+                .is_ok()
+        );
     }
 
     #[test]
     fn all_else_is_refused_with_the_reason() {
         let long = "x".repeat(256);
+        let longest = format!("{0}/{0}/{0}/{0}/x", "x".repeat(255));
+        let deep = "a/".repeat(16).add("a");
         for (bad, reason) in [
             ("", "empty"),
             (".", "dot"),
             ("..", "dot"),
             (".skep", "dot"),
-            ("../x", "separator"),
-            ("a/b", "separator"),
+            ("../x", "dot"),
+            ("a/../b", "dot"),
+            ("a/./b", "dot"),
+            ("/a", "empty segment"),
+            ("a/", "empty segment"),
+            ("a//b", "empty segment"),
+            ("a/-b", "hyphen"),
+            ("a /b", "blank"),
+            ("a/.skep/b", "own"),
+            ("a/.SKEP-x", "own"),
+            ("a/.ready", "own"),
+            (".x/a", "dot"),
+            ("mesh_peers.json", "peers"),
             ("a\\b", "separator"),
             ("a\0b", "control"),
             ("a\nb", "control"),
@@ -166,6 +272,8 @@ mod tests {
             ("-", "hyphen"),
             (" ", "blank"),
             (long.as_str(), "255"),
+            (longest.as_str(), "1,024"),
+            (deep.as_str(), "16"),
         ] {
             let error = bad.parse::<ModelName>().unwrap_err();
             assert!(error.message().contains(reason), "{bad:?}: {error}");
@@ -183,8 +291,18 @@ mod tests {
     }
 
     #[test]
-    fn url_segments_are_escaped() {
-        let name: ModelName = "a b%\u{f6}.dm".parse().unwrap();
-        assert_eq!(name.url_segment(), "a%20b%25%C3%B6.dm");
+    fn paths_of_urls_are_escaped() {
+        let name: ModelName = "x/a b%\u{f6}.dm".parse().unwrap();
+        assert_eq!(name.url_path(), "x/a%20b%25%C3%B6.dm");
+    }
+
+    #[test]
+    fn a_separator_within_a_segment_separates_nothing() {
+        let name = |segments: &[&str]| ModelName::from_segments(segments);
+        assert_eq!(name(&["a", "b"]).unwrap().as_str(), "a/b");
+        assert_eq!(name(&["a"]).unwrap().as_str(), "a");
+        for bad in [&["a/b"][..], &["a", "b/c"], &["a", ""], &[""], &[]] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
     }
 }

@@ -31,13 +31,12 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// The NAME in `/v1/models/NAME` and below.
+    /// The NAME in `/v1/models/NAME`, `/v1/info/NAME` and so on.
     ///
     /// # Errors
     /// `BadRequest` for what no model may be called.
     pub(crate) fn model_name(&self, request: &Request<'_>) -> Result<ModelName> {
-        let segment = request.segments().get(2).copied().unwrap_or_default();
-        Ok(self.store.spelled(&segment.parse()?))
+        Ok(self.store.spelled(&name_in_path(request)?))
     }
 }
 
@@ -48,7 +47,8 @@ pub(crate) struct ApiEvents {
     pub(crate) access: Publisher,
 }
 
-/// One route. Its path is given by segments, in which `*` stands for any one.
+/// One route. Its path is given by segments, in which `*` stands for any one, and `**` at the end for the
+/// name of a model, which is one or several.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static [&'static str],
@@ -77,22 +77,39 @@ impl Route {
         } else {
             "NAME"
         };
-        format!("/{}", self.path.join("/").replace('*', name))
+        let path = self.path.join("/").replace("**", "*");
+        format!("/{}", path.replace('*', name))
     }
 
     pub(crate) fn matches(&self, segments: &[&str]) -> bool {
-        // No name is empty, so a slash at the end of a path says nothing.
-        let segments = match segments {
-            [path @ .., ""] if !path.is_empty() => path,
-            path => path,
+        let segments = without_end(segments);
+        let (path, segments) = match self.path {
+            [path @ .., "**"] if segments.len() > path.len() => (path, &segments[..path.len()]),
+            path => (path, segments),
         };
 
-        self.path.len() == segments.len()
-            && self
-                .path
+        path.len() == segments.len()
+            && path
                 .iter()
                 .zip(segments)
                 .all(|(part, segment)| *part == "*" || part == segment)
+    }
+}
+
+/// The same as the path has it.
+///
+/// # Errors
+/// `BadRequest` for what no model may be called.
+pub(crate) fn name_in_path(request: &Request<'_>) -> Result<ModelName> {
+    let segments = without_end(request.segments());
+    ModelName::from_segments(segments.get(MODEL.len() - 1..).unwrap_or_default())
+}
+
+/// No name is empty, so a slash at the end of a path says nothing.
+fn without_end<'a, 'b>(segments: &'a [&'b str]) -> &'a [&'b str] {
+    match segments {
+        [path @ .., ""] if !path.is_empty() => path,
+        path => path,
     }
 }
 
@@ -113,4 +130,5 @@ pub(crate) struct Known(pub(crate) Option<Principal>);
 
 pub(crate) const STATUS: &[&str] = &["v1", "status"];
 
-pub(crate) const MODEL: &[&str] = &["v1", "models", "*"];
+/// The path of the bytes of a model.
+pub(crate) const MODEL: &[&str] = &["v1", "models", "**"];

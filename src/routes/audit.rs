@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, FinishedRequest, Happening};
 use crate::http::{Method, Request, Response, Sent};
-use crate::routes::api::{Api, Known, MODEL};
+use crate::routes::api::{Api, Known};
 use crate::text::fitting;
 
 impl Api {
@@ -76,13 +76,10 @@ fn finished(request: &mut Request<'_>, response: &Response, id: String) -> Finis
 
     let who = known.map_or_else(|| "-".to_owned(), Principal::shown);
 
-    let segments = request.segments();
-    let is_model = segments.len() == MODEL.len() && segments.starts_with(&MODEL[..2]);
-
     // A route that handles several models names them in a remark; otherwise the path has the name.
-    let name = match (response.remark(), segments.last()) {
+    let name = match (response.remark(), request.segments()) {
         (Some(remark), _) => remark.to_owned(),
-        (None, Some(name)) if is_model => (*name).to_owned(),
+        (None, ["v1", "models", name @ ..]) => name.join("/"),
         _ => String::new(),
     };
 

@@ -131,14 +131,14 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     row(
         Method::Post,
-        &["v1", "models", "*", "rollback"],
+        &["v1", "rollback", "**"],
         Access::Needs(Right::Write),
         "brings back the version before, or another one: ?to=VERSION",
         models::rollback,
     ),
     row(
         Method::Post,
-        &["v1", "models", "*", "verify"],
+        &["v1", "verify", "**"],
         Access::Needs(Right::Write),
         "reads a model again to find damage",
         models::verify,
@@ -174,8 +174,8 @@ pub(crate) fn routes(has_dearning: bool) -> &'static [Route] {
     if has_dearning { ROUTES } else { &ROUTES[..own] }
 }
 
-const INFO: &[&str] = &["v1", "models", "*", "info"];
-const VERSIONS: &[&str] = &["v1", "models", "*", "versions"];
+const INFO: &[&str] = &["v1", "info", "**"];
+const VERSIONS: &[&str] = &["v1", "versions", "**"];
 
 const UPLOAD: &[&str] = &["v1", "uploads", "*"];
 
@@ -208,8 +208,8 @@ impl Handler for Api {
         match (self.route_of(request), request.segments()) {
             (Some(route), ["healthz"]) if route.method == Method::Get => {}
             // It looks at what the caller shows by itself, and once is enough for most requests of all.
-            (Some(route), [.., name]) if route.path == MODEL && route.method == Method::Get => {
-                return self.read_at_once(&name.parse().ok()?, request);
+            (Some(route), _) if route.path == MODEL && route.method == Method::Get => {
+                return self.read_at_once(&api::name_in_path(request).ok()?, request);
             }
             (Some(route), _) if self.refuses_at_once(route, request) => {}
             (Some(_), _) => return None,
@@ -256,7 +256,9 @@ impl Handler for Api {
             RouteMatch::OtherMethods(allow) if request.method() == Method::Options => {
                 let response = Response::new(Status::NO_CONTENT).field("allow", allow);
                 Ok(match request.segments() {
-                    ["v1", "models" | "uploads", _] => models::announce(self, response),
+                    ["v1", "models", _, ..] | ["v1", "uploads", _] => {
+                        models::announce(self, response)
+                    }
                     _ => response,
                 })
             }

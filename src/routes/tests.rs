@@ -177,7 +177,7 @@ fn a_page_of_another_site_gets_nothing_and_counts_for_nothing() {
             "PUT /v1/models/m",
             "POST /v1/models/m",
             "DELETE /v1/models/m",
-            "POST /v1/models/m/rollback",
+            "POST /v1/rollback/m",
             "GET /v1/models/m",
             "HEAD /v1/models/m",
             "GET /v1/models",
@@ -488,14 +488,14 @@ fn the_content_of_a_signed_request_is_what_was_signed() {
         method: "POST",
         is_encrypted: false,
         host: "pi",
-        target: "/v1/models/m/verify",
+        target: "/v1/verify/m",
         fields,
         has_content: true,
     };
     let nonce = wished_nonce(&wish);
     let (input, signature) = sign(&key, &signed, nonce.as_deref(), None).unwrap();
     let head = format!(
-        "POST /v1/models/m/verify HTTP/1.1\r\nHost: pi\r\nContent-Digest: {digest}\r\n\
+        "POST /v1/verify/m HTTP/1.1\r\nHost: pi\r\nContent-Digest: {digest}\r\n\
          Signature-Input: {input}\r\nSignature: {signature}\r\nContent-Length: 6\r\n\r\n"
     );
     let head = Head::parse(head.as_bytes()).unwrap();

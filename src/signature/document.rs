@@ -102,9 +102,12 @@ impl Signature {
         let items = self.trusted_comment.split('\t');
         let mut named = items.filter_map(|item| item.strip_prefix(FILE));
 
-        // Both forms of Unicode are one name.
+        // Programs that sign write the name of the file, which is the last segment of a model's name. Both
+        // forms of Unicode are one name.
         let name = composed(name);
-        match named.find(|named| composed(named) != name) {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let is_it = |named: &str| named == name || named == last;
+        match named.find(|named| !is_it(&composed(named))) {
             None => Ok(()),
             Some(other) => {
                 let other = quotable(other);

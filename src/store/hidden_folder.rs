@@ -7,7 +7,8 @@
 
 use std::io;
 
-use crate::disk::{FilePlace, Folder};
+use crate::disk::{FilePlace, Folder, FolderEntry};
+use crate::model::ModelName;
 
 /// The hidden folder, which need not be there.
 #[derive(Clone)]
@@ -58,6 +59,71 @@ impl HiddenFolder {
         self.itself()?.make(name)
     }
 
+    /// The folder in one of its folders, in which what is kept of a model stands under the last segment of
+    /// its name; `None` if there is none. That of a model in folders has their names, and each of them
+    /// stands in a folder whose name no model can have, so that nothing of two models meets.
+    ///
+    /// # Errors
+    /// As [`Folder::enter`].
+    pub(crate) fn existing_for(&self, room: &str, name: &ModelName) -> io::Result<Option<Folder>> {
+        let mut found = self.existing(room)?;
+        for segment in way_to(name) {
+            let Some(folder) = found else {
+                return Ok(None);
+            };
+            found = match folder.enter(segment) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                entered => Some(entered?),
+            };
+        }
+        Ok(found)
+    }
+
+    /// The same, made where it is missing.
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub(crate) fn made_for(&self, room: &str, name: &ModelName) -> io::Result<Folder> {
+        let made = self.made(room)?;
+        way_to(name).try_fold(made, |folder, segment| folder.make(segment))
+    }
+
+    /// The names of the models of which something is kept in one of its folders, in no order, read as they
+    /// are asked for.
+    ///
+    /// # Errors
+    /// As [`Folder::enter`].
+    pub(crate) fn names_in(&self, room: &str) -> io::Result<KeptNames> {
+        let mut names = KeptNames(Vec::new());
+        if let Some(folder) = self.existing(room)? {
+            names.enter(folder, String::new(), KeptKind::Names)?;
+        }
+        Ok(names)
+    }
+
+    /// Removes the folder in which something of a model was kept, and those that lead to it, as far as
+    /// nothing is in them. One that stays does no harm.
+    pub(crate) fn remove_empty(&self, room: &str, name: &ModelName) {
+        self.remove_while_empty(room, way_to(name).chain([name.file_name()]).collect());
+    }
+
+    /// The same for the folders that lead to a model only.
+    pub(crate) fn remove_empty_way(&self, room: &str, name: &ModelName) {
+        self.remove_while_empty(room, way_to(name).collect());
+    }
+
+    fn remove_while_empty(&self, room: &str, mut way: Vec<&str>) {
+        while let Some(last) = way.pop() {
+            let mut above = self.folder(room);
+            for segment in &way {
+                above = above.and_then(|folder| folder.enter(segment));
+            }
+            if above.and_then(|above| above.remove_empty(last)).is_err() {
+                return;
+            }
+        }
+    }
+
     /// The place of a file in it; `None` if the folder is not there.
     ///
     /// # Errors
@@ -76,6 +142,79 @@ impl HiddenFolder {
     pub(crate) fn file(&self, name: &str) -> io::Result<FilePlace> {
         Ok(FilePlace::new(&self.itself()?, name))
     }
+}
+
+/// The names of models of which something is kept.
+pub(crate) struct KeptNames(Vec<KeptLevel>);
+
+struct KeptLevel {
+    folder: Folder,
+    kind: KeptKind,
+    /// The folders of the models, with a separator at the end.
+    prefix: String,
+    entries: Box<dyn Iterator<Item = io::Result<FolderEntry>> + Send>,
+}
+
+/// What the entries of a folder are.
+#[derive(Clone, Copy)]
+enum KeptKind {
+    /// Last segments of names, and the folder with those of folders.
+    Names,
+    /// Segments of folders.
+    Folders,
+}
+
+impl KeptNames {
+    fn enter(&mut self, folder: Folder, prefix: String, kind: KeptKind) -> io::Result<()> {
+        let entries = Box::new(folder.entries()?);
+        self.0.push(KeptLevel {
+            folder,
+            kind,
+            prefix,
+            entries,
+        });
+        Ok(())
+    }
+}
+
+impl Iterator for KeptNames {
+    type Item = ModelName;
+
+    fn next(&mut self) -> Option<ModelName> {
+        loop {
+            // Not deeper than a name can be.
+            let is_deep = self.0.len() >= 2 * ModelName::SEGMENTS_MAX;
+            let level = self.0.last_mut()?;
+            let Some(entry) = level.entries.next() else {
+                self.0.pop();
+                continue;
+            };
+
+            // What cannot be read or has another name was not made by this store.
+            let Some(text) = entry.ok().and_then(|entry| entry.name.into_string().ok()) else {
+                continue;
+            };
+            let (prefix, kind) = match level.kind {
+                KeptKind::Names if text == HIDDEN => (level.prefix.clone(), KeptKind::Folders),
+                KeptKind::Folders => (format!("{}{text}/", level.prefix), KeptKind::Names),
+                KeptKind::Names => match format!("{}{text}", level.prefix).parse() {
+                    Ok(name) => return Some(name),
+                    Err(_) => continue,
+                },
+            };
+
+            if !is_deep && let Ok(folder) = level.folder.enter(&text) {
+                let _ = self.enter(folder, prefix, kind);
+            }
+        }
+    }
+}
+
+/// The folders that lead to what is kept of a model.
+fn way_to(name: &ModelName) -> impl Iterator<Item = &str> {
+    let folders = name.split_last().0;
+    let segments = folders.into_iter().flat_map(|folders| folders.split('/'));
+    segments.flat_map(|segment| [HIDDEN, segment])
 }
 
 /// The name of the folder, by which a model directory that was used is recognised.

@@ -138,7 +138,7 @@ mod tests {
 
         // With the last reader the names go, too.
         let names = &slow.catalog.name_list;
-        assert_eq!(names.after(None, 1000).len(), 201);
+        assert_eq!(names.after(None, 1000).len(), 200);
         let catalog = Arc::clone(&slow.catalog);
         drop(slow);
         assert!(catalog.name_list.after(None, 1000).is_empty());

@@ -49,9 +49,7 @@ use crate::event::Happening;
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
-use catalog::{
-    Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing, tell_of_strange_names,
-};
+use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
 use check::Scrub;
 use failure::{unlisted, unreadable, unremoved, unstored};
 use rules::side_file;
@@ -126,7 +124,8 @@ impl Store {
             lock(&store.0.threads).push(thread);
         }
 
-        tell_of_strange_names(store.catalog().layout.folder()).map_err(unlisted)?;
+        let layout = &store.catalog().layout;
+        layout.tell_of_strange_names().map_err(unlisted)?;
 
         // One listing at the start queues every model whose digest is not in the index.
         store.list()?;
@@ -296,16 +295,17 @@ impl Store {
 
         // Readers keep their open file in both cases; only the name goes.
         let removed = match catalog.options.versions_max {
-            0 => catalog.layout.place(name).remove(),
+            0 => catalog.remove_file(name),
             _ => versions::put_away(catalog, name, &stamp).or_else(|error| {
                 // A removal is how a full disk gets room again, and a kept version would not give any.
                 if ErrorKind::from_io(&error) != ErrorKind::NoSpace {
                     return Err(error);
                 }
                 log::warn!("the disk is full: '{name}' is removed, and not kept as a version");
-                catalog.layout.place(name).remove()
+                catalog.remove_file(name)
             }),
         };
+        catalog.layout.remove_empty_folders(name);
 
         // Also after a failure: if only the last fsync failed, the name is gone already.
         catalog.forget(name);

@@ -58,8 +58,12 @@ impl Store {
 
         // The rename gives the new file a new stamp, so what is known of the old one goes, also
         // after a failure.
-        let published = bytes.publish(&catalog.layout.place(name));
+        let place = catalog.layout.made_place(name);
+        let published = place.and_then(|place| bytes.publish(&place));
         catalog.forget(name);
+        if published.is_err() {
+            catalog.layout.remove_empty_folders(name);
+        }
         let metadata = published
             .and_then(|file| file.metadata())
             .map_err(unstored)?;

@@ -341,6 +341,8 @@ fn only_regular_files_with_good_names_are_models() {
     std::os::unix::fs::symlink(path("target"), path("link")).unwrap();
     std::os::unix::fs::symlink(path("nowhere"), path("dangling")).unwrap();
     fs::create_dir(path("directory")).unwrap();
+    fs::write(path("directory/-no-model"), b"x").unwrap();
+    fs::create_dir(path("empty")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
     for other in ["link", "dangling", "directory", "fifo"] {
         assert_eq!(
@@ -364,6 +366,10 @@ fn only_regular_files_with_good_names_are_models() {
     }
     assert_eq!(fs::read(path("target")).unwrap(), b"secret");
     assert_eq!(store.list().unwrap().len(), 1);
+
+    // A folder in which nothing is may be what a power cut has left of one whose last model went.
+    put(&store, "empty", b"x");
+    assert_eq!(fs::read(path("empty")).unwrap(), b"x");
 }
 
 #[test]

@@ -98,7 +98,7 @@ pub(crate) struct StatusWire {
     pub(crate) download_left: Option<u64>,
 }
 
-/// The answer to `GET /v1/models/NAME/info`.
+/// The answer to `GET /v1/info/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InfoWire {
     /// The version of this form, 1.
@@ -218,7 +218,7 @@ pub(crate) fn old_versions(versions: Vec<VersionWire>) -> Result<Vec<OldVersion>
     versions.into_iter().map(OldVersion::try_from).collect()
 }
 
-/// The answer to `GET /v1/models/NAME/versions`.
+/// The answer to `GET /v1/versions/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VersionsWire {
     /// The version of this form, 1.
@@ -229,7 +229,7 @@ pub(crate) struct VersionsWire {
     pub(crate) versions: Vec<VersionWire>,
 }
 
-/// One line of the answer to `POST /v1/models/NAME/verify`; the last one has an outcome.
+/// One line of the answer to `POST /v1/verify/NAME`; the last one has an outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VerifyWire {
     /// The model's name.

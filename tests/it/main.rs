@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod folders;
 mod house;
 mod http;
 mod node;

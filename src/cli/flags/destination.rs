@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Where fetched files go: what `-o` means.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command};
@@ -18,7 +18,7 @@ pub(crate) enum Destination {
     Stdout,
     /// One file of this name.
     File(PathBuf),
-    /// Files in this directory, each under its own name.
+    /// Files in this directory, each under the last segment of its name.
     Directory(PathBuf),
 }
 
@@ -43,16 +43,26 @@ impl Destination {
         let output = matches.get_one::<PathBuf>("output").map(PathBuf::as_path);
         let destination = Self::new(output, names.len())?;
 
-        let mut seen = HashSet::new();
-        let twice = names.iter().find(|name| !seen.insert(name.as_str()));
-        match twice {
-            Some(name) if destination != Self::Stdout => {
-                let text =
-                    format!("'{name}' is named twice, and the second would replace the first");
-                Err(Error::new(ErrorKind::Usage, text).hint("name it once"))
+        // A model in a folder is saved under the last segment of its name.
+        let mut seen = HashMap::new();
+        for name in names {
+            let Some(other) = seen.insert(name.file_name(), name) else {
+                continue;
+            };
+            if destination == Self::Stdout {
+                continue;
             }
-            _ => Ok(destination),
+            let (text, hint) = if other == name {
+                (format!("'{name}' is named twice"), "name it once")
+            } else {
+                let file = name.file_name();
+                let text = format!("'{other}' and '{name}' would both be saved as '{file}'");
+                (text, "fetch them one by one, each with its own -o FILE")
+            };
+            let text = format!("{text}, and the second would replace the first");
+            return Err(Error::new(ErrorKind::Usage, text).hint(hint));
         }
+        Ok(destination)
     }
 
     fn new(output: Option<&Path>, count: usize) -> Result<Self> {
@@ -110,9 +120,9 @@ impl Destination {
             Self::Stdout => None,
             Self::File(path) => Some(path.clone()),
             Self::Directory(directory) if directory == Path::new(".") => {
-                Some(PathBuf::from(name.as_str()))
+                Some(PathBuf::from(name.file_name()))
             }
-            Self::Directory(directory) => Some(directory.join(name.as_str())),
+            Self::Directory(directory) => Some(directory.join(name.file_name())),
         }
     }
 }

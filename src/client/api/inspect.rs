@@ -5,9 +5,10 @@ use std::io::{BufRead as _, BufReader, Read as _};
 
 use ureq::http::Method;
 
+use crate::client::Client;
 use crate::client::api::answer::Answer;
 use crate::client::api::answers;
-use crate::client::{Client, model_path};
+use crate::client::model_path::path_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelInfo, ModelName, OldVersion, Verification, VersionChoice};
 use crate::wire::{self, InfoWire, ModelWire, VerifyWire, VersionsWire};
@@ -18,7 +19,7 @@ impl Client {
     /// # Errors
     /// `NotFound`, and those of the connection and of the server.
     pub fn info(&mut self, name: &ModelName) -> Result<ModelInfo> {
-        let mut response = self.ask(Method::GET, &format!("{}/info", model_path(name)))?;
+        let mut response = self.ask(Method::GET, &path_of("info", name))?;
         crate::client::api::json::<InfoWire>(&mut response)?.try_into()
     }
 
@@ -57,7 +58,7 @@ impl Client {
     /// `NotFound` if there is no such version, what an upload of the same bytes is refused for, and those
     /// of the connection and of the server.
     pub fn rollback_to(&mut self, name: &ModelName, choice: VersionChoice) -> Result<Model> {
-        let path = format!("{}/rollback", model_path(name));
+        let path = path_of("rollback", name);
         let mut response = match choice {
             VersionChoice::Newest => {
                 let request = self.builder(Method::POST, &path);
@@ -95,7 +96,7 @@ impl Client {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Verification> {
         // To read a model twice does no harm, so this POST may be repeated over a fresh connection.
-        let response = self.ask(Method::POST, &format!("{}/verify", model_path(name)))?;
+        let response = self.ask(Method::POST, &path_of("verify", name))?;
         let mut reader = BufReader::new(Answer::new(response));
         let (mut line, mut before) = (Vec::new(), 0);
 
@@ -126,7 +127,7 @@ impl Client {
 }
 
 fn versions_path(name: &ModelName) -> String {
-    format!("{}/versions", model_path(name))
+    path_of("versions", name)
 }
 
 const LINE_BYTES_MAX: u64 = 8192;

@@ -7,17 +7,18 @@ use std::time::Duration;
 use ureq::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
 use ureq::http::{Method, StatusCode};
 
+use crate::client::Client;
 use crate::client::api::answers;
 use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
 use crate::client::download::partial_file::{PartialFile, digest_of};
 use crate::client::download::receiving::{Fetched, Fetching, Proof};
 use crate::client::download::save;
+use crate::client::model_path::model_path;
 use crate::client::retry::{self, Retry};
 use crate::client::transfer::{
     Changes, SignedName, TransferEvent, TransferEvents, TransferOptions,
 };
-use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 

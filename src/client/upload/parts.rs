@@ -7,7 +7,9 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION};
 use ureq::http::{Method, Response, StatusCode};
 
+use crate::client::Client;
 use crate::client::api::answers;
+use crate::client::model_path::model_path;
 use crate::client::retry::Retry;
 use crate::client::single_pass::{Outcome, Stored};
 use crate::client::transfer::{TransferEvent, TransferEvents};
@@ -15,7 +17,6 @@ use crate::client::upload::outgoing::Outgoing;
 use crate::client::upload::pieces::{Appended, Piece, likely_outcome, smaller_piece};
 use crate::client::upload::sending::{Sending, UploadWay};
 use crate::client::upload::upload_path::UploadPath;
-use crate::client::{Client, model_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::wire::ModelWire;

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use ureq::http::header::{CONTENT_LENGTH, ETAG};
 use ureq::http::{Method, StatusCode};
 
+use crate::client::Client;
 use crate::client::api::answers;
 use crate::client::connection::TransferRate;
+use crate::client::model_path::model_path;
 use crate::client::retry::{self, Retry};
 use crate::client::single_pass::{Outcome, Stored, verified};
 use crate::client::transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
@@ -21,7 +23,6 @@ use crate::client::upload::outgoing::Outgoing;
 use crate::client::upload::pieces::{PIECE_BYTES_MIN, intent_fields, smaller_piece};
 use crate::client::upload::remembered::{Ledger, RememberedUpload};
 use crate::client::upload::upload_path::UploadPath;
-use crate::client::{Client, model_path};
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result};
 use crate::model::{Model, ModelName};

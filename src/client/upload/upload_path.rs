@@ -60,7 +60,7 @@ mod tests {
             "/v1/models/precious",
             "/v1/uploads/",
             "/v1/uploads/../models/precious",
-            "/v1/models/a/versions",
+            "/v1/versions/a",
             &format!("{path}/"),
             &format!("{path}?x"),
             &format!("{path}#x"),

@@ -280,11 +280,10 @@ fn disposition(name: &ModelName) -> String {
         ' '..='~' if !matches!(character, '"' | '\\' | '%') => character,
         _ => '_',
     };
-    let fallback: String = name.as_str().chars().map(plain).collect();
-    format!(
-        "attachment; filename=\"{fallback}\"; filename*=UTF-8''{}",
-        name.url_segment()
-    )
+    let fallback: String = name.file_name().chars().map(plain).collect();
+    let path = name.url_path();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{last}")
 }
 
 /// The bytes of a stored model, or some of them, to be sent.

@@ -14,7 +14,7 @@ use crate::routes::api::{Api, Known};
 use crate::store::{Check, Metadata, ModelVersion, Verdict};
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
 
-/// `GET /v1/models/NAME/info`: all that is known of a model, as JSON.
+/// `GET /v1/info/NAME`: all that is known of a model, as JSON.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = api.model_name(request)?;
     let model = api.store.find(&name)?;
@@ -40,7 +40,7 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     Ok(Response::json(Status::OK, &info).field("cache-control", "no-cache"))
 }
 
-/// `GET /v1/models/NAME/versions`: what a model was before, newest first, as JSON.
+/// `GET /v1/versions/NAME`: what a model was before, newest first, as JSON.
 pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = api.model_name(request)?;
     let kept = api.store.versions(&name)?;
@@ -55,13 +55,13 @@ pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response>
     Ok(Response::json(Status::OK, &list).field("cache-control", "no-cache"))
 }
 
-/// `DELETE /v1/models/NAME/versions`: removes them all.
+/// `DELETE /v1/versions/NAME`: removes them all.
 pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     api.store.forget_versions(&api.model_name(request)?)?;
     Ok(Response::new(Status::NO_CONTENT))
 }
 
-/// `POST /v1/models/NAME/rollback?to=VERSION`: 200 where it took the place of another version, otherwise
+/// `POST /v1/rollback/NAME?to=VERSION`: 200 where it took the place of another version, otherwise
 /// 201. Without `to`, it is the newest version.
 pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let choice = choice(request.query())?;
@@ -74,7 +74,7 @@ pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response>
     Ok(Response::json(status, &ModelWire::from(&published.model)))
 }
 
-/// `POST /v1/models/NAME/verify`: reads the model again. The answer is one line of JSON after another:
+/// `POST /v1/verify/NAME`: reads the model again. The answer is one line of JSON after another:
 /// how far it is, and in the end what came of it. The thread of the connection does the reading.
 pub(crate) fn verify(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = api.model_name(request)?;

@@ -69,7 +69,7 @@ pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
     if published.replaced {
         response
     } else {
-        response.field("location", format!("/v1/models/{}", name.url_segment()))
+        response.field("location", format!("/v1/models/{}", name.url_path()))
     }
 }
 

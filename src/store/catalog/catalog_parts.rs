@@ -273,11 +273,22 @@ impl Catalog {
                 return Err(Error::new(ErrorKind::Conflict, text)
                     .hint("write it as the list of models does, or remove it first"));
             }
-            Standing::Nothing => None,
+            Standing::Nothing => {
+                self.check_way(name)?;
+                None
+            }
             Standing::Model(stamp) => Some(stamp),
+            // A power cut can leave a folder whose last model is gone.
+            Standing::Other(_) if self.layout.remove_empty_folder(name) => None,
             Standing::Other(kind) => {
-                let text =
-                    format!("'{name}' is {kind} in the model directory, and is not replaced");
+                let mut models = self.layout.names_below(name).into_iter().flatten();
+                let text = match models.find_map(|model| model.ok()) {
+                    Some(model) => {
+                        format!("'{name}' is {kind} with other models such as '{model}'")
+                    }
+                    None => format!("'{name}' is {kind} in the model directory"),
+                };
+                let text = format!("{text}, and is not replaced");
                 return Err(Error::new(ErrorKind::Conflict, text).hint("choose another name"));
             }
         };
@@ -302,6 +313,22 @@ impl Catalog {
             },
             _ => Ok(current),
         }
+    }
+
+    /// Whether each folder of a new model is a folder, or can be made.
+    fn check_way(&self, name: &ModelName) -> Result<()> {
+        let found = self.layout.in_the_way(name);
+        let Some((other, kind)) = found.map_err(|error| unreadable(name, error))? else {
+            return Ok(());
+        };
+        let text = format!("'{name}' cannot be a model, for '{other}' is {kind}, and no folder");
+        let hint = format!("choose another name, or remove '{other}' first");
+        Err(Error::new(ErrorKind::Conflict, text).hint(hint))
+    }
+
+    /// Removes the file of a model, durably.
+    pub(crate) fn remove_file(&self, name: &ModelName) -> io::Result<()> {
+        self.layout.place(name)?.remove()
     }
 
     pub(crate) fn learn(&self, name: &ModelName, stamp: Stamp, digest: Digest) {

@@ -4,19 +4,15 @@
 mod cache;
 mod catalog_parts;
 mod digester;
-mod file_names;
 mod index;
 mod layout;
 mod name_list;
 mod stamp;
-mod store_format;
-mod unusable;
 
 pub(crate) use cache::Cache;
 pub use cache::CacheCounts;
 pub(crate) use catalog_parts::Catalog;
 pub(crate) use digester::{Digester, save};
-pub(crate) use file_names::tell_of_strange_names;
 pub(crate) use index::Index;
 pub(crate) use layout::{Layout, MODEL_MODE, Standing};
 pub(crate) use name_list::NameList;

@@ -142,8 +142,8 @@ fn write(catalog: &Catalog, name: &ModelName, lines: &[Description]) -> io::Resu
         text.push('\n');
     }
 
-    let folder = catalog.layout.hidden().made(ABOUT)?;
-    let place = FilePlace::new(&folder, name.as_str());
+    let folder = catalog.layout.hidden().made_for(ABOUT, name)?;
+    let place = FilePlace::new(&folder, name.file_name());
     disk::write_at(&place, text.as_bytes(), 0o600)
 }
 
@@ -154,10 +154,11 @@ pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
         .about(name)
         .and_then(|place| place.map_or(Ok(()), |place| place.remove()));
 
-    if let Err(error) = removed
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        log::warn!("the description of '{name}' cannot be removed: {error}");
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!("the description of '{name}' cannot be removed: {error}");
+        }
+        _ => catalog.layout.hidden().remove_empty_way(ABOUT, name),
     }
 }
 

@@ -89,7 +89,7 @@ impl Catalog {
     pub(crate) fn check_kind(&self, name: &ModelName, metadata: &Metadata) -> Result<()> {
         let accept = &self.options.accept;
 
-        if !accept.is_empty() && !accept.iter().any(|pattern| matches(pattern, name.as_str())) {
+        if !accept.is_empty() && !accept.iter().any(|pattern| accepts(pattern, name)) {
             let text = format!("this server does not accept the name '{name}'");
             let hint = format!("it accepts {} (setting accept)", accept.join(", "));
             return Err(Error::new(ErrorKind::UnsupportedType, text).hint(hint));
@@ -225,6 +225,19 @@ fn full(text: String, setting: &str) -> Error {
 
 /// Whether a name fits a pattern, in which `*` is any text, `?` any one character, and ASCII letters
 /// of both cases are the same. It takes at most the product of both lengths in steps.
+/// A pattern with a separator is one of whole names, another one of the names of files.
+fn accepts(pattern: &str, name: &ModelName) -> bool {
+    let whole = pattern.contains('/');
+    matches(
+        pattern,
+        if whole {
+            name.as_str()
+        } else {
+            name.file_name()
+        },
+    )
+}
+
 fn matches(pattern: &str, name: &str) -> bool {
     // The matcher's own folding of cases is that of Unicode, in which a Kelvin sign is a k.
     WildMatch::new(&pattern.to_ascii_lowercase()).matches(&name.to_ascii_lowercase())

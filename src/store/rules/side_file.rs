@@ -138,9 +138,10 @@ fn take_away(catalog: &Catalog, beside: &SideFile) {
 
     let _tally = catalog.tally(name);
     let removed = match catalog.options.versions_max {
-        0 => catalog.layout.place(name).remove(),
+        0 => catalog.remove_file(name),
         _ => versions::put_away(catalog, name, stamp),
     };
+    catalog.layout.remove_empty_folders(name);
     catalog.forget(name);
 
     if let Err(error) = removed {
@@ -189,7 +190,7 @@ fn write(catalog: &Catalog, name: &ModelName, text: &[u8]) -> io::Result<(u64, D
         versions::keep(catalog, name, &stamp)?;
     }
 
-    let written: File = part.publish_at(&catalog.layout.place(name))?;
+    let written: File = part.publish_at(&catalog.layout.made_place(name)?)?;
     catalog.forget(name);
     let digest = Digest::of(text);
     let stamp = Stamp::of(&written.metadata()?);

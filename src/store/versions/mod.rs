@@ -74,7 +74,7 @@ impl Store {
 pub(crate) fn keep(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::Result<()> {
     let digest = catalog.index.find(name, current);
     let place = next_place(&catalog.layout, name, digest)?;
-    let preserved = disk::preserve(&catalog.layout.place(name), &place);
+    let preserved = disk::preserve(&catalog.layout.place(name)?, &place);
     // A link changes a time in the stamp of the model, which is not replaced yet.
     if let (Some(digest), Ok(Standing::Model(stamp))) = (digest, catalog.layout.standing(name)) {
         catalog.index.insert(name, stamp, digest);
@@ -86,7 +86,7 @@ pub(crate) fn keep(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::
 pub(crate) fn put_away(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::Result<()> {
     let digest = catalog.index.find(name, current);
     disk::move_file(
-        &catalog.layout.place(name),
+        &catalog.layout.place(name)?,
         &next_place(&catalog.layout, name, digest)?,
     )
 }
@@ -134,13 +134,8 @@ pub(crate) struct RemovedModel {
 pub(crate) fn removed(
     catalog: Arc<Catalog>,
 ) -> io::Result<Box<dyn Iterator<Item = RemovedModel> + Send>> {
-    let Some(folder) = catalog.layout.hidden().existing(VERSIONS)? else {
-        return Ok(Box::new(std::iter::empty()));
-    };
-
-    let entries = folder.entries()?;
-    Ok(Box::new(entries.filter_map(move |entry| {
-        let name: ModelName = entry.ok()?.name.to_str()?.parse().ok()?;
+    let names = catalog.layout.hidden().names_in(VERSIONS)?;
+    Ok(Box::new(names.filter_map(move |name| {
         let kept = list(&catalog.layout, &name).ok()?;
         let is_model = matches!(catalog.layout.standing(&name), Ok(Standing::Model(_)));
         (!kept.is_empty() && !is_model).then(|| RemovedModel {
@@ -153,9 +148,7 @@ pub(crate) fn removed(
 
 /// Removes the folder of the versions of a model if there is none in it.
 pub(crate) fn remove_empty(catalog: &Catalog, name: &ModelName) {
-    if let Ok(Some(folder)) = catalog.layout.hidden().existing(VERSIONS) {
-        folder.remove_empty(name.as_str());
-    }
+    catalog.layout.hidden().remove_empty(VERSIONS, name);
 }
 
 /// The digests of the model that stands under a name and of its versions, as far as they are known.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::model::ModelName;
 use crate::store::catalog::{Layout, Standing};
 use crate::store::hidden_folder::VERSIONS;
-use crate::store::versions::version_files::{list, names};
+use crate::store::versions::version_files::list;
 use crate::threads::lock;
 
 /// What versions take.
@@ -51,13 +51,10 @@ impl VersionCount {
 
         let start = Instant::now();
         let mut kept = KeptVersions::default();
-        let folder = layout.hidden().existing(VERSIONS).ok().flatten();
-        for name in names(folder.as_ref()).unwrap_or_default() {
-            if let Ok(name) = name.parse() {
-                let own = kept_of(layout, &name);
-                kept.bytes += own.bytes;
-                kept.removed += own.removed;
-            }
+        for name in layout.hidden().names_in(VERSIONS).into_iter().flatten() {
+            let own = kept_of(layout, &name);
+            kept.bytes += own.bytes;
+            kept.removed += own.removed;
         }
 
         *lock(&self.0) = Some(Counted {

@@ -31,7 +31,8 @@ pub(super) fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVer
     // The file of the model counts as seen: a power cut between the link and the rename leaves it
     // with a second name that is no older version.
     let mut seen: BTreeSet<u64> = BTreeSet::new();
-    seen.extend(layout.place(name).facts().ok().map(|facts| facts.inode));
+    let current = layout.place(name).and_then(|place| place.facts());
+    seen.extend(current.ok().map(|facts| facts.inode));
 
     let Some(folder) = layout.versions_of(name)? else {
         return Ok(Vec::new());
@@ -72,7 +73,8 @@ pub(super) fn next_place(
     name: &ModelName,
     digest: Option<Digest>,
 ) -> io::Result<FilePlace> {
-    let folder = layout.hidden().made(VERSIONS)?.make(name.as_str())?;
+    let folder = layout.hidden().made_for(VERSIONS, name)?;
+    let folder = folder.make(name.file_name())?;
 
     let last = names(Some(&folder))?
         .iter()

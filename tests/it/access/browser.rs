@@ -23,7 +23,7 @@ fn attack(server: &str) -> String {
          const send = (path, method) => fetch('{server}' + path, {{
              method, mode: 'no-cors', credentials: 'include', body: 'evil' }}).catch(() => 0);
          window.over = Promise.all([form, image, send('/v1/models/fetched', 'POST'),
-             send('/v1/models/own/rollback', 'POST')]).then(() => 'over');
+             send('/v1/rollback/own', 'POST')]).then(() => 'over');
          </script>"
     )
 }
@@ -77,7 +77,7 @@ fn pages_of_other_sites_do_nothing_and_count_for_nothing() {
     for refused in [
         "POST /v1/models/form 403",
         "POST /v1/models/fetched 403",
-        "POST /v1/models/own/rollback 403",
+        "POST /v1/rollback/own 403",
         "GET /v1/models/own 403",
         "GET /v1/models 403",
     ] {

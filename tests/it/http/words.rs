@@ -105,7 +105,7 @@ fn no_query_is_in_the_log() {
         "/healthz",
         "/v1/models",
         "/v1/models/m",
-        "/v1/models/m/info",
+        "/v1/info/m",
         "/none",
         "/v1/pair",
     ] {

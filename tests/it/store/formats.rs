@@ -34,16 +34,16 @@ fn a_directory_of_the_first_format_is_upgraded_with_all_that_is_in_it() {
         ["a.bin", "big.bin", "signed.bin", "signed.bin.minisig"]
     );
 
-    let info = ask(&server, "GET /v1/models/signed.bin/info", FIELDS, b"");
+    let info = ask(&server, "GET /v1/info/signed.bin", FIELDS, b"");
     assert!(info.text().contains("license"), "{}", info.text());
-    let versions = ask(&server, "GET /v1/models/a.bin/versions", FIELDS, b"");
+    let versions = ask(&server, "GET /v1/versions/a.bin", FIELDS, b"");
     assert_eq!(
         versions.text().matches("digest").count(),
         2,
         "{}",
         versions.text()
     );
-    let back = ask(&server, "POST /v1/models/a.bin/rollback", FIELDS, b"");
+    let back = ask(&server, "POST /v1/rollback/a.bin", FIELDS, b"");
     assert_eq!(back.status, 200, "{}", back.text());
 
     // The upload goes on where it was cut.

@@ -253,7 +253,7 @@ fn licence_source_and_uploader_are_shown() {
     let path = "/v1/models/m";
     let arguments = ["-u", &user, "-T", "m", "-H", "Skep-License: MIT"];
     server.curl_as(path, &arguments, b"").is(200);
-    let info = server.curl("/v1/models/m/info", &[]).is(200).json();
+    let info = server.curl("/v1/info/m", &[]).is(200).json();
     assert_eq!(
         (&info["license"], &info["uploader"]),
         (&"MIT".into(), &"m\u{e9}".into())
@@ -262,10 +262,10 @@ fn licence_source_and_uploader_are_shown() {
     let shown = server.skep(&["show", "m", "--json"]).exits(0).json();
     assert_eq!(shown["models"][0], info);
     server.skep(&["show", "none"]).exits(4);
-    server.curl_as("/v1/models/m/info", &[], b"").is(401);
+    server.curl_as("/v1/info/m", &[], b"").is(401);
     // Bytes that were copied in by hand have no licence.
     fs::write(server.dir.join("m"), "by hand").unwrap();
-    let info = server.curl("/v1/models/m/info", &[]).is(200).json();
+    let info = server.curl("/v1/info/m", &[]).is(200).json();
     assert!(info["license"].is_null(), "{info}");
 }
 
@@ -277,7 +277,7 @@ fn a_replaced_model_comes_back() {
     for length in [100, 200, 300, 400] {
         put(&server, "m", length, &[]);
     }
-    let list = server.curl("/v1/models/m/versions", &[]).is(200).json();
+    let list = server.curl("/v1/versions/m", &[]).is(200).json();
     let sizes = |list: &serde_json::Value| -> Vec<u64> {
         let versions = list["versions"].as_array().unwrap();
         versions
@@ -303,9 +303,7 @@ fn a_replaced_model_comes_back() {
     );
     server.skep(&["rm", "m"]).exits(0);
     server.curl("/v1/models/m", &[]).is(404);
-    server
-        .curl("/v1/models/m/rollback", &["-X", "POST"])
-        .is(201);
+    server.curl("/v1/rollback/m", &["-X", "POST"]).is(201);
     assert_eq!(bytes(&server), noise(300, 300));
     server.skep(&["rm", "--versions", "m"]).exits(0);
     server
@@ -315,7 +313,7 @@ fn a_replaced_model_comes_back() {
     let unknown = server.skep(&["rollback", "none"]);
     unknown.exits(4).says("there is no model 'none'");
     assert_eq!(bytes(&server), noise(300, 300));
-    server.curl("/v1/models/none/versions", &[]).is(404);
+    server.curl("/v1/versions/none", &[]).is(404);
 }
 
 #[test]
@@ -337,7 +335,7 @@ fn each_version_that_is_kept_can_be_had() {
         assert_eq!(bytes(), noise(200, 200));
     }
     let hex = digest(&noise(400, 400)).replace("sha256:", "");
-    let path = format!("/v1/models/m/rollback?to={hex}");
+    let path = format!("/v1/rollback/m?to={hex}");
     server.curl(&path, &["-X", "POST"]).is(200);
     assert_eq!(bytes(), noise(400, 400));
 
@@ -352,7 +350,7 @@ fn each_version_that_is_kept_can_be_had() {
         .exits(2)
         .says("several");
     for query in ["version=2", "to=2&to=3", "to="] {
-        let path = format!("/v1/models/m/rollback?{query}");
+        let path = format!("/v1/rollback/m?{query}");
         server.curl(&path, &["-X", "POST"]).is(400);
     }
     assert_eq!(bytes(), noise(400, 400));
@@ -393,7 +391,7 @@ fn damage_is_found_and_told() {
         outcome.text()
     );
     let lines = server
-        .curl("/v1/models/bad/verify", &["-X", "POST"])
+        .curl("/v1/verify/bad", &["-X", "POST"])
         .is(200)
         .text();
     let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
@@ -403,7 +401,7 @@ fn damage_is_found_and_told() {
     );
     assert_eq!(last["remembered"], digest(b"as it was"));
     let lines = server
-        .curl("/v1/models/good/verify", &["-X", "POST"])
+        .curl("/v1/verify/good", &["-X", "POST"])
         .is(200)
         .text();
     assert!(lines.lines().count() >= 3, "{lines}");

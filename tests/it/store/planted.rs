@@ -135,12 +135,12 @@ fn ask_for_everything(server: &Served, case: &str) {
         ("PUT /v1/models/m", licence, &b"first"[..]),
         ("PUT /v1/models/m", licence, b"second"),
         ("GET /v1/models/m", PLAIN, b""),
-        ("GET /v1/models/m/info", PLAIN, b""),
-        ("GET /v1/models/m/versions", PLAIN, b""),
-        ("POST /v1/models/m/verify", PLAIN, b""),
-        ("POST /v1/models/m/rollback", PLAIN, b""),
+        ("GET /v1/info/m", PLAIN, b""),
+        ("GET /v1/versions/m", PLAIN, b""),
+        ("POST /v1/verify/m", PLAIN, b""),
+        ("POST /v1/rollback/m", PLAIN, b""),
         ("GET /v1/models", PLAIN, b""),
-        ("DELETE /v1/models/m/versions", PLAIN, b""),
+        ("DELETE /v1/versions/m", PLAIN, b""),
         ("DELETE /v1/models/m", PLAIN, b""),
     ] {
         let answer = ask(server, line, fields, body);

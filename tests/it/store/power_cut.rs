@@ -140,9 +140,7 @@ fn old_versions_and_a_rollback_lose_nothing_either() {
         let answer = server.curl("/v1/models/m", &["-T", path.to_str().unwrap()]);
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
     }
-    server
-        .curl("/v1/models/m/rollback", &["-X", "POST"])
-        .is(200);
+    server.curl("/v1/rollback/m", &["-X", "POST"]).is(200);
     let root = server.dir.clone();
     server.stop().exits(0);
     // After each answer: the model, and which versions there have to be.

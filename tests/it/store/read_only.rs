@@ -27,7 +27,7 @@ fn is_served_and_not_changed(server: &Served) {
 
     let read = ask(server, "GET /v1/models/m", FIELDS, b"");
     assert_eq!((read.status, read.content.as_slice()), (200, &b"bytes"[..]));
-    let verified = ask(server, "POST /v1/models/m/verify", FIELDS, b"");
+    let verified = ask(server, "POST /v1/verify/m", FIELDS, b"");
     assert_eq!(verified.status, 200, "{}", verified.text());
     let list = server.skep(&["ls", "-l"]).exits(0).text();
     assert!(list.starts_with("m  5  "), "{list}");
@@ -37,8 +37,8 @@ fn is_served_and_not_changed(server: &Served) {
         ("PUT /v1/models/n", FIELDS),
         ("PUT /v1/models/n", "Upload-Complete: ?0"),
         ("DELETE /v1/models/m", FIELDS),
-        ("POST /v1/models/m/rollback", FIELDS),
-        ("DELETE /v1/models/m/versions", FIELDS),
+        ("POST /v1/rollback/m", FIELDS),
+        ("DELETE /v1/versions/m", FIELDS),
     ] {
         let answer = ask(server, line, fields, b"");
         assert_eq!(answer.status, 403, "{line} {fields}: {}", answer.text());

@@ -17,8 +17,8 @@ fn a_vanished_directory_is_told_of_and_served_again_when_it_is_back() {
     for (path, arguments) in [
         ("/v1/models", &[][..]),
         ("/v1/models/m", &[]),
-        ("/v1/models/m/info", &[]),
-        ("/v1/models/m/verify", &["-X", "POST"]),
+        ("/v1/info/m", &[]),
+        ("/v1/verify/m", &["-X", "POST"]),
         ("/v1/models/m", &["-X", "DELETE"]),
         ("/v1/models/m", &["-T", "m"]),
         ("/v1/models/n", &["-T", "m"]),

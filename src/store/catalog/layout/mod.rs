@@ -1,33 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Where things lie in a model directory, and who may use it.
 //!
-//! A model is a plain file `NAME`. Beside the models is one hidden folder, which no name can reach:
+//! A model is the plain file of the path that its name is. Beside the models is one hidden folder, which
+//! no name can reach:
 //! `.skep/lock`, `.skep/index`, `.skep/parts/` with the bytes of unfinished uploads, `.skep/uploads/`
 //! with the journals of those that can be continued, `.skep/versions/` with what models were before,
 //! and `.skep/about/` with where they come from.
+
+mod file_names;
+mod left_over;
+mod model_paths;
+mod store_format;
+mod unusable;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::OFlags;
-
 use crate::disk::{
     self, FileKind, FilePlace, Folder, FolderLock, FolderPosition, LockAttempt, Part,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::store::catalog::file_names::{
-    AWKWARD, COMPOSED, folds_names, is_absence, is_refusal, other_name,
+pub(crate) use model_paths::ModelNames;
+
+use crate::store::catalog::layout::file_names::{
+    AWKWARD, clash, folds_names, is_absence, is_refusal, try_names,
 };
+use crate::store::catalog::layout::left_over::UPLOAD_PREFIX;
+use crate::store::catalog::layout::unusable::{marked, taken, unusable};
 use crate::store::catalog::stamp::Stamp;
-use crate::store::catalog::store_format;
-use crate::store::catalog::unusable::{marked, taken, unusable};
 use crate::store::hidden_folder::{
-    ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, UPLOADS, VERSIONS,
+    ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, VERSIONS,
 };
 use crate::store::options::StoreOptions;
+use crate::text::counted;
 
 /// A model directory that is ours to use.
 pub(crate) struct Layout {
@@ -122,10 +130,8 @@ impl Layout {
             .map_err(|error| unusable(&shown, error))?;
 
         // A folder in the wrong hands is told of now, and not by the first request that needs it.
-        for (name, prefixes) in SWEPT {
-            sweep(&hidden, name, prefixes, age_min)
-                .map_err(|error| unusable(&shown.join(name), error))?;
-        }
+        left_over::sweep(&hidden, age_min)
+            .map_err(|(name, error)| unusable(&shown.join(name), error))?;
 
         let folds_names = folds_names(&hidden, &parts, &directory)
             .map_err(|error| unusable(&shown.join(PARTS), error))?;
@@ -188,9 +194,43 @@ impl Layout {
         &self.hidden
     }
 
-    /// The place of a model.
-    pub(crate) fn place(&self, name: &ModelName) -> FilePlace {
-        FilePlace::new(&self.folder, name.as_str())
+    /// The place of a model, whose folder has to be there.
+    ///
+    /// # Errors
+    /// `NotFound` or `NotADirectory` if it is not; otherwise those of the file system.
+    pub(crate) fn place(&self, name: &ModelName) -> io::Result<FilePlace> {
+        model_paths::place(&self.folder, name)
+    }
+
+    /// The same, and its folders are made where they are missing.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn made_place(&self, name: &ModelName) -> io::Result<FilePlace> {
+        model_paths::made_place(&self.folder, name)
+    }
+
+    /// Removes the folders of a model that is gone, as far as nothing is in them.
+    pub(crate) fn remove_empty_folders(&self, name: &ModelName) {
+        model_paths::remove_empty_folders(&self.folder, name);
+    }
+
+    /// Removes the folder that has this name if nothing is in it; says whether it did.
+    pub(crate) fn remove_empty_folder(&self, name: &ModelName) -> bool {
+        let place = self.place(name);
+        place.is_ok_and(|place| place.folder().remove_empty(name.file_name()).is_ok())
+    }
+
+    /// What stands in the place of a folder that leads to a model: its name, and what it is.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn in_the_way(
+        &self,
+        name: &ModelName,
+    ) -> io::Result<Option<(String, &'static str)>> {
+        let found = model_paths::in_the_way(&self.folder, name)?;
+        Ok(found.map(|(name, kind)| (name, shown(kind))))
     }
 
     /// Where the index of digests is that was kept.
@@ -206,11 +246,11 @@ impl Layout {
 
     /// Where the versions of a model are kept; `None` if there are none.
     pub(crate) fn versions_of(&self, name: &ModelName) -> io::Result<Option<Folder>> {
-        let Some(versions) = self.hidden.existing(VERSIONS)? else {
+        let Some(versions) = self.hidden.existing_for(VERSIONS, name)? else {
             return Ok(None);
         };
 
-        match versions.enter(name.as_str()) {
+        match versions.enter(name.file_name()) {
             Err(error) if is_absence(&error) => Ok(None),
             entered => entered.map(Some),
         }
@@ -218,8 +258,8 @@ impl Layout {
 
     /// What is known of where a model comes from; `None` if nothing is known of any.
     pub(crate) fn about(&self, name: &ModelName) -> io::Result<Option<FilePlace>> {
-        let folder = self.hidden.existing(ABOUT)?;
-        Ok(folder.map(|folder| FilePlace::new(&folder, name.as_str())))
+        let folder = self.hidden.existing_for(ABOUT, name)?;
+        Ok(folder.map(|folder| FilePlace::new(&folder, name.file_name())))
     }
 
     /// A new part on the file system of the models.
@@ -245,64 +285,57 @@ impl Layout {
         Ok(models)
     }
 
-    /// The names of all entries that a model may have, in no order, read as they are asked for.
-    pub(crate) fn names(&self) -> io::Result<impl Iterator<Item = io::Result<ModelName>>> {
-        let entries = self.folder.entries()?;
-        Ok(entries.filter_map(|entry| match entry {
-            // Names that are not UTF-8 or not allowed cannot be asked for by any request.
-            Ok(entry) => entry.name.to_str()?.parse().ok().map(Ok),
-            Err(error) => Some(Err(error)),
-        }))
+    /// The names of all models, in no order, read as they are asked for.
+    pub(crate) fn names(&self) -> io::Result<ModelNames> {
+        ModelNames::open(&self.folder)
+    }
+
+    /// The names of the models in a folder, in no order; none if it is none.
+    pub(crate) fn names_below(&self, folder: &ModelName) -> io::Result<ModelNames> {
+        ModelNames::below(&self.folder, folder)
+    }
+
+    /// Tells of what was copied in by hand under names that no request can ask for.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn tell_of_strange_names(&self) -> io::Result<()> {
+        if let (count, Some(reason)) = self.names()?.left_out()? {
+            let files = counted(count as u64, "file");
+            log::warn!("{files} left out of the models, to be renamed; the first: {reason}");
+        }
+        Ok(())
     }
 
     /// What stands under a name; links are not followed.
     pub(crate) fn standing(&self, name: &ModelName) -> io::Result<Standing> {
-        let facts = match self.place(name).facts() {
-            Err(error) if is_absence(&error) => return Ok(Standing::Nothing),
+        let facts = match self.place(name).and_then(|place| place.facts()) {
+            Err(error) if is_nothing(&error) => return Ok(Standing::Nothing),
             other => other?,
         };
 
         Ok(match facts.kind {
             FileKind::File => Standing::Model(Stamp::of(facts)),
-            FileKind::Folder => Standing::Other("a directory"),
-            FileKind::Link => Standing::Other("a symbolic link"),
-            FileKind::Special => Standing::Other("a special file"),
+            other => Standing::Other(shown(other)),
         })
     }
 
     /// Opens a model, with the stamp of exactly that file; `None` if there is none.
     pub(crate) fn open_model(&self, name: &ModelName) -> io::Result<Option<(File, Stamp)>> {
-        match self.place(name).open() {
-            Err(error) if is_absence(&error) => Ok(None),
+        match self.place(name).and_then(|place| place.open()) {
+            Err(error) if is_nothing(&error) => Ok(None),
             Err(error) => Err(error),
             Ok((file, facts)) => Ok(Some((file, Stamp::of(facts)))),
         }
     }
 
-    /// The name of another file that this file system takes for the same name, as the shared storage
-    /// of a phone does with `A` and `a`, and others with both ways to write an accented letter. The
-    /// file system itself is asked: a file that is found and not listed is listed under another name.
+    /// The name of another file that this file system takes for the same name.
     pub(crate) fn clash(&self, name: &ModelName) -> io::Result<Option<String>> {
-        if !self.folds_names {
-            return Ok(None);
+        if self.folds_names {
+            clash(&self.folder, name)
+        } else {
+            Ok(None)
         }
-
-        // No file under this name means that no other spelling is in use.
-        let inode = match self.place(name).facts() {
-            Err(error) if is_absence(&error) => return Ok(None),
-            other => other?.inode,
-        };
-
-        // The whole directory is compared, because only a listing shows how a name is really
-        // spelled.
-        let mut listed = Vec::new();
-
-        for entry in self.folder.entries()? {
-            let entry = entry?;
-            listed.push((entry.name.to_string_lossy().into_owned(), entry.inode));
-        }
-
-        Ok(other_name(name.as_str(), inode, listed))
     }
 
     /// Whether the file system takes this name, so that nobody sends bytes for one that it does not.
@@ -310,19 +343,13 @@ impl Layout {
     /// # Errors
     /// As the file system refuses it.
     pub(crate) fn check_name(&self, name: &ModelName) -> io::Result<()> {
-        match self.place(name).facts() {
-            Err(error) if is_refusal(&error) => return Err(error),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.refuses_names => {}
-            _ => return Ok(()),
-        }
-
-        // Only making a file shows what it takes. The folder of parts is on the same file system.
-        let place = FilePlace::new(&self.hidden.made(PARTS)?, name.as_str());
-        match place.open_as(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, 0o600) {
+        match self.place(name).and_then(|place| place.facts()) {
             Err(error) if is_refusal(&error) => Err(error),
-            Ok(_) => place.remove_unsynced(),
-            // All else is told of by the upload itself.
-            Err(_) => Ok(()),
+            // Only making a file shows what it takes. The folder of parts is on the same file system.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.refuses_names => {
+                try_names(&self.hidden.made(PARTS)?, name)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -345,40 +372,28 @@ impl Layout {
     }
 }
 
-/// Removes the parts that dead processes have left in a folder, if it is there.
-fn sweep(
-    hidden: &HiddenFolder,
-    name: &str,
-    prefixes: &[&str],
-    age_min: Duration,
-) -> io::Result<()> {
-    let Some(folder) = hidden.existing(name)? else {
-        return Ok(());
-    };
+/// No folder that leads to it, or something else in the place of one, is no model either.
+fn is_nothing(error: &io::Error) -> bool {
+    is_absence(error) || error.kind() == io::ErrorKind::NotADirectory
+}
 
-    for prefix in prefixes {
-        disk::remove_left_over(&folder, prefix, age_min)?;
+/// What has a name, for people.
+fn shown(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::File => "a model",
+        FileKind::Folder => "a folder",
+        FileKind::Link => "a symbolic link",
+        FileKind::Special => "a special file",
     }
-    Ok(())
 }
 
 /// Before the umask: the user says who else reads the models, and the folder of parts is private.
 pub(crate) const MODEL_MODE: u32 = 0o666;
 
-const UPLOAD_PREFIX: &str = "upload-";
-
-/// The folders in which parts can be left over, with their prefixes. Journals and descriptions are
-/// written as parts, too.
-const SWEPT: &[(&str, &[&str])] = &[
-    (PARTS, &[UPLOAD_PREFIX, COMPOSED, AWKWARD]),
-    (UPLOADS, &[disk::WRITTEN_PREFIX]),
-    (ABOUT, &[disk::WRITTEN_PREFIX]),
-    (VERSIONS, &[]),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::catalog::layout::file_names::other_name;
 
     #[test]
     fn a_file_that_is_found_but_not_listed_clashes_with_the_one_that_is() {

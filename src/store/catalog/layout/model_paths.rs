@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Names of models as paths below the model directory. Each folder on the way is opened from the one
+//! above it, so that neither a link nor a folder that is moved meanwhile leads to any other place.
+
+use std::io;
+
+use crate::disk::{FileKind, FilePlace, Folder, FolderEntry};
+use crate::error::Error;
+use crate::model::ModelName;
+use crate::store::catalog::layout::file_names::is_absence;
+use crate::text::quotable;
+
+/// The place of a model, whose folder has to be there.
+///
+/// # Errors
+/// `NotFound` or `NotADirectory` if it is not; otherwise those of the file system.
+pub(super) fn place(root: &Folder, name: &ModelName) -> io::Result<FilePlace> {
+    place_in(root, name, Folder::enter_any)
+}
+
+/// The same, and its folders are made where they are missing.
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn made_place(root: &Folder, name: &ModelName) -> io::Result<FilePlace> {
+    place_in(root, name, Folder::make_open)
+}
+
+fn place_in(
+    root: &Folder,
+    name: &ModelName,
+    open: fn(&Folder, &str) -> io::Result<Folder>,
+) -> io::Result<FilePlace> {
+    let (folders, file_name) = name.split_last();
+    let mut folder = root.clone();
+    for segment in folders.into_iter().flat_map(|folders| folders.split('/')) {
+        folder = open(&folder, segment)?;
+    }
+    Ok(FilePlace::new(&folder, file_name))
+}
+
+/// Removes the folders of a model that is gone, as far as nothing is in them. One that cannot be removed
+/// does no harm.
+pub(super) fn remove_empty_folders(root: &Folder, name: &ModelName) {
+    let mut folders = name.split_last().0;
+    while let Some(path) = folders {
+        // The folder as the place of a file in the one above it.
+        let (above, last) = path
+            .rsplit_once('/')
+            .map_or((None, path), |(above, last)| (Some(above), last));
+        let mut folder = Ok(root.clone());
+        for segment in above.into_iter().flat_map(|above| above.split('/')) {
+            folder = folder.and_then(|folder| folder.enter_any(segment));
+        }
+        if folder.and_then(|folder| folder.remove_empty(last)).is_err() {
+            return;
+        }
+        folders = above;
+    }
+}
+
+/// What stands in the place of a folder that leads to a model, with its name.
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn in_the_way(
+    root: &Folder,
+    name: &ModelName,
+) -> io::Result<Option<(String, FileKind)>> {
+    let Some(folders) = name.split_last().0 else {
+        return Ok(None);
+    };
+
+    let (mut folder, mut end) = (root.clone(), 0);
+    for segment in folders.split('/') {
+        end += segment.len();
+        match FilePlace::new(&folder, segment).facts() {
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => return Err(error),
+            Ok(facts) if facts.kind != FileKind::Folder => {
+                return Ok(Some((folders[..end].to_owned(), facts.kind)));
+            }
+            Ok(_) => folder = folder.enter_any(segment)?,
+        }
+        end += 1;
+    }
+    Ok(None)
+}
+
+/// The names of all models, in no order, read as they are asked for. What is no regular file and has no name
+/// that a model may have is left out.
+pub(crate) struct ModelNames {
+    /// The folder that is read, and those above it.
+    levels: Vec<FolderLevel>,
+    /// How many files have names that no request can ask for, and why the first of them does.
+    left_out: (usize, Option<String>),
+}
+
+struct FolderLevel {
+    folder: Folder,
+    /// What comes before the names in it: nothing, or a path with a separator at its end.
+    prefix: String,
+    entries: Box<dyn Iterator<Item = io::Result<FolderEntry>>>,
+}
+
+impl ModelNames {
+    pub(super) fn open(root: &Folder) -> io::Result<Self> {
+        Ok(Self {
+            levels: vec![FolderLevel::open(root.clone(), String::new())?],
+            left_out: (0, None),
+        })
+    }
+
+    /// Those in a folder.
+    pub(super) fn below(root: &Folder, name: &ModelName) -> io::Result<Self> {
+        let mut folder = root.clone();
+        for segment in name.segments() {
+            folder = folder.enter_any(segment)?;
+        }
+        Ok(Self {
+            levels: vec![FolderLevel::open(folder, format!("{name}/"))?],
+            left_out: (0, None),
+        })
+    }
+
+    /// Reads all that is left, and tells how many files cannot be models by their names, and why the first
+    /// of them cannot. Hidden ones are left out on purpose.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn left_out(mut self) -> io::Result<(usize, Option<String>)> {
+        for name in self.by_ref() {
+            name?;
+        }
+        Ok(self.left_out)
+    }
+
+    fn leave_out(&mut self, shown: &str, reason: String) {
+        if !shown.starts_with('.') {
+            self.left_out.0 += 1;
+            self.left_out.1.get_or_insert(reason);
+        }
+    }
+}
+
+impl FolderLevel {
+    fn open(folder: Folder, prefix: String) -> io::Result<Self> {
+        let entries = Box::new(folder.entries()?);
+        Ok(Self {
+            folder,
+            prefix,
+            entries,
+        })
+    }
+}
+
+impl Iterator for ModelNames {
+    type Item = io::Result<ModelName>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let level = self.levels.last_mut()?;
+            let entry = match level.entries.next() {
+                Some(Ok(entry)) => entry,
+                Some(Err(error)) => {
+                    self.levels.clear();
+                    return Some(Err(error));
+                }
+                None => {
+                    self.levels.pop();
+                    continue;
+                }
+            };
+
+            let Some(text) = entry.name.to_str() else {
+                let shown = entry.name.to_string_lossy().into_owned();
+                let reason = format!("the name '{}' is not UTF-8", quotable(&shown));
+                self.leave_out(&shown, reason);
+                continue;
+            };
+            let parsed: Result<ModelName, Error> = format!("{}{text}", level.prefix).parse();
+            let name = match parsed {
+                Ok(name) => name,
+                Err(error) => {
+                    let reason = error.message().to_owned();
+                    self.leave_out(text, reason);
+                    continue;
+                }
+            };
+
+            let kind = entry.kind.or_else(|| {
+                let facts = FilePlace::new(&level.folder, text).facts();
+                facts.ok().map(|facts| facts.kind)
+            });
+            match kind {
+                Some(FileKind::File) => return Some(Ok(name)),
+                Some(FileKind::Folder) => {
+                    let entered = level.folder.enter_any(text);
+                    let prefix = format!("{name}/");
+                    match entered.and_then(|folder| FolderLevel::open(folder, prefix)) {
+                        Ok(inner) => self.levels.push(inner),
+                        Err(error) if is_absence(&error) => {}
+                        // One damaged folder of an old card must not hide all the others.
+                        Err(error) => log::warn!("the folder '{name}' is not listed: {error}"),
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
