@@ -376,7 +376,7 @@ mod tests {
                 .map(|number: u8| {
                     let queue = &queue;
                     let one = scope.spawn(move || queue.enter(Some(guesser(number)), 0).map(drop));
-                    until_waiting(queue, usize::from(number));
+                    queue.until_waiting(usize::from(number));
                     one
                 })
                 .collect();
@@ -392,7 +392,7 @@ mod tests {
                 came.send("owner").unwrap();
                 drop(own);
             });
-            until_waiting(queue, 7);
+            queue.until_waiting(7);
             scope.spawn(move || {
                 for one in guessers {
                     let _ = one.join().unwrap();

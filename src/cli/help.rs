@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind as Mistake};
 use clap::{Command, Error};
 
-use crate::cli::terminal::JsonReport;
+use crate::cli::terminal::{JsonReport, Output};
 use crate::config::{SECTIONS, settings};
 use crate::error::ErrorKind;
 use crate::manual;
@@ -21,9 +21,7 @@ pub(crate) fn answer(arguments: &[OsString], command: &Command) -> Option<ExitCo
 
     let topic = manual::find(word).map(|topic| topic.text.to_owned());
     if let Some(text) = topic.or_else(|| settings_of(word)) {
-        // A reader that has gone away is no reason to complain.
-        let _ = write!(std::io::stdout(), "{text}");
-        return Some(ExitCode::SUCCESS);
+        return Some(print(&text));
     }
 
     let text = unknown(word, command)?;
@@ -114,11 +112,7 @@ pub(crate) fn explain(error: Error, arguments: &[OsString], command: &Command) -
     let text = error.render();
 
     match error.kind() {
-        Mistake::DisplayHelp | Mistake::DisplayVersion => {
-            // A reader that has gone away is no reason to complain.
-            let _ = write!(std::io::stdout(), "{text}");
-            ExitCode::SUCCESS
-        }
+        Mistake::DisplayHelp | Mistake::DisplayVersion => print(&text.to_string()),
         Mistake::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = write!(std::io::stderr(), "{text}");
             let error = crate::error::Error::new(ErrorKind::Usage, "no command was given");
@@ -131,6 +125,17 @@ pub(crate) fn explain(error: Error, arguments: &[OsString], command: &Command) -
             ExitCode::from(ErrorKind::Usage.exit_code())
         }
     }
+}
+
+/// Prints a result; a text that could not be written is a failure as for any verb.
+fn print(text: &str) -> ExitCode {
+    let output = Output::default();
+    match output.write(text.as_bytes()) {
+        Err(error) if output.is_closed() => output.remember(&error),
+        Err(error) => output.failed(&error),
+        Ok(()) => {}
+    }
+    ExitCode::from(output.exit_code())
 }
 
 /// Prints the JSON of a command line that cannot be understood, if that asks for JSON.
@@ -178,6 +183,15 @@ fn corrected(mut error: Error, arguments: &[OsString], command: &Command) -> Err
         return error;
     }
 
+    if let Some(tip) = dashed(&error, arguments, command) {
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![tip.into()]),
+        );
+        error.remove(ContextKind::Usage);
+        return error;
+    }
+
     let (Some(ContextValue::String(suggested)), Some(ContextValue::String(wrong))) = (
         error.get(ContextKind::SuggestedArg),
         error.get(ContextKind::InvalidArg),
@@ -210,6 +224,30 @@ fn corrected(mut error: Error, arguments: &[OsString], command: &Command) -> Err
     error.remove(ContextKind::Usage);
     error.insert(ContextKind::SuggestedArg, ContextValue::String(better));
     error
+}
+
+/// What to write where the value of a flag begins with a hyphen and is taken for flags.
+fn dashed(error: &Error, arguments: &[OsString], command: &Command) -> Option<String> {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let mut pairs = arguments
+        .windows(2)
+        .filter_map(|pair| Some((pair[0].to_str()?, pair[1].to_str()?)));
+    let (flag, value) =
+        pairs.find(|(_, value)| value.starts_with(wrong) && !value.starts_with("--"))?;
+
+    let verb = arguments
+        .iter()
+        .find_map(|word| command.find_subcommand(word))?;
+    let long = flag.strip_prefix("--")?;
+    let takes_value =
+        |arg: &&clap::Arg| arg.get_long() == Some(long) && arg.get_action().takes_values();
+    verb.get_arguments().find(takes_value)?;
+    Some(format!(
+        "the value of '{flag}' begins with a hyphen: write '{flag}={}'",
+        escaped(value)
+    ))
 }
 
 /// What is suggested in the place of a hidden flag.

@@ -188,8 +188,8 @@ impl Client {
     /// All models of the server.
     ///
     /// # Errors
-    /// `NotImplemented` for a name or another value that cannot be used, and those of the connection
-    /// and of the server.
+    /// `NotImplemented` for a name or another value that cannot be used, `TooLarge` for more than 131,072
+    /// models, and those of the connection and of the server.
     pub fn list(&mut self) -> Result<Vec<Model>> {
         let list = self.list_all()?;
         list.models.into_iter().map(Model::try_from).collect()
@@ -207,7 +207,7 @@ impl Client {
     /// The same as it came, with what is kept of removed models.
     pub(crate) fn list_all(&mut self) -> Result<ListWire> {
         let mut response = self.ask(Method::GET, "/v1/models")?;
-        api::json(&mut response)
+        api::listed(&mut response)
     }
 
     /// Says of all models that are sent from now on under which licence they are and where they come

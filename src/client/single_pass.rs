@@ -180,7 +180,7 @@ impl Client {
         let response = self.send(request, body)?;
         let mut response = answers::accepted(response)?;
         let outcome = Outcome::of(response.status());
-        let model: ModelWire = answers::json(&mut response)?;
+        let model: ModelWire = crate::client::api::json(&mut response)?;
 
         Ok((model.try_into()?, outcome))
     }

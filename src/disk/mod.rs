@@ -9,6 +9,7 @@ pub(crate) mod fault;
 mod file_facts;
 mod file_place;
 mod folder;
+mod followed;
 mod growing_file;
 mod link;
 mod locked_file;
@@ -23,6 +24,7 @@ pub(crate) use directory::{
 pub(crate) use file_facts::{FileFacts, FileKind, FileTime};
 pub(crate) use file_place::FilePlace;
 pub(crate) use folder::{Folder, FolderPosition};
+pub(crate) use followed::led_to;
 pub(crate) use growing_file::GrowingFile;
 pub(crate) use link::{is_copy_name, move_file, preserve, touch};
 pub(crate) use locked_file::LockedFile;
@@ -171,14 +173,15 @@ fn take_mode_of(file: &File, target: &FilePlace) {
     }
 }
 
-/// Removes every unfinished file of this process, for an end that runs no destructors.
-pub(crate) fn remove_unfinished() {
-    for (path, place) in std::mem::take(&mut *lock(&UNFINISHED)) {
-        let _ = match place {
-            Some(place) => place.remove_unsynced(),
-            None => fs::remove_file(path),
-        };
-    }
+/// Removes every unfinished file of this process, for an end that runs no destructors; says how many there
+/// were.
+pub(crate) fn remove_unfinished() -> usize {
+    let unfinished = std::mem::take(&mut *lock(&UNFINISHED));
+    let removed = unfinished.into_iter().filter(|(path, place)| match place {
+        Some(place) => place.remove_unsynced().is_ok(),
+        None => fs::remove_file(path).is_ok(),
+    });
+    removed.count()
 }
 
 /// Removes the parts in a folder that were created with this prefix and that dead processes left there,
@@ -262,16 +265,17 @@ pub(crate) const WRITTEN_PREFIX: &str = ".";
 /// a FIFO, which stays what it is.
 ///
 /// # Errors
-/// `NotFound` for a link that leads nowhere, an error for a FIFO that nobody reads, and those of the file
-/// system.
+/// `NotFound` for a link that leads nowhere, an error for a FIFO that nobody reads, and those of [`led_to`] and
+/// of the file system.
 pub(crate) fn write_through(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let place = led_to(path)?;
 
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => write(&fs::canonicalize(path)?, bytes, mode),
+    match fs::metadata(&place) {
+        Ok(metadata) if metadata.is_file() => write(&place, bytes, mode),
         Ok(_) => {
             let mut options = OpenOptions::new();
-            let target = options.write(true).custom_flags(flags).open(path);
+            let target = options.write(true).custom_flags(flags).open(&place);
             target?.write_all(bytes)
         }
         Err(error) if fs::symlink_metadata(path).is_ok() => Err(error),

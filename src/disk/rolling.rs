@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::disk::followed::led_to;
+
 /// An open log file.
 pub(crate) struct Rolling {
     path: PathBuf,
@@ -26,17 +28,12 @@ impl Rolling {
     /// device stays where it is.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Those of [`led_to`] and of the file system.
     pub(crate) fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
-        let (file, length) = append(path)?;
-        let is_regular = file.metadata()?.is_file();
-
         // A link stays what it is: the file that it leads to is set aside, beside itself.
-        let path = if path.is_symlink() {
-            fs::canonicalize(path)?
-        } else {
-            path.to_owned()
-        };
+        let path = led_to(path)?;
+        let (file, length) = append(&path)?;
+        let is_regular = file.metadata()?.is_file();
 
         Ok(Self {
             path,

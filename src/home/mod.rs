@@ -87,18 +87,16 @@ impl HomeFile {
             // No file is made before there is something to keep.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             read => read.map_err(|error| {
-                Error::local(format!("reading {}", path.display()), error).hint(self.description())
+                let told = Error::local(format!("reading {}", path.display()), error);
+                match told.kind() {
+                    ErrorKind::Usage => told.hint(format!(
+                        "make it readable for its owner (chmod u+r); without it: {}",
+                        self.loss.replace('`', "'")
+                    )),
+                    _ => told,
+                }
             }),
         }
-    }
-
-    /// What a user has to know of it where it cannot be used.
-    pub(crate) fn description(&self) -> String {
-        let text = format!(
-            "it holds: {}; written by: {}; without it: {}",
-            self.content, self.writer, self.loss
-        );
-        text.replace('`', "'")
     }
 
     /// Replaces it as a whole, durably; the home is made where it is missing.
@@ -264,12 +262,20 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_read_a_file_is_told_what_it_is() {
+    fn who_cannot_read_a_file_is_told_what_to_do_in_a_sentence() {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(TOKENS.path(home.path())).unwrap();
         let error = TOKENS.read(home.path()).unwrap_err();
-        let hint = error.hint_text().unwrap();
-        assert!(hint.contains("written by: 'skep token'"), "{hint}");
+        let text = error.to_string();
+        assert!(
+            text.contains("tokens: is a directory; make it readable"),
+            "{text}"
+        );
+        assert!(
+            text.contains("without it: every token") && !text.contains('`'),
+            "{text}"
+        );
+        assert!(error.hint_text().unwrap().len() < 150, "{text}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::access::secrets::password::Password;
+use crate::access::secrets::password::{Password, is_made};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
@@ -46,15 +46,15 @@ impl FromStr for Invitation {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = || {
-            Error::new(
-                ErrorKind::Usage,
-                "this is not an invitation, or not a complete one",
-            )
-            .hint("'skep invite' on the other device prints one: skep://...#...")
+        let told = |text| {
+            Error::new(ErrorKind::Usage, text)
+                .hint("'skep invite' on the other device prints one: skep://...#...")
         };
+        let bad =
+            || told("the invitation is not complete: its end is missing, or a letter is wrong");
 
-        let rest = text.trim().strip_prefix(SCHEME).ok_or_else(bad)?;
+        let rest = text.trim().strip_prefix(SCHEME);
+        let rest = rest.ok_or_else(|| told("this is not an invitation"))?;
         let (addresses, rest) = rest.split_once('#').ok_or_else(bad)?;
         let (pin, secret) = rest.split_once('.').ok_or_else(bad)?;
 
@@ -70,7 +70,11 @@ impl FromStr for Invitation {
             return Err(bad());
         }
 
-        let secret = Password::new(secret).map_err(|_| bad())?;
+        // The server would not know a secret without its end, nor say why.
+        let secret = Password::new(secret)
+            .ok()
+            .filter(|secret| is_made(secret.text().as_bytes()))
+            .ok_or_else(bad)?;
 
         Ok(Self {
             addresses,
@@ -215,8 +219,10 @@ mod tests {
             format!(" {text}\n").parse::<Invitation>().unwrap(),
             invitation
         );
-        for end in 0..text.rfind('.').unwrap() {
-            assert!(text[..end].parse::<Invitation>().is_err(), "{end}");
+        for end in 0..text.len() {
+            let error = text[..end].parse::<Invitation>().unwrap_err();
+            let is_told = error.message().contains("its end is missing");
+            assert_eq!(is_told, end >= SCHEME.len(), "{end}: {error}");
         }
         for bad in [
             "https://pi#a.b",

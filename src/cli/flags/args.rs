@@ -11,11 +11,12 @@ use log::LevelFilter;
 
 use crate::address::{Scheme, ServerUrl};
 use crate::cli::flags::given_password::{given_password, own_password};
+use crate::cli::flags::paired_server::{check_meaning, paired, token_of};
 use crate::cli::flags::switch::{is_set, variable, variable_name};
 use crate::cli::terminal::{Output, ask, signals};
 use crate::client::{
-    Changes, Client, ClientCertificate, ClientOptions, FirstUse, PairedServer, PasswordOver,
-    Servers, TransferOptions, Trust,
+    Changes, Client, ClientCertificate, ClientOptions, FirstUse, PasswordOver, TransferOptions,
+    Trust,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
@@ -167,11 +168,7 @@ pub(crate) fn passwords(command: Command) -> Command {
 pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     let named = text(matches, "server");
 
-    // Without a home nothing was paired, but a URL still works.
-    let saved = match home::directory() {
-        Ok(home) => Servers::new(&home).find(named.as_deref())?,
-        Err(_) => None,
-    };
+    let saved = paired(named.as_deref(), output)?;
 
     let server: ServerUrl = match (&saved, &named) {
         (Some(saved), _) => saved.url.clone(),
@@ -211,7 +208,7 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
             check_meaning(&saved, named.as_deref())?;
             Some(password)
         }
-        (None, saved) => saved.map(|saved| saved.token),
+        (None, saved) => saved.map(|saved| token_of(saved, output)),
     };
 
     if options.password.is_none() {
@@ -244,23 +241,6 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
     signals::watch()?;
 
     Client::new(options)
-}
-
-/// Refuses to send a password that was given to a server that may not be the one that is meant: its
-/// token goes nowhere else, but such a password is a secret of whichever server the user had in mind.
-fn check_meaning(saved: &PairedServer, named: Option<&str>) -> Result<()> {
-    let Some(other) = saved.other_meaning(named) else {
-        return Ok(());
-    };
-
-    let PairedServer { name, url, .. } = saved;
-    let text = format!(
-        "'{name}' may mean {url}, which was paired under that name, or {other}; the password was \
-         not sent"
-    );
-    Err(Error::new(ErrorKind::Usage, text).hint(format!(
-        "write --server {url} or --server {other}; without SKEP_PASSWORD the token of the pairing is used"
-    )))
 }
 
 fn trust(matches: &ArgMatches, output: &Output) -> Result<Trust> {

@@ -6,6 +6,7 @@ pub(crate) mod args;
 pub(crate) mod destination;
 mod given_password;
 pub(crate) mod node_settings;
+pub(crate) mod paired_server;
 pub(crate) mod piped_input;
 pub(crate) mod source;
 mod switch;

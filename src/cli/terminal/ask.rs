@@ -13,11 +13,16 @@ use crate::pin::Pin;
 
 /// What happens with new servers: a question if there is somebody to ask, else a refusal.
 pub(crate) fn first_use() -> FirstUse {
-    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+    if has_somebody() {
         FirstUse::Ask(Box::new(ask))
     } else {
         FirstUse::Refuse
     }
+}
+
+/// Whether somebody is there to ask.
+pub(crate) fn has_somebody() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 fn ask(server: &str, pin: Pin) -> bool {
@@ -97,7 +102,7 @@ const SHORT: usize = 16;
 /// # Errors
 /// `Cancelled` at Ctrl-C and Ctrl-D, `Usage` if it cannot be one; those of the terminal.
 pub(crate) fn password(server: &str) -> Result<Option<Password>> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !has_somebody() {
         return Ok(None);
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What people see and say at a terminal, and the signals that it sends.
 
+mod advice;
 pub(crate) mod ask;
 mod bar;
 mod items;

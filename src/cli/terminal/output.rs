@@ -11,6 +11,8 @@ use clap::ArgMatches;
 use serde::Serialize;
 
 use crate::access::Password;
+use crate::cli::terminal::advice::Advice;
+use crate::cli::terminal::ask;
 use crate::cli::terminal::items::ShownItem;
 use crate::cli::terminal::machine::JsonReport;
 use crate::cli::terminal::standard::is_closed;
@@ -38,6 +40,8 @@ pub(crate) struct Output {
     bare: RefCell<Option<String>>,
     /// Whether a server wanted a password, or another one.
     is_unauthenticated: Cell<bool>,
+    /// What is known of errors in this command.
+    pub(crate) advice: Advice,
 }
 
 /// The form of results.
@@ -274,8 +278,13 @@ impl Output {
 
     /// Prints an error and remembers the exit code if it is the first one.
     pub(crate) fn failed(&self, error: &Error) {
-        self.error(error);
+        let advised = self.advice.on(error);
+        let error = advised.as_ref().unwrap_or(error);
         self.remember(error);
+        // Whoever is asked for the password next has made no mistake yet.
+        if self.unanswered().is_none() || !ask::has_somebody() {
+            self.error(error);
+        }
     }
 
     /// Remembers the exit code of an error if it is the first one.

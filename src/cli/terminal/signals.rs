@@ -181,23 +181,29 @@ impl Drop for Uninterrupted {
     }
 }
 
-/// Whether an upload that was interrupted has been given up on the server, too.
-static GIVEN_UP: Mutex<bool> = Mutex::new(false);
+/// Whether a transfer that was interrupted is at rest: given up on the server, or noted on this device.
+static AT_REST: Mutex<bool> = Mutex::new(false);
 
-static GIVING_UP: Condvar = Condvar::new();
+static RESTING: Condvar = Condvar::new();
 
-/// Leaves an upload that is interrupted the time to be given up.
-fn await_end_of_upload() {
-    if PHASE.load(Ordering::Relaxed) == PIPED {
-        let given_up = threads::lock(&GIVEN_UP);
-        let _ = GIVING_UP.wait_timeout_while(given_up, PATIENCE, |is_over| !*is_over);
+/// What ends the transfer that can be resumed, so that it notes what it has.
+static RUNNING: Mutex<Option<Shutdown>> = Mutex::new(None);
+
+/// Leaves a transfer that is interrupted the time to come to rest.
+fn await_end_of_transfer(signal: i32) {
+    if let Some(shutdown) = threads::lock(&RUNNING).take() {
+        shutdown.signalled(signal);
+    }
+    if [RESUMABLE, PIPED].contains(&PHASE.load(Ordering::Relaxed)) {
+        let at_rest = threads::lock(&AT_REST);
+        let _ = RESTING.wait_timeout_while(at_rest, PATIENCE, |is_over| !*is_over);
     }
 }
 
 #[expect(clippy::exit, reason = "the other threads may hang in a system call")]
 fn end(signal: i32) -> ! {
-    disk::remove_unfinished();
-    await_end_of_upload();
+    await_end_of_transfer(signal);
+    let removed = disk::remove_unfinished();
     // A progress bar may have left the cursor in the middle of a line.
     let text = match PHASE.load(Ordering::Relaxed) {
         RESUMABLE => format!("interrupted; resume with: {}", same_command()),
@@ -205,7 +211,8 @@ fn end(signal: i32) -> ! {
         COMPLETING => "interrupted at the end: the server may have the model already; \
                        'skep ls -l' shows it"
             .to_owned(),
-        _ => "interrupted; unfinished files were removed".to_owned(),
+        _ if removed > 0 => "interrupted; unfinished files were removed".to_owned(),
+        _ => "interrupted".to_owned(),
     };
     if logging::finish() {
         let _ = io::stderr().write_all(format!("\nskep: {text}\n").as_bytes());
@@ -217,8 +224,9 @@ fn end(signal: i32) -> ! {
 pub(crate) struct Interruptible(());
 
 impl Interruptible {
-    /// A transfer with which the same command goes on.
-    pub(crate) fn resumable() -> Self {
+    /// A transfer with which the same command goes on, and what ends it.
+    pub(crate) fn resumable(shutdown: Shutdown) -> Self {
+        *threads::lock(&RUNNING) = Some(shutdown);
         Self::begin(RESUMABLE)
     }
 
@@ -236,9 +244,10 @@ impl Interruptible {
 impl Drop for Interruptible {
     fn drop(&mut self) {
         let phase = PHASE.load(Ordering::Relaxed);
-        if phase == PIPED && ASKED.load(Ordering::SeqCst) {
-            *threads::lock(&GIVEN_UP) = true;
-            GIVING_UP.notify_all();
+        *threads::lock(&RUNNING) = None;
+        if [RESUMABLE, PIPED].contains(&phase) && ASKED.load(Ordering::SeqCst) {
+            *threads::lock(&AT_REST) = true;
+            RESTING.notify_all();
             // The thread that watches ends the process with the code of the signal.
             thread::sleep(PATIENCE * 2);
         }
@@ -253,8 +262,8 @@ const RESUMABLE: u8 = 1;
 const PIPED: u8 = 2;
 const COMPLETING: u8 = 3;
 
-/// How long giving up an upload on the server may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long it may take to give up an upload on the server, or to have the last bytes on the disk.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long an end of input is watched for the signal that may have caused it.
 const SETTLE: Duration = Duration::from_millis(100);

@@ -14,7 +14,6 @@ use ureq::http::header::{
 use ureq::http::{Response, StatusCode};
 
 use crate::client::api::answer::Answer;
-use crate::client::api::failures::{ended, failed};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::quotable;
@@ -136,37 +135,6 @@ pub(crate) fn gone(response: &Response<Body>) -> Result<()> {
         StatusCode::NO_CONTENT => Ok(()),
         _ => Err(not_skep()),
     }
-}
-
-/// The value in a body of JSON.
-///
-/// # Errors
-/// `NotImplemented` if it is not what API v1 answers, `Interrupted` if it is cut; otherwise those of
-/// the connection.
-pub(crate) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T> {
-    let mut bytes = Vec::new();
-    // Of a body of no bytes, ureq tells no length.
-    let told = response.headers().get(CONTENT_LENGTH);
-    let is_empty = told.is_some_and(|length| length == "0");
-    let length = response.body().content_length();
-    let length = length.or(is_empty.then_some(0));
-    let reader = response.body_mut().as_reader();
-
-    reader
-        .take(JSON_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-
-    // A body that is as long as announced and still ends too early was not cut: it is not ours.
-    let is_short = length.is_none_or(|length| length > bytes.len() as u64);
-
-    serde_json::from_slice(&bytes).map_err(|error| {
-        if error.is_eof() && is_short {
-            ended().because(error)
-        } else {
-            not_skep().because(error)
-        }
-    })
 }
 
 /// The value in an answer to a request of any kind.
@@ -376,9 +344,6 @@ struct DearningError {
 /// What helps where credentials are missing or wrong.
 pub(crate) const PASSWORD_HINT: &str = "set SKEP_PASSWORD, or use --password-file or --password-stdin; \
      or pair with it: 'skep invite' there, 'skep pair' here";
-
-/// A listing of more than 100,000 models.
-const JSON_BYTES_MAX: u64 = 32 << 20;
 
 const REFUSAL_BYTES_MAX: u64 = 64 << 10;
 

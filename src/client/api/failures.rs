@@ -36,8 +36,9 @@ pub(crate) fn trouble(error: ureq::Error) -> Error {
         // A TLS port answers plain HTTP with an alert, which is not HTTP.
         ureq::Error::Protocol(error) => Error::new(
             ErrorKind::NotImplemented,
-            format!("the answer is not HTTP: {error}"),
+            "the answer breaks the rules of HTTP",
         )
+        .because(error)
         .hint("is this a TLS port? then use https:// in --server"),
         ureq::Error::LargeResponseHeader(..) => Error::new(
             ErrorKind::FieldsTooLarge,
@@ -46,6 +47,11 @@ pub(crate) fn trouble(error: ureq::Error) -> Error {
         ureq::Error::BodyStalled => {
             Error::new(ErrorKind::Interrupted, "the body of the answer broke off")
         }
-        other => Error::new(ErrorKind::Internal, format!("the request failed: {other}")),
+        other => Error::new(
+            ErrorKind::Internal,
+            "the request failed before it was answered",
+        )
+        .because(other)
+        .hint("is --server (SKEP_SERVER) the address of a skep server?"),
     }
 }

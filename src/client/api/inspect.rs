@@ -19,7 +19,7 @@ impl Client {
     /// `NotFound`, and those of the connection and of the server.
     pub fn info(&mut self, name: &ModelName) -> Result<ModelInfo> {
         let mut response = self.ask(Method::GET, &format!("{}/info", model_path(name)))?;
-        answers::json::<InfoWire>(&mut response)?.try_into()
+        crate::client::api::json::<InfoWire>(&mut response)?.try_into()
     }
 
     /// What a model was before, as far as the server keeps it; newest first.
@@ -29,7 +29,7 @@ impl Client {
     /// of the server.
     pub fn versions(&mut self, name: &ModelName) -> Result<Vec<OldVersion>> {
         let mut response = self.ask(Method::GET, &versions_path(name))?;
-        let told: VersionsWire = answers::json(&mut response)?;
+        let told: VersionsWire = crate::client::api::json(&mut response)?;
 
         wire::old_versions(told.versions)
     }
@@ -71,7 +71,7 @@ impl Client {
             VersionChoice::Digest(_) => self.ask(Method::POST, &format!("{path}?to={choice}"))?,
         };
 
-        let model: Model = answers::json::<ModelWire>(&mut response)?.try_into()?;
+        let model: Model = crate::client::api::json::<ModelWire>(&mut response)?.try_into()?;
         // A server that knows no choice would have taken the newest one.
         match choice {
             VersionChoice::Digest(digest) if model.digest != Some(digest) => {

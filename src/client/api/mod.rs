@@ -5,9 +5,11 @@ mod answer;
 pub(crate) mod answers;
 mod failures;
 mod inspect;
+mod json_answer;
 mod payload;
 
 pub use answer::Answer;
-pub(crate) use answers::{accepted, gone, json};
+pub(crate) use answers::{accepted, gone};
 pub(crate) use failures::{ended, failed, trouble, unwritten};
+pub(crate) use json_answer::{json, listed};
 pub use payload::Payload;

@@ -263,8 +263,17 @@ impl Dialer {
                 "if it speaks plain HTTP, use --server http://{authority}"
             )),
             Some(reason) => {
-                let message = format!("no TLS connection with {authority}: {reason}");
+                let what = match reason {
+                    rustls::Error::AlertReceived(_) => "it refused the handshake",
+                    rustls::Error::PeerIncompatible(_) => {
+                        "it does not speak TLS 1.2 or 1.3 with a cipher of this client"
+                    }
+                    _ => "its part of the handshake is wrong",
+                };
+                let message = format!("no TLS connection with {authority}: {what}");
                 Error::new(ErrorKind::Untrusted, message)
+                    .because(reason.clone())
+                    .hint("is --server (SKEP_SERVER) the address of a skep server?")
             }
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 let message = format!("{authority} hung up during the TLS handshake");

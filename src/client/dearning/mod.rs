@@ -67,7 +67,7 @@ impl Client {
             }
             _ => error,
         })?;
-        let imported: Imported = answers::json(&mut response)?;
+        let imported: Imported = crate::client::api::json(&mut response)?;
 
         // Some versions state no size, and then there is nothing to compare.
         match imported.size {

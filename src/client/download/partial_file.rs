@@ -177,7 +177,9 @@ impl PartialFile {
 
     /// Makes what is there survive the end of this process, if it is worth it.
     pub(crate) fn rest(&mut self) {
-        if self.done - self.synced >= WORTH_BYTES {
+        let fresh = self.done - self.synced;
+        // Where a file stays anyway, every byte counts.
+        if fresh >= WORTH_BYTES || (fresh > 0 && self.synced > 0) {
             // What cannot be noted is fetched again.
             let _ = self.note();
         }
@@ -362,11 +364,14 @@ mod tests {
             ErrorKind::Busy
         );
         partial.rest();
+        // Little is noted as well where the file stays anyway.
+        partial.write(&[7; 1_000]).unwrap();
+        partial.rest();
         partial.write(&[7; 50_000]).unwrap();
         drop(partial);
         let mut partial = PartialFile::find(&place).unwrap().unwrap();
-        assert_eq!((partial.done(), partial.whole()), (100_000, Some(whole)));
-        partial.write(&[7; 200_000]).unwrap();
+        assert_eq!((partial.done(), partial.whole()), (101_000, Some(whole)));
+        partial.write(&[7; 199_000]).unwrap();
         assert_eq!(partial.digest(), whole.digest);
         partial.publish().unwrap();
         assert_eq!(fs::read(&place).unwrap(), [7; 300_000]);

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::disk::Part;
+use crate::disk::{Part, led_to};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Has a file written by `fill` and publishes it as `target` if that went well.
@@ -67,13 +67,16 @@ impl Write for Named<'_> {
     }
 }
 
-/// Where the bytes go: a link is followed, and what is not a file is not replaced by one.
+/// Where the bytes go: a link of the caller or of root is followed, and what is not a file is not replaced by
+/// one.
 ///
 /// # Errors
-/// `Usage` for a link to nothing, `Conflict` for what is not a file; otherwise those of the file system.
+/// `Usage` for a link to nothing, `Conflict` for what is not a file and for a link of somebody else, also one
+/// to the directory; otherwise those of the file system.
 pub(crate) fn place(target: &Path) -> Result<PathBuf> {
     let explained = |error| Error::local(format!("writing {}", target.display()), error);
     let is_link = target.is_symlink();
+    led_to(target.parent().unwrap_or(Path::new("."))).map_err(explained)?;
 
     match fs::metadata(target) {
         // Writing through a dangling link would create a file somewhere unexpected.
@@ -89,7 +92,7 @@ pub(crate) fn place(target: &Path) -> Result<PathBuf> {
             Err(Error::new(ErrorKind::Conflict, message).hint("'-o -' writes to standard output"))
         }
         // The rename has to hit the file behind the link, or the link itself would be replaced.
-        Ok(_) if is_link => fs::canonicalize(target).map_err(explained),
+        Ok(_) if is_link => led_to(target).map_err(explained),
         Ok(_) => Ok(target.to_owned()),
     }
 }

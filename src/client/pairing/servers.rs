@@ -13,7 +13,7 @@ use crate::client::pairing::server_name::{check_word, other_meaning};
 use crate::client::trust::{Elsewhere, KnownServers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
-use crate::text::{entries, name_of, unreadable};
+use crate::text::{entries, name_of, nearest, unreadable};
 
 /// The file of a home, which need not exist.
 pub(crate) struct Servers(PathBuf);
@@ -87,6 +87,16 @@ impl Servers {
         }
 
         Ok(found)
+    }
+
+    /// The name of a paired server that is nearest to this one, which none has.
+    ///
+    /// # Errors
+    /// `Usage` if the file cannot be read.
+    pub(crate) fn near(&self, name: &str) -> Result<Option<String>> {
+        let text = home::SERVERS.read(&self.0)?;
+        let names = entries(&text).filter_map(|(_, line)| name_of(line));
+        Ok(nearest(name, names).map(str::to_owned))
     }
 
     /// Refuses a name under which another server is known by now.

@@ -68,7 +68,10 @@ impl Roots {
         url: &ServerUrl,
         chain: &[CertificateDer<'_>],
     ) -> Result<(), String> {
-        let bent = |error: webpki::Error| format!("its certificate cannot be read: {error}");
+        let bent = |error: webpki::Error| {
+            log::debug!("a certificate of {}: {error:?}", url.authority());
+            "its certificate cannot be read".to_owned()
+        };
         let (first, others) = chain.split_first().ok_or("it shows no certificate")?;
         let certificate = EndEntityCert::try_from(first).map_err(bent)?;
         // The name is needed in either case, also for a certificate that is trusted as it is.
@@ -129,7 +132,10 @@ fn reason(error: &webpki::Error, url: &ServerUrl) -> String {
         webpki::Error::CertNotValidYet { .. } => {
             "its certificate is not valid yet (is the clock of this device right?)".to_owned()
         }
-        other => format!("its certificate cannot be used: {other}"),
+        other => {
+            log::debug!("a certificate of {}: {other:?}", url.authority());
+            "its certificate is not one for a server, or was not signed rightly".to_owned()
+        }
     }
 }
 

@@ -249,7 +249,7 @@ impl Client {
 
         if status.is_success() {
             let outcome = Outcome::of(status);
-            let model: ModelWire = answers::json(&mut response)?;
+            let model: ModelWire = crate::client::api::json(&mut response)?;
             return Ok(Appended::Model(model.try_into()?, outcome));
         }
 

@@ -264,7 +264,7 @@ fn is_weak_match(list: &str, tag: &str) -> bool {
 fn changed(name: &ModelName) -> Error {
     Error::new(
         ErrorKind::PreconditionFailed,
-        format!("'{name}' does not match If-Match"),
+        format!("'{name}' is not what is to be replaced (--if-match, the field If-Match)"),
     )
 }
 

@@ -206,7 +206,8 @@ impl Catalog {
                 let text = format!(
                     "the model '{name}' exists already, and this server does not replace models"
                 );
-                let hint = "remove it first, or send If-Match with its entity tag (or *)";
+                let hint = "remove it first, or say what is replaced: 'skep put --if-match DIGEST', or the \
+                            field If-Match with its entity tag (or *)";
                 Err(Error::new(ErrorKind::Conflict, text).hint(hint))
             }
             _ => Ok(()),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Who may do what, and whom to trust.
 
+mod advice;
 mod audit;
 mod browser;
 mod guesses;

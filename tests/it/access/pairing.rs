@@ -494,7 +494,7 @@ fn an_invitation_leads_to_the_server_that_runs() {
 
     // Of one that runs no more, it is said where it was.
     first.stop().exits(0);
-    invite(&[]).exits(4).says(&stopped).says("skep serve");
+    invite(&[]).exits(3).says(&stopped).says("skep serve");
     invite(&["pi.local:8443"]).exits(0);
 }
 

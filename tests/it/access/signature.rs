@@ -414,3 +414,46 @@ fn a_signature_of_another_file_vouches_for_nothing() {
     wanting.skep(&["put", "old-demo.onnx.minisig"]).exits(0);
     assert_eq!(wanting.names(), ["old-demo.onnx.minisig"]);
 }
+
+#[test]
+fn a_signature_is_stored_once_and_signatures_are_not_signed() {
+    let server = Served::start(&["--keep-versions", "9"]);
+    let public = keygen(&server.place, "k");
+    for bytes in ["first", "second", "third"] {
+        server.place.file("m", bytes);
+        let sent = server
+            .skep(&["put", "m", "--sign", "k.key"])
+            .exits(0)
+            .text();
+        assert!(sent.contains("m.minisig"), "{sent}");
+        server
+            .skep(&["get", "m", "-o", "got", "--verify-key", &public])
+            .exits(0);
+    }
+    // The old signatures are kept with the old versions, and not beside them.
+    let shown = server
+        .skep(&["show", "m.minisig", "--json"])
+        .exits(0)
+        .json();
+    let versions = shown["models"][0]["versions"].as_array().unwrap().len();
+    assert!(versions <= 2, "{shown}");
+
+    fs::create_dir(server.place.path("d")).unwrap();
+    for _ in 0..2 {
+        let names = ["d/m", "d/m.minisig"];
+        server.place.file("d/m", "m");
+        let words: &[&str] = if server.place.path(names[1]).exists() {
+            &names
+        } else {
+            &names[..1]
+        };
+        let signed = server
+            .skep(&[&["sign", "--key", "k.key"], words].concat())
+            .exits(0);
+        assert_eq!(
+            signed.stderr.matches("is a signature itself").count(),
+            words.len() - 1
+        );
+    }
+    assert!(!server.place.path("d/m.minisig.minisig").exists());
+}

@@ -55,11 +55,15 @@ const STATICS: &[(&str, &str)] = &[
         "a signal comes to the process",
     ),
     (
-        "src/cli/terminal/signals.rs: GIVEN_UP",
+        "src/cli/terminal/signals.rs: AT_REST",
         "a signal comes to the process",
     ),
     (
-        "src/cli/terminal/signals.rs: GIVING_UP",
+        "src/cli/terminal/signals.rs: RUNNING",
+        "a signal comes to the process",
+    ),
+    (
+        "src/cli/terminal/signals.rs: RESTING",
         "a signal comes to the process",
     ),
     (

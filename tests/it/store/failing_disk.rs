@@ -58,6 +58,10 @@ fn a_failing_call_costs_no_acknowledged_byte() {
                 matches!(answer, 200 | 0 | 500) || answer == status,
                 "{case}: {answer}"
             );
+            if answer == 507 {
+                let text = fs::read_to_string(place.path("answer")).unwrap();
+                assert!(text.contains("remove a model"), "{case}: {text}");
+            }
             let parts = fs::read_dir(place.path("dm_models/.skep/parts"))
                 .unwrap()
                 .count();

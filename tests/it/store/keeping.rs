@@ -417,6 +417,26 @@ fn damage_is_found_and_told() {
 }
 
 #[test]
+fn a_model_that_was_changed_by_hand_is_told_of_and_is_no_damage() {
+    let server = Served::start(&["--plain"]);
+    server.place.file("m", noise(1, 5000));
+    server.skep(&["put", "m"]).exits(0);
+    server.skep(&["verify", "m"]).exits(0);
+
+    // One other byte, and the time of modification as it was.
+    let path = server.dir.join("m");
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"x", 17).unwrap();
+    file.set_modified(before).unwrap();
+    drop(file);
+    server
+        .skep(&["verify", "m"])
+        .exits(10)
+        .says("was changed on the device of the server: its digest was sha256:");
+}
+
+#[test]
 #[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn what_is_not_of_the_format_of_its_name_gets_none() {
     let place = Place::new();

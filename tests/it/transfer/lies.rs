@@ -648,3 +648,35 @@ fn what_no_skep_says_of_its_models_is_not_believed() {
         }
     }
 }
+
+#[test]
+fn a_list_without_an_end_costs_little_and_is_told_as_such() {
+    let model = r#"{"name":"a","size":0,"modified":"2000-01-01T00:00:00Z"},"#;
+    let piece = model.repeat(1000);
+    let start = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n\
+                 {\"schema\":1,\"models\":[";
+    let liar = Liar::start(move |question| {
+        question.say(start);
+        question.endlessly(piece.as_bytes())
+    });
+    let place = Place::new();
+    for verb in [&["ls"][..], &["verify"]] {
+        liar.skep(&place, verb)
+            .exits(8)
+            .says("the server lists more than 131072 models");
+    }
+
+    // Long entries reach the bound of bytes before that of models.
+    let long = format!(
+        r#"{{"name":"{}","size":0,"modified":""}},"#,
+        "x".repeat(4000)
+    );
+    let liar = Liar::start(move |question| {
+        question.say(start);
+        question.endlessly(long.repeat(16).as_bytes())
+    });
+    liar.skep(&place, &["ls"])
+        .exits(8)
+        .says("the answer has more than 33554432 bytes");
+    assert!(liar.taken() < 5 * TAKEN_MAX, "{}", liar.taken());
+}

@@ -11,6 +11,7 @@ pub(crate) mod lies_to_put;
 mod lost_power;
 mod other_clients;
 mod piped;
+mod planted_links;
 pub(crate) mod resume;
 mod stopping;
 mod there_and_back;

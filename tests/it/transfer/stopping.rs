@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use skep::client::{Client, ClientOptions, TransferEvent, TransferOptions, Trust};
 use skep::{Digest, Error, ErrorKind, Request, Response, Server, Status, TempServer};
 
-use crate::support::process::{Place, Process};
+use crate::support::process::{Place, Process, until};
 
 /// Less than any pause of the client here, and longer than anything takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -241,4 +241,25 @@ fn a_signal_ends_a_pause_of_five_minutes() {
         process.signal(signal);
         process.finish().exits(code);
     }
+}
+
+#[test]
+fn a_get_that_is_interrupted_keeps_all_that_arrived() {
+    let bytes = vec![7; 1 << 20];
+    let tag = Digest::of(&bytes).etag();
+    let mut answer =
+        format!("HTTP/1.1 200 OK\r\nETag: {tag}\r\nContent-Length: 1048576\r\n\r\n").into_bytes();
+    answer.extend(&bytes[..300_000]);
+    let (authority, heard) = silent(answer.leak());
+    let place = Place::new();
+    let url = format!("http://{authority}");
+    let process = Process::start(&mut place.skep(&["get", "m", "--server", &url]));
+    let _held = heard.recv_timeout(DEADLINE).unwrap();
+
+    let part = place.path(".m.skep-part");
+    until(|| part.metadata().is_ok_and(|part| part.len() == 300_000));
+    process.signal(Signal::INT);
+    process.finish().exits(130).says("interrupted; resume with");
+    let journal = std::fs::read_to_string(place.path(".m.skep-journal")).unwrap();
+    assert_eq!(journal.lines().last(), Some("300000"), "{journal}");
 }

@@ -100,7 +100,8 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
 
     // Before the certificate is issued, since the authority keeps a record of each one.
     let was_there = folder.exists();
-    disk::create_directory(folder)
+    disk::led_to(folder)
+        .and_then(|folder| disk::create_directory(&folder))
         .map_err(|error| Error::local(format!("making {}", folder.display()), error))?;
 
     let hosts: Vec<String> = matches

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use crate::cli::flags::{args, node_settings};
+use crate::cli::flags::{args, node_settings, paired_server};
 use crate::cli::terminal::Output;
 use crate::client;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,7 +31,13 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             let wait = args::time_limit(matches, "connect-timeout")?;
 
             // Only a handshake takes place: nothing is sent to a server that nobody has checked.
-            let pin = client::shown_pin(&url.parse()?, wait.unwrap_or(CONNECT))?;
+            let pin =
+                client::shown_pin(&url.parse()?, wait.unwrap_or(CONNECT)).map_err(|error| {
+                    paired_server::without_server(
+                        error,
+                        "is a skep with TLS running at this address?",
+                    )
+                })?;
             output.note(
                 "this is the key that the server shows; ask its owner whether it is the right one",
             );

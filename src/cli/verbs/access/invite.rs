@@ -171,7 +171,7 @@ fn running_addresses(config: &Config) -> Result<Vec<String>> {
     let last = last.map_or_else(String::new, |one| {
         format!(" (the last one was at {})", one.addresses.join(" "))
     });
-    Err(Error::new(ErrorKind::NotFound, text).hint(format!(
+    Err(Error::new(ErrorKind::Unreachable, text).hint(format!(
         "start 'skep serve', or name where it will be: skep invite HOST:PORT{last}"
     )))
 }

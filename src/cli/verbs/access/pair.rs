@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::access::Invitation;
 use crate::child;
+use crate::cli::flags::paired_server;
 use crate::cli::terminal::{Output, ask, signals};
 use crate::client::{PairNames, accept};
 use crate::error::{Error, Result};
@@ -50,7 +51,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         device,
     };
 
-    let (saved, reply) = accept(&invitation, names, &home)?;
+    let (saved, reply) = accept(&invitation, names, &home).map_err(|error| {
+        let hint = "is the server running, and can this device reach it? 'skep invite ADDRESS' there names other addresses";
+        paired_server::without_server(error, hint)
+    })?;
 
     output.line(&format!(
         "paired with {} ({}) as {}, role {}",

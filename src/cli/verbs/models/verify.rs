@@ -54,6 +54,13 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
         // The outcome is printed in any case; damage is a failure as well, for the exit code.
         let error = complaint(&name, &verified);
+        if verified.outcome == Verified::Changed {
+            let known = verified.remembered.map(digest_text).unwrap_or_default();
+            output.incomplete(&format!(
+                "the file of the model '{name}' was changed on the device of the server: its digest was \
+                 {known}; if nobody meant that, send the model again with 'skep put --always'"
+            ));
+        }
         models.push(VerifyWire::from(&verified));
         error.map_or(Ok(()), Err)
     });

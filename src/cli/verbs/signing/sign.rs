@@ -63,6 +63,18 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     output.each(
         matches.get_many::<PathBuf>("file").into_iter().flatten(),
         |path| {
+            // As `skep sign models/*` names them the second time.
+            if path
+                .as_os_str()
+                .as_encoded_bytes()
+                .ends_with(SUFFIX.as_bytes())
+            {
+                output.note(&format!(
+                    "{} is a signature itself, and is not signed",
+                    path.display()
+                ));
+                return Ok(());
+            }
             let signed = file(&key, path, None)?;
             let target = signature_file(path);
             let shown = target.display().to_string();
@@ -86,7 +98,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 /// Where the signature of a file is: beside it, as `FILE.minisig`.
 pub(crate) fn signature_file(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".minisig");
+    name.push(SUFFIX);
     name.into()
 }
 
@@ -145,17 +157,26 @@ pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
 }
 
 impl SignedFile {
-    /// Whether the server has a signature of these bytes by this key beside a model. Another time or name
-    /// in its comment makes it no other one.
+    /// Whether the server has a signature of these bytes by this key beside a model that was just sent with
+    /// this digest. Another time or name in its comment makes it no other one.
     ///
     /// # Errors
-    /// Those of the connection and of the server.
+    /// `Integrity` if other bytes were sent than were signed; otherwise those of the connection and of the
+    /// server.
     pub(crate) fn is_there(
         &self,
         client: &mut Client,
         model: &ModelName,
         key: &SecretKey,
+        sent: &Digest,
     ) -> Result<bool> {
+        // The file was read twice, to sign it and to send it, and may have changed in between.
+        if *sent != self.digest {
+            let text =
+                format!("'{model}' was changed after it was signed, so its signature is wrong");
+            return Err(Error::new(ErrorKind::Integrity, text).hint("send it again"));
+        }
+
         match client.signature(model) {
             Ok(there) => Ok(there.is_of(&self.prehash, key.public_key())),
             // There is none, or what has its name is none.
@@ -164,23 +185,11 @@ impl SignedFile {
         }
     }
 
-    /// Sends the signature of a model that was just sent with this digest.
+    /// Sends the signature of a model as a model of its own.
     ///
     /// # Errors
-    /// `Integrity` if other bytes were sent than were signed; otherwise as [`Client::put`].
-    pub(crate) fn put(
-        &self,
-        client: &mut Client,
-        model: &ModelName,
-        sent: &Digest,
-    ) -> Result<Stored> {
-        // The file was read twice, to sign it and to send it, and may have changed in between.
-        if *sent != self.digest {
-            let text =
-                format!("'{model}' was changed after it was signed, so its signature was not sent");
-            return Err(Error::new(ErrorKind::Integrity, text).hint("send it again"));
-        }
-
+    /// As [`Client::put`].
+    pub(crate) fn put(&self, client: &mut Client, model: &ModelName) -> Result<Stored> {
         let text = self.signature.to_string();
         let length = Some(text.len() as u64);
 
@@ -192,6 +201,8 @@ impl SignedFile {
         )
     }
 }
+
+const SUFFIX: &str = ".minisig";
 
 const EXAMPLES: &str = "\
 Examples:

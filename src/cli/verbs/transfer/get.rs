@@ -114,7 +114,7 @@ fn save(
     options: &TransferOptions,
     output: &Output,
 ) -> Result<Fetched> {
-    let _resumable = signals::Interruptible::resumable();
+    let _resumable = signals::Interruptible::resumable(client.shutdown());
     let mut progress = Progress::start(output, name.as_str(), None);
     let mut prepared = Ok(());
 

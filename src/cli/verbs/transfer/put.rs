@@ -10,6 +10,7 @@ use crate::cli::verbs::signing::sign;
 use crate::client::{Changes, Client, Outcome, Piped, Replaces, Stored, TransferOptions};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::signature::Signature;
 use crate::wire::ModelWire;
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -98,20 +99,21 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             outcome(&stored)
         ))?;
 
-        // The signature follows the model, unless the server had both already: where the same bytes were
-        // there without it, it is what this command is for.
-        let missing = match (signed, &key) {
-            (Some(signed), Some(key)) if is_unchanged => {
-                let is_there = signed.is_there(&mut client, &name, key)?;
-                Some(signed).filter(|_| !is_there)
-            }
-            (signed, _) => signed,
-        };
-        changed += u32::from(!is_unchanged || missing.is_some());
-        let Some(signed) = missing else {
+        changed += u32::from(!is_unchanged);
+        let (Some(signed), Some(key)) = (signed, &key) else {
             return Ok(());
         };
-        let stored = signed.put(&mut client, &name, &digest)?;
+
+        // Servers of this house keep the signature that came with the upload; to others, and to where the
+        // same bytes were without it, it is sent by itself.
+        if signed.is_there(&mut client, &name, key, &digest)? {
+            if is_unchanged {
+                return Ok(());
+            }
+            return output.done(&format!("{}  stored with it", Signature::name_for(&name)?));
+        }
+        changed += 1;
+        let stored = signed.put(&mut client, &name)?;
         models.push(value(&stored));
         output.done(&format!("{}  {}", stored.model.name, outcome(&stored)))
     });
@@ -164,7 +166,7 @@ fn send(
             check_file(&file, input)?;
             let mut progress = Progress::start(output, source.name.as_str(), source.length);
             // Only a file can be read again from the middle, so only here Ctrl-C offers to go on.
-            let _phase = signals::Interruptible::resumable();
+            let _phase = signals::Interruptible::resumable(client.shutdown());
             client.put_file(&source.name, &file, options, &mut |event| {
                 progress.tell(&event)
             })
