@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::access::{CallerKey, Guard, Password, Principal, Right};
 use crate::channels::Publisher;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
 use crate::model::ModelName;
@@ -67,6 +67,27 @@ pub(crate) enum Access {
     Needs(Right),
     /// The route looks for the password in the body, and for the right itself.
     InBody,
+}
+
+impl Api {
+    /// The error of a method that a path does not take, for whoever forgot the name behind it or has another
+    /// of its methods in mind.
+    pub(crate) fn no_such_method(&self, request: &Request<'_>, allow: &str) -> Error {
+        let method = request.method();
+        let path = request.segments().iter().copied();
+        let below: Vec<_> = path
+            .filter(|part| !part.is_empty())
+            .chain(["NAME"])
+            .collect();
+        let is_meant = |route: &&Route| route.method == method && route.matches(&below);
+
+        let text = format!("the method {} is not allowed at this path", method.as_str());
+        let error = Error::new(ErrorKind::MethodNotAllowed, text);
+        match self.routes.iter().find(is_meant) {
+            Some(route) => error.hint(format!("{} {}", method.as_str(), route.shown())),
+            None => error.hint(format!("this path takes {allow}")),
+        }
+    }
 }
 
 impl Route {

@@ -263,17 +263,7 @@ impl Handler for Api {
                 })
             }
             RouteMatch::OtherMethods(allow) => {
-                let text = format!(
-                    "the method {} is not allowed at this path",
-                    request.method().as_str()
-                );
-                let error = Error::new(ErrorKind::MethodNotAllowed, text);
-                let error = match self.one_below(request) {
-                    Some(route) => {
-                        error.hint(format!("{} {}", route.method.as_str(), route.shown()))
-                    }
-                    None => error.hint(format!("this path takes {allow}")),
-                };
+                let error = self.no_such_method(request, &allow);
                 Ok(Response::error(&error).field("allow", allow))
             }
         });
@@ -346,19 +336,6 @@ impl Api {
         };
 
         self.log(request, response)
-    }
-
-    /// The route for the method of a request one name below its path: of whoever forgot the name.
-    fn one_below(&self, request: &Request<'_>) -> Option<&'static Route> {
-        let path: Vec<_> = request
-            .segments()
-            .iter()
-            .copied()
-            .filter(|segment| !segment.is_empty())
-            .chain(["NAME"])
-            .collect();
-        let is_it = |route: &&Route| route.method == request.method() && route.matches(&path);
-        self.routes.iter().find(is_it)
     }
 
     /// The route for the method and the path of a request.
