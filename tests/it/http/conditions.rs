@@ -112,7 +112,7 @@ fn a_file_of_any_time_is_served() {
         let path = format!("/v1/models/{name}");
         let answer = server.curl(&path, &[]).is(200);
         assert!(answer.field("last-modified").is_some(), "{name}");
-        server.curl(&format!("{path}/info"), &[]).is(200);
+        server.curl(&format!("/v1/info/{name}"), &[]).is(200);
         server.skep(&["show", name]).exits(0);
     }
     server.curl("/v1/models", &[]).is(200);

@@ -149,7 +149,7 @@ fn posting_is_advised_to_those_who_post() {
 fn names_cannot_lead_out_of_the_directory() {
     let server = Served::start(&[]);
     server.place.file("m", "x");
-    for name in ["../x", "a/b", ".hidden", "..", ""] {
+    for name in ["../x", "a/../b", "/a", "a/", ".hidden", "..", ""] {
         one_line(
             &server
                 .skep(&["put", "m", "--name", name])
