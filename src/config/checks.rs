@@ -33,7 +33,11 @@ impl Config {
 
         // What the settings alone show to be wrong has files that are wrong, too.
         if faults.is_empty() {
-            let of_files = [self.check_named_files(), self.check_written_files()];
+            let of_files = [
+                self.check_apart(),
+                self.check_named_files(),
+                self.check_written_files(),
+            ];
             faults.extend(of_files.into_iter().filter_map(Result::err));
         }
         faults

@@ -56,6 +56,40 @@ impl Config {
         Ok(reach)
     }
 
+    /// Whether what is not for callers lies apart from the models: below the model directory it would be
+    /// one, to be read, listed and replaced. What lies in a hidden folder of it has no name of a model.
+    ///
+    /// # Errors
+    /// `Usage` with the path that does not.
+    pub(crate) fn check_apart(&self) -> Result<()> {
+        let directory = real_place(&self.directory);
+        let files = [
+            ("key", self.key_file.as_deref()),
+            ("log", self.log.file.as_deref()),
+        ];
+        let secret = files
+            .into_iter()
+            .filter_map(|(what, path)| Some((what, path?)));
+
+        for (what, path) in secret.chain([("home", self.home.as_path())]) {
+            let place = real_place(path);
+            let Ok(inner) = place.strip_prefix(&directory) else {
+                continue;
+            };
+            if inner.to_string_lossy().starts_with('.') {
+                continue;
+            }
+            let text = format!(
+                "the {what} {} is in the model directory {}, where callers could read and replace it",
+                place.display(),
+                directory.display()
+            );
+            return Err(Error::new(ErrorKind::Usage, text)
+                .hint("keep the models in a directory of their own: --dir DIR"));
+        }
+        Ok(())
+    }
+
     /// Whether what these settings name is within the reach of a process, as far as they take effect at
     /// once.
     ///
@@ -112,4 +146,15 @@ fn folder_of(path: &Path) -> &Path {
 /// A path without links; as it is where that cannot be told.
 pub(crate) fn real_path(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The same for a path that may not be there yet, which then has no links in it.
+fn real_place(path: &Path) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(path) {
+        return real;
+    }
+    match path.file_name() {
+        Some(name) => real_place(folder_of(path)).join(name),
+        None => path.to_owned(),
+    }
 }
