@@ -5,7 +5,7 @@
 //! Each proxy adds an element at the end, and whoever calls the first one can write what it likes in
 //! front. So the list is read from its end: the first address that is no trusted proxy is the caller.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::address::TrustedProxies;
 use crate::http::Fields;
@@ -35,10 +35,19 @@ impl Forwarded {
             return Self::default();
         }
 
-        let hops = if fields.value("forwarded").is_some() {
-            standard(fields)
-        } else {
-            usual(fields)
+        let is_told = |name: &&&str| fields.value(name).is_some();
+        let hops = match (is_told(&&"forwarded"), USUAL.iter().find(is_told)) {
+            (false, None) => return Self::default(),
+            (true, None) => standard(fields),
+            (false, Some(_)) => usual(fields),
+            // A proxy writes one kind of them, and passes on what callers write of the other.
+            (true, Some(_)) => {
+                return Self {
+                    address: Some(UNKNOWN),
+                    is_encrypted: Some(false),
+                    host: None,
+                };
+            }
         };
 
         // An address that is not told ends the walk: what is in front of it may come from anybody.
@@ -49,8 +58,9 @@ impl Forwarded {
         let own = hops.iter().rev().find(|hop| !is_proxy(hop));
         let own = own.or(hops.first()).cloned().unwrap_or_default();
 
+        // Whoever is not told is not the proxy itself, which may be this device.
         Self {
-            address: own.address,
+            address: own.address.or(Some(UNKNOWN)),
             is_encrypted: own.is_encrypted,
             host: own.host,
         }
@@ -144,6 +154,12 @@ fn is_encrypted(text: &str) -> Option<bool> {
     }
 }
 
+/// The older fields.
+const USUAL: &[&str] = &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+
+/// Stands for a caller whose address is not told.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// More proxies in a row are a loop, or a list that somebody made up.
 const HOPS_MAX: usize = 16;
 
@@ -187,11 +203,11 @@ mod tests {
                 "127.0.0.1, 192.0.2.7, 10.2.2.2, 10.3.3.3",
                 Some("192.0.2.7"),
             ),
-            ("127.0.0.1, unknown, 10.2.2.2", None),
+            ("127.0.0.1, unknown, 10.2.2.2", Some("0.0.0.0")),
             ("10.2.2.2, 10.3.3.3", Some("10.2.2.2")),
             ("[2001:db8::1]:99", Some("2001:db8::1")),
             ("192.0.2.7:81", Some("192.0.2.7")),
-            ("", None),
+            ("", Some("0.0.0.0")),
         ] {
             let told = [("x-forwarded-for", list)];
             assert_eq!(address_of("10.1.1.1:5", &told).as_deref(), found, "{list}");
@@ -200,12 +216,20 @@ mod tests {
                 .split(", ")
                 .map(|hop| format!("For=\"{hop}\";proto=https"))
                 .collect();
-            let told = [("forwarded", elements.join(", "))];
-            let told = [
-                (told[0].0, told[0].1.as_str()),
-                ("x-forwarded-for", "192.0.2.99"),
-            ];
+            let elements = elements.join(", ");
+            let told = [("forwarded", elements.as_str())];
             assert_eq!(address_of("10.1.1.1:5", &told).as_deref(), found, "{list}");
+        }
+
+        // Callers add the kind of fields that the proxy does not write.
+        for other in USUAL {
+            let told = [
+                ("forwarded", "for=127.0.0.1;proto=https"),
+                (*other, "192.0.2.7"),
+            ];
+            let read = read("10.1.1.1:5", &told);
+            assert_eq!(read.address, Some(UNKNOWN), "{other}");
+            assert_eq!(read.is_encrypted, Some(false), "{other}");
         }
 
         let many = vec!["10.0.0.1"; 1000].join(",");
