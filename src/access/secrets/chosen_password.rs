@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use ring::hmac;
+use subtle::ConstantTimeEq as _;
 
 use crate::access::secrets::password::{PUBLISHED, Password, random};
 use crate::digest::Digest;
@@ -26,6 +27,9 @@ use crate::{disk, home};
 pub(crate) struct SlowLock {
     kept: Option<Kept>,
     good: Mutex<Good>,
+    /// What every guess is computed in. Threads that take and give back so much again and again leave it
+    /// with the allocator, each of them some.
+    memory: Mutex<Vec<Block>>,
 }
 
 /// A digest of a password with its salt and its parameters, which are within the bounds of this file.
@@ -78,7 +82,7 @@ impl SlowLock {
             return true;
         }
 
-        let opens = kept.is(secret);
+        let opens = kept.is(secret, &mut lock(&self.memory));
         if opens {
             lock(&self.good).add(secret);
         }
@@ -97,9 +101,18 @@ impl Kept {
     }
 
     /// The digests are compared in constant time.
-    fn is(&self, password: &[u8]) -> bool {
-        // The parameters are those of the digest, not those of this value.
-        Argon2::default().verify_password(password, &self.0).is_ok()
+    fn is(&self, password: &[u8], memory: &mut Vec<Block>) -> bool {
+        let (Ok(params), Some(salt), Some(wanted)) =
+            (Params::try_from(&self.0), &self.0.salt, &self.0.hash)
+        else {
+            return false;
+        };
+
+        memory.resize(params.block_count(), Block::new());
+        let mut found = [0; OUTPUT_BYTES];
+        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let done = argon.hash_password_into_with_memory(password, salt, &mut found, memory);
+        done.is_ok() && bool::from(found.ct_eq(wanted.as_bytes()))
     }
 
     /// Reads the PHC string format.
