@@ -121,7 +121,7 @@ impl FromStr for ModelName {
             "has more than 16 segments"
         } else if text.starts_with('.') {
             "starts with a dot"
-        } else if text == PEERS {
+        } else if text.eq_ignore_ascii_case(PEERS) {
             "is that of the list of peers"
         } else if let Some(reason) = segments.find_map(segment_fault) {
             reason
@@ -157,12 +157,15 @@ fn segment_fault(segment: &str) -> Option<&'static str> {
     Some(reason)
 }
 
-/// Whether a segment is kept for what a server puts beside models. Some file systems know no difference
+/// Whether a segment is kept for what a server puts beside models, or a client beside what it fetches. Some file systems know no difference
 /// between large letters and small ones.
 fn is_reserved(segment: &str) -> bool {
     let begins = segment.get(..5);
+    let is_of_client = |end: &str| segment.starts_with('.') && segment.ends_with(end);
     begins.is_some_and(|begins| begins.eq_ignore_ascii_case(".skep"))
         || segment.eq_ignore_ascii_case(".ready")
+        || is_of_client(".skep-part")
+        || is_of_client(".skep-journal")
 }
 
 /// The name may come from the network and is about to be shown in a log or on a terminal, so it is bounded
@@ -253,6 +256,9 @@ mod tests {
             ("a/.skep/b", "own"),
             ("a/.SKEP-x", "own"),
             ("a/.ready", "own"),
+            ("a/.b.skep-part", "own"),
+            ("a/.b.skep-journal", "own"),
+            ("Mesh_Peers.JSON", "peers"),
             (".x/a", "dot"),
             ("mesh_peers.json", "peers"),
             ("a\\b", "separator"),

@@ -43,6 +43,13 @@ impl Destination {
         let output = matches.get_one::<PathBuf>("output").map(PathBuf::as_path);
         let destination = Self::new(output, names.len())?;
 
+        // Whoever stores a model says how it is called, and must not say which hidden file is replaced here.
+        let is_hidden = |name: &&ModelName| name.file_name().starts_with('.');
+        if let (Self::Directory(_), Some(name)) = (&destination, names.iter().find(is_hidden)) {
+            let text = format!("'{name}' would be saved as a hidden file");
+            return Err(Error::new(ErrorKind::Usage, text).hint("name the file: -o FILE"));
+        }
+
         // A model in a folder is saved under the last segment of its name.
         let mut seen = HashMap::new();
         for name in names {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use serde_json::Value;
 
+use crate::support::process::{Place, Process, run};
 use crate::support::served::{Answer, Served};
 
 const BINARY: &str = "content-type: application/octet-stream";
@@ -161,6 +162,65 @@ fn a_file_and_a_folder_of_one_name_are_a_conflict_that_names_both() {
 }
 
 #[test]
+fn what_is_not_for_callers_is_no_model() {
+    let place = Place::new();
+    let models = place.path("models");
+    let tree = models.to_str().unwrap();
+    let serve = |home: &str, more: &[&str]| {
+        let words = [
+            "serve",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--plain",
+            "--dir",
+            tree,
+        ];
+        let mut command = place.skep(&[&words[..], more].concat());
+        run(command.env("SKEP_HOME", place.path(home)))
+    };
+
+    // Whether it is there already or not, and by whatever path it is named.
+    for home in ["models/home", "models", "models/a/../b/home"] {
+        let refused = serve(home, &[]).exits(2).says("model directory");
+        assert!(refused.stderr.contains("--dir"), "{}", refused.stderr);
+        assert!(!models.exists(), "{home}");
+    }
+    fs::create_dir(&models).unwrap();
+    symlink("models", place.path("link")).unwrap();
+    serve("link/home", &[]).exits(2).says("the home");
+    let log = models.join("skep.log");
+    serve("home", &["--log-file", log.to_str().unwrap()])
+        .exits(2)
+        .says("the log");
+    let with_key = [
+        "serve",
+        "--dir",
+        tree,
+        "--cert",
+        "x",
+        "--key",
+        "models/server.key",
+    ];
+    run(&mut place.skep(&with_key)).exits(2).says("the key");
+
+    // What is hidden has no name that a request can have.
+    let mut command = place.skep(&[
+        "serve",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--plain",
+        "--dir",
+        tree,
+    ]);
+    let process = Process::start(command.env("SKEP_HOME", models.join(".home")));
+    let server = Served::ready(&place, process);
+    assert!(models.join(".home/password").exists());
+    server.stop().exits(0);
+}
+
+#[test]
 fn the_client_fetches_models_of_folders() {
     let server = Served::start(&[]);
     server.place.file("m.onnx", b"model");
@@ -184,6 +244,12 @@ fn the_client_fetches_models_of_folders() {
     assert_eq!(twice.code, 2, "{}", twice.stderr);
     assert!(!server.place.path("twice").exists());
 
-    done(&["rm", "me/tiny/m.onnx"]);
+    // A hidden file of the caller is replaced only where it is named.
+    done(&["put", "m.onnx", "--name", "me/.profile"]);
+    server.skep(&["get", "me/.profile"]).exits(2).says("hidden");
+    assert!(!server.place.path(".profile").exists());
+    done(&["get", "me/.profile", "-o", ".profile"]);
+
+    done(&["rm", "me/tiny/m.onnx", "me/.profile"]);
     assert!(server.names().is_empty());
 }
