@@ -164,7 +164,8 @@ fn a_server_that_was_killed_and_comes_back_is_waited_for() {
     let bytes = mebibytes(32);
     place.file("m", &bytes);
     for verb in ["put", "get"] {
-        let words = [verb, "m", "--limit-rate", RATE];
+        // Slowly: the server has to go before all has arrived, on a busy machine, too.
+        let words = [verb, "m", "--limit-rate", "4MiB"];
         let running = through(&server, &relay, &words);
         await_half(&server, verb, "m", 2 * STEP);
         server.process.signal(Signal::KILL);
