@@ -140,7 +140,7 @@ pub(crate) fn gone(response: &Response<Body>) -> Result<()> {
 /// The value in an answer to a request of any kind.
 ///
 /// # Errors
-/// What the server says, for anything but success; otherwise as [`json`].
+/// What the server says, for anything but success; otherwise as [`json`](crate::client::api::json).
 pub(crate) fn reply<T: DeserializeOwned>(answer: Answer) -> Result<T> {
     let status = answer.status();
     let content_type = answer
