@@ -168,6 +168,34 @@ impl Folder {
         Ok(rustix::fs::unlinkat(self, name, AtFlags::REMOVEDIR)?)
     }
 
+    /// The folder to which these names lead, each of them opened in the one before.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub(crate) fn descend<'a>(
+        &self,
+        way: impl IntoIterator<Item = &'a str>,
+        open: fn(&Self, &str) -> io::Result<Self>,
+    ) -> io::Result<Self> {
+        way.into_iter()
+            .try_fold(self.clone(), |folder, name| open(&folder, name))
+    }
+
+    /// Removes the last one of the folders to which these names lead, and then those above it, as far as
+    /// nothing is in them. One that stays does no harm.
+    pub(crate) fn remove_while_empty(
+        &self,
+        mut way: Vec<&str>,
+        open: fn(&Self, &str) -> io::Result<Self>,
+    ) {
+        while let Some(last) = way.pop() {
+            let above = self.descend(way.iter().copied(), open);
+            if above.and_then(|above| above.remove_empty(last)).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Its names, without those of itself and its parent.
     ///
     /// # Errors

@@ -35,11 +35,11 @@ pub struct Model {
 /// A checked model name: 1 to 16 segments with `/` between them, 1,024 bytes in all, which is the path of
 /// its file below the model directory.
 ///
-/// A segment is UTF-8 of 1 to 255 bytes, without separators (`/`, `\\`), control characters and characters
+/// A segment is UTF-8 of 1 to 255 bytes, without separators (`/`, `\`), control characters and characters
 /// that nobody sees, not starting with a hyphen, not ending with a dot, and without blanks at its ends. So
 /// it is a plain file name on every system, no option of a program in a script, and the name that people
-/// read. The first one does not start with a dot; no segment is `.ready` or starts with `.skep`, which are
-/// the server's own.
+/// read. The first one does not start with a dot; no segment is `.ready`, starts with `.skep`, or has the
+/// form `.*.skep-part` or `.*.skep-journal`, which are skep's own; and `mesh_peers.json` is no model.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName(String);
 
@@ -69,6 +69,12 @@ impl ModelName {
             Some((folder, last)) => (Some(folder), last),
             None => (None, &self.0),
         }
+    }
+
+    /// The segments of the folders that lead to it.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        let folders = self.split_last().0;
+        folders.into_iter().flat_map(|folders| folders.split('/'))
     }
 
     /// The last segment: the name of its file.
@@ -150,7 +156,7 @@ fn segment_fault(segment: &str) -> Option<&'static str> {
     } else if segment.contains(is_harmful) {
         "has control or invisible characters in it"
     } else if is_reserved(segment) {
-        "has a segment in it that is the server's own"
+        "has a segment in it that is skep's own"
     } else {
         return None;
     };

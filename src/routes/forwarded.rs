@@ -35,13 +35,13 @@ impl Forwarded {
             return Self::default();
         }
 
-        let is_told = |name: &&&str| fields.value(name).is_some();
-        let hops = match (is_told(&&"forwarded"), USUAL.iter().find(is_told)) {
-            (false, None) => return Self::default(),
-            (true, None) => standard(fields),
-            (false, Some(_)) => usual(fields),
+        let has = |name: &str| fields.value(name).is_some();
+        let hops = match (has("forwarded"), USUAL.iter().any(|name| has(name))) {
+            (false, false) => return Self::default(),
+            (true, false) => standard(fields),
+            (false, true) => usual(fields),
             // A proxy writes one kind of them, and passes on what callers write of the other.
-            (true, Some(_)) => {
+            (true, true) => {
                 return Self {
                     address: Some(UNKNOWN),
                     is_encrypted: Some(false),

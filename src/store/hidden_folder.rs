@@ -66,17 +66,11 @@ impl HiddenFolder {
     /// # Errors
     /// As [`Folder::enter`].
     pub(crate) fn existing_for(&self, room: &str, name: &ModelName) -> io::Result<Option<Folder>> {
-        let mut found = self.existing(room)?;
-        for segment in way_to(name) {
-            let Some(folder) = found else {
-                return Ok(None);
-            };
-            found = match folder.enter(segment) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                entered => Some(entered?),
-            };
+        let found = self.folder(room);
+        match found.and_then(|folder| folder.descend(way_to(name), Folder::enter)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            entered => entered.map(Some),
         }
-        Ok(found)
     }
 
     /// The same, made where it is missing.
@@ -85,7 +79,7 @@ impl HiddenFolder {
     /// As [`Folder::make`].
     pub(crate) fn made_for(&self, room: &str, name: &ModelName) -> io::Result<Folder> {
         let made = self.made(room)?;
-        way_to(name).try_fold(made, |folder, segment| folder.make(segment))
+        made.descend(way_to(name), Folder::make)
     }
 
     /// The names of the models of which something is kept in one of its folders, in no order, read as they
@@ -112,15 +106,9 @@ impl HiddenFolder {
         self.remove_while_empty(room, way_to(name).collect());
     }
 
-    fn remove_while_empty(&self, room: &str, mut way: Vec<&str>) {
-        while let Some(last) = way.pop() {
-            let mut above = self.folder(room);
-            for segment in &way {
-                above = above.and_then(|folder| folder.enter(segment));
-            }
-            if above.and_then(|above| above.remove_empty(last)).is_err() {
-                return;
-            }
+    fn remove_while_empty(&self, room: &str, way: Vec<&str>) {
+        if let Ok(folder) = self.folder(room) {
+            folder.remove_while_empty(way, Folder::enter);
         }
     }
 
@@ -212,9 +200,7 @@ impl Iterator for KeptNames {
 
 /// The folders that lead to what is kept of a model.
 fn way_to(name: &ModelName) -> impl Iterator<Item = &str> {
-    let folders = name.split_last().0;
-    let segments = folders.into_iter().flat_map(|folders| folders.split('/'));
-    segments.flat_map(|segment| [HIDDEN, segment])
+    name.folders().flat_map(|segment| [HIDDEN, segment])
 }
 
 /// The name of the folder, by which a model directory that was used is recognised.

@@ -31,32 +31,14 @@ fn place_in(
     name: &ModelName,
     open: fn(&Folder, &str) -> io::Result<Folder>,
 ) -> io::Result<FilePlace> {
-    let (folders, file_name) = name.split_last();
-    let mut folder = root.clone();
-    for segment in folders.into_iter().flat_map(|folders| folders.split('/')) {
-        folder = open(&folder, segment)?;
-    }
-    Ok(FilePlace::new(&folder, file_name))
+    let folder = root.descend(name.folders(), open)?;
+    Ok(FilePlace::new(&folder, name.file_name()))
 }
 
 /// Removes the folders of a model that is gone, as far as nothing is in them. One that cannot be removed
 /// does no harm.
 pub(super) fn remove_empty_folders(root: &Folder, name: &ModelName) {
-    let mut folders = name.split_last().0;
-    while let Some(path) = folders {
-        // The folder as the place of a file in the one above it.
-        let (above, last) = path
-            .rsplit_once('/')
-            .map_or((None, path), |(above, last)| (Some(above), last));
-        let mut folder = Ok(root.clone());
-        for segment in above.into_iter().flat_map(|above| above.split('/')) {
-            folder = folder.and_then(|folder| folder.enter_any(segment));
-        }
-        if folder.and_then(|folder| folder.remove_empty(last)).is_err() {
-            return;
-        }
-        folders = above;
-    }
+    root.remove_while_empty(name.folders().collect(), Folder::enter_any);
 }
 
 /// What stands in the place of a folder that leads to a model, with its name.
@@ -87,7 +69,7 @@ pub(super) fn in_the_way(
     Ok(None)
 }
 
-/// The names of all models, in no order, read as they are asked for. What is no regular file and has no name
+/// The names of all models, in no order, read as they are asked for. What is no regular file or has no name
 /// that a model may have is left out.
 pub(crate) struct ModelNames {
     /// The folder that is read, and those above it.
@@ -113,10 +95,7 @@ impl ModelNames {
 
     /// Those in a folder.
     pub(super) fn below(root: &Folder, name: &ModelName) -> io::Result<Self> {
-        let mut folder = root.clone();
-        for segment in name.segments() {
-            folder = folder.enter_any(segment)?;
-        }
+        let folder = root.descend(name.segments(), Folder::enter_any)?;
         Ok(Self {
             levels: vec![FolderLevel::open(folder, format!("{name}/"))?],
             left_out: (0, None),
