@@ -149,14 +149,18 @@ impl Folder {
     }
 
     fn make_new(&self, name: &str, mode: Mode) -> io::Result<()> {
+        self.add_folder(name, mode)?;
+        self.sync()
+    }
+
+    fn add_folder(&self, name: &str, mode: Mode) -> io::Result<()> {
         fault::check()?;
         fault::check_name(OsStr::new(name))?;
         match rustix::fs::mkdirat(self, one_name(OsStr::new(name))?, mode) {
             // Somebody else was faster.
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        self.sync()
     }
 
     /// Removes a folder in this one if there is nothing in it.
@@ -241,6 +245,59 @@ impl Folder {
         }
     }
 
+    /// Makes everything that its file system has taken so far survive a power cut, if the file system is
+    /// one that is known to do so; returns whether it is. It costs one wait, however many files there are.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn sync_file_system(&self) -> io::Result<bool> {
+        fault::check()?;
+
+        let is_known = self.syncs_as_whole()?;
+        if is_known {
+            rustix::fs::syncfs(self)?;
+        }
+        Ok(is_known)
+    }
+
+    /// Whether [`Folder::sync_file_system`] does what it says: FUSE and network file systems may take the
+    /// call and do nothing.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn syncs_as_whole(&self) -> io::Result<bool> {
+        let kind = i128::from(rustix::fs::fstatfs(self)?.f_type);
+        Ok(SYNCED_WHOLE.iter().any(|known| i128::from(*known) == kind))
+    }
+
+    /// The same as [`Folder::make`], but a power cut may take the folder away again.
+    ///
+    /// # Errors
+    /// As [`Folder::enter`].
+    pub(crate) fn make_unsynced(&self, name: &str) -> io::Result<Self> {
+        match self.enter(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            entered => return entered,
+        }
+
+        self.add_folder(name, Mode::RWXU)?;
+        self.enter(name)
+    }
+
+    /// The same as [`Folder::make_open`], but a power cut may take the folder away again.
+    ///
+    /// # Errors
+    /// As [`Folder::enter_any`].
+    pub(crate) fn make_open_unsynced(&self, name: &str) -> io::Result<Self> {
+        match self.enter_any(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            entered => return entered,
+        }
+
+        self.add_folder(name, Mode::RWXU | Mode::RWXG | Mode::RWXO)?;
+        self.enter_any(name)
+    }
+
     /// Its path when it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.0.path
@@ -323,6 +380,17 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     fault::check()?;
     Folder::of_file(path)?.sync()
 }
+
+/// File systems whose `syncfs` writes out all names and bytes: ext4, f2fs, btrfs, xfs, tmpfs and overlays of
+/// them, by the numbers of statfs(2).
+const SYNCED_WHOLE: &[u32] = &[
+    0xef53,
+    0xf2f5_2010,
+    0x9123_683e,
+    0x5846_5342,
+    0x0102_1994,
+    0x794c_7630,
+];
 
 /// A FIFO or a device in the place of a folder is refused without waiting for it.
 const FLAGS: OFlags = OFlags::RDONLY

@@ -6,6 +6,7 @@ mod catalog_parts;
 mod digester;
 mod index;
 mod layout;
+mod members;
 mod name_list;
 mod stamp;
 
