@@ -2,9 +2,11 @@
 //! A model, its name and its properties: the one place where names are checked, for every API and the
 //! client.
 
+mod name_pattern;
 mod report;
 mod version_choice;
 
+pub(crate) use name_pattern::NamePattern;
 pub use report::{ModelInfo, OldVersion, Verification, Verified};
 
 pub use version_choice::VersionChoice;

@@ -28,9 +28,10 @@ mod versions;
 pub use crate::model::Verified;
 pub use about::{About, Metadata};
 pub use catalog::CacheCounts;
+pub(crate) use catalog::Depth;
 pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
-pub(crate) use listing::Listing;
+pub(crate) use listing::{ListRequest, Listing};
 pub use options::{Replace, StoreOptions};
 pub(crate) use store_events::StoreEvents;
 pub use store_handle::Store;
@@ -127,8 +128,9 @@ impl Store {
         let layout = &store.catalog().layout;
         layout.tell_of_strange_names().map_err(unlisted)?;
 
-        // One listing at the start queues every model whose digest is not in the index.
-        store.list()?;
+        // One listing at the start queues every model whose digest is not in the index, and has the names
+        // in memory for the first caller.
+        store.listing(ListRequest::default())?.for_each(drop);
         Ok(store)
     }
 

@@ -15,7 +15,7 @@ use crate::client::api::answers::not_skep;
 use crate::client::api::failures::{ended, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::counted;
-use crate::wire::{KeptWire, ListWire, ModelWire};
+use crate::wire::{FolderWire, KeptWire, ListWire, ModelWire};
 
 /// The value in a body of JSON, which is read as it comes.
 ///
@@ -35,7 +35,9 @@ pub(crate) fn listed(response: &mut Response<Body>) -> Result<ListWire> {
     Ok(ListWire {
         schema: list.schema,
         models: list.models,
+        folders: list.folders,
         kept: list.kept,
+        next: list.next,
     })
 }
 
@@ -78,8 +80,18 @@ struct ModelList {
     schema: u32,
     #[serde(deserialize_with = "bounded")]
     models: Vec<ModelWire>,
+    #[serde(default, deserialize_with = "bounded_or_none")]
+    folders: Option<Vec<FolderWire>>,
     #[serde(default, deserialize_with = "bounded")]
     kept: Vec<KeptWire>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+fn bounded_or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    bounded(deserializer).map(Some)
 }
 
 /// Ends a list that has no end.

@@ -4,6 +4,7 @@
 mod bytes;
 mod fields;
 mod info;
+mod list_query;
 mod model_list;
 mod resumable;
 mod storing;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Models in folders: names of several segments, from the request to the disk and back.
 
+mod list;
 mod names;

@@ -54,7 +54,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     output.json(&ListWire {
         schema: 1,
         models,
+        folders: None,
         kept,
+        next: None,
     })
 }
 
