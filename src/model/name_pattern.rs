@@ -36,6 +36,11 @@ impl NamePattern {
     /// The longest pattern in bytes.
     pub(crate) const BYTES_MAX: usize = ModelName::BYTES_MAX;
 
+    /// Whether a text is a pattern that stands for more than itself.
+    pub(crate) fn has_wildcard(text: &str) -> bool {
+        text.contains(['*', '?'])
+    }
+
     /// As it was written.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
@@ -47,48 +52,62 @@ impl NamePattern {
         &self.text[..end.unwrap_or(self.text.len())]
     }
 
+    /// The folders in front of the first wildcard, with a separator at their end.
+    pub(crate) fn literal_folder(&self) -> &str {
+        let start = self.literal_start();
+        let end = start.rfind('/').map_or(0, |place| place + 1);
+        &start[..end]
+    }
+
     /// Whether a name is one of those that the pattern stands for.
     pub(crate) fn matches(&self, name: &str) -> bool {
-        let mut now = StepSet::default();
-        self.reach(0, &mut now);
+        // Most patterns have few steps, and so do the sets of these.
+        let words = self.steps.len() / 64 + 1;
+        let (mut now, mut next) = ([0; WORDS], [0; WORDS]);
+        let (mut now, mut next) = (&mut now[..words], &mut next[..words]);
+        self.reach(0, now);
 
         for letter in name.chars() {
-            let mut next = StepSet::default();
-            for place in now.places() {
-                match self.steps.get(place) {
-                    Some(PatternStep::Letter(wanted)) if *wanted == letter => {
-                        self.reach(place + 1, &mut next);
-                    }
-                    Some(PatternStep::One) if letter != '/' => self.reach(place + 1, &mut next),
-                    Some(PatternStep::Segment) if letter != '/' => self.reach(place, &mut next),
-                    Some(PatternStep::Any) => self.reach(place, &mut next),
-                    Some(PatternStep::Within) => {
-                        next.insert(place);
-                        if letter == '/' {
-                            self.reach(place + 1, &mut next);
-                        }
-                    }
-                    _ => {}
+            next.fill(0);
+            for (word, places) in now.iter().enumerate() {
+                let mut left = *places;
+                while left != 0 {
+                    self.go_on(word * 64 + left.trailing_zeros() as usize, letter, next);
+                    left &= left - 1;
                 }
             }
-            if next.is_empty() {
-                return false;
-            }
-            now = next;
+            std::mem::swap(&mut now, &mut next);
         }
-        now.contains(self.steps.len())
+        has(now, self.steps.len())
+    }
+
+    /// Enters what a letter leads to from a place.
+    fn go_on(&self, place: usize, letter: char, next: &mut [u64]) {
+        match self.steps.get(place) {
+            Some(PatternStep::Letter(wanted)) if *wanted == letter => self.reach(place + 1, next),
+            Some(PatternStep::One) if letter != '/' => self.reach(place + 1, next),
+            Some(PatternStep::Segment) if letter != '/' => self.reach(place, next),
+            Some(PatternStep::Any) => self.reach(place, next),
+            Some(PatternStep::Within) => {
+                insert(next, place);
+                if letter == '/' {
+                    self.reach(place + 1, next);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Enters a place, and those behind it that are reached without a letter.
-    fn reach(&self, mut place: usize, set: &mut StepSet) {
+    fn reach(&self, mut place: usize, set: &mut [u64]) {
         loop {
             match self.steps.get(place) {
-                Some(PatternStep::Segment | PatternStep::Any) => set.insert(place),
+                Some(PatternStep::Segment | PatternStep::Any) => insert(set, place),
                 Some(PatternStep::Folders) => {
-                    set.insert(place + 1);
+                    insert(set, place + 1);
                     place += 1;
                 }
-                _ => return set.insert(place),
+                _ => return insert(set, place),
             }
             place += 1;
         }
@@ -147,36 +166,15 @@ impl FromStr for NamePattern {
     }
 }
 
-/// Places in a pattern: at most as many as it has bytes, and its end.
-#[derive(Clone, Copy, Default)]
-struct StepSet([u64; WORDS]);
-
+/// Words of 64 places each for all places of a pattern: at most as many as it has bytes, and its end.
 const WORDS: usize = NamePattern::BYTES_MAX / 64 + 1;
 
-impl StepSet {
-    fn insert(&mut self, place: usize) {
-        self.0[place / 64] |= 1 << (place % 64);
-    }
+fn insert(set: &mut [u64], place: usize) {
+    set[place / 64] |= 1 << (place % 64);
+}
 
-    fn contains(&self, place: usize) -> bool {
-        self.0[place / 64] & (1 << (place % 64)) != 0
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    fn places(&self) -> impl Iterator<Item = usize> {
-        let words = self.0.iter().enumerate().filter(|(_, word)| **word != 0);
-        words.flat_map(|(number, word)| {
-            let mut left = *word;
-            std::iter::from_fn(move || {
-                let place = left.trailing_zeros() as usize;
-                left &= left.wrapping_sub(1);
-                (place < 64).then_some(number * 64 + place)
-            })
-        })
-    }
+fn has(set: &[u64], place: usize) -> bool {
+    set[place / 64] & (1 << (place % 64)) != 0
 }
 
 #[cfg(test)]
@@ -235,14 +233,15 @@ mod tests {
 
     #[test]
     fn a_pattern_begins_with_what_all_its_names_begin_with() {
-        for (text, start) in [
-            ("me/bert*/x", "me/bert"),
-            ("a/b/c", "a/b/c"),
-            ("*", ""),
-            ("a/?", "a/"),
+        for (text, start, folder) in [
+            ("me/bert*/x", "me/bert", "me/"),
+            ("a/b/c", "a/b/c", "a/b/"),
+            ("*", "", ""),
+            ("a/?", "a/", "a/"),
         ] {
             let pattern: NamePattern = text.parse().unwrap();
             assert_eq!(pattern.literal_start(), start, "{text}");
+            assert_eq!(pattern.literal_folder(), folder, "{text}");
         }
         for wrong in ["", &"x".repeat(1025)] {
             let error = wrong.parse::<NamePattern>().unwrap_err();

@@ -5,23 +5,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::model::{Model, ModelName};
-use crate::store::catalog::{
-    Catalog, Depth, ListedKind, ListedName, NameFilter, NameRange, Stamp, Standing,
-};
+use crate::model::{Depth, ListRequest, Model, ModelName};
+use crate::store::catalog::{Catalog, ListedKind, ListedName, NameRange, Stamp, Standing};
 use crate::store::failure::{unlisted, unstored};
 use crate::store::store_handle::Store;
 use crate::store::versions::{self, RemovedModel};
-
-/// Which models are to be listed, and how many at most.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ListRequest {
-    pub(crate) filter: NameFilter,
-    /// They come after this text, which need not be the name of any.
-    pub(crate) after: String,
-    /// How many models and folders a page has; `None` for all.
-    pub(crate) limit: Option<usize>,
-}
 
 /// Models, sorted by name, and then folders. Those that come or go meanwhile may be in it or not.
 pub(crate) struct Listing {

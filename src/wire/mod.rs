@@ -2,9 +2,11 @@
 //! The JSON of API v1, as the server writes it and the client reads it.
 
 mod checked;
+mod list_query;
 mod problem;
 
 pub(crate) use checked::{digest_text, rfc3339};
+pub(crate) use list_query::{list_path, list_request};
 pub use problem::Problem;
 
 use serde::{Deserialize, Serialize};

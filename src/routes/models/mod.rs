@@ -4,7 +4,6 @@
 mod bytes;
 mod fields;
 mod info;
-mod list_query;
 mod model_list;
 mod resumable;
 mod storing;

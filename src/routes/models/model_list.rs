@@ -7,17 +7,25 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::http::{Content, Request, Response, Status};
+use crate::model::ListRequest;
 use crate::routes::api::Api;
-use crate::routes::models::list_query::{list_request, next_link};
 use crate::store::{Listing, RemovedModel};
-use crate::wire::{FolderWire, KeptWire, ModelWire};
+use crate::wire::{FolderWire, KeptWire, ModelWire, list_path, list_request};
 
 /// `GET /v1/models`: models as JSON, all or a page of them. A long list is sent in chunks, and only the next
 /// of them is in memory; a short one has a length.
 pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let wanted = list_request(request.query())?;
     let listing = api.store.listing(wanted.clone())?;
-    let link = listing.next_after().map(|after| next_link(&wanted, after));
+
+    // RFC 8288 section 3.
+    let link = listing.next_after().map(|after| {
+        let next = ListRequest {
+            after: after.to_owned(),
+            ..wanted
+        };
+        format!("<{}>; rel=\"next\"", list_path(&next))
+    });
 
     let mut text = ListText {
         listing,

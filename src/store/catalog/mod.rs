@@ -17,5 +17,5 @@ pub(crate) use catalog_parts::Catalog;
 pub(crate) use digester::{Digester, save};
 pub(crate) use index::Index;
 pub(crate) use layout::{Layout, MODEL_MODE, Standing};
-pub(crate) use name_list::{Depth, ListedKind, ListedName, NameFilter, NameList, NameRange};
+pub(crate) use name_list::{ListedKind, ListedName, NameList, NameRange};
 pub(crate) use stamp::Stamp;

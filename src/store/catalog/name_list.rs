@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::model::NamePattern;
+use crate::model::{Depth, NameFilter};
 use crate::store::catalog::known_folder::{FolderWay, KnownFolder, ListTurn, find};
 use crate::store::catalog::layout::Layout;
 use crate::threads::lock;
@@ -24,25 +24,6 @@ struct NameListState {
     /// How many listings have begun.
     turns: u64,
     root: KnownFolder,
-}
-
-/// Which names a list has.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct NameFilter {
-    /// What they begin with.
-    pub(crate) prefix: String,
-    pub(crate) pattern: Option<NamePattern>,
-    pub(crate) depth: Depth,
-}
-
-/// What a list tells of names that go on behind the first separator after its prefix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// Each of them.
-    #[default]
-    All,
-    /// Their folder, once. A pattern is compared with its name.
-    Folders,
 }
 
 /// Some of the names of a list.
@@ -72,29 +53,6 @@ pub(crate) struct ListedName<'a> {
     pub(crate) name: &'a str,
     /// How many models are in the folder; 0 for a model.
     pub(crate) models: u64,
-}
-
-impl NameFilter {
-    /// Whether a model that has this name is one of them, wherever it lies.
-    pub(crate) fn takes(&self, name: &str) -> bool {
-        name.starts_with(&self.prefix) && self.is_matched(name)
-    }
-
-    fn is_matched(&self, name: &str) -> bool {
-        let pattern = self.pattern.as_ref();
-        pattern.is_none_or(|pattern| pattern.matches(name))
-    }
-
-    /// What all of the names begin with; `None` if there can be none.
-    fn common_start(&self) -> Option<&str> {
-        let pattern = self.pattern.as_ref();
-        let literal = pattern.map_or("", NamePattern::literal_start);
-        if literal.starts_with(&self.prefix) {
-            Some(literal)
-        } else {
-            self.prefix.starts_with(literal).then_some(&self.prefix)
-        }
-    }
 }
 
 impl NameList {

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::served::Served;
+use crate::support::terminal::Terminal;
 
 /// A server of these models, which were copied in by hand.
 fn served(models: &[&str], arguments: &[&str]) -> Served {
@@ -136,4 +137,102 @@ fn what_hands_change_is_in_the_next_list() {
     fs::remove_dir_all(server.dir.join("b")).unwrap();
     fs::write(server.dir.join("b"), "").unwrap();
     assert_eq!(all(), ["a", "b"]);
+}
+
+fn lines(server: &Served, words: &[&str]) -> Vec<String> {
+    let told = server.skep(words).exits(0).text();
+    let firsts = told.lines().map(|line| line.split("  ").next().unwrap());
+    firsts.map(str::to_owned).collect()
+}
+
+#[test]
+fn ls_shows_folders_and_what_patterns_stand_for() {
+    let models = ["a", "me/bert/x", "me/bert/y/z", "me/c*", "me/cat", "we/x"];
+    let server = served(&models, &[]);
+    let shown = |words: &[&str]| lines(&server, &[&["ls"], words].concat());
+
+    // All, as a script expects it.
+    assert_eq!(shown(&[]), models);
+    assert_eq!(shown(&["me/"]), ["me/bert/", "me/c*", "me/cat"]);
+    assert_eq!(shown(&["me"]), ["me/bert/", "me/c*", "me/cat"]);
+    assert_eq!(shown(&["-R", "me"]), models[1..5]);
+    assert_eq!(shown(&["me/b*", "a"]), ["a", "me/bert/"]);
+    assert_eq!(shown(&["-R", "me/b*"]), models[1..3]);
+    assert_eq!(shown(&["**/x"]), ["me/bert/x", "we/x"]);
+    assert_eq!(shown(&["*"]), ["a", "me/", "we/"]);
+    // What exists is meant literally.
+    assert_eq!(shown(&["me/c*"]), ["me/c*"]);
+    assert_eq!(shown(&["me/ca*"]), ["me/cat"]);
+
+    for absent in ["zz", "zz/", "zz*", "me/bert/?/?/?"] {
+        server.skep(&["ls", absent]).exits(4).says(absent);
+    }
+    server.skep(&["ls", "a", "zz*"]).exits(4);
+    server
+        .skep(&["ls", "-l", "me/"])
+        .exits(0)
+        .says("2 models, 11 bytes");
+    let told = server.skep(&["ls", "-l", "me/"]).exits(0);
+    assert!(
+        told.stderr.contains("2 models in 1 folder"),
+        "{}",
+        told.stderr
+    );
+    assert!(
+        told.stderr.contains("free on the server"),
+        "{}",
+        told.stderr
+    );
+
+    let told = server.skep(&["ls", "--json", "me/"]).exits(0).json();
+    assert_eq!(told["folders"], json!([{"name": "me/bert/", "models": 2}]));
+    let told = server.skep(&["ls", "--json"]).exits(0).json();
+    assert!(told.get("folders").is_none());
+}
+
+#[test]
+fn rm_of_a_pattern_asks_or_needs_a_word() {
+    let models = ["a", "me/bert/x", "me/bert/y/z", "me/c*", "me/cat", "we/x"];
+    let server = served(&models, &["--keep-versions", "1"]);
+
+    // Nobody is there to ask.
+    for meant in ["me/**", "me/", "?"] {
+        server.skep(&["rm", meant]).exits(2).says("-y");
+    }
+    server.skep(&["rm", "-y", "zz*"]).exits(4);
+    server.skep(&["rm", "-y", "a", "zz/"]).exits(4);
+    assert_eq!(lines(&server, &["ls"]), models);
+
+    // A name is a name, also with a star in it.
+    let told = server
+        .skep(&["rm", "-y", "me/c*", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(told["removed"], json!(["me/c*"]));
+    server.skep(&["rm", "a"]).exits(0);
+    server.skep(&["rm", "-y", "me/bert/"]).exits(0);
+    assert_eq!(lines(&server, &["ls"]), ["me/cat", "we/x"]);
+
+    // Old versions of what is gone are meant, too.
+    server.skep(&["rm", "-y", "--versions", "me/**"]).exits(0);
+    let told = server.skep(&["ls", "--json"]).exits(0).json();
+    assert_eq!(names(&told, "kept"), ["a"]);
+}
+
+#[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
+fn rm_of_a_pattern_shows_what_would_go() {
+    let server = served(&["me/one", "me/two", "we"], &[]);
+    for (answer, code, left) in [("n", 130, 3), ("", 130, 3), ("yes", 0, 1)] {
+        let mut terminal = Terminal::start(&server.command(&["rm", "me/*"]), 100);
+        terminal.types(&format!("{answer}\r"));
+        let (ended, _, screen) = terminal.ends();
+        assert_eq!(ended, code, "{screen}");
+        assert!(
+            screen.contains("me/one") && screen.contains("me/two"),
+            "{screen}"
+        );
+        assert!(screen.contains("remove 2 models"), "{screen}");
+        assert_eq!(lines(&server, &["ls"]).len(), left, "{answer}");
+    }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The query of a list of models, and that of its next page.
+//! What a list of models is asked for, as a path with a query.
 
 use std::borrow::Cow;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Depth, ListRequest};
+use crate::model::{Depth, ListRequest, NamePattern};
 use crate::text::quotable;
 
 /// What a query asks for. Each member counts once, and an unknown one is refused: whoever misspells one must
@@ -14,7 +14,7 @@ use crate::text::quotable;
 ///
 /// # Errors
 /// `BadRequest`.
-pub(super) fn list_request(query: Option<&str>) -> Result<ListRequest> {
+pub(crate) fn list_request(query: Option<&str>) -> Result<ListRequest> {
     let mut request = ListRequest::default();
     let mut seen = Vec::new();
 
@@ -56,26 +56,34 @@ pub(super) fn list_request(query: Option<&str>) -> Result<ListRequest> {
     Ok(request)
 }
 
-/// The field `Link` that leads to the page after this name (RFC 8288 section 3).
-pub(super) fn next_link(request: &ListRequest, after: &str) -> String {
+/// The path and the query of a list.
+pub(crate) fn list_path(request: &ListRequest) -> String {
     let filter = &request.filter;
-    let pattern = filter.pattern.as_ref();
-    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let pattern = filter.pattern.as_ref().map_or("", NamePattern::as_str);
+    let limit = request
+        .limit
+        .map_or_else(String::new, |limit| limit.to_string());
+    let folders = match filter.depth {
+        Depth::All => "",
+        Depth::Folders => "1",
+    };
 
-    let mut query = format!("after={}", encoded(after));
-    if !filter.prefix.is_empty() {
-        query += &format!("&prefix={}", encoded(&filter.prefix));
+    let mut path = "/v1/models".to_owned();
+    let mut mark = '?';
+    for (member, value) in [
+        ("prefix", filter.prefix.as_str()),
+        ("match", pattern),
+        ("folders", folders),
+        ("after", &request.after),
+        ("limit", &limit),
+    ] {
+        if !value.is_empty() {
+            let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
+            path += &format!("{mark}{member}={value}");
+            mark = '&';
+        }
     }
-    if let Some(pattern) = pattern {
-        query += &format!("&match={}", encoded(pattern.as_str()));
-    }
-    if filter.depth == Depth::Folders {
-        query += "&folders=1";
-    }
-    if let Some(limit) = request.limit {
-        query += &format!("&limit={limit}");
-    }
-    format!("</v1/models?{query}>; rel=\"next\"")
+    path
 }
 
 fn decoded(text: &str) -> Result<Cow<'_, str>> {
@@ -111,15 +119,18 @@ mod tests {
         assert_eq!((request.after.as_str(), request.limit), ("a+b", Some(7)));
         assert_eq!(request.filter.depth, Depth::Folders);
 
-        // The link leads to a page of the same list.
-        let link = next_link(&request, "me/b\u{f6}>\"&x");
-        let query = link.strip_prefix("</v1/models?").unwrap();
-        let query = query.strip_suffix(">; rel=\"next\"").unwrap();
-        let next = list_request(Some(query)).unwrap();
-        assert_eq!(next.after, "me/b\u{f6}>\"&x");
-        assert_eq!(next.filter.prefix, request.filter.prefix);
-        assert_eq!(next.filter.pattern, request.filter.pattern);
-        assert_eq!((next.limit, next.filter.depth), (Some(7), Depth::Folders));
+        let request = ListRequest {
+            after: "me/b\u{f6}>\"&x".to_owned(),
+            ..request
+        };
+        let path = list_path(&request);
+        let again = list_request(path.strip_prefix("/v1/models?")).unwrap();
+        assert_eq!(again.after, request.after);
+        assert_eq!(again.filter.prefix, request.filter.prefix);
+        assert_eq!(again.filter.pattern, request.filter.pattern);
+        assert_eq!((again.limit, again.filter.depth), (Some(7), Depth::Folders));
+        assert!(path.is_ascii() && !path.contains(['"', '>', ' ']), "{path}");
+        assert_eq!(list_path(&ListRequest::default()), "/v1/models");
 
         assert!(list_request(None).unwrap().limit.is_none());
         for wrong in [
