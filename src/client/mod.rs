@@ -25,6 +25,7 @@ pub use background::Transfer;
 pub use connection::{ClientCertificate, PasswordOver};
 pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
+pub(crate) use download::{HiddenFiles, TargetTree, digest_of};
 pub(crate) use pairing::{PairNames, PairedServer, Servers, pair as accept};
 pub use single_pass::{Outcome, Stored};
 pub use transfer::{Changes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions};

@@ -105,6 +105,20 @@ impl Selector {
             _ => error,
         }
     }
+
+    /// The folder, with a separator at its end, below which the paths of these models are kept when they are
+    /// saved: the one that is named, or that in front of the first wildcard. Nothing of the path of a
+    /// single model is kept.
+    pub(crate) fn base(&self) -> String {
+        match self {
+            Self::Name(name) => {
+                let folder = name.split_last().0;
+                folder.map_or_else(String::new, |folder| format!("{folder}/"))
+            }
+            Self::Folder(folder) => format!("{folder}/"),
+            Self::Pattern(pattern) => pattern.literal_folder().to_owned(),
+        }
+    }
 }
 
 /// Adds `-y`.
@@ -147,6 +161,15 @@ mod tests {
         assert_eq!(of("me/a/"), Selector::Folder(name("me/a")));
         assert_eq!(of("me/*"), pattern("me/*"));
         assert_eq!(of("me/*/"), pattern("me/*/**"));
+        for (text, base) in [
+            ("a", ""),
+            ("me/a", "me/"),
+            ("me/a/", "me/a/"),
+            ("me/be*/x", "me/"),
+            ("**", ""),
+        ] {
+            assert_eq!(of(text).base(), base, "{text}");
+        }
         for wrong in ["", "/", "../", "a//", ".."] {
             assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
         }

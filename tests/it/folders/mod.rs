@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Models in folders: names of several segments, from the request to the disk and back.
 
+mod get_folder;
 mod list;
 mod names;

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::{Output, size};
+use crate::cli::verbs::transfer::get;
 use crate::client::Client;
 use crate::error::Result;
 use crate::model::{Depth, Model, NameFilter, NamePattern};
@@ -15,10 +16,8 @@ use crate::text::{counted, escaped};
 use crate::wire::{FolderWire, KeptWire, ListWire, ModelWire, digest_text, rfc3339};
 
 pub(crate) fn arguments(command: Command) -> Command {
-    let names = Arg::new("name")
-        .value_name("NAME|FOLDER/|PATTERN")
-        .num_args(0..)
-        .help("What to list [default: all]");
+    let names = get::names("Names, folders (NAME/) and patterns to list [default: all]");
+    let names = names.required(false);
     let switch = |name, short| {
         let switch = Arg::new(name).short(short).long(name);
         switch.action(ArgAction::SetTrue)

@@ -8,17 +8,14 @@ use serde_json::json;
 
 use crate::cli::flags::{Selector, args, selected};
 use crate::cli::terminal::{Output, size};
+use crate::cli::verbs::transfer::get;
 use crate::client::Client;
 use crate::error::Result;
 use crate::model::{ModelName, NameFilter};
 use crate::text::counted;
 
 pub(crate) fn arguments(command: Command) -> Command {
-    let names = Arg::new("name")
-        .value_name("NAME|FOLDER/|PATTERN")
-        .num_args(1..)
-        .required(true)
-        .help("Models to remove");
+    let names = get::names("Models to remove: names, folders (NAME/) and patterns");
     let versions = Arg::new("versions")
         .long("versions")
         .action(ArgAction::SetTrue)
