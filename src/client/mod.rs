@@ -25,6 +25,7 @@ pub use background::Transfer;
 pub use connection::{ClientCertificate, PasswordOver};
 pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
+pub(crate) use download::{HiddenFiles, TargetTree, digest_of};
 pub(crate) use pairing::{PairNames, PairedServer, Servers, pair as accept};
 pub use single_pass::{Outcome, Stored};
 pub use transfer::{Changes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions};
@@ -45,10 +46,10 @@ use ureq::{Agent, AsSendBody, Body, SendBody};
 use crate::access::Password;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName};
+use crate::model::ModelName;
 use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
-use crate::wire::{ListWire, StatusWire};
+use crate::wire::StatusWire;
 use connection::{Dialer, Login, NoResolver, Shared};
 use trust::{Elsewhere, ServerCheck};
 
@@ -186,16 +187,6 @@ impl Client {
         &self.url
     }
 
-    /// All models of the server.
-    ///
-    /// # Errors
-    /// `NotImplemented` for a name or another value that cannot be used, `TooLarge` for more than 131,072
-    /// models, and those of the connection and of the server.
-    pub fn list(&mut self) -> Result<Vec<Model>> {
-        let list = self.list_all()?;
-        list.models.into_iter().map(Model::try_from).collect()
-    }
-
     /// How the server is, and what this client may do there. The texts are those of the server.
     ///
     /// # Errors
@@ -203,12 +194,6 @@ impl Client {
     pub(crate) fn status(&mut self) -> Result<StatusWire> {
         let mut response = self.ask(Method::GET, "/v1/status")?;
         api::json(&mut response)
-    }
-
-    /// The same as it came, with what is kept of removed models.
-    pub(crate) fn list_all(&mut self) -> Result<ListWire> {
-        let mut response = self.ask(Method::GET, "/v1/models")?;
-        api::listed(&mut response)
     }
 
     /// Says of all models that are sent from now on under which licence they are and where they come

@@ -42,9 +42,17 @@ impl FilePlace {
         &self.folder
     }
 
+    /// The name.
+    pub(crate) fn file_name(&self) -> &OsStr {
+        &self.name
+    }
+
     /// Its path, for people.
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join(&self.name)
+        match self.folder.path() {
+            here if here == Path::new(".") => PathBuf::from(&self.name),
+            folder => folder.join(&self.name),
+        }
     }
 
     /// What has the name; a link is not followed.

@@ -298,6 +298,14 @@ impl Folder {
         self.enter_any(name)
     }
 
+    /// What the file system says of it now.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn facts(&self) -> io::Result<FileFacts> {
+        Ok(FileFacts::from(&rustix::fs::fstat(self)?))
+    }
+
     /// Its path when it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.0.path

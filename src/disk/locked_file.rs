@@ -2,23 +2,21 @@
 //! A file at a place of its own that one process at a time has, and that may outlive it: the bytes of a
 //! transfer that was cut, or what is known of it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use crate::disk::folder::sync_directory;
-use crate::disk::{FilePlace, UNFINISHED, fault, take_mode_of};
+use crate::disk::{FileFacts, FilePlace, UNFINISHED, fault, take_mode_of};
 use crate::threads::lock;
 
 /// A locked file. When it is dropped it stays, if [`LockedFile::keep`] was called last, or goes, if
 /// [`LockedFile::discard`] was.
 pub(crate) struct LockedFile {
     file: File,
-    path: PathBuf,
+    place: FilePlace,
 }
 
 impl LockedFile {
@@ -29,9 +27,7 @@ impl LockedFile {
     /// `PermissionDenied` if it is not a plain file, or not ours where everybody may write; otherwise
     /// those of the file system.
     pub(crate) fn open(path: &Path, mode: u32) -> io::Result<Option<Self>> {
-        let mut options = OpenOptions::new();
-        options.create(true).mode(mode);
-        Self::open_with(path, &mut options)
+        Self::open_at(&FilePlace::of(path)?, mode)
     }
 
     /// The same for a file that is there.
@@ -39,21 +35,36 @@ impl LockedFile {
     /// # Errors
     /// As [`LockedFile::open`], and `NotFound`.
     pub(crate) fn open_existing(path: &Path) -> io::Result<Option<Self>> {
-        Self::open_with(path, &mut OpenOptions::new())
+        Self::open_existing_at(&FilePlace::of(path)?)
     }
 
-    fn open_with(path: &Path, options: &mut OpenOptions) -> io::Result<Option<Self>> {
-        // Neither a link to another file nor a FIFO without a writer, which would block.
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let options = options
-            .read(true)
-            .write(true)
-            .truncate(false)
-            .custom_flags(flags);
+    /// The same as [`LockedFile::open`] in an open folder.
+    ///
+    /// # Errors
+    /// As [`LockedFile::open`].
+    pub(crate) fn open_at(place: &FilePlace, mode: u32) -> io::Result<Option<Self>> {
+        Self::open_with(place, OFlags::CREATE, mode)
+    }
 
+    /// The same for a file that is there.
+    ///
+    /// # Errors
+    /// As [`LockedFile::open_existing`].
+    pub(crate) fn open_existing_at(place: &FilePlace) -> io::Result<Option<Self>> {
+        Self::open_with(place, OFlags::empty(), 0)
+    }
+
+    fn open_with(place: &FilePlace, flags: OFlags, mode: u32) -> io::Result<Option<Self>> {
         loop {
             fault::check()?;
-            let file = options.open(path)?;
+
+            // Neither a link to another file nor a FIFO without a writer, which would block.
+            let file = match place.open_as(OFlags::RDWR | flags, mode) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && place.exists() => {
+                    return Err(io::ErrorKind::PermissionDenied.into());
+                }
+                opened => opened?,
+            };
 
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 // Where there are no locks, there is only the hope that nobody else is at it.
@@ -62,35 +73,31 @@ impl LockedFile {
                 Err(error) => return Err(error.into()),
             }
 
-            let metadata = file.metadata()?;
+            let facts = FileFacts::from(&file.metadata()?);
 
             // Whoever had it may have renamed or removed it between our two calls.
-            let is_there = fs::symlink_metadata(path)
-                .is_ok_and(|found| (found.dev(), found.ino()) == (metadata.dev(), metadata.ino()));
-            if !is_there {
+            if !place.facts().is_ok_and(|found| found.is_same_file(&facts)) {
                 continue;
             }
 
             // A second name would be a way to have us write to a file that others read.
-            if !metadata.is_file() || metadata.nlink() != 1 || is_planted(path, metadata.uid()) {
+            if !facts.is_file() || facts.links != 1 || is_planted(place, facts.owner) {
                 return Err(io::ErrorKind::PermissionDenied.into());
             }
 
-            return Ok(Some(Self {
-                file,
-                path: path.to_owned(),
-            }));
+            let place = place.clone();
+            return Ok(Some(Self { file, place }));
         }
     }
 
     /// From now on it goes when it is dropped, or when the process ends by a signal that it catches.
     pub(crate) fn discard(&mut self) {
-        lock(&UNFINISHED).insert(self.path.clone(), None);
+        lock(&UNFINISHED).insert(self.place.path(), Some(self.place.clone()));
     }
 
     /// From now on it stays.
     pub(crate) fn keep(&mut self) {
-        lock(&UNFINISHED).remove(&self.path);
+        lock(&UNFINISHED).remove(&self.place.path());
     }
 
     /// Its length in bytes.
@@ -134,14 +141,13 @@ impl LockedFile {
     /// # Errors
     /// Those of the file system; `target` then has its old content, or, if only the last fsync
     /// failed, its new one.
-    pub(crate) fn publish(mut self, target: &Path) -> io::Result<()> {
+    pub(crate) fn publish(mut self, target: &FilePlace) -> io::Result<()> {
         fault::check()?;
-        take_mode_of(&self.file, &FilePlace::of(target)?);
+        take_mode_of(&self.file, target);
         self.file.sync_all()?;
-        fault::check()?;
-        fs::rename(&self.path, target)?;
+        self.place.rename_to(target)?;
         self.keep();
-        sync_directory(target)
+        target.folder().sync()
     }
 
     /// Removes it. If that fails, it is there the next time.
@@ -152,8 +158,8 @@ impl LockedFile {
 
 impl Drop for LockedFile {
     fn drop(&mut self) {
-        if lock(&UNFINISHED).remove(&self.path).is_some() {
-            let _ = fs::remove_file(&self.path);
+        if lock(&UNFINISHED).remove(&self.place.path()).is_some() {
+            let _ = self.place.remove_unsynced();
         }
     }
 }
@@ -177,17 +183,18 @@ impl Write for LockedFile {
 
 /// Whether a file of this owner may have been put there by somebody else: in a directory where all may
 /// write, only our own files count. Elsewhere owners mean little (Android's shared storage makes them up).
-fn is_planted(path: &Path, owner: u32) -> bool {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let is_open = fs::metadata(parent.unwrap_or(Path::new(".")))
-        .map_or(true, |directory| directory.mode() & 0o002 != 0);
+fn is_planted(place: &FilePlace, owner: u32) -> bool {
+    let is_open = place
+        .folder()
+        .facts()
+        .map_or(true, |folder| folder.mode & 0o002 != 0);
     is_open && owner != rustix::process::geteuid().as_raw()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -215,7 +222,8 @@ mod tests {
         let mut held = LockedFile::open(&path, 0o600).unwrap().unwrap();
         held.write_all(b"new").unwrap();
         held.discard();
-        held.publish(&directory.path().join("target")).unwrap();
+        let target = FilePlace::of(&directory.path().join("target")).unwrap();
+        held.publish(&target).unwrap();
         assert_eq!(fs::read(directory.path().join("target")).unwrap(), b"new");
         assert!(!path.exists());
     }
@@ -231,7 +239,8 @@ mod tests {
         for name in ["link", "second", "fifo"] {
             assert!(LockedFile::open(&path(name), 0o600).is_err(), "{name}");
         }
-        assert!(is_planted(Path::new("/tmp/x"), u32::MAX) || !Path::new("/tmp").exists());
+        let shared = FilePlace::of(Path::new("/tmp/x"));
+        assert!(shared.map_or(true, |place| is_planted(&place, u32::MAX)));
     }
 
     #[test]

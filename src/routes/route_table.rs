@@ -34,7 +34,7 @@ pub(crate) const ROUTES: &[Route] = &[
         Method::Get,
         &["v1", "models"],
         Access::Needs(Right::Read),
-        "lists all models",
+        "lists models, all or a page of them",
         models::list,
     ),
     row(

@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A list of models that is read bit by bit, so that a slow reader of a long one costs little memory.
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
+use std::sync::{Arc, RwLockReadGuard};
 
 use crate::error::Result;
-use crate::model::{Model, ModelName};
-use crate::store::catalog::{Catalog, Standing};
+use crate::model::{Depth, ListRequest, Model, ModelName};
+use crate::store::catalog::{Catalog, ListedKind, ListedName, NameRange, Stamp, Standing};
 use crate::store::failure::{unlisted, unstored};
 use crate::store::store_handle::Store;
 use crate::store::versions::{self, RemovedModel};
 
-/// All models, sorted by name. Those that come or go meanwhile may be in it or not.
+/// Models, sorted by name, and then folders. Those that come or go meanwhile may be in it or not.
 pub(crate) struct Listing {
     catalog: Arc<Catalog>,
-    last: Option<ModelName>,
-    /// The names that come next, last one first.
-    next: Vec<ModelName>,
+    request: ListRequest,
+    turn: u64,
+    /// The last name of a page that is not the last one.
+    end: Option<String>,
+    kind: ListedKind,
+    /// The name after which to go on; `None` at the end.
+    place: Option<String>,
+    /// The names that come next, last one first, with the models in those of folders.
+    next: Vec<(String, u64)>,
 }
 
 /// All models together.
@@ -32,65 +39,106 @@ impl Store {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn totals(&self) -> Result<StoreTotals> {
+        let mut totals = StoreTotals {
+            models: 0,
+            bytes: 0,
+            free: None,
+        };
+        // One by one: to look at all of them must not cost the memory of all.
+        for (_, size) in self.listing(ListRequest::default())?.sizes() {
+            totals.models += 1;
+            totals.bytes = totals.bytes.saturating_add(size);
+        }
+
         let catalog = self.catalog();
-        catalog.layout.check_there()?;
-        let models = catalog.layout.models().map_err(unstored)?;
         let free = catalog.layout.folder().free_bytes().map_err(unstored)?;
-        Ok(StoreTotals {
-            models: models.len() as u64,
-            bytes: models.iter().map(|(_, stamp)| stamp.size).sum(),
-            free: free.map(|free| free.saturating_sub(catalog.options.reserve_bytes)),
-        })
+        totals.free = free.map(|free| free.saturating_sub(catalog.options.reserve_bytes));
+        Ok(totals)
+    }
+
+    /// Keeps change sets from being shown until it is dropped. Nothing else of the store may be called
+    /// meanwhile but a listing.
+    pub(crate) fn hold(&self) -> RwLockReadGuard<'_, ()> {
+        self.catalog().shown()
     }
 
     /// Begins a list.
     ///
     /// # Errors
     /// As [`Store::list`].
-    pub(crate) fn listing(&self) -> Result<Listing> {
+    pub(crate) fn listing(&self, request: ListRequest) -> Result<Listing> {
         let catalog = Arc::clone(self.catalog());
         catalog.layout.check_there()?;
 
-        let begun = catalog.name_list.begin(&catalog.layout);
-        begun.map_err(unlisted)?;
+        let tick = catalog.options.clock_tick;
+        let begun = catalog.name_list.begin(&catalog.layout, tick);
+        let turn = begun.map_err(unlisted)?;
 
-        Ok(Listing {
-            catalog,
-            last: None,
+        let mut listing = Listing {
+            place: Some(request.after.clone()),
+            end: None,
+            kind: ListedKind::Both,
             next: Vec::new(),
-        })
+            catalog,
+            request,
+            turn,
+        };
+        listing.end = listing.page_end();
+        listing.kind = ListedKind::Models;
+        Ok(listing)
     }
 }
 
 impl Listing {
-    /// What there is of removed models. That it cannot be read hides no model.
+    /// The last name of this page, if another one follows.
+    pub(crate) fn next_after(&self) -> Option<&str> {
+        self.end.as_deref()
+    }
+
+    /// Whether folders are told instead of the models in them.
+    pub(crate) fn has_folders(&self) -> bool {
+        self.request.filter.depth == Depth::Folders
+    }
+
+    /// The next folder with its models, after all models were read.
+    pub(crate) fn next_folder(&mut self) -> Option<(String, u64)> {
+        if !self.has_folders() {
+            return None;
+        }
+        if self.kind != ListedKind::Folders {
+            self.kind = ListedKind::Folders;
+            self.place = Some(self.request.after.clone());
+            self.next.clear();
+        }
+        self.next_name()
+    }
+
+    /// What there is of removed models, told with the last page. That it cannot be read hides no model.
     pub(crate) fn removed(&self) -> Box<dyn Iterator<Item = RemovedModel> + Send> {
-        versions::removed(Arc::clone(&self.catalog)).unwrap_or_else(|error| {
+        if self.end.is_some() {
+            return Box::new(std::iter::empty());
+        }
+
+        let filter = self.request.filter.clone();
+        let is_meant = move |name: &ModelName| filter.takes(name.as_str());
+        versions::removed(Arc::clone(&self.catalog), is_meant).unwrap_or_else(|error| {
             log::warn!("old versions of removed models are not listed: {error}");
             Box::new(std::iter::empty())
         })
     }
 
-    fn next_name(&mut self) -> Option<ModelName> {
-        if self.next.is_empty() {
-            self.next = self.catalog.name_list.after(self.last.as_ref(), AT_ONCE);
-            self.next.reverse();
-        }
-
-        let name = self.next.pop()?;
-        self.last = Some(name.clone());
-        Some(name)
+    /// The names of all models and their sizes, of which no digest is asked for.
+    fn sizes(mut self) -> impl Iterator<Item = (ModelName, u64)> {
+        std::iter::from_fn(move || self.next_standing().map(|(name, stamp)| (name, stamp.size)))
     }
-}
 
-impl Iterator for Listing {
-    type Item = Model;
-
-    fn next(&mut self) -> Option<Model> {
+    fn next_standing(&mut self) -> Option<(ModelName, Stamp)> {
         loop {
-            let name = self.next_name()?;
+            let Ok(name) = self.next_name()?.0.parse() else {
+                continue;
+            };
             match self.catalog.layout.standing(&name) {
-                Ok(Standing::Model(stamp)) => return Some(self.catalog.model(&name, &stamp)),
+                Ok(Standing::Model(stamp)) => return Some((name, stamp)),
                 // What is no model, or vanished meanwhile.
                 Ok(_) => {}
                 // One damaged entry of an old card must not hide all the others.
@@ -98,11 +146,75 @@ impl Iterator for Listing {
             }
         }
     }
+
+    fn next_name(&mut self) -> Option<(String, u64)> {
+        while self.next.is_empty() {
+            let mut found = Vec::new();
+            self.walk(&mut |listed| {
+                found.push((listed.name.to_owned(), listed.models));
+                if found.len() < AT_ONCE {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            })?;
+            found.reverse();
+            self.next = found;
+        }
+        self.next.pop()
+    }
+
+    /// Goes on with the names; `None` at their end.
+    fn walk(&mut self, tell: &mut dyn FnMut(ListedName<'_>) -> ControlFlow<()>) -> Option<()> {
+        let place = self.place.take()?;
+        let range = NameRange {
+            filter: &self.request.filter,
+            turn: self.turn,
+            after: &place,
+            end: self.end.as_deref(),
+            kind: self.kind,
+        };
+        let Catalog {
+            layout, name_list, ..
+        } = &*self.catalog;
+        let tick = self.catalog.options.clock_tick;
+        self.place = name_list.walk(layout, tick, &range, tell);
+        Some(())
+    }
+
+    /// Where a page of so many names ends. It is known before the first of them is told, so that the head of
+    /// the answer can have it.
+    fn page_end(&mut self) -> Option<String> {
+        let limit = self.request.limit?;
+        let (mut count, mut end, mut is_cut) = (0, None, false);
+
+        while !is_cut {
+            let walked = self.walk(&mut |listed| {
+                if count == limit {
+                    is_cut = true;
+                    return ControlFlow::Break(());
+                }
+                count += 1;
+                if count == limit {
+                    end = Some(listed.name.to_owned());
+                }
+                ControlFlow::Continue(())
+            });
+            if walked.is_none() {
+                break;
+            }
+        }
+        self.place = Some(self.request.after.clone());
+        end.filter(|_| is_cut)
+    }
 }
 
-impl Drop for Listing {
-    fn drop(&mut self) {
-        self.catalog.name_list.end();
+impl Iterator for Listing {
+    type Item = Model;
+
+    fn next(&mut self) -> Option<Model> {
+        let (name, stamp) = self.next_standing()?;
+        Some(self.catalog.model(&name, &stamp))
     }
 }
 
@@ -115,33 +227,201 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::store::{Condition, StoreOptions};
 
+    fn listing(store: &Store) -> Listing {
+        store.listing(ListRequest::default()).unwrap()
+    }
+
     #[test]
-    fn listings_share_their_names_and_see_what_was_there_before_they_began() {
+    fn listings_see_what_was_there_before_they_began() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str| std::fs::write(directory.path().join(name), "x").unwrap();
         (0..200).for_each(|number| write(&format!("m{number:03}")));
         std::fs::create_dir(directory.path().join("folder")).unwrap();
         let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
 
-        let mut slow = store.listing().unwrap();
+        let mut slow = listing(&store);
         assert_eq!(slow.next().unwrap().name.as_str(), "m000");
         assert!(slow.next.len() < AT_ONCE, "names of one listing");
         write("later");
         std::fs::remove_file(directory.path().join("m199")).unwrap();
 
-        let all: Vec<_> = store.listing().unwrap().map(|model| model.name).collect();
+        let all: Vec<_> = listing(&store).map(|model| model.name).collect();
         assert_eq!((all.len(), all[0].as_str()), (200, "later"));
         assert!(all.is_sorted());
 
         let rest: Vec<_> = slow.by_ref().map(|model| model.name).collect();
         assert_eq!((rest.len(), rest[0].as_str()), (198, "m001"));
+    }
 
-        // With the last reader the names go, too.
-        let names = &slow.catalog.name_list;
-        assert_eq!(names.after(None, 1000).len(), 200);
-        let catalog = Arc::clone(&slow.catalog);
-        drop(slow);
-        assert!(catalog.name_list.after(None, 1000).is_empty());
+    fn request(prefix: &str, pattern: &str, after: &str, limit: usize) -> ListRequest {
+        let mut request = ListRequest {
+            after: after.to_owned(),
+            limit: (limit > 0).then_some(limit),
+            ..ListRequest::default()
+        };
+        request.filter.prefix = prefix.to_owned();
+        request.filter.pattern = pattern.parse().ok();
+        request
+    }
+
+    fn names(listing: &mut Listing) -> Vec<String> {
+        let models = listing.by_ref();
+        models.map(|model| model.name.to_string()).collect()
+    }
+
+    /// A store of these models, each of one byte.
+    fn store_of(models: &[&str]) -> (tempfile::TempDir, Store) {
+        let directory = tempfile::tempdir().unwrap();
+        for model in models {
+            let path = directory.path().join(model);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+        (directory, store)
+    }
+
+    const TREE: &[&str] = &[
+        "a", "a-b", "b/a", "b/b/c", "b/b-c", "b/bb", "b.x", "b0", "c/c/c/c",
+    ];
+
+    #[test]
+    fn pages_begin_and_end_anywhere_and_have_each_name_once() {
+        let (_directory, store) = store_of(TREE);
+        let mut sorted = TREE.to_vec();
+        sorted.sort_unstable();
+        let prefixes = [
+            "", "a", "b", "b/", "b/b", "b/b/", "c/c/", "d", "b/b/c", "b/b/c/",
+        ];
+        let places = [
+            "", "a", "b", "b/", "b/b", "b/b/", "b/b/z", "b0", "c/", "zzz", "b//",
+        ];
+
+        for prefix in prefixes {
+            for pattern in ["", "**", "*", "b/*", "**/c", "b*/b?", "c/c/c/c"] {
+                let matching: Option<crate::model::NamePattern> = pattern.parse().ok();
+                let is_meant = |name: &str| {
+                    name.starts_with(prefix)
+                        && matching
+                            .as_ref()
+                            .is_none_or(|pattern| pattern.matches(name))
+                };
+                for place in places {
+                    let wanted = sorted.iter().filter(|name| is_meant(name));
+                    let wanted: Vec<_> = wanted.copied().filter(|name| *name > place).collect();
+
+                    for limit in [0, 1, 2, 5] {
+                        let (mut all, mut after) = (Vec::new(), place.to_owned());
+                        loop {
+                            let page = request(prefix, pattern, &after, limit);
+                            let mut listing = store.listing(page).unwrap();
+                            let page = names(&mut listing);
+                            assert!(limit == 0 || page.len() <= limit);
+                            all.extend(page);
+                            match listing.next_after() {
+                                Some(next) => after = next.to_owned(),
+                                None => break,
+                            }
+                        }
+                        assert_eq!(all, wanted, "{prefix} {pattern} {place} {limit}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn folders_are_told_once_with_all_that_is_in_them() {
+        let (directory, store) = store_of(TREE);
+        let level = |prefix, pattern, after, limit| {
+            let mut request = request(prefix, pattern, after, limit);
+            request.filter.depth = Depth::Folders;
+            let mut listing = store.listing(request).unwrap();
+            let models = names(&mut listing);
+            let folders: Vec<_> = std::iter::from_fn(|| listing.next_folder()).collect();
+            let next = listing.next_after().map(str::to_owned);
+            (models, folders, next)
+        };
+        let folder = |name: &str, models| (name.to_owned(), models);
+
+        let (models, folders, next) = level("", "", "", 0);
+        assert_eq!(models, ["a", "a-b", "b.x", "b0"]);
+        assert_eq!(folders, [folder("b/", 4), folder("c/", 1)]);
+        assert_eq!(next, None);
+        let (models, folders, _) = level("b/b", "", "", 0);
+        assert_eq!(models, ["b/b-c", "b/bb"]);
+        assert_eq!(folders, [folder("b/b/", 1)]);
+        assert_eq!(level("", "c*", "", 0).1, [folder("c/", 1)]);
+        assert_eq!(level("c/c", "", "", 0).1, [folder("c/c/", 1)]);
+
+        // A page that ends with a folder goes on behind all that is in it.
+        let (models, folders, next) = level("", "", "a-b", 2);
+        assert_eq!(
+            (models, folders),
+            (vec!["b.x".to_owned()], vec![folder("b/", 4)])
+        );
+        assert_eq!(next.as_deref(), Some("b/"));
+        let (models, folders, next) = level("", "", "b/", 2);
+        assert_eq!(
+            (models, folders),
+            (vec!["b0".to_owned()], vec![folder("c/", 1)])
+        );
+        assert_eq!(next, None);
+
+        // What hands change, at any depth, is in the next list.
+        std::fs::write(directory.path().join("c/c/c/d"), "x").unwrap();
+        std::fs::remove_dir_all(directory.path().join("b/b")).unwrap();
+        std::fs::create_dir_all(directory.path().join("empty/empty")).unwrap();
+        assert_eq!(level("", "", "", 0).1, [folder("b/", 3), folder("c/", 2)]);
+    }
+
+    #[test]
+    fn a_walk_that_rests_goes_on_where_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        for folder in 0..90 {
+            let path = directory.path().join(format!("f{folder:02}"));
+            std::fs::create_dir(&path).unwrap();
+            (0..100).for_each(|n| std::fs::write(path.join(format!("m{n:02}")), "").unwrap());
+        }
+        let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+
+        // Both are behind more names than are looked at under one lock.
+        let mut listing = store.listing(request("", "*/m99", "", 85)).unwrap();
+        assert_eq!(listing.next_after(), Some("f84/m99"));
+        assert_eq!(names(&mut listing).len(), 85);
+        let all = names(&mut store.listing(request("", "f[89/*", "", 0)).unwrap());
+        assert!(all.is_empty());
+        assert_eq!(store.totals().unwrap().models, 9000);
+    }
+
+    #[test]
+    fn removed_models_are_told_with_the_last_page_that_they_belong_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            versions_max: 1,
+            reserve_bytes: 0,
+            ..StoreOptions::default()
+        };
+        let store = Store::open(directory.path(), options).unwrap();
+        for (name, is_removed) in [("a", false), ("b", false), ("c/x", true), ("d", true)] {
+            let name = name.parse().unwrap();
+            let upload = store.upload(None).unwrap();
+            upload.commit(&name, None, &Condition::Any).unwrap();
+            if is_removed {
+                store.remove(&name).unwrap();
+            }
+        }
+        let removed = |request| {
+            let kept = store.listing(request).unwrap().removed();
+            let mut names: Vec<_> = kept.map(|model| model.name.to_string()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(removed(request("", "", "", 0)), ["c/x", "d"]);
+        assert_eq!(removed(request("c/", "", "", 0)), ["c/x"]);
+        assert_eq!(removed(request("", "?", "", 0)), ["d"]);
+        assert!(removed(request("", "", "", 1)).is_empty());
+        assert_eq!(removed(request("", "", "a", 1)), ["c/x", "d"]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
-use crate::model::{Model, ModelName};
+use crate::model::{ListRequest, Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
 use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
@@ -135,8 +135,9 @@ impl Store {
         let layout = &store.catalog().layout;
         layout.tell_of_strange_names().map_err(unlisted)?;
 
-        // One listing at the start queues every model whose digest is not in the index.
-        store.list()?;
+        // One listing at the start queues every model whose digest is not in the index, and has the names
+        // in memory for the first caller.
+        store.listing(ListRequest::default())?.for_each(drop);
         Ok(store)
     }
 

@@ -495,6 +495,15 @@ fn the_name_that_was_meant_is_told() {
         fs::write(directory.path().join(format!("m{number}")), "x").unwrap();
     }
     assert_eq!(store.catalog().first_names().len(), 1000);
+
+    // Also where most are no models.
+    let directory = tempfile::tempdir().unwrap();
+    for number in 0..3000 {
+        let mark = if number % 10 == 0 { "m" } else { "-" };
+        fs::write(directory.path().join(format!("{mark}{number}")), "x").unwrap();
+    }
+    let names = open(&directory).catalog().first_names();
+    assert!(names.len() < 300, "all entries were read");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //! The JSON of API v1, as the server writes it and the client reads it.
 
 mod checked;
+mod list_query;
 mod problem;
 
 pub(crate) use checked::{digest_text, rfc3339};
+pub(crate) use list_query::{list_path, list_request};
 pub use problem::Problem;
 
 use serde::{Deserialize, Serialize};
@@ -57,11 +59,26 @@ impl TryFrom<ModelWire> for Model {
 pub(crate) struct ListWire {
     /// The version of this form, 1.
     pub(crate) schema: u32,
-    /// All models, sorted by name.
+    /// The models, sorted by name.
     pub(crate) models: Vec<ModelWire>,
+    /// Folders that are told instead of the models in them, sorted by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) folders: Option<Vec<FolderWire>>,
     /// What is kept of removed models, in no order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) kept: Vec<KeptWire>,
+    /// The last name of this page, if another one follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+}
+
+/// A folder in a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FolderWire {
+    /// Its name, with a separator at the end.
+    pub(crate) name: String,
+    /// How many models are in it, at any depth.
+    pub(crate) models: u64,
 }
 
 /// What is kept of a removed model.

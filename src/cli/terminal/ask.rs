@@ -10,6 +10,7 @@ use crate::cli::terminal::signals::Uninterrupted;
 use crate::client::FirstUse;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
+use crate::text::escaped;
 
 /// What happens with new servers: a question if there is somebody to ask, else a refusal.
 pub(crate) fn first_use() -> FirstUse {
@@ -59,6 +60,30 @@ fn ask(server: &str, pin: Pin) -> bool {
     }
 }
 
+/// Whether somebody says yes to a question about some names, of which the first ones are shown; Enter, the
+/// end of the input and an error are none.
+pub(crate) fn agree(question: &str, names: &[String]) -> bool {
+    let mut text = String::new();
+    for name in names.iter().take(NAMES_MAX) {
+        text += &format!("  {}\n", escaped(name));
+    }
+    if names.len() > NAMES_MAX {
+        text += &format!("  ... and {} more\n", names.len() - NAMES_MAX);
+    }
+    text += &format!("{}? [y/N] ", escaped(question));
+
+    let mut stderr = io::stderr().lock();
+    let asked = stderr.write_all(text.as_bytes());
+    if asked.and_then(|()| stderr.flush()).is_err() {
+        return false;
+    }
+
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    let answer = answer.trim().to_ascii_lowercase();
+    read.is_ok() && matches!(answer.as_str(), "y" | "yes")
+}
+
 /// What somebody says to the key that a server shows.
 #[derive(Debug, PartialEq, Eq)]
 enum TrustAnswer {
@@ -93,6 +118,9 @@ impl TrustAnswer {
         }
     }
 }
+
+/// Names that are shown before a question.
+const NAMES_MAX: usize = 30;
 
 /// Longer answers are no words.
 const SHORT: usize = 16;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::ModelName;
+use crate::model::{Model, ModelName};
 
 /// What a command does something for.
 pub(crate) trait ShownItem {
@@ -26,6 +26,13 @@ impl ShownItem for PathBuf {
 impl ShownItem for String {
     fn shown(&self) -> String {
         self.clone()
+    }
+}
+
+/// A model by the path at which it is saved.
+impl ShownItem for (String, Model) {
+    fn shown(&self) -> String {
+        self.1.name.to_string()
     }
 }
 

@@ -12,6 +12,7 @@ mod progress;
 pub(crate) mod signals;
 mod standard;
 
+pub(crate) use items::ShownItem;
 pub(crate) use machine::JsonReport;
 pub(crate) use output::Output;
 pub(crate) use page::Page;

@@ -92,7 +92,7 @@ fn greet(node: &Node, is_self_signed: bool, output: &Output) -> Result<()> {
     let url = urls.first().map(String::as_str).unwrap_or_default();
     let pin = node.pin().map(|pin| pin.to_string());
     let directory = node.directory().display().to_string();
-    let models = node.store().list()?.len();
+    let models = node.store().totals()?.models;
 
     // What the log says of the start comes before what is said here.
     logging::flush();

@@ -15,7 +15,7 @@ use crate::client::api::answers::not_skep;
 use crate::client::api::failures::{ended, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::counted;
-use crate::wire::{KeptWire, ListWire, ModelWire};
+use crate::wire::{FolderWire, KeptWire, ListWire, ModelWire};
 
 /// The value in a body of JSON, which is read as it comes.
 ///
@@ -23,31 +23,62 @@ use crate::wire::{KeptWire, ListWire, ModelWire};
 /// `NotImplemented` if it is not what API v1 answers, `TooLarge` if it is far longer than that,
 /// `Interrupted` if it is cut; otherwise those of the connection.
 pub(crate) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T> {
-    json_within(response, JSON_BYTES_MAX)
+    json_within(response, &mut JSON_BYTES_MAX.clone())
 }
 
-/// The list in the answer to `GET /v1/models`.
+/// What is left for the pages of a list that are still to come.
+pub(super) struct ListBounds {
+    bytes: u64,
+    models: usize,
+}
+
+impl Default for ListBounds {
+    fn default() -> Self {
+        Self {
+            bytes: LIST_BYTES_MAX,
+            models: MODELS_MAX,
+        }
+    }
+}
+
+/// The list in the answer to `GET /v1/models`, or a page of it.
 ///
 /// # Errors
 /// As [`json`], and `TooLarge` for too many models.
-pub(crate) fn listed(response: &mut Response<Body>) -> Result<ListWire> {
-    let list: ModelList = json_within(response, LIST_BYTES_MAX)?;
+pub(super) fn listed(response: &mut Response<Body>, bounds: &mut ListBounds) -> Result<ListWire> {
+    let list: ModelList = json_within(response, &mut bounds.bytes)?;
+
+    let folders = list.folders.as_ref().map_or(0, Vec::len);
+    let members = list.models.len() + folders + list.kept.len();
+    let left = bounds.models.checked_sub(members);
+    bounds.models = left.ok_or_else(too_many)?;
+
     Ok(ListWire {
         schema: list.schema,
         models: list.models,
+        folders: list.folders,
         kept: list.kept,
+        next: list.next,
     })
 }
 
-fn json_within<T: DeserializeOwned>(response: &mut Response<Body>, bytes_max: u64) -> Result<T> {
+/// Reads as many bytes as are left at most, of which there are fewer afterwards.
+fn json_within<T: DeserializeOwned>(
+    response: &mut Response<Body>,
+    bytes_left: &mut u64,
+) -> Result<T> {
+    let bytes_max = *bytes_left;
+
     // Of a body of no bytes, ureq tells no length.
     let told = response.headers().get(CONTENT_LENGTH);
     let is_empty = told.is_some_and(|length| length == "0");
     let length = response.body().content_length();
     let length = length.or(is_empty.then_some(0));
+
     let mut reader = response.body_mut().as_reader().take(bytes_max);
     let value = serde_json::from_reader(BufReader::new(&mut reader));
     let left = reader.limit();
+    *bytes_left = left;
 
     // A body that is as long as announced and still ends too early was not cut: it is not ours.
     let is_short = length.is_none_or(|length| length > bytes_max - left);
@@ -62,11 +93,7 @@ fn json_within<T: DeserializeOwned>(response: &mut Response<Body>, bytes_max: u6
         } else if error.is_eof() && is_short {
             ended().because(error)
         } else if error.to_string().starts_with(MODELS_MANY) {
-            let text = format!(
-                "the server lists more than {}, which are too many for this client",
-                counted(MODELS_MAX as u64, "model")
-            );
-            Error::new(ErrorKind::TooLarge, text)
+            too_many()
         } else {
             not_skep().because(error)
         }
@@ -78,8 +105,24 @@ struct ModelList {
     schema: u32,
     #[serde(deserialize_with = "bounded")]
     models: Vec<ModelWire>,
+    #[serde(default, deserialize_with = "bounded_or_none")]
+    folders: Option<Vec<FolderWire>>,
     #[serde(default, deserialize_with = "bounded")]
     kept: Vec<KeptWire>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+fn bounded_or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    bounded(deserializer).map(Some)
+}
+
+fn too_many() -> Error {
+    let models = counted(MODELS_MAX as u64, "model");
+    let text = format!("the server lists more than {models}, which are too many for this client");
+    Error::new(ErrorKind::TooLarge, text)
 }
 
 /// Ends a list that has no end.

@@ -6,10 +6,11 @@ pub(crate) mod answers;
 mod failures;
 mod inspect;
 mod json_answer;
+mod lists;
 mod payload;
 
 pub use answer::Answer;
 pub(crate) use answers::{accepted, gone};
 pub(crate) use failures::{ended, failed, trouble, unwritten};
-pub(crate) use json_answer::{json, listed};
+pub(crate) use json_answer::json;
 pub use payload::Payload;

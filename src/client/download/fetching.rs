@@ -11,14 +11,15 @@ use crate::client::Client;
 use crate::client::api::answers;
 use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
+use crate::client::download::landing_place::LandingPlace;
 use crate::client::download::partial_file::{PartialFile, digest_of};
 use crate::client::download::receiving::{Fetched, Fetching, Proof};
-use crate::client::download::save;
 use crate::client::model_path::model_path;
 use crate::client::retry::{self, Retry};
 use crate::client::transfer::{
     Changes, SignedName, TransferEvent, TransferEvents, TransferOptions,
 };
+use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
@@ -38,10 +39,35 @@ impl Client {
         options: &TransferOptions,
         events: TransferEvents<'_>,
     ) -> Result<Fetched> {
-        let place = save::place(target)?;
+        self.fetch_to(name, LandingPlace::of(target)?, options, events)
+    }
+
+    /// The same for a place in an open folder, in which no link is followed.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`].
+    pub(crate) fn fetch_at(
+        &mut self,
+        name: &ModelName,
+        place: FilePlace,
+        options: &TransferOptions,
+        events: TransferEvents<'_>,
+    ) -> Result<Fetched> {
+        self.fetch_to(name, LandingPlace::at(place), options, events)
+    }
+
+    fn fetch_to(
+        &mut self,
+        name: &ModelName,
+        place: LandingPlace,
+        options: &TransferOptions,
+        events: TransferEvents<'_>,
+    ) -> Result<Fetched> {
+        let opened = place.opened().ok();
+
         // The file is digested each time, because anybody may have changed it since.
         let known = match options.changes {
-            Changes::Required => digest_of(&place),
+            Changes::Required => opened.and_then(digest_of),
             Changes::Ignored => None,
         };
 
@@ -58,7 +84,7 @@ impl Client {
             signature.check_name(&format!("'{name}'"), name.as_str())?;
         }
 
-        let partial = PartialFile::find(&place)?;
+        let partial = opened.map_or(Ok(None), PartialFile::find)?;
         let mut retries = Retry::new(options.retries);
         // Bytes of an earlier attempt show that the server exists, so it is worth waiting for.
         if partial.as_ref().is_some_and(|partial| partial.done() > 0) {
@@ -71,7 +97,6 @@ impl Client {
 
         let mut fetching = Fetching {
             name,
-            target,
             place,
             known,
             partial,
@@ -141,10 +166,8 @@ impl Client {
         })?;
 
         if let (StatusCode::NOT_MODIFIED, Some(digest)) = (response.status(), fetching.known) {
-            let size = fetching
-                .place
-                .metadata()
-                .map_or(0, |metadata| metadata.len());
+            let facts = fetching.place.opened().and_then(FilePlace::facts);
+            let size = facts.map_or(0, |facts| facts.size);
             // The bytes are those of the server, but this signer may not have been asked for before.
             fetching.check_kept()?;
             let proof = Proof::Unchanged;

@@ -7,14 +7,11 @@
 //! power cut leaves bytes in between that never came.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::client::download::save;
 use crate::digest::{Digest, Hasher};
-use crate::disk::LockedFile;
+use crate::disk::{FilePlace, LockedFile};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a partial download is a part of.
@@ -29,7 +26,7 @@ pub(crate) struct PartialFile {
     held: LockedFile,
     journal: Option<LockedFile>,
     /// Where the bytes appear in the end.
-    place: PathBuf,
+    place: FilePlace,
     /// Without it, there is no going on later.
     whole: Option<Whole>,
     hasher: Hasher,
@@ -43,8 +40,8 @@ impl PartialFile {
     ///
     /// # Errors
     /// `Busy` if somebody else is at it; otherwise those of the file system.
-    pub(crate) fn find(place: &Path) -> Result<Option<Self>> {
-        let held = match LockedFile::open_existing(&beside(place, PART)) {
+    pub(crate) fn find(place: &FilePlace) -> Result<Option<Self>> {
+        let held = match LockedFile::open_existing_at(&beside(place, PART)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| failed(place, error))?,
         };
@@ -56,25 +53,25 @@ impl PartialFile {
     /// An empty one.
     ///
     /// # Errors
-    /// `Usage` if there is no such directory, `Busy` if somebody else is at it; otherwise those of the
-    /// file system.
-    pub(crate) fn create(place: &Path, target: &Path) -> Result<Self> {
-        save::directory(place, target)?;
-        let held =
-            LockedFile::open(&beside(place, PART), 0o666).map_err(|error| failed(place, error))?;
-        Self::of(held, place)
+    /// `Busy` if somebody else is at it; otherwise those of the file system.
+    pub(crate) fn create(place: &FilePlace) -> Result<Self> {
+        let held = LockedFile::open_at(&beside(place, PART), 0o666);
+        Self::of(held.map_err(|error| failed(place, error))?, place)
     }
 
-    fn of(held: Option<LockedFile>, place: &Path) -> Result<Self> {
+    fn of(held: Option<LockedFile>, place: &FilePlace) -> Result<Self> {
         let Some(held) = held else {
-            let message = format!("another skep is fetching {} just now", place.display());
+            let message = format!(
+                "another skep is fetching {} just now",
+                place.path().display()
+            );
             return Err(Error::new(ErrorKind::Busy, message));
         };
 
         Ok(Self {
             held,
             journal: None,
-            place: place.to_owned(),
+            place: place.clone(),
             whole: None,
             hasher: Hasher::new(),
             done: 0,
@@ -87,7 +84,8 @@ impl PartialFile {
     /// case, so that the server has its say.
     fn recall(&mut self) -> io::Result<()> {
         // Without a journal, nothing is known to be on the disk, and the download starts again.
-        let Ok(Some(mut journal)) = LockedFile::open_existing(&beside(&self.place, JOURNAL)) else {
+        let Ok(Some(mut journal)) = LockedFile::open_existing_at(&beside(&self.place, JOURNAL))
+        else {
             return Ok(());
         };
 
@@ -197,7 +195,8 @@ impl PartialFile {
         self.held.keep();
 
         if self.journal.is_none() {
-            let Some(mut journal) = LockedFile::open(&beside(&self.place, JOURNAL), 0o600)? else {
+            let Some(mut journal) = LockedFile::open_at(&beside(&self.place, JOURNAL), 0o600)?
+            else {
                 return Ok(());
             };
             // The journal of an earlier download may still be there.
@@ -245,7 +244,7 @@ impl PartialFile {
         match self.journal {
             Some(journal) => journal.remove(),
             // One that belonged to other bytes.
-            None => drop(LockedFile::open_existing(&beside(&self.place, JOURNAL)).map(remove)),
+            None => drop(LockedFile::open_existing_at(&beside(&self.place, JOURNAL)).map(remove)),
         }
         Ok(())
     }
@@ -257,13 +256,13 @@ fn remove(held: Option<LockedFile>) {
     }
 }
 
-fn failed(place: &Path, error: io::Error) -> Error {
-    Error::local(format!("writing {}", place.display()), error)
+fn failed(place: &FilePlace, error: io::Error) -> Error {
+    Error::local(format!("writing {}", place.path().display()), error)
 }
 
 /// The hidden name beside a file; for a long one, that of its digest.
-fn beside(place: &Path, suffix: &str) -> PathBuf {
-    let name = place.file_name().unwrap_or_default();
+fn beside(place: &FilePlace, suffix: &str) -> FilePlace {
+    let name = place.file_name();
     let mut hidden = OsString::from(".");
     if name.len() + 1 + suffix.len() > NAME_BYTES_MAX {
         hidden.push(Digest::of(name.as_encoded_bytes()).to_string())
@@ -271,7 +270,7 @@ fn beside(place: &Path, suffix: &str) -> PathBuf {
         hidden.push(name)
     }
     hidden.push(suffix);
-    place.with_file_name(hidden)
+    FilePlace::new(place.folder(), hidden)
 }
 
 /// The model in a journal, and how much of it is there for sure. A last line that is torn, as power
@@ -294,8 +293,8 @@ fn read(journal: &[u8]) -> Option<(Whole, u64)> {
 }
 
 /// The digest of the file at a place; `None` if there is none that can be read.
-pub(crate) fn digest_of(place: &Path) -> Option<Digest> {
-    Digest::of_reader(fs::File::open(place).ok()?).ok()
+pub(crate) fn digest_of(place: &FilePlace) -> Option<Digest> {
+    Digest::of_reader(place.open().ok()?.0).ok()
 }
 
 const PART: &str = ".skep-part";
@@ -319,9 +318,15 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     use crate::disk::fault;
+
+    fn place_in(directory: &tempfile::TempDir, name: &str) -> FilePlace {
+        FilePlace::of(&directory.path().join(name)).unwrap()
+    }
 
     #[test]
     fn a_journal_counts_up_to_its_last_whole_line() {
@@ -350,13 +355,13 @@ mod tests {
     #[test]
     fn bytes_that_were_noted_are_found_again_and_others_are_not() {
         let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().join("m");
+        let place = place_in(&directory, "m");
         let whole = Whole {
             digest: Digest::of(&[7; 300_000]),
             size: 300_000,
         };
         assert!(PartialFile::find(&place).unwrap().is_none());
-        let mut partial = PartialFile::create(&place, &place).unwrap();
+        let mut partial = PartialFile::create(&place).unwrap();
         partial.begin(Some(whole)).unwrap();
         partial.write(&[7; 100_000]).unwrap();
         assert_eq!(
@@ -374,7 +379,7 @@ mod tests {
         partial.write(&[7; 199_000]).unwrap();
         assert_eq!(partial.digest(), whole.digest);
         partial.publish().unwrap();
-        assert_eq!(fs::read(&place).unwrap(), [7; 300_000]);
+        assert_eq!(fs::read(place.path()).unwrap(), [7; 300_000]);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
@@ -387,11 +392,11 @@ mod tests {
         };
         for call in 0.. {
             let directory = tempfile::tempdir().unwrap();
-            let place = directory.path().join("m");
+            let place = place_in(&directory, "m");
             let fetch = || -> Result<u64> {
                 let mut partial = match PartialFile::find(&place)? {
                     Some(partial) => partial,
-                    None => PartialFile::create(&place, &place)?,
+                    None => PartialFile::create(&place)?,
                 };
                 if partial.done() == 0 {
                     partial.begin(Some(whole))?;
@@ -408,11 +413,11 @@ mod tests {
             let failed = fetch().is_err();
             let was_reached = !fault::set(None);
             if place.exists() {
-                assert!(fs::read(&place).unwrap() == bytes, "{call}");
+                assert!(fs::read(place.path()).unwrap() == bytes, "{call}");
             } else {
                 fetch().unwrap();
             }
-            assert!(fs::read(&place).unwrap() == bytes, "{call}");
+            assert!(fs::read(place.path()).unwrap() == bytes, "{call}");
             if !was_reached {
                 assert!(!failed && call > 20, "only {call} calls were tried");
                 return;
@@ -423,8 +428,8 @@ mod tests {
     #[test]
     fn what_nobody_could_go_on_with_does_not_stay() {
         let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().join("m".repeat(255));
-        let mut partial = PartialFile::create(&place, &place).unwrap();
+        let place = place_in(&directory, &"m".repeat(255));
+        let mut partial = PartialFile::create(&place).unwrap();
         partial.begin(None).unwrap();
         partial.write(&[1; 1 << 20]).unwrap();
         partial.rest();
@@ -432,11 +437,11 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         // A journal without its bytes, or with too few, is worth nothing.
         fs::write(
-            beside(&place, JOURNAL),
+            beside(&place, JOURNAL).path(),
             format!("{} 100\n50\n", Digest::of(b"")),
         )
         .unwrap();
-        fs::write(beside(&place, PART), [0; 49]).unwrap();
+        fs::write(beside(&place, PART).path(), [0; 49]).unwrap();
         let mut partial = PartialFile::find(&place).unwrap().unwrap();
         assert_eq!(partial.done(), 0);
         partial.begin(None).unwrap();

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What arrives of a model: written beside its target, checked at the end, and published.
 
-use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
 
 use ureq::http::{Response, StatusCode};
 use ureq::{Body, BodyReader};
@@ -11,10 +9,11 @@ use ureq::{Body, BodyReader};
 use crate::client::api::answers;
 use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
+use crate::client::download::landing_place::LandingPlace;
 use crate::client::download::partial_file::{PartialFile, Whole};
 use crate::client::transfer::{TransferEvent, TransferEvents};
 use crate::digest::Digest;
-use crate::disk;
+use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::{PublicKey, Signature};
@@ -49,8 +48,7 @@ pub enum Proof {
 /// A model on its way, over several attempts.
 pub(super) struct Fetching<'a> {
     pub(super) name: &'a ModelName,
-    pub(super) target: &'a Path,
-    pub(super) place: PathBuf,
+    pub(super) place: LandingPlace,
     /// What is there already, if it counts.
     pub(super) known: Option<Digest>,
     pub(super) partial: Option<PartialFile>,
@@ -132,20 +130,8 @@ impl Fetching<'_> {
 
     /// Makes sure, before any byte travels, that the disk has room for what is to come.
     fn check_room(&self, size: Option<u64>, done: u64) -> Result<()> {
-        // The directory may be made only now that bytes come. A file system that does not tell how much is
-        // free is left to say so itself.
-        let beside = self.place.ancestors().skip(1);
-        let directory = beside
-            .map(|place| {
-                if place == Path::new("") {
-                    Path::new(".")
-                } else {
-                    place
-                }
-            })
-            .find(|place| place.is_dir())
-            .unwrap_or(Path::new("/"));
-        let Ok(Some(free)) = disk::free_bytes(directory) else {
+        // A file system that does not tell how much is free is left to say so itself.
+        let Some((directory, free)) = self.place.free_bytes() else {
             return Ok(());
         };
 
@@ -161,7 +147,7 @@ impl Fetching<'_> {
         let text = format!(
             "writing {}: no space left on the device: {} needed and {free} free in {shown}; nothing \
              was fetched",
-            self.target.display(),
+            self.place.shown().display(),
             counted(needed, "byte"),
         );
         Err(Error::new(ErrorKind::NoSpace, text))
@@ -169,7 +155,7 @@ impl Fetching<'_> {
 
     fn begin(&mut self, whole: Option<Whole>) -> Result<()> {
         if self.partial.is_none() {
-            self.partial = Some(PartialFile::create(&self.place, self.target)?);
+            self.partial = Some(PartialFile::create(self.place.ready()?)?);
         }
         self.partial
             .as_mut()
@@ -280,9 +266,10 @@ impl Fetching<'_> {
         let Some((signer, signature)) = &self.signed else {
             return Ok(());
         };
-        let what = self.place.display().to_string();
-        let opened = File::open(&self.place).map_err(|error| Error::local(&what, error));
-        signature.verify(&what, std::slice::from_ref(*signer), &mut opened?)
+        let what = self.place.shown().display().to_string();
+        let opened = self.place.opened().and_then(FilePlace::open);
+        let (mut file, _) = opened.map_err(|error| Error::local(&what, error))?;
+        signature.verify(&what, std::slice::from_ref(*signer), &mut file)
     }
 
     /// Whether bytes that were kept are to blame, so that fetching everything may help.

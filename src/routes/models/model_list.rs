@@ -7,89 +7,153 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::http::{Content, Request, Response, Status};
+use crate::model::ListRequest;
 use crate::routes::api::Api;
 use crate::store::{Listing, RemovedModel};
-use crate::wire::{KeptWire, ModelWire};
+use crate::wire::{FolderWire, KeptWire, ModelWire, list_path, list_request};
 
-/// `GET /v1/models`: all models as JSON. A long list is sent in chunks, and only the next of them is in
-/// memory; a short one has a length.
-pub(crate) fn list(api: &Api, _: &mut Request<'_>) -> Result<Response> {
+/// `GET /v1/models`: models as JSON, all or a page of them. A long list is sent in chunks, and only the next
+/// of them is in memory; a short one has a length.
+pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let wanted = list_request(request.query())?;
+    // A short list is of one moment, as far as skep makes the changes.
+    let held = api.store.hold();
+    let listing = api.store.listing(wanted.clone())?;
+
+    // RFC 8288 section 3.
+    let link = listing.next_after().map(|after| {
+        let next = ListRequest {
+            after: after.to_owned(),
+            ..wanted
+        };
+        format!("<{}>; rel=\"next\"", list_path(&next))
+    });
+
     let mut text = ListText {
-        listing: api.store.listing()?,
+        listing,
+        part: ListPart::Models,
         piece: HEAD.to_vec(),
         start: 0,
-        removed: None,
         is_first: true,
-        is_over: false,
     };
     text.write_more();
+    drop(held);
 
-    let content = if text.is_over {
+    let content = if text.is_over() {
         Content::Bytes(std::mem::take(&mut text.piece))
     } else {
         Content::Chunked(Box::new(text))
     };
 
-    Ok(Response::new(Status::OK)
+    let response = Response::new(Status::OK)
         .field("content-type", "application/json")
         .field("cache-control", "no-cache")
-        .content(content))
+        .content(content);
+    Ok(match link {
+        Some(link) => response.field("link", link),
+        None => response,
+    })
 }
 
 /// A list on its way.
 struct ListText {
     listing: Listing,
+    part: ListPart,
     piece: Vec<u8>,
     /// How much of the piece was read.
     start: usize,
-    /// What is kept of removed models, once all others are told.
-    removed: Option<Box<dyn Iterator<Item = RemovedModel> + Send>>,
     is_first: bool,
-    is_over: bool,
+}
+
+/// What is told next.
+enum ListPart {
+    Models,
+    Folders,
+    /// What is kept of removed models.
+    Kept(Box<dyn Iterator<Item = RemovedModel> + Send>),
+    Over,
 }
 
 impl ListText {
+    fn is_over(&self) -> bool {
+        matches!(self.part, ListPart::Over)
+    }
+
     /// Writes models until the piece is long enough or the list ends.
     fn write_more(&mut self) {
         while self.piece.len() < PIECE_BYTES {
-            if let Some(removed) = &mut self.removed {
-                let Some(model) = removed.next() else {
-                    self.piece.extend_from_slice(TAIL);
-                    self.is_over = true;
-                    return;
-                };
-                let begin = std::mem::take(&mut self.is_first);
-                self.piece
-                    .extend_from_slice(if begin { KEPT } else { b"," });
-                self.write(&KeptWire {
-                    name: model.name.as_str().to_owned(),
-                    versions: model.versions as u64,
-                    size: model.size,
-                });
-                continue;
+            match &mut self.part {
+                ListPart::Models => match self.listing.next() {
+                    Some(model) => self.write(b"", &ModelWire::from(&model)),
+                    None => {
+                        self.piece.push(b']');
+                        self.begin(ListPart::Folders);
+                        if self.listing.has_folders() {
+                            self.piece.extend_from_slice(FOLDERS);
+                        }
+                    }
+                },
+                ListPart::Folders => match self.listing.next_folder() {
+                    Some((name, models)) => self.write(b"", &FolderWire { name, models }),
+                    None => {
+                        if self.listing.has_folders() {
+                            self.piece.push(b']');
+                        }
+                        let removed = self.listing.removed();
+                        self.begin(ListPart::Kept(removed));
+                    }
+                },
+                ListPart::Kept(removed) => match removed.next() {
+                    Some(model) => self.write(
+                        KEPT,
+                        &KeptWire {
+                            name: model.name.as_str().to_owned(),
+                            versions: model.versions as u64,
+                            size: model.size,
+                        },
+                    ),
+                    None => return self.end(),
+                },
+                ListPart::Over => return,
             }
-
-            let Some(model) = self.listing.next() else {
-                self.removed = Some(self.listing.removed());
-                self.is_first = true;
-                continue;
-            };
-            if !std::mem::take(&mut self.is_first) {
-                self.piece.push(b',');
-            }
-            self.write(&ModelWire::from(&model));
         }
     }
 
-    fn write(&mut self, wire: &impl Serialize) {
-        // Numbers and texts can always be written.
-        let _ = serde_json::to_writer(&mut self.piece, wire);
+    fn begin(&mut self, part: ListPart) {
+        self.part = part;
+        self.is_first = true;
     }
+
+    /// Writes a member of a list, before the first of which something else may stand.
+    fn write(&mut self, before: &[u8], wire: &impl Serialize) {
+        let is_first = std::mem::take(&mut self.is_first);
+        self.piece
+            .extend_from_slice(if is_first { before } else { b"," });
+        write(&mut self.piece, wire);
+    }
+
+    fn end(&mut self) {
+        // A list of nothing is left out.
+        if !self.is_first {
+            self.piece.push(b']');
+        }
+        if let Some(next) = self.listing.next_after() {
+            self.piece.extend_from_slice(NEXT);
+            write(&mut self.piece, &next);
+        }
+        self.piece.extend_from_slice(TAIL);
+        self.part = ListPart::Over;
+    }
+}
+
+fn write(piece: &mut Vec<u8>, wire: &impl Serialize) {
+    // Numbers and texts can always be written.
+    let _ = serde_json::to_writer(piece, wire);
 }
 
 impl Read for ListText {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.start == self.piece.len() && !self.is_over {
+        if self.start == self.piece.len() && !self.is_over() {
             self.piece.clear();
             self.start = 0;
             self.write_more();
@@ -103,8 +167,10 @@ impl Read for ListText {
 
 /// The form is that of `ListWire`, with all models in one list.
 const HEAD: &[u8] = b"{\"schema\":1,\"models\":[";
-const KEPT: &[u8] = b"],\"kept\":[";
-const TAIL: &[u8] = b"]}\n";
+const FOLDERS: &[u8] = b",\"folders\":[";
+const KEPT: &[u8] = b",\"kept\":[";
+const NEXT: &[u8] = b",\"next\":";
+const TAIL: &[u8] = b"}\n";
 
 /// What each reader of a long list has in memory, and the longest list that has a length.
 const PIECE_BYTES: usize = 32 * 1024;

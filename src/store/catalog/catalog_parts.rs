@@ -139,8 +139,9 @@ impl Catalog {
     /// The first names of the directory, in no order: a guess must not cost more than the answer that it
     /// comes with.
     pub(crate) fn first_names(&self) -> Vec<ModelName> {
-        let names = self.layout.names().into_iter().flatten();
-        names.take(NEAR_NAMES_MAX).flatten().collect()
+        let names = self.layout.names().into_iter();
+        let names = names.flat_map(|names| names.within(NEAR_ENTRIES_MAX));
+        names.flatten().take(NEAR_NAMES_MAX).collect()
     }
 
     /// Reads, digests and caches a small model; `None` if it has grown large meanwhile. Its stamp was taken
@@ -354,6 +355,9 @@ impl Catalog {
 
 /// Names that are compared with one that nobody has.
 const NEAR_NAMES_MAX: usize = 1000;
+
+/// Entries of folders that are read for them: not all are models.
+const NEAR_ENTRIES_MAX: usize = 2000;
 
 /// Reads at most `length` bytes straight into memory that can be shared, so that a model is not in
 /// memory twice while it is read.

@@ -5,9 +5,11 @@ mod cache;
 mod catalog_parts;
 mod digester;
 mod index;
+mod known_folder;
 mod layout;
 mod members;
 mod name_list;
+mod packed_names;
 mod stamp;
 
 pub(crate) use cache::Cache;
@@ -16,5 +18,5 @@ pub(crate) use catalog_parts::Catalog;
 pub(crate) use digester::{Digester, save};
 pub(crate) use index::Index;
 pub(crate) use layout::{Layout, MODEL_MODE, Standing};
-pub(crate) use name_list::NameList;
+pub(crate) use name_list::{ListedKind, ListedName, NameList, NameRange};
 pub(crate) use stamp::Stamp;

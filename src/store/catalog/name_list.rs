@@ -1,96 +1,223 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The sorted names of all models, once in memory however many listings read it.
+//!
+//! What is in memory is looked at once for each listing that begins, folder by folder as the listing comes
+//! there, and read again where the file system says that it has changed ([`KnownFolder`]). So a page costs
+//! what it has, and what was changed by hand is in the next list.
 
 use std::io;
-use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::time::Duration;
 
-use crate::model::ModelName;
+use crate::model::{Depth, NameFilter};
+use crate::store::catalog::known_folder::{FolderWay, KnownFolder, ListTurn, find};
 use crate::store::catalog::layout::Layout;
 use crate::threads::lock;
 
-/// What listings share. It is in memory only while somebody reads a list.
+/// What listings share.
 #[derive(Default)]
 pub(crate) struct NameList(Mutex<NameListState>);
 
 #[derive(Default)]
 struct NameListState {
-    listings: usize,
-    /// Names and their ends, in one piece each: a small allocation for each name would cost more than
-    /// the name.
-    names: Arc<SortedNames>,
+    /// How many listings have begun.
+    turns: u64,
+    root: KnownFolder,
 }
 
-#[derive(Default)]
-struct SortedNames {
-    text: String,
-    /// Where in the text the names are, in their order.
-    places: Vec<Range<u32>>,
+/// Some of the names of a list.
+pub(crate) struct NameRange<'a> {
+    pub(crate) filter: &'a NameFilter,
+    /// The listing that asks.
+    pub(crate) turn: u64,
+    /// They come after this text in the order of bytes.
+    pub(crate) after: &'a str,
+    /// The last one.
+    pub(crate) end: Option<&'a str>,
+    pub(crate) kind: ListedKind,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListedKind {
+    Models,
+    Folders,
+    Both,
+}
+
+/// A name in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListedName<'a> {
+    /// That of a folder has a separator at its end.
+    pub(crate) name: &'a str,
+    /// How many models are in the folder; 0 for a model.
+    pub(crate) models: u64,
 }
 
 impl NameList {
-    /// Reads the directory again for a listing that begins, so that it has every name that was there
-    /// before it. One listing at a time does so; those that are under way go on with the newer list.
-    pub(crate) fn begin(&self, layout: &Layout) -> io::Result<()> {
+    /// The number of a listing that begins, which has every name that was there before.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn begin(&self, layout: &Layout, tick: Duration) -> io::Result<u64> {
         let mut state = lock(&self.0);
+        state.turns += 1;
 
-        // The old list goes first where nobody reads it, and so two of them are never kept.
-        if state.listings == 0 {
-            state.names = Arc::default();
-        }
-        state.names = Arc::new(SortedNames::read(layout)?);
-        state.listings += 1;
-        Ok(())
+        let number = state.turns;
+        let turn = ListTurn { number, tick };
+        let root = FolderWay::root(layout.folder());
+        state.root.renew(&root, "", turn)?;
+        Ok(number)
     }
 
-    /// A listing is over; the last one takes the list with it.
-    pub(crate) fn end(&self) {
+    /// Tells the names of a range in the order of their bytes until there are no more, or `tell` wants none
+    /// any more, or enough were looked at for one time. Returns the last name that was looked at if there
+    /// may be more behind it.
+    pub(crate) fn walk(
+        &self,
+        layout: &Layout,
+        tick: Duration,
+        range: &NameRange<'_>,
+        tell: &mut dyn FnMut(ListedName<'_>) -> ControlFlow<()>,
+    ) -> Option<String> {
+        let start = range.filter.common_start()?;
+        let mut walk = Walk {
+            range,
+            start,
+            lower: start.max(range.after),
+            turn: ListTurn {
+                number: range.turn,
+                tick,
+            },
+            looked: 0,
+            tell,
+        };
+
         let mut state = lock(&self.0);
-        state.listings = state.listings.saturating_sub(1);
-        if state.listings == 0 {
-            state.names = Arc::default();
+        let root = FolderWay::root(layout.folder());
+        let mut path = String::new();
+        match walk.enter(&mut state.root, &root, &mut path) {
+            ControlFlow::Break(Halt::Paused) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// Why a walk does not go on.
+enum Halt {
+    /// There are no more names in the range.
+    Over,
+    /// There may be more behind the path.
+    Paused,
+}
+
+struct Walk<'a> {
+    range: &'a NameRange<'a>,
+    /// What all names begin with.
+    start: &'a str,
+    /// No name is less.
+    lower: &'a str,
+    turn: ListTurn,
+    looked: usize,
+    tell: &'a mut dyn FnMut(ListedName<'_>) -> ControlFlow<()>,
+}
+
+impl Walk<'_> {
+    /// Walks through a folder, whose path is empty or has a separator at its end.
+    fn enter(
+        &mut self,
+        known: &mut KnownFolder,
+        way: &FolderWay<'_>,
+        path: &mut String,
+    ) -> ControlFlow<Halt> {
+        known.renew_inner(way, path, self.turn);
+
+        let length = path.len();
+        let (names, folders) = known.parts();
+        let mut cursor = names.from(self.begin_in(path));
+
+        while let Some(name) = cursor.next() {
+            path.truncate(length);
+            path.push_str(name);
+
+            // A folder comes before all that is in it.
+            let is_within = path.starts_with(self.start) || self.start.starts_with(path.as_str());
+            let is_behind = self.range.end.is_some_and(|end| path.as_str() > end);
+            if is_behind || (!is_within && path.as_str() > self.start) {
+                return ControlFlow::Break(Halt::Over);
+            }
+
+            match find(folders, name).filter(|_| name.ends_with('/')) {
+                Some(inner) if self.is_told_once(path) => {
+                    self.folder(inner, &way.inner(name), path)?;
+                }
+                Some(inner) => {
+                    self.enter(inner, &way.inner(name), path)?;
+                    continue;
+                }
+                None => self.model(path)?,
+            }
+
+            // Others wait for the lock.
+            self.looked += 1;
+            if self.looked >= LOOKED_MAX {
+                return ControlFlow::Break(Halt::Paused);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The first name of a folder that matters: of the folder that the lower bound leads through, the segment
+    /// by which it does.
+    fn begin_in(&self, path: &str) -> &str {
+        match self.lower.strip_prefix(path) {
+            Some(rest) => match rest.find('/') {
+                Some(place) => &rest[..=place],
+                None => rest,
+            },
+            None => "",
         }
     }
 
-    /// At most `most` names that come after another one, or the first ones.
-    pub(crate) fn after(&self, last: Option<&ModelName>, most: usize) -> Vec<ModelName> {
-        let names = Arc::clone(&lock(&self.0).names);
-        names.after(last.map(ModelName::as_str), most)
+    /// Whether of a folder only its name is told.
+    fn is_told_once(&self, path: &str) -> bool {
+        let filter = self.range.filter;
+        filter.depth == Depth::Folders && path.len() > filter.prefix.len()
     }
-}
 
-impl SortedNames {
-    fn read(layout: &Layout) -> io::Result<Self> {
-        let mut names = Self::default();
-        for name in layout.names()? {
-            let start = names.text.len();
-            names.text.push_str(name?.as_str());
+    fn model(&mut self, path: &str) -> ControlFlow<Halt> {
+        let is_meant = self.range.kind != ListedKind::Folders
+            && path > self.range.after
+            && path.starts_with(self.start)
+            && self.range.filter.is_matched(path);
+        self.tell(is_meant, path, 0)
+    }
 
-            // A directory with 4 GiB of names is none that a device of this size can list.
-            let offset = |place| u32::try_from(place).map_err(|_| io::ErrorKind::OutOfMemory);
-            names.places.push(offset(start)?..offset(names.text.len())?);
+    fn folder(
+        &mut self,
+        inner: &mut KnownFolder,
+        way: &FolderWay<'_>,
+        path: &mut String,
+    ) -> ControlFlow<Halt> {
+        let is_meant = self.range.kind != ListedKind::Models
+            && path.as_str() > self.range.after
+            && self.range.filter.is_matched(path.trim_end_matches('/'));
+        let models = if is_meant {
+            inner.count(way, path, self.turn)
+        } else {
+            0
+        };
+        self.tell(models > 0, path, models)
+    }
+
+    fn tell(&mut self, is_meant: bool, name: &str, models: u64) -> ControlFlow<Halt> {
+        if is_meant && (self.tell)(ListedName { name, models }).is_break() {
+            return ControlFlow::Break(Halt::Paused);
         }
-
-        let text = &names.text;
-        names
-            .places
-            .sort_unstable_by(|one, other| at(text, one).cmp(at(text, other)));
-        names.text.shrink_to_fit();
-        names.places.shrink_to_fit();
-        Ok(names)
-    }
-
-    fn after(&self, last: Option<&str>, most: usize) -> Vec<ModelName> {
-        let start = last.map_or(0, |last| {
-            self.places
-                .partition_point(|place| at(&self.text, place) <= last)
-        });
-        let next = self.places[start..].iter().take(most);
-        next.filter_map(|place| at(&self.text, place).parse().ok())
-            .collect()
+        ControlFlow::Continue(())
     }
 }
 
-fn at<'a>(text: &'a str, place: &Range<u32>) -> &'a str {
-    &text[place.start as usize..place.end as usize]
-}
+/// Names that are looked at under one lock.
+const LOOKED_MAX: usize = 4096;

@@ -192,18 +192,23 @@ pub(crate) struct RemovedModel {
     pub(crate) size: u64,
 }
 
-/// The models that were removed and of which versions are kept, in no order, read as they are asked for.
+/// The models that were removed and of which versions are kept, as far as they are meant, in no order, read
+/// as they are asked for.
 ///
 /// # Errors
 /// Those of the file system.
 pub(crate) fn removed(
     catalog: Arc<Catalog>,
+    is_meant: impl Fn(&ModelName) -> bool + Send + 'static,
 ) -> io::Result<Box<dyn Iterator<Item = RemovedModel> + Send>> {
     let names = catalog.layout.hidden().names_in(VERSIONS)?;
     Ok(Box::new(names.filter_map(move |name| {
+        // Most of those that have versions are models, and a look at one costs less than its versions.
+        if !is_meant(&name) || matches!(catalog.layout.standing(&name), Ok(Standing::Model(_))) {
+            return None;
+        }
         let kept = list(&catalog.layout, &name).ok()?;
-        let is_model = matches!(catalog.layout.standing(&name), Ok(Standing::Model(_)));
-        (!kept.is_empty() && !is_model).then(|| RemovedModel {
+        (!kept.is_empty()).then(|| RemovedModel {
             name,
             versions: kept.len(),
             size: kept.iter().map(|version| version.size).sum(),

@@ -2,4 +2,6 @@
 //! Models in folders: names of several segments, from the request to the disk and back.
 
 mod changes;
+mod get_folder;
+mod list;
 mod names;

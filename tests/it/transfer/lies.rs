@@ -623,7 +623,7 @@ fn what_no_skep_says_of_its_models_is_not_believed() {
         let body = format!("{{\"schema\":1,\"models\":[{lie}]}}");
         let shown: String = lie.chars().take(100).collect();
         let liar = Liar::start(move |question| {
-            let body = if question.is("get /v1/models ") {
+            let body = if question.is("get /v1/models?") {
                 &body
             } else {
                 &lie
@@ -690,4 +690,43 @@ fn a_list_without_an_end_costs_little_and_is_told_as_such() {
         .exits(8)
         .says("the answer has more than 33554432 bytes");
     assert!(liar.taken() < 5 * TAKEN_MAX, "{}", liar.taken());
+}
+
+#[test]
+fn pages_of_a_list_that_lead_nowhere_are_not_fetched_again() {
+    let place = Place::new();
+    let page = |first: usize, count: usize, next: &str| {
+        let models = (first..first + count).map(|number| {
+            format!(r#"{{"name":"m{number:09}","size":0,"modified":"2000-01-01T00:00:00Z"}}"#)
+        });
+        let models: Vec<_> = models.collect();
+        let body = format!(
+            r#"{{"schema":1,"models":[{}],"next":"{next}"}}"#,
+            models.join(",")
+        );
+        body.into_bytes()
+    };
+    let json = "Content-Type: application/json\r\n";
+
+    for next in ["m", ""] {
+        let body = page(0, 1, next);
+        let liar = Liar::start(move |question| question.answer("200 OK", json, &body));
+        liar.skep(&place, &["ls"])
+            .exits(1)
+            .says("not one of API v1");
+        assert!(liar.heads().len() <= 2, "{next}");
+    }
+
+    // What all pages have together is bounded as one page is.
+    let liar = Liar::start(move |question| {
+        let number = question.head.find("after=").map_or(0, |place| {
+            let digits = question.head[place + 7..].get(..9);
+            digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+        });
+        let next = format!("m{:09}", number + 20_000);
+        question.answer("200 OK", json, &page(number, 20_000, &next))
+    });
+    liar.skep(&place, &["ls"])
+        .exits(8)
+        .says("the server lists more than 131072 models");
 }

@@ -1,61 +1,244 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `skep ls`: lists the models of a server.
+//! `skep ls`: lists the models of a server, its folders, or what patterns stand for.
+
+use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::cli::flags::args;
+use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::{Output, size};
+use crate::cli::verbs::transfer::get;
+use crate::client::Client;
 use crate::error::Result;
-use crate::model::Model;
+use crate::model::{Depth, Model, NameFilter, NamePattern};
 use crate::text::{counted, escaped};
-use crate::wire::{KeptWire, ListWire, ModelWire, digest_text, rfc3339};
+use crate::wire::{FolderWire, KeptWire, ListWire, ModelWire, digest_text, rfc3339};
 
 pub(crate) fn arguments(command: Command) -> Command {
-    let long = Arg::new("long")
-        .short('l')
-        .long("long")
-        .action(ArgAction::SetTrue);
-    let long = long.help("Show exact sizes and whole digests");
-    args::server(command.before_help(EXAMPLES).arg(long))
+    let names = get::names("Names, folders (NAME/) and patterns to list [default: all]");
+    let names = names.required(false);
+    let switch = |name, short| {
+        let switch = Arg::new(name).short(short).long(name);
+        switch.action(ArgAction::SetTrue)
+    };
+    let long = switch("long", 'l');
+    let long = long.help("Show exact sizes and whole digests, and sums in the end");
+    let recursive = switch("recursive", 'R');
+    let recursive = recursive.help("Show all models in folders instead of the folders");
+    let command = command.before_help(EXAMPLES).arg(names);
+    args::server(command.arg(long).arg(recursive))
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let ListWire { models, kept, .. } = args::client(matches, output)?.list_all()?;
-    let models = models.into_iter().map(Model::try_from);
-    let models: Vec<Model> = models.collect::<Result<_>>()?;
-    let rows: Vec<[String; 4]> = if matches.get_flag("long") {
-        models.iter().map(long).collect()
-    } else {
-        models.iter().map(short).collect()
+    let selectors = Selector::all(matches, "name")?;
+    let mut client = args::client(matches, output)?;
+    let mut found = Found {
+        is_whole: matches.get_flag("recursive"),
+        ..Found::default()
     };
 
-    if rows.is_empty() {
-        output.note("there are no models on this server");
+    if selectors.is_empty() {
+        found.all(&mut client, output)?;
+    } else {
+        output.each(selectors, |selector| found.add(&selector, &mut client));
     }
 
-    // A terminal has cells, of which a letter takes none, one or two.
-    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
-    let (name_width, size_width) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
-
-    for [name, size, modified, digest] in &rows {
-        let gap = " ".repeat(name_width - name.width());
-        let line = format!("{name}{gap}  {size:>size_width$}  {modified}  {digest}");
-
-        // While a digest is not known yet, its column is empty and would leave blanks at the end.
-        output.line(line.trim_end())?;
+    let is_long = matches.get_flag("long");
+    found.print(is_long, output)?;
+    if is_long {
+        found.sums(&mut client, output);
     }
 
-    if !kept.is_empty() {
-        output.note(&removed(&kept));
-    }
-
-    let models = models.iter().map(ModelWire::from).collect();
     output.json(&ListWire {
         schema: 1,
-        models,
-        kept,
+        models: found.models.values().map(ModelWire::from).collect(),
+        folders: found.has_folders.then(|| found.folders()),
+        kept: found.kept,
+        next: None,
     })
+}
+
+/// What is listed.
+#[derive(Default)]
+struct Found {
+    /// Whether models are shown, and not the folders that they are in.
+    is_whole: bool,
+    models: BTreeMap<String, Model>,
+    /// Folders with the number of models in them; their names have a separator at the end.
+    folders: BTreeMap<String, u64>,
+    has_folders: bool,
+    kept: Vec<KeptWire>,
+}
+
+impl Found {
+    /// All models; on a terminal, where they are too many to be read, those of the top level and the folders.
+    fn all(&mut self, client: &mut Client, output: &Output) -> Result<()> {
+        if self.is_whole || !output.is_terminal() {
+            return self.list(client, NameFilter::default());
+        }
+
+        let first = client.list_first(NameFilter::default(), READABLE_MAX)?;
+        if first.next.is_none() {
+            return self.take(first);
+        }
+        output.note("there are many models, so those in folders are only counted; -R lists all");
+        self.list(client, level(""))
+    }
+
+    fn add(&mut self, selector: &Selector, client: &mut Client) -> Result<()> {
+        let before = self.len();
+        let selector = selector.clone().literal(client)?;
+
+        match &selector {
+            Selector::Name(name) => match client.find(name)? {
+                Some(model) => drop(self.models.insert(model.name.to_string(), model)),
+                None => self.folder(client, &format!("{name}/"))?,
+            },
+            Selector::Folder(folder) => self.folder(client, &format!("{folder}/"))?,
+            Selector::Pattern(pattern) => self.pattern(client, pattern)?,
+        }
+
+        // What was listed for another argument is there, too.
+        if self.len() == before && selector.models(client).is_err() {
+            return Err(selector.absent());
+        }
+        Ok(())
+    }
+
+    fn folder(&mut self, client: &mut Client, prefix: &str) -> Result<()> {
+        let filter = level(prefix);
+        if !self.is_whole {
+            return self.list(client, filter);
+        }
+        let depth = Depth::All;
+        self.list(client, NameFilter { depth, ..filter })
+    }
+
+    fn pattern(&mut self, client: &mut Client, pattern: &NamePattern) -> Result<()> {
+        let text = pattern.as_str();
+        let folder = pattern.literal_folder();
+        let rest = &text[folder.len()..];
+        let filter = NameFilter {
+            pattern: Some(pattern.clone()),
+            ..level(folder)
+        };
+
+        // Only names of one folder can be those of folders in it.
+        let is_level = !rest.contains('/') && !rest.contains("**");
+        if is_level && !self.is_whole {
+            return self.list(client, filter);
+        }
+
+        let depth = Depth::All;
+        self.list(client, NameFilter { depth, ..filter })?;
+        if is_level {
+            let pattern = Some(format!("{text}/**").parse()?);
+            let filter = NameFilter {
+                pattern,
+                ..NameFilter::default()
+            };
+            self.list(client, filter)?;
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, client: &mut Client, filter: NameFilter) -> Result<()> {
+        let list = client.list_all(filter)?;
+        self.take(list)
+    }
+
+    fn take(&mut self, list: ListWire) -> Result<()> {
+        for model in list.models {
+            let model = Model::try_from(model)?;
+            self.models.insert(model.name.to_string(), model);
+        }
+        self.has_folders |= list.folders.is_some();
+        for folder in list.folders.unwrap_or_default() {
+            self.folders.insert(folder.name, folder.models);
+        }
+        for kept in list.kept {
+            if !self.kept.iter().any(|other| other.name == kept.name) {
+                self.kept.push(kept);
+            }
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.models.len() + self.folders.len() + self.kept.len()
+    }
+
+    fn folders(&self) -> Vec<FolderWire> {
+        let folders = self.folders.iter().map(|(name, models)| FolderWire {
+            name: name.clone(),
+            models: *models,
+        });
+        folders.collect()
+    }
+
+    fn print(&self, is_long: bool, output: &Output) -> Result<()> {
+        let mut rows: BTreeMap<&str, [String; 4]> = BTreeMap::new();
+        for (name, model) in &self.models {
+            let row = if is_long { long(model) } else { short(model) };
+            rows.insert(name, row);
+        }
+        for (name, models) in &self.folders {
+            let shown = escaped(name).into_owned();
+            let models = counted(*models, "model");
+            rows.insert(name, [shown, String::new(), models, String::new()]);
+        }
+
+        if rows.is_empty() && self.kept.is_empty() {
+            output.note("there are no models on this server");
+        }
+
+        // A terminal has cells, of which a letter takes none, one or two.
+        let width = |column: usize| rows.values().map(|row| row[column].width()).max();
+        let (name_width, size_width) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
+
+        for [name, size, modified, digest] in rows.values() {
+            let gap = " ".repeat(name_width - name.width());
+            let line = format!("{name}{gap}  {size:>size_width$}  {modified}  {digest}");
+
+            // While a digest is not known yet, its column is empty and would leave blanks at the end.
+            output.line(line.trim_end())?;
+        }
+
+        if !self.kept.is_empty() {
+            output.note(&removed(&self.kept));
+        }
+        Ok(())
+    }
+
+    /// Tells the sums of what is shown, and how much room the server has.
+    fn sums(&self, client: &mut Client, output: &Output) {
+        let bytes = self.models.values().map(|model| model.size);
+        let bytes = bytes.fold(0, u64::saturating_add);
+        let models = counted(self.models.len() as u64, "model");
+        let mut text = format!("{models}, {} ({})", counted(bytes, "byte"), size(bytes));
+
+        let inner = self.folders.values().copied().fold(0, u64::saturating_add);
+        if inner > 0 {
+            let folders = counted(self.folders.len() as u64, "folder");
+            text += &format!("; {} in {folders}", counted(inner, "model"));
+        }
+
+        // Who has shown nothing is not told.
+        if let Some(free) = client.status().ok().and_then(|status| status.free) {
+            text += &format!("; {} free on the server", size(free));
+        }
+        output.note(&text);
+    }
+}
+
+/// One level of a folder, whose prefix is empty or has a separator at its end.
+fn level(prefix: &str) -> NameFilter {
+    NameFilter {
+        prefix: prefix.to_owned(),
+        pattern: None,
+        depth: Depth::Folders,
+    }
 }
 
 fn short(model: &Model) -> [String; 4] {
@@ -98,8 +281,13 @@ fn long(model: &Model) -> [String; 4] {
 /// Removed models that are named.
 const SHOWN_MAX: usize = 10;
 
+/// As many models are listed on a terminal without being asked for.
+const READABLE_MAX: usize = 1000;
+
 const EXAMPLES: &str = "\
 Examples:
   skep ls
   skep ls -l --server 192.168.1.10
+  skep ls me/                                 one level of a folder
+  skep ls -R 'me/bert*'                       all below the folders that match
   skep ls --json | jq -r '.models[].name'";

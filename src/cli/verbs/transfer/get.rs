@@ -4,11 +4,13 @@
 use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::cli::flags::{Destination, args, destination};
+use crate::cli::flags::{Destination, Selector, args, destination, is_set};
 use crate::cli::terminal::{Output, Progress, signals};
 use crate::cli::verbs::signing::{tell, verify_signature};
+use crate::cli::verbs::transfer::get_tree;
+use crate::cli::verbs::transfer::saved::{unverified, value};
 use crate::client::{
     Changes, Client, Download, Fetched, Proof, SignedName, TransferEvent, TransferOptions,
 };
@@ -16,8 +18,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
 pub(crate) fn arguments(command: Command) -> Command {
-    let command = command.before_help(EXAMPLES).arg(names("Models to fetch"));
-    args::transfers(destination::arguments(args::server(command)))
+    let names = names("Models to fetch: names, folders (NAME/) and patterns");
+    let command = destination::arguments(args::server(command.before_help(EXAMPLES).arg(names)));
+    args::transfers(get_tree::arguments(command))
         .arg(verify_signature::flag("verify-key"))
         .arg(verify_signature::any_name().requires("verify-key"))
 }
@@ -41,18 +44,28 @@ pub(crate) fn parse_names(matches: &ArgMatches) -> Result<Vec<ModelName>> {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let names = parse_names(matches)?;
-    let destination = Destination::of(matches, &names)?;
-    if destination == Destination::Stdout {
-        output.for_bytes()?;
-    }
+    let selectors = Selector::all(matches, "name")?;
     let mut options = args::transfer(matches)?;
-    if crate::cli::flags::is_set(matches, "exit-unchanged")? {
+    if is_set(matches, "exit-unchanged")? {
         options.changes = Changes::Required;
     }
     options.signer = verify_signature::key(matches, "verify-key")?;
     if matches.get_flag(verify_signature::ANY_NAME) {
         options.signed_name = SignedName::Any;
+    }
+
+    if get_tree::is_meant(matches, &selectors) {
+        // To compare what is there costs less than to fetch it.
+        options.changes = Changes::Required;
+        let mut client = args::client(matches, output)?;
+        let changed = get_tree::run(matches, selectors, &mut client, options, output)?;
+        return finish(matches, changed, output);
+    }
+
+    let names = parse_names(matches)?;
+    let destination = Destination::of(matches, &names)?;
+    if destination == Destination::Stdout {
+        output.for_bytes()?;
     }
 
     // Bytes on standard output cannot be taken back if their signature turns out to be wrong.
@@ -90,11 +103,15 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.done(&path.display().to_string())
     });
 
-    if changed == 0 && crate::cli::flags::is_set(matches, "exit-unchanged")? {
+    output.json(&json!({"schema": 1, "files": files}))?;
+    finish(matches, changed, output)
+}
+
+fn finish(matches: &ArgMatches, changed: u32, output: &Output) -> Result<()> {
+    if changed == 0 && is_set(matches, "exit-unchanged")? {
         output.nothing_to_do();
     }
-
-    output.json(&json!({"schema": 1, "files": files}))
+    Ok(())
 }
 
 fn print(client: &mut Client, name: &ModelName, output: &Output) -> Result<()> {
@@ -130,18 +147,6 @@ fn save(
     prepared.and(fetched)
 }
 
-fn value(name: &ModelName, path: &Path, fetched: &Fetched) -> Value {
-    json!({
-        "name": name.as_str(),
-        "path": path.display().to_string(),
-        "size": fetched.size,
-        "digest": format!("{:?}", fetched.digest),
-        "received": fetched.received,
-        "resumed_at": fetched.resumed_at,
-        "unchanged": fetched.proof == Proof::Unchanged,
-    })
-}
-
 /// Tells of a download that could not be verified.
 pub(crate) fn note_unverified(download: &Download, output: &Output) {
     if download.announced().is_none() {
@@ -149,16 +154,13 @@ pub(crate) fn note_unverified(download: &Download, output: &Output) {
     }
 }
 
-fn unverified(name: &ModelName, output: &Output) {
-    output.incomplete(&format!(
-        "the bytes of '{name}' could not be verified: the server has no digest of them (yet)"
-    ));
-}
-
 const EXAMPLES: &str = "\
 Examples:
   skep get model.onnx
   skep get model.onnx labels.txt -o models/
+  skep get me/bert/ -o bert/                  a folder with its paths
+  skep get me/bert/ -o bert/ --delete -n      what would make bert/ its mirror
+  skep get 'me/bert*/**' --include '*.onnx'
   skep get model.onnx --verify-key sign.pub
   skep get model.onnx --if-changed --limit-rate 2MiB
   skep get dataset.tar -o - | tar x";

@@ -3,6 +3,8 @@
 
 pub(crate) mod cat;
 pub(crate) mod get;
+mod get_tree;
 pub(crate) mod load;
 pub(crate) mod post;
 pub(crate) mod put;
+mod saved;

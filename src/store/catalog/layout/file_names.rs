@@ -101,7 +101,7 @@ pub(super) fn other_name(name: &str, inode: u64, listed: Vec<(String, u64)>) -> 
 }
 
 /// Names that a file system does not take (too long for eCryptfs, `:` on FAT) are names of nothing.
-pub(super) fn is_absence(error: &io::Error) -> bool {
+pub(crate) fn is_absence(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || is_refusal(error)
 }
 

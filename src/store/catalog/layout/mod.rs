@@ -23,10 +23,11 @@ use crate::disk::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-pub(crate) use model_paths::ModelNames;
+pub(crate) use file_names::is_absence;
+pub(crate) use model_paths::{ModelNames, named};
 
 use crate::store::catalog::layout::file_names::{
-    AWKWARD, clash, folds_names, is_absence, is_refusal, shown, try_names,
+    AWKWARD, clash, folds_names, is_refusal, shown, try_names,
 };
 use crate::store::catalog::layout::left_over::UPLOAD_PREFIX;
 use crate::store::catalog::layout::unusable::{marked, taken, unusable};

@@ -77,6 +77,31 @@ pub(super) fn in_the_way(
     Ok(None)
 }
 
+/// The name of an entry of a folder, whose prefix is empty or a path with a separator at its end, and what
+/// has it; `None` for what is gone.
+///
+/// # Errors
+/// For what cannot be a model or lead to one by its name: how it is shown, and why.
+pub(crate) fn named(
+    folder: &Folder,
+    prefix: &str,
+    entry: &FolderEntry,
+) -> Result<(ModelName, Option<FileKind>), (String, String)> {
+    let Some(text) = entry.name.to_str() else {
+        let shown = entry.name.to_string_lossy().into_owned();
+        let reason = format!("the name '{}' is not UTF-8", quotable(&shown));
+        return Err((shown, reason));
+    };
+    let parsed: Result<ModelName, Error> = format!("{prefix}{text}").parse();
+    let name = parsed.map_err(|error| (text.to_owned(), error.message().to_owned()))?;
+
+    let kind = entry.kind.or_else(|| {
+        let facts = FilePlace::new(folder, text).facts();
+        facts.ok().map(|facts| facts.kind)
+    });
+    Ok((name, kind))
+}
+
 /// The names of all models, in no order, read as they are asked for. What is no regular file or has no name
 /// that a model may have is left out.
 pub(crate) struct ModelNames {
@@ -84,6 +109,8 @@ pub(crate) struct ModelNames {
     levels: Vec<FolderLevel>,
     /// How many files have names that no request can ask for, and why the first of them does.
     left_out: (usize, Option<String>),
+    /// How many entries are still read, whatever they are.
+    entries_left: usize,
 }
 
 struct FolderLevel {
@@ -98,6 +125,7 @@ impl ModelNames {
         Ok(Self {
             levels: vec![FolderLevel::open(root.clone(), String::new())?],
             left_out: (0, None),
+            entries_left: usize::MAX,
         })
     }
 
@@ -107,7 +135,14 @@ impl ModelNames {
         Ok(Self {
             levels: vec![FolderLevel::open(folder, format!("{name}/"))?],
             left_out: (0, None),
+            entries_left: usize::MAX,
         })
+    }
+
+    /// Reads so many entries at most, of models or not.
+    pub(crate) fn within(mut self, entries_max: usize) -> Self {
+        self.entries_left = entries_max;
+        self
     }
 
     /// Reads all that is left, and tells how many files cannot be models by their names, and why the first
@@ -146,6 +181,7 @@ impl Iterator for ModelNames {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            self.entries_left = self.entries_left.checked_sub(1)?;
             let level = self.levels.last_mut()?;
             let entry = match level.entries.next() {
                 Some(Ok(entry)) => entry,
@@ -159,30 +195,17 @@ impl Iterator for ModelNames {
                 }
             };
 
-            let Some(text) = entry.name.to_str() else {
-                let shown = entry.name.to_string_lossy().into_owned();
-                let reason = format!("the name '{}' is not UTF-8", quotable(&shown));
-                self.leave_out(&shown, reason);
-                continue;
-            };
-            let parsed: Result<ModelName, Error> = format!("{}{text}", level.prefix).parse();
-            let name = match parsed {
-                Ok(name) => name,
-                Err(error) => {
-                    let reason = error.message().to_owned();
-                    self.leave_out(text, reason);
+            let (name, kind) = match named(&level.folder, &level.prefix, &entry) {
+                Ok(named) => named,
+                Err((shown, reason)) => {
+                    self.leave_out(&shown, reason);
                     continue;
                 }
             };
-
-            let kind = entry.kind.or_else(|| {
-                let facts = FilePlace::new(&level.folder, text).facts();
-                facts.ok().map(|facts| facts.kind)
-            });
             match kind {
                 Some(FileKind::File) => return Some(Ok(name)),
                 Some(FileKind::Folder) => {
-                    let entered = level.folder.enter_any(text);
+                    let entered = level.folder.enter_any(name.file_name());
                     let prefix = format!("{name}/");
                     match entered.and_then(|folder| FolderLevel::open(folder, prefix)) {
                         Ok(inner) => self.levels.push(inner),

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Names, folders and patterns of models, as they are written on the command line.
+//!
+//! One rule for all verbs: `NAME/` is a folder, and what has `*` or `?` in it a pattern, unless a model has
+//! exactly this name.
+
+use std::str::FromStr;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::cli::terminal::{ShownItem, ask};
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, ModelName, NamePattern};
+
+/// What was written for some models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Selector {
+    Name(ModelName),
+    /// All that is in it, at any depth.
+    Folder(ModelName),
+    Pattern(NamePattern),
+}
+
+impl FromStr for Selector {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.strip_suffix('/') {
+            Some(folder) if !NamePattern::has_wildcard(text) => folder.parse().map(Self::Folder),
+            // All below the folders that match.
+            Some(_) => format!("{text}**").parse().map(Self::Pattern),
+            None if NamePattern::has_wildcard(text) => text.parse().map(Self::Pattern),
+            None => text.parse().map(Self::Name),
+        }
+    }
+}
+
+impl ShownItem for Selector {
+    fn shown(&self) -> String {
+        match self {
+            Self::Name(name) => name.to_string(),
+            Self::Folder(folder) => format!("{folder}/"),
+            Self::Pattern(pattern) => pattern.as_str().to_owned(),
+        }
+    }
+}
+
+impl Selector {
+    /// Those of an argument of a verb.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is neither.
+    pub(crate) fn all(matches: &ArgMatches, id: &str) -> Result<Vec<Self>> {
+        let texts = matches.get_many::<String>(id).into_iter().flatten();
+        texts.map(|text| text.parse()).collect()
+    }
+
+    pub(crate) fn is_name(&self) -> bool {
+        matches!(self, Self::Name(_))
+    }
+
+    /// The same, but a pattern that is the name of a model is this name.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn literal(self, client: &mut Client) -> Result<Self> {
+        if let Self::Pattern(pattern) = &self
+            && let Ok(name) = pattern.as_str().parse()
+            && client.find(&name)?.is_some()
+        {
+            return Ok(Self::Name(name));
+        }
+        Ok(self)
+    }
+
+    /// The models that are meant.
+    ///
+    /// # Errors
+    /// `NotFound` if there are none; otherwise those of the connection and of the server.
+    pub(crate) fn models(&self, client: &mut Client) -> Result<Vec<Model>> {
+        let models = match self {
+            Self::Name(name) => client.find(name)?.into_iter().collect(),
+            Self::Folder(folder) => client.list_below(folder)?,
+            Self::Pattern(pattern) => client.list_matching(pattern.as_str())?,
+        };
+        if models.is_empty() {
+            Err(self.absent())
+        } else {
+            Ok(models)
+        }
+    }
+
+    /// Says that there is nothing of the kind.
+    pub(crate) fn absent(&self) -> Error {
+        let shown = self.shown();
+        let text = match self {
+            Self::Name(_) => format!("there is no model '{shown}'"),
+            Self::Folder(_) => format!("there is no folder '{shown}' with models in it"),
+            Self::Pattern(_) => format!("there is no model that matches '{shown}'"),
+        };
+        let error = Error::new(ErrorKind::NotFound, text);
+        match self {
+            Self::Pattern(_) => error.hint("'*' stays within a folder, '**' does not"),
+            _ => error,
+        }
+    }
+
+    /// The folder, with a separator at its end, below which the paths of these models are kept when they are
+    /// saved: the one that is named, or that in front of the first wildcard. Nothing of the path of a
+    /// single model is kept.
+    pub(crate) fn base(&self) -> String {
+        match self {
+            Self::Name(name) => {
+                let folder = name.split_last().0;
+                folder.map_or_else(String::new, |folder| format!("{folder}/"))
+            }
+            Self::Folder(folder) => format!("{folder}/"),
+            Self::Pattern(pattern) => pattern.literal_folder().to_owned(),
+        }
+    }
+}
+
+/// Adds `-y`.
+pub(crate) fn yes(command: Command, help: &'static str) -> Command {
+    let yes = Arg::new("yes").short('y').long("yes");
+    command.arg(yes.action(ArgAction::SetTrue).help(help))
+}
+
+/// Shows what is about to go, and asks whether that is meant.
+///
+/// # Errors
+/// `Usage` if nobody is there to ask, `Cancelled` after a no.
+pub(crate) fn agreed(matches: &ArgMatches, what: &str, names: &[String]) -> Result<()> {
+    if matches.get_flag("yes") {
+        return Ok(());
+    }
+    if !ask::has_somebody() {
+        let text = format!("{what}: nobody is there to ask whether that is meant");
+        return Err(Error::new(ErrorKind::Usage, text).hint("say -y to go on without a question"));
+    }
+
+    if ask::agree(what, names) {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::Cancelled, "nothing was removed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_a_name_a_folder_or_a_pattern() {
+        let of = |text: &str| text.parse::<Selector>().unwrap();
+        let name = |text: &str| text.parse::<ModelName>().unwrap();
+        let pattern = |text: &str| Selector::Pattern(text.parse().unwrap());
+
+        assert_eq!(of("me/a"), Selector::Name(name("me/a")));
+        assert_eq!(of("me/a/"), Selector::Folder(name("me/a")));
+        assert_eq!(of("me/*"), pattern("me/*"));
+        assert_eq!(of("me/*/"), pattern("me/*/**"));
+        for (text, base) in [
+            ("a", ""),
+            ("me/a", "me/"),
+            ("me/a/", "me/a/"),
+            ("me/be*/x", "me/"),
+            ("**", ""),
+        ] {
+            assert_eq!(of(text).base(), base, "{text}");
+        }
+        for wrong in ["", "/", "../", "a//", ".."] {
+            assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `skep get NAME/` and `skep get PATTERN`: fetches many models and keeps the paths of their folders.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::{Value, json};
+
+use crate::cli::flags::{Selector, selected};
+use crate::cli::terminal::{Output, Progress, signals, size};
+use crate::cli::verbs::signing::tell;
+use crate::cli::verbs::transfer::saved;
+use crate::client::{Client, HiddenFiles, Proof, TargetTree, TransferOptions, digest_of};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, NamePattern};
+use crate::text::counted;
+
+pub(crate) fn arguments(command: Command) -> Command {
+    let pattern = |name, help| {
+        let pattern = Arg::new(name).long(name).value_name("PATTERN");
+        pattern.action(ArgAction::Append).help(help)
+    };
+    let switch = |name, help| {
+        let switch = Arg::new(name).long(name);
+        switch.action(ArgAction::SetTrue).help(help)
+    };
+    let include = "Of folders and patterns, fetch only names that match; without '/', the last segment counts";
+    let exclude = "Of folders and patterns, leave out names that match";
+    let delete = "Remove the files of the directory that the folder does not have";
+
+    let command = command
+        .arg(pattern("include", include))
+        .arg(pattern("exclude", exclude))
+        .arg(switch("delete", delete))
+        .arg(switch("dry-run", "Say what would be done, and do nothing").short('n'))
+        .arg(switch("hidden", "Fetch and remove hidden files, too"));
+    selected::yes(command, "Remove files without a question (--delete)")
+}
+
+/// Whether what is asked for is more than single models.
+pub(crate) fn is_meant(matches: &ArgMatches, selectors: &[Selector]) -> bool {
+    let is_set = |name| matches.get_flag(name);
+    !selectors.iter().all(Selector::is_name) || is_set("delete") || is_set("dry-run")
+}
+
+pub(crate) fn run(
+    matches: &ArgMatches,
+    selectors: Vec<Selector>,
+    client: &mut Client,
+    options: TransferOptions,
+    output: &Output,
+) -> Result<u32> {
+    let wish = Wish::of(matches, &selectors)?;
+    let plan = wish.plan(selectors, client, output)?;
+    let tree = TargetTree::open(&wish.directory)?;
+    let gone = wish.gone(&plan, tree.as_ref())?;
+
+    if wish.is_dry {
+        return plan
+            .tell(&gone, tree.as_ref(), &options, output)
+            .map(|()| 1);
+    }
+    if !gone.is_empty() {
+        let files = counted(gone.len() as u64, "file");
+        let what = format!("remove {files} from {}", wish.directory.display());
+        selected::agreed(matches, &what, &gone)?;
+    }
+
+    let tree = match tree {
+        Some(tree) => tree,
+        None => TargetTree::make(&wish.directory)?,
+    };
+    let mut fetched = FetchedTree {
+        directory: &wish.directory,
+        tree: &tree,
+        options,
+        files: Vec::new(),
+        unchanged: 0,
+    };
+    let wanted = plan.models.len();
+    output.each(plan.models, |(way, model)| {
+        fetched.fetch(&way, &model, client, output)
+    });
+
+    let (files, unchanged) = (fetched.files, fetched.unchanged);
+    let models = counted((files.len() as u64).saturating_sub(unchanged), "model");
+    output.note(&format!("{models} fetched, {unchanged} up to date"));
+
+    let mut result = json!({"schema": 1, "files": files});
+    if wish.removes {
+        let is_whole = files.len() == wanted;
+        result["removed"] = remove(gone, is_whole, &wish, &tree, output);
+    }
+    output.json(&result)?;
+    Ok(u32::try_from((files.len() as u64).saturating_sub(unchanged)).unwrap_or(u32::MAX))
+}
+
+/// What is to be done with the models that are meant.
+struct Wish {
+    directory: PathBuf,
+    include: Vec<NamePattern>,
+    exclude: Vec<NamePattern>,
+    hidden: HiddenFiles,
+    removes: bool,
+    /// The folder of which the directory becomes a mirror.
+    base: String,
+    is_dry: bool,
+}
+
+/// Which models are fetched, by the paths at which they are saved.
+struct Plan {
+    models: BTreeMap<String, Model>,
+}
+
+impl Wish {
+    fn of(matches: &ArgMatches, selectors: &[Selector]) -> Result<Self> {
+        let patterns = |name| {
+            let texts = matches.get_many::<String>(name).into_iter().flatten();
+            texts.map(|text| text.parse()).collect::<Result<_>>()
+        };
+
+        let removes = matches.get_flag("delete");
+        let folder = match selectors {
+            [Selector::Folder(folder)] => Some(folder),
+            _ if removes => {
+                let text = "--delete needs one folder, of which the directory becomes a mirror";
+                return Err(
+                    Error::new(ErrorKind::Usage, text).hint("skep get FOLDER/ -o DIR --delete")
+                );
+            }
+            _ => None,
+        };
+
+        let output = matches.get_one::<PathBuf>("output");
+        let directory = match (output, folder) {
+            (Some(output), _)
+                if output.as_os_str() == "-" || (output.exists() && !output.is_dir()) =>
+            {
+                let text = "several models cannot be saved as one file";
+                return Err(Error::new(ErrorKind::Usage, text).hint("name a directory: -o DIR/"));
+            }
+            (Some(output), _) => output.clone(),
+            (None, Some(folder)) => PathBuf::from(folder.file_name()),
+            (None, None) => PathBuf::from("."),
+        };
+
+        let hidden = if matches.get_flag("hidden") {
+            HiddenFiles::Meant
+        } else {
+            HiddenFiles::LeftAlone
+        };
+        Ok(Self {
+            directory,
+            include: patterns("include")?,
+            exclude: patterns("exclude")?,
+            hidden,
+            removes,
+            base: folder.map_or_else(String::new, |folder| format!("{folder}/")),
+            is_dry: matches.get_flag("dry-run"),
+        })
+    }
+
+    /// Whether the filters leave a name in.
+    fn takes(&self, name: &str) -> bool {
+        let last = name.rsplit('/').next().unwrap_or(name);
+        let is_one_of = |patterns: &[NamePattern]| {
+            patterns.iter().any(|pattern| {
+                let is_of_path = pattern.as_str().contains('/');
+                pattern.matches(if is_of_path { name } else { last })
+            })
+        };
+        (self.include.is_empty() || is_one_of(&self.include)) && !is_one_of(&self.exclude)
+    }
+
+    /// Finds out which models are meant and where they go, and refuses what would meet at one place.
+    fn plan(&self, selectors: Vec<Selector>, client: &mut Client, output: &Output) -> Result<Plan> {
+        let mut models: BTreeMap<String, Model> = BTreeMap::new();
+        let mut hidden = 0;
+
+        for selector in selectors {
+            let selector = selector.literal(client)?;
+            let base = selector.base();
+            for model in selector.models(client)? {
+                let name = model.name.as_str();
+                let Some(way) = name.strip_prefix(&base).map(str::to_owned) else {
+                    continue;
+                };
+                if !selector.is_name() && !self.takes(name) {
+                    continue;
+                }
+
+                // Whoever stores a model must not say which hidden file is replaced here.
+                let is_hidden = way.split('/').any(|segment| segment.starts_with('.'));
+                if is_hidden && self.hidden == HiddenFiles::LeftAlone {
+                    hidden += 1;
+                    continue;
+                }
+                if let Some(other) = models.get(&way)
+                    && other.name != model.name
+                {
+                    return Err(one_place(&other.name, &model.name, &way));
+                }
+                models.insert(way, model);
+            }
+        }
+
+        // What is a file for one of them cannot be a folder for another.
+        for (way, model) in &models {
+            for (place, _) in way.match_indices('/') {
+                if let Some(other) = models.get(&way[..place]) {
+                    return Err(one_place(&other.name, &model.name, &way[..place]));
+                }
+            }
+        }
+
+        if hidden > 0 {
+            let files = counted(hidden, "hidden file");
+            output.note(&format!("{files} left out (--hidden)"));
+        }
+        Ok(Plan { models })
+    }
+
+    /// The files that the folder does not have. Filters leave alone what they leave out.
+    fn gone(&self, plan: &Plan, tree: Option<&TargetTree>) -> Result<Vec<String>> {
+        let Some(tree) = tree.filter(|_| self.removes) else {
+            return Ok(Vec::new());
+        };
+        let files = tree.files(self.hidden).map_err(|error| {
+            Error::local(format!("reading {}", self.directory.display()), error)
+        })?;
+        let gone = files.into_iter().filter(|way| {
+            !plan.models.contains_key(way) && self.takes(&format!("{}{way}", self.base))
+        });
+        Ok(gone.collect())
+    }
+}
+
+impl Plan {
+    /// Says what would be done.
+    fn tell(
+        &self,
+        gone: &[String],
+        tree: Option<&TargetTree>,
+        options: &TransferOptions,
+        output: &Output,
+    ) -> Result<()> {
+        let (mut fetched, mut bytes, mut unchanged) = (Vec::new(), 0_u64, 0);
+        for (way, model) in &self.models {
+            if tree.is_some_and(|tree| is_there(tree, way, model, options)) {
+                unchanged += 1;
+                continue;
+            }
+            output.line(&format!("would fetch {way}  {}", size(model.size)))?;
+            bytes = bytes.saturating_add(model.size);
+            fetched.push(model.name.as_str());
+        }
+        for way in gone {
+            output.line(&format!("would remove {way}"))?;
+        }
+
+        let models = counted(fetched.len() as u64, "model");
+        let files = counted(gone.len() as u64, "file");
+        output.note(&format!(
+            "{models} ({}) to fetch, {unchanged} up to date, {files} to remove; nothing was done",
+            size(bytes)
+        ));
+        output.json(&json!({"schema": 1, "fetch": fetched, "remove": gone}))
+    }
+}
+
+/// What was fetched so far.
+struct FetchedTree<'a> {
+    directory: &'a Path,
+    tree: &'a TargetTree,
+    options: TransferOptions,
+    files: Vec<Value>,
+    unchanged: u64,
+}
+
+impl FetchedTree<'_> {
+    fn fetch(
+        &mut self,
+        way: &str,
+        model: &Model,
+        client: &mut Client,
+        output: &Output,
+    ) -> Result<()> {
+        let path = self.directory.join(way);
+        if is_there(self.tree, way, model, &self.options) {
+            self.unchanged += 1;
+            let digest = model.digest.map(|digest| format!("{digest:?}"));
+            self.files.push(json!({
+                "name": model.name.as_str(),
+                "path": path.display().to_string(),
+                "size": model.size,
+                "digest": digest,
+                "received": 0,
+                "resumed_at": null,
+                "unchanged": true,
+            }));
+            return Ok(());
+        }
+
+        if self.options.signer.is_some() {
+            self.options.signature = Some(client.signature(&model.name)?);
+        }
+        let place = self.tree.made(way)?;
+        let fetched = {
+            let _resumable = signals::Interruptible::resumable(client.shutdown());
+            let mut progress = Progress::start(output, model.name.as_str(), None);
+            client.fetch_at(&model.name, place, &self.options, &mut |event| {
+                progress.tell(&event);
+            })?
+        };
+
+        if let Some(signature) = &self.options.signature {
+            tell(output, model.name.as_str(), signature);
+        }
+        if fetched.proof == Proof::Nothing {
+            saved::unverified(&model.name, output);
+        }
+        self.unchanged += u64::from(fetched.proof == Proof::Unchanged);
+        self.files.push(saved::value(&model.name, &path, &fetched));
+        output.done(&path.display().to_string())
+    }
+}
+
+/// Whether a file has the bytes of a model already, as far as the list tells. Who signed them is another
+/// question.
+fn is_there(tree: &TargetTree, way: &str, model: &Model, options: &TransferOptions) -> bool {
+    let Ok(Some(place)) = tree.file(way) else {
+        return false;
+    };
+    let has_size = place.facts().is_ok_and(|facts| facts.size == model.size);
+    options.signer.is_none()
+        && has_size
+        && model.digest.is_some()
+        && digest_of(&place) == model.digest
+}
+
+/// Removes what the folder does not have, if all that it has was fetched.
+fn remove(
+    gone: Vec<String>,
+    is_whole: bool,
+    wish: &Wish,
+    tree: &TargetTree,
+    output: &Output,
+) -> Value {
+    let mut removed = Vec::new();
+    if !is_whole && !gone.is_empty() {
+        output.incomplete("not everything was fetched, so no file was removed");
+        return json!(removed);
+    }
+    output.each(gone, |way: String| {
+        tree.remove(&way)?;
+        let path = wish.directory.join(&way).display().to_string();
+        output.done(&format!("removed {path}"))?;
+        removed.push(path);
+        Ok(())
+    });
+    json!(removed)
+}
+
+fn one_place(one: &impl ToString, other: &impl ToString, way: &str) -> Error {
+    let (one, other) = (one.to_string(), other.to_string());
+    let text = format!("'{one}' and '{other}' would both be saved as '{way}'; nothing was fetched");
+    Error::new(ErrorKind::Usage, text).hint("fetch them one by one, each into its own -o DIR/")
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The models of a server, fetched page by page.
+
+use ureq::http::Method;
+
+use crate::client::Client;
+use crate::client::api::answers::not_skep;
+use crate::client::api::json_answer::{ListBounds, listed};
+use crate::error::Result;
+use crate::model::{ListRequest, Model, ModelName, NameFilter, NamePattern};
+use crate::wire::{ListWire, list_path};
+
+impl Client {
+    /// All models of the server.
+    ///
+    /// # Errors
+    /// `NotImplemented` for a name or another value that cannot be used, `TooLarge` for more than 131,072
+    /// models, and those of the connection and of the server.
+    pub fn list(&mut self) -> Result<Vec<Model>> {
+        self.models(NameFilter::default())
+    }
+
+    /// Those whose names a pattern stands for: `*` for any characters of a segment, `?` for one of them, `**`
+    /// for any characters, and `**/` for any folders, also none.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no pattern, and as [`Client::list`].
+    pub fn list_matching(&mut self, pattern: &str) -> Result<Vec<Model>> {
+        let pattern: NamePattern = pattern.parse()?;
+        self.models(NameFilter {
+            pattern: Some(pattern),
+            ..NameFilter::default()
+        })
+    }
+
+    /// Those in a folder, at any depth.
+    ///
+    /// # Errors
+    /// As [`Client::list`].
+    pub fn list_below(&mut self, folder: &ModelName) -> Result<Vec<Model>> {
+        self.models(NameFilter {
+            prefix: format!("{folder}/"),
+            ..NameFilter::default()
+        })
+    }
+
+    fn models(&mut self, filter: NameFilter) -> Result<Vec<Model>> {
+        let models = self.list_all(filter)?.models.into_iter();
+        models.map(Model::try_from).collect()
+    }
+
+    /// All pages of a list as they came, as one.
+    pub(crate) fn list_all(&mut self, filter: NameFilter) -> Result<ListWire> {
+        let mut bounds = ListBounds::default();
+        let mut request = ListRequest {
+            filter,
+            limit: Some(PAGE_MODELS),
+            ..ListRequest::default()
+        };
+        let mut all = self.page(&request, &mut bounds)?;
+
+        while let Some(next) = all.next.take() {
+            // A page that does not lead on would be fetched again and again.
+            if next <= request.after {
+                return Err(not_skep());
+            }
+            request.after = next;
+
+            let page = self.page(&request, &mut bounds)?;
+            all.models.extend(page.models);
+            all.kept.extend(page.kept);
+            if let Some(folders) = page.folders {
+                all.folders.get_or_insert_default().extend(folders);
+            }
+            all.next = page.next;
+        }
+        Ok(all)
+    }
+
+    /// The beginning of a list: so many models at most.
+    pub(crate) fn list_first(&mut self, filter: NameFilter, limit: usize) -> Result<ListWire> {
+        let request = ListRequest {
+            filter,
+            limit: Some(limit),
+            ..ListRequest::default()
+        };
+        self.page(&request, &mut ListBounds::default())
+    }
+
+    /// The model that has exactly this name, if there is one.
+    ///
+    /// # Errors
+    /// As [`Client::list`].
+    pub(crate) fn find(&mut self, name: &ModelName) -> Result<Option<Model>> {
+        // No name that begins so comes before it.
+        let filter = NameFilter {
+            prefix: name.as_str().to_owned(),
+            ..NameFilter::default()
+        };
+        let first = self.list_first(filter, 1)?.models.into_iter().next();
+        let model = first.map(Model::try_from).transpose()?;
+        Ok(model.filter(|model| model.name == *name))
+    }
+
+    fn page(&mut self, request: &ListRequest, bounds: &mut ListBounds) -> Result<ListWire> {
+        let mut response = self.ask(Method::GET, &list_path(request))?;
+        listed(&mut response, bounds)
+    }
+}
+
+/// So many that a list of 100,000 models is some ten requests.
+const PAGE_MODELS: usize = 8192;

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Sorted names in little memory: of each, only what differs from the one before is kept.
+
+use std::io;
+use std::ops::Range;
+
+/// The sorted names of one folder.
+#[derive(Default)]
+pub(super) struct PackedNames {
+    /// Name after name: how many bytes it shares with the one before, how many follow less one, and these.
+    bytes: Box<[u8]>,
+    /// Where each block of [`BLOCK`] names begins; the first name of a block shares nothing.
+    blocks: Box<[u32]>,
+    count: usize,
+}
+
+impl PackedNames {
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The names from the first one on that is not less than this text.
+    pub(super) fn from(&self, start: &str) -> NameCursor<'_> {
+        // The block before the first one that begins at or behind the text may have it.
+        let behind = self.blocks.partition_point(|place| {
+            let first = *place as usize;
+            let length = usize::from(self.bytes[first + 1]) + 1;
+            self.bytes[first + 2..][..length] < *start.as_bytes()
+        });
+        let block = self.blocks.get(behind.saturating_sub(1));
+
+        let mut cursor = NameCursor {
+            names: self,
+            place: block.map_or(0, |place| *place as usize),
+            name: Vec::new(),
+            is_read: false,
+        };
+        while cursor.advance() {
+            if cursor.name.as_slice() >= start.as_bytes() {
+                cursor.is_read = true;
+                break;
+            }
+        }
+        cursor
+    }
+}
+
+/// A place in the names of a folder.
+pub(super) struct NameCursor<'a> {
+    names: &'a PackedNames,
+    place: usize,
+    name: Vec<u8>,
+    /// Whether the name was read, but not handed out.
+    is_read: bool,
+}
+
+impl NameCursor<'_> {
+    pub(super) fn next(&mut self) -> Option<&str> {
+        let is_there = std::mem::take(&mut self.is_read) || self.advance();
+        // Names were texts when they were packed.
+        is_there.then(|| std::str::from_utf8(&self.name).unwrap_or_default())
+    }
+
+    fn advance(&mut self) -> bool {
+        let Some([shared, more, rest @ ..]) = self.names.bytes.get(self.place..) else {
+            return false;
+        };
+        let length = usize::from(*more) + 1;
+        self.name.truncate((*shared).into());
+        self.name.extend_from_slice(&rest[..length]);
+        self.place += 2 + length;
+        true
+    }
+}
+
+/// Names that are not sorted yet: all in one text, since a small allocation for each of them would cost more
+/// than the name.
+#[derive(Default)]
+pub(super) struct UnsortedNames {
+    text: String,
+    places: Vec<Range<u32>>,
+}
+
+impl UnsortedNames {
+    /// Adds a name of at most 256 bytes, without its separator in the end one of 255.
+    ///
+    /// # Errors
+    /// `OutOfMemory` for more than 4 GiB of names, which are none that a device of this size can list.
+    pub(super) fn push(&mut self, name: &str) -> io::Result<()> {
+        let offset = |place| u32::try_from(place).map_err(|_| io::ErrorKind::OutOfMemory);
+        let start = self.text.len();
+        self.text.push_str(name);
+        self.places.push(offset(start)?..offset(self.text.len())?);
+        Ok(())
+    }
+
+    pub(super) fn packed(mut self) -> PackedNames {
+        let bytes = self.text.as_bytes();
+        let at = |place: &Range<u32>| &bytes[place.start as usize..place.end as usize];
+        self.places
+            .sort_unstable_by(|one, other| at(one).cmp(at(other)));
+
+        let (mut packed, mut blocks) = (Vec::new(), Vec::new());
+        let mut before: &[u8] = &[];
+        for (number, place) in self.places.iter().enumerate() {
+            let name = at(place);
+            let mut shared = 0;
+            if number % BLOCK == 0 {
+                blocks.push(u32::try_from(packed.len()).unwrap_or(u32::MAX));
+            } else {
+                let pairs = before.iter().zip(name);
+                shared = pairs.take_while(|(one, other)| one == other).count();
+            }
+
+            // A name is longer than what it shares with another one, by 256 bytes at most.
+            let rest = &name[shared..];
+            let length = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+            packed.extend_from_slice(&[length(shared), length(rest.len().saturating_sub(1))]);
+            packed.extend_from_slice(rest);
+            before = name;
+        }
+
+        PackedNames {
+            bytes: packed.into_boxed_slice(),
+            blocks: blocks.into_boxed_slice(),
+            count: self.places.len(),
+        }
+    }
+}
+
+/// Names between two that are kept whole.
+const BLOCK: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(names: &[String]) -> PackedNames {
+        let mut unsorted = UnsortedNames::default();
+        names.iter().for_each(|name| unsorted.push(name).unwrap());
+        unsorted.packed()
+    }
+
+    fn all(mut cursor: NameCursor<'_>) -> Vec<String> {
+        let mut names = Vec::new();
+        while let Some(name) = cursor.next() {
+            names.push(name.to_owned());
+        }
+        names
+    }
+
+    #[test]
+    fn names_come_back_sorted_from_any_place_on() {
+        let numbers = (0..100).map(|number| format!("model-{:03}.onnx", number * 37 % 100));
+        let longest = ["\u{e9}".repeat(127) + "x", "\u{e9}".repeat(127) + "x/"];
+        let mut names: Vec<_> = numbers.chain(longest).chain(["a".to_owned()]).collect();
+        let packed = packed(&names);
+        names.sort();
+        assert_eq!(packed.len(), names.len());
+        assert_eq!(all(packed.from("")), names);
+
+        for start in [
+            "",
+            "a",
+            "b",
+            "model-050.onnx",
+            "model-0505",
+            "model-099.onnx",
+            "\u{f0}",
+        ] {
+            let place = names.partition_point(|name| name.as_str() < start);
+            assert_eq!(all(packed.from(start)), names[place..], "{start}");
+        }
+        assert!(all(PackedNames::default().from("x")).is_empty());
+    }
+
+    #[test]
+    fn what_names_share_is_kept_once() {
+        let names: Vec<_> = (0..10_000).map(|n| format!("model-{n:06}.onnx")).collect();
+        let packed = packed(&names);
+        let bytes = packed.bytes.len() + 4 * packed.blocks.len();
+        assert!(bytes < 110_000, "{bytes} bytes for 170,000 of names");
+    }
+}
