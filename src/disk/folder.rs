@@ -124,13 +124,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::enter`].
     pub(crate) fn make(&self, name: &str) -> io::Result<Self> {
-        match self.enter(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            entered => return entered,
-        }
-
-        self.make_new(name, Mode::RWXU)?;
-        self.enter(name)
+        self.entered_or(name, Self::enter, |folder| folder.make_new(name, PRIVATE))
     }
 
     /// Opens a folder of any user that is made where it is missing, durably, and that others may read
@@ -139,13 +133,23 @@ impl Folder {
     /// # Errors
     /// As [`Folder::enter_any`].
     pub(crate) fn make_open(&self, name: &str) -> io::Result<Self> {
-        match self.enter_any(name) {
+        self.entered_or(name, Self::enter_any, |folder| folder.make_new(name, OPEN))
+    }
+
+    /// Opens a folder in this one, which is made where it is missing.
+    fn entered_or(
+        &self,
+        name: &str,
+        enter: fn(&Self, &str) -> io::Result<Self>,
+        make: impl FnOnce(&Self) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        match enter(self, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             entered => return entered,
         }
 
-        self.make_new(name, Mode::RWXU | Mode::RWXG | Mode::RWXO)?;
-        self.enter_any(name)
+        make(self)?;
+        enter(self, name)
     }
 
     fn make_new(&self, name: &str, mode: Mode) -> io::Result<()> {
@@ -275,13 +279,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::enter`].
     pub(crate) fn make_unsynced(&self, name: &str) -> io::Result<Self> {
-        match self.enter(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            entered => return entered,
-        }
-
-        self.add_folder(name, Mode::RWXU)?;
-        self.enter(name)
+        self.entered_or(name, Self::enter, |folder| folder.add_folder(name, PRIVATE))
     }
 
     /// The same as [`Folder::make_open`], but a power cut may take the folder away again.
@@ -289,13 +287,9 @@ impl Folder {
     /// # Errors
     /// As [`Folder::enter_any`].
     pub(crate) fn make_open_unsynced(&self, name: &str) -> io::Result<Self> {
-        match self.enter_any(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            entered => return entered,
-        }
-
-        self.add_folder(name, Mode::RWXU | Mode::RWXG | Mode::RWXO)?;
-        self.enter_any(name)
+        self.entered_or(name, Self::enter_any, |folder| {
+            folder.add_folder(name, OPEN)
+        })
     }
 
     /// What the file system says of it now.
@@ -388,6 +382,10 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     fault::check()?;
     Folder::of_file(path)?.sync()
 }
+
+/// The mode of a folder that nobody else may enter, and of one that others may as far as the umask lets them.
+const PRIVATE: Mode = Mode::RWXU;
+const OPEN: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
 
 /// File systems whose `syncfs` writes out all names and bytes: ext4, f2fs, btrfs, xfs, tmpfs and overlays of
 /// them, by the numbers of statfs(2).

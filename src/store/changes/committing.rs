@@ -16,7 +16,7 @@ use crate::store::changes::change::{Change, CommitOutcome, Others};
 use crate::store::changes::change_files::{ChangeFiles, ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::open_changes::log_failure;
-use crate::store::changes::plan::{Plan, Planned, plan};
+use crate::store::changes::plan::{CommitPlan, Planned, plan};
 use crate::store::changes::redo::{self, CommitStep, StepKind};
 use crate::store::changes::revision::Revision;
 use crate::store::claim::{BytesOrigin, Claim, Condition};
@@ -197,7 +197,7 @@ fn make_durable(catalog: &Catalog, set: &ChangeSet) -> io::Result<()> {
 
 /// Does everything that can fail for want of room, and that nobody sees: bytes that the store has get a file
 /// in the set, old bytes become versions, folders are made, and what is said of new bytes is written down.
-fn prepare(catalog: &Catalog, files: &ChangeFiles, plan: &Plan) -> io::Result<()> {
+fn prepare(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) -> io::Result<()> {
     let keeps_versions = catalog.options.versions_max > 0;
     let set = files.folder()?;
     let is_whole = catalog.layout.folder().syncs_as_whole()?;
@@ -249,7 +249,7 @@ type KeepWords =
     fn(&Catalog, &Claim<'_>, Option<&Signature>, &BTreeSet<[u8; 32]>) -> io::Result<()>;
 
 /// Takes back what was prepared for a commit that is not done.
-fn tidy_up(catalog: &Catalog, files: &ChangeFiles, plan: &Plan) {
+fn tidy_up(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) {
     for one in &plan.published {
         if one.source.is_some() {
             let linked = files.place(one.bytes.number);
@@ -265,7 +265,7 @@ fn tidy_up(catalog: &Catalog, files: &ChangeFiles, plan: &Plan) {
     learn_linked(catalog, plan);
 }
 
-fn steps(plan: &Plan) -> Vec<CommitStep> {
+fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
     let removed = plan.removed.iter().map(|gone| CommitStep {
         name: gone.name.clone(),
         what: StepKind::Remove(gone.stamp.size, gone.digest),
@@ -288,7 +288,7 @@ fn half_done(error: &io::Error) -> Error {
 }
 
 /// Remembers the digests of what was published, and of what has or had its file in common with it.
-fn learn(catalog: &Catalog, plan: &Plan) {
+fn learn(catalog: &Catalog, plan: &CommitPlan) {
     for one in &plan.published {
         if let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name) {
             catalog.learn(&one.name, stamp, one.bytes.digest);
@@ -297,7 +297,7 @@ fn learn(catalog: &Catalog, plan: &Plan) {
     learn_linked(catalog, plan);
 }
 
-fn learn_linked(catalog: &Catalog, plan: &Plan) {
+fn learn_linked(catalog: &Catalog, plan: &CommitPlan) {
     let new = plan.published.iter();
     let new = new.flat_map(|one| [Some(one.bytes.digest), one.replaced]);
     let gone = plan.removed.iter().map(|gone| gone.digest);
@@ -306,7 +306,7 @@ fn learn_linked(catalog: &Catalog, plan: &Plan) {
 }
 
 /// What comes after the models are there: old versions, signatures beside them, and events.
-fn tell(catalog: &Catalog, plan: &Plan) {
+fn tell(catalog: &Catalog, plan: &CommitPlan) {
     let names: BTreeSet<&ModelName> = plan.published.iter().map(|one| &one.name).collect();
     for one in &plan.published {
         if catalog.options.versions_max > 0 {

@@ -16,7 +16,7 @@ use crate::store::versions;
 use crate::text::counted;
 
 /// What is to be done, by name.
-pub(crate) struct Plan {
+pub(crate) struct CommitPlan {
     pub(crate) published: Vec<Planned>,
     pub(crate) removed: Vec<Gone>,
     /// Names that have the bytes already that they are to get.
@@ -47,8 +47,8 @@ pub(crate) struct Planned {
 /// # Errors
 /// `Conflict` if a name cannot be a model, or if bytes are not there any more; `NoSpace` for the bounds of the
 /// store; otherwise those of the file system.
-pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result<Plan> {
-    let mut plan = Plan {
+pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result<CommitPlan> {
+    let mut plan = CommitPlan {
         published: Vec::new(),
         removed: Vec::new(),
         unchanged: 0,
@@ -104,7 +104,7 @@ fn gone(catalog: &Catalog, name: &ModelName, stamp: Stamp) -> Gone {
 }
 
 /// Finds the bytes that were only named.
-fn find_sources(catalog: &Catalog, set: &ChangeSet, plan: &mut Plan) -> Result<()> {
+fn find_sources(catalog: &Catalog, set: &ChangeSet, plan: &mut CommitPlan) -> Result<()> {
     let is_known = |name: &ModelName| matches!(set.entries.get(name), Some(Change::Known(_)));
     let wanted = plan.published.iter().filter(|one| is_known(&one.name));
     let wanted: BTreeSet<[u8; 32]> = wanted.map(|one| *one.bytes.digest.as_bytes()).collect();
@@ -159,7 +159,7 @@ pub(crate) fn sources(
 }
 
 /// Whether the store may become what the plan makes of it.
-fn check_bounds(catalog: &Catalog, plan: &Plan) -> Result<()> {
+fn check_bounds(catalog: &Catalog, plan: &CommitPlan) -> Result<()> {
     let options = &catalog.options;
     if options.models_max == 0 && options.total_bytes_max == 0 {
         return Ok(());
@@ -172,7 +172,7 @@ fn check_bounds(catalog: &Catalog, plan: &Plan) -> Result<()> {
     catalog.counted_anew(&check)
 }
 
-fn check_number(catalog: &Catalog, plan: &Plan) -> Result<()> {
+fn check_number(catalog: &Catalog, plan: &CommitPlan) -> Result<()> {
     let max = catalog.options.models_max as u64;
     let added = plan.published.iter().filter(|one| one.current.is_none());
     let (mut added, mut kept) = (added.count() as u64, 0);
@@ -203,7 +203,7 @@ fn check_number(catalog: &Catalog, plan: &Plan) -> Result<()> {
         .hint("remove models that are not needed any more, or raise max-models"))
 }
 
-fn check_total(catalog: &Catalog, plan: &Plan) -> Result<()> {
+fn check_total(catalog: &Catalog, plan: &CommitPlan) -> Result<()> {
     let max = catalog.options.total_bytes_max;
     if max == 0 {
         return Ok(());
