@@ -275,17 +275,11 @@ impl Folder {
     }
 
     /// The same as [`Folder::make`], but a power cut may take the folder away again.
-    ///
-    /// # Errors
-    /// As [`Folder::enter`].
     pub(crate) fn make_unsynced(&self, name: &str) -> io::Result<Self> {
         self.entered_or(name, Self::enter, |folder| folder.add_folder(name, PRIVATE))
     }
 
     /// The same as [`Folder::make_open`], but a power cut may take the folder away again.
-    ///
-    /// # Errors
-    /// As [`Folder::enter_any`].
     pub(crate) fn make_open_unsynced(&self, name: &str) -> io::Result<Self> {
         self.entered_or(name, Self::enter_any, |folder| {
             folder.add_folder(name, OPEN)
