@@ -14,6 +14,7 @@ use ureq::http::header::{
 use ureq::http::{Response, StatusCode};
 
 use crate::client::api::answer::Answer;
+use crate::client::api::content::AnswerContent;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::quotable;
@@ -183,9 +184,8 @@ pub(crate) fn refusal(mut response: Response<Body>) -> Error {
     let mut bytes = Vec::new();
 
     // A body that breaks off tells less, but the status stands.
-    let _ = response
-        .body_mut()
-        .as_reader()
+    let _ = AnswerContent::within(&mut response)
+        .small()
         .take(REFUSAL_BYTES_MAX)
         .read_to_end(&mut bytes);
 

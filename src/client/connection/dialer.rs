@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection};
@@ -219,6 +219,7 @@ impl Dialer {
         let mut tls = Box::new(tls);
         limit(stream.socket(), self.connect_timeout)
             .map_err(|error| self.unreachable(url, error))?;
+        stream.read_until(Instant::now().checked_add(self.connect_timeout));
 
         while tls.is_handshaking() {
             tls.complete_io(&mut stream)
@@ -310,9 +311,8 @@ impl Dialer {
     }
 }
 
-/// Bounds each single read and write.
+/// Bounds each single write.
 fn limit(stream: &Socket, timeout: Duration) -> io::Result<()> {
-    stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))
 }
 

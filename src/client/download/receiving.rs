@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use ureq::Body;
 use ureq::http::{Response, StatusCode};
-use ureq::{Body, BodyReader};
 
-use crate::client::api::answers;
+use crate::client::api::{AnswerContent, answers};
 use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
 use crate::client::download::partial_file::{PartialFile, Whole};
@@ -116,7 +116,7 @@ impl Fetching<'_> {
             events(TransferEvent::Started { size, at });
         }
 
-        self.read(response.into_body().into_reader(), size, events)?;
+        self.read(AnswerContent::of(response), size, events)?;
 
         self.finish(announced).map(Some)
     }
@@ -178,7 +178,7 @@ impl Fetching<'_> {
 
     fn read(
         &mut self,
-        mut body: BodyReader<'static>,
+        mut body: AnswerContent<'static>,
         size: Option<u64>,
         events: TransferEvents<'_>,
     ) -> Result<()> {
