@@ -2,7 +2,6 @@
 //! `skep rm`: removes models from a server.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::json;
 
 use crate::cli::flags::args;
 use crate::cli::terminal::Output;
@@ -27,7 +26,7 @@ pub(crate) fn arguments(command: Command) -> Command {
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
-    let mut removed = Vec::new();
+    output.json_list("removed");
 
     output.each(names, |name| {
         // The old versions are a resource of their own: removing them leaves the model alone.
@@ -38,11 +37,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         } else {
             client.remove(&name).map(|()| "")?
         };
-        removed.push(name.as_str().to_owned());
+        output.json_item(&name.as_str())?;
         output.done(&format!("removed {what}{name}"))
     });
 
-    output.json(&json!({"schema": 1, "removed": removed}))
+    Ok(())
 }
 
 const EXAMPLES: &str = "\

@@ -62,7 +62,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     }
 
     let mut client = args::client(matches, output)?;
-    let (mut files, mut changed) = (Vec::new(), 0);
+    let mut changed = 0;
+    output.json_list("files");
 
     output.each(names, |name| {
         let Some(path) = destination.path(&name) else {
@@ -86,7 +87,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             Proof::Digest => {}
         }
         changed += u32::from(fetched.proof != Proof::Unchanged);
-        files.push(value(&name, &path, &fetched));
+        output.json_item(&value(&name, &path, &fetched))?;
         output.done(&path.display().to_string())
     });
 
@@ -94,7 +95,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.nothing_to_do();
     }
 
-    output.json(&json!({"schema": 1, "files": files}))
+    Ok(())
 }
 
 fn print(client: &mut Client, name: &ModelName, output: &Output) -> Result<()> {
