@@ -16,7 +16,7 @@ use crate::cli::terminal::advice::Advice;
 use crate::cli::terminal::ask;
 use crate::cli::terminal::items::ShownItem;
 use crate::cli::terminal::machine::JsonReport;
-use crate::cli::terminal::standard::is_closed;
+use crate::cli::terminal::standard::{Stdout, is_closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::escaped;
 
@@ -241,12 +241,7 @@ impl Output {
             .try_clone_to_owned()
             .map_err(explained)?;
 
-        let mut stdout = Stdout {
-            file: File::from(owned),
-            closed: &self.closed,
-        };
-
-        write(&mut stdout)
+        write(&mut Stdout::new(File::from(owned), &self.closed))
     }
 
     /// Whether the reader of standard output is gone, so that there is no point in going on.
@@ -379,26 +374,6 @@ impl Output {
                 return;
             }
         }
-    }
-}
-
-/// Standard output, which notices that nobody reads it any more.
-struct Stdout<'a> {
-    file: File,
-    closed: &'a Cell<bool>,
-}
-
-impl Write for Stdout<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.file.write(bytes);
-        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-            self.closed.set(true);
-        }
-        result
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

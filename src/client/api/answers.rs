@@ -237,7 +237,7 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
         && let Ok(problem) = serde_json::from_slice::<Problem>(body)
         && !(problem.detail.is_empty() && problem.title.is_empty())
     {
-        return credentials(problem.into_error(status));
+        return credentials(in_words_of_commands(problem).into_error(status));
     }
 
     let kind = match ErrorKind::from_answer(status, None) {
@@ -286,6 +286,16 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
         }
         _ => error.hint("is --server (SKEP_SERVER) the address of a skep server?"),
     }
+}
+
+/// Leaves out of a hint what is for those who write HTTP by hand.
+fn in_words_of_commands(problem: Problem) -> Problem {
+    let hint = problem
+        .hint
+        .as_deref()
+        .and_then(|hint| hint.split("; in HTTP: ").next());
+    let hint = hint.map(str::to_owned);
+    Problem { hint, ..problem }
 }
 
 /// Whether an answer has a form in which a skep or a dearning server says what is wrong.

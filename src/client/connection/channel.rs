@@ -16,6 +16,7 @@ use rustls::ClientConnection;
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
+use crate::client::connection::cut::cut;
 use crate::client::connection::early::{Early, is_final};
 use crate::client::connection::handshake::refusal;
 use crate::client::connection::stoppable_socket::StoppableSocket;
@@ -359,28 +360,6 @@ impl fmt::Debug for Channel {
         f.debug_struct("Channel")
             .field("is_tls", &self.tls.is_some())
             .finish_non_exhaustive()
-    }
-}
-
-/// Names an end of the connection in words of ours, so that ureq cannot take it for the end of a
-/// body.
-fn cut(error: io::Error) -> io::Error {
-    if let Some(refusal) = refusal(&error) {
-        return refusal.into();
-    }
-
-    // A stop says more than the end that it brought about.
-    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
-        return error;
-    }
-
-    match ErrorKind::from_io(&error) {
-        ErrorKind::Interrupted => {
-            Error::new(ErrorKind::Interrupted, "the server ended the connection")
-                .because(error)
-                .into()
-        }
-        _ => error,
     }
 }
 

@@ -44,9 +44,10 @@ impl PartialFile {
     /// # Errors
     /// `Busy` if somebody else is at it; otherwise those of the file system.
     pub(crate) fn find(place: &Path) -> Result<Option<Self>> {
-        let held = match LockedFile::open_existing(&beside(place, PART)) {
+        let part = beside(place, PART);
+        let held = match LockedFile::open_existing(&part) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|error| failed(place, error))?,
+            other => other.map_err(|error| refused(place, &part, error))?,
         };
         let mut partial = Self::of(held, place)?;
         partial.recall().map_err(|error| failed(place, error))?;
@@ -60,8 +61,8 @@ impl PartialFile {
     /// file system.
     pub(crate) fn create(place: &Path, target: &Path) -> Result<Self> {
         save::directory(place, target)?;
-        let held =
-            LockedFile::open(&beside(place, PART), 0o666).map_err(|error| failed(place, error))?;
+        let part = beside(place, PART);
+        let held = LockedFile::open(&part, 0o666).map_err(|error| refused(place, &part, error))?;
         Self::of(held, place)
     }
 
@@ -169,7 +170,7 @@ impl PartialFile {
         // On fast lines the bytes decide, on slow ones the time: each note costs two fsyncs.
         let fresh = self.done - self.synced;
         if fresh >= STEP_BYTES || (fresh > 0 && self.synced_at.elapsed() >= STEP) {
-            self.note().map_err(|error| failed(&self.place, error))?;
+            self.note()?;
         }
 
         Ok(())
@@ -185,30 +186,40 @@ impl PartialFile {
         }
     }
 
-    fn note(&mut self) -> io::Result<()> {
+    fn note(&mut self) -> Result<()> {
         let Some(whole) = self.whole else {
             return Ok(());
         };
 
         // The bytes come first: a line in the journal must never vouch for what is not on the disk.
-        self.held.sync()?;
+        self.held
+            .sync()
+            .map_err(|error| failed(&self.place, error))?;
 
         // Before the journal says so, or a signal in between would remove what it vouches for.
         self.held.keep();
 
         if self.journal.is_none() {
-            let Some(mut journal) = LockedFile::open(&beside(&self.place, JOURNAL), 0o600)? else {
+            let path = beside(&self.place, JOURNAL);
+            let opened = LockedFile::open(&path, 0o600);
+            let opened = opened.map_err(|error| refused(&self.place, &path, error))?;
+            let Some(mut journal) = opened else {
                 return Ok(());
             };
             // The journal of an earlier download may still be there.
-            journal.cut(0)?;
-            journal.write_all(format!("{} {}\n", whole.digest, whole.size).as_bytes())?;
+            let head = format!("{} {}\n", whole.digest, whole.size);
+            journal
+                .cut(0)
+                .and_then(|()| journal.write_all(head.as_bytes()))
+                .map_err(|error| failed(&self.place, error))?;
             self.journal = Some(journal);
         }
 
         if let Some(journal) = &mut self.journal {
-            journal.write_all(format!("{}\n", self.done).as_bytes())?;
-            journal.sync()?;
+            journal
+                .write_all(format!("{}\n", self.done).as_bytes())
+                .and_then(|()| journal.sync())
+                .map_err(|error| failed(&self.place, error))?;
         }
 
         (self.synced, self.synced_at) = (self.done, Instant::now());
@@ -259,6 +270,23 @@ fn remove(held: Option<LockedFile>) {
 
 fn failed(place: &Path, error: io::Error) -> Error {
     Error::local(format!("writing {}", place.display()), error)
+}
+
+/// The error where the file beside the target cannot be opened; what somebody put there in its place is named.
+fn refused(place: &Path, path: &Path, error: io::Error) -> Error {
+    let what = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => "a symbolic link",
+        Ok(found) if !found.is_file() => "not a file",
+        Ok(_) if error.kind() == io::ErrorKind::PermissionDenied => {
+            "a file of somebody else, or has another name as well"
+        }
+        _ => return failed(place, error),
+    };
+
+    let text = format!("writing {}: {} is {what}", place.display(), path.display());
+    Error::new(ErrorKind::Conflict, text)
+        .because(error)
+        .hint("remove it, or save the model in another directory (-o)")
 }
 
 /// The hidden name beside a file; for a long one, that of its digest.

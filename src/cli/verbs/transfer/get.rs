@@ -37,7 +37,21 @@ pub(crate) fn names(help: &'static str) -> Arg {
 /// `BadRequest` for what is no model name.
 pub(crate) fn parse_names(matches: &ArgMatches) -> Result<Vec<ModelName>> {
     let names = matches.get_many::<String>("name").into_iter().flatten();
-    names.map(|name| name.parse()).collect()
+    names.map(|name| parse_name(name)).collect()
+}
+
+/// A model name that was given.
+///
+/// # Errors
+/// `BadRequest` for what is none, such as the URL of a server.
+pub(crate) fn parse_name(name: &str) -> Result<ModelName> {
+    name.parse().map_err(|error: Error| {
+        if name.contains("://") {
+            error.hint(format!("a server is named with a flag: --server {name}"))
+        } else {
+            error
+        }
+    })
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
