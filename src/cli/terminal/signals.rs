@@ -206,6 +206,8 @@ fn await_end_of_transfer(signal: i32) {
 
 #[expect(clippy::exit, reason = "the other threads may hang in a system call")]
 fn end(signal: i32) -> ! {
+    // One that came between the registrations above is known here only.
+    ASKED.store(true, Ordering::SeqCst);
     await_end_of_transfer(signal);
     let removed = disk::remove_unfinished();
     let mut hint = None;

@@ -42,16 +42,20 @@ impl Answer {
         fields.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
-    /// Reads all of the body, at most `bytes_max`, within the time limit of the connection.
+    /// Reads all of the body, at most `bytes_max`; up to 64 KiB within the time limit of the connection.
     ///
     /// # Errors
     /// `TooLarge`, and those of the connection.
     pub fn read_all(self, bytes_max: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
+        let body = if bytes_max <= SMALL_BYTES_MAX {
+            self.body.small()
+        } else {
+            self.body
+        };
+
         // One byte more than allowed tells a body that is too long from one that just fits.
-        self.body
-            .small()
-            .take(bytes_max as u64 + 1)
+        body.take(bytes_max as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(crate::client::api::failures::failed)?;
 
@@ -73,3 +77,6 @@ impl Read for Answer {
             .map_err(|error| crate::client::api::failures::failed(error).into())
     }
 }
+
+/// What is no more than a document that says something, and no bytes of a model.
+const SMALL_BYTES_MAX: usize = 64 << 10;

@@ -112,7 +112,12 @@ fn hints_have_no_words_of_http() {
             11,
             "skep put --if-match",
         ),
-        (&[], &["put", "m", "--if-match", OTHER], 11, "skep ls -l"),
+        (
+            &[],
+            &["put", "m", "--if-match", OTHER],
+            11,
+            "has changed meanwhile",
+        ),
         (&[], &["put", "m", "--create"], 11, "exists already"),
         (
             &["--require-license"],
