@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use crate::error::{Error, Result};
 
 /// Whether a descriptor of the beginning was closed. Where a program is started without one, the null
-/// device takes its place, open for reading and writing, which no shell does.
+/// device takes its place, open for reading and writing, which no shell does. Other programs do so for their
+/// children (DEVNULL in Python), so this decides only where bytes of models would be lost.
 ///
 /// # Errors
 /// Those of the system.
