@@ -272,8 +272,9 @@ fn is_weak_match(list: &str, tag: &str) -> bool {
 fn changed(name: &ModelName) -> Error {
     Error::new(
         ErrorKind::PreconditionFailed,
-        format!("'{name}' is not what is to be replaced (--if-match, the field If-Match)"),
+        format!("'{name}' is not what is to be replaced"),
     )
+    .hint("'skep ls -l' shows what is there (--if-match); in HTTP: the field If-Match")
 }
 
 fn seconds(time: SystemTime) -> u64 {
