@@ -171,13 +171,14 @@ impl KnownFolder {
         // What is known of those that are still there is kept.
         self.folders
             .sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        self.folders.dedup_by(|(one, _), (other, _)| one == other);
         for (name, folder) in &mut self.folders {
             if let Some(known) = find(&mut before, name) {
                 *folder = std::mem::take(known);
             }
         }
         self.folders.shrink_to_fit();
-        self.names = names.packed();
+        self.names = names.packed()?;
 
         let identity = identity(&facts);
         let is_young = !identity.0.young_for(tick, start).is_zero();
@@ -239,7 +240,7 @@ mod tests {
         // What is in memory counts as long as the folder says that it is the same.
         let mut planted = UnsortedNames::default();
         planted.push("planted").unwrap();
-        known.names = planted.packed();
+        known.names = planted.packed().unwrap();
         look(&mut known, &folder, 2, Duration::ZERO);
         assert_eq!(names(&known), ["planted"]);
 
