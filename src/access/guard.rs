@@ -143,7 +143,10 @@ impl Guard {
         };
 
         match self.look_up_shown(peer, secret)? {
-            Finding::Known(principal) => Ok(Some(principal)),
+            Finding::Known(principal) => {
+                self.prove(peer);
+                Ok(Some(principal))
+            }
             Finding::MayBeChosen(_) | Finding::ToBeUpgraded(..) => Ok(None),
             Finding::Wrong => Err(self.wrong(peer)),
         }
@@ -186,7 +189,10 @@ impl Guard {
     /// As [`Guard::identify`].
     pub(crate) fn secret(&self, peer: &Peer, secret: &[u8]) -> Result<Principal> {
         match self.look_up(peer, secret)? {
-            Finding::Known(principal) => Ok(principal),
+            Finding::Known(principal) => {
+                self.prove(peer);
+                Ok(principal)
+            }
             Finding::ToBeUpgraded(token, key) => {
                 self.keys.upgrade(&token, key);
                 Ok(token.principal())
@@ -266,6 +272,7 @@ impl Guard {
         // Only a right signature uses up the nonce, so that a listener cannot spoil it with wrong
         // ones.
         if self.nonces.take(nonce) {
+            self.prove(peer);
             Ok(principal)
         } else {
             Err(over())
@@ -283,6 +290,7 @@ impl Guard {
         self.check(peer)?;
 
         if locks.iter().any(|lock| lock.opens(secret)) {
+            self.prove(peer);
             return Ok(Principal::owner());
         }
 
@@ -303,6 +311,13 @@ impl Guard {
 
         self.fail(peer);
         refused("the password is wrong, and there is no such token")
+    }
+
+    /// Keeps in mind that whoever comes from there had right credentials.
+    fn prove(&self, peer: &Peer) {
+        if let Some(caller) = self.counted(peer) {
+            self.queue.prove(caller);
+        }
     }
 
     /// Whom wrong secrets are counted for; `None` for who is exempt.

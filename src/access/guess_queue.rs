@@ -5,7 +5,9 @@
 //! Whoever guesses from many addresses meets no lock of a single address. So all wrong guesses together
 //! empty one bucket, and while it is empty, a guess is looked at only as often as one is earned. Who comes
 //! from a network that has failed least comes first: an owner, who seldom fails, passes by strangers who fail
-//! all the time, from however many addresses of their networks.
+//! all the time, from however many addresses of their networks. A network from which right credentials came
+//! lately passes by those of which nothing is known, as long as nobody fails there, and with one guess at a time:
+//! so whoever guesses from there gains next to nothing.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,6 +38,8 @@ struct GuessQueueState {
     all: WrongGuesses,
     /// Those of networks that guess, at most [`NETWORKS_MAX`].
     networks: Vec<(Caller, WrongGuesses)>,
+    /// Networks from which right credentials came, and when, at most [`PROVED_MAX`].
+    proved: Vec<(Caller, Instant)>,
 }
 
 /// Wrong guesses that count at the moment.
@@ -47,14 +51,15 @@ struct WrongGuesses {
 }
 
 /// Somebody who waits. Invariant: `rank` is the number of wrong guesses of its network, and then that of its
-/// own wrong secrets and of those of its network that were waiting before.
+/// own wrong secrets and of those of its network that were waiting before. In front of them stands whether it is
+/// a stranger: whoever has failed or waits counts as one.
 struct Waiting {
     ticket: u64,
     caller: Option<Caller>,
     rank: GuessRank,
 }
 
-type GuessRank = (u32, u32);
+type GuessRank = (bool, u32, u32);
 
 /// The right to compute, given back when it is dropped.
 pub(crate) struct GuessTurn<'a>(&'a GuessQueue);
@@ -79,7 +84,7 @@ impl GuessQueue {
         let started = Instant::now();
         let mut state = lock(&self.state);
         let (ticket, rank) = state.join(caller, failures, |wrong| self.left(wrong, started))?;
-        let until = started + if rank == CLEAN { WAIT_CLEAN } else { WAIT };
+        let until = started + if is_clean(rank) { WAIT_CLEAN } else { WAIT };
         self.moved.notify_all();
 
         loop {
@@ -105,6 +110,24 @@ impl GuessQueue {
             let waited = self.moved.wait_timeout(state, left);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Keeps in mind that right credentials of any kind came from this network.
+    pub(crate) fn prove(&self, caller: Caller) {
+        let (mut state, now) = (lock(&self.state), Instant::now());
+        let network = caller.network();
+        let proved = &mut state.proved;
+
+        if let Some((_, when)) = proved.iter_mut().find(|(one, _)| *one == network) {
+            *when = now;
+            return;
+        }
+
+        if proved.len() >= PROVED_MAX {
+            let oldest = (0..proved.len()).min_by_key(|index| proved[*index].1);
+            proved.swap_remove(oldest.unwrap_or_default());
+        }
+        proved.push((network, now));
     }
 
     /// Counts a wrong guess.
@@ -187,12 +210,17 @@ impl GuessQueueState {
     ) -> Result<(u64, GuessRank)> {
         let network = caller.map(Caller::network);
         let known = self.networks.iter().find(|(one, _)| Some(*one) == network);
-        let mut rank = (known.map_or(0, |(_, wrong)| left(*wrong)), failures);
+        let mut rank = (true, known.map_or(0, |(_, wrong)| left(*wrong)), failures);
         for one in &self.waiting {
-            rank.1 += u32::from(one.caller.map(Caller::network) == network);
+            rank.2 += u32::from(one.caller.map(Caller::network) == network);
         }
 
-        let waiting_max = if rank == CLEAN {
+        let mut proved = self.proved.iter();
+        let is_proved =
+            proved.any(|(one, when)| Some(*one) == network && when.elapsed() < PROVED_TIME);
+        rank.0 = !(is_proved && is_clean(rank));
+
+        let waiting_max = if is_clean(rank) {
             WAITING_MAX
         } else {
             WAITING_MAX / 2
@@ -244,20 +272,26 @@ fn crowded() -> Error {
 /// As many addresses as all callers together count for.
 const ADDRESSES: u32 = 10;
 
-/// The rank of who has not failed, in a network of which nobody has failed or waits.
-const CLEAN: GuessRank = (0, 0);
+/// Whether this is the rank of who has not failed, in a network of which nobody has failed or waits.
+fn is_clean((_, network, own): GuessRank) -> bool {
+    network == 0 && own == 0
+}
 
 /// How many wait; each is a thread and a place among the requests that run. Half of them are out of reach
-/// for whoever is not [`CLEAN`].
+/// for whoever is not clean.
 const WAITING_MAX: usize = 12;
 
 /// Networks whose wrong guesses are counted. Of more, those that failed least are forgotten.
 const NETWORKS_MAX: usize = 256;
 
+/// Networks with right credentials that are remembered, and for how long.
+const PROVED_MAX: usize = 64;
+const PROVED_TIME: Duration = Duration::from_secs(3600);
+
 /// How long somebody waits for a turn.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// The same for whoever is [`CLEAN`]: as long as some guesses take on the slowest device.
+/// The same for whoever is clean: as long as some guesses take on the slowest device.
 const WAIT_CLEAN: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
@@ -423,6 +457,88 @@ mod tests {
                 .networks
                 .iter()
                 .any(|(one, wrong)| *one == Caller::User(0) && wrong.count == 3)
+        );
+    }
+
+    #[test]
+    fn a_network_that_has_proved_itself_passes_by_networks_that_nobody_knows() {
+        let queue = queue(10, Duration::from_secs(30_000));
+        let network = |number: usize| Caller::at([10, 0, u8::try_from(number).unwrap(), 1].into());
+        let (known, guesser) = (network(100), network(101));
+        queue.prove(known);
+        queue.prove(guesser);
+        queue.count(guesser);
+        let turn = queue.enter(at(0), 0).unwrap();
+
+        std::thread::scope(|scope| {
+            // All places are taken by networks that never failed.
+            for number in 1..=WAITING_MAX {
+                let queue = &queue;
+                scope.spawn(move || queue.enter(Some(network(number)), 0).map(drop));
+                queue.until_waiting(number);
+            }
+            assert!(queue.enter(Some(network(99)), 0).is_err());
+            // Nor is there room for whoever fails in a network with right credentials.
+            assert!(queue.enter(Some(guesser), 0).is_err());
+            assert!(queue.enter(Some(known), 1).is_err());
+
+            let owner = scope.spawn(|| queue.enter(Some(known), 0).map(drop));
+            let is_first = || {
+                let state = lock(&queue.state);
+                state.waiting[state.first().unwrap()].caller == Some(known)
+            };
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while !is_first() {
+                assert!(Instant::now() < deadline, "the owner does not come first");
+                std::thread::yield_now();
+            }
+            // A second guess from there is no better than that of a stranger.
+            assert!(queue.enter(Some(known), 0).is_err());
+
+            drop(turn);
+            assert!(owner.join().unwrap().is_ok());
+        });
+    }
+
+    #[test]
+    fn whoever_guesses_from_a_network_that_has_proved_itself_is_not_first() {
+        let queue = queue(10, Duration::from_secs(30_000));
+        let address = |number: u8| Caller::at([10, 0, 0, number].into());
+        let (owner, guesser) = (address(1), address(2));
+        queue.prove(owner);
+        let turn = queue.enter(at(0), 0).unwrap();
+
+        std::thread::scope(|scope| {
+            // The guesser has failed; the owner's address has not.
+            for (count, (caller, failures)) in [(at(9), 0), (Some(guesser), 1), (Some(owner), 0)]
+                .into_iter()
+                .enumerate()
+            {
+                let queue = &queue;
+                scope.spawn(move || queue.enter(caller, failures).map(drop));
+                queue.until_waiting(count + 1);
+                let state = lock(&queue.state);
+                // With the guesser there, the owner is the second one of the network.
+                assert_eq!(state.waiting[state.first().unwrap()].caller, at(9));
+            }
+            drop(turn);
+        });
+    }
+
+    #[test]
+    fn networks_with_right_credentials_are_bounded() {
+        let queue = queue(10, Duration::from_secs(30));
+        for number in 0..1000 {
+            queue.prove(Caller::User(number));
+        }
+        queue.prove(Caller::User(999));
+        let state = lock(&queue.state);
+        assert_eq!(state.proved.len(), PROVED_MAX);
+        assert!(
+            state
+                .proved
+                .iter()
+                .any(|(one, _)| *one == Caller::User(999))
         );
     }
 }

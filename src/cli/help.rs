@@ -183,7 +183,8 @@ fn corrected(mut error: Error, arguments: &[OsString], command: &Command) -> Err
         return error;
     }
 
-    if let Some(tip) = dashed(&error, arguments, command) {
+    let tip = || server_named(&error, arguments, command);
+    if let Some(tip) = dashed(&error, arguments, command).or_else(tip) {
         error.insert(
             ContextKind::Suggested,
             ContextValue::StyledStrs(vec![tip.into()]),
@@ -248,6 +249,37 @@ fn dashed(error: &Error, arguments: &[OsString], command: &Command) -> Option<St
         "the value of '{flag}' begins with a hyphen: write '{flag}={}'",
         escaped(value)
     ))
+}
+
+/// How the server is named, where a word stands in a place that has none, or a flag that the verb does not have.
+fn server_named(error: &Error, arguments: &[OsString], command: &Command) -> Option<String> {
+    if error.kind() != Mistake::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+
+    let verb = arguments
+        .iter()
+        .find_map(|word| command.find_subcommand(word))?;
+    let name = verb.get_name();
+    let mut flags = verb.get_arguments();
+    let has_flag = flags.any(|arg| arg.get_long() == Some("server"));
+    let takes_url = verb.get_positionals().any(|arg| arg.get_id() == "url");
+
+    if has_flag && !wrong.starts_with('-') {
+        let wrong = escaped(wrong);
+        Some(format!(
+            "a server is named with a flag: 'skep {name} --server {wrong}'"
+        ))
+    } else if takes_url && wrong == "--server" {
+        Some(format!(
+            "a server is named without a flag here: 'skep {name} URL'"
+        ))
+    } else {
+        None
+    }
 }
 
 /// What is suggested in the place of a hidden flag.

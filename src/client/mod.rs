@@ -324,7 +324,7 @@ impl Client {
             Error::new(ErrorKind::Internal, "the request cannot be written").because(error)
         })?;
         log::debug!("{} {}", request.method(), request.uri());
-        let response = self.agent.run(request).map_err(|error| {
+        let mut response = self.agent.run(request).map_err(|error| {
             let error = api::trouble(error);
             // A TLS port often just hangs up on plain HTTP. An end that our own stop brought about is no
             // sign of that.
@@ -337,6 +337,7 @@ impl Client {
         })?;
 
         log::debug!("the answer is {}", response.status());
+        api::attach(&mut response, &self.shared.early);
         self.login.learn(response.headers());
         Ok(response)
     }

@@ -103,6 +103,7 @@ impl Config {
 
         let counts = [
             ("max-uploads", self.store.uploads_max, COUNT_MAX),
+            ("max-changes", self.store.changes_max, COUNT_MAX),
             ("keep-versions", self.store.versions_max, COUNT_MAX),
             ("cache-entries", self.store.cache_entries_max, COUNT_MAX),
             ("log-keep", keep, LOGS_MAX),

@@ -121,6 +121,15 @@ impl FilePlace {
         Ok(bytes)
     }
 
+    /// Makes the bytes of a file survive a power cut.
+    ///
+    /// # Errors
+    /// As [`FilePlace::open`].
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        fault::check()?;
+        self.open()?.0.sync_all()
+    }
+
     /// Removes a file, durably.
     ///
     /// # Errors

@@ -124,13 +124,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::enter`].
     pub(crate) fn make(&self, name: &str) -> io::Result<Self> {
-        match self.enter(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            entered => return entered,
-        }
-
-        self.make_new(name, Mode::RWXU)?;
-        self.enter(name)
+        self.entered_or(name, Self::enter, |folder| folder.make_new(name, PRIVATE))
     }
 
     /// Opens a folder of any user that is made where it is missing, durably, and that others may read
@@ -139,24 +133,38 @@ impl Folder {
     /// # Errors
     /// As [`Folder::enter_any`].
     pub(crate) fn make_open(&self, name: &str) -> io::Result<Self> {
-        match self.enter_any(name) {
+        self.entered_or(name, Self::enter_any, |folder| folder.make_new(name, OPEN))
+    }
+
+    /// Opens a folder in this one, which is made where it is missing.
+    fn entered_or(
+        &self,
+        name: &str,
+        enter: fn(&Self, &str) -> io::Result<Self>,
+        make: impl FnOnce(&Self) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        match enter(self, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             entered => return entered,
         }
 
-        self.make_new(name, Mode::RWXU | Mode::RWXG | Mode::RWXO)?;
-        self.enter_any(name)
+        make(self)?;
+        enter(self, name)
     }
 
     fn make_new(&self, name: &str, mode: Mode) -> io::Result<()> {
+        self.add_folder(name, mode)?;
+        self.sync()
+    }
+
+    fn add_folder(&self, name: &str, mode: Mode) -> io::Result<()> {
         fault::check()?;
         fault::check_name(OsStr::new(name))?;
         match rustix::fs::mkdirat(self, one_name(OsStr::new(name))?, mode) {
             // Somebody else was faster.
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        self.sync()
     }
 
     /// Removes a folder in this one if there is nothing in it.
@@ -239,6 +247,43 @@ impl Folder {
             }
             other => other,
         }
+    }
+
+    /// Makes everything that its file system has taken so far survive a power cut, if the file system is
+    /// one that is known to do so; returns whether it is. It costs one wait, however many files there are.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn sync_file_system(&self) -> io::Result<bool> {
+        fault::check()?;
+
+        let is_known = self.syncs_as_whole()?;
+        if is_known {
+            rustix::fs::syncfs(self)?;
+        }
+        Ok(is_known)
+    }
+
+    /// Whether [`Folder::sync_file_system`] does what it says: FUSE and network file systems may take the
+    /// call and do nothing.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn syncs_as_whole(&self) -> io::Result<bool> {
+        let kind = i128::from(rustix::fs::fstatfs(self)?.f_type);
+        Ok(SYNCED_WHOLE.iter().any(|known| i128::from(*known) == kind))
+    }
+
+    /// The same as [`Folder::make`], but a power cut may take the folder away again.
+    pub(crate) fn make_unsynced(&self, name: &str) -> io::Result<Self> {
+        self.entered_or(name, Self::enter, |folder| folder.add_folder(name, PRIVATE))
+    }
+
+    /// The same as [`Folder::make_open`], but a power cut may take the folder away again.
+    pub(crate) fn make_open_unsynced(&self, name: &str) -> io::Result<Self> {
+        self.entered_or(name, Self::enter_any, |folder| {
+            folder.add_folder(name, OPEN)
+        })
     }
 
     /// What the file system says of it now.
@@ -331,6 +376,21 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     fault::check()?;
     Folder::of_file(path)?.sync()
 }
+
+/// The mode of a folder that nobody else may enter, and of one that others may as far as the umask lets them.
+const PRIVATE: Mode = Mode::RWXU;
+const OPEN: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
+
+/// File systems whose `syncfs` writes out all names and bytes: ext4, f2fs, btrfs, xfs, tmpfs and overlays of
+/// them, by the numbers of statfs(2).
+const SYNCED_WHOLE: &[u32] = &[
+    0xef53,
+    0xf2f5_2010,
+    0x9123_683e,
+    0x5846_5342,
+    0x0102_1994,
+    0x794c_7630,
+];
 
 /// A FIFO or a device in the place of a folder is refused without waiting for it.
 const FLAGS: OFlags = OFlags::RDONLY

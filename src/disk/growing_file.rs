@@ -110,8 +110,17 @@ impl GrowingFile {
     pub(crate) fn publish(self, target: &FilePlace) -> io::Result<File> {
         fault::check()?;
         self.file.sync_all()?;
-        self.place.rename_to(target)?;
+        let file = self.move_to(target)?;
         target.folder().sync()?;
+        Ok(file)
+    }
+
+    /// Makes this file `target`; a power cut may give it its old name again.
+    ///
+    /// # Errors
+    /// Those of the file system; it then has its old name.
+    pub(crate) fn move_to(self, target: &FilePlace) -> io::Result<File> {
+        self.place.rename_to(target)?;
         Ok(self.file)
     }
 }

@@ -16,10 +16,18 @@ use crate::disk::{FilePlace, Part, fault, is_part_name};
 /// # Errors
 /// Those of the file system; nothing is left under `target` then, and the file stays as it is.
 pub(crate) fn preserve(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
+    preserve_unsynced(source, target)?;
+    target.folder().sync()
+}
+
+/// The same, but a power cut may take the second name away again.
+///
+/// # Errors
+/// As [`preserve`].
+pub(crate) fn preserve_unsynced(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
     match source.link_to(target) {
-        Ok(()) => target.folder().sync(),
         Err(error) if knows_no_links(&error) => copy(source, target),
-        Err(error) => Err(error),
+        linked => linked,
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) use file_place::FilePlace;
 pub(crate) use folder::{Folder, FolderEntry, FolderPosition};
 pub(crate) use followed::led_to;
 pub(crate) use growing_file::GrowingFile;
-pub(crate) use link::{is_copy_name, move_file, preserve, touch};
+pub(crate) use link::{is_copy_name, move_file, preserve, preserve_unsynced, touch};
 pub(crate) use locked_file::LockedFile;
 pub(crate) use locks::{ChangeLock, FolderLock, LockAttempt};
 pub(crate) use rolling::Rolling;
@@ -131,13 +131,22 @@ impl Part {
     ///
     /// # Errors
     /// As [`Part::publish`].
-    pub(crate) fn publish_at(mut self, target: &FilePlace) -> io::Result<File> {
+    pub(crate) fn publish_at(self, target: &FilePlace) -> io::Result<File> {
         fault::check()?;
         self.file.sync_all()?;
+        let file = self.move_to(target)?;
+        target.folder().sync()?;
+        Ok(file)
+    }
+
+    /// Makes this file `target`; a power cut may take the name, and bytes that were not fsynced, away again.
+    ///
+    /// # Errors
+    /// Those of the file system; `target` then has its old content.
+    pub(crate) fn move_to(mut self, target: &FilePlace) -> io::Result<File> {
         self.place.rename_to(target)?;
         self.published = true;
         lock(&UNFINISHED).remove(&self.place.path());
-        target.folder().sync()?;
         self.file.try_clone()
     }
 }
@@ -160,6 +169,16 @@ impl Drop for Part {
             let _ = self.place.remove_unsynced();
         }
     }
+}
+
+/// Gives the file at a place the permissions of the one at another, if there is one.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn take_mode(place: &FilePlace, of: &FilePlace) -> io::Result<()> {
+    let (file, _) = place.open()?;
+    take_mode_of(&file, of);
+    Ok(())
 }
 
 /// Gives a file the permissions of the regular file that has this name, if there is one: whoever shared a
@@ -256,6 +275,18 @@ pub(crate) fn write_at(place: &FilePlace, bytes: &[u8], mode: u32) -> io::Result
     part.write_all(bytes)?;
     part.file.set_permissions(Permissions::from_mode(mode))?;
     part.publish_at(place).map(drop)
+}
+
+/// The same for what may be lost with the power: old bytes, new ones or no file are left then.
+///
+/// # Errors
+/// Those of the file system; the old content then stays.
+pub(crate) fn write_unsynced(place: &FilePlace, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut part = Part::create_in(place.folder(), WRITTEN_PREFIX, 0o600)?;
+
+    part.write_all(bytes)?;
+    part.file.set_permissions(Permissions::from_mode(mode))?;
+    part.move_to(place).map(drop)
 }
 
 /// The prefix of the parts by which whole files are written.

@@ -81,6 +81,18 @@ impl ModelName {
         folders.into_iter().flat_map(|folders| folders.split('/'))
     }
 
+    /// The names of the folders that it is in, the nearest first.
+    pub(crate) fn ancestors(&self) -> impl Iterator<Item = Self> {
+        let parent = |name: &Self| name.split_last().0.map(|folder| Self(folder.to_owned()));
+        std::iter::successors(parent(self), parent)
+    }
+
+    /// Whether it is in a folder, or in one of those in it.
+    pub(crate) fn is_below(&self, folder: &Self) -> bool {
+        let rest = self.0.strip_prefix(folder.as_str());
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The last segment: the name of its file.
     pub fn file_name(&self) -> &str {
         self.split_last().1
@@ -198,6 +210,13 @@ impl fmt::Display for ModelName {
     }
 }
 
+/// Names are compared as their texts are.
+impl std::borrow::Borrow<str> for ModelName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl AsRef<str> for ModelName {
     fn as_ref(&self) -> &str {
         &self.0
@@ -304,6 +323,26 @@ mod tests {
         );
         assert!(ModelName::from_base("dir/").is_err());
         assert!(ModelName::from_base("a/..").is_err());
+    }
+
+    #[test]
+    fn a_name_is_below_its_folders() {
+        let name: ModelName = "a/b/c".parse().unwrap();
+        let above: Vec<_> = name.ancestors().map(|one| one.0).collect();
+        assert_eq!(above, ["a/b", "a"]);
+        for (folder, is_below) in [("a", true), ("a/b", true), ("a/b/c", false), ("a/", false)] {
+            assert_eq!(
+                name.is_below(&ModelName(folder.to_owned())),
+                is_below,
+                "{folder}"
+            );
+        }
+        assert!(
+            !"ab/c"
+                .parse::<ModelName>()
+                .unwrap()
+                .is_below(&ModelName("a".to_owned()))
+        );
     }
 
     #[test]

@@ -93,13 +93,12 @@ impl Api {
 impl Route {
     /// The path as one writes it, for example `/v1/models/NAME`.
     pub(crate) fn shown(&self) -> String {
-        let name = if self.path.contains(&"uploads") {
-            "ID"
-        } else {
-            "NAME"
-        };
-        let path = self.path.join("/").replace("**", "*");
-        format!("/{}", path.replace('*', name))
+        let words = self.path.iter().map(|part| match *part {
+            "**" => "NAME",
+            "*" => "ID",
+            other => other,
+        });
+        format!("/{}", words.collect::<Vec<_>>().join("/"))
     }
 
     pub(crate) fn matches(&self, segments: &[&str]) -> bool {

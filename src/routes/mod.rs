@@ -5,6 +5,7 @@ mod allowance;
 mod api;
 mod audit;
 mod authorize;
+mod changes;
 mod cross_origin;
 mod dearning;
 mod forwarded;
@@ -12,6 +13,7 @@ mod host_name;
 mod models;
 mod redeem;
 mod request_id;
+mod route_table;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -20,180 +22,15 @@ pub(crate) use allowance::{DayQuota, RequestRate};
 pub(crate) use api::{Api, ApiEvents, Pairing};
 pub(crate) use host_name::HostNames;
 pub(crate) use request_id::Ids;
+pub(crate) use route_table::routes;
 
 use crate::access::Right;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Handler, Method, Request, RequestSender, Response, Status};
 use crate::model::ModelName;
-use crate::routes::api::{Access, MODEL, Route, STATUS};
+use crate::routes::api::{Access, MODEL, Route};
 use api::Known;
 use audit::told_outside;
-
-/// All routes. `GET` stands for `HEAD` as well.
-pub(crate) const ROUTES: &[Route] = &[
-    row(
-        Method::Get,
-        &[""],
-        Access::Open,
-        "lists these routes",
-        status::index,
-    ),
-    row(
-        Method::Get,
-        &["healthz"],
-        Access::Open,
-        "says that the server runs",
-        status::health,
-    ),
-    row(
-        Method::Get,
-        STATUS,
-        Access::Needs(Right::Read),
-        "tells how the server is, and what the caller may do",
-        status::status,
-    ),
-    row(
-        Method::Get,
-        &["v1", "models"],
-        Access::Needs(Right::Read),
-        "lists models, all or a page of them",
-        models::list,
-    ),
-    row(
-        Method::Get,
-        MODEL,
-        Access::Needs(Right::Read),
-        "hands out a model or a range of it",
-        models::read,
-    ),
-    row(
-        Method::Put,
-        MODEL,
-        Access::Needs(Right::Write),
-        "stores a model",
-        models::store,
-    ),
-    row(
-        Method::Post,
-        MODEL,
-        Access::Needs(Right::Write),
-        "stores a model, as PUT does",
-        models::store,
-    ),
-    row(
-        Method::Delete,
-        MODEL,
-        Access::Needs(Right::Write),
-        "removes a model",
-        models::remove,
-    ),
-    row(
-        Method::Get,
-        UPLOAD,
-        Access::Needs(Right::Write),
-        "tells how far an upload is",
-        models::tell,
-    ),
-    row(
-        Method::Patch,
-        UPLOAD,
-        Access::Needs(Right::Write),
-        "appends to an upload",
-        models::append,
-    ),
-    row(
-        Method::Delete,
-        UPLOAD,
-        Access::Needs(Right::Write),
-        "cancels an upload",
-        models::cancel,
-    ),
-    row(
-        Method::Get,
-        INFO,
-        Access::Needs(Right::Read),
-        "tells what is known of a model",
-        models::show,
-    ),
-    row(
-        Method::Get,
-        VERSIONS,
-        Access::Needs(Right::Read),
-        "lists the old versions of a model",
-        models::versions,
-    ),
-    row(
-        Method::Delete,
-        VERSIONS,
-        Access::Needs(Right::Write),
-        "removes the old versions of a model",
-        models::forget_versions,
-    ),
-    row(
-        Method::Post,
-        &["v1", "rollback", "**"],
-        Access::Needs(Right::Write),
-        "brings back the version before, or another one: ?to=VERSION",
-        models::rollback,
-    ),
-    row(
-        Method::Post,
-        &["v1", "verify", "**"],
-        Access::Needs(Right::Write),
-        "reads a model again to find damage",
-        models::verify,
-    ),
-    row(
-        Method::Post,
-        &["v1", "pair"],
-        Access::Open,
-        "gives a token for an invitation",
-        redeem::pair,
-    ),
-    row(
-        Method::Post,
-        &["import_model"],
-        Access::InBody,
-        "dearning: stores models",
-        dearning::import,
-    ),
-    row(
-        Method::Post,
-        &["load_model"],
-        Access::InBody,
-        "dearning: hands out models",
-        dearning::load,
-    ),
-];
-
-/// The routes that a server has, with those of the dearning API or without.
-pub(crate) fn routes(has_dearning: bool) -> &'static [Route] {
-    // The routes of that API, and no others, look for a password in the body; they come last.
-    let is_own = |route: &&Route| route.access != Access::InBody;
-    let own = ROUTES.iter().take_while(is_own).count();
-    if has_dearning { ROUTES } else { &ROUTES[..own] }
-}
-
-const INFO: &[&str] = &["v1", "info", "**"];
-const VERSIONS: &[&str] = &["v1", "versions", "**"];
-
-const UPLOAD: &[&str] = &["v1", "uploads", "*"];
-
-const fn row(
-    method: Method,
-    path: &'static [&'static str],
-    access: Access,
-    help: &'static str,
-    action: fn(&Api, &mut Request<'_>) -> Result<Response>,
-) -> Route {
-    Route {
-        method,
-        path,
-        access,
-        help,
-        action,
-    }
-}
 
 enum RouteMatch {
     Route(&'static Route),

@@ -29,7 +29,7 @@ impl House {
         let limits = Arc::new(LiveLimits::new(Limits::default()));
         let store = Store::open(&folder.path().join("models"), StoreOptions::default()).unwrap();
         let api = Api {
-            routes: ROUTES,
+            routes: routes(true),
             store,
             guard: Guard::new(folder.path(), &secret, options).unwrap(),
             host_names: HostNames::new([]),

@@ -64,6 +64,18 @@ pub(crate) enum BytesOrigin {
     Version,
 }
 
+/// Bytes that can wait for others before they become a model.
+pub(crate) trait StagedBytes: NewBytes {
+    /// Whether a journal tells of them, and has to tell that they are about to go to another place.
+    fn has_journal(&self) -> bool;
+
+    /// Moves them to a place where they wait, which a power cut may take back.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn stage(self, target: &FilePlace) -> io::Result<File>;
+}
+
 /// Bytes that are whole, but not a model yet.
 pub(crate) trait NewBytes {
     /// All of them, from the beginning.

@@ -94,5 +94,5 @@ pub(crate) fn unknown() -> Error {
         ErrorKind::NotFound,
         "this upload does not exist, or it has expired",
     )
-    .hint("start a new upload with PUT /v1/models/NAME")
+    .hint("start a new upload; in HTTP: PUT /v1/models/NAME")
 }

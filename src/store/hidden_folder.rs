@@ -82,6 +82,29 @@ impl HiddenFolder {
         made.descend(way_to(name), Folder::make)
     }
 
+    /// The same, but a power cut may take the folder away again.
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub(crate) fn made_for_unsynced(&self, room: &str, name: &ModelName) -> io::Result<Folder> {
+        let made = self.made(room)?;
+        made.descend(way_to(name), Folder::make_unsynced)
+    }
+
+    /// Makes the folders survive a power cut that lead to what is kept of a model.
+    ///
+    /// # Errors
+    /// As [`Folder::enter`].
+    pub(crate) fn sync_way(&self, room: &str, name: &ModelName) -> io::Result<()> {
+        let mut folder = self.folder(room)?;
+        folder.sync()?;
+        for segment in way_to(name) {
+            folder = folder.enter(segment)?;
+            folder.sync()?;
+        }
+        Ok(())
+    }
+
     /// The names of the models of which something is kept in one of its folders, in no order, read as they
     /// are asked for.
     ///
@@ -218,5 +241,7 @@ pub(crate) const PARTS: &str = "parts";
 pub(crate) const UPLOADS: &str = "uploads";
 /// What models were before.
 pub(crate) const VERSIONS: &str = "versions";
+/// Change sets that are not committed, or about to be.
+pub(crate) const CHANGES: &str = "changes";
 /// Where models come from.
 pub(crate) const ABOUT: &str = "about";

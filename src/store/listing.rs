@@ -2,7 +2,7 @@
 //! A list of models that is read bit by bit, so that a slow reader of a long one costs little memory.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use crate::error::Result;
 use crate::model::{Depth, ListRequest, Model, ModelName};
@@ -54,6 +54,12 @@ impl Store {
         let free = catalog.layout.folder().free_bytes().map_err(unstored)?;
         totals.free = free.map(|free| free.saturating_sub(catalog.options.reserve_bytes));
         Ok(totals)
+    }
+
+    /// Keeps change sets from being shown until it is dropped. Nothing else of the store may be called
+    /// meanwhile but a listing.
+    pub(crate) fn hold(&self) -> RwLockReadGuard<'_, ()> {
+        self.catalog().shown()
     }
 
     /// Begins a list.

@@ -9,6 +9,7 @@
 
 mod about;
 mod catalog;
+mod changes;
 mod check;
 mod claim;
 mod failure;
@@ -28,6 +29,7 @@ mod versions;
 pub use crate::model::Verified;
 pub use about::{About, Metadata};
 pub use catalog::CacheCounts;
+pub(crate) use changes::{Change, ChangeId, ChangeRequest, Others, Revision};
 pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
 pub(crate) use listing::Listing;
@@ -40,8 +42,9 @@ pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
 pub(crate) use versions::RemovedModel;
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -50,6 +53,7 @@ use crate::model::{ListRequest, Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
 use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
+use changes::OpenChanges;
 use check::Scrub;
 use failure::{unlisted, unreadable, unremoved, unstored};
 use rules::side_file;
@@ -89,6 +93,8 @@ impl Store {
             pending: UnfinishedUploads::open(&layout, &options),
             scrub: Scrub::default(),
             version_count: VersionCount::default(),
+            changes: OpenChanges::default(),
+            shown: RwLock::default(),
             events,
             layout,
             options,
@@ -101,6 +107,8 @@ impl Store {
             threads: Mutex::default(),
         }));
 
+        // Before anybody looks: what was committed is there as a whole.
+        changes::recover(store.catalog())?;
         store.catalog().begin_bounds();
 
         let (cleaner, digester) = (Arc::clone(store.catalog()), Arc::clone(store.catalog()));
@@ -166,7 +174,11 @@ impl Store {
     /// `NotFound` if there is none, with the name that may have been meant; `Busy` if the directory is
     /// not there; otherwise those of the file system.
     pub fn find(&self, name: &ModelName) -> Result<Model> {
-        match self.catalog().standing(name)? {
+        let standing = {
+            let _shown = self.catalog().shown();
+            self.catalog().standing(name)?
+        };
+        match standing {
             Standing::Model(stamp) => Ok(self.catalog().model(name, &stamp)),
             _ => Err(self.catalog().not_found(name)),
         }
@@ -179,6 +191,8 @@ impl Store {
     pub fn open_model(&self, name: &ModelName) -> Result<OpenedModel> {
         let catalog = self.catalog();
         let size_max = catalog.options.cache_file_bytes_max;
+
+        let shown = catalog.shown();
 
         // The stamp is taken from the file itself, so a model that was changed by hand is never
         // served from the cache.
@@ -195,6 +209,7 @@ impl Store {
         let unreadable = |error| unreadable(name, error);
         let start = SystemTime::now();
         let opened = catalog.layout.open_model(name).map_err(unreadable)?;
+        drop(shown);
         let (file, stamp) = opened.ok_or_else(|| catalog.not_found(name))?;
 
         if stamp.size <= size_max {
@@ -221,6 +236,8 @@ impl Store {
     /// Opens a model that is in memory; nothing is read from the disk but the stamp of its file.
     pub(crate) fn open_cached(&self, name: &ModelName) -> Option<OpenedModel> {
         let catalog = self.catalog();
+        // Whoever calls this cannot wait for a change set.
+        let _shown = catalog.shown.try_read().ok()?;
         match catalog.standing(name) {
             Ok(Standing::Model(stamp)) => catalog.cached(name, &stamp),
             _ => None,
@@ -294,6 +311,8 @@ impl Store {
         let stamp = current.ok_or_else(|| catalog.not_found(name))?;
         let model = stamp.model(name, catalog.index.find(name, &stamp));
 
+        let is_linked = catalog.is_linked(name);
+
         // Readers keep their open file in both cases; only the name goes.
         let removed = match catalog.options.versions_max {
             0 => catalog.remove_file(name),
@@ -311,6 +330,9 @@ impl Store {
         // Also after a failure: if only the last fsync failed, the name is gone already.
         catalog.forget(name);
         removed.map_err(|error| unremoved(name, error))?;
+        if is_linked && let Some(digest) = model.digest {
+            catalog.learn_linked(&BTreeSet::from([*digest.as_bytes()]));
+        }
 
         // Texts about the model describe a kept version, too, so they go only where no version is
         // kept.

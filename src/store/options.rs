@@ -28,6 +28,10 @@ pub struct StoreOptions {
     pub upload_age_max: Duration,
     /// After how many bytes they are made durable and their number is journalled. Default 8 MiB.
     pub upload_sync_bytes: u64,
+    /// Change sets that are open; one principal may have half of them. Default 16.
+    pub changes_max: usize,
+    /// Names in one of them. Default 100,000.
+    pub change_files_max: usize,
     /// If there are any: only what one of these keys has signed is published. Files that are copied in
     /// by hand are not asked. Default none.
     pub signers: Vec<PublicKey>,
@@ -80,6 +84,8 @@ impl Default for StoreOptions {
             uploads_bytes_max: 128 << 30,
             upload_age_max: Duration::from_secs(24 * 60 * 60),
             upload_sync_bytes: 8 << 20,
+            changes_max: 16,
+            change_files_max: 100_000,
             signers: Vec::new(),
             total_bytes_max: 0,
             models_max: 0,

@@ -2,6 +2,8 @@
 //! The only place where a name gets bytes: whatever was sent, in one piece or many, by any API, and
 //! whatever is brought back. Every rule of the store is asked here.
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
 use crate::event::Happening;
 use crate::store::catalog::Stamp;
@@ -58,11 +60,16 @@ impl Store {
 
         // The rename gives the new file a new stamp, so what is known of the old one goes, also
         // after a failure.
+        let old = current.and_then(|stamp| catalog.index.find(name, &stamp));
+        let old = old.filter(|_| catalog.is_linked(name));
         let place = catalog.layout.made_place(name);
         let published = place.and_then(|place| bytes.publish(&place));
         catalog.forget(name);
         if published.is_err() {
             catalog.layout.remove_empty_folders(name);
+        }
+        if let Some(old) = old {
+            catalog.learn_linked(&BTreeSet::from([*old.as_bytes()]));
         }
         let metadata = published
             .and_then(|file| file.metadata())

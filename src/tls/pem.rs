@@ -74,7 +74,11 @@ impl PemFile {
         })
     }
 
-    fn key(&self) -> Result<PrivateKeyDer<'static>> {
+    /// The first key in it (PKCS#8, PKCS#1 or SEC1).
+    ///
+    /// # Errors
+    /// `Usage`, with what is wrong.
+    pub(crate) fn key(&self) -> Result<PrivateKeyDer<'static>> {
         let text = self.read()?;
         PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
             // The reader passes over sections of other kinds, so an encrypted key looks like none.

@@ -238,7 +238,7 @@ pub(crate) fn client(matches: &ArgMatches, output: &Output) -> Result<Client> {
 
     // Signals are watched last: before, there are no unfinished files to remove.
     options.rate = rate(matches)?;
-    signals::watch()?;
+    signals::watch(output.interrupted_report())?;
 
     Client::new(options)
 }

@@ -9,13 +9,14 @@ use std::os::fd::AsFd as _;
 
 use clap::ArgMatches;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::access::Password;
 use crate::cli::terminal::advice::Advice;
 use crate::cli::terminal::ask;
 use crate::cli::terminal::items::ShownItem;
 use crate::cli::terminal::machine::JsonReport;
-use crate::cli::terminal::standard::is_closed;
+use crate::cli::terminal::standard::{Stdout, is_closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::escaped;
 
@@ -150,12 +151,31 @@ impl Output {
             return Ok(());
         }
 
-        let value = serde_json::to_value(value).map_err(|error| {
-            Error::new(ErrorKind::Internal, "the result cannot be written").because(error)
-        })?;
-        self.report.tell(value);
+        self.report.tell(to_value(value)?);
 
         Ok(())
+    }
+
+    /// In JSON form, the result is a list of what is done for each item, which is told by
+    /// [`Output::json_item`]. It is printed at the end of the command, also where a signal ends it.
+    pub(crate) fn json_list(&self, name: &'static str) {
+        self.report.begin_list(name);
+    }
+
+    /// Adds to the list.
+    ///
+    /// # Errors
+    /// As [`Output::json`].
+    pub(crate) fn json_item(&self, item: &impl Serialize) -> Result<()> {
+        if self.format == OutputFormat::Json {
+            self.report.tell_item(to_value(item)?);
+        }
+        Ok(())
+    }
+
+    /// What a signal has to print before it ends the command.
+    pub(crate) fn interrupted_report(&self) -> Option<JsonReport> {
+        (self.format == OutputFormat::Json).then(|| self.report.clone())
     }
 
     /// Prints a result in JSON form before the end of the command, if that is wanted.
@@ -174,7 +194,7 @@ impl Output {
     pub(crate) fn finish_json(&self) -> Result<()> {
         match self.format {
             OutputFormat::Text => Ok(()),
-            OutputFormat::Json => self.report.line().map_or(Ok(()), |line| self.print(&line)),
+            OutputFormat::Json => self.report.print(|line| self.print(line)),
         }
     }
 
@@ -221,12 +241,7 @@ impl Output {
             .try_clone_to_owned()
             .map_err(explained)?;
 
-        let mut stdout = Stdout {
-            file: File::from(owned),
-            closed: &self.closed,
-        };
-
-        write(&mut stdout)
+        write(&mut Stdout::new(File::from(owned), &self.closed))
     }
 
     /// Whether the reader of standard output is gone, so that there is no point in going on.
@@ -362,26 +377,6 @@ impl Output {
     }
 }
 
-/// Standard output, which notices that nobody reads it any more.
-struct Stdout<'a> {
-    file: File,
-    closed: &'a Cell<bool>,
-}
-
-impl Write for Stdout<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.file.write(bytes);
-        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-            self.closed.set(true);
-        }
-        result
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The exit code where nothing had to be done.
 const NOTHING_TO_DO: u8 = 9;
 
@@ -390,6 +385,12 @@ const NO_READER: u8 = 141;
 
 /// The exit code where something was left out or could not be verified.
 const INCOMPLETE: u8 = 10;
+
+fn to_value(value: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the result cannot be written").because(error)
+    })
+}
 
 /// Prints a line to standard error; there is nowhere to complain if that fails.
 fn complain(text: &str) {

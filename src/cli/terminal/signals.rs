@@ -6,6 +6,7 @@ use std::io::{self, Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
+use crate::cli::terminal::machine::JsonReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::Shutdown;
 use crate::text::escaped;
@@ -26,11 +28,13 @@ pub(crate) fn survive_file_limit() {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
-/// Watches for signals from now on.
+/// Watches for signals from now on. One that ends the command prints its `report`.
 ///
 /// # Errors
 /// If the system has no thread or no descriptor left.
-pub(crate) fn watch() -> Result<()> {
+pub(crate) fn watch(report: Option<JsonReport>) -> Result<()> {
+    *threads::lock(&REPORT) = report;
+
     // A command that is run again after a question is watched already.
     if WAKING.get().is_some() {
         return Ok(());
@@ -202,23 +206,62 @@ fn await_end_of_transfer(signal: i32) {
 
 #[expect(clippy::exit, reason = "the other threads may hang in a system call")]
 fn end(signal: i32) -> ! {
+    // One that came between the registrations above is known here only.
+    ASKED.store(true, Ordering::SeqCst);
     await_end_of_transfer(signal);
     let removed = disk::remove_unfinished();
-    // A progress bar may have left the cursor in the middle of a line.
+    let mut hint = None;
     let text = match PHASE.load(Ordering::Relaxed) {
-        RESUMABLE => format!("interrupted; resume with: {}", same_command()),
-        PIPED => "interrupted; nothing was published".to_owned(),
-        COMPLETING => "interrupted at the end: the server may have the model already; \
-                       'skep ls -l' shows it"
-            .to_owned(),
-        _ if removed > 0 => "interrupted; unfinished files were removed".to_owned(),
-        _ => "interrupted".to_owned(),
+        RESUMABLE => {
+            hint = Some(format!("resume with: {}", same_command()));
+            "interrupted"
+        }
+        PIPED => "interrupted; nothing was published",
+        COMPLETING => {
+            "interrupted at the end: the server may have the model already; 'skep ls -l' shows it"
+        }
+        _ if removed > 0 => "interrupted; unfinished files were removed",
+        _ => "interrupted",
     };
+
+    let code = 128 + signal;
+    report(text, hint.as_deref(), code);
+
     if logging::finish() {
-        let _ = io::stderr().write_all(format!("\nskep: {text}\n").as_bytes());
+        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        // A progress bar may have left the cursor in the middle of a line.
+        let _ = io::stderr().write_all(format!("\nskep: {text}{hint}\n").as_bytes());
     }
-    process::exit(128 + signal)
+    process::exit(code)
 }
+
+/// Prints the JSON of a command that ends here.
+fn report(text: &str, hint: Option<&str>, code: i32) {
+    let Some(report) = threads::lock(&REPORT).take() else {
+        return;
+    };
+
+    let mut error = Error::new(ErrorKind::Cancelled, text);
+    if let Some(hint) = hint {
+        error = error.hint(hint);
+    }
+
+    // Nobody may read standard output, and the command ends all the same.
+    let (done, printed) = channel();
+    let work = move || {
+        report.interrupt(&error, code, |line| {
+            // There is nowhere to complain if that fails.
+            let _ = io::stdout().write_all(format!("{line}\n").as_bytes());
+        });
+        let _ = done.send(());
+    };
+    if threads::spawn("report", work).is_ok() {
+        let _ = printed.recv_timeout(PATIENCE);
+    }
+}
+
+/// The JSON of the command that runs, where that is wanted.
+static REPORT: Mutex<Option<JsonReport>> = Mutex::new(None);
 
 /// What a signal interrupts, while this lives.
 pub(crate) struct Interruptible(());

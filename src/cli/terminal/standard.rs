@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The streams that a program is started with, which may be closed, and the characters that they show.
 
+use std::cell::Cell;
 use std::env;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
@@ -10,7 +13,8 @@ use rustix::io::Errno;
 use crate::error::{Error, Result};
 
 /// Whether a descriptor of the beginning was closed. Where a program is started without one, the null
-/// device takes its place, open for reading and writing, which no shell does.
+/// device takes its place, open for reading and writing, which no shell does. Other programs do so for their
+/// children (DEVNULL in Python), so this decides only where bytes of models would be lost.
 ///
 /// # Errors
 /// Those of the system.
@@ -21,6 +25,33 @@ pub(crate) fn is_closed(descriptor: BorrowedFd<'_>) -> Result<bool> {
     let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
     let flags = fcntl_getfl(descriptor).map_err(explained)?;
     Ok(is_device && device == NULL_DEVICE && flags & OFlags::RWMODE == OFlags::RDWR)
+}
+
+/// Standard output, which notices that nobody reads it any more.
+pub(crate) struct Stdout<'a> {
+    file: File,
+    closed: &'a Cell<bool>,
+}
+
+impl<'a> Stdout<'a> {
+    /// `closed` is set when the reader is gone.
+    pub(crate) fn new(file: File, closed: &'a Cell<bool>) -> Self {
+        Self { file, closed }
+    }
+}
+
+impl Write for Stdout<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.file.write(bytes);
+        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            self.closed.set(true);
+        }
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether there are characters beyond ASCII to draw with, such as blocks.

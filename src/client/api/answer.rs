@@ -3,26 +3,26 @@
 
 use std::io::{self, Read};
 
+use ureq::Body;
 use ureq::http::{HeaderMap, Response};
-use ureq::{Body, BodyReader};
 
+use crate::client::api::content::AnswerContent;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An answer: its status and fields, and a reader of its body, which fails rather than end early.
 pub struct Answer {
     status: u16,
     fields: HeaderMap,
-    body: BodyReader<'static>,
+    body: AnswerContent<'static>,
 }
 
 impl Answer {
     pub(crate) fn new(response: Response<Body>) -> Self {
-        let (parts, body) = response.into_parts();
-        let (status, fields) = (parts.status.as_u16(), parts.headers);
+        let (status, fields) = (response.status().as_u16(), response.headers().clone());
         Self {
             status,
             fields,
-            body: body.into_reader(),
+            body: AnswerContent::of(response),
         }
     }
 
@@ -42,15 +42,20 @@ impl Answer {
         fields.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
-    /// Reads all of the body, at most `bytes_max`.
+    /// Reads all of the body, at most `bytes_max`; up to 64 KiB within the time limit of the connection.
     ///
     /// # Errors
     /// `TooLarge`, and those of the connection.
     pub fn read_all(self, bytes_max: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
+        let body = if bytes_max <= SMALL_BYTES_MAX {
+            self.body.small()
+        } else {
+            self.body
+        };
+
         // One byte more than allowed tells a body that is too long from one that just fits.
-        self.body
-            .take(bytes_max as u64 + 1)
+        body.take(bytes_max as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(crate::client::api::failures::failed)?;
 
@@ -72,3 +77,6 @@ impl Read for Answer {
             .map_err(|error| crate::client::api::failures::failed(error).into())
     }
 }
+
+/// What is no more than a document that says something, and no bytes of a model.
+const SMALL_BYTES_MAX: usize = 64 << 10;

@@ -14,6 +14,7 @@ use ureq::http::header::{
 use ureq::http::{Response, StatusCode};
 
 use crate::client::api::answer::Answer;
+use crate::client::api::content::AnswerContent;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::quotable;
@@ -183,9 +184,8 @@ pub(crate) fn refusal(mut response: Response<Body>) -> Error {
     let mut bytes = Vec::new();
 
     // A body that breaks off tells less, but the status stands.
-    let _ = response
-        .body_mut()
-        .as_reader()
+    let _ = AnswerContent::within(&mut response)
+        .small()
         .take(REFUSAL_BYTES_MAX)
         .read_to_end(&mut bytes);
 
@@ -237,7 +237,7 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
         && let Ok(problem) = serde_json::from_slice::<Problem>(body)
         && !(problem.detail.is_empty() && problem.title.is_empty())
     {
-        return credentials(problem.into_error(status));
+        return credentials(in_words_of_commands(problem).into_error(status));
     }
 
     let kind = match ErrorKind::from_answer(status, None) {
@@ -286,6 +286,16 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
         }
         _ => error.hint("is --server (SKEP_SERVER) the address of a skep server?"),
     }
+}
+
+/// Leaves out of a hint what is for those who write HTTP by hand.
+fn in_words_of_commands(problem: Problem) -> Problem {
+    let hint = problem
+        .hint
+        .as_deref()
+        .and_then(|hint| hint.split("; in HTTP: ").next());
+    let hint = hint.map(str::to_owned);
+    Problem { hint, ..problem }
 }
 
 /// Whether an answer has a form in which a skep or a dearning server says what is wrong.

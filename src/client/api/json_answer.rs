@@ -12,6 +12,7 @@ use ureq::http::Response;
 use ureq::http::header::CONTENT_LENGTH;
 
 use crate::client::api::answers::not_skep;
+use crate::client::api::content::AnswerContent;
 use crate::client::api::failures::{ended, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::counted;
@@ -74,8 +75,7 @@ fn json_within<T: DeserializeOwned>(
     let is_empty = told.is_some_and(|length| length == "0");
     let length = response.body().content_length();
     let length = length.or(is_empty.then_some(0));
-
-    let mut reader = response.body_mut().as_reader().take(bytes_max);
+    let mut reader = AnswerContent::within(response).take(bytes_max);
     let value = serde_json::from_reader(BufReader::new(&mut reader));
     let left = reader.limit();
     *bytes_left = left;

@@ -3,6 +3,7 @@
 
 mod answer;
 pub(crate) mod answers;
+mod content;
 mod failures;
 mod inspect;
 mod json_answer;
@@ -11,6 +12,7 @@ mod payload;
 
 pub use answer::Answer;
 pub(crate) use answers::{accepted, gone};
+pub(crate) use content::{AnswerContent, attach};
 pub(crate) use failures::{ended, failed, trouble, unwritten};
 pub(crate) use json_answer::json;
 pub use payload::Payload;

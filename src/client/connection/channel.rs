@@ -9,13 +9,14 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConnection;
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
+use crate::client::connection::cut::cut;
 use crate::client::connection::early::{Early, is_final};
 use crate::client::connection::handshake::refusal;
 use crate::client::connection::stoppable_socket::StoppableSocket;
@@ -29,7 +30,10 @@ pub(crate) struct Channel {
     buffers: LazyBuffers,
     early: Arc<Early>,
     timeout: Duration,
-    read_timeout: Duration,
+    /// When the answer was last seen to progress: the last bytes were sent, or its reader wanted more.
+    since: Instant,
+    /// Bytes that came since then.
+    unseen: u64,
     /// Bytes sent since the last answer.
     sent: u64,
     /// Input arrived of which ureq does not know yet.
@@ -40,7 +44,8 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// A channel on a stream whose read and write timeouts are `timeout`.
+    /// A channel on a stream whose write timeout is `timeout`, which is also the time without progress that
+    /// a server may take to answer.
     pub(crate) fn new(
         stream: StoppableSocket,
         tls: Option<Box<ClientConnection>>,
@@ -48,7 +53,6 @@ impl Channel {
         timeout: Duration,
     ) -> Self {
         let buffers = LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES);
-        let read_timeout = timeout;
 
         Self {
             stream,
@@ -56,7 +60,8 @@ impl Channel {
             buffers,
             early,
             timeout,
-            read_timeout,
+            since: Instant::now(),
+            unseen: 0,
             sent: 0,
             fresh: false,
             interim: Some(0),
@@ -111,6 +116,7 @@ impl Channel {
 
         self.buffers.input_appended(count);
         self.count_interim(count)?;
+        self.count_unseen(count)?;
 
         Ok(count)
     }
@@ -136,10 +142,36 @@ impl Channel {
         Ok(())
     }
 
+    /// Bounds what a server says without a byte of content.
+    fn count_unseen(&mut self, count: usize) -> io::Result<()> {
+        self.unseen += count as u64;
+        if self.unseen <= UNSEEN_BYTES_MAX {
+            return Ok(());
+        }
+
+        let text = "the server sends trailer fields without an end";
+        Err(Error::new(ErrorKind::FieldsTooLarge, text)
+            .hint("is --server (SKEP_SERVER) the address of a skep server?")
+            .into())
+    }
+
+    /// Begins to count the time and the bytes without progress.
+    fn progress(&mut self) {
+        self.since = Instant::now();
+        self.unseen = 0;
+    }
+
     /// Takes in what has arrived without waiting; whether it is an answer, or the beginning of one.
     fn has_answer(&mut self) -> io::Result<bool> {
+        // Nothing here waits, so what came late does no harm.
+        self.stream.read_until(None);
+
         // Readable does not mean answered: session tickets and interim answers may come at any time.
-        while self.is_readable() {
+        // A server may send tickets faster than they are taken in, so there is an end to it.
+        for _ in 0..LOOKS_MAX {
+            if !self.is_readable() {
+                break;
+            }
             if let Some(tls) = &mut self.tls {
                 pump(tls, &mut self.stream)?;
                 let input = self.buffers.input_append_buf();
@@ -172,8 +204,8 @@ impl Channel {
             return Err(error);
         }
 
-        // If the limit cannot be set, the old one stays, and the wait is only longer.
-        let _ = self.limit_reads(LAST_WORDS);
+        self.stream
+            .read_until(Instant::now().checked_add(LAST_WORDS));
 
         while !is_final(self.buffers.input()) {
             match self.receive() {
@@ -198,14 +230,6 @@ impl Channel {
             ),
             Ok(1..)
         )
-    }
-
-    fn limit_reads(&mut self, limit: Duration) -> io::Result<()> {
-        if limit != self.read_timeout {
-            self.stream.socket().set_read_timeout(Some(limit))?;
-            self.read_timeout = limit;
-        }
-        Ok(())
     }
 
     /// How long the server may think. Before it answers an upload it writes it to its disk, and a
@@ -264,6 +288,7 @@ impl Transport for Channel {
         let Err(error) = result else {
             self.sent += amount as u64;
             self.interim = Some(0);
+            self.progress();
             return Ok(());
         };
 
@@ -289,17 +314,18 @@ impl Transport for Channel {
             }
         }
 
-        let limit = self.patience();
+        if self.early.take_progress() {
+            self.progress();
+        }
 
-        let limit = if is_pause {
-            limit.min(*timeout.after)
-        } else {
-            limit
-        };
-
-        // A socket takes a timeout of zero for none at all.
-        self.limit_reads(limit.max(Duration::from_millis(1)))
-            .map_err(ureq::Error::Io)?;
+        // All of a head has one limit, with the interim answers before it. The same goes for whatever comes
+        // between two pieces of content.
+        let mut end = self.since.checked_add(self.patience());
+        if is_pause {
+            let pause = Instant::now().checked_add(*timeout.after);
+            end = [end, pause].into_iter().flatten().min();
+        }
+        self.stream.read_until(end);
 
         loop {
             match self.receive() {
@@ -337,33 +363,17 @@ impl fmt::Debug for Channel {
     }
 }
 
-/// Names an end of the connection in words of ours, so that ureq cannot take it for the end of a
-/// body.
-fn cut(error: io::Error) -> io::Error {
-    if let Some(refusal) = refusal(&error) {
-        return refusal.into();
-    }
-
-    // A stop says more than the end that it brought about.
-    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
-        return error;
-    }
-
-    match ErrorKind::from_io(&error) {
-        ErrorKind::Interrupted => {
-            Error::new(ErrorKind::Interrupted, "the server ended the connection")
-                .because(error)
-                .into()
-        }
-        _ => error,
-    }
-}
-
 /// Enough to fill a TLS record four times; more is not faster on the devices measured.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Interim answers between two writes: some hundred, with fields.
 const INTERIM_BYTES_MAX: u64 = 64 * 1024;
+
+/// What may come without a byte of content: a head and the interim answers before it, or all trailer fields.
+const UNSEEN_BYTES_MAX: u64 = 4 * BUFFER_BYTES as u64;
+
+/// Records that are taken in between two writes.
+const LOOKS_MAX: u32 = 64;
 
 /// How long a server that hung up is given to show what it had to say.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection};
@@ -18,7 +18,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use crate::address::{Scheme, ServerUrl};
 use crate::client::connection::channel::Channel;
 use crate::client::connection::early::Early;
-use crate::client::connection::handshake::refusal;
+use crate::client::connection::handshake::{refusal, refused_handshake};
 use crate::client::connection::socket_owner::check_owner;
 use crate::client::connection::stoppable_socket::StoppableSocket;
 use crate::client::retry::stopped;
@@ -27,6 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
 use crate::stop::Stop;
 use crate::threads::lock;
+use crate::transport::is_timeout;
 
 /// Opens the connections of one client.
 #[derive(Debug)]
@@ -219,6 +220,7 @@ impl Dialer {
         let mut tls = Box::new(tls);
         limit(stream.socket(), self.connect_timeout)
             .map_err(|error| self.unreachable(url, error))?;
+        stream.read_until(Instant::now().checked_add(self.connect_timeout));
 
         while tls.is_handshaking() {
             tls.complete_io(&mut stream)
@@ -263,29 +265,19 @@ impl Dialer {
                 "if it speaks plain HTTP, use --server http://{authority}"
             )),
             Some(reason) => {
-                let what = match reason {
-                    rustls::Error::AlertReceived(_) => "it refused the handshake",
-                    rustls::Error::PeerIncompatible(_) => {
-                        "it does not speak TLS 1.2 or 1.3 with a cipher of this client"
-                    }
-                    _ => "its part of the handshake is wrong",
-                };
+                let (what, hint) = refused_handshake(reason);
                 let message = format!("no TLS connection with {authority}: {what}");
                 Error::new(ErrorKind::Untrusted, message)
                     .because(reason.clone())
-                    .hint("is --server (SKEP_SERVER) the address of a skep server?")
+                    .hint(hint)
             }
-            None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            None if ErrorKind::from_io(&error) == ErrorKind::Interrupted && !is_timeout(&error) => {
                 let message = format!("{authority} hung up during the TLS handshake");
                 Error::new(ErrorKind::Interrupted, message).hint(format!(
                     "if it speaks plain HTTP, use --server http://{authority}"
                 ))
             }
-            None if matches!(
-                error.kind(),
-                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-            ) =>
-            {
+            None if is_timeout(&error) => {
                 let seconds = self.connect_timeout.as_secs();
                 let message =
                     format!("{authority} did not answer the TLS handshake within {seconds} s");
@@ -310,9 +302,8 @@ impl Dialer {
     }
 }
 
-/// Bounds each single read and write.
+/// Bounds each single write.
 fn limit(stream: &Socket, timeout: Duration) -> io::Result<()> {
-    stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))
 }
 

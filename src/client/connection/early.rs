@@ -1,19 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Answers that come before the whole request was sent: how they are recognised and passed on.
+//! What the reader of an answer and its connection tell each other: that the answer came before the whole
+//! request was sent, and that the wait for more of it begins anew.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the server has answered before the body was sent.
+/// Whether the server has answered before the body was sent, and whether the answer has progressed.
 #[derive(Debug, Default)]
-pub(crate) struct Early(AtomicBool);
+pub(crate) struct Early {
+    is_early: AtomicBool,
+    has_progressed: AtomicBool,
+}
 
 impl Early {
     pub(crate) fn set(&self, early: bool) {
-        self.0.store(early, Ordering::Relaxed);
+        self.is_early.store(early, Ordering::Relaxed);
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_early.load(Ordering::Relaxed)
+    }
+
+    /// Has the time without progress begin anew: the reader of the answer has all that came of it, and wants
+    /// more. The connection itself cannot tell content from what is around it.
+    pub(crate) fn progress(&self) {
+        self.has_progressed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there was progress since this was asked last.
+    pub(crate) fn take_progress(&self) -> bool {
+        self.has_progressed.swap(false, Ordering::Relaxed)
     }
 }
 

@@ -8,12 +8,11 @@ use std::{fmt, io};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::pem::PemObject as _;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::tls::{Floored, provider};
+use crate::tls::{Floored, PemFile, provider};
 
 /// What a client shows of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,16 +48,8 @@ pub(crate) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> 
         )
     };
 
-    let chain: Vec<_> = CertificateDer::pem_file_iter(&own.cert_file)
-        .and_then(Iterator::collect)
-        .map_err(|error| unusable(&own.cert_file, &error))?;
-
-    if chain.is_empty() {
-        return Err(unusable(&own.cert_file, &"there is no certificate in it"));
-    }
-
-    let key = PrivateKeyDer::from_pem_file(&own.key_file)
-        .map_err(|error| unusable(&own.key_file, &error))?;
+    let chain = PemFile::new("--client-cert", &own.cert_file).certificates()?;
+    let key = PemFile::new("--client-key", &own.key_file).key()?;
     let config = config.with_client_auth_cert(chain, key);
 
     config.map(Arc::new).map_err(|error| match error {
@@ -66,7 +57,11 @@ pub(crate) fn tls(own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>> 
             let reason = format!("it is not the key of {}", own.cert_file.display());
             unusable(&own.key_file, &reason)
         }
-        error => unusable(&own.key_file, &error),
+        error => unusable(
+            &own.key_file,
+            &"it is not of a kind that this client signs with",
+        )
+        .because(error),
     })
 }
 
@@ -90,8 +85,8 @@ pub(crate) fn refusal(error: &io::Error) -> Option<Error> {
              one on the device that has the authority",
         ),
         CertificateExpired => (
-            "this certificate has expired, or its clock is wrong",
-            "have a new one issued",
+            "this certificate has expired or is not valid yet, by its clock",
+            "have a new one issued, if the clocks of both devices are right",
         ),
         CertificateRevoked => ("this certificate was revoked", "have a new one issued"),
         UnknownCA => (
@@ -104,7 +99,7 @@ pub(crate) fn refusal(error: &io::Error) -> Option<Error> {
         | AccessDenied
         | DecryptError => (
             "it does not accept this certificate",
-            "is it one for clients, issued by the authority of that server?",
+            "is it one for clients, valid today, and issued by the authority of that server?",
         ),
         _ => return None,
     };
@@ -112,6 +107,43 @@ pub(crate) fn refusal(error: &io::Error) -> Option<Error> {
     let message = format!("the server does not let this device in: {reason}");
 
     Some(Error::new(ErrorKind::Unauthenticated, message).hint(hint))
+}
+
+/// Why there is no handshake, in words that go on from "no TLS connection", and what helps.
+pub(crate) fn refused_handshake(reason: &rustls::Error) -> (&'static str, &'static str) {
+    use AlertDescription::{
+        HandshakeFailure, InsufficientSecurity, InternalError, ProtocolVersion, UnrecognisedName,
+    };
+
+    const ADDRESS: &str = "is --server (SKEP_SERVER) the address of a skep server?";
+
+    match reason {
+        rustls::Error::AlertReceived(ProtocolVersion) => (
+            "it does not speak TLS 1.2 or 1.3",
+            "older versions are not safe: its program has to be renewed; or is --server (SKEP_SERVER) another \
+             address?",
+        ),
+        // Below TLS 1.3, there is no alert of its own for a client certificate that is missing.
+        rustls::Error::AlertReceived(HandshakeFailure | InsufficientSecurity) => (
+            "it has no cipher in common with this client, or it requires a client certificate",
+            "--client-cert and --client-key (SKEP_CLIENT_CERT, SKEP_CLIENT_KEY) name one; is --server \
+             (SKEP_SERVER) the address of a skep server?",
+        ),
+        rustls::Error::AlertReceived(UnrecognisedName) => (
+            "it does not serve this name",
+            "use the name in --server (SKEP_SERVER) that the server has",
+        ),
+        rustls::Error::AlertReceived(InternalError) => (
+            "it has a fault of its own",
+            "its log may tell; try again later",
+        ),
+        rustls::Error::AlertReceived(_) => ("it refused the handshake", ADDRESS),
+        rustls::Error::PeerIncompatible(_) => (
+            "it does not speak TLS 1.2 or 1.3 with a cipher of this client",
+            ADDRESS,
+        ),
+        _ => ("its part of the handshake is wrong", ADDRESS),
+    }
 }
 
 /// Accepts every certificate and checks that the server has its key.

@@ -3,6 +3,7 @@
 //! included, by a signature of the request (HTTP Message Signatures), so that no secret crosses it.
 
 use std::cell::{Cell, RefCell};
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -12,7 +13,7 @@ use ureq::http::{Method, Request, StatusCode};
 
 use crate::access::{DerivedKey, Password, SignedRequest, sign, wished_nonce};
 use crate::address::{Scheme, ServerUrl};
-use crate::client::api::answers;
+use crate::client::api::{AnswerContent, answers};
 use crate::client::connection::password_over::PasswordOver;
 use crate::clock;
 use crate::digest::Digest;
@@ -224,7 +225,10 @@ fn ask(key: &DerivedKey, agent: &Agent, url: &ServerUrl) -> Result<String> {
 
     if let Some(nonce) = nonce_in(response.headers()) {
         // Read to its end, so that the connection is used again.
-        let _ = response.into_body().read_to_vec();
+        let _ = AnswerContent::of(response)
+            .small()
+            .take(ANSWER_BYTES_MAX)
+            .read_to_end(&mut Vec::new());
         return Ok(nonce);
     }
 
@@ -247,6 +251,9 @@ fn nonce_in(fields: &HeaderMap) -> Option<String> {
         .filter_map(|field| field.to_str().ok())
         .find_map(wished_nonce)
 }
+
+/// The refusal that brings a nonce is one small document.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 const INSTEAD: &str = "use https://, or a token of the server ('skep token new NAME'), or \
                        --send-password if you trust everybody on the way";

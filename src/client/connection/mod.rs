@@ -2,6 +2,7 @@
 //! The way to a server: dialling, TLS, proving who one is, and the pace.
 
 mod channel;
+mod cut;
 mod dialer;
 mod early;
 mod handshake;

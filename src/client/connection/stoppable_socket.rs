@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! A socket to a server whose every wait ends when the client is stopped.
+//! A socket to a server whose every wait ends when the client is stopped, and whose reads have an end.
 //!
 //! Invariant: after a stop, each read and each write fails. So an end of the stream that only the stop
 //! brought about is never taken for the end of an answer.
@@ -16,11 +16,16 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::client::retry::stopped;
 use crate::stop::{Stop, StopListener, Waited};
+use crate::text::DURATION_MAX;
 
 /// A connected socket.
 pub(crate) struct StoppableSocket {
     socket: Arc<Socket>,
     stop: Stop,
+    /// When reads fail, however little came until then.
+    end: Option<Instant>,
+    /// The timeout of the socket for a single read, as it was set last.
+    read_timeout: Duration,
     /// Held to be dropped.
     _listener: StopListener,
 }
@@ -39,6 +44,8 @@ impl StoppableSocket {
         Self {
             socket,
             stop: stop.clone(),
+            end: None,
+            read_timeout: Duration::ZERO,
             _listener: listener,
         }
     }
@@ -97,6 +104,33 @@ impl StoppableSocket {
         Ok(Self::new(socket, stop))
     }
 
+    /// Has reads fail with `TimedOut` from a moment on, or never. A limit for each single read would let a
+    /// server go on with a byte now and then.
+    pub(crate) fn read_until(&mut self, end: Option<Instant>) {
+        self.end = end;
+    }
+
+    /// Has the next read wait no longer than until the end.
+    fn limit_read(&mut self) -> io::Result<()> {
+        let left = match self.end {
+            Some(end) => end.saturating_duration_since(Instant::now()),
+            None => DURATION_MAX,
+        };
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+
+        // In whole steps, so that a line that is never silent costs no further system call.
+        let steps = left.as_nanos().div_ceil(TIMEOUT_STEP.as_nanos());
+        let timeout = TIMEOUT_STEP.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX));
+        if timeout != self.read_timeout {
+            self.socket.set_read_timeout(Some(timeout))?;
+            self.read_timeout = timeout;
+        }
+
+        Ok(())
+    }
+
     /// For its options and for `poll`.
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
@@ -113,7 +147,8 @@ impl StoppableSocket {
 
 impl Read for StoppableSocket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = (&*self.socket).read(buffer);
+        let limited = self.limit_read();
+        let result = limited.and_then(|()| (&*self.socket).read(buffer));
         self.unless_stopped(result)
     }
 }
@@ -161,6 +196,9 @@ fn await_connection(socket: &Socket, time: Duration, stop: &Stop) -> io::Result<
     // A failed connection makes the socket writable, too; its error is kept there (connect(2)).
     socket.take_error()?.map_or(Ok(()), Err)
 }
+
+/// The unit of the time that a single read may wait.
+const TIMEOUT_STEP: Duration = Duration::from_millis(100);
 
 /// How long a full queue is left alone.
 const QUEUE_STEP: Duration = Duration::from_millis(10);

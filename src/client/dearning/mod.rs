@@ -22,7 +22,7 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use ureq::http::{Method, Response};
 
 use crate::client::Client;
-use crate::client::api::answers;
+use crate::client::api::{AnswerContent, answers};
 use crate::client::download::land;
 use crate::client::upload::Outgoing;
 use crate::error::{Error, ErrorKind, Result};
@@ -105,7 +105,7 @@ impl Client {
             progress(piece.len() as u64);
             Ok(())
         };
-        reply(response.into_body().into_reader(), &mut sink)
+        reply(AnswerContent::of(response), &mut sink)
     }
 
     /// Fetches a file from the dearning API and saves it; it appears only when it is whole.

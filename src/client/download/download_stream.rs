@@ -4,10 +4,11 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use ureq::Body;
 use ureq::http::header::{ETAG, HeaderName};
 use ureq::http::{HeaderMap, Response};
-use ureq::{Body, BodyReader};
 
+use crate::client::api::AnswerContent;
 use crate::client::connection::TransferRate;
 use crate::client::download::save::land;
 use crate::digest::{Digest, Hasher};
@@ -21,7 +22,7 @@ pub struct Download {
     name: ModelName,
     size: Option<u64>,
     expected: Option<Digest>,
-    body: BodyReader<'static>,
+    body: AnswerContent<'static>,
     /// Gone at the end, and after a failure.
     hasher: Option<Hasher>,
     received: u64,
@@ -50,7 +51,7 @@ impl Download {
             name,
             size,
             expected,
-            body: response.into_body().into_reader(),
+            body: AnswerContent::of(response),
             hasher: Some(Hasher::new()),
             received: 0,
             pace,

@@ -11,7 +11,7 @@ use std::io::{self, Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use crate::digest::{Digest, Hasher};
-use crate::disk::{FilePlace, LockedFile};
+use crate::disk::{FileKind, FilePlace, LockedFile};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a partial download is a part of.
@@ -41,9 +41,10 @@ impl PartialFile {
     /// # Errors
     /// `Busy` if somebody else is at it; otherwise those of the file system.
     pub(crate) fn find(place: &FilePlace) -> Result<Option<Self>> {
-        let held = match LockedFile::open_existing_at(&beside(place, PART)) {
+        let part = beside(place, PART);
+        let held = match LockedFile::open_existing_at(&part) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|error| failed(place, error))?,
+            other => other.map_err(|error| refused(place, &part, error))?,
         };
         let mut partial = Self::of(held, place)?;
         partial.recall().map_err(|error| failed(place, error))?;
@@ -55,8 +56,9 @@ impl PartialFile {
     /// # Errors
     /// `Busy` if somebody else is at it; otherwise those of the file system.
     pub(crate) fn create(place: &FilePlace) -> Result<Self> {
-        let held = LockedFile::open_at(&beside(place, PART), 0o666);
-        Self::of(held.map_err(|error| failed(place, error))?, place)
+        let part = beside(place, PART);
+        let held = LockedFile::open_at(&part, 0o666);
+        Self::of(held.map_err(|error| refused(place, &part, error))?, place)
     }
 
     fn of(held: Option<LockedFile>, place: &FilePlace) -> Result<Self> {
@@ -167,7 +169,7 @@ impl PartialFile {
         // On fast lines the bytes decide, on slow ones the time: each note costs two fsyncs.
         let fresh = self.done - self.synced;
         if fresh >= STEP_BYTES || (fresh > 0 && self.synced_at.elapsed() >= STEP) {
-            self.note().map_err(|error| failed(&self.place, error))?;
+            self.note()?;
         }
 
         Ok(())
@@ -183,31 +185,40 @@ impl PartialFile {
         }
     }
 
-    fn note(&mut self) -> io::Result<()> {
+    fn note(&mut self) -> Result<()> {
         let Some(whole) = self.whole else {
             return Ok(());
         };
 
         // The bytes come first: a line in the journal must never vouch for what is not on the disk.
-        self.held.sync()?;
+        self.held
+            .sync()
+            .map_err(|error| failed(&self.place, error))?;
 
         // Before the journal says so, or a signal in between would remove what it vouches for.
         self.held.keep();
 
         if self.journal.is_none() {
-            let Some(mut journal) = LockedFile::open_at(&beside(&self.place, JOURNAL), 0o600)?
-            else {
+            let path = beside(&self.place, JOURNAL);
+            let opened = LockedFile::open_at(&path, 0o600);
+            let opened = opened.map_err(|error| refused(&self.place, &path, error))?;
+            let Some(mut journal) = opened else {
                 return Ok(());
             };
             // The journal of an earlier download may still be there.
-            journal.cut(0)?;
-            journal.write_all(format!("{} {}\n", whole.digest, whole.size).as_bytes())?;
+            let head = format!("{} {}\n", whole.digest, whole.size);
+            journal
+                .cut(0)
+                .and_then(|()| journal.write_all(head.as_bytes()))
+                .map_err(|error| failed(&self.place, error))?;
             self.journal = Some(journal);
         }
 
         if let Some(journal) = &mut self.journal {
-            journal.write_all(format!("{}\n", self.done).as_bytes())?;
-            journal.sync()?;
+            journal
+                .write_all(format!("{}\n", self.done).as_bytes())
+                .and_then(|()| journal.sync())
+                .map_err(|error| failed(&self.place, error))?;
         }
 
         (self.synced, self.synced_at) = (self.done, Instant::now());
@@ -258,6 +269,28 @@ fn remove(held: Option<LockedFile>) {
 
 fn failed(place: &FilePlace, error: io::Error) -> Error {
     Error::local(format!("writing {}", place.path().display()), error)
+}
+
+/// The error where the file beside the target cannot be opened; what somebody put there in its place is named.
+fn refused(place: &FilePlace, beside: &FilePlace, error: io::Error) -> Error {
+    let what = match beside.facts() {
+        Ok(found) if found.kind == FileKind::Link => "a symbolic link",
+        Ok(found) if !found.is_file() => "not a file",
+        Ok(_) if error.kind() == io::ErrorKind::PermissionDenied => {
+            "a file of somebody else, or has another name as well"
+        }
+        _ => return failed(place, error),
+    };
+
+    let (place, beside) = (place.path(), beside.path());
+    let text = format!(
+        "writing {}: {} is {what}",
+        place.display(),
+        beside.display()
+    );
+    Error::new(ErrorKind::Conflict, text)
+        .because(error)
+        .hint("remove it, or save the model in another directory (-o)")
 }
 
 /// The hidden name beside a file; for a long one, that of its digest.

@@ -3,10 +3,10 @@
 
 use std::io::Read as _;
 
+use ureq::Body;
 use ureq::http::{Response, StatusCode};
-use ureq::{Body, BodyReader};
 
-use crate::client::api::answers;
+use crate::client::api::{AnswerContent, answers};
 use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
 use crate::client::download::landing_place::LandingPlace;
@@ -114,7 +114,7 @@ impl Fetching<'_> {
             events(TransferEvent::Started { size, at });
         }
 
-        self.read(response.into_body().into_reader(), size, events)?;
+        self.read(AnswerContent::of(response), size, events)?;
 
         self.finish(announced).map(Some)
     }
@@ -164,7 +164,7 @@ impl Fetching<'_> {
 
     fn read(
         &mut self,
-        mut body: BodyReader<'static>,
+        mut body: AnswerContent<'static>,
         size: Option<u64>,
         events: TransferEvents<'_>,
     ) -> Result<()> {

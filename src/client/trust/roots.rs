@@ -62,17 +62,21 @@ impl Roots {
     /// certificate to the authority.
     ///
     /// # Errors
-    /// The reason, in words that go on from "cannot be trusted".
+    /// The reason.
     pub(crate) fn check(
         &self,
         url: &ServerUrl,
         chain: &[CertificateDer<'_>],
-    ) -> Result<(), String> {
-        let bent = |_: webpki::Error| "its certificate cannot be read".to_owned();
-        let (first, others) = chain.split_first().ok_or("it shows no certificate")?;
+    ) -> Result<(), Distrust> {
+        let bent = |_: webpki::Error| Distrust::new("its certificate cannot be read", RENEW);
+        let none = || Distrust::new("it shows no certificate", RENEW);
+        let (first, others) = chain.split_first().ok_or_else(none)?;
         let certificate = EndEntityCert::try_from(first).map_err(bent)?;
+
         // The name is needed in either case, also for a certificate that is trusted as it is.
-        let name = name(url).ok_or("its name is not a host name")?;
+        let nameless = || Distrust::new("its name is not a host name", NAME);
+        let name = name(url).ok_or_else(nameless)?;
+
         let algorithms = provider().signature_verification_algorithms.all;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::seconds()));
         let usage = KeyUsage::server_auth();
@@ -117,21 +121,56 @@ fn in_time(certificate: &CertificateDer<'_>) -> Result<(), webpki::Error> {
     Ok(())
 }
 
-fn reason(error: &webpki::Error, url: &ServerUrl) -> String {
-    match error {
-        webpki::Error::UnknownIssuer => {
-            "no authority that is trusted has signed its certificate".to_owned()
+/// Why no authority vouches for a server.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Distrust {
+    /// In words that go on from "cannot be trusted".
+    pub(crate) reason: String,
+    /// What can be done about it.
+    pub(crate) hint: &'static str,
+}
+
+impl Distrust {
+    fn new(reason: impl Into<String>, hint: &'static str) -> Self {
+        Self {
+            reason: reason.into(),
+            hint,
         }
-        webpki::Error::CertNotValidForName(_) => {
-            format!("its certificate is not for the name {}", url.host())
-        }
-        webpki::Error::CertExpired { .. } => "its certificate has expired".to_owned(),
-        webpki::Error::CertNotValidYet { .. } => {
-            "its certificate is not valid yet (is the clock of this device right?)".to_owned()
-        }
-        _ => "its certificate is not one for a server, or was not signed rightly".to_owned(),
     }
 }
+
+fn reason(error: &webpki::Error, url: &ServerUrl) -> Distrust {
+    match error {
+        webpki::Error::UnknownIssuer => Distrust::new(
+            "no authority that is trusted has signed its certificate",
+            "is this the authority of that server?",
+        ),
+        webpki::Error::CertNotValidForName(_) => {
+            let reason = format!("its certificate is not for the name {}", url.host());
+            Distrust::new(reason, NAME)
+        }
+        webpki::Error::CertExpired { .. } => {
+            Distrust::new("its certificate has expired", RENEW_OR_CLOCK)
+        }
+        webpki::Error::CertNotValidYet { .. } => {
+            Distrust::new("its certificate is not valid yet", CLOCK)
+        }
+        _ => Distrust::new(
+            "its certificate is not one for a server, or was not signed rightly",
+            RENEW,
+        ),
+    }
+}
+
+const NAME: &str =
+    "use a name in --server that is in the certificate, or have one issued for this name";
+
+const RENEW: &str = "have a new one issued for the server";
+
+const RENEW_OR_CLOCK: &str =
+    "have a new one issued for the server, if the clock of this device is right";
+
+const CLOCK: &str = "set the clock of this device, if it is wrong";
 
 /// The server's name as TLS has it.
 pub(crate) fn name(url: &ServerUrl) -> Option<ServerName<'static>> {
@@ -197,7 +236,7 @@ mod tests {
             ),
             ("pi.example", signed(&ours, "pi.example", 2001), "expired"),
         ] {
-            let reason = check(url, certificate).unwrap_err();
+            let reason = check(url, certificate).unwrap_err().reason;
             assert!(reason.contains(told), "{reason}");
         }
     }

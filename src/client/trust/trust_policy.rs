@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::address::ServerUrl;
 use crate::client::trust::known_servers::KnownServers;
-use crate::client::trust::roots::{Roots, has_public_name};
+use crate::client::trust::roots::{Distrust, Roots, has_public_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
 use crate::pin::Pin;
@@ -124,13 +124,13 @@ impl ServerCheck {
             return roots
                 .check(url, chain)
                 .map(|()| TrustVerdict::Trusted)
-                .map_err(|reason| {
+                .map_err(|Distrust { reason, hint }| {
                     let message = format!("{} cannot be trusted: {reason}", url.authority());
                     let file = path.display();
                     // Whoever has no authority for this server can pin its key instead.
                     let pin = Pin::of_certificate(certificate).map(|pin| pin.to_string());
                     Error::new(ErrorKind::Untrusted, message).hint(format!(
-                        "--ca names {file}; the server shows the key {}",
+                        "{hint}; --ca names {file}; the server shows the key {}",
                         pin.unwrap_or_default()
                     ))
                 });
@@ -250,7 +250,7 @@ impl ServerCheck {
 
         match roots.map(|roots| roots.check(url, chain)) {
             Some(Ok(())) => true,
-            Some(Err(reason)) => {
+            Some(Err(Distrust { reason, .. })) => {
                 log::debug!(
                     "no public authority vouches for {}: {reason}",
                     url.authority()

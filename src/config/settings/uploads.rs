@@ -45,6 +45,24 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(bytes, store.upload_sync_bytes),
     )
     .stays("a power cut would lose all of an upload"),
+    row(
+        "max-changes",
+        "N",
+        "16",
+        "Change sets that are open at a time, half of them of one caller; further ones are answered 503",
+        Effect::NextStart,
+        set!(unbounded_count, store.changes_max),
+    )
+    .off("no limit"),
+    row(
+        "max-change-files",
+        "N",
+        "100000",
+        "Names in one change set, each of which is kept in memory until its commit",
+        Effect::NextStart,
+        set!(unbounded_count, store.change_files_max),
+    )
+    .off("no limit"),
 ];
 
 /// What nothing reaches stands for a limit that is switched off: the store compares and knows no other case.

@@ -136,17 +136,26 @@ fn last_modified(model: &Model) -> SystemTime {
 
 /// `PUT` or `POST /v1/models/NAME`: 201 for a new name, 200 for one that was there.
 pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let (name, fields) = (api.model_name(request)?, request.fields());
+    let name = api.model_name(request)?;
+    let mut order = UploadIntent::new(name);
+    order.condition = condition(api, request, &order.name)?;
+    store_as(api, request, order)
+}
+
+/// Takes bytes in: `order` says which name they are for, and what has to be true of it.
+pub(crate) fn store_as(
+    api: &Api,
+    request: &mut Request<'_>,
+    order: UploadIntent,
+) -> Result<Response> {
+    let fields = request.fields();
     let complete = Complete::of(fields);
 
     check_form(request, complete)?;
 
     // Everything that the fields say is checked before the body is read and so before a 100 asks
     // for it.
-    let (condition, expected) = (
-        condition(api, request, &name)?,
-        digest(fields, "repr-digest")?,
-    );
+    let expected = digest(fields, "repr-digest")?;
 
     let signature = fields
         .value("skep-signature")
@@ -157,13 +166,12 @@ pub(crate) fn store(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let metadata = info::metadata(request, principal.as_ref())?;
 
     let mut order = UploadIntent {
-        condition,
         digest: expected,
         signature,
         metadata,
         // A certificate may be called as it likes, and the name is kept in a line.
         principal: principal.map(|principal| escaped(&principal.shown()).into_owned()),
-        ..UploadIntent::new(name)
+        ..order
     };
 
     if let Some(complete) = complete {
@@ -264,8 +272,9 @@ fn is_weak_match(list: &str, tag: &str) -> bool {
 fn changed(name: &ModelName) -> Error {
     Error::new(
         ErrorKind::PreconditionFailed,
-        format!("'{name}' is not what is to be replaced (--if-match, the field If-Match)"),
+        format!("'{name}' is not what is to be replaced"),
     )
+    .hint("'skep ls -l' shows what is there (--if-match); in HTTP: the field If-Match")
 }
 
 fn seconds(time: SystemTime) -> u64 {

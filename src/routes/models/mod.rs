@@ -10,9 +10,9 @@ mod storing;
 mod upload_answers;
 mod upload_forms;
 
-pub(crate) use bytes::{answer, read, remove, store};
-pub(crate) use info::{forget_versions, rollback, show, verify, versions};
+pub(crate) use bytes::{answer, read, remove, store, store_as};
+pub(crate) use info::{forget_versions, metadata, principal, rollback, show, verify, versions};
 pub(crate) use model_list::list;
 pub(crate) use resumable::{append, cancel, tell};
-pub(crate) use storing::digest;
+pub(crate) use storing::{digest, stored};
 pub(crate) use upload_answers::announce;

@@ -16,6 +16,8 @@ use crate::wire::{FolderWire, KeptWire, ModelWire, list_path, list_request};
 /// of them is in memory; a short one has a length.
 pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let wanted = list_request(request.query())?;
+    // A short list is of one moment, as far as skep makes the changes.
+    let held = api.store.hold();
     let listing = api.store.listing(wanted.clone())?;
 
     // RFC 8288 section 3.
@@ -35,6 +37,7 @@ pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         is_first: true,
     };
     text.write_more();
+    drop(held);
 
     let content = if text.is_over() {
         Content::Bytes(std::mem::take(&mut text.piece))

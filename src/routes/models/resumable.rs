@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
 use crate::routes::models::fields::{Complete, integer, length};
+use crate::routes::models::storing::admit;
 use crate::routes::models::upload_answers::{
     MEDIA_TYPE, YES, inconsistent, limits, mismatching, problem, progress, refusal, with_progress,
 };
@@ -51,11 +52,7 @@ pub(crate) fn create(
         return Ok(refusal(api, &error));
     }
 
-    api.store
-        .admit(&order.name, order.length, &order.metadata)?;
-    api.store.check(&order.name, &order.condition)?;
-    api.store
-        .check_signer(&order.name, order.signature.as_ref())?;
+    admit(api, &order)?;
 
     // Without an upload resource: the caller sends all again after a cut.
     let whole = |request: &mut Request<'_>| {
@@ -266,11 +263,11 @@ fn receive(
         return Ok(with_progress(response, &turn));
     }
 
-    let (name, length) = (turn.order().name.clone(), turn.offset());
+    let (order, length) = (turn.order().clone(), turn.offset());
 
     match turn.commit() {
         Ok(published) => {
-            let response = crate::routes::models::storing::stored(&published, &name)
+            let response = crate::routes::models::storing::stored(&published, &order)
                 .field("upload-complete", YES);
             Ok(in_version(response, version, length))
         }

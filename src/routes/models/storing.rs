@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Fields, Request, Response, Status};
-use crate::model::{Model, ModelName};
+use crate::model::Model;
 use crate::routes::api::Api;
 use crate::routes::models::upload_forms::check_first_bytes;
 use crate::store::{Published, UploadIntent};
@@ -21,6 +21,7 @@ pub(crate) fn store_whole(
 ) -> Result<Response> {
     let UploadIntent {
         name,
+        change,
         length,
         digest,
         condition,
@@ -30,9 +31,7 @@ pub(crate) fn store_whole(
     } = order;
 
     // Everything is asked before the body is read, so a refusal costs the caller nothing.
-    api.store.admit(name, *length, metadata)?;
-    api.store.check(name, condition)?;
-    api.store.check_signer(name, signature.as_ref())?;
+    admit(api, order)?;
 
     let mut upload = api.store.upload(*length)?;
     upload.set_signature(signature.clone());
@@ -50,13 +49,26 @@ pub(crate) fn store_whole(
             .hint("an empty model is stored with a Content-Length of 0"));
     }
 
-    let published = upload.commit(name, digest.as_ref(), condition)?;
+    let published = upload.end(name, digest.as_ref(), condition, *change)?;
 
-    Ok(stored(&published, name))
+    Ok(stored(&published, order))
+}
+
+/// Whether an upload would be taken, as far as that can be told before its bytes arrive.
+pub(crate) fn admit(api: &Api, order: &UploadIntent) -> Result<()> {
+    let (name, length) = (&order.name, order.length);
+    if let Some(change) = order.change {
+        let metadata = &order.metadata;
+        return api.store.check_staged(change, name, length, metadata);
+    }
+
+    api.store.admit(name, length, &order.metadata)?;
+    api.store.check(name, &order.condition)?;
+    api.store.check_signer(name, order.signature.as_ref())
 }
 
 /// The answer to the sender of a model.
-pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
+pub(crate) fn stored(published: &Published, order: &UploadIntent) -> Response {
     let status = if published.replaced {
         Status::OK
     } else {
@@ -69,7 +81,14 @@ pub(crate) fn stored(published: &Published, name: &ModelName) -> Response {
     if published.replaced {
         response
     } else {
-        response.field("location", format!("/v1/models/{}", name.url_path()))
+        let path = order.name.url_path();
+        response.field(
+            "location",
+            match order.change {
+                Some(change) => format!("/v1/changes/{change}/{path}"),
+                None => format!("/v1/models/{path}"),
+            },
+        )
     }
 }
 

@@ -295,7 +295,7 @@ mod tests {
         let mut state = lock(&cache.state);
         let start = Instant::now();
         for (name, used) in [("a", start), ("b", start + minute / 2)] {
-            state.entries.get_mut(&name.parse().unwrap()).unwrap().used = used;
+            state.entries.get_mut(name).unwrap().used = used;
         }
         assert_eq!(
             state.clear_idle(minute, start + minute / 4),

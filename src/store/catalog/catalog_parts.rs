@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
 
 use crate::digest::Digest;
@@ -17,6 +17,7 @@ use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::store::catalog::name_list::NameList;
 use crate::store::catalog::stamp::Stamp;
+use crate::store::changes::OpenChanges;
 use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
@@ -41,6 +42,9 @@ pub(crate) struct Catalog {
     /// Held while a condition is checked and the name gets its new content.
     pub(crate) names: Mutex<()>,
     pub(crate) pending: UnfinishedUploads,
+    pub(crate) changes: OpenChanges,
+    /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes.
+    pub(crate) shown: RwLock<()>,
 }
 
 impl Catalog {
@@ -50,6 +54,11 @@ impl Catalog {
         self.layout
             .standing(name)
             .map_err(|error| unreadable(name, error))
+    }
+
+    /// Keeps change sets from being shown while what comes from one look is read.
+    pub(crate) fn shown(&self) -> RwLockReadGuard<'_, ()> {
+        self.shown.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name by which a model, or what is kept of a removed one, has this name in the other form of

@@ -6,7 +6,7 @@
 //!
 //! Not here: when it is written (`digester.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Mutex;
@@ -66,6 +66,16 @@ impl Index {
     /// The digest that a file with this name had last, and its stamp then.
     pub(crate) fn remembered(&self, name: &ModelName) -> Option<(Stamp, Digest)> {
         lock(&self.0).known.get(name).copied()
+    }
+
+    /// The names of files that have these digests, with their stamps.
+    pub(crate) fn having(&self, wanted: &BTreeSet<[u8; 32]>) -> Vec<(ModelName, Stamp, Digest)> {
+        let state = lock(&self.0);
+        let known = state.known.iter();
+        let known = known.filter(|(_, (_, digest))| wanted.contains(digest.as_bytes()));
+        known
+            .map(|(name, (stamp, digest))| (name.clone(), *stamp, *digest))
+            .collect()
     }
 
     pub(crate) fn insert(&self, name: &ModelName, stamp: Stamp, digest: Digest) {

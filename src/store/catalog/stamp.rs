@@ -48,6 +48,12 @@ impl Stamp {
         self.modified.time()
     }
 
+    /// Whether a file that had another stamp may have got or lost a second name since, and no other bytes.
+    pub(crate) fn is_linked_since(&self, old: &Self) -> bool {
+        let own = (self.size, self.modified, self.inode);
+        own == (old.size, old.modified, old.inode)
+    }
+
     /// The model that a file with this stamp is.
     pub(crate) fn model(&self, name: &ModelName, digest: Option<Digest>) -> Model {
         Model {

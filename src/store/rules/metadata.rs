@@ -61,6 +61,31 @@ pub(crate) fn keep(
     signature: Option<&Signature>,
     needed: &BTreeSet<[u8; 32]>,
 ) -> io::Result<()> {
+    keep_by(catalog, claim, signature, needed, disk::write_at)
+}
+
+/// The same, but where nothing was said of a model before, a power cut may take it away again.
+pub(crate) fn keep_unsynced(
+    catalog: &Catalog,
+    claim: &Claim<'_>,
+    signature: Option<&Signature>,
+    needed: &BTreeSet<[u8; 32]>,
+) -> io::Result<()> {
+    // What replaces lines that were durable is durable.
+    let place = catalog.layout.about(claim.name)?;
+    if place.is_some_and(|place| place.exists()) {
+        return keep(catalog, claim, signature, needed);
+    }
+    keep_by(catalog, claim, signature, needed, disk::write_unsynced)
+}
+
+fn keep_by(
+    catalog: &Catalog,
+    claim: &Claim<'_>,
+    signature: Option<&Signature>,
+    needed: &BTreeSet<[u8; 32]>,
+    write_file: WriteFile,
+) -> io::Result<()> {
     // What was kept of a version still holds.
     if claim.origin == BytesOrigin::Version || (claim.metadata.is_empty() && signature.is_none()) {
         return Ok(());
@@ -87,7 +112,7 @@ pub(crate) fn keep(
     // The newest line comes first.
     lines.retain(|line| line.digest != claim.digest && needed.contains(line.digest.as_bytes()));
     lines.insert(0, description);
-    write(catalog, claim.name, &lines)
+    write(catalog, claim.name, &lines, write_file)
 }
 
 /// Keeps the signature of a content that is a model already.
@@ -114,10 +139,18 @@ pub(crate) fn keep_signature(
         ),
     }
 
-    write(catalog, name, &lines)
+    write(catalog, name, &lines, disk::write_at)
 }
 
-fn write(catalog: &Catalog, name: &ModelName, lines: &[Description]) -> io::Result<()> {
+/// Writes a whole file of a mode to a place.
+type WriteFile = fn(&FilePlace, &[u8], u32) -> io::Result<()>;
+
+fn write(
+    catalog: &Catalog,
+    name: &ModelName,
+    lines: &[Description],
+    write_file: WriteFile,
+) -> io::Result<()> {
     let mut text = String::new();
 
     // Fields are separated by tabs. The check of the texts refuses control characters, so no value
@@ -144,7 +177,7 @@ fn write(catalog: &Catalog, name: &ModelName, lines: &[Description]) -> io::Resu
 
     let folder = catalog.layout.hidden().made_for(ABOUT, name)?;
     let place = FilePlace::new(&folder, name.file_name());
-    disk::write_at(&place, text.as_bytes(), 0o600)
+    write_file(&place, text.as_bytes(), 0o600)
 }
 
 /// Removes what is said of a model that is gone; it applies to no other bytes.

@@ -7,4 +7,5 @@ mod policy;
 pub(crate) mod side_file;
 mod signed;
 
-pub(crate) use metadata::{find, forget, keep, signature_of};
+pub(crate) use metadata::{find, forget, keep, keep_unsynced, signature_of};
+pub(crate) use signed::read_signature;

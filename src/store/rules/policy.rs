@@ -97,8 +97,9 @@ impl Catalog {
 
         if self.options.require_license && metadata.license.is_none() {
             let text = "this server accepts no model without a licence";
-            return Err(Error::new(ErrorKind::BadRequest, text)
-                .hint("state it with 'skep put --license LICENCE' or in the field Skep-License"));
+            return Err(Error::new(ErrorKind::BadRequest, text).hint(
+                "state it with 'skep put --license LICENCE'; in HTTP: the field Skep-License",
+            ));
         }
 
         Ok(())
@@ -206,8 +207,8 @@ impl Catalog {
                 let text = format!(
                     "the model '{name}' exists already, and this server does not replace models"
                 );
-                let hint = "remove it first, or say what is replaced: 'skep put --if-match DIGEST', or the \
-                            field If-Match with its entity tag (or *)";
+                let hint = "remove it first, or say what is replaced: 'skep put --if-match DIGEST'; in \
+                            HTTP: the field If-Match with its entity tag (or *)";
                 Err(Error::new(ErrorKind::Conflict, text).hint(hint))
             }
             _ => Ok(()),

@@ -108,7 +108,7 @@ impl Catalog {
             let text =
                 format!("'{name}' is not signed, and this server accepts signed models only");
             return Err(Error::new(ErrorKind::Integrity, text).hint(format!(
-                "use 'skep put --sign KEY', send the field Skep-Signature, or store '{place}' first"
+                "use 'skep put --sign KEY', or store '{place}' first; in HTTP: the field Skep-Signature"
             )));
         };
 

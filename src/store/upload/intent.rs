@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::Metadata;
+use crate::store::changes::ChangeId;
 use crate::store::claim::Condition;
 
 /// What was asked for when an upload began; applied when it is complete.
@@ -16,6 +17,8 @@ use crate::store::claim::Condition;
 pub(crate) struct UploadIntent {
     /// The name that the model gets.
     pub(crate) name: ModelName,
+    /// The change set with which it gets it, if it is in one.
+    pub(crate) change: Option<ChangeId>,
     /// The bytes it will have, once that is known.
     pub(crate) length: Option<u64>,
     /// The digest it must have.
@@ -35,6 +38,7 @@ impl UploadIntent {
     pub(crate) fn new(name: ModelName) -> Self {
         Self {
             name,
+            change: None,
             length: None,
             digest: None,
             condition: Condition::Any,
@@ -49,6 +53,9 @@ impl UploadIntent {
     pub(crate) fn write(&self, text: &mut String) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "name {}", self.name.as_str());
+        if let Some(change) = self.change {
+            let _ = writeln!(text, "change {change}");
+        }
         if let Some(length) = self.length {
             let _ = writeln!(text, "length {length}");
         }
@@ -97,6 +104,9 @@ impl UploadIntent {
         // A value that cannot be read makes the journal useless: an upload that goes on without its
         // digest or its condition would break a promise to the uploader.
         let mut order = Self::new(field(text, "name")?.parse().ok()?);
+        if let Some(change) = field(text, "change") {
+            order.change = Some(change.parse().ok()?);
+        }
         if let Some(length) = field(text, "length") {
             order.length = Some(length.parse().ok()?);
         }

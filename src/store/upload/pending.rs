@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::catalog::{Layout, Standing};
+use crate::store::changes::ChangeId;
 use crate::store::failure::unknown;
 use crate::store::hidden_folder::{HiddenFolder, PARTS, UPLOADS};
 use crate::store::options::StoreOptions;
@@ -132,6 +133,21 @@ impl UnfinishedUploads {
         check_sum(others.map(|(_, entry)| entry), order, size, options)
     }
 
+    /// Removes the uploads into a change set that is no more, as far as nobody works on them.
+    pub(crate) fn forget_change(&self, change: ChangeId) {
+        let mut entries = lock(&self.entries);
+        entries.retain(|_, entry| {
+            let mut slot = lock(&entry.slot);
+            let is_of = |state: &UploadState| state.order.change == Some(change);
+            let is_gone = matches!(&*slot, UploadSlot::Free(state) if is_of(state));
+            if is_gone {
+                *slot = UploadSlot::Gone;
+                log_failure(entry.files.remove());
+            }
+            !is_gone
+        });
+    }
+
     pub(crate) fn find(&self, id: UploadId) -> Result<Arc<UploadEntry>> {
         lock(&self.entries).get(&id).cloned().ok_or_else(unknown)
     }
@@ -165,6 +181,8 @@ fn recovered(mut state: UploadState, files: &UploadFiles, layout: &Layout) -> Op
             Some(state)
         }
         // The end came between the rename and the last line of the journal.
+        // Whether a change set has them, its own journal tells; the caller asks that.
+        (None, _) if state.order.change.is_some() => None,
         (None, UploadStage::Finishing(digest)) => match layout.standing(&state.order.name) {
             Ok(Standing::Model(stamp)) if stamp.size == state.offset => {
                 state.stage = UploadStage::Done(digest);

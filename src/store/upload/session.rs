@@ -12,7 +12,7 @@ use crate::digest::{Digest, Hasher};
 use crate::disk::{FilePlace, GrowingFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
-use crate::store::claim::{BytesOrigin, Claim, NewBytes, Published};
+use crate::store::claim::{BytesOrigin, Claim, NewBytes, Published, StagedBytes};
 use crate::store::failure::unstored;
 use crate::store::store_handle::Store;
 use crate::store::upload::entry::{Interrupt, UploadEntry, superseded};
@@ -239,7 +239,10 @@ impl UploadSession {
             digest,
             session: self,
         };
-        let published = store.publish(bytes, &claim);
+        let published = match order.change {
+            Some(change) => store.stage(change, bytes, &claim),
+            None => store.publish(bytes, &claim),
+        };
 
         // The model is there, so its upload is done, whatever becomes of the note of it.
         let stage = match published {
@@ -365,6 +368,16 @@ impl NewBytes for AllPieces<'_> {
     fn publish(self, target: &FilePlace) -> std::io::Result<File> {
         self.partial.take_mode_of(target);
         self.partial.publish(target)
+    }
+}
+
+impl StagedBytes for AllPieces<'_> {
+    fn has_journal(&self) -> bool {
+        true
+    }
+
+    fn stage(self, target: &FilePlace) -> std::io::Result<File> {
+        self.partial.move_to(target)
     }
 }
 

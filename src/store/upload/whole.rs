@@ -12,7 +12,8 @@ use crate::event::Happening;
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::Metadata;
-use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
+use crate::store::changes::ChangeId;
+use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published, StagedBytes};
 use crate::store::failure::unstored;
 use crate::store::store_handle::Store;
 use crate::text::counted;
@@ -86,6 +87,20 @@ impl Upload {
         expected: Option<&Digest>,
         condition: &Condition,
     ) -> Result<Published> {
+        self.end(name, expected, condition, None)
+    }
+
+    /// The same, or takes what was written into a change set.
+    ///
+    /// # Errors
+    /// As [`Upload::commit`], and those of the change set.
+    pub(crate) fn end(
+        self,
+        name: &ModelName,
+        expected: Option<&Digest>,
+        condition: &Condition,
+        change: Option<ChangeId>,
+    ) -> Result<Published> {
         if self.health == Health::Broken {
             return Err(Error::new(
                 ErrorKind::Internal,
@@ -114,7 +129,10 @@ impl Upload {
             origin: BytesOrigin::Upload,
         };
 
-        let published = store.publish(self.part, &claim)?;
+        let published = match change {
+            Some(change) => store.stage(change, self.part, &claim)?,
+            None => store.publish(self.part, &claim)?,
+        };
 
         store.catalog().events.upload(|| Happening::UploadEnded {
             name: name.clone(),
@@ -139,6 +157,16 @@ impl NewBytes for Part {
     fn publish(self, target: &FilePlace) -> io::Result<File> {
         self.take_mode_of(target);
         self.publish_at(target)
+    }
+}
+
+impl StagedBytes for Part {
+    fn has_journal(&self) -> bool {
+        false
+    }
+
+    fn stage(self, target: &FilePlace) -> io::Result<File> {
+        self.move_to(target)
     }
 }
 

@@ -19,20 +19,21 @@ mod version_files;
 pub(crate) use tally::{Tally, VersionCount, charge, kept_of};
 pub use version_files::ModelVersion;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use crate::digest::Digest;
 use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::store::catalog::{Catalog, Stamp, Standing};
+use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::rules;
 use crate::store::store_handle::Store;
 use crate::threads::lock;
 use tally::taken;
-use version_files::{list, names, next_place, parse};
+use version_files::{list, names, next_place, next_place_unsynced, parse};
 
 impl Store {
     /// The versions that are kept of a model, which need not be there any more; newest first.
@@ -75,11 +76,38 @@ pub(crate) fn keep(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::
     let digest = catalog.index.find(name, current);
     let place = next_place(&catalog.layout, name, digest)?;
     let preserved = disk::preserve(&catalog.layout.place(name)?, &place);
-    // A link changes a time in the stamp of the model, which is not replaced yet.
+    learn_linked(catalog, name, digest);
+    preserved
+}
+
+/// The same, but a power cut may take the version away again.
+pub(crate) fn keep_unsynced(
+    catalog: &Catalog,
+    name: &ModelName,
+    current: &Stamp,
+) -> io::Result<()> {
+    let digest = catalog.index.find(name, current);
+    let place = next_place_unsynced(&catalog.layout, name, digest)?;
+    let preserved = disk::preserve_unsynced(&catalog.layout.place(name)?, &place);
+    learn_linked(catalog, name, digest);
+    preserved
+}
+
+/// A link changes a time in the stamp of the model, which is not replaced yet.
+fn learn_linked(catalog: &Catalog, name: &ModelName, digest: Option<Digest>) {
     if let (Some(digest), Ok(Standing::Model(stamp))) = (digest, catalog.layout.standing(name)) {
         catalog.index.insert(name, stamp, digest);
     }
-    preserved
+}
+
+/// Makes the folder of the versions of a model survive a power cut with what is in it, and those that lead to
+/// it.
+pub(crate) fn settle(layout: &Layout, name: &ModelName) -> io::Result<()> {
+    let Some(folder) = layout.versions_of(name)? else {
+        return Ok(());
+    };
+    folder.sync()?;
+    layout.hidden().sync_way(VERSIONS, name)
 }
 
 /// Moves a model that is to be removed among its versions.
@@ -89,6 +117,43 @@ pub(crate) fn put_away(catalog: &Catalog, name: &ModelName, current: &Stamp) -> 
         &catalog.layout.place(name)?,
         &next_place(&catalog.layout, name, digest)?,
     )
+}
+
+/// The same, but a power cut may take it back.
+pub(crate) fn put_away_unsynced(
+    catalog: &Catalog,
+    name: &ModelName,
+    digest: Option<Digest>,
+) -> io::Result<()> {
+    let place = next_place_unsynced(&catalog.layout, name, digest)?;
+    catalog.layout.place(name)?.rename_to(&place)
+}
+
+/// The versions of all models that have one of these digests: one for each digest.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn places_of(
+    catalog: &Catalog,
+    wanted: &BTreeSet<[u8; 32]>,
+) -> io::Result<BTreeMap<[u8; 32], FilePlace>> {
+    let mut found = BTreeMap::new();
+
+    for name in catalog.layout.hidden().names_in(VERSIONS)? {
+        let Some(folder) = catalog.layout.versions_of(&name)? else {
+            continue;
+        };
+        for version in list(&catalog.layout, &name)? {
+            let digest = version.digest.map(|digest| *digest.as_bytes());
+            if let Some(digest) = digest.filter(|digest| wanted.contains(digest)) {
+                found.insert(digest, FilePlace::new(&folder, &version.file_name));
+            }
+        }
+        if found.len() == wanted.len() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Removes all but the newest versions; a failure is logged, since the model itself is well.
@@ -181,6 +246,7 @@ fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result
         .map(|version| version.file_name.as_str())
         .collect();
 
+    let mut unlinked = BTreeSet::new();
     for file_name in names(Some(&folder))? {
         let is_ours = parse(&file_name).is_some() || disk::is_copy_name(&file_name);
         if !is_ours || kept.contains(file_name.as_str()) {
@@ -188,10 +254,21 @@ fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result
         }
 
         let place = FilePlace::new(&folder, &file_name);
-        if place.facts()?.is_file() {
-            place.remove()?;
+        let facts = place.facts()?;
+        if !facts.is_file() {
+            continue;
+        }
+        place.remove()?;
+
+        // Models that have their file in common with it stay as they are.
+        let digest = parse(&file_name).and_then(|(_, digest)| digest);
+        if facts.links > 1
+            && let Some(digest) = digest
+        {
+            unlinked.insert(*digest.as_bytes());
         }
     }
+    catalog.learn_linked(&unlinked);
 
     if kept.is_empty() {
         remove_empty(catalog, name);

@@ -74,9 +74,21 @@ pub(super) fn next_place(
     digest: Option<Digest>,
 ) -> io::Result<FilePlace> {
     let folder = layout.hidden().made_for(VERSIONS, name)?;
-    let folder = folder.make(name.file_name())?;
+    next_in(&folder.make(name.file_name())?, digest)
+}
 
-    let last = names(Some(&folder))?
+/// The same, but a power cut may take the folder away again.
+pub(super) fn next_place_unsynced(
+    layout: &Layout,
+    name: &ModelName,
+    digest: Option<Digest>,
+) -> io::Result<FilePlace> {
+    let folder = layout.hidden().made_for_unsynced(VERSIONS, name)?;
+    next_in(&folder.make_unsynced(name.file_name())?, digest)
+}
+
+fn next_in(folder: &Folder, digest: Option<Digest>) -> io::Result<FilePlace> {
+    let last = names(Some(folder))?
         .iter()
         .filter_map(|name| parse(name))
         .map(|(number, _)| number)
@@ -84,7 +96,7 @@ pub(super) fn next_place(
 
     let number = last.unwrap_or(0) + 1;
     let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
-    Ok(FilePlace::new(&folder, format!("{number}.{digest}")))
+    Ok(FilePlace::new(folder, format!("{number}.{digest}")))
 }
 
 /// The number and the digest in the name of a version.

@@ -104,6 +104,43 @@ fn hints_name_flags_and_not_only_fields() {
 }
 
 #[test]
+fn hints_have_no_words_of_http() {
+    for (settings, words, code, hint) in [
+        (
+            &["--replace", "refuse"][..],
+            &["put", "m"][..],
+            11,
+            "skep put --if-match",
+        ),
+        (
+            &[],
+            &["put", "m", "--if-match", OTHER],
+            11,
+            "has changed meanwhile",
+        ),
+        (&[], &["put", "m", "--create"], 11, "exists already"),
+        (
+            &["--require-license"],
+            &["put", "m", "--always"],
+            2,
+            "skep put --license",
+        ),
+    ] {
+        let server = Served::start(&[&["--plain"][..], settings].concat());
+        server.place.file("m", "old");
+        server.skep(&["put", "m", "--license", "MIT"]).exits(0);
+        server.place.file("m", "new");
+        let told = server.skep(words).exits(code).says(hint);
+        for word in ["in HTTP", "field", "PUT", "If-", "Skep-"] {
+            assert!(!told.stderr.contains(word), "{word}: {}", told.stderr);
+        }
+    }
+}
+
+/// The digest of nothing that is stored here.
+const OTHER: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+#[test]
 fn the_manual_that_cannot_be_written_is_a_failure() {
     let place = Place::new();
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();

@@ -67,6 +67,10 @@ const STATICS: &[(&str, &str)] = &[
         "a signal comes to the process",
     ),
     (
+        "src/cli/terminal/signals.rs: REPORT",
+        "a signal comes to the process",
+    ),
+    (
         "src/disk/fault.rs: thread_local",
         "each test plants faults of its own; there is no such file in the product",
     ),

@@ -195,6 +195,23 @@ fn flags_and_values_that_do_not_exist() {
     run(&mut place.skep(&["serve", "9000"]))
         .exits(2)
         .says("did you mean --port 9000");
+    for (words, tip) in [
+        (
+            &["ls", "https://192.0.2.1:8443"][..],
+            "skep ls --server https://192.0.2.1:8443",
+        ),
+        (&["status", "192.0.2.1"], "skep status --server 192.0.2.1"),
+        (&["fingerprint", "--server", "x"], "skep fingerprint URL"),
+        (
+            &["get", "https://192.0.2.1:8443"],
+            "--server https://192.0.2.1:8443",
+        ),
+    ] {
+        run(&mut place.skep(words))
+            .exits(2)
+            .says("a server is named with")
+            .says(tip);
+    }
     run(&mut place.skep(&["help", "serv"]))
         .exits(2)
         .says("did you mean 'skep help serve'?");

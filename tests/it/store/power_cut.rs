@@ -12,7 +12,7 @@ use skep::store::{Store, StoreOptions, StoredContent};
 
 use crate::support::pieces::{STEPS, append, create, field, tell};
 use crate::support::power::{Disk, replay};
-use crate::support::process::{Place, noise};
+use crate::support::process::{Place, digest, noise};
 use crate::support::served::Served;
 use crate::support::syscalls::{self, Call};
 
@@ -125,6 +125,63 @@ fn an_upload_in_pieces_goes_on_where_it_was_acknowledged() {
         );
     });
     assert!(images > 30, "only {images} power cuts");
+}
+
+#[test]
+#[cfg_attr(not(has_strace), ignore = "strace is not installed")]
+fn a_change_set_happens_as_a_whole_or_not_at_all() {
+    let (one, two, three) = (noise(1, 9_001), noise(2, 9_002), noise(3, 9_003));
+    let place = Place::new();
+    let server = Served::start_traced(&place, &["--plain", "--keep-versions", "2"]);
+    let put = |path: &str, bytes: &[u8]| {
+        let file = place.file("content", bytes);
+        server.curl(path, &["-T", file.to_str().unwrap()]).is(201);
+    };
+    put("/v1/models/me/a", &one);
+    put("/v1/models/me/b", &two);
+    let begun = server.curl("/v1/changes?root=me", &["-X", "POST"]).is(201);
+    let set = begun.field("location").unwrap().to_owned();
+    put(&format!("{set}/me/a"), &three);
+    put(&format!("{set}/me/deep/c"), &two);
+    let known = format!("{set}/me/moved?blob={}", digest(&one));
+    server.curl(&known, &["-X", "PUT"]).is(201);
+    let committed = server.curl(&format!("{set}?others=remove"), &["-X", "POST"]);
+    assert_eq!(committed.is(200).json()["removed"], 1);
+    let root = server.dir.clone();
+    server.stop().exits(0);
+
+    let state = |models: &[(&str, &Vec<u8>)]| -> Models {
+        let models = models.iter();
+        models
+            .map(|(name, bytes)| ((*name).to_owned(), (*bytes).clone()))
+            .collect()
+    };
+    let before = state(&[("me/a", &one), ("me/b", &two)]);
+    let mut states = vec![Models::new(), state(&[("me/a", &one)]), before.clone()];
+    // The beginning, three names, and then the commit.
+    states.extend(std::iter::repeat_n(before, 4));
+    states.push(state(&[
+        ("me/a", &three),
+        ("me/deep/c", &two),
+        ("me/moved", &one),
+    ]));
+    let calls = syscalls::calls(&place);
+    let answers = calls.iter().filter(|call| **call == Call::Acknowledge);
+    assert_eq!(answers.count(), states.len() - 1, "answers in the log");
+    let images = replay(Disk::new(&root), &calls, |image, acknowledged, case| {
+        let left = tempfile::tempdir().unwrap();
+        image.unpack(left.path());
+        let store = Store::open(left.path(), StoreOptions::default()).unwrap();
+        let found = models(&store);
+        let allowed = &states[acknowledged..states.len().min(acknowledged + 2)];
+        assert!(allowed.contains(&found), "{case}: {}", sizes(&found));
+
+        // What was committed is no set any more.
+        let sets = left.path().join(".skep/changes");
+        let sets = fs::read_dir(sets).map_or(0, Iterator::count);
+        assert!(sets == 0 || found != states[7], "{case}: {sets} sets");
+    });
+    assert!(images > 60, "only {images} power cuts");
 }
 
 #[test]

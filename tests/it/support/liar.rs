@@ -193,7 +193,8 @@ pub(crate) fn tagged(bytes: &[u8]) -> String {
 /// What stands for an endless answer: more than any client should take without a word.
 pub(crate) const ENDLESS_BYTES: u64 = 256 << 20;
 
-fn identity() -> (Arc<ServerConfig>, Pin) {
+/// A key of a server, and its pin.
+pub(crate) fn identity() -> (Arc<ServerConfig>, Pin) {
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["liar".to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();

@@ -86,9 +86,14 @@ pub(crate) fn field<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 
 /// Begins an upload without bytes; returns its path.
 pub(crate) fn create(server: &impl Target, name: &str, fields: &str) -> String {
+    create_at(server, &format!("/v1/models/{name}"), fields)
+}
+
+/// The same for another place than a model.
+pub(crate) fn create_at(server: &impl Target, target: &str, fields: &str) -> String {
     let answer = ask(
         server,
-        &format!("PUT /v1/models/{name}"),
+        &format!("PUT {target}"),
         &format!("Upload-Complete: ?0{fields}"),
         b"",
     );

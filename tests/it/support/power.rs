@@ -130,6 +130,12 @@ impl Disk {
                 content.written.resize(usize::try_from(*length).unwrap(), 0);
             }
             Call::Sync { path } => return self.sync(path),
+            Call::SyncAll => {
+                self.synced_names = self.names.clone();
+                for content in &mut self.contents {
+                    content.synced = content.written.clone();
+                }
+            }
             Call::Rename { from, to } => {
                 let moved: Vec<PathBuf> = self
                     .names

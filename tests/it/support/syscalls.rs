@@ -29,6 +29,8 @@ pub(crate) enum Call {
     Sync {
         path: PathBuf,
     },
+    /// All of the disk was written out.
+    SyncAll,
     Rename {
         from: PathBuf,
         to: PathBuf,
@@ -49,7 +51,7 @@ pub(crate) enum Call {
 }
 
 const CALLS: &str = "openat,open,creat,read,pread64,write,pwrite64,writev,sendto,sendmsg,lseek,ftruncate,\
-     truncate,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir,\
+     truncate,fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir,\
      mkdirat,close,copy_file_range,sendfile,fallocate";
 
 /// The binary under strace, whose own process the child is.
@@ -198,6 +200,7 @@ impl Reader {
             "fsync" | "fdatasync" => self.calls.push(Call::Sync {
                 path: shown(fields[0]),
             }),
+            "syncfs" => self.calls.push(Call::SyncAll),
             "ftruncate" => {
                 let (path, length) = (shown(fields[0]), fields[1].parse().unwrap());
                 self.lengths.insert(path.clone(), length);

@@ -2,6 +2,7 @@
 //! Keys, certificates, authorities and the clock they go by.
 
 mod authority;
+mod broken;
 mod clock;
 mod identity;
 mod mtls;

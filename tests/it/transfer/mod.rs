@@ -7,6 +7,7 @@ mod dearning_wire;
 mod failing_calls;
 mod lies;
 mod lies_of_dearning;
+mod lies_that_drip;
 pub(crate) mod lies_to_put;
 mod lost_power;
 mod other_clients;

@@ -89,3 +89,38 @@ fn links_of_others_are_not_followed() {
     server.skep(&["get", "m", "-o", "shared/"]).exits(0);
     assert_eq!(fs::read(outside.join("precious")).unwrap(), b"new");
 }
+
+#[test]
+fn what_stands_in_the_place_of_a_partial_file_is_named() {
+    let server = Served::start(&["--plain"]);
+    let place = &server.place;
+    place.file("m", "new");
+    server.skep(&["put", "m"]).exits(0);
+    fs::create_dir(place.path("shared")).unwrap();
+    place.file("precious", "precious");
+    let part = place.path("shared/.m.skep-part");
+
+    let get = |words: &str| {
+        let told = server.skep(&["get", "m", "-o", "shared/"]).exits(11);
+        told.says(&format!("writing shared/m: shared/.m.skep-part is {words}"))
+            .says("remove it, or save the model in another directory");
+        assert_eq!(place.read("precious"), b"precious");
+        assert!(!place.path("shared/m").exists());
+    };
+
+    for target in ["precious", "nothing"] {
+        symlink(place.path(target), &part).unwrap();
+        get("a symbolic link");
+        fs::remove_file(&part).unwrap();
+    }
+
+    fs::create_dir(&part).unwrap();
+    get("not a file");
+    fs::remove_dir(&part).unwrap();
+
+    fs::hard_link(place.path("precious"), &part).unwrap();
+    get("a file of somebody else, or has another name as well");
+    fs::remove_file(&part).unwrap();
+
+    server.skep(&["get", "m", "-o", "shared/"]).exits(0);
+}

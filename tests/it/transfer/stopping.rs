@@ -12,7 +12,8 @@ use rustix::process::Signal;
 use skep::client::{Client, ClientOptions, TransferEvent, TransferOptions, Trust};
 use skep::{Digest, Error, ErrorKind, Request, Response, Server, Status, TempServer};
 
-use crate::support::process::{Place, Process, until};
+use crate::support::liar::{Liar, Then};
+use crate::support::process::{Place, Process, ended, until};
 
 /// Less than any pause of the client here, and longer than anything takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -262,4 +263,104 @@ fn a_get_that_is_interrupted_keeps_all_that_arrived() {
     process.finish().exits(130).says("interrupted; resume with");
     let journal = std::fs::read_to_string(place.path(".m.skep-journal")).unwrap();
     assert_eq!(journal.lines().last(), Some("300000"), "{journal}");
+}
+
+/// A server that removes the model `done` and answers nothing else, and what tells of each request.
+fn half_silent() -> (Liar, Receiver<()>) {
+    let (sender, asked) = channel();
+    let sender = Mutex::new(sender);
+    let liar = Liar::start(move |question| {
+        if question.is("delete /v1/models/done ") {
+            question.say("HTTP/1.1 204 No Content\r\n\r\n");
+            return Then::Again;
+        }
+        let _ = sender.lock().unwrap().send(());
+        // Until the client is gone.
+        question.take(u64::MAX);
+        Then::Close
+    });
+    (liar, asked)
+}
+
+#[test]
+fn a_signal_leaves_the_json_of_the_command() {
+    let place = Place::new();
+    place.file("m", "hello");
+    let verbs: [(&[&str], &str); 9] = [
+        (&["put", "m"], "models"),
+        (&["put", "-", "--name", "m"], "models"),
+        (&["get", "m"], "files"),
+        (&["load", "m", "--send-password"], "files"),
+        (&["post", "m", "--send-password"], "imported"),
+        (&["ls"], ""),
+        (&["rm", "done", "m"], "removed"),
+        (&["verify", "m"], "models"),
+        (&["show", "m"], "models"),
+    ];
+
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        for (words, list) in verbs {
+            let (liar, asked) = half_silent();
+            let mut command = place.skep(words);
+            command.args(["--json", "--server", &liar.url]);
+            if words.contains(&"--send-password") {
+                command.env("SKEP_PASSWORD", "secret");
+            }
+            if words.contains(&"-") {
+                command.stdin(File::open(place.path("m")).unwrap());
+            }
+            let process = Process::start(&mut command);
+            let heard = asked.recv_timeout(DEADLINE);
+            heard.unwrap_or_else(|_| panic!("no request of {words:?}"));
+            process.signal(signal);
+
+            let told = process.finish().exits(code);
+            let json = told.json();
+            assert_eq!(json["schema"], 1, "{words:?}");
+            assert_eq!(json["error"]["kind"], "cancelled", "{words:?}: {json}");
+            assert_eq!(json["error"]["exit"], code, "{words:?}: {json}");
+            assert!(told.stderr.contains("interrupted"), "{}", told.stderr);
+            match list {
+                "" => {}
+                "removed" => assert_eq!(json[list], serde_json::json!(["done"])),
+                _ => assert_eq!(json[list], serde_json::json!([]), "{words:?}: {json}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_signal_puts_no_json_among_the_bytes_of_a_model() {
+    let place = Place::new();
+    for words in [&["cat", "m"][..], &["get", "m", "-o", "-"]] {
+        let (liar, asked) = half_silent();
+        let mut command = place.skep(words);
+        let process = Process::start(command.args(["--json", "--server", &liar.url]));
+        asked.recv_timeout(DEADLINE).unwrap();
+        process.signal(Signal::INT);
+        assert_eq!(process.finish().exits(130).text(), "");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_command_whose_json_nobody_reads() {
+    let (liar, asked) = half_silent();
+    let place = Place::new();
+    // A pipe that is full takes nothing more.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while writer.write(&[0; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+
+    let mut command = place.skep(&["ls", "--json", "--server", &liar.url]);
+    let mut child = command
+        .stdout(writer)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    asked.recv_timeout(DEADLINE).unwrap();
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, Signal::INT).unwrap();
+    assert_eq!(ended(&mut child).code(), Some(130));
+    drop(reader);
 }

@@ -44,7 +44,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // The server names the token after this, as far as that is a valid name and free there.
     let device = text("device").unwrap_or_else(crate::tls::host_name);
-    signals::watch()?;
+    signals::watch(output.interrupted_report())?;
 
     let names = PairNames {
         server: text("name"),

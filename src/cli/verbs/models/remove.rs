@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::json;
 
 use crate::cli::flags::{Selector, args, selected};
 use crate::cli::terminal::{Output, size};
@@ -41,7 +40,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         ask(matches, &names, &client)?;
     }
 
-    let mut removed = Vec::new();
+    output.json_list("removed");
     output.each(names.into_keys(), |name| {
         // The old versions are a resource of their own: removing them leaves the model alone.
         let what = if is_of_versions {
@@ -51,11 +50,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         } else {
             client.remove(&name).map(|()| "")?
         };
-        removed.push(name.as_str().to_owned());
+        output.json_item(&name.as_str())?;
         output.done(&format!("removed {what}{name}"))
     });
 
-    output.json(&json!({"schema": 1, "removed": removed}))
+    Ok(())
 }
 
 /// The models that are meant, with their sizes; with those of which only old versions are there, if it is

@@ -2,7 +2,6 @@
 //! `skep rollback`: brings back what models were before.
 
 use clap::{Arg, ArgMatches, Command};
-use serde_json::json;
 
 use crate::cli::flags::args;
 use crate::cli::terminal::{Output, size};
@@ -35,17 +34,17 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     }
 
     let mut client = args::client(matches, output)?;
-    let mut models = Vec::new();
+    output.json_list("models");
 
     output.each(names, |name| {
         let model = client.rollback_to(&name, choice)?;
         let digest = model.digest.map(digest_text).unwrap_or_default();
         let line = format!("{name}  {}  {digest}", size(model.size));
-        models.push(ModelWire::from(&model));
+        output.json_item(&ModelWire::from(&model))?;
         output.done(line.trim_end())
     });
 
-    output.json(&json!({"schema": 1, "models": models}))
+    Ok(())
 }
 
 const EXAMPLES: &str = "\

@@ -2,7 +2,6 @@
 //! `skep show`: tells all that a server knows of a model.
 
 use clap::{ArgMatches, Command};
-use serde_json::json;
 
 use crate::cli::flags::args;
 use crate::cli::terminal::{Output, size};
@@ -23,18 +22,17 @@ pub(crate) fn arguments(command: Command) -> Command {
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
-    let mut models = Vec::new();
+    output.json_list("models");
 
     output.each(names, |name| {
         let info = client.info(&name)?;
         for (key, value) in rows(&info) {
             output.line(&format!("{key:<10}{value}"))?;
         }
-        models.push(InfoWire::from(&info));
-        Ok(())
+        output.json_item(&InfoWire::from(&info))
     });
 
-    output.json(&json!({"schema": 1, "models": models}))
+    Ok(())
 }
 
 fn rows(info: &ModelInfo) -> Vec<(&'static str, String)> {

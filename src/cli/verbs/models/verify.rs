@@ -2,7 +2,6 @@
 //! `skep verify`: has a server read its models again and tells of damage; with `--key`, checks signatures.
 
 use clap::{ArgMatches, Command};
-use serde_json::json;
 
 use crate::cli::flags::args;
 use crate::cli::terminal::{Output, Progress};
@@ -39,7 +38,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         names = models.into_iter().map(|model| model.name).collect();
     }
 
-    let mut models = Vec::new();
+    output.json_list("models");
 
     output.each(names, |name| {
         let mut progress = Progress::start(output, name.as_str(), None);
@@ -61,11 +60,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
                  {known}; if nobody meant that, send the model again with 'skep put --always'"
             ));
         }
-        models.push(VerifyWire::from(&verified));
+        output.json_item(&VerifyWire::from(&verified))?;
         error.map_or(Ok(()), Err)
     });
 
-    output.json(&json!({"schema": 1, "models": models}))
+    Ok(())
 }
 
 fn complaint(name: &ModelName, verified: &Verification) -> Option<Error> {

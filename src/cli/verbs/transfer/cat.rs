@@ -9,7 +9,6 @@ use crate::cli::flags::args;
 use crate::cli::terminal::{Output, Page, page};
 use crate::cli::verbs::transfer::get;
 use crate::error::Result;
-use crate::model::ModelName;
 
 pub(crate) fn arguments(command: Command) -> Command {
     let name = Arg::new("name")
@@ -29,7 +28,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         .map(String::as_str)
         .unwrap_or_default();
 
-    let name: ModelName = name.parse()?;
+    let name = get::parse_name(name)?;
     output.for_bytes()?;
     let mut client = args::client(matches, output)?;
     let mut download = client.get(&name)?;

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command};
-use serde_json::json;
 
 use crate::cli::flags::{Destination, Selector, args, destination, is_set};
 use crate::cli::terminal::{Output, Progress, signals};
@@ -40,7 +39,21 @@ pub(crate) fn names(help: &'static str) -> Arg {
 /// `BadRequest` for what is no model name.
 pub(crate) fn parse_names(matches: &ArgMatches) -> Result<Vec<ModelName>> {
     let names = matches.get_many::<String>("name").into_iter().flatten();
-    names.map(|name| name.parse()).collect()
+    names.map(|name| parse_name(name)).collect()
+}
+
+/// A model name that was given.
+///
+/// # Errors
+/// `BadRequest` for what is none, such as the URL of a server.
+pub(crate) fn parse_name(name: &str) -> Result<ModelName> {
+    name.parse().map_err(|error: Error| {
+        if name.contains("://") {
+            error.hint(format!("a server is named with a flag: --server {name}"))
+        } else {
+            error
+        }
+    })
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
@@ -75,7 +88,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     }
 
     let mut client = args::client(matches, output)?;
-    let (mut files, mut changed) = (Vec::new(), 0);
+    let mut changed = 0;
+    output.json_list("files");
 
     output.each(names, |name| {
         let Some(path) = destination.path(&name) else {
@@ -99,11 +113,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             Proof::Digest => {}
         }
         changed += u32::from(fetched.proof != Proof::Unchanged);
-        files.push(value(&name, &path, &fetched));
+        output.json_item(&value(&name, &path, &fetched))?;
         output.done(&path.display().to_string())
     });
 
-    output.json(&json!({"schema": 1, "files": files}))?;
     finish(matches, changed, output)
 }
 
@@ -111,6 +124,7 @@ fn finish(matches: &ArgMatches, changed: u32, output: &Output) -> Result<()> {
     if changed == 0 && is_set(matches, "exit-unchanged")? {
         output.nothing_to_do();
     }
+
     Ok(())
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.for_bytes()?;
     }
     let mut client = args::client(matches, output)?;
-    let mut files = Vec::new();
+    output.json_list("files");
 
     output.each(names, |name| {
         let mut progress = Progress::start(output, name.as_str(), None);
@@ -63,11 +63,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         // The bar has to go before a line is printed where it stands.
         drop(progress);
         let path = path.display().to_string();
-        files.push(json!({"name": name.as_str(), "path": path, "size": size}));
+        output.json_item(&json!({"name": name.as_str(), "path": path, "size": size}))?;
         output.done(&path)
     });
 
-    output.json(&json!({"schema": 1, "files": files}))
+    Ok(())
 }
 
 fn code(matches: &ArgMatches, names: Vec<ModelName>, output: &Output) -> Result<()> {

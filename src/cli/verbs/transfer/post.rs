@@ -18,7 +18,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let (files, name) = source::files(matches)?;
     source::distinct(&files, name.as_ref(), false)?;
     let mut client = args::client(matches, output)?;
-    let mut imported = Vec::new();
+    output.json_list("imported");
 
     output.each(files, |file| {
         // The JSON body has the content in it, and is announced with its length.
@@ -45,11 +45,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         // The bar has to go before a line is printed where it stands.
         drop(progress);
         posted?;
-        imported.push(json!({"name": source.name.as_str(), "size": length}));
+        output.json_item(&json!({"name": source.name.as_str(), "size": length}))?;
         output.done(&format!("{}  {}  imported", source.name, size(length)))
     });
 
-    output.json(&json!({"schema": 1, "imported": imported}))
+    Ok(())
 }
 
 const EXAMPLES: &str = "\

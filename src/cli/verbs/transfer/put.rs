@@ -79,7 +79,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // Licence and source go with every model of this command, in fields of their own.
     client.describe(said("license"), said("source"))?;
-    let (mut models, mut changed) = (Vec::new(), 0);
+    let mut changed = 0;
+    output.json_list("models");
 
     output.each(files, |file| {
         // Signed before it is sent, so that nothing is stored if the file cannot be signed.
@@ -92,7 +93,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         let name = source.name.clone();
         let stored = send(&mut client, source, &input, &options, output)?;
         let is_unchanged = stored.outcome == Outcome::Unchanged;
-        models.push(value(&stored));
+        output.json_item(&value(&stored))?;
         let (length, digest) = (size(stored.model.size), stored.digest);
         output.done(&format!(
             "{name}  {length}  {digest:?}  {}",
@@ -114,7 +115,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         }
         changed += 1;
         let stored = signed.put(&mut client, &name)?;
-        models.push(value(&stored));
+        output.json_item(&value(&stored))?;
         output.done(&format!("{}  {}", stored.model.name, outcome(&stored)))
     });
 
@@ -122,7 +123,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.nothing_to_do();
     }
 
-    output.json(&json!({"schema": 1, "models": models}))
+    Ok(())
 }
 
 /// Whether bytes that are there already are sent again.

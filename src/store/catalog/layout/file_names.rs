@@ -112,6 +112,16 @@ pub(super) fn is_refusal(error: &io::Error) -> bool {
     is_unwritable || matches!(error.kind(), InvalidFilename | InvalidInput)
 }
 
+/// What has a name, for people.
+pub(super) fn shown(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::File => "a model",
+        FileKind::Folder => "a folder",
+        FileKind::Link => "a symbolic link",
+        FileKind::Special => "a special file",
+    }
+}
+
 /// The characters that FAT, exFAT and NTFS refuse.
 pub(super) const AWKWARD: &str = "probe-:*?<>|\"-";
 

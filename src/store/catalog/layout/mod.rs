@@ -27,7 +27,7 @@ pub(crate) use file_names::is_absence;
 pub(crate) use model_paths::{ModelNames, named};
 
 use crate::store::catalog::layout::file_names::{
-    AWKWARD, clash, folds_names, is_refusal, try_names,
+    AWKWARD, clash, folds_names, is_refusal, shown, try_names,
 };
 use crate::store::catalog::layout::left_over::UPLOAD_PREFIX;
 use crate::store::catalog::layout::unusable::{marked, taken, unusable};
@@ -211,6 +211,16 @@ impl Layout {
         model_paths::made_place(&self.folder, name)
     }
 
+    /// The same, but a power cut may take the folders away again.
+    pub(crate) fn made_place_unsynced(&self, name: &ModelName) -> io::Result<FilePlace> {
+        model_paths::made_place_unsynced(&self.folder, name)
+    }
+
+    /// Whether the file system takes some different names for the same one.
+    pub(crate) fn folds_names(&self) -> bool {
+        self.folds_names
+    }
+
     /// Removes the folders of a model that is gone, as far as nothing is in them.
     pub(crate) fn remove_empty_folders(&self, name: &ModelName) {
         model_paths::remove_empty_folders(&self.folder, name);
@@ -376,16 +386,6 @@ impl Layout {
 /// No folder that leads to it, or something else in the place of one, is no model either.
 fn is_nothing(error: &io::Error) -> bool {
     is_absence(error) || error.kind() == io::ErrorKind::NotADirectory
-}
-
-/// What has a name, for people.
-fn shown(kind: FileKind) -> &'static str {
-    match kind {
-        FileKind::File => "a model",
-        FileKind::Folder => "a folder",
-        FileKind::Link => "a symbolic link",
-        FileKind::Special => "a special file",
-    }
 }
 
 /// Before the umask: the user says who else reads the models, and the folder of parts is private.

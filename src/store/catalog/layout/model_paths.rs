@@ -26,6 +26,14 @@ pub(super) fn made_place(root: &Folder, name: &ModelName) -> io::Result<FilePlac
     place_in(root, name, Folder::make_open)
 }
 
+/// The same, but a power cut may take the folders away again.
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn made_place_unsynced(root: &Folder, name: &ModelName) -> io::Result<FilePlace> {
+    place_in(root, name, Folder::make_open_unsynced)
+}
+
 fn place_in(
     root: &Folder,
     name: &ModelName,

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Change sets over HTTP: many models that are published and removed in one step, `/v1/changes`.
+
+use percent_encoding::percent_decode_str;
+
+use crate::access::Right;
+use crate::clock;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Request, Response, Status};
+use crate::model::ModelName;
+use crate::routes::api::Api;
+use crate::routes::models::{self, stored};
+use crate::signature::Signature;
+use crate::store::{Change, ChangeId, ChangeRequest, Others, Revision, UploadIntent};
+use crate::text::escaped;
+use crate::wire::{ChangeWire, CommitWire, StagedWire, digest_text, rfc3339};
+
+/// `POST /v1/changes?root=FOLDER`: 201 with the location of the new set. Without a folder, it may have any
+/// name.
+pub(crate) fn begin(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let root = member(request.query(), "root")?;
+    let root = root.map(|root| root.trim_end_matches('/').parse());
+    let principal = models::principal(request);
+
+    let change = ChangeRequest {
+        root: root.transpose()?,
+        // A certificate may be called as it likes, and the name is kept in a line.
+        principal: principal.map(|principal| escaped(&principal.shown()).into_owned()),
+    };
+    let id = api.store.begin_change(change)?;
+
+    let response = Response::json(Status::CREATED, &told(api, id)?);
+    Ok(response.field("location", format!("/v1/changes/{id}")))
+}
+
+/// `GET /v1/changes/ID`: what a set has so far.
+pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let told = told(api, id(request)?)?;
+    Ok(Response::json(Status::OK, &told).field("cache-control", "no-store"))
+}
+
+/// `PUT /v1/changes/ID/NAME`: bytes for a name, as `PUT /v1/models/NAME` takes them, in one piece or many; or
+/// `?blob=DIGEST` for bytes that the server has.
+pub(crate) fn put(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let (id, name) = (id(request)?, name(api, request)?);
+    check_no_condition(request)?;
+
+    let mut order = UploadIntent::new(name);
+    order.change = Some(id);
+    let Some(blob) = member(request.query(), "blob")? else {
+        return models::store_as(api, request, order);
+    };
+
+    // Whoever names bytes could otherwise read what it may not.
+    let principal = models::principal(request);
+    if let Some(principal) = &principal {
+        principal.needs(Right::Read)?;
+    }
+    let digest: Digest = blob.strip_prefix("sha256:").unwrap_or(&blob).parse()?;
+    let signature = request.fields().value("skep-signature");
+    let signature = signature.map(Signature::from_field).transpose()?;
+    let metadata = models::metadata(request, principal.as_ref())?;
+
+    let staged = api
+        .store
+        .stage_known(id, &order.name, digest, metadata, signature)?;
+    Ok(stored(&staged, &order))
+}
+
+/// `DELETE /v1/changes/ID/NAME`: the commit removes the model.
+pub(crate) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let (id, name) = (id(request)?, name(api, request)?);
+    check_no_condition(request)?;
+    api.store.stage_removal(id, &name)?;
+    Ok(Response::new(Status::NO_CONTENT))
+}
+
+/// `POST /v1/changes/ID?others=remove`: commits a set. With `If-Match: "REVISION"`, only if its folder has that
+/// revision.
+pub(crate) fn commit(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let id = id(request)?;
+    let others = match member(request.query(), "others")?.as_deref() {
+        None | Some("keep") => Others::Keep,
+        Some("remove") => Others::Remove,
+        Some(_) => {
+            let text = "others is keep or remove: what becomes of models that are not in the set";
+            return Err(Error::new(ErrorKind::BadRequest, text));
+        }
+    };
+
+    let expected = request.fields().value("if-match").map(revision_of_tag);
+    let outcome = api.store.commit_change(id, others, expected.transpose()?)?;
+
+    let told = CommitWire {
+        schema: 1,
+        published: outcome.published as u64,
+        removed: outcome.removed as u64,
+        unchanged: outcome.unchanged as u64,
+        revision: outcome.revision.map(|revision| revision.to_string()),
+    };
+    Ok(Response::json(Status::OK, &told))
+}
+
+/// `DELETE /v1/changes/ID`: nothing of the set happens.
+pub(crate) fn abandon(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    api.store.abandon_change(id(request)?)?;
+    Ok(Response::new(Status::NO_CONTENT))
+}
+
+fn told(api: &Api, id: ChangeId) -> Result<ChangeWire> {
+    let status = api.store.change(id)?;
+    let staged = status.entries.iter().map(|(name, change)| {
+        let bytes = change.bytes();
+        StagedWire {
+            name: name.as_str().to_owned(),
+            change: match change {
+                Change::Sent(_) => "sent",
+                Change::Known(_) => "known",
+                Change::Removal => "removal",
+            }
+            .to_owned(),
+            size: bytes.map(|bytes| bytes.size),
+            digest: bytes.map(|bytes| digest_text(bytes.digest)),
+        }
+    });
+
+    Ok(ChangeWire {
+        schema: 1,
+        id: id.to_string(),
+        root: status.root.map(|root| format!("{root}/")),
+        expires: clock::now().checked_add(status.left).map(rfc3339),
+        models: staged.collect(),
+    })
+}
+
+fn id(request: &Request<'_>) -> Result<ChangeId> {
+    let segments = request.segments();
+    segments.get(2).copied().unwrap_or_default().parse()
+}
+
+fn name(api: &Api, request: &Request<'_>) -> Result<ModelName> {
+    let segments = request.segments().get(3..).unwrap_or_default();
+    Ok(api.store.spelled(&ModelName::from_segments(segments)?))
+}
+
+/// The one member that a query may have.
+///
+/// # Errors
+/// `BadRequest` for another one, and for more than one.
+fn member(query: Option<&str>, known: &str) -> Result<Option<String>> {
+    let mut members = query.unwrap_or_default().split('&');
+    let mut members = members.by_ref().filter(|member| !member.is_empty());
+    let Some(first) = members.next() else {
+        return Ok(None);
+    };
+
+    match (first.split_once('='), members.next()) {
+        (Some((key, value)), None) if key == known => {
+            let decoded = percent_decode_str(value).decode_utf8();
+            let decoded = decoded.map_err(|_| {
+                let text = format!("the value of {known} is not UTF-8");
+                Error::new(ErrorKind::BadRequest, text)
+            });
+            decoded.map(|value| Some(value.into_owned()))
+        }
+        _ => {
+            let text = format!("the query has {known}=VALUE here, once, and nothing else");
+            Err(Error::new(ErrorKind::BadRequest, text))
+        }
+    }
+}
+
+/// A change set is judged as a whole.
+fn check_no_condition(request: &Request<'_>) -> Result<()> {
+    let conditions = ["if-match", "if-none-match", "if-unmodified-since"];
+    let given = |field: &&str| request.fields().value(field).is_some();
+    let Some(field) = conditions.iter().find(|field| given(field)) else {
+        return Ok(());
+    };
+
+    let text = format!("{field} says nothing of one name in a change set");
+    Err(Error::new(ErrorKind::BadRequest, text)
+        .hint("send If-Match with the revision of the folder when the set is committed"))
+}
+
+fn revision_of_tag(tag: &str) -> Result<Revision> {
+    let bare = tag.trim().strip_prefix('"');
+    let bare = bare.and_then(|bare| bare.strip_suffix('"'));
+    bare.unwrap_or(tag).parse()
+}

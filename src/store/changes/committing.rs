@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The commit of a change set: all is looked at and made durable, then decided, then done.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::PoisonError;
+
+use crate::digest::Digest;
+use crate::disk::{self, FilePlace};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Happening;
+use crate::model::ModelName;
+use crate::signature::Signature;
+use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
+use crate::store::changes::change::{Change, CommitOutcome, Others};
+use crate::store::changes::change_files::{ChangeFiles, ChangeId, unknown_change};
+use crate::store::changes::change_set::ChangeSet;
+use crate::store::changes::open_changes::log_failure;
+use crate::store::changes::plan::{CommitPlan, Planned, plan};
+use crate::store::changes::redo::{self, CommitStep, StepKind};
+use crate::store::changes::revision::Revision;
+use crate::store::claim::{BytesOrigin, Claim, Condition};
+use crate::store::failure::unstored;
+use crate::store::rules::{self, side_file};
+use crate::store::store_handle::Store;
+use crate::store::versions;
+use crate::threads::lock;
+
+impl Store {
+    /// Makes all of a change set true in one step. Doing it twice does it once.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such set; `PreconditionFailed` if its folder has another revision than is
+    /// expected; `Conflict` if a name cannot be a model, or if bytes are missing; `NoSpace`; otherwise those of
+    /// the file system. Nothing has changed then, and the set stays as it is; unless the disk failed in the
+    /// middle of the steps, which the next commit or start completes.
+    pub(crate) fn commit_change(
+        &self,
+        id: ChangeId,
+        others: Others,
+        expected: Option<Revision>,
+    ) -> Result<CommitOutcome> {
+        let catalog = self.catalog();
+        if let Some(outcome) = catalog.changes.outcome(id) {
+            return Ok(outcome);
+        }
+
+        catalog.layout.check_changeable()?;
+        let change = catalog.changes.find(id)?;
+        let mut set = lock(&change.set);
+        if set.is_over {
+            // Another request has committed it meanwhile.
+            return catalog.changes.outcome(id).ok_or_else(unknown_change);
+        }
+
+        // What takes long comes before others have to wait for their names.
+        check_unsure(&mut set)?;
+        make_durable(catalog, &set).map_err(unstored)?;
+
+        let _guard = lock(&catalog.names);
+        let root = set.request.root.clone();
+        if set.is_decided {
+            return finish(catalog, id, &mut set);
+        }
+        if let Some(expected) = expected
+            && catalog.revision(root.as_ref())? != Some(expected)
+        {
+            let text =
+                "the folder has changed since: it does not have the revision that is expected";
+            return Err(Error::new(ErrorKind::PreconditionFailed, text)
+                .hint("look at what is there now, and commit again with its revision"));
+        }
+
+        let plan = plan(catalog, &set, others)?;
+        let names = plan.published.iter().map(|one| &one.name);
+        let names = names.chain(plan.removed.iter().map(|gone| &gone.name));
+        let tallies: Vec<_> = names.map(|name| catalog.tally(name)).collect();
+
+        let prepared = prepare(catalog, &set.files, &plan);
+        prepared.map_err(|error| {
+            tidy_up(catalog, &set.files, &plan);
+            unstored(error)
+        })?;
+
+        let steps = steps(&plan);
+        redo::decide(&set.files, &steps).map_err(|error| {
+            tidy_up(catalog, &set.files, &plan);
+            unstored(error)
+        })?;
+
+        // From here on it is committed. It is shown when all of it is there.
+        set.is_decided = true;
+        let done = {
+            let _hidden = catalog
+                .shown
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let done = redo::apply(catalog, &set.files, &steps);
+            steps.iter().for_each(|step| catalog.forget(&step.name));
+            done
+        };
+        done.and_then(|()| redo::settle(catalog, &steps))
+            .map_err(|error| half_done(&error))?;
+        set.is_over = true;
+        log_failure(set.files.remove());
+
+        learn(catalog, &plan);
+        drop(tallies);
+        let outcome = CommitOutcome {
+            published: plan.published.len(),
+            removed: plan.removed.len(),
+            unchanged: plan.unchanged,
+            revision: match &root {
+                Some(root) => catalog.revision(Some(root))?,
+                None => None,
+            },
+        };
+        catalog.changes.end(id, Some(outcome.clone()));
+        catalog.pending.forget_change(id);
+        tell(catalog, &plan);
+        Ok(outcome)
+    }
+}
+
+/// Completes a commit in the middle of which the disk failed.
+fn finish(catalog: &Catalog, id: ChangeId, set: &mut ChangeSet) -> Result<CommitOutcome> {
+    let done = {
+        let _hidden = catalog
+            .shown
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        redo::complete(catalog, &set.files)
+    };
+    let steps = done.map_err(|error| half_done(&error))?;
+    set.is_over = true;
+
+    let is_removal = |step: &&CommitStep| matches!(step.what, StepKind::Remove(..));
+    let removed = steps.iter().filter(is_removal).count();
+    let outcome = CommitOutcome {
+        published: steps.len() - removed,
+        removed,
+        unchanged: set.entries.len().saturating_sub(steps.len() - removed),
+        revision: None,
+    };
+    catalog.changes.end(id, Some(outcome.clone()));
+    Ok(outcome)
+}
+
+/// Reads again what a power cut may have changed. What is not what was sent has to be sent again.
+fn check_unsure(set: &mut ChangeSet) -> Result<()> {
+    let files = set.files.clone();
+    let mut lost = Vec::new();
+
+    for (name, change) in &mut set.entries {
+        let Change::Sent(bytes) = change else {
+            continue;
+        };
+        if !bytes.is_unsure {
+            continue;
+        }
+
+        let read = files.place(bytes.number).and_then(|place| place.open());
+        let digest = read.and_then(|(file, _)| Digest::of_reader(file));
+        if digest.is_ok_and(|digest| digest == bytes.digest) {
+            bytes.is_unsure = false;
+        } else {
+            lost.push(name.clone());
+        }
+    }
+
+    let Some(first) = lost.first() else {
+        return Ok(());
+    };
+    let text = format!(
+        "the bytes of {} of this change set were lost with the power; the first is '{first}'",
+        crate::text::counted(lost.len() as u64, "name")
+    );
+    for name in &lost {
+        set.entries.remove(name);
+    }
+    Err(Error::new(ErrorKind::Conflict, text).hint("send what GET does not list, and commit again"))
+}
+
+/// Makes the bytes of a set survive a power cut.
+fn make_durable(catalog: &Catalog, set: &ChangeSet) -> io::Result<()> {
+    if catalog.layout.folder().sync_file_system()? {
+        return Ok(());
+    }
+
+    for change in set.entries.values() {
+        if let Change::Sent(bytes) = change {
+            set.files.place(bytes.number)?.sync()?;
+        }
+    }
+    set.files.folder()?.sync()
+}
+
+/// Does everything that can fail for want of room, and that nobody sees: bytes that the store has get a file
+/// in the set, old bytes become versions, folders are made, and what is said of new bytes is written down.
+fn prepare(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) -> io::Result<()> {
+    let keeps_versions = catalog.options.versions_max > 0;
+    let set = files.folder()?;
+    let is_whole = catalog.layout.folder().syncs_as_whole()?;
+
+    for one in &plan.published {
+        let place = FilePlace::new(&set, one.bytes.number.to_string());
+        if let Some(source) = &one.source {
+            let _ = place.remove_unsynced();
+            disk::preserve_unsynced(source, &place)?;
+        }
+
+        // Where one call makes all of it durable, no step has to do so by itself.
+        let (make, keep, say): (MakePlace, KeepVersion, KeepWords) = if is_whole {
+            (
+                Layout::made_place_unsynced,
+                versions::keep_unsynced,
+                rules::keep_unsynced,
+            )
+        } else {
+            (Layout::made_place, versions::keep, rules::keep)
+        };
+
+        make(&catalog.layout, &one.name)?;
+        let needed = versions::digests(catalog, &one.name);
+        say(catalog, &claim(one), one.bytes.signature.as_ref(), &needed)?;
+
+        if let Some(stamp) = &one.current {
+            if one.source.is_none() {
+                disk::take_mode(&place, &catalog.layout.place(&one.name)?)?;
+            }
+            if keeps_versions {
+                keep(catalog, &one.name, stamp)?;
+            }
+        }
+    }
+
+    learn_linked(catalog, plan);
+
+    // All of that is there before the steps are decided.
+    if !catalog.layout.folder().sync_file_system()? {
+        set.sync()?;
+    }
+    Ok(())
+}
+
+type MakePlace = fn(&Layout, &ModelName) -> io::Result<FilePlace>;
+type KeepVersion = fn(&Catalog, &ModelName, &Stamp) -> io::Result<()>;
+type KeepWords =
+    fn(&Catalog, &Claim<'_>, Option<&Signature>, &BTreeSet<[u8; 32]>) -> io::Result<()>;
+
+/// Takes back what was prepared for a commit that is not done.
+fn tidy_up(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) {
+    for one in &plan.published {
+        if one.source.is_some() {
+            let linked = files.place(one.bytes.number);
+            let _ = linked.and_then(|place| place.remove_unsynced());
+        }
+
+        if one.current.is_none() {
+            catalog.layout.remove_empty_folders(&one.name);
+        } else if catalog.options.versions_max > 0 {
+            versions::tidy(catalog, &one.name);
+        }
+    }
+    learn_linked(catalog, plan);
+}
+
+fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
+    let removed = plan.removed.iter().map(|gone| CommitStep {
+        name: gone.name.clone(),
+        what: StepKind::Remove(gone.stamp.size, gone.digest),
+    });
+    let published = plan.published.iter().map(|one| CommitStep {
+        name: one.name.clone(),
+        what: StepKind::Publish(one.bytes.number),
+    });
+    // What goes comes last: no folder is empty in between that is needed again.
+    published.chain(removed).collect()
+}
+
+fn half_done(error: &io::Error) -> Error {
+    let text = format!(
+        "the change set is committed, but the disk failed before all of it was done: {error}"
+    );
+    Error::new(ErrorKind::Internal, text).hint(
+        "make room on the server's disk and commit again, or restart the server: that completes it",
+    )
+}
+
+/// Remembers the digests of what was published, and of what has or had its file in common with it.
+fn learn(catalog: &Catalog, plan: &CommitPlan) {
+    for one in &plan.published {
+        if let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name) {
+            catalog.learn(&one.name, stamp, one.bytes.digest);
+        }
+    }
+    learn_linked(catalog, plan);
+}
+
+fn learn_linked(catalog: &Catalog, plan: &CommitPlan) {
+    let new = plan.published.iter();
+    let new = new.flat_map(|one| [Some(one.bytes.digest), one.replaced]);
+    let gone = plan.removed.iter().map(|gone| gone.digest);
+    let digests = new.chain(gone).flatten();
+    catalog.learn_linked(&digests.map(|digest| *digest.as_bytes()).collect());
+}
+
+/// What comes after the models are there: old versions, signatures beside them, and events.
+fn tell(catalog: &Catalog, plan: &CommitPlan) {
+    let names: BTreeSet<&ModelName> = plan.published.iter().map(|one| &one.name).collect();
+    for one in &plan.published {
+        if catalog.options.versions_max > 0 {
+            versions::tidy(catalog, &one.name);
+        }
+
+        // A signature that is in the set is the one that is meant.
+        let side = Signature::name_for(&one.name);
+        if !side.is_ok_and(|side| names.contains(&side)) {
+            side_file::follow(catalog, &claim(one), one.bytes.signature.as_ref());
+        }
+        catalog.events.model(|| Happening::ModelPublished {
+            name: one.name.clone(),
+            size: one.bytes.size,
+            digest: one.bytes.digest,
+            replaced: one.current.is_some(),
+        });
+    }
+
+    for gone in &plan.removed {
+        match catalog.options.versions_max {
+            0 => rules::forget(catalog, &gone.name),
+            _ => versions::tidy(catalog, &gone.name),
+        }
+        side_file::remove(catalog, &gone.name);
+        catalog.events.model(|| Happening::ModelRemoved {
+            name: gone.name.clone(),
+            size: gone.stamp.size,
+            digest: gone.digest,
+        });
+    }
+}
+
+fn claim(one: &Planned) -> Claim<'_> {
+    Claim {
+        name: &one.name,
+        size: one.bytes.size,
+        digest: one.bytes.digest,
+        expected: None,
+        condition: &Condition::Any,
+        metadata: &one.bytes.metadata,
+        signature: one.bytes.signature.as_ref(),
+        origin: BytesOrigin::Upload,
+    }
+}

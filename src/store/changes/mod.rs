@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Change sets: many models that are published and removed in one step, or not at all.
+//!
+//! A change set is the folder `.skep/changes/ID`: `intent` says what it is for, `entries` has one line for
+//! each thing that was asked for, and the bytes that were sent are in files with numbers for names. Nobody
+//! sees any of it before the commit. That makes all of it durable, writes the steps that are to be done into
+//! the file `commit`, and then does them, each of which is a rename. Without that file nothing of the set has
+//! happened; with it, the next start does what is left (redo).
+//!
+//! Readers through the store see the models of a set change at once: nobody looks a name up while the
+//! steps are done. Who looks into the directory itself sees each file old or new.
+
+mod change;
+mod change_files;
+mod change_journal;
+mod change_set;
+mod committing;
+mod open_changes;
+mod plan;
+mod recovery;
+mod redo;
+mod revision;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use change::{Change, ChangeRequest, Others};
+pub(crate) use change_files::ChangeId;
+pub(crate) use open_changes::OpenChanges;
+pub(crate) use recovery::recover;
+pub(crate) use revision::Revision;

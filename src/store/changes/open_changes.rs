@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The change sets that are open: how many there may be, and how long they are kept.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::OFlags;
+
+use crate::disk::{self, FilePlace};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::changes::change::{ChangeRequest, CommitOutcome};
+use crate::store::changes::change_files::{ChangeFiles, ChangeId, ENTRIES, INTENT, unknown_change};
+use crate::store::changes::change_journal::intent_text;
+use crate::store::changes::change_set::ChangeSet;
+use crate::store::failure::unstored;
+use crate::store::hidden_folder::HiddenFolder;
+use crate::store::options::StoreOptions;
+use crate::text::counted;
+use crate::threads::lock;
+
+/// All change sets that can still be changed, and what came of the last ones.
+#[derive(Default)]
+pub(crate) struct OpenChanges(Mutex<ChangesState>);
+
+#[derive(Default)]
+struct ChangesState {
+    open: BTreeMap<ChangeId, Arc<OpenChange>>,
+    /// For a caller that did not get the answer to its commit.
+    done: VecDeque<(ChangeId, CommitOutcome)>,
+}
+
+/// A change set, and what the bounds of all of them need to know of it.
+pub(crate) struct OpenChange {
+    principal: Option<String>,
+    /// The bytes that were sent for it.
+    pub(crate) bytes: AtomicU64,
+    pub(crate) set: Mutex<ChangeSet>,
+}
+
+impl OpenChange {
+    fn new(set: ChangeSet) -> Self {
+        Self {
+            principal: set.request.principal.clone(),
+            bytes: AtomicU64::new(set.sent_bytes()),
+            set: Mutex::new(set),
+        }
+    }
+}
+
+impl OpenChanges {
+    /// Takes up a change set that a process before has left.
+    pub(crate) fn take_up(&self, id: ChangeId, set: ChangeSet) {
+        lock(&self.0)
+            .open
+            .insert(id, Arc::new(OpenChange::new(set)));
+    }
+
+    /// Adds a change set.
+    ///
+    /// # Errors
+    /// `Busy` if there are too many of them; otherwise those of the file system. One principal has half of
+    /// the places at most, so that others find some.
+    pub(crate) fn begin(
+        &self,
+        hidden: &HiddenFolder,
+        options: &StoreOptions,
+        request: ChangeRequest,
+    ) -> Result<ChangeId> {
+        let mut state = lock(&self.0);
+        state.drop_old(options);
+
+        let max = options.changes_max;
+        let own = state.open.values();
+        let own = own.filter(|other| other.principal == request.principal);
+        if state.open.len() >= max || own.count() >= max - max / 2 {
+            let text = format!(
+                "this server keeps at most {} open, half of them of one caller",
+                counted(max as u64, "change set")
+            );
+            return Err(Error::new(ErrorKind::Busy, text).hint(
+                "commit or DELETE one of them, wait until one expires, or raise max-changes",
+            ));
+        }
+
+        let id = ChangeId::random()?;
+        let files = ChangeFiles::new(hidden, id);
+        let set = begun(&files, request).map_err(|error| {
+            log_failure(files.remove());
+            unstored(error)
+        })?;
+        state.open.insert(id, Arc::new(OpenChange::new(set)));
+        Ok(id)
+    }
+
+    /// A change set that is open.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of this name.
+    pub(crate) fn find(&self, id: ChangeId) -> Result<Arc<OpenChange>> {
+        let found = lock(&self.0).open.get(&id).cloned();
+        found.ok_or_else(unknown_change)
+    }
+
+    /// What came of a commit.
+    pub(crate) fn outcome(&self, id: ChangeId) -> Option<CommitOutcome> {
+        let state = lock(&self.0);
+        let found = state.done.iter().find(|(done, _)| *done == id);
+        found.map(|(_, outcome)| outcome.clone())
+    }
+
+    /// A change set is no more, with what came of its commit.
+    pub(crate) fn end(&self, id: ChangeId, outcome: Option<CommitOutcome>) {
+        let mut state = lock(&self.0);
+        state.open.remove(&id);
+        if let Some(outcome) = outcome {
+            state.done.push_back((id, outcome));
+            while state.done.len() > DONE_MAX {
+                state.done.pop_front();
+            }
+        }
+    }
+
+    /// Whether so many more bytes may be sent for a change set.
+    ///
+    /// # Errors
+    /// `NoSpace` if all of them would be too large, or those of one principal.
+    pub(crate) fn check_bytes(
+        &self,
+        change: &OpenChange,
+        more: u64,
+        options: &StoreOptions,
+    ) -> Result<()> {
+        let state = lock(&self.0);
+        let sum = |own_only: bool| {
+            let open = state.open.values();
+            let open = open.filter(|other| !own_only || other.principal == change.principal);
+            let sizes = open.map(|other| other.bytes.load(Ordering::SeqCst));
+            sizes.fold(more, u64::saturating_add)
+        };
+
+        let max = options.uploads_bytes_max;
+        if sum(false) <= max && sum(true) <= max - max / 2 {
+            return Ok(());
+        }
+        let text = format!(
+            "{} do not fit: change sets that are not committed may have {max} together, half of \
+             them of one caller",
+            counted(more, "byte")
+        );
+        Err(Error::new(ErrorKind::NoSpace, text)
+            .hint("commit or DELETE one of them, or raise max-uploads-bytes"))
+    }
+}
+
+impl ChangesState {
+    /// Removes what nobody went on with for too long.
+    fn drop_old(&mut self, options: &StoreOptions) {
+        self.open.retain(|_, change| {
+            // One that is being worked on is not old.
+            let Ok(mut set) = change.set.try_lock() else {
+                return true;
+            };
+            let is_old = set.age() >= options.upload_age_max;
+            if is_old {
+                set.is_over = true;
+                log_failure(set.files.remove());
+            }
+            !is_old
+        });
+    }
+}
+
+fn begun(files: &ChangeFiles, request: ChangeRequest) -> io::Result<ChangeSet> {
+    let folder = files.make()?;
+    let text = intent_text(&request);
+    let place = FilePlace::new(&folder, INTENT);
+    disk::write_at(&place, text.as_bytes(), 0o600)?;
+    let journal = files.place(ENTRIES)?.open_as(APPENDED, 0o600)?;
+    Ok(ChangeSet::new(files.clone(), request, journal))
+}
+
+pub(crate) fn log_failure(result: io::Result<()>) {
+    if let Err(error) = result {
+        log::warn!("the files of a change set cannot be removed: {error}");
+    }
+}
+
+/// How the journal of a change set is opened.
+pub(crate) const APPENDED: OFlags = OFlags::RDWR.union(OFlags::CREATE).union(OFlags::APPEND);
+
+/// Commits that can still be asked about.
+const DONE_MAX: usize = 64;

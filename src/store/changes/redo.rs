@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The steps of a commit: written down before the first of them is done, and done again, as far as they
+//! are left, by whoever finds them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io;
+
+use crate::digest::Digest;
+use crate::disk::{self, FilePlace, Folder};
+use crate::model::ModelName;
+use crate::store::catalog::Catalog;
+use crate::store::changes::change_files::{COMMIT, ChangeFiles};
+use crate::store::versions;
+
+/// What is done to one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommitStep {
+    pub(crate) name: ModelName,
+    pub(crate) what: StepKind,
+}
+
+/// What is done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepKind {
+    /// It gets the file of the set that has this number.
+    Publish(u64),
+    /// The model that has this size goes; its digest, where it is known.
+    Remove(u64, Option<Digest>),
+}
+
+/// Writes the steps down, durably: from here on they are done, whatever comes.
+///
+/// # Errors
+/// Those of the file system; nothing is decided then.
+pub(crate) fn decide(files: &ChangeFiles, steps: &[CommitStep]) -> io::Result<()> {
+    disk::write_at(&files.place(COMMIT)?, record_text(steps).as_bytes(), 0o600)
+}
+
+/// Does what is left of the steps that are written down, and removes the set; returns all of them.
+///
+/// # Errors
+/// Those of the file system; the rest stays to be done.
+pub(crate) fn complete(catalog: &Catalog, files: &ChangeFiles) -> io::Result<Vec<CommitStep>> {
+    let text = files.place(COMMIT)?.read(RECORD_BYTES_MAX)?;
+    let steps = String::from_utf8(text)
+        .ok()
+        .and_then(|text| read_record(&text))
+        .ok_or_else(|| io::Error::other("its record cannot be read"))?;
+
+    apply(catalog, files, &steps)?;
+    steps.iter().for_each(|step| catalog.forget(&step.name));
+    settle(catalog, &steps)?;
+    files.remove()?;
+    Ok(steps)
+}
+
+/// Does the steps, as far as they are not done.
+///
+/// # Errors
+/// Those of the file system; the rest stays to be done.
+pub(crate) fn apply(
+    catalog: &Catalog,
+    files: &ChangeFiles,
+    steps: &[CommitStep],
+) -> io::Result<()> {
+    let set = files.folder()?;
+    for step in steps {
+        match step.what {
+            StepKind::Publish(number) => {
+                let target = catalog.layout.made_place(&step.name)?;
+                match FilePlace::new(&set, number.to_string()).rename_to(&target) {
+                    // It was done before.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    renamed => renamed?,
+                }
+            }
+            StepKind::Remove(size, digest) => remove(catalog, &step.name, size, digest)?,
+        }
+    }
+    Ok(())
+}
+
+/// Removes a model, or makes it a version, unless another one has come in its place. Its time does not tell
+/// that: after a power cut, FAT has another one.
+fn remove(
+    catalog: &Catalog,
+    name: &ModelName,
+    size: u64,
+    digest: Option<Digest>,
+) -> io::Result<()> {
+    let facts = catalog.layout.place(name).and_then(|place| place.facts());
+    if !facts.is_ok_and(|facts| facts.is_file() && facts.size == size) {
+        return Ok(());
+    }
+
+    if catalog.options.versions_max > 0 {
+        versions::put_away_unsynced(catalog, name, digest)?;
+    } else {
+        disk::fault::check()?;
+        catalog.layout.place(name)?.remove_unsynced()?;
+    }
+    catalog.layout.remove_empty_folders(name);
+    Ok(())
+}
+
+/// Makes what the steps did survive a power cut.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn settle(catalog: &Catalog, steps: &[CommitStep]) -> io::Result<()> {
+    let layout = &catalog.layout;
+    if layout.folder().sync_file_system()? {
+        return Ok(());
+    }
+
+    // Each folder once, from the outermost on: folders may have been made or removed in them.
+    layout.folder().sync()?;
+    let folders: BTreeSet<ModelName> = steps
+        .iter()
+        .flat_map(|step| step.name.ancestors().collect::<Vec<_>>())
+        .collect();
+    for folder in &folders {
+        let opened = layout
+            .folder()
+            .descend(folder.segments(), Folder::enter_any);
+        match opened {
+            // It went with its last model.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => opened?.sync()?,
+        }
+    }
+
+    for step in steps {
+        versions::settle(layout, &step.name)?;
+    }
+    Ok(())
+}
+
+fn record_text(steps: &[CommitStep]) -> String {
+    let mut text = format!("{HEADER}\n");
+
+    for CommitStep { name, what } in steps {
+        // Writing to a String cannot fail.
+        let _ = match what {
+            StepKind::Publish(number) => writeln!(text, "publish {number} {name}"),
+            StepKind::Remove(size, digest) => {
+                let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
+                writeln!(text, "remove {size} {digest} {name}")
+            }
+        };
+    }
+    text
+}
+
+/// `None` if any of it cannot be read: half of a commit is none.
+fn read_record(text: &str) -> Option<Vec<CommitStep>> {
+    let lines = text.strip_prefix(HEADER)?.strip_prefix('\n')?.lines();
+    lines.map(read_step).collect()
+}
+
+fn read_step(line: &str) -> Option<CommitStep> {
+    let (word, rest) = line.split_once(' ')?;
+    let (what, name) = match word {
+        "publish" => {
+            let (number, name) = rest.split_once(' ')?;
+            (StepKind::Publish(number.parse().ok()?), name)
+        }
+        "remove" => {
+            let mut words = rest.splitn(3, ' ');
+            let size = words.next()?.parse().ok()?;
+            let digest = match words.next()? {
+                UNKNOWN => None,
+                digest => Some(digest.parse().ok()?),
+            };
+            (StepKind::Remove(size, digest), words.next()?)
+        }
+        _ => return None,
+    };
+    Some(CommitStep {
+        name: name.parse().ok()?,
+        what,
+    })
+}
+
+const HEADER: &str = "skep-commit 1";
+
+/// In the place of a digest.
+const UNKNOWN: &str = "-";
+
+/// More than the steps of the largest set.
+const RECORD_BYTES_MAX: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_read_as_they_were_written_or_not_at_all() {
+        let step = |name: &str, what| CommitStep {
+            name: name.parse().unwrap(),
+            what,
+        };
+        let steps = vec![
+            step("a b/c", StepKind::Publish(7)),
+            step("d e", StepKind::Remove(0, None)),
+            step("f", StepKind::Remove(9, Some(Digest::of(b"x")))),
+        ];
+        let text = record_text(&steps);
+        assert_eq!(read_record(&text), Some(steps));
+        assert_eq!(read_record("skep-commit 1\n"), Some(Vec::new()));
+        for bad in [
+            "",
+            "skep-commit 2\n",
+            "skep-commit 1\npublish x a\n",
+            "skep-commit 1\nz 1 a\n",
+        ] {
+            assert_eq!(read_record(bad), None, "{bad}");
+        }
+    }
+}

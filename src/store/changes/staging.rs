@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Filling a change set: bytes that are sent, bytes that are only named, names that are to go.
+
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, ModelName};
+use crate::signature::Signature;
+use crate::store::about::Metadata;
+use crate::store::changes::change::{Bytes, Change, ChangeRequest};
+use crate::store::changes::change_files::{ChangeId, unknown_change};
+use crate::store::changes::change_set::ChangeSet;
+use crate::store::changes::open_changes::OpenChange;
+use crate::store::changes::plan::size_of;
+use crate::store::claim::{Claim, Published, StagedBytes};
+use crate::store::failure::{check_digest, unstored};
+use crate::store::rules::read_signature;
+use crate::store::store_handle::Store;
+use crate::text::counted;
+use crate::threads::lock;
+
+/// What is known of a change set.
+pub(crate) struct ChangeStatus {
+    pub(crate) root: Option<ModelName>,
+    /// For how long it is kept if nothing is done with it.
+    pub(crate) left: Duration,
+    pub(crate) entries: Vec<(ModelName, Change)>,
+}
+
+impl Store {
+    /// Begins a change set.
+    ///
+    /// # Errors
+    /// `Busy` if there are too many; otherwise those of the file system.
+    pub(crate) fn begin_change(&self, request: ChangeRequest) -> Result<ChangeId> {
+        let catalog = self.catalog();
+        catalog.layout.check_changeable()?;
+        catalog.check_space(0)?;
+        catalog
+            .changes
+            .begin(catalog.layout.hidden(), &catalog.options, request)
+    }
+
+    /// What a change set has so far.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such set.
+    pub(crate) fn change(&self, id: ChangeId) -> Result<ChangeStatus> {
+        let catalog = self.catalog();
+        let change = catalog.changes.find(id)?;
+        let set = open(&change)?;
+        let entries = set.entries.iter();
+        Ok(ChangeStatus {
+            root: set.request.root.clone(),
+            left: catalog.options.upload_age_max.saturating_sub(set.age()),
+            entries: entries
+                .map(|(name, change)| (name.clone(), change.clone()))
+                .collect(),
+        })
+    }
+
+    /// Gives a change set up.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such set; `Conflict` if its commit was decided; otherwise those of the file
+    /// system.
+    pub(crate) fn abandon_change(&self, id: ChangeId) -> Result<()> {
+        let catalog = self.catalog();
+        let change = catalog.changes.find(id)?;
+        let mut set = open(&change)?;
+        set.is_over = true;
+        catalog.changes.end(id, None);
+        catalog.pending.forget_change(id);
+        set.files.remove().map_err(unstored)
+    }
+
+    /// Whether bytes can go into a set under a name, to refuse them before they travel.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such set; `BadRequest` for a name outside of its folder; `Conflict` for one
+    /// that collides with another; `NoSpace` if the bytes do not fit; and what the rules of the store refuse.
+    pub(crate) fn check_staged(
+        &self,
+        id: ChangeId,
+        name: &ModelName,
+        size: Option<u64>,
+        metadata: &Metadata,
+    ) -> Result<()> {
+        let catalog = self.catalog();
+        catalog.layout.check_changeable()?;
+        catalog.check_kind(name, metadata)?;
+        catalog.layout.check_name(name).map_err(unstored)?;
+        catalog.check_space(size.unwrap_or_default())?;
+
+        let change = catalog.changes.find(id)?;
+        let set = open(&change)?;
+        set.check_name(name, catalog.layout.folds_names(), None)?;
+        self.check_room(&set, name)?;
+        let old = set.entries.get(name).map_or(0, Change::sent_size);
+        let more = size.unwrap_or_default().saturating_sub(old);
+        let options = &catalog.options;
+        catalog.changes.check_bytes(&change, more, options)
+    }
+
+    /// Takes bytes into a change set: they become a model with its commit.
+    ///
+    /// # Errors
+    /// As [`Store::check_staged`], and what an upload of the same bytes is refused for.
+    pub(crate) fn stage(
+        &self,
+        id: ChangeId,
+        mut bytes: impl StagedBytes,
+        claim: &Claim<'_>,
+    ) -> Result<Published> {
+        let catalog = self.catalog();
+        catalog.layout.check_changeable()?;
+        check_digest(claim.digest, claim.expected)?;
+        catalog.check_kind(claim.name, claim.metadata)?;
+        catalog.check_start(claim, &mut bytes)?;
+
+        let change = catalog.changes.find(id)?;
+        let beside = staged_signature(&*open(&change)?, claim);
+        let claim = Claim {
+            signature: claim.signature.or(beside.as_ref()),
+            ..*claim
+        };
+        let signature = catalog.check_signature(&claim, &mut bytes)?;
+
+        // Many small files are made durable together when the set is committed.
+        let is_unsynced = claim.size <= UNSYNCED_BYTES_MAX;
+        if !is_unsynced || bytes.has_journal() {
+            bytes.settle().map_err(unstored)?;
+        }
+
+        let mut set = open(&change)?;
+        set.check_name(claim.name, catalog.layout.folds_names(), None)?;
+        self.check_room(&set, claim.name)?;
+        let old = set.entries.get(claim.name).map_or(0, Change::sent_size);
+        let more = claim.size.saturating_sub(old);
+        catalog
+            .changes
+            .check_bytes(&change, more, &catalog.options)?;
+
+        let number = set.next_number();
+        let place = set.files.place(number).map_err(unstored)?;
+        let file = bytes.stage(&place).map_err(unstored)?;
+        let modified = file.metadata().and_then(|facts| facts.modified());
+
+        let mut staged = Bytes {
+            digest: claim.digest,
+            size: claim.size,
+            number,
+            is_unsure: is_unsynced,
+            metadata: claim.metadata.clone(),
+            signature,
+        };
+        let folds = catalog.layout.folds_names();
+        set.note(claim.name, Change::Sent(staged.clone()), folds)
+            .map_err(unstored)?;
+        // What this process has written, it reads as it was written.
+        staged.is_unsure = false;
+        set.insert_same(claim.name, Change::Sent(staged));
+        change.bytes.store(set.sent_bytes(), Ordering::SeqCst);
+
+        Ok(Published {
+            model: Model {
+                name: claim.name.clone(),
+                size: claim.size,
+                modified: modified.map_err(unstored)?,
+                digest: Some(claim.digest),
+            },
+            replaced: false,
+        })
+    }
+
+    /// Lets a name of a change set have bytes that the store has, under whatever name.
+    ///
+    /// # Errors
+    /// As [`Store::check_staged`]; `NotFound` if there are no such bytes.
+    pub(crate) fn stage_known(
+        &self,
+        id: ChangeId,
+        name: &ModelName,
+        digest: Digest,
+        metadata: Metadata,
+        signature: Option<Signature>,
+    ) -> Result<Published> {
+        let catalog = self.catalog();
+        self.check_staged(id, name, None, &metadata)?;
+
+        let Some(size) = size_of(catalog, digest)? else {
+            let text = "this server has no bytes with this digest";
+            return Err(Error::new(ErrorKind::NotFound, text).hint("send them"));
+        };
+        // Where bytes have to be signed or to begin in a certain way, they are looked at as if they were sent.
+        if !catalog.options.signers.is_empty() || catalog.options.require_format {
+            let text =
+                "this server looks at all bytes that get a name, and takes none by their digest";
+            return Err(Error::new(ErrorKind::Conflict, text).hint("send them"));
+        }
+
+        let change = catalog.changes.find(id)?;
+        let mut set = open(&change)?;
+        let bytes = Bytes {
+            digest,
+            size,
+            number: set.next_number(),
+            is_unsure: false,
+            metadata,
+            signature,
+        };
+        let folds = catalog.layout.folds_names();
+        set.note(name, Change::Known(bytes), folds)
+            .map_err(unstored)?;
+        change.bytes.store(set.sent_bytes(), Ordering::SeqCst);
+
+        Ok(Published {
+            model: Model {
+                name: name.clone(),
+                size,
+                modified: crate::clock::now(),
+                digest: Some(digest),
+            },
+            replaced: false,
+        })
+    }
+
+    /// Lets a name go with the commit of a change set.
+    ///
+    /// # Errors
+    /// As [`Store::check_staged`].
+    pub(crate) fn stage_removal(&self, id: ChangeId, name: &ModelName) -> Result<()> {
+        let catalog = self.catalog();
+        catalog.layout.check_changeable()?;
+        let folds = catalog.layout.folds_names();
+
+        let change = catalog.changes.find(id)?;
+        let mut set = open(&change)?;
+        set.check_name(name, folds, Some(&Change::Removal))?;
+        self.check_room(&set, name)?;
+        set.note(name, Change::Removal, folds).map_err(unstored)?;
+        change.bytes.store(set.sent_bytes(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn check_room(&self, set: &ChangeSet, name: &ModelName) -> Result<()> {
+        let max = self.catalog().options.change_files_max;
+        if set.entries.len() < max || set.entries.contains_key(name) {
+            return Ok(());
+        }
+        let text = format!("a change set has at most {}", counted(max as u64, "name"));
+        Err(Error::new(ErrorKind::NoSpace, text)
+            .hint("commit it and begin another one, or raise max-change-files"))
+    }
+}
+
+/// The signature of bytes that go into a change set, where none came with them: the one that is in the set
+/// for them.
+fn staged_signature(set: &ChangeSet, claim: &Claim<'_>) -> Option<Signature> {
+    let side = Signature::name_for(claim.name).ok()?;
+    let Change::Sent(bytes) = set.entries.get(&side)? else {
+        return None;
+    };
+    let (file, _) = set.files.place(bytes.number).ok()?.open().ok()?;
+    read_signature(&file).ok()?.ok()
+}
+
+/// The set, if it can still be changed.
+fn open(change: &OpenChange) -> Result<MutexGuard<'_, ChangeSet>> {
+    let set = lock(&change.set);
+    if set.is_over {
+        return Err(unknown_change());
+    }
+    if set.is_decided {
+        let text = "this change set is committed, but not all of it is done yet";
+        return Err(Error::new(ErrorKind::Conflict, text).hint("commit it again"));
+    }
+    Ok(set)
+}
+
+/// The largest bytes that are not made durable before they are acknowledged: after a power cut they are read
+/// again, and an fsync for each of ten thousand small files would take minutes on a memory card.
+const UNSYNCED_BYTES_MAX: u64 = 1 << 20;

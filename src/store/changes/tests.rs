@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Change sets, tried with real files: every call to the disk that can fail, and what others do meanwhile.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crate::digest::Digest;
+use crate::disk::fault;
+use crate::store::changes::change::{ChangeRequest, Others};
+use crate::store::*;
+
+type Models = BTreeMap<String, Vec<u8>>;
+
+fn open(directory: &Path, versions_max: usize) -> Store {
+    let options = StoreOptions {
+        reserve_bytes: 0,
+        versions_max,
+        ..StoreOptions::default()
+    };
+    Store::open(directory, options).unwrap()
+}
+
+fn name(text: &str) -> ModelName {
+    text.parse().unwrap()
+}
+
+fn begin(store: &Store, root: Option<&str>) -> ChangeId {
+    let request = ChangeRequest {
+        root: root.map(name),
+        principal: None,
+    };
+    store.begin_change(request).unwrap()
+}
+
+fn try_send(store: &Store, id: ChangeId, text: &str, bytes: &[u8]) -> Result<Published> {
+    let mut upload = store.upload(Some(bytes.len() as u64))?;
+    upload.write_all(bytes)?;
+    upload.end(&name(text), None, &Condition::Any, Some(id))
+}
+
+fn send(store: &Store, id: ChangeId, text: &str, bytes: &[u8]) {
+    try_send(store, id, text, bytes).unwrap();
+}
+
+fn know(store: &Store, id: ChangeId, text: &str, bytes: &[u8]) -> Result<Published> {
+    let digest = Digest::of(bytes);
+    store.stage_known(id, &name(text), digest, Metadata::default(), None)
+}
+
+fn put(store: &Store, text: &str, bytes: &[u8]) {
+    let mut upload = store.upload(None).unwrap();
+    upload.write_all(bytes).unwrap();
+    upload.commit(&name(text), None, &Condition::Any).unwrap();
+}
+
+fn bytes_of(store: &Store, text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match store.open_model(&name(text)).ok()?.content {
+        StoredContent::Cached(cached) => bytes.extend_from_slice(&cached),
+        StoredContent::File(mut file) => drop(file.read_to_end(&mut bytes).unwrap()),
+    }
+    Some(bytes)
+}
+
+fn models(store: &Store) -> Models {
+    let models = store.list().unwrap().into_iter();
+    let models = models.map(|model| model.name.to_string());
+    models
+        .map(|name| {
+            let bytes = bytes_of(store, &name).unwrap();
+            (name, bytes)
+        })
+        .collect()
+}
+
+fn state(models: &[(&str, &str)]) -> Models {
+    let models = models.iter();
+    models
+        .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+        .collect()
+}
+
+fn sets(directory: &Path) -> usize {
+    let sets = fs::read_dir(directory.join(".skep/changes"));
+    sets.map_or(0, Iterator::count)
+}
+
+/// Two models, and a set that replaces one, moves its old bytes, makes another and removes the rest.
+fn prepared(directory: &Path, versions_max: usize) -> (Store, ChangeId) {
+    let store = open(directory, versions_max);
+    put(&store, "me/a", b"one");
+    put(&store, "me/b", b"two");
+    put(&store, "else", b"untouched");
+    let id = begin(&store, Some("me"));
+    send(&store, id, "me/a", b"three");
+    send(&store, id, "me/deep/c", b"four");
+    know(&store, id, "me/moved", b"one").unwrap();
+    (store, id)
+}
+
+const BEFORE: &[(&str, &str)] = &[("else", "untouched"), ("me/a", "one"), ("me/b", "two")];
+const AFTER: &[(&str, &str)] = &[
+    ("else", "untouched"),
+    ("me/a", "three"),
+    ("me/deep/c", "four"),
+    ("me/moved", "one"),
+];
+
+#[test]
+fn a_set_is_done_whole_or_not_at_all_whichever_call_to_the_disk_fails() {
+    for versions_max in [0, 2] {
+        for call in 0.. {
+            let directory = tempfile::tempdir().unwrap();
+            let (store, id) = prepared(directory.path(), versions_max);
+            fault::set(Some(call));
+            let result = store.commit_change(id, Others::Remove, None);
+            let reached = !fault::set(None);
+
+            // After an error, it can be committed again, or the next start has to know.
+            if call % 2 == 0 && result.is_err() {
+                let case = format!("call {call}");
+                let done = store.commit_change(id, Others::Remove, None).expect(&case);
+                assert_eq!((done.published, done.removed), (3, 1), "{case}");
+                assert_eq!(models(&store), state(AFTER), "{case}");
+            }
+            drop(store);
+
+            let store = open(directory.path(), versions_max);
+            let found = models(&store);
+            let is_done = found == state(AFTER);
+            assert!(is_done || found == state(BEFORE), "call {call}: {found:?}");
+            assert!(is_done || result.is_err(), "call {call}");
+            assert_eq!(sets(directory.path()), usize::from(!is_done), "call {call}");
+
+            if !is_done {
+                store.commit_change(id, Others::Remove, None).unwrap();
+                assert_eq!(models(&store), state(AFTER), "call {call}");
+            }
+            if versions_max > 0 {
+                let versions = store.versions(&name("me/b")).unwrap();
+                assert_eq!(versions[0].digest, Some(Digest::of(b"two")), "call {call}");
+                assert_eq!(store.versions(&name("me/a")).unwrap()[0].size, 3);
+            }
+            if !reached {
+                assert!(call > 12, "only {call} calls were tried");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn readers_never_see_half_of_a_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    let names: Vec<String> = (0..40).map(|number| format!("f/{number:02}")).collect();
+    let is_over = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..20_u8 {
+                let id = begin(&store, Some("f"));
+                for name in &names {
+                    send(&store, id, name, &[round; 100]);
+                }
+                store.commit_change(id, Others::Keep, None).unwrap();
+            }
+            is_over.store(true, Ordering::SeqCst);
+        });
+        // What comes first is never newer than what is looked at later.
+        let mut looks = 0;
+        while !is_over.load(Ordering::SeqCst) || looks == 0 {
+            let (first, last) = (&names[0], &names[names.len() - 1]);
+            for (earlier, later) in [(first, last), (last, first)] {
+                let earlier = bytes_of(&store, earlier);
+                let later = bytes_of(&store, later);
+                assert!(earlier <= later, "{earlier:?} and then {later:?}");
+            }
+            looks += 1;
+        }
+    });
+}
+
+#[test]
+fn a_set_survives_a_restart_and_says_what_it_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, id) = prepared(directory.path(), 0);
+    drop(store);
+
+    // A cut in the middle of a line, a file that is lost, one that has other bytes, and one that nobody knows.
+    let set = directory.path().join(".skep/changes").join(id.to_string());
+    let mut journal = fs::read(set.join("entries")).unwrap();
+    journal.extend_from_slice(b"remove\tels");
+    fs::write(set.join("entries"), journal).unwrap();
+    let store = open(directory.path(), 0);
+    let entries = store.change(id).unwrap().entries;
+    assert_eq!(entries.len(), 3);
+    drop(store);
+    fs::write(set.join("1"), "THREE").unwrap();
+    fs::remove_file(set.join("2")).unwrap();
+
+    let store = open(directory.path(), 0);
+    let names: Vec<_> = store.change(id).unwrap().entries;
+    assert_eq!(names.len(), 2);
+    let lost = store.commit_change(id, Others::Keep, None).unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::Conflict);
+    assert!(lost.message().contains("'me/a'"), "{lost}");
+    assert_eq!(models(&store), state(BEFORE));
+
+    send(&store, id, "me/a", b"three");
+    send(&store, id, "me/deep/c", b"four");
+    store.commit_change(id, Others::Remove, None).unwrap();
+    assert_eq!(models(&store), state(AFTER));
+    assert_eq!(sets(directory.path()), 0);
+}
+
+#[test]
+fn what_is_abandoned_or_too_old_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, id) = prepared(directory.path(), 0);
+    store.abandon_change(id).unwrap();
+    assert_eq!(store.change(id).err().unwrap().kind(), ErrorKind::NotFound);
+    let late = try_send(&store, id, "me/x", b"x").unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::NotFound);
+    assert_eq!((models(&store), sets(directory.path())), (state(BEFORE), 0));
+
+    let id = begin(&store, None);
+    send(&store, id, "x", b"x");
+    drop(store);
+    let options = StoreOptions {
+        upload_age_max: std::time::Duration::ZERO,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    assert_eq!((models(&store), sets(directory.path())), (state(BEFORE), 0));
+    let parts = fs::read_dir(directory.path().join(".skep/parts")).unwrap();
+    assert_eq!(parts.count(), 0);
+}
+
+#[test]
+fn names_of_a_set_that_exclude_each_other_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    put(&store, "file", b"x");
+    let id = begin(&store, None);
+    send(&store, id, "a/b", b"x");
+    for other in ["a", "a/b/c"] {
+        let error = try_send(&store, id, other, b"x").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{other}");
+        assert!(error.message().contains("'a/b'"), "{error}");
+    }
+    send(&store, id, "a-b", b"x");
+    send(&store, id, "m\u{f6}del", b"x");
+    let other_form = try_send(&store, id, "mo\u{308}del", b"x").unwrap_err();
+    assert_eq!(other_form.kind(), ErrorKind::Conflict);
+
+    // What was to be there and is not to be there any more is in nobody's way.
+    store.stage_removal(id, &name("a/b")).unwrap();
+    send(&store, id, "a", b"x");
+
+    // A model that is there excludes a folder of its name; nothing of the set happens.
+    send(&store, id, "file/below", b"x");
+    let error = store.commit_change(id, Others::Keep, None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(models(&store), state(&[("file", "x")]));
+    store.stage_removal(id, &name("file/below")).unwrap();
+    store.commit_change(id, Others::Keep, None).unwrap();
+    assert_eq!(models(&store).len(), 4);
+}
+
+#[test]
+fn a_set_is_bounded_as_uploads_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        reserve_bytes: 0,
+        changes_max: 4,
+        change_files_max: 2,
+        uploads_bytes_max: 100,
+        models_max: 3,
+        total_bytes_max: 5 * 4096,
+        accept: vec!["*.bin".to_owned(), "m?".to_owned()],
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let request = |who: &str| ChangeRequest {
+        root: None,
+        principal: Some(who.to_owned()),
+    };
+    let first = store.begin_change(request("a")).unwrap();
+    store.begin_change(request("a")).unwrap();
+    let third = store.begin_change(request("a")).unwrap_err();
+    assert_eq!(third.kind(), ErrorKind::Busy);
+    let other = store.begin_change(request("b")).unwrap();
+
+    let kind = |result: Result<Published>| result.unwrap_err().kind();
+    assert_eq!(
+        kind(try_send(&store, first, "m.txt", b"x")),
+        ErrorKind::UnsupportedType
+    );
+    send(&store, first, "m1", &[0; 50]);
+    assert_eq!(
+        kind(try_send(&store, first, "m2", b"x")),
+        ErrorKind::NoSpace
+    );
+    send(&store, first, "m1", &[0; 40]);
+    send(&store, first, "m2", b"x");
+    assert_eq!(
+        kind(try_send(&store, first, "m3", b"x")),
+        ErrorKind::NoSpace
+    );
+
+    send(&store, other, "m3", b"x");
+    send(&store, other, "m4", b"x");
+    store.commit_change(other, Others::Keep, None).unwrap();
+    let full = store.commit_change(first, Others::Keep, None).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::NoSpace);
+    assert!(full.to_string().contains("max-models"), "{full}");
+    assert_eq!(models(&store).len(), 2);
+
+    // In the place of the others, they fit.
+    let done = store.commit_change(first, Others::Remove, None).unwrap();
+    assert_eq!((done.published, done.removed), (2, 2));
+    assert_eq!(
+        store.commit_change(first, Others::Remove, None).unwrap(),
+        done
+    );
+}
+
+#[test]
+fn of_two_sets_that_know_what_they_change_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    let (one, two) = (begin(&store, Some("f")), begin(&store, Some("f")));
+    send(&store, one, "f/a", b"one");
+    send(&store, two, "f/a", b"two");
+    let empty = store.catalog().revision(Some(&name("f"))).unwrap();
+
+    let first = store.commit_change(one, Others::Keep, empty).unwrap();
+    let second = store.commit_change(two, Others::Keep, empty).unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::PreconditionFailed);
+    let second = store.commit_change(two, Others::Keep, first.revision);
+    assert_ne!(second.unwrap().revision, first.revision);
+    assert_eq!(models(&store), state(&[("f/a", "two")]));
+}
+
+#[test]
+fn bytes_that_are_named_have_to_be_there_still() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 1);
+    put(&store, "a", b"one");
+    let id = begin(&store, None);
+    let nowhere = know(&store, id, "x", b"nowhere").unwrap_err();
+    assert_eq!(nowhere.kind(), ErrorKind::NotFound);
+    know(&store, id, "b", b"one").unwrap();
+    know(&store, id, "same/c", b"one").unwrap();
+
+    // As a version, they are still here; and then not any more.
+    put(&store, "a", b"two");
+    let done = store.commit_change(id, Others::Keep, None).unwrap();
+    assert_eq!((done.published, done.unchanged), (2, 0));
+    let all = [("a", "two"), ("b", "one"), ("same/c", "one")];
+    assert_eq!(models(&store), state(&all));
+
+    let id = begin(&store, None);
+    know(&store, id, "d", b"two").unwrap();
+    know(&store, id, "b", b"one").unwrap();
+    put(&store, "a", b"three");
+    store.forget_versions(&name("a")).unwrap();
+    let gone = store.commit_change(id, Others::Keep, None).unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::Conflict);
+    assert!(gone.message().contains("'d'"), "{gone}");
+}
