@@ -209,6 +209,8 @@ pub enum ErrorKind {
     Untrusted,
     /// There is no such model or route.
     NotFound,
+    /// A revision of a folder, or bytes of it, are not kept any more.
+    RevisionGone,
     /// The method is known, but not for this target.
     MethodNotAllowed,
     /// The caller took too long.
@@ -276,6 +278,7 @@ pub(crate) const KINDS: &[KindRow] = &[
     row(ErrorKind::Unauthenticated, "unauthenticated", 401, 7),
     row(ErrorKind::Forbidden, "forbidden", 403, 7),
     row(ErrorKind::NotFound, "not-found", 404, 4),
+    row(ErrorKind::RevisionGone, "revision-gone", 404, 4),
     row(ErrorKind::MethodNotAllowed, "method-not-allowed", 405, 1),
     row(ErrorKind::RequestTimeout, "request-timeout", 408, 5),
     row(ErrorKind::Conflict, "conflict", 409, 11),
@@ -364,10 +367,8 @@ impl ErrorKind {
     /// The kind that an operating system's error belongs to.
     pub fn from_io(error: &io::Error) -> Self {
         // An error of ours that travelled through a reader or a writer keeps its kind.
-        if let Some(ours) = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<Error>())
-        {
+        let inner = error.get_ref();
+        if let Some(ours) = inner.and_then(|inner| inner.downcast_ref::<Error>()) {
             return ours.0.kind;
         }
 

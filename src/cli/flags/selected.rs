@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::cli::terminal::{ShownItem, ask};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName, NamePattern};
+use crate::model::{Model, ModelName, NamePattern, Revision};
 
 /// What was written for some models.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,32 @@ impl Selector {
     pub(crate) fn all(matches: &ArgMatches, id: &str) -> Result<Vec<Self>> {
         let texts = matches.get_many::<String>(id).into_iter().flatten();
         texts.map(|text| text.parse()).collect()
+    }
+
+    /// The folders, if only folders are written.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is neither a name nor a folder nor a pattern, `Usage` if there are folders and
+    /// others.
+    pub(crate) fn folders(matches: &ArgMatches, id: &str) -> Result<Option<Vec<ModelName>>> {
+        let selectors = Self::all(matches, id)?;
+        let count = selectors.len();
+        let folders: Vec<_> = selectors
+            .into_iter()
+            .filter_map(|selector| match selector {
+                Self::Folder(folder) => Some(folder),
+                _ => None,
+            })
+            .collect();
+
+        if folders.len() == count {
+            Ok(Some(folders))
+        } else if folders.is_empty() {
+            Ok(None)
+        } else {
+            let text = "folders and models are not asked for together";
+            Err(Error::new(ErrorKind::Usage, text).hint("call it once for each kind"))
+        }
     }
 
     pub(crate) fn is_name(&self) -> bool {
@@ -132,6 +158,14 @@ impl Selector {
             Self::Pattern(pattern) => pattern.literal_folder().to_owned(),
         }
     }
+}
+
+/// The folder and its revision, if these are all that is written: `FOLDER@REVISION`.
+pub(crate) fn of_revision(matches: &ArgMatches) -> Option<(ModelName, Revision)> {
+    let mut texts = matches.get_many::<String>("name")?;
+    let text = texts.next().filter(|_| texts.len() == 0)?;
+    let (folder, revision) = text.trim_end_matches('/').rsplit_once('@')?;
+    Some((folder.parse().ok()?, revision.parse().ok()?))
 }
 
 /// Adds `-y`.

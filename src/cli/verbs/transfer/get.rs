@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::cli::flags::{Destination, Selector, args, destination, is_set};
+use crate::cli::flags::{Destination, Selector, args, destination, is_set, selected};
 use crate::cli::terminal::{Output, Progress, signals};
 use crate::cli::verbs::signing::{tell, verify_signature};
 use crate::cli::verbs::transfer::get_tree;
@@ -65,6 +65,22 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     options.signer = verify_signature::key(matches, "verify-key")?;
     if matches.get_flag(verify_signature::ANY_NAME) {
         options.signed_name = SignedName::Any;
+    }
+
+    if let Some((folder, revision)) = selected::of_revision(matches) {
+        let mut client = args::client(matches, output)?;
+        // A model that has such a name is meant by it.
+        let is_name = match &selectors[..] {
+            [Selector::Name(name)] => client.find(name)?.is_some(),
+            _ => false,
+        };
+        if !is_name {
+            options.changes = Changes::Required;
+            client.go_to_revision(revision);
+            let folder = vec![Selector::Folder(folder)];
+            let changed = get_tree::run(matches, folder, &mut client, options, output)?;
+            return finish(matches, changed, output);
+        }
     }
 
     if get_tree::is_meant(matches, &selectors) {
