@@ -179,7 +179,6 @@ impl Wish {
         let mut hidden = 0;
 
         for selector in selectors {
-            let selector = selector.literal(client)?;
             let base = selector.base();
             for model in selector.models(client)? {
                 let name = model.name.as_str();
