@@ -332,10 +332,8 @@ const fn row(kind: ErrorKind, code: &'static str, status: u16, exit: u8) -> Kind
 impl ErrorKind {
     fn row(self) -> &'static KindRow {
         // Every kind has a row; the test below keeps it so.
-        KINDS
-            .iter()
-            .find(|row| row.kind == self)
-            .unwrap_or(&KINDS[0])
+        let row = KINDS.iter().find(|row| row.kind == self);
+        row.unwrap_or(&KINDS[0])
     }
 
     /// The code word of problem documents, for example `not-found`.

@@ -7,10 +7,8 @@ mod list_query;
 mod problem;
 
 pub(crate) use checked::{digest_text, rfc3339};
+pub(crate) use folder_wires::{ChangeWire, CommitWire, FolderInfoWire, RevisionWire, StagedWire};
 pub(crate) use list_query::{list_path, list_request};
-pub(crate) use folder_wires::{
-    ChangeWire, CommitWire, FolderInfoWire, RevisionWire, StagedWire,
-};
 pub use problem::Problem;
 
 use serde::{Deserialize, Serialize};

@@ -96,21 +96,32 @@ impl Selector {
     }
 
     pub(crate) fn is_name(&self) -> bool {
-        matches!(self, Self::Name(_))
+        self.name().is_some()
     }
 
-    /// The same, but a pattern that is the name of a model is this name.
+    /// The name, if it is one.
+    pub(crate) fn name(&self) -> Option<&ModelName> {
+        match self {
+            Self::Name(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The same ones, but a pattern that is the name of a model is this name.
     ///
     /// # Errors
     /// Those of the connection and of the server.
-    pub(crate) fn literal(self, client: &mut Client) -> Result<Self> {
-        if let Self::Pattern(pattern) = &self
-            && let Ok(name) = pattern.as_str().parse()
-            && client.find(&name)?.is_some()
-        {
-            return Ok(Self::Name(name));
-        }
-        Ok(self)
+    pub(crate) fn literal(selectors: Vec<Self>, client: &mut Client) -> Result<Vec<Self>> {
+        let literal = |selector: Self| {
+            if let Self::Pattern(pattern) = &selector
+                && let Ok(name) = pattern.as_str().parse()
+                && client.find(&name)?.is_some()
+            {
+                return Ok(Self::Name(name));
+            }
+            Ok(selector)
+        };
+        selectors.into_iter().map(literal).collect()
     }
 
     /// The models that are meant.

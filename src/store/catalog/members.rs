@@ -9,7 +9,7 @@ use crate::model::ModelName;
 use crate::store::catalog::catalog_parts::Catalog;
 use crate::store::catalog::layout::Standing;
 use crate::store::failure::unlisted;
-use crate::store::revisions::{Manifest, FolderMember};
+use crate::store::revisions::{FolderMember, Manifest};
 
 impl Catalog {
     /// The names of the models in a folder, or of all, sorted.

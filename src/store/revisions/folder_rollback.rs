@@ -12,7 +12,7 @@ use crate::store::changes::{CommitOutcome, KnownBytes, Others, sources};
 use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes};
 use crate::store::failure::unlisted;
 use crate::store::revisions::kept_revisions;
-use crate::store::revisions::manifest::{Manifest, FolderMember};
+use crate::store::revisions::manifest::{FolderMember, Manifest};
 use crate::store::rules;
 use crate::store::store_handle::Store;
 

@@ -12,4 +12,4 @@ mod manifest;
 
 pub(crate) use folder_rollback::RevisionChoice;
 pub(crate) use kept_revisions::{keep, prune};
-pub(crate) use manifest::{Manifest, FolderMember};
+pub(crate) use manifest::{FolderMember, Manifest};
