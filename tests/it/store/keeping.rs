@@ -233,6 +233,15 @@ fn licence_source_and_uploader_are_shown() {
         .skep(&["put", "m"])
         .exits(2)
         .says("without a licence");
+    for (license, words) in [
+        ("\"\"", "without a licence"),
+        ("...", "without a licence"),
+        ("\u{202e}", "an invisible character"),
+        ("M\u{200b}IT", "an invisible character"),
+    ] {
+        let put = server.skep(&["put", "m", "--license", license]);
+        put.exits(2).says(words);
+    }
     let said = [
         "--license",
         "Apache-2.0",
