@@ -7,6 +7,7 @@
 
 mod api;
 mod background;
+mod changes;
 mod connection;
 mod dearning;
 mod download;
@@ -22,6 +23,7 @@ mod upload;
 
 pub use api::{Answer, Payload};
 pub use background::Transfer;
+pub(crate) use changes::{Committed, LocalFile, LocalTree, RememberedDigests, RememberedSet};
 pub use connection::{ClientCertificate, PasswordOver};
 pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
@@ -50,6 +52,7 @@ use crate::model::ModelName;
 use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
 use crate::wire::StatusWire;
+use changes::ChangePath;
 use connection::{Dialer, Login, NoResolver, Shared};
 use trust::{Elsewhere, ServerCheck};
 
@@ -113,6 +116,8 @@ pub struct Client {
     rate: Option<u64>,
     /// What is said of the models that are sent.
     about: Vec<(&'static str, String)>,
+    /// The change set that they are sent into, if it is one.
+    change: Option<ChangePath>,
     shared: Arc<Shared>,
     /// Ends every call, and every pause in it.
     stop: Stop,
@@ -169,6 +174,7 @@ impl Client {
             home,
             rate,
             about,
+            change: None,
             shared,
             stop,
         })
@@ -227,6 +233,14 @@ impl Client {
     pub fn remove(&mut self, name: &ModelName) -> Result<()> {
         self.ask(Method::DELETE, &model_path::model_path(name))
             .and_then(|response| api::gone(&response))
+    }
+
+    /// Where a model is sent.
+    fn upload_target(&self, name: &ModelName) -> String {
+        match &self.change {
+            Some(change) => change.of(name),
+            None => model_path::model_path(name),
+        }
     }
 
     /// A request without a body, tried again once if the connection turned out to be stale.

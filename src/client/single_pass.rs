@@ -164,7 +164,7 @@ impl Client {
         length: Option<u64>,
         fields: &[(&str, String)],
     ) -> Result<(Model, Outcome)> {
-        let mut request = self.builder(Method::PUT, &model_path(name));
+        let mut request = self.builder(Method::PUT, &self.upload_target(name));
         request = request.header(CONTENT_TYPE, "application/octet-stream");
         for (name, value) in fields {
             request = request.header(*name, value);

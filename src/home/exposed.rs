@@ -176,6 +176,7 @@ fn is_known(path: &Path) -> bool {
         files::AUTHORITY,
         files::KNOWN_SERVERS,
         files::UPLOADS,
+        files::DIGESTS,
     ];
     let name = path.file_name().unwrap_or_default();
     is_secret(path) || name == "sign.pub" || trusted.iter().any(|file| name == file.name)

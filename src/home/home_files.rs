@@ -129,6 +129,14 @@ pub(crate) const UPLOADS: HomeFile = HomeFile {
     loss: "interrupted uploads start again",
 };
 
+pub(crate) const DIGESTS: HomeFile = HomeFile {
+    name: "digests",
+    mode: 0o700,
+    content: "one file for each directory that was sent: size, time, inode and digest of its files",
+    writer: "`skep put DIR`",
+    loss: "files are read again to see whether they have changed",
+};
+
 pub(crate) const SIGNING_KEY: HomeFile = HomeFile {
     name: "sign.key",
     mode: 0o600,
@@ -189,6 +197,7 @@ pub(crate) const FILES: &[HomeFile] = &[
     SERVERS,
     KNOWN_SERVERS,
     UPLOADS,
+    DIGESTS,
     SIGNING_KEY,
     HomeFile {
         name: "sign.pub",

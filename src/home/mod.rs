@@ -9,8 +9,8 @@ mod kept_time;
 mod running_servers;
 
 pub(crate) use home_files::{
-    ADDRESSES, AUTHORITY, CERTIFICATE, CHOSEN_PASSWORD, CONFIG, HomeFile, INVITATIONS, KEY,
-    KNOWN_SERVERS, PASSWORD, SERVERS, SIGNING_KEY, TOKENS, UPLOADS,
+    ADDRESSES, AUTHORITY, CERTIFICATE, CHOSEN_PASSWORD, CONFIG, DIGESTS, HomeFile, INVITATIONS,
+    KEY, KNOWN_SERVERS, PASSWORD, SERVERS, SIGNING_KEY, TOKENS, UPLOADS,
 };
 pub(crate) use home_format::{check_format, prepare};
 pub(crate) use kept_time::{DAY, KeptTime, learn as learn_time};

@@ -5,12 +5,14 @@
 mod list_request;
 mod name_pattern;
 mod report;
+mod revision;
 mod version_choice;
 
 pub(crate) use list_request::{Depth, ListRequest, NameFilter};
 pub(crate) use name_pattern::NamePattern;
 pub use report::{ModelInfo, OldVersion, Verification, Verified};
 
+pub(crate) use revision::Revision;
 pub use version_choice::VersionChoice;
 
 use std::fmt;

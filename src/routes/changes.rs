@@ -8,11 +8,11 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
-use crate::model::ModelName;
+use crate::model::{ModelName, Revision};
 use crate::routes::api::Api;
 use crate::routes::models::{self, stored};
 use crate::signature::Signature;
-use crate::store::{Change, ChangeId, ChangeRequest, Others, Revision, UploadIntent};
+use crate::store::{Change, ChangeId, ChangeRequest, Others, UploadIntent};
 use crate::text::escaped;
 use crate::wire::{ChangeWire, CommitWire, StagedWire, digest_text, rfc3339};
 
@@ -30,13 +30,14 @@ pub(crate) fn begin(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     };
     let id = api.store.begin_change(change)?;
 
-    let response = Response::json(Status::CREATED, &told(api, id)?);
+    let response = Response::json(Status::CREATED, &told(api, id, "")?);
     Ok(response.field("location", format!("/v1/changes/{id}")))
 }
 
-/// `GET /v1/changes/ID`: what a set has so far.
+/// `GET /v1/changes/ID?after=NAME`: what a set has so far, page by page.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let told = told(api, id(request)?)?;
+    let after = member(request.query(), "after")?.unwrap_or_default();
+    let told = told(api, id(request)?, &after)?;
     Ok(Response::json(Status::OK, &told).field("cache-control", "no-store"))
 }
 
@@ -108,8 +109,10 @@ pub(crate) fn abandon(api: &Api, request: &mut Request<'_>) -> Result<Response> 
     Ok(Response::new(Status::NO_CONTENT))
 }
 
-fn told(api: &Api, id: ChangeId) -> Result<ChangeWire> {
-    let status = api.store.change(id)?;
+fn told(api: &Api, id: ChangeId, after: &str) -> Result<ChangeWire> {
+    let status = api.store.change(id, after, PAGE_NAMES)?;
+    let last = status.entries.last().filter(|_| status.is_cut);
+    let next = last.map(|(name, _)| name.as_str().to_owned());
     let staged = status.entries.iter().map(|(name, change)| {
         let bytes = change.bytes();
         StagedWire {
@@ -131,6 +134,7 @@ fn told(api: &Api, id: ChangeId) -> Result<ChangeWire> {
         root: status.root.map(|root| format!("{root}/")),
         expires: clock::now().checked_add(status.left).map(rfc3339),
         models: staged.collect(),
+        next,
     })
 }
 
@@ -189,3 +193,6 @@ fn revision_of_tag(tag: &str) -> Result<Revision> {
     let bare = bare.and_then(|bare| bare.strip_suffix('"'));
     bare.unwrap_or(tag).parse()
 }
+
+/// Names of a set in one answer.
+const PAGE_NAMES: usize = 1000;

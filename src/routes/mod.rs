@@ -92,9 +92,9 @@ impl Handler for Api {
             RouteMatch::OtherMethods(allow) if request.method() == Method::Options => {
                 let response = Response::new(Status::NO_CONTENT).field("allow", allow);
                 Ok(match request.segments() {
-                    ["v1", "models", _, ..] | ["v1", "uploads", _] => {
-                        models::announce(self, response)
-                    }
+                    ["v1", "models", _, ..]
+                    | ["v1", "uploads", _]
+                    | ["v1", "changes", _, _, ..] => models::announce(self, response),
                     _ => response,
                 })
             }

@@ -29,7 +29,7 @@ mod versions;
 pub use crate::model::Verified;
 pub use about::{About, Metadata};
 pub use catalog::CacheCounts;
-pub(crate) use changes::{Change, ChangeId, ChangeRequest, Others, Revision};
+pub(crate) use changes::{Change, ChangeId, ChangeRequest, Others};
 pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
 pub(crate) use listing::Listing;

@@ -11,6 +11,7 @@ pub use problem::Problem;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelInfo, OldVersion, Verification};
 use checked::{checked, digest_of, time_of};
@@ -128,6 +129,9 @@ pub(crate) struct ChangeWire {
     pub(crate) expires: Option<String>,
     /// What was asked for so far, sorted by name.
     pub(crate) models: Vec<StagedWire>,
+    /// The last name of this page, where another one follows: `?after=NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
 }
 
 /// A name in a change set.
@@ -143,6 +147,16 @@ pub(crate) struct StagedWire {
     /// Their digest; absent for a removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<String>,
+}
+
+impl StagedWire {
+    /// The digest of its bytes, checked; nothing for a removal.
+    ///
+    /// # Errors
+    /// `NotImplemented` for a value that cannot be read.
+    pub(crate) fn digest(&self) -> Result<Option<Digest>> {
+        digest_of(self.digest.as_deref())
+    }
 }
 
 /// The answer to `POST /v1/changes/ID`.
@@ -376,7 +390,6 @@ pub(crate) struct PairReply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
     use crate::error::ErrorKind;
 
     fn model() -> ModelWire {

@@ -26,6 +26,19 @@ impl FromStr for Selector {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        let selector = Self::read(text);
+        selector.map_err(|error| {
+            if text.contains("://") {
+                error.hint(format!("a server is named with a flag: --server {text}"))
+            } else {
+                error
+            }
+        })
+    }
+}
+
+impl Selector {
+    fn read(text: &str) -> Result<Self> {
         match text.strip_suffix('/') {
             Some(folder) if !NamePattern::has_wildcard(text) => folder.parse().map(Self::Folder),
             // All below the folders that match.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Command};
 use rustix::fs::FileType;
 
-use crate::cli::terminal::{Output, is_closed};
+use crate::cli::terminal::is_closed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::Signature;
@@ -51,13 +51,13 @@ pub(crate) fn arguments(command: Command) -> Command {
         .arg(
             files
                 .value_parser(clap::value_parser!(PathBuf))
-                .help("Files to send"),
+                .help("Files to send, or directories, each as a folder"),
         )
         .arg(
             Arg::new("name")
                 .long("name")
                 .value_name("NAME")
-                .help("The name on the server"),
+                .help("The name on the server; of a directory, that of the folder"),
         )
 }
 
@@ -86,91 +86,6 @@ pub(crate) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
         ))
     } else {
         Ok((files, name))
-    }
-}
-
-/// The files, with those of a directory in its place: all that are regular and not hidden, by name.
-/// Whatever else a directory has is told of, and left out; links are followed if that is wanted.
-///
-/// # Errors
-/// `Usage` for a directory if there is a name for one file, or if it cannot be read.
-pub(crate) fn unfolded(
-    files: Vec<PathBuf>,
-    name: Option<&ModelName>,
-    follows_links: bool,
-    output: &Output,
-) -> Result<Vec<PathBuf>> {
-    let mut all = Vec::new();
-    for file in files {
-        if !file.is_dir() {
-            all.push(file);
-            continue;
-        }
-
-        // A directory with one file today may have two tomorrow, so it is refused unread.
-        if name.is_some() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "--name can be used with one file only",
-            ));
-        }
-        all.append(&mut inside(&file, follows_links, output)?);
-    }
-
-    Ok(all)
-}
-
-fn inside(directory: &Path, follows_links: bool, output: &Output) -> Result<Vec<PathBuf>> {
-    let shown = directory.display();
-    let explained = |error| Error::local(format!("reading {shown}"), error);
-    let mut files = Vec::new();
-
-    for entry in directory.read_dir().map_err(explained)? {
-        let path = entry.map_err(explained)?.path();
-
-        // Editors, version control and unfinished writes leave hidden files, which nobody means to
-        // send.
-        let is_hidden = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
-        if is_hidden {
-            continue;
-        }
-
-        match left_out(&path, follows_links) {
-            Some(reason) => {
-                output.incomplete(&format!("{} {reason} and is not sent", path.display()));
-            }
-            None => files.push(path),
-        }
-    }
-
-    if files.is_empty() {
-        let message = format!("there are no files in the directory {shown}");
-        return Err(Error::new(ErrorKind::Usage, message).hint("hidden files are not sent"));
-    }
-
-    // Directories have no order; a sorted one makes two runs comparable.
-    files.sort();
-
-    Ok(files)
-}
-
-/// Why an entry of a directory is not sent.
-fn left_out(path: &Path, follows_links: bool) -> Option<&'static str> {
-    // A link may lead out of the directory, to what nobody means to send.
-    if path.is_symlink() && !follows_links {
-        return Some("is a link (--follow-links)");
-    }
-
-    if path.is_dir() {
-        Some("is a directory")
-    } else if path.is_file() {
-        None
-    } else if path.is_symlink() {
-        Some("is a link to no file")
-    } else {
-        Some("is not a regular file")
     }
 }
 

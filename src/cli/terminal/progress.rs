@@ -39,6 +39,17 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// The bytes that are done.
+    pub(crate) fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// So many bytes are done; fewer than before if some got lost.
+    pub(crate) fn go_to(&mut self, done: u64) {
+        self.done = self.done.min(done);
+        self.advance(done - self.done);
+    }
+
     /// Takes in that `count` more bytes went over the line.
     pub(crate) fn advance(&mut self, count: u64) {
         self.done += count;

@@ -4,10 +4,11 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 
 use crate::client::connection::TransferRate;
 use crate::digest::{Digest, Hasher};
+use crate::disk::FileFacts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::counted;
 
@@ -21,13 +22,18 @@ pub(crate) struct LocalStamp {
 }
 
 impl LocalStamp {
-    fn of(metadata: &Metadata) -> Self {
-        let modified = i128::from(metadata.mtime()) * 1_000_000_000;
-        let modified = modified + i128::from(metadata.mtime_nsec());
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self::from(FileFacts::from(metadata))
+    }
+}
+
+impl From<FileFacts> for LocalStamp {
+    fn from(facts: FileFacts) -> Self {
+        let modified = i128::from(facts.modified.seconds) * 1_000_000_000;
         Self {
-            size: metadata.len(),
-            modified,
-            inode: metadata.ino(),
+            size: facts.size,
+            modified: modified + i128::from(facts.modified.nanos),
+            inode: facts.inode,
         }
     }
 }

@@ -9,7 +9,6 @@ use ureq::http::{Method, Response, StatusCode};
 
 use crate::client::Client;
 use crate::client::api::answers;
-use crate::client::model_path::model_path;
 use crate::client::retry::Retry;
 use crate::client::single_pass::{Outcome, Stored};
 use crate::client::transfer::{TransferEvent, TransferEvents};
@@ -144,7 +143,7 @@ impl Client {
         length: Option<u64>,
         fields: &[(&'static str, String)],
     ) -> Result<Option<UploadPath>> {
-        let path = model_path(name);
+        let path = self.upload_target(name);
         let response = self.exchange_again(|| {
             // Length and conditions come first, so that the server can refuse before any byte travels.
             let mut request = self.builder(Method::PUT, &path);

@@ -200,7 +200,12 @@ impl Client {
         }
 
         sending.way = UploadWay::Parts;
-        sending.ledger = Ledger::open(self.home.as_deref(), &self.identity(), sending.name);
+        // An upload into a change set must not go on as one of the model itself.
+        let target = match &self.change {
+            Some(change) => format!("{}\n{change}", self.identity()),
+            None => self.identity(),
+        };
+        sending.ledger = Ledger::open(self.home.as_deref(), &target, sending.name);
         let Some(entry) = sending.ledger.read() else {
             return Ok(());
         };
@@ -220,7 +225,7 @@ impl Client {
     /// # Errors
     /// Those of the connection, and of a server that is in trouble.
     pub(crate) fn takes_parts(&self, name: &ModelName) -> Result<bool> {
-        let path = model_path(name);
+        let path = self.upload_target(name);
         let response = self.exchange_again(|| self.builder(Method::OPTIONS, &path))?;
         // A server in trouble says nothing about what it can do. 501 means that it has no OPTIONS, so it
         // does not take parts either.
@@ -256,6 +261,10 @@ impl Client {
 
     /// The model that the server has under a name, if it tells its length, its time and its digest.
     fn there(&mut self, name: &ModelName) -> Result<Option<Model>> {
+        // What a change set has is known from its own list.
+        if self.change.is_some() {
+            return Ok(None);
+        }
         let path = model_path(name);
         let response = self.exchange_again(|| self.builder(Method::HEAD, &path))?;
         // The second and third are what servers say that know nothing of HEAD.

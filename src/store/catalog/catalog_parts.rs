@@ -291,7 +291,8 @@ impl Catalog {
             // A power cut can leave a folder whose last model is gone.
             Standing::Other(_) if self.layout.remove_empty_folder(name) => None,
             Standing::Other(kind) => {
-                let mut models = self.layout.names_below(name).into_iter().flatten();
+                let models = self.layout.names_below(name).into_iter();
+                let mut models = models.flat_map(|names| names.within(NEAR_ENTRIES_MAX));
                 let text = match models.find_map(|model| model.ok()) {
                     Some(model) => {
                         format!("'{name}' is {kind} with other models such as '{model}'")
@@ -356,7 +357,7 @@ impl Catalog {
 /// Names that are compared with one that nobody has.
 const NEAR_NAMES_MAX: usize = 1000;
 
-/// Entries of folders that are read for them: not all are models.
+/// Entries of folders that are read for a name in an error: not all are models.
 const NEAR_ENTRIES_MAX: usize = 2000;
 
 /// Reads at most `length` bytes straight into memory that can be shared, so that a model is not in

@@ -24,9 +24,11 @@ pub(super) struct KnownFolder {
     turn: u64,
     /// The names of its models, and those of its folders with a separator at their end.
     pub(super) names: PackedNames,
-    /// Its folders by these names.
-    folders: Vec<(Box<str>, KnownFolder)>,
+    folders: InnerFolders,
 }
+
+/// The folders in a folder, sorted by their names with the separator; `None` for what was never looked at.
+pub(super) type InnerFolders = Vec<(Box<str>, Option<Box<KnownFolder>>)>;
 
 /// A look at folders: each of them is asked once in a turn.
 #[derive(Clone, Copy)]
@@ -123,8 +125,8 @@ impl KnownFolder {
         }
     }
 
-    /// A folder in it, and the names of all.
-    pub(super) fn parts(&mut self) -> (&PackedNames, &mut [(Box<str>, Self)]) {
+    /// Its names, and its folders.
+    pub(super) fn parts(&mut self) -> (&PackedNames, &mut InnerFolders) {
         (&self.names, &mut self.folders)
     }
 
@@ -136,6 +138,7 @@ impl KnownFolder {
         for (name, folder) in &mut self.folders {
             let length = path.len();
             path.push_str(name);
+            let folder = folder.get_or_insert_default();
             count += folder.count(&way.inner(name), path, turn);
             path.truncate(length);
         }
@@ -162,7 +165,7 @@ impl KnownFolder {
                 Some(FileKind::Folder) => {
                     let name = format!("{}/", name.file_name());
                     names.push(&name)?;
-                    self.folders.push((name.into(), Self::default()));
+                    self.folders.push((name.into(), None));
                 }
                 _ => {}
             }
@@ -171,13 +174,14 @@ impl KnownFolder {
         // What is known of those that are still there is kept.
         self.folders
             .sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        self.folders.dedup_by(|(one, _), (other, _)| one == other);
         for (name, folder) in &mut self.folders {
-            if let Some(known) = find(&mut before, name) {
-                *folder = std::mem::take(known);
+            if let Ok(place) = place_of(&before, name) {
+                *folder = before[place].1.take();
             }
         }
         self.folders.shrink_to_fit();
-        self.names = names.packed();
+        self.names = names.packed()?;
 
         let identity = identity(&facts);
         let is_young = !identity.0.young_for(tick, start).is_zero();
@@ -193,13 +197,14 @@ impl KnownFolder {
     }
 }
 
-/// The folder of this name among sorted ones.
-pub(super) fn find<'a>(
-    folders: &'a mut [(Box<str>, KnownFolder)],
-    name: &str,
-) -> Option<&'a mut KnownFolder> {
-    let place = folders.binary_search_by(|(other, _)| (**other).cmp(name));
-    place.ok().map(|place| &mut folders[place].1)
+/// The folder of this name.
+pub(super) fn find<'a>(folders: &'a mut InnerFolders, name: &str) -> Option<&'a mut KnownFolder> {
+    let place = place_of(folders, name).ok()?;
+    Some(folders[place].1.get_or_insert_default())
+}
+
+fn place_of(folders: &InnerFolders, name: &str) -> Result<usize, usize> {
+    folders.binary_search_by(|(other, _)| (**other).cmp(name))
 }
 
 fn identity(facts: &FileFacts) -> (Stamp, u64) {
@@ -239,7 +244,7 @@ mod tests {
         // What is in memory counts as long as the folder says that it is the same.
         let mut planted = UnsortedNames::default();
         planted.push("planted").unwrap();
-        known.names = planted.packed();
+        known.names = planted.packed().unwrap();
         look(&mut known, &folder, 2, Duration::ZERO);
         assert_eq!(names(&known), ["planted"]);
 
@@ -279,7 +284,11 @@ mod tests {
         let mut known = KnownFolder::default();
         let mut count = |number| {
             let count = known.count(&way, &mut String::new(), ListTurn { number, tick });
-            let read: Vec<_> = known.folders.iter().map(|(_, f)| f.read_as).collect();
+            let read: Vec<_> = known
+                .folders
+                .iter()
+                .map(|(_, f)| f.as_ref().and_then(|f| f.read_as))
+                .collect();
             (count, read)
         };
         let (first, read) = count(1);

@@ -6,9 +6,9 @@ use std::io;
 
 use crate::error::Result;
 use crate::model::ModelName;
+use crate::model::Revision;
 use crate::store::catalog::catalog_parts::Catalog;
 use crate::store::catalog::layout::Standing;
-use crate::store::changes::Revision;
 use crate::store::failure::unlisted;
 
 impl Catalog {

@@ -148,7 +148,8 @@ impl Walk<'_> {
                 return ControlFlow::Break(Halt::Over);
             }
 
-            match find(folders, name).filter(|_| name.ends_with('/')) {
+            let inner = name.ends_with('/').then(|| find(folders, name));
+            match inner.flatten() {
                 Some(inner) if self.is_told_once(path) => {
                     self.folder(inner, &way.inner(name), path)?;
                 }

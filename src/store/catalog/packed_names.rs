@@ -35,7 +35,7 @@ impl PackedNames {
             name: Vec::new(),
             is_read: false,
         };
-        while cursor.advance() {
+        while !start.is_empty() && cursor.advance() {
             if cursor.name.as_slice() >= start.as_bytes() {
                 cursor.is_read = true;
                 break;
@@ -73,63 +73,143 @@ impl NameCursor<'_> {
     }
 }
 
-/// Names that are not sorted yet: all in one text, since a small allocation for each of them would cost more
-/// than the name.
+/// Names that are not sorted yet. They are sorted and packed run by run, and runs of one size are merged, so
+/// that those of a large folder are in little more memory than they take in the end.
 #[derive(Default)]
 pub(super) struct UnsortedNames {
+    /// All in one text, since a small allocation for each of them would cost more than the name.
     text: String,
     places: Vec<Range<u32>>,
+    /// Earlier ones, each more than the one behind it.
+    runs: Vec<PackedNames>,
 }
 
 impl UnsortedNames {
-    /// Adds a name of at most 256 bytes, without its separator in the end one of 255.
+    /// Adds a name of at most 256 bytes.
     ///
     /// # Errors
     /// `OutOfMemory` for more than 4 GiB of names, which are none that a device of this size can list.
     pub(super) fn push(&mut self, name: &str) -> io::Result<()> {
-        let offset = |place| u32::try_from(place).map_err(|_| io::ErrorKind::OutOfMemory);
-        let start = self.text.len();
+        if self.text.len() >= RUN_BYTES {
+            self.pack()?;
+        }
+
+        let start = offset(self.text.len())?;
         self.text.push_str(name);
-        self.places.push(offset(start)?..offset(self.text.len())?);
+        self.places.push(start..offset(self.text.len())?);
         Ok(())
     }
 
-    pub(super) fn packed(mut self) -> PackedNames {
+    /// All of them, sorted.
+    ///
+    /// # Errors
+    /// As [`UnsortedNames::push`].
+    pub(super) fn packed(mut self) -> io::Result<PackedNames> {
+        self.pack()?;
+        self.text = String::new();
+        self.places = Vec::new();
+        let mut packed = self.runs.pop().unwrap_or_default();
+        while let Some(run) = self.runs.pop() {
+            packed = merged(&run, &packed)?;
+        }
+        Ok(packed)
+    }
+
+    fn pack(&mut self) -> io::Result<()> {
         let bytes = self.text.as_bytes();
         let at = |place: &Range<u32>| &bytes[place.start as usize..place.end as usize];
         self.places
             .sort_unstable_by(|one, other| at(one).cmp(at(other)));
 
-        let (mut packed, mut blocks) = (Vec::new(), Vec::new());
-        let mut before: &[u8] = &[];
-        for (number, place) in self.places.iter().enumerate() {
-            let name = at(place);
-            let mut shared = 0;
-            if number % BLOCK == 0 {
-                blocks.push(u32::try_from(packed.len()).unwrap_or(u32::MAX));
-            } else {
-                let pairs = before.iter().zip(name);
-                shared = pairs.take_while(|(one, other)| one == other).count();
-            }
+        let mut packer = NamePacker::default();
+        for place in &self.places {
+            packer.push(at(place))?;
+        }
+        self.text.clear();
+        self.places.clear();
 
-            // A name is longer than what it shares with another one, by 256 bytes at most.
-            let rest = &name[shared..];
-            let length = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
-            packed.extend_from_slice(&[length(shared), length(rest.len().saturating_sub(1))]);
-            packed.extend_from_slice(rest);
-            before = name;
+        let mut run = packer.finish();
+        while let Some(before) = self.runs.pop_if(|before| before.count <= run.count) {
+            run = merged(&before, &run)?;
+        }
+        self.runs.push(run);
+        Ok(())
+    }
+}
+
+fn merged(one: &PackedNames, other: &PackedNames) -> io::Result<PackedNames> {
+    let mut packer = NamePacker::default();
+    packer.bytes.reserve(one.bytes.len() + other.bytes.len());
+
+    let (mut ones, mut others) = (one.from(""), other.from(""));
+    let (mut first, mut second) = (ones.advance(), others.advance());
+    while first || second {
+        if first && (!second || ones.name <= others.name) {
+            packer.push(&ones.name)?;
+            first = ones.advance();
+        } else {
+            packer.push(&others.name)?;
+            second = others.advance();
+        }
+    }
+    Ok(packer.finish())
+}
+
+/// Packs names that come in their order.
+#[derive(Default)]
+struct NamePacker {
+    bytes: Vec<u8>,
+    blocks: Vec<u32>,
+    count: usize,
+    before: Vec<u8>,
+}
+
+impl NamePacker {
+    fn push(&mut self, name: &[u8]) -> io::Result<()> {
+        // A folder that changes while it is read may tell a name twice.
+        if self.count > 0 && self.before == name {
+            return Ok(());
         }
 
+        let mut shared = 0;
+        if self.count.is_multiple_of(BLOCK) {
+            self.blocks.push(offset(self.bytes.len())?);
+        } else {
+            let pairs = self.before.iter().zip(name);
+            shared = pairs.take_while(|(one, other)| one == other).count();
+        }
+
+        // A name is longer than what it shares with another one, by 256 bytes at most.
+        let rest = &name[shared..];
+        let length = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+        let lengths = [length(shared), length(rest.len().saturating_sub(1))];
+        self.bytes.extend_from_slice(&lengths);
+        self.bytes.extend_from_slice(rest);
+
+        self.before.truncate(shared);
+        self.before.extend_from_slice(rest);
+        self.count += 1;
+        Ok(())
+    }
+
+    fn finish(self) -> PackedNames {
         PackedNames {
-            bytes: packed.into_boxed_slice(),
-            blocks: blocks.into_boxed_slice(),
-            count: self.places.len(),
+            bytes: self.bytes.into_boxed_slice(),
+            blocks: self.blocks.into_boxed_slice(),
+            count: self.count,
         }
     }
 }
 
+fn offset(place: usize) -> io::Result<u32> {
+    u32::try_from(place).map_err(|_| io::ErrorKind::OutOfMemory.into())
+}
+
 /// Names between two that are kept whole.
 const BLOCK: usize = 16;
+
+/// Names that are sorted at one time.
+const RUN_BYTES: usize = 512 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -138,7 +218,7 @@ mod tests {
     fn packed(names: &[String]) -> PackedNames {
         let mut unsorted = UnsortedNames::default();
         names.iter().for_each(|name| unsorted.push(name).unwrap());
-        unsorted.packed()
+        unsorted.packed().unwrap()
     }
 
     fn all(mut cursor: NameCursor<'_>) -> Vec<String> {
@@ -180,5 +260,25 @@ mod tests {
         let packed = packed(&names);
         let bytes = packed.bytes.len() + 4 * packed.blocks.len();
         assert!(bytes < 110_000, "{bytes} bytes for 170,000 of names");
+    }
+
+    #[test]
+    fn a_name_that_is_told_twice_is_one() {
+        let told = ["b", "a", "b", "a/", "a"].map(str::to_owned);
+        let packed = packed(&told);
+        assert_eq!(all(packed.from("")), ["a", "a/", "b"]);
+        assert_eq!(packed.len(), 3);
+    }
+
+    #[test]
+    fn runs_of_names_are_merged() {
+        let name =
+            |number: usize| format!("{:05}-{}", number * 7919 % 100_000, "x".repeat(number % 50));
+        let mut names: Vec<_> = (0..100_000).map(name).collect();
+        let packed = packed(&names);
+        names.sort();
+        assert!(all(packed.from("")) == names);
+        let place = names.partition_point(|name| name.as_str() < "70000");
+        assert!(all(packed.from("70000")) == names[place..]);
     }
 }

@@ -3,9 +3,9 @@
 
 use crate::digest::Digest;
 use crate::model::ModelName;
+use crate::model::Revision;
 use crate::signature::Signature;
 use crate::store::about::Metadata;
-use crate::store::changes::revision::Revision;
 
 /// What somebody wants to change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -19,7 +19,6 @@ mod open_changes;
 mod plan;
 mod recovery;
 mod redo;
-mod revision;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -28,4 +27,3 @@ pub(crate) use change::{Change, ChangeRequest, Others};
 pub(crate) use change_files::ChangeId;
 pub(crate) use open_changes::OpenChanges;
 pub(crate) use recovery::recover;
-pub(crate) use revision::Revision;

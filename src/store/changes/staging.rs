@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Filling a change set: bytes that are sent, bytes that are only named, names that are to go.
 
+use std::ops::Bound;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -27,7 +28,10 @@ pub(crate) struct ChangeStatus {
     pub(crate) root: Option<ModelName>,
     /// For how long it is kept if nothing is done with it.
     pub(crate) left: Duration,
+    /// Some of what it has, sorted by name.
     pub(crate) entries: Vec<(ModelName, Change)>,
+    /// Whether there are more of them.
+    pub(crate) is_cut: bool,
 }
 
 impl Store {
@@ -44,21 +48,25 @@ impl Store {
             .begin(catalog.layout.hidden(), &catalog.options, request)
     }
 
-    /// What a change set has so far.
+    /// What a change set has so far: so many names that come after another one.
     ///
     /// # Errors
     /// `NotFound` if there is no such set.
-    pub(crate) fn change(&self, id: ChangeId) -> Result<ChangeStatus> {
+    pub(crate) fn change(&self, id: ChangeId, after: &str, limit: usize) -> Result<ChangeStatus> {
         let catalog = self.catalog();
         let change = catalog.changes.find(id)?;
         let set = open(&change)?;
-        let entries = set.entries.iter();
+        let from = (Bound::Excluded(after), Bound::Unbounded);
+        let mut entries = set.entries.range::<str, _>(from);
+        let page: Vec<_> = entries.by_ref().take(limit).collect();
+        let page = page.into_iter();
         Ok(ChangeStatus {
             root: set.request.root.clone(),
             left: catalog.options.upload_age_max.saturating_sub(set.age()),
-            entries: entries
+            entries: page
                 .map(|(name, change)| (name.clone(), change.clone()))
                 .collect(),
+            is_cut: entries.next().is_some(),
         })
     }
 

@@ -197,14 +197,14 @@ fn a_set_survives_a_restart_and_says_what_it_lost() {
     journal.extend_from_slice(b"remove\tels");
     fs::write(set.join("entries"), journal).unwrap();
     let store = open(directory.path(), 0);
-    let entries = store.change(id).unwrap().entries;
+    let entries = store.change(id, "", 100).unwrap().entries;
     assert_eq!(entries.len(), 3);
     drop(store);
     fs::write(set.join("1"), "THREE").unwrap();
     fs::remove_file(set.join("2")).unwrap();
 
     let store = open(directory.path(), 0);
-    let names: Vec<_> = store.change(id).unwrap().entries;
+    let names: Vec<_> = store.change(id, "", 100).unwrap().entries;
     assert_eq!(names.len(), 2);
     let lost = store.commit_change(id, Others::Keep, None).unwrap_err();
     assert_eq!(lost.kind(), ErrorKind::Conflict);
@@ -223,7 +223,10 @@ fn what_is_abandoned_or_too_old_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (store, id) = prepared(directory.path(), 0);
     store.abandon_change(id).unwrap();
-    assert_eq!(store.change(id).err().unwrap().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        store.change(id, "", 1).err().unwrap().kind(),
+        ErrorKind::NotFound
+    );
     let late = try_send(&store, id, "me/x", b"x").unwrap_err();
     assert_eq!(late.kind(), ErrorKind::NotFound);
     assert_eq!((models(&store), sets(directory.path())), (state(BEFORE), 0));
@@ -341,7 +344,7 @@ fn the_folders_that_a_set_makes_count_for_the_quota() {
     let store = Store::open(directory.path(), options).unwrap();
     put(&store, "f/a/b/c/old", b"x");
 
-    // Two files and seven folders are too many, and two files and six are not.
+    // Two files and nine folders are too many, and two files and six folders are not.
     let (set, fitting) = (begin(&store, Some("f")), begin(&store, Some("f")));
     send(&store, set, "f/d/e/f/g/h/new", b"x");
     let full = store.commit_change(set, Others::Keep, None).unwrap_err();

@@ -20,6 +20,9 @@ fn as_bearer(server: &Served, secret: &str, path: &str, arguments: &[&str], body
 }
 
 /// An upload that there is not.
+const CHANGE: &str = "/v1/changes/00000000000000000000000000000000";
+const CHANGED: &str = "/v1/changes/00000000000000000000000000000000/m";
+
 const UPLOAD: &str = "/v1/uploads/00000000000000000000000000000000";
 
 #[test]
@@ -92,6 +95,18 @@ fn every_role_against_every_route() {
             [403, 415, 415, 415, 401],
         ),
         (UPLOAD, &["-X", "DELETE"], "", [403, 404, 404, 404, 401]),
+        // An empty set for each of those who may begin one.
+        (
+            "/v1/changes",
+            &["-X", "POST"],
+            "",
+            [403, 201, 201, 201, 401],
+        ),
+        (CHANGE, &[], "", [403, 404, 404, 404, 401]),
+        (CHANGE, &["-X", "POST"], "", [403, 404, 404, 404, 401]),
+        (CHANGE, &["-X", "DELETE"], "", [403, 404, 404, 404, 401]),
+        (CHANGED, put, "x", [403, 404, 404, 404, 401]),
+        (CHANGED, &["-X", "DELETE"], "", [403, 404, 404, 404, 401]),
         // Whoever is invited has no credentials yet.
         (
             "/v1/pair",
@@ -285,7 +300,7 @@ fn a_secret_does_not_stand_in_a_url() {
             refused.text()
         );
     }
-    server.curl("/v1/models?a=b", &[]).is(200);
+    server.curl("/v1/status?a=b", &[]).is(200);
 }
 
 #[test]

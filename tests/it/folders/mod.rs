@@ -5,3 +5,4 @@ mod changes;
 mod get_folder;
 mod list;
 mod names;
+mod put_folder;

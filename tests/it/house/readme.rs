@@ -346,6 +346,7 @@ fn shape(value: &Value) -> Value {
 /// The commands whose JSON the manual shows, in its order, after that of `skep serve`.
 const JSON_COMMANDS: &[&[&str]] = &[
     &["put", "a.onnx", "--license", "MIT"],
+    &["put", "bert", "--name", "me/bert"],
     &["get", "a.onnx", "-o", "models/"],
     &["ls"],
     &["status"],
@@ -377,6 +378,11 @@ fn prepare(server: &Served, arguments: &[&str]) {
     match arguments {
         // What was removed has an old version, which `show` and `rollback` need.
         ["show", ..] => drop(server.skep(&["put", "a.onnx"]).exits(0)),
+        ["put", "bert", ..] => {
+            let folder = server.place.path("bert");
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("config.json"), "{}").unwrap();
+        }
         ["verify", "--key", ..] => {
             server.skep(&["keygen", "-o", "team.key"]).exits(0);
             server

@@ -198,7 +198,7 @@ fn flags_and_values_that_do_not_exist() {
     for (words, tip) in [
         (
             &["ls", "https://192.0.2.1:8443"][..],
-            "skep ls --server https://192.0.2.1:8443",
+            "--server https://192.0.2.1:8443",
         ),
         (&["status", "192.0.2.1"], "skep status --server 192.0.2.1"),
         (&["fingerprint", "--server", "x"], "skep fingerprint URL"),

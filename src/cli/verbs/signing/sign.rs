@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep sign`: signs files of this device; and what `skep put --sign` needs of that.
 
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io::{self, Read, Seek as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command};
@@ -125,6 +126,21 @@ pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
         return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first"));
     };
 
+    signed(key, &mut content, &source.name)
+        .map_err(|error| Error::local(format!("reading {}", path.display()), error))
+}
+
+/// Signs a file that is open, from its start on, under a name.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn opened(key: &SecretKey, mut file: &File, name: &ModelName) -> Result<Signature> {
+    let signed = file.rewind().and_then(|()| signed(key, &mut file, name));
+    let signed = signed.map_err(|error| Error::local(format!("reading {name}"), error))?;
+    Ok(signed.signature)
+}
+
+fn signed(key: &SecretKey, content: &mut dyn Read, name: &ModelName) -> io::Result<SignedFile> {
     // Two digests in one pass: the signature covers the first, and `put` compares the second with
     // what was sent.
     let (mut prehash, mut hasher) = (Prehash::default(), Hasher::new());
@@ -138,7 +154,7 @@ pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
                 hasher.update(&buffer[..count]);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::local(format!("reading {}", path.display()), error)),
+            Err(error) => return Err(error),
         }
     }
 
@@ -146,7 +162,7 @@ pub(crate) fn file(key: &SecretKey, path: &Path, name: Option<&ModelName>) -> Re
     let seconds = clock::seconds();
 
     // The words that minisign uses.
-    let comment = format!("timestamp:{seconds}\tfile:{}\thashed", source.name);
+    let comment = format!("timestamp:{seconds}\tfile:{name}\thashed");
     let signature = key.sign(&prehash, &comment);
 
     Ok(SignedFile {

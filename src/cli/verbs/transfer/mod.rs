@@ -7,4 +7,8 @@ mod get_tree;
 pub(crate) mod load;
 pub(crate) mod post;
 pub(crate) mod put;
+mod put_tree;
 mod saved;
+mod sent_tree;
+mod source_tree;
+mod tree_wish;

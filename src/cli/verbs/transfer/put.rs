@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::flags::{AnnouncedInput, Source, SourceReader, args, is_set, piped_input, source};
 use crate::cli::terminal::{Output, Progress, signals, size};
 use crate::cli::verbs::signing::sign;
+use crate::cli::verbs::transfer::put_tree;
 use crate::client::{Changes, Client, Outcome, Piped, Replaces, Stored, TransferOptions};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -19,6 +20,7 @@ pub(crate) fn arguments(command: Command) -> Command {
     let said = |name: &'static str| Arg::new(name).long(name).value_name("TEXT");
     let command = source::arguments(args::server(command)).before_help(EXAMPLES);
     let command = piped_input::arguments(args::transfers(command));
+    let command = put_tree::arguments(command);
 
     command
         .mut_arg("if-changed", |flag| {
@@ -29,7 +31,7 @@ pub(crate) fn arguments(command: Command) -> Command {
                 .conflicts_with_all(["if-changed", "exit-unchanged"])
                 .help("Send also what the server has already"),
         )
-        .arg(switch("follow-links").help("Send what the links in a directory lead to"))
+        .arg(switch("follow-links").help("Send the files to which links in a directory lead"))
         .arg(sign::flag("sign"))
         .arg(said("license").help("The licence of the models, for example Apache-2.0"))
         .arg(said("source").help("Where the models come from, for example a URL"))
@@ -52,6 +54,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         return Err(Error::new(ErrorKind::Usage, reason).hint("use --password-file"));
     }
 
+    if files.iter().any(|file| file.is_dir()) {
+        return put_tree::run(matches, &files, name, output);
+    }
+    put_tree::check_unused(matches)?;
+
     let mut options = args::transfer(matches)?;
     options.replaces = replaces(matches)?;
     let wants_changes = options.changes == Changes::Required || is_set(matches, "exit-unchanged")?;
@@ -67,12 +74,6 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // Key and files are looked at before a connection is made, so that a slip costs no waiting.
     let key = sign::key(matches, "sign")?;
-    let files = source::unfolded(
-        files,
-        name.as_ref(),
-        is_set(matches, "follow-links")?,
-        output,
-    )?;
     source::distinct(&files, name.as_ref(), key.is_some())?;
     let mut client = args::client(matches, output)?;
     let said = |name| matches.get_one::<String>(name).map(String::as_str);
@@ -238,6 +239,7 @@ Examples:
   skep put model.onnx labels.txt
   skep put model.onnx --license MIT --source https://example.org/models
   skep put --server 192.168.1.10 model.onnx --name current.onnx
-  skep put models/ --limit-rate 2MiB
+  skep put bert/ --name me/bert                a folder, published in one step
+  skep put bert/ --name me/bert --delete -n    what would make me/bert its mirror
   skep put --sign sign.key model.onnx
   tar c dataset | skep put - --name dataset.tar";

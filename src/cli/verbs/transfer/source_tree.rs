@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A directory of this device beside a folder of a server: what has to be done to make them equal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::cli::terminal::{Output, ShownItem, size};
+use crate::cli::verbs::transfer::tree_wish::TreeWish;
+use crate::client::{HiddenFiles, LocalFile, LocalTree, RememberedDigests};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, ModelName, Revision};
+use crate::text::{composed, counted};
+
+/// A directory and the folder that it becomes.
+pub(super) struct SourceTree {
+    pub(super) directory: PathBuf,
+    pub(super) root: ModelName,
+    pub(super) local: LocalTree,
+    /// Its files by the names that they get.
+    pub(super) files: BTreeMap<ModelName, LocalFile>,
+}
+
+impl ShownItem for SourceTree {
+    fn shown(&self) -> String {
+        self.directory.display().to_string()
+    }
+}
+
+impl SourceTree {
+    pub(super) fn read(
+        directory: &Path,
+        root: ModelName,
+        wish: &TreeWish,
+        output: &Output,
+    ) -> Result<Self> {
+        let mut local = LocalTree::read(directory, wish.hidden, wish.follows_links)?;
+        for (path, reason) in &local.left_out {
+            let path = directory.join(path);
+            output.incomplete(&format!("{} {reason} and is not sent", path.display()));
+        }
+        if local.hidden > 0 {
+            let files = counted(local.hidden as u64, "hidden file or folder");
+            output.note(&format!("{files} left out (--hidden)"));
+        }
+
+        let mut files = BTreeMap::new();
+        for file in std::mem::take(&mut local.files) {
+            let name: Result<ModelName> = format!("{root}/{}", file.way).parse();
+            let name = name.map_err(|error| {
+                let path = directory.join(&file.way);
+                let text = format!("{}: {}; nothing was sent", path.display(), error.message());
+                Error::new(ErrorKind::Usage, text)
+                    .hint("rename it, or move it out of the directory")
+            })?;
+            files.insert(name, file);
+        }
+        if files.is_empty() {
+            let text = format!(
+                "there are no files in the directory {}",
+                directory.display()
+            );
+            return Err(Error::new(ErrorKind::Usage, text).hint("hidden files need --hidden"));
+        }
+
+        Ok(Self {
+            directory: directory.to_owned(),
+            root,
+            local,
+            files,
+        })
+    }
+
+    /// Finds out what has to be done.
+    pub(super) fn compare(
+        &self,
+        there: &FolderThere,
+        wish: &TreeWish,
+        digests: &mut RememberedDigests,
+    ) -> Result<TreeSteps> {
+        let mut steps = TreeSteps::default();
+
+        for (name, file) in &self.files {
+            let model = there.models.get(&composed(name.as_str()));
+            let is_same_size = model.is_some_and(|model| model.size == file.stamp.size);
+            let is_elsewhere = there.sizes.contains(&file.stamp.size);
+
+            // A file is read for its digest only where the server has something of its size.
+            let digest = if is_same_size || is_elsewhere {
+                Some(self.digest(file, digests)?)
+            } else {
+                None
+            };
+            let is_unchanged = digest.is_some() && model.and_then(|model| model.digest) == digest;
+
+            if is_unchanged && !wish.sends_always {
+                steps.unchanged += 1;
+            } else if let Some(digest) =
+                digest.filter(|digest| there.digests.contains(digest.as_bytes()))
+                && wish.key.is_none()
+                && !wish.sends_always
+            {
+                steps.named.push((name.clone(), digest));
+            } else {
+                steps.sent.push((name.clone(), file.stamp.size));
+            }
+        }
+
+        if wish.removes {
+            let own: BTreeSet<String> = self
+                .files
+                .keys()
+                .map(|name| composed(name.as_str()))
+                .collect();
+            let gone = there.models.iter().filter(|(name, model)| {
+                // What is left out here is left alone there.
+                let way = &model.name.as_str()[self.root.as_str().len() + 1..];
+                let is_hidden = way.split('/').any(|segment| segment.starts_with('.'));
+                !own.contains(*name) && (!is_hidden || wish.hidden == HiddenFiles::Meant)
+            });
+            steps.removed = gone.map(|(_, model)| model.name.clone()).collect();
+        }
+        Ok(steps)
+    }
+
+    pub(super) fn digest(
+        &self,
+        file: &LocalFile,
+        digests: &mut RememberedDigests,
+    ) -> Result<Digest> {
+        if let Some(digest) = digests.find(&file.way, file.stamp) {
+            return Ok(digest);
+        }
+        let begun = SystemTime::now();
+        let digest = Digest::of_reader(self.local.open(file)?)
+            .map_err(|error| Error::local(format!("reading {}", file.way), error))?;
+        digests.learn(&file.way, file.stamp, digest, begun);
+        Ok(digest)
+    }
+}
+
+/// What the server has in a folder.
+pub(super) struct FolderThere {
+    /// By composed names: both forms of Unicode are one name.
+    models: BTreeMap<String, Model>,
+    digests: BTreeSet<[u8; 32]>,
+    /// The sizes of models whose digests are known.
+    sizes: BTreeSet<u64>,
+    pub(super) revision: Option<Revision>,
+}
+
+impl FolderThere {
+    pub(super) fn of(mut models: Vec<Model>, root: &ModelName) -> Self {
+        models.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let start = root.as_str().len() + 1;
+        let members = models.iter().map(|model| {
+            let digest = model.digest?;
+            Some((&model.name.as_str()[start..], digest))
+        });
+        // Only where all digests are known, there is a revision.
+        let members: Option<Vec<_>> = members.collect();
+        let revision = members.map(|members| Revision::of(members.into_iter()));
+
+        let known = || {
+            models
+                .iter()
+                .filter_map(|model| Some((model, model.digest?)))
+        };
+        let digests = known().map(|(_, digest)| *digest.as_bytes()).collect();
+        let sizes = known().map(|(model, _)| model.size).collect();
+        Self {
+            digests,
+            sizes,
+            revision,
+            models: models
+                .into_iter()
+                .map(|model| (composed(model.name.as_str()), model))
+                .collect(),
+        }
+    }
+}
+
+/// What has to be done.
+#[derive(Default)]
+pub(super) struct TreeSteps {
+    /// Names and sizes of what has to travel.
+    pub(super) sent: Vec<(ModelName, u64)>,
+    /// Names that get bytes which the server has.
+    pub(super) named: Vec<(ModelName, Digest)>,
+    pub(super) removed: Vec<ModelName>,
+    pub(super) unchanged: usize,
+}
+
+impl TreeSteps {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.sent.is_empty() && self.named.is_empty() && self.removed.is_empty()
+    }
+
+    /// Says what would be done.
+    pub(super) fn tell(&self, root: &ModelName, output: &Output) -> Result<Value> {
+        for (name, length) in &self.sent {
+            output.line(&format!("would send {name}  {}", size(*length)))?;
+        }
+        for (name, _) in &self.named {
+            output.line(&format!("would name {name}  its bytes are there"))?;
+        }
+        for name in &self.removed {
+            output.line(&format!("would remove {name}"))?;
+        }
+
+        let bytes = self.sent.iter().map(|(_, length)| *length);
+        let bytes = bytes.fold(0, u64::saturating_add);
+        let models = counted(self.sent.len() as u64, "model");
+        output.note(&format!(
+            "{models} ({}) to send, {} to name, {} to remove, {} unchanged; nothing was done",
+            size(bytes),
+            self.named.len(),
+            self.removed.len(),
+            self.unchanged
+        ));
+
+        let names = |names: &mut dyn Iterator<Item = &ModelName>| -> Vec<String> {
+            names.map(ToString::to_string).collect()
+        };
+        Ok(json!({
+            "name": format!("{root}/"),
+            "send": names(&mut self.sent.iter().map(|(name, _)| name)),
+            "known": names(&mut self.named.iter().map(|(name, _)| name)),
+            "remove": names(&mut self.removed.iter()),
+            "same": self.unchanged,
+        }))
+    }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Change sets from the side of the client: many models that a server publishes in one step.
+
+mod change_path;
+mod local_tree;
+mod remembered_digests;
+mod remembered_set;
+
+pub(crate) use change_path::ChangePath;
+pub(crate) use local_tree::{LocalFile, LocalTree};
+pub(crate) use remembered_digests::RememberedDigests;
+pub(crate) use remembered_set::RememberedSet;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use ureq::http::header::LOCATION;
+use ureq::http::{Method, StatusCode};
+
+use crate::client::Client;
+use crate::client::api::{answers, json};
+use crate::client::retry::{self, Retry};
+use crate::client::transfer::{TransferEvent, TransferEvents};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ModelName, Revision};
+use crate::wire::{ChangeWire, CommitWire};
+
+/// What a commit did, as the server counts it.
+pub(crate) type Committed = CommitWire;
+
+impl Client {
+    /// Where this device keeps what it knows, if it is anywhere.
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
+    /// Begins a change set for a folder, or takes one up that an earlier command has left; and sends all models
+    /// into it from now on. Returns the digests of what it has already.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn enter_change(
+        &mut self,
+        root: &ModelName,
+        remembered: &mut RememberedSet,
+    ) -> Result<BTreeMap<ModelName, Digest>> {
+        if let Some(left) = remembered.read()
+            && let Some(staged) = self.staged(&left)?
+        {
+            self.change = Some(left);
+            return Ok(staged);
+        }
+
+        let root = utf8_percent_encode(root.as_str(), NON_ALPHANUMERIC);
+        let response = self.ask(Method::POST, &format!("/v1/changes?root={root}"))?;
+        let location = response.headers().get(LOCATION);
+        let location = location.and_then(|value| value.to_str().ok());
+        let base = self.url.base();
+        let path = location.and_then(|value| ChangePath::of_field(value, &base));
+        let path = path.ok_or_else(answers::not_skep)?;
+
+        remembered.write(&path);
+        self.change = Some(path);
+        Ok(BTreeMap::new())
+    }
+
+    /// Gives the set up that is entered, and leaves it.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn abandon_change(&mut self) -> Result<()> {
+        let path = self.entered()?.to_string();
+        self.change = None;
+        let response = self.exchange_again(|| self.builder(Method::DELETE, &path))?;
+        // One that is gone already is what was wanted.
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        answers::accepted(response).map(drop)
+    }
+
+    /// Models are sent as such again.
+    pub(crate) fn leave_change(&mut self) {
+        self.change = None;
+    }
+
+    /// The digests of what a change set has, by name; `None` if there is no such set.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    fn staged(&mut self, path: &ChangePath) -> Result<Option<BTreeMap<ModelName, Digest>>> {
+        let (mut staged, mut after) = (BTreeMap::new(), String::new());
+
+        loop {
+            let query = utf8_percent_encode(&after, NON_ALPHANUMERIC);
+            let page = format!("{path}?after={query}");
+            let response = self.exchange_again(|| self.builder(Method::GET, &page))?;
+            if response.status() == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
+
+            let told: ChangeWire = json(&mut answers::accepted(response)?)?;
+            for model in told.models {
+                let name = model.name.parse().map_err(|_| answers::not_skep())?;
+                if let Some(digest) = model.digest()? {
+                    staged.insert(name, digest);
+                }
+            }
+
+            match told.next {
+                // A page that does not lead on would be fetched again and again.
+                Some(next) if next > after && staged.len() < NAMES_MAX => after = next,
+                Some(_) => return Err(answers::not_skep()),
+                None => return Ok(Some(staged)),
+            }
+        }
+    }
+
+    /// What the set has now that is entered.
+    ///
+    /// # Errors
+    /// `NotFound` if it is gone; those of the connection and of the server.
+    pub(crate) fn staged_now(&mut self) -> Result<BTreeMap<ModelName, Digest>> {
+        let path = self.entered()?;
+        let staged = self.staged(&path)?;
+        staged.ok_or_else(|| Error::new(ErrorKind::NotFound, "the change set is gone"))
+    }
+
+    /// Lets a name have bytes that the server has; says whether it has them.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn stage_known(&mut self, name: &ModelName, digest: Digest) -> Result<bool> {
+        let target = format!("{}?blob=sha256:{digest}", self.entered()?.of(name));
+        let response = self.exchange_again(|| self.builder(Method::PUT, &target))?;
+        if [404, 409].contains(&response.status().as_u16()) {
+            return Ok(false);
+        }
+        answers::accepted(response).map(|_| true)
+    }
+
+    /// Lets a name go with the commit.
+    ///
+    /// # Errors
+    /// Those of the connection and of the server.
+    pub(crate) fn stage_removal(&mut self, name: &ModelName) -> Result<()> {
+        let target = self.entered()?.of(name);
+        self.ask(Method::DELETE, &target).map(drop)
+    }
+
+    /// Commits the set that is entered, and leaves it. An answer that was lost is asked for again: a set is
+    /// committed once.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` if its folder has another revision than is expected, `Conflict` if bytes are
+    /// missing; those of the connection and of the server.
+    pub(crate) fn commit_change(
+        &mut self,
+        expected: Option<Revision>,
+        retries: u32,
+        events: TransferEvents<'_>,
+    ) -> Result<Committed> {
+        let path = self.entered()?.to_string();
+        let mut retries = Retry::new(retries);
+        retries.met();
+
+        loop {
+            let request = || {
+                let request = self.builder(Method::POST, &path);
+                match expected {
+                    Some(revision) => request.header("if-match", format!("\"{revision}\"")),
+                    None => request,
+                }
+            };
+            let committed = self.exchange_again(request);
+            let committed = committed.and_then(answers::accepted);
+            let error = match committed.and_then(|mut response| json(&mut response)) {
+                Ok(committed) => {
+                    self.change = None;
+                    return Ok(committed);
+                }
+                Err(error) => error,
+            };
+
+            let (pause, error) = retries.after(error)?;
+            events(TransferEvent::Retrying {
+                pause,
+                error: &error,
+            });
+            retry::pause(pause, &self.stop)?;
+        }
+    }
+
+    fn entered(&self) -> Result<ChangePath> {
+        let change = self.change.clone();
+        change.ok_or_else(|| Error::new(ErrorKind::Internal, "no change set was begun"))
+    }
+}
+
+/// More names than a set has.
+const NAMES_MAX: usize = 200_000;

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Directories that are sent as folders: one step on the server, and nothing travels that is there.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::folders::tree;
+use crate::support::process::{Outcome, Place, Process, noise, until};
+use crate::support::served::Served;
+
+/// Files of some minutes ago, so that they are not young.
+fn write(place: &Place, files: &[(&str, &[u8])]) {
+    for (name, bytes) in files {
+        let path = place.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        age(&path, 600);
+    }
+}
+
+fn age(path: &Path, seconds: u64) {
+    let file = fs::File::options().append(true).open(path).unwrap();
+    let time = SystemTime::now() - Duration::from_secs(seconds);
+    file.set_modified(time).unwrap();
+}
+
+fn folder(outcome: &Outcome) -> Value {
+    outcome.json()["folders"][0].clone()
+}
+
+fn counts(outcome: &Outcome) -> [u64; 4] {
+    let folder = folder(outcome);
+    let removed = folder["removed"].as_array().unwrap().len() as u64;
+    let count = |key: &str| folder[key].as_u64().unwrap();
+    [count("published"), removed, count("same"), count("sent")]
+}
+
+/// How many change sets the server has open.
+fn sets(server: &Served) -> usize {
+    fs::read_dir(server.dir.join(".skep/changes")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_directory_becomes_a_folder_and_what_is_there_does_not_travel() {
+    let server = Served::start(&["--plain", "--keep-versions", "1"]);
+    let place = &server.place;
+    let large = noise(1, 3 << 20);
+    write(
+        place,
+        &[
+            ("bert/config.json", b"{}"),
+            ("bert/onnx/model.onnx", &large),
+            ("bert/onnx/notes", b"notes"),
+            ("bert/.git/config", b"hidden"),
+        ],
+    );
+    let put = |arguments: &[&str]| server.skep(&[&["put", "--json"], arguments].concat());
+
+    let first = put(&["bert", "--name", "me/bert"]).exits(0);
+    assert_eq!(counts(&first), [3, 0, 0, 7 + large.len() as u64]);
+    let revision = folder(&first)["revision"].as_str().unwrap().to_owned();
+    assert_eq!(revision.len(), 40);
+    assert_eq!(
+        fs::read(server.dir.join("me/bert/onnx/model.onnx")).unwrap(),
+        large
+    );
+    assert!(!server.dir.join("me/bert/.git").exists());
+
+    // What is remembered of a file is not read again: not even other bytes of the same size and time.
+    let notes = place.path("bert/onnx/notes");
+    let time = notes.metadata().unwrap().modified().unwrap();
+    fs::write(&notes, b"NOTES").unwrap();
+    fs::File::open(&notes).unwrap().set_modified(time).unwrap();
+    let second = put(&["bert/", "--name", "me/bert", "--exit-unchanged"]).exits(9);
+    assert_eq!(counts(&second), [0, 0, 3, 0]);
+    age(&notes, 300);
+    let third = put(&["bert", "--name", "me/bert"]).exits(0);
+    assert_eq!(counts(&third), [1, 0, 2, 5]);
+
+    // A file that is moved is named by its digest; what would be done is told, and not done.
+    fs::rename(place.path("bert/onnx"), place.path("bert/moved")).unwrap();
+    fs::remove_file(place.path("bert/config.json")).unwrap();
+    let mirror = ["bert", "--name", "me/bert", "--delete"];
+    let before = tree(&server.dir.join("me"));
+    let told = put(&[&mirror[..], &["-n"]].concat()).exits(0);
+    assert_eq!(folder(&told)["known"].as_array().unwrap().len(), 2);
+    assert_eq!(folder(&told)["remove"].as_array().unwrap().len(), 3);
+    assert_eq!((tree(&server.dir.join("me")), sets(&server)), (before, 0));
+
+    put(&mirror).exits(2).says("-y");
+    let moved = put(&[&mirror[..], &["-y"]].concat()).exits(0);
+    assert_eq!(counts(&moved), [2, 3, 0, 0]);
+    let left = tree(&server.dir.join("me/bert"));
+    // Two files and their folder.
+    assert_eq!(left.len(), 3);
+    assert_eq!(left[&server.dir.join("me/bert/moved/model.onnx")], large);
+    server.skep(&["rollback", "me/bert/config.json"]).exits(0);
+
+    // And back again, with hidden files.
+    let back = ["get", "me/bert/", "-o", "back"];
+    server.skep(&back).exits(0);
+    assert_eq!(tree(&place.path("back")).len(), 4);
+    let hidden = put(&["bert", "--name", "me/bert", "--hidden"]).exits(0);
+    assert_eq!(counts(&hidden), [1, 0, 2, 6]);
+    assert_eq!(sets(&server), 0);
+}
+
+#[test]
+fn a_directory_that_was_cut_goes_on_in_the_same_set() {
+    let server = Served::start(&["--plain"]);
+    let place = &server.place;
+    let large = noise(2, 6 << 20);
+    write(
+        place,
+        &[("d/a", b"first"), ("d/b", &large), ("d/c", b"last")],
+    );
+    let put = ["put", "d", "--name", "d", "--json"];
+    let mut slow = server.command(&[&put[..], &["--limit-rate", "2MiB"]].concat());
+    let process = Process::start(&mut slow);
+    until(|| server.part_sizes().iter().any(|size| *size > 1 << 20));
+    process.signal(Signal::INT);
+    process.finish().exits(130);
+    assert_eq!(sets(&server), 1);
+    assert!(server.names().is_empty());
+
+    let done = server.skep(&put).exits(0);
+    let [published, _, _, sent] = counts(&done);
+    assert_eq!(published, 3);
+    assert!(sent < 6 << 20, "{sent} bytes were sent again");
+    assert_eq!(fs::read(server.dir.join("d/b")).unwrap(), large);
+    assert_eq!((sets(&server), server.parts()), (0, 0));
+
+    // A set that wanted something else is given up.
+    write(place, &[("d/x", &large)]);
+    age(&place.path("d/x"), 500);
+    let mut slow = server.command(&[&put[..], &["--always", "--limit-rate", "2MiB"]].concat());
+    let process = Process::start(&mut slow);
+    until(|| server.part_sizes().iter().any(|size| *size > 1 << 20));
+    process.signal(Signal::INT);
+    process.finish().exits(130);
+    fs::remove_file(place.path("d/x")).unwrap();
+    write(place, &[("d/a", b"FIRST")]);
+    age(&place.path("d/a"), 100);
+    let done = server.skep(&put).exits(0);
+    assert_eq!(counts(&done), [1, 0, 2, 5]);
+    assert_eq!((sets(&server), server.parts()), (0, 0));
+    assert!(!server.dir.join("d/x").exists());
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
+    let server = Served::start(&["--plain"]);
+    let place = &server.place;
+    write(
+        place,
+        &[
+            ("d/a", b"x"),
+            ("e/d/b", b"x"),
+            ("bad/a.", b"x"),
+            ("file", b"x"),
+        ],
+    );
+    fs::create_dir(place.path("empty")).unwrap();
+    symlink("a", place.path("d/link")).unwrap();
+    let put = |arguments: &[&str]| server.skep(&[&["put"], arguments].concat());
+
+    put(&["d", "file"]).exits(2).says("no directory");
+    put(&["d", "--create"])
+        .exits(2)
+        .says("--create is for single files");
+    put(&["d", "e/d"]).exits(2).says("would both be in 'd/'");
+    put(&["d", "e", "--name", "x"]).exits(2).says("--name");
+    put(&["bad"]).exits(2).says("ends with a dot");
+    put(&["empty"]).exits(2).says("no files");
+    put(&["file", "--delete"])
+        .exits(2)
+        .says("--delete is for directories");
+    assert!(server.names().is_empty() && sets(&server) == 0);
+
+    // A link is left out and told of; it is followed where that is wanted.
+    put(&["d"]).exits(10).says("d/link is a link");
+    put(&["d", "--follow-links"]).exits(0);
+    assert_eq!(fs::read(server.dir.join("d/link")).unwrap(), b"x");
+
+    // A file that stands where the folder is to be is named, and stays.
+    put(&["file"]).exits(0);
+    put(&["e", "--name", "file"]).exits(11).says("'file'");
+    assert_eq!(server.names(), ["d", "file"]);
+    assert_eq!(fs::read(server.dir.join("file")).unwrap(), b"x");
+}
+
+#[test]
+fn two_mirrors_of_one_folder_do_not_undo_each_other_unseen() {
+    let server = Served::start(&["--plain", "--replace", "refuse"]);
+    let place = &server.place;
+    write(place, &[("one/a", b"1"), ("two/a", b"2")]);
+    let put = |directory: &str| server.skep(&["put", directory, "--name", "f", "--delete", "-y"]);
+    put("one").exits(0);
+
+    // The rules of the server hold for sets, too, and an abandoned one leaves nothing.
+    let refused = put("two");
+    assert_ne!(refused.code, 0);
+    refused.says("does not replace models");
+    assert_eq!(fs::read(server.dir.join("f/a")).unwrap(), b"1");
+}
