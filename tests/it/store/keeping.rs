@@ -239,8 +239,11 @@ fn licence_source_and_uploader_are_shown() {
         ("\u{202e}", "an invisible character"),
         ("M\u{200b}IT", "an invisible character"),
     ] {
-        let put = server.skep(&["put", "m", "--license", license]);
-        put.exits(2).says(words);
+        let said = format!("Skep-License: {license}");
+        let refused = server
+            .curl("/v1/models/m", &["-T", "m", "-H", &said])
+            .is(400);
+        assert!(refused.text().contains(words), "{}", refused.text());
     }
     let said = [
         "--license",
