@@ -209,6 +209,8 @@ pub enum ErrorKind {
     Untrusted,
     /// There is no such model or route.
     NotFound,
+    /// A revision of a folder, or bytes of it, are not kept any more.
+    RevisionGone,
     /// The method is known, but not for this target.
     MethodNotAllowed,
     /// The caller took too long.
@@ -276,6 +278,7 @@ pub(crate) const KINDS: &[KindRow] = &[
     row(ErrorKind::Unauthenticated, "unauthenticated", 401, 7),
     row(ErrorKind::Forbidden, "forbidden", 403, 7),
     row(ErrorKind::NotFound, "not-found", 404, 4),
+    row(ErrorKind::RevisionGone, "revision-gone", 404, 4),
     row(ErrorKind::MethodNotAllowed, "method-not-allowed", 405, 1),
     row(ErrorKind::RequestTimeout, "request-timeout", 408, 5),
     row(ErrorKind::Conflict, "conflict", 409, 11),
@@ -329,10 +332,8 @@ const fn row(kind: ErrorKind, code: &'static str, status: u16, exit: u8) -> Kind
 impl ErrorKind {
     fn row(self) -> &'static KindRow {
         // Every kind has a row; the test below keeps it so.
-        KINDS
-            .iter()
-            .find(|row| row.kind == self)
-            .unwrap_or(&KINDS[0])
+        let row = KINDS.iter().find(|row| row.kind == self);
+        row.unwrap_or(&KINDS[0])
     }
 
     /// The code word of problem documents, for example `not-found`.
@@ -364,10 +365,8 @@ impl ErrorKind {
     /// The kind that an operating system's error belongs to.
     pub fn from_io(error: &io::Error) -> Self {
         // An error of ours that travelled through a reader or a writer keeps its kind.
-        if let Some(ours) = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<Error>())
-        {
+        let inner = error.get_ref();
+        if let Some(ours) = inner.and_then(|inner| inner.downcast_ref::<Error>()) {
             return ours.0.kind;
         }
 

@@ -48,7 +48,7 @@ use ureq::{Agent, AsSendBody, Body, SendBody};
 use crate::access::Password;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
+use crate::model::{ModelName, Revision};
 use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
 use crate::wire::StatusWire;
@@ -118,6 +118,8 @@ pub struct Client {
     about: Vec<(&'static str, String)>,
     /// The change set that they are sent into, if it is one.
     change: Option<ChangePath>,
+    /// The revision of a folder that is fetched, if it is an old one.
+    revision: Option<Revision>,
     shared: Arc<Shared>,
     /// Ends every call, and every pause in it.
     stop: Stop,
@@ -175,6 +177,7 @@ impl Client {
             rate,
             about,
             change: None,
+            revision: None,
             shared,
             stop,
         })

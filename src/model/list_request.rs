@@ -2,6 +2,7 @@
 //! Which models a list has.
 
 use super::NamePattern;
+use super::revision::Revision;
 
 /// Which models are to be listed, and how many at most.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +10,8 @@ pub(crate) struct ListRequest {
     pub(crate) filter: NameFilter,
     /// They come after this text, which need not be the name of any.
     pub(crate) after: String,
+    /// Those that the folder of the prefix had in this revision.
+    pub(crate) revision: Option<Revision>,
     /// How many models and folders a page has; `None` for all.
     pub(crate) limit: Option<usize>,
 }

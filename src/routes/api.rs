@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
+
 use crate::access::{CallerKey, Guard, Password, Principal, Right};
 use crate::channels::Publisher;
 use crate::error::{Error, ErrorKind, Result};
@@ -37,6 +39,19 @@ impl Api {
     /// `BadRequest` for what no model may be called.
     pub(crate) fn model_name(&self, request: &Request<'_>) -> Result<ModelName> {
         Ok(self.store.spelled(&name_in_path(request)?))
+    }
+
+    /// The same, if a folder is meant: there is a slash at the end of the path, or a folder and no model has
+    /// the name.
+    ///
+    /// # Errors
+    /// As [`Api::model_name`].
+    pub(crate) fn folder_name(&self, request: &Request<'_>) -> Result<Option<ModelName>> {
+        let name = self.model_name(request)?;
+        let has_slash = request.segments().last() == Some(&"");
+        let is_folder =
+            has_slash || (self.store.find(&name).is_err() && self.store.is_folder(&name));
+        Ok(is_folder.then_some(name))
     }
 }
 
@@ -123,6 +138,33 @@ impl Route {
 pub(crate) fn name_in_path(request: &Request<'_>) -> Result<ModelName> {
     let segments = without_end(request.segments());
     ModelName::from_segments(segments.get(MODEL.len() - 1..).unwrap_or_default())
+}
+
+/// The one member that a query may have.
+///
+/// # Errors
+/// `BadRequest` for another one, and for more than one.
+pub(crate) fn member(query: Option<&str>, known: &str) -> Result<Option<String>> {
+    let mut members = query.unwrap_or_default().split('&');
+    let mut members = members.by_ref().filter(|member| !member.is_empty());
+    let Some(first) = members.next() else {
+        return Ok(None);
+    };
+
+    match (first.split_once('='), members.next()) {
+        (Some((key, value)), None) if key == known => {
+            let decoded = percent_decode_str(value).decode_utf8();
+            let decoded = decoded.map_err(|_| {
+                let text = format!("the value of {known} is not UTF-8");
+                Error::new(ErrorKind::BadRequest, text)
+            });
+            decoded.map(|value| Some(value.into_owned()))
+        }
+        _ => {
+            let text = format!("the query has {known}=VALUE here, once, and nothing else");
+            Err(Error::new(ErrorKind::BadRequest, text))
+        }
+    }
 }
 
 /// No name is empty, so a slash at the end of a path says nothing.

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Change sets over HTTP: many models that are published and removed in one step, `/v1/changes`.
 
-use percent_encoding::percent_decode_str;
-
 use crate::access::Right;
 use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::model::{ModelName, Revision};
-use crate::routes::api::Api;
+use crate::routes::api::{Api, member};
 use crate::routes::models::{self, stored};
 use crate::signature::Signature;
-use crate::store::{Change, ChangeId, ChangeRequest, Others, UploadIntent};
+use crate::store::{Change, ChangeId, ChangeRequest, CommitOutcome, Others, UploadIntent};
 use crate::text::escaped;
 use crate::wire::{ChangeWire, CommitWire, StagedWire, digest_text, rfc3339};
 
@@ -93,13 +91,7 @@ pub(crate) fn commit(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let expected = request.fields().value("if-match").map(revision_of_tag);
     let outcome = api.store.commit_change(id, others, expected.transpose()?)?;
 
-    let told = CommitWire {
-        schema: 1,
-        published: outcome.published as u64,
-        removed: outcome.removed as u64,
-        unchanged: outcome.unchanged as u64,
-        revision: outcome.revision.map(|revision| revision.to_string()),
-    };
+    let told = CommitWire::from(&outcome);
     Ok(Response::json(Status::OK, &told))
 }
 
@@ -148,33 +140,6 @@ fn name(api: &Api, request: &Request<'_>) -> Result<ModelName> {
     Ok(api.store.spelled(&ModelName::from_segments(segments)?))
 }
 
-/// The one member that a query may have.
-///
-/// # Errors
-/// `BadRequest` for another one, and for more than one.
-fn member(query: Option<&str>, known: &str) -> Result<Option<String>> {
-    let mut members = query.unwrap_or_default().split('&');
-    let mut members = members.by_ref().filter(|member| !member.is_empty());
-    let Some(first) = members.next() else {
-        return Ok(None);
-    };
-
-    match (first.split_once('='), members.next()) {
-        (Some((key, value)), None) if key == known => {
-            let decoded = percent_decode_str(value).decode_utf8();
-            let decoded = decoded.map_err(|_| {
-                let text = format!("the value of {known} is not UTF-8");
-                Error::new(ErrorKind::BadRequest, text)
-            });
-            decoded.map(|value| Some(value.into_owned()))
-        }
-        _ => {
-            let text = format!("the query has {known}=VALUE here, once, and nothing else");
-            Err(Error::new(ErrorKind::BadRequest, text))
-        }
-    }
-}
-
 /// A change set is judged as a whole.
 fn check_no_condition(request: &Request<'_>) -> Result<()> {
     let conditions = ["if-match", "if-none-match", "if-unmodified-since"];
@@ -192,6 +157,18 @@ fn revision_of_tag(tag: &str) -> Result<Revision> {
     let bare = tag.trim().strip_prefix('"');
     let bare = bare.and_then(|bare| bare.strip_suffix('"'));
     bare.unwrap_or(tag).parse()
+}
+
+impl From<&CommitOutcome> for CommitWire {
+    fn from(outcome: &CommitOutcome) -> Self {
+        Self {
+            schema: 1,
+            published: outcome.published as u64,
+            removed: outcome.removed as u64,
+            unchanged: outcome.unchanged as u64,
+            revision: outcome.revision.map(|revision| revision.to_string()),
+        }
+    }
 }
 
 /// Names of a set in one answer.

@@ -45,7 +45,11 @@ impl Handler for Api {
         match (self.route_of(request), request.segments()) {
             (Some(route), ["healthz"]) if route.method == Method::Get => {}
             // It looks at what the caller shows by itself, and once is enough for most requests of all.
-            (Some(route), _) if route.path == MODEL && route.method == Method::Get => {
+            (Some(route), _)
+                if route.path == MODEL
+                    && route.method == Method::Get
+                    && request.query().is_none() =>
+            {
                 return self.read_at_once(&api::name_in_path(request).ok()?, request);
             }
             (Some(route), _) if self.refuses_at_once(route, request) => {}

@@ -243,5 +243,7 @@ pub(crate) const UPLOADS: &str = "uploads";
 pub(crate) const VERSIONS: &str = "versions";
 /// Change sets that are not committed, or about to be.
 pub(crate) const CHANGES: &str = "changes";
+/// What folders were before.
+pub(crate) const REVISIONS: &str = "revisions";
 /// Where models come from.
 pub(crate) const ABOUT: &str = "about";

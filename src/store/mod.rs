@@ -17,6 +17,7 @@ mod hidden_folder;
 mod listing;
 mod options;
 mod publishing;
+mod revisions;
 mod rules;
 mod store_events;
 mod store_handle;
@@ -29,11 +30,12 @@ mod versions;
 pub use crate::model::Verified;
 pub use about::{About, Metadata};
 pub use catalog::CacheCounts;
-pub(crate) use changes::{Change, ChangeId, ChangeRequest, Others};
+pub(crate) use changes::{Change, ChangeId, ChangeRequest, CommitOutcome, Others};
 pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
 pub(crate) use listing::Listing;
 pub use options::{Replace, StoreOptions};
+pub(crate) use revisions::RevisionChoice;
 pub(crate) use store_events::StoreEvents;
 pub use store_handle::Store;
 pub use stored::{OpenedModel, StoredContent};
@@ -94,6 +96,7 @@ impl Store {
             scrub: Scrub::default(),
             version_count: VersionCount::default(),
             changes: OpenChanges::default(),
+            last_manifest: Mutex::default(),
             shown: RwLock::default(),
             events,
             layout,

@@ -30,6 +30,7 @@ pub(crate) fn list_request(query: Option<&str>) -> Result<ListRequest> {
             "prefix" => request.filter.prefix = value.into_owned(),
             "match" => request.filter.pattern = Some(value.parse()?),
             "after" => request.after = value.into_owned(),
+            "revision" => request.revision = Some(value.parse()?),
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| *limit > 0);
                 request.limit = Some(limit.ok_or_else(|| wrong("limit", &value, "1 or more"))?);
@@ -63,6 +64,9 @@ pub(crate) fn list_path(request: &ListRequest) -> String {
     let limit = request
         .limit
         .map_or_else(String::new, |limit| limit.to_string());
+    let revision = request
+        .revision
+        .map_or_else(String::new, |revision| revision.to_string());
     let folders = match filter.depth {
         Depth::All => "",
         Depth::Folders => "1",
@@ -74,6 +78,7 @@ pub(crate) fn list_path(request: &ListRequest) -> String {
         ("prefix", filter.prefix.as_str()),
         ("match", pattern),
         ("folders", folders),
+        ("revision", &revision),
         ("after", &request.after),
         ("limit", &limit),
     ] {
@@ -101,8 +106,7 @@ fn wrong(member: &str, value: &str, wanted: &str) -> Error {
     Error::new(ErrorKind::BadRequest, text).hint(KNOWN)
 }
 
-const KNOWN: &str =
-    "a list knows prefix=TEXT, match=PATTERN, after=NAME, limit=NUMBER and folders=1";
+const KNOWN: &str = "a list knows prefix=TEXT, match=PATTERN, after=NAME, limit=NUMBER, folders=1 and revision=REVISION";
 
 #[cfg(test)]
 mod tests {

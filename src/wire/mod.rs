@@ -2,16 +2,17 @@
 //! The JSON of API v1, as the server writes it and the client reads it.
 
 mod checked;
+mod folder_wires;
 mod list_query;
 mod problem;
 
 pub(crate) use checked::{digest_text, rfc3339};
+pub(crate) use folder_wires::{ChangeWire, CommitWire, FolderInfoWire, RevisionWire, StagedWire};
 pub(crate) use list_query::{list_path, list_request};
 pub use problem::Problem;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelInfo, OldVersion, Verification};
 use checked::{checked, digest_of, time_of};
@@ -114,64 +115,6 @@ pub(crate) struct StatusWire {
     pub(crate) upload_left: Option<u64>,
     /// Bytes that it may still be sent today; `null` for any number.
     pub(crate) download_left: Option<u64>,
-}
-
-/// A change set, `POST /v1/changes` and `GET /v1/changes/ID`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ChangeWire {
-    /// The version of this form, 1.
-    pub(crate) schema: u32,
-    /// Its name, which is a secret: whoever knows it can change the set.
-    pub(crate) id: String,
-    /// The folder that everything of it is in, with a slash at its end; `null` for any.
-    pub(crate) root: Option<String>,
-    /// When it goes if nothing is done with it.
-    pub(crate) expires: Option<String>,
-    /// What was asked for so far, sorted by name.
-    pub(crate) models: Vec<StagedWire>,
-    /// The last name of this page, where another one follows: `?after=NAME`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) next: Option<String>,
-}
-
-/// A name in a change set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StagedWire {
-    /// The name.
-    pub(crate) name: String,
-    /// `sent`, `known` or `removal`.
-    pub(crate) change: String,
-    /// The length of its bytes; absent for a removal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) size: Option<u64>,
-    /// Their digest; absent for a removal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) digest: Option<String>,
-}
-
-impl StagedWire {
-    /// The digest of its bytes, checked; nothing for a removal.
-    ///
-    /// # Errors
-    /// `NotImplemented` for a value that cannot be read.
-    pub(crate) fn digest(&self) -> Result<Option<Digest>> {
-        digest_of(self.digest.as_deref())
-    }
-}
-
-/// The answer to `POST /v1/changes/ID`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CommitWire {
-    /// The version of this form, 1.
-    pub(crate) schema: u32,
-    /// How many names got new bytes.
-    pub(crate) published: u64,
-    /// How many models were removed.
-    pub(crate) removed: u64,
-    /// How many names had their bytes already.
-    pub(crate) unchanged: u64,
-    /// The revision that the folder of the set has now; `null` without one, and while a digest is not known.
-    pub(crate) revision: Option<String>,
 }
 
 /// The answer to `GET /v1/info/NAME`.
@@ -390,6 +333,7 @@ pub(crate) struct PairReply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
     use crate::error::ErrorKind;
 
     fn model() -> ModelWire {

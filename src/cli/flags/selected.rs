@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::cli::terminal::{ShownItem, ask};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName, NamePattern};
+use crate::model::{Model, ModelName, NamePattern, Revision};
 
 /// What was written for some models.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,22 +69,59 @@ impl Selector {
         texts.map(|text| text.parse()).collect()
     }
 
-    pub(crate) fn is_name(&self) -> bool {
-        matches!(self, Self::Name(_))
+    /// The folders, if only folders are written.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is neither a name nor a folder nor a pattern, `Usage` if there are folders and
+    /// others.
+    pub(crate) fn folders(matches: &ArgMatches, id: &str) -> Result<Option<Vec<ModelName>>> {
+        let selectors = Self::all(matches, id)?;
+        let count = selectors.len();
+        let folders: Vec<_> = selectors
+            .into_iter()
+            .filter_map(|selector| match selector {
+                Self::Folder(folder) => Some(folder),
+                _ => None,
+            })
+            .collect();
+
+        if folders.len() == count {
+            Ok(Some(folders))
+        } else if folders.is_empty() {
+            Ok(None)
+        } else {
+            let text = "folders and models are not asked for together";
+            Err(Error::new(ErrorKind::Usage, text).hint("call it once for each kind"))
+        }
     }
 
-    /// The same, but a pattern that is the name of a model is this name.
+    pub(crate) fn is_name(&self) -> bool {
+        self.name().is_some()
+    }
+
+    /// The name, if it is one.
+    pub(crate) fn name(&self) -> Option<&ModelName> {
+        match self {
+            Self::Name(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The same ones, but a pattern that is the name of a model is this name.
     ///
     /// # Errors
     /// Those of the connection and of the server.
-    pub(crate) fn literal(self, client: &mut Client) -> Result<Self> {
-        if let Self::Pattern(pattern) = &self
-            && let Ok(name) = pattern.as_str().parse()
-            && client.find(&name)?.is_some()
-        {
-            return Ok(Self::Name(name));
-        }
-        Ok(self)
+    pub(crate) fn literal(selectors: Vec<Self>, client: &mut Client) -> Result<Vec<Self>> {
+        let literal = |selector: Self| {
+            if let Self::Pattern(pattern) = &selector
+                && let Ok(name) = pattern.as_str().parse()
+                && client.find(&name)?.is_some()
+            {
+                return Ok(Self::Name(name));
+            }
+            Ok(selector)
+        };
+        selectors.into_iter().map(literal).collect()
     }
 
     /// The models that are meant.
@@ -132,6 +169,14 @@ impl Selector {
             Self::Pattern(pattern) => pattern.literal_folder().to_owned(),
         }
     }
+}
+
+/// The folder and its revision, if these are all that is written: `FOLDER@REVISION`.
+pub(crate) fn of_revision(matches: &ArgMatches) -> Option<(ModelName, Revision)> {
+    let mut texts = matches.get_many::<String>("name")?;
+    let text = texts.next().filter(|_| texts.len() == 0)?;
+    let (folder, revision) = text.trim_end_matches('/').rsplit_once('@')?;
+    Some((folder.parse().ok()?, revision.parse().ok()?))
 }
 
 /// Adds `-y`.

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Method;
 
 use crate::client::Client;
@@ -10,8 +11,12 @@ use crate::client::api::answer::Answer;
 use crate::client::api::answers;
 use crate::client::model_path::path_of;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelInfo, ModelName, OldVersion, Verification, VersionChoice};
-use crate::wire::{self, InfoWire, ModelWire, VerifyWire, VersionsWire};
+use crate::model::{
+    Model, ModelInfo, ModelName, OldVersion, Revision, Verification, VersionChoice,
+};
+use crate::wire::{
+    self, CommitWire, FolderInfoWire, InfoWire, ModelWire, VerifyWire, VersionsWire,
+};
 
 impl Client {
     /// All that the server knows of a model.
@@ -82,6 +87,50 @@ impl Client {
             }
             _ => Ok(model),
         }
+    }
+
+    /// Lists and fetches what a folder had in a revision from now on, and not what it has.
+    pub(crate) fn go_to_revision(&mut self, revision: Revision) {
+        self.revision = Some(revision);
+    }
+
+    /// Where the bytes of a model are fetched from.
+    pub(crate) fn fetched_path(&self, name: &ModelName) -> String {
+        let path = path_of("models", name);
+        match self.revision {
+            Some(revision) => format!("{path}?revision={revision}"),
+            None => path,
+        }
+    }
+
+    /// What is known of a folder.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the connection and of the server.
+    pub(crate) fn folder_info(&mut self, folder: &ModelName) -> Result<FolderInfoWire> {
+        let mut response = self.ask(Method::GET, &format!("{}/", path_of("info", folder)))?;
+        crate::client::api::json(&mut response)
+    }
+
+    /// Makes a folder what it was in an old revision, or before the last change set. Without a revision it
+    /// is not asked twice, because that would undo it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none such, what an upload of the same bytes is refused for, and those of the
+    /// connection and of the server.
+    pub(crate) fn rollback_folder(
+        &mut self,
+        folder: &ModelName,
+        to: Option<&str>,
+    ) -> Result<CommitWire> {
+        let path = format!("{}/", path_of("rollback", folder));
+        let path = match to {
+            Some(to) => format!("{path}?to={}", utf8_percent_encode(to, NON_ALPHANUMERIC)),
+            None => path,
+        };
+        let request = self.builder(Method::POST, &path);
+        let mut response = self.exchange(request, ()).and_then(answers::accepted)?;
+        crate::client::api::json(&mut response)
     }
 
     /// Has the server read a model again; `progress` is called with each piece's length. The outcome says

@@ -55,6 +55,7 @@ impl Client {
         let mut request = ListRequest {
             filter,
             limit: Some(PAGE_MODELS),
+            revision: self.revision,
             ..ListRequest::default()
         };
         let mut all = self.page(&request, &mut bounds)?;

@@ -14,7 +14,6 @@ use crate::client::download::download_stream::announced;
 use crate::client::download::landing_place::LandingPlace;
 use crate::client::download::partial_file::{PartialFile, digest_of};
 use crate::client::download::receiving::{Fetched, Fetching, Proof};
-use crate::client::model_path::model_path;
 use crate::client::retry::{self, Retry};
 use crate::client::transfer::{
     Changes, SignedName, TransferEvent, TransferEvents, TransferOptions,
@@ -144,7 +143,7 @@ impl Client {
         retry: &mut Retry,
         events: TransferEvents<'_>,
     ) -> Result<Fetched> {
-        let path = model_path(fetching.name);
+        let path = self.fetched_path(fetching.name);
         // Bytes can be resumed only if the digest of the whole is known, which then goes into If-Range.
         let kept = fetching.partial.as_ref();
         let kept = kept.and_then(|partial| Some((partial.done(), partial.whole()?)));

@@ -11,11 +11,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
 use crate::model::{ModelInfo, ModelName, OldVersion, VersionChoice};
 use crate::routes::api::{Api, Known};
+use crate::routes::models::folders;
 use crate::store::{Check, Metadata, ModelVersion, Verdict};
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
 
 /// `GET /v1/info/NAME`: all that is known of a model, as JSON.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    if let Some(folder) = api.folder_name(request)? {
+        return folders::show(api, &folder);
+    }
     let name = api.model_name(request)?;
     let model = api.store.find(&name)?;
     let about = api.store.about(&model);
@@ -42,6 +46,9 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// `GET /v1/versions/NAME`: what a model was before, newest first, as JSON.
 pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    if let Some(folder) = api.folder_name(request)? {
+        return folders::show(api, &folder);
+    }
     let name = api.model_name(request)?;
     let kept = api.store.versions(&name)?;
     let versions = kept.iter().map(|one| VersionWire::from(&version(one)));
@@ -64,6 +71,10 @@ pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Re
 /// `POST /v1/rollback/NAME?to=VERSION`: 200 where it took the place of another version, otherwise
 /// 201. Without `to`, it is the newest version.
 pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    if let Some(folder) = api.folder_name(request)? {
+        let principal = principal(request);
+        return folders::rollback(api, request, &folder, principal);
+    }
     let choice = choice(request.query())?;
     let published = api.store.rollback_to(&api.model_name(request)?, choice)?;
     let status = if published.replaced {

@@ -3,6 +3,7 @@
 
 mod bytes;
 mod fields;
+mod folders;
 mod info;
 mod model_list;
 mod resumable;

@@ -5,17 +5,21 @@ use std::io::{self, Read};
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
-use crate::model::ListRequest;
+use crate::model::{ListRequest, Model, Revision};
 use crate::routes::api::Api;
 use crate::store::{Listing, RemovedModel};
-use crate::wire::{FolderWire, KeptWire, ModelWire, list_path, list_request};
+use crate::wire::{FolderWire, KeptWire, ListWire, ModelWire, list_path, list_request};
 
 /// `GET /v1/models`: models as JSON, all or a page of them. A long list is sent in chunks, and only the next
 /// of them is in memory; a short one has a length.
 pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let wanted = list_request(request.query())?;
+    if let Some(revision) = wanted.revision {
+        return list_at(api, &wanted, revision);
+    }
+
     // A short list is of one moment, as far as skep makes the changes.
     let held = api.store.hold();
     let listing = api.store.listing(wanted.clone())?;
@@ -54,6 +58,46 @@ pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         None => response,
     })
 }
+
+/// What a folder had in a revision, page by page.
+fn list_at(api: &Api, wanted: &ListRequest, revision: Revision) -> Result<Response> {
+    let root = wanted.filter.prefix.strip_suffix('/').ok_or_else(|| {
+        let text = "a revision is that of a folder";
+        Error::new(ErrorKind::BadRequest, text).hint("name it: prefix=FOLDER/")
+    })?;
+    let manifest = api.store.manifest_at(&root.parse()?, revision)?;
+
+    let members = manifest.members.iter();
+    let mut members = members.filter(|member| {
+        let name = member.name.as_str();
+        name > wanted.after.as_str() && wanted.filter.is_matched(name)
+    });
+    let limit = wanted.limit.unwrap_or(PAGE_MODELS).min(PAGE_MODELS);
+    let page = members.by_ref().take(limit);
+    let models: Vec<_> = page
+        .map(|member| {
+            ModelWire::from(&Model {
+                name: member.name.clone(),
+                size: member.size,
+                modified: member.modified,
+                digest: Some(member.digest),
+            })
+        })
+        .collect();
+
+    let last = models.last().filter(|_| members.next().is_some());
+    let list = ListWire {
+        schema: 1,
+        next: last.map(|last| last.name.clone()),
+        models,
+        folders: None,
+        kept: Vec::new(),
+    };
+    Ok(Response::json(Status::OK, &list).field("cache-control", "no-cache"))
+}
+
+/// Models of an old revision in one answer.
+const PAGE_MODELS: usize = 8192;
 
 /// A list on its way.
 struct ListText {

@@ -22,6 +22,7 @@ use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
 use crate::store::options::StoreOptions;
+use crate::store::revisions::Manifest;
 use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
@@ -43,6 +44,8 @@ pub(crate) struct Catalog {
     pub(crate) names: Mutex<()>,
     pub(crate) pending: UnfinishedUploads,
     pub(crate) changes: OpenChanges,
+    /// What was last asked for of an old revision.
+    pub(crate) last_manifest: Mutex<Option<Arc<Manifest>>>,
     /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes.
     pub(crate) shown: RwLock<()>,
 }

@@ -6,10 +6,10 @@ use std::io;
 
 use crate::error::Result;
 use crate::model::ModelName;
-use crate::model::Revision;
 use crate::store::catalog::catalog_parts::Catalog;
 use crate::store::catalog::layout::Standing;
 use crate::store::failure::unlisted;
+use crate::store::revisions::{FolderMember, Manifest};
 
 impl Catalog {
     /// The names of the models in a folder, or of all, sorted.
@@ -58,29 +58,30 @@ impl Catalog {
         }
     }
 
-    /// The revision of a folder, or of all; `None` while a digest in it is not known. No model is read.
+    /// What a folder has; `None` while a digest in it is not known. No model is read.
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn revision(&self, root: Option<&ModelName>) -> Result<Option<Revision>> {
-        let names = self.members(root)?;
+    pub(crate) fn manifest(&self, root: &ModelName) -> Result<Option<Manifest>> {
         let mut members = Vec::new();
 
-        for name in &names {
-            let Standing::Model(stamp) = self.layout.standing(name).map_err(unlisted)? else {
+        for name in self.members(Some(root))? {
+            let Standing::Model(stamp) = self.layout.standing(&name).map_err(unlisted)? else {
                 continue;
             };
-            let Some(digest) = self.model(name, &stamp).digest else {
+            let Some(digest) = self.model(&name, &stamp).digest else {
                 return Ok(None);
             };
-            members.push((below(name, root), digest));
+            members.push(FolderMember {
+                name,
+                digest,
+                size: stamp.size,
+                modified: stamp.modified(),
+            });
         }
-        Ok(Some(Revision::of(members.into_iter())))
+        Ok(Some(Manifest {
+            root: root.clone(),
+            members,
+        }))
     }
-}
-
-/// The path of a model from a folder on.
-fn below<'a>(name: &'a ModelName, root: Option<&ModelName>) -> &'a str {
-    let start = root.map_or(0, |root| root.as_str().len() + 1);
-    &name.as_str()[start..]
 }

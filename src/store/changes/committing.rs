@@ -21,6 +21,7 @@ use crate::store::changes::plan::{CommitPlan, Planned, plan};
 use crate::store::changes::redo::{self, CommitStep, StepKind};
 use crate::store::claim::{BytesOrigin, Claim, Condition};
 use crate::store::failure::unstored;
+use crate::store::revisions::{self, Manifest};
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
 use crate::store::versions;
@@ -62,45 +63,27 @@ impl Store {
         if set.is_decided {
             return finish(catalog, id, &mut set);
         }
-        if let Some(expected) = expected
-            && catalog.revision(root.as_ref())? != Some(expected)
-        {
-            let text =
-                "the folder has changed since: it does not have the revision that is expected";
-            return Err(Error::new(ErrorKind::PreconditionFailed, text)
-                .hint("look at what is there now, and commit again with its revision"));
-        }
+        let before = match &root {
+            Some(root) => catalog.manifest(root)?,
+            None => None,
+        };
+        check_expected(before.as_ref(), expected)?;
 
         let plan = plan(catalog, &set, others)?;
         let names = plan.published.iter().map(|one| &one.name);
         let names = names.chain(plan.removed.iter().map(|gone| &gone.name));
         let tallies: Vec<_> = names.map(|name| catalog.tally(name)).collect();
 
-        let prepared = prepare(catalog, &set.files, &plan);
+        let before = before.filter(|before| {
+            !before.members.is_empty() && catalog.options.versions_max > 0 && !plan.is_nothing()
+        });
+        let prepared = prepare(catalog, &set.files, &plan, before.as_ref());
         prepared.map_err(|error| {
             tidy_up(catalog, &set.files, &plan);
             unstored(error)
         })?;
 
-        let steps = steps(&plan);
-        redo::decide(&set.files, &steps).map_err(|error| {
-            tidy_up(catalog, &set.files, &plan);
-            unstored(error)
-        })?;
-
-        // From here on it is committed. It is shown when all of it is there.
-        set.is_decided = true;
-        let done = {
-            let _hidden = catalog
-                .shown
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            let done = redo::apply(catalog, &set.files, &steps);
-            steps.iter().for_each(|step| catalog.forget(&step.name));
-            done
-        };
-        done.and_then(|()| redo::settle(catalog, &steps))
-            .map_err(|error| half_done(&error))?;
+        carry_out(catalog, &mut set, &plan)?;
         set.is_over = true;
         log_failure(set.files.remove());
 
@@ -111,14 +94,61 @@ impl Store {
             removed: plan.removed.len(),
             unchanged: plan.unchanged,
             revision: match &root {
-                Some(root) => catalog.revision(Some(root))?,
+                Some(root) => catalog.manifest(root)?.as_ref().map(Manifest::revision),
                 None => None,
             },
         };
         catalog.changes.end(id, Some(outcome.clone()));
         catalog.pending.forget_change(id);
         tell(catalog, &plan);
+        prune(catalog, root.as_ref());
         Ok(outcome)
+    }
+}
+
+/// Whether a folder still is what the caller believes.
+fn check_expected(before: Option<&Manifest>, expected: Option<Revision>) -> Result<()> {
+    if expected.is_none() || before.map(Manifest::revision) == expected {
+        return Ok(());
+    }
+    let text = "the folder has changed since: it does not have the revision that is expected";
+    Err(Error::new(ErrorKind::PreconditionFailed, text)
+        .hint("look at what is there now, and commit again with its revision"))
+}
+
+/// Decides a commit that is prepared, and does its steps.
+fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Result<()> {
+    let steps = steps(plan);
+    if let Err(error) = redo::decide(&set.files, &steps) {
+        // The record may be there all the same, and then the next start would go by it.
+        if redo::withdraw(&set.files).is_err() {
+            set.is_decided = true;
+            return Err(half_done(&error));
+        }
+        tidy_up(catalog, &set.files, plan);
+        return Err(unstored(error));
+    }
+
+    // From here on it is committed. It is shown when all of it is there.
+    set.is_decided = true;
+    let done = {
+        let _hidden = catalog
+            .shown
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let done = redo::apply(catalog, &set.files, &steps);
+        steps.iter().for_each(|step| catalog.forget(&step.name));
+        done
+    };
+    done.and_then(|()| redo::settle(catalog, &steps))
+        .map_err(|error| half_done(&error))
+}
+
+fn prune(catalog: &Catalog, root: Option<&ModelName>) {
+    let Some(root) = root else { return };
+    let most = catalog.options.versions_max;
+    if let Err(error) = revisions::prune(catalog.layout.hidden(), root, most) {
+        log::warn!("old revisions of '{root}/' cannot be removed: {error}");
     }
 }
 
@@ -197,7 +227,12 @@ fn make_durable(catalog: &Catalog, set: &ChangeSet) -> io::Result<()> {
 
 /// Does everything that can fail for want of room, and that nobody sees: bytes that the store has get a file
 /// in the set, old bytes become versions, folders are made, and what is said of new bytes is written down.
-fn prepare(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) -> io::Result<()> {
+fn prepare(
+    catalog: &Catalog,
+    files: &ChangeFiles,
+    plan: &CommitPlan,
+    before: Option<&Manifest>,
+) -> io::Result<()> {
     let keeps_versions = catalog.options.versions_max > 0;
     let set = files.folder()?;
     let is_whole = catalog.layout.folder().syncs_as_whole()?;
@@ -235,6 +270,9 @@ fn prepare(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) -> io::Res
     }
 
     learn_linked(catalog, plan);
+    if let Some(before) = before {
+        revisions::keep(catalog.layout.hidden(), before)?;
+    }
 
     // All of that is there before the steps are decided.
     if !catalog.layout.folder().sync_file_system()? {

@@ -23,7 +23,9 @@ mod staging;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use change::{Change, ChangeRequest, Others};
+pub(crate) use change::{Change, ChangeRequest, CommitOutcome, Others};
 pub(crate) use change_files::ChangeId;
 pub(crate) use open_changes::OpenChanges;
+pub(crate) use plan::sources;
 pub(crate) use recovery::recover;
+pub(crate) use staging::KnownBytes;

@@ -24,6 +24,13 @@ pub(crate) struct CommitPlan {
     pub(crate) unchanged: usize,
 }
 
+impl CommitPlan {
+    /// Whether nothing would be done.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.published.is_empty() && self.removed.is_empty()
+    }
+}
+
 /// A model that goes.
 pub(crate) struct Gone {
     pub(crate) name: ModelName,

@@ -37,6 +37,17 @@ pub(crate) fn decide(files: &ChangeFiles, steps: &[CommitStep]) -> io::Result<()
     disk::write_at(&files.place(COMMIT)?, record_text(steps).as_bytes(), 0o600)
 }
 
+/// Takes back what was written down, if nothing of it was done.
+///
+/// # Errors
+/// Those of the file system; the steps may then be done by the next start.
+pub(crate) fn withdraw(files: &ChangeFiles) -> io::Result<()> {
+    match files.place(COMMIT)?.remove() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Does what is left of the steps that are written down, and removes the set; returns all of them.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::store::about::Metadata;
-use crate::store::changes::change::{Bytes, Change, ChangeRequest};
+use crate::store::changes::change::{Bytes, Change, ChangeRequest, CommitOutcome, Others};
 use crate::store::changes::change_files::{ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::open_changes::OpenChange;
@@ -32,6 +32,13 @@ pub(crate) struct ChangeStatus {
     pub(crate) entries: Vec<(ModelName, Change)>,
     /// Whether there are more of them.
     pub(crate) is_cut: bool,
+}
+
+/// Bytes of the store that a name is to have.
+pub(crate) struct KnownBytes {
+    pub(crate) name: ModelName,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
 }
 
 impl Store {
@@ -251,6 +258,55 @@ impl Store {
         self.check_room(&set, name)?;
         set.note(name, Change::Removal, folds).map_err(unstored)?;
         change.bytes.store(set.sent_bytes(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Makes a folder have bytes that the store has, in one step.
+    ///
+    /// # Errors
+    /// As [`Store::begin_change`] and [`Store::commit_change`].
+    pub(crate) fn commit_known(
+        &self,
+        root: &ModelName,
+        known: impl Iterator<Item = KnownBytes>,
+        others: Others,
+        principal: Option<String>,
+    ) -> Result<CommitOutcome> {
+        let catalog = self.catalog();
+        let request = ChangeRequest {
+            root: Some(root.clone()),
+            principal,
+        };
+        let id = self.begin_change(request)?;
+
+        let filled = self.fill(id, known);
+        let committed = filled.and_then(|()| self.commit_change(id, others, None));
+        if committed.is_err()
+            && let Err(error) = self.abandon_change(id)
+        {
+            log::debug!("a change set is left: {error}");
+        }
+        catalog.digester.save_later();
+        committed
+    }
+
+    fn fill(&self, id: ChangeId, known: impl Iterator<Item = KnownBytes>) -> Result<()> {
+        let catalog = self.catalog();
+        let change = catalog.changes.find(id)?;
+        let mut set = open(&change)?;
+        let folds = catalog.layout.folds_names();
+        for KnownBytes { name, digest, size } in known {
+            let bytes = Bytes {
+                digest,
+                size,
+                number: set.next_number(),
+                is_unsure: false,
+                metadata: Metadata::default(),
+                signature: None,
+            };
+            set.note(&name, Change::Known(bytes), folds)
+                .map_err(unstored)?;
+        }
         Ok(())
     }
 

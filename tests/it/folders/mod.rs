@@ -6,3 +6,4 @@ mod get_folder;
 mod list;
 mod names;
 mod put_folder;
+mod revisions;

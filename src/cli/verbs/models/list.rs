@@ -40,7 +40,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     if selectors.is_empty() {
         found.all(&mut client, output)?;
+        if found.len() == 0 {
+            output.note("there are no models on this server");
+        }
     } else {
+        let selectors = Selector::literal(selectors, &mut client)?;
         output.each(selectors, |selector| found.add(&selector, &mut client));
     }
 
@@ -88,9 +92,8 @@ impl Found {
 
     fn add(&mut self, selector: &Selector, client: &mut Client) -> Result<()> {
         let before = self.len();
-        let selector = selector.clone().literal(client)?;
 
-        match &selector {
+        match selector {
             Selector::Name(name) => match client.find(name)? {
                 Some(model) => drop(self.models.insert(model.name.to_string(), model)),
                 None => self.folder(client, &format!("{name}/"))?,
@@ -187,10 +190,6 @@ impl Found {
             let shown = escaped(name).into_owned();
             let models = counted(*models, "model");
             rows.insert(name, [shown, String::new(), models, String::new()]);
-        }
-
-        if rows.is_empty() && self.kept.is_empty() {
-            output.note("there are no models on this server");
         }
 
         // A terminal has cells, of which a letter takes none, one or two.

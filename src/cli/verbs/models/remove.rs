@@ -32,6 +32,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let is_of_versions = matches.get_flag("versions");
     let mut client = args::client(matches, output)?;
 
+    let selectors = Selector::literal(selectors, &mut client)?;
     let is_plain = selectors.iter().all(Selector::is_name);
     let names = meant(selectors, is_of_versions, &mut client)?;
 
@@ -66,7 +67,6 @@ fn meant(
 ) -> Result<BTreeMap<ModelName, u64>> {
     let mut names = BTreeMap::new();
     for selector in selectors {
-        let selector = selector.literal(client)?;
         let before = names.len();
 
         let filter = match &selector {

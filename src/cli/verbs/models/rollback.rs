@@ -3,11 +3,13 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::cli::flags::args;
+use serde_json::json;
+
+use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::VersionChoice;
+use crate::model::{ModelName, VersionChoice};
 use crate::wire::{ModelWire, digest_text};
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -22,6 +24,10 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    if let Some(folders) = Selector::folders(matches, "name")? {
+        return roll_folders_back(folders, matches, output);
+    }
+
     let names = get::parse_names(matches)?;
     let choice = matches
         .get_one::<String>("to")
@@ -47,8 +53,30 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     Ok(())
 }
 
+fn roll_folders_back(folders: Vec<ModelName>, matches: &ArgMatches, output: &Output) -> Result<()> {
+    let to = matches.get_one::<String>("to").map(String::as_str);
+    if folders.len() > 1 && to.is_some() {
+        let text = "--to names a revision of one folder, but several folders are given";
+        return Err(Error::new(ErrorKind::Usage, text).hint("call it once for each of them"));
+    }
+
+    let mut client = args::client(matches, output)?;
+    output.json_list("folders");
+    output.each(folders, |folder| {
+        let done = client.rollback_folder(&folder, to)?;
+        let revision = done.revision.as_deref().unwrap_or("-");
+        let (published, removed) = (done.published, done.removed);
+        let line =
+            format!("{folder}/  {published} published, {removed} removed  revision {revision}");
+        output.json_item(&json!({"name": format!("{folder}/"), "revision": done.revision}))?;
+        output.done(&line)
+    });
+    Ok(())
+}
+
 const EXAMPLES: &str = "\
 Examples:
   skep rollback model.onnx                   what it was before; a second time undoes that
   skep rollback model.onnx --to 3            a version that 'skep show' lists
+  skep rollback me/bert/                     a folder, before it was sent last
   skep rollback model.onnx --to sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";

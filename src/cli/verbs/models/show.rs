@@ -3,11 +3,12 @@
 
 use clap::{ArgMatches, Command};
 
-use crate::cli::flags::args;
+use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
+use crate::client::Client;
 use crate::error::Result;
-use crate::model::ModelInfo;
+use crate::model::{ModelInfo, ModelName};
 use crate::text::counted;
 use crate::wire::{InfoWire, digest_text, rfc3339};
 
@@ -20,6 +21,11 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    let folders = Selector::folders(matches, "name")?;
+    if let Some(folders) = folders {
+        return show_folders(folders, &mut args::client(matches, output)?, output);
+    }
+
     let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
     output.json_list("models");
@@ -32,6 +38,30 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         output.json_item(&InfoWire::from(&info))
     });
 
+    Ok(())
+}
+
+fn show_folders(folders: Vec<ModelName>, client: &mut Client, output: &Output) -> Result<()> {
+    output.json_list("folders");
+    output.each(folders, |folder| {
+        let info = client.folder_info(&folder)?;
+        let revision = info.revision.as_deref().unwrap_or("-").to_owned();
+        let size_text = format!("{} ({})", size(info.size), counted(info.size, "byte"));
+        let rows = [
+            ("name", info.name.clone()),
+            ("models", info.models.to_string()),
+            ("size", size_text),
+            ("revision", revision),
+        ];
+        for (key, value) in rows {
+            output.line(&format!("{key:<10}{value}"))?;
+        }
+        for old in &info.revisions {
+            let text = format!("{}  {}  {}", old.number, old.replaced, old.revision);
+            output.line(&format!("{:<10}{text}", "before"))?;
+        }
+        output.json_item(&info)
+    });
     Ok(())
 }
 
@@ -68,4 +98,5 @@ fn rows(info: &ModelInfo) -> Vec<(&'static str, String)> {
 const EXAMPLES: &str = "\
 Examples:
   skep show model.onnx
+  skep show me/bert/                         a folder, with its revisions
   skep show model.onnx --json | jq -r '.models[].license'";

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::cli::flags::{Destination, Selector, args, destination, is_set};
+use crate::cli::flags::{Destination, Selector, args, destination, is_set, selected};
 use crate::cli::terminal::{Output, Progress, signals};
 use crate::cli::verbs::signing::{tell, verify_signature};
 use crate::cli::verbs::transfer::get_tree;
@@ -57,7 +57,7 @@ pub(crate) fn parse_name(name: &str) -> Result<ModelName> {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let selectors = Selector::all(matches, "name")?;
+    let mut selectors = Selector::all(matches, "name")?;
     let mut options = args::transfer(matches)?;
     if is_set(matches, "exit-unchanged")? {
         options.changes = Changes::Required;
@@ -67,15 +67,32 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         options.signed_name = SignedName::Any;
     }
 
+    // What a pattern stands for is up to the server; what is wrong with names is told without it.
+    let mut client = None;
+    if let Some((folder, revision)) = selected::of_revision(matches) {
+        let client: &mut Client = client.insert(args::client(matches, output)?);
+        // A model that has such a name is meant by it.
+        let name = selectors.first().and_then(Selector::name);
+        if name.map_or(Ok(None), |name| client.find(name))?.is_none() {
+            client.go_to_revision(revision);
+            selectors = vec![Selector::Folder(folder)];
+        }
+    } else if !selectors.iter().all(Selector::is_name) {
+        let client = client.insert(args::client(matches, output)?);
+        selectors = Selector::literal(selectors, client)?;
+    }
+    let connected = || client.map_or_else(|| args::client(matches, output), Ok);
+
     if get_tree::is_meant(matches, &selectors) {
         // To compare what is there costs less than to fetch it.
         options.changes = Changes::Required;
-        let mut client = args::client(matches, output)?;
+        let mut client = connected()?;
         let changed = get_tree::run(matches, selectors, &mut client, options, output)?;
         return finish(matches, changed, output);
     }
 
-    let names = parse_names(matches)?;
+    let names = selectors.iter().filter_map(Selector::name).cloned();
+    let names: Vec<_> = names.collect();
     let destination = Destination::of(matches, &names)?;
     if destination == Destination::Stdout {
         output.for_bytes()?;

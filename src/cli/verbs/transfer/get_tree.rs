@@ -79,6 +79,7 @@ pub(crate) fn run(
         unchanged: 0,
     };
     let wanted = plan.models.len();
+    output.json_list("files");
     output.each(plan.models, |(way, model)| {
         fetched.fetch(&way, &model, client, output)
     });
@@ -179,7 +180,6 @@ impl Wish {
         let mut hidden = 0;
 
         for selector in selectors {
-            let selector = selector.literal(client)?;
             let base = selector.base();
             for model in selector.models(client)? {
                 let name = model.name.as_str();
@@ -279,6 +279,13 @@ struct FetchedTree<'a> {
 }
 
 impl FetchedTree<'_> {
+    /// Keeps what is told of a file, also for a signal that ends the command.
+    fn tell(&mut self, file: Value, output: &Output) -> Result<()> {
+        output.json_item(&file)?;
+        self.files.push(file);
+        Ok(())
+    }
+
     fn fetch(
         &mut self,
         way: &str,
@@ -290,7 +297,7 @@ impl FetchedTree<'_> {
         if is_there(self.tree, way, model, &self.options) {
             self.unchanged += 1;
             let digest = model.digest.map(|digest| format!("{digest:?}"));
-            self.files.push(json!({
+            let file = json!({
                 "name": model.name.as_str(),
                 "path": path.display().to_string(),
                 "size": model.size,
@@ -298,8 +305,8 @@ impl FetchedTree<'_> {
                 "received": 0,
                 "resumed_at": null,
                 "unchanged": true,
-            }));
-            return Ok(());
+            });
+            return self.tell(file, output);
         }
 
         if self.options.signer.is_some() {
@@ -321,7 +328,7 @@ impl FetchedTree<'_> {
             saved::unverified(&model.name, output);
         }
         self.unchanged += u64::from(fetched.proof == Proof::Unchanged);
-        self.files.push(saved::value(&model.name, &path, &fetched));
+        self.tell(saved::value(&model.name, &path, &fetched), output)?;
         output.done(&path.display().to_string())
     }
 }

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Folders as they are and as they were: what is in a revision, and the bytes of a model in it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Model, ModelName, Revision};
+use crate::store::catalog::{Catalog, Stamp};
+use crate::store::changes::sources;
+use crate::store::failure::{unlisted, unreadable};
+use crate::store::revisions::kept_revisions::{self, KeptRevision};
+use crate::store::revisions::manifest::Manifest;
+use crate::store::store_handle::Store;
+use crate::store::stored::{OpenedModel, StoredContent};
+use crate::threads::lock;
+
+/// What is known of a folder.
+pub(crate) struct FolderInfo {
+    pub(crate) models: usize,
+    pub(crate) size: u64,
+    /// `None` while a digest in it is not known.
+    pub(crate) revision: Option<Revision>,
+    /// Older ones, newest first.
+    pub(crate) kept: Vec<KeptRevision>,
+}
+
+impl Store {
+    /// Whether a name is that of a folder: there are models in it, or revisions of it are kept.
+    pub(crate) fn is_folder(&self, name: &ModelName) -> bool {
+        let layout = &self.catalog().layout;
+        let has_models = layout
+            .names_below(name)
+            .is_ok_and(|mut names| names.next().is_some());
+        has_models || kept_revisions::list(layout.hidden(), name).is_ok_and(|kept| !kept.is_empty())
+    }
+
+    /// What is known of a folder.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none; otherwise those of the file system.
+    pub(crate) fn folder_info(&self, root: &ModelName) -> Result<FolderInfo> {
+        let catalog = self.catalog();
+        let _shown = catalog.shown();
+        catalog.layout.check_there()?;
+
+        let names = catalog.members(Some(root))?;
+        let mut kept = kept_revisions::list(catalog.layout.hidden(), root).map_err(unlisted)?;
+        if names.is_empty() && kept.is_empty() {
+            let text = format!("there is no folder '{root}/'");
+            return Err(Error::new(ErrorKind::NotFound, text).hint("'skep ls' lists what there is"));
+        }
+
+        let manifest = catalog.manifest(root)?;
+        let revision = manifest.as_ref().map(Manifest::revision);
+        // A commit that was given up leaves what the folder still is.
+        kept.retain(|kept| Some(kept.revision) != revision);
+        Ok(FolderInfo {
+            models: names.len(),
+            size: manifest.as_ref().map_or(0, Manifest::size),
+            revision,
+            kept,
+        })
+    }
+
+    /// What a folder has in a revision.
+    ///
+    /// # Errors
+    /// `RevisionGone` if that is not kept; otherwise those of the file system.
+    pub(crate) fn manifest_at(
+        &self,
+        root: &ModelName,
+        revision: Revision,
+    ) -> Result<Arc<Manifest>> {
+        let found = self.catalog().manifest_at(root, revision)?;
+        found.ok_or_else(|| gone(root, revision))
+    }
+
+    /// Opens a model as it was in a revision of one of its folders.
+    ///
+    /// # Errors
+    /// `RevisionGone` if no folder has that revision, or if its bytes are not kept any more; `NotFound` if
+    /// there was no such model in it; otherwise those of the file system.
+    pub(crate) fn open_model_at(
+        &self,
+        name: &ModelName,
+        revision: Revision,
+    ) -> Result<OpenedModel> {
+        let catalog = self.catalog();
+        for root in name.ancestors() {
+            let Some(manifest) = catalog.manifest_at(&root, revision)? else {
+                continue;
+            };
+            let Some(member) = manifest.find(name) else {
+                let text = format!("revision {revision} of '{root}/' has no '{name}'");
+                return Err(Error::new(ErrorKind::NotFound, text));
+            };
+            let opened = catalog.open_bytes(name, member.digest)?;
+            return opened.ok_or_else(|| gone(&root, revision));
+        }
+        Err(gone(name, revision))
+    }
+}
+
+impl Catalog {
+    fn manifest_at(&self, root: &ModelName, revision: Revision) -> Result<Option<Arc<Manifest>>> {
+        // What a revision has never changes, and whoever fetches one asks for it with every file.
+        if let Some(last) = &*lock(&self.last_manifest)
+            && last.root == *root
+            && last.revision() == revision
+        {
+            return Ok(Some(Arc::clone(last)));
+        }
+
+        let _shown = self.shown();
+        let kept = kept_revisions::read(self.layout.hidden(), root, revision);
+        let found = match kept.map_err(unlisted)? {
+            Some(kept) => Some(kept),
+            None => self
+                .manifest(root)?
+                .filter(|present| present.revision() == revision),
+        };
+        let found = found.map(Arc::new);
+        if let Some(found) = &found {
+            *lock(&self.last_manifest) = Some(Arc::clone(found));
+        }
+        Ok(found)
+    }
+
+    /// Opens the bytes of a digest, where a model of this name most likely has them.
+    fn open_bytes(&self, name: &ModelName, digest: Digest) -> Result<Option<OpenedModel>> {
+        let unreadable = |error| unreadable(name, error);
+        let present = self.layout.open_model(name).map_err(unreadable)?;
+        if let Some((file, stamp)) = present
+            && self.index.find(name, &stamp) == Some(digest)
+        {
+            return Ok(Some(OpenedModel {
+                model: stamp.model(name, Some(digest)),
+                stamp,
+                content: StoredContent::File(file),
+            }));
+        }
+
+        let wanted = BTreeSet::from([*digest.as_bytes()]);
+        let Some(place) = sources(self, wanted)?.remove(digest.as_bytes()) else {
+            return Ok(None);
+        };
+        let (file, facts) = place.open().map_err(unreadable)?;
+        let stamp = Stamp::of(facts);
+        let model = Model {
+            digest: Some(digest),
+            ..stamp.model(name, None)
+        };
+        Ok(Some(OpenedModel {
+            model,
+            stamp,
+            content: StoredContent::File(file),
+        }))
+    }
+}
+
+fn gone(root: &ModelName, revision: Revision) -> Error {
+    let text = format!("revision {revision} of '{root}' is not here, or not any more");
+    Error::new(ErrorKind::RevisionGone, text)
+        .hint("'skep show FOLDER/' lists the revisions that are kept")
+}

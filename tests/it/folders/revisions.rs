@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What folders were before: listed, fetched, and brought back as a whole.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::process::digest;
+use crate::support::served::Served;
+
+fn write(server: &Served, files: &[(&str, &str)]) {
+    let _ = fs::remove_dir_all(server.place.path("d"));
+    for (name, text) in files {
+        let path = server.place.path("d").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+/// Makes the folder what these files are; returns its revision.
+fn publish(server: &Served, files: &[(&str, &str)]) -> String {
+    write(server, files);
+    let put = ["put", "d", "--name", "me/d", "--delete", "-y", "--json"];
+    let put = server.skep(&put).exits(0).json();
+    put["folders"][0]["revision"].as_str().unwrap().to_owned()
+}
+
+fn content(server: &Served) -> Vec<(String, String)> {
+    let list: Value = server.curl("/v1/models?prefix=me/d/", &[]).is(200).json();
+    let models = list["models"].as_array().unwrap().iter();
+    let names = models.map(|model| model["name"].as_str().unwrap().to_owned());
+    names
+        .map(|name| {
+            let text = server.curl(&format!("/v1/models/{name}"), &[]).text();
+            (name, text)
+        })
+        .collect()
+}
+
+const ONE: &[(&str, &str)] = &[("a", "one"), ("deep/b", "same"), ("gone", "x")];
+const TWO: &[(&str, &str)] = &[("a", "two"), ("deep/b", "same"), ("new", "y")];
+const THREE: &[(&str, &str)] = &[("a", "three")];
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_folder_is_what_it_was_as_a_whole() {
+    let server = Served::start(&["--plain", "--keep-versions", "2"]);
+    let one = publish(&server, ONE);
+    let was = content(&server);
+    let two = publish(&server, TWO);
+    let three = publish(&server, THREE);
+
+    let info = server.curl("/v1/info/me/d/", &[]).is(200).json();
+    assert_eq!(info["name"], "me/d/");
+    assert_eq!((&info["models"], &info["size"]), (&1.into(), &5.into()));
+    assert_eq!(info["revision"], three.as_str());
+    let kept = info["revisions"].as_array().unwrap().iter();
+    let kept: Vec<_> = kept.map(|old| old["revision"].as_str().unwrap()).collect();
+    assert_eq!(kept, [two.as_str(), one.as_str()]);
+    assert_eq!(server.curl("/v1/versions/me/d", &[]).is(200).json(), info);
+
+    // What is fetched of a revision never mixes two.
+    let list = format!("/v1/models?prefix=me/d/&revision={one}");
+    let list = server.curl(&list, &[]).is(200).json();
+    assert_eq!(list["models"].as_array().unwrap().len(), 3);
+    assert_eq!(list["models"][0]["digest"], digest(b"one"));
+    let bytes = format!("/v1/models/me/d/a?revision={one}");
+    assert_eq!(server.curl(&bytes, &[]).is(200).text(), "one");
+    let part = server.curl(&bytes, &["-H", "range: bytes=1-1"]).is(206);
+    assert_eq!(part.text(), "n");
+    let get = ["get", &format!("me/d@{one}"), "-o", "back"];
+    server.skep(&get).exits(0);
+    assert_eq!(fs::read(server.place.path("back/a")).unwrap(), b"one");
+    assert_eq!(fs::read(server.place.path("back/gone")).unwrap(), b"x");
+
+    server.skep(&["rollback", "me/d/", "--to", &one]).exits(0);
+    assert_eq!(content(&server), was);
+    // The one before that is what it was just now.
+    let back = server.skep(&["rollback", "me/d/"]).exits(0).text();
+    assert!(back.contains(&three), "{back}");
+    assert_eq!(content(&server).len(), 1);
+    let shown = server.skep(&["show", "me/d/"]).exits(0).text();
+    assert!(shown.contains(&one) && shown.contains(&three), "{shown}");
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn what_is_not_kept_is_said_to_be_gone() {
+    let server = Served::start(&["--plain", "--keep-versions", "1"]);
+    let one = publish(&server, ONE);
+    publish(&server, TWO);
+    let three = publish(&server, THREE);
+    let code = |path: &str, arguments: &[&str]| {
+        let refused = server.curl(path, arguments).is(404);
+        refused.json()["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        code(&format!("/v1/models/me/d/a?revision={one}"), &[]),
+        "revision-gone"
+    );
+    assert_eq!(
+        code(&format!("/v1/models?prefix=me/d/&revision={one}"), &[]),
+        "revision-gone"
+    );
+    assert_eq!(
+        code(&format!("/v1/models/me/d/x?revision={three}"), &[]),
+        "not-found"
+    );
+    let to = format!("/v1/rollback/me/d/?to={one}");
+    assert_eq!(code(&to, &["-X", "POST"]), "revision-gone");
+    assert_eq!(code("/v1/info/nothing/", &[]), "not-found");
+    assert_eq!(content(&server).len(), 1);
+
+    // Bytes that hands have removed are missed before anything is changed.
+    let kept = server.dir.join(".skep/versions/.skep/me/.skep/d/a");
+    fs::remove_dir_all(kept).unwrap();
+    server
+        .skep(&["rollback", "me/d/"])
+        .exits(4)
+        .says("not kept any more");
+    assert_eq!(
+        content(&server),
+        [("me/d/a".to_owned(), "three".to_owned())]
+    );
+
+    for (path, words) in [
+        ("/v1/models/me/d/a?revision=main", "40 hexadecimal"),
+        ("/v1/models/me/d/a?version=1", "revision=VALUE"),
+        (
+            "/v1/models?revision=0123456789012345678901234567890123456789",
+            "prefix=FOLDER/",
+        ),
+    ] {
+        let refused = server.curl(path, &[]).is(400);
+        assert!(refused.text().contains(words), "{path}: {}", refused.text());
+    }
+    server
+        .skep(&["show", "me/d/", "x"])
+        .exits(2)
+        .says("together");
+}
+
+#[test]
+fn without_versions_no_revision_is_kept_and_a_name_with_an_at_sign_is_a_name() {
+    let server = Served::start(&["--plain"]);
+    publish(&server, ONE);
+    let two = publish(&server, TWO);
+    assert!(!server.dir.join(".skep/revisions").exists());
+    server
+        .skep(&["rollback", "me/d/"])
+        .exits(4)
+        .says("keep-versions");
+
+    // The present revision can be fetched by its name as well; a model of that very name wins.
+    let at = format!("me/d@{two}");
+    server.skep(&["get", &at, "-o", "back"]).exits(0);
+    assert_eq!(fs::read(server.place.path("back/new")).unwrap(), b"y");
+    server.place.file("m", "literal");
+    server.skep(&["put", "m", "--name", &at]).exits(0);
+    server.skep(&["get", &at, "-o", "literal"]).exits(0);
+    assert_eq!(fs::read(server.place.path("literal")).unwrap(), b"literal");
+}
