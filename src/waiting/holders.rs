@@ -126,7 +126,7 @@ impl Holders {
 
         // A few who take all that each of them may have must not keep out who has nothing.
         let left = match rank {
-            Rank::Owner(_) => 1,
+            Rank::Owner(_) => (room.places / KEPT_FOR_FIRST_PLACES).min(1),
             Rank::Holder(_) => {
                 room.kept_for_owners() + (room.places / KEPT_FOR_FIRST_PLACES).max(1)
             }
