@@ -363,6 +363,28 @@ fn the_folders_that_a_set_makes_count_for_the_quota() {
 }
 
 #[test]
+fn revisions_count_for_the_quota() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        reserve_bytes: 0,
+        total_bytes_max: 20 * 4096,
+        versions_max: 1,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    for bytes in ["one", "two", "three"] {
+        let set = begin(&store, Some("r/s"));
+        send(&store, set, "r/s/m", bytes.as_bytes());
+        store.commit_change(set, Others::Keep, None).unwrap();
+    }
+
+    // Of the model two folders, of its version four, and of the revision two, one of its own, and a file.
+    let full = store.admit(&name("x"), Some(1 << 20), &Metadata::default());
+    let full = full.unwrap_err().to_string();
+    assert!(full.contains("40960 by folders"), "{full}");
+}
+
+#[test]
 fn of_two_sets_that_know_what_they_change_one_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), 0);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What counts for the quota beside bytes of models: folders, and the files that say where models come from.
-//! Each takes a block of the disk, and a name of one byte can have many of them.
+//! What counts for the quota beside bytes of models: folders, the files that say where models come from, and
+//! old revisions of folders. Each takes a block of the disk, and a name of one byte can have many of them.
 
 use std::collections::BTreeSet;
 
 use crate::model::ModelName;
 use crate::store::catalog::Layout;
-use crate::store::hidden_folder::{ABOUT, VERSIONS};
+use crate::store::hidden_folder::{ABOUT, REVISIONS, VERSIONS};
+use crate::store::revisions;
 use crate::store::versions::BLOCK_BYTES;
 
 /// Names for which folders are there, or are about to be made. What hands remove is seen at once: of the
@@ -15,7 +16,10 @@ pub(crate) struct FolderBlocks {
     models: FolderNames,
     described: FolderNames,
     kept: FolderNames,
+    revised: FolderNames,
     descriptions: u64,
+    /// The bytes of old revisions.
+    revisions: u64,
 }
 
 /// The folders of names, each once.
@@ -33,7 +37,9 @@ impl FolderBlocks {
             models: FolderNames::default(),
             described: FolderNames::default(),
             kept: FolderNames::default(),
+            revised: FolderNames::default(),
             descriptions: 0,
+            revisions: 0,
         };
 
         for name in names_in(ABOUT) {
@@ -42,6 +48,10 @@ impl FolderBlocks {
         }
         for name in names_in(VERSIONS) {
             blocks.kept.add(&name);
+        }
+        for name in names_in(REVISIONS) {
+            blocks.revisions += revisions::taken(layout.hidden(), &name);
+            blocks.revised.add(&name);
         }
         blocks
     }
@@ -63,9 +73,10 @@ impl FolderBlocks {
     /// What all of them take.
     pub(crate) fn bytes(&self) -> u64 {
         // Beside the models, each folder is in a hidden one of its own.
-        let hidden = 2 * (self.described.all.len() + self.kept.all.len());
+        let hidden = [&self.described, &self.kept, &self.revised];
+        let hidden = 2 * hidden.map(|names| names.all.len()).iter().sum::<usize>();
         let folders = (self.models.all.len() + hidden) as u64;
-        (folders + self.descriptions) * BLOCK_BYTES
+        (folders + self.descriptions) * BLOCK_BYTES + self.revisions
     }
 }
 
