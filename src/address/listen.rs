@@ -87,7 +87,9 @@ impl Address {
         };
 
         let ip: IpAddr = host.parse().map_err(|_| {
-            bad(text).hint("give the IP address of an interface, or * for all of them")
+            bad(text).hint(
+                "give the IP address of an interface, or * for all of them; the models are in --dir DIR",
+            )
         })?;
 
         Ok(Self::Ip(SocketAddr::new(ip, port)))

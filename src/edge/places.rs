@@ -262,7 +262,7 @@ impl OpenConnections {
         // Who is counted under one rank leaves under the same one.
         if member.is_running && member.rank != rank {
             self.running
-                .check_share(rank, room(limits, member.is_local))?;
+                .check_change(rank, room(limits, member.is_local))?;
             self.running.remove(member.rank);
             self.running.add(rank);
         }

@@ -9,11 +9,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::home::home_files as files;
 use crate::text::quoted;
 
-/// Checks a home, and the directories that it is in as far as they are below `owners`.
+/// Up to where the directories above a home are checked; without one of them, none is.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach<'a> {
+    /// Below it, nobody else may write to a directory.
+    pub(crate) modes: Option<&'a Path>,
+    /// Below it, no directory belongs to another user.
+    pub(crate) owners: Option<&'a Path>,
+}
+
+/// Checks a home, and the directories that it is in.
 ///
 /// # Errors
 /// `Usage` with the commands that mend it.
-pub(crate) fn check(home: &Path, owners: Option<&Path>) -> Result<()> {
+pub(crate) fn check(home: &Path, reach: Reach<'_>) -> Result<()> {
     let wrong = |text: String, hint: &str| {
         let hint = format!("{hint}; where owners and modes cannot be set: SKEP_STRICT_MODES=0");
         Err(Error::new(ErrorKind::Usage, text).hint(hint))
@@ -25,25 +34,47 @@ pub(crate) fn check(home: &Path, owners: Option<&Path>) -> Result<()> {
         let text = format!("the home {shown} is a directory that others use, too");
         return wrong(text, "set SKEP_HOME to one of its own");
     }
-    if is_of_another(home) {
-        let text = format!("the home {shown} belongs to another user");
-        return wrong(text, "set SKEP_HOME to a directory of yours");
+    let us = Us::now();
+    if let Some(owner) = us.stranger(home) {
+        let text = format!("the home {shown} belongs to another user (uid {owner})");
+        return wrong(text, us.advice());
+    }
+
+    // Who owns a directory can put another one in the place of any that is in it.
+    let above = above(home);
+    for directory in within(&above, reach.owners) {
+        if let Some(owner) = us.stranger(directory) {
+            let directory = quoted(directory);
+            let text = format!(
+                "the home {shown} is in {directory}, which belongs to another user (uid {owner})"
+            );
+            return wrong(text, us.advice());
+        }
     }
 
     // Who can write into a directory can put another file in the place of any that is in it.
     let mut own = vec![home.to_owned()];
     own.extend(inside(home).into_iter().filter(|path| is_known(path)));
     own.extend(inside(&files::AUTHORITY.path(home)));
+
+    let strange = own.iter().filter(|path| us.stranger(path).is_some());
+    let strange: Vec<_> = strange.take(SHOWN_MAX).map(|path| quoted(path)).collect();
+    if !strange.is_empty() {
+        let words = strange.join(" ");
+        let text = format!("files in the home belong to another user: {words}");
+        let id = us.id;
+        return wrong(text, &format!("as root, run: chown {id} {words}"));
+    }
+
     let (secret, trusted): (Vec<_>, Vec<_>) = own.into_iter().partition(|path| is_secret(path));
 
     // Where every user has a group, what is made outside of the home is often writable for that group.
-    let above = home.ancestors().skip(1);
-    let above = above.take_while(|path| owners.is_some_and(|owners| path.starts_with(owners)));
+    let above = within(&above, reach.modes);
     let above = above.filter(|path| has(path, ALL_WRITE) && !has(path, STICKY));
 
     let readable = secret.into_iter().filter(|path| has(path, OTHERS));
     let writable = trusted.into_iter().filter(|path| has(path, OTHERS_WRITE));
-    let writable = writable.chain(above.map(Path::to_owned));
+    let writable = writable.chain(above.cloned());
 
     let (mut told, mut mended) = (Vec::new(), Vec::new());
     for (paths, how, mode) in [
@@ -63,6 +94,65 @@ pub(crate) fn check(home: &Path, owners: Option<&Path>) -> Result<()> {
     }
     let text = format!("others on this device can {}", told.join(", and "));
     wrong(text, &format!("run: {}", mended.join(" && ")))
+}
+
+/// The directories that a home is in, or will be, by their real paths, the innermost first.
+fn above(home: &Path) -> Vec<PathBuf> {
+    let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
+    let known = home
+        .ancestors()
+        .find_map(|path| Some((path, std::fs::canonicalize(path).ok()?)));
+    let Some((path, real)) = known else {
+        return Vec::new();
+    };
+    let is_home = usize::from(path == home);
+    real.ancestors().skip(is_home).map(Path::to_owned).collect()
+}
+
+/// Those that are below a directory, or are it.
+fn within<'a>(
+    directories: &'a [PathBuf],
+    top: Option<&Path>,
+) -> impl Iterator<Item = &'a PathBuf> + use<'a> {
+    let top = top.map(|top| std::fs::canonicalize(top).unwrap_or_else(|_| top.to_owned()));
+    let is_within = move |path: &&PathBuf| top.as_ref().is_some_and(|top| path.starts_with(top));
+    directories.iter().take_while(is_within)
+}
+
+/// Who runs this.
+pub(crate) struct Us {
+    id: u32,
+    /// Whether users of the system may be missing here, all of which are then shown as one.
+    is_partial: bool,
+}
+
+impl Us {
+    pub(crate) fn now() -> Self {
+        // In a namespace, `0 100000 65536`; elsewhere all there are.
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        Self {
+            id: rustix::process::geteuid().as_raw(),
+            is_partial: map.split_whitespace().nth(2) != Some("4294967295"),
+        }
+    }
+
+    /// The owner of a file that is neither this user nor the administrator. That root may do everything
+    /// does not mean that whoever owns its keys may.
+    pub(crate) fn stranger(&self, path: &Path) -> Option<u32> {
+        let owner = std::fs::metadata(path).ok()?.uid();
+        let is_unknown = self.is_partial && owner == OVERFLOW_ID;
+        (owner != 0 && owner != self.id && !is_unknown).then_some(owner)
+    }
+
+    fn advice(&self) -> &'static str {
+        match self.id {
+            0 => {
+                "run skep as that user, without sudo, or set SKEP_HOME to a directory of root \
+                  (sudo -H does)"
+            }
+            _ => "set SKEP_HOME to a directory of yours",
+        }
+    }
 }
 
 /// The files and the directories in a directory of the home, in the order of their names.
@@ -112,13 +202,6 @@ fn is_shared(directory: &Path) -> bool {
     has(directory, STICKY) || directory.components().count() <= 2 && has(directory, OTHERS_WRITE)
 }
 
-/// Whether a directory is of a user who is neither this one nor the administrator.
-fn is_of_another(directory: &Path) -> bool {
-    let us = rustix::process::geteuid().as_raw();
-    let of_another = |owner: u32| us != 0 && owner != 0 && owner != us;
-    std::fs::metadata(directory).is_ok_and(|directory| of_another(directory.uid()))
-}
-
 /// Whether a file is there and gives others one of these rights.
 fn has(path: &Path, rights: u32) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.mode() & rights != 0)
@@ -133,6 +216,9 @@ const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 
 const ALL_WRITE: u32 = 0o002;
+
+/// As whom the kernel shows a user that a namespace does not have.
+const OVERFLOW_ID: u32 = 65534;
 
 /// So many fit into one command that is read before it is run.
 const SHOWN_MAX: usize = 20;
@@ -149,8 +235,10 @@ mod tests {
     }
 
     /// What is told of a home, with the commands.
-    fn told(home: &Path, owners: Option<&Path>) -> String {
-        check(home, owners).map_or_else(|error| error.to_string(), |()| String::new())
+    fn told(home: &Path, modes: Option<&Path>) -> String {
+        let owners = Some(Path::new("/"));
+        check(home, Reach { modes, owners })
+            .map_or_else(|error| error.to_string(), |()| String::new())
     }
 
     #[test]
@@ -237,5 +325,71 @@ mod tests {
         }
         set(&above, 0o777);
         assert_eq!(told(&home, Some(Path::new("/nowhere"))), "");
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let (above, home) = (place.path().join("a"), place.path().join("a/home"));
+        fs::create_dir_all(home.join("ca")).unwrap();
+        set(&home, 0o700);
+        for name in ["tokens", "ca/ca.key"] {
+            fs::write(home.join(name), "x").unwrap();
+            set(&home.join(name), 0o600);
+        }
+        let give = |path: &Path, owner| std::os::unix::fs::chown(path, Some(owner), None);
+
+        // Only root can give a file away.
+        if give(&home, 4711).is_err() {
+            return;
+        }
+        let text = told(&home, None);
+        assert!(
+            text.contains("belongs to another user (uid 4711)"),
+            "{text}"
+        );
+        assert!(text.contains("without sudo, or set SKEP_HOME"), "{text}");
+        give(&home, 0).unwrap();
+        assert_eq!(told(&home, None), "");
+
+        for name in ["tokens", "ca/ca.key", "ca"] {
+            give(&home.join(name), 4711).unwrap();
+            let (text, shown) = (told(&home, None), home.join(name));
+            let command = format!("as root, run: chown 0 '{}'; where", shown.display());
+            assert!(text.contains(&command), "{text}");
+            give(&home.join(name), 0).unwrap();
+        }
+
+        // It counts before there is a home, too, and behind a link.
+        give(&above, 4711).unwrap();
+        std::os::unix::fs::symlink(&above, place.path().join("link")).unwrap();
+        for home in [
+            home,
+            above.join("none/home"),
+            place.path().join("link/home"),
+        ] {
+            let text = told(&home, None);
+            let shown = format!("is in '{}', which belongs", above.display());
+            assert!(text.contains(&shown), "{text}");
+            let nothing = Reach {
+                modes: None,
+                owners: None,
+            };
+            assert!(check(&home, nothing).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_user_that_a_namespace_does_not_have_is_no_stranger() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        if std::os::unix::fs::chown(path, Some(OVERFLOW_ID), None).is_err() {
+            return;
+        }
+        for (is_partial, stranger) in [(true, None), (false, Some(OVERFLOW_ID))] {
+            for id in [0, 1000] {
+                assert_eq!(Us { id, is_partial }.stranger(path), stranger);
+            }
+        }
     }
 }

@@ -24,6 +24,7 @@ use std::{env, io};
 use crate::disk;
 use crate::disk::ChangeLock;
 use crate::error::{Error, ErrorKind, Result};
+use exposed::{Reach, Us};
 
 /// The home of skep: `SKEP_HOME`, else `$XDG_CONFIG_HOME/skep`, else `~/.config/skep`.
 ///
@@ -33,14 +34,27 @@ pub(crate) fn directory() -> Result<PathBuf> {
     find(|name| env::var_os(name))
 }
 
-/// Checks that only its owner can read the secrets of a home, and change what skep trusts. What is not
-/// there is nobody's.
+/// Checks that a home is this user's, and that only its owner can read the secrets of it, and change what
+/// skep trusts. What is not there is nobody's.
 ///
 /// # Errors
 /// `Usage` with the commands that mend it.
 pub(crate) fn check_modes(home: &Path) -> Result<()> {
-    let owners = env::var_os("HOME").map(PathBuf::from);
-    exposed::check(home, owners.as_deref())
+    let own = env::var_os("HOME").filter(|home| !home.is_empty());
+    let own = own.map(PathBuf::from);
+
+    // On Android, what is above the directories of an app is of a user called system.
+    let owners = match env::var_os("ANDROID_ROOT") {
+        Some(_) => own.as_deref(),
+        None => Some(Path::new("/")),
+    };
+    let modes = own.as_deref();
+    exposed::check(home, Reach { modes, owners })
+}
+
+/// The owner of a file that belongs to another user than this one and root.
+pub(crate) fn stranger(path: &Path) -> Option<u32> {
+    Us::now().stranger(path)
 }
 
 fn find(read: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
@@ -125,7 +139,7 @@ impl HomeFile {
         prepare(home)?;
 
         // Held to the end: what is written below is what was read below.
-        let _lock = ChangeLock::wait(&path).map_err(|error| self.not_locked(home, error))?;
+        let _lock = ChangeLock::wait(&path).map_err(|error| self.not_locked(home, &path, error))?;
 
         // Read under the lock, or a change of somebody else would be undone.
         match change(&self.read(home)?)? {
@@ -134,14 +148,14 @@ impl HomeFile {
         }
     }
 
-    fn not_locked(&self, home: &Path, error: io::Error) -> Error {
+    fn not_locked(&self, home: &Path, path: &Path, error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::TimedOut {
             let text = format!("{} was not changed: {error}", self.path(home).display());
             let error = Error::new(ErrorKind::Busy, text).of_this_device();
             return error.hint("try again, or see what still runs");
         }
 
-        Error::local(format!("writing to {}", home.display()), error)
+        Error::local(format!("opening {}", path.display()), error)
     }
 
     /// Checks that it can be read, changed and written, with room for a line more, and leaves it as it is:
@@ -217,13 +231,15 @@ mod tests {
     #[test]
     fn who_waited_in_vain_may_try_again() {
         let kept = io::Error::new(io::ErrorKind::TimedOut, "somebody keeps it");
-        let error = SERVERS.not_locked(Path::new("/home/pi"), kept);
+        let path = Path::new("/home/pi/servers.lock");
+        let error = SERVERS.not_locked(Path::new("/home/pi"), path, kept);
         assert!(error.kind() == ErrorKind::Busy && error.is_local());
         assert!(error.message().contains("/home/pi/servers was not changed"));
 
         let denied = io::ErrorKind::PermissionDenied.into();
-        let error = SERVERS.not_locked(Path::new("/home/pi"), denied);
+        let error = SERVERS.not_locked(Path::new("/home/pi"), path, denied);
         assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.message().contains("opening /home/pi/servers.lock"));
     }
 
     #[test]

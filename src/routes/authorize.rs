@@ -252,18 +252,18 @@ impl Api {
         response.field("retry-after", seconds.to_string())
     }
 
-    /// Counts a request that was admitted, unless it only asks whether the server runs.
+    /// Counts a request, unless it only asks whether the server runs.
     ///
     /// # Errors
     /// `TooManyRequests`.
-    pub(crate) fn count_request(&self, route: &Route, request: &mut Request<'_>) -> Result<()> {
-        if route.path == ["healthz"] {
+    pub(crate) fn count_request(&self, request: &mut Request<'_>) -> Result<()> {
+        if request.segments() == ["healthz"] {
             return Ok(());
         }
         self.count(request)
     }
 
-    /// Counts a request of whoever is known to send it.
+    /// Counts a request for whoever is known to send it, and else for the address.
     ///
     /// # Errors
     /// `TooManyRequests`.

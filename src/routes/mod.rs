@@ -75,7 +75,9 @@ impl Handler for Api {
 
     fn look_long(&self, request: &mut Request<'_>) -> Option<Response> {
         let known = self.begin(request).and_then(|()| self.caller(request));
-        let refused = self.refuse(request, known.err()?);
+        let error = known.err()?;
+        let error = self.count(request).err().unwrap_or(error);
+        let refused = self.refuse(request, error);
         Some(self.finish(request, refused))
     }
 
@@ -87,13 +89,10 @@ impl Handler for Api {
     }
 
     fn handle(&self, request: &mut Request<'_>) -> Response {
-        let found = self.begin(request).and_then(|()| self.find(request));
+        let begun = self.begin(request);
+        let found = begun.and_then(|()| self.find_admitted(request));
         let answered = found.and_then(|route| match route {
-            RouteMatch::Route(route) => {
-                self.admit(route, request)?;
-                self.count_request(route, request)?;
-                (route.action)(self, request)
-            }
+            RouteMatch::Route(route) => (route.action)(self, request),
             RouteMatch::OtherMethods(allow) if request.method() == Method::Options => {
                 let response = Response::new(Status::NO_CONTENT).field("allow", allow);
                 Ok(match request.segments() {
@@ -140,10 +139,23 @@ impl Api {
                 counted.and_then(|()| models::answer(request, name, opened))
             }
             Ok(false) => return None,
-            Err(error) => Err(error),
+            Err(error) => self.count(request).and(Err(error)),
         };
 
         Some(self.finish(request, answered))
+    }
+
+    /// What a request asks for, once it is admitted and counted.
+    fn find_admitted(&self, request: &mut Request<'_>) -> Result<RouteMatch> {
+        let found = self.find(request);
+        let admitted = match &found {
+            Ok(RouteMatch::Route(route)) => self.admit(route, request),
+            _ => Ok(()),
+        };
+
+        // What is refused costs an answer and a line of the log, too.
+        self.count_request(request)?;
+        admitted.and(found)
     }
 
     /// A refusal, in the words of the dearning API where that was called.

@@ -517,17 +517,16 @@ fn who_asks_too_often_is_told_when_to_come_back() {
         options.anonymous_read = true;
         options.request_rate_max = 2;
     });
-    let ask = |from, path: &str, secret: &str| {
+    let ask = |from: &str, path: &str, secret: &str| {
         let head = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1{secret}");
         house.ask(&peer(from, None), &head, "").0
     };
     let one = "127.0.0.1:5";
     let secret = "\r\nAuthorization: Bearer SECRET";
 
-    // Neither what watches the server nor what is refused anyhow counts.
+    // What watches the server does not count.
     for _ in 0..3 {
         assert_eq!(ask(one, "/healthz", ""), 200);
-        assert_eq!(ask(one, "/v1/uploads/x", ""), 403);
     }
     for status in [200, 200, 429] {
         assert_eq!(ask(one, "/v1/models", ""), status);
@@ -539,6 +538,34 @@ fn who_asks_too_often_is_told_when_to_come_back() {
         assert_eq!(ask(one, "/v1/models", secret), status);
     }
     assert_eq!(ask(one, "/", ""), 429);
+}
+
+#[test]
+fn refusals_count_for_the_address_that_asks_for_them() {
+    let house = House::new(|options| options.request_rate_max = 2);
+    std::fs::write(house.folder.path().join("models/m"), "x").unwrap();
+    let ask = |from: &str, path: &str, secret: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1{secret}");
+        house.ask(&peer(from, None), &head, "").0
+    };
+
+    for (from, path) in [
+        ("127.0.0.1:5", "/v1/models"),
+        ("192.0.2.2:5", "/v1/models/m"),
+        ("192.0.2.3:5", "/v1/uploads/x"),
+    ] {
+        for status in [401, 401, 429, 429] {
+            assert_eq!(ask(from, path, ""), status, "{path}");
+        }
+        assert_eq!(ask(from, "/healthz", ""), 200);
+    }
+    for status in [404, 404, 429] {
+        assert_eq!(ask("192.0.2.9:5", "/nowhere", ""), status);
+    }
+
+    // Whoever shows who it is has a count of its own.
+    let secret = "\r\nAuthorization: Bearer SECRET";
+    assert_eq!(ask("127.0.0.1:5", "/v1/models", secret), 200);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::is_harmful;
 
 /// What an uploader says of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Metadata {
     /// Checks what was said; blank texts count as nothing.
     ///
     /// # Errors
-    /// `BadRequest` for texts of more than 1000 bytes or with control characters.
+    /// `BadRequest` for texts of more than 1000 bytes, or with control or invisible characters.
     pub fn new(
         license: Option<&str>,
         source: Option<&str>,
@@ -57,6 +58,8 @@ pub(crate) fn text(what: &str, given: Option<&str>) -> Result<Option<String>> {
         "is longer than 1000 bytes"
     } else if given.contains(char::is_control) {
         "has a tab or another control character in it"
+    } else if given.contains(is_harmful) {
+        "has an invisible character in it"
     } else {
         return Ok(Some(given.to_owned()));
     };

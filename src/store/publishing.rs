@@ -43,7 +43,9 @@ impl Store {
         let current = catalog.judge(name, claim.condition, digested)?;
         if claim.origin == BytesOrigin::Upload {
             catalog.check_replace(name, claim.condition, current)?;
-            catalog.counted_anew(&|| catalog.check_total(name, claim.size))?;
+            let described = !claim.metadata.is_empty() || claim.signature.is_some();
+            let described = described.then_some(name);
+            catalog.counted_anew(&|| catalog.check_total(name, claim.size, described))?;
         }
         catalog.counted_anew(&|| catalog.check_number(name))?;
         let signature = vouching.or_else(|| side_file::of_new_bytes(catalog, claim, current));

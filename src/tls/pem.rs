@@ -209,6 +209,10 @@ impl Identity {
 
 pub(crate) fn unusable(place: &PemFile, how: &str, error: io::Error) -> Error {
     let inner = Error::io(format!("{place} {how}"), error);
+    if inner.kind() == ErrorKind::NoSpace {
+        return inner.of_this_device().hint("make room on that disk");
+    }
+
     let error = Error::new(ErrorKind::Usage, inner.message());
     match place.called {
         "" => error.hint("check the permissions there, or set SKEP_HOME to another directory"),
@@ -238,6 +242,21 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(
             error.message().ends_with("is larger than 16 MiB"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_told_as_one() {
+        let place = PemFile::new("", "/home/pi/server.key");
+        let error = unusable(
+            &place,
+            "cannot be written",
+            io::ErrorKind::StorageFull.into(),
+        );
+        assert_eq!(error.kind(), ErrorKind::NoSpace);
+        assert!(
+            error.is_local() && !error.to_string().contains("permissions"),
             "{error}"
         );
     }

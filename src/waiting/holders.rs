@@ -10,9 +10,11 @@ use crate::error::{Error, ErrorKind};
 pub(crate) enum Rank {
     /// Somebody who is known and not told from others: nothing is kept from it.
     Known,
-    /// One of those who may do everything, by a number that stands for it: at most three quarters.
+    /// One of those who may do everything, by a number that stands for it: at most three quarters, and the
+    /// last one only if it holds none.
     Owner(u64),
-    /// Somebody else who is known, by such a number: at most a half, and not the last ones.
+    /// Somebody else who is known, by such a number: at most a half, a further one only while a share is
+    /// left for those who hold none, and never the last ones.
     Holder(u64),
     /// Somebody who will be known before its request is worked on for long.
     Claimed,
@@ -81,32 +83,33 @@ impl Holders {
     /// # Errors
     /// Why not.
     pub(crate) fn check(&self, rank: Rank, room: Room) -> Result<(), Full> {
-        let Room {
-            places, reserved, ..
-        } = room;
-        if self.sum + reserved >= places {
+        let free = room.free(self.sum);
+        if free == 0 {
             return Err(Full::All);
         }
-        self.check_share(rank, room)?;
+        self.check_share(rank, room, free)?;
 
         // Whoever owns the server finds a place, however many others there are.
         let kept = match rank {
-            Rank::Holder(_) | Rank::Stranger => (places / KEPT_FOR_OWNERS)
-                .max(1)
-                .min(places.saturating_sub(reserved + 1)),
+            Rank::Holder(_) | Rank::Stranger => room.kept_for_owners(),
             _ => 0,
         };
-        if self.sum + reserved + kept >= places {
+        if free <= kept {
             return Err(Full::All);
         }
         Ok(())
     }
 
-    /// Whether somebody has less than it may have.
+    /// Whether a place that is held under another rank may be somebody's.
     ///
     /// # Errors
-    /// If not.
-    pub(crate) fn check_share(&self, rank: Rank, room: Room) -> Result<(), Full> {
+    /// Why not.
+    pub(crate) fn check_change(&self, rank: Rank, room: Room) -> Result<(), Full> {
+        self.check_share(rank, room, room.free(self.sum.saturating_sub(1)))
+    }
+
+    /// Whether somebody has less than it may have of what is there, of which so much is free.
+    fn check_share(&self, rank: Rank, room: Room, free: usize) -> Result<(), Full> {
         let (spared, full) = match rank {
             Rank::Known => return Ok(()),
             Rank::Owner(_) => (4, Full::Own),
@@ -120,7 +123,32 @@ impl Holders {
         if count >= room.places - room.places / spared {
             return Err(full);
         }
+
+        // A few who take all that each of them may have must not keep out who has nothing.
+        let left = match rank {
+            Rank::Owner(_) => (room.places / KEPT_FOR_FIRST_PLACES).min(1),
+            Rank::Holder(_) => {
+                room.kept_for_owners() + (room.places / KEPT_FOR_FIRST_PLACES).max(1)
+            }
+            _ => 0,
+        };
+        if count > 0 && free <= left {
+            return Err(full);
+        }
         Ok(())
+    }
+}
+
+impl Room {
+    /// How many places are left for this caller where so many are held.
+    fn free(self, held: usize) -> usize {
+        self.places.saturating_sub(self.reserved + held)
+    }
+
+    fn kept_for_owners(self) -> usize {
+        (self.places / KEPT_FOR_OWNERS)
+            .max(1)
+            .min(self.places.saturating_sub(self.reserved + 1))
     }
 }
 
@@ -146,6 +174,9 @@ impl Full {
 /// One of so many places, and one at least, is taken by nobody but owners.
 const KEPT_FOR_OWNERS: usize = 8;
 
+/// One of so many places, and one at least, is only for those who hold none.
+const KEPT_FOR_FIRST_PLACES: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,13 +201,19 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_all_places_and_the_owner_always_finds_one() {
+    fn nobody_takes_all_places_and_who_holds_none_finds_one() {
         let mut holders = Holders::default();
         let room = room(25);
         assert_eq!(fill(&mut holders, Rank::Holder(1), room), (13, Full::Own));
-        assert_eq!(fill(&mut holders, Rank::Holder(2), room), (9, Full::All));
+        assert_eq!(fill(&mut holders, Rank::Holder(2), room), (3, Full::Own));
+        for number in 3..9 {
+            let filled = fill(&mut holders, Rank::Holder(number), room);
+            assert_eq!(filled.0, 1, "the place of {number}");
+        }
+        assert_eq!(fill(&mut holders, Rank::Holder(9), room), (0, Full::All));
         assert_eq!(fill(&mut holders, Rank::Stranger, room), (0, Full::All));
-        assert_eq!(fill(&mut holders, Rank::Owner(3), room), (3, Full::All));
+        assert_eq!(fill(&mut holders, Rank::Owner(3), room), (2, Full::Own));
+        assert_eq!(fill(&mut holders, Rank::Owner(4), room), (1, Full::All));
         assert_eq!(holders.sum(), 25);
         assert_eq!(holders.greatest(), Some((Rank::Holder(1), 13)));
 
@@ -186,8 +223,8 @@ mod tests {
         }
         holders.remove(Rank::Holder(1));
         assert_eq!(holders.sum(), 12);
-        assert_eq!(holders.held.len(), 2);
-        assert_eq!(fill(&mut holders, Rank::Owner(4), room), (13, Full::All));
+        assert_eq!(holders.held.len(), 9);
+        assert_eq!(fill(&mut holders, Rank::Owner(4), room), (12, Full::Own));
     }
 
     #[test]

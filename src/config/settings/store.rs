@@ -12,7 +12,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-total-bytes",
         "SIZE",
         "none",
-        "Total size of all models and kept versions, at least 4 KiB for each",
+        "Total size of all models and kept versions, at least 4 KiB for each, and of their folders, 4 KiB for each",
         Effect::NextStart,
         set!(bytes_or_none, store.total_bytes_max),
     )

@@ -70,7 +70,7 @@ impl BodyPlace {
         }
 
         let mut taken = lock(&self.places.taken);
-        taken.check_share(rank, self.places.room)?;
+        taken.check_change(rank, self.places.room)?;
         taken.remove(self.rank);
         taken.add(rank);
         self.rank = rank;
@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(claimed.rank(Rank::Holder(2)), Ok(()));
         let mut stranger = take(&places, Rank::Stranger).unwrap();
         assert_eq!(take(&places, Rank::Stranger).err(), Some(Full::All));
-        assert_eq!(stranger.rank(Rank::Holder(2)), Ok(()));
+        assert_eq!(stranger.rank(Rank::Holder(2)), Err(Full::Own));
+        assert_eq!(stranger.rank(Rank::Holder(4)), Ok(()));
 
         // The last one is the owner's.
         let owner = take(&places, Rank::Owner(3)).unwrap();
@@ -126,16 +127,17 @@ mod tests {
             let some = (0..count).map(|_| take(&places, Rank::Holder(number)).unwrap());
             some.collect()
         };
-        let (own, mut others) = (hold(1, 3), hold(2, 2));
+        let (own, other, another) = (hold(1, 3), hold(2, 1), hold(4, 1));
         let wait = Duration::from_secs(60);
         let waiting = |number| places.take(Rank::Holder(number), wait).map(drop);
         std::thread::scope(|scope| {
             let greedy = scope.spawn(|| waiting(1));
             let modest = scope.spawn(|| waiting(3));
-            others.pop();
+            drop(another);
             assert_eq!(modest.join().unwrap(), Ok(()));
             drop(own);
             assert_eq!(greedy.join().unwrap(), Ok(()));
         });
+        drop(other);
     }
 }

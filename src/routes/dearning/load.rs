@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Loads: models as base64 in JSON, encoded while they are sent.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use base64::engine::{Engine as _, GeneralPurposeConfig};
@@ -113,6 +114,7 @@ fn several(api: &Api, names: Vec<String>) -> Result<Response> {
             .filter(|name| !name.is_empty())
             .collect::<Vec<_>>()
             .into_iter(),
+        named: BTreeMap::new(),
         separator: "",
     };
 
@@ -143,6 +145,8 @@ fn start_of(text: String) -> io::Cursor<Vec<u8>> {
 struct Entries {
     store: Store,
     names: std::vec::IntoIter<String>,
+    /// How often each model was named.
+    named: BTreeMap<ModelName, usize>,
     separator: &'static str,
 }
 
@@ -154,8 +158,14 @@ impl Iterator for Entries {
         let separator = std::mem::replace(&mut self.separator, ", ");
         // The genuine server shows the name without folders, whether it is there or not.
         let shown = json!(path.rsplit('/').next().unwrap_or_default());
-        let opened = ModelName::from_base(&path)
-            .and_then(|name| self.store.open_model(&self.store.spelled(&name)));
+        let opened = ModelName::from_base(&path).and_then(|name| {
+            let named = self.named.entry(name.clone()).or_default();
+            *named += 1;
+            if *named > TIMES_MAX {
+                return Err(Error::new(ErrorKind::TooManyRequests, "named too often"));
+            }
+            self.store.open_model(&self.store.spelled(&name))
+        });
 
         let error = match opened {
             Ok(OpenedModel { content, .. }) => {
@@ -167,6 +177,7 @@ impl Iterator for Entries {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::BadRequest) => {
                 "not found"
             }
+            Err(error) if error.kind() == ErrorKind::TooManyRequests => "named too often",
             Err(error) => {
                 // The answer has begun, so that one bad file must not end it.
                 log::error!("{path:?} cannot be loaded: {error}");
@@ -276,6 +287,9 @@ const STRANGERS_BYTES_MAX: usize = 64 * 1024;
 
 /// Names in one request.
 const NAMES_MAX: usize = 1000;
+
+/// How often a list sends one model: a short request must not be answered by a thousand times the largest.
+const TIMES_MAX: usize = 2;
 
 /// How much is encoded at a time; a multiple of three.
 const PLAIN_BYTES: usize = 48 * 1024;

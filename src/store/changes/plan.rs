@@ -12,6 +12,7 @@ use crate::store::changes::change::{Bytes, Change, Others};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::claim::Condition;
 use crate::store::failure::{unlisted, unstored};
+use crate::store::rules::FolderBlocks;
 use crate::store::versions;
 use crate::text::counted;
 
@@ -233,16 +234,47 @@ fn check_total(catalog: &Catalog, plan: &CommitPlan) -> Result<()> {
         after = after.saturating_sub(current.map_or(0, versions::charge));
     }
 
-    if after.saturating_add(old) <= max || plan.published.is_empty() {
+    let names = models.iter().map(|(name, _)| name);
+    let beside = folders_after(catalog, plan, names).bytes();
+    if after.saturating_add(old).saturating_add(beside) <= max || plan.published.is_empty() {
         return Ok(());
     }
     let text = format!(
-        "the quota of {} does not suffice: {after} would be used by models, and {old} by old versions",
+        "the quota of {} does not suffice: {after} would be used by models, {old} by old versions, and \
+         {beside} by folders and descriptions",
         counted(max, "byte")
     );
     Err(Error::new(ErrorKind::NoSpace, text).hint(
         "remove models and old versions that are not needed any more, or raise max-total-bytes",
     ))
+}
+
+/// The folders that there will be, where these are the models now.
+fn folders_after<'a>(
+    catalog: &Catalog,
+    plan: &CommitPlan,
+    models: impl Iterator<Item = &'a ModelName>,
+) -> FolderBlocks {
+    let mut folders = FolderBlocks::beside(&catalog.layout);
+    let removed: BTreeSet<&ModelName> = plan.removed.iter().map(|gone| &gone.name).collect();
+    for name in models.filter(|name| !removed.contains(name)) {
+        folders.add_model(name);
+    }
+
+    let keeps = catalog.options.versions_max > 0;
+    for one in &plan.published {
+        folders.add_model(&one.name);
+        if !one.bytes.metadata.is_empty() || one.bytes.signature.is_some() {
+            folders.add_description(&one.name);
+        }
+        if keeps && one.current.is_some() {
+            folders.add_version(&one.name);
+        }
+    }
+    for gone in plan.removed.iter().filter(|_| keeps) {
+        folders.add_version(&gone.name);
+    }
+    folders
 }
 
 /// Whether bytes with this digest are here.

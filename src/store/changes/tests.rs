@@ -338,6 +338,53 @@ fn a_set_is_bounded_as_uploads_are() {
 }
 
 #[test]
+fn the_folders_that_a_set_makes_count_for_the_quota() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        reserve_bytes: 0,
+        total_bytes_max: 8 * 4096,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    put(&store, "f/a/b/c/old", b"x");
+
+    // Two files and nine folders are too many, and two files and six folders are not.
+    let (set, fitting) = (begin(&store, Some("f")), begin(&store, Some("f")));
+    send(&store, set, "f/d/e/f/g/h/new", b"x");
+    let full = store.commit_change(set, Others::Keep, None).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::NoSpace);
+    assert!(full.to_string().contains("36864 by folders"), "{full}");
+    send(&store, fitting, "f/d/e/new", b"x");
+    store.commit_change(fitting, Others::Keep, None).unwrap();
+
+    // In the place of the others, it fits.
+    store.commit_change(set, Others::Remove, None).unwrap();
+    assert_eq!(models(&store).len(), 1);
+}
+
+#[test]
+fn revisions_count_for_the_quota() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        reserve_bytes: 0,
+        total_bytes_max: 20 * 4096,
+        versions_max: 1,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    for bytes in ["one", "two", "three"] {
+        let set = begin(&store, Some("r/s"));
+        send(&store, set, "r/s/m", bytes.as_bytes());
+        store.commit_change(set, Others::Keep, None).unwrap();
+    }
+
+    // Of the model two folders, of its version four, and of the revision two, one of its own, and a file.
+    let full = store.admit(&name("x"), Some(1 << 20), &Metadata::default());
+    let full = full.unwrap_err().to_string();
+    assert!(full.contains("40960 by folders"), "{full}");
+}
+
+#[test]
 fn of_two_sets_that_know_what_they_change_one_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), 0);

@@ -8,6 +8,7 @@ use crate::disk::{self, FilePlace, Folder};
 use crate::model::{ModelName, Revision};
 use crate::store::hidden_folder::{HiddenFolder, REVISIONS};
 use crate::store::revisions::manifest::Manifest;
+use crate::store::versions::{self, BLOCK_BYTES};
 
 /// An old revision of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +115,20 @@ pub(crate) fn prune(hidden: &HiddenFolder, root: &ModelName, most: usize) -> io:
         hidden.remove_empty(REVISIONS, root);
     }
     Ok(())
+}
+
+/// What the revisions of a folder take together with the folder that they are in. What cannot be read is not
+/// ours.
+pub(crate) fn taken(hidden: &HiddenFolder, root: &ModelName) -> u64 {
+    let Ok(Some(folder)) = folder_of(hidden, root) else {
+        return 0;
+    };
+    let size = |kept: KeptRevision| {
+        let facts = FilePlace::new(&folder, &kept.file_name).facts();
+        facts.map_or(0, |facts| versions::charge(facts.size))
+    };
+    let kept = list(hidden, root).unwrap_or_default();
+    BLOCK_BYTES + kept.into_iter().map(size).sum::<u64>()
 }
 
 fn folder_of(hidden: &HiddenFolder, root: &ModelName) -> io::Result<Option<Folder>> {

@@ -14,6 +14,7 @@ use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::claim::Condition;
 use crate::store::failure::unstored;
 use crate::store::options::Replace;
+use crate::store::rules::FolderBlocks;
 use crate::store::store_handle::Store;
 use crate::store::versions;
 use crate::text::counted;
@@ -33,7 +34,8 @@ impl Store {
         catalog.layout.check_name(name).map_err(unstored)?;
         let check = || {
             catalog.check_number(name)?;
-            catalog.check_total(name, size.unwrap_or_default())
+            let described = (!metadata.is_empty()).then_some(name);
+            catalog.check_total(name, size.unwrap_or_default(), described)
         };
         check().or_else(|_| {
             let _guard = lock(&catalog.names);
@@ -95,7 +97,9 @@ impl Catalog {
             return Err(Error::new(ErrorKind::UnsupportedType, text).hint(hint));
         }
 
-        if self.options.require_license && metadata.license.is_none() {
+        // Quotation marks alone name none.
+        let license = metadata.license.as_deref().unwrap_or_default();
+        if self.options.require_license && !license.contains(char::is_alphanumeric) {
             let text = "this server accepts no model without a licence";
             return Err(Error::new(ErrorKind::BadRequest, text).hint(
                 "state it with 'skep put --license LICENCE'; in HTTP: the field Skep-License",
@@ -136,9 +140,14 @@ impl Catalog {
         Err(full(text, "max-models"))
     }
 
-    /// Whether the quota has room for a model of this size under this name. What it replaces makes
-    /// room unless it is kept as a version.
-    pub(crate) fn check_total(&self, name: &ModelName, size: u64) -> Result<()> {
+    /// Whether the quota has room for a model of this size under this name, and for what is `described` of
+    /// it. What it replaces makes room unless it is kept as a version.
+    pub(crate) fn check_total(
+        &self,
+        name: &ModelName,
+        size: u64,
+        described: Option<&ModelName>,
+    ) -> Result<()> {
         let max = self.options.total_bytes_max;
         if max == 0 {
             return Ok(());
@@ -147,7 +156,9 @@ impl Catalog {
         // What stands under this name is about to be replaced; if it becomes a version, it is counted
         // as one.
         let (mut others, mut current) = (0_u64, None);
+        let mut folders = FolderBlocks::beside(&self.layout);
         for (other, stamp) in self.layout.models().map_err(unstored)? {
+            folders.add_model(&other);
             if other == *name {
                 current = Some(stamp.size);
             } else {
@@ -156,15 +167,24 @@ impl Catalog {
         }
 
         let old = versions::total_after(self, name, current).map_err(unstored)?;
-        let used = others.saturating_add(old);
-        let size = versions::charge(size);
+        let beside = folders.bytes();
+        folders.add_model(name);
+        if let Some(name) = described {
+            folders.add_description(name);
+        }
+        if current.is_some() && self.options.versions_max > 0 {
+            folders.add_version(name);
+        }
+
+        let used = others.saturating_add(old).saturating_add(beside);
+        let size = versions::charge(size).saturating_add(folders.bytes() - beside);
         if used.saturating_add(size) <= max {
             return Ok(());
         }
 
         let text = format!(
-            "the quota of {} is full: {used} of them are used, {old} of these by old versions, and \
-             {size} more do not fit",
+            "the quota of {} is full: {used} of them are used, {old} of these by old versions and \
+             {beside} by folders and descriptions, and {size} more do not fit",
             counted(max, "byte")
         );
         Err(full(text, "max-total-bytes"))

@@ -16,7 +16,7 @@ mod tally;
 mod tests;
 mod version_files;
 
-pub(crate) use tally::{Tally, VersionCount, charge, kept_of};
+pub(crate) use tally::{BLOCK_BYTES, Tally, VersionCount, charge, kept_of};
 pub use version_files::ModelVersion;
 
 use std::collections::{BTreeMap, BTreeSet};

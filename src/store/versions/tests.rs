@@ -3,6 +3,7 @@
 //! from, and damage that is found.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -386,6 +387,62 @@ fn names_that_have_only_versions_count_for_the_quota() {
         assert!(std::time::Instant::now() < deadline);
     }
     store.rollback(&name("m1")).unwrap();
+}
+
+/// The folders and files below a folder.
+fn inodes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| {
+            let is_folder = entry.file_type().unwrap().is_dir();
+            1 + if is_folder { inodes(&entry.path()) } else { 0 }
+        })
+        .sum()
+}
+
+#[test]
+fn folders_count_for_the_quota_wherever_names_make_them() {
+    let deep = |number: usize| format!("{number}/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p");
+    for (license, removes) in [
+        (None, false),
+        (Some("MIT"), false),
+        (None, true),
+        (Some("MIT"), true),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = bounded(&directory, 1 << 20, 0);
+        for number in 0..300 {
+            let _ = put_as(&store, &deep(number), b"x", license);
+            if removes {
+                let _ = store.remove(&name(&deep(number)));
+            }
+        }
+
+        // At most one name more than the quota takes, and what every store has.
+        let inodes = inodes(directory.path());
+        assert!(
+            (100..256 + 80).contains(&inodes),
+            "{inodes} {license:?} {removes}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_counts_once_for_all_that_is_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = bounded(&directory, 18 * 4096, 0);
+    put(&store, "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p", b"x").unwrap();
+    put(&store, "a/b/c/other", b"x").unwrap();
+
+    let error = put(&store, "a/b/x/other", b"x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace);
+    assert!(error.message().contains("61440 by folders"), "{error}");
+    assert!(error.message().contains("and 8192 more"), "{error}");
+
+    // What goes makes room.
+    store.remove(&name("a/b/c/other")).unwrap();
+    store.forget_versions(&name("a/b/c/other")).unwrap();
+    put(&store, "a/b/x/other", b"x").unwrap();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! What is secret is nobody's to read, however careless the umask is.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -174,4 +174,47 @@ fn a_home_that_others_can_use_is_refused_by_every_verb() {
         run(&mut place.skep(&["token", "ls"])).exits(0);
         set(&path, right).unwrap();
     }
+}
+
+#[test]
+fn a_home_of_another_user_is_refused_by_root_too_and_nothing_is_made_in_it() {
+    let place = Place::new();
+    let theirs = place.path("theirs");
+    fs::create_dir(&theirs).unwrap();
+    // Only root can give a directory away.
+    if chown(&theirs, Some(4711), None).is_err() {
+        return;
+    }
+
+    // As sudo calls it where it keeps HOME.
+    let skep = |words: &[&str], strict: &str| {
+        let mut command = place.skep(words);
+        command.env("SKEP_STRICT_MODES", strict);
+        run(command.env_remove("SKEP_HOME").env("HOME", &theirs))
+    };
+    let serve = ["serve", "127.0.0.1", "--port", "0"];
+    for words in [&["token", "new", "x"][..], &["ca", "init"], &serve] {
+        let told = skep(words, "").exits(2).says("another user (uid 4711)");
+        told.says("run skep as that user, without sudo, or set SKEP_HOME");
+    }
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0);
+
+    // Where owners are made up.
+    skep(&["token", "new", "x"], "0").exits(0);
+    skep(&["token", "ls"], "")
+        .exits(2)
+        .says("SKEP_STRICT_MODES=0");
+}
+
+#[test]
+fn a_token_that_cannot_be_shown_is_none() {
+    let place = Place::new();
+    for json in ["", " --json"] {
+        let mut full = place.command("sh");
+        let script = format!("exec \"$0\" token new x{json} >/dev/full");
+        full.args(["-c", &script, env!("CARGO_BIN_EXE_skep")]);
+        run(&mut full).exits(8).says("no token was made");
+        assert_eq!(run(&mut place.skep(&["token", "ls"])).exits(0).text(), "");
+    }
+    run(&mut place.skep(&["token", "new", "x"])).exits(0);
 }

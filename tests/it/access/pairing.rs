@@ -161,7 +161,7 @@ fn an_invitation_is_not_used_up_where_nothing_can_be_kept() {
         fs::create_dir_all(&path).unwrap();
         skep(&device, &["pair", &invitation])
             .exits(2)
-            .says("writing to");
+            .says(&format!("opening {}", path.display()));
         assert!(!device.home().join("servers").exists());
         fs::remove_dir(&path).unwrap();
     }

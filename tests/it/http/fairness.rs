@@ -150,6 +150,48 @@ fn bodies_of_strangers_take_a_share_of_the_places_only() {
 }
 
 #[test]
+fn slow_tokens_together_leave_a_place_for_others() {
+    let server = Served::start(&["--plain"]);
+    let address = server.url.trim_start_matches("http://");
+    fs::write(server.dir.join("large"), vec![7; 32 << 20]).unwrap();
+    let token = |name: &str| {
+        let made = server.skep(&["token", "new", name, "--role", "read", "-q"]);
+        made.exits(0).text().trim().to_owned()
+    };
+    let send = |secret: &str, path: &str| {
+        let mut raw = Raw::open(address);
+        raw.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\n\r\n"
+        ));
+        raw
+    };
+
+    // Each of them begins as many downloads as it may, and takes nothing of them.
+    let other = token("other");
+    let mut slow: Vec<Raw> = Vec::new();
+    for number in 1..=5 {
+        let secret = token(&format!("slow-{number}"));
+        let mut begun = 0;
+        loop {
+            let mut raw = send(&secret, "/v1/models/large");
+            let mut line = [0; 12];
+            raw.stream.read_exact(&mut line).unwrap();
+            match &line[9..] {
+                b"200" => begun += 1,
+                refused => {
+                    assert_eq!(refused, b"429", "of {number}");
+                    break;
+                }
+            }
+            slow.push(raw);
+        }
+        assert!(begun > 0, "{number} found no place");
+        assert_eq!(send(&other, "/v1/models").answer().status, 200, "{number}");
+    }
+    drop(slow);
+}
+
+#[test]
 fn one_token_takes_a_share_of_the_places_only() {
     let server = Served::start(&["--plain"]);
     let address = server.url.trim_start_matches("http://");

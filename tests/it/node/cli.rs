@@ -195,6 +195,9 @@ fn flags_and_values_that_do_not_exist() {
     run(&mut place.skep(&["serve", "9000"]))
         .exits(2)
         .says("did you mean --port 9000");
+    run(&mut place.skep(&["serve", "models"]))
+        .exits(2)
+        .says("the models are in --dir DIR");
     for (words, tip) in [
         (
             &["ls", "https://192.0.2.1:8443"][..],

@@ -74,3 +74,14 @@ fn a_directory_of_a_newer_format_is_left_alone() {
     assert!(outcome.stdout.is_empty());
     assert_eq!(tree(&place.path("models")), before);
 }
+
+#[test]
+fn a_directory_in_the_place_of_the_format_is_named() {
+    let place = Place::new();
+    let format = place.path("models/.skep/format");
+    fs::create_dir_all(&format).unwrap();
+    let serve = ["serve", "127.0.0.1", "--port", "0", "--dir", "models"];
+    let outcome = Process::start(&mut place.skep(&serve)).finish().exits(2);
+    let real = fs::canonicalize(&format).unwrap();
+    outcome.says(&format!("remove or rename '{}'", real.display()));
+}

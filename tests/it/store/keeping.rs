@@ -233,6 +233,18 @@ fn licence_source_and_uploader_are_shown() {
         .skep(&["put", "m"])
         .exits(2)
         .says("without a licence");
+    for (license, words) in [
+        ("\"\"", "without a licence"),
+        ("...", "without a licence"),
+        ("\u{202e}", "an invisible character"),
+        ("M\u{200b}IT", "an invisible character"),
+    ] {
+        let said = format!("Skep-License: {license}");
+        let refused = server
+            .curl("/v1/models/m", &["-T", "m", "-H", &said])
+            .is(400);
+        assert!(refused.text().contains(words), "{}", refused.text());
+    }
     let said = [
         "--license",
         "Apache-2.0",

@@ -85,3 +85,23 @@ fn fetched_files_have_the_mode_that_the_umask_leaves_or_that_of_what_they_replac
     assert_eq!(mode(&copy), 0o664);
     server.stop().exits(0);
 }
+
+#[test]
+fn a_directory_that_everybody_can_write_to_is_told_of_and_served() {
+    let place = Place::new();
+    let models = place.path("models");
+    fs::create_dir(&models).unwrap();
+    for (mode, is_told) in [
+        (0o777, true),
+        (0o1777, true),
+        (0o775, false),
+        (0o755, false),
+    ] {
+        fs::set_permissions(&models, Permissions::from_mode(mode)).unwrap();
+        let server = Served::start_in(&place, &["--plain", "--dir", "models"]);
+        server.skep(&["ls"]).exits(0);
+        let log = server.stop().exits(0).stderr;
+        let command = format!("run: chmod o-w '{}'", models.display());
+        assert_eq!(log.contains(&command), is_told, "{mode:o}: {log}");
+    }
+}

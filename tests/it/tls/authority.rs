@@ -261,3 +261,19 @@ fn the_authority_lists_what_it_did_and_keeps_its_key() {
         .exits(4)
         .says("skep ca init");
 }
+
+#[test]
+fn keys_are_put_into_no_directory_of_another_user() {
+    let place = authority(&[]);
+    fs::create_dir(place.path("theirs")).unwrap();
+    // Only root can give a directory away.
+    if std::os::unix::fs::chown(place.path("theirs"), Some(4711), None).is_err() {
+        return;
+    }
+    let issue = ["ca", "issue", "phone", "-o", "theirs"];
+    let refused = run(&mut place.skep(&issue)).exits(2);
+    refused
+        .says("belongs to another user (uid 4711)")
+        .says("name another directory with -o");
+    assert_eq!(run(&mut place.skep(&["ca", "ls"])).exits(0).text(), "");
+}

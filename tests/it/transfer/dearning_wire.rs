@@ -348,3 +348,23 @@ fn a_list_is_stored_when_all_of_it_is_in_order() {
     assert_eq!(ask(&server, "/import_model", &body).status, 200);
     assert_eq!((server.names().len(), server.parts()), (40, 0));
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_list_sends_one_model_twice_at_most() {
+    let server = Served::start(&["--plain"]);
+    fs::write(server.dir.join("m"), "a").unwrap();
+    let names = [r#""m""#, r#""d/m""#].repeat(300).join(",");
+    let password = server.password();
+    let body = format!(r#"{{"password": "{password}", "filenames": [{names}]}}"#);
+    let answer = ask(&server, "/load_model", &body).json();
+    let files = answer["files"].as_array().unwrap();
+    let sent = files
+        .iter()
+        .filter(|file| file.get("content_b64").is_some());
+    assert_eq!((files.len(), sent.count()), (600, 2));
+    assert_eq!(
+        files[2],
+        json!({"filename": "m", "error": "named too often"})
+    );
+}

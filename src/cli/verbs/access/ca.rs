@@ -100,6 +100,13 @@ fn issue(authority: &Authority, matches: &ArgMatches, output: &Output) -> Result
 
     // Before the certificate is issued, since the authority keeps a record of each one.
     let was_there = folder.exists();
+    if let Some(owner) = home::stranger(folder) {
+        let text = format!(
+            "the directory {} belongs to another user (uid {owner}), who could replace what is in it",
+            folder.display()
+        );
+        return Err(Error::new(ErrorKind::Usage, text).hint("name another directory with -o"));
+    }
     disk::led_to(folder)
         .and_then(|folder| disk::create_directory(&folder))
         .map_err(|error| Error::local(format!("making {}", folder.display()), error))?;

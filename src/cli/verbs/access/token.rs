@@ -89,20 +89,34 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     let token = Tokens::add(&home::directory()?, new)?;
 
-    // Printed before anything else can fail, because the home keeps its public key only.
-    output.line(token.text())?;
-
-    output.json(&json!({
+    // Printed before anything else can fail, because the home keeps its public key only. Nobody needs one
+    // that nobody has seen.
+    let made = json!({
         "schema": 1,
         "name": name,
         "role": role.as_str(),
         "token": token.text(),
         "expires": end.map(rfc3339),
-    }))?;
+    });
+    let printed = output.line(token.text());
+    printed
+        .and_then(|()| output.json_now(&made))
+        .map_err(|error| withdrawn(&name, error))?;
 
     output.note("this token is shown only now; clients use it in place of a password");
 
     Ok(())
+}
+
+/// Removes a token that cannot be shown.
+fn withdrawn(name: &str, error: Error) -> Error {
+    let removed = home::directory().and_then(|home| Tokens::remove(&home, name));
+    match removed {
+        Ok(()) => error.hint("no token was made, for it could not be shown"),
+        Err(_) => error.hint(format!(
+            "'skep token rm {name}' removes the token that was made"
+        )),
+    }
 }
 
 fn list(output: &Output) -> Result<()> {

@@ -30,7 +30,7 @@ use crate::store::catalog::layout::file_names::{
     AWKWARD, clash, folds_names, is_refusal, shown, try_names,
 };
 use crate::store::catalog::layout::left_over::UPLOAD_PREFIX;
-use crate::store::catalog::layout::unusable::{marked, taken, unusable};
+use crate::store::catalog::layout::unusable::{marked, taken, tell_of_writers, unusable};
 use crate::store::catalog::stamp::Stamp;
 use crate::store::hidden_folder::{
     ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, VERSIONS,
@@ -78,6 +78,7 @@ impl Layout {
         let folder = Folder::open(&directory).map_err(|error| unusable(given, error))?;
 
         store_format::check(&folder)?;
+        tell_of_writers(&folder);
 
         // A mistake in its permissions is refused at the start; otherwise the first upload would find
         // it, hours later. A card that was made read-only is none.

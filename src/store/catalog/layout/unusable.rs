@@ -11,9 +11,25 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
+use crate::disk::Folder;
 use crate::error::{Error, ErrorKind};
 use crate::store::hidden_folder::HIDDEN;
 use crate::text::quoted;
+
+/// Warns of a directory that everybody can change. It is none that cannot be used: cards and the shared
+/// storage of phones make modes up.
+pub(crate) fn tell_of_writers(folder: &Folder) {
+    if folder
+        .facts()
+        .is_ok_and(|facts| facts.mode & ALL_WRITE != 0)
+    {
+        let shown = quoted(folder.path());
+        log::warn!(
+            "everybody on this device can add, replace and remove the models in {shown}; run: chmod o-w \
+             {shown} (where the file system makes modes up, as on cards, mount it for one user)"
+        );
+    }
+}
 
 /// The error of a directory that another server uses.
 pub(crate) fn taken(directory: &Path) -> Error {
@@ -42,6 +58,8 @@ pub(crate) fn marked(directory: &Path, mark: &Path) -> Error {
 /// The error of a directory that cannot be used, with its owner. `place` is the file or folder that
 /// failed.
 pub(crate) fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
+    // What has to be a file is none.
+    let is_folder = error.kind() == io::ErrorKind::IsADirectory && place != directory;
     let said = Error::io(
         format!("cannot use the model directory {}", directory.display()),
         error,
@@ -56,7 +74,8 @@ pub(crate) fn unusable(directory: &Path, place: &Path, error: io::Error) -> Erro
     let found = Refused::find(directory, place).filter(|_| said.kind() == ErrorKind::Forbidden);
 
     let Some(found) = found else {
-        let hint = match in_the_way(place) {
+        let wrong = is_folder.then_some(place).or_else(|| in_the_way(place));
+        let hint = match wrong {
             Some(path) => format!("remove or rename {}; or {CHOOSE}", quoted(path)),
             None => CHOOSE.to_owned(),
         };
@@ -189,6 +208,8 @@ fn own_or_foreign(directory: &Path) -> RefusedPart {
         RefusedPart::Foreign
     }
 }
+
+const ALL_WRITE: u32 = 0o002;
 
 const CHOOSE: &str = "choose another directory with --dir";
 
