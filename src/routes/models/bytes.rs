@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
 use crate::model::{Model, ModelName};
-use crate::routes::api::{Api, member};
+use crate::routes::api::Api;
 use crate::routes::models::fields::Complete;
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
@@ -20,7 +20,12 @@ use crate::text::{counted, escaped, http_date};
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = api.model_name(request)?;
-    let opened = match member(request.query(), "revision")? {
+    // Of a query, only the revision counts: links to files often have other members.
+    let members = request.query().unwrap_or_default().split('&');
+    let revision = members
+        .filter_map(|member| member.strip_prefix("revision="))
+        .next_back();
+    let opened = match revision {
         Some(revision) => api.store.open_model_at(&name, revision.parse()?)?,
         None => api.store.open_model(&name)?,
     };

@@ -125,7 +125,6 @@ fn what_is_not_kept_is_said_to_be_gone() {
 
     for (path, words) in [
         ("/v1/models/me/d/a?revision=main", "40 hexadecimal"),
-        ("/v1/models/me/d/a?version=1", "revision=VALUE"),
         (
             "/v1/models?revision=0123456789012345678901234567890123456789",
             "prefix=FOLDER/",
