@@ -110,6 +110,7 @@ impl Route {
     pub(crate) fn shown(&self) -> String {
         let words = self.path.iter().map(|part| match *part {
             "**" => "NAME",
+            "*" if self.path.contains(&"sha256") => "HEX",
             "*" => "ID",
             other => other,
         });

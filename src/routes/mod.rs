@@ -136,7 +136,8 @@ impl Api {
             Ok(true) => {
                 let opened = self.store.open_cached(name)?;
                 let counted = self.count(request);
-                counted.and_then(|()| models::answer(request, name, opened))
+                counted
+                    .and_then(|()| models::answer(request, models::AnswerKind::Model(name), opened))
             }
             Ok(false) => return None,
             Err(error) => self.count(request).and(Err(error)),

@@ -67,6 +67,13 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     row(
         Method::Get,
+        &["v1", "blobs", "sha256", "*"],
+        Access::Needs(Right::Read),
+        "hands out the bytes that have a digest, or a range of them",
+        models::blob,
+    ),
+    row(
+        Method::Get,
         UPLOAD,
         Access::Needs(Right::Write),
         "tells how far an upload is",

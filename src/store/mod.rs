@@ -8,6 +8,7 @@
 //! Not here: HTTP, passwords, and how a file gets its name durably (`disk.rs`).
 
 mod about;
+mod blobs;
 mod catalog;
 mod changes;
 mod check;
@@ -29,6 +30,7 @@ mod versions;
 
 pub use crate::model::Verified;
 pub use about::{About, Metadata};
+pub(crate) use blobs::BlobSearch;
 pub use catalog::CacheCounts;
 pub(crate) use changes::{Change, ChangeId, ChangeRequest, CommitOutcome, Others};
 pub use check::{Check, ScrubCounts, Verdict};
@@ -54,6 +56,7 @@ use crate::event::Happening;
 use crate::model::{ListRequest, Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
+use blobs::ProvenBlobs;
 use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
 use changes::OpenChanges;
 use check::Scrub;
@@ -97,6 +100,7 @@ impl Store {
             version_count: VersionCount::default(),
             changes: OpenChanges::default(),
             last_manifest: Mutex::default(),
+            proven_blobs: ProvenBlobs::default(),
             shown: RwLock::default(),
             events,
             layout,

@@ -29,16 +29,42 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         Some(revision) => api.store.open_model_at(&name, revision.parse()?)?,
         None => api.store.open_model(&name)?,
     };
-    answer(request, &name, opened)
+    answer(request, AnswerKind::Model(&name), opened)
 }
 
-/// Hands out a model that was opened.
+/// What bytes are handed out as.
+#[derive(Clone, Copy)]
+pub(crate) enum AnswerKind<'a> {
+    /// What a name has now.
+    Model(&'a ModelName),
+    /// What a digest always has.
+    Blob,
+}
+
+impl AnswerKind<'_> {
+    /// What a digest has never changes; only the caller's own cache may keep what needs a right.
+    fn caching(self) -> &'static str {
+        match self {
+            Self::Model(_) => "no-cache",
+            Self::Blob => IMMUTABLE,
+        }
+    }
+
+    fn disposition(self) -> String {
+        match self {
+            Self::Model(name) => disposition(name),
+            Self::Blob => "attachment".to_owned(),
+        }
+    }
+}
+
+/// Hands out what was opened.
 ///
 /// # Errors
 /// `PreconditionFailed`.
 pub(crate) fn answer(
     request: &Request<'_>,
-    name: &ModelName,
+    kind: AnswerKind<'_>,
     opened: OpenedModel,
 ) -> Result<Response> {
     let OpenedModel {
@@ -56,7 +82,7 @@ pub(crate) fn answer(
     if let Some(wanted) = fields.value("if-match")
         && !is_strong_match(wanted, &tag)
     {
-        return Err(changed(name));
+        return Err(changed(&model.name));
     }
 
     check_unmodified(fields, &model)?;
@@ -66,7 +92,7 @@ pub(crate) fn answer(
             .field("etag", tag.clone())
             .field("last-modified", http_date(last_modified(&model)))
             .field("accept-ranges", "bytes")
-            .field("cache-control", "no-cache")
+            .field("cache-control", kind.caching())
     };
 
     // `If-Modified-Since` counts only without `If-None-Match` (RFC 9110 section 13.1.3).
@@ -114,7 +140,7 @@ pub(crate) fn answer(
     // The type and the disposition keep a browser from showing a model as a page of this server.
     let mut response = response(status)
         .field("content-type", "application/octet-stream")
-        .field("content-disposition", disposition(name))
+        .field("content-disposition", kind.disposition())
         .content(part_of(content, range));
 
     // It is the digest of the whole model, also for a range (RFC 9530 section 3).
@@ -320,6 +346,9 @@ fn part_of(content: store::StoredContent, range: Range) -> Content {
         },
     }
 }
+
+/// A year, the longest that caches are asked for (RFC 9111, RFC 8246).
+const IMMUTABLE: &str = "private, max-age=31536000, immutable";
 
 #[cfg(test)]
 mod tests {

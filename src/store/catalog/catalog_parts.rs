@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::signature::Signature;
+use crate::store::blobs::ProvenBlobs;
 use crate::store::catalog::cache::Cache;
 use crate::store::catalog::digester::Digester;
 use crate::store::catalog::index::Index;
@@ -46,6 +47,8 @@ pub(crate) struct Catalog {
     pub(crate) changes: OpenChanges,
     /// What was last asked for of an old revision.
     pub(crate) last_manifest: Mutex<Option<Arc<Manifest>>>,
+    /// Digests of old versions that were asked for by digest.
+    pub(crate) proven_blobs: ProvenBlobs,
     /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes.
     pub(crate) shown: RwLock<()>,
 }

@@ -23,6 +23,10 @@ fn as_bearer(server: &Served, secret: &str, path: &str, arguments: &[&str], body
 const CHANGE: &str = "/v1/changes/00000000000000000000000000000000";
 const CHANGED: &str = "/v1/changes/00000000000000000000000000000000/m";
 
+/// The digest of `x`.
+const BLOB: &str =
+    "/v1/blobs/sha256/2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+
 const UPLOAD: &str = "/v1/uploads/00000000000000000000000000000000";
 
 #[test]
@@ -48,6 +52,8 @@ fn every_role_against_every_route() {
         ("/v1/models", &[], "", [200, 200, 200, 200, 401]),
         ("/v1/models", &["-I"], "", [200, 200, 200, 200, 401]),
         ("/v1/models/m", &[], "", [200, 200, 200, 200, 401]),
+        (BLOB, &[], "", [200, 200, 200, 200, 401]),
+        (BLOB, &["-I"], "", [200, 200, 200, 200, 401]),
         ("/v1/models/n", put, "x", [403, 201, 200, 200, 401]),
         (
             "/v1/models/n",
@@ -143,6 +149,7 @@ fn every_role_against_every_route() {
     let index = server.curl("/", &[]).is(200).text();
     for line in index.lines().skip(2) {
         let path = line.split_whitespace().nth(1).unwrap().replace("NAME", "m");
+        let path = path.replace("HEX", &BLOB[BLOB.rfind('/').unwrap() + 1..]);
         let path = path.replace("/ID", &UPLOAD[UPLOAD.rfind('/').unwrap()..]);
         let is_tried = rows.iter().any(|row| row.0 == path);
         assert!(is_tried, "{line}");

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Bytes that are asked for by their digest: those of a model, or of an old version.
+//!
+//! Whoever asks this way keeps the answer for ever, so nothing is handed out on the word of a file name: the
+//! digest is known for the very stamp of the opened file, or is computed before.
+
+mod proven;
+
+pub(crate) use proven::ProvenBlobs;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Seek as _};
+use std::time::SystemTime;
+
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ModelName;
+use crate::store::catalog::{Catalog, Stamp};
+use crate::store::failure::{unlisted, unreadable};
+use crate::store::store_handle::Store;
+use crate::store::stored::{OpenedModel, StoredContent};
+use crate::store::versions;
+
+/// Where bytes are looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlobSearch {
+    /// Among models, whose digests are in memory.
+    Models,
+    /// Also among old versions: their folders are read, and perhaps the bytes.
+    Versions,
+}
+
+impl Store {
+    /// Opens the bytes that have a digest.
+    ///
+    /// # Errors
+    /// `NotFound` if there are none; otherwise those of the file system.
+    pub(crate) fn open_blob(&self, digest: Digest, search: BlobSearch) -> Result<OpenedModel> {
+        let catalog = self.catalog();
+        catalog.layout.check_there()?;
+        let wanted = BTreeSet::from([*digest.as_bytes()]);
+
+        for (name, ..) in catalog.index.having(&wanted) {
+            // The digest is that of the file that was opened, which may be another one than the index meant.
+            if let Ok(opened) = self.open_model(&name)
+                && opened.model.digest == Some(digest)
+            {
+                return Ok(opened);
+            }
+        }
+
+        if search == BlobSearch::Versions
+            && let Some(opened) = catalog.open_version(digest, &wanted)?
+        {
+            return Ok(opened);
+        }
+        let text = format!("there are no bytes with the digest sha256:{digest}");
+        Err(Error::new(ErrorKind::NotFound, text)
+            .hint("'skep ls -l' shows the digests of all models"))
+    }
+}
+
+impl Catalog {
+    fn open_version(
+        &self,
+        digest: Digest,
+        wanted: &BTreeSet<[u8; 32]>,
+    ) -> Result<Option<OpenedModel>> {
+        let found = versions::places_of(self, wanted).map_err(unlisted)?;
+        let Some(place) = found.get(digest.as_bytes()) else {
+            return Ok(None);
+        };
+
+        // There is no other name that would be right for all who have these bytes.
+        let name: ModelName = digest.to_string().parse()?;
+        let (file, facts) = match place.open() {
+            // It went meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|error| unreadable(&name, error))?,
+        };
+
+        let stamp = Stamp::of(facts);
+        let proof = self.proof(&file, stamp);
+        if proof.map_err(|error| unreadable(&name, error))? != Some(digest) {
+            log::error!(
+                "the old version at {} is damaged: its bytes are not those that were kept",
+                place.path().display()
+            );
+            return Ok(None);
+        }
+
+        Ok(Some(OpenedModel {
+            model: stamp.model(&name, Some(digest)),
+            stamp,
+            content: StoredContent::File(file),
+        }))
+    }
+
+    /// The digest of an open file that has this stamp; `None` if it changes meanwhile.
+    fn proof(&self, mut file: &File, stamp: Stamp) -> io::Result<Option<Digest>> {
+        if let Some(known) = self.proven_blobs.find(&stamp) {
+            return Ok(Some(known));
+        }
+
+        let start = SystemTime::now();
+        let digest = Digest::of_reader(file)?;
+        file.rewind()?;
+        if Stamp::of(&file.metadata()?) != stamp {
+            return Ok(None);
+        }
+
+        if stamp.young_for(self.options.clock_tick, start).is_zero() {
+            self.proven_blobs.insert(stamp, digest);
+        }
+        Ok(Some(digest))
+    }
+}
