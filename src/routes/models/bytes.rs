@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
 use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
+use crate::routes::models::archive::archive;
 use crate::routes::models::fields::Complete;
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
@@ -19,6 +20,15 @@ use crate::text::{counted, escaped, http_date};
 
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    if is_archive(request) {
+        let folder = api.model_name(request)?;
+        // With the ending, the longest names are too long.
+        let saved = format!("{}.tar", folder.file_name()).parse();
+        let saved = saved.unwrap_or_else(|_| folder.clone());
+        let response = archive(api, &folder)?;
+        return Ok(response.field("content-disposition", disposition(&saved)));
+    }
+
     let name = api.model_name(request)?;
     // Of a query, only the revision counts: links to files often have other members.
     let members = request.query().unwrap_or_default().split('&');
@@ -30,6 +40,11 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         None => api.store.open_model(&name)?,
     };
     answer(request, AnswerKind::Model(&name), opened)
+}
+
+/// Whether a folder as a whole is meant: a slash at the end, and `?tar`.
+fn is_archive(request: &Request<'_>) -> bool {
+    request.segments().last() == Some(&"") && request.query() == Some("tar")
 }
 
 /// What bytes are handed out as.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Models over HTTP: their bytes, what is known of them, and uploads in pieces.
 
+mod archive;
 mod blobs;
 mod bytes;
 mod fields;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Models in folders: names of several segments, from the request to the disk and back.
 
+mod archive;
 mod blobs;
 mod changes;
 mod get_folder;
