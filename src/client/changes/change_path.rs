@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::client::model_path::{located, with_id};
 use crate::model::ModelName;
 
 /// The path `/v1/changes/` and 32 hexadecimal digits.
@@ -12,18 +13,12 @@ pub(crate) struct ChangePath(String);
 impl ChangePath {
     /// Reads a `Location` field: a path, or a URL of this very server (RFC 9110 section 10.2.2).
     pub(crate) fn of_field(value: &str, base: &str) -> Option<Self> {
-        let path = match value.split_at_checked(base.len()) {
-            Some((origin, path)) if origin.eq_ignore_ascii_case(base) => path,
-            _ => value,
-        };
-        Self::parse(path)
+        Self::parse(located(value, base))
     }
 
     /// Reads a path.
     pub(crate) fn parse(path: &str) -> Option<Self> {
-        let id = path.strip_prefix(PREFIX)?;
-        let is_id = id.len() == DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_id.then(|| Self(path.to_owned()))
+        with_id(path, PREFIX).map(Self)
     }
 
     /// That of a name in it.
@@ -39,8 +34,6 @@ impl fmt::Display for ChangePath {
 }
 
 const PREFIX: &str = "/v1/changes/";
-
-const DIGITS: usize = 32;
 
 #[cfg(test)]
 mod tests {

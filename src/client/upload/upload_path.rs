@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::client::model_path::{located, with_id};
+
 /// The path `/v1/uploads/` and 32 hexadecimal digits. Requests that append, ask and cancel go to such a
 /// path only, so that whoever answers cannot have them sent to anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,20 +13,12 @@ pub(crate) struct UploadPath(String);
 impl UploadPath {
     /// Reads a `Location` field: a path, or a URL of this very server (RFC 9110 section 10.2.2).
     pub(crate) fn of_field(value: &str, base: &str) -> Option<Self> {
-        let path = match value.split_at_checked(base.len()) {
-            // Host and scheme are the same in capital letters (RFC 3986 section 6.2.2.1).
-            Some((origin, path)) if origin.eq_ignore_ascii_case(base) => path,
-            _ => value,
-        };
-
-        Self::parse(path)
+        Self::parse(located(value, base))
     }
 
     /// Reads a path.
     pub(crate) fn parse(path: &str) -> Option<Self> {
-        let id = path.strip_prefix(PREFIX)?;
-        let is_id = id.len() == DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_id.then(|| Self(path.to_owned()))
+        with_id(path, PREFIX).map(Self)
     }
 }
 
@@ -35,8 +29,6 @@ impl fmt::Display for UploadPath {
 }
 
 const PREFIX: &str = "/v1/uploads/";
-
-const DIGITS: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 //! characters, and texts are checked for them.
 
 use std::fmt::Write as _;
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use crate::model::ModelName;
 use crate::signature::Signature;
@@ -98,6 +99,30 @@ pub(crate) fn read_entry(line: &str) -> Option<(ModelName, Change)> {
         _ => None,
     }
 }
+
+/// The lines that are whole, one by one: the last one may have been cut, and what is too long to be one of ours
+/// is an empty one. A file of any size costs the memory of one line.
+pub(crate) fn whole_lines(content: impl Read) -> impl Iterator<Item = io::Result<String>> {
+    let mut content = BufReader::new(content);
+    std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        let read = content
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line);
+        match read {
+            Err(error) => Some(Err(error)),
+            Ok(0) => None,
+            Ok(_) if line.pop() == Some(b'\n') => {
+                Some(Ok(String::from_utf8(line).unwrap_or_default()))
+            }
+            Ok(_) => Some(Ok(String::new())),
+        }
+    })
+}
+
+/// More than a name, three texts and a signature have.
+const LINE_BYTES_MAX: u64 = 16 << 10;
 
 const HEADER: &str = "skep-change 1";
 

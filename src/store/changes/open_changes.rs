@@ -50,6 +50,11 @@ impl OpenChange {
 }
 
 impl OpenChanges {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.0).open.len()
+    }
+
     /// Takes up a change set that a process before has left.
     pub(crate) fn take_up(&self, id: ChangeId, set: ChangeSet) {
         lock(&self.0)

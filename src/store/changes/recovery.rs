@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What becomes of the change sets that a process before has left.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -11,8 +12,7 @@ use crate::store::changes::change_journal::{read_entry, read_intent};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::open_changes::{APPENDED, log_failure};
 use crate::store::changes::redo;
-use crate::store::failure::unstored;
-use crate::store::hidden_folder::CHANGES;
+use crate::store::hidden_folder::{CHANGES, HIDDEN};
 
 /// Completes what was committed, takes up what can go on, and removes the rest.
 ///
@@ -24,34 +24,55 @@ pub(crate) fn recover(catalog: &Catalog) -> Result<()> {
     }
 
     let hidden = catalog.layout.hidden();
-    let Some(all) = hidden.existing(CHANGES).map_err(unstored)? else {
+    let unreadable = |error| {
+        let place = catalog.layout.directory().join(HIDDEN).join(CHANGES);
+        Error::local(format!("reading {}", place.display()), error)
+    };
+    let Some(all) = hidden.existing(CHANGES).map_err(unreadable)? else {
         return Ok(());
     };
 
-    for entry in all.entries().map_err(unstored)? {
-        let name = entry.map_err(unstored)?.name;
+    for entry in all.entries().map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.name;
         // Folders with other names were not made by this room, and stay.
         let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         let files = ChangeFiles::new(hidden, id);
         if files.place(COMMIT).is_ok_and(|place| place.exists()) {
-            redo::complete(catalog, &files).map_err(|error| {
-                let text = format!("a change set was committed, and cannot be completed: {error}");
-                Error::new(ErrorKind::Internal, text)
-                    .hint("make room in the model directory, and start again")
-            })?;
+            match redo::complete(catalog, &files) {
+                // Records are written as a whole, so this is none of ours.
+                Err(error) if is_no_record(&error) => {
+                    log::error!("the change set {id} is removed: {error}");
+                    log_failure(files.remove());
+                }
+                Err(error) => return Err(incomplete(&error)),
+                Ok(_) => {}
+            }
             continue;
         }
 
+        let has_place = catalog.changes.count() < catalog.options.changes_max;
         match load(&files, catalog) {
-            Some(set) if set.age() < catalog.options.upload_age_max => {
+            Some(set) if has_place && set.age() < catalog.options.upload_age_max => {
                 catalog.changes.take_up(id, set);
             }
             _ => log_failure(files.remove()),
         }
     }
     Ok(())
+}
+
+fn is_no_record(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::NotFound
+    )
+}
+
+fn incomplete(error: &io::Error) -> Error {
+    let text = format!("a change set was committed, and cannot be completed: {error}");
+    Error::new(ErrorKind::Internal, text).hint("make room in the model directory, and start again")
 }
 
 /// A change set as a process before has left it; `None` if it cannot go on.

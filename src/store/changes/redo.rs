@@ -11,6 +11,7 @@ use crate::disk::{self, FilePlace, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::Catalog;
 use crate::store::changes::change_files::{COMMIT, ChangeFiles};
+use crate::store::changes::change_journal::whole_lines;
 use crate::store::versions;
 
 /// What is done to one name.
@@ -53,11 +54,8 @@ pub(crate) fn withdraw(files: &ChangeFiles) -> io::Result<()> {
 /// # Errors
 /// Those of the file system; the rest stays to be done.
 pub(crate) fn complete(catalog: &Catalog, files: &ChangeFiles) -> io::Result<Vec<CommitStep>> {
-    let text = files.place(COMMIT)?.read(RECORD_BYTES_MAX)?;
-    let steps = String::from_utf8(text)
-        .ok()
-        .and_then(|text| read_record(&text))
-        .ok_or_else(|| io::Error::other("its record cannot be read"))?;
+    let mut lines = whole_lines(files.place(COMMIT)?.open()?.0);
+    let steps = read_record(&mut lines, catalog.options.change_files_max)?;
 
     apply(catalog, files, &steps)?;
     steps.iter().for_each(|step| catalog.forget(&step.name));
@@ -164,10 +162,24 @@ fn record_text(steps: &[CommitStep]) -> String {
     text
 }
 
-/// `None` if any of it cannot be read: half of a commit is none.
-fn read_record(text: &str) -> Option<Vec<CommitStep>> {
-    let lines = text.strip_prefix(HEADER)?.strip_prefix('\n')?.lines();
-    lines.map(read_step).collect()
+/// `InvalidData` if any of it cannot be read: half of a commit is none, and no record of ours is torn.
+fn read_record(
+    lines: &mut dyn Iterator<Item = io::Result<String>>,
+    most: usize,
+) -> io::Result<Vec<CommitStep>> {
+    let unreadable = || io::Error::new(io::ErrorKind::InvalidData, "its record cannot be read");
+    let mut steps = Vec::new();
+    if lines.next().transpose()?.as_deref() != Some(HEADER) {
+        return Err(unreadable());
+    }
+    for line in lines {
+        // A folder may have more models than a set has names, all of which go.
+        if steps.len() > most.saturating_add(STEPS_MORE) {
+            return Err(unreadable());
+        }
+        steps.push(read_step(&line?).ok_or_else(unreadable)?);
+    }
+    Ok(steps)
 }
 
 fn read_step(line: &str) -> Option<CommitStep> {
@@ -199,8 +211,8 @@ const HEADER: &str = "skep-commit 1";
 /// In the place of a digest.
 const UNKNOWN: &str = "-";
 
-/// More than the steps of the largest set.
-const RECORD_BYTES_MAX: u64 = 1 << 30;
+/// Models that a set can remove beside the names that it has.
+const STEPS_MORE: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -217,16 +229,21 @@ mod tests {
             step("d e", StepKind::Remove(0, None)),
             step("f", StepKind::Remove(9, Some(Digest::of(b"x")))),
         ];
+        let read = |text: &str| {
+            let text = text.to_owned().into_bytes();
+            read_record(&mut whole_lines(&text[..]), 10).ok()
+        };
         let text = record_text(&steps);
-        assert_eq!(read_record(&text), Some(steps));
-        assert_eq!(read_record("skep-commit 1\n"), Some(Vec::new()));
+        assert_eq!(read(&text), Some(steps));
+        assert_eq!(read("skep-commit 1\n"), Some(Vec::new()));
         for bad in [
             "",
             "skep-commit 2\n",
             "skep-commit 1\npublish x a\n",
             "skep-commit 1\nz 1 a\n",
+            "skep-commit 1\npublish 1 ../a\n",
         ] {
-            assert_eq!(read_record(bad), None, "{bad}");
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 }

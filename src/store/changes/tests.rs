@@ -429,3 +429,30 @@ fn bytes_that_are_named_have_to_be_there_still() {
     assert_eq!(gone.kind(), ErrorKind::Conflict);
     assert!(gone.message().contains("'d'"), "{gone}");
 }
+
+#[test]
+fn what_is_planted_among_the_sets_costs_little_and_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path(), 0));
+    fs::write(directory.path().join("m"), "precious").unwrap();
+    let sets_of = directory.path().join(".skep/changes");
+    let plant = |number: u32| {
+        let set = sets_of.join(format!("{number:032x}"));
+        fs::create_dir_all(&set).unwrap();
+        set
+    };
+    fs::write(plant(1).join("commit"), "skep-commit 1\npublish 1 ../x\n").unwrap();
+    fs::write(plant(2).join("commit"), "skep-commit 1\nremove 8 - m").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", plant(3).join("commit")).unwrap();
+    for number in 4..30 {
+        fs::write(plant(number).join("intent"), "skep-change 1\n").unwrap();
+        fs::write(plant(number).join("entries"), "x".repeat(100_000)).unwrap();
+    }
+    fs::create_dir_all(sets_of.join("other")).unwrap();
+
+    let store = open(directory.path(), 0);
+    assert_eq!(models(&store), state(&[("m", "precious")]));
+    // As many as there may be, and what is no set.
+    assert_eq!(store.catalog().changes.count(), 16);
+    assert_eq!(sets(directory.path()), 17);
+}

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! kill -9 at any moment: what was acknowledged is there, names hold whole models, parts are gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::support::process::{Place, Process, digest, noise, run};
+use crate::support::process::{Place, Process, digest, noise, run, until};
 use crate::support::served::Served;
 
 const ROUNDS: u64 = 10;
@@ -102,3 +102,72 @@ fn a_server_killed_between_two_acknowledgements_has_old_or_new_bytes() {
         );
     }
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_server_killed_in_a_commit_has_the_old_folder_or_the_new_one() {
+    let place = Place::new();
+    let mut whole = None;
+    let mut cut = 0;
+    for round in 0..ROUNDS {
+        let server = Served::start_in(&place, &["--plain", "--keep-versions", "1"]);
+        let begun = server.curl("/v1/changes?root=f", &["-X", "POST"]).is(201);
+        let set = begun.field("location").unwrap().to_owned();
+        let text = format!("round {round}");
+        let content = place.file("content", &text);
+        let paths = (0..FILES).map(|number| format!("{}{set}/f/{number:03}", server.url));
+        let field = format!("authorization: Bearer {}", server.password());
+        let mut command = place.command("curl");
+        command.args(["-q", "-s", "-f", "-H", &field]);
+        for path in paths {
+            command.arg("-T").arg(&content).arg(path);
+        }
+        run(&mut command).exits(0);
+
+        let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+        let head =
+            format!("POST {set} HTTP/1.1\r\nHost: x\r\n{field}\r\nContent-Length: 0\r\n\r\n");
+        socket.write_all(head.as_bytes()).unwrap();
+        let id = set.rsplit('/').next().unwrap();
+        let changes = server.dir.join(".skep/changes").join(id);
+        // Now before it is decided, now afterwards, and now when it is done.
+        until(|| match round % 3 {
+            0 => true,
+            1 => changes.join("commit").exists() || !changes.exists(),
+            _ => server.dir.join("f/000").exists() && !changes.join("1").exists(),
+        });
+        server.process.signal(Signal::KILL);
+        assert_eq!(server.process.finish().code, -9);
+        cut += u32::from(changes.exists());
+
+        let server = Served::start_in(&place, &["--plain", "--keep-versions", "1"]);
+        let found =
+            (0..FILES).map(|number| fs::read(server.dir.join(format!("f/{number:03}"))).ok());
+        let found: BTreeSet<_> = found.collect();
+        assert_eq!(found.len(), 1, "round {round}: {found:?}");
+        let new = Some(text.into_bytes());
+        let found = found.into_iter().next().unwrap();
+        assert!(found == new || found == whole, "round {round}: {found:?}");
+        whole = found;
+
+        // One that was not decided can still be committed, and one that was is no set any more.
+        let again = server.curl(&set, &["-X", "POST"]);
+        assert_eq!(
+            again.status,
+            if whole == new { 404 } else { 200 },
+            "{}",
+            again.text()
+        );
+        whole = new;
+        assert_eq!(
+            fs::read_dir(server.dir.join(".skep/changes"))
+                .unwrap()
+                .count(),
+            0
+        );
+        server.stop().exits(0);
+    }
+    println!("{cut} of {ROUNDS} sets were there when the server was killed");
+}
+
+const FILES: usize = 200;
