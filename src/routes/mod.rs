@@ -48,7 +48,8 @@ impl Handler for Api {
             (Some(route), _)
                 if route.path == MODEL
                     && route.method == Method::Get
-                    && request.query().is_none() =>
+                    && request.query().is_none()
+                    && request.segments().last() != Some(&"") =>
             {
                 return self.read_at_once(&api::name_in_path(request).ok()?, request);
             }

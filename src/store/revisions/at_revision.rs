@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Folders as they are and as they were: what is in a revision, and the bytes of a model in it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName, Revision};
-use crate::store::catalog::{Catalog, Stamp};
-use crate::store::changes::sources;
+use crate::store::blobs::BlobSearch;
+use crate::store::catalog::Catalog;
 use crate::store::failure::{unlisted, unreadable};
 use crate::store::revisions::kept_revisions::{self, KeptRevision};
 use crate::store::revisions::manifest::Manifest;
@@ -96,8 +95,22 @@ impl Store {
                 let text = format!("revision {revision} of '{root}/' has no '{name}'");
                 return Err(Error::new(ErrorKind::NotFound, text));
             };
-            let opened = catalog.open_bytes(name, member.digest)?;
-            return opened.ok_or_else(|| gone(&root, revision));
+            if let Some(opened) = catalog.open_present(name, member.digest)? {
+                return Ok(opened);
+            }
+
+            let opened = self.open_blob(member.digest, BlobSearch::Versions);
+            return match opened {
+                Ok(opened) => Ok(OpenedModel {
+                    model: Model {
+                        name: name.clone(),
+                        ..opened.model
+                    },
+                    ..opened
+                }),
+                Err(error) if error.kind() == ErrorKind::NotFound => Err(gone(&root, revision)),
+                Err(error) => Err(error),
+            };
         }
         Err(gone(name, revision))
     }
@@ -128,34 +141,17 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Opens the bytes of a digest, where a model of this name most likely has them.
-    fn open_bytes(&self, name: &ModelName, digest: Digest) -> Result<Option<OpenedModel>> {
-        let unreadable = |error| unreadable(name, error);
-        let present = self.layout.open_model(name).map_err(unreadable)?;
-        if let Some((file, stamp)) = present
-            && self.index.find(name, &stamp) == Some(digest)
-        {
-            return Ok(Some(OpenedModel {
+    /// Opens a model, if it has these bytes still.
+    fn open_present(&self, name: &ModelName, digest: Digest) -> Result<Option<OpenedModel>> {
+        let opened = self.layout.open_model(name);
+        let opened = opened.map_err(|error| unreadable(name, error))?;
+        Ok(opened.and_then(|(file, stamp)| {
+            let is_it = self.index.find(name, &stamp) == Some(digest);
+            is_it.then(|| OpenedModel {
                 model: stamp.model(name, Some(digest)),
                 stamp,
                 content: StoredContent::File(file),
-            }));
-        }
-
-        let wanted = BTreeSet::from([*digest.as_bytes()]);
-        let Some(place) = sources(self, wanted)?.remove(digest.as_bytes()) else {
-            return Ok(None);
-        };
-        let (file, facts) = place.open().map_err(unreadable)?;
-        let stamp = Stamp::of(facts);
-        let model = Model {
-            digest: Some(digest),
-            ..stamp.model(name, None)
-        };
-        Ok(Some(OpenedModel {
-            model,
-            stamp,
-            content: StoredContent::File(file),
+            })
         }))
     }
 }
