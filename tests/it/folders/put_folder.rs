@@ -208,3 +208,18 @@ fn two_mirrors_of_one_folder_do_not_undo_each_other_unseen() {
     refused.says("does not replace models");
     assert_eq!(fs::read(server.dir.join("f/a")).unwrap(), b"1");
 }
+
+#[test]
+fn a_directory_that_does_not_fit_leaves_nothing_behind() {
+    let server = Served::start(&["--plain", "--max-uploads-bytes", "3MiB"]);
+    let place = &server.place;
+    let bytes = noise(3, 1 << 20);
+    write(
+        place,
+        &[("d/a", &bytes), ("d/b", &bytes[1..]), ("d/c", b"x")],
+    );
+    server.skep(&["put", "d"]).exits(8).says("do not fit");
+    assert_eq!((sets(&server), server.parts()), (0, 0));
+    fs::remove_file(place.path("d/b")).unwrap();
+    server.skep(&["put", "d"]).exits(0);
+}

@@ -38,23 +38,41 @@ impl SentTree<'_> {
         steps: &TreeSteps,
         expected: Option<Revision>,
     ) -> Result<Committed> {
-        let root = &self.tree.root;
         let server = self.client.identity();
+        let root = &self.tree.root;
         let mut remembered = RememberedSet::open(self.client.home(), &server, root);
+
+        let committed = self.go_on(steps, expected, &mut remembered);
+        // What does not fit would fill the disk of the server until it expires.
+        if matches!(&committed, Err(error) if error.kind() == ErrorKind::NoSpace)
+            && self.client.abandon_change().is_ok()
+        {
+            remembered.clear();
+        }
+        committed
+    }
+
+    fn go_on(
+        &mut self,
+        steps: &TreeSteps,
+        expected: Option<Revision>,
+        remembered: &mut RememberedSet,
+    ) -> Result<Committed> {
+        let root = &self.tree.root;
         let total = steps.sent.iter().map(|(_, length)| *length);
         let total = total.fold(0, u64::saturating_add);
         let shown = format!("{root}/ ({})", counted(steps.sent.len() as u64, "file"));
         let mut progress = Progress::start(self.output, &shown, Some(total));
         let _phase = signals::Interruptible::resumable(self.client.shutdown());
 
-        let mut staged = self.client.enter_change(root, &mut remembered)?;
+        let mut staged = self.client.enter_change(root, remembered)?;
         // What an earlier command wanted and this one does not.
         let mut wanted: BTreeSet<&ModelName> = steps.sent.iter().map(|(name, _)| name).collect();
         wanted.extend(steps.named.iter().map(|(name, _)| name));
         if staged.keys().any(|name| !wanted.contains(name)) {
             self.client.abandon_change()?;
             remembered.clear();
-            staged = self.client.enter_change(root, &mut remembered)?;
+            staged = self.client.enter_change(root, remembered)?;
         }
 
         for tries_left in (0..TRIES).rev() {
