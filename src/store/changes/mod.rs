@@ -14,18 +14,14 @@ mod change;
 mod change_files;
 mod change_journal;
 mod change_set;
-mod committing;
+mod commit;
 mod open_changes;
-mod plan;
-mod recovery;
-mod redo;
 mod staging;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use change::{Change, ChangeRequest, CommitOutcome, Others};
 pub(crate) use change_files::ChangeId;
+pub(crate) use commit::{recover, sources};
 pub(crate) use open_changes::OpenChanges;
-pub(crate) use plan::sources;
-pub(crate) use recovery::recover;
 pub(crate) use staging::KnownBytes;

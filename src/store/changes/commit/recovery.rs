@@ -10,8 +10,8 @@ use crate::store::changes::change::Change;
 use crate::store::changes::change_files::{COMMIT, ChangeFiles, ENTRIES, INTENT};
 use crate::store::changes::change_journal::{read_entry, read_intent};
 use crate::store::changes::change_set::ChangeSet;
+use crate::store::changes::commit::redo;
 use crate::store::changes::open_changes::{APPENDED, log_failure};
-use crate::store::changes::redo;
 use crate::store::hidden_folder::{CHANGES, HIDDEN};
 
 /// Completes what was committed, takes up what can go on, and removes the rest.

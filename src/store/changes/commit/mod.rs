@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Committing: what would be done, the steps written down and done, and what a start makes of those that are
+//! left.
+
+mod committing;
+mod plan;
+mod recovery;
+mod redo;
+
+pub(crate) use plan::{size_of, sources};
+pub(crate) use recovery::recover;
