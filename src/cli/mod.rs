@@ -90,6 +90,13 @@ const COMMANDS: &[Verb] = &[
         run: verbs::models::remove::run,
     },
     Verb {
+        name: "mv",
+        aliases: &["rename"],
+        about: "Give a model or a folder of a server another name",
+        arguments: verbs::models::rename::arguments,
+        run: verbs::models::rename::run,
+    },
+    Verb {
         name: "show",
         aliases: &[],
         about: "Show everything that a server knows about models",

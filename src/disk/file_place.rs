@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::disk::fault;
@@ -165,6 +165,27 @@ impl FilePlace {
             &target.folder,
             to,
         )?)
+    }
+
+    /// Gives what has the name, a file or a folder, another one that nothing has.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if something has it; otherwise those of the file system.
+    pub(crate) fn rename_to_free(&self, target: &Self) -> io::Result<()> {
+        fault::check()?;
+        let (from, to) = (self.name()?, target.name()?);
+        let (folder, flags) = (&target.folder, RenameFlags::NOREPLACE);
+
+        match rustix::fs::renameat_with(&self.folder, from, folder, to, flags) {
+            // Neither old kernels nor all file systems know it. A look is the best that is left.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                if target.exists() {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                Ok(rustix::fs::renameat(&self.folder, from, folder, to)?)
+            }
+            renamed => Ok(renamed?),
+        }
     }
 
     /// Gives a file a second name, which nothing has yet.

@@ -102,6 +102,14 @@ events! {
         size: u64,
         digest: Option<Digest>,
     }
+    /// A model has another name.
+    ModelMoved = "model.moved" on MODELS {
+        /// What it was called before.
+        from: ModelName,
+        name: ModelName,
+        size: u64,
+        digest: Option<Digest>,
+    }
     /// An old version of a model is the current one again.
     ModelRolledBack = "model.rolled-back" on MODELS {
         name: ModelName,

@@ -165,6 +165,13 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     row(
         Method::Post,
+        &["v1", "move", "**"],
+        Access::Needs(Right::Write),
+        "gives a model or a folder another name: ?to=NAME",
+        models::rename,
+    ),
+    row(
+        Method::Post,
         &["v1", "verify", "**"],
         Access::Needs(Right::Write),
         "reads a model again to find damage",

@@ -50,6 +50,21 @@ impl StagedWire {
     }
 }
 
+/// The answer to `POST /v1/move/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MovedWire {
+    /// The version of this form, 1.
+    pub(crate) schema: u32,
+    /// What it was called; a folder has a slash at its end.
+    pub(crate) from: String,
+    /// What it is called now.
+    pub(crate) name: String,
+    /// How many models have another name; a signature beside a model is one.
+    pub(crate) models: u64,
+    /// Their bytes.
+    pub(crate) size: u64,
+}
+
 /// The answer to `POST /v1/changes/ID`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CommitWire {

@@ -7,7 +7,9 @@ mod list_query;
 mod problem;
 
 pub(crate) use checked::{digest_text, rfc3339};
-pub(crate) use folder_wires::{ChangeWire, CommitWire, FolderInfoWire, RevisionWire, StagedWire};
+pub(crate) use folder_wires::{
+    ChangeWire, CommitWire, FolderInfoWire, MovedWire, RevisionWire, StagedWire,
+};
 pub(crate) use list_query::{list_path, list_request};
 pub use problem::Problem;
 

@@ -15,7 +15,7 @@ use crate::model::{
     Model, ModelInfo, ModelName, OldVersion, Revision, Verification, VersionChoice,
 };
 use crate::wire::{
-    self, CommitWire, FolderInfoWire, InfoWire, ModelWire, VerifyWire, VersionsWire,
+    self, CommitWire, FolderInfoWire, InfoWire, ModelWire, MovedWire, VerifyWire, VersionsWire,
 };
 
 impl Client {
@@ -128,6 +128,26 @@ impl Client {
             Some(to) => format!("{path}?to={}", utf8_percent_encode(to, NON_ALPHANUMERIC)),
             None => path,
         };
+        let request = self.builder(Method::POST, &path);
+        let mut response = self.exchange(request, ()).and_then(answers::accepted)?;
+        crate::client::api::json(&mut response)
+    }
+
+    /// Gives a model or a folder another name. It is not asked twice: the second time there would be none.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` if the other name is taken, what an upload is refused for, and those of the
+    /// connection and of the server.
+    pub(crate) fn rename(
+        &mut self,
+        from: &ModelName,
+        is_folder: bool,
+        to: &str,
+    ) -> Result<MovedWire> {
+        let end = if is_folder { "/" } else { "" };
+        let to = utf8_percent_encode(to, NON_ALPHANUMERIC);
+        let path = format!("{}{end}?to={to}", path_of("move", from));
+
         let request = self.builder(Method::POST, &path);
         let mut response = self.exchange(request, ()).and_then(answers::accepted)?;
         crate::client::api::json(&mut response)

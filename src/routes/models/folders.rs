@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Folders over HTTP: what is known of one, and making it what it was.
+//! Folders over HTTP: what is known of one, making it what it was, and other names for folders and models.
 
 use crate::access::Principal;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Api, member};
-use crate::store::RevisionChoice;
+use crate::store::{MoveRequest, RevisionChoice};
 use crate::text::escaped;
-use crate::wire::{CommitWire, FolderInfoWire, RevisionWire, rfc3339};
+use crate::wire::{CommitWire, FolderInfoWire, MovedWire, RevisionWire, rfc3339};
 
 /// `GET /v1/info/FOLDER/` and `GET /v1/versions/FOLDER/`: how much is in it, its revision and older ones.
 pub(crate) fn show(api: &Api, folder: &ModelName) -> Result<Response> {
@@ -46,4 +46,43 @@ pub(crate) fn rollback(
 
     let outcome = api.store.rollback_folder(folder, choice, principal)?;
     Ok(Response::json(Status::OK, &CommitWire::from(&outcome)))
+}
+
+/// `POST /v1/move/NAME?to=OTHER`: gives a model another name, or a folder with all that is in it. `?to=FOLDER/`
+/// leaves a model its last segment.
+pub(crate) fn rename(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let Some(to) = member(request.query(), "to")? else {
+        let text = "the query of a move is ?to=NAME, the name that it is to have";
+        return Err(Error::new(ErrorKind::BadRequest, text));
+    };
+    let folder = api.folder_name(request)?;
+    let is_folder = folder.is_some();
+
+    let from = match folder {
+        Some(folder) => folder,
+        None => api.model_name(request)?,
+    };
+    let to: ModelName = match to.strip_suffix('/') {
+        None => to.parse()?,
+        Some(to) if is_folder => to.parse()?,
+        Some(to) => format!("{to}/{}", from.file_name()).parse()?,
+    };
+
+    let request = MoveRequest {
+        from,
+        to,
+        is_folder,
+    };
+    let outcome = api.store.move_model(&request)?;
+
+    let MoveRequest { from, to, .. } = request;
+    let end = if is_folder { "/" } else { "" };
+    let told = MovedWire {
+        schema: 1,
+        from: format!("{from}{end}"),
+        name: format!("{to}{end}"),
+        models: outcome.models as u64,
+        size: outcome.size,
+    };
+    Ok(Response::json(Status::OK, &told))
 }

@@ -15,6 +15,7 @@ mod upload_forms;
 
 pub(crate) use blobs::blob;
 pub(crate) use bytes::{AnswerKind, answer, read, remove, store, store_as};
+pub(crate) use folders::rename;
 pub(crate) use info::{forget_versions, metadata, principal, rollback, show, verify, versions};
 pub(crate) use model_list::list;
 pub(crate) use resumable::{append, cancel, tell};

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Making a folder what it was in an old revision, in one step.
 
-use std::fs::File;
-use std::io;
 use std::str::FromStr;
 
-use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Revision};
 use crate::store::changes::{CommitOutcome, KnownBytes, Others, sources};
-use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes};
 use crate::store::failure::unlisted;
 use crate::store::revisions::kept_revisions;
 use crate::store::revisions::manifest::{FolderMember, Manifest};
-use crate::store::rules;
+use crate::store::rules::BytesAgain;
 use crate::store::store_handle::Store;
 
 /// Which of the old revisions of a folder is meant.
@@ -104,24 +100,15 @@ impl Store {
                 return Err(Error::new(ErrorKind::RevisionGone, text)
                     .hint("choose a newer one: 'skep show FOLDER/' lists them"));
             };
-            let about = rules::find(catalog, &member.name, Some(member.digest));
-            let metadata = about.map(|about| about.metadata).unwrap_or_default();
-            let signature = rules::signature_of(catalog, &member.name, Some(member.digest));
-            let claim = Claim {
+            let again = BytesAgain {
                 name: &member.name,
+                described_as: &member.name,
                 size: member.size,
-                digest: member.digest,
-                expected: None,
-                condition: &Condition::Any,
-                metadata: &metadata,
-                signature: signature.as_ref(),
-                origin: BytesOrigin::Version,
+                digest: Some(member.digest),
+                place,
             };
-            let mut bytes = KeptBytes(place);
-            catalog.check_kind(&member.name, &metadata)?;
-            catalog.check_start(&claim, &mut bytes)?;
             catalog
-                .check_signature(&claim, &mut bytes)
+                .check_again(&again)
                 .map_err(|error| refused(member, error))?;
         }
         Ok(())
@@ -131,22 +118,4 @@ impl Store {
 fn refused(member: &FolderMember, error: Error) -> Error {
     let text = format!("'{}' does not come back: {}", member.name, error.message());
     Error::new(error.kind(), text).hint("send the folder anew, as this server wants it")
-}
-
-/// Bytes that are here, to be looked at.
-struct KeptBytes<'a>(&'a FilePlace);
-
-impl NewBytes for KeptBytes<'_> {
-    fn content(&mut self) -> io::Result<File> {
-        self.0.open().map(|(file, _)| file)
-    }
-
-    fn settle(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn publish(self, _: &FilePlace) -> io::Result<File> {
-        // They get no name by this way.
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }

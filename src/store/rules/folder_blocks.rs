@@ -32,6 +32,11 @@ struct FolderNames {
 impl FolderBlocks {
     /// Begins with the folders of what is kept beside models. What cannot be read is not ours.
     pub(crate) fn beside(layout: &Layout) -> Self {
+        Self::beside_as(layout, &|name| name)
+    }
+
+    /// The same with the names that models and folders are about to have.
+    pub(crate) fn beside_as(layout: &Layout, renamed: &dyn Fn(ModelName) -> ModelName) -> Self {
         let names_in = |room| layout.hidden().names_in(room).into_iter().flatten();
         let mut blocks = Self {
             models: FolderNames::default(),
@@ -44,14 +49,14 @@ impl FolderBlocks {
 
         for name in names_in(ABOUT) {
             blocks.descriptions += 1;
-            blocks.described.add(&name);
+            blocks.described.add(&renamed(name));
         }
         for name in names_in(VERSIONS) {
-            blocks.kept.add(&name);
+            blocks.kept.add(&renamed(name));
         }
         for name in names_in(REVISIONS) {
             blocks.revisions += revisions::taken(layout.hidden(), &name);
-            blocks.revised.add(&name);
+            blocks.revised.add(&renamed(name));
         }
         blocks
     }

@@ -6,6 +6,7 @@ mod blobs;
 mod changes;
 mod get_folder;
 mod list;
+mod moving;
 mod names;
 mod put_folder;
 mod revisions;

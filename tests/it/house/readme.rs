@@ -355,6 +355,7 @@ const JSON_COMMANDS: &[&[&str]] = &[
     &["verify", "a.onnx"],
     &["verify", "--key", "team.pub", "a.onnx"],
     &["rollback", "a.onnx"],
+    &["mv", "me/bert-new/", "me/bert/"],
     &["post", "a.onnx"],
     &["load", "a.onnx", "-o", "loaded/"],
     &["keygen", "-o", "other.key"],
@@ -383,6 +384,7 @@ fn prepare(server: &Served, arguments: &[&str]) {
             fs::create_dir(&folder).unwrap();
             fs::write(folder.join("config.json"), "{}").unwrap();
         }
+        ["mv", ..] => drop(server.skep(&["mv", "me/bert", "me/bert-new"]).exits(0)),
         ["verify", "--key", ..] => {
             server.skep(&["keygen", "-o", "team.key"]).exits(0);
             server

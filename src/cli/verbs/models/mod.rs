@@ -3,6 +3,7 @@
 
 pub(crate) mod list;
 pub(crate) mod remove;
+pub(crate) mod rename;
 pub(crate) mod rollback;
 pub(crate) mod show;
 pub(crate) mod verify;

@@ -3,9 +3,13 @@
 //! left.
 
 mod committing;
+mod moving;
 mod plan;
 mod recovery;
 mod redo;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use moving::MoveRequest;
 pub(crate) use plan::{size_of, sources};
 pub(crate) use recovery::recover;

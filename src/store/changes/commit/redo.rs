@@ -9,9 +9,10 @@ use std::io;
 use crate::digest::Digest;
 use crate::disk::{self, FilePlace, Folder};
 use crate::model::ModelName;
-use crate::store::catalog::Catalog;
+use crate::store::catalog::{Catalog, Layout, Standing};
 use crate::store::changes::change_files::{COMMIT, ChangeFiles};
 use crate::store::changes::change_journal::whole_lines;
+use crate::store::kept_tree;
 use crate::store::versions;
 
 /// What is done to one name.
@@ -22,12 +23,26 @@ pub(crate) struct CommitStep {
 }
 
 /// What is done to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StepKind {
     /// It gets the file of the set that has this number.
     Publish(u64),
     /// The model that has this size goes; its digest, where it is known.
     Remove(u64, Option<Digest>),
+    /// It is called so from now on, with what is kept of it.
+    Move(ModelName),
+    /// It is the name of a folder, all of which is called so from now on.
+    MoveFolder(ModelName),
+}
+
+impl CommitStep {
+    /// What it is called from now on, if that is another name.
+    pub(crate) fn new_name(&self) -> Option<&ModelName> {
+        match &self.what {
+            StepKind::Move(to) | StepKind::MoveFolder(to) => Some(to),
+            StepKind::Publish(_) | StepKind::Remove(..) => None,
+        }
+    }
 }
 
 /// Writes the steps down, durably: from here on they are done, whatever comes.
@@ -60,6 +75,7 @@ pub(crate) fn complete(catalog: &Catalog, files: &ChangeFiles) -> io::Result<Vec
     apply(catalog, files, &steps)?;
     steps.iter().for_each(|step| catalog.forget(&step.name));
     settle(catalog, &steps)?;
+    follow(catalog, &steps)?;
     files.remove()?;
     Ok(steps)
 }
@@ -75,7 +91,7 @@ pub(crate) fn apply(
 ) -> io::Result<()> {
     let set = files.folder()?;
     for step in steps {
-        match step.what {
+        match &step.what {
             StepKind::Publish(number) => {
                 let target = catalog.layout.made_place(&step.name)?;
                 match FilePlace::new(&set, number.to_string()).rename_to(&target) {
@@ -84,7 +100,13 @@ pub(crate) fn apply(
                     renamed => renamed?,
                 }
             }
-            StepKind::Remove(size, digest) => remove(catalog, &step.name, size, digest)?,
+            StepKind::Remove(size, digest) => remove(catalog, &step.name, *size, *digest)?,
+            StepKind::Move(to) | StepKind::MoveFolder(to) => {
+                // It was done before, or it cannot be, and then nobody was told that it was.
+                if let Err(error) = give_name(&catalog.layout, &step.name, to) {
+                    log::debug!("'{}' is not moved to '{to}': {error}", step.name);
+                }
+            }
         }
     }
     Ok(())
@@ -113,6 +135,41 @@ fn remove(
     Ok(())
 }
 
+/// Gives a model, or a folder with all that is in it, another name.
+///
+/// # Errors
+/// `NotFound` if there is none, `AlreadyExists` if something has the other name; otherwise those of the file
+/// system.
+pub(crate) fn give_name(layout: &Layout, from: &ModelName, to: &ModelName) -> io::Result<()> {
+    let source = layout.place(from)?;
+    source.facts()?;
+    let given = source.rename_to_free(&layout.made_place(to)?);
+
+    let gone = if given.is_ok() { from } else { to };
+    layout.remove_empty_folders(gone);
+    given
+}
+
+/// Has what is kept of models and folders go with their names, durably.
+///
+/// # Errors
+/// Those of the file system; the rest stays to be done.
+pub(crate) fn follow(catalog: &Catalog, steps: &[CommitStep]) -> io::Result<()> {
+    let hidden = catalog.layout.hidden();
+    for step in steps {
+        // What still has its name keeps what is kept of it.
+        if !matches!(catalog.layout.standing(&step.name)?, Standing::Nothing) {
+            continue;
+        }
+        match &step.what {
+            StepKind::Move(to) => kept_tree::follow_model(hidden, &step.name, to)?,
+            StepKind::MoveFolder(to) => kept_tree::follow_folder(hidden, &step.name, to)?,
+            StepKind::Publish(_) | StepKind::Remove(..) => {}
+        }
+    }
+    Ok(())
+}
+
 /// Makes what the steps did survive a power cut.
 ///
 /// # Errors
@@ -127,7 +184,9 @@ pub(crate) fn settle(catalog: &Catalog, steps: &[CommitStep]) -> io::Result<()> 
     layout.folder().sync()?;
     let folders: BTreeSet<ModelName> = steps
         .iter()
-        .flat_map(|step| step.name.ancestors().collect::<Vec<_>>())
+        .flat_map(|step| [Some(&step.name), step.new_name()])
+        .flatten()
+        .flat_map(ModelName::ancestors)
         .collect();
     for folder in &folders {
         let opened = layout
@@ -157,6 +216,9 @@ fn record_text(steps: &[CommitStep]) -> String {
                 let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
                 writeln!(text, "remove {size} {digest} {name}")
             }
+            // No name has a tab in it.
+            StepKind::Move(to) => writeln!(text, "move {name}\t{to}"),
+            StepKind::MoveFolder(to) => writeln!(text, "move-folder {name}\t{to}"),
         };
     }
     text
@@ -198,6 +260,14 @@ fn read_step(line: &str) -> Option<CommitStep> {
             };
             (StepKind::Remove(size, digest), words.next()?)
         }
+        "move" => {
+            let (name, to) = rest.split_once('\t')?;
+            (StepKind::Move(to.parse().ok()?), name)
+        }
+        "move-folder" => {
+            let (name, to) = rest.split_once('\t')?;
+            (StepKind::MoveFolder(to.parse().ok()?), name)
+        }
         _ => return None,
     };
     Some(CommitStep {
@@ -228,6 +298,8 @@ mod tests {
             step("a b/c", StepKind::Publish(7)),
             step("d e", StepKind::Remove(0, None)),
             step("f", StepKind::Remove(9, Some(Digest::of(b"x")))),
+            step("g h", StepKind::Move("i j/k".parse().unwrap())),
+            step("l", StepKind::MoveFolder("m n".parse().unwrap())),
         ];
         let read = |text: &str| {
             let text = text.to_owned().into_bytes();
@@ -242,6 +314,8 @@ mod tests {
             "skep-commit 1\npublish x a\n",
             "skep-commit 1\nz 1 a\n",
             "skep-commit 1\npublish 1 ../a\n",
+            "skep-commit 1\nmove a b\n",
+            "skep-commit 1\nmove a\t../b\n",
         ] {
             assert_eq!(read(bad), None, "{bad}");
         }

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Other names for models and folders, tried with real files: every call to the disk that can fail, and what
+//! goes along.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::digest::Digest;
+use crate::disk::fault;
+use crate::store::*;
+
+fn open(directory: &Path, versions_max: usize) -> Store {
+    let options = StoreOptions {
+        reserve_bytes: 0,
+        versions_max,
+        ..StoreOptions::default()
+    };
+    Store::open(directory, options).unwrap()
+}
+
+fn name(text: &str) -> ModelName {
+    text.parse().unwrap()
+}
+
+fn put(store: &Store, text: &str, bytes: &str, license: Option<&str>) {
+    let metadata = Metadata::new(license, None, None).unwrap();
+    let mut upload = store.upload(None).unwrap();
+    upload.describe(metadata);
+    upload.write_all(bytes.as_bytes()).unwrap();
+    upload.commit(&name(text), None, &Condition::Any).unwrap();
+}
+
+fn try_move(store: &Store, from: &str, to: &str) -> Result<usize> {
+    let request = MoveRequest {
+        from: name(from.trim_end_matches('/')),
+        to: name(to.trim_end_matches('/')),
+        is_folder: from.ends_with('/'),
+    };
+    store.move_model(&request).map(|outcome| outcome.models)
+}
+
+/// All models with their bytes, licences and the bytes of their old versions, newest first.
+fn state(store: &Store) -> BTreeMap<String, (String, String, Vec<u64>)> {
+    let models = store.list().unwrap().into_iter();
+    models
+        .map(|model| {
+            let path = store.directory().join(model.name.as_str());
+            let known = store.find(&model.name).unwrap();
+            let about = store.about(&known);
+            let license = about.and_then(|about| about.metadata.license);
+            let versions = store.versions(&model.name).unwrap();
+            let sizes = versions.iter().map(|version| version.size).collect();
+            (
+                model.name.to_string(),
+                (
+                    fs::read_to_string(path).unwrap(),
+                    license.unwrap_or_default(),
+                    sizes,
+                ),
+            )
+        })
+        .collect()
+}
+
+type Prepare = fn(&Store);
+
+fn whole_folder(store: &Store) {
+    put(store, "f/a", "one", None);
+    put(store, "f/a", "three", Some("MIT"));
+    put(store, "f/deep/b", "12", None);
+    put(store, "f/deep/b", "x", Some("Apache-2.0"));
+    put(store, "else", "untouched", None);
+}
+
+/// Versions and a licence are left under the new names.
+fn left_under_the_new_name(store: &Store) {
+    put(store, "new/a", "left", Some("GPL"));
+    put(store, "new/deep/b", "left too", Some("GPL"));
+    store.remove(&name("new/a")).unwrap();
+    store.remove(&name("new/deep/b")).unwrap();
+    whole_folder(store);
+}
+
+#[test]
+fn a_folder_has_its_new_name_whole_or_not_at_all_whichever_call_to_the_disk_fails() {
+    for prepare in [whole_folder as Prepare, left_under_the_new_name] {
+        let mut calls = 0;
+        while fails_at(calls, prepare, "f/", "new/") {
+            calls += 1;
+        }
+        assert!(calls > 8, "only {calls} calls were tried");
+    }
+}
+
+#[test]
+fn a_model_has_its_new_name_whole_or_not_at_all_whichever_call_to_the_disk_fails() {
+    for prepare in [whole_folder as Prepare, left_under_the_new_name] {
+        let mut calls = 0;
+        while fails_at(calls, prepare, "f/a", "new/a") {
+            calls += 1;
+        }
+        assert!(calls > 8, "only {calls} calls were tried");
+    }
+}
+
+/// Moves with one call to the disk that fails; whether there was such a call. After that, the store is opened
+/// again.
+fn fails_at(call: u32, prepare: Prepare, from: &str, to: &str) -> bool {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 3);
+    prepare(&store);
+    let before = state(&store);
+
+    fault::set(Some(call));
+    let result = try_move(&store, from, to);
+    let reached = !fault::set(None);
+    let case = format!("call {call} of {from} to {to}");
+    // Nobody sees a half of it, nor bytes without a name.
+    let seen = state(&store);
+    let is_shown = seen.keys().all(|name| !is_moved(name, from));
+    if result.is_ok() {
+        assert!(is_shown, "{case}: {seen:?}");
+    } else if !is_shown {
+        assert_eq!(seen, before, "{case}");
+    }
+    drop(store);
+
+    let store = open(directory.path(), 3);
+    let after = state(&store);
+    if after == before {
+        assert!(result.is_err(), "{case}");
+    } else {
+        let expected: BTreeMap<_, _> = before
+            .into_iter()
+            .map(|(name, mut model)| {
+                if !is_moved(&name, from) {
+                    return (name, model);
+                }
+                // What was left there is older than what came.
+                if prepare as usize == left_under_the_new_name as Prepare as usize {
+                    model.2.push(if name.ends_with('a') { 4 } else { 8 });
+                }
+                (name.replacen(from, to, 1), model)
+            })
+            .collect();
+        assert_eq!(after, expected, "{case}");
+    }
+
+    let sets = fs::read_dir(directory.path().join(".skep/changes"));
+    assert_eq!(sets.map_or(0, Iterator::count), 0, "{case}");
+    for room in ["about", "versions"] {
+        let old = directory.path().join(".skep").join(room).join(".skep/f/a");
+        let is_there = after.contains_key("f/a");
+        assert_eq!(old.exists(), is_there, "{case}: {room}");
+    }
+    reached
+}
+
+fn is_moved(name: &str, from: &str) -> bool {
+    name == from || (from.ends_with('/') && name.starts_with(from))
+}
+
+#[test]
+fn digests_revisions_and_versions_go_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 2);
+    put(&store, "f/a", "one", None);
+    put(&store, "f/deep/b", "two", None);
+    for bytes in ["three", "four"] {
+        let request = ChangeRequest {
+            root: Some(name("f/deep")),
+            principal: None,
+        };
+        let id = store.begin_change(request).unwrap();
+        let mut upload = store.upload(None).unwrap();
+        upload.write_all(bytes.as_bytes()).unwrap();
+        let c = name("f/deep/b");
+        upload.end(&c, None, &Condition::Any, Some(id)).unwrap();
+        store.commit_change(id, Others::Keep, None).unwrap();
+    }
+
+    let before = store.folder_info(&name("f/deep")).unwrap();
+    assert_eq!(before.kept.len(), 2);
+    assert_eq!(try_move(&store, "f/", "x/y/").unwrap(), 2);
+    let after = store.folder_info(&name("x/y/deep")).unwrap();
+    assert_eq!(
+        (after.revision, &after.kept),
+        (before.revision, &before.kept)
+    );
+    let digest = store.find(&name("x/y/a")).unwrap().digest;
+    assert_eq!(digest, Some(Digest::of(b"one")));
+
+    let choice = "newest".parse().unwrap();
+    let done = store.rollback_folder(&name("x/y/deep"), choice, None);
+    assert_eq!(done.unwrap().revision, Some(before.kept[0].revision));
+    store.rollback(&name("x/y/deep/b")).unwrap();
+    assert!(store.folder_info(&name("f")).is_err());
+    for room in ["", ".skep/versions/.skep", ".skep/revisions/.skep"] {
+        let old = directory.path().join(room).join("f");
+        assert!(!old.exists(), "{room}");
+    }
+}
+
+#[test]
+fn names_that_cannot_be_had_are_refused_and_nothing_moves() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    put(&store, "a", "one", None);
+    put(&store, "f/b", "two", None);
+    put(&store, "g/c", "three", None);
+    put(&store, "b.minisig", "x", None);
+    put(&store, "a.minisig", "y", None);
+    let before = state(&store);
+
+    let long = format!("{}/", vec!["x"; 16].join("/"));
+    for (from, to, kind) in [
+        ("nothing", "b", ErrorKind::NotFound),
+        ("nothing/", "b/", ErrorKind::NotFound),
+        ("a", "a", ErrorKind::Conflict),
+        ("f/", "f/", ErrorKind::Conflict),
+        ("f/", "f/in/", ErrorKind::BadRequest),
+        ("a", "f", ErrorKind::Conflict),
+        ("a", "f/b", ErrorKind::Conflict),
+        ("a", "f/b/c", ErrorKind::Conflict),
+        ("f/", "a/", ErrorKind::Conflict),
+        ("f/", "g/", ErrorKind::Conflict),
+        ("f/", "a/in/", ErrorKind::Conflict),
+        ("f/", &long, ErrorKind::BadRequest),
+        // The signature of another model has the name of this one's.
+        ("a", "b", ErrorKind::Conflict),
+    ] {
+        let error = try_move(&store, from, to).unwrap_err();
+        assert_eq!(error.kind(), kind, "{from} {to}: {error}");
+        assert_eq!(state(&store), before, "{from} {to}");
+    }
+    assert!(!directory.path().join(".skep/changes").exists());
+
+    assert_eq!(try_move(&store, "a", "new").unwrap(), 2);
+    assert!(directory.path().join("new.minisig").exists());
+    assert!(!directory.path().join("a.minisig").exists());
+}
+
+#[test]
+fn rules_for_uploads_hold_for_new_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        reserve_bytes: 0,
+        accept: vec!["*.bin".to_owned(), "*.gguf".to_owned()],
+        require_format: true,
+        total_bytes_max: 5 * 4096,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    put(&store, "d/a.bin", "one", None);
+    let refused = |from: &str, to: &str, kind| {
+        let error = try_move(&store, from, to).unwrap_err();
+        assert_eq!(error.kind(), kind, "{to}: {error}");
+    };
+    refused("d/a.bin", "a.txt", ErrorKind::UnsupportedType);
+    refused("d/a.bin", "a.gguf", ErrorKind::UnsupportedType);
+    // Each folder takes a block of the disk.
+    refused("d/a.bin", "1/2/3/4/5/6/a.bin", ErrorKind::NoSpace);
+    refused("d/", "1/2/3/4/5/6/", ErrorKind::NoSpace);
+    try_move(&store, "d/a.bin", "1/2/a.bin").unwrap();
+    try_move(&store, "1/", "3/").unwrap();
+}
+
+#[test]
+fn a_record_of_a_move_is_done_once_and_hands_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 2);
+    put(&store, "a", "one", None);
+    put(&store, "a", "two", None);
+    drop(store);
+
+    // A start finds what another process wrote down, and what a hand has put there meanwhile.
+    let set = directory
+        .path()
+        .join(".skep/changes/0123456789abcdef0123456789abcdef");
+    let record = |text: &str| {
+        fs::create_dir_all(&set).unwrap();
+        fs::write(set.join("commit"), format!("skep-commit 1\n{text}\n")).unwrap();
+    };
+    record("move a\tb");
+    let store = open(directory.path(), 2);
+    assert_eq!(
+        state(&store)["b"],
+        ("two".to_owned(), String::new(), vec![3])
+    );
+    assert!(!set.exists());
+    drop(store);
+
+    record("move a\tb");
+    fs::write(directory.path().join("a"), "by hand").unwrap();
+    let store = open(directory.path(), 2);
+    let now = state(&store);
+    assert_eq!((&now["a"].0[..], &now["b"].0[..]), ("by hand", "two"));
+    assert_eq!((now["a"].2.len(), now["b"].2.len()), (0, 1));
+}
