@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock};
 use std::thread;
@@ -40,11 +40,16 @@ pub(crate) fn watch(report: Option<JsonReport>) -> Result<()> {
         return Ok(());
     }
 
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(unwatched)?;
+    // From the first of these on, no signal goes unnoticed: what nobody waits for yet is in `ASKED`.
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&ASKED)).map_err(unwatched)?;
+        let number = signal.unsigned_abs() as usize;
+        signal_hook::flag::register_usize(signal, Arc::clone(&ASKED), number).map_err(unwatched)?;
     }
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(unwatched)?;
     wake_input().map_err(unwatched)?;
+    if let Some(signal) = asked() {
+        end(signal);
+    }
 
     let work = move || {
         if let Some(signal) = signals.forever().next() {
@@ -88,7 +93,7 @@ impl Read for WatchedInput {
             poll(&mut watched, None)?;
         }
 
-        if ASKED.load(Ordering::SeqCst) {
+        if asked().is_some() {
             return Err(interrupted().into());
         }
         self.0.read(buffer)
@@ -99,8 +104,14 @@ fn interrupted() -> Error {
     Error::new(ErrorKind::Cancelled, "interrupted; nothing was published")
 }
 
-/// Set by the handler itself, so that it is known at once.
-static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+/// The number of the signal that came, or 0; set by the handler itself, so that it is known at once.
+static ASKED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
+
+/// The signal that came, if one has.
+fn asked() -> Option<i32> {
+    let signal = i32::try_from(ASKED.load(Ordering::SeqCst));
+    signal.ok().filter(|signal| *signal != 0)
+}
 
 /// Makes sure, at the end of an input, that this is no end by a signal: Ctrl-C ends the producer, too, and
 /// it may be gone before the signal is here.
@@ -111,7 +122,7 @@ pub(crate) fn settle() -> Result<()> {
     // A signal to a process group is with all its members within microseconds, and one that a service
     // manager or a shell sends to each of them within milliseconds.
     thread::sleep(SETTLE);
-    if !ASKED.load(Ordering::SeqCst) {
+    if asked().is_none() {
         PHASE.store(COMPLETING, Ordering::Relaxed);
         return Ok(());
     }
@@ -206,8 +217,6 @@ fn await_end_of_transfer(signal: i32) {
 
 #[expect(clippy::exit, reason = "the other threads may hang in a system call")]
 fn end(signal: i32) -> ! {
-    // One that came between the registrations above is known here only.
-    ASKED.store(true, Ordering::SeqCst);
     await_end_of_transfer(signal);
     let removed = disk::remove_unfinished();
     let mut hint = None;
@@ -288,7 +297,7 @@ impl Drop for Interruptible {
     fn drop(&mut self) {
         let phase = PHASE.load(Ordering::Relaxed);
         *threads::lock(&RUNNING) = None;
-        if [RESUMABLE, PIPED].contains(&phase) && ASKED.load(Ordering::SeqCst) {
+        if [RESUMABLE, PIPED].contains(&phase) && asked().is_some() {
             *threads::lock(&AT_REST) = true;
             RESTING.notify_all();
             // The thread that watches ends the process with the code of the signal.
