@@ -176,6 +176,26 @@ impl Folder {
         Ok(rustix::fs::unlinkat(self, name, AtFlags::REMOVEDIR)?)
     }
 
+    /// Removes all that is in it, except folders of others.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn remove_all(&self) -> io::Result<()> {
+        for entry in self.entries()? {
+            let name = entry?.name;
+            match rustix::fs::unlinkat(self, &name, AtFlags::empty()) {
+                // Linux says the one, POSIX the other.
+                Err(Errno::ISDIR | Errno::PERM) => {
+                    let name = name.to_str().ok_or(io::ErrorKind::InvalidInput)?;
+                    self.enter(name)?.remove_all()?;
+                    self.remove_empty(name)?;
+                }
+                removed => removed?,
+            }
+        }
+        Ok(())
+    }
+
     /// The folder to which these names lead, each of them opened in the one before.
     ///
     /// # Errors

@@ -102,9 +102,7 @@ impl ChangeFiles {
             _ => {}
         }
 
-        for entry in folder.entries()? {
-            FilePlace::new(&folder, entry?.name).remove_unsynced()?;
-        }
+        folder.remove_all()?;
         let all = self.hidden.folder(CHANGES)?;
         all.remove_empty(&self.id.to_string())
     }
@@ -114,5 +112,7 @@ impl ChangeFiles {
 pub(crate) const INTENT: &str = "intent";
 /// What was asked for, line by line.
 pub(crate) const ENTRIES: &str = "entries";
+/// A folder that is not there yet is assembled in this one.
+pub(crate) const TREE: &str = "tree";
 /// The steps of a commit, once it is decided.
 pub(crate) const COMMIT: &str = "commit";

@@ -164,12 +164,13 @@ fn finish(catalog: &Catalog, id: ChangeId, set: &mut ChangeSet) -> Result<Commit
     let steps = done.map_err(|error| half_done(&error))?;
     set.is_over = true;
 
-    let is_removal = |step: &&CommitStep| matches!(step.what, StepKind::Remove(..));
-    let removed = steps.iter().filter(is_removal).count();
+    let count =
+        |is_it: fn(&StepKind) -> bool| steps.iter().filter(|step| is_it(&step.what)).count();
+    let published = count(|what| matches!(what, StepKind::Publish(_)));
     let outcome = CommitOutcome {
-        published: steps.len() - removed,
-        removed,
-        unchanged: set.entries.len().saturating_sub(steps.len() - removed),
+        published,
+        removed: count(|what| matches!(what, StepKind::Remove(..))),
+        unchanged: set.entries.len().saturating_sub(published),
         revision: None,
     };
     catalog.changes.end(id, Some(outcome.clone()));
@@ -255,7 +256,10 @@ fn prepare(
             (Layout::made_place, versions::keep, rules::keep)
         };
 
-        make(&catalog.layout, &one.name)?;
+        match plan.new_folder {
+            Some(_) => drop(redo::assembled_place(&set, &one.name)?),
+            None => drop(make(&catalog.layout, &one.name)?),
+        }
         let needed = versions::digests(catalog, &one.name);
         say(catalog, &claim(one), one.bytes.signature.as_ref(), &needed)?;
 
@@ -312,8 +316,12 @@ fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
         name: one.name.clone(),
         what: StepKind::Publish(one.bytes.number),
     });
+    let new_folder = plan.new_folder.iter().map(|root| CommitStep {
+        name: root.clone(),
+        what: StepKind::Appear,
+    });
     // What goes comes last: no folder is empty in between that is needed again.
-    published.chain(removed).collect()
+    published.chain(new_folder).chain(removed).collect()
 }
 
 fn half_done(error: &io::Error) -> Error {

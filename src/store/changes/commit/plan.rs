@@ -22,6 +22,8 @@ pub(crate) struct CommitPlan {
     pub(crate) removed: Vec<Gone>,
     /// Names that have the bytes already that they are to get.
     pub(crate) unchanged: usize,
+    /// The folder of the set, if nothing has its name: it comes into being as a whole.
+    pub(crate) new_folder: Option<ModelName>,
 }
 
 impl CommitPlan {
@@ -60,6 +62,7 @@ pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result
         published: Vec::new(),
         removed: Vec::new(),
         unchanged: 0,
+        new_folder: None,
     };
 
     for (name, change) in &set.entries {
@@ -100,7 +103,23 @@ pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result
 
     find_sources(catalog, set, &mut plan)?;
     check_bounds(catalog, &plan)?;
+    if let Some(root) = &set.request.root
+        && !plan.published.is_empty()
+        && is_free(catalog, root)?
+    {
+        plan.new_folder = Some(root.clone());
+    }
     Ok(plan)
+}
+
+/// Whether nothing has the name of a folder.
+fn is_free(catalog: &Catalog, root: &ModelName) -> Result<bool> {
+    Ok(match catalog.standing(root)? {
+        Standing::Nothing => true,
+        Standing::Model(_) => false,
+        // A power cut can leave a folder whose last model is gone.
+        Standing::Other(_) => catalog.layout.remove_empty_folder(root),
+    })
 }
 
 fn gone(catalog: &Catalog, name: &ModelName, stamp: Stamp) -> Gone {

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::disk::{self, FilePlace, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Standing};
-use crate::store::changes::change_files::{COMMIT, ChangeFiles};
+use crate::store::changes::change_files::{COMMIT, ChangeFiles, TREE};
 use crate::store::changes::change_journal::whole_lines;
 use crate::store::kept_tree;
 use crate::store::versions;
@@ -29,6 +29,9 @@ pub(crate) enum StepKind {
     Publish(u64),
     /// The model that has this size goes; its digest, where it is known.
     Remove(u64, Option<Digest>),
+    /// It is the folder of the set, in which all comes at once that is published: it is assembled where nobody
+    /// looks.
+    Appear,
     /// It is called so from now on, with what is kept of it.
     Move(ModelName),
     /// It is the name of a folder, all of which is called so from now on.
@@ -40,7 +43,7 @@ impl CommitStep {
     pub(crate) fn new_name(&self) -> Option<&ModelName> {
         match &self.what {
             StepKind::Move(to) | StepKind::MoveFolder(to) => Some(to),
-            StepKind::Publish(_) | StepKind::Remove(..) => None,
+            StepKind::Publish(_) | StepKind::Appear | StepKind::Remove(..) => None,
         }
     }
 }
@@ -90,16 +93,22 @@ pub(crate) fn apply(
     steps: &[CommitStep],
 ) -> io::Result<()> {
     let set = files.folder()?;
+    let is_assembled = steps.iter().any(|step| step.what == StepKind::Appear);
     for step in steps {
         match &step.what {
             StepKind::Publish(number) => {
-                let target = catalog.layout.made_place(&step.name)?;
+                let target = if is_assembled {
+                    assembled_place(&set, &step.name)?
+                } else {
+                    catalog.layout.made_place(&step.name)?
+                };
                 match FilePlace::new(&set, number.to_string()).rename_to(&target) {
                     // It was done before.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     renamed => renamed?,
                 }
             }
+            StepKind::Appear => appear(&catalog.layout, &set, &step.name, steps)?,
             StepKind::Remove(size, digest) => remove(catalog, &step.name, *size, *digest)?,
             StepKind::Move(to) | StepKind::MoveFolder(to) => {
                 // It was done before, or it cannot be, and then nobody was told that it was.
@@ -107,6 +116,38 @@ pub(crate) fn apply(
                     log::debug!("'{}' is not moved to '{to}': {error}", step.name);
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// Where a model stands in a folder that is assembled, whose folders are made where they are missing.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn assembled_place(set: &Folder, name: &ModelName) -> io::Result<FilePlace> {
+    let tree = set.make_unsynced(TREE)?;
+    let folder = tree.descend(name.folders(), Folder::make_open_unsynced)?;
+    Ok(FilePlace::new(&folder, name.file_name()))
+}
+
+/// Gives a folder that was assembled its name.
+fn appear(layout: &Layout, set: &Folder, root: &ModelName, steps: &[CommitStep]) -> io::Result<()> {
+    let source = assembled_place(set, root)?;
+    match source.rename_to_free(&layout.made_place(root)?) {
+        // It was done before.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Somebody has made the folder meanwhile, and may have put something in it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        renamed => return renamed,
+    }
+
+    let is_published = |step: &&CommitStep| matches!(step.what, StepKind::Publish(_));
+    for step in steps.iter().filter(is_published) {
+        let source = assembled_place(set, &step.name)?;
+        match source.rename_to(&layout.made_place(&step.name)?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
         }
     }
     Ok(())
@@ -164,7 +205,7 @@ pub(crate) fn follow(catalog: &Catalog, steps: &[CommitStep]) -> io::Result<()> 
         match &step.what {
             StepKind::Move(to) => kept_tree::follow_model(hidden, &step.name, to)?,
             StepKind::MoveFolder(to) => kept_tree::follow_folder(hidden, &step.name, to)?,
-            StepKind::Publish(_) | StepKind::Remove(..) => {}
+            StepKind::Publish(_) | StepKind::Appear | StepKind::Remove(..) => {}
         }
     }
     Ok(())
@@ -216,6 +257,7 @@ fn record_text(steps: &[CommitStep]) -> String {
                 let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
                 writeln!(text, "remove {size} {digest} {name}")
             }
+            StepKind::Appear => writeln!(text, "appear {name}"),
             // No name has a tab in it.
             StepKind::Move(to) => writeln!(text, "move {name}\t{to}"),
             StepKind::MoveFolder(to) => writeln!(text, "move-folder {name}\t{to}"),
@@ -260,6 +302,7 @@ fn read_step(line: &str) -> Option<CommitStep> {
             };
             (StepKind::Remove(size, digest), words.next()?)
         }
+        "appear" => (StepKind::Appear, rest),
         "move" => {
             let (name, to) = rest.split_once('\t')?;
             (StepKind::Move(to.parse().ok()?), name)
@@ -299,6 +342,7 @@ mod tests {
             step("d e", StepKind::Remove(0, None)),
             step("f", StepKind::Remove(9, Some(Digest::of(b"x")))),
             step("g h", StepKind::Move("i j/k".parse().unwrap())),
+            step("n o", StepKind::Appear),
             step("l", StepKind::MoveFolder("m n".parse().unwrap())),
         ];
         let read = |text: &str| {

@@ -298,4 +298,97 @@ fn a_record_of_a_move_is_done_once_and_hands_are_left_alone() {
     let now = state(&store);
     assert_eq!((&now["a"].0[..], &now["b"].0[..]), ("by hand", "two"));
     assert_eq!((now["a"].2.len(), now["b"].2.len()), (0, 1));
+
+    // What keeps its name keeps its versions.
+    put(&store, "a", "newer", None);
+    drop(store);
+    record("move a\tb");
+    let now = state(&open(directory.path(), 2));
+    assert_eq!((now["a"].2.len(), now["b"].2.len()), (1, 1));
+}
+
+#[test]
+fn a_new_folder_is_there_at_once_whichever_call_to_the_disk_fails() {
+    for again in [true, false] {
+        let mut calls = 0;
+        while new_folder_fails_at(calls, again) {
+            calls += 1;
+        }
+        assert!(calls > 8, "only {calls} calls were tried");
+    }
+}
+
+fn send(store: &Store, id: ChangeId, text: &str) {
+    let mut upload = store.upload(Some(text.len() as u64)).unwrap();
+    upload.write_all(text.as_bytes()).unwrap();
+    let done = upload.end(&name(text), None, &Condition::Any, Some(id));
+    done.unwrap();
+}
+
+/// Commits with one call to the disk that fails; whether there was such a call.
+fn new_folder_fails_at(call: u32, again: bool) -> bool {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 1);
+    put(&store, "me/other", "x", None);
+    let all = ["me/new/a", "me/new/deep/b", "me/new/deep/er/c"];
+    let request = ChangeRequest {
+        root: Some(name("me/new")),
+        principal: None,
+    };
+    let id = store.begin_change(request).unwrap();
+    all.iter().for_each(|text| send(&store, id, text));
+
+    fault::set(Some(call));
+    let result = store.commit_change(id, Others::Remove, None);
+    let reached = !fault::set(None);
+
+    // Who looks into the directory itself sees nothing of it, or all.
+    let case = format!("call {call}, again: {again}");
+    let there = |text: &&str| directory.path().join(text).exists();
+    let count = all.iter().filter(|text| there(text)).count();
+    let folder = directory.path().join("me/new");
+    assert_eq!(count, if folder.exists() { 3 } else { 0 }, "{case}");
+    assert!(result.is_err() || count == 3, "{case}");
+
+    if again && result.is_err() {
+        let done = store.commit_change(id, Others::Remove, None).expect(&case);
+        assert_eq!((done.published, done.removed), (3, 0), "{case}");
+    }
+    drop(store);
+    let store = open(directory.path(), 1);
+    let count = state(&store)
+        .keys()
+        .filter(|name| name.starts_with("me/new/"))
+        .count();
+    assert!([0, 3].contains(&count), "{case}");
+    if again || result.is_ok() {
+        assert_eq!(count, 3, "{case}");
+    }
+    let sets = fs::read_dir(directory.path().join(".skep/changes")).unwrap();
+    assert_eq!(sets.count(), usize::from(count == 0), "{case}");
+    reached
+}
+
+#[test]
+fn a_folder_that_a_hand_makes_in_the_middle_of_a_commit_keeps_what_is_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 1);
+    drop(store);
+
+    // As a start finds it: one file is assembled, the other one is not, and there is a folder of the name.
+    let set = directory
+        .path()
+        .join(".skep/changes/0123456789abcdef0123456789abcdef");
+    fs::create_dir_all(set.join("tree/f/in")).unwrap();
+    fs::write(set.join("tree/f/in/a"), "a").unwrap();
+    fs::write(set.join("2"), "b").unwrap();
+    let record = "skep-commit 1\npublish 1 f/in/a\npublish 2 f/b\nappear f\n";
+    fs::write(set.join("commit"), record).unwrap();
+    fs::create_dir_all(directory.path().join("f")).unwrap();
+    fs::write(directory.path().join("f/by-hand"), "h").unwrap();
+
+    let store = open(directory.path(), 1);
+    let names: Vec<_> = state(&store).into_keys().collect();
+    assert_eq!(names, ["f/b", "f/by-hand", "f/in/a"]);
+    assert!(!set.exists());
 }
