@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Directories: those that stay, made durably, and those that go with this process.
+//! Directories: those that stay, made durably, those that go with this process, and how they are emptied.
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::disk::folder::sync_directory;
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use crate::disk::folder::{Folder, sync_directory};
 use crate::random;
 
 /// Creates a directory that only its owner can enter (0700), with its parents, in a way that survives
@@ -80,5 +83,42 @@ impl PrivateDirectory {
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Folder {
+    /// Removes all that is in it, except folders of others.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn remove_all(&self) -> io::Result<()> {
+        for entry in self.entries()? {
+            let name = entry?.name;
+            match rustix::fs::unlinkat(self, &name, AtFlags::empty()) {
+                // Linux says the one, POSIX the other.
+                Err(Errno::ISDIR | Errno::PERM) => {
+                    let name = name.to_str().ok_or(io::ErrorKind::InvalidInput)?;
+                    self.enter(name)?.remove_all()?;
+                    self.remove_empty(name)?;
+                }
+                removed => removed?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the last one of the folders to which these names lead, and then those above it, as far as
+    /// nothing is in them. One that stays does no harm.
+    pub(crate) fn remove_while_empty(
+        &self,
+        mut way: Vec<&str>,
+        open: fn(&Self, &str) -> io::Result<Self>,
+    ) {
+        while let Some(last) = way.pop() {
+            let above = self.descend(way.iter().copied(), open);
+            if above.and_then(|above| above.remove_empty(last)).is_err() {
+                return;
+            }
+        }
     }
 }

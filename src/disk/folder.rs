@@ -176,26 +176,6 @@ impl Folder {
         Ok(rustix::fs::unlinkat(self, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Removes all that is in it, except folders of others.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub(crate) fn remove_all(&self) -> io::Result<()> {
-        for entry in self.entries()? {
-            let name = entry?.name;
-            match rustix::fs::unlinkat(self, &name, AtFlags::empty()) {
-                // Linux says the one, POSIX the other.
-                Err(Errno::ISDIR | Errno::PERM) => {
-                    let name = name.to_str().ok_or(io::ErrorKind::InvalidInput)?;
-                    self.enter(name)?.remove_all()?;
-                    self.remove_empty(name)?;
-                }
-                removed => removed?,
-            }
-        }
-        Ok(())
-    }
-
     /// The folder to which these names lead, each of them opened in the one before.
     ///
     /// # Errors
@@ -207,21 +187,6 @@ impl Folder {
     ) -> io::Result<Self> {
         way.into_iter()
             .try_fold(self.clone(), |folder, name| open(&folder, name))
-    }
-
-    /// Removes the last one of the folders to which these names lead, and then those above it, as far as
-    /// nothing is in them. One that stays does no harm.
-    pub(crate) fn remove_while_empty(
-        &self,
-        mut way: Vec<&str>,
-        open: fn(&Self, &str) -> io::Result<Self>,
-    ) {
-        while let Some(last) = way.pop() {
-            let above = self.descend(way.iter().copied(), open);
-            if above.and_then(|above| above.remove_empty(last)).is_err() {
-                return;
-            }
-        }
     }
 
     /// Its names, without those of itself and its parent.

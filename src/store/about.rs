@@ -44,6 +44,12 @@ impl Metadata {
         })
     }
 
+    /// The bytes of all that is said.
+    pub(crate) fn bytes(&self) -> usize {
+        let said = [&self.license, &self.source, &self.uploader];
+        said.into_iter().flatten().map(String::len).sum()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -32,6 +32,8 @@ pub struct StoreOptions {
     pub changes_max: usize,
     /// Names in one of them. Default 100,000.
     pub change_files_max: usize,
+    /// Bytes of memory for the names of all of them, of which one principal may have half. Default 128 MiB.
+    pub change_memory_max: u64,
     /// If there are any: only what one of these keys has signed is published. Files that are copied in
     /// by hand are not asked. Default none.
     pub signers: Vec<PublicKey>,
@@ -86,6 +88,7 @@ impl Default for StoreOptions {
             upload_sync_bytes: 8 << 20,
             changes_max: 16,
             change_files_max: 100_000,
+            change_memory_max: 128 << 20,
             signers: Vec::new(),
             total_bytes_max: 0,
             models_max: 0,

@@ -63,6 +63,15 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(unbounded_count, store.change_files_max),
     )
     .off("no limit"),
+    row(
+        "max-change-memory",
+        "SIZE",
+        "128MiB",
+        "Memory for the names of all open change sets and what is said of them, half of it for one caller",
+        Effect::NextStart,
+        set!(unbounded_bytes, store.change_memory_max),
+    )
+    .off("no limit"),
 ];
 
 /// What nothing reaches stands for a limit that is switched off: the store compares and knows no other case.

@@ -106,13 +106,48 @@ impl Catalog {
         let start = SystemTime::now();
         let digest = Digest::of_reader(file)?;
         file.rewind()?;
-        if Stamp::of(&file.metadata()?) != stamp {
-            return Ok(None);
+        let after = Stamp::of(&file.metadata()?);
+        if after != stamp {
+            // A name that it got or lost meanwhile has changed a time, and no bytes.
+            return Ok(after.is_linked_since(&stamp).then_some(digest));
         }
 
         if stamp.young_for(self.options.clock_tick, start).is_zero() {
             self.proven_blobs.insert(stamp, digest);
         }
         Ok(Some(digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{FilePlace, Folder};
+    use crate::store::StoreOptions;
+
+    #[test]
+    fn a_name_that_a_file_gets_while_it_is_read_does_not_damage_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+        let folder = Folder::open(directory.path()).unwrap();
+        std::fs::write(directory.path().join("a"), "bytes").unwrap();
+        let place = FilePlace::new(&folder, "a");
+        let (file, facts) = place.open().unwrap();
+        let before = Stamp::of(facts);
+
+        // Until the clock of the file system has gone on, the times are the same.
+        let other = FilePlace::new(&folder, "b");
+        loop {
+            place.link_to(&other).unwrap();
+            if Stamp::of(place.facts().unwrap()) != before {
+                break;
+            }
+            other.remove().unwrap();
+        }
+        let proof = store.catalog().proof(&file, before).unwrap();
+        assert_eq!(proof, Some(Digest::of(b"bytes")));
+
+        std::fs::write(directory.path().join("a"), "others").unwrap();
+        assert_eq!(store.catalog().proof(&file, before).unwrap(), None);
     }
 }

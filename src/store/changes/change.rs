@@ -70,6 +70,17 @@ impl Change {
         }
     }
 
+    /// The memory that it takes under a name, about.
+    pub(crate) fn memory(&self, name: &ModelName) -> u64 {
+        let said = self.bytes().map_or(0, |bytes| {
+            let signature = bytes.signature.as_ref();
+            let signature = signature.map_or(0, |signature| signature.to_string().len());
+            bytes.metadata.bytes() + signature
+        });
+        // Names of letters with marks are kept in two forms.
+        (ENTRY_BYTES + 2 * name.as_str().len() + said) as u64
+    }
+
     /// The bytes that it has in the set.
     pub(crate) fn sent_size(&self) -> u64 {
         match self {
@@ -78,3 +89,6 @@ impl Change {
         }
     }
 }
+
+/// What an entry of a set takes beside its texts.
+const ENTRY_BYTES: usize = size_of::<(ModelName, Change)>() + 64;

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
+use rustix::fs::OFlags;
+
 use crate::disk::{FilePlace, Folder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::random;
@@ -107,6 +109,9 @@ impl ChangeFiles {
         all.remove_empty(&self.id.to_string())
     }
 }
+
+/// How the journal of a change set is opened.
+pub(crate) const APPENDED: OFlags = OFlags::RDWR.union(OFlags::CREATE).union(OFlags::APPEND);
 
 /// What a change set is for.
 pub(crate) const INTENT: &str = "intent";

@@ -7,11 +7,11 @@ use std::io::{self, Write as _};
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use crate::disk::fault;
+use crate::disk::{self, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::changes::change::{Change, ChangeRequest};
-use crate::store::changes::change_files::ChangeFiles;
+use crate::store::changes::change_files::{APPENDED, ChangeFiles, ENTRIES};
 use crate::store::changes::change_journal::entry_line;
 use crate::text::composed;
 
@@ -24,6 +24,10 @@ pub(crate) struct ChangeSet {
     folded: BTreeMap<String, ModelName>,
     next: u64,
     journal: File,
+    /// Lines of the journal.
+    lines: usize,
+    /// The memory of the entries, about.
+    pub(crate) memory: u64,
     /// How old it was when this process first saw it, and since when it did not change.
     pub(crate) seen: (Duration, Instant),
     /// The steps of its commit are written down, but not all of them are done.
@@ -41,6 +45,8 @@ impl ChangeSet {
             folded: BTreeMap::new(),
             next: 1,
             journal,
+            lines: 0,
+            memory: 0,
             seen: (Duration::ZERO, Instant::now()),
             is_decided: false,
             is_over: false,
@@ -134,10 +140,32 @@ impl ChangeSet {
     /// Those of the file system.
     pub(crate) fn note(&mut self, name: &ModelName, change: Change, folds: bool) -> io::Result<()> {
         fault::check()?;
+        if self.lines > 2 * self.entries.len() + LINES_MORE {
+            self.shorten()?;
+        }
         self.journal
             .write_all(entry_line(name, &change).as_bytes())?;
         self.seen = (Duration::ZERO, Instant::now());
         self.insert(name.clone(), change, folds);
+        Ok(())
+    }
+
+    /// Writes the journal anew, without the lines that later ones have superseded.
+    fn shorten(&mut self) -> io::Result<()> {
+        let mut text = String::new();
+        for (name, change) in &self.entries {
+            let mut change = change.clone();
+            // Whether a power cut has left the bytes as they are is looked at once more.
+            if let Change::Sent(bytes) = &mut change {
+                bytes.is_unsure = true;
+            }
+            text += &entry_line(name, &change);
+        }
+
+        let place = self.files.place(ENTRIES)?;
+        disk::write_unsynced(&place, text.as_bytes(), 0o600)?;
+        self.journal = place.open_as(APPENDED, 0o600)?;
+        self.lines = self.entries.len();
         Ok(())
     }
 
@@ -158,6 +186,11 @@ impl ChangeSet {
         }
 
         let kept = change.bytes().map(|bytes| bytes.number);
+        self.lines += 1;
+        self.memory += change.memory(&name);
+        if let Some(old) = self.entries.get(&name) {
+            self.memory = self.memory.saturating_sub(old.memory(&name));
+        }
         let old = self.entries.insert(name, change);
         if let Some(Change::Sent(old)) = old
             && kept != Some(old.number)
@@ -168,6 +201,9 @@ impl ChangeSet {
         }
     }
 }
+
+/// How many more lines a journal has than names before it is written anew.
+const LINES_MORE: usize = 1000;
 
 /// What is the same of names that are one for the file system or for people; `None` if only equal names are.
 fn fold(name: &ModelName, folds_names: bool) -> Option<String> {

@@ -6,12 +6,12 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::OFlags;
-
 use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::changes::change::{ChangeRequest, CommitOutcome};
-use crate::store::changes::change_files::{ChangeFiles, ChangeId, ENTRIES, INTENT, unknown_change};
+use crate::store::changes::change_files::{
+    APPENDED, ChangeFiles, ChangeId, ENTRIES, INTENT, unknown_change,
+};
 use crate::store::changes::change_journal::intent_text;
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::failure::unstored;
@@ -35,7 +35,9 @@ struct ChangesState {
 pub(crate) struct OpenChange {
     principal: Option<String>,
     /// The bytes that were sent for it.
-    pub(crate) bytes: AtomicU64,
+    bytes: AtomicU64,
+    /// The memory of its entries.
+    memory: AtomicU64,
     pub(crate) set: Mutex<ChangeSet>,
 }
 
@@ -44,8 +46,15 @@ impl OpenChange {
         Self {
             principal: set.request.principal.clone(),
             bytes: AtomicU64::new(set.sent_bytes()),
+            memory: AtomicU64::new(set.memory),
             set: Mutex::new(set),
         }
+    }
+
+    /// Takes down what the set, which is this one's, takes now.
+    pub(crate) fn count(&self, set: &ChangeSet) {
+        self.bytes.store(set.sent_bytes(), Ordering::SeqCst);
+        self.memory.store(set.memory, Ordering::SeqCst);
     }
 }
 
@@ -137,16 +146,8 @@ impl OpenChanges {
         more: u64,
         options: &StoreOptions,
     ) -> Result<()> {
-        let state = lock(&self.0);
-        let sum = |own_only: bool| {
-            let open = state.open.values();
-            let open = open.filter(|other| !own_only || other.principal == change.principal);
-            let sizes = open.map(|other| other.bytes.load(Ordering::SeqCst));
-            sizes.fold(more, u64::saturating_add)
-        };
-
         let max = options.uploads_bytes_max;
-        if sum(false) <= max && sum(true) <= max - max / 2 {
+        if self.is_within(change, more, max, |other| &other.bytes) {
             return Ok(());
         }
         let text = format!(
@@ -156,6 +157,47 @@ impl OpenChanges {
         );
         Err(Error::new(ErrorKind::NoSpace, text)
             .hint("commit or DELETE one of them, or raise max-uploads-bytes"))
+    }
+
+    /// Whether so much more may be kept in memory for a change set.
+    ///
+    /// # Errors
+    /// `NoSpace` if all of them would take too much, or those of one principal.
+    pub(crate) fn check_memory(
+        &self,
+        change: &OpenChange,
+        more: u64,
+        options: &StoreOptions,
+    ) -> Result<()> {
+        let max = options.change_memory_max;
+        if self.is_within(change, more, max, |other| &other.memory) {
+            return Ok(());
+        }
+        let text = format!(
+            "the names of change sets that are not committed, and what is said of them, may take {} together, \
+             half of it for one caller",
+            counted(max, "byte")
+        );
+        Err(Error::new(ErrorKind::NoSpace, text)
+            .hint("commit or DELETE one of them, or raise max-change-memory"))
+    }
+
+    /// Whether all change sets stay within a bound, and those of one principal within half of it.
+    fn is_within(
+        &self,
+        change: &OpenChange,
+        more: u64,
+        max: u64,
+        count: fn(&OpenChange) -> &AtomicU64,
+    ) -> bool {
+        let state = lock(&self.0);
+        let sum = |own_only: bool| {
+            let open = state.open.values();
+            let open = open.filter(|other| !own_only || other.principal == change.principal);
+            let sizes = open.map(|other| count(other).load(Ordering::SeqCst));
+            sizes.fold(more, u64::saturating_add)
+        };
+        sum(false) <= max && sum(true) <= max - max / 2
     }
 }
 
@@ -191,9 +233,6 @@ pub(crate) fn log_failure(result: io::Result<()>) {
         log::warn!("the files of a change set cannot be removed: {error}");
     }
 }
-
-/// How the journal of a change set is opened.
-pub(crate) const APPENDED: OFlags = OFlags::RDWR.union(OFlags::CREATE).union(OFlags::APPEND);
 
 /// Commits that can still be asked about.
 const DONE_MAX: usize = 64;

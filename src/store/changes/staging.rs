@@ -3,7 +3,6 @@
 
 use std::ops::Bound;
 use std::sync::MutexGuard;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::digest::Digest;
@@ -113,7 +112,8 @@ impl Store {
         let change = catalog.changes.find(id)?;
         let set = open(&change)?;
         set.check_name(name, catalog.layout.folds_names(), None)?;
-        self.check_room(&set, name)?;
+        let memory = Change::Removal.memory(name) + metadata.bytes() as u64;
+        self.check_room(&change, &set, name, memory)?;
         let old = set.entries.get(name).map_or(0, Change::sent_size);
         let more = size.unwrap_or_default().saturating_sub(old);
         let options = &catalog.options;
@@ -152,33 +152,33 @@ impl Store {
 
         let mut set = open(&change)?;
         set.check_name(claim.name, catalog.layout.folds_names(), None)?;
-        self.check_room(&set, claim.name)?;
+        let mut staged = Bytes {
+            digest: claim.digest,
+            size: claim.size,
+            number: set.next_number(),
+            is_unsure: is_unsynced,
+            metadata: claim.metadata.clone(),
+            signature,
+        };
+        let memory = Change::Sent(staged.clone()).memory(claim.name);
+        self.check_room(&change, &set, claim.name, memory)?;
         let old = set.entries.get(claim.name).map_or(0, Change::sent_size);
         let more = claim.size.saturating_sub(old);
         catalog
             .changes
             .check_bytes(&change, more, &catalog.options)?;
 
-        let number = set.next_number();
-        let place = set.files.place(number).map_err(unstored)?;
+        let place = set.files.place(staged.number).map_err(unstored)?;
         let file = bytes.stage(&place).map_err(unstored)?;
         let modified = file.metadata().and_then(|facts| facts.modified());
 
-        let mut staged = Bytes {
-            digest: claim.digest,
-            size: claim.size,
-            number,
-            is_unsure: is_unsynced,
-            metadata: claim.metadata.clone(),
-            signature,
-        };
         let folds = catalog.layout.folds_names();
         set.note(claim.name, Change::Sent(staged.clone()), folds)
             .map_err(unstored)?;
         // What this process has written, it reads as it was written.
         staged.is_unsure = false;
         set.insert_same(claim.name, Change::Sent(staged));
-        change.bytes.store(set.sent_bytes(), Ordering::SeqCst);
+        change.count(&set);
 
         Ok(Published {
             model: Model {
@@ -227,10 +227,11 @@ impl Store {
             metadata,
             signature,
         };
+        let known = Change::Known(bytes);
+        self.check_room(&change, &set, name, known.memory(name))?;
         let folds = catalog.layout.folds_names();
-        set.note(name, Change::Known(bytes), folds)
-            .map_err(unstored)?;
-        change.bytes.store(set.sent_bytes(), Ordering::SeqCst);
+        set.note(name, known, folds).map_err(unstored)?;
+        change.count(&set);
 
         Ok(Published {
             model: Model {
@@ -255,9 +256,10 @@ impl Store {
         let change = catalog.changes.find(id)?;
         let mut set = open(&change)?;
         set.check_name(name, folds, Some(&Change::Removal))?;
-        self.check_room(&set, name)?;
+        let memory = Change::Removal.memory(name);
+        self.check_room(&change, &set, name, memory)?;
         set.note(name, Change::Removal, folds).map_err(unstored)?;
-        change.bytes.store(set.sent_bytes(), Ordering::SeqCst);
+        change.count(&set);
         Ok(())
     }
 
@@ -310,14 +312,26 @@ impl Store {
         Ok(())
     }
 
-    fn check_room(&self, set: &ChangeSet, name: &ModelName) -> Result<()> {
-        let max = self.catalog().options.change_files_max;
-        if set.entries.len() < max || set.entries.contains_key(name) {
-            return Ok(());
+    /// Whether a set has room for one more name, and for what is said of it.
+    fn check_room(
+        &self,
+        change: &OpenChange,
+        set: &ChangeSet,
+        name: &ModelName,
+        memory: u64,
+    ) -> Result<()> {
+        let catalog = self.catalog();
+        let old = set.entries.get(name);
+        let max = catalog.options.change_files_max;
+        if set.entries.len() >= max && old.is_none() {
+            let text = format!("a change set has at most {}", counted(max as u64, "name"));
+            return Err(Error::new(ErrorKind::NoSpace, text)
+                .hint("commit it and begin another one, or raise max-change-files"));
         }
-        let text = format!("a change set has at most {}", counted(max as u64, "name"));
-        Err(Error::new(ErrorKind::NoSpace, text)
-            .hint("commit it and begin another one, or raise max-change-files"))
+
+        let old = old.map_or(0, |old| old.memory(name));
+        let more = memory.saturating_sub(old);
+        catalog.changes.check_memory(change, more, &catalog.options)
     }
 }
 

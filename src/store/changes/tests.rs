@@ -456,3 +456,118 @@ fn what_is_planted_among_the_sets_costs_little_and_stops_nothing() {
     assert_eq!(store.catalog().changes.count(), 16);
     assert_eq!(sets(directory.path()), 17);
 }
+
+#[test]
+fn what_is_said_of_names_is_bounded_in_memory_and_on_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || StoreOptions {
+        reserve_bytes: 0,
+        change_memory_max: 40_000,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory.path(), options()).unwrap();
+    put(&store, "here", b"x");
+    let id = begin(&store, None);
+    let said = Metadata::new(Some(&"l".repeat(900)), None, None).unwrap();
+    let know = |id, text: &str| {
+        let digest = Digest::of(b"x");
+        store.stage_known(id, &name(text), digest, said.clone(), None)
+    };
+
+    // One name again and again takes no more than the last time, and its journal is written anew.
+    for _ in 0..3000 {
+        know(id, "again").unwrap();
+    }
+    let journal = directory
+        .path()
+        .join(".skep/changes")
+        .join(id.to_string())
+        .join("entries");
+    assert!(fs::metadata(&journal).unwrap().len() < 1_500_000);
+
+    // One caller has half of the memory, in all its sets together, and loses nothing that is there.
+    let full = (0..100)
+        .map_while(|number| know(id, &number.to_string()).ok())
+        .count();
+    assert!((5..25).contains(&full), "{full}");
+    let error = know(begin(&store, None), "other").unwrap_err();
+    assert!(error.to_string().contains("max-change-memory"), "{error}");
+    let other = ChangeRequest {
+        root: None,
+        principal: Some("other".to_owned()),
+    };
+    know(store.begin_change(other).unwrap(), "other").unwrap();
+    drop(store);
+
+    let store = Store::open(directory.path(), options()).unwrap();
+    let done = store.commit_change(id, Others::Keep, None).unwrap();
+    assert_eq!(done.published, full + 1);
+}
+
+#[test]
+fn what_was_put_in_the_place_of_sent_bytes_is_not_published() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    let outside = directory.path().join("outside");
+    fs::write(&outside, "x").unwrap();
+
+    type Swap = fn(&Path, &Path);
+    let swaps: [Swap; 3] = [
+        |place, outside| std::os::unix::fs::symlink(outside, place).unwrap(),
+        |place, _| fs::create_dir(place).unwrap(),
+        |place, _| fs::write(place, "longer").unwrap(),
+    ];
+    for swap in swaps {
+        let id = begin(&store, None);
+        send(&store, id, "a", b"x");
+        send(&store, id, "b", b"x");
+        let place = directory
+            .path()
+            .join(".skep/changes")
+            .join(id.to_string())
+            .join("1");
+        fs::remove_file(&place).unwrap();
+        swap(&place, &outside);
+
+        let error = store.commit_change(id, Others::Keep, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert!(bytes_of(&store, "b").is_none());
+        store.abandon_change(id).unwrap();
+    }
+    assert_eq!(sets(directory.path()), 0);
+}
+
+#[test]
+fn a_commit_that_a_start_completed_tells_what_came_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, id) = prepared(directory.path(), 0);
+    drop(store);
+    let set = directory.path().join(".skep/changes").join(id.to_string());
+    let record = "skep-commit 1\npublish 1 me/a\nremove 3 - me/b\n";
+    fs::write(set.join("commit"), record).unwrap();
+
+    let store = open(directory.path(), 0);
+    let done = store.commit_change(id, Others::Remove, None).unwrap();
+    assert_eq!((done.published, done.removed), (1, 1));
+}
+
+#[test]
+fn what_a_folder_was_is_kept_also_where_its_digests_are_not_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, id) = prepared(directory.path(), 1);
+    let before = store.folder_info(&name("me")).unwrap().revision;
+    drop(store);
+
+    // As after a kill: nothing was written down.
+    fs::remove_file(directory.path().join(".skep/index")).unwrap();
+    let options = StoreOptions {
+        reserve_bytes: 0,
+        versions_max: 1,
+        clock_tick: std::time::Duration::ZERO,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    store.commit_change(id, Others::Remove, None).unwrap();
+    let kept = store.folder_info(&name("me")).unwrap().kept;
+    assert_eq!(kept.first().map(|kept| kept.revision), before);
+}

@@ -11,6 +11,7 @@ use crate::disk::{FileKind, FilePlace, Folder, Part};
 use crate::error::ErrorKind;
 use crate::model::ModelName;
 use crate::store::hidden_folder::{HiddenFolder, LOCK};
+use crate::text::composed;
 
 /// Whether the file system takes several spellings for one name; it is asked by trying.
 pub(super) fn folds_names(
@@ -29,8 +30,8 @@ pub(super) fn folds_names(
         Err(error) => return Err(error),
         Ok(part) => {
             let path = part.place().path();
-            let composed = path.file_name().unwrap_or_default().to_string_lossy();
-            FilePlace::new(parts, composed.replace(COMPOSED, DECOMPOSED)).exists()
+            let shown = path.file_name().unwrap_or_default().to_string_lossy();
+            FilePlace::new(parts, shown.replace(COMPOSED, DECOMPOSED)).exists()
         }
     };
 
@@ -92,7 +93,12 @@ pub(super) fn try_names(folder: &Folder, name: &ModelName) -> io::Result<()> {
 
 /// The name under which a file is listed that was found as `name`; `None` if that is its name.
 pub(super) fn other_name(name: &str, inode: u64, listed: Vec<(String, u64)>) -> Option<String> {
-    if listed.iter().any(|(other, _)| other == name) {
+    // A file system that keeps letters with marks in its own form has it under this name all the same.
+    let own = composed(name);
+    if listed
+        .iter()
+        .any(|(other, _)| other == name || composed(other) == own)
+    {
         return None;
     }
     // Some file systems number files anew with each call, but something does have the name.

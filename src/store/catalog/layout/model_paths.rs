@@ -185,6 +185,11 @@ impl Iterator for ModelNames {
             let level = self.levels.last_mut()?;
             let entry = match level.entries.next() {
                 Some(Ok(entry)) => entry,
+                // The folder went with its last model.
+                Some(Err(error)) if is_absence(&error) => {
+                    self.levels.pop();
+                    continue;
+                }
                 Some(Err(error)) => {
                     self.levels.clear();
                     return Some(Err(error));

@@ -4,25 +4,26 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::PoisonError;
+use std::time::SystemTime;
 
 use crate::digest::Digest;
 use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Happening;
 use crate::model::ModelName;
 use crate::model::Revision;
 use crate::signature::Signature;
-use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
+use crate::store::catalog::{Catalog, Layout, Stamp};
 use crate::store::changes::change::{Change, CommitOutcome, Others};
 use crate::store::changes::change_files::{ChangeFiles, ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
-use crate::store::changes::commit::plan::{CommitPlan, Planned, plan};
+use crate::store::changes::commit::committed::{claim, learn, learn_linked, outcome, prune, tell};
+use crate::store::changes::commit::plan::{CommitPlan, plan};
 use crate::store::changes::commit::redo::{self, CommitStep, StepKind};
 use crate::store::changes::open_changes::log_failure;
-use crate::store::claim::{BytesOrigin, Claim, Condition};
-use crate::store::failure::unstored;
+use crate::store::claim::Claim;
+use crate::store::failure::{unreadable, unstored};
 use crate::store::revisions::{self, Manifest};
-use crate::store::rules::{self, side_file};
+use crate::store::rules;
 use crate::store::store_handle::Store;
 use crate::store::versions;
 use crate::threads::lock;
@@ -55,8 +56,15 @@ impl Store {
         }
 
         // What takes long comes before others have to wait for their names.
-        check_unsure(&mut set)?;
-        make_durable(catalog, &set).map_err(unstored)?;
+        if !set.is_decided {
+            check_sent(&mut set)?;
+            make_durable(catalog, &set).map_err(unstored)?;
+        }
+        if let Some(root) = &set.request.root
+            && catalog.options.versions_max > 0
+        {
+            learn_before(catalog, root)?;
+        }
 
         let _guard = lock(&catalog.names);
         let root = set.request.root.clone();
@@ -86,8 +94,6 @@ impl Store {
         carry_out(catalog, &mut set, &plan)?;
         set.is_over = true;
         log_failure(set.files.remove());
-
-        learn(catalog, &plan);
         drop(tallies);
         let outcome = CommitOutcome {
             published: plan.published.len(),
@@ -138,18 +144,14 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
             .unwrap_or_else(PoisonError::into_inner);
         let done = redo::apply(catalog, &set.files, &steps);
         steps.iter().for_each(|step| catalog.forget(&step.name));
+        // Nobody lists one of them without its digest.
+        if done.is_ok() {
+            learn(catalog, plan);
+        }
         done
     };
     done.and_then(|()| redo::settle(catalog, &steps))
         .map_err(|error| half_done(&error))
-}
-
-fn prune(catalog: &Catalog, root: Option<&ModelName>) {
-    let Some(root) = root else { return };
-    let most = catalog.options.versions_max;
-    if let Err(error) = revisions::prune(catalog.layout.hidden(), root, most) {
-        log::warn!("old revisions of '{root}/' cannot be removed: {error}");
-    }
 }
 
 /// Completes a commit in the middle of which the disk failed.
@@ -164,21 +166,14 @@ fn finish(catalog: &Catalog, id: ChangeId, set: &mut ChangeSet) -> Result<Commit
     let steps = done.map_err(|error| half_done(&error))?;
     set.is_over = true;
 
-    let count =
-        |is_it: fn(&StepKind) -> bool| steps.iter().filter(|step| is_it(&step.what)).count();
-    let published = count(|what| matches!(what, StepKind::Publish(_)));
-    let outcome = CommitOutcome {
-        published,
-        removed: count(|what| matches!(what, StepKind::Remove(..))),
-        unchanged: set.entries.len().saturating_sub(published),
-        revision: None,
-    };
+    let outcome = outcome(&steps, set.entries.len());
     catalog.changes.end(id, Some(outcome.clone()));
     Ok(outcome)
 }
 
-/// Reads again what a power cut may have changed. What is not what was sent has to be sent again.
-fn check_unsure(set: &mut ChangeSet) -> Result<()> {
+/// Looks at what was sent, and reads again what a power cut may have changed. What is not what was sent has to
+/// be sent again.
+fn check_sent(set: &mut ChangeSet) -> Result<()> {
     let files = set.files.clone();
     let mut lost = Vec::new();
 
@@ -186,13 +181,20 @@ fn check_unsure(set: &mut ChangeSet) -> Result<()> {
         let Change::Sent(bytes) = change else {
             continue;
         };
-        if !bytes.is_unsure {
-            continue;
-        }
 
-        let read = files.place(bytes.number).and_then(|place| place.open());
-        let digest = read.and_then(|(file, _)| Digest::of_reader(file));
-        if digest.is_ok_and(|digest| digest == bytes.digest) {
+        // Nothing but a file of this size gets the name, whoever has put something else there.
+        let place = files.place(bytes.number);
+        let is_there = match place {
+            Ok(place) if bytes.is_unsure => {
+                let digest = place.open().and_then(|(file, _)| Digest::of_reader(file));
+                digest.is_ok_and(|digest| digest == bytes.digest)
+            }
+            Ok(place) => place
+                .facts()
+                .is_ok_and(|facts| facts.is_file() && facts.size == bytes.size),
+            Err(_) => false,
+        };
+        if is_there {
             bytes.is_unsure = false;
         } else {
             lost.push(name.clone());
@@ -203,13 +205,39 @@ fn check_unsure(set: &mut ChangeSet) -> Result<()> {
         return Ok(());
     };
     let text = format!(
-        "the bytes of {} of this change set were lost with the power; the first is '{first}'",
+        "the bytes of {} of this change set were lost; the first is '{first}'",
         crate::text::counted(lost.len() as u64, "name")
     );
     for name in &lost {
         set.entries.remove(name);
     }
     Err(Error::new(ErrorKind::Conflict, text).hint("send what GET does not list, and commit again"))
+}
+
+/// Computes the digests in a folder that are not known yet, as after a start without an index: without them, what
+/// the folder is now could not be kept as a revision.
+fn learn_before(catalog: &Catalog, root: &ModelName) -> Result<()> {
+    for name in catalog.members(Some(root))? {
+        let Ok(Some((file, stamp))) = catalog.layout.open_model(&name) else {
+            continue;
+        };
+        let is_known = catalog.index.find(&name, &stamp).is_some();
+        let is_young = !stamp
+            .young_for(catalog.options.clock_tick, SystemTime::now())
+            .is_zero();
+        if is_known || is_young {
+            continue;
+        }
+
+        let digest = Digest::of_reader(&file).map_err(|error| unreadable(&name, error))?;
+        if file
+            .metadata()
+            .is_ok_and(|facts| Stamp::of(&facts) == stamp)
+        {
+            catalog.learn(&name, stamp, digest);
+        }
+    }
+    Ok(())
 }
 
 /// Makes the bytes of a set survive a power cut.
@@ -331,70 +359,4 @@ fn half_done(error: &io::Error) -> Error {
     Error::new(ErrorKind::Internal, text).hint(
         "make room on the server's disk and commit again, or restart the server: that completes it",
     )
-}
-
-/// Remembers the digests of what was published, and of what has or had its file in common with it.
-fn learn(catalog: &Catalog, plan: &CommitPlan) {
-    for one in &plan.published {
-        if let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name) {
-            catalog.learn(&one.name, stamp, one.bytes.digest);
-        }
-    }
-    learn_linked(catalog, plan);
-}
-
-fn learn_linked(catalog: &Catalog, plan: &CommitPlan) {
-    let new = plan.published.iter();
-    let new = new.flat_map(|one| [Some(one.bytes.digest), one.replaced]);
-    let gone = plan.removed.iter().map(|gone| gone.digest);
-    let digests = new.chain(gone).flatten();
-    catalog.learn_linked(&digests.map(|digest| *digest.as_bytes()).collect());
-}
-
-/// What comes after the models are there: old versions, signatures beside them, and events.
-fn tell(catalog: &Catalog, plan: &CommitPlan) {
-    let names: BTreeSet<&ModelName> = plan.published.iter().map(|one| &one.name).collect();
-    for one in &plan.published {
-        if catalog.options.versions_max > 0 {
-            versions::tidy(catalog, &one.name);
-        }
-
-        // A signature that is in the set is the one that is meant.
-        let side = Signature::name_for(&one.name);
-        if !side.is_ok_and(|side| names.contains(&side)) {
-            side_file::follow(catalog, &claim(one), one.bytes.signature.as_ref());
-        }
-        catalog.events.model(|| Happening::ModelPublished {
-            name: one.name.clone(),
-            size: one.bytes.size,
-            digest: one.bytes.digest,
-            replaced: one.current.is_some(),
-        });
-    }
-
-    for gone in &plan.removed {
-        match catalog.options.versions_max {
-            0 => rules::forget(catalog, &gone.name),
-            _ => versions::tidy(catalog, &gone.name),
-        }
-        side_file::remove(catalog, &gone.name);
-        catalog.events.model(|| Happening::ModelRemoved {
-            name: gone.name.clone(),
-            size: gone.stamp.size,
-            digest: gone.digest,
-        });
-    }
-}
-
-fn claim(one: &Planned) -> Claim<'_> {
-    Claim {
-        name: &one.name,
-        size: one.bytes.size,
-        digest: one.bytes.digest,
-        expected: None,
-        condition: &Condition::Any,
-        metadata: &one.bytes.metadata,
-        signature: one.bytes.signature.as_ref(),
-        origin: BytesOrigin::Upload,
-    }
 }

@@ -2,6 +2,7 @@
 //! Committing: what would be done, the steps written down and done, and what a start makes of those that are
 //! left.
 
+mod committed;
 mod committing;
 mod moving;
 mod plan;

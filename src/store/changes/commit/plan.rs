@@ -151,10 +151,11 @@ fn find_sources(catalog: &Catalog, set: &ChangeSet, plan: &mut CommitPlan) -> Re
     let Some(first) = missing.first() else {
         return Ok(());
     };
-    let text = format!(
-        "the bytes of '{first}' are not here any more, nor those of {} of this change set",
-        counted(missing.len() as u64 - 1, "other name")
-    );
+    let mut text = format!("the bytes of '{first}' are not here any more");
+    if missing.len() > 1 {
+        let others = counted(missing.len() as u64 - 1, "other name");
+        text += &format!(", nor those of {others} of this change set");
+    }
     Err(Error::new(ErrorKind::Conflict, text).hint("send them, and commit again"))
 }
 

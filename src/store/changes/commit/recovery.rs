@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::catalog::Catalog;
 use crate::store::changes::change::Change;
-use crate::store::changes::change_files::{COMMIT, ChangeFiles, ENTRIES, INTENT};
+use crate::store::changes::change_files::{APPENDED, COMMIT, ChangeFiles, ENTRIES, INTENT};
 use crate::store::changes::change_journal::{read_entry, read_intent};
 use crate::store::changes::change_set::ChangeSet;
+use crate::store::changes::commit::committed::outcome;
 use crate::store::changes::commit::redo;
-use crate::store::changes::open_changes::{APPENDED, log_failure};
+use crate::store::changes::open_changes::log_failure;
 use crate::store::hidden_folder::{CHANGES, HIDDEN};
 
 /// Completes what was committed, takes up what can go on, and removes the rest.
@@ -47,7 +48,8 @@ pub(crate) fn recover(catalog: &Catalog) -> Result<()> {
                     log_failure(files.remove());
                 }
                 Err(error) => return Err(incomplete(&error)),
-                Ok(_) => {}
+                // For a caller that did not get the answer.
+                Ok(steps) => catalog.changes.end(id, Some(outcome(&steps, 0))),
             }
             continue;
         }

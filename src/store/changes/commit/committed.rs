@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What comes after a commit: digests, old versions, signatures beside models, and events.
+
+use std::collections::BTreeSet;
+
+use crate::event::Happening;
+use crate::model::ModelName;
+use crate::signature::Signature;
+use crate::store::catalog::{Catalog, Standing};
+use crate::store::changes::change::CommitOutcome;
+use crate::store::changes::commit::plan::{CommitPlan, Planned};
+use crate::store::changes::commit::redo::{CommitStep, StepKind};
+use crate::store::claim::{BytesOrigin, Claim, Condition};
+use crate::store::revisions;
+use crate::store::rules::{self, side_file};
+use crate::store::versions;
+
+/// What came of steps that were done after an error or a start, of so many names.
+pub(super) fn outcome(steps: &[CommitStep], names: usize) -> CommitOutcome {
+    let count =
+        |is_it: fn(&StepKind) -> bool| steps.iter().filter(|step| is_it(&step.what)).count();
+    let published = count(|what| matches!(what, StepKind::Publish(_)));
+    CommitOutcome {
+        published,
+        removed: count(|what| matches!(what, StepKind::Remove(..))),
+        unchanged: names.saturating_sub(published),
+        revision: None,
+    }
+}
+
+/// Remembers the digests of what was published, and of what has or had its file in common with it.
+pub(super) fn learn(catalog: &Catalog, plan: &CommitPlan) {
+    for one in &plan.published {
+        if let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name) {
+            catalog.learn(&one.name, stamp, one.bytes.digest);
+        }
+    }
+    learn_linked(catalog, plan);
+}
+
+/// Remembers the digests of what has got or lost a name.
+pub(super) fn learn_linked(catalog: &Catalog, plan: &CommitPlan) {
+    let new = plan.published.iter();
+    let new = new.flat_map(|one| [Some(one.bytes.digest), one.replaced]);
+    let gone = plan.removed.iter().map(|gone| gone.digest);
+    let digests = new.chain(gone).flatten();
+    catalog.learn_linked(&digests.map(|digest| *digest.as_bytes()).collect());
+}
+
+/// What comes after the models are there: old versions, signatures beside them, and events.
+pub(super) fn tell(catalog: &Catalog, plan: &CommitPlan) {
+    let names: BTreeSet<&ModelName> = plan.published.iter().map(|one| &one.name).collect();
+    for one in &plan.published {
+        if catalog.options.versions_max > 0 {
+            versions::tidy(catalog, &one.name);
+        }
+
+        // A signature that is in the set is the one that is meant.
+        let side = Signature::name_for(&one.name);
+        if !side.is_ok_and(|side| names.contains(&side)) {
+            side_file::follow(catalog, &claim(one), one.bytes.signature.as_ref());
+        }
+        catalog.events.model(|| Happening::ModelPublished {
+            name: one.name.clone(),
+            size: one.bytes.size,
+            digest: one.bytes.digest,
+            replaced: one.current.is_some(),
+        });
+    }
+
+    for gone in &plan.removed {
+        match catalog.options.versions_max {
+            0 => rules::forget(catalog, &gone.name),
+            _ => versions::tidy(catalog, &gone.name),
+        }
+        side_file::remove(catalog, &gone.name);
+        catalog.events.model(|| Happening::ModelRemoved {
+            name: gone.name.clone(),
+            size: gone.stamp.size,
+            digest: gone.digest,
+        });
+    }
+}
+
+/// What is said of bytes that get a name.
+pub(super) fn claim(one: &Planned) -> Claim<'_> {
+    Claim {
+        name: &one.name,
+        size: one.bytes.size,
+        digest: one.bytes.digest,
+        expected: None,
+        condition: &Condition::Any,
+        metadata: &one.bytes.metadata,
+        signature: one.bytes.signature.as_ref(),
+        origin: BytesOrigin::Upload,
+    }
+}
+
+/// Removes revisions beyond those that are kept.
+pub(super) fn prune(catalog: &Catalog, root: Option<&ModelName>) {
+    let Some(root) = root else { return };
+    let most = catalog.options.versions_max;
+    if let Err(error) = revisions::prune(catalog.layout.hidden(), root, most) {
+        log::warn!("old revisions of '{root}/' cannot be removed: {error}");
+    }
+}
