@@ -33,6 +33,13 @@ pub(crate) fn unstored(error: io::Error) -> Error {
             let text = format!("{what}: the file system does not support files of this size");
             return Error::new(ErrorKind::TooLarge, text).because(error);
         }
+        io::ErrorKind::CrossesDevices => {
+            let text =
+                format!("{what}: its folder is on another file system than the model directory");
+            return Error::new(ErrorKind::Conflict, text)
+                .hint("choose a name in another folder, or serve that file system by itself")
+                .because(error);
+        }
         kind if is_unwritable
             || matches!(
                 kind,

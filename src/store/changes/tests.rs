@@ -288,13 +288,13 @@ fn a_set_is_bounded_as_uploads_are() {
         change_files_max: 2,
         uploads_bytes_max: 100,
         models_max: 3,
-        total_bytes_max: 5 * 4096,
+        total_bytes_max: 6 * 4096,
         accept: vec!["*.bin".to_owned(), "m?".to_owned()],
         ..StoreOptions::default()
     };
     let store = Store::open(directory.path(), options).unwrap();
     let request = |who: &str| ChangeRequest {
-        root: None,
+        root: Some(name("f")),
         principal: Some(who.to_owned()),
     };
     let first = store.begin_change(request("a")).unwrap();
@@ -305,23 +305,23 @@ fn a_set_is_bounded_as_uploads_are() {
 
     let kind = |result: Result<Published>| result.unwrap_err().kind();
     assert_eq!(
-        kind(try_send(&store, first, "m.txt", b"x")),
+        kind(try_send(&store, first, "f/m.txt", b"x")),
         ErrorKind::UnsupportedType
     );
-    send(&store, first, "m1", &[0; 50]);
+    send(&store, first, "f/m1", &[0; 50]);
     assert_eq!(
-        kind(try_send(&store, first, "m2", b"x")),
+        kind(try_send(&store, first, "f/m2", b"x")),
         ErrorKind::NoSpace
     );
-    send(&store, first, "m1", &[0; 40]);
-    send(&store, first, "m2", b"x");
+    send(&store, first, "f/m1", &[0; 40]);
+    send(&store, first, "f/m2", b"x");
     assert_eq!(
-        kind(try_send(&store, first, "m3", b"x")),
+        kind(try_send(&store, first, "f/m3", b"x")),
         ErrorKind::NoSpace
     );
 
-    send(&store, other, "m3", b"x");
-    send(&store, other, "m4", b"x");
+    send(&store, other, "f/m3", b"x");
+    send(&store, other, "f/m4", b"x");
     store.commit_change(other, Others::Keep, None).unwrap();
     let full = store.commit_change(first, Others::Keep, None).unwrap_err();
     assert_eq!(full.kind(), ErrorKind::NoSpace);
@@ -570,4 +570,50 @@ fn what_a_folder_was_is_kept_also_where_its_digests_are_not_known() {
     store.commit_change(id, Others::Remove, None).unwrap();
     let kept = store.folder_info(&name("me")).unwrap().kept;
     assert_eq!(kept.first().map(|kept| kept.revision), before);
+}
+
+#[test]
+fn a_folder_that_cannot_be_changed_is_found_before_anything_is_decided() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    put(&store, "f/a", b"one");
+    put(&store, "f/own/b", b"two");
+    let own = directory.path().join("f/own");
+    let mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(&own, mode).unwrap();
+    };
+
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        mode(0o555);
+        let id = begin(&store, Some("f"));
+        send(&store, id, "f/a", b"three");
+        send(&store, id, "f/own/c", b"four");
+        let error = store.commit_change(id, Others::Keep, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.message().contains("'f/own/'"), "{error}");
+        assert_eq!(bytes_of(&store, "f/a").unwrap(), b"one");
+        mode(0o755);
+        store.commit_change(id, Others::Keep, None).unwrap();
+    }
+
+    // A record of a commit that hands have made impossible: the rest of it is done, and the server starts.
+    drop(store);
+    let id = "0123456789abcdef0123456789abcdef";
+    let set = directory.path().join(".skep/changes").join(id);
+    fs::create_dir_all(&set).unwrap();
+    fs::write(set.join("1"), "five").unwrap();
+    fs::write(set.join("2"), "six").unwrap();
+    fs::create_dir_all(directory.path().join("f/taken/by-hand")).unwrap();
+    let record = "skep-commit 1\npublish 1 f/taken\npublish 2 f/z\n";
+    fs::write(set.join("commit"), record).unwrap();
+    let store = open(directory.path(), 0);
+    assert_eq!(bytes_of(&store, "f/z").unwrap(), b"six");
+    assert!(directory.path().join("f/taken/by-hand").is_dir() && !set.exists());
+
+    // What is not in a set without a folder would be everything.
+    let id = begin(&store, None);
+    let error = store.commit_change(id, Others::Remove, None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadRequest);
 }

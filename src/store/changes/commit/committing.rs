@@ -17,8 +17,9 @@ use crate::store::changes::change::{Change, CommitOutcome, Others};
 use crate::store::changes::change_files::{ChangeFiles, ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::committed::{claim, learn, learn_linked, outcome, prune, tell};
+use crate::store::changes::commit::places::check_places;
 use crate::store::changes::commit::plan::{CommitPlan, plan};
-use crate::store::changes::commit::redo::{self, CommitStep, StepKind};
+use crate::store::changes::commit::redo::{self, CommitStep, Obstacle, StepKind};
 use crate::store::changes::open_changes::log_failure;
 use crate::store::claim::Claim;
 use crate::store::failure::{unreadable, unstored};
@@ -56,6 +57,13 @@ impl Store {
         }
 
         // What takes long comes before others have to wait for their names.
+        if others == Others::Remove && set.request.root.is_none() {
+            let text =
+                "what is not in a change set is removed only from a folder, and this set has none";
+            return Err(Error::new(ErrorKind::BadRequest, text).hint(
+                "begin one with POST /v1/changes?root=FOLDER, or DELETE single names in it",
+            ));
+        }
         if !set.is_decided {
             check_sent(&mut set)?;
             make_durable(catalog, &set).map_err(unstored)?;
@@ -78,6 +86,7 @@ impl Store {
         check_expected(before.as_ref(), expected)?;
 
         let plan = plan(catalog, &set, others)?;
+        check_places(catalog, &plan)?;
         let names = plan.published.iter().map(|one| &one.name);
         let names = names.chain(plan.removed.iter().map(|gone| &gone.name));
         let tallies: Vec<_> = names.map(|name| catalog.tally(name)).collect();
@@ -106,6 +115,7 @@ impl Store {
         };
         catalog.changes.end(id, Some(outcome.clone()));
         catalog.pending.forget_change(id);
+
         tell(catalog, &plan);
         prune(catalog, root.as_ref());
         Ok(outcome)
@@ -142,7 +152,7 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
             .shown
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let done = redo::apply(catalog, &set.files, &steps);
+        let done = redo::apply(catalog, &set.files, &steps, Obstacle::Fails);
         steps.iter().for_each(|step| catalog.forget(&step.name));
         // Nobody lists one of them without its digest.
         if done.is_ok() {
@@ -161,7 +171,7 @@ fn finish(catalog: &Catalog, id: ChangeId, set: &mut ChangeSet) -> Result<Commit
             .shown
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        redo::complete(catalog, &set.files)
+        redo::complete(catalog, &set.files, Obstacle::Fails)
     };
     let steps = done.map_err(|error| half_done(&error))?;
     set.is_over = true;

@@ -5,6 +5,7 @@
 mod committed;
 mod committing;
 mod moving;
+mod places;
 mod plan;
 mod recovery;
 mod redo;

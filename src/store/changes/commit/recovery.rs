@@ -11,7 +11,7 @@ use crate::store::changes::change_files::{APPENDED, COMMIT, ChangeFiles, ENTRIES
 use crate::store::changes::change_journal::{read_entry, read_intent};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::committed::outcome;
-use crate::store::changes::commit::redo;
+use crate::store::changes::commit::redo::{self, Obstacle};
 use crate::store::changes::open_changes::log_failure;
 use crate::store::hidden_folder::{CHANGES, HIDDEN};
 
@@ -41,7 +41,7 @@ pub(crate) fn recover(catalog: &Catalog) -> Result<()> {
         };
         let files = ChangeFiles::new(hidden, id);
         if files.place(COMMIT).is_ok_and(|place| place.exists()) {
-            match redo::complete(catalog, &files) {
+            match redo::complete(catalog, &files, Obstacle::IsLeft) {
                 // Records are written as a whole, so this is none of ours.
                 Err(error) if is_no_record(&error) => {
                     log::error!("the change set {id} is removed: {error}");

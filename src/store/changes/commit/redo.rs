@@ -71,16 +71,60 @@ pub(crate) fn withdraw(files: &ChangeFiles) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of the file system; the rest stays to be done.
-pub(crate) fn complete(catalog: &Catalog, files: &ChangeFiles) -> io::Result<Vec<CommitStep>> {
+pub(crate) fn complete(
+    catalog: &Catalog,
+    files: &ChangeFiles,
+    obstacle: Obstacle,
+) -> io::Result<Vec<CommitStep>> {
     let mut lines = whole_lines(files.place(COMMIT)?.open()?.0);
     let steps = read_record(&mut lines, catalog.options.change_files_max)?;
 
-    apply(catalog, files, &steps)?;
+    apply(catalog, files, &steps, obstacle)?;
     steps.iter().for_each(|step| catalog.forget(&step.name));
     settle(catalog, &steps)?;
     follow(catalog, &steps)?;
     files.remove()?;
     Ok(steps)
+}
+
+/// What a step means that the directory does not let be done, however often it is tried: its folder is on
+/// another file system, or belongs to others, or something else has come in the place of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The commit is not complete.
+    Fails,
+    /// The step is left out and logged: hands did that, and a server that does not start helps nobody.
+    IsLeft,
+}
+
+impl Obstacle {
+    fn check(self, step: &CommitStep, done: io::Result<()>) -> io::Result<()> {
+        use io::ErrorKind::{
+            CrossesDevices, DirectoryNotEmpty, IsADirectory, NotADirectory, PermissionDenied,
+            ReadOnlyFilesystem,
+        };
+        match done {
+            Err(error)
+                if self == Self::IsLeft
+                    && matches!(
+                        error.kind(),
+                        CrossesDevices
+                            | DirectoryNotEmpty
+                            | IsADirectory
+                            | NotADirectory
+                            | PermissionDenied
+                            | ReadOnlyFilesystem
+                    ) =>
+            {
+                log::error!(
+                    "a change set was committed, and '{}' stays as it is all the same: {error}",
+                    step.name
+                );
+                Ok(())
+            }
+            done => done,
+        }
+    }
 }
 
 /// Does the steps, as far as they are not done.
@@ -91,34 +135,49 @@ pub(crate) fn apply(
     catalog: &Catalog,
     files: &ChangeFiles,
     steps: &[CommitStep],
+    obstacle: Obstacle,
 ) -> io::Result<()> {
     let set = files.folder()?;
     let is_assembled = steps.iter().any(|step| step.what == StepKind::Appear);
     for step in steps {
-        match &step.what {
+        let done = match &step.what {
             StepKind::Publish(number) => {
-                let target = if is_assembled {
-                    assembled_place(&set, &step.name)?
-                } else {
-                    catalog.layout.made_place(&step.name)?
-                };
-                match FilePlace::new(&set, number.to_string()).rename_to(&target) {
-                    // It was done before.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    renamed => renamed?,
-                }
+                publish(&catalog.layout, &set, &step.name, *number, is_assembled)
             }
-            StepKind::Appear => appear(&catalog.layout, &set, &step.name, steps)?,
-            StepKind::Remove(size, digest) => remove(catalog, &step.name, *size, *digest)?,
+            StepKind::Appear => appear(&catalog.layout, &set, &step.name, steps),
+            StepKind::Remove(size, digest) => remove(catalog, &step.name, *size, *digest),
             StepKind::Move(to) | StepKind::MoveFolder(to) => {
                 // It was done before, or it cannot be, and then nobody was told that it was.
                 if let Err(error) = give_name(&catalog.layout, &step.name, to) {
                     log::debug!("'{}' is not moved to '{to}': {error}", step.name);
                 }
+                Ok(())
             }
-        }
+        };
+        obstacle.check(step, done)?;
     }
     Ok(())
+}
+
+/// Gives a file of the set the name of its model, or its place in the folder that is assembled.
+fn publish(
+    layout: &Layout,
+    set: &Folder,
+    name: &ModelName,
+    number: u64,
+    is_assembled: bool,
+) -> io::Result<()> {
+    let source = FilePlace::new(set, number.to_string());
+    let target = if is_assembled {
+        assembled_place(set, name)?
+    } else {
+        layout.made_place(name)?
+    };
+    match source.rename_to(&target) {
+        // It was done before.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
 }
 
 /// Where a model stands in a folder that is assembled, whose folders are made where they are missing.
