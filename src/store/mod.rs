@@ -100,7 +100,7 @@ impl Store {
             scrub: Scrub::default(),
             version_count: VersionCount::default(),
             changes: OpenChanges::default(),
-            last_manifest: Mutex::default(),
+            last_manifests: Mutex::default(),
             proven_blobs: ProvenBlobs::default(),
             shown: RwLock::default(),
             events,

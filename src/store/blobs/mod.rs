@@ -14,6 +14,7 @@ use std::io::{self, Seek as _};
 use std::time::SystemTime;
 
 use crate::digest::Digest;
+use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Stamp};
@@ -68,10 +69,29 @@ impl Catalog {
         wanted: &BTreeSet<[u8; 32]>,
     ) -> Result<Option<OpenedModel>> {
         let found = versions::places_of(self, wanted).map_err(unlisted)?;
-        let Some(place) = found.get(digest.as_bytes()) else {
-            return Ok(None);
-        };
+        match found.get(digest.as_bytes()) {
+            Some(place) => self.open_proven(digest, place),
+            None => Ok(None),
+        }
+    }
 
+    /// Opens the old version of a model that has a digest, if one has.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn open_version_of(
+        &self,
+        name: &ModelName,
+        digest: Digest,
+    ) -> Result<Option<OpenedModel>> {
+        let place = versions::place_of(&self.layout, name, digest).map_err(unlisted)?;
+        match place {
+            Some(place) => self.open_proven(digest, &place),
+            None => Ok(None),
+        }
+    }
+
+    fn open_proven(&self, digest: Digest, place: &FilePlace) -> Result<Option<OpenedModel>> {
         // There is no other name that would be right for all who have these bytes.
         let name: ModelName = digest.to_string().parse()?;
         let (file, facts) = match place.open() {

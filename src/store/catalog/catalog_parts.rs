@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the store and its threads share, and how what they know of a model is brought together.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -9,7 +10,7 @@ use std::time::SystemTime;
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName};
+use crate::model::{Model, ModelName, Revision};
 use crate::signature::Signature;
 use crate::store::blobs::ProvenBlobs;
 use crate::store::catalog::cache::Cache;
@@ -45,8 +46,8 @@ pub(crate) struct Catalog {
     pub(crate) names: Mutex<()>,
     pub(crate) pending: UnfinishedUploads,
     pub(crate) changes: OpenChanges,
-    /// What was last asked for of an old revision.
-    pub(crate) last_manifest: Mutex<Option<Arc<Manifest>>>,
+    /// The revisions that were asked for last, newest first.
+    pub(crate) last_manifests: Mutex<VecDeque<(Revision, Arc<Manifest>)>>,
     /// Digests of old versions that were asked for by digest.
     pub(crate) proven_blobs: ProvenBlobs,
     /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes.

@@ -557,9 +557,6 @@ fn what_a_folder_was_is_kept_also_where_its_digests_are_not_known() {
     let (store, id) = prepared(directory.path(), 1);
     let before = store.folder_info(&name("me")).unwrap().revision;
     drop(store);
-
-    // As after a kill: nothing was written down.
-    fs::remove_file(directory.path().join(".skep/index")).unwrap();
     let options = StoreOptions {
         reserve_bytes: 0,
         versions_max: 1,
@@ -567,6 +564,11 @@ fn what_a_folder_was_is_kept_also_where_its_digests_are_not_known() {
         ..StoreOptions::default()
     };
     let store = Store::open(directory.path(), options).unwrap();
+
+    // As after a kill: nothing was written down.
+    for known in ["me/a", "me/b"] {
+        store.catalog().index.remove(&name(known));
+    }
     store.commit_change(id, Others::Remove, None).unwrap();
     let kept = store.folder_info(&name("me")).unwrap().kept;
     assert_eq!(kept.first().map(|kept| kept.revision), before);

@@ -99,7 +99,11 @@ impl Store {
                 return Ok(opened);
             }
 
-            let opened = self.open_blob(member.digest, BlobSearch::Versions);
+            // Most are old versions of this very model; to look through those of all takes long.
+            let opened = match catalog.open_version_of(name, member.digest)? {
+                Some(opened) => Ok(opened),
+                None => self.open_blob(member.digest, BlobSearch::Versions),
+            };
             return match opened {
                 Ok(opened) => Ok(OpenedModel {
                     model: Model {
@@ -119,11 +123,14 @@ impl Store {
 impl Catalog {
     fn manifest_at(&self, root: &ModelName, revision: Revision) -> Result<Option<Arc<Manifest>>> {
         // What a revision has never changes, and whoever fetches one asks for it with every file.
-        if let Some(last) = &*lock(&self.last_manifest)
-            && last.root == *root
-            && last.revision() == revision
-        {
-            return Ok(Some(Arc::clone(last)));
+        let known = {
+            let last = lock(&self.last_manifests);
+            let mut last = last.iter();
+            let known = last.find(|(known, last)| *known == revision && last.root == *root);
+            known.map(|(_, last)| Arc::clone(last))
+        };
+        if known.is_some() {
+            return Ok(known);
         }
 
         let _shown = self.shown();
@@ -136,7 +143,9 @@ impl Catalog {
         };
         let found = found.map(Arc::new);
         if let Some(found) = &found {
-            *lock(&self.last_manifest) = Some(Arc::clone(found));
+            let mut last = lock(&self.last_manifests);
+            last.truncate(MANIFESTS_KEPT - 1);
+            last.push_front((revision, Arc::clone(found)));
         }
         Ok(found)
     }
@@ -161,3 +170,6 @@ fn gone(root: &ModelName, revision: Revision) -> Error {
     Error::new(ErrorKind::RevisionGone, text)
         .hint("'skep show FOLDER/' lists the revisions that are kept")
 }
+
+/// Callers that fetch different revisions at a time each need one: 1 MB for 10,000 models.
+const MANIFESTS_KEPT: usize = 2;

@@ -156,11 +156,38 @@ pub(crate) fn places_of(
     Ok(found)
 }
 
+/// The version of a model that has a digest, if one has.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn place_of(
+    layout: &Layout,
+    name: &ModelName,
+    digest: Digest,
+) -> io::Result<Option<FilePlace>> {
+    let Some(folder) = layout.versions_of(name)? else {
+        return Ok(None);
+    };
+    let versions = list(layout, name)?;
+    let found = versions.iter().find(|one| one.digest == Some(digest));
+    Ok(found.map(|one| FilePlace::new(&folder, &one.file_name)))
+}
+
 /// Removes all but the newest versions; a failure is logged, since the model itself is well.
 pub(crate) fn tidy(catalog: &Catalog, name: &ModelName) {
-    if let Err(error) = prune(catalog, name, catalog.options.versions_max) {
-        log::warn!("old versions of '{name}' cannot be removed: {error}");
+    tidy_all(catalog, std::iter::once(name));
+}
+
+/// The same for many models. What they have in common with others is looked for once.
+pub(crate) fn tidy_all<'a>(catalog: &Catalog, names: impl Iterator<Item = &'a ModelName>) {
+    let mut unlinked = BTreeSet::new();
+    for name in names {
+        let pruned = remove_beyond(catalog, name, catalog.options.versions_max, &mut unlinked);
+        if let Err(error) = pruned {
+            log::warn!("old versions of '{name}' cannot be removed: {error}");
+        }
     }
+    catalog.learn_linked(&unlinked);
 }
 
 /// What all versions will take when a model of this name is published next, whose size is `current` now.
@@ -235,6 +262,19 @@ pub(crate) fn digests(catalog: &Catalog, name: &ModelName) -> BTreeSet<[u8; 32]>
 /// Removes versions beyond the newest ones, and copies that were not finished. What has another name,
 /// or is no file, was not made by this room and stays.
 fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result<()> {
+    let mut unlinked = BTreeSet::new();
+    let removed = remove_beyond(catalog, name, versions_max, &mut unlinked);
+    catalog.learn_linked(&unlinked);
+    removed
+}
+
+/// The same, and takes down the digests of files that have lost one of their names.
+fn remove_beyond(
+    catalog: &Catalog,
+    name: &ModelName,
+    versions_max: usize,
+    unlinked: &mut BTreeSet<[u8; 32]>,
+) -> io::Result<()> {
     let Some(folder) = catalog.layout.versions_of(name)? else {
         return Ok(());
     };
@@ -246,7 +286,6 @@ fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result
         .map(|version| version.file_name.as_str())
         .collect();
 
-    let mut unlinked = BTreeSet::new();
     for file_name in names(Some(&folder))? {
         let is_ours = parse(&file_name).is_some() || disk::is_copy_name(&file_name);
         if !is_ours || kept.contains(file_name.as_str()) {
@@ -268,7 +307,6 @@ fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result
             unlinked.insert(*digest.as_bytes());
         }
     }
-    catalog.learn_linked(&unlinked);
 
     if kept.is_empty() {
         remove_empty(catalog, name);

@@ -50,11 +50,12 @@ pub(super) fn learn_linked(catalog: &Catalog, plan: &CommitPlan) {
 /// What comes after the models are there: old versions, signatures beside them, and events.
 pub(super) fn tell(catalog: &Catalog, plan: &CommitPlan) {
     let names: BTreeSet<&ModelName> = plan.published.iter().map(|one| &one.name).collect();
-    for one in &plan.published {
-        if catalog.options.versions_max > 0 {
-            versions::tidy(catalog, &one.name);
-        }
+    if catalog.options.versions_max > 0 {
+        let removed = plan.removed.iter().map(|gone| &gone.name);
+        versions::tidy_all(catalog, names.iter().copied().chain(removed));
+    }
 
+    for one in &plan.published {
         // A signature that is in the set is the one that is meant.
         let side = Signature::name_for(&one.name);
         if !side.is_ok_and(|side| names.contains(&side)) {
@@ -69,9 +70,8 @@ pub(super) fn tell(catalog: &Catalog, plan: &CommitPlan) {
     }
 
     for gone in &plan.removed {
-        match catalog.options.versions_max {
-            0 => rules::forget(catalog, &gone.name),
-            _ => versions::tidy(catalog, &gone.name),
+        if catalog.options.versions_max == 0 {
+            rules::forget(catalog, &gone.name);
         }
         side_file::remove(catalog, &gone.name);
         catalog.events.model(|| Happening::ModelRemoved {

@@ -2,10 +2,10 @@
 //! Committing: what would be done, the steps written down and done, and what a start makes of those that are
 //! left.
 
+mod changeable;
 mod committed;
 mod committing;
 mod moving;
-mod places;
 mod plan;
 mod recovery;
 mod redo;

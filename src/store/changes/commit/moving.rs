@@ -259,7 +259,7 @@ fn carry_out(catalog: &Catalog, request: &MoveRequest, moved: &[MovedModel]) -> 
         let named = give_names(catalog, &steps);
         if named.is_ok() {
             moved.iter().for_each(|one| catalog.forget(&one.from));
-            *lock(&catalog.last_manifest) = None;
+            lock(&catalog.last_manifests).clear();
         }
         named
     };
@@ -276,10 +276,10 @@ fn carry_out(catalog: &Catalog, request: &MoveRequest, moved: &[MovedModel]) -> 
         .and_then(|()| files.remove());
     for one in moved {
         learn(catalog, &one.to, one);
-        // Something may have been left of a model that was removed.
-        if catalog.options.versions_max > 0 {
-            versions::tidy(catalog, &one.to);
-        }
+    }
+    // Something may have been left of models that were removed.
+    if catalog.options.versions_max > 0 {
+        versions::tidy_all(catalog, moved.iter().map(|one| &one.to));
     }
     done.map_err(|error| half_done(&error))
 }
