@@ -8,6 +8,7 @@
 mod api;
 mod background;
 mod changes;
+mod client_options;
 mod connection;
 mod dearning;
 mod download;
@@ -24,6 +25,7 @@ mod upload;
 pub use api::{Answer, Payload};
 pub use background::Transfer;
 pub(crate) use changes::{Committed, LocalFile, LocalTree, RememberedDigests, RememberedSet};
+pub use client_options::ClientOptions;
 pub use connection::{ClientCertificate, PasswordOver};
 pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
@@ -45,7 +47,6 @@ use ureq::http::request::Builder;
 use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
-use crate::access::Password;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Revision};
@@ -54,58 +55,10 @@ use crate::stop::{Shutdown, Stop};
 use crate::wire::StatusWire;
 use changes::ChangePath;
 use connection::{Dialer, Login, NoResolver, Shared};
-use trust::{Elsewhere, ServerCheck};
+use trust::ServerCheck;
 
 pub use crate::address::Scheme;
 pub use crate::address::ServerUrl;
-
-/// What a client needs to know of its server.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ClientOptions {
-    /// Where the server is.
-    pub server: ServerUrl,
-    /// Where else it is looked for if nobody answers there; only in a paired server's own name.
-    pub(crate) elsewhere: Option<Elsewhere>,
-    /// How it is recognised. Default: by the known servers; others are refused.
-    pub trust: Trust,
-    /// The directory of the known servers and of this device's own certificate.
-    pub home: Option<PathBuf>,
-    /// Files of public authorities in PEM, of which the first that is there may vouch for servers that
-    /// are not known. Default: none.
-    pub public_roots: Vec<PathBuf>,
-    /// The password, if the server wants one.
-    pub password: Option<Password>,
-    /// Over which connections the password may go. Default: protected ones.
-    pub password_over: PasswordOver,
-    /// The certificate and key that are shown to a server that asks for them, as PEM files.
-    pub certificate: Option<ClientCertificate>,
-    /// How long any single read or write may take; no transfer has a total limit. Default 60 s.
-    pub timeout: Duration,
-    /// How long reaching one address may take. Default 30 s.
-    pub connect_timeout: Duration,
-    /// How many bytes per second transfers of files may take, each way. Default: all there are.
-    pub rate: Option<u64>,
-}
-
-impl ClientOptions {
-    /// The defaults for a server.
-    pub fn new(server: ServerUrl) -> Self {
-        Self {
-            server,
-            elsewhere: None,
-            trust: Trust::Known(FirstUse::Refuse),
-            home: None,
-            public_roots: Vec::new(),
-            password: None,
-            password_over: PasswordOver::Protected,
-            certificate: None,
-            timeout: Duration::from_secs(60),
-            connect_timeout: Duration::from_secs(30),
-            rate: None,
-        }
-    }
-}
 
 /// A client of one server. It keeps its connection open between requests.
 pub struct Client {

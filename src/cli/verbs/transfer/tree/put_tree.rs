@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::cli::flags::{args, is_set, selected};
 use crate::cli::terminal::{Output, size};
-use crate::cli::verbs::transfer::sent_tree::SentTree;
-use crate::cli::verbs::transfer::source_tree::{FolderThere, SourceTree, TreeSteps};
-use crate::cli::verbs::transfer::tree_wish::TreeWish;
+use crate::cli::verbs::transfer::tree::sent_tree::SentTree;
+use crate::cli::verbs::transfer::tree::source_tree::{FolderThere, SourceTree, TreeSteps};
+use crate::cli::verbs::transfer::tree::tree_wish::TreeWish;
 use crate::client::{Client, Committed, RememberedDigests, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;

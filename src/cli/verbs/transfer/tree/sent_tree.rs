@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::cli::terminal::{Output, Progress, signals};
 use crate::cli::verbs::signing::sign;
-use crate::cli::verbs::transfer::source_tree::{SourceTree, TreeSteps};
+use crate::cli::verbs::transfer::tree::source_tree::{SourceTree, TreeSteps};
 use crate::client::{
     Client, Committed, RememberedDigests, RememberedSet, TransferEvent, TransferOptions,
 };

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Directories that are sent as folders, and folders that are fetched into directories.
+
+pub(crate) mod get_tree;
+pub(crate) mod put_tree;
+mod sent_tree;
+mod source_tree;
+mod tree_wish;
