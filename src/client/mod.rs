@@ -14,6 +14,7 @@ mod dearning;
 mod download;
 mod model_path;
 mod pairing;
+mod parallel;
 mod retry;
 mod single_pass;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
 pub(crate) use download::{HiddenFiles, TargetTree, digest_of};
 pub(crate) use pairing::{PairNames, PairedServer, Servers, pair as accept};
+pub(crate) use parallel::{TransferList, TransferNews};
 pub use single_pass::{Outcome, Stored};
 pub use transfer::{Changes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions};
 pub use trust::{FirstUse, Question, Trust};
@@ -42,7 +44,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ureq::config::AutoHeaderValue;
 use ureq::http::request::Builder;
 use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::{Agent, AsSendBody, Body, SendBody};
@@ -54,7 +55,8 @@ use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
 use crate::wire::StatusWire;
 use changes::ChangePath;
-use connection::{Dialer, Login, NoResolver, Shared};
+use connection::{Dialer, Login, Shared, TransferRate};
+use parallel::ConnectionRole;
 use trust::ServerCheck;
 
 pub use crate::address::Scheme;
@@ -65,8 +67,10 @@ pub struct Client {
     agent: Agent,
     url: ServerUrl,
     login: Login,
+    /// Opens connections; the agent has one of its own.
+    dialer: Dialer,
     home: Option<PathBuf>,
-    rate: Option<u64>,
+    pace: TransferRate,
     /// What is said of the models that are sent.
     about: Vec<(&'static str, String)>,
     /// The change set that they are sent into, if it is one.
@@ -74,7 +78,10 @@ pub struct Client {
     /// The revision of a folder that is fetched, if it is an old one.
     revision: Option<Revision>,
     shared: Arc<Shared>,
-    /// Ends every call, and every pause in it.
+    role: ConnectionRole,
+    /// Ends this client for good.
+    whole: Stop,
+    /// Ends every call, and every pause in it; a child of `whole`.
     stop: Stop,
 }
 
@@ -92,13 +99,17 @@ impl Client {
             let message = format!("{url} shows no key, so --pin and --ca have nothing to check");
             return Err(Error::new(ErrorKind::Usage, message).hint("use https://"));
         }
+
         let login = Login::new(options.password, &url, options.password_over)?;
+        let whole = Stop::new();
+        let stop = whole.child();
+
         let shared = Arc::new(Shared::default());
-        let stop = Stop::new();
+        let guard = ServerCheck::new(options.trust, options.home.clone(), options.public_roots)?;
         let dialer = Dialer {
             url: url.clone(),
             elsewhere: options.elsewhere,
-            guard: ServerCheck::new(options.trust, options.home.clone(), options.public_roots)?,
+            guard: Arc::new(guard),
             tls: connection::tls(options.certificate.as_ref())?,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
@@ -107,31 +118,19 @@ impl Client {
             stop: stop.clone(),
         };
 
-        // One request is one exchange with this server: a redirect or a proxy would take the password to a
-        // host that nobody has checked, and a coded body would not have the digest of the model.
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .accept_encoding(AutoHeaderValue::None)
-            .user_agent(concat!("skep/", env!("CARGO_PKG_VERSION")))
-            .max_idle_age(IDLE_MAX)
-            .build();
-        // The dialer knows this server only and does not look at what the resolver says, so no other host is
-        // ever looked up.
-        let agent = Agent::with_parts(config, dialer, NoResolver);
-        let (home, rate, about) = (options.home, options.rate, Vec::new());
         Ok(Self {
-            agent,
+            agent: connection::agent(dialer.clone()),
+            dialer,
             url,
             login,
-            home,
-            rate,
-            about,
+            home: options.home,
+            pace: TransferRate::new(options.rate, &stop),
+            about: Vec::new(),
             change: None,
             revision: None,
             shared,
+            role: ConnectionRole::First,
+            whole,
             stop,
         })
     }
@@ -141,7 +140,7 @@ impl Client {
     /// and all later ones fail with `Interrupted`, and what came across is kept as after any other
     /// interruption. A look-up of a host name, which the system does, is not ended.
     pub fn shutdown(&self) -> Shutdown {
-        Shutdown::of(self.stop.clone())
+        Shutdown::of(self.whole.clone())
     }
 
     /// The server.
@@ -331,7 +330,7 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
         url: server.clone(),
         elsewhere: None,
         // Safe, because `look` sends no request after the handshake.
-        guard: ServerCheck::new(Trust::Anything, None, Vec::new())?,
+        guard: Arc::new(ServerCheck::new(Trust::Anything, None, Vec::new())?),
         tls: connection::tls(None)?,
         connect_timeout,
         timeout: connect_timeout,
@@ -347,6 +346,3 @@ const SIGNED_PIECE_BYTES: u64 = 1 << 20;
 
 /// Content that is held in memory to be signed; larger files are sent in pieces.
 const HELD_BYTES_MAX: u64 = 8 << 20;
-
-/// Shorter than the 15 s after which servers of this house and of dearning hang up.
-const IDLE_MAX: Duration = Duration::from_secs(8);

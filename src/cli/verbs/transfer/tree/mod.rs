@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Directories that are sent as folders, and folders that are fetched into directories.
 
+mod fetched_tree;
 pub(crate) mod get_tree;
 pub(crate) mod put_tree;
 mod sent_tree;

@@ -70,7 +70,7 @@ pub(crate) fn run(
     }
     check_apart(&trees)?;
 
-    let mut options = args::transfer(matches)?;
+    let options = args::transfer(matches)?;
     let mut client = args::client(matches, output)?;
     let said = |name| matches.get_one::<String>(name).map(String::as_str);
     client.describe(said("license"), said("source"))?;
@@ -78,7 +78,7 @@ pub(crate) fn run(
     let mut changed = 0;
     output.json_list("folders");
     output.each(trees, |tree| {
-        let done = tree.send(&mut client, &wish, &mut options, matches, output);
+        let done = tree.send(&mut client, &wish, &options, matches, output);
         client.leave_change();
         let (value, count) = done?;
         changed += count;
@@ -97,7 +97,7 @@ impl SourceTree {
         &self,
         client: &mut Client,
         wish: &TreeWish,
-        options: &mut TransferOptions,
+        options: &TransferOptions,
         matches: &ArgMatches,
         output: &Output,
     ) -> Result<(Value, u32)> {
@@ -132,7 +132,7 @@ impl SourceTree {
             client,
             options,
             digests: &mut digests,
-            key: wish.key.as_ref(),
+            wish,
             sent: 0,
             output,
         };

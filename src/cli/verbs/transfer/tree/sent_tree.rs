@@ -2,27 +2,30 @@
 //! A directory on its way into a change set of a server.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Mutex;
 use std::time::SystemTime;
 
-use crate::cli::terminal::{Output, Progress, signals};
+use crate::cli::terminal::{FolderProgress, Output, signals};
 use crate::cli::verbs::signing::sign;
 use crate::cli::verbs::transfer::tree::source_tree::{SourceTree, TreeSteps};
+use crate::cli::verbs::transfer::tree::tree_wish::TreeWish;
 use crate::client::{
-    Client, Committed, RememberedDigests, RememberedSet, TransferEvent, TransferOptions,
+    Client, Committed, RememberedDigests, RememberedSet, TransferEvents, TransferList,
+    TransferNews, TransferOptions,
 };
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Revision};
-use crate::signature::SecretKey;
-use crate::text::counted;
+use crate::threads::lock;
 
 /// A directory on its way.
 pub(super) struct SentTree<'a> {
     pub(super) tree: &'a SourceTree,
     pub(super) client: &'a mut Client,
-    pub(super) options: &'a mut TransferOptions,
+    pub(super) options: &'a TransferOptions,
     pub(super) digests: &'a mut RememberedDigests,
-    pub(super) key: Option<&'a SecretKey>,
+    pub(super) wish: &'a TreeWish,
     /// Bytes that travelled.
     pub(super) sent: u64,
     pub(super) output: &'a Output,
@@ -61,8 +64,8 @@ impl SentTree<'_> {
         let root = &self.tree.root;
         let total = steps.sent.iter().map(|(_, length)| *length);
         let total = total.fold(0, u64::saturating_add);
-        let shown = format!("{root}/ ({})", counted(steps.sent.len() as u64, "file"));
-        let mut progress = Progress::start(self.output, &shown, Some(total));
+        let files = steps.sent.len() + steps.named.len();
+        let mut progress = FolderProgress::start(self.output, &format!("{root}/"), files, total);
         let _phase = signals::Interruptible::resumable(self.client.shutdown());
 
         let mut staged = self.client.enter_change(root, remembered)?;
@@ -80,7 +83,7 @@ impl SentTree<'_> {
             let committed =
                 self.client
                     .commit_change(expected, self.options.retries, &mut |event| {
-                        progress.tell(&event);
+                        progress.tell(usize::MAX, root.as_str(), &event.into());
                     });
             match committed {
                 // Bytes were lost with the power, or others have removed them.
@@ -108,62 +111,175 @@ impl SentTree<'_> {
         &mut self,
         steps: &TreeSteps,
         staged: &BTreeMap<ModelName, Digest>,
-        progress: &mut Progress<'_>,
+        progress: &mut FolderProgress<'_>,
     ) -> Result<()> {
-        let mut left = steps.sent.clone();
-        for (name, digest) in &steps.named {
-            if staged.get(name) == Some(digest) || self.client.stage_known(name, *digest)? {
-                continue;
+        progress.begin_again();
+        let steps_left = self.steps_left(steps, staged, progress)?;
+        let done = Mutex::new(BTreeMap::new());
+        let (tree, wish, options) = (self.tree, self.wish, self.options);
+
+        let mut failure = None;
+        let list = TransferList {
+            count: steps_left.len(),
+            connections: wish.connections,
+            work: &|client, number, events| {
+                let sent = steps_left[number].run(client, tree, wish, options, events)?;
+                lock(&done).extend(sent.map(|sent| (number, sent)));
+                Ok(())
+            },
+            is_last: |_| true,
+        };
+
+        let ended = self.client.do_all(&list, &mut |number, news| {
+            let step = &steps_left[number];
+            let name = step.name();
+            let file = tree.files.get(name);
+            let size = file.map_or(0, |file| file.stamp.size);
+            progress.tell(number, name.as_str(), &news);
+
+            match news {
+                // It was to be named only.
+                TransferNews::Started { .. } if !matches!(step, SetStep::Send(_)) => {
+                    progress.extend(size);
+                }
+                TransferNews::Done(Ok(())) => {
+                    let sent = lock(&done).remove(&number);
+                    if !matches!(step, SetStep::Remove(_)) {
+                        progress.finish(number, sent.as_ref().map_or(0, |_| size));
+                    }
+                    if let (Some(sent), Some(file)) = (sent, file) {
+                        self.sent += sent.bytes;
+                        self.digests
+                            .learn(&file.way, file.stamp, sent.digest, sent.begun);
+                    }
+                }
+                TransferNews::Done(Err(error)) => failure = Some(about(name, error)),
+                _ => {}
             }
-            let length = self.tree.files.get(name).map_or(0, |file| file.stamp.size);
-            left.push((name.clone(), length));
-        }
-
-        for (name, _) in &left {
-            self.file(name, staged.get(name).copied(), progress)?;
-        }
-        for name in &steps.removed {
-            self.client.stage_removal(name)?;
-        }
-        Ok(())
+            ControlFlow::Continue(())
+        });
+        failure.map_or(ended, Err)
     }
 
-    fn file(
+    /// What is to be done for the set to have all.
+    fn steps_left<'s>(
         &mut self,
-        name: &ModelName,
-        staged: Option<Digest>,
-        progress: &mut Progress<'_>,
-    ) -> Result<()> {
-        let Some(file) = self.tree.files.get(name) else {
-            return Ok(());
-        };
-        if let Some(staged) = staged
-            && self.tree.digest(file, self.digests)? == staged
-        {
-            progress.advance(file.stamp.size);
-            return Ok(());
+        steps: &'s TreeSteps,
+        staged: &BTreeMap<ModelName, Digest>,
+        progress: &mut FolderProgress<'_>,
+    ) -> Result<Vec<SetStep<'s>>> {
+        let mut steps_left = Vec::new();
+
+        for (name, digest) in &steps.named {
+            if staged.get(name) == Some(digest) {
+                progress.skip(0);
+            } else {
+                steps_left.push(SetStep::Name(name, *digest));
+            }
+        }
+        for (name, length) in &steps.sent {
+            let file = self.tree.files.get(name);
+            let is_there = match (staged.get(name), file) {
+                (Some(staged), Some(file)) => self.tree.digest(file, self.digests)? == *staged,
+                _ => false,
+            };
+            if is_there {
+                progress.skip(*length);
+            } else {
+                steps_left.push(SetStep::Send(name));
+            }
+        }
+        steps_left.extend(steps.removed.iter().map(SetStep::Remove));
+        Ok(steps_left)
+    }
+}
+
+/// What brings a name into the set.
+enum SetStep<'s> {
+    /// Its bytes are there.
+    Name(&'s ModelName, Digest),
+    Send(&'s ModelName),
+    Remove(&'s ModelName),
+}
+
+/// A file that was sent.
+struct SentFile {
+    digest: Digest,
+    /// Bytes that travelled.
+    bytes: u64,
+    /// When reading it began.
+    begun: SystemTime,
+}
+
+impl SetStep<'_> {
+    fn name(&self) -> &ModelName {
+        match self {
+            Self::Name(name, _) | Self::Send(name) | Self::Remove(name) => name,
+        }
+    }
+
+    /// Does it; what was sent, if anything was.
+    fn run(
+        &self,
+        client: &mut Client,
+        tree: &SourceTree,
+        wish: &TreeWish,
+        options: &TransferOptions,
+        events: TransferEvents<'_>,
+    ) -> Result<Option<SentFile>> {
+        let retries = options.retries;
+        match self {
+            Self::Remove(name) => {
+                let mut remove = |client: &Client| client.stage_removal(name);
+                return client
+                    .persistently(retries, events, &mut remove)
+                    .map(|()| None);
+            }
+            Self::Name(name, digest) => {
+                let mut is_there = false;
+                client.persistently(retries, events, &mut |client| {
+                    is_there = client.stage_known(name, *digest)?;
+                    Ok(())
+                })?;
+                if is_there {
+                    return Ok(None);
+                }
+            }
+            Self::Send(_) => {}
         }
 
-        let opened = self.tree.local.open(file)?;
-        self.options.signature = match self.key {
-            Some(key) => Some(sign::opened(key, &opened, name)?),
-            None => None,
+        let name = self.name();
+        let Some(file) = tree.files.get(name) else {
+            return Ok(None);
         };
-        let (begun, before) = (SystemTime::now(), progress.done());
-        let stored =
-            self.client
-                .put_file(name, &opened, self.options, &mut |event| match event {
-                    TransferEvent::Started { at, .. } => progress.go_to(before + at),
-                    TransferEvent::Progress(done) => progress.go_to(before + done),
-                    other => progress.tell(&other),
-                })?;
-        progress.go_to(before + file.stamp.size);
+        let opened = tree.local.open(file)?;
+        let mut options = options.clone();
+        if let Some(key) = &wish.key {
+            options.signature = Some(sign::opened(key, &opened, name)?);
+        }
 
-        self.sent += stored.sent;
-        self.digests
-            .learn(&file.way, file.stamp, stored.digest, begun);
-        Ok(())
+        let begun = SystemTime::now();
+        let stored = client.put_file(name, &opened, &options, events)?;
+        Ok(Some(SentFile {
+            digest: stored.digest,
+            bytes: stored.sent,
+            begun,
+        }))
     }
+}
+
+/// Names the file that an error is about, where the message does not.
+fn about(name: &ModelName, error: Error) -> Error {
+    if error.message().contains(name.as_str()) {
+        return error;
+    }
+
+    let told = Error::new(error.kind(), format!("{name}: {}", error.message()));
+    let told = match error.hint_text() {
+        Some(hint) => told.hint(hint),
+        None => told,
+    };
+    told.because(error)
 }
 
 /// How often lost bytes are sent again.
