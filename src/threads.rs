@@ -22,11 +22,40 @@ pub(crate) fn spawn(
     Builder::new()
         .name(name.to_owned())
         .stack_size(STACK_BYTES)
-        .spawn(move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-                log::error!("thread {} panicked: {}", thread_name(), panic_text(&*panic));
+        .spawn(move || guarded(work))
+}
+
+/// Does work in threads of this name, and meanwhile `here` in this one; returns when all have ended. Work for
+/// which the system has no thread is dropped, as long as there is a thread for the first.
+///
+/// # Errors
+/// If there is none for the first; then nothing of the work is done.
+pub(crate) fn side_by_side<'env>(
+    name: &str,
+    works: Vec<Box<dyn FnOnce() + Send + 'env>>,
+    here: &mut dyn FnMut(),
+) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        for (number, work) in works.into_iter().enumerate() {
+            let builder = Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+            match builder.spawn_scoped(scope, move || guarded(work)) {
+                Err(error) if number == 0 => return Err(error),
+                Err(error) => {
+                    log::debug!("there are {number} threads instead of more: {error}");
+                    break;
+                }
+                Ok(_) => {}
             }
-        })
+        }
+        here();
+        Ok(())
+    })
+}
+
+fn guarded(work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        log::error!("thread {} panicked: {}", thread_name(), panic_text(&*panic));
+    }
 }
 
 /// The name of the calling thread.

@@ -8,11 +8,13 @@
 mod api;
 mod background;
 mod changes;
+mod client_options;
 mod connection;
 mod dearning;
 mod download;
 mod model_path;
 mod pairing;
+mod parallel;
 mod retry;
 mod single_pass;
 #[cfg(test)]
@@ -24,11 +26,13 @@ mod upload;
 pub use api::{Answer, Payload};
 pub use background::Transfer;
 pub(crate) use changes::{Committed, LocalFile, LocalTree, RememberedDigests, RememberedSet};
+pub use client_options::ClientOptions;
 pub use connection::{ClientCertificate, PasswordOver};
 pub use dearning::{Imported, tidy};
 pub use download::{Download, Fetched, Proof};
 pub(crate) use download::{HiddenFiles, TargetTree, digest_of};
 pub(crate) use pairing::{PairNames, PairedServer, Servers, pair as accept};
+pub(crate) use parallel::{TransferList, TransferNews};
 pub use single_pass::{Outcome, Stored};
 pub use transfer::{Changes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions};
 pub use trust::{FirstUse, Question, Trust};
@@ -40,12 +44,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ureq::config::AutoHeaderValue;
 use ureq::http::request::Builder;
 use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
-use crate::access::Password;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Revision};
@@ -53,67 +55,22 @@ use crate::pin::Pin;
 use crate::stop::{Shutdown, Stop};
 use crate::wire::StatusWire;
 use changes::ChangePath;
-use connection::{Dialer, Login, NoResolver, Shared};
-use trust::{Elsewhere, ServerCheck};
+use connection::{Dialer, Login, Shared, TransferRate};
+use parallel::ConnectionRole;
+use trust::ServerCheck;
 
 pub use crate::address::Scheme;
 pub use crate::address::ServerUrl;
-
-/// What a client needs to know of its server.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ClientOptions {
-    /// Where the server is.
-    pub server: ServerUrl,
-    /// Where else it is looked for if nobody answers there; only in a paired server's own name.
-    pub(crate) elsewhere: Option<Elsewhere>,
-    /// How it is recognised. Default: by the known servers; others are refused.
-    pub trust: Trust,
-    /// The directory of the known servers and of this device's own certificate.
-    pub home: Option<PathBuf>,
-    /// Files of public authorities in PEM, of which the first that is there may vouch for servers that
-    /// are not known. Default: none.
-    pub public_roots: Vec<PathBuf>,
-    /// The password, if the server wants one.
-    pub password: Option<Password>,
-    /// Over which connections the password may go. Default: protected ones.
-    pub password_over: PasswordOver,
-    /// The certificate and key that are shown to a server that asks for them, as PEM files.
-    pub certificate: Option<ClientCertificate>,
-    /// How long any single read or write may take; no transfer has a total limit. Default 60 s.
-    pub timeout: Duration,
-    /// How long reaching one address may take. Default 30 s.
-    pub connect_timeout: Duration,
-    /// How many bytes per second transfers of files may take, each way. Default: all there are.
-    pub rate: Option<u64>,
-}
-
-impl ClientOptions {
-    /// The defaults for a server.
-    pub fn new(server: ServerUrl) -> Self {
-        Self {
-            server,
-            elsewhere: None,
-            trust: Trust::Known(FirstUse::Refuse),
-            home: None,
-            public_roots: Vec::new(),
-            password: None,
-            password_over: PasswordOver::Protected,
-            certificate: None,
-            timeout: Duration::from_secs(60),
-            connect_timeout: Duration::from_secs(30),
-            rate: None,
-        }
-    }
-}
 
 /// A client of one server. It keeps its connection open between requests.
 pub struct Client {
     agent: Agent,
     url: ServerUrl,
     login: Login,
+    /// Opens connections; the agent has one of its own.
+    dialer: Dialer,
     home: Option<PathBuf>,
-    rate: Option<u64>,
+    pace: TransferRate,
     /// What is said of the models that are sent.
     about: Vec<(&'static str, String)>,
     /// The change set that they are sent into, if it is one.
@@ -121,7 +78,10 @@ pub struct Client {
     /// The revision of a folder that is fetched, if it is an old one.
     revision: Option<Revision>,
     shared: Arc<Shared>,
-    /// Ends every call, and every pause in it.
+    role: ConnectionRole,
+    /// Ends this client for good.
+    whole: Stop,
+    /// Ends every call, and every pause in it; a child of `whole`.
     stop: Stop,
 }
 
@@ -139,13 +99,17 @@ impl Client {
             let message = format!("{url} shows no key, so --pin and --ca have nothing to check");
             return Err(Error::new(ErrorKind::Usage, message).hint("use https://"));
         }
+
         let login = Login::new(options.password, &url, options.password_over)?;
+        let whole = Stop::new();
+        let stop = whole.child();
+
         let shared = Arc::new(Shared::default());
-        let stop = Stop::new();
+        let guard = ServerCheck::new(options.trust, options.home.clone(), options.public_roots)?;
         let dialer = Dialer {
             url: url.clone(),
             elsewhere: options.elsewhere,
-            guard: ServerCheck::new(options.trust, options.home.clone(), options.public_roots)?,
+            guard: Arc::new(guard),
             tls: connection::tls(options.certificate.as_ref())?,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
@@ -154,31 +118,19 @@ impl Client {
             stop: stop.clone(),
         };
 
-        // One request is one exchange with this server: a redirect or a proxy would take the password to a
-        // host that nobody has checked, and a coded body would not have the digest of the model.
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .accept_encoding(AutoHeaderValue::None)
-            .user_agent(concat!("skep/", env!("CARGO_PKG_VERSION")))
-            .max_idle_age(IDLE_MAX)
-            .build();
-        // The dialer knows this server only and does not look at what the resolver says, so no other host is
-        // ever looked up.
-        let agent = Agent::with_parts(config, dialer, NoResolver);
-        let (home, rate, about) = (options.home, options.rate, Vec::new());
         Ok(Self {
-            agent,
+            agent: connection::agent(dialer.clone()),
+            dialer,
             url,
             login,
-            home,
-            rate,
-            about,
+            home: options.home,
+            pace: TransferRate::new(options.rate, &stop),
+            about: Vec::new(),
             change: None,
             revision: None,
             shared,
+            role: ConnectionRole::First,
+            whole,
             stop,
         })
     }
@@ -188,7 +140,7 @@ impl Client {
     /// and all later ones fail with `Interrupted`, and what came across is kept as after any other
     /// interruption. A look-up of a host name, which the system does, is not ended.
     pub fn shutdown(&self) -> Shutdown {
-        Shutdown::of(self.stop.clone())
+        Shutdown::of(self.whole.clone())
     }
 
     /// The server.
@@ -378,7 +330,7 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
         url: server.clone(),
         elsewhere: None,
         // Safe, because `look` sends no request after the handshake.
-        guard: ServerCheck::new(Trust::Anything, None, Vec::new())?,
+        guard: Arc::new(ServerCheck::new(Trust::Anything, None, Vec::new())?),
         tls: connection::tls(None)?,
         connect_timeout,
         timeout: connect_timeout,
@@ -394,6 +346,3 @@ const SIGNED_PIECE_BYTES: u64 = 1 << 20;
 
 /// Content that is held in memory to be signed; larger files are sent in pieces.
 const HELD_BYTES_MAX: u64 = 8 << 20;
-
-/// Shorter than the 15 s after which servers of this house and of dearning hang up.
-const IDLE_MAX: Duration = Duration::from_secs(8);

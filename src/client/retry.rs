@@ -14,6 +14,8 @@ pub(crate) struct Retry {
     has_met: bool,
     /// A lost answer that may have another reason was tried again.
     has_doubted: bool,
+    /// A server that has no place is not asked again.
+    gives_way: bool,
 }
 
 impl Retry {
@@ -23,6 +25,15 @@ impl Retry {
             backoff: Backoff::new(limit),
             has_met: false,
             has_doubted: false,
+            gives_way: false,
+        }
+    }
+
+    /// The same, but a server that has no place for it is left to others.
+    pub(crate) fn giving_way(self) -> Self {
+        Self {
+            gives_way: true,
+            ..self
         }
     }
 
@@ -44,6 +55,7 @@ impl Retry {
     /// The last one, if trying again would not help or has not helped.
     pub(crate) fn after(&mut self, error: Error) -> Result<(Duration, Error), Error> {
         let may_pass = match error.kind() {
+            ErrorKind::Busy | ErrorKind::TooManyRequests if self.gives_way => false,
             ErrorKind::Busy | ErrorKind::TooManyRequests | ErrorKind::RequestTimeout => true,
             // A hint names something that the user can correct, such as the address. Only for a server that
             // has answered before is it likelier that the failure passes by itself; but one answer may be

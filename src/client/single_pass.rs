@@ -9,7 +9,6 @@ use ureq::http::{Method, StatusCode};
 
 use crate::client::Client;
 use crate::client::api::answers;
-use crate::client::connection::TransferRate;
 use crate::client::download::Download;
 use crate::client::model_path::model_path;
 use crate::client::upload::{Outgoing, UntilStopped};
@@ -193,8 +192,7 @@ impl Client {
     /// digest cannot be read, and those of the connection and of the server.
     pub fn get(&mut self, name: &ModelName) -> Result<Download> {
         let response = self.ask(Method::GET, &model_path(name))?;
-        let pace = TransferRate::new(self.rate, &self.stop);
-        Download::new(name.clone(), answers::whole(response)?, pace)
+        Download::new(name.clone(), answers::whole(response)?, self.pace.clone())
     }
 }
 

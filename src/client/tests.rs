@@ -10,6 +10,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use super::*;
+use crate::access::Password;
 use crate::digest::Digest;
 use crate::pin::Pin;
 use crate::threads;

@@ -20,7 +20,7 @@ use crate::client::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::home;
-use crate::text::{DURATION_MAX, bytes_or_none, count_or_none, duration, duration_or_none};
+use crate::text::{DURATION_MAX, bytes_or_none, count, count_or_none, duration, duration_or_none};
 
 /// Adds the flags of every verb.
 pub(crate) fn everywhere(command: Command) -> Command {
@@ -123,6 +123,15 @@ pub(crate) fn transfers(command: Command) -> Command {
                 .allow_negative_numbers(true)
                 .help("How often to try again without any progress; none: not at all [default: 5]"),
         )
+        .arg(
+            flag("parallel")
+                .short('j')
+                .value_name("N")
+                .allow_negative_numbers(true)
+                .help(
+                    "Of folders, transfer N files at a time, each over a connection [default: 4]",
+                ),
+        )
         .arg(switch("if-changed").help("Transfer nothing if the same bytes are there already"))
         .arg(switch("exit-unchanged").help("Exit with 9 if nothing had to be transferred"))
 }
@@ -142,6 +151,19 @@ pub(crate) fn transfer(matches: &ArgMatches) -> Result<TransferOptions> {
     }
 
     Ok(options)
+}
+
+/// How many files of a folder are transferred at a time.
+///
+/// # Errors
+/// `Usage` for what is no number of connections.
+pub(crate) fn parallel(matches: &ArgMatches) -> Result<usize> {
+    let parallel = read(matches, "parallel", |text| match count(text) {
+        Ok(0) => Err("0 connections transfer nothing; 1 is one file after the other".to_owned()),
+        Ok(PARALLEL_MORE..) => Err(format!("at most {} connections", PARALLEL_MORE - 1)),
+        read => read,
+    });
+    Ok(parallel?.unwrap_or(PARALLEL))
 }
 
 /// Adds the flags that give a password.
@@ -343,6 +365,12 @@ fn read<T>(
         Error::new(ErrorKind::Usage, text)
     })
 }
+
+/// What servers with few places have room for, and enough to fill most lines with small files.
+const PARALLEL: usize = 4;
+
+/// More than a server gives to one caller.
+const PARALLEL_MORE: usize = 65;
 
 pub(crate) const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
 

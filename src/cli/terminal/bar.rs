@@ -85,9 +85,21 @@ impl Bar {
         self.bar.set_position(done);
     }
 
+    /// It is called so from now on.
+    pub(crate) fn rename(&self, name: &str) {
+        self.bar.set_message(name.to_owned());
+    }
+
+    /// The total is another one.
+    pub(crate) fn extend(&self, total: Option<u64>) {
+        if let Some(total) = total {
+            self.bar.set_length(total);
+        }
+    }
+
     /// Runs `print`, which prints lines, without the bar on the screen.
-    pub(crate) fn aside(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
     }
 }
 

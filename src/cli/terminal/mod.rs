@@ -4,6 +4,7 @@
 mod advice;
 pub(crate) mod ask;
 mod bar;
+mod folder_progress;
 mod items;
 mod machine;
 mod output;
@@ -12,7 +13,8 @@ mod progress;
 pub(crate) mod signals;
 mod standard;
 
-pub(crate) use items::ShownItem;
+pub(crate) use folder_progress::FolderProgress;
+pub(crate) use items::{ShownItem, ends_all};
 pub(crate) use machine::JsonReport;
 pub(crate) use output::Output;
 pub(crate) use page::Page;

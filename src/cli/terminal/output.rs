@@ -14,7 +14,6 @@ use serde_json::Value;
 use crate::access::Password;
 use crate::cli::terminal::advice::Advice;
 use crate::cli::terminal::ask;
-use crate::cli::terminal::items::ShownItem;
 use crate::cli::terminal::machine::JsonReport;
 use crate::cli::terminal::standard::{Stdout, is_closed};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,7 +33,7 @@ pub(crate) struct Output {
     needs_no_reader: Cell<bool>,
     /// Whether the reader of standard output is gone.
     closed: Cell<bool>,
-    report: JsonReport,
+    pub(super) report: JsonReport,
     /// The password that was asked for at the terminal.
     typed: Option<Password>,
     /// The server that was called without a password, if there was none.
@@ -342,37 +341,6 @@ impl Output {
         match self.failure.get() {
             0 | NOTHING_TO_DO if self.is_incomplete.get() => INCOMPLETE,
             code => code,
-        }
-    }
-
-    /// Does some work for each item. A failure is printed, and the next item is tried unless it
-    /// would fail in the same way.
-    pub(crate) fn each<T: ShownItem>(
-        &self,
-        items: impl IntoIterator<Item = T>,
-        mut work: impl FnMut(T) -> Result<()>,
-    ) {
-        for item in items {
-            let name = item.shown();
-            let Err(error) = work(item) else {
-                continue;
-            };
-
-            // A reader that has enough (`skep ls | head`) is no failure.
-            if self.is_closed() {
-                return;
-            }
-            self.report.fail_item(&name, &error);
-            self.failed(&error);
-
-            // These depend on the server and not on the item. Going on would show it a wrong
-            // password again and again, until it locks this address out.
-            if matches!(
-                error.kind(),
-                ErrorKind::Unreachable | ErrorKind::Untrusted | ErrorKind::Unauthenticated
-            ) {
-                return;
-            }
         }
     }
 }

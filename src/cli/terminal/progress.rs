@@ -39,9 +39,21 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// The bytes that are done.
-    pub(crate) fn done(&self) -> u64 {
-        self.done
+    /// It is called so from now on.
+    pub(crate) fn rename(&mut self, name: &str) {
+        self.name = escaped(name).into_owned();
+        if let Some(bar) = &self.bar {
+            bar.rename(&self.name);
+        }
+    }
+
+    /// There are so many bytes more to do than was said.
+    pub(crate) fn extend(&mut self, bytes: u64) {
+        let total = self.total.map(|total| total.saturating_add(bytes));
+        self.total = total;
+        if let Some(bar) = &self.bar {
+            bar.extend(total);
+        }
     }
 
     /// So many bytes are done; fewer than before if some got lost.
@@ -95,10 +107,15 @@ impl<'a> Progress<'a> {
     }
 
     /// Prints a note without tearing the bar.
-    fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
+        self.aside(|| self.output.note(text));
+    }
+
+    /// Prints lines without tearing the bar.
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.bar {
-            Some(bar) => bar.aside(|| self.output.note(text)),
-            None => self.output.note(text),
+            Some(bar) => bar.aside(print),
+            None => print(),
         }
     }
 

@@ -20,7 +20,7 @@ use ureq::http::{Method, StatusCode};
 
 use crate::client::Client;
 use crate::client::api::{answers, json};
-use crate::client::retry::{self, Retry};
+use crate::client::retry;
 use crate::client::transfer::{TransferEvent, TransferEvents};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -132,7 +132,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of the connection and of the server.
-    pub(crate) fn stage_known(&mut self, name: &ModelName, digest: Digest) -> Result<bool> {
+    pub(crate) fn stage_known(&self, name: &ModelName, digest: Digest) -> Result<bool> {
         let target = format!("{}?blob=sha256:{digest}", self.entered()?.of(name));
         let response = self.exchange_again(|| self.builder(Method::PUT, &target))?;
         if [404, 409].contains(&response.status().as_u16()) {
@@ -145,9 +145,10 @@ impl Client {
     ///
     /// # Errors
     /// Those of the connection and of the server.
-    pub(crate) fn stage_removal(&mut self, name: &ModelName) -> Result<()> {
+    pub(crate) fn stage_removal(&self, name: &ModelName) -> Result<()> {
         let target = self.entered()?.of(name);
-        self.ask(Method::DELETE, &target).map(drop)
+        let response = self.exchange_again(|| self.builder(Method::DELETE, &target))?;
+        answers::accepted(response).map(drop)
     }
 
     /// Commits the set that is entered, and leaves it. An answer that was lost is asked for again: a set is
@@ -163,27 +164,42 @@ impl Client {
         events: TransferEvents<'_>,
     ) -> Result<Committed> {
         let path = self.entered()?.to_string();
-        let mut retries = Retry::new(retries);
-        retries.met();
+        let mut committed = None;
 
-        loop {
+        self.persistently(retries, events, &mut |client| {
             let request = || {
-                let request = self.builder(Method::POST, &path);
+                let request = client.builder(Method::POST, &path);
                 match expected {
                     Some(revision) => request.header("if-match", format!("\"{revision}\"")),
                     None => request,
                 }
             };
-            let committed = self.exchange_again(request);
-            let committed = committed.and_then(answers::accepted);
-            let error = match committed.and_then(|mut response| json(&mut response)) {
-                Ok(committed) => {
-                    self.change = None;
-                    return Ok(committed);
-                }
-                Err(error) => error,
-            };
+            let response = client.exchange_again(request);
+            committed = Some(json(&mut response.and_then(answers::accepted)?)?);
+            Ok(())
+        })?;
 
+        self.change = None;
+        committed.ok_or_else(answers::not_skep)
+    }
+
+    /// Asks a server that was met before again while a failure may pass.
+    ///
+    /// # Errors
+    /// Those of `call`.
+    pub(crate) fn persistently(
+        &self,
+        retries: u32,
+        events: TransferEvents<'_>,
+        call: &mut dyn FnMut(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let mut retries = self.retry(retries);
+        retries.met();
+
+        loop {
+            let Err(error) = call(self) else {
+                return Ok(());
+            };
             let (pause, error) = retries.after(error)?;
             events(TransferEvent::Retrying {
                 pause,

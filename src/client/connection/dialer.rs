@@ -30,12 +30,12 @@ use crate::threads::lock;
 use crate::transport::is_timeout;
 
 /// Opens the connections of one client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Dialer {
     pub(crate) url: ServerUrl,
     /// Tried where nobody answers at `url`.
     pub(crate) elsewhere: Option<Elsewhere>,
-    pub(crate) guard: ServerCheck,
+    pub(crate) guard: Arc<ServerCheck>,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
@@ -57,6 +57,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// That of other connections to the same server.
+    pub(crate) fn of_same_server(&self) -> Self {
+        Self {
+            pin: Mutex::new(self.pin()),
+            ..Self::default()
+        }
+    }
+
     /// The key that the server showed, if it speaks TLS and was reached.
     pub(crate) fn pin(&self) -> Option<Pin> {
         *lock(&self.pin)

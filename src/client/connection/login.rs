@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -29,9 +30,10 @@ pub(crate) struct Login {
     was_kept: Cell<bool>,
 }
 
+#[derive(Clone)]
 enum LoginWay {
     AsItIs,
-    BySignature(Box<DerivedKey>),
+    BySignature(Arc<DerivedKey>),
 }
 
 impl Login {
@@ -51,7 +53,7 @@ impl Login {
         let way = match &password {
             Some(password) if !is_encrypted && over == PasswordOver::Protected => {
                 let key = DerivedKey::of(password.text().as_bytes());
-                LoginWay::BySignature(Box::new(key.ok_or_else(|| guessable(url))?))
+                LoginWay::BySignature(Arc::new(key.ok_or_else(|| guessable(url))?))
             }
             _ => LoginWay::AsItIs,
         };
@@ -62,6 +64,16 @@ impl Login {
             nonce: RefCell::default(),
             was_kept: Cell::default(),
         })
+    }
+
+    /// The same for another connection. Each nonce is good for one request, so none is shared.
+    pub(crate) fn for_another(&self) -> Self {
+        Self {
+            password: self.password.clone(),
+            way: self.way.clone(),
+            nonce: RefCell::default(),
+            was_kept: Cell::default(),
+        }
     }
 
     /// Whether requests are signed, which needs the digest of their content.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The way to a server: dialling, TLS, proving who one is, and the pace.
 
+mod agent;
 mod channel;
 mod cut;
 mod dialer;
@@ -12,7 +13,8 @@ mod rate;
 mod socket_owner;
 mod stoppable_socket;
 
-pub(crate) use dialer::{Dialer, NoResolver, Shared};
+pub(crate) use agent::agent;
+pub(crate) use dialer::{Dialer, Shared};
 pub(crate) use early::Early;
 pub use handshake::ClientCertificate;
 pub(crate) use handshake::tls;

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Transfers that are to leave something of the line to others: an even number of bytes per second.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::client::retry::pause;
 use crate::error::Result;
 use crate::stop::Stop;
+use crate::threads::lock;
 
-/// The speed of one transfer.
+/// The speed of all transfers of a client; clones share it.
+#[derive(Clone)]
 pub(crate) struct TransferRate {
     rate: Option<u64>,
     stop: Stop,
     /// When what went over the line so far should have.
-    due: Instant,
+    due: Arc<Mutex<Instant>>,
 }
 
 impl TransferRate {
@@ -21,7 +24,15 @@ impl TransferRate {
         Self {
             rate: rate.map(|rate| rate.max(1)),
             stop: stop.clone(),
-            due: Instant::now(),
+            due: Arc::new(Mutex::new(Instant::now())),
+        }
+    }
+
+    /// The same for transfers that something else stops.
+    pub(crate) fn until(&self, stop: &Stop) -> Self {
+        Self {
+            stop: stop.clone(),
+            ..self.clone()
         }
     }
 
@@ -37,7 +48,7 @@ impl TransferRate {
     ///
     /// # Errors
     /// `Interrupted` if the client was stopped.
-    pub(crate) fn spend(&mut self, count: usize) -> Result<()> {
+    pub(crate) fn spend(&self, count: usize) -> Result<()> {
         let time = self.after(count as u64, Instant::now());
         if time.is_zero() {
             return Ok(());
@@ -45,7 +56,7 @@ impl TransferRate {
         pause(time, &self.stop)
     }
 
-    fn after(&mut self, count: u64, now: Instant) -> Duration {
+    fn after(&self, count: u64, now: Instant) -> Duration {
         let Some(rate) = self.rate else {
             return Duration::ZERO;
         };
@@ -53,8 +64,10 @@ impl TransferRate {
         let earliest = now.checked_sub(CREDIT).unwrap_or(now);
         let nanoseconds = u128::from(count) * 1_000_000_000 / u128::from(rate);
         let cost = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
-        self.due = self.due.max(earliest) + cost.min(COST_MAX);
-        self.due.saturating_duration_since(now)
+
+        let mut due = lock(&self.due);
+        *due = (*due).max(earliest) + cost.min(COST_MAX);
+        due.saturating_duration_since(now)
     }
 }
 
@@ -73,8 +86,8 @@ mod tests {
 
     #[test]
     fn bytes_take_the_time_that_the_rate_says() {
-        let mut pace = TransferRate::new(Some(1000), &Stop::new());
-        let start = pace.due;
+        let pace = TransferRate::new(Some(1000), &Stop::new());
+        let start = *lock(&pace.due);
         assert_eq!(pace.after(100, start), Duration::from_millis(100));
         assert_eq!(pace.after(100, start), Duration::from_millis(200));
         // A moment lost is made up for, a minute lost is not.
@@ -85,9 +98,19 @@ mod tests {
     }
 
     #[test]
+    fn several_transfers_share_what_the_line_is_to_carry() {
+        let one = TransferRate::new(Some(1000), &Stop::new());
+        let other = one.until(&Stop::new());
+        let start = *lock(&one.due);
+        assert_eq!(one.after(100, start), Duration::from_millis(100));
+        assert_eq!(other.after(100, start), Duration::from_millis(200));
+        assert_eq!(one.clone().after(100, start), Duration::from_millis(300));
+    }
+
+    #[test]
     fn a_stop_ends_the_wait_for_the_next_bytes() {
         let stop = Stop::new();
-        let mut pace = TransferRate::new(Some(1), &stop);
+        let pace = TransferRate::new(Some(1), &stop);
         stop.trigger(Reason::Shutdown);
         let error = pace.spend(60).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted);

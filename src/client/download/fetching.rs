@@ -9,7 +9,6 @@ use ureq::http::{Method, StatusCode};
 
 use crate::client::Client;
 use crate::client::api::answers;
-use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
 use crate::client::download::landing_place::LandingPlace;
 use crate::client::download::partial_file::{PartialFile, digest_of};
@@ -84,13 +83,13 @@ impl Client {
         }
 
         let partial = opened.map_or(Ok(None), PartialFile::find)?;
-        let mut retries = Retry::new(options.retries);
+        let mut retries = self.retry(options.retries);
         // Bytes of an earlier attempt show that the server exists, so it is worth waiting for.
         if partial.as_ref().is_some_and(|partial| partial.done() > 0) {
             retries.met();
         }
 
-        let pace = TransferRate::new(self.rate, &self.stop);
+        let pace = self.pace.clone();
         // A caller who wants no retries does not want to wait for a digest either.
         let (received, resumed_at, has_waited) = (0, None, options.retries == 0);
 

@@ -142,7 +142,7 @@ impl<'a> Local<'a> {
     pub(crate) fn from<'l>(
         &'l mut self,
         offset: u64,
-        pace: &'l mut TransferRate,
+        pace: &'l TransferRate,
     ) -> Result<FileRest<'l, 'a>> {
         self.digest_to(offset)?;
         Ok(FileRest {
@@ -158,7 +158,7 @@ impl<'a> Local<'a> {
 pub(crate) struct FileRest<'l, 'a> {
     local: &'l mut Local<'a>,
     at: u64,
-    pace: &'l mut TransferRate,
+    pace: &'l TransferRate,
 }
 
 impl Read for FileRest<'_, '_> {
@@ -219,8 +219,8 @@ mod tests {
             (150_000, 50_000),
         ] {
             let mut sent = Vec::new();
-            let mut pace = TransferRate::new(None, &crate::stop::Stop::new());
-            let rest = Local::from(&mut local, offset, &mut pace).unwrap();
+            let pace = TransferRate::new(None, &crate::stop::Stop::new());
+            let rest = Local::from(&mut local, offset, &pace).unwrap();
             rest.take(count).read_to_end(&mut sent).unwrap();
             let start = usize::try_from(offset).unwrap();
             assert_eq!(sent, bytes[start..start + sent.len()]);
@@ -233,8 +233,8 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 100_000]).unwrap();
         let mut local = Local::new(&file).unwrap();
-        let mut pace = TransferRate::new(None, &crate::stop::Stop::new());
-        let mut rest = local.from(0, &mut pace).unwrap();
+        let pace = TransferRate::new(None, &crate::stop::Stop::new());
+        let mut rest = local.from(0, &pace).unwrap();
         let mut sent = vec![0; 50_000];
         rest.read_exact(&mut sent).unwrap();
         let later = std::time::SystemTime::now() + std::time::Duration::from_secs(2);

@@ -194,7 +194,7 @@ impl Client {
         };
 
         // The digest at the end is that of the whole, so this hashes the part that the server has, too.
-        let mut rest = sending.local.from(offset, &mut sending.pace)?;
+        let mut rest = sending.local.from(offset, &sending.pace)?;
         let body = Outgoing::new(&mut rest, Some(piece.length), &early, &mut progress);
         let result = self.send_piece(&piece, &mut body.unhashed());
         // Counted before the result is looked at: an exchange that failed may have delivered everything.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use crate::client::Client;
 use crate::client::api::answers;
-use crate::client::connection::TransferRate;
 use crate::client::retry::{self, Retry};
 use crate::client::single_pass::{Outcome, Stored, verified};
 use crate::client::transfer::{Changes, TransferEvent, TransferEvents, TransferOptions};
@@ -56,7 +55,7 @@ impl Client {
             name,
             input,
             options,
-            pace: TransferRate::new(self.rate, &self.stop),
+            pace: self.pace.clone(),
             hasher: Hasher::new(),
             piece: Vec::new(),
             start: 0,
@@ -247,7 +246,7 @@ impl Client {
         let from = usize::try_from(*offset - piping.start).unwrap_or_default();
         let mut source = Paced {
             bytes: &piping.piece[from..],
-            pace: &mut piping.pace,
+            pace: &piping.pace,
         };
         let (at, mut done) = (*offset, 0);
         let mut progress = |count| {
@@ -301,7 +300,7 @@ impl Client {
             };
             let mut source = Paced {
                 bytes: &piping.piece,
-                pace: &mut piping.pace,
+                pace: &piping.pace,
             };
             let body = Outgoing::new(&mut source, Some(size), &early, &mut progress);
             let result = self.put_body(piping.name, &mut body.unhashed(), Some(size), &fields);

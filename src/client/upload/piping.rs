@@ -175,7 +175,7 @@ impl Piping<'_, '_> {
 /// Bytes in memory that are sent no faster than they may be.
 pub(crate) struct Paced<'a> {
     pub(crate) bytes: &'a [u8],
-    pub(crate) pace: &'a mut TransferRate,
+    pub(crate) pace: &'a TransferRate,
 }
 
 impl Read for Paced<'_> {

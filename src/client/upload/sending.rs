@@ -87,7 +87,7 @@ impl Client {
             local,
             replaces: options.replaces,
             signature: options.signature.as_ref(),
-            pace: TransferRate::new(self.rate, &self.stop),
+            pace: self.pace.clone(),
             way,
             piece_max: self.piece_max(),
             ledger: Ledger::none(),
@@ -97,7 +97,7 @@ impl Client {
             resumed_at: None,
         };
 
-        let mut retries = Retry::new(options.retries);
+        let mut retries = self.retry(options.retries);
 
         loop {
             let (before, sent) = (sending.acknowledged, sending.sent);
@@ -319,7 +319,7 @@ impl Client {
             fields.push(("content-digest", sending.local.digest()?.field()));
         }
         let mut done = 0;
-        let mut rest = sending.local.from(0, &mut sending.pace)?;
+        let mut rest = sending.local.from(0, &sending.pace)?;
 
         let mut progress = |count| {
             done += count;

@@ -8,5 +8,6 @@ mod get_folder;
 mod list;
 mod moving;
 mod names;
+mod parallel;
 mod put_folder;
 mod revisions;

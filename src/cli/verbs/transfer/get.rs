@@ -8,8 +8,8 @@ use clap::{Arg, ArgMatches, Command};
 use crate::cli::flags::{Destination, Selector, args, destination, is_set, selected};
 use crate::cli::terminal::{Output, Progress, signals};
 use crate::cli::verbs::signing::{tell, verify_signature};
-use crate::cli::verbs::transfer::get_tree;
 use crate::cli::verbs::transfer::saved::{unverified, value};
+use crate::cli::verbs::transfer::tree::get_tree;
 use crate::client::{
     Changes, Client, Download, Fetched, Proof, SignedName, TransferEvent, TransferOptions,
 };

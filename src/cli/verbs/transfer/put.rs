@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::flags::{AnnouncedInput, Source, SourceReader, args, is_set, piped_input, source};
 use crate::cli::terminal::{Output, Progress, signals, size};
 use crate::cli::verbs::signing::sign;
-use crate::cli::verbs::transfer::put_tree;
+use crate::cli::verbs::transfer::tree::put_tree;
 use crate::client::{Changes, Client, Outcome, Piped, Replaces, Stored, TransferOptions};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::cli::flags::{args, is_set, selected};
 use crate::cli::terminal::{Output, size};
-use crate::cli::verbs::transfer::sent_tree::SentTree;
-use crate::cli::verbs::transfer::source_tree::{FolderThere, SourceTree, TreeSteps};
-use crate::cli::verbs::transfer::tree_wish::TreeWish;
+use crate::cli::verbs::transfer::tree::sent_tree::SentTree;
+use crate::cli::verbs::transfer::tree::source_tree::{FolderThere, SourceTree, TreeSteps};
+use crate::cli::verbs::transfer::tree::tree_wish::TreeWish;
 use crate::client::{Client, Committed, RememberedDigests, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -70,7 +70,7 @@ pub(crate) fn run(
     }
     check_apart(&trees)?;
 
-    let mut options = args::transfer(matches)?;
+    let options = args::transfer(matches)?;
     let mut client = args::client(matches, output)?;
     let said = |name| matches.get_one::<String>(name).map(String::as_str);
     client.describe(said("license"), said("source"))?;
@@ -78,7 +78,7 @@ pub(crate) fn run(
     let mut changed = 0;
     output.json_list("folders");
     output.each(trees, |tree| {
-        let done = tree.send(&mut client, &wish, &mut options, matches, output);
+        let done = tree.send(&mut client, &wish, &options, matches, output);
         client.leave_change();
         let (value, count) = done?;
         changed += count;
@@ -97,7 +97,7 @@ impl SourceTree {
         &self,
         client: &mut Client,
         wish: &TreeWish,
-        options: &mut TransferOptions,
+        options: &TransferOptions,
         matches: &ArgMatches,
         output: &Output,
     ) -> Result<(Value, u32)> {
@@ -132,7 +132,7 @@ impl SourceTree {
             client,
             options,
             digests: &mut digests,
-            key: wish.key.as_ref(),
+            wish,
             sent: 0,
             output,
         };

@@ -3,7 +3,7 @@
 
 use clap::ArgMatches;
 
-use crate::cli::flags::is_set;
+use crate::cli::flags::{args, is_set};
 use crate::cli::verbs::signing::sign;
 use crate::client::HiddenFiles;
 use crate::error::Result;
@@ -17,6 +17,7 @@ pub(super) struct TreeWish {
     pub(super) is_dry: bool,
     pub(super) sends_always: bool,
     pub(super) key: Option<SecretKey>,
+    pub(super) connections: usize,
 }
 
 impl TreeWish {
@@ -38,6 +39,7 @@ impl TreeWish {
             // What is said anew of the same bytes is for the server, too.
             sends_always: is_set(matches, "always")? || is_said("license") || is_said("source"),
             key: sign::key(matches, "sign")?,
+            connections: args::parallel(matches)?,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::cli::terminal::{Output, ShownItem, size};
-use crate::cli::verbs::transfer::tree_wish::TreeWish;
+use crate::cli::verbs::transfer::tree::tree_wish::TreeWish;
 use crate::client::{HiddenFiles, LocalFile, LocalTree, RememberedDigests};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};

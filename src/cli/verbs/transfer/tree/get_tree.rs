@@ -2,16 +2,15 @@
 //! `skep get NAME/` and `skep get PATTERN`: fetches many models and keeps the paths of their folders.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
-use crate::cli::flags::{Selector, selected};
-use crate::cli::terminal::{Output, Progress, signals, size};
-use crate::cli::verbs::signing::tell;
-use crate::cli::verbs::transfer::saved;
-use crate::client::{Client, HiddenFiles, Proof, TargetTree, TransferOptions, digest_of};
+use crate::cli::flags::{Selector, args, selected};
+use crate::cli::terminal::{Output, ShownItem, size};
+use crate::cli::verbs::transfer::tree::fetched_tree::{FetchedTree, TreeTarget, is_there};
+use crate::client::{Client, HiddenFiles, TargetTree, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, NamePattern};
 use crate::text::counted;
@@ -52,6 +51,7 @@ pub(crate) fn run(
     output: &Output,
 ) -> Result<u32> {
     let wish = Wish::of(matches, &selectors)?;
+    let shown = shown(&selectors);
     let plan = wish.plan(selectors, client, output)?;
     let tree = TargetTree::open(&wish.directory)?;
     let gone = wish.gone(&plan, tree.as_ref())?;
@@ -71,30 +71,41 @@ pub(crate) fn run(
         Some(tree) => tree,
         None => TargetTree::make(&wish.directory)?,
     };
-    let mut fetched = FetchedTree {
-        directory: &wish.directory,
-        tree: &tree,
-        options,
-        files: Vec::new(),
-        unchanged: 0,
-    };
-    let wanted = plan.models.len();
+    let models: Vec<_> = plan.models.into_iter().collect();
     output.json_list("files");
-    output.each(plan.models, |(way, model)| {
-        fetched.fetch(&way, &model, client, output)
-    });
+    let fetched = FetchedTree::fetch(
+        TreeTarget {
+            shown: &shown,
+            directory: &wish.directory,
+            tree: &tree,
+            connections: wish.connections,
+        },
+        &models,
+        client,
+        &options,
+        output,
+    )?;
 
     let (files, unchanged) = (fetched.files, fetched.unchanged);
-    let models = counted((files.len() as u64).saturating_sub(unchanged), "model");
-    output.note(&format!("{models} fetched, {unchanged} up to date"));
+    let news = counted((files.len() as u64).saturating_sub(unchanged), "model");
+    output.note(&format!("{news} fetched, {unchanged} up to date"));
 
     let mut result = json!({"schema": 1, "files": files});
     if wish.removes {
-        let is_whole = files.len() == wanted;
+        let is_whole = files.len() == models.len();
         result["removed"] = remove(gone, is_whole, &wish, &tree, output);
     }
     output.json(&result)?;
     Ok(u32::try_from((files.len() as u64).saturating_sub(unchanged)).unwrap_or(u32::MAX))
+}
+
+/// What is fetched, for people.
+fn shown(selectors: &[Selector]) -> String {
+    let first = selectors.first().map(ShownItem::shown);
+    match selectors.len() {
+        0 | 1 => first.unwrap_or_default(),
+        more => format!("{} and {} more", first.unwrap_or_default(), more - 1),
+    }
 }
 
 /// What is to be done with the models that are meant.
@@ -107,6 +118,7 @@ struct Wish {
     /// The folder of which the directory becomes a mirror.
     base: String,
     is_dry: bool,
+    connections: usize,
 }
 
 /// Which models are fetched, by the paths at which they are saved.
@@ -159,6 +171,7 @@ impl Wish {
             removes,
             base: folder.map_or_else(String::new, |folder| format!("{folder}/")),
             is_dry: matches.get_flag("dry-run"),
+            connections: args::parallel(matches)?,
         })
     }
 
@@ -267,83 +280,6 @@ impl Plan {
         ));
         output.json(&json!({"schema": 1, "fetch": fetched, "remove": gone}))
     }
-}
-
-/// What was fetched so far.
-struct FetchedTree<'a> {
-    directory: &'a Path,
-    tree: &'a TargetTree,
-    options: TransferOptions,
-    files: Vec<Value>,
-    unchanged: u64,
-}
-
-impl FetchedTree<'_> {
-    /// Keeps what is told of a file, also for a signal that ends the command.
-    fn tell(&mut self, file: Value, output: &Output) -> Result<()> {
-        output.json_item(&file)?;
-        self.files.push(file);
-        Ok(())
-    }
-
-    fn fetch(
-        &mut self,
-        way: &str,
-        model: &Model,
-        client: &mut Client,
-        output: &Output,
-    ) -> Result<()> {
-        let path = self.directory.join(way);
-        if is_there(self.tree, way, model, &self.options) {
-            self.unchanged += 1;
-            let digest = model.digest.map(|digest| format!("{digest:?}"));
-            let file = json!({
-                "name": model.name.as_str(),
-                "path": path.display().to_string(),
-                "size": model.size,
-                "digest": digest,
-                "received": 0,
-                "resumed_at": null,
-                "unchanged": true,
-            });
-            return self.tell(file, output);
-        }
-
-        if self.options.signer.is_some() {
-            self.options.signature = Some(client.signature(&model.name)?);
-        }
-        let place = self.tree.made(way)?;
-        let fetched = {
-            let _resumable = signals::Interruptible::resumable(client.shutdown());
-            let mut progress = Progress::start(output, model.name.as_str(), None);
-            client.fetch_at(&model.name, place, &self.options, &mut |event| {
-                progress.tell(&event);
-            })?
-        };
-
-        if let Some(signature) = &self.options.signature {
-            tell(output, model.name.as_str(), signature);
-        }
-        if fetched.proof == Proof::Nothing {
-            saved::unverified(&model.name, output);
-        }
-        self.unchanged += u64::from(fetched.proof == Proof::Unchanged);
-        self.tell(saved::value(&model.name, &path, &fetched), output)?;
-        output.done(&path.display().to_string())
-    }
-}
-
-/// Whether a file has the bytes of a model already, as far as the list tells. Who signed them is another
-/// question.
-fn is_there(tree: &TargetTree, way: &str, model: &Model, options: &TransferOptions) -> bool {
-    let Ok(Some(place)) = tree.file(way) else {
-        return false;
-    };
-    let has_size = place.facts().is_ok_and(|facts| facts.size == model.size);
-    options.signer.is_none()
-        && has_size
-        && model.digest.is_some()
-        && digest_of(&place) == model.digest
 }
 
 /// Removes what the folder does not have, if all that it has was fetched.
