@@ -36,7 +36,10 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .filter_map(|member| member.strip_prefix("revision="))
         .next_back();
     let opened = match revision {
-        Some(revision) => api.store.open_model_at(&name, revision.parse()?)?,
+        Some(revision) => {
+            let opened = api.store.open_model_at(&name, revision.parse()?)?;
+            api.store.described(opened)
+        }
         None => api.store.open_model(&name)?,
     };
     answer(request, AnswerKind::Model(&name), opened)
@@ -85,6 +88,7 @@ pub(crate) fn answer(
     let OpenedModel {
         model,
         stamp,
+        about,
         content,
     } = opened;
 
@@ -153,7 +157,7 @@ pub(crate) fn answer(
     };
 
     // The type and the disposition keep a browser from showing a model as a page of this server.
-    let mut response = response(status)
+    let mut response = info::described(response(status), about.as_deref())
         .field("content-type", "application/octet-stream")
         .field("content-disposition", kind.disposition())
         .content(part_of(content, range));

@@ -159,6 +159,7 @@ impl Catalog {
             is_it.then(|| OpenedModel {
                 model: stamp.model(name, Some(digest)),
                 stamp,
+                about: None,
                 content: StoredContent::File(file),
             })
         }))
