@@ -14,4 +14,5 @@ mod signed_stream;
 mod upload_path;
 
 pub(crate) use outgoing::{Outgoing, UntilStopped};
+pub(crate) use pieces::modified_field;
 pub use piping::{EmptyInput, Piped};

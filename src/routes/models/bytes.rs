@@ -7,11 +7,11 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
-use crate::model::{Model, ModelName, Revision};
+use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
 use crate::routes::models::archive::archive;
 use crate::routes::models::fields::Complete;
-use crate::routes::models::info::search_for;
+use crate::routes::models::info::{asked_revision, search_for};
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
 use crate::routes::models::{info, resumable};
@@ -34,9 +34,11 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
     let name = api.model_name(request)?;
     let opened = match asked_revision(request)? {
-        Some(revision) => api
-            .store
-            .open_model_at(&name, revision, search_for(request))?,
+        Some(revision) => {
+            let search = search_for(request);
+            let opened = api.store.open_model_at(&name, revision, search)?;
+            api.store.described(opened)
+        }
         None => api.store.open_model(&name)?,
     };
     answer(request, AnswerKind::Model(&name), opened)
@@ -46,15 +48,6 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 fn is_archive(request: &Request<'_>) -> bool {
     let mut members = request.query().unwrap_or_default().split('&');
     request.segments().last() == Some(&"") && members.any(|member| member == "tar")
-}
-
-/// The revision that a query asks for. Nothing else of it counts: links to files often have other members.
-fn asked_revision(request: &Request<'_>) -> Result<Option<Revision>> {
-    let members = request.query().unwrap_or_default().split('&');
-    let revision = members
-        .filter_map(|member| member.strip_prefix("revision="))
-        .next_back();
-    revision.map(str::parse).transpose()
 }
 
 /// What bytes are handed out as.
@@ -95,6 +88,7 @@ pub(crate) fn answer(
     let OpenedModel {
         model,
         stamp,
+        about,
         content,
     } = opened;
 
@@ -163,7 +157,7 @@ pub(crate) fn answer(
     };
 
     // The type and the disposition keep a browser from showing a model as a page of this server.
-    let mut response = response(status)
+    let mut response = info::described(response(status), about.as_deref())
         .field("content-type", "application/octet-stream")
         .field("content-disposition", kind.disposition())
         .content(part_of(content, range));

@@ -164,6 +164,7 @@ impl Catalog {
             is_it.then(|| OpenedModel {
                 model: stamp.model(name, Some(digest)),
                 stamp,
+                about: None,
                 content: StoredContent::File(file),
             })
         }))
