@@ -18,9 +18,11 @@ use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::{About, Metadata};
-use crate::store::catalog::Catalog;
+use crate::store::catalog::{Catalog, Standing};
 use crate::store::claim::{BytesOrigin, Claim};
+use crate::store::clearing::{ClearMode, ClearedKind};
 use crate::store::hidden_folder::ABOUT;
+use crate::store::versions;
 
 /// What is kept of one content.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +153,12 @@ fn write(
     lines: &[Description],
     write_file: WriteFile,
 ) -> io::Result<()> {
+    let folder = catalog.layout.hidden().made_for(ABOUT, name)?;
+    let place = FilePlace::new(&folder, name.file_name());
+    write_file(&place, text_of(lines).as_bytes(), 0o600)
+}
+
+fn text_of(lines: &[Description]) -> String {
     let mut text = String::new();
 
     // Fields are separated by tabs. The check of the texts refuses control characters, so no value
@@ -174,10 +182,7 @@ fn write(
         }
         text.push('\n');
     }
-
-    let folder = catalog.layout.hidden().made_for(ABOUT, name)?;
-    let place = FilePlace::new(&folder, name.file_name());
-    write_file(&place, text.as_bytes(), 0o600)
+    text
 }
 
 /// Removes what is said of a model that is gone; it applies to no other bytes.
@@ -193,6 +198,53 @@ pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
         }
         _ => catalog.layout.hidden().remove_empty_way(ABOUT, name),
     }
+}
+
+/// Goes through what is said of bytes that are neither the model nor kept; the names are locked.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn clear(
+    catalog: &Catalog,
+    name: &ModelName,
+    mode: ClearMode,
+    cleared: &mut ClearedKind,
+) -> io::Result<()> {
+    let Some(place) = catalog.layout.about(name)? else {
+        return Ok(());
+    };
+    let size = match place.facts() {
+        Ok(facts) if facts.is_file() => facts.size,
+        _ => return Ok(()),
+    };
+
+    let needed = match catalog.layout.standing(name)? {
+        Standing::Nothing => versions::digests_kept(catalog, name),
+        // While its digest is not known, any line may be that of the model.
+        Standing::Model(stamp) if catalog.index.find(name, &stamp).is_some() => {
+            Some(versions::digests(catalog, name))
+        }
+        _ => None,
+    };
+    let Some(needed) = needed else { return Ok(()) };
+
+    let all = lines(catalog, name)?;
+    let left = all
+        .iter()
+        .filter(|line| needed.contains(line.digest.as_bytes()));
+    let left: Vec<_> = left.cloned().collect();
+    if left.is_empty() {
+        cleared.add(size);
+        if mode == ClearMode::Remove {
+            forget(catalog, name);
+        }
+    } else if left.len() < all.len() {
+        cleared.bytes += size.saturating_sub(text_of(&left).len() as u64);
+        if mode == ClearMode::Remove {
+            write(catalog, name, &left, disk::write_at)?;
+        }
+    }
+    Ok(())
 }
 
 fn lines(catalog: &Catalog, name: &ModelName) -> io::Result<Vec<Description>> {

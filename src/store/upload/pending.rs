@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::catalog::{Layout, Standing};
 use crate::store::changes::ChangeId;
+use crate::store::clearing::{ClearMode, ClearedKind};
 use crate::store::failure::unknown;
 use crate::store::hidden_folder::{HiddenFolder, PARTS, UPLOADS};
 use crate::store::options::StoreOptions;
@@ -146,6 +148,49 @@ impl UnfinishedUploads {
             }
             !is_gone
         });
+    }
+
+    /// Whether a request has an upload into a change set just now.
+    pub(crate) fn is_at_work_on(&self, change: ChangeId) -> bool {
+        lock(&self.entries).values().any(|entry| {
+            let is_taken = matches!(&*lock(&entry.slot), UploadSlot::Taken);
+            is_taken && entry.change_set == Some(change)
+        })
+    }
+
+    /// Removes the uploads that nobody has gone on with for so long, but for those into a change set that is
+    /// open; returns what they have.
+    pub(crate) fn clear(
+        &self,
+        idle_min: Duration,
+        mode: ClearMode,
+        is_open: &dyn Fn(ChangeId) -> bool,
+    ) -> ClearedKind {
+        let mut cleared = ClearedKind::default();
+        lock(&self.entries).retain(|_, entry| {
+            let mut slot = lock(&entry.slot);
+            let is_meant = match &*slot {
+                UploadSlot::Free(state) => {
+                    state.age() >= idle_min && !state.order.change.is_some_and(is_open)
+                }
+                UploadSlot::Taken | UploadSlot::Gone => false,
+            };
+            if !is_meant {
+                return true;
+            }
+
+            for place in [entry.files.record(), entry.files.bytes()] {
+                if let Ok(facts) = place.and_then(|place| place.facts()) {
+                    cleared.add(facts.size);
+                }
+            }
+            if mode == ClearMode::Remove {
+                *slot = UploadSlot::Gone;
+                log_failure(entry.files.remove());
+            }
+            mode == ClearMode::Count
+        });
+        cleared
     }
 
     pub(crate) fn find(&self, id: UploadId) -> Result<Arc<UploadEntry>> {

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use crate::disk::{self, FilePlace};
+use crate::digest::Digest;
+use crate::disk::{self, FileFacts, FilePlace};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Standing};
+use crate::store::clearing::{ClearMode, ClearRequest};
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::rules;
 use crate::store::versions::version_files::{list, names, parse};
@@ -108,4 +110,58 @@ fn remove_beyond(
 /// Removes the folder of the versions of a model if there is none in it.
 pub(crate) fn remove_empty(catalog: &Catalog, name: &ModelName) {
     catalog.layout.hidden().remove_empty(VERSIONS, name);
+}
+
+/// Goes through the versions beyond those that stay, and calls `freed` with each; the names are locked. What
+/// is needed stays, too.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn clear(
+    catalog: &Catalog,
+    name: &ModelName,
+    request: &ClearRequest,
+    needed: &BTreeSet<[u8; 32]>,
+    freed: &mut dyn FnMut(&FileFacts),
+) -> io::Result<()> {
+    let Some(folder) = catalog.layout.versions_of(name)? else {
+        return Ok(());
+    };
+
+    let is_needed =
+        |digest: Option<Digest>| digest.is_some_and(|digest| needed.contains(digest.as_bytes()));
+    let mut kept = list(&catalog.layout, name)?;
+    let beyond = kept.split_off(request.keep.min(kept.len()));
+    kept.extend(beyond.into_iter().filter(|one| is_needed(one.digest)));
+    let kept: BTreeSet<String> = kept.into_iter().map(|one| one.file_name).collect();
+
+    let mut unlinked = BTreeSet::new();
+    for file_name in names(Some(&folder))? {
+        let place = FilePlace::new(&folder, &file_name);
+        let Some((_, digest)) = parse(&file_name).filter(|_| !kept.contains(&file_name)) else {
+            continue;
+        };
+        let facts = place.facts()?;
+        if !facts.is_file() {
+            continue;
+        }
+
+        freed(&facts);
+        if request.mode == ClearMode::Remove {
+            place.remove_unsynced()?;
+            unlinked.extend(
+                digest
+                    .filter(|_| facts.links > 1)
+                    .map(|one| *one.as_bytes()),
+            );
+        }
+    }
+
+    if request.mode == ClearMode::Remove {
+        catalog.learn_linked(&unlinked);
+        if kept.is_empty() {
+            remove_empty(catalog, name);
+        }
+    }
+    Ok(())
 }
