@@ -13,6 +13,5 @@ mod sending;
 mod signed_stream;
 mod upload_path;
 
-pub(crate) use local_file::LocalStamp;
 pub(crate) use outgoing::{Outgoing, UntilStopped};
 pub use piping::{EmptyInput, Piped};

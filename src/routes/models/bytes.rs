@@ -11,6 +11,7 @@ use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
 use crate::routes::models::archive::archive;
 use crate::routes::models::fields::Complete;
+use crate::routes::models::info::search_for;
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
 use crate::routes::models::{info, resumable};
@@ -36,7 +37,11 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .filter_map(|member| member.strip_prefix("revision="))
         .next_back();
     let opened = match revision {
-        Some(revision) => api.store.open_model_at(&name, revision.parse()?)?,
+        Some(revision) => {
+            let revision = revision.parse()?;
+            api.store
+                .open_model_at(&name, revision, search_for(request))?
+        }
         None => api.store.open_model(&name)?,
     };
     answer(request, AnswerKind::Model(&name), opened)

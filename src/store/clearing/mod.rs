@@ -97,22 +97,20 @@ impl Store {
         let mut cleared = Cleared::default();
         let ClearRequest { idle_min, mode, .. } = *request;
 
-        // Change sets come first: an open one keeps what it names.
-        let (changes, gone) = catalog
-            .changes
-            .clear(idle_min, mode, &|id| catalog.pending.is_at_work_on(id));
+        // Change sets come first: an open one keeps its uploads, and what it names.
+        let idle = |id| catalog.pending.idle_in(id);
+        let (changes, gone) = catalog.changes.clear(idle_min, mode, &idle);
         cleared.changes = changes;
-        for id in gone {
-            catalog.pending.forget_change(id);
+        for id in &gone {
+            catalog.pending.forget_change(*id);
         }
-        cleared.uploads = catalog
-            .pending
-            .clear(idle_min, mode, &|id| catalog.changes.find(id).is_ok());
+        let open = catalog.changes.open_ids();
+        cleared.uploads = catalog.pending.clear(idle_min, mode, &open);
 
         let known = catalog.changes.known_digests();
         cleared.versions = clear_versions(catalog, request, &known).map_err(unlisted)?;
         cleared.revisions = clear_revisions(catalog, request).map_err(unlisted)?;
-        cleared.descriptions = clear_descriptions(catalog, mode).map_err(unlisted)?;
+        cleared.descriptions = clear_descriptions(catalog, request, &known).map_err(unlisted)?;
         cleared.digests = catalog.index.clear(&catalog.layout, mode);
         if mode == ClearMode::Remove {
             catalog.digester.save_later();
@@ -154,11 +152,15 @@ fn clear_revisions(catalog: &Catalog, request: &ClearRequest) -> io::Result<Clea
     Ok(cleared)
 }
 
-fn clear_descriptions(catalog: &Catalog, mode: ClearMode) -> io::Result<ClearedKind> {
+fn clear_descriptions(
+    catalog: &Catalog,
+    request: &ClearRequest,
+    known: &BTreeSet<[u8; 32]>,
+) -> io::Result<ClearedKind> {
     let mut cleared = ClearedKind::default();
     for name in names(catalog, ABOUT)? {
         let _guard = lock(&catalog.names);
-        rules::clear(catalog, &name, mode, &mut cleared)?;
+        rules::clear(catalog, &name, request, known, &mut cleared)?;
     }
     Ok(cleared)
 }

@@ -20,7 +20,7 @@ use crate::signature::Signature;
 use crate::store::about::{About, Metadata};
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::claim::{BytesOrigin, Claim};
-use crate::store::clearing::{ClearMode, ClearedKind};
+use crate::store::clearing::{ClearMode, ClearRequest, ClearedKind};
 use crate::store::hidden_folder::ABOUT;
 use crate::store::versions;
 
@@ -200,14 +200,16 @@ pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
     }
 }
 
-/// Goes through what is said of bytes that are neither the model nor kept; the names are locked.
+/// Goes through what is said of bytes that are neither the model nor a version that stays, as those that are
+/// `known` to be needed do; the names are locked.
 ///
 /// # Errors
 /// Those of the file system.
 pub(crate) fn clear(
     catalog: &Catalog,
     name: &ModelName,
-    mode: ClearMode,
+    request: &ClearRequest,
+    known: &BTreeSet<[u8; 32]>,
     cleared: &mut ClearedKind,
 ) -> io::Result<()> {
     let Some(place) = catalog.layout.about(name)? else {
@@ -218,15 +220,22 @@ pub(crate) fn clear(
         _ => return Ok(()),
     };
 
-    let needed = match catalog.layout.standing(name)? {
-        Standing::Nothing => versions::digests_kept(catalog, name),
-        // While its digest is not known, any line may be that of the model.
-        Standing::Model(stamp) if catalog.index.find(name, &stamp).is_some() => {
-            Some(versions::digests(catalog, name))
+    let mut needed = BTreeSet::new();
+    match catalog.layout.standing(name)? {
+        Standing::Nothing => {}
+        Standing::Model(stamp) => match catalog.index.find(name, &stamp) {
+            Some(digest) => drop(needed.insert(*digest.as_bytes())),
+            // While its digest is not known, any line may be that of the model.
+            None => return Ok(()),
+        },
+        Standing::Other(_) => return Ok(()),
+    }
+    for version in versions::staying(catalog, name, request, known)? {
+        match version.digest {
+            Some(digest) => drop(needed.insert(*digest.as_bytes())),
+            None => return Ok(()),
         }
-        _ => None,
-    };
-    let Some(needed) = needed else { return Ok(()) };
+    }
 
     let all = lines(catalog, name)?;
     let left = all
@@ -235,12 +244,12 @@ pub(crate) fn clear(
     let left: Vec<_> = left.cloned().collect();
     if left.is_empty() {
         cleared.add(size);
-        if mode == ClearMode::Remove {
+        if request.mode == ClearMode::Remove {
             forget(catalog, name);
         }
     } else if left.len() < all.len() {
         cleared.bytes += size.saturating_sub(text_of(&left).len() as u64);
-        if mode == ClearMode::Remove {
+        if request.mode == ClearMode::Remove {
             write(catalog, name, &left, disk::write_at)?;
         }
     }

@@ -7,7 +7,6 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::changes::ChangeId;
 use crate::store::failure::unknown;
 use crate::store::upload::intent::UploadIntent;
 use crate::store::upload::journal::{UploadStage, UploadState};
@@ -31,8 +30,6 @@ pub(crate) struct UploadEntry {
     pub(crate) size: AtomicU64,
     /// Who began it.
     pub(crate) principal: Option<String>,
-    /// The change set into which it goes.
-    pub(crate) change_set: Option<ChangeId>,
 }
 
 /// Where the state of an upload is.
@@ -47,16 +44,16 @@ impl UploadEntry {
     /// One that is being begun, and will have so many bytes as far as is known.
     pub(crate) fn begun(files: UploadFiles, order: &UploadIntent) -> Self {
         let size = order.length.unwrap_or_default();
-        Self::new(files, UploadSlot::Taken, size, order)
+        Self::new(files, UploadSlot::Taken, size, order.principal.clone())
     }
 
     /// One that a process before has left.
     pub(crate) fn left(files: UploadFiles, state: Box<UploadState>) -> Self {
-        let (size, order) = (state.size(), state.order.clone());
-        Self::new(files, UploadSlot::Free(state), size, &order)
+        let (size, principal) = (state.size(), state.order.principal.clone());
+        Self::new(files, UploadSlot::Free(state), size, principal)
     }
 
-    fn new(files: UploadFiles, slot: UploadSlot, size: u64, order: &UploadIntent) -> Self {
+    fn new(files: UploadFiles, slot: UploadSlot, size: u64, principal: Option<String>) -> Self {
         Self {
             files,
             newest: AtomicU64::new(0),
@@ -64,8 +61,7 @@ impl UploadEntry {
             slot: Mutex::new(slot),
             change: Condvar::new(),
             size: AtomicU64::new(size),
-            principal: order.principal.clone(),
-            change_set: order.change,
+            principal,
         }
     }
 

@@ -6,7 +6,7 @@
 //! newest request gets it, and the one before gives it up. Nothing waits for time to pass: what is too
 //! old goes at the start and when a new upload begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -150,12 +150,18 @@ impl UnfinishedUploads {
         });
     }
 
-    /// Whether a request has an upload into a change set just now.
-    pub(crate) fn is_at_work_on(&self, change: ChangeId) -> bool {
-        lock(&self.entries).values().any(|entry| {
-            let is_taken = matches!(&*lock(&entry.slot), UploadSlot::Taken);
-            is_taken && entry.change_set == Some(change)
-        })
+    /// For how long nobody has gone on with the uploads into a change set; for ever if there are none.
+    pub(crate) fn idle_in(&self, change: ChangeId) -> Duration {
+        let entries = lock(&self.entries);
+        let idle = entries.values().filter_map(|entry| {
+            match &*lock(&entry.slot) {
+                UploadSlot::Free(state) if state.order.change == Some(change) => Some(state.age()),
+                UploadSlot::Free(_) | UploadSlot::Gone => None,
+                // Whatever it is for.
+                _ => Some(Duration::ZERO),
+            }
+        });
+        idle.min().unwrap_or(Duration::MAX)
     }
 
     /// Removes the uploads that nobody has gone on with for so long, but for those into a change set that is
@@ -164,14 +170,15 @@ impl UnfinishedUploads {
         &self,
         idle_min: Duration,
         mode: ClearMode,
-        is_open: &dyn Fn(ChangeId) -> bool,
+        open: &BTreeSet<ChangeId>,
     ) -> ClearedKind {
         let mut cleared = ClearedKind::default();
         lock(&self.entries).retain(|_, entry| {
             let mut slot = lock(&entry.slot);
             let is_meant = match &*slot {
                 UploadSlot::Free(state) => {
-                    state.age() >= idle_min && !state.order.change.is_some_and(is_open)
+                    let is_into_open = state.order.change.is_some_and(|id| open.contains(&id));
+                    state.age() >= idle_min && !is_into_open
                 }
                 UploadSlot::Taken | UploadSlot::Gone => false,
             };

@@ -20,7 +20,9 @@ mod tests;
 mod version_files;
 
 pub(crate) use giving_way::{VersionRoom, could_free, free, keep_within};
-pub(crate) use pruning::{clear, forget_unkept, remove_empty, tidy, tidy_all, tidy_removed};
+pub(crate) use pruning::{
+    clear, forget_unkept, remove_empty, staying, tidy, tidy_all, tidy_removed,
+};
 pub(crate) use tally::{BLOCK_BYTES, Tally, VersionCount, charge, kept_of};
 pub use version_files::ModelVersion;
 
@@ -215,15 +217,6 @@ pub(crate) fn removed(
             size: kept.iter().map(|version| version.size).sum(),
         })
     })))
-}
-
-/// The digests of the versions of a model; `None` if that of one is not known.
-pub(crate) fn digests_kept(catalog: &Catalog, name: &ModelName) -> Option<BTreeSet<[u8; 32]>> {
-    let versions = list(&catalog.layout, name).ok()?;
-    let digests = versions.iter().map(|version| version.digest);
-    digests
-        .map(|digest| digest.map(|digest| *digest.as_bytes()))
-        .collect()
 }
 
 /// The digests of the model that stands under a name and of its versions, as far as they are known.

@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use crate::digest::Digest;
 use crate::disk::{self, FileFacts, FilePlace};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::clearing::{ClearMode, ClearRequest};
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::rules;
-use crate::store::versions::version_files::{list, names, parse};
+use crate::store::versions::version_files::{ModelVersion, list, names, parse};
 
 /// Removes all but the newest versions; a failure is logged, since the model itself is well.
 pub(crate) fn tidy(catalog: &Catalog, name: &ModelName) {
@@ -128,11 +127,7 @@ pub(crate) fn clear(
         return Ok(());
     };
 
-    let is_needed =
-        |digest: Option<Digest>| digest.is_some_and(|digest| needed.contains(digest.as_bytes()));
-    let mut kept = list(&catalog.layout, name)?;
-    let beyond = kept.split_off(request.keep.min(kept.len()));
-    kept.extend(beyond.into_iter().filter(|one| is_needed(one.digest)));
+    let kept = staying(catalog, name, request, needed)?;
     let kept: BTreeSet<String> = kept.into_iter().map(|one| one.file_name).collect();
 
     let mut unlinked = BTreeSet::new();
@@ -164,4 +159,23 @@ pub(crate) fn clear(
         }
     }
     Ok(())
+}
+
+/// The versions of a model that stay.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn staying(
+    catalog: &Catalog,
+    name: &ModelName,
+    request: &ClearRequest,
+    needed: &BTreeSet<[u8; 32]>,
+) -> io::Result<Vec<ModelVersion>> {
+    let mut kept = list(&catalog.layout, name)?;
+    let beyond = kept.split_off(request.keep.min(kept.len()));
+    kept.extend(beyond.into_iter().filter(|one| {
+        one.digest
+            .is_some_and(|digest| needed.contains(digest.as_bytes()))
+    }));
+    Ok(kept)
 }
