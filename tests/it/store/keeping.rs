@@ -288,6 +288,55 @@ fn licence_source_and_uploader_are_shown() {
 
 #[test]
 #[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn what_is_kept_by_default_undoes_and_is_freed() {
+    let server = Served::start(&["--plain"]);
+    for length in [100, 200] {
+        put(&server, "m", length, &[]);
+    }
+    server.skep(&["rm", "m"]).exits(0);
+    server.skep(&["rollback", "m"]).exits(0);
+    assert_eq!(fs::metadata(server.dir.join("m")).unwrap().len(), 200);
+    put(&server, "m", 300, &[]).is(200);
+
+    // Who only asks changes nothing, and is told the same as who does it.
+    let freed = |words: &[&str]| server.skep(words).exits(0).json()["freed"].clone();
+    let versions = |list: &serde_json::Value| {
+        let list = list.as_array().unwrap();
+        let found = list.iter().find(|kind| kind["kind"] == "versions").unwrap();
+        (found["files"].clone(), found["bytes"].clone())
+    };
+    let told = freed(&["gc", "-n", "--json"]);
+    assert_eq!(versions(&told), (1.into(), 200.into()), "{told}");
+    assert_eq!(
+        versions(&freed(&["gc", "--keep", "1", "--json"])),
+        (0.into(), 0.into())
+    );
+    server.skep(&["gc", "-n"]).exits(0).says("would be freed");
+    server.curl("/v1/gc?dry-run=no", &["-X", "POST"]).is(400);
+    server.curl("/v1/gc?keep=x", &["-X", "POST"]).is(400);
+    assert_eq!(versions(&freed(&["gc", "--json"])), versions(&told));
+    server
+        .skep(&["rollback", "m"])
+        .exits(4)
+        .says("no older version");
+    let told = server.curl("/v1/gc", &["-X", "POST"]).is(200).json();
+    assert_eq!(
+        (&told["files"], &told["dry_run"]),
+        (&0.into(), &false.into())
+    );
+    assert_eq!(fs::metadata(server.dir.join("m")).unwrap().len(), 300);
+
+    // It changes what others keep, so it needs more than the right to write.
+    let token = server.skep(&["token", "new", "writer", "--role", "write", "--json"]);
+    let token = token.exits(0).json();
+    let token = token["token"].as_str().unwrap().to_owned();
+    let bearer = format!("Authorization: Bearer {token}");
+    let arguments = ["-H", &bearer, "-X", "POST"];
+    server.curl_as("/v1/gc?dry-run", &arguments, b"").is(403);
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn a_replaced_model_comes_back() {
     let server = Served::start(&["--plain", "--keep-versions", "2"]);
     let bytes = |server: &Served| fs::read(server.dir.join("m")).unwrap();
