@@ -118,6 +118,13 @@ const COMMANDS: &[Verb] = &[
         run: verbs::models::rollback::run,
     },
     Verb {
+        name: "gc",
+        aliases: &[],
+        about: "Have a server free old versions, abandoned uploads and what is remembered of models that are gone",
+        arguments: verbs::models::clear::arguments,
+        run: verbs::models::clear::run,
+    },
+    Verb {
         name: "post",
         aliases: &[],
         about: "Send files to a dearning server (POST /import_model)",

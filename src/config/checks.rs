@@ -101,7 +101,9 @@ impl Config {
     fn wrong_counts(&self) -> Vec<Error> {
         let keep = usize::try_from(self.log.keep).unwrap_or(usize::MAX);
 
+        let share = usize::try_from(self.store.version_share_max).unwrap_or(usize::MAX - 1);
         let counts = [
+            ("max-version-share", share, 100),
             ("max-uploads", self.store.uploads_max, COUNT_MAX),
             ("max-changes", self.store.changes_max, COUNT_MAX),
             ("keep-versions", self.store.versions_max, COUNT_MAX),

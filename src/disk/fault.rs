@@ -11,6 +11,7 @@ thread_local! {
     static CALLS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
     static HAS_LOCKS: Cell<bool> = const { Cell::new(true) };
     static IS_FULL: Cell<bool> = const { Cell::new(false) };
+    static FREE_BYTES: Cell<Option<u64>> = const { Cell::new(None) };
     static REFUSED: Cell<Option<char>> = const { Cell::new(None) };
 }
 
@@ -61,6 +62,22 @@ pub(crate) fn has_locks() -> bool {
 #[cfg(test)]
 pub(crate) fn set_full(is_full: bool) {
     IS_FULL.set(is_full);
+}
+
+/// How much room the disk of this thread is to say that it has from now on; `None` for the truth.
+#[cfg(test)]
+pub(crate) fn set_free_bytes(free: Option<u64>) {
+    FREE_BYTES.set(free);
+}
+
+#[cfg(test)]
+pub(crate) fn free_bytes() -> Option<u64> {
+    FREE_BYTES.get()
+}
+
+#[cfg(not(test))]
+pub(crate) fn free_bytes() -> Option<u64> {
+    None
 }
 
 /// The character that no new name may have from now on.

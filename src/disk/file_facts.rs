@@ -38,7 +38,7 @@ pub(crate) enum FileKind {
 }
 
 /// A point in time as the file system keeps it: seconds from 1970, and nanoseconds after them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileTime {
     pub(crate) seconds: i64,
     pub(crate) nanos: u32,

@@ -315,8 +315,20 @@ impl Folder {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn free_bytes(&self) -> io::Result<Option<u64>> {
+        if let Some(free) = fault::free_bytes() {
+            return Ok(Some(free));
+        }
         let counts = rustix::fs::fstatvfs(self)?;
         Ok((counts.f_blocks > 0).then(|| counts.f_bavail.saturating_mul(counts.f_frsize)))
+    }
+
+    /// How many bytes its file system has, free or not; `None` where it does not say.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn total_bytes(&self) -> io::Result<Option<u64>> {
+        let counts = rustix::fs::fstatvfs(self)?;
+        Ok((counts.f_blocks > 0).then(|| counts.f_blocks.saturating_mul(counts.f_frsize)))
     }
 
     /// Whether what this user has made may be what is found here. On file systems that make owners up

@@ -132,7 +132,7 @@ pub(crate) const UPLOADS: HomeFile = HomeFile {
 pub(crate) const DIGESTS: HomeFile = HomeFile {
     name: "digests",
     mode: 0o700,
-    content: "one file for each directory that was sent: size, time, inode and digest of its files",
+    content: "one file for each directory that was sent: size, times, inode and digest of its files",
     writer: "`skep put DIR`",
     loss: "files are read again to see whether they have changed",
 };

@@ -5,7 +5,7 @@ use crate::access::Right;
 use crate::error::Result;
 use crate::http::{Method, Request, Response};
 use crate::routes::api::{Access, Api, MODEL, Route, STATUS};
-use crate::routes::{changes, dearning, models, redeem, status};
+use crate::routes::{changes, clear, dearning, models, redeem, status};
 
 /// All routes. `GET` stands for `HEAD` as well.
 pub(crate) const ROUTES: &[Route] = &[
@@ -169,6 +169,13 @@ pub(crate) const ROUTES: &[Route] = &[
         Access::Needs(Right::Write),
         "gives a model or a folder another name: ?to=NAME",
         models::rename,
+    ),
+    row(
+        Method::Post,
+        &["v1", "gc"],
+        Access::Needs(Right::Admin),
+        "frees old versions and what nobody goes on with: ?keep=N&idle=SECONDS&dry-run",
+        clear::clear,
     ),
     row(
         Method::Post,

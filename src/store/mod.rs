@@ -13,6 +13,7 @@ mod catalog;
 mod changes;
 mod check;
 mod claim;
+mod clearing;
 mod failure;
 mod hidden_folder;
 mod kept_tree;
@@ -36,6 +37,7 @@ pub use catalog::CacheCounts;
 pub(crate) use changes::{Change, ChangeId, ChangeRequest, CommitOutcome, MoveRequest, Others};
 pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
+pub(crate) use clearing::{ClearMode, ClearRequest, ClearedKind};
 pub(crate) use listing::Listing;
 pub use options::{Replace, StoreOptions};
 pub(crate) use revisions::RevisionChoice;
@@ -52,7 +54,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
 
-use crate::error::{Error, ErrorKind, Result};
+#[cfg(test)]
+use crate::error::ErrorKind;
+use crate::error::{Error, Result};
 use crate::event::Happening;
 use crate::model::{ListRequest, Model, ModelName};
 use crate::signature::Signature;
@@ -65,7 +69,7 @@ use failure::{unlisted, unreadable, unremoved, unstored};
 use rules::side_file;
 use store_handle::Owner;
 use upload::UnfinishedUploads;
-use versions::VersionCount;
+use versions::{VersionCount, VersionRoom};
 
 impl Store {
     /// Opens a model directory, which is made where it is missing, and starts the threads `cache`,
@@ -325,7 +329,7 @@ impl Store {
             return Err(catalog.not_found(name));
         };
 
-        let _tally = catalog.tally(name);
+        let tally = catalog.tally(name);
         let current = catalog.judge(name, condition, digested)?;
         let stamp = current.ok_or_else(|| catalog.not_found(name))?;
         let model = stamp.model(name, catalog.index.find(name, &stamp));
@@ -333,17 +337,7 @@ impl Store {
         let is_linked = catalog.is_linked(name);
 
         // Readers keep their open file in both cases; only the name goes.
-        let removed = match catalog.options.versions_max {
-            0 => catalog.remove_file(name),
-            _ => versions::put_away(catalog, name, &stamp).or_else(|error| {
-                // A removal is how a full disk gets room again, and a kept version would not give any.
-                if ErrorKind::from_io(&error) != ErrorKind::NoSpace {
-                    return Err(error);
-                }
-                log::warn!("the disk is full: '{name}' is removed, and not kept as a version");
-                catalog.remove_file(name)
-            }),
-        };
+        let removed = versions::put_away(catalog, name, &stamp);
         catalog.layout.remove_empty_folders(name);
 
         // Also after a failure: if only the last fsync failed, the name is gone already.
@@ -353,15 +347,12 @@ impl Store {
             catalog.learn_linked(&BTreeSet::from([*digest.as_bytes()]));
         }
 
-        // Texts about the model describe a kept version, too, so they go only where no version is
-        // kept.
-        match catalog.options.versions_max {
-            0 => rules::forget(catalog, name),
-            _ => versions::tidy(catalog, name),
-        }
+        versions::tidy_removed(catalog, name);
 
         // Left alone, it would vouch for whatever gets the name next.
         side_file::remove(catalog, name);
+        drop(tally);
+        versions::keep_within(catalog, VersionRoom::UNBOUNDED);
 
         catalog.events.model(|| Happening::ModelRemoved {
             name: name.clone(),

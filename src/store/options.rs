@@ -38,10 +38,10 @@ pub struct StoreOptions {
     /// by hand are not asked. Default none.
     pub signers: Vec<PublicKey>,
     /// Bytes of all models and their kept versions, each of which counts 4 KiB at least, as does a folder of
-    /// versions; 0 for no limit, which is the default.
+    /// versions; 0 for no limit, which is the default. Versions give way to models.
     pub total_bytes_max: u64,
-    /// How many models there may be, with the removed ones of which versions are kept; 0 for no limit, which
-    /// is the default. What is copied in by hand counts, but is not refused.
+    /// How many models there may be, with the removed ones of which versions are kept, and which give way; 0 for
+    /// no limit, which is the default. What is copied in by hand counts, but is not refused.
     pub models_max: usize,
     /// What an upload leaves free on the disk. Default 64 MiB.
     pub reserve_bytes: u64,
@@ -60,8 +60,12 @@ pub struct StoreOptions {
     /// Whether models whose names end as those of a known format (`.gguf`, `.zip`) have to begin as files
     /// of that format do. Default: not.
     pub require_format: bool,
-    /// How many versions of a model are kept when it is replaced or removed. Default 0.
+    /// How many versions of a model are kept when it is replaced or removed. Default 1.
     pub versions_max: usize,
+    /// Bytes of all kept versions, the oldest of which give way to newer ones; 0 for no limit. Default 4 GiB.
+    pub version_bytes_max: u64,
+    /// How much of the file system all kept versions may take, in percent; 0 for no limit. Default 10.
+    pub version_share_max: u64,
     /// How often all models are read again to find damage; zero (the default) for never.
     pub scrub_interval: Duration,
     /// The coarsest clock of a file system: 2 s on FAT, and 0.1 s for the kernel's own ticks.
@@ -104,7 +108,9 @@ impl Default for StoreOptions {
             meta_max: 16,
             meta_bytes_max: 4 << 10,
             require_format: false,
-            versions_max: 0,
+            versions_max: 1,
+            version_bytes_max: 4 << 30,
+            version_share_max: 10,
             scrub_interval: Duration::ZERO,
             clock_tick: Duration::from_millis(2100),
         }

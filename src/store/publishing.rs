@@ -11,7 +11,7 @@ use crate::store::claim::{BytesOrigin, Claim, NewBytes, Published};
 use crate::store::failure::{check_digest, unstored};
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
-use crate::store::versions;
+use crate::store::versions::{self, VersionRoom};
 use crate::threads::lock;
 
 impl Store {
@@ -39,24 +39,27 @@ impl Store {
         // From the check of the condition until the name has its new bytes, no other upload or
         // removal may come between.
         let _guard = lock(&catalog.names);
-        let _tally = catalog.tally(name);
+        let tally = catalog.tally(name);
         let current = catalog.judge(name, claim.condition, digested)?;
+        let mut room = VersionRoom::UNBOUNDED;
         if claim.origin == BytesOrigin::Upload {
             catalog.check_replace(name, claim.condition, current)?;
             let described = !claim.metadata.is_empty() || claim.signature.is_some();
             let described = described.then_some(name);
-            catalog.counted_anew(&|| catalog.check_total(name, claim.size, described))?;
+            room.bytes = catalog.check_total(name, claim.size, described)?;
         }
-        catalog.counted_anew(&|| catalog.check_number(name))?;
+        room.removed = catalog.check_number(name)?;
         let signature = vouching.or_else(|| side_file::of_new_bytes(catalog, claim, current));
 
         // Texts and the old version are durable before the rename: a power cut leaves superfluous
         // lines or a superfluous version, but never new bytes without them.
         let needed = versions::digests(catalog, name);
         rules::keep(catalog, claim, signature.as_ref(), &needed).map_err(unstored)?;
-        // What a version replaces is kept whatever the setting says: it was asked for.
-        let keeps = claim.origin == BytesOrigin::Version || catalog.options.versions_max > 0;
-        if let Some(stamp) = current.filter(|_| keeps) {
+        // What a version replaces is kept whatever the settings say: it was asked for.
+        let keeps = |stamp: &Stamp| {
+            claim.origin == BytesOrigin::Version || catalog.keeps_versions([stamp.size], room)
+        };
+        if let Some(stamp) = current.filter(keeps) {
             versions::keep(catalog, name, &stamp).map_err(unstored)?;
         }
 
@@ -85,6 +88,10 @@ impl Store {
             BytesOrigin::Version => versions::remove_empty(catalog, name),
         }
         side_file::follow(catalog, claim, signature.as_ref());
+        drop(tally);
+        if claim.origin == BytesOrigin::Upload {
+            versions::keep_within(catalog, room);
+        }
 
         let published = Published {
             model: stamp.model(name, Some(digest)),

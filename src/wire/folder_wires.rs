@@ -65,6 +65,40 @@ pub(crate) struct MovedWire {
     pub(crate) size: u64,
 }
 
+/// The answer to `POST /v1/gc`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClearedWire {
+    /// The version of this form, 1.
+    pub(crate) schema: u32,
+    /// Whether nothing was removed.
+    pub(crate) dry_run: bool,
+    /// Old versions of models.
+    pub(crate) versions: ClearedKindWire,
+    /// Old revisions of folders: lists, whose bytes are those of models and versions.
+    pub(crate) revisions: ClearedKindWire,
+    /// Unfinished uploads.
+    pub(crate) uploads: ClearedKindWire,
+    /// Change sets that were not committed.
+    pub(crate) changes: ClearedKindWire,
+    /// What was said of bytes that are not here any more.
+    pub(crate) descriptions: ClearedKindWire,
+    /// Digests of models that are not here any more.
+    pub(crate) digests: ClearedKindWire,
+    /// All files.
+    pub(crate) files: u64,
+    /// All bytes.
+    pub(crate) bytes: u64,
+}
+
+/// What was freed of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClearedKindWire {
+    /// Files that are gone.
+    pub(crate) files: u64,
+    /// Bytes that are free.
+    pub(crate) bytes: u64,
+}
+
 /// The answer to `POST /v1/changes/ID`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CommitWire {

@@ -8,7 +8,8 @@ mod problem;
 
 pub(crate) use checked::{digest_text, rfc3339};
 pub(crate) use folder_wires::{
-    ChangeWire, CommitWire, FolderInfoWire, MovedWire, RevisionWire, StagedWire,
+    ChangeWire, ClearedKindWire, ClearedWire, CommitWire, FolderInfoWire, MovedWire, RevisionWire,
+    StagedWire,
 };
 pub(crate) use list_query::{list_path, list_request};
 pub use problem::Problem;

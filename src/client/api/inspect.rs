@@ -15,7 +15,8 @@ use crate::model::{
     Model, ModelInfo, ModelName, OldVersion, Revision, Verification, VersionChoice,
 };
 use crate::wire::{
-    self, CommitWire, FolderInfoWire, InfoWire, ModelWire, MovedWire, VerifyWire, VersionsWire,
+    self, ClearedWire, CommitWire, FolderInfoWire, InfoWire, ModelWire, MovedWire, VerifyWire,
+    VersionsWire,
 };
 
 impl Client {
@@ -162,6 +163,16 @@ impl Client {
         let path = format!("{}{end}?to={to}", path_of("move", from));
 
         let request = self.builder(Method::POST, &path);
+        let mut response = self.exchange(request, ()).and_then(answers::accepted)?;
+        crate::client::api::json(&mut response)
+    }
+
+    /// Has the server free what it keeps beside models, or tell what it would: `query` says what stays.
+    ///
+    /// # Errors
+    /// `Forbidden` without the right, and those of the connection and of the server.
+    pub(crate) fn clear(&mut self, query: &str) -> Result<ClearedWire> {
+        let request = self.builder(Method::POST, &format!("/v1/gc?{query}"));
         let mut response = self.exchange(request, ()).and_then(answers::accepted)?;
         crate::client::api::json(&mut response)
     }

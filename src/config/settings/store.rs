@@ -12,7 +12,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-total-bytes",
         "SIZE",
         "none",
-        "Total size of all models and kept versions, at least 4 KiB for each, and of their folders, 4 KiB for each",
+        "Total size of all models and kept versions, at least 4 KiB for each, and of their folders, 4 KiB for each; old versions give way to models",
         Effect::NextStart,
         set!(bytes_or_none, store.total_bytes_max),
     )
@@ -21,7 +21,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-models",
         "N",
         "none",
-        "How many models there may be, with removed ones of which versions are kept; a further name is refused with 507",
+        "How many models there may be; a further name is refused with 507. Removed ones of which versions are kept count, but give way",
         Effect::NextStart,
         set!(count_or_none, store.models_max),
     )
@@ -30,7 +30,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "reserve-bytes",
         "SIZE",
         "64MiB",
-        "Space that uploads leave free on the disk",
+        "Space that uploads leave free on the disk; old versions give way to uploads",
         Effect::NextStart,
         set!(bytes_or_none, store.reserve_bytes),
     )
@@ -69,12 +69,30 @@ pub(crate) const ROWS: &[Setting] = &[
     row(
         "keep-versions",
         "N",
-        "none",
+        "1",
         "How many old versions of a model are kept",
         Effect::NextStart,
         set!(count_or_none, store.versions_max),
     )
     .off("no old version is kept"),
+    row(
+        "max-version-bytes",
+        "SIZE",
+        "4GiB",
+        "Total size of all old versions; the oldest go first, and what is larger is not kept",
+        Effect::NextStart,
+        set!(bytes_or_none, store.version_bytes_max),
+    )
+    .off("no limit but max-version-share"),
+    row(
+        "max-version-share",
+        "PERCENT",
+        "10",
+        "How much of the file system old versions may take, within max-version-bytes",
+        Effect::NextStart,
+        set!(count_or_none, store.version_share_max),
+    )
+    .off("no limit but max-version-bytes"),
     row(
         "require-license",
         "",

@@ -16,6 +16,7 @@ use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::store::catalog::stamp::Stamp;
+use crate::store::clearing::{ClearMode, ClearedKind};
 use crate::threads::lock;
 
 /// Known digests.
@@ -141,6 +142,23 @@ impl Index {
         }
 
         written
+    }
+
+    /// Removes the entries of what is no model any more, or another one; returns how much they take in the file.
+    pub(crate) fn clear(&self, layout: &Layout, mode: ClearMode) -> ClearedKind {
+        let known = lock(&self.0).known.clone();
+        let mut cleared = ClearedKind::default();
+        for (name, (stamp, digest)) in &known {
+            if matches!(layout.standing(name), Ok(Standing::Model(current)) if current == *stamp) {
+                continue;
+            }
+            cleared.bytes += format!("{stamp} {digest} {name}\n").len() as u64;
+            if mode == ClearMode::Remove {
+                self.remove_stale(name, stamp);
+                lock(&self.0).saved = IndexSaved::No;
+            }
+        }
+        cleared
     }
 
     /// Removes an entry unless it was replaced meanwhile.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The change sets that are open: how many there may be, and how long they are kept.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::changes::change::{ChangeRequest, CommitOutcome};
+use crate::store::changes::change::{Change, ChangeRequest, CommitOutcome};
 use crate::store::changes::change_files::{
     APPENDED, ChangeFiles, ChangeId, ENTRIES, INTENT, unknown_change,
 };
 use crate::store::changes::change_journal::intent_text;
 use crate::store::changes::change_set::ChangeSet;
+use crate::store::clearing::{ClearMode, ClearedKind};
 use crate::store::failure::unstored;
 use crate::store::hidden_folder::HiddenFolder;
 use crate::store::options::StoreOptions;
@@ -136,6 +137,63 @@ impl OpenChanges {
                 state.done.pop_front();
             }
         }
+    }
+
+    /// The names of all of them.
+    pub(crate) fn open_ids(&self) -> BTreeSet<ChangeId> {
+        lock(&self.0).open.keys().copied().collect()
+    }
+
+    /// The digests that open change sets name without their bytes.
+    pub(crate) fn known_digests(&self) -> BTreeSet<[u8; 32]> {
+        let open: Vec<_> = lock(&self.0).open.values().cloned().collect();
+        let mut known = BTreeSet::new();
+        for change in open {
+            for entry in lock(&change.set).entries.values() {
+                if let Change::Known(bytes) = entry {
+                    known.insert(*bytes.digest.as_bytes());
+                }
+            }
+        }
+        known
+    }
+
+    /// Gives up the change sets that nobody has gone on with for so long, and that nobody works on; returns
+    /// what they have, and which ones are gone.
+    pub(crate) fn clear(
+        &self,
+        idle_min: Duration,
+        mode: ClearMode,
+        idle: &dyn Fn(ChangeId) -> Duration,
+    ) -> (ClearedKind, Vec<ChangeId>) {
+        let (mut cleared, mut gone) = (ClearedKind::default(), Vec::new());
+        lock(&self.0).open.retain(|id, change| {
+            let Ok(mut set) = change.set.try_lock() else {
+                return true;
+            };
+            if set.is_decided || set.age() < idle_min || idle(*id) < idle_min {
+                return true;
+            }
+
+            for entry in set.entries.values() {
+                if let Change::Sent(bytes) = entry {
+                    cleared.add(bytes.size);
+                }
+            }
+            for file in [INTENT, ENTRIES] {
+                let facts = set.files.place(file).and_then(|place| place.facts());
+                cleared.add(facts.map_or(0, |facts| facts.size));
+            }
+            if mode == ClearMode::Count {
+                return true;
+            }
+
+            set.is_over = true;
+            log_failure(set.files.remove());
+            gone.push(*id);
+            false
+        });
+        (cleared, gone)
     }
 
     /// Whether so many more bytes may be sent for a change set.

@@ -117,6 +117,19 @@ pub(crate) fn prune(hidden: &HiddenFolder, root: &ModelName, most: usize) -> io:
     Ok(())
 }
 
+/// The sizes of those that [`prune`] would remove.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn beyond(hidden: &HiddenFolder, root: &ModelName, most: usize) -> io::Result<Vec<u64>> {
+    let Some(folder) = folder_of(hidden, root)? else {
+        return Ok(Vec::new());
+    };
+    let kept = list(hidden, root)?;
+    let size = |old: &KeptRevision| Ok(FilePlace::new(&folder, &old.file_name).facts()?.size);
+    kept.iter().skip(most).map(size).collect()
+}
+
 /// What the revisions of a folder take together with the folder that they are in. What cannot be read is not
 /// ours.
 pub(crate) fn taken(hidden: &HiddenFolder, root: &ModelName) -> u64 {

@@ -11,5 +11,5 @@ mod kept_revisions;
 mod manifest;
 
 pub(crate) use folder_rollback::RevisionChoice;
-pub(crate) use kept_revisions::{keep, prune, taken};
+pub(crate) use kept_revisions::{beyond, keep, prune, taken};
 pub(crate) use manifest::{FolderMember, Manifest};

@@ -75,13 +75,17 @@ impl FolderBlocks {
         self.kept.add(name);
     }
 
-    /// What all of them take.
+    /// What all of them take, but for those that go with old versions.
     pub(crate) fn bytes(&self) -> u64 {
         // Beside the models, each folder is in a hidden one of its own.
-        let hidden = [&self.described, &self.kept, &self.revised];
-        let hidden = 2 * hidden.map(|names| names.all.len()).iter().sum::<usize>();
+        let hidden = 2 * (self.described.all.len() + self.revised.all.len());
         let folders = (self.models.all.len() + hidden) as u64;
         (folders + self.descriptions) * BLOCK_BYTES + self.revisions
+    }
+
+    /// What the folders take in which there are folders of versions.
+    pub(crate) fn version_bytes(&self) -> u64 {
+        2 * self.kept.all.len() as u64 * BLOCK_BYTES
     }
 }
 

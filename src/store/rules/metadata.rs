@@ -18,9 +18,11 @@ use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::{About, Metadata};
-use crate::store::catalog::Catalog;
+use crate::store::catalog::{Catalog, Standing};
 use crate::store::claim::{BytesOrigin, Claim};
+use crate::store::clearing::{ClearMode, ClearRequest, ClearedKind};
 use crate::store::hidden_folder::ABOUT;
+use crate::store::versions;
 
 /// What is kept of one content.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,6 +157,12 @@ fn write(
     lines: &[Description],
     write_file: WriteFile,
 ) -> io::Result<()> {
+    let folder = catalog.layout.hidden().made_for(ABOUT, name)?;
+    let place = FilePlace::new(&folder, name.file_name());
+    write_file(&place, text_of(lines).as_bytes(), 0o600)
+}
+
+fn text_of(lines: &[Description]) -> String {
     let mut text = String::new();
 
     // Fields are separated by tabs. The check of the texts refuses control characters, so no value
@@ -176,10 +184,7 @@ fn write(
         text.push_str(&metadata.line_end(line.signature.as_ref()));
         text.push('\n');
     }
-
-    let folder = catalog.layout.hidden().made_for(ABOUT, name)?;
-    let place = FilePlace::new(&folder, name.file_name());
-    write_file(&place, text.as_bytes(), 0o600)
+    text
 }
 
 /// Removes what is said of a model that is gone; it applies to no other bytes.
@@ -195,6 +200,62 @@ pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
         }
         _ => catalog.layout.hidden().remove_empty_way(ABOUT, name),
     }
+}
+
+/// Goes through what is said of bytes that are neither the model nor a version that stays, as those that are
+/// `known` to be needed do; the names are locked.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn clear(
+    catalog: &Catalog,
+    name: &ModelName,
+    request: &ClearRequest,
+    known: &BTreeSet<[u8; 32]>,
+    cleared: &mut ClearedKind,
+) -> io::Result<()> {
+    let Some(place) = catalog.layout.about(name)? else {
+        return Ok(());
+    };
+    let size = match place.facts() {
+        Ok(facts) if facts.is_file() => facts.size,
+        _ => return Ok(()),
+    };
+
+    let mut needed = BTreeSet::new();
+    match catalog.layout.standing(name)? {
+        Standing::Nothing => {}
+        Standing::Model(stamp) => match catalog.index.find(name, &stamp) {
+            Some(digest) => drop(needed.insert(*digest.as_bytes())),
+            // While its digest is not known, any line may be that of the model.
+            None => return Ok(()),
+        },
+        Standing::Other(_) => return Ok(()),
+    }
+    for version in versions::staying(catalog, name, request, known)? {
+        match version.digest {
+            Some(digest) => drop(needed.insert(*digest.as_bytes())),
+            None => return Ok(()),
+        }
+    }
+
+    let all = lines(catalog, name)?;
+    let left = all
+        .iter()
+        .filter(|line| needed.contains(line.digest.as_bytes()));
+    let left: Vec<_> = left.cloned().collect();
+    if left.is_empty() {
+        cleared.add(size);
+        if request.mode == ClearMode::Remove {
+            forget(catalog, name);
+        }
+    } else if left.len() < all.len() {
+        cleared.bytes += size.saturating_sub(text_of(&left).len() as u64);
+        if request.mode == ClearMode::Remove {
+            write(catalog, name, &left, disk::write_at)?;
+        }
+    }
+    Ok(())
 }
 
 fn lines(catalog: &Catalog, name: &ModelName) -> io::Result<Vec<Description>> {

@@ -5,6 +5,8 @@
 //! All of it is asked before the bytes travel, as far as it is known then, and again when a model is
 //! published, so that it holds for every API.
 
+use std::io;
+
 use wildmatch::WildMatch;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -18,7 +20,6 @@ use crate::store::rules::FolderBlocks;
 use crate::store::store_handle::Store;
 use crate::store::versions;
 use crate::text::counted;
-use crate::threads::lock;
 
 impl Store {
     /// Whether an upload would be taken, to refuse it before its bytes travel: its name, its size if
@@ -32,15 +33,9 @@ impl Store {
         catalog.check_kind(name, metadata)?;
         catalog.layout.check_changeable()?;
         catalog.layout.check_name(name).map_err(unstored)?;
-        let check = || {
-            catalog.check_number(name)?;
-            let described = (!metadata.is_empty()).then_some(name);
-            catalog.check_total(name, size.unwrap_or_default(), described)
-        };
-        check().or_else(|_| {
-            let _guard = lock(&catalog.names);
-            catalog.counted_anew(&check)
-        })?;
+        catalog.check_number(name)?;
+        let described = (!metadata.is_empty()).then_some(name);
+        catalog.check_total(name, size.unwrap_or_default(), described)?;
         catalog.check_space(size.unwrap_or_default())
     }
 
@@ -62,29 +57,21 @@ impl Store {
 }
 
 impl Catalog {
-    /// Counts what the bounds are about, and says where the disk is too full already.
-    pub(crate) fn begin_bounds(&self) {
-        if self.options.models_max > 0 || self.options.total_bytes_max > 0 {
-            self.version_count.renew(&self.layout);
-        }
-
-        if !self.layout.is_read_only()
-            && let Err(error) = self.check_space(0)
-        {
-            log::warn!("uploads are refused: {error}");
-        }
+    /// Whether old versions have given way to the next bytes on a disk that is full, so that they can be
+    /// written once more.
+    pub(crate) fn made_room(&self, error: &io::Error) -> bool {
+        ErrorKind::from_io(error) == ErrorKind::NoSpace && versions::free(self, NEXT_BYTES) > 0
     }
 
-    /// Asks once more before something is refused, after all versions were counted anew: hands may have
-    /// removed some. The names are locked.
-    pub(crate) fn counted_anew(&self, check: &dyn Fn() -> Result<()>) -> Result<()> {
-        check().or_else(|error| {
-            if self.version_count.renew(&self.layout) {
-                check()
-            } else {
-                Err(error)
-            }
-        })
+    /// Says where the disk is too full already.
+    pub(crate) fn begin_bounds(&self) {
+        if !self.layout.is_read_only()
+            && let Ok(Some(lack)) = self.lack(0)
+            && !versions::could_free(self, lack.bytes)
+        {
+            let error = self.no_space(0, lack);
+            log::warn!("uploads are refused: {error}");
+        }
     }
 
     /// Whether the name is one of those accepted, and the licence is named if it has to be.
@@ -119,108 +106,119 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether one more name may be taken, if this one is free. What replaces a model is no further one, and
-    /// a removed model counts as long as versions of it are kept.
-    pub(crate) fn check_number(&self, name: &ModelName) -> Result<()> {
+    /// Whether one more name may be taken, if this one is free; returns how many removed models may have
+    /// versions then. What replaces a model is no further one.
+    pub(crate) fn check_number(&self, name: &ModelName) -> Result<u64> {
         let max = self.options.models_max;
-        if max == 0 || matches!(self.standing(name)?, Standing::Model(_)) {
-            return Ok(());
+        if max == 0 {
+            return Ok(u64::MAX);
         }
-
-        // Whatever comes back under the name of a removed model takes its place.
-        let removed = self.version_count.kept().removed;
-        let others = removed.saturating_sub(versions::kept_of(&self.layout, name).removed);
-        let places = max.saturating_sub(usize::try_from(others).unwrap_or(usize::MAX));
 
         // Folders and links with such names are no models, but most entries are: the kinds are asked
         // for only where the names alone are too many.
+        let added = usize::from(!matches!(self.standing(name)?, Standing::Model(_)));
         let names = self.layout.names().map_err(unstored)?;
-        if names.take(places).count() < places {
-            return Ok(());
+        let mut after = names.take(max).count() + added;
+        if after > max && added > 0 {
+            after = self.layout.models().map_err(unstored)?.len() + added;
         }
-        if self.layout.models().map_err(unstored)?.len() < places {
-            return Ok(());
+        if after <= max || added == 0 {
+            return Ok(max.saturating_sub(after) as u64);
         }
 
-        let mut text = format!("this server keeps at most {}", counted(max as u64, "model"));
-        if removed > 0 {
-            let removed = counted(removed, "removed model");
-            text += &format!(", counting {removed} with old versions");
-        }
+        let text = format!("this server keeps at most {}", counted(max as u64, "model"));
         Err(full(text, "max-models"))
     }
 
     /// Whether the quota has room for a model of this size under this name, and for what is `described` of
-    /// it. What it replaces makes room unless it is kept as a version.
+    /// it; returns what old versions may take beside it. What it replaces makes room, and so do versions.
     pub(crate) fn check_total(
         &self,
         name: &ModelName,
         size: u64,
         described: Option<&ModelName>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let max = self.options.total_bytes_max;
         if max == 0 {
-            return Ok(());
+            return Ok(u64::MAX);
         }
 
-        // What stands under this name is about to be replaced; if it becomes a version, it is counted
-        // as one.
-        let (mut others, mut current) = (0_u64, None);
+        let mut others = 0_u64;
         let mut folders = FolderBlocks::beside(&self.layout);
         for (other, stamp) in self.layout.models().map_err(unstored)? {
             folders.add_model(&other);
-            if other == *name {
-                current = Some(stamp.size);
-            } else {
+            if other != *name {
                 others = others.saturating_add(versions::charge(stamp.size));
             }
         }
 
-        let old = versions::total_after(self, name, current).map_err(unstored)?;
         let beside = folders.bytes();
         folders.add_model(name);
         if let Some(name) = described {
             folders.add_description(name);
         }
-        if current.is_some() && self.options.versions_max > 0 {
-            folders.add_version(name);
-        }
 
-        let used = others.saturating_add(old).saturating_add(beside);
+        let used = others.saturating_add(beside);
         let size = versions::charge(size).saturating_add(folders.bytes() - beside);
-        if used.saturating_add(size) <= max {
-            return Ok(());
+        let after = used.saturating_add(size);
+        if after <= max {
+            folders.add_version(name);
+            return Ok((max - after).saturating_sub(folders.version_bytes()));
         }
 
         let text = format!(
-            "the quota of {} is full: {used} of them are used, {old} of these by old versions and \
-             {beside} by folders and descriptions, and {size} more do not fit",
+            "the quota of {} is full: {used} of them are used, of these {beside} by folders and \
+             descriptions, and {size} more do not fit",
             counted(max, "byte")
         );
         Err(full(text, "max-total-bytes"))
     }
 
-    /// Whether the disk has room for so many more bytes beside its reserve.
+    /// Whether the disk has room for so many more bytes beside its reserve. Old versions give way: at once to
+    /// the next of these bytes, and to the rest as they come.
     pub(crate) fn check_space(&self, size: u64) -> Result<()> {
-        let reserve = self.options.reserve_bytes;
+        let Some(lack) = self.lack(size)? else {
+            return Ok(());
+        };
+        // Whoever announces more than there can be has nothing removed.
+        if !versions::could_free(self, lack.bytes) {
+            return Err(self.no_space(size, lack));
+        }
+
+        match self.lack(size.min(NEXT_BYTES))? {
+            Some(next) if versions::free(self, next.bytes) < next.bytes => {
+                Err(self.no_space(size, lack))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the disk lacks for so many more bytes beside its reserve.
+    fn lack(&self, size: u64) -> Result<Option<SpaceLack>> {
+        let needed = size.saturating_add(self.options.reserve_bytes);
         let free = self.layout.folder().free_bytes().map_err(unstored)?;
 
         // Where the file system does not say how much is free, only the write itself can tell.
-        let Some(free) = free.filter(|free| size.saturating_add(reserve) > *free) else {
-            return Ok(());
-        };
+        let free = free.filter(|free| needed > *free);
+        Ok(free.map(|free| SpaceLack {
+            bytes: needed - free,
+            free,
+        }))
+    }
 
+    fn no_space(&self, size: u64, lack: SpaceLack) -> Error {
+        let reserve = self.options.reserve_bytes;
         let mut text = "no space left".to_owned();
         if size > 0 {
             text += &format!(" for {}", counted(size, "byte"));
         }
-        text += &format!(": {} are free", counted(free, "byte"));
+        text += &format!(": {} are free", counted(lack.free, "byte"));
         if reserve > 0 {
             text += &format!(", of which {reserve} are reserved");
         }
 
-        Err(Error::new(ErrorKind::NoSpace, text)
-            .hint("remove a model that is not needed any more, or lower reserve-bytes"))
+        Error::new(ErrorKind::NoSpace, text)
+            .hint("remove a model that is not needed any more, or lower reserve-bytes")
     }
 
     /// Whether the setting `replace` allows an upload to take a name that is taken.
@@ -246,13 +244,22 @@ impl Catalog {
     }
 }
 
-/// What is answered where a bound of the store is reached.
+/// What the disk lacks, and what is free.
+#[derive(Clone, Copy)]
+struct SpaceLack {
+    bytes: u64,
+    free: u64,
+}
+
+/// What is answered where a bound of the store is reached. Old versions have given way by then.
 fn full(text: String, setting: &str) -> Error {
     Error::new(ErrorKind::NoSpace, text).hint(format!(
-        "remove models ('skep rm') and old versions ('skep rm --versions', 'skep ls' tells of removed \
-         models) that are not needed any more, or raise {setting}"
+        "remove models that are not needed any more ('skep rm'), or raise {setting}"
     ))
 }
+
+/// For how many bytes room is made at once: more than come before the next look at the disk.
+const NEXT_BYTES: u64 = 16 << 20;
 
 /// Whether a name fits a pattern, in which `*` is any text, `?` any one character, and ASCII letters
 /// of both cases are the same. It takes at most the product of both lengths in steps.

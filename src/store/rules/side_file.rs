@@ -19,7 +19,7 @@ use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::claim::{BytesOrigin, Claim};
 use crate::store::rules::metadata::{keep_signature, signature_of};
 use crate::store::rules::signed::read_signature;
-use crate::store::versions;
+use crate::store::versions::{self, VersionRoom};
 
 /// The signature beside a model.
 struct SideFile {
@@ -137,10 +137,7 @@ fn take_away(catalog: &Catalog, beside: &SideFile) {
     let digest = catalog.index.find(name, stamp);
 
     let _tally = catalog.tally(name);
-    let removed = match catalog.options.versions_max {
-        0 => catalog.remove_file(name),
-        _ => versions::put_away(catalog, name, stamp),
-    };
+    let removed = versions::put_away(catalog, name, stamp);
     catalog.layout.remove_empty_folders(name);
     catalog.forget(name);
 
@@ -186,7 +183,8 @@ fn write(catalog: &Catalog, name: &ModelName, text: &[u8]) -> io::Result<(u64, D
     let _tally = catalog.tally(name);
     let mut part = catalog.layout.part()?;
     part.write_all(text)?;
-    if let Some(stamp) = current.filter(|_| catalog.options.versions_max > 0) {
+    let keeps = |stamp: &Stamp| catalog.keeps_versions([stamp.size], VersionRoom::UNBOUNDED);
+    if let Some(stamp) = current.filter(keeps) {
         versions::keep(catalog, name, &stamp)?;
     }
 

@@ -6,7 +6,7 @@
 //! newest request gets it, and the one before gives it up. Nothing waits for time to pass: what is too
 //! old goes at the start and when a new upload begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::catalog::{Layout, Standing};
 use crate::store::changes::ChangeId;
+use crate::store::clearing::{ClearMode, ClearedKind};
 use crate::store::failure::unknown;
 use crate::store::hidden_folder::{HiddenFolder, PARTS, UPLOADS};
 use crate::store::options::StoreOptions;
@@ -161,6 +162,42 @@ impl UnfinishedUploads {
             }
         });
         idle.min().unwrap_or(Duration::MAX)
+    }
+
+    /// Removes the uploads that nobody has gone on with for so long, but for those into a change set that is
+    /// open; returns what they have.
+    pub(crate) fn clear(
+        &self,
+        idle_min: Duration,
+        mode: ClearMode,
+        open: &BTreeSet<ChangeId>,
+    ) -> ClearedKind {
+        let mut cleared = ClearedKind::default();
+        lock(&self.entries).retain(|_, entry| {
+            let mut slot = lock(&entry.slot);
+            let is_meant = match &*slot {
+                UploadSlot::Free(state) => {
+                    let is_into_open = state.order.change.is_some_and(|id| open.contains(&id));
+                    state.age() >= idle_min && !is_into_open
+                }
+                UploadSlot::Taken | UploadSlot::Gone => false,
+            };
+            if !is_meant {
+                return true;
+            }
+
+            for place in [entry.files.record(), entry.files.bytes()] {
+                if let Ok(facts) = place.and_then(|place| place.facts()) {
+                    cleared.add(facts.size);
+                }
+            }
+            if mode == ClearMode::Remove {
+                *slot = UploadSlot::Gone;
+                log_failure(entry.files.remove());
+            }
+            mode == ClearMode::Count
+        });
+        cleared
     }
 
     pub(crate) fn find(&self, id: UploadId) -> Result<Arc<UploadEntry>> {

@@ -313,6 +313,11 @@ impl UploadSession {
             .check_growth(self.id, self.order(), size, &catalog.options)
     }
 
+    /// Whether old versions have given way on a disk that is full.
+    pub(crate) fn made_room(&self, error: &std::io::Error) -> bool {
+        self.store.catalog().made_room(error)
+    }
+
     /// Whether an upload that has so many bytes leaves the reserve of the disk alone.
     pub(crate) fn check_reserve(&self, size: u64) -> Result<()> {
         self.store.check_growth(size, self.order().length)

@@ -202,6 +202,10 @@ impl Write for Upload {
                 Ok(count)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            // Nothing of these bytes was taken, so whoever sends them tries once more.
+            Err(error) if self.store.catalog().made_room(&error) => {
+                Err(io::ErrorKind::Interrupted.into())
+            }
             Err(error) => {
                 self.health = Health::Broken;
                 Err(unstored(error).into())

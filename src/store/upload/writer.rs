@@ -124,6 +124,7 @@ impl<'a> UploadWriter<'a> {
                     rest = left;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.turn.made_room(&error) => {}
                 Err(error) => return Err(unstored(error)),
             }
         }

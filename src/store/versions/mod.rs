@@ -10,12 +10,19 @@
 //!
 //! Where there are no links, a copy is made while other uploads wait to be published.
 
+mod giving_way;
+mod old_version;
+mod pruning;
 mod rollback;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod version_files;
 
+pub(crate) use giving_way::{VersionRoom, could_free, free, keep_within};
+pub(crate) use pruning::{
+    clear, forget_unkept, remove_empty, staying, tidy, tidy_all, tidy_removed,
+};
 pub(crate) use tally::{BLOCK_BYTES, Tally, VersionCount, charge, kept_of};
 pub use version_files::ModelVersion;
 
@@ -29,11 +36,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
 use crate::store::hidden_folder::VERSIONS;
-use crate::store::rules;
 use crate::store::store_handle::Store;
 use crate::threads::lock;
-use tally::taken;
-use version_files::{list, names, next_place, next_place_unsynced, parse};
+use pruning::prune;
+use version_files::{list, next_place, next_place_unsynced};
 
 impl Store {
     /// The versions that are kept of a model, which need not be there any more; newest first.
@@ -62,11 +68,7 @@ impl Store {
         let count = self.versions(name)?.len();
         prune(catalog, name, 0).map_err(|error| unlisted(name, error))?;
 
-        // What is said of a removed model was kept for its versions.
-        if let Standing::Nothing = catalog.standing(name)? {
-            rules::forget(catalog, name);
-        }
-
+        pruning::forget_removed(catalog, name);
         Ok(count)
     }
 }
@@ -110,13 +112,24 @@ pub(crate) fn settle(layout: &Layout, name: &ModelName) -> io::Result<()> {
     layout.hidden().sync_way(VERSIONS, name)
 }
 
-/// Moves a model that is to be removed among its versions.
+/// Moves a model that is to be removed among its versions, if it has room there; otherwise it goes for good.
 pub(crate) fn put_away(catalog: &Catalog, name: &ModelName, current: &Stamp) -> io::Result<()> {
+    if !catalog.keeps_versions([current.size], VersionRoom::UNBOUNDED) {
+        return catalog.remove_file(name);
+    }
+
     let digest = catalog.index.find(name, current);
-    disk::move_file(
-        &catalog.layout.place(name)?,
-        &next_place(&catalog.layout, name, digest)?,
-    )
+    let source = catalog.layout.place(name)?;
+    let moved = next_place(&catalog.layout, name, digest)
+        .and_then(|place| disk::move_file(&source, &place));
+    moved.or_else(|error| {
+        // A removal is how a full disk gets room again, and a kept version would not give any.
+        if ErrorKind::from_io(&error) != ErrorKind::NoSpace {
+            return Err(error);
+        }
+        log::warn!("the disk is full: '{name}' is removed, and not kept as a version");
+        catalog.remove_file(name)
+    })
 }
 
 /// The same, but a power cut may take it back.
@@ -173,43 +186,6 @@ pub(crate) fn place_of(
     Ok(found.map(|one| FilePlace::new(&folder, &one.file_name)))
 }
 
-/// Removes all but the newest versions; a failure is logged, since the model itself is well.
-pub(crate) fn tidy(catalog: &Catalog, name: &ModelName) {
-    tidy_all(catalog, std::iter::once(name));
-}
-
-/// The same for many models. What they have in common with others is looked for once.
-pub(crate) fn tidy_all<'a>(catalog: &Catalog, names: impl Iterator<Item = &'a ModelName>) {
-    let mut unlinked = BTreeSet::new();
-    for name in names {
-        let pruned = remove_beyond(catalog, name, catalog.options.versions_max, &mut unlinked);
-        if let Err(error) = pruned {
-            log::warn!("old versions of '{name}' cannot be removed: {error}");
-        }
-    }
-    catalog.learn_linked(&unlinked);
-}
-
-/// What all versions will take when a model of this name is published next, whose size is `current` now.
-pub(crate) fn total_after(
-    catalog: &Catalog,
-    name: &ModelName,
-    current: Option<u64>,
-) -> io::Result<u64> {
-    let versions = list(&catalog.layout, name)?;
-    let old = || versions.iter().map(|version| version.size);
-
-    // Versions of other models stay as they are. The present model becomes the newest version, and only
-    // the first `versions_max` of all survive.
-    let others = catalog
-        .version_count
-        .kept()
-        .bytes
-        .saturating_sub(taken(old()));
-    let own = current.into_iter().chain(old());
-    Ok(others + taken(own.take(catalog.options.versions_max)))
-}
-
 /// A name that has versions and is no model any more.
 pub(crate) struct RemovedModel {
     pub(crate) name: ModelName,
@@ -243,11 +219,6 @@ pub(crate) fn removed(
     })))
 }
 
-/// Removes the folder of the versions of a model if there is none in it.
-pub(crate) fn remove_empty(catalog: &Catalog, name: &ModelName) {
-    catalog.layout.hidden().remove_empty(VERSIONS, name);
-}
-
 /// The digests of the model that stands under a name and of its versions, as far as they are known.
 pub(crate) fn digests(catalog: &Catalog, name: &ModelName) -> BTreeSet<[u8; 32]> {
     let versions = list(&catalog.layout, name).unwrap_or_default();
@@ -257,61 +228,6 @@ pub(crate) fn digests(catalog: &Catalog, name: &ModelName) -> BTreeSet<[u8; 32]>
         .filter_map(|version| version.digest)
         .chain(current);
     all.map(|digest| *digest.as_bytes()).collect()
-}
-
-/// Removes versions beyond the newest ones, and copies that were not finished. What has another name,
-/// or is no file, was not made by this room and stays.
-fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result<()> {
-    let mut unlinked = BTreeSet::new();
-    let removed = remove_beyond(catalog, name, versions_max, &mut unlinked);
-    catalog.learn_linked(&unlinked);
-    removed
-}
-
-/// The same, and takes down the digests of files that have lost one of their names.
-fn remove_beyond(
-    catalog: &Catalog,
-    name: &ModelName,
-    versions_max: usize,
-    unlinked: &mut BTreeSet<[u8; 32]>,
-) -> io::Result<()> {
-    let Some(folder) = catalog.layout.versions_of(name)? else {
-        return Ok(());
-    };
-
-    let kept = list(&catalog.layout, name)?;
-    let kept: BTreeSet<&str> = kept
-        .iter()
-        .take(versions_max)
-        .map(|version| version.file_name.as_str())
-        .collect();
-
-    for file_name in names(Some(&folder))? {
-        let is_ours = parse(&file_name).is_some() || disk::is_copy_name(&file_name);
-        if !is_ours || kept.contains(file_name.as_str()) {
-            continue;
-        }
-
-        let place = FilePlace::new(&folder, &file_name);
-        let facts = place.facts()?;
-        if !facts.is_file() {
-            continue;
-        }
-        place.remove()?;
-
-        // Models that have their file in common with it stay as they are.
-        let digest = parse(&file_name).and_then(|(_, digest)| digest);
-        if facts.links > 1
-            && let Some(digest) = digest
-        {
-            unlinked.insert(*digest.as_bytes());
-        }
-    }
-
-    if kept.is_empty() {
-        remove_empty(catalog, name);
-    }
-    Ok(())
 }
 
 fn unlisted(name: &ModelName, error: io::Error) -> Error {

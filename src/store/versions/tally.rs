@@ -2,16 +2,19 @@
 //! What the versions of all models take together: counted once, and kept up with each change, so that no
 //! upload has to look through those of every name.
 //!
-//! Only a store with bounds counts. What hands change in the folder of versions is seen when something is
-//! about to be refused, for which all is counted again.
+//! They are counted when they first matter. What hands change in the folder of versions is seen when
+//! something is about to give way, for which all is counted again. The same look finds the oldest ones, so
+//! that many can go before the next look.
 
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::model::ModelName;
 use crate::store::catalog::{Layout, Standing};
 use crate::store::hidden_folder::VERSIONS;
-use crate::store::versions::version_files::list;
+use crate::store::versions::old_version::OldVersion;
+use crate::store::versions::version_files::{ModelVersion, list};
 use crate::threads::lock;
 
 /// What versions take.
@@ -23,52 +26,92 @@ pub(crate) struct KeptVersions {
     pub(crate) removed: u64,
 }
 
-/// The count of all versions of a store; nothing where it has no bounds.
+/// The count of all versions of a store; nothing until it matters.
 #[derive(Default)]
 pub(crate) struct VersionCount(Mutex<Option<Counted>>);
 
-#[derive(Clone, Copy)]
 struct Counted {
     kept: KeptVersions,
+    /// The oldest ones there were, oldest first.
+    oldest: VecDeque<OldVersion>,
     at: Instant,
     took: Duration,
 }
 
 impl VersionCount {
-    /// What all versions take.
+    /// What all versions take, as far as they are counted.
     pub(crate) fn kept(&self) -> KeptVersions {
-        lock(&self.0).map_or_else(KeptVersions::default, |counted| counted.kept)
+        let counted = lock(&self.0);
+        let counted = counted.as_ref();
+        counted.map_or_else(KeptVersions::default, |counted| counted.kept)
     }
 
-    /// Counts all versions, if that was not done just now; says whether it did. Nobody may change any
-    /// meanwhile.
-    pub(crate) fn renew(&self, layout: &Layout) -> bool {
-        let before = *lock(&self.0);
-        // Where everything is refused, this is not what the store is busy with.
-        if before.is_some_and(|before| before.at.elapsed() < before.took * REST_FACTOR) {
-            return false;
-        }
+    /// Whether they are counted.
+    pub(crate) fn is_counted(&self) -> bool {
+        lock(&self.0).is_some()
+    }
 
+    /// Takes the oldest of those that the last count has found, and that was not taken yet.
+    pub(crate) fn take_oldest(&self) -> Option<OldVersion> {
+        lock(&self.0).as_mut()?.oldest.pop_front()
+    }
+
+    /// Takes off what is gone.
+    pub(crate) fn subtract(&self, gone: KeptVersions) {
+        if let Some(counted) = lock(&self.0).as_mut() {
+            let KeptVersions { bytes, removed } = &mut counted.kept;
+            *bytes = bytes.saturating_sub(gone.bytes);
+            *removed = removed.saturating_sub(gone.removed);
+        }
+    }
+
+    /// Counts all versions, if that was not done just now. Nobody may change any meanwhile.
+    pub(crate) fn renew(&self, layout: &Layout) {
+        // Where nothing can go, this is not what the store is busy with.
+        let is_new = lock(&self.0)
+            .as_ref()
+            .is_some_and(|before| before.at.elapsed() < before.took * REST_FACTOR);
+        if !is_new {
+            self.count(layout);
+        }
+    }
+
+    /// Counts all versions. Nobody may change any meanwhile.
+    pub(crate) fn count(&self, layout: &Layout) {
         let start = Instant::now();
         let mut kept = KeptVersions::default();
+        // The youngest of those that are kept in mind is on top, for an older one to take its place.
+        let mut oldest = BinaryHeap::new();
+
         for name in layout.hidden().names_in(VERSIONS).into_iter().flatten() {
-            let own = kept_of(layout, &name);
+            let versions = list(layout, &name).unwrap_or_default();
+            let own = kept_of_these(layout, &name, &versions);
             kept.bytes += own.bytes;
             kept.removed += own.removed;
+
+            for version in &versions {
+                oldest.push(OldVersion::new(&name, version));
+                if oldest.len() > OLDEST_MAX {
+                    oldest.pop();
+                }
+            }
         }
 
         *lock(&self.0) = Some(Counted {
             kept,
+            oldest: oldest.into_sorted_vec().into(),
             at: Instant::now(),
             took: start.elapsed(),
         });
-        true
     }
 }
 
 /// What the versions of one name take. What cannot be read is not ours.
 pub(crate) fn kept_of(layout: &Layout, name: &ModelName) -> KeptVersions {
-    let versions = list(layout, name).unwrap_or_default();
+    kept_of_these(layout, name, &list(layout, name).unwrap_or_default())
+}
+
+fn kept_of_these(layout: &Layout, name: &ModelName, versions: &[ModelVersion]) -> KeptVersions {
     let is_model = matches!(layout.standing(name), Ok(Standing::Model(_)));
 
     KeptVersions {
@@ -98,7 +141,7 @@ pub(crate) struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     pub(crate) fn begin(count: &'a VersionCount, layout: &'a Layout, name: &'a ModelName) -> Self {
-        let is_counted = lock(&count.0).is_some();
+        let is_counted = count.is_counted();
         Self {
             count,
             layout,
@@ -123,6 +166,9 @@ impl Drop for Tally<'_> {
 
 /// The usual block of a file system.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
+
+/// Versions that go before all are looked through again: some hundred kilobytes of memory.
+const OLDEST_MAX: usize = 2048;
 
 /// How much longer than a count nothing is counted again.
 const REST_FACTOR: u32 = 20;

@@ -328,12 +328,27 @@ fn the_quota_counts_versions_and_what_is_replaced() {
         ErrorKind::NoSpace
     );
     drop(store);
+    // Versions have what models leave: 60,000 and 41,000 bytes do not fit.
     let store = quota(1);
-    assert_eq!(admitted(&store, "m", 41_000), Err(ErrorKind::NoSpace));
+    put(&store, "m", &[0; 41_000]).unwrap();
+    assert_eq!(sizes(&store, "m"), [0; 0]);
     put(&store, "m", &[0; 35_000]).unwrap();
-    assert_eq!(admitted(&store, "n", 1), Err(ErrorKind::NoSpace));
-    // The version of 60,000 goes, the one of 35,000 comes.
-    assert_eq!(admitted(&store, "m", 60_000), Ok(()));
+    assert_eq!(sizes(&store, "m"), [41_000]);
+
+    // The version of 41,000 gives way, and what is no version does not.
+    assert_eq!(admitted(&store, "n", 65_001), Err(ErrorKind::NoSpace));
+    put(&store, "n", &[0; 25_000]).unwrap();
+    assert_eq!(sizes(&store, "m"), [0; 0]);
+    put(&store, "m", &[0; 34_000]).unwrap();
+    assert_eq!(sizes(&store, "m"), [35_000]);
+    assert_eq!(
+        put(&store, "n", &[0; 66_001]).unwrap_err().kind(),
+        ErrorKind::NoSpace
+    );
+    assert_eq!(
+        (sizes(&store, "m"), sizes(&store, "n")),
+        (vec![35_000], vec![])
+    );
     // A length that is not known is bounded while it comes.
     let mut upload = store.upload(None).unwrap();
     let piece = vec![0; 1 << 20];
@@ -361,32 +376,44 @@ fn names_that_have_only_versions_count_for_the_quota() {
         store.remove(&name(&text))
     };
 
-    // Each takes a block, and so does its folder.
+    // Each takes a block, and so does its folder. The oldest of them give way, but to no more than is needed.
     let count = (0..100).take_while(|number| put_and_removed(format!("m{number}")).is_ok());
-    assert_eq!(count.count(), 5);
-    let error = put(&store, "n", b"x").unwrap_err();
+    assert_eq!(count.count(), 100);
+    let versions = directory.path().join(".skep/versions");
+    let kept = || {
+        let names = fs::read_dir(&versions).unwrap();
+        let mut names: Vec<_> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(kept(), ["m95", "m96", "m97", "m98", "m99"]);
+
+    // What models take, versions cannot.
+    put(&store, "n", &vec![0; 20 << 10]).unwrap();
+    assert_eq!(kept(), ["m98", "m99"]);
+    let error = put(&store, "o", &vec![0; 21 << 10]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSpace);
     assert!(
-        error.message().contains("40960 of these by old versions"),
+        error.message().contains("20480 of them are used"),
         "{error}"
     );
+    assert_eq!(kept(), ["m98", "m99"]);
 
-    // Nothing that others removed makes room, until somebody says so.
-    store.forget_versions(&name("m0")).unwrap();
-    put(&store, "n", b"x").unwrap();
-    put(&store, "o", b"x").unwrap();
-    assert_eq!(
-        put(&store, "p", b"x").unwrap_err().kind(),
-        ErrorKind::NoSpace
-    );
-
-    // What hands remove is seen when it matters, if not at once.
-    fs::remove_dir_all(directory.path().join(".skep/versions/m2")).unwrap();
+    // What hands remove is seen when it matters, if not at once: nothing else has to go.
+    fs::remove_dir_all(versions.join("m98")).unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    while put(&store, "p", b"x").is_err() {
+    loop {
+        store.catalog().version_count.renew(&store.catalog().layout);
+        if store.catalog().version_count.kept().bytes == 8 << 10 {
+            break;
+        }
         assert!(std::time::Instant::now() < deadline);
     }
-    store.rollback(&name("m1")).unwrap();
+    put(&store, "o", b"x").unwrap();
+    assert_eq!(kept(), ["m99"]);
+    store.rollback(&name("m99")).unwrap();
 }
 
 /// The folders and files below a folder.
@@ -452,18 +479,29 @@ fn names_that_have_only_versions_count_for_the_number_of_models() {
     put(&store, "a", b"x").unwrap();
     put(&store, "b", b"x").unwrap();
     store.remove(&name("a")).unwrap();
-    let error = put(&store, "c", b"x").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NoSpace);
-    assert!(
-        error.message().contains("counting 1 removed model"),
-        "{error}"
-    );
     put(&store, "a", b"y").unwrap();
     store.remove(&name("a")).unwrap();
     store.rollback(&name("a")).unwrap();
+    let error = put(&store, "c", b"x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace);
+
+    // A removed one keeps its place until another name needs it.
     store.remove(&name("a")).unwrap();
-    store.forget_versions(&name("a")).unwrap();
+    assert_eq!(sizes(&store, "a"), [1]);
     put(&store, "c", b"x").unwrap();
+    assert!(store.versions(&name("a")).is_err());
+
+    // The one goes that was removed first.
+    let directory = tempfile::tempdir().unwrap();
+    let store = bounded(&directory, 0, 3);
+    for text in ["z", "y", "x"] {
+        put(&store, text, b"x").unwrap();
+    }
+    store.remove(&name("z")).unwrap();
+    store.remove(&name("y")).unwrap();
+    put(&store, "c", b"x").unwrap();
+    assert!(store.versions(&name("z")).is_err());
+    assert_eq!(sizes(&store, "y"), [1]);
 }
 
 #[test]
@@ -472,7 +510,10 @@ fn the_count_of_versions_is_kept_up_without_a_look_at_other_names() {
     let store = bounded(&directory, 1 << 30, 100);
     let counted = || store.catalog().version_count.kept();
 
-    // No change asks for the versions of other names: what hands add is not seen.
+    // Once they are counted, no change asks for the versions of other names: what hands add is not seen.
+    put(&store, "a", b"").unwrap();
+    store.remove(&name("a")).unwrap();
+    store.forget_versions(&name("a")).unwrap();
     let strange = directory.path().join(".skep/versions/strange");
     fs::create_dir_all(&strange).unwrap();
     fs::write(strange.join("1.unknown"), vec![0; 10_000]).unwrap();
@@ -502,6 +543,172 @@ fn the_count_of_versions_is_kept_up_without_a_look_at_other_names() {
 
     let other = Store::open(tempfile::tempdir().unwrap().path(), options()).unwrap();
     assert_eq!(other.catalog().version_count.kept().bytes, 0);
+}
+
+/// The sizes of the versions of some models, and 0 where there is none.
+fn newest<const COUNT: usize>(store: &Store, names: [&str; COUNT]) -> [u64; COUNT] {
+    names.map(|text| {
+        let versions = store.versions(&name(text)).unwrap_or_default();
+        versions.first().map_or(0, |version| version.size)
+    })
+}
+
+#[test]
+fn versions_stay_within_their_bytes_and_the_oldest_go_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let within = |version_bytes_max| {
+        let options = StoreOptions {
+            version_bytes_max,
+            version_share_max: 0,
+            versions_max: 9,
+            ..options()
+        };
+        Store::open(directory.path(), options).unwrap()
+    };
+    let store = within(100_000);
+    for (text, size) in [("b", 30_000), ("a", 20_000), ("d", 40_000), ("c", 10_000)] {
+        put_as(&store, text, &vec![7; size], Some("MIT")).unwrap();
+    }
+
+    // All of them fit but for one, each with a block for its folder.
+    for text in ["b", "a", "d"] {
+        store.remove(&name(text)).unwrap();
+        wait_for_the_clock(&directory);
+    }
+    assert_eq!(newest(&store, ["b", "a", "d"]), [0, 20_000, 40_000]);
+    assert!(!directory.path().join(".skep/versions/b").exists());
+    assert!(!directory.path().join(".skep/about/b").exists());
+
+    // What came back and went again is not old any more.
+    store.rollback(&name("a")).unwrap();
+    store.remove(&name("a")).unwrap();
+    wait_for_the_clock(&directory);
+    put(&store, "c", &[1; 30_000]).unwrap();
+    put(&store, "c", &[2; 10]).unwrap();
+    assert_eq!(newest(&store, ["a", "c", "d"]), [20_000, 30_000, 0]);
+    assert_eq!(sizes(&store, "c"), [30_000, 10_000]);
+
+    // What is too large by itself is not kept, and sends nothing away.
+    put(&store, "large", &[3; 100_000]).unwrap();
+    put(&store, "large", b"").unwrap();
+    put(&store, "large", &[3; 100_000]).unwrap();
+    assert_eq!(newest(&store, ["large"]), [0]);
+    store.forget_versions(&name("large")).unwrap();
+    store.remove(&name("large")).unwrap();
+    assert_eq!(newest(&store, ["a", "c", "large"]), [20_000, 30_000, 0]);
+    drop(store);
+
+    // A bound that was made smaller holds from the next change on.
+    let store = within(25_000);
+    put(&store, "other", b"x").unwrap();
+    assert_eq!(newest(&store, ["a", "c"]), [0, 0]);
+    put(&store, "other", b"y").unwrap();
+    assert_eq!(newest(&store, ["a", "c", "other"]), [0, 0, 1]);
+}
+
+/// Waits until what changes gets another time than what has changed.
+fn wait_for_the_clock(directory: &TempDir) {
+    let probe = directory.path().join(".skep/probe");
+    let time = || {
+        fs::write(&probe, "x").unwrap();
+        let facts = fs::metadata(&probe).unwrap();
+        std::os::unix::fs::MetadataExt::ctime_nsec(&facts)
+    };
+    let before = time();
+    while time() == before {}
+    fs::remove_file(probe).unwrap();
+}
+
+#[test]
+fn more_versions_than_one_look_finds_give_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join(".skep/versions/m");
+    fs::create_dir_all(&folder).unwrap();
+    for number in 1..=2500 {
+        fs::write(folder.join(format!("{number}.unknown")), b"x").unwrap();
+    }
+    let options = StoreOptions {
+        version_bytes_max: 10 * 4096,
+        version_share_max: 0,
+        versions_max: 100_000,
+        ..options()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    put(&store, "other", b"x").unwrap();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 9);
+}
+
+#[test]
+fn versions_that_cannot_go_stop_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join(".skep/versions/m");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("1.unknown"), b"x").unwrap();
+    fs::write(folder.join("2.unknown"), b"x").unwrap();
+    let options = StoreOptions {
+        version_bytes_max: 4096,
+        version_share_max: 0,
+        ..options()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let mut calls = 0;
+    loop {
+        fault::set(Some(calls));
+        let result = put(&store, "other", b"x");
+        let is_over = fault::set(None);
+        calls += 1;
+        assert!(
+            fs::read(directory.path().join("other"))
+                .unwrap_or_default()
+                .len()
+                <= 1
+        );
+        if is_over {
+            result.unwrap();
+            break;
+        }
+    }
+    assert!(!folder.exists());
+}
+
+#[test]
+fn versions_give_way_to_uploads_where_the_disk_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        reserve_bytes: 1 << 20,
+        versions_max: 9,
+        ..options()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    for size in [300_000, 200_000, 100_000, 10] {
+        put(&store, "m", &vec![7; size]).unwrap();
+        wait_for_the_clock(&directory);
+    }
+
+    // With 250,000 bytes less than the reserve, one version goes.
+    fault::set_free_bytes(Some((1 << 20) - 250_000));
+    let upload = store.upload(None).unwrap();
+    assert_eq!(sizes(&store, "m"), [100_000, 200_000]);
+    drop(upload);
+
+    // Whoever announces more than all of them have is refused, and nothing goes.
+    let refused = store.upload(Some(60_000)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NoSpace);
+    let refused = store.admit(&name("n"), Some(u64::MAX), &Metadata::default());
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::NoSpace);
+    assert_eq!(sizes(&store, "m"), [100_000, 200_000]);
+
+    // What is announced and comes later has room when it comes.
+    fault::set_free_bytes(Some((1 << 20) + (30 << 20)));
+    let upload = store.upload(Some((30 << 20) + 250_000)).unwrap();
+    assert_eq!(sizes(&store, "m"), [100_000, 200_000]);
+    fault::set_free_bytes(Some((1 << 20) - 250_000));
+    store.check_growth(30 << 20, Some((30 << 20) + 10)).unwrap();
+    assert_eq!(sizes(&store, "m"), [0; 0]);
+    drop(upload);
+    let refused = store.upload(None).unwrap_err();
+    fault::set_free_bytes(None);
+    assert_eq!(refused.kind(), ErrorKind::NoSpace);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io;
 use std::time::SystemTime;
 
 use crate::digest::Digest;
-use crate::disk::{FilePlace, Folder};
+use crate::disk::{FilePlace, FileTime, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::Layout;
 use crate::store::hidden_folder::VERSIONS;
@@ -22,6 +22,8 @@ pub struct ModelVersion {
     pub modified: SystemTime,
     /// Its SHA-256, where it was known when it was kept.
     pub digest: Option<Digest>,
+    /// About when it became a version: its file got or lost a name then.
+    pub(super) kept: FileTime,
     pub(super) file_name: String,
 }
 
@@ -53,6 +55,7 @@ pub(super) fn list(layout: &Layout, name: &ModelName) -> io::Result<Vec<ModelVer
                 size: facts.size,
                 modified: facts.modified.time(),
                 digest,
+                kept: facts.changed,
                 file_name,
             };
             // Numbers of files mean something only where there are links.
@@ -94,9 +97,14 @@ fn next_in(folder: &Folder, digest: Option<Digest>) -> io::Result<FilePlace> {
         .map(|(number, _)| number)
         .max();
 
-    let number = last.unwrap_or(0) + 1;
+    let name = version_name(last.unwrap_or(0) + 1, digest);
+    Ok(FilePlace::new(folder, name))
+}
+
+/// What the file of a version is called.
+pub(super) fn version_name(number: u64, digest: Option<Digest>) -> String {
     let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
-    Ok(FilePlace::new(folder, format!("{number}.{digest}")))
+    format!("{number}.{digest}")
 }
 
 /// The number and the digest in the name of a version.

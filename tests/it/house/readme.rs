@@ -356,6 +356,7 @@ const JSON_COMMANDS: &[&[&str]] = &[
     &["verify", "--key", "team.pub", "a.onnx"],
     &["rollback", "a.onnx"],
     &["mv", "me/bert-new/", "me/bert/"],
+    &["gc"],
     &["post", "a.onnx"],
     &["load", "a.onnx", "-o", "loaded/"],
     &["keygen", "-o", "other.key"],

@@ -162,10 +162,6 @@ fn what_is_kept_of_removed_models_is_told_and_counted() {
     }
     server.skep(&["rm", "gone"]).exits(0);
     put(&server, "here", 100, &[]).is(201);
-    let (status, hint) = refused(&server, "more");
-    assert_eq!(status, 507);
-    assert!(hint.contains("skep rm --versions"), "{hint}");
-
     let listed = server.curl("/v1/models", &[]).is(200).json();
     let kept = serde_json::json!([{ "name": "gone", "versions": 2, "size": 300 }]);
     assert_eq!(listed["kept"], kept);
@@ -181,12 +177,21 @@ fn what_is_kept_of_removed_models_is_told_and_counted() {
         .exits(4)
         .says("skep rollback gone");
 
+    let folders = || fs::read_dir(server.dir.join(".skep/versions")).unwrap();
     server.skep(&["rm", "--versions", "gone"]).exits(0);
     let listed = server.curl("/v1/models", &[]).is(200).json();
     assert!(listed.get("kept").is_none(), "{listed}");
+    assert_eq!(folders().count(), 0);
+
+    // A model of which versions are kept gives way to one that is sent, and a model does not.
+    put(&server, "gone", 100, &[]).is(201);
+    server.skep(&["rm", "gone"]).exits(0);
+    assert_eq!(folders().count(), 1);
     put(&server, "more", 100, &[]).is(201);
-    let folders = fs::read_dir(server.dir.join(".skep/versions")).unwrap();
-    assert_eq!(folders.count(), 0);
+    assert_eq!(folders().count(), 0);
+    let (status, hint) = refused(&server, "most");
+    assert_eq!(status, 507);
+    assert!(hint.contains("skep rm"), "{hint}");
 }
 
 #[test]
@@ -279,6 +284,55 @@ fn licence_source_and_uploader_are_shown() {
     fs::write(server.dir.join("m"), "by hand").unwrap();
     let info = server.curl("/v1/info/m", &[]).is(200).json();
     assert!(info["license"].is_null(), "{info}");
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn what_is_kept_by_default_undoes_and_is_freed() {
+    let server = Served::start(&["--plain"]);
+    for length in [100, 200] {
+        put(&server, "m", length, &[]);
+    }
+    server.skep(&["rm", "m"]).exits(0);
+    server.skep(&["rollback", "m"]).exits(0);
+    assert_eq!(fs::metadata(server.dir.join("m")).unwrap().len(), 200);
+    put(&server, "m", 300, &[]).is(200);
+
+    // Who only asks changes nothing, and is told the same as who does it.
+    let freed = |words: &[&str]| server.skep(words).exits(0).json()["freed"].clone();
+    let versions = |list: &serde_json::Value| {
+        let list = list.as_array().unwrap();
+        let found = list.iter().find(|kind| kind["kind"] == "versions").unwrap();
+        (found["files"].clone(), found["bytes"].clone())
+    };
+    let told = freed(&["gc", "-n", "--json"]);
+    assert_eq!(versions(&told), (1.into(), 200.into()), "{told}");
+    assert_eq!(
+        versions(&freed(&["gc", "--keep", "1", "--json"])),
+        (0.into(), 0.into())
+    );
+    server.skep(&["gc", "-n"]).exits(0).says("would be freed");
+    server.curl("/v1/gc?dry-run=no", &["-X", "POST"]).is(400);
+    server.curl("/v1/gc?keep=x", &["-X", "POST"]).is(400);
+    assert_eq!(versions(&freed(&["gc", "--json"])), versions(&told));
+    server
+        .skep(&["rollback", "m"])
+        .exits(4)
+        .says("no older version");
+    let told = server.curl("/v1/gc", &["-X", "POST"]).is(200).json();
+    assert_eq!(
+        (&told["files"], &told["dry_run"]),
+        (&0.into(), &false.into())
+    );
+    assert_eq!(fs::metadata(server.dir.join("m")).unwrap().len(), 300);
+
+    // It changes what others keep, so it needs more than the right to write.
+    let token = server.skep(&["token", "new", "writer", "--role", "write", "--json"]);
+    let token = token.exits(0).json();
+    let token = token["token"].as_str().unwrap().to_owned();
+    let bearer = format!("Authorization: Bearer {token}");
+    let arguments = ["-H", &bearer, "-X", "POST"];
+    server.curl_as("/v1/gc?dry-run", &arguments, b"").is(403);
 }
 
 #[test]

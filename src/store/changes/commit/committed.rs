@@ -12,7 +12,7 @@ use crate::store::changes::commit::plan::{CommitPlan, Planned};
 use crate::store::changes::commit::redo::{CommitStep, StepKind};
 use crate::store::claim::{BytesOrigin, Claim, Condition};
 use crate::store::revisions;
-use crate::store::rules::{self, side_file};
+use crate::store::rules::side_file;
 use crate::store::versions;
 
 /// What came of steps that were done after an error or a start, of so many names.
@@ -20,9 +20,10 @@ pub(super) fn outcome(steps: &[CommitStep], names: usize) -> CommitOutcome {
     let count =
         |is_it: fn(&StepKind) -> bool| steps.iter().filter(|step| is_it(&step.what)).count();
     let published = count(|what| matches!(what, StepKind::Publish(_)));
+    let is_removal = |what: &StepKind| matches!(what, StepKind::Remove(..) | StepKind::Delete(_));
     CommitOutcome {
         published,
-        removed: count(|what| matches!(what, StepKind::Remove(..))),
+        removed: count(is_removal),
         unchanged: names.saturating_sub(published),
         revision: None,
     }
@@ -70,9 +71,7 @@ pub(super) fn tell(catalog: &Catalog, plan: &CommitPlan) {
     }
 
     for gone in &plan.removed {
-        if catalog.options.versions_max == 0 {
-            rules::forget(catalog, &gone.name);
-        }
+        versions::forget_unkept(catalog, &gone.name);
         side_file::remove(catalog, &gone.name);
         catalog.events.model(|| Happening::ModelRemoved {
             name: gone.name.clone(),

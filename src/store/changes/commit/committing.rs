@@ -92,7 +92,7 @@ impl Store {
         let tallies: Vec<_> = names.map(|name| catalog.tally(name)).collect();
 
         let before = before.filter(|before| {
-            !before.members.is_empty() && catalog.options.versions_max > 0 && !plan.is_nothing()
+            !before.members.is_empty() && plan.keeps_versions && !plan.is_nothing()
         });
         let prepared = prepare(catalog, &set.files, &plan, before.as_ref());
         prepared.map_err(|error| {
@@ -103,7 +103,6 @@ impl Store {
         carry_out(catalog, &mut set, &plan)?;
         set.is_over = true;
         log_failure(set.files.remove());
-        drop(tallies);
         let outcome = CommitOutcome {
             published: plan.published.len(),
             removed: plan.removed.len(),
@@ -117,7 +116,9 @@ impl Store {
         catalog.pending.forget_change(id);
 
         tell(catalog, &plan);
+        drop(tallies);
         prune(catalog, root.as_ref());
+        versions::keep_within(catalog, plan.room);
         Ok(outcome)
     }
 }
@@ -272,7 +273,6 @@ fn prepare(
     plan: &CommitPlan,
     before: Option<&Manifest>,
 ) -> io::Result<()> {
-    let keeps_versions = catalog.options.versions_max > 0;
     let set = files.folder()?;
     let is_whole = catalog.layout.folder().syncs_as_whole()?;
 
@@ -306,7 +306,7 @@ fn prepare(
             if one.source.is_none() {
                 disk::take_mode(&place, &catalog.layout.place(&one.name)?)?;
             }
-            if keeps_versions {
+            if plan.keeps_versions {
                 keep(catalog, &one.name, stamp)?;
             }
         }
@@ -349,7 +349,11 @@ fn tidy_up(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) {
 fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
     let removed = plan.removed.iter().map(|gone| CommitStep {
         name: gone.name.clone(),
-        what: StepKind::Remove(gone.stamp.size, gone.digest),
+        what: if plan.keeps_versions {
+            StepKind::Remove(gone.stamp.size, gone.digest)
+        } else {
+            StepKind::Delete(gone.stamp.size)
+        },
     });
     let published = plan.published.iter().map(|one| CommitStep {
         name: one.name.clone(),

@@ -18,7 +18,7 @@ use crate::store::claim::Condition;
 use crate::store::failure::{unreadable, unstored};
 use crate::store::rules::{BytesAgain, FolderBlocks};
 use crate::store::store_handle::Store;
-use crate::store::versions;
+use crate::store::versions::{self, VersionRoom};
 use crate::threads::lock;
 
 /// What is to get another name.
@@ -71,13 +71,14 @@ impl Store {
                 continue;
             }
             check_free(catalog, request, &moved)?;
-            check_folders(catalog, request, &moved)?;
+            let room = check_folders(catalog, request, &moved)?;
 
             let names = moved.iter().flat_map(|one| [&one.from, &one.to]);
             let tallies: Vec<_> = names.map(|name| catalog.tally(name)).collect();
             carry_out(catalog, request, &moved)?;
 
             drop(tallies);
+            versions::keep_within(catalog, room);
             tell(catalog, &moved);
             return Ok(MoveOutcome {
                 models: moved.len(),
@@ -185,11 +186,16 @@ fn check_free(catalog: &Catalog, request: &MoveRequest, moved: &[MovedModel]) ->
     Ok(())
 }
 
-/// Whether the quota has room for folders that the other names need more than the old ones.
-fn check_folders(catalog: &Catalog, request: &MoveRequest, moved: &[MovedModel]) -> Result<()> {
+/// Whether the quota has room for folders that the other names need more than the old ones; returns what
+/// versions may take then.
+fn check_folders(
+    catalog: &Catalog,
+    request: &MoveRequest,
+    moved: &[MovedModel],
+) -> Result<VersionRoom> {
     let max = catalog.options.total_bytes_max;
     if max == 0 {
-        return Ok(());
+        return Ok(VersionRoom::UNBOUNDED);
     }
 
     let renamed = |name: ModelName| {
@@ -209,16 +215,21 @@ fn check_folders(catalog: &Catalog, request: &MoveRequest, moved: &[MovedModel])
     let models = catalog.layout.models().map_err(unstored)?;
     let mut before = FolderBlocks::beside(&catalog.layout);
     let mut after = FolderBlocks::beside_as(&catalog.layout, &renamed);
-    let mut used = catalog.version_count.kept().bytes;
+    let mut used = 0_u64;
     for (name, stamp) in models {
         used = used.saturating_add(versions::charge(stamp.size));
         before.add_model(&name);
         after.add_model(&renamed(name));
     }
 
+    let of_versions = after.version_bytes();
     let (before, after) = (before.bytes(), after.bytes());
-    if after <= before || used.saturating_add(after) <= max {
-        return Ok(());
+    let all = used.saturating_add(after);
+    if after <= before || all <= max {
+        return Ok(VersionRoom {
+            bytes: max.saturating_sub(all.saturating_add(of_versions)),
+            ..VersionRoom::UNBOUNDED
+        });
     }
     let text = format!(
         "the quota does not suffice: the folders of the new name need {} bytes more",

@@ -14,7 +14,7 @@ use crate::store::changes::commit::making_way::is_made;
 use crate::store::claim::Condition;
 use crate::store::failure::{unlisted, unstored};
 use crate::store::rules::FolderBlocks;
-use crate::store::versions;
+use crate::store::versions::{self, VersionRoom};
 use crate::text::counted;
 
 /// What is to be done, by name.
@@ -25,6 +25,11 @@ pub(crate) struct CommitPlan {
     pub(crate) unchanged: usize,
     /// The folder of the set, if nothing has its name: it comes into being as a whole.
     pub(crate) new_folder: Option<ModelName>,
+    /// Whether what is replaced and what goes becomes versions: all of it, or nothing where it is too large
+    /// together.
+    pub(crate) keeps_versions: bool,
+    /// What versions may take beside the models that there will be.
+    pub(crate) room: VersionRoom,
 }
 
 impl CommitPlan {
@@ -66,6 +71,8 @@ pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result
         removed: Vec::new(),
         unchanged: 0,
         new_folder: None,
+        keeps_versions: false,
+        room: VersionRoom::UNBOUNDED,
     };
 
     plan.removed = removed(catalog, set, others)?;
@@ -100,7 +107,11 @@ pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result
     }
 
     find_sources(catalog, set, &mut plan)?;
-    check_bounds(catalog, &plan)?;
+    plan.room = check_bounds(catalog, &plan)?;
+    let replaced = plan.published.iter().filter_map(|one| one.current);
+    let gone = plan.removed.iter().map(|gone| gone.stamp);
+    let old = replaced.chain(gone).map(|stamp| stamp.size);
+    plan.keeps_versions = catalog.keeps_versions(old, plan.room);
     if let Some(root) = &set.request.root
         && !plan.published.is_empty()
         && is_free(catalog, root)?
@@ -210,87 +221,67 @@ pub(crate) fn sources(
     Ok(found)
 }
 
-/// Whether the store may become what the plan makes of it.
-fn check_bounds(catalog: &Catalog, plan: &CommitPlan) -> Result<()> {
-    let options = &catalog.options;
-    if options.models_max == 0 && options.total_bytes_max == 0 {
-        return Ok(());
-    }
-
-    let check = || {
-        check_number(catalog, plan)?;
-        check_total(catalog, plan)
-    };
-    catalog.counted_anew(&check)
+/// Whether the store may become what the plan makes of it; returns what versions may take then.
+fn check_bounds(catalog: &Catalog, plan: &CommitPlan) -> Result<VersionRoom> {
+    Ok(VersionRoom {
+        bytes: check_total(catalog, plan)?,
+        removed: check_number(catalog, plan)?,
+    })
 }
 
-fn check_number(catalog: &Catalog, plan: &CommitPlan) -> Result<()> {
+fn check_number(catalog: &Catalog, plan: &CommitPlan) -> Result<u64> {
     let max = catalog.options.models_max as u64;
+    if max == 0 {
+        return Ok(u64::MAX);
+    }
+
     let added = plan.published.iter().filter(|one| one.current.is_none());
-    let (mut added, mut kept) = (added.count() as u64, 0);
-    if catalog.options.versions_max > 0 {
-        kept = plan.removed.len() as u64;
-    }
-
-    // Whatever comes back under the name of a removed model takes its place.
-    for one in plan.published.iter().filter(|one| one.current.is_none()) {
-        added -= versions::kept_of(&catalog.layout, &one.name)
-            .removed
-            .min(added);
-    }
-
+    let added = added.count() as u64;
     let models = catalog.layout.models().map_err(unstored)?.len() as u64;
-    let removed = catalog.version_count.kept().removed;
-    let after = (models + removed + added + kept).saturating_sub(plan.removed.len() as u64);
-    if max == 0 || after <= max || added == 0 {
-        return Ok(());
+    let after = (models + added).saturating_sub(plan.removed.len() as u64);
+    if after <= max || added == 0 {
+        return Ok(max.saturating_sub(after));
     }
 
     let text = format!(
-        "this server keeps at most {}, and there would be {after}, counting removed ones with old \
-         versions",
+        "this server keeps at most {}, and there would be {after}",
         counted(max, "model")
     );
     Err(Error::new(ErrorKind::NoSpace, text)
         .hint("remove models that are not needed any more, or raise max-models"))
 }
 
-fn check_total(catalog: &Catalog, plan: &CommitPlan) -> Result<()> {
+fn check_total(catalog: &Catalog, plan: &CommitPlan) -> Result<u64> {
     let max = catalog.options.total_bytes_max;
     if max == 0 {
-        return Ok(());
+        return Ok(u64::MAX);
     }
-
-    let changed = plan.published.iter();
-    let changed = changed.map(|one| (&one.name, one.current, Some(one.bytes.size)));
-    let removed = plan.removed.iter();
-    let changed = changed.chain(removed.map(|gone| (&gone.name, Some(gone.stamp), None)));
 
     let models = catalog.layout.models().map_err(unstored)?;
     let sizes = models.iter().map(|(_, stamp)| versions::charge(stamp.size));
-    let kept = catalog.version_count.kept().bytes;
-    let (mut after, mut old) = (sizes.fold(0, u64::saturating_add), kept);
-    for (name, current, size) in changed {
-        let current = current.map(|stamp| stamp.size);
-        let with_own = versions::total_after(catalog, name, current).map_err(unstored)?;
-        old = (old + with_own).saturating_sub(kept);
-        after = after.saturating_add(size.map_or(0, versions::charge));
-        after = after.saturating_sub(current.map_or(0, versions::charge));
+    let mut after = sizes.fold(0, u64::saturating_add);
+    for one in &plan.published {
+        after = after.saturating_add(versions::charge(one.bytes.size));
+    }
+    let replaced = plan.published.iter().filter_map(|one| one.current);
+    for gone in replaced.chain(plan.removed.iter().map(|gone| gone.stamp)) {
+        after = after.saturating_sub(versions::charge(gone.size));
     }
 
     let names = models.iter().map(|(name, _)| name);
-    let beside = folders_after(catalog, plan, names).bytes();
-    if after.saturating_add(old).saturating_add(beside) <= max || plan.published.is_empty() {
-        return Ok(());
+    let folders = folders_after(catalog, plan, names);
+    let beside = folders.bytes();
+    let all = after.saturating_add(beside);
+    if all <= max || plan.published.is_empty() {
+        return Ok(max.saturating_sub(all.saturating_add(folders.version_bytes())));
     }
     let text = format!(
-        "the quota of {} does not suffice: {after} would be used by models, {old} by old versions, and \
-         {beside} by folders and descriptions",
+        "the quota of {} does not suffice: {after} would be used by models, and {beside} by folders and \
+         descriptions",
         counted(max, "byte")
     );
-    Err(Error::new(ErrorKind::NoSpace, text).hint(
-        "remove models and old versions that are not needed any more, or raise max-total-bytes",
-    ))
+    Err(Error::new(ErrorKind::NoSpace, text)
+        .hint("remove models that are not needed any more, or raise max-total-bytes"))
 }
 
 /// The folders that there will be, where these are the models now.

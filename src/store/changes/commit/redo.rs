@@ -29,6 +29,8 @@ pub(crate) enum StepKind {
     Publish(u64),
     /// The model that has this size goes; its digest, where it is known.
     Remove(u64, Option<Digest>),
+    /// The same, and it does not become a version.
+    Delete(u64),
     /// It is the folder of the set, in which all comes at once that is published: it is assembled where nobody
     /// looks.
     Appear,
@@ -43,7 +45,7 @@ impl CommitStep {
     pub(crate) fn new_name(&self) -> Option<&ModelName> {
         match &self.what {
             StepKind::Move(to) | StepKind::MoveFolder(to) => Some(to),
-            StepKind::Publish(_) | StepKind::Appear | StepKind::Remove(..) => None,
+            _ => None,
         }
     }
 }
@@ -145,7 +147,11 @@ pub(crate) fn apply(
                 publish(&catalog.layout, &set, &step.name, *number, is_assembled)
             }
             StepKind::Appear => appear(&catalog.layout, &set, &step.name, steps),
-            StepKind::Remove(size, digest) => remove(catalog, &step.name, *size, *digest),
+            StepKind::Remove(size, digest) => {
+                let keeps = catalog.options.versions_max > 0;
+                remove(catalog, &step.name, *size, keeps.then_some(*digest))
+            }
+            StepKind::Delete(size) => remove(catalog, &step.name, *size, None),
             StepKind::Move(to) | StepKind::MoveFolder(to) => {
                 // It was done before, or it cannot be, and then nobody was told that it was.
                 if let Err(error) = give_name(&catalog.layout, &step.name, to) {
@@ -212,20 +218,20 @@ fn appear(layout: &Layout, set: &Folder, root: &ModelName, steps: &[CommitStep])
     Ok(())
 }
 
-/// Removes a model, or makes it a version, unless another one has come in its place. Its time does not tell
-/// that: after a power cut, FAT has another one.
+/// Removes a model, or makes it a version, where it is `kept` with its digest, unless another one has come in
+/// its place. Its time does not tell that: after a power cut, FAT has another one.
 fn remove(
     catalog: &Catalog,
     name: &ModelName,
     size: u64,
-    digest: Option<Digest>,
+    kept: Option<Option<Digest>>,
 ) -> io::Result<()> {
     let facts = catalog.layout.place(name).and_then(|place| place.facts());
     if !facts.is_ok_and(|facts| facts.is_file() && facts.size == size) {
         return Ok(());
     }
 
-    if catalog.options.versions_max > 0 {
+    if let Some(digest) = kept {
         versions::put_away_unsynced(catalog, name, digest)?;
     } else {
         disk::fault::check()?;
@@ -264,7 +270,7 @@ pub(crate) fn follow(catalog: &Catalog, steps: &[CommitStep]) -> io::Result<()> 
         match &step.what {
             StepKind::Move(to) => kept_tree::follow_model(hidden, &step.name, to)?,
             StepKind::MoveFolder(to) => kept_tree::follow_folder(hidden, &step.name, to)?,
-            StepKind::Publish(_) | StepKind::Appear | StepKind::Remove(..) => {}
+            _ => {}
         }
     }
     Ok(())
@@ -316,6 +322,7 @@ fn record_text(steps: &[CommitStep]) -> String {
                 let digest = digest.map_or_else(|| UNKNOWN.to_owned(), |digest| digest.to_string());
                 writeln!(text, "remove {size} {digest} {name}")
             }
+            StepKind::Delete(size) => writeln!(text, "delete {size} {name}"),
             StepKind::Appear => writeln!(text, "appear {name}"),
             // No name has a tab in it.
             StepKind::Move(to) => writeln!(text, "move {name}\t{to}"),
@@ -361,6 +368,10 @@ fn read_step(line: &str) -> Option<CommitStep> {
             };
             (StepKind::Remove(size, digest), words.next()?)
         }
+        "delete" => {
+            let (size, name) = rest.split_once(' ')?;
+            (StepKind::Delete(size.parse().ok()?), name)
+        }
         "appear" => (StepKind::Appear, rest),
         "move" => {
             let (name, to) = rest.split_once('\t')?;
@@ -400,6 +411,7 @@ mod tests {
             step("a b/c", StepKind::Publish(7)),
             step("d e", StepKind::Remove(0, None)),
             step("f", StepKind::Remove(9, Some(Digest::of(b"x")))),
+            step("f g", StepKind::Delete(9)),
             step("g h", StepKind::Move("i j/k".parse().unwrap())),
             step("n o", StepKind::Appear),
             step("l", StepKind::MoveFolder("m n".parse().unwrap())),
