@@ -6,7 +6,6 @@ mod api;
 mod audit;
 mod authorize;
 mod changes;
-mod clear;
 mod cross_origin;
 mod dearning;
 mod forwarded;

@@ -5,7 +5,7 @@ use crate::access::Right;
 use crate::error::Result;
 use crate::http::{Method, Request, Response};
 use crate::routes::api::{Access, Api, MODEL, Route, STATUS};
-use crate::routes::{changes, clear, dearning, models, redeem, status};
+use crate::routes::{changes, dearning, models, redeem, status};
 
 /// All routes. `GET` stands for `HEAD` as well.
 pub(crate) const ROUTES: &[Route] = &[
@@ -175,7 +175,7 @@ pub(crate) const ROUTES: &[Route] = &[
         &["v1", "gc"],
         Access::Needs(Right::Admin),
         "frees old versions and what nobody goes on with: ?keep=N&idle=SECONDS&dry-run",
-        clear::clear,
+        status::clear,
     ),
     row(
         Method::Post,

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! How the server is.
+//! How the server is, and what of it is freed.
+
+use std::time::Duration;
 
 use crate::access::{How, Role};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::allowance::{Way, payer};
 use crate::routes::api::{Api, Known};
 use crate::routes::authorize::no_credentials;
-use crate::wire::StatusWire;
+use crate::store::{ClearMode, ClearRequest, ClearedKind};
+use crate::text::quotable;
+use crate::wire::{ClearedKindWire, ClearedWire, StatusWire};
 
 /// Lists the routes, for whoever looks at the server for the first time.
 #[allow(
@@ -67,3 +71,62 @@ pub(crate) fn status(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 pub(crate) fn health(_: &Api, _: &mut Request<'_>) -> Result<Response> {
     Ok(Response::text(Status::OK, "ok\n"))
 }
+
+/// `POST /v1/gc?keep=N&idle=SECONDS&dry-run`: frees old versions but for the newest N of each model, and what
+/// nobody has gone on with for so long; tells how much, or only that.
+pub(crate) fn clear(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let mut clear = ClearRequest {
+        keep: 0,
+        idle_min: IDLE,
+        mode: ClearMode::Remove,
+    };
+    let members = request.query().unwrap_or_default().split('&');
+    // Whoever means something else than what is understood must not have anything removed.
+    for member in members.filter(|member| !member.is_empty()) {
+        let (key, value) = member.split_once('=').unwrap_or((member, ""));
+        let number = || value.parse::<u32>().map_err(|_| unreadable(member));
+        match key {
+            "keep" => clear.keep = usize::try_from(number()?).unwrap_or(usize::MAX),
+            "idle" => clear.idle_min = Duration::from_secs(number()?.into()),
+            "dry-run" if value.is_empty() => clear.mode = ClearMode::Count,
+            _ => return Err(unreadable(member)),
+        }
+    }
+
+    let cleared = api.store.clear(&clear)?;
+    let kinds = [
+        cleared.versions,
+        cleared.revisions,
+        cleared.uploads,
+        cleared.changes,
+        cleared.descriptions,
+        cleared.digests,
+    ];
+    let told = ClearedWire {
+        schema: 1,
+        dry_run: clear.mode == ClearMode::Count,
+        versions: wire(cleared.versions),
+        revisions: wire(cleared.revisions),
+        uploads: wire(cleared.uploads),
+        changes: wire(cleared.changes),
+        descriptions: wire(cleared.descriptions),
+        digests: wire(cleared.digests),
+        files: kinds.iter().map(|kind| kind.files).sum(),
+        bytes: kinds.iter().map(|kind| kind.bytes).sum(),
+    };
+    Ok(Response::json(Status::OK, &told))
+}
+
+fn wire(kind: ClearedKind) -> ClearedKindWire {
+    let ClearedKind { files, bytes } = kind;
+    ClearedKindWire { files, bytes }
+}
+
+fn unreadable(member: &str) -> Error {
+    let text = format!("the query of /v1/gc has '{}'", quotable(member));
+    Error::new(ErrorKind::BadRequest, text)
+        .hint("it is ?keep=N&idle=SECONDS&dry-run; each of them may be left out")
+}
+
+/// Long enough for a caller whose connection is bad to go on.
+const IDLE: Duration = Duration::from_secs(3600);

@@ -86,9 +86,9 @@ pub(crate) const ROWS: &[Setting] = &[
     .off("no limit but max-version-share"),
     row(
         "max-version-share",
-        "PERCENT",
+        "N",
         "10",
-        "How much of the file system old versions may take, within max-version-bytes",
+        "How many percent of the file system old versions may take, within max-version-bytes",
         Effect::NextStart,
         set!(count_or_none, store.version_share_max),
     )

@@ -8,7 +8,7 @@ mod proven;
 
 pub(crate) use proven::ProvenBlobs;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Seek as _};
 use std::time::SystemTime;
@@ -61,6 +61,9 @@ impl Store {
             .hint("'skep ls -l' shows the digests of all models"))
     }
 }
+
+/// Places and stamps of old versions, by their digests.
+pub(crate) type ProvenVersions = BTreeMap<[u8; 32], (FilePlace, Stamp)>;
 
 impl Catalog {
     fn open_version(
@@ -118,8 +121,25 @@ impl Catalog {
         }))
     }
 
+    /// The old versions that have these digests: where each is, with the stamp for which that was proven. Those
+    /// whose bytes are not what their names say are left out, and logged.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn proven_versions(&self, wanted: &BTreeSet<[u8; 32]>) -> Result<ProvenVersions> {
+        let mut proven = BTreeMap::new();
+        for (bytes, place) in versions::places_of(self, wanted).map_err(unlisted)? {
+            let opened = self.open_proven(Digest::from_bytes(bytes), &place)?;
+            proven.extend(opened.map(|opened| (bytes, (place, opened.stamp))));
+        }
+        Ok(proven)
+    }
+
     /// The digest of an open file that has this stamp; `None` if it changes meanwhile.
-    fn proof(&self, mut file: &File, stamp: Stamp) -> io::Result<Option<Digest>> {
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn proof(&self, mut file: &File, stamp: Stamp) -> io::Result<Option<Digest>> {
         if let Some(known) = self.proven_blobs.find(&stamp) {
             return Ok(Some(known));
         }

@@ -26,5 +26,5 @@ impl ProvenBlobs {
     }
 }
 
-/// Versions that are fetched in turns by some callers: 14 kB.
-const PROVEN_MAX: usize = 128;
+/// Versions that are fetched in turns by some callers, or that come back with a folder: 100 kB.
+const PROVEN_MAX: usize = 1024;

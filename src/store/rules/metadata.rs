@@ -18,11 +18,10 @@ use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::about::{About, Metadata};
-use crate::store::catalog::{Catalog, Standing};
+use crate::store::catalog::Catalog;
 use crate::store::claim::{BytesOrigin, Claim};
-use crate::store::clearing::{ClearMode, ClearRequest, ClearedKind};
+use crate::store::clearing::{ClearMode, ClearedKind};
 use crate::store::hidden_folder::ABOUT;
-use crate::store::versions;
 
 /// What is kept of one content.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,16 +201,15 @@ pub(crate) fn forget(catalog: &Catalog, name: &ModelName) {
     }
 }
 
-/// Goes through what is said of bytes that are neither the model nor a version that stays, as those that are
-/// `known` to be needed do; the names are locked.
+/// Goes through what is said of bytes that nothing needs; the names are locked.
 ///
 /// # Errors
 /// Those of the file system.
 pub(crate) fn clear(
     catalog: &Catalog,
     name: &ModelName,
-    request: &ClearRequest,
-    known: &BTreeSet<[u8; 32]>,
+    mode: ClearMode,
+    needed: &BTreeSet<[u8; 32]>,
     cleared: &mut ClearedKind,
 ) -> io::Result<()> {
     let Some(place) = catalog.layout.about(name)? else {
@@ -222,23 +220,6 @@ pub(crate) fn clear(
         _ => return Ok(()),
     };
 
-    let mut needed = BTreeSet::new();
-    match catalog.layout.standing(name)? {
-        Standing::Nothing => {}
-        Standing::Model(stamp) => match catalog.index.find(name, &stamp) {
-            Some(digest) => drop(needed.insert(*digest.as_bytes())),
-            // While its digest is not known, any line may be that of the model.
-            None => return Ok(()),
-        },
-        Standing::Other(_) => return Ok(()),
-    }
-    for version in versions::staying(catalog, name, request, known)? {
-        match version.digest {
-            Some(digest) => drop(needed.insert(*digest.as_bytes())),
-            None => return Ok(()),
-        }
-    }
-
     let all = lines(catalog, name)?;
     let left = all
         .iter()
@@ -246,12 +227,12 @@ pub(crate) fn clear(
     let left: Vec<_> = left.cloned().collect();
     if left.is_empty() {
         cleared.add(size);
-        if request.mode == ClearMode::Remove {
+        if mode == ClearMode::Remove {
             forget(catalog, name);
         }
     } else if left.len() < all.len() {
         cleared.bytes += size.saturating_sub(text_of(&left).len() as u64);
-        if request.mode == ClearMode::Remove {
+        if mode == ClearMode::Remove {
             write(catalog, name, &left, disk::write_at)?;
         }
     }

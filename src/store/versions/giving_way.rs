@@ -11,7 +11,7 @@ use crate::disk::{FilePlace, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::hidden_folder::VERSIONS;
-use crate::store::versions::old_version::OldVersion;
+use crate::store::versions::aged_version::AgedVersion;
 use crate::store::versions::pruning::{forget_removed, prune, remove_empty};
 use crate::store::versions::tally::{BLOCK_BYTES, KeptVersions, charge, kept_of, taken};
 use crate::store::versions::version_files::{list, parse};
@@ -142,7 +142,7 @@ fn give_way_while(catalog: &Catalog, is_wanting: impl Fn(u64) -> bool) -> u64 {
 
 /// Removes a version; returns how many bytes of the disk that frees, and `None` if it is not that one any
 /// more.
-fn give_up(catalog: &Catalog, old: &OldVersion) -> io::Result<Option<u64>> {
+fn give_up(catalog: &Catalog, old: &AgedVersion) -> io::Result<Option<u64>> {
     let name = &old.name;
     let Some(folder) = catalog.layout.versions_of(name)? else {
         return Ok(None);

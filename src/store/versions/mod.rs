@@ -10,8 +10,8 @@
 //!
 //! Where there are no links, a copy is made while other uploads wait to be published.
 
+mod aged_version;
 mod giving_way;
-mod old_version;
 mod pruning;
 mod rollback;
 mod tally;

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::disk::{self, FileFacts, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, VersionChoice};
-use crate::store::catalog::Standing;
+use crate::store::catalog::{Stamp, Standing};
 use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
 use crate::store::failure::unstored;
 use crate::store::rules::{self, side_file};
@@ -56,8 +56,7 @@ impl Store {
             }
         }
 
-        let text = format!("the versions of '{name}' change all the time");
-        Err(Error::new(ErrorKind::Busy, text).hint("try again"))
+        Err(changing(name))
     }
 
     /// The present model, if it is the one that is wanted.
@@ -116,15 +115,16 @@ impl Store {
     ) -> Result<Published> {
         let (file, facts) = place.open().map_err(unstored)?;
 
-        // It was read when it was a model; only what was never read has to be read now, which may take
+        // The name of a file vouches for no bytes: they are read before they become a model, which may take
         // long and so comes before any lock.
-        let digest = match version.digest {
-            Some(digest) => digest,
-            None => Digest::of_reader(&file).map_err(unstored)?,
-        };
+        let catalog = self.catalog();
+        let proof = catalog.proof(&file, Stamp::of(facts)).map_err(unstored)?;
+        let digest = proof.ok_or_else(|| changing(name))?;
+        if let Some(kept) = version.digest.filter(|kept| *kept != digest) {
+            return Err(damaged(name, version.number, kept, digest));
+        }
 
         // What was said of these bytes when they came still holds.
-        let catalog = self.catalog();
         let about = rules::find(catalog, name, Some(digest));
         let metadata = about.map(|about| about.metadata).unwrap_or_default();
         let signature = rules::signature_of(catalog, name, Some(digest));
@@ -155,6 +155,22 @@ impl Store {
     }
 }
 
+fn changing(name: &ModelName) -> Error {
+    let text = format!("the versions of '{name}' change all the time");
+    Error::new(ErrorKind::Busy, text).hint("try again")
+}
+
+/// What is answered where a version is not what was kept: the disk has changed it, or somebody.
+fn damaged(name: &ModelName, number: u64, kept: Digest, found: Digest) -> Error {
+    let text = format!(
+        "version {number} of '{name}' is damaged: its bytes have the digest {found:?}, and {kept:?} was kept"
+    );
+    log::error!("{text}");
+    Error::new(ErrorKind::Integrity, text).hint(format!(
+        "bring back another one ('skep show {name}' lists them), or send the model anew"
+    ))
+}
+
 /// The file of a version.
 struct VersionBytes {
     place: FilePlace,
@@ -173,7 +189,9 @@ impl NewBytes for VersionBytes {
 
     fn publish(self, target: &FilePlace) -> io::Result<File> {
         // What was checked must be what becomes the model.
-        if !self.facts.is_same_file(&self.place.facts()?) {
+        let now = self.place.facts()?;
+        let (now, checked) = (Stamp::of(now), Stamp::of(self.facts));
+        if now != checked && !now.is_linked_since(&checked) {
             return Err(io::ErrorKind::NotFound.into());
         }
 
@@ -210,6 +228,14 @@ mod tests {
         let bytes = VersionBytes { place, file, facts };
         let error = bytes.publish(&FilePlace::new(&folder, "m")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!path("m").exists());
+
+        // The same file, and other bytes.
+        let place = FilePlace::new(&folder, "version");
+        let (file, facts) = place.open().unwrap();
+        std::fs::write(path("version"), "longer than before").unwrap();
+        let bytes = VersionBytes { place, file, facts };
+        bytes.publish(&FilePlace::new(&folder, "m")).unwrap_err();
         assert!(!path("m").exists());
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::model::ModelName;
 use crate::store::catalog::{Layout, Standing};
 use crate::store::hidden_folder::VERSIONS;
-use crate::store::versions::old_version::OldVersion;
+use crate::store::versions::aged_version::AgedVersion;
 use crate::store::versions::version_files::{ModelVersion, list};
 use crate::threads::lock;
 
@@ -33,7 +33,7 @@ pub(crate) struct VersionCount(Mutex<Option<Counted>>);
 struct Counted {
     kept: KeptVersions,
     /// The oldest ones there were, oldest first.
-    oldest: VecDeque<OldVersion>,
+    oldest: VecDeque<AgedVersion>,
     at: Instant,
     took: Duration,
 }
@@ -52,7 +52,7 @@ impl VersionCount {
     }
 
     /// Takes the oldest of those that the last count has found, and that was not taken yet.
-    pub(crate) fn take_oldest(&self) -> Option<OldVersion> {
+    pub(crate) fn take_oldest(&self) -> Option<AgedVersion> {
         lock(&self.0).as_mut()?.oldest.pop_front()
     }
 
@@ -90,7 +90,7 @@ impl VersionCount {
             kept.removed += own.removed;
 
             for version in &versions {
-                oldest.push(OldVersion::new(&name, version));
+                oldest.push(AgedVersion::new(&name, version));
                 if oldest.len() > OLDEST_MAX {
                     oldest.pop();
                 }

@@ -141,7 +141,7 @@ fn what_is_not_kept_is_said_to_be_gone() {
 
 #[test]
 fn without_versions_no_revision_is_kept_and_a_name_with_an_at_sign_is_a_name() {
-    let server = Served::start(&["--plain"]);
+    let server = Served::start(&["--plain", "--keep-versions", "none"]);
     publish(&server, ONE);
     let two = publish(&server, TWO);
     assert!(!server.dir.join(".skep/revisions").exists());

@@ -18,7 +18,7 @@ use crate::store::changes::change_files::{ChangeFiles, ChangeId, unknown_change}
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::changeable::check_places;
 use crate::store::changes::commit::committed::{claim, learn, learn_linked, outcome, prune, tell};
-use crate::store::changes::commit::plan::{CommitPlan, plan};
+use crate::store::changes::commit::plan::{CommitPlan, known_versions, plan};
 use crate::store::changes::commit::redo::{self, CommitStep, Obstacle, StepKind};
 use crate::store::changes::open_changes::log_failure;
 use crate::store::claim::Claim;
@@ -68,6 +68,7 @@ impl Store {
             check_sent(&mut set)?;
             make_durable(catalog, &set).map_err(unstored)?;
         }
+        let proven = known_versions(catalog, &set)?;
         if let Some(root) = &set.request.root
             && catalog.options.versions_max > 0
         {
@@ -85,7 +86,7 @@ impl Store {
         };
         check_expected(before.as_ref(), expected)?;
 
-        let plan = plan(catalog, &set, others)?;
+        let plan = plan(catalog, &set, others, &proven)?;
         check_places(catalog, &plan)?;
         let names = plan.published.iter().map(|one| &one.name);
         let names = names.chain(plan.removed.iter().map(|gone| &gone.name));

@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::store::blobs::ProvenVersions;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change::{Bytes, Change, Others};
 use crate::store::changes::change_set::ChangeSet;
@@ -60,12 +61,17 @@ pub(crate) struct Planned {
     pub(crate) waits: bool,
 }
 
-/// Looks at every name of a set, with the names locked.
+/// Looks at every name of a set, with the names locked; `proven` is what [`known_versions`] found before.
 ///
 /// # Errors
 /// `Conflict` if a name cannot be a model, or if bytes are not there any more; `NoSpace` for the bounds of the
 /// store; otherwise those of the file system.
-pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result<CommitPlan> {
+pub(crate) fn plan(
+    catalog: &Catalog,
+    set: &ChangeSet,
+    others: Others,
+    proven: &ProvenVersions,
+) -> Result<CommitPlan> {
     let mut plan = CommitPlan {
         published: Vec::new(),
         removed: Vec::new(),
@@ -106,7 +112,7 @@ pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result
         });
     }
 
-    find_sources(catalog, set, &mut plan)?;
+    find_sources(catalog, set, &mut plan, proven)?;
     plan.room = check_bounds(catalog, &plan)?;
     let replaced = plan.published.iter().filter_map(|one| one.current);
     let gone = plan.removed.iter().map(|gone| gone.stamp);
@@ -166,7 +172,12 @@ fn gone(catalog: &Catalog, name: &ModelName, stamp: Stamp) -> Gone {
 }
 
 /// Finds the bytes that were only named.
-fn find_sources(catalog: &Catalog, set: &ChangeSet, plan: &mut CommitPlan) -> Result<()> {
+fn find_sources(
+    catalog: &Catalog,
+    set: &ChangeSet,
+    plan: &mut CommitPlan,
+    proven: &ProvenVersions,
+) -> Result<()> {
     let is_known = |name: &ModelName| matches!(set.entries.get(name), Some(Change::Known(_)));
     let wanted = plan.published.iter().filter(|one| is_known(&one.name));
     let wanted: BTreeSet<[u8; 32]> = wanted.map(|one| *one.bytes.digest.as_bytes()).collect();
@@ -174,7 +185,17 @@ fn find_sources(catalog: &Catalog, set: &ChangeSet, plan: &mut CommitPlan) -> Re
         return Ok(());
     }
 
-    let sources = sources(catalog, wanted)?;
+    let mut sources = BTreeMap::new();
+    for digest in present(catalog, wanted, &mut sources) {
+        // Nobody may have put other bytes there since they were read.
+        if let Some((place, stamp)) = proven.get(&digest)
+            && let Ok(now) = place.facts().map(Stamp::of)
+            && (now == *stamp || now.is_linked_since(stamp))
+        {
+            sources.insert(digest, place.clone());
+        }
+    }
+
     let mut missing = Vec::new();
     for one in plan.published.iter_mut().filter(|one| is_known(&one.name)) {
         one.source = sources.get(one.bytes.digest.as_bytes()).cloned();
@@ -194,16 +215,48 @@ fn find_sources(catalog: &Catalog, set: &ChangeSet, plan: &mut CommitPlan) -> Re
     Err(Error::new(ErrorKind::Conflict, text).hint("send them, and commit again"))
 }
 
-/// Where the bytes with these digests are, as far as they are here.
+/// The old versions with bytes that a set only names, which are read if that was not done just now. That may
+/// take long, and comes before the names are locked.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn known_versions(catalog: &Catalog, set: &ChangeSet) -> Result<ProvenVersions> {
+    let wanted = set.entries.values().filter_map(|change| match change {
+        Change::Known(bytes) => Some(*bytes.digest.as_bytes()),
+        Change::Sent(_) | Change::Removal => None,
+    });
+    let wanted = present(catalog, wanted.collect(), &mut BTreeMap::new());
+    catalog.proven_versions(&wanted)
+}
+
+/// Where the bytes with these digests are, as far as they are here; old versions are read for that.
 ///
 /// # Errors
 /// Those of the file system.
 pub(crate) fn sources(
     catalog: &Catalog,
-    mut wanted: BTreeSet<[u8; 32]>,
+    wanted: BTreeSet<[u8; 32]>,
 ) -> Result<BTreeMap<[u8; 32], FilePlace>> {
     let mut found = BTreeMap::new();
+    let wanted = present(catalog, wanted, &mut found);
+    let proven = catalog.proven_versions(&wanted)?;
+    found.extend(
+        proven
+            .into_iter()
+            .map(|(digest, (place, _))| (digest, place)),
+    );
+    Ok(found)
+}
 
+/// Finds the models that have these digests; returns those that none has.
+fn present(
+    catalog: &Catalog,
+    mut wanted: BTreeSet<[u8; 32]>,
+    found: &mut BTreeMap<[u8; 32], FilePlace>,
+) -> BTreeSet<[u8; 32]> {
+    if wanted.is_empty() {
+        return wanted;
+    }
     for (name, stamp, digest) in catalog.index.having(&wanted) {
         // What the index says holds for a file that has this stamp.
         let Ok(place) = catalog.layout.place(&name) else {
@@ -214,11 +267,7 @@ pub(crate) fn sources(
             found.insert(*digest.as_bytes(), place);
         }
     }
-
-    if !wanted.is_empty() {
-        found.extend(versions::places_of(catalog, &wanted).map_err(unlisted)?);
-    }
-    Ok(found)
+    wanted
 }
 
 /// Whether the store may become what the plan makes of it; returns what versions may take then.

@@ -9,7 +9,7 @@ use crate::store::versions::version_files::{ModelVersion, version_name};
 
 /// A version of some model; older ones are less.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct OldVersion {
+pub(crate) struct AgedVersion {
     /// What is kept twice in the same moment, as by one change set, goes in the order of names.
     pub(super) kept: FileTime,
     pub(super) name: ModelName,
@@ -17,7 +17,7 @@ pub(crate) struct OldVersion {
     digest: Option<[u8; 32]>,
 }
 
-impl OldVersion {
+impl AgedVersion {
     pub(super) fn new(name: &ModelName, version: &ModelVersion) -> Self {
         Self {
             kept: version.kept,
