@@ -129,8 +129,8 @@ impl Client {
         staged.ok_or_else(|| Error::new(ErrorKind::NotFound, "the change set is gone"))
     }
 
-    /// Lets a name have bytes that the server has, of a file that was last modified at a time; says whether it
-    /// has them.
+    /// Lets a name have bytes that the server has, of a file that was modified at a time, in nanoseconds
+    /// since 1970; says whether it has them.
     ///
     /// # Errors
     /// Those of the connection and of the server.
@@ -138,7 +138,7 @@ impl Client {
         &self,
         name: &ModelName,
         digest: Digest,
-        modified: Option<i64>,
+        modified: Option<i128>,
     ) -> Result<bool> {
         let target = format!("{}?blob=sha256:{digest}", self.entered()?.of(name));
         let response = self.exchange_again(|| {

@@ -11,6 +11,7 @@ use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
 use crate::routes::models::archive::archive;
 use crate::routes::models::fields::Complete;
+use crate::routes::models::info::search_for;
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
 use crate::routes::models::{info, resumable};
@@ -37,7 +38,8 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         .next_back();
     let opened = match revision {
         Some(revision) => {
-            let opened = api.store.open_model_at(&name, revision.parse()?)?;
+            let (revision, search) = (revision.parse()?, search_for(request));
+            let opened = api.store.open_model_at(&name, revision, search)?;
             api.store.described(opened)
         }
         None => api.store.open_model(&name)?,

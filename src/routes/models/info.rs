@@ -13,8 +13,9 @@ use crate::http::{Content, Request, Response, Status};
 use crate::model::{ModelInfo, ModelName, OldVersion, VersionChoice};
 use crate::routes::api::{Api, Known};
 use crate::routes::models::folders;
-use crate::store::{About, Check, Metadata, ModelVersion, Verdict};
+use crate::store::{About, BlobSearch, Check, Metadata, ModelVersion, Verdict};
 use crate::text::{field_value, list_value, quotable, read_value, time_at};
+use crate::waiting::Rank;
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
 
 /// `GET /v1/info/NAME`: all that is known of a model, as JSON.
@@ -133,6 +134,17 @@ fn choice(query: Option<&str>) -> Result<VersionChoice> {
 pub(crate) fn principal(request: &mut Request<'_>) -> Option<Principal> {
     let known = request.session().value::<Known>();
     known.and_then(|known| known.0.clone())
+}
+
+/// Where bytes are looked for that the caller does not name by what they are called now.
+pub(super) fn search_for(request: &mut Request<'_>) -> BlobSearch {
+    // Whoever shows no credentials could let the server search its old versions again and again.
+    let caller = principal(request);
+    if caller.is_some_and(|caller| caller.rank() == Rank::Stranger) {
+        BlobSearch::Models
+    } else {
+        BlobSearch::Versions
+    }
 }
 
 /// What a request says of the model that it brings. The user name of Basic credentials is the

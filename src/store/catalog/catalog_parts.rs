@@ -124,6 +124,10 @@ impl Catalog {
                 "it was removed; 'skep rollback {name}' brings back what is kept of it"
             ));
         }
+        let below = self.layout.names_below(name);
+        if below.is_ok_and(|mut names| names.next().is_some()) {
+            return error.hint(format!("it is a folder: write '{name}/'"));
+        }
         match self.near(name) {
             Some(near) => error.hint(format!("did you mean '{near}'?")),
             None => error,
