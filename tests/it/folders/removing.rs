@@ -51,7 +51,7 @@ fn a_folder_goes_with_a_few_requests_and_comes_back() {
 fn what_has_changed_since_it_was_shown_stays() {
     let server = served(&Place::new(), 3);
     let mut terminal = Terminal::start(&server.command(&["rm", "d/"]), 100);
-    terminal.asks("remove 3 models");
+    terminal.shows("remove 3 models");
     server.place.file("new", "new");
     server.skep(&["put", "new", "--name", "d/003"]).exits(0);
     terminal.types("yes\r");
