@@ -7,7 +7,7 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
-use crate::model::{Model, ModelName};
+use crate::model::{Model, ModelName, Revision};
 use crate::routes::api::Api;
 use crate::routes::models::archive::archive;
 use crate::routes::models::fields::Complete;
@@ -23,22 +23,19 @@ use crate::text::{counted, escaped, http_date};
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     if is_archive(request) {
         let folder = api.model_name(request)?;
+        let revision = asked_revision(request)?;
         // With the ending, the longest names are too long.
         let saved = format!("{}.tar", folder.file_name()).parse();
         let saved = saved.unwrap_or_else(|_| folder.clone());
-        let response = archive(api, &folder)?;
+        let revision = revision.map(|revision| (revision, search_for(request)));
+        let response = archive(api, &folder, revision)?;
         return Ok(response.field("content-disposition", disposition(&saved)));
     }
 
     let name = api.model_name(request)?;
-    // Of a query, only the revision counts: links to files often have other members.
-    let members = request.query().unwrap_or_default().split('&');
-    let revision = members
-        .filter_map(|member| member.strip_prefix("revision="))
-        .next_back();
-    let opened = match revision {
+    let opened = match asked_revision(request)? {
         Some(revision) => {
-            let (revision, search) = (revision.parse()?, search_for(request));
+            let search = search_for(request);
             let opened = api.store.open_model_at(&name, revision, search)?;
             api.store.described(opened)
         }
@@ -49,7 +46,17 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// Whether a folder as a whole is meant: a slash at the end, and `?tar`.
 fn is_archive(request: &Request<'_>) -> bool {
-    request.segments().last() == Some(&"") && request.query() == Some("tar")
+    let mut members = request.query().unwrap_or_default().split('&');
+    request.segments().last() == Some(&"") && members.any(|member| member == "tar")
+}
+
+/// The revision that a query asks for. Nothing else of it counts: links to files often have other members.
+fn asked_revision(request: &Request<'_>) -> Result<Option<Revision>> {
+    let members = request.query().unwrap_or_default().split('&');
+    let revision = members
+        .filter_map(|member| member.strip_prefix("revision="))
+        .next_back();
+    revision.map(str::parse).transpose()
 }
 
 /// What bytes are handed out as.

@@ -272,3 +272,15 @@ fn what_is_here_and_cannot_be_sent_is_not_removed_there() {
         assert!(server.dir.join(left).is_file(), "{left}");
     }
 }
+
+#[test]
+fn a_mirror_follows_where_a_file_becomes_a_folder_there_as_well() {
+    let server = Served::start(&["--plain"]);
+    let place = &server.place;
+    write(place, &[("d/a/b", b"1"), ("d/x", b"2")]);
+    server.skep(&["put", "d"]).exits(0);
+    fs::remove_dir_all(place.path("d")).unwrap();
+    write(place, &[("d/a", b"3"), ("d/x/y", b"4")]);
+    server.skep(&["put", "d", "--delete", "-y"]).exits(0);
+    assert!(server.dir.join("d/a").is_file() && server.dir.join("d/x/y").is_file());
+}
