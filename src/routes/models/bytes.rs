@@ -7,11 +7,11 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Fields, Range, Request, Response, Status};
-use crate::model::{Model, ModelName, Revision};
+use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
 use crate::routes::models::archive::archive;
 use crate::routes::models::fields::Complete;
-use crate::routes::models::info::search_for;
+use crate::routes::models::info::{asked_revision, search_for};
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
 use crate::routes::models::{info, resumable};
@@ -48,15 +48,6 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 fn is_archive(request: &Request<'_>) -> bool {
     let mut members = request.query().unwrap_or_default().split('&');
     request.segments().last() == Some(&"") && members.any(|member| member == "tar")
-}
-
-/// The revision that a query asks for. Nothing else of it counts: links to files often have other members.
-fn asked_revision(request: &Request<'_>) -> Result<Option<Revision>> {
-    let members = request.query().unwrap_or_default().split('&');
-    let revision = members
-        .filter_map(|member| member.strip_prefix("revision="))
-        .next_back();
-    revision.map(str::parse).transpose()
 }
 
 /// What bytes are handed out as.

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use crate::access::{self, How, Principal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
-use crate::model::{ModelInfo, ModelName, OldVersion, VersionChoice};
+use crate::model::{ModelInfo, ModelName, OldVersion, Revision, VersionChoice};
 use crate::routes::api::{Api, Known};
 use crate::routes::models::folders;
 use crate::store::{About, BlobSearch, Check, Metadata, ModelVersion, Verdict};
@@ -134,6 +134,15 @@ fn choice(query: Option<&str>) -> Result<VersionChoice> {
 pub(crate) fn principal(request: &mut Request<'_>) -> Option<Principal> {
     let known = request.session().value::<Known>();
     known.and_then(|known| known.0.clone())
+}
+
+/// The revision that a query asks for. Nothing else of it counts: links to files often have other members.
+pub(super) fn asked_revision(request: &Request<'_>) -> Result<Option<Revision>> {
+    let members = request.query().unwrap_or_default().split('&');
+    let revision = members
+        .filter_map(|member| member.strip_prefix("revision="))
+        .next_back();
+    revision.map(str::parse).transpose()
 }
 
 /// Where bytes are looked for that the caller does not name by what they are called now.
