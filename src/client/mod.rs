@@ -27,7 +27,9 @@ mod upload;
 
 pub use api::{Answer, Payload};
 pub use background::Transfer;
-pub(crate) use changes::{Committed, LocalFile, LocalTree, RememberedDigests, RememberedSet};
+pub(crate) use changes::{
+    Committed, LocalFile, LocalTree, RememberedDigests, RememberedSet, Removal,
+};
 pub use client_options::ClientOptions;
 pub use connection::{ClientCertificate, PasswordOver};
 pub use dearning::{Imported, tidy};

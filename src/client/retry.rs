@@ -176,5 +176,7 @@ mod tests {
         assert!(retry.after(busy(0)).unwrap().0 >= Duration::from_millis(250));
         assert!(retry.after(busy(3600)).is_err());
         assert!(Retry::new(0).after(busy(1)).is_err());
+        // What others can do instead waits for no place.
+        assert!(Retry::new(5).giving_way().after(busy(1)).is_err());
     }
 }

@@ -5,11 +5,13 @@ mod change_path;
 mod local_tree;
 mod remembered_digests;
 mod remembered_set;
+mod removing;
 
 pub(crate) use change_path::ChangePath;
 pub(crate) use local_tree::{LocalFile, LocalTree};
 pub(crate) use remembered_digests::RememberedDigests;
 pub(crate) use remembered_set::RememberedSet;
+pub(crate) use removing::Removal;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,17 +56,28 @@ impl Client {
             return Ok(staged);
         }
 
-        let root = utf8_percent_encode(root.as_str(), NON_ALPHANUMERIC);
-        let response = self.ask(Method::POST, &format!("/v1/changes?root={root}"))?;
+        remembered.write(&self.begin_change(Some(root))?);
+        Ok(BTreeMap::new())
+    }
+
+    /// Begins a change set, for a folder or for any names, and enters it.
+    fn begin_change(&mut self, root: Option<&ModelName>) -> Result<ChangePath> {
+        let target = match root {
+            Some(root) => {
+                let root = utf8_percent_encode(root.as_str(), NON_ALPHANUMERIC);
+                format!("/v1/changes?root={root}")
+            }
+            None => "/v1/changes".to_owned(),
+        };
+        let response = self.ask(Method::POST, &target)?;
         let location = response.headers().get(LOCATION);
         let location = location.and_then(|value| value.to_str().ok());
         let base = self.url.base();
         let path = location.and_then(|value| ChangePath::of_field(value, &base));
         let path = path.ok_or_else(answers::not_skep)?;
 
-        remembered.write(&path);
-        self.change = Some(path);
-        Ok(BTreeMap::new())
+        self.change = Some(path.clone());
+        Ok(path)
     }
 
     /// Gives the set up that is entered, and leaves it.
@@ -129,8 +142,8 @@ impl Client {
         staged.ok_or_else(|| Error::new(ErrorKind::NotFound, "the change set is gone"))
     }
 
-    /// Lets a name have bytes that the server has, of a file that was last modified at a time; says whether it
-    /// has them.
+    /// Lets a name have bytes that the server has, of a file that was modified at a time, in nanoseconds
+    /// since 1970; says whether it has them.
     ///
     /// # Errors
     /// Those of the connection and of the server.
@@ -138,7 +151,7 @@ impl Client {
         &self,
         name: &ModelName,
         digest: Digest,
-        modified: Option<i64>,
+        modified: Option<i128>,
     ) -> Result<bool> {
         let target = format!("{}?blob=sha256:{digest}", self.entered()?.of(name));
         let response = self.exchange_again(|| {
@@ -177,11 +190,21 @@ impl Client {
         events: TransferEvents<'_>,
     ) -> Result<Committed> {
         let path = self.entered()?.to_string();
+        self.commit_at(&path, expected, retries, events)
+    }
+
+    fn commit_at(
+        &mut self,
+        path: &str,
+        expected: Option<Revision>,
+        retries: u32,
+        events: TransferEvents<'_>,
+    ) -> Result<Committed> {
         let mut committed = None;
 
         self.persistently(retries, events, &mut |client| {
             let request = || {
-                let request = client.builder(Method::POST, &path);
+                let request = client.builder(Method::POST, path);
                 match expected {
                     Some(revision) => request.header("if-match", format!("\"{revision}\"")),
                     None => request,

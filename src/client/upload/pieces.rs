@@ -57,8 +57,10 @@ pub(crate) fn likely_outcome(replaces: Replaces) -> Outcome {
     }
 }
 
-/// The field that says when a file was modified; none for a time that has no date, which nobody could show.
-pub(crate) fn modified_field(seconds: i64) -> Option<(&'static str, String)> {
+/// The field that says when a file was modified, of nanoseconds since 1970; none for a time that has no date,
+/// which nobody could show.
+pub(crate) fn modified_field(nanos: i128) -> Option<(&'static str, String)> {
+    let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).ok()?;
     has_date(seconds).then(|| ("skep-modified", seconds.to_string()))
 }
 

@@ -343,7 +343,7 @@ impl Sending<'_> {
     /// What has to be there for it to be replaced, the signature, and the time of the file.
     pub(crate) fn fields(&self) -> Vec<(&'static str, String)> {
         let mut fields = intent_fields(self.replaces, self.signature);
-        fields.extend(modified_field(self.local.stamp().seconds()));
+        fields.extend(modified_field(self.local.stamp().modified));
         fields
     }
 

@@ -10,4 +10,5 @@ mod moving;
 mod names;
 mod parallel;
 mod put_folder;
+mod removing;
 mod revisions;

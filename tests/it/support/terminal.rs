@@ -86,6 +86,15 @@ impl Terminal {
         });
     }
 
+    /// Waits until it has shown some words.
+    #[track_caller]
+    pub(crate) fn shows(&self, words: &str) {
+        until(|| {
+            let screen = self.screen.lock().unwrap();
+            String::from_utf8_lossy(&screen).contains(words)
+        });
+    }
+
     /// Whether the terminal shows what is typed.
     pub(crate) fn echoes(&self) -> bool {
         let modes = tcgetattr(&self.line).unwrap().local_modes;

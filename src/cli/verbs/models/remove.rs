@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep rm`: removes models from a server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::cli::flags::{Selector, args, selected};
 use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
-use crate::client::Client;
+use crate::client::{Client, Removal, TransferEvent};
 use crate::error::Result;
-use crate::model::{ModelName, NameFilter};
+use crate::model::{Model, ModelName, NameFilter, Revision};
 use crate::text::counted;
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -34,71 +34,123 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     let selectors = Selector::literal(selectors, &mut client)?;
     let is_plain = selectors.iter().all(Selector::is_name);
-    let names = meant(selectors, is_of_versions, &mut client)?;
+    let meant = Meant::of(&selectors, is_of_versions, &mut client)?;
 
     // Whoever writes a name says what goes.
     if !is_plain {
-        ask(matches, &names, &client)?;
+        ask(matches, &meant.models, &client)?;
     }
 
     output.json_list("removed");
-    output.each(names.into_keys(), |name| {
-        // The old versions are a resource of their own: removing them leaves the model alone.
-        let what = if is_of_versions {
-            client
-                .forget_versions(&name)
-                .map(|()| "the old versions of ")?
-        } else {
-            client.remove(&name).map(|()| "")?
-        };
+    let removed = |what: &str, name: &ModelName| {
         output.json_item(&name.as_str())?;
         output.done(&format!("removed {what}{name}"))
-    });
+    };
 
+    // The old versions are a resource of their own: removing them leaves the model alone.
+    if is_of_versions {
+        output.each(meant.models.keys(), |name| {
+            client.forget_versions(name)?;
+            removed("the old versions of ", name)
+        });
+        return Ok(());
+    }
+
+    // What a folder or a pattern stands for goes in one step, or none of it.
+    let (named, together): (Vec<_>, Vec<_>) = meant
+        .models
+        .keys()
+        .cloned()
+        .partition(|name| meant.named.contains(name));
+    if !together.is_empty() {
+        let removal = match (&selectors[..], meant.revision) {
+            ([Selector::Folder(folder)], Some(revision)) => Removal::Folder(folder, revision),
+            _ => Removal::Names(&together),
+        };
+        client.remove_together(&removal, RETRIES, &mut |event| {
+            if let TransferEvent::Retrying { error, .. } = event {
+                output.note(&format!("{}; trying again", error.message()));
+            }
+        })?;
+        together.iter().try_for_each(|name| removed("", name))?;
+    }
+
+    output.each(named, |name| {
+        client.remove(&name)?;
+        removed("", &name)
+    });
     Ok(())
 }
 
-/// The models that are meant, with their sizes; with those of which only old versions are there, if it is
-/// about these.
-fn meant(
-    selectors: Vec<Selector>,
-    is_of_versions: bool,
-    client: &mut Client,
-) -> Result<BTreeMap<ModelName, u64>> {
-    let mut names = BTreeMap::new();
-    for selector in selectors {
-        let before = names.len();
+/// The models that are meant.
+#[derive(Default)]
+struct Meant {
+    /// With their sizes.
+    models: BTreeMap<ModelName, u64>,
+    /// Those that were named one by one.
+    named: BTreeSet<ModelName>,
+    /// The revision of the last folder, where all digests are known.
+    revision: Option<Revision>,
+}
 
-        let filter = match &selector {
-            // Whether it is there is told when its turn comes.
-            Selector::Name(name) => {
-                names.insert(name.clone(), 0);
-                continue;
+impl Meant {
+    /// Finds out what is meant; also that of which only old versions are there, if it is about these.
+    fn of(selectors: &[Selector], is_of_versions: bool, client: &mut Client) -> Result<Self> {
+        let mut meant = Self::default();
+        for selector in selectors {
+            let before = meant.models.len();
+
+            let filter = match selector {
+                // Whether it is there is told when its turn comes.
+                Selector::Name(name) => {
+                    meant.models.insert(name.clone(), 0);
+                    meant.named.insert(name.clone());
+                    continue;
+                }
+                Selector::Folder(folder) => NameFilter {
+                    prefix: format!("{folder}/"),
+                    ..NameFilter::default()
+                },
+                Selector::Pattern(pattern) => NameFilter {
+                    pattern: Some(pattern.clone()),
+                    ..NameFilter::default()
+                },
+            };
+
+            let list = client.list_all(filter)?;
+            let models = list.models.into_iter().map(Model::try_from);
+            let models = models.collect::<Result<Vec<_>>>()?;
+            if let Selector::Folder(folder) = selector {
+                meant.revision = revision(&models, folder);
             }
-            Selector::Folder(folder) => NameFilter {
-                prefix: format!("{folder}/"),
-                ..NameFilter::default()
-            },
-            Selector::Pattern(pattern) => NameFilter {
-                pattern: Some(pattern.clone()),
-                ..NameFilter::default()
-            },
-        };
-
-        let list = client.list_all(filter)?;
-        let models = list
-            .models
-            .into_iter()
-            .map(|model| (model.name, model.size));
-        let kept = list.kept.into_iter().map(|kept| (kept.name, kept.size));
-        for (name, size) in models.chain(kept.filter(|_| is_of_versions)) {
-            names.insert(name.parse()?, size);
+            meant.take(models.into_iter().map(|model| (model.name, model.size)));
+            if is_of_versions {
+                let kept = list.kept.into_iter();
+                let kept = kept.map(|kept| Ok((kept.name.parse()?, kept.size)));
+                meant.take(kept.collect::<Result<Vec<_>>>()?.into_iter());
+            }
+            if meant.models.len() == before {
+                selector.clone().models(client)?;
+            }
         }
-        if names.len() == before {
-            selector.models(client)?;
-        }
+        Ok(meant)
     }
-    Ok(names)
+
+    fn take(&mut self, models: impl Iterator<Item = (ModelName, u64)>) {
+        self.models.extend(models);
+    }
+}
+
+/// The revision of a folder, where all digests are known.
+fn revision(models: &[Model], folder: &ModelName) -> Option<Revision> {
+    let mut models: Vec<_> = models.iter().collect();
+    models.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    let start = folder.as_str().len() + 1;
+    let members = models
+        .iter()
+        .map(|model| Some((&model.name.as_str()[start..], model.digest?)));
+    let members: Vec<_> = members.collect::<Option<_>>()?;
+    Some(Revision::of(members.into_iter()))
 }
 
 /// Shows what would go, and asks.
@@ -114,6 +166,9 @@ fn ask(matches: &ArgMatches, names: &BTreeMap<ModelName, u64>, client: &Client) 
     let what = format!("{what} from {}", client.server());
     selected::agreed(matches, &what, &shown)
 }
+
+/// How often a server is asked again that has no place just now.
+const RETRIES: u32 = 5;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -237,7 +237,7 @@ impl SetStep<'_> {
             }
             Self::Name(name, digest) => {
                 let mut is_there = false;
-                let modified = tree.files.get(*name).map(|file| file.stamp.seconds());
+                let modified = tree.files.get(*name).map(|file| file.stamp.modified);
                 client.persistently(retries, events, &mut |client| {
                     is_there = client.stage_known(name, *digest, modified)?;
                     Ok(())
