@@ -41,13 +41,6 @@ pub(crate) struct TreeStamp {
     pub(crate) inode: u64,
 }
 
-impl TreeStamp {
-    /// When the file was modified, in seconds since 1970.
-    pub(crate) fn seconds(self) -> i64 {
-        i64::try_from(self.modified.div_euclid(1_000_000_000)).unwrap_or(i64::MAX)
-    }
-}
-
 impl From<FileFacts> for TreeStamp {
     fn from(facts: FileFacts) -> Self {
         let nanos =

@@ -28,6 +28,8 @@ pub(crate) struct ChangeSet {
     lines: usize,
     /// The memory of the entries, about.
     pub(crate) memory: u64,
+    /// The bytes that were sent for them.
+    pub(crate) sent_bytes: u64,
     /// How old it was when this process first saw it, and since when it did not change.
     pub(crate) seen: (Duration, Instant),
     /// The steps of its commit are written down, but not all of them are done.
@@ -47,6 +49,7 @@ impl ChangeSet {
             journal,
             lines: 0,
             memory: 0,
+            sent_bytes: 0,
             seen: (Duration::ZERO, Instant::now()),
             is_decided: false,
             is_over: false,
@@ -56,12 +59,6 @@ impl ChangeSet {
     /// For how long it was not changed.
     pub(crate) fn age(&self) -> Duration {
         self.seen.0.saturating_add(self.seen.1.elapsed())
-    }
-
-    /// The bytes that were sent for it.
-    pub(crate) fn sent_bytes(&self) -> u64 {
-        let sizes = self.entries.values().map(Change::sent_size);
-        sizes.fold(0, u64::saturating_add)
     }
 
     /// A number that no file of it has.
@@ -188,8 +185,10 @@ impl ChangeSet {
         let kept = change.bytes().map(|bytes| bytes.number);
         self.lines += 1;
         self.memory += change.memory(&name);
+        self.sent_bytes = self.sent_bytes.saturating_add(change.sent_size());
         if let Some(old) = self.entries.get(&name) {
             self.memory = self.memory.saturating_sub(old.memory(&name));
+            self.sent_bytes = self.sent_bytes.saturating_sub(old.sent_size());
         }
         let old = self.entries.insert(name, change);
         if let Some(Change::Sent(old)) = old

@@ -47,7 +47,7 @@ impl OpenChange {
     fn new(set: ChangeSet) -> Self {
         Self {
             principal: set.request.principal.clone(),
-            bytes: AtomicU64::new(set.sent_bytes()),
+            bytes: AtomicU64::new(set.sent_bytes),
             memory: AtomicU64::new(set.memory),
             set: Mutex::new(set),
         }
@@ -55,7 +55,7 @@ impl OpenChange {
 
     /// Takes down what the set, which is this one's, takes now.
     pub(crate) fn count(&self, set: &ChangeSet) {
-        self.bytes.store(set.sent_bytes(), Ordering::SeqCst);
+        self.bytes.store(set.sent_bytes, Ordering::SeqCst);
         self.memory.store(set.memory, Ordering::SeqCst);
     }
 }

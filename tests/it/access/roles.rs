@@ -88,6 +88,12 @@ fn every_role_against_every_route() {
             [403, 404, 404, 404, 401],
         ),
         (
+            "/v1/move/m?to=n",
+            &["-X", "POST"],
+            "",
+            [403, 404, 404, 404, 401],
+        ),
+        (
             "/v1/verify/m",
             &["-X", "POST"],
             "",
