@@ -423,4 +423,41 @@ mod tests {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
+
+    #[test]
+    fn a_step_is_left_out_only_at_a_start_and_only_for_what_hands_did() {
+        let step = CommitStep {
+            name: "m".parse().unwrap(),
+            what: StepKind::Appear,
+        };
+        let failed = |kind: io::ErrorKind| Err(io::Error::from(kind));
+        let denied = io::ErrorKind::PermissionDenied;
+        assert!(Obstacle::IsLeft.check(&step, failed(denied)).is_ok());
+        assert!(Obstacle::Fails.check(&step, failed(denied)).is_err());
+
+        let full = io::ErrorKind::StorageFull;
+        assert!(Obstacle::IsLeft.check(&step, failed(full)).is_err());
+    }
+
+    #[test]
+    fn what_came_in_the_place_of_a_model_is_not_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = crate::store::StoreOptions {
+            versions_max: 0,
+            ..Default::default()
+        };
+        let store = crate::store::Store::open(directory.path(), options).unwrap();
+        let path = directory.path().join("m");
+        std::fs::write(&path, "by hand").unwrap();
+        let name = "m".parse().unwrap();
+
+        remove(store.catalog(), &name, 3, None).unwrap();
+        assert!(path.exists());
+
+        // No version is kept where none is wanted.
+        remove(store.catalog(), &name, 7, None).unwrap();
+        assert!(!path.exists());
+        let error = store.versions(&name).unwrap_err();
+        assert_eq!(error.kind(), crate::error::ErrorKind::NotFound);
+    }
 }
