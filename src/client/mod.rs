@@ -11,7 +11,9 @@ mod changes;
 mod client_options;
 mod connection;
 mod dearning;
+mod describing;
 mod download;
+mod model_description;
 mod model_path;
 mod pairing;
 mod parallel;
@@ -34,7 +36,9 @@ pub(crate) use download::{HiddenFiles, TargetTree, digest_of};
 pub(crate) use pairing::{PairNames, PairedServer, Servers, pair as accept};
 pub(crate) use parallel::{TransferList, TransferNews};
 pub use single_pass::{Outcome, Stored};
-pub use transfer::{Changes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions};
+pub use transfer::{
+    Changes, FileTimes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions,
+};
 pub use trust::{FirstUse, Question, Trust};
 pub use upload::{EmptyInput, Piped};
 
@@ -56,6 +60,7 @@ use crate::stop::{Shutdown, Stop};
 use crate::wire::StatusWire;
 use changes::ChangePath;
 use connection::{Dialer, Login, Shared, TransferRate};
+use model_description::ModelDescription;
 use parallel::ConnectionRole;
 use trust::ServerCheck;
 
@@ -72,7 +77,7 @@ pub struct Client {
     home: Option<PathBuf>,
     pace: TransferRate,
     /// What is said of the models that are sent.
-    about: Vec<(&'static str, String)>,
+    about: ModelDescription,
     /// The change set that they are sent into, if it is one.
     change: Option<ChangePath>,
     /// The revision of a folder that is fetched, if it is an old one.
@@ -125,7 +130,7 @@ impl Client {
             login,
             home: options.home,
             pace: TransferRate::new(options.rate, &stop),
-            about: Vec::new(),
+            about: ModelDescription::default(),
             change: None,
             revision: None,
             shared,
@@ -155,29 +160,6 @@ impl Client {
     pub(crate) fn status(&mut self) -> Result<StatusWire> {
         let mut response = self.ask(Method::GET, "/v1/status")?;
         api::json(&mut response)
-    }
-
-    /// Says of all models that are sent from now on under which licence they are and where they come
-    /// from.
-    ///
-    /// # Errors
-    /// `Usage` for what cannot be written into a field; what was said before then stays.
-    pub fn describe(&mut self, license: Option<&str>, source: Option<&str>) -> Result<()> {
-        let said = [("skep-license", license), ("skep-source", source)];
-        let about = said
-            .into_iter()
-            .filter_map(|(field, text)| Some((field, text?.to_owned())));
-        let before = std::mem::replace(&mut self.about, about.collect());
-
-        // This request is never sent: building it shows which characters no field can carry.
-        match self.builder(Method::PUT, "/").body(()) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.about = before;
-                let text = "the licence or the source has characters that cannot be sent";
-                Err(Error::new(ErrorKind::Usage, text).because(error))
-            }
-        }
     }
 
     /// Removes a model from the server.
@@ -226,17 +208,17 @@ impl Client {
     }
 
     fn builder(&self, method: Method, path: &str) -> Builder {
-        // Licence and source belong to the request that creates a model or an upload, which is always a PUT.
-        let about = if method == Method::PUT {
-            &self.about[..]
-        } else {
-            &[]
-        };
         let request = Request::builder()
-            .method(method)
+            .method(method.clone())
             .uri(format!("{}{path}", self.url.base()));
-        about.iter().fold(request, |request, (field, text)| {
-            request.header(*field, text)
+        // It belongs to the request that creates a model or an upload, which is always a PUT.
+        if method != Method::PUT {
+            return request;
+        }
+
+        let fields = self.about.fields().into_iter();
+        fields.fold(request, |request, (field, text)| {
+            request.header(field, text)
         })
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The client against servers that answer as scripted, rudely where servers do.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -263,10 +264,24 @@ fn a_download_that_failed_fails_again() {
 fn what_cannot_be_said_of_models_is_not_kept() {
     let fake = Fake::start(store);
     let mut client = fake.client();
-    client.describe(Some("MIT"), None).unwrap();
-    let error = client.describe(Some("MIT"), Some("a\nb")).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Usage);
-    assert_eq!(client.about, [("skep-license", "MIT".to_owned())]);
+    let meta = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    client
+        .describe(Some("MIT"), None, &meta("lang", "de, \u{e9}"))
+        .unwrap();
+    for (source, meta) in [
+        (Some("a\nb"), meta("a", "b")),
+        (None, meta("a=b", "c")),
+        (None, meta("", "c")),
+        (None, meta("a", "\tb")),
+    ] {
+        let error = client.describe(Some("MIT"), source, &meta).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+    let fields = [
+        ("skep-license", "MIT".to_owned()),
+        ("skep-meta", "lang=UTF-8''de%2C%20%C3%A9".to_owned()),
+    ];
+    assert_eq!(client.about.fields(), fields);
     put(&mut client, &mut std::io::repeat(7), 5).unwrap();
 }
 

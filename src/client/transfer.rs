@@ -26,6 +26,8 @@ pub struct TransferOptions {
     pub signer: Option<PublicKey>,
     /// For which name such a signature must have been made.
     pub signed_name: SignedName,
+    /// Which time a file that was fetched gets.
+    pub times: FileTimes,
 }
 
 impl Default for TransferOptions {
@@ -37,8 +39,18 @@ impl Default for TransferOptions {
             signature: None,
             signer: None,
             signed_name: SignedName::Same,
+            times: FileTimes::Kept,
         }
     }
+}
+
+/// Which time of modification a file gets that was fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileTimes {
+    /// That of the file that was sent, as far as the server knows it and the file system takes it.
+    Kept,
+    /// That of the fetching.
+    Fresh,
 }
 
 /// For which file a signature must have been made, where its trusted comment says that (`file:NAME`).

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -124,6 +125,14 @@ impl LockedFile {
         fault::check()?;
         self.file.set_len(end)?;
         self.go_to(end)
+    }
+
+    /// Gives it a time of modification, which the next write changes.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.file.set_modified(time)
     }
 
     /// Makes its bytes survive a power cut.

@@ -200,7 +200,11 @@ fn refused(text: &str, reason: &str) -> Error {
         ErrorKind::BadRequest,
         format!("the model name '{shown}' {reason}"),
     )
-    .hint("use a plain file name such as model.onnx, or a path such as me/bert/model.onnx")
+    .hint(if text.ends_with('/') {
+        "this takes the name of one model, and a name with '/' at its end is that of a folder"
+    } else {
+        "use a plain file name such as model.onnx, or a path such as me/bert/model.onnx"
+    })
 }
 
 /// What other systems keep in a model directory, which is no model.

@@ -2,6 +2,7 @@
 //! What a server tells of a model beside its bytes: its origin, its older versions, and the outcome
 //! of a check.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::SystemTime;
 
@@ -23,6 +24,10 @@ pub struct ModelInfo {
     pub uploader: Option<String>,
     /// When it was sent; known only if something was said of it.
     pub uploaded: Option<SystemTime>,
+    /// When the file that was sent was last modified.
+    pub file_modified: Option<SystemTime>,
+    /// What else is said of it, by keys.
+    pub meta: BTreeMap<String, String>,
     /// What it was before, newest first.
     pub versions: Vec<OldVersion>,
 }

@@ -222,16 +222,19 @@ impl Store {
 
         if stamp.size <= size_max {
             catalog.cache.miss(name, &stamp);
-            let read = catalog.read_small(name, &file, (start, stamp));
+            let about = |digest| rules::find(catalog, name, Some(digest)).map(Arc::new);
+            let read = catalog.read_small(name, &file, (start, stamp), &about);
             if let Some(stored) = read.map_err(unreadable)? {
                 return Ok(stored);
             }
         }
 
         let model = catalog.model(name, &stamp);
+        let about = rules::find(catalog, name, model.digest).map(Arc::new);
         Ok(OpenedModel {
             model,
             stamp,
+            about,
             content: StoredContent::File(file),
         })
     }
@@ -277,6 +280,14 @@ impl Store {
     /// What was said of a model's present bytes when they were uploaded.
     pub fn about(&self, model: &Model) -> Option<About> {
         rules::find(self.catalog(), &model.name, model.digest)
+    }
+
+    /// Adds what was said of the bytes of a model that was opened.
+    pub(crate) fn described(&self, opened: OpenedModel) -> OpenedModel {
+        OpenedModel {
+            about: self.about(&opened.model).map(Arc::new),
+            ..opened
+        }
     }
 
     /// Whether an upload has the signature it needs as far as can be told now, to refuse it before its

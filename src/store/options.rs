@@ -53,6 +53,10 @@ pub struct StoreOptions {
     pub read_only: bool,
     /// Whether uploads have to name a licence. Default: not.
     pub require_license: bool,
+    /// How many keys with values may be said of a model. Default 16.
+    pub meta_max: usize,
+    /// How many bytes they may have together. Default 4 KiB.
+    pub meta_bytes_max: usize,
     /// Whether models whose names end as those of a known format (`.gguf`, `.zip`) have to begin as files
     /// of that format do. Default: not.
     pub require_format: bool,
@@ -97,6 +101,8 @@ impl Default for StoreOptions {
             replace: Replace::Replace,
             read_only: false,
             require_license: false,
+            meta_max: 16,
+            meta_bytes_max: 4 << 10,
             require_format: false,
             versions_max: 0,
             scrub_interval: Duration::ZERO,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use crate::model::Model;
+use crate::store::about::About;
 use crate::store::catalog::Stamp;
 
 /// A model that was opened.
@@ -13,6 +14,8 @@ pub struct OpenedModel {
     /// What is known of exactly these bytes; the digest of a small model is always known.
     pub model: Model,
     pub(crate) stamp: Stamp,
+    /// What was said of the bytes when they were uploaded.
+    pub about: Option<Arc<About>>,
     /// The bytes.
     pub content: StoredContent,
 }

@@ -33,6 +33,21 @@ pub(crate) fn http_date(time: SystemTime) -> String {
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
+/// Whether a time, in seconds since 1970, has a date that RFC 3339 has a form for.
+pub(crate) fn has_date(seconds: i64) -> bool {
+    (FIRST..=LAST.cast_signed()).contains(&seconds)
+}
+
+/// A time in seconds since 1970; `None` for one that the system has no form for.
+pub(crate) fn time_at(seconds: i64) -> Option<SystemTime> {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    }
+}
+
 /// The first second of the year 0, in seconds since 1970.
 const FIRST: i64 = -62_167_219_200;
 
@@ -53,5 +68,10 @@ mod tests {
         assert_eq!((date_time(early).year(), date_time(late).year()), (0, 9999));
         let before = SystemTime::UNIX_EPOCH - second / 2;
         assert_eq!(date_time(before).unix_timestamp(), -1);
+        for seconds in [-1, 0, 7, FIRST] {
+            let time = time_at(seconds).unwrap();
+            assert_eq!(date_time(time).unix_timestamp(), seconds);
+        }
+        assert_eq!(time_at(i64::MIN).or(time_at(i64::MAX)), time_at(i64::MIN));
     }
 }

@@ -6,6 +6,7 @@ mod counted;
 mod date;
 mod entries;
 mod escape;
+mod ext_value;
 mod nearest;
 mod quantity;
 mod quote;
@@ -13,9 +14,10 @@ mod shortened;
 
 pub(crate) use composed::{composed, decomposed};
 pub(crate) use counted::counted;
-pub(crate) use date::{date_time, http_date};
+pub(crate) use date::{date_time, has_date, http_date, time_at};
 pub(crate) use entries::{entries, name_of, unreadable, with_entry};
 pub(crate) use escape::{escaped, is_harmful, json_escaped};
+pub(crate) use ext_value::{field_value, list_value, read_value};
 pub(crate) use nearest::nearest;
 pub(crate) use quantity::{
     DURATION_MAX, NONE, bytes, bytes_or_none, count, count_or_none, duration, duration_or_none,

@@ -13,6 +13,8 @@ pub(crate) use folder_wires::{
 pub(crate) use list_query::{list_path, list_request};
 pub use problem::Problem;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -140,6 +142,12 @@ pub(crate) struct InfoWire {
     pub(crate) uploader: Option<String>,
     /// When it was sent; known only if something was said of it.
     pub(crate) uploaded: Option<String>,
+    /// When the file that was sent was last modified.
+    #[serde(default)]
+    pub(crate) file_modified: Option<String>,
+    /// What else is said of it.
+    #[serde(default)]
+    pub(crate) meta: BTreeMap<String, String>,
     /// What it was before, newest first.
     pub(crate) versions: Vec<VersionWire>,
 }
@@ -164,6 +172,8 @@ impl From<&ModelInfo> for InfoWire {
             source: info.source.clone(),
             uploader: info.uploader.clone(),
             uploaded: info.uploaded.map(rfc3339),
+            file_modified: info.file_modified.map(rfc3339),
+            meta: info.meta.clone(),
             versions: info.versions.iter().map(VersionWire::from).collect(),
         }
     }
@@ -188,6 +198,8 @@ impl TryFrom<InfoWire> for ModelInfo {
             source: wire.source,
             uploader: wire.uploader,
             uploaded: wire.uploaded.as_deref().map(time_of).transpose()?,
+            file_modified: wire.file_modified.as_deref().map(time_of).transpose()?,
+            meta: wire.meta,
             versions: old_versions(wire.versions)?,
         })
     }
@@ -365,6 +377,8 @@ mod tests {
             source: None,
             uploader: None,
             uploaded: Some(read.modified),
+            file_modified: Some(read.modified),
+            meta: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
             versions: vec![version],
         };
         assert_eq!(ModelInfo::try_from(InfoWire::from(&info)).unwrap(), info);

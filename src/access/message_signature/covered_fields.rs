@@ -147,6 +147,8 @@ mod tests {
             "upload-length",
             "skep-signature",
             "skep-license",
+            "skep-meta",
+            "skep-modified",
             "want-content-digest",
             "prefer",
         ] {

@@ -75,7 +75,11 @@ pub(crate) fn files(matches: &ArgMatches) -> Result<(Vec<PathBuf>, Option<ModelN
 
     let name = matches
         .get_one::<String>("name")
-        .map(|name| name.parse())
+        .map(|name| match name.strip_suffix('/') {
+            // As folders are written elsewhere.
+            Some(folder) if files.iter().all(|file| file.is_dir()) => folder.parse(),
+            _ => name.parse(),
+        })
         .transpose()?;
 
     // The second file would replace the first under the same name.

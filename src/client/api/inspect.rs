@@ -25,7 +25,15 @@ impl Client {
     /// `NotFound`, and those of the connection and of the server.
     pub fn info(&mut self, name: &ModelName) -> Result<ModelInfo> {
         let mut response = self.ask(Method::GET, &path_of("info", name))?;
-        crate::client::api::json::<InfoWire>(&mut response)?.try_into()
+        let value: serde_json::Value = crate::client::api::json(&mut response)?;
+        if value["name"].as_str() == Some(&format!("{name}/")) {
+            let text = format!("'{name}' is a folder");
+            return Err(
+                Error::new(ErrorKind::Usage, text).hint(format!("'skep show {name}/' shows it"))
+            );
+        }
+        let info = serde_json::from_value::<InfoWire>(value);
+        info.map_err(|_| answers::not_skep())?.try_into()
     }
 
     /// What a model was before, as far as the server keeps it; newest first.
@@ -92,6 +100,11 @@ impl Client {
     /// Lists and fetches what a folder had in a revision from now on, and not what it has.
     pub(crate) fn go_to_revision(&mut self, revision: Revision) {
         self.revision = Some(revision);
+    }
+
+    /// Whether it fetches what a folder had in some revision.
+    pub(crate) fn has_revision(&self) -> bool {
+        self.revision.is_some()
     }
 
     /// Where the bytes of a model are fetched from.

@@ -7,8 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::client::download::HiddenFiles;
-use crate::client::upload::LocalStamp;
-use crate::disk::{FileKind, FilePlace, Folder};
+use crate::disk::{FileFacts, FileKind, FilePlace, FileTime, Folder};
 use crate::error::{Error, Result};
 
 /// A directory and its files.
@@ -27,8 +26,39 @@ pub(crate) struct LocalTree {
 pub(crate) struct LocalFile {
     /// Its path, with `/` between the names.
     pub(crate) way: String,
-    pub(crate) stamp: LocalStamp,
+    pub(crate) stamp: TreeStamp,
     is_link: bool,
+}
+
+/// What tells one state of such a file from another, also where a program has set its time back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TreeStamp {
+    pub(crate) size: u64,
+    /// When its bytes last changed, in nanoseconds since 1970.
+    pub(crate) modified: i128,
+    /// When anything of it last changed.
+    pub(crate) changed: i128,
+    pub(crate) inode: u64,
+}
+
+impl TreeStamp {
+    /// When the file was modified, in seconds since 1970.
+    pub(crate) fn seconds(self) -> i64 {
+        i64::try_from(self.modified.div_euclid(1_000_000_000)).unwrap_or(i64::MAX)
+    }
+}
+
+impl From<FileFacts> for TreeStamp {
+    fn from(facts: FileFacts) -> Self {
+        let nanos =
+            |time: FileTime| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+        Self {
+            size: facts.size,
+            modified: nanos(facts.modified),
+            changed: nanos(facts.changed),
+            inode: facts.inode,
+        }
+    }
 }
 
 impl LocalTree {
@@ -99,7 +129,7 @@ impl LocalTree {
             match facts.kind {
                 FileKind::File => self.files.push(LocalFile {
                     way,
-                    stamp: LocalStamp::from(facts),
+                    stamp: TreeStamp::from(facts),
                     is_link: false,
                 }),
                 FileKind::Folder => {
@@ -118,7 +148,7 @@ impl LocalTree {
         match self.directory.join(&way).metadata() {
             Ok(found) if found.is_file() => self.files.push(LocalFile {
                 way,
-                stamp: LocalStamp::of(&found),
+                stamp: TreeStamp::from(FileFacts::from(&found)),
                 is_link: true,
             }),
             _ => self.left_out.push((way, "is a link to no file")),

@@ -22,6 +22,7 @@ use crate::client::Client;
 use crate::client::api::{answers, json};
 use crate::client::retry;
 use crate::client::transfer::{TransferEvent, TransferEvents};
+use crate::client::upload::modified_field;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Revision};
@@ -128,13 +129,25 @@ impl Client {
         staged.ok_or_else(|| Error::new(ErrorKind::NotFound, "the change set is gone"))
     }
 
-    /// Lets a name have bytes that the server has; says whether it has them.
+    /// Lets a name have bytes that the server has, of a file that was last modified at a time; says whether it
+    /// has them.
     ///
     /// # Errors
     /// Those of the connection and of the server.
-    pub(crate) fn stage_known(&self, name: &ModelName, digest: Digest) -> Result<bool> {
+    pub(crate) fn stage_known(
+        &self,
+        name: &ModelName,
+        digest: Digest,
+        modified: Option<i64>,
+    ) -> Result<bool> {
         let target = format!("{}?blob=sha256:{digest}", self.entered()?.of(name));
-        let response = self.exchange_again(|| self.builder(Method::PUT, &target))?;
+        let response = self.exchange_again(|| {
+            let request = self.builder(Method::PUT, &target);
+            let modified = modified.and_then(modified_field).into_iter();
+            modified.fold(request, |request, (field, value)| {
+                request.header(field, value)
+            })
+        })?;
         if [404, 409].contains(&response.status().as_u16()) {
             return Ok(false);
         }

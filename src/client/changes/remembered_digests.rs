@@ -2,7 +2,7 @@
 //! The digests of the files of a directory that was sent before, so that a mirror reads only what has changed:
 //! one file in `digests/` of the home for each directory.
 //!
-//! A file has the digest that is remembered if its size, its time and its inode are the same, and it was not
+//! A file has the digest that is remembered if its size, its times and its inode are the same, and it was not
 //! young when it was read: what changes twice within a tick of the file system's clock keeps its time.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::client::upload::LocalStamp;
+use crate::client::changes::local_tree::TreeStamp;
 use crate::digest::Digest;
 use crate::disk;
 use crate::home;
@@ -19,7 +19,7 @@ use crate::home;
 pub(crate) struct RememberedDigests {
     /// Where they are kept; nowhere without a home.
     file: Option<PathBuf>,
-    known: HashMap<String, (LocalStamp, Digest)>,
+    known: HashMap<String, (TreeStamp, Digest)>,
     is_changed: bool,
 }
 
@@ -44,13 +44,13 @@ impl RememberedDigests {
     }
 
     /// The digest of a file that has this stamp.
-    pub(crate) fn find(&self, way: &str, stamp: LocalStamp) -> Option<Digest> {
+    pub(crate) fn find(&self, way: &str, stamp: TreeStamp) -> Option<Digest> {
         let (known, digest) = self.known.get(way)?;
         (*known == stamp).then_some(*digest)
     }
 
     /// Remembers the digest of a file that had a stamp when reading it began, at a time.
-    pub(crate) fn learn(&mut self, way: &str, stamp: LocalStamp, digest: Digest, at: SystemTime) {
+    pub(crate) fn learn(&mut self, way: &str, stamp: TreeStamp, digest: Digest, at: SystemTime) {
         let now = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
         let tick = i128::try_from(TICK.as_nanos()).unwrap_or(0);
@@ -71,15 +71,16 @@ impl RememberedDigests {
 
         let mut text = String::new();
         for (way, (stamp, digest)) in &self.known {
-            let LocalStamp {
+            let TreeStamp {
                 size,
                 modified,
+                changed,
                 inode,
             } = stamp;
             // A name with a line break would be another line.
             if !way.contains(char::is_control) {
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "{size} {modified} {inode} {digest} {way}");
+                let _ = writeln!(text, "{size} {modified} {changed} {inode} {digest} {way}");
             }
         }
 
@@ -92,11 +93,12 @@ impl RememberedDigests {
     }
 }
 
-fn parse(line: &str) -> Option<(String, (LocalStamp, Digest))> {
-    let mut words = line.splitn(5, ' ');
-    let stamp = LocalStamp {
+fn parse(line: &str) -> Option<(String, (TreeStamp, Digest))> {
+    let mut words = line.splitn(6, ' ');
+    let stamp = TreeStamp {
         size: words.next()?.parse().ok()?,
         modified: words.next()?.parse().ok()?,
+        changed: words.next()?.parse().ok()?,
         inode: words.next()?.parse().ok()?,
     };
     let digest = words.next()?.parse().ok()?;
@@ -117,9 +119,10 @@ mod tests {
     fn what_was_read_is_remembered_unless_it_was_young() {
         let home = tempfile::tempdir().unwrap();
         let open = || RememberedDigests::open(Some(home.path()), Path::new("/models"));
-        let stamp = |seconds: i128| LocalStamp {
+        let stamp = |seconds: i128| TreeStamp {
             size: 1,
             modified: seconds * 1_000_000_000,
+            changed: seconds * 1_000_000_000,
             inode: 3,
         };
         let digest = Digest::of(b"x");
@@ -134,6 +137,11 @@ mod tests {
         let digests = open();
         assert_eq!(digests.find("a b/c", stamp(90)), Some(digest));
         assert_eq!(digests.find("a b/c", stamp(91)), None);
+        let set_back = TreeStamp {
+            changed: 95_000_000_000,
+            ..stamp(90)
+        };
+        assert_eq!(digests.find("a b/c", set_back), None);
         assert_eq!(digests.find("young", stamp(99)), None);
         assert_eq!(digests.find("gone", stamp(90)), None);
         let other = RememberedDigests::open(Some(home.path()), Path::new("/other"));

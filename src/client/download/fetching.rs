@@ -103,6 +103,8 @@ impl Client {
             received,
             resumed_at,
             has_waited,
+            times: options.times,
+            modified: None,
         };
 
         loop {

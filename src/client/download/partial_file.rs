@@ -8,7 +8,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::digest::{Digest, Hasher};
 use crate::disk::{FileKind, FilePlace, LockedFile};
@@ -243,6 +243,16 @@ impl PartialFile {
             .go_to(0)
             .map_err(|error| failed(&self.place, error))?;
         check(&mut self.held)
+    }
+
+    /// Gives the file a time. A file system that does not take it is no reason to lose the bytes.
+    pub(crate) fn set_modified(&self, time: SystemTime) {
+        if let Err(error) = self.held.set_modified(time) {
+            log::debug!(
+                "the time of {} is not set: {error}",
+                self.place.path().display()
+            );
+        }
     }
 
     /// Gives the file its name.

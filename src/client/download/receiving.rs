@@ -2,22 +2,23 @@
 //! What arrives of a model: written beside its target, checked at the end, and published.
 
 use std::io::Read as _;
+use std::time::SystemTime;
 
 use ureq::Body;
-use ureq::http::{Response, StatusCode};
+use ureq::http::{HeaderMap, Response, StatusCode};
 
 use crate::client::api::{AnswerContent, answers};
 use crate::client::connection::TransferRate;
 use crate::client::download::download_stream::announced;
 use crate::client::download::landing_place::LandingPlace;
 use crate::client::download::partial_file::{PartialFile, Whole};
-use crate::client::transfer::{TransferEvent, TransferEvents};
+use crate::client::transfer::{FileTimes, TransferEvent, TransferEvents};
 use crate::digest::Digest;
 use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::{PublicKey, Signature};
-use crate::text::counted;
+use crate::text::{counted, time_at};
 
 /// What came of fetching a model into a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,9 @@ pub(super) struct Fetching<'a> {
     pub(super) resumed_at: Option<u64>,
     /// Whether the server was given time to find out the digest.
     pub(super) has_waited: bool,
+    pub(super) times: FileTimes,
+    /// When the file that was sent was modified.
+    pub(super) modified: Option<SystemTime>,
 }
 
 impl Fetching<'_> {
@@ -74,6 +78,8 @@ impl Fetching<'_> {
             let message = format!("'{}' cannot be verified: {reason}", self.name);
             Error::new(ErrorKind::Integrity, message).hint("nothing was saved")
         })?;
+
+        self.modified = modified(response.headers()).filter(|_| self.times == FileTimes::Kept);
 
         // Any other range would put the bytes in the wrong place.
         let rest = kept.filter(|(done, whole)| answers::is_rest(&response, *done, whole.size));
@@ -242,6 +248,9 @@ impl Fetching<'_> {
             checked?;
         }
 
+        if let Some(modified) = self.modified {
+            partial.set_modified(modified);
+        }
         partial.publish()?;
 
         let proof = if expected.is_some() {
@@ -282,6 +291,12 @@ impl Fetching<'_> {
             partial.rest();
         }
     }
+}
+
+/// The time that an answer tells of the file that was sent; one that cannot be understood is none.
+fn modified(fields: &HeaderMap) -> Option<SystemTime> {
+    let seconds = fields.get("skep-modified")?.to_str().ok()?;
+    time_at(seconds.parse().ok()?)
 }
 
 const PIECE_BYTES: usize = 64 * 1024;

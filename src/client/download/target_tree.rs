@@ -8,8 +8,9 @@
 use std::io;
 use std::path::Path;
 
-use crate::disk::{self, FileKind, FilePlace, Folder, led_to};
+use crate::disk::{self, FileKind, FilePlace, Folder, Part, led_to};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::decomposed;
 
 /// A directory with all that is below it.
 pub(crate) struct TargetTree {
@@ -85,6 +86,20 @@ impl TargetTree {
         Ok(files)
     }
 
+    /// Whether its file system takes names for the same that differ only in case or in the form of Unicode.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn folds_names(&self) -> Result<bool> {
+        let part = Part::create_in(&self.root, PROBE, 0o600)
+            .map_err(|error| explained("writing to", self.root.path(), error))?;
+        let name = part.place().file_name().to_string_lossy().into_owned();
+        let others = [name.to_lowercase(), decomposed(&name)];
+        Ok(others
+            .into_iter()
+            .any(|other| FilePlace::new(&self.root, other).exists()))
+    }
+
     /// Removes a file, and the folders that led to it as far as nothing is in them.
     ///
     /// # Errors
@@ -141,6 +156,9 @@ impl TargetTree {
         }
     }
 }
+
+/// Hidden, with a capital letter and one with a mark.
+const PROBE: &str = ".skep-Prob\u{e9}-";
 
 fn enter_or_make(folder: &Folder, name: &str) -> io::Result<Folder> {
     match folder.enter(name) {

@@ -27,6 +27,13 @@ impl LocalStamp {
     }
 }
 
+impl LocalStamp {
+    /// When the file was modified, in seconds since 1970.
+    pub(crate) fn seconds(self) -> i64 {
+        i64::try_from(self.modified.div_euclid(1_000_000_000)).unwrap_or(i64::MAX)
+    }
+}
+
 impl From<FileFacts> for LocalStamp {
     fn from(facts: FileFacts) -> Self {
         let modified = i128::from(facts.modified.seconds) * 1_000_000_000;

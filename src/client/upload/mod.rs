@@ -13,6 +13,6 @@ mod sending;
 mod signed_stream;
 mod upload_path;
 
-pub(crate) use local_file::LocalStamp;
 pub(crate) use outgoing::{Outgoing, UntilStopped};
+pub(crate) use pieces::modified_field;
 pub use piping::{EmptyInput, Piped};

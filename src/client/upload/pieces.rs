@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::signature::Signature;
+use crate::text::has_date;
 
 /// What one request appends to an upload.
 pub(crate) struct Piece<'a> {
@@ -54,6 +55,11 @@ pub(crate) fn likely_outcome(replaces: Replaces) -> Outcome {
         Replaces::Nothing => Outcome::Created,
         _ => Outcome::Replaced,
     }
+}
+
+/// The field that says when a file was modified; none for a time that has no date, which nobody could show.
+pub(crate) fn modified_field(seconds: i64) -> Option<(&'static str, String)> {
+    has_date(seconds).then(|| ("skep-modified", seconds.to_string()))
 }
 
 /// The fields that say what an upload may replace, and who signed it.

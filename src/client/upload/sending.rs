@@ -20,7 +20,9 @@ use crate::client::single_pass::{Outcome, Stored, verified};
 use crate::client::transfer::{Changes, Replaces, TransferEvent, TransferEvents, TransferOptions};
 use crate::client::upload::local_file::Local;
 use crate::client::upload::outgoing::Outgoing;
-use crate::client::upload::pieces::{PIECE_BYTES_MIN, intent_fields, smaller_piece};
+use crate::client::upload::pieces::{
+    PIECE_BYTES_MIN, intent_fields, modified_field, smaller_piece,
+};
 use crate::client::upload::remembered::{Ledger, RememberedUpload};
 use crate::client::upload::upload_path::UploadPath;
 use crate::digest::Digest;
@@ -338,9 +340,11 @@ impl Client {
 }
 
 impl Sending<'_> {
-    /// What has to be there for it to be replaced, and the signature.
+    /// What has to be there for it to be replaced, the signature, and the time of the file.
     pub(crate) fn fields(&self) -> Vec<(&'static str, String)> {
-        intent_fields(self.replaces, self.signature)
+        let mut fields = intent_fields(self.replaces, self.signature);
+        fields.extend(modified_field(self.local.stamp().seconds()));
+        fields
     }
 
     /// The upload is of this file from now on.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The section `[store]` of the settings: which models are taken, and how they are kept.
 
-use crate::config::settings::setting::{Effect, Setting, list, row, set};
+use crate::config::settings::setting::{Effect, Setting, list, row, set, size};
 use crate::signature::PublicKey;
 use crate::store::Replace;
 use crate::text::{bytes_or_none, count_or_none, duration_or_none, switch};
@@ -84,6 +84,29 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(switch, store.require_license),
     ),
     row(
+        "max-meta",
+        "N",
+        "16",
+        "Keys with values that may be said of a model (put --meta)",
+        Effect::NextStart,
+        set!(count_or_none, store.meta_max),
+    )
+    .off("none are taken"),
+    row(
+        "max-meta-bytes",
+        "SIZE",
+        "4KiB",
+        "Bytes of these keys and values together, at most 8KiB",
+        Effect::NextStart,
+        |config, text| {
+            config.store.meta_bytes_max = size(text)?;
+            if config.store.meta_bytes_max > META_BYTES_MAX {
+                return Err("at most 8KiB, so that they fit into one request".to_owned());
+            }
+            Ok(())
+        },
+    ),
+    row(
         "require-format",
         "",
         "false",
@@ -114,3 +137,6 @@ pub(crate) const ROWS: &[Setting] = &[
     )
     .off("never"),
 ];
+
+/// A request of 16 KiB and a line of a change set have room for that.
+const META_BYTES_MAX: usize = 8 << 10;

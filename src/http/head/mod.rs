@@ -358,7 +358,7 @@ fn check_single(fields: &Fields) -> Result<()> {
     }
 }
 
-const SINGLE: [&str; 15] = [
+const SINGLE: [&str; 16] = [
     "authorization",
     "content-digest",
     "content-encoding",
@@ -369,6 +369,7 @@ const SINGLE: [&str; 15] = [
     "range",
     "repr-digest",
     "skep-license",
+    "skep-modified",
     "skep-signature",
     "skep-source",
     "upload-complete",

@@ -12,20 +12,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Response, Status};
-use crate::model::{ListRequest, Model, ModelName, NameFilter};
+use crate::model::{ListRequest, Model, ModelName, NameFilter, Revision};
 use crate::routes::api::Api;
-use crate::store::{Listing, Store, StoredContent};
+use crate::store::{BlobSearch, Store, StoredContent};
 
 /// Hands out all models of a folder, under their names below it.
 ///
 /// # Errors
 /// `NotFound` if there is none in it; otherwise those of the file system.
-pub(crate) fn archive(api: &Api, folder: &ModelName) -> Result<Response> {
+pub(crate) fn archive(
+    api: &Api,
+    folder: &ModelName,
+    revision: Option<(Revision, BlobSearch)>,
+) -> Result<Response> {
     let prefix = format!("{folder}/");
+    let models = || models(&api.store, folder, revision);
 
     let mut seen = Hasher::new();
     let mut count = 0_u64;
-    for model in listing(&api.store, &prefix)? {
+    for model in models()? {
         note(&mut seen, &model);
         count += 1;
     }
@@ -36,7 +41,8 @@ pub(crate) fn archive(api: &Api, folder: &ModelName) -> Result<Response> {
 
     let archive = Archive {
         store: api.store.clone(),
-        listing: listing(&api.store, &prefix)?,
+        models: models()?,
+        revision,
         prefix,
         expected: seen.finish(),
         sent: Hasher::new(),
@@ -52,15 +58,37 @@ pub(crate) fn archive(api: &Api, folder: &ModelName) -> Result<Response> {
     Ok(response.content(Content::Chunked(Box::new(archive))))
 }
 
-fn listing(store: &Store, prefix: &str) -> Result<Listing> {
-    store.listing(ListRequest {
+/// What a folder has, now or in a revision.
+fn models(
+    store: &Store,
+    folder: &ModelName,
+    revision: Option<(Revision, BlobSearch)>,
+) -> Result<Models> {
+    if let Some((revision, _)) = revision {
+        let manifest = store.manifest_at(folder, revision)?;
+        let members = (0..manifest.members.len()).map(move |number| {
+            let member = &manifest.members[number];
+            Model {
+                name: member.name.clone(),
+                size: member.size,
+                modified: member.modified,
+                digest: Some(member.digest),
+            }
+        });
+        return Ok(Box::new(members));
+    }
+
+    let listing = store.listing(ListRequest {
         filter: NameFilter {
-            prefix: prefix.to_owned(),
+            prefix: format!("{folder}/"),
             ..NameFilter::default()
         },
         ..ListRequest::default()
-    })
+    });
+    Ok(Box::new(listing?))
 }
+
+type Models = Box<dyn Iterator<Item = Model> + Send>;
 
 /// Takes in what makes two looks at a folder the same.
 fn note(seen: &mut Hasher, model: &Model) {
@@ -72,7 +100,9 @@ fn note(seen: &mut Hasher, model: &Model) {
 /// An archive on its way.
 struct Archive {
     store: Store,
-    listing: Listing,
+    models: Models,
+    /// The revision that they are of, and where its bytes are looked for.
+    revision: Option<(Revision, BlobSearch)>,
     /// What all names begin with.
     prefix: String,
     expected: Digest,
@@ -94,7 +124,7 @@ struct ArchiveMember {
 impl Archive {
     /// Opens the next model, or ends the archive.
     fn begin_next(&mut self) -> io::Result<()> {
-        let Some(listed) = self.listing.next() else {
+        let Some(listed) = self.models.next() else {
             if self.sent.clone().finish() != self.expected {
                 return Err(changed(&self.prefix));
             }
@@ -105,10 +135,15 @@ impl Archive {
             return Ok(());
         };
 
-        let opened = self.store.open_model(&listed.name);
+        let opened = match self.revision {
+            Some((revision, search)) => self.store.open_model_at(&listed.name, revision, search),
+            None => self.store.open_model(&listed.name),
+        };
         let opened = opened.map_err(|error| io::Error::other(error.to_string()))?;
-        let (size, modified) = (opened.model.size, opened.model.modified);
-        if (size, modified) != (listed.size, listed.modified) {
+        let (size, modified) = (opened.model.size, listed.modified);
+        // The bytes of a revision are known by their digest, whatever time their file has by now.
+        let is_same_time = self.revision.is_some() || opened.model.modified == modified;
+        if size != listed.size || !is_same_time {
             return Err(changed(listed.name.as_str()));
         }
 
@@ -117,7 +152,7 @@ impl Archive {
         self.piece = headers(path, size, modified);
         self.start = 0;
         self.member = Some(ArchiveMember {
-            model: listed,
+            model: opened.model,
             content: opened.content,
             position: 0,
         });

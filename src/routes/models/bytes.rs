@@ -11,6 +11,7 @@ use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
 use crate::routes::models::archive::archive;
 use crate::routes::models::fields::Complete;
+use crate::routes::models::info::{asked_revision, search_for};
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
 use crate::routes::models::{info, resumable};
@@ -22,21 +23,22 @@ use crate::text::{counted, escaped, http_date};
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     if is_archive(request) {
         let folder = api.model_name(request)?;
+        let revision = asked_revision(request)?;
         // With the ending, the longest names are too long.
         let saved = format!("{}.tar", folder.file_name()).parse();
         let saved = saved.unwrap_or_else(|_| folder.clone());
-        let response = archive(api, &folder)?;
+        let revision = revision.map(|revision| (revision, search_for(request)));
+        let response = archive(api, &folder, revision)?;
         return Ok(response.field("content-disposition", disposition(&saved)));
     }
 
     let name = api.model_name(request)?;
-    // Of a query, only the revision counts: links to files often have other members.
-    let members = request.query().unwrap_or_default().split('&');
-    let revision = members
-        .filter_map(|member| member.strip_prefix("revision="))
-        .next_back();
-    let opened = match revision {
-        Some(revision) => api.store.open_model_at(&name, revision.parse()?)?,
+    let opened = match asked_revision(request)? {
+        Some(revision) => {
+            let search = search_for(request);
+            let opened = api.store.open_model_at(&name, revision, search)?;
+            api.store.described(opened)
+        }
         None => api.store.open_model(&name)?,
     };
     answer(request, AnswerKind::Model(&name), opened)
@@ -44,7 +46,8 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 /// Whether a folder as a whole is meant: a slash at the end, and `?tar`.
 fn is_archive(request: &Request<'_>) -> bool {
-    request.segments().last() == Some(&"") && request.query() == Some("tar")
+    let mut members = request.query().unwrap_or_default().split('&');
+    request.segments().last() == Some(&"") && members.any(|member| member == "tar")
 }
 
 /// What bytes are handed out as.
@@ -85,6 +88,7 @@ pub(crate) fn answer(
     let OpenedModel {
         model,
         stamp,
+        about,
         content,
     } = opened;
 
@@ -153,7 +157,7 @@ pub(crate) fn answer(
     };
 
     // The type and the disposition keep a browser from showing a model as a page of this server.
-    let mut response = response(status)
+    let mut response = info::described(response(status), about.as_deref())
         .field("content-type", "application/octet-stream")
         .field("content-disposition", kind.disposition())
         .content(part_of(content, range));

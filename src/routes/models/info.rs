@@ -2,6 +2,7 @@
 //! What is known of one model beside its bytes: where it comes from, what it was before, and whether
 //! it is still whole.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use percent_encoding::percent_decode_str;
@@ -9,10 +10,12 @@ use percent_encoding::percent_decode_str;
 use crate::access::{self, How, Principal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
-use crate::model::{ModelInfo, ModelName, OldVersion, VersionChoice};
+use crate::model::{ModelInfo, ModelName, OldVersion, Revision, VersionChoice};
 use crate::routes::api::{Api, Known};
 use crate::routes::models::folders;
-use crate::store::{Check, Metadata, ModelVersion, Verdict};
+use crate::store::{About, BlobSearch, Check, Metadata, ModelVersion, Verdict};
+use crate::text::{field_value, list_value, quotable, read_value, time_at};
+use crate::waiting::Rank;
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
 
 /// `GET /v1/info/NAME`: all that is known of a model, as JSON.
@@ -38,6 +41,8 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         source: metadata.source,
         uploader: metadata.uploader,
         uploaded,
+        file_modified: metadata.modified.and_then(time_at),
+        meta: metadata.pairs,
         versions,
     });
 
@@ -131,6 +136,26 @@ pub(crate) fn principal(request: &mut Request<'_>) -> Option<Principal> {
     known.and_then(|known| known.0.clone())
 }
 
+/// The revision that a query asks for. Nothing else of it counts: links to files often have other members.
+pub(super) fn asked_revision(request: &Request<'_>) -> Result<Option<Revision>> {
+    let members = request.query().unwrap_or_default().split('&');
+    let revision = members
+        .filter_map(|member| member.strip_prefix("revision="))
+        .next_back();
+    revision.map(str::parse).transpose()
+}
+
+/// Where bytes are looked for that the caller does not name by what they are called now.
+pub(super) fn search_for(request: &mut Request<'_>) -> BlobSearch {
+    // Whoever shows no credentials could let the server search its old versions again and again.
+    let caller = principal(request);
+    if caller.is_some_and(|caller| caller.rank() == Rank::Stranger) {
+        BlobSearch::Models
+    } else {
+        BlobSearch::Versions
+    }
+}
+
 /// What a request says of the model that it brings. The user name of Basic credentials is the
 /// uploader, unless it is one of those that mean nobody.
 pub(crate) fn metadata(request: &Request<'_>, principal: Option<&Principal>) -> Result<Metadata> {
@@ -147,11 +172,61 @@ pub(crate) fn metadata(request: &Request<'_>, principal: Option<&Principal>) -> 
 
     let user = user.as_deref().filter(|user| !NOBODY.contains(user));
 
-    Metadata::new(
-        fields.value("skep-license"),
-        fields.value("skep-source"),
-        user,
-    )
+    let license = fields.value("skep-license").map(text).transpose()?;
+    let source = fields.value("skep-source").map(text).transpose()?;
+    let mut metadata = Metadata::new(license.as_deref(), source.as_deref(), user)?;
+
+    if let Some(modified) = fields.value("skep-modified") {
+        let seconds = modified.trim().parse().map_err(|_| {
+            let text = "Skep-Modified is a whole number of seconds since 1970";
+            Error::new(ErrorKind::BadRequest, text)
+        })?;
+        metadata = metadata.of_time(seconds)?;
+    }
+
+    let pairs = fields.values("skep-meta").flat_map(|list| list.split(','));
+    for pair in pairs.map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        metadata = metadata.with(key.trim(), &text(value.trim())?)?;
+    }
+    Ok(metadata)
+}
+
+/// The text of a field.
+fn text(value: &str) -> Result<Cow<'_, str>> {
+    read_value(value).ok_or_else(|| {
+        let text = format!("'{}' is no text in UTF-8 (RFC 8187)", quotable(value));
+        Error::new(ErrorKind::BadRequest, text)
+    })
+}
+
+/// The fields that say of an answer what its uploader said of the bytes.
+pub(crate) fn described(mut response: Response, about: Option<&About>) -> Response {
+    let Some(about) = about else {
+        return response;
+    };
+    let Metadata {
+        license,
+        source,
+        modified,
+        pairs,
+        ..
+    } = &about.metadata;
+
+    for (field, said) in [("skep-license", license), ("skep-source", source)] {
+        if let Some(said) = said {
+            response = response.field(field, field_value(said).into_owned());
+        }
+    }
+    if let Some(modified) = modified {
+        response = response.field("skep-modified", modified.to_string());
+    }
+    if !pairs.is_empty() {
+        let pairs = pairs.iter();
+        let pairs = pairs.map(|(key, value)| format!("{key}={}", list_value(value)));
+        response = response.field("skep-meta", pairs.collect::<Vec<_>>().join(", "));
+    }
+    response
 }
 
 fn version(version: &ModelVersion) -> OldVersion {

@@ -113,6 +113,7 @@ impl Catalog {
         Ok(Some(OpenedModel {
             model: stamp.model(&name, Some(digest)),
             stamp,
+            about: None,
             content: StoredContent::File(file),
         }))
     }

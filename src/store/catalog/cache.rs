@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use crate::digest::Digest;
 use crate::model::ModelName;
+use crate::store::about::About;
 use crate::store::catalog::stamp::Stamp;
 use crate::store::options::StoreOptions;
+use crate::store::stored::{OpenedModel, StoredContent};
 use crate::threads::lock;
 
 /// How often the cache was asked and what is in it.
@@ -51,6 +53,7 @@ struct CacheState {
 struct CachedModel {
     stamp: Stamp,
     digest: Digest,
+    about: Option<Arc<About>>,
     content: Arc<[u8]>,
     used: Instant,
     turn: u64,
@@ -67,8 +70,8 @@ impl Cache {
         }
     }
 
-    /// The content and digest of a model that has this stamp now. Counts a hit.
-    pub(crate) fn hit(&self, name: &ModelName, stamp: &Stamp) -> Option<(Arc<[u8]>, Digest)> {
+    /// A model that has this stamp now. Counts a hit.
+    pub(crate) fn hit(&self, name: &ModelName, stamp: &Stamp) -> Option<OpenedModel> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.turn += 1;
@@ -83,7 +86,12 @@ impl Cache {
         entry.turn = state.turn;
         state.counts.hits += 1;
 
-        Some((Arc::clone(&entry.content), entry.digest))
+        Some(OpenedModel {
+            model: stamp.model(name, Some(entry.digest)),
+            stamp: *stamp,
+            about: entry.about.clone(),
+            content: StoredContent::Cached(Arc::clone(&entry.content)),
+        })
     }
 
     /// Counts that a model had to be read, which has this stamp now.
@@ -112,6 +120,7 @@ impl Cache {
         name: &ModelName,
         stamp: Stamp,
         digest: Digest,
+        about: Option<Arc<About>>,
         content: &Arc<[u8]>,
     ) {
         let size = content.len() as u64;
@@ -135,6 +144,7 @@ impl Cache {
         let entry = CachedModel {
             stamp,
             digest,
+            about,
             content: Arc::clone(content),
             used,
             turn,
@@ -238,7 +248,13 @@ mod tests {
 
     fn insert(cache: &Cache, name: &str, length: usize) {
         let content = vec![7; length].into();
-        cache.insert(&name.parse().unwrap(), stamp(1), Digest::of(b""), &content);
+        cache.insert(
+            &name.parse().unwrap(),
+            stamp(1),
+            Digest::of(b""),
+            None,
+            &content,
+        );
     }
 
     fn stamp(size: u64) -> Stamp {

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName, Revision};
 use crate::signature::Signature;
+use crate::store::about::About;
 use crate::store::blobs::ProvenBlobs;
 use crate::store::catalog::cache::Cache;
 use crate::store::catalog::digester::Digester;
@@ -110,12 +111,7 @@ impl Catalog {
 
     /// The model of this stamp, if it is in memory.
     pub(crate) fn cached(&self, name: &ModelName, stamp: &Stamp) -> Option<OpenedModel> {
-        let (content, digest) = self.cache.hit(name, stamp)?;
-        Some(OpenedModel {
-            model: stamp.model(name, Some(digest)),
-            stamp: *stamp,
-            content: StoredContent::Cached(content),
-        })
+        self.cache.hit(name, stamp)
     }
 
     pub(crate) fn not_found(&self, name: &ModelName) -> Error {
@@ -127,6 +123,10 @@ impl Catalog {
             return error.hint(format!(
                 "it was removed; 'skep rollback {name}' brings back what is kept of it"
             ));
+        }
+        let below = self.layout.names_below(name);
+        if below.is_ok_and(|mut names| names.next().is_some()) {
+            return error.hint(format!("it is a folder: write '{name}/'"));
         }
         match self.near(name) {
             Some(near) => error.hint(format!("did you mean '{near}'?")),
@@ -161,6 +161,7 @@ impl Catalog {
         name: &ModelName,
         file: &File,
         (mut start, mut stamp): (SystemTime, Stamp),
+        about: &dyn Fn(Digest) -> Option<Arc<About>>,
     ) -> io::Result<Option<OpenedModel>> {
         let size_max = self.options.cache_file_bytes_max;
         let mut tries_left = 3;
@@ -189,8 +190,9 @@ impl Catalog {
             }
 
             let digest = Digest::of(&content);
+            let about = about(digest);
             if stable {
-                self.keep(name, stamp, start, digest, &content);
+                self.keep(name, (stamp, start), digest, about.clone(), &content);
             }
 
             // Bytes of an unstable file may be fewer than its stamp says; the length that counts is
@@ -202,6 +204,7 @@ impl Catalog {
             return Ok(Some(OpenedModel {
                 model,
                 stamp,
+                about,
                 content: StoredContent::Cached(content),
             }));
         }
@@ -212,9 +215,9 @@ impl Catalog {
     fn keep(
         &self,
         name: &ModelName,
-        stamp: Stamp,
-        start: SystemTime,
+        (stamp, start): (Stamp, SystemTime),
         digest: Digest,
+        about: Option<Arc<About>>,
         content: &Arc<[u8]>,
     ) {
         let known = self.index.find(name, &stamp);
@@ -225,9 +228,9 @@ impl Catalog {
                 "the model '{name}' is damaged: its bytes have changed, but its size and times have not"
             );
         } else if known.is_some() {
-            self.cache.insert(name, stamp, digest, content);
+            self.cache.insert(name, stamp, digest, about, content);
         } else if stamp.young_for(self.options.clock_tick, start).is_zero() {
-            self.cache.insert(name, stamp, digest, content);
+            self.cache.insert(name, stamp, digest, about, content);
             self.learn(name, stamp, digest);
         } else {
             // A young stamp may cover a second change within one clock tick, so the digest is not

@@ -60,9 +60,7 @@ pub(crate) fn entry_line(name: &ModelName, change: &Change) -> String {
     for said in [&metadata.license, &metadata.source, &metadata.uploader] {
         let _ = write!(line, "\t{}", said.as_deref().unwrap_or_default());
     }
-    if let Some(signature) = &bytes.signature {
-        let _ = write!(line, "\t{}", signature.field());
-    }
+    line.push_str(&metadata.line_end(bytes.signature.as_ref()));
     line.push('\n');
     line
 }
@@ -76,21 +74,22 @@ pub(crate) fn read_entry(line: &str) -> Option<(ModelName, Change)> {
         return Some((name, Change::Removal));
     }
 
+    let digest = words.next()?.parse().ok()?;
+    let (size, number) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let said = [words.next()?, words.next()?, words.next()?].map(Some);
+    let metadata = Metadata::new(said[0], said[1], said[2]).ok()?;
+    let signature = match words.next() {
+        None | Some("") => None,
+        Some(field) => Some(Signature::from_field(field).ok()?),
+    };
+
     let bytes = Bytes {
-        digest: words.next()?.parse().ok()?,
-        size: words.next()?.parse().ok()?,
-        number: words.next()?.parse().ok()?,
+        digest,
+        size,
+        number,
         is_unsure: word == UNSYNCED,
-        metadata: Metadata::new(
-            Some(words.next()?),
-            Some(words.next()?),
-            Some(words.next()?),
-        )
-        .ok()?,
-        signature: match words.next() {
-            None => None,
-            Some(field) => Some(Signature::from_field(field).ok()?),
-        },
+        metadata: metadata.with_words(words).ok()?,
+        signature,
     };
 
     match word {
@@ -158,6 +157,11 @@ mod tests {
             metadata: Metadata::new(Some("MIT"), None, Some("me")).unwrap(),
             signature: None,
         };
+        let timed = bytes.metadata.clone().of_time(-7).unwrap();
+        let timed = Bytes {
+            metadata: timed.with("lang", "en").unwrap(),
+            ..bytes.clone()
+        };
         let unsure = Bytes {
             is_unsure: true,
             metadata: Metadata::default(),
@@ -166,6 +170,7 @@ mod tests {
         let name: ModelName = "me/a b".parse().unwrap();
         for change in [
             Change::Sent(bytes.clone()),
+            Change::Sent(timed),
             Change::Sent(unsure),
             Change::Known(bytes),
             Change::Removal,

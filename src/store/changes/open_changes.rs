@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
@@ -75,26 +76,27 @@ impl OpenChanges {
     ///
     /// # Errors
     /// `Busy` if there are too many of them; otherwise those of the file system. One principal has half of
-    /// the places at most, so that others find some.
+    /// the places at most, and the last quarter is for those who have none yet. One that its caller has left
+    /// alone for long, as `idle` has it, gives its place to the next one of the same caller.
     pub(crate) fn begin(
         &self,
         hidden: &HiddenFolder,
         options: &StoreOptions,
         request: ChangeRequest,
+        idle: &dyn Fn(ChangeId, Duration) -> Duration,
     ) -> Result<ChangeId> {
         let mut state = lock(&self.0);
         state.drop_old(options);
 
         let max = options.changes_max;
-        let own = state.open.values();
-        let own = own.filter(|other| other.principal == request.principal);
-        if state.open.len() >= max || own.count() >= max - max / 2 {
+        if !state.has_place(max, &request) && !state.give_way(&request, idle) {
             let text = format!(
                 "this server keeps at most {} open, half of them of one caller",
                 counted(max as u64, "change set")
             );
             return Err(Error::new(ErrorKind::Busy, text).hint(
-                "commit or DELETE one of them, wait until one expires, or raise max-changes",
+                "send the same directory again, which goes on with its set; or wait: one that nobody goes on with \
+                 for an hour gives way to the next one of its caller (max-changes)",
             ));
         }
 
@@ -202,6 +204,39 @@ impl OpenChanges {
 }
 
 impl ChangesState {
+    fn has_place(&self, max: usize, request: &ChangeRequest) -> bool {
+        let own = self.open.values();
+        let own = own.filter(|other| other.principal == request.principal);
+        match own.count() {
+            0 => self.open.len() < max,
+            own => own < max - max / 2 && self.open.len() < max - max / 4,
+        }
+    }
+
+    /// Gives up the change set of a caller that was left alone longest, if that is long; says whether it did.
+    fn give_way(
+        &mut self,
+        request: &ChangeRequest,
+        idle: &dyn Fn(ChangeId, Duration) -> Duration,
+    ) -> bool {
+        let own = self.open.iter();
+        let own = own.filter(|(_, other)| other.principal == request.principal);
+        let idle = own.filter_map(|(id, other)| {
+            let set = other.set.try_lock().ok()?;
+            (!set.is_decided).then(|| (idle(*id, set.age()), *id))
+        });
+
+        let Some((_, id)) = idle.max().filter(|(idle, _)| *idle >= LEFT_ALONE) else {
+            return false;
+        };
+        if let Some(change) = self.open.remove(&id) {
+            let mut set = lock(&change.set);
+            set.is_over = true;
+            log_failure(set.files.remove());
+        }
+        true
+    }
+
     /// Removes what nobody went on with for too long.
     fn drop_old(&mut self, options: &StoreOptions) {
         self.open.retain(|_, change| {
@@ -233,6 +268,9 @@ pub(crate) fn log_failure(result: io::Result<()>) {
         log::warn!("the files of a change set cannot be removed: {error}");
     }
 }
+
+/// After which time a change set gives way. Whoever goes on with it later begins a new one.
+const LEFT_ALONE: Duration = Duration::from_secs(3600);
 
 /// Commits that can still be asked about.
 const DONE_MAX: usize = 64;

@@ -49,9 +49,11 @@ impl Store {
         let catalog = self.catalog();
         catalog.layout.check_changeable()?;
         catalog.check_space(0)?;
+        // Bytes that are on their way into a set keep it from being idle.
+        let idle = |id, age: Duration| age.min(catalog.pending.idle_in(id));
         catalog
             .changes
-            .begin(catalog.layout.hidden(), &catalog.options, request)
+            .begin(catalog.layout.hidden(), &catalog.options, request, &idle)
     }
 
     /// What a change set has so far: so many names that come after another one.

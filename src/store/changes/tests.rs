@@ -729,3 +729,52 @@ fn a_folder_that_cannot_be_changed_is_found_before_anything_is_decided() {
     let error = store.commit_change(id, Others::Remove, None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadRequest);
 }
+
+#[test]
+fn callers_leave_places_to_others_and_what_they_left_alone_gives_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        reserve_bytes: 0,
+        changes_max: 8,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let begin = |who: &str| {
+        let principal = Some(who.to_owned());
+        store.begin_change(ChangeRequest {
+            root: None,
+            principal,
+        })
+    };
+
+    // Two callers cannot have all places, whatever they do.
+    let first = begin("a").unwrap();
+    let second = begin("a").unwrap();
+    begin("a").unwrap();
+    begin("a").unwrap();
+    assert_eq!(begin("a").unwrap_err().kind(), ErrorKind::Busy);
+    begin("b").unwrap();
+    begin("b").unwrap();
+    assert_eq!(begin("b").unwrap_err().kind(), ErrorKind::Busy);
+    begin("c").unwrap();
+
+    // Of those of a caller, the one goes that it has left alone longest, but none that gets bytes.
+    let seen_before = |id, hours: u64| {
+        let change = store.catalog().changes.find(id).unwrap();
+        let age = std::time::Duration::from_secs(hours * 3600);
+        change.set.lock().unwrap().seen = (age, std::time::Instant::now());
+    };
+    seen_before(first, 3);
+    seen_before(second, 2);
+    let mut order = UploadIntent::new(name("x"));
+    order.change = Some(first);
+    drop(store.begin(order).unwrap());
+    begin("a").unwrap();
+    assert!(store.change(first, "", 1).is_ok());
+    assert_eq!(
+        store.change(second, "", 1).err().unwrap().kind(),
+        ErrorKind::NotFound
+    );
+    assert_eq!(begin("a").unwrap_err().kind(), ErrorKind::Busy);
+    assert_eq!(sets(directory.path()), 7);
+}

@@ -85,6 +85,7 @@ impl Store {
         &self,
         name: &ModelName,
         revision: Revision,
+        search: BlobSearch,
     ) -> Result<OpenedModel> {
         let catalog = self.catalog();
         for root in name.ancestors() {
@@ -100,9 +101,13 @@ impl Store {
             }
 
             // Most are old versions of this very model; to look through those of all takes long.
-            let opened = match catalog.open_version_of(name, member.digest)? {
+            let own = match search {
+                BlobSearch::Versions => catalog.open_version_of(name, member.digest)?,
+                BlobSearch::Models => None,
+            };
+            let opened = match own {
                 Some(opened) => Ok(opened),
-                None => self.open_blob(member.digest, BlobSearch::Versions),
+                None => self.open_blob(member.digest, search),
             };
             return match opened {
                 Ok(opened) => Ok(OpenedModel {
@@ -159,6 +164,7 @@ impl Catalog {
             is_it.then(|| OpenedModel {
                 model: stamp.model(name, Some(digest)),
                 stamp,
+                about: None,
                 content: StoredContent::File(file),
             })
         }))

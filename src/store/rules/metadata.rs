@@ -2,8 +2,8 @@
 //! Where a model comes from and under which licence, as its uploader said.
 //!
 //! `.skep/about/NAME` has one line for each content that was described: digest, time of the upload in
-//! seconds, licence, source and uploader, and the signature of the content in base64 where it is known,
-//! with tabs in between. It is written before the content is published, and a line counts only for the
+//! seconds, licence, source and uploader, the signature of the content in base64, the time of its file, and
+//! keys with their values, as far as they are known, with tabs in between. It is written before the content is published, and a line counts only for the
 //! bytes with its digest: whatever a power cut leaves under the name is described by its own line or by
 //! none. Uploads that say nothing write nothing.
 
@@ -96,7 +96,11 @@ fn keep_by(
 
     // What is said anew supersedes what was said of the same bytes before, each for itself.
     let about = match before {
-        Some(before) if claim.metadata.is_empty() => before.about.clone(),
+        Some(before) if claim.metadata.is_only_of_time() => {
+            let mut about = before.about.clone();
+            about.metadata.modified = claim.metadata.modified.or(about.metadata.modified);
+            about
+        }
         _ => About {
             metadata: claim.metadata.clone(),
             uploaded: clock::now(),
@@ -169,9 +173,7 @@ fn write(
 
         // Writing to a String cannot fail.
         let _ = write!(text, "{digest}\t{seconds}\t{license}\t{source}\t{uploader}");
-        if let Some(signature) = &line.signature {
-            let _ = write!(text, "\t{}", signature.field());
-        }
+        text.push_str(&metadata.line_end(line.signature.as_ref()));
         text.push('\n');
     }
 
@@ -221,6 +223,7 @@ fn parse_line(line: &str) -> Option<Description> {
     let signature = words
         .next()
         .and_then(|word| Signature::from_field(word).ok());
+    let metadata = metadata.with_words(words).ok()?;
 
     Some(Description {
         digest,
@@ -248,6 +251,38 @@ mod tests {
         );
         let long = Metadata::new(None, Some(&"x".repeat(1001)), None).unwrap_err();
         assert_eq!(long.message(), "the source is longer than 1000 bytes");
+    }
+
+    #[test]
+    fn times_and_pairs_are_kept_in_a_line() {
+        let digest = Digest::of(b"x");
+        let read = |line: &str| parse_line(line).map(|read| read.about.metadata);
+        let plain = Metadata::new(Some("MIT"), None, None).unwrap();
+        let full = plain.clone().of_time(-7).unwrap();
+        let full = full.with("lang", "a=b, \u{e9}").unwrap();
+        let full = full.with("x.y-z_0", "1").unwrap();
+
+        for metadata in [plain, full.clone(), Metadata::default().of_time(0).unwrap()] {
+            let license = metadata.license.as_deref().unwrap_or_default();
+            let line = format!("{digest}\t7\t{license}\t\t{}", metadata.line_end(None));
+            assert_eq!(read(&line), Some(metadata), "{line}");
+        }
+        assert_eq!(full.pairs_bytes(), 19);
+
+        for (key, value) in [
+            ("", "x"),
+            ("A", "x"),
+            ("a b", "x"),
+            ("a", " "),
+            ("a", "x\ty"),
+            ("lang", "y"),
+        ] {
+            assert!(full.clone().with(key, value).is_err(), "{key}={value}");
+        }
+        assert!(full.clone().with(&"k".repeat(65), "x").is_err());
+        for seconds in [i64::MIN, -62_167_219_201, 253_402_300_800, i64::MAX] {
+            assert!(full.clone().of_time(seconds).is_err(), "{seconds}");
+        }
     }
 
     #[test]

@@ -106,6 +106,16 @@ impl Catalog {
             ));
         }
 
+        let (max, bytes_max) = (self.options.meta_max, self.options.meta_bytes_max);
+        if metadata.pairs.len() > max || metadata.pairs_bytes() > bytes_max {
+            let text = format!(
+                "a model may have at most {max} keys with values, of {} together",
+                counted(bytes_max as u64, "byte")
+            );
+            return Err(Error::new(ErrorKind::BadRequest, text)
+                .hint("say less with --meta, or raise max-meta and max-meta-bytes"));
+        }
+
         Ok(())
     }
 

@@ -84,6 +84,8 @@ impl UploadIntent {
             license,
             source,
             uploader,
+            modified,
+            pairs,
         } = &self.metadata;
 
         for (key, said) in [
@@ -95,6 +97,13 @@ impl UploadIntent {
             if let Some(said) = said {
                 let _ = writeln!(text, "{key} {said}");
             }
+        }
+
+        if let Some(modified) = modified {
+            let _ = writeln!(text, "{TIME} {modified}");
+        }
+        for (key, value) in pairs {
+            let _ = writeln!(text, "{PAIR}{key}={value}");
         }
     }
 
@@ -130,7 +139,10 @@ impl UploadIntent {
         }
 
         let said = |key| field(text, key);
-        order.metadata = Metadata::new(said("license"), said("source"), said("uploader")).ok()?;
+        let pairs = text.lines().filter_map(|line| line.strip_prefix(PAIR));
+        let words = std::iter::once(said(TIME).unwrap_or_default()).chain(pairs);
+        let metadata = Metadata::new(said("license"), said("source"), said("uploader"));
+        order.metadata = metadata.and_then(|said| said.with_words(words)).ok()?;
         order.principal = said("principal").map(str::to_owned);
 
         Some(order)
@@ -164,6 +176,12 @@ fn parse_time(text: &str) -> Option<SystemTime> {
 
 const MODIFIED: &str = "modified ";
 
+/// When the file that is sent was modified.
+const TIME: &str = "time";
+
+/// A key with its value.
+const PAIR: &str = "meta ";
+
 /// The value of the first line that begins with this word.
 pub(crate) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines()
@@ -190,7 +208,9 @@ mod tests {
             order.condition = condition;
             for (length, digest) in [(None, None), (Some(0), Some(digest))] {
                 (order.length, order.digest) = (length, digest);
-                order.metadata = Metadata::new(Some("MIT"), None, Some("me")).unwrap();
+                let said = Metadata::new(Some("MIT"), None, Some("me")).unwrap();
+                let said = said.of_time(-1).and_then(|said| said.with("a", "b = c"));
+                order.metadata = said.unwrap();
                 order.principal = digest.map(|_| "token:a b".to_owned());
                 let mut text = "first 1\n".to_owned();
                 order.write(&mut text);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::catalog::{Layout, Standing};
@@ -146,6 +147,20 @@ impl UnfinishedUploads {
             }
             !is_gone
         });
+    }
+
+    /// For how long nobody has gone on with the uploads into a change set; for ever if there are none.
+    pub(crate) fn idle_in(&self, change: ChangeId) -> Duration {
+        let entries = lock(&self.entries);
+        let idle = entries.values().filter_map(|entry| {
+            match &*lock(&entry.slot) {
+                UploadSlot::Free(state) if state.order.change == Some(change) => Some(state.age()),
+                UploadSlot::Free(_) | UploadSlot::Gone => None,
+                // Whatever it is for.
+                _ => Some(Duration::ZERO),
+            }
+        });
+        idle.min().unwrap_or(Duration::MAX)
     }
 
     pub(crate) fn find(&self, id: UploadId) -> Result<Arc<UploadEntry>> {

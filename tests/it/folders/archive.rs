@@ -110,3 +110,39 @@ fn an_archive_of_a_folder_that_changes_has_no_end() {
     broken_by(|server| fs::remove_file(server.dir.join("me/b")).unwrap());
     broken_by(|server| write(server, "me/b", b"another one"));
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn an_archive_of_an_old_revision_has_its_bytes() {
+    let server = Served::start(&["--plain", "--keep-versions", "1"]);
+    let place = &server.place;
+    fs::create_dir(place.path("d")).unwrap();
+    for text in ["first", "second"] {
+        fs::write(place.path("d/a"), text).unwrap();
+        fs::write(place.path("d").join(text), "x").unwrap();
+        server
+            .skep(&["put", "d", "--name", "d", "--delete", "-y"])
+            .exits(0);
+        let _ = fs::remove_file(place.path("d/first"));
+    }
+
+    let info = server.curl("/v1/info/d/", &[]).is(200).json();
+    let old = info["revisions"][0]["revision"].as_str().unwrap();
+    let path = format!("/v1/models/d/?tar&revision={old}");
+    let archive = server.curl(&path, &[]).is(200).body;
+    fs::write(place.path("a.tar"), archive).unwrap();
+
+    let mut tar = Command::new("tar");
+    tar.arg("-xOf").arg(place.path("a.tar")).arg("a");
+    assert_eq!(tar.output().unwrap().stdout, b"first");
+    let mut tar = Command::new("tar");
+    let names = tar
+        .arg("-tf")
+        .arg(place.path("a.tar"))
+        .output()
+        .unwrap()
+        .stdout;
+    assert_eq!(String::from_utf8(names).unwrap(), "a\nfirst\n");
+    let gone = "/v1/models/d/?tar&revision=0000000000000000000000000000000000000000";
+    server.curl(gone, &[]).is(404);
+}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::support::process::{Process, until};
 use crate::support::served::Served;
 use crate::support::terminal::Terminal;
 
@@ -264,5 +265,67 @@ fn somebody_at_a_terminal_is_asked_before_files_are_removed() {
             "{screen}"
         );
         assert_eq!(server.place.path("t/old").exists(), is_left);
+    }
+}
+
+#[test]
+fn a_mirror_follows_where_a_file_becomes_a_folder_and_the_reverse() {
+    let server = served(&["f/a", "f/b/c"]);
+    let mirror = ["get", "f/", "-o", "t", "--delete", "-y"];
+    server.skep(&mirror).exits(0);
+    for name in ["f/a", "f/b/c"] {
+        server.skep(&["rm", name]).exits(0);
+    }
+    fs::create_dir_all(server.dir.join("f/a")).unwrap();
+    fs::write(server.dir.join("f/a/x"), "x").unwrap();
+    fs::write(server.dir.join("f/b"), "b").unwrap();
+
+    let told = server.skep(&[&mirror[..], &["--json"]].concat());
+    let told = told.exits(0).json();
+    assert_eq!(told["removed"], json!(["t/a", "t/b/c"]));
+    assert_eq!(files(&server.place.path("t")), ["a/x", "b"]);
+}
+
+#[test]
+fn all_of_a_folder_comes_from_one_revision() {
+    for kept in ["0", "1"] {
+        let server = Served::start(&["--plain", "--keep-versions", kept]);
+        let publish = |byte: u8| {
+            for name in ["a", "b", "c"] {
+                fs::create_dir_all(server.place.path("f")).unwrap();
+                fs::write(server.place.path("f").join(name), vec![byte; 300_000]).unwrap();
+            }
+            server.skep(&["put", "f"]).exits(0);
+        };
+        publish(1);
+
+        // It is changed when the first model has arrived.
+        let get = [
+            "get",
+            "f/",
+            "-o",
+            "t",
+            "--parallel",
+            "1",
+            "--limit-rate",
+            "300K",
+        ];
+        let mut command = server.command(&get);
+        let getting = Process::start(&mut command);
+        until(|| server.place.path("t/a").exists());
+        publish(2);
+        let ended = getting.finish();
+        if kept == "1" {
+            ended.exits(0);
+        } else {
+            ended.exits(4).says("has changed since the command began");
+        }
+
+        let bytes = files(&server.place.path("t")).into_iter();
+        let firsts: Vec<u8> = bytes
+            .map(|name| fs::read(server.place.path("t").join(name)).unwrap()[0])
+            .collect();
+        assert!(firsts.iter().all(|byte| *byte == 1), "{firsts:?}");
+        assert_eq!(firsts.len() == 3, kept == "1");
     }
 }

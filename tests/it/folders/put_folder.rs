@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::folders::tree;
-use crate::support::process::{Outcome, Place, Process, noise, until};
+use crate::support::process::{Outcome, Place, Process, digest, noise, until};
 use crate::support::served::Served;
 
 /// Files of some minutes ago, so that they are not young.
@@ -71,14 +71,29 @@ fn a_directory_becomes_a_folder_and_what_is_there_does_not_travel() {
     );
     assert!(!server.dir.join("me/bert/.git").exists());
 
-    // What is remembered of a file is not read again: not even other bytes of the same size and time.
+    let second = put(&["bert/", "--name", "me/bert", "--exit-unchanged"]).exits(9);
+    assert_eq!(counts(&second), [0, 0, 3, 0]);
+
+    // What is remembered of a file is not read again: not even if it is wrong.
+    let kept = fs::read_dir(place.home().join("digests")).unwrap();
+    let kept = kept.map(|entry| entry.unwrap().path()).next().unwrap();
+    let right = fs::read_to_string(&kept).unwrap();
+    let notes_digest = digest(b"notes");
+    let notes_digest = notes_digest.strip_prefix("sha256:").unwrap();
+    assert!(right.contains(notes_digest), "{right}");
+    fs::write(&kept, right.replace(notes_digest, &"0".repeat(64))).unwrap();
+    let told = put(&["bert", "--name", "me/bert", "-n"]).exits(0);
+    assert_eq!(
+        folder(&told)["send"],
+        serde_json::json!(["me/bert/onnx/notes"])
+    );
+    fs::write(&kept, right).unwrap();
+
+    // Other bytes of the same size are seen also where a program has set their time back.
     let notes = place.path("bert/onnx/notes");
     let time = notes.metadata().unwrap().modified().unwrap();
     fs::write(&notes, b"NOTES").unwrap();
     fs::File::open(&notes).unwrap().set_modified(time).unwrap();
-    let second = put(&["bert/", "--name", "me/bert", "--exit-unchanged"]).exits(9);
-    assert_eq!(counts(&second), [0, 0, 3, 0]);
-    age(&notes, 300);
     let third = put(&["bert", "--name", "me/bert"]).exits(0);
     assert_eq!(counts(&third), [1, 0, 2, 5]);
 
@@ -148,7 +163,8 @@ fn a_directory_that_was_cut_goes_on_in_the_same_set() {
     age(&place.path("d/a"), 100);
     let done = server.skep(&put).exits(0);
     assert_eq!(counts(&done), [1, 0, 2, 5]);
-    assert_eq!((sets(&server), server.parts()), (0, 0));
+    // The server sees a moment later that nobody sends any more.
+    until(|| (sets(&server), server.parts()) == (0, 0));
     assert!(!server.dir.join("d/x").exists());
 }
 
@@ -222,4 +238,49 @@ fn a_directory_that_does_not_fit_leaves_nothing_behind() {
     assert_eq!((sets(&server), server.parts()), (0, 0));
     fs::remove_file(place.path("d/b")).unwrap();
     server.skep(&["put", "d"]).exits(0);
+}
+
+#[test]
+fn what_is_here_and_cannot_be_sent_is_not_removed_there() {
+    let server = Served::start(&["--plain"]);
+    let place = &server.place;
+    write(
+        place,
+        &[
+            ("d/a", b"a"),
+            ("d/sub/b", b"b"),
+            ("d/sub/deep/c", b"c"),
+            ("d/gone", b"g"),
+        ],
+    );
+    server.skep(&["put", "d"]).exits(0);
+
+    // Moved to a larger disk, with a link in its place.
+    fs::rename(place.path("d/sub"), place.path("elsewhere")).unwrap();
+    symlink(place.path("elsewhere"), place.path("d/sub")).unwrap();
+    fs::remove_file(place.path("d/a")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(place.path("d/a")).unwrap();
+    fs::remove_file(place.path("d/gone")).unwrap();
+    write(place, &[("d/new", b"n")]);
+
+    let told = server
+        .skep(&["put", "d", "--delete", "-y", "--json"])
+        .exits(10);
+    let folder = folder(&told);
+    assert_eq!(folder["removed"], serde_json::json!(["d/gone"]));
+    for left in ["d/sub/b", "d/sub/deep/c", "d/a", "d/new"] {
+        assert!(server.dir.join(left).is_file(), "{left}");
+    }
+}
+
+#[test]
+fn a_mirror_follows_where_a_file_becomes_a_folder_there_as_well() {
+    let server = Served::start(&["--plain"]);
+    let place = &server.place;
+    write(place, &[("d/a/b", b"1"), ("d/x", b"2")]);
+    server.skep(&["put", "d"]).exits(0);
+    fs::remove_dir_all(place.path("d")).unwrap();
+    write(place, &[("d/a", b"3"), ("d/x/y", b"4")]);
+    server.skep(&["put", "d", "--delete", "-y"]).exits(0);
+    assert!(server.dir.join("d/a").is_file() && server.dir.join("d/x/y").is_file());
 }

@@ -345,7 +345,7 @@ fn shape(value: &Value) -> Value {
 
 /// The commands whose JSON the manual shows, in its order, after that of `skep serve`.
 const JSON_COMMANDS: &[&[&str]] = &[
-    &["put", "a.onnx", "--license", "MIT"],
+    &["put", "a.onnx", "--license", "MIT", "--meta", "lang=en"],
     &["put", "bert", "--name", "me/bert"],
     &["get", "a.onnx", "-o", "models/"],
     &["ls"],

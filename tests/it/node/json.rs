@@ -59,6 +59,8 @@ const FORMS: &[(&str, Form)] = &[
     ("outcome", Form::Text),
     ("modified", Form::Time),
     ("uploaded", Form::MaybeTime),
+    ("file_modified", Form::MaybeTime),
+    ("meta", Form::Object),
     ("made", Form::Time),
     ("expires", Form::MaybeTime),
     ("expired", Form::Flag),

@@ -2,6 +2,7 @@
 //! What a model directory promises: whole files, whatever happens in between.
 
 mod crash;
+mod described;
 mod failing_disk;
 mod formats;
 mod keeping;

@@ -81,6 +81,13 @@ fn rows(info: &ModelInfo) -> Vec<(&'static str, String)> {
         ("uploaded", known(info.uploaded.map(rfc3339))),
     ];
 
+    if let Some(modified) = info.file_modified {
+        rows.push(("file time", rfc3339(modified)));
+    }
+    // All of them have the same key, as it would be written to say it again.
+    let meta = info.meta.iter();
+    rows.extend(meta.map(|(key, value)| ("meta", format!("{key}={value}"))));
+
     // One row for each old version, all with the same key.
     rows.extend(info.versions.iter().map(|version| {
         let text = [

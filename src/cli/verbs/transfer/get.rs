@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::cli::flags::{Destination, Selector, args, destination, is_set, selected};
 use crate::cli::terminal::{Output, Progress, signals};
@@ -11,7 +11,8 @@ use crate::cli::verbs::signing::{tell, verify_signature};
 use crate::cli::verbs::transfer::saved::{unverified, value};
 use crate::cli::verbs::transfer::tree::get_tree;
 use crate::client::{
-    Changes, Client, Download, Fetched, Proof, SignedName, TransferEvent, TransferOptions,
+    Changes, Client, Download, Fetched, FileTimes, Proof, SignedName, TransferEvent,
+    TransferOptions,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -19,7 +20,10 @@ use crate::model::ModelName;
 pub(crate) fn arguments(command: Command) -> Command {
     let names = names("Models to fetch: names, folders (NAME/) and patterns");
     let command = destination::arguments(args::server(command.before_help(EXAMPLES).arg(names)));
+    let no_times = Arg::new("no-times").long("no-times");
+    let no_times = no_times.action(ArgAction::SetTrue);
     args::transfers(get_tree::arguments(command))
+        .arg(no_times.help("Do not give files the time that they had when they were sent"))
         .arg(verify_signature::flag("verify-key"))
         .arg(verify_signature::any_name().requires("verify-key"))
 }
@@ -65,6 +69,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     options.signer = verify_signature::key(matches, "verify-key")?;
     if matches.get_flag(verify_signature::ANY_NAME) {
         options.signed_name = SignedName::Any;
+    }
+
+    if is_set(matches, "no-times")? {
+        options.times = FileTimes::Fresh;
     }
 
     // What a pattern stands for is up to the server; what is wrong with names is told without it.

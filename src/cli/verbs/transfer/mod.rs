@@ -2,6 +2,7 @@
 //! Verbs that send and fetch.
 
 pub(crate) mod cat;
+mod described;
 pub(crate) mod get;
 pub(crate) mod load;
 pub(crate) mod post;

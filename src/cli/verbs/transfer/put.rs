@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::flags::{AnnouncedInput, Source, SourceReader, args, is_set, piped_input, source};
 use crate::cli::terminal::{Output, Progress, signals, size};
 use crate::cli::verbs::signing::sign;
+use crate::cli::verbs::transfer::described;
 use crate::cli::verbs::transfer::tree::put_tree;
 use crate::client::{Changes, Client, Outcome, Piped, Replaces, Stored, TransferOptions};
 use crate::digest::Digest;
@@ -17,10 +18,9 @@ use crate::wire::ModelWire;
 pub(crate) fn arguments(command: Command) -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading("Transfer");
     let switch = |name| flag(name).action(ArgAction::SetTrue);
-    let said = |name: &'static str| Arg::new(name).long(name).value_name("TEXT");
     let command = source::arguments(args::server(command)).before_help(EXAMPLES);
     let command = piped_input::arguments(args::transfers(command));
-    let command = put_tree::arguments(command);
+    let command = described::arguments(put_tree::arguments(command));
 
     command
         .mut_arg("if-changed", |flag| {
@@ -33,8 +33,6 @@ pub(crate) fn arguments(command: Command) -> Command {
         )
         .arg(switch("follow-links").help("Send the files to which links in a directory lead"))
         .arg(sign::flag("sign"))
-        .arg(said("license").help("The licence of the models, for example Apache-2.0"))
-        .arg(said("source").help("Where the models come from, for example a URL"))
         .arg(switch("create").help("Do not replace an existing model"))
         .arg(
             flag("if-match")
@@ -76,10 +74,8 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let key = sign::key(matches, "sign")?;
     source::distinct(&files, name.as_ref(), key.is_some())?;
     let mut client = args::client(matches, output)?;
-    let said = |name| matches.get_one::<String>(name).map(String::as_str);
-
-    // Licence and source go with every model of this command, in fields of their own.
-    client.describe(said("license"), said("source"))?;
+    // It goes with every model of this command.
+    described::describe(matches, &mut client)?;
     let mut changed = 0;
     output.json_list("models");
 
@@ -134,10 +130,7 @@ fn changes(matches: &ArgMatches, wants_changes: bool, replaces: Replaces) -> Res
     }
 
     // Licence, source and conditions are for the server, also where the bytes are the same.
-    let is_for_server = ["license", "source"]
-        .iter()
-        .any(|flag| matches.contains_id(flag));
-    if is_set(matches, "always")? || is_for_server || replaces != Replaces::Anything {
+    if is_set(matches, "always")? || described::is_any(matches) || replaces != Replaces::Anything {
         Ok(Changes::Ignored)
     } else {
         Ok(Changes::Required)
@@ -237,7 +230,7 @@ fn outcome(stored: &Stored) -> &'static str {
 const EXAMPLES: &str = "\
 Examples:
   skep put model.onnx labels.txt
-  skep put model.onnx --license MIT --source https://example.org/models
+  skep put model.onnx --license MIT --source https://example.org/models --meta lang=de
   skep put --server 192.168.1.10 model.onnx --name current.onnx
   skep put bert/ --name me/bert                a folder, published in one step
   skep put bert/ --name me/bert --delete -n    what would make me/bert its mirror

@@ -61,7 +61,15 @@ fn nearest(root: &Folder, name: &ModelName) -> io::Result<(Folder, String)> {
     let (mut folder, mut shown) = (root.clone(), String::new());
     for segment in name.folders() {
         match folder.enter_any(segment) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            // A model can be there that makes way for the folder.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                break;
+            }
             entered => folder = entered?,
         }
         shown = format!("{shown}{segment}/");

@@ -296,6 +296,7 @@ fn prepare(
 
         match plan.new_folder {
             Some(_) => drop(redo::assembled_place(&set, &one.name)?),
+            None if one.waits => {}
             None => drop(make(&catalog.layout, &one.name)?),
         }
         let needed = versions::digests(catalog, &one.name);
@@ -358,6 +359,9 @@ fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
         name: root.clone(),
         what: StepKind::Appear,
     });
+    if plan.published.iter().any(|one| one.waits) {
+        return removed.chain(published).chain(new_folder).collect();
+    }
     // What goes comes last: no folder is empty in between that is needed again.
     published.chain(new_folder).chain(removed).collect()
 }

@@ -5,6 +5,7 @@
 mod changeable;
 mod committed;
 mod committing;
+mod making_way;
 mod moving;
 mod plan;
 mod recovery;

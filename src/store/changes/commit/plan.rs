@@ -10,6 +10,7 @@ use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change::{Bytes, Change, Others};
 use crate::store::changes::change_set::ChangeSet;
+use crate::store::changes::commit::making_way::is_made;
 use crate::store::claim::Condition;
 use crate::store::failure::{unlisted, unstored};
 use crate::store::rules::FolderBlocks;
@@ -50,6 +51,8 @@ pub(crate) struct Planned {
     pub(crate) current: Option<Stamp>,
     /// The digest of that, where it is known.
     pub(crate) replaced: Option<Digest>,
+    /// Whether others have to go before it can have its name.
+    pub(crate) waits: bool,
 }
 
 /// Looks at every name of a set, with the names locked.
@@ -65,15 +68,19 @@ pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result
         new_folder: None,
     };
 
+    plan.removed = removed(catalog, set, others)?;
+    let leaving = plan.removed.iter().map(|gone| gone.name.clone()).collect();
+
     for (name, change) in &set.entries {
         let Some(bytes) = change.bytes() else {
-            // What is no model has nothing that could go.
-            if let Standing::Model(stamp) = catalog.standing(name)? {
-                plan.removed.push(gone(catalog, name, stamp));
-            }
             continue;
         };
-        let current = catalog.judge(name, &Condition::Any, None)?;
+        let waits = is_made(catalog, name, &leaving).map_err(unlisted)?;
+        let current = if waits {
+            None
+        } else {
+            catalog.judge(name, &Condition::Any, None)?
+        };
 
         let known = current.and_then(|stamp| catalog.index.find(name, &stamp));
         if known == Some(bytes.digest) {
@@ -88,17 +95,8 @@ pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result
             source: None,
             current,
             replaced: known,
+            waits,
         });
-    }
-
-    if others == Others::Remove {
-        for name in catalog.members(set.request.root.as_ref())? {
-            if !set.entries.contains_key(&name)
-                && let Standing::Model(stamp) = catalog.standing(&name)?
-            {
-                plan.removed.push(gone(catalog, &name, stamp));
-            }
-        }
     }
 
     find_sources(catalog, set, &mut plan)?;
@@ -110,6 +108,32 @@ pub(crate) fn plan(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result
         plan.new_folder = Some(root.clone());
     }
     Ok(plan)
+}
+
+/// The models that go: those that are to go by their names, and those that are not in the set.
+fn removed(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result<Vec<Gone>> {
+    let mut removed = Vec::new();
+    let mut remove = |name: &ModelName| -> Result<()> {
+        // What is no model has nothing that could go.
+        if let Standing::Model(stamp) = catalog.standing(name)? {
+            removed.push(gone(catalog, name, stamp));
+        }
+        Ok(())
+    };
+
+    for (name, change) in &set.entries {
+        if change.bytes().is_none() {
+            remove(name)?;
+        }
+    }
+    if others == Others::Remove {
+        for name in catalog.members(set.request.root.as_ref())? {
+            if !set.entries.contains_key(&name) {
+                remove(&name)?;
+            }
+        }
+    }
+    Ok(removed)
 }
 
 /// Whether nothing has the name of a folder.

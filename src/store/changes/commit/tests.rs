@@ -421,3 +421,72 @@ fn a_folder_that_a_hand_makes_in_the_middle_of_a_commit_keeps_what_is_in_it() {
     assert_eq!(names, ["f/b", "f/by-hand", "f/in/a"]);
     assert!(!set.exists());
 }
+
+#[test]
+fn a_folder_makes_way_for_a_file_and_a_file_for_a_folder_whichever_call_fails() {
+    for versions_max in [0, 1] {
+        let mut calls = 0;
+        while turning_fails_at(calls, versions_max) {
+            calls += 1;
+        }
+        assert!(calls > 8, "only {calls} calls were tried");
+    }
+}
+
+/// Commits with one call to the disk that fails; whether there was such a call.
+fn turning_fails_at(call: u32, versions_max: usize) -> bool {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), versions_max);
+    put(&store, "t/a/b", "1", None);
+    put(&store, "t/a/c/d", "2", None);
+    put(&store, "t/x", "3", None);
+    let names = |store: &Store| -> Vec<String> { state(store).into_keys().collect() };
+    let before = names(&store);
+
+    let request = ChangeRequest {
+        root: Some(name("t")),
+        principal: None,
+    };
+    let id = store.begin_change(request).unwrap();
+    ["t/a", "t/x/y"]
+        .iter()
+        .for_each(|text| send(&store, id, text));
+
+    fault::set(Some(call));
+    let result = store.commit_change(id, Others::Remove, None);
+    let reached = !fault::set(None);
+    drop(store);
+
+    let case = format!("call {call}, {versions_max} versions");
+    let store = open(directory.path(), versions_max);
+    let after = names(&store);
+    assert!(
+        after == ["t/a", "t/x/y"] || (result.is_err() && after == before),
+        "{case}: {after:?}"
+    );
+    reached
+}
+
+#[test]
+fn what_else_is_in_a_folder_keeps_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    put(&store, "t/a/b", "1", None);
+    // No model, so nobody has asked for it to go.
+    let link = directory.path().join("t/a/link");
+    std::os::unix::fs::symlink("b", &link).unwrap();
+
+    let request = ChangeRequest {
+        root: Some(name("t")),
+        principal: None,
+    };
+    let id = store.begin_change(request).unwrap();
+    send(&store, id, "t/a");
+    let error = store.commit_change(id, Others::Remove, None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(state(&store).into_keys().collect::<Vec<_>>(), ["t/a/b"]);
+
+    fs::remove_file(link).unwrap();
+    store.commit_change(id, Others::Remove, None).unwrap();
+    assert_eq!(state(&store).into_keys().collect::<Vec<_>>(), ["t/a"]);
+}

@@ -15,7 +15,7 @@ use crate::client::{
     Client, Fetched, Proof, TargetTree, TransferEvents, TransferList, TransferNews,
     TransferOptions, digest_of,
 };
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
 use crate::signature::Signature;
 use crate::threads::lock;
@@ -27,6 +27,8 @@ pub(super) struct TreeTarget<'a> {
     pub(super) directory: &'a Path,
     pub(super) tree: &'a TargetTree,
     pub(super) connections: usize,
+    /// Whether all come from the revision that the folder had at the beginning.
+    pub(super) is_pinned: bool,
 }
 
 /// What was fetched so far.
@@ -124,6 +126,7 @@ impl<'a> FetchedTree<'a> {
             progress.aside(|| {
                 let told = result.and_then(|fetched| self.tell(way, model, &fetched));
                 if let Err(error) = told {
+                    let error = self.explained(error);
                     let _ = self.output.failed_at(model.name.as_str(), &error);
                 }
             });
@@ -133,6 +136,16 @@ impl<'a> FetchedTree<'a> {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Says what has happened where a revision that nobody asked for is gone.
+    fn explained(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::RevisionGone || !self.target.is_pinned {
+            return error;
+        }
+        let text = "the folder has changed since the command began, and this is not kept";
+        Error::new(ErrorKind::RevisionGone, text)
+            .hint("fetch it again: what is here already does not travel twice")
     }
 
     fn tell(&mut self, way: &str, model: &Model, fetched: &FetchedModel) -> Result<()> {

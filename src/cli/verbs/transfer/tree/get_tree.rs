@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `skep get NAME/` and `skep get PATTERN`: fetches many models and keeps the paths of their folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::flags::{Selector, args, selected};
 use crate::cli::terminal::{Output, ShownItem, size};
 use crate::cli::verbs::transfer::tree::fetched_tree::{FetchedTree, TreeTarget, is_there};
+use crate::cli::verbs::transfer::tree::same_place::{FoldedPaths, is_excluded};
 use crate::client::{Client, HiddenFiles, TargetTree, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, NamePattern};
@@ -51,6 +52,7 @@ pub(crate) fn run(
     output: &Output,
 ) -> Result<u32> {
     let wish = Wish::of(matches, &selectors)?;
+    let is_pinned = pin(&selectors, client)?;
     let shown = shown(&selectors);
     let plan = wish.plan(selectors, client, output)?;
     let tree = TargetTree::open(&wish.directory)?;
@@ -71,14 +73,23 @@ pub(crate) fn run(
         Some(tree) => tree,
         None => TargetTree::make(&wish.directory)?,
     };
-    let models: Vec<_> = plan.models.into_iter().collect();
+    plan.check_apart(&tree)?;
+
+    // What stands where a folder is to be, or in the place of a file, goes first.
+    let models = plan.models;
+    let is_in_the_way = |gone: &String| is_excluded(gone, &models);
+    let (in_the_way, gone) = gone.into_iter().partition::<Vec<_>, _>(is_in_the_way);
     output.json_list("files");
+    let mut removed = remove(in_the_way, &wish, &tree, output);
+
+    let models: Vec<_> = models.into_iter().collect();
     let fetched = FetchedTree::fetch(
         TreeTarget {
             shown: &shown,
             directory: &wish.directory,
             tree: &tree,
             connections: wish.connections,
+            is_pinned,
         },
         &models,
         client,
@@ -92,11 +103,41 @@ pub(crate) fn run(
 
     let mut result = json!({"schema": 1, "files": files});
     if wish.removes {
-        let is_whole = files.len() == models.len();
-        result["removed"] = remove(gone, is_whole, &wish, &tree, output);
+        if files.len() == models.len() {
+            removed.extend(remove(gone, &wish, &tree, output));
+        } else if !gone.is_empty() {
+            let other = if removed.is_empty() { "" } else { "other " };
+            output.incomplete(&format!(
+                "not everything was fetched, so no {other}file was removed"
+            ));
+        }
+        result["removed"] = json!(removed);
     }
     output.json(&result)?;
     Ok(u32::try_from((files.len() as u64).saturating_sub(unchanged)).unwrap_or(u32::MAX))
+}
+
+/// Has all of a folder come from the revision that it has now, whoever changes it meanwhile; says whether it has
+/// one.
+fn pin(selectors: &[Selector], client: &mut Client) -> Result<bool> {
+    let [Selector::Folder(folder)] = selectors else {
+        return Ok(false);
+    };
+    if client.has_revision() {
+        return Ok(false);
+    }
+
+    let revision = match client.folder_info(folder) {
+        Ok(info) => info.revision,
+        // What is wrong is told by the list.
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let Some(revision) = revision else {
+        return Ok(false);
+    };
+    client.go_to_revision(revision.parse()?);
+    Ok(true)
 }
 
 /// What is fetched, for people.
@@ -242,14 +283,26 @@ impl Wish {
         let files = tree.files(self.hidden).map_err(|error| {
             Error::local(format!("reading {}", self.directory.display()), error)
         })?;
-        let gone = files.into_iter().filter(|way| {
-            !plan.models.contains_key(way) && self.takes(&format!("{}{way}", self.base))
+        let shown: BTreeSet<&str> = files.iter().map(String::as_str).collect();
+        let meant = FoldedPaths::of(plan.models.keys().map(String::as_str));
+        let is_there = |way: &str| matches!(tree.file(way), Ok(Some(_)));
+        let gone = files.iter().filter(|way| {
+            !meant.has(way, &shown, is_there) && self.takes(&format!("{}{way}", self.base))
         });
-        Ok(gone.collect())
+        Ok(gone.cloned().collect())
     }
 }
 
 impl Plan {
+    /// Refuses models that would be saved as one file.
+    fn check_apart(&self, tree: &TargetTree) -> Result<()> {
+        let ways = FoldedPaths::of(self.models.keys().map(String::as_str));
+        match ways.twins() {
+            Some((one, other)) if tree.folds_names()? => Err(one_place(&one, &other, one)),
+            _ => Ok(()),
+        }
+    }
+
     /// Says what would be done.
     fn tell(
         &self,
@@ -282,19 +335,9 @@ impl Plan {
     }
 }
 
-/// Removes what the folder does not have, if all that it has was fetched.
-fn remove(
-    gone: Vec<String>,
-    is_whole: bool,
-    wish: &Wish,
-    tree: &TargetTree,
-    output: &Output,
-) -> Value {
+/// Removes what the folder does not have.
+fn remove(gone: Vec<String>, wish: &Wish, tree: &TargetTree, output: &Output) -> Vec<String> {
     let mut removed = Vec::new();
-    if !is_whole && !gone.is_empty() {
-        output.incomplete("not everything was fetched, so no file was removed");
-        return json!(removed);
-    }
     output.each(gone, |way: String| {
         tree.remove(&way)?;
         let path = wish.directory.join(&way).display().to_string();
@@ -302,7 +345,7 @@ fn remove(
         removed.push(path);
         Ok(())
     });
-    json!(removed)
+    removed
 }
 
 fn one_place(one: &impl ToString, other: &impl ToString, way: &str) -> Error {

@@ -4,6 +4,7 @@
 mod fetched_tree;
 pub(crate) mod get_tree;
 pub(crate) mod put_tree;
+mod same_place;
 mod sent_tree;
 mod source_tree;
 mod tree_wish;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::flags::{args, is_set, selected};
 use crate::cli::terminal::{Output, size};
+use crate::cli::verbs::transfer::described;
 use crate::cli::verbs::transfer::tree::sent_tree::SentTree;
 use crate::cli::verbs::transfer::tree::source_tree::{FolderThere, SourceTree, TreeSteps};
 use crate::cli::verbs::transfer::tree::tree_wish::TreeWish;
@@ -72,8 +73,7 @@ pub(crate) fn run(
 
     let options = args::transfer(matches)?;
     let mut client = args::client(matches, output)?;
-    let said = |name| matches.get_one::<String>(name).map(String::as_str);
-    client.describe(said("license"), said("source"))?;
+    described::describe(matches, &mut client)?;
 
     let mut changed = 0;
     output.json_list("folders");

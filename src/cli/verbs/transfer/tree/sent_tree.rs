@@ -237,8 +237,9 @@ impl SetStep<'_> {
             }
             Self::Name(name, digest) => {
                 let mut is_there = false;
+                let modified = tree.files.get(*name).map(|file| file.stamp.seconds());
                 client.persistently(retries, events, &mut |client| {
-                    is_there = client.stage_known(name, *digest)?;
+                    is_there = client.stage_known(name, *digest, modified)?;
                     Ok(())
                 })?;
                 if is_there {

@@ -119,11 +119,23 @@ impl SourceTree {
                 // What is left out here is left alone there.
                 let way = &model.name.as_str()[self.root.as_str().len() + 1..];
                 let is_hidden = way.split('/').any(|segment| segment.starts_with('.'));
-                !own.contains(*name) && (!is_hidden || wish.hidden == HiddenFiles::Meant)
+                !own.contains(*name)
+                    && (!is_hidden || wish.hidden == HiddenFiles::Meant)
+                    && !self.is_left_out(way)
             });
             steps.removed = gone.map(|(_, model)| model.name.clone()).collect();
         }
         Ok(steps)
+    }
+
+    /// Whether something is here under a path, or in the place of a folder of it, that is not sent.
+    fn is_left_out(&self, way: &str) -> bool {
+        let way = composed(way);
+        let mut left_out = self.local.left_out.iter();
+        left_out.any(|(left, _)| {
+            let rest = way.strip_prefix(composed(left).as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 
     pub(super) fn digest(

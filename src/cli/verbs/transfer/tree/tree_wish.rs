@@ -5,6 +5,7 @@ use clap::ArgMatches;
 
 use crate::cli::flags::{args, is_set};
 use crate::cli::verbs::signing::sign;
+use crate::cli::verbs::transfer::described;
 use crate::client::HiddenFiles;
 use crate::error::Result;
 use crate::signature::SecretKey;
@@ -26,7 +27,6 @@ impl TreeWish {
     /// # Errors
     /// `Usage` for a key that cannot be used.
     pub(super) fn of(matches: &ArgMatches) -> Result<Self> {
-        let is_said = |flag| matches.contains_id(flag);
         Ok(Self {
             hidden: if matches.get_flag("hidden") {
                 HiddenFiles::Meant
@@ -37,7 +37,7 @@ impl TreeWish {
             removes: matches.get_flag("delete"),
             is_dry: matches.get_flag("dry-run"),
             // What is said anew of the same bytes is for the server, too.
-            sends_always: is_set(matches, "always")? || is_said("license") || is_said("source"),
+            sends_always: is_set(matches, "always")? || described::is_any(matches),
             key: sign::key(matches, "sign")?,
             connections: args::parallel(matches)?,
         })
