@@ -342,7 +342,7 @@ fn a_file_that_never_is_as_its_stamp_says_is_read_and_not_kept() {
     assert_ne!(stamp.size, line.len() as u64);
 
     let catalog = store.catalog();
-    let read = catalog.read_small(&name("m"), &file, (SystemTime::now(), stamp));
+    let read = catalog.read_small(&name("m"), &file, (SystemTime::now(), stamp), &|_| None);
     let model = read.unwrap().unwrap().model;
     assert_eq!(model.size, line.len() as u64);
     assert_eq!(model.digest, Some(Digest::of(&line)));
