@@ -438,26 +438,4 @@ mod tests {
         let full = io::ErrorKind::StorageFull;
         assert!(Obstacle::IsLeft.check(&step, failed(full)).is_err());
     }
-
-    #[test]
-    fn what_came_in_the_place_of_a_model_is_not_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let options = crate::store::StoreOptions {
-            versions_max: 0,
-            ..Default::default()
-        };
-        let store = crate::store::Store::open(directory.path(), options).unwrap();
-        let path = directory.path().join("m");
-        std::fs::write(&path, "by hand").unwrap();
-        let name = "m".parse().unwrap();
-
-        remove(store.catalog(), &name, 3, None).unwrap();
-        assert!(path.exists());
-
-        // No version is kept where none is wanted.
-        remove(store.catalog(), &name, 7, None).unwrap();
-        assert!(!path.exists());
-        let error = store.versions(&name).unwrap_err();
-        assert_eq!(error.kind(), crate::error::ErrorKind::NotFound);
-    }
 }

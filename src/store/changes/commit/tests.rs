@@ -322,18 +322,28 @@ fn a_record_of_a_move_is_done_once_and_hands_are_left_alone() {
 }
 
 #[test]
-fn a_new_folder_that_was_there_and_went_again_stops_no_start() {
+fn a_record_is_done_to_its_end_and_removes_only_what_it_means() {
     let directory = tempfile::tempdir().unwrap();
-    drop(open(directory.path(), 0));
+    let store = open(directory.path(), 0);
+    put(&store, "old", "x", None);
+    put(&store, "other", "by hand", None);
+    drop(store);
+
+    // The new folder was there, and went again.
     let set = directory
         .path()
         .join(".skep/changes/0123456789abcdef0123456789abcdef");
     fs::create_dir_all(&set).unwrap();
-    let record = "skep-commit 1\npublish 1 me/new/a\nappear me/new\n";
+    let record = "skep-commit 1\npublish 1 new/a\nappear new\nremove 1 - old\nremove 3 - other\n";
     fs::write(set.join("commit"), record).unwrap();
+
     let store = open(directory.path(), 0);
-    assert!(state(&store).is_empty());
+    assert_eq!(Vec::from_iter(state(&store).into_keys()), ["other"]);
     assert!(!set.exists());
+
+    // No version is kept where none is wanted.
+    let error = store.versions(&name("old")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[test]
