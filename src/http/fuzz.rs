@@ -213,4 +213,17 @@ mod tests {
             assert!(read >= turn && body.has_unread(), "it goes on");
         }
     }
+
+    #[test]
+    fn a_chunk_begins_with_a_size_and_nothing_that_others_read_differently() {
+        let read = |line: &str| read_body(format!("{line}\r\nabc\r\n0\r\n\r\n").as_bytes(), 4096);
+        for line in ["3", "003", "3;name=value", "3 ;name", "3\t;name"] {
+            assert_eq!(read(line), Some((b"abc".to_vec(), 0)), "{line:?}");
+        }
+        for line in [
+            "", ";3", " 3", "3 ", "3 name", "3name", "3;\0", "x", "+3", "0x3",
+        ] {
+            assert_eq!(read(line), None, "{line:?}");
+        }
+    }
 }

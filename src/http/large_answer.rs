@@ -380,4 +380,25 @@ mod tests {
         assert_eq!(rest(12).sent(), 7);
         assert_eq!(rest(11).sent(), 0);
     }
+
+    #[test]
+    fn no_room_is_no_failure_and_every_other_error_is() {
+        let no_room = || io::Error::from(io::ErrorKind::WouldBlock);
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let kind = |error: io::Error| error.kind();
+
+        assert_eq!(written(Ok(7)).unwrap(), 7);
+        assert_eq!(written(Err(no_room())).unwrap(), 0);
+        assert_eq!(
+            written(Err(broken())).map_err(kind),
+            Err(io::ErrorKind::BrokenPipe)
+        );
+
+        assert!(!is_full(Ok(())).unwrap());
+        assert!(is_full(Err(no_room())).unwrap());
+        assert_eq!(
+            is_full(Err(broken())).map_err(kind),
+            Err(io::ErrorKind::BrokenPipe)
+        );
+    }
 }

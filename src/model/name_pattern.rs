@@ -242,6 +242,8 @@ mod tests {
             let pattern: NamePattern = text.parse().unwrap();
             assert_eq!(pattern.literal_start(), start, "{text}");
             assert_eq!(pattern.literal_folder(), folder, "{text}");
+            assert_eq!(pattern.as_str(), text);
+            assert_eq!(NamePattern::has_wildcard(text), start != text, "{text}");
         }
         for wrong in ["", &"x".repeat(1025)] {
             let error = wrong.parse::<NamePattern>().unwrap_err();

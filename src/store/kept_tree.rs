@@ -167,3 +167,50 @@ fn names(folder: &Folder) -> io::Result<Vec<String>> {
 
 /// What is said of one model.
 const LINES_BYTES_MAX: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn versions_that_come_get_the_next_numbers_and_none_is_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for (folder, files) in [("from", ["1.x", "2.x"]), ("to", ["1.x", "4.y"])] {
+            fs::create_dir(path(folder)).unwrap();
+            for file in files {
+                fs::write(path(folder).join(file), format!("{folder} {file}")).unwrap();
+            }
+        }
+
+        let open = |name: &str| Folder::open(&path(name)).unwrap();
+        bring_all(&open("from"), &open("to")).unwrap();
+        for (file, text) in [
+            ("1.x", "to 1.x"),
+            ("4.y", "to 4.y"),
+            ("5.x", "from 1.x"),
+            ("6.x", "from 2.x"),
+        ] {
+            assert_eq!(fs::read_to_string(path("to").join(file)).unwrap(), text);
+        }
+        assert_eq!(names(&open("from")).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn of_two_lines_about_the_same_bytes_the_one_that_comes_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::open(directory.path()).unwrap();
+        let place = |name: &str, text: &str| {
+            fs::write(directory.path().join(name), text).unwrap();
+            FilePlace::new(&folder, name)
+        };
+
+        let source = place("source", "a\tnew\nb\tnew\n");
+        let target = place("target", "b\told\nc\told\nab\told\n");
+        put_together(&source, &target).unwrap();
+        let text = fs::read_to_string(directory.path().join("target")).unwrap();
+        assert_eq!(text, "a\tnew\nb\tnew\nc\told\nab\told\n");
+    }
+}

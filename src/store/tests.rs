@@ -332,6 +332,25 @@ fn damage_is_found_and_not_forgotten_when_a_small_model_is_read() {
 }
 
 #[test]
+fn a_file_that_never_is_as_its_stamp_says_is_read_and_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+
+    // The kernel says of it that it has the length of a page, and gives a line.
+    let file = File::open("/sys/devices/system/cpu/online").unwrap();
+    let line = fs::read("/sys/devices/system/cpu/online").unwrap();
+    let stamp = Stamp::of(&file.metadata().unwrap());
+    assert_ne!(stamp.size, line.len() as u64);
+
+    let catalog = store.catalog();
+    let read = catalog.read_small(&name("m"), &file, (SystemTime::now(), stamp), &|_| None);
+    let model = read.unwrap().unwrap().model;
+    assert_eq!(model.size, line.len() as u64);
+    assert_eq!(model.digest, Some(Digest::of(&line)));
+    assert_eq!(store.counts().entries, 0);
+}
+
+#[test]
 fn only_regular_files_with_good_names_are_models() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
@@ -408,7 +427,7 @@ fn small_models_come_from_the_cache_until_they_change() {
 }
 
 #[test]
-fn the_index_survives_and_forgets_what_is_gone() {
+fn the_index_survives_and_forgets_what_is_gone_or_changed() {
     let directory = tempfile::tempdir().unwrap();
     // Nothing settles here, so only what the index says can be known.
     let options = StoreOptions {
@@ -419,6 +438,8 @@ fn the_index_survives_and_forgets_what_is_gone() {
     put(&store, "a b", b"one");
     put(&store, "gone", b"two");
     fs::remove_file(directory.path().join("gone")).unwrap();
+    put(&store, "changed", b"three");
+    fs::write(directory.path().join("changed"), b"by hand").unwrap();
     store.close();
     store.close();
     let index = fs::read_to_string(directory.path().join(".skep/index")).unwrap();

@@ -377,7 +377,9 @@ mod tests {
         Tokens::remove(home.path(), "pi-1").unwrap();
         let error = Tokens::remove(home.path(), "pi-1").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
-        assert_eq!(Tokens::open(home.path()).unwrap().0.len(), 1);
+        let left = Tokens::open(home.path()).unwrap();
+        let names: Vec<_> = left.iter().map(|token| token.name.as_str()).collect();
+        assert_eq!(names, ["pi-2"]);
     }
 
     #[test]

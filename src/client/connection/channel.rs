@@ -377,3 +377,78 @@ const LOOKS_MAX: u32 = 64;
 
 /// How long a server that hung up is given to show what it had to say.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+    use crate::stop::Stop;
+
+    /// A channel that waits for an answer no longer than this, and the other side.
+    fn channel(timeout: Duration) -> (Channel, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+
+        let stream = StoppableSocket::new(stream.into(), &Stop::new());
+        let early = Arc::default();
+        (Channel::new(stream, None, early, timeout), server)
+    }
+
+    fn wait(reason: Timeout, after: Duration) -> NextTimeout {
+        NextTimeout {
+            after: after.into(),
+            reason,
+            ..NextTimeout::default()
+        }
+    }
+
+    #[test]
+    fn silence_is_a_pause_before_the_body_and_a_failure_after_it() {
+        let (short, long) = (Duration::from_millis(10), Duration::from_secs(60));
+
+        // ureq sends the body after this error, and after no other.
+        let (mut patient, _server) = channel(long);
+        let result = patient.await_input(wait(Timeout::Await100, short));
+        assert!(matches!(
+            result,
+            Err(ureq::Error::Timeout(Timeout::Await100))
+        ));
+
+        let (mut hasty, _server) = channel(short);
+        let result = hasty.await_input(wait(Timeout::RecvResponse, long));
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains("made no progress"), "{text}");
+
+        // A server that is gone is not one that is slow.
+        for reason in [Timeout::Await100, Timeout::RecvResponse] {
+            let (mut cut, server) = channel(long);
+            let reset = socket2::SockRef::from(&server).set_linger(Some(Duration::ZERO));
+            reset.unwrap();
+            drop(server);
+            let error = cut.await_input(wait(reason, long)).unwrap_err();
+            assert!(matches!(error, ureq::Error::Io(_)), "{error:?}");
+            assert!(!error.to_string().contains("progress"), "{error}");
+        }
+    }
+
+    #[test]
+    fn input_is_told_from_its_end() {
+        let long = Duration::from_secs(60);
+        let (mut channel, mut server) = channel(long);
+        server.write_all(b"HTTP").unwrap();
+        assert!(
+            channel
+                .await_input(wait(Timeout::RecvResponse, long))
+                .unwrap()
+        );
+
+        drop(server);
+        assert!(
+            !channel
+                .await_input(wait(Timeout::RecvResponse, long))
+                .unwrap()
+        );
+    }
+}

@@ -272,3 +272,20 @@ const INSTEAD: &str = "use https://, or a token of the server ('skep token new N
 
 /// Shorter than the five minutes for which servers take nonces.
 const FRESH: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_the_one_that_the_server_wishes_and_no_other_word() {
+        let wish = r#"sig=();nonce="ab-_9";tag="skep""#;
+        let mut fields = HeaderMap::new();
+        assert_eq!(nonce_in(&fields), None);
+
+        fields.append("accept-signature", "other=()".parse().unwrap());
+        assert_eq!(nonce_in(&fields), None);
+        fields.append("accept-signature", wish.parse().unwrap());
+        assert_eq!(nonce_in(&fields).as_deref(), Some("ab-_9"));
+    }
+}

@@ -198,3 +198,50 @@ fn unreadable(error: io::Error) -> Error {
 const PIPED_BYTES: usize = 4 << 20;
 
 const READ_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stop::Stop;
+
+    #[test]
+    fn a_piece_ends_where_it_is_full_and_the_stream_only_where_its_source_does() {
+        let name = "m".parse().unwrap();
+        let options = TransferOptions::default();
+
+        for (length, is_end) in [
+            (0, true),
+            (PIPED_BYTES - 1, true),
+            (PIPED_BYTES, false),
+            (PIPED_BYTES + 1, false),
+        ] {
+            let mut source = io::repeat(7).take(length as u64);
+            let mut piping = Piping {
+                name: &name,
+                input: Piped {
+                    source: &mut source,
+                    length: None,
+                    digest: None,
+                    empty: EmptyInput::Allowed,
+                    complete: &mut || Ok(()),
+                },
+                options: &options,
+                pace: TransferRate::new(None, &Stop::new()),
+                hasher: Hasher::new(),
+                piece: Vec::new(),
+                start: 0,
+                is_end: false,
+                piece_max: 0,
+                location: None,
+                is_unsure: false,
+                is_lost: false,
+                read: 0,
+                sent: 0,
+            };
+
+            piping.fill(&mut |_| {}).unwrap();
+            assert_eq!(piping.piece.len(), length.min(PIPED_BYTES), "{length}");
+            assert_eq!(piping.is_end, is_end, "{length}");
+        }
+    }
+}

@@ -265,3 +265,24 @@ const FIRST_LIMIT: TimeLimit = TimeLimit {
     step: Duration::from_secs(15),
     deadline: None,
 };
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn packets_wait_until_they_are_full_or_flushed() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut timed = Timed::new(Arc::new(Socket::Tcp(stream)));
+        let waits = |timed: &Timed| sockopt::tcp_cork(timed.descriptor()).unwrap();
+        assert!(!waits(&timed));
+
+        timed.fill_packets();
+        assert!(waits(&timed));
+        timed.flush().unwrap();
+        assert!(!waits(&timed));
+    }
+}

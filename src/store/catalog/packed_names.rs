@@ -281,4 +281,14 @@ mod tests {
         let place = names.partition_point(|name| name.as_str() < "70000");
         assert!(all(packed.from("70000")) == names[place..]);
     }
+
+    #[test]
+    fn a_place_is_found_where_only_the_last_letters_differ() {
+        let names: Vec<_> = (0..100).map(|number| format!("{number:02}")).collect();
+        let packed = packed(&names);
+        for start in &names {
+            let place = names.partition_point(|name| name < start);
+            assert_eq!(all(packed.from(start)), names[place..], "{start}");
+        }
+    }
 }

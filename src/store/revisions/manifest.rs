@@ -110,6 +110,9 @@ mod tests {
         let read = Manifest::read(&root, &text).unwrap();
         assert_eq!(read, manifest);
         assert_eq!((read.revision(), read.size()), (manifest.revision(), 14));
+        let paths = ["a b", "c/d"].into_iter();
+        let paths = paths.zip(manifest.members.iter().map(|member| member.digest));
+        assert_eq!(read.revision(), Revision::of(paths));
         assert_eq!(read.find(&root), None);
         assert_eq!(
             read.find(&"me/bert/c/d".parse().unwrap()),
@@ -123,6 +126,7 @@ mod tests {
             read.revision()
         );
         let (_, cut) = text.split_once("a b\n").unwrap();
+        assert_eq!(Manifest::read(&root, &format!("{text}{cut}")), None);
         for bad in [
             "",
             "skep-revision 2\n",

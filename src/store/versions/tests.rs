@@ -113,6 +113,33 @@ fn the_newest_versions_are_kept_and_come_back() {
 }
 
 #[test]
+fn a_version_that_is_not_there_is_told_from_a_model_that_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 1);
+    put(&store, "once", b"one").unwrap();
+    put(&store, "removed", b"one").unwrap();
+    store.remove(&name("removed")).unwrap();
+
+    for (text, choice, message) in [
+        ("none", VersionChoice::Newest, "there is no model 'none'"),
+        (
+            "once",
+            VersionChoice::Newest,
+            "no older version of 'once' is kept",
+        ),
+        (
+            "removed",
+            VersionChoice::Digest(Digest::of(b"two")),
+            "no version ",
+        ),
+    ] {
+        let error = store.rollback_to(&name(text), choice).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.message().starts_with(message), "{error}");
+    }
+}
+
+#[test]
 fn old_and_new_bytes_survive_whichever_call_to_the_disk_fails() {
     let directory = tempfile::tempdir().unwrap();
     for call in 0.. {
@@ -782,6 +809,27 @@ fn what_was_said_belongs_to_the_very_bytes() {
             .count(),
         0
     );
+}
+
+#[test]
+fn what_is_said_anew_of_the_same_bytes_supersedes_what_was_said_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = SecretKey::generate().unwrap();
+    let store = open(&directory, 0);
+    put_as(&store, "m", b"one", Some("MIT")).unwrap();
+    put_as(&store, "m", b"one", Some("Apache-2.0")).unwrap();
+    assert_eq!(license(&store, "m").as_deref(), Some("Apache-2.0"));
+
+    // A signature says nothing of the licence.
+    put_signed(&store, "m", b"one", signature(&key, b"one", "m")).unwrap();
+    assert_eq!(license(&store, "m").as_deref(), Some("Apache-2.0"));
+
+    // What is said of bytes that are gone goes with the next line.
+    for text in ["two", "three", "four"] {
+        put_as(&store, "m", text.as_bytes(), Some("MIT")).unwrap();
+    }
+    let lines = fs::read_to_string(directory.path().join(".skep/about/m")).unwrap();
+    assert!(lines.lines().count() <= 2, "{lines}");
 }
 
 #[test]

@@ -117,4 +117,22 @@ mod tests {
         upgrade(&hidden, &folder).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
     }
+
+    #[test]
+    fn only_a_number_that_is_not_there_is_the_first_form() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::open(directory.path()).unwrap();
+        fs::create_dir(directory.path().join(".skep")).unwrap();
+        check(&folder).unwrap();
+
+        // What is in the way is told of by whoever needs the folder.
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join(".skep"), "").unwrap();
+        check(&Folder::open(other.path()).unwrap()).unwrap();
+
+        // What cannot be read may be of a newer server.
+        fs::write(directory.path().join(".skep/format"), [b'1'; 100]).unwrap();
+        let error = check(&folder).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
 }

@@ -435,4 +435,19 @@ mod tests {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
+
+    #[test]
+    fn a_step_is_left_out_only_at_a_start_and_only_for_what_hands_did() {
+        let step = CommitStep {
+            name: "m".parse().unwrap(),
+            what: StepKind::Appear,
+        };
+        let failed = |kind: io::ErrorKind| Err(io::Error::from(kind));
+        let denied = io::ErrorKind::PermissionDenied;
+        assert!(Obstacle::IsLeft.check(&step, failed(denied)).is_ok());
+        assert!(Obstacle::Fails.check(&step, failed(denied)).is_err());
+
+        let full = io::ErrorKind::StorageFull;
+        assert!(Obstacle::IsLeft.check(&step, failed(full)).is_err());
+    }
 }

@@ -204,6 +204,20 @@ fn digests_revisions_and_versions_go_along() {
 }
 
 #[test]
+fn a_folder_goes_without_versions_where_only_its_neighbour_has_some() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 2);
+    put(&store, "f/neighbour", "old", None);
+    put(&store, "f/neighbour", "newer", None);
+    put(&store, "f/deep/a", "one", None);
+
+    assert_eq!(try_move(&store, "f/deep/", "f/new/").unwrap(), 1);
+    let state = state(&store);
+    assert_eq!(state["f/new/a"].0, "one");
+    assert_eq!(state["f/neighbour"].2, [3]);
+}
+
+#[test]
 fn names_that_cannot_be_had_are_refused_and_nothing_moves() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), 0);
@@ -305,6 +319,31 @@ fn a_record_of_a_move_is_done_once_and_hands_are_left_alone() {
     record("move a\tb");
     let now = state(&open(directory.path(), 2));
     assert_eq!((now["a"].2.len(), now["b"].2.len()), (1, 1));
+}
+
+#[test]
+fn a_record_is_done_to_its_end_and_removes_only_what_it_means() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    put(&store, "old", "x", None);
+    put(&store, "other", "by hand", None);
+    drop(store);
+
+    // The new folder was there, and went again.
+    let set = directory
+        .path()
+        .join(".skep/changes/0123456789abcdef0123456789abcdef");
+    fs::create_dir_all(&set).unwrap();
+    let record = "skep-commit 1\npublish 1 new/a\nappear new\nremove 1 - old\nremove 3 - other\n";
+    fs::write(set.join("commit"), record).unwrap();
+
+    let store = open(directory.path(), 0);
+    assert_eq!(Vec::from_iter(state(&store).into_keys()), ["other"]);
+    assert!(!set.exists());
+
+    // No version is kept where none is wanted.
+    let error = store.versions(&name("old")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[test]
