@@ -19,6 +19,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("client-crl", "crl.pem"),
     ("allow-unauthenticated-clients", "true"),
     ("replace", "refuse"),
+    ("max-meta-bytes", "2KiB"),
     ("accept", "*.onnx"),
     ("scrub-interval", "5h"),
     (

@@ -396,7 +396,7 @@ fn what_has_its_bytes_already_is_counted_and_makes_no_revision() {
 }
 
 #[test]
-fn removed_models_with_versions_count_for_the_number_of_models() {
+fn the_number_of_models_is_bounded_and_old_versions_make_room() {
     let bounded = |directory: &Path, models_max| {
         let options = StoreOptions {
             reserve_bytes: 0,
@@ -416,21 +416,23 @@ fn removed_models_with_versions_count_for_the_number_of_models() {
         done.map_err(|error| error.kind())
     };
 
-    // The model that goes stays as a version.
-    for (models_max, is_done) in [(2, false), (3, true)] {
+    // The model that goes leaves its place, and so does what is kept of one that went before.
+    for (models_max, texts, is_done) in [
+        (2, &["me/c"][..], true),
+        (2, &["me/c", "me/d"], false),
+        (3, &["me/c", "me/d"], true),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let store = bounded(directory.path(), models_max);
         put(&store, "me/a", b"a");
         put(&store, "me/b", b"b");
-        let done = commit(&store, &["me/c"], Some("me/a"));
-        assert_eq!(done.is_ok(), is_done, "{done:?}");
+        let done = commit(&store, texts, Some("me/a"));
+        assert_eq!(done.is_ok(), is_done, "{texts:?}: {done:?}");
     }
-
-    // What went before does, too, and what comes back takes its place.
     for (models_max, texts, is_done) in [
         (1, &["me/x"][..], true),
-        (2, &["me/y"], true),
-        (2, &["me/y", "me/z"], false),
+        (2, &["me/y", "me/z"], true),
+        (1, &["me/y", "me/z"], false),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let store = bounded(directory.path(), models_max);

@@ -472,10 +472,12 @@ fn folders_count_for_the_quota_wherever_names_make_them() {
             }
         }
 
-        // At most one name more than the quota takes, and what every store has.
+        // At most one name more than the quota takes, and what every store has. Versions of names that are gone
+        // give way.
         let inodes = inodes(directory.path());
+        let least = if removes { 20 } else { 100 };
         assert!(
-            (100..256 + 80).contains(&inodes),
+            (least..256 + 80).contains(&inodes),
             "{inodes} {license:?} {removes}"
         );
     }

@@ -311,7 +311,8 @@ fn what_is_kept_by_default_undoes_and_is_freed() {
         versions(&freed(&["gc", "--keep", "1", "--json"])),
         (0.into(), 0.into())
     );
-    server.skep(&["gc", "-n"]).exits(0).says("would be freed");
+    let text = server.skep(&["gc", "-n"]).exits(0).text();
+    assert!(text.contains("would be freed"), "{text}");
     server.curl("/v1/gc?dry-run=no", &["-X", "POST"]).is(400);
     server.curl("/v1/gc?keep=x", &["-X", "POST"]).is(400);
     assert_eq!(versions(&freed(&["gc", "--json"])), versions(&told));

@@ -9,7 +9,7 @@ use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::changes::change::CommitOutcome;
 use crate::store::changes::commit::plan::{CommitPlan, Planned};
-use crate::store::changes::commit::redo::{CommitStep, StepKind};
+use crate::store::changes::commit::step_record::{CommitStep, StepKind};
 use crate::store::claim::{BytesOrigin, Claim, Condition};
 use crate::store::revisions;
 use crate::store::rules::side_file;

@@ -10,6 +10,7 @@ mod moving;
 mod plan;
 mod recovery;
 mod redo;
+mod step_record;
 #[cfg(test)]
 mod tests;
 

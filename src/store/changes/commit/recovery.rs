@@ -66,10 +66,7 @@ pub(crate) fn recover(catalog: &Catalog) -> Result<()> {
 }
 
 fn is_no_record(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidData | io::ErrorKind::NotFound
-    )
+    error.kind() == io::ErrorKind::InvalidData
 }
 
 fn incomplete(error: &io::Error) -> Error {
