@@ -100,7 +100,7 @@ fn every_role_against_every_route() {
             [403, 200, 200, 200, 401],
         ),
         (
-            "/v1/gc?dry-run",
+            "/v1/gc",
             &["-X", "POST"],
             "",
             [403, 403, 200, 200, 401],
