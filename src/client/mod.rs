@@ -84,6 +84,8 @@ pub struct Client {
     change: Option<ChangePath>,
     /// The revision of a folder that is fetched, if it is an old one.
     revision: Option<Revision>,
+    /// What the bytes have that are fetched, if they are those of an old version.
+    version: Option<Digest>,
     shared: Arc<Shared>,
     role: ConnectionRole,
     /// Ends this client for good.
@@ -135,6 +137,7 @@ impl Client {
             about: ModelDescription::default(),
             change: None,
             revision: None,
+            version: None,
             shared,
             role: ConnectionRole::First,
             whole,

@@ -10,7 +10,6 @@ use ureq::http::{Method, StatusCode};
 use crate::client::Client;
 use crate::client::api::answers;
 use crate::client::download::Download;
-use crate::client::model_path::model_path;
 use crate::client::upload::{Outgoing, UntilStopped};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -191,7 +190,7 @@ impl Client {
     /// `NotFound`, `NotImplemented` for an answer that is not a whole model, `Integrity` if its
     /// digest cannot be read, and those of the connection and of the server.
     pub fn get(&mut self, name: &ModelName) -> Result<Download> {
-        let response = self.ask(Method::GET, &model_path(name))?;
+        let response = self.ask(Method::GET, &self.fetched_path(name))?;
         Download::new(name.clone(), answers::whole(response)?, self.pace.clone())
     }
 }

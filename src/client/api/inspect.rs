@@ -111,10 +111,36 @@ impl Client {
     /// Where the bytes of a model are fetched from.
     pub(crate) fn fetched_path(&self, name: &ModelName) -> String {
         let path = path_of("models", name);
-        match self.revision {
-            Some(revision) => format!("{path}?revision={revision}"),
-            None => path,
+        match (self.version, self.revision) {
+            (Some(digest), _) => format!("/v1/blobs/sha256/{digest}"),
+            (None, Some(revision)) => format!("{path}?revision={revision}"),
+            (None, None) => path,
         }
+    }
+
+    /// Fetches an old version of a model from now on, and not what it is.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such version, or its digest is not known; those of the connection and of the
+    /// server.
+    pub(crate) fn go_to_version(&mut self, name: &ModelName, choice: VersionChoice) -> Result<()> {
+        if let VersionChoice::Digest(digest) = choice {
+            self.version = Some(digest);
+            return Ok(());
+        }
+
+        let mut versions = self.versions(name)?.into_iter();
+        let version = versions.find(|version| match choice {
+            VersionChoice::Number(number) => version.number == number,
+            _ => true,
+        });
+        let digest = version.and_then(|version| version.digest);
+        self.version = Some(digest.ok_or_else(|| {
+            let text = format!("no version {choice} of '{name}' is kept whose digest is known");
+            Error::new(ErrorKind::NotFound, text)
+                .hint(format!("'skep show {name}' lists those that are"))
+        })?);
+        Ok(())
     }
 
     /// What is known of a folder.

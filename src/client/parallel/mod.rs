@@ -127,6 +127,7 @@ impl Client {
             about: self.about.clone(),
             change: self.change.clone(),
             revision: self.revision,
+            version: self.version,
             role: self.role,
             whole: self.whole.clone(),
             stop,

@@ -159,3 +159,42 @@ fn without_versions_no_revision_is_kept_and_a_name_with_an_at_sign_is_a_name() {
     server.skep(&["get", &at, "-o", "literal"]).exits(0);
     assert_eq!(fs::read(server.place.path("literal")).unwrap(), b"literal");
 }
+
+#[test]
+fn an_old_version_of_a_model_is_fetched_by_its_number_and_its_digest() {
+    let server = Served::start(&["--plain", "--keep-versions", "2"]);
+    for text in ["one", "two", "three"] {
+        server.place.file("m", text);
+        server.skep(&["put", "m"]).exits(0);
+    }
+    let bytes = |name: &str| {
+        let _ = fs::remove_file(server.place.path("back"));
+        server.skep(&["get", name, "-o", "back"]).exits(0);
+        fs::read_to_string(server.place.path("back")).unwrap()
+    };
+
+    let show = server.skep(&["show", "m", "--json"]).exits(0).json();
+    let versions = show["models"][0]["versions"].as_array().unwrap().clone();
+    for (version, text) in versions.iter().zip(["two", "one"]) {
+        assert_eq!(bytes(&format!("m@{}", version["number"])), text);
+        let digest = version["digest"].as_str().unwrap();
+        assert_eq!(bytes(&format!("m@{digest}")), text);
+        assert_eq!(
+            bytes(&format!("m@{}", digest.trim_start_matches("sha256:"))),
+            text
+        );
+    }
+    assert_eq!(
+        server.skep(&["get", "m@newest", "-o", "-"]).exits(0).text(),
+        "two"
+    );
+    server.skep(&["get", "m@9"]).exits(4).says("no version 9");
+    let unknown = format!("m@{}", "0".repeat(64));
+    server.skep(&["get", &unknown]).exits(4);
+    assert!(!server.place.path("m@9").exists());
+    assert_eq!(fs::read_to_string(server.dir.join("m")).unwrap(), "three");
+
+    // A model that is called so is meant by its name.
+    server.skep(&["put", "m", "--name", "m@9"]).exits(0);
+    assert_eq!(bytes("m@9"), "three");
+}

@@ -61,7 +61,7 @@ pub(crate) fn parse_name(name: &str) -> Result<ModelName> {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
-    let mut selectors = Selector::all(matches, "name")?;
+    let selectors = Selector::all(matches, "name")?;
     let mut options = args::transfer(matches)?;
     if is_set(matches, "exit-unchanged")? {
         options.changes = Changes::Required;
@@ -75,20 +75,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         options.times = FileTimes::Fresh;
     }
 
-    // What a pattern stands for is up to the server; what is wrong with names is told without it.
-    let mut client = None;
-    if let Some((folder, revision)) = selected::of_revision(matches) {
-        let client: &mut Client = client.insert(args::client(matches, output)?);
-        // A model that has such a name is meant by it.
-        let name = selectors.first().and_then(Selector::name);
-        if name.map_or(Ok(None), |name| client.find(name))?.is_none() {
-            client.go_to_revision(revision);
-            selectors = vec![Selector::Folder(folder)];
-        }
-    } else if !selectors.iter().all(Selector::is_name) {
-        let client = client.insert(args::client(matches, output)?);
-        selectors = Selector::literal(selectors, client)?;
-    }
+    let (selectors, client) = meant(matches, selectors, output)?;
     let connected = || client.map_or_else(|| args::client(matches, output), Ok);
 
     if get_tree::is_meant(matches, &selectors) {
@@ -112,7 +99,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         return Err(Error::new(ErrorKind::Usage, text).hint("save it as a file first: -o FILE"));
     }
 
-    let mut client = args::client(matches, output)?;
+    let mut client = connected()?;
     let mut changed = 0;
     output.json_list("files");
 
@@ -143,6 +130,42 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     });
 
     finish(matches, changed, output)
+}
+
+/// What is meant by the words, and a client if the server had to be asked: it knows of old states that are named.
+fn meant(
+    matches: &ArgMatches,
+    selectors: Vec<Selector>,
+    output: &Output,
+) -> Result<(Vec<Selector>, Option<Client>)> {
+    let revision = selected::of_revision(matches);
+    let version = selected::of_version(matches);
+    if revision.is_none() && version.is_none() && selectors.iter().all(Selector::is_name) {
+        return Ok((selectors, None));
+    }
+
+    // What a pattern stands for is up to the server; what is wrong with names is told without it.
+    let mut client = args::client(matches, output)?;
+    if revision.is_none() && version.is_none() {
+        return Ok((Selector::literal(selectors, &mut client)?, Some(client)));
+    }
+
+    // A model that has such a name is meant by it.
+    let name = selectors.first().and_then(Selector::name);
+    if name.map_or(Ok(None), |name| client.find(name))?.is_some() {
+        return Ok((selectors, Some(client)));
+    }
+
+    let selectors = if let Some((folder, revision)) = revision {
+        client.go_to_revision(revision);
+        vec![Selector::Folder(folder)]
+    } else if let Some((model, version)) = version {
+        client.go_to_version(&model, version)?;
+        vec![Selector::Name(model)]
+    } else {
+        selectors
+    };
+    Ok((selectors, Some(client)))
 }
 
 fn finish(matches: &ArgMatches, changed: u32, output: &Output) -> Result<()> {
@@ -200,6 +223,7 @@ Examples:
   skep get me/bert/ -o bert/                  a folder with its paths
   skep get me/bert/ -o bert/ --delete -n      what would make bert/ its mirror
   skep get 'me/bert*/**' --include '*.onnx'
+  skep get model.onnx@3                       an old version that 'skep show' lists
   skep get model.onnx --verify-key sign.pub
   skep get model.onnx --if-changed --limit-rate 2MiB
   skep get dataset.tar -o - | tar x";
