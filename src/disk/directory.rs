@@ -107,6 +107,25 @@ impl Folder {
         Ok(())
     }
 
+    /// Removes a folder in this one in which there are only folders, and in these as well.
+    ///
+    /// # Errors
+    /// `DirectoryNotEmpty` if there is anything else; otherwise those of the file system.
+    pub(crate) fn remove_hollow(&self, name: &str) -> io::Result<()> {
+        let inner = self.enter_any(name)?;
+        for entry in inner.entries()? {
+            let name = entry?.name.into_string();
+            let name = name.map_err(|_| io::ErrorKind::DirectoryNotEmpty)?;
+            match inner.remove_hollow(&name) {
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                    return Err(io::ErrorKind::DirectoryNotEmpty.into());
+                }
+                removed => removed?,
+            }
+        }
+        self.remove_empty(name)
+    }
+
     /// Removes the last one of the folders to which these names lead, and then those above it, as far as
     /// nothing is in them. One that stays does no harm.
     pub(crate) fn remove_while_empty(

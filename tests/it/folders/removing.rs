@@ -63,3 +63,18 @@ fn what_has_changed_since_it_was_shown_stays() {
     assert_eq!(changes.map_or(0, Iterator::count), 0);
     assert_ne!(left["models"], json!([]));
 }
+
+#[test]
+fn what_a_pattern_removed_comes_back_with_its_folder() {
+    let server = Served::start(&["--plain"]);
+    for name in ["a", "b"] {
+        server.place.file(name, name);
+        server
+            .skep(&["put", name, "--name", &format!("t/{name}")])
+            .exits(0);
+    }
+    server.skep(&["rm", "-y", "t/*"]).exits(0);
+    assert!(!server.dir.join("t").exists());
+    server.skep(&["rollback", "t/"]).exits(0);
+    assert!(server.dir.join("t/a").is_file() && server.dir.join("t/b").is_file());
+}

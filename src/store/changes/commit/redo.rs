@@ -155,7 +155,15 @@ fn publish(
     } else {
         layout.made_place(name)?
     };
-    match source.rename_to(&target) {
+    let renamed = match source.rename_to(&target) {
+        // What models have left behind that made way: folders in which there is nothing.
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => target
+            .folder()
+            .remove_hollow(name.file_name())
+            .and_then(|()| source.rename_to(&target)),
+        renamed => renamed,
+    };
+    match renamed {
         // It was done before.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         renamed => renamed,

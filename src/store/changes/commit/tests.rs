@@ -496,7 +496,9 @@ fn what_else_is_in_a_folder_keeps_its_place() {
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(state(&store).into_keys().collect::<Vec<_>>(), ["t/a/b"]);
 
+    // Folders in which there is nothing are in nobody's way.
     fs::remove_file(link).unwrap();
+    fs::create_dir_all(directory.path().join("t/a/empty/deep")).unwrap();
     store.commit_change(id, Others::Remove, None).unwrap();
     assert_eq!(state(&store).into_keys().collect::<Vec<_>>(), ["t/a"]);
 }
