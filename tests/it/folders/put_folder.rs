@@ -284,3 +284,37 @@ fn a_mirror_follows_where_a_file_becomes_a_folder_there_as_well() {
     server.skep(&["put", "d", "--delete", "-y"]).exits(0);
     assert!(server.dir.join("d/a").is_file() && server.dir.join("d/x/y").is_file());
 }
+
+#[test]
+fn a_signed_directory_has_a_signature_beside_each_model() {
+    let server = Served::start(&["--plain"]);
+    let place = &server.place;
+    server.skep(&["keygen", "-o", "team.key"]).exits(0);
+    write(place, &[("d/a", b"a"), ("d/sub/b", b"b")]);
+    server.skep(&["put", "d"]).exits(0);
+
+    // Equal bytes without a signature are sent once more, and a mirror leaves signatures alone.
+    let put = ["put", "d", "--sign", "team.key", "--delete", "-y"];
+    server.skep(&put).exits(0);
+    for name in ["d/a", "d/sub/b"] {
+        assert!(
+            server.dir.join(format!("{name}.minisig")).is_file(),
+            "{name}"
+        );
+    }
+    let again = server.skep(&[&put[..], &["--json"]].concat()).exits(0);
+    assert_eq!(counts(&again), [0, 0, 2, 0]);
+    server
+        .skep(&[
+            "get",
+            "d/",
+            "-o",
+            "back",
+            "--verify-key",
+            "team.pub",
+            "--exclude",
+            "*.minisig",
+        ])
+        .exits(0);
+    assert_eq!(fs::read(place.path("back/sub/b")).unwrap(), b"b");
+}

@@ -17,6 +17,7 @@ use crate::client::{
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Revision};
+use crate::signature::Signature;
 use crate::threads::lock;
 
 /// A directory on its way.
@@ -70,8 +71,12 @@ impl SentTree<'_> {
 
         let mut staged = self.client.enter_change(root, remembered)?;
         // What an earlier command wanted and this one does not.
+        let signed = steps.sent.iter().filter(|_| self.wish.key.is_some());
+        let signatures = signed.map(|(name, _)| Signature::name_for(name));
+        let signatures = signatures.collect::<Result<Vec<_>>>()?;
         let mut wanted: BTreeSet<&ModelName> = steps.sent.iter().map(|(name, _)| name).collect();
         wanted.extend(steps.named.iter().map(|(name, _)| name));
+        wanted.extend(&signatures);
         if staged.keys().any(|name| !wanted.contains(name)) {
             self.client.abandon_change()?;
             remembered.clear();
@@ -256,7 +261,9 @@ impl SetStep<'_> {
         let opened = tree.local.open(file)?;
         let mut options = options.clone();
         if let Some(key) = &wish.key {
-            options.signature = Some(sign::opened(key, &opened, name)?);
+            let signature = sign::opened(key, &opened, name)?;
+            put_signature(client, name, &signature)?;
+            options.signature = Some(signature);
         }
 
         let begun = SystemTime::now();
@@ -267,6 +274,15 @@ impl SetStep<'_> {
             begun,
         }))
     }
+}
+
+/// Sends a signature, as a model beside its own. It comes first: a set that goes on later asks only for the model.
+fn put_signature(client: &mut Client, name: &ModelName, signature: &Signature) -> Result<()> {
+    let side = Signature::name_for(name)?;
+    let text = signature.to_string();
+    let length = Some(text.len() as u64);
+    let stored = client.put(&side, &mut text.as_bytes(), length, &mut |_| {});
+    stored.map(drop)
 }
 
 /// Names the file that an error is about, where the message does not.

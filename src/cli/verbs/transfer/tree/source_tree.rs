@@ -13,6 +13,7 @@ use crate::client::{HiddenFiles, LocalFile, LocalTree, RememberedDigests};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName, Revision};
+use crate::signature::Signature;
 use crate::text::{composed, counted};
 
 /// A directory and the folder that it becomes.
@@ -94,7 +95,8 @@ impl SourceTree {
             } else {
                 None
             };
-            let is_unchanged = digest.is_some() && model.and_then(|model| model.digest) == digest;
+            let is_same = digest.is_some() && model.and_then(|model| model.digest) == digest;
+            let is_unchanged = is_same && (wish.key.is_none() || there.has_signature(name));
 
             if is_unchanged && !wish.sends_always {
                 steps.unchanged += 1;
@@ -110,10 +112,13 @@ impl SourceTree {
         }
 
         if wish.removes {
+            let signed = self.files.keys().filter(|_| wish.key.is_some());
+            let signatures = signed.filter_map(|name| Signature::name_for(name).ok());
             let own: BTreeSet<String> = self
                 .files
                 .keys()
                 .map(|name| composed(name.as_str()))
+                .chain(signatures.map(|name| composed(name.as_str())))
                 .collect();
             let gone = there.models.iter().filter(|(name, model)| {
                 // What is left out here is left alone there.
@@ -192,6 +197,14 @@ impl FolderThere {
                 .map(|model| (composed(model.name.as_str()), model))
                 .collect(),
         }
+    }
+}
+
+impl FolderThere {
+    /// Whether a signature stands beside a model.
+    fn has_signature(&self, name: &ModelName) -> bool {
+        let side = Signature::name_for(name);
+        side.is_ok_and(|side| self.models.contains_key(&composed(side.as_str())))
     }
 }
 
