@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Model, ModelInfo, ModelName, OldVersion, Revision, Verification, VersionChoice,
 };
+use crate::signature::Signature;
 use crate::wire::{
     self, ClearedWire, CommitWire, FolderInfoWire, InfoWire, ModelWire, MovedWire, VerifyWire,
     VersionsWire,
@@ -112,9 +113,10 @@ impl Client {
     pub(crate) fn fetched_path(&self, name: &ModelName) -> String {
         let path = path_of("models", name);
         match (self.version, self.revision) {
-            (Some(digest), _) => format!("/v1/blobs/sha256/{digest}"),
-            (None, Some(revision)) => format!("{path}?revision={revision}"),
-            (None, None) => path,
+            // The signature beside a model is asked for by its name.
+            (Some(digest), _) if !Signature::is_name(name) => format!("/v1/blobs/sha256/{digest}"),
+            (_, Some(revision)) => format!("{path}?revision={revision}"),
+            (_, None) => path,
         }
     }
 
@@ -124,7 +126,11 @@ impl Client {
     /// `NotFound` if there is no such version, or its digest is not known; those of the connection and of the
     /// server.
     pub(crate) fn go_to_version(&mut self, name: &ModelName, choice: VersionChoice) -> Result<()> {
-        if let VersionChoice::Digest(digest) = choice {
+        if let VersionChoice::Digest(digest) = choice
+            && self
+                .find(name)?
+                .is_some_and(|model| model.digest == Some(digest))
+        {
             self.version = Some(digest);
             return Ok(());
         }
@@ -132,7 +138,8 @@ impl Client {
         let mut versions = self.versions(name)?.into_iter();
         let version = versions.find(|version| match choice {
             VersionChoice::Number(number) => version.number == number,
-            _ => true,
+            VersionChoice::Digest(digest) => version.digest == Some(digest),
+            VersionChoice::Newest => true,
         });
         let digest = version.and_then(|version| version.digest);
         self.version = Some(digest.ok_or_else(|| {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::flags::args;
 use crate::cli::terminal::{Output, size};
 use crate::error::{Error, ErrorKind, Result};
-use crate::text::{counted, duration_or_none};
+use crate::text::{counted, duration};
 use crate::wire::ClearedKindWire;
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -49,7 +49,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let idle = matches
         .get_one::<String>("idle")
         .map_or("1h", String::as_str);
-    let idle = duration_or_none(idle).map_err(|reason| {
+    let idle = duration(idle).map_err(|reason| {
         let text = format!("--idle {idle} cannot be used: {reason}");
         Error::new(ErrorKind::Usage, text)
     })?;

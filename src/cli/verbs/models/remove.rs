@@ -9,7 +9,7 @@ use crate::cli::flags::{Selector, args, selected};
 use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
 use crate::client::{Client, Removal, TransferEvent};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::model::{Model, ModelName, NameFilter, Revision};
 use crate::text::counted;
 
@@ -57,7 +57,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     }
 
     // What a folder or a pattern stands for goes in one step, or none of it.
-    let (named, together): (Vec<_>, Vec<_>) = meant
+    let (mut named, together): (Vec<_>, Vec<_>) = meant
         .models
         .keys()
         .cloned()
@@ -67,12 +67,20 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             ([Selector::Folder(folder)], Some(revision)) => Removal::Folder(folder, revision),
             _ => Removal::Names(&together),
         };
-        client.remove_together(&removal, RETRIES, &mut |event| {
+        let done = client.remove_together(&removal, RETRIES, &mut |event| {
             if let TransferEvent::Retrying { error, .. } = event {
                 output.note(&format!("{}; trying again", error.message()));
             }
-        })?;
-        together.iter().try_for_each(|name| removed("", name))?;
+        });
+        match done {
+            Ok(_) => together.iter().try_for_each(|name| removed("", name))?,
+            // What makes room must not need any.
+            Err(error) if error.kind() == ErrorKind::NoSpace => {
+                output.note("the server has no room to do it in one step: one after the other");
+                named.extend(together);
+            }
+            Err(error) => return Err(error),
+        }
     }
 
     output.each(named, |name| {

@@ -16,6 +16,7 @@ mod unusable;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::disk::{
@@ -47,6 +48,8 @@ pub(crate) struct Layout {
     refuses_names: bool,
     /// Models are served as they are, and nothing is changed or kept beside them.
     is_read_only: bool,
+    /// A commit that was decided waits to be done to its end: what it has left to do would undo later changes.
+    is_half_done: AtomicBool,
     /// Held as long as this lives.
     _lock: Option<FolderLock>,
 }
@@ -147,6 +150,7 @@ impl Layout {
             folds_names,
             refuses_names,
             is_read_only: false,
+            is_half_done: AtomicBool::new(false),
             _lock: Some(held),
         })
     }
@@ -159,6 +163,7 @@ impl Layout {
             folds_names: false,
             refuses_names: false,
             is_read_only: true,
+            is_half_done: AtomicBool::new(false),
             _lock: None,
         }
     }
@@ -172,6 +177,28 @@ impl Layout {
     /// # Errors
     /// As [`Layout::check_there`], and `Forbidden`.
     pub(crate) fn check_changeable(&self) -> Result<()> {
+        self.check_writable()?;
+        if !self.is_half_done.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+
+        let text =
+            "the disk failed in the middle of a commit, and nothing is changed until it is done";
+        Err(Error::new(ErrorKind::Busy, text).hint(
+            "make room on the server's disk, and commit the change set again or restart the server",
+        ))
+    }
+
+    /// Notes whether a commit that was decided waits to be done to its end.
+    pub(crate) fn note_half_done(&self, is_half_done: bool) {
+        self.is_half_done.store(is_half_done, Ordering::SeqCst);
+    }
+
+    /// The same where a commit is done to its end.
+    ///
+    /// # Errors
+    /// As [`Layout::check_there`], and `Forbidden`.
+    pub(crate) fn check_writable(&self) -> Result<()> {
         self.check_there()?;
         if !self.is_read_only {
             return Ok(());

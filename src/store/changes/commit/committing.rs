@@ -14,7 +14,7 @@ use crate::model::Revision;
 use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Layout, Stamp};
 use crate::store::changes::change::{Change, CommitOutcome, Others};
-use crate::store::changes::change_files::{ChangeFiles, ChangeId, unknown_change};
+use crate::store::changes::change_files::{COMMIT, ChangeFiles, ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::changeable::check_places;
 use crate::store::changes::commit::committed::{claim, learn, learn_linked, outcome, prune, tell};
@@ -49,7 +49,7 @@ impl Store {
             return Ok(outcome);
         }
 
-        catalog.layout.check_changeable()?;
+        catalog.layout.check_writable()?;
         let change = catalog.changes.find(id)?;
         let mut set = lock(&change.set);
         if set.is_over {
@@ -58,17 +58,7 @@ impl Store {
         }
 
         // What takes long comes before others have to wait for their names.
-        if others == Others::Remove && set.request.root.is_none() {
-            let text =
-                "what is not in a change set is removed only from a folder, and this set has none";
-            return Err(Error::new(ErrorKind::BadRequest, text).hint(
-                "begin one with POST /v1/changes?root=FOLDER, or DELETE single names in it",
-            ));
-        }
-        if !set.is_decided {
-            check_sent(&mut set)?;
-            make_durable(catalog, &set).map_err(unstored)?;
-        }
+        make_ready(catalog, &mut set, others)?;
         let proven = known_versions(catalog, &set)?;
         if let Some(root) = &set.request.root
             && catalog.options.versions_max > 0
@@ -104,7 +94,13 @@ impl Store {
 
         carry_out(catalog, &mut set, &plan)?;
         set.is_over = true;
-        log_failure(set.files.remove());
+        if let Err(error) = set.files.remove() {
+            // With its record, the next start would do it once more.
+            let record = set.files.place(COMMIT);
+            let is_left = record.is_ok_and(|place| place.exists());
+            catalog.layout.note_half_done(is_left);
+            log_failure(Err(error));
+        }
         let outcome = CommitOutcome {
             published: plan.published.len(),
             removed: plan.removed.len(),
@@ -125,6 +121,22 @@ impl Store {
     }
 }
 
+/// Does what can take long before a commit is planned.
+fn make_ready(catalog: &Catalog, set: &mut ChangeSet, others: Others) -> Result<()> {
+    if others == Others::Remove && set.request.root.is_none() {
+        let text =
+            "what is not in a change set is removed only from a folder, and this set has none";
+        return Err(Error::new(ErrorKind::BadRequest, text)
+            .hint("begin one with POST /v1/changes?root=FOLDER, or DELETE single names in it"));
+    }
+    if !set.is_decided {
+        catalog.layout.check_changeable()?;
+        check_sent(set)?;
+        make_durable(catalog, set).map_err(unstored)?;
+    }
+    Ok(())
+}
+
 /// Whether a folder still is what the caller believes.
 fn check_expected(before: Option<&Manifest>, expected: Option<Revision>) -> Result<()> {
     if expected.is_none() || before.map(Manifest::revision) == expected {
@@ -142,6 +154,7 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
         // The record may be there all the same, and then the next start would go by it.
         if redo::withdraw(&set.files).is_err() {
             set.is_decided = true;
+            catalog.layout.note_half_done(true);
             return Err(half_done(&error));
         }
         tidy_up(catalog, &set.files, plan);
@@ -164,7 +177,10 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
         done
     };
     done.and_then(|()| redo::settle(catalog, &steps))
-        .map_err(|error| half_done(&error))
+        .map_err(|error| {
+            catalog.layout.note_half_done(true);
+            half_done(&error)
+        })
 }
 
 /// Completes a commit in the middle of which the disk failed.
@@ -178,6 +194,7 @@ fn finish(catalog: &Catalog, id: ChangeId, set: &mut ChangeSet) -> Result<Commit
     };
     let steps = done.map_err(|error| half_done(&error))?;
     set.is_over = true;
+    catalog.layout.note_half_done(false);
 
     let outcome = outcome(&steps, set.entries.len());
     catalog.changes.end(id, Some(outcome.clone()));

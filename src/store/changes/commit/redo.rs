@@ -117,7 +117,7 @@ pub(crate) fn apply(
 ) -> io::Result<()> {
     let set = files.folder()?;
     let is_assembled = steps.iter().any(|step| step.what == StepKind::Appear);
-    for step in steps {
+    for (number, step) in steps.iter().enumerate() {
         let done = match &step.what {
             StepKind::Publish(number) => {
                 publish(&catalog.layout, &set, &step.name, *number, is_assembled)
@@ -128,9 +128,14 @@ pub(crate) fn apply(
                 remove(catalog, &step.name, *size, keeps.then_some(*digest))
             }
             StepKind::Delete(size) => remove(catalog, &step.name, *size, None),
+            // What has its name still was never told to have the other one, or is something that came later.
+            StepKind::Move(_) | StepKind::MoveFolder(_) if number == 0 => Ok(()),
             StepKind::Move(to) | StepKind::MoveFolder(to) => {
-                // It was done before, or it cannot be, and then nobody was told that it was.
-                if let Err(error) = give_name(&catalog.layout, &step.name, to) {
+                // A signature goes with its model.
+                let first = &steps[0];
+                if is_moved(&catalog.layout, first)
+                    && let Err(error) = give_name(&catalog.layout, &step.name, to)
+                {
                     log::debug!("'{}' is not moved to '{to}': {error}", step.name);
                 }
                 Ok(())
@@ -240,6 +245,13 @@ pub(crate) fn give_name(layout: &Layout, from: &ModelName, to: &ModelName) -> io
     given
 }
 
+/// Whether a step has been done by which something got another name, and nothing has come in its place.
+fn is_moved(layout: &Layout, step: &CommitStep) -> bool {
+    let is_free = matches!(layout.standing(&step.name), Ok(Standing::Nothing));
+    let target = step.new_name().map(|name| layout.standing(name));
+    is_free && !matches!(target, None | Some(Err(_) | Ok(Standing::Nothing)))
+}
+
 /// Has what is kept of models and folders go with their names, durably.
 ///
 /// # Errors
@@ -248,7 +260,7 @@ pub(crate) fn follow(catalog: &Catalog, steps: &[CommitStep]) -> io::Result<()> 
     let hidden = catalog.layout.hidden();
     for step in steps {
         // What still has its name keeps what is kept of it.
-        if !matches!(catalog.layout.standing(&step.name)?, Standing::Nothing) {
+        if !is_moved(&catalog.layout, step) {
             continue;
         }
         match &step.what {

@@ -297,6 +297,15 @@ fn a_record_of_a_move_is_done_once_and_hands_are_left_alone() {
         fs::create_dir_all(&set).unwrap();
         fs::write(set.join("commit"), format!("skep-commit 1\n{text}\n")).unwrap();
     };
+    // Nobody was told that it has the other name, so it keeps its own.
+    record("move a\tb");
+    let store = open(directory.path(), 2);
+    assert_eq!(state(&store)["a"].2, [3]);
+    assert!(!set.exists());
+    drop(store);
+
+    // What has it already is followed by its versions.
+    fs::rename(directory.path().join("a"), directory.path().join("b")).unwrap();
     record("move a\tb");
     let store = open(directory.path(), 2);
     assert_eq!(
