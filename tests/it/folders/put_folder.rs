@@ -318,3 +318,18 @@ fn a_signed_directory_has_a_signature_beside_each_model() {
         .exits(0);
     assert_eq!(fs::read(place.path("back/sub/b")).unwrap(), b"b");
 }
+
+#[test]
+fn what_is_said_anew_of_equal_bytes_is_kept() {
+    let server = Served::start(&["--plain"]);
+    write(&server.place, &[("d/a", b"a")]);
+    server.skep(&["put", "d", "--meta", "stage=test"]).exits(0);
+    server
+        .skep(&["put", "d", "--meta", "stage=prod", "--license", "MIT"])
+        .exits(0);
+    let told = server.skep(&["show", "d/a"]).exits(0).text();
+    assert!(
+        told.contains("stage=prod") && told.contains("MIT"),
+        "{told}"
+    );
+}

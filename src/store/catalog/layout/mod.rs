@@ -7,6 +7,7 @@
 //! with the journals of those that can be continued, `.skep/versions/` with what models were before,
 //! and `.skep/about/` with where they come from.
 
+mod changeable_layout;
 mod file_names;
 mod left_over;
 mod model_paths;
@@ -16,13 +17,11 @@ mod unusable;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::disk::{
-    self, FileKind, FilePlace, Folder, FolderLock, FolderPosition, LockAttempt, Part,
-};
-use crate::error::{Error, ErrorKind, Result};
+use crate::disk::{self, FileKind, FilePlace, Folder, FolderLock, LockAttempt, Part};
+use crate::error::Result;
 use crate::model::ModelName;
 pub(crate) use file_names::is_absence;
 pub(crate) use model_paths::{ModelNames, named};
@@ -170,45 +169,6 @@ impl Layout {
 
     pub(crate) fn is_read_only(&self) -> bool {
         self.is_read_only
-    }
-
-    /// Whether models can be changed: the directory is there, and not served read-only.
-    ///
-    /// # Errors
-    /// As [`Layout::check_there`], and `Forbidden`.
-    pub(crate) fn check_changeable(&self) -> Result<()> {
-        self.check_writable()?;
-        if !self.is_half_done.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-
-        let text =
-            "the disk failed in the middle of a commit, and nothing is changed until it is done";
-        Err(Error::new(ErrorKind::Busy, text).hint(
-            "make room on the server's disk, and commit the change set again or restart the server",
-        ))
-    }
-
-    /// Notes whether a commit that was decided waits to be done to its end.
-    pub(crate) fn note_half_done(&self, is_half_done: bool) {
-        self.is_half_done.store(is_half_done, Ordering::SeqCst);
-    }
-
-    /// The same where a commit is done to its end.
-    ///
-    /// # Errors
-    /// As [`Layout::check_there`], and `Forbidden`.
-    pub(crate) fn check_writable(&self) -> Result<()> {
-        self.check_there()?;
-        if !self.is_read_only {
-            return Ok(());
-        }
-
-        let text = "this server serves its models read-only, and takes no changes";
-        Err(Error::new(ErrorKind::Forbidden, text).hint(
-            "on the server, make the file system of the model directory writable, start without \
-             --read-only, and try again",
-        ))
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -390,24 +350,6 @@ impl Layout {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether the directory is there, and not the empty one in which a card was mounted: what is put
-    /// into that would be out of sight once the card is back.
-    ///
-    /// # Errors
-    /// `Busy` if it is not: it may come back.
-    pub(crate) fn check_there(&self) -> Result<()> {
-        let text = match self.folder.position() {
-            FolderPosition::Same => return Ok(()),
-            FolderPosition::Missing => "the model directory is missing",
-            // A card was mounted over the directory or unmounted from it.
-            FolderPosition::Covered => "the model directory is now on another file system",
-            FolderPosition::Replaced => "the model directory was replaced by another one",
-        };
-
-        Err(Error::new(ErrorKind::Busy, text)
-            .hint("check whether it was removed or unmounted; once it is back, restart the server"))
     }
 }
 

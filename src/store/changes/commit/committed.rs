@@ -7,12 +7,12 @@ use crate::event::Happening;
 use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Standing};
-use crate::store::changes::change::CommitOutcome;
+use crate::store::changes::change::{Bytes, CommitOutcome};
 use crate::store::changes::commit::plan::{CommitPlan, Planned};
 use crate::store::changes::commit::step_record::{CommitStep, StepKind};
 use crate::store::claim::{BytesOrigin, Claim, Condition};
 use crate::store::revisions;
-use crate::store::rules::side_file;
+use crate::store::rules::{self, side_file};
 use crate::store::versions;
 
 /// What came of steps that were done after an error or a start, of so many names.
@@ -50,6 +50,10 @@ pub(super) fn learn_linked(catalog: &Catalog, plan: &CommitPlan) {
 
 /// What comes after the models are there: old versions, signatures beside them, and events.
 pub(super) fn tell(catalog: &Catalog, plan: &CommitPlan) {
+    for (name, bytes) in &plan.described {
+        describe(catalog, name, bytes);
+    }
+
     let names: BTreeSet<&ModelName> = plan.published.iter().map(|one| &one.name).collect();
     if catalog.options.versions_max > 0 {
         let removed = plan.removed.iter().map(|gone| &gone.name);
@@ -83,16 +87,31 @@ pub(super) fn tell(catalog: &Catalog, plan: &CommitPlan) {
 
 /// What is said of bytes that get a name.
 pub(super) fn claim(one: &Planned) -> Claim<'_> {
+    claim_of(&one.name, &one.bytes)
+}
+
+fn claim_of<'a>(name: &'a ModelName, bytes: &'a Bytes) -> Claim<'a> {
     Claim {
-        name: &one.name,
-        size: one.bytes.size,
-        digest: one.bytes.digest,
+        name,
+        size: bytes.size,
+        digest: bytes.digest,
         expected: None,
         condition: &Condition::Any,
-        metadata: &one.bytes.metadata,
-        signature: one.bytes.signature.as_ref(),
+        metadata: &bytes.metadata,
+        signature: bytes.signature.as_ref(),
         origin: BytesOrigin::Upload,
     }
+}
+
+/// Keeps what is said anew of bytes that a name had already.
+fn describe(catalog: &Catalog, name: &ModelName, bytes: &Bytes) {
+    let needed = versions::digests(catalog, name);
+    let claim = claim_of(name, bytes);
+    if let Err(error) = rules::keep(catalog, &claim, bytes.signature.as_ref(), &needed) {
+        log::warn!("what is said of '{name}' cannot be kept: {error}");
+    }
+    // What is in memory has what was said before.
+    catalog.cache.remove(name);
 }
 
 /// Removes revisions beyond those that are kept.

@@ -24,6 +24,8 @@ pub(crate) struct CommitPlan {
     pub(crate) removed: Vec<Gone>,
     /// Names that have the bytes already that they are to get.
     pub(crate) unchanged: usize,
+    /// Those of them of which something is said anew.
+    pub(crate) described: Vec<(ModelName, Bytes)>,
     /// The folder of the set, if nothing has its name: it comes into being as a whole.
     pub(crate) new_folder: Option<ModelName>,
     /// Whether what is replaced and what goes becomes versions: all of it, or nothing where it is too large
@@ -76,6 +78,7 @@ pub(crate) fn plan(
         published: Vec::new(),
         removed: Vec::new(),
         unchanged: 0,
+        described: Vec::new(),
         new_folder: None,
         keeps_versions: false,
         room: VersionRoom::UNBOUNDED,
@@ -98,6 +101,9 @@ pub(crate) fn plan(
         let known = current.and_then(|stamp| catalog.index.find(name, &stamp));
         if known == Some(bytes.digest) {
             plan.unchanged += 1;
+            if !bytes.metadata.is_empty() || bytes.signature.is_some() {
+                plan.described.push((name.clone(), bytes.clone()));
+            }
             continue;
         }
 

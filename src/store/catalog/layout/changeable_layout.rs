@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Whether models can be changed now: the directory is there, is not served read-only, and no commit waits to be
+//! done to its end.
+
+use std::sync::atomic::Ordering;
+
+use crate::disk::FolderPosition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::catalog::layout::Layout;
+
+impl Layout {
+    /// Whether models can be changed: the directory is there, and not served read-only.
+    ///
+    /// # Errors
+    /// As [`Layout::check_there`], and `Forbidden`.
+    pub(crate) fn check_changeable(&self) -> Result<()> {
+        self.check_writable()?;
+        if !self.is_half_done.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+
+        let text =
+            "the disk failed in the middle of a commit, and nothing is changed until it is done";
+        Err(Error::new(ErrorKind::Busy, text).hint(
+            "make room on the server's disk, and commit the change set again or restart the server",
+        ))
+    }
+
+    /// Notes whether a commit that was decided waits to be done to its end.
+    pub(crate) fn note_half_done(&self, is_half_done: bool) {
+        self.is_half_done.store(is_half_done, Ordering::SeqCst);
+    }
+
+    /// The same where a commit is done to its end.
+    ///
+    /// # Errors
+    /// As [`Layout::check_there`], and `Forbidden`.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.check_there()?;
+        if !self.is_read_only {
+            return Ok(());
+        }
+
+        let text = "this server serves its models read-only, and takes no changes";
+        Err(Error::new(ErrorKind::Forbidden, text).hint(
+            "on the server, make the file system of the model directory writable, start without \
+             --read-only, and try again",
+        ))
+    }
+
+    /// Whether the directory is there, and not the empty one in which a card was mounted: what is put
+    /// into that would be out of sight once the card is back.
+    ///
+    /// # Errors
+    /// `Busy` if it is not: it may come back.
+    pub(crate) fn check_there(&self) -> Result<()> {
+        let text = match self.folder.position() {
+            FolderPosition::Same => return Ok(()),
+            FolderPosition::Missing => "the model directory is missing",
+            // A card was mounted over the directory or unmounted from it.
+            FolderPosition::Covered => "the model directory is now on another file system",
+            FolderPosition::Replaced => "the model directory was replaced by another one",
+        };
+
+        Err(Error::new(ErrorKind::Busy, text)
+            .hint("check whether it was removed or unmounted; once it is back, restart the server"))
+    }
+}
