@@ -16,7 +16,6 @@ mod claim;
 mod clearing;
 mod failure;
 mod hidden_folder;
-mod kept_tree;
 mod listing;
 mod options;
 mod publishing;

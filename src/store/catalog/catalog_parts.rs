@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
 use crate::digest::Digest;
@@ -67,6 +67,11 @@ impl Catalog {
     /// Keeps change sets from being shown while what comes from one look is read.
     pub(crate) fn shown(&self) -> RwLockReadGuard<'_, ()> {
         self.shown.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps everybody from looking names up.
+    pub(crate) fn hide(&self) -> RwLockWriteGuard<'_, ()> {
+        self.shown.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name by which a model, or what is kept of a removed one, has this name in the other form of

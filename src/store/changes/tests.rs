@@ -15,7 +15,7 @@ use crate::store::*;
 
 type Models = BTreeMap<String, Vec<u8>>;
 
-fn open(directory: &Path, versions_max: usize) -> Store {
+pub(super) fn open(directory: &Path, versions_max: usize) -> Store {
     let options = StoreOptions {
         reserve_bytes: 0,
         versions_max,
@@ -24,7 +24,7 @@ fn open(directory: &Path, versions_max: usize) -> Store {
     Store::open(directory, options).unwrap()
 }
 
-fn name(text: &str) -> ModelName {
+pub(super) fn name(text: &str) -> ModelName {
     text.parse().unwrap()
 }
 

@@ -26,11 +26,6 @@ impl Layout {
         ))
     }
 
-    /// Notes whether a commit that was decided waits to be done to its end.
-    pub(crate) fn note_half_done(&self, is_half_done: bool) {
-        self.is_half_done.store(is_half_done, Ordering::SeqCst);
-    }
-
     /// The same where a commit is done to its end.
     ///
     /// # Errors
@@ -46,6 +41,11 @@ impl Layout {
             "on the server, make the file system of the model directory writable, start without \
              --read-only, and try again",
         ))
+    }
+
+    /// Notes whether a commit that was decided waits to be done to its end.
+    pub(crate) fn note_half_done(&self, is_half_done: bool) {
+        self.is_half_done.store(is_half_done, Ordering::SeqCst);
     }
 
     /// Whether the directory is there, and not the empty one in which a card was mounted: what is put

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::PoisonError;
 use std::time::SystemTime;
 
 use crate::digest::Digest;
@@ -164,10 +163,7 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
     // From here on it is committed. It is shown when all of it is there.
     set.is_decided = true;
     let done = {
-        let _hidden = catalog
-            .shown
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _hidden = catalog.hide();
         let done = redo::apply(catalog, &set.files, &steps, Obstacle::Fails);
         steps.iter().for_each(|step| catalog.forget(&step.name));
         // Nobody lists one of them without its digest.
@@ -186,10 +182,7 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
 /// Completes a commit in the middle of which the disk failed.
 fn finish(catalog: &Catalog, id: ChangeId, set: &mut ChangeSet) -> Result<CommitOutcome> {
     let done = {
-        let _hidden = catalog
-            .shown
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _hidden = catalog.hide();
         redo::complete(catalog, &set.files, Obstacle::Fails)
     };
     let steps = done.map_err(|error| half_done(&error))?;

@@ -3,7 +3,6 @@
 //! said of it, and its old versions.
 
 use std::io;
-use std::sync::PoisonError;
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -264,10 +263,7 @@ fn carry_out(catalog: &Catalog, request: &MoveRequest, moved: &[MovedModel]) -> 
     }
 
     let named = {
-        let _hidden = catalog
-            .shown
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _hidden = catalog.hide();
         let named = give_names(catalog, &steps);
         if named.is_ok() {
             moved.iter().for_each(|one| catalog.forget(&one.from));

@@ -14,7 +14,7 @@ use crate::store::changes::change_journal::whole_lines;
 use crate::store::changes::commit::step_record::{
     CommitStep, StepKind, read_record, record_text, unreadable,
 };
-use crate::store::kept_tree;
+use crate::store::hidden_folder::kept_tree;
 use crate::store::versions;
 
 /// Writes the steps down, durably: from here on they are done, whatever comes.

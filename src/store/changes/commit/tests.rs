@@ -5,24 +5,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
 
 use crate::digest::Digest;
 use crate::disk::fault;
+use crate::store::changes::tests::{name, open};
 use crate::store::*;
-
-fn open(directory: &Path, versions_max: usize) -> Store {
-    let options = StoreOptions {
-        reserve_bytes: 0,
-        versions_max,
-        ..StoreOptions::default()
-    };
-    Store::open(directory, options).unwrap()
-}
-
-fn name(text: &str) -> ModelName {
-    text.parse().unwrap()
-}
 
 fn put(store: &Store, text: &str, bytes: &str, license: Option<&str>) {
     let metadata = Metadata::new(license, None, None).unwrap();

@@ -5,6 +5,8 @@
 //! Each folder in it is opened anew for each use, from the descriptor of the model directory: a link or
 //! a folder of somebody else that has come in its place is an error, and nothing outside is touched.
 
+pub(crate) mod kept_tree;
+
 use std::io;
 
 use crate::disk::{FilePlace, Folder, FolderEntry};
