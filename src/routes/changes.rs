@@ -6,7 +6,7 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
-use crate::model::{ModelName, Revision};
+use crate::model::ModelName;
 use crate::routes::api::{Api, member};
 use crate::routes::models::{self, stored};
 use crate::signature::Signature;
@@ -43,7 +43,7 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 /// `?blob=DIGEST` for bytes that the server has.
 pub(crate) fn put(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let (id, name) = (id(request)?, name(api, request)?);
-    check_no_condition(request)?;
+    models::check_no_condition(request)?;
 
     let mut order = UploadIntent::new(name);
     order.change = Some(id);
@@ -70,7 +70,7 @@ pub(crate) fn put(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 /// `DELETE /v1/changes/ID/NAME`: the commit removes the model.
 pub(crate) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let (id, name) = (id(request)?, name(api, request)?);
-    check_no_condition(request)?;
+    models::check_no_condition(request)?;
     api.store.stage_removal(id, &name)?;
     Ok(Response::new(Status::NO_CONTENT))
 }
@@ -88,8 +88,8 @@ pub(crate) fn commit(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         }
     };
 
-    let expected = request.fields().value("if-match").map(revision_of_tag);
-    let outcome = api.store.commit_change(id, others, expected.transpose()?)?;
+    let expected = models::expected_revision(request)?;
+    let outcome = api.store.commit_change(id, others, expected)?;
 
     let told = CommitWire::from(&outcome);
     Ok(Response::json(Status::OK, &told))
@@ -138,25 +138,6 @@ fn id(request: &Request<'_>) -> Result<ChangeId> {
 fn name(api: &Api, request: &Request<'_>) -> Result<ModelName> {
     let segments = request.segments().get(3..).unwrap_or_default();
     Ok(api.store.spelled(&ModelName::from_segments(segments)?))
-}
-
-/// A change set is judged as a whole.
-fn check_no_condition(request: &Request<'_>) -> Result<()> {
-    let conditions = ["if-match", "if-none-match", "if-unmodified-since"];
-    let given = |field: &&str| request.fields().value(field).is_some();
-    let Some(field) = conditions.iter().find(|field| given(field)) else {
-        return Ok(());
-    };
-
-    let text = format!("{field} says nothing of one name in a change set");
-    Err(Error::new(ErrorKind::BadRequest, text)
-        .hint("send If-Match with the revision of the folder when the set is committed"))
-}
-
-fn revision_of_tag(tag: &str) -> Result<Revision> {
-    let bare = tag.trim().strip_prefix('"');
-    let bare = bare.and_then(|bare| bare.strip_suffix('"'));
-    bare.unwrap_or(tag).parse()
 }
 
 impl From<&CommitOutcome> for CommitWire {

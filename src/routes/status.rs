@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How the server is, and what of it is freed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::access::{How, Role};
@@ -82,8 +83,12 @@ pub(crate) fn clear(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     };
     let members = request.query().unwrap_or_default().split('&');
     // Whoever means something else than what is understood must not have anything removed.
+    let mut seen = BTreeSet::new();
     for member in members.filter(|member| !member.is_empty()) {
         let (key, value) = member.split_once('=').unwrap_or((member, ""));
+        if !seen.insert(key) {
+            return Err(unreadable(member));
+        }
         let number = || value.parse::<u32>().map_err(|_| unreadable(member));
         match key {
             "keep" => clear.keep = usize::try_from(number()?).unwrap_or(usize::MAX),
@@ -125,7 +130,7 @@ fn wire(kind: ClearedKind) -> ClearedKindWire {
 fn unreadable(member: &str) -> Error {
     let text = format!("the query of /v1/gc has '{}'", quotable(member));
     Error::new(ErrorKind::BadRequest, text)
-        .hint("it is ?keep=N&idle=SECONDS&dry-run; each of them may be left out")
+        .hint("it is ?keep=N&idle=SECONDS&dry-run, each of them once or not at all")
 }
 
 /// Long enough for a caller whose connection is bad to go on.

@@ -33,7 +33,9 @@ pub use crate::model::Verified;
 pub use about::{About, Metadata};
 pub(crate) use blobs::BlobSearch;
 pub use catalog::CacheCounts;
-pub(crate) use changes::{Change, ChangeId, ChangeRequest, CommitOutcome, MoveRequest, Others};
+pub(crate) use changes::{
+    Change, ChangeId, ChangeRequest, CommitOutcome, ExpectedState, MoveRequest, Others,
+};
 pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
 pub(crate) use clearing::{ClearMode, ClearRequest, ClearedKind};

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Models over HTTP: raw bytes at `/v1/models/NAME`.
+//! Models over HTTP: raw bytes at `/v1/models/NAME`, and by their digest at `/v1/blobs/sha256/HEX`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Content, Fields, Range, Request, Response, Status};
+use crate::http::{Content, Range, Request, Response, Status};
 use crate::model::{Model, ModelName};
 use crate::routes::api::Api;
 use crate::routes::models::archive::archive;
 use crate::routes::models::fields::Complete;
 use crate::routes::models::info::{asked_revision, search_for};
+use crate::routes::models::preconditions::{
+    changed, check_unmodified, condition, is_strong_match, is_weak_match, seconds,
+};
 use crate::routes::models::storing::{WEAK, digest, entity_tag, store_whole};
 use crate::routes::models::upload_forms::check_form;
 use crate::routes::models::{info, resumable};
 use crate::signature::Signature;
-use crate::store::{self, Condition, OpenedModel, UploadIntent};
+use crate::store::{self, OpenedModel, UploadIntent};
 use crate::text::{counted, escaped, http_date};
 
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
@@ -42,6 +45,14 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         None => api.store.open_model(&name)?,
     };
     answer(request, AnswerKind::Model(&name), opened)
+}
+
+/// `GET /v1/blobs/sha256/HEX`: the bytes of this digest, or a range of them, whatever has them.
+pub(crate) fn blob(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let digest: Digest = request.segments().get(3).unwrap_or(&"").parse()?;
+
+    let opened = api.store.open_blob(digest, search_for(request))?;
+    answer(request, AnswerKind::Blob, opened)
 }
 
 /// Whether a folder as a whole is meant: a slash at the end, and `?tar`.
@@ -248,95 +259,6 @@ pub(crate) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     Ok(Response::new(Status::NO_CONTENT))
 }
 
-/// What `If-Match` and `If-None-Match` ask of the model that is to be replaced or removed.
-fn condition(api: &Api, request: &Request<'_>, name: &ModelName) -> Result<Condition> {
-    let fields = request.fields();
-    let only = |tags: &str, text: &str| match Digest::from_etag(tags) {
-        Some(digest) => Ok(Condition::Matches(digest)),
-        None => Err(Error::new(ErrorKind::PreconditionFailed, text)),
-    };
-
-    // Only conditions that the store can check together with the change are taken.
-    match (
-        fields.value("if-none-match").map(str::trim),
-        fields.value("if-match").map(str::trim),
-    ) {
-        (None, None) => unmodified(api, fields, name),
-        (Some("*"), None) => Ok(Condition::Absent),
-        (None, Some("*")) => Ok(Condition::Exists),
-        (None, Some(tags)) => only(tags, "no model has the entity tag of If-Match"),
-        _ => Err(Error::new(
-            ErrorKind::BadRequest,
-            "these preconditions are not supported",
-        )
-        .hint("use If-Match with one entity tag or *, or If-None-Match: *")),
-    }
-}
-
-/// What `If-Unmodified-Since` asks, where there is a model (RFC 9110 section 13.1.4).
-fn unmodified(api: &Api, fields: &Fields, name: &ModelName) -> Result<Condition> {
-    if unmodified_since(fields).is_none() {
-        return Ok(Condition::Any);
-    }
-
-    match api.store.find(name) {
-        // From here on, nobody may change it before we do: the store checks again that it is the
-        // model that was looked at here.
-        Ok(model) => {
-            check_unmodified(fields, &model)?;
-            let seen = Condition::ModifiedAt(model.modified);
-            Ok(model.digest.map_or(seen, Condition::Matches))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Condition::Any),
-        Err(error) => Err(error),
-    }
-}
-
-/// The date of `If-Unmodified-Since`. `If-Match` comes before it, and a date that cannot be read asks
-/// nothing.
-fn unmodified_since(fields: &Fields) -> Option<SystemTime> {
-    let date = fields
-        .value("if-unmodified-since")
-        .filter(|_| fields.value("if-match").is_none())?;
-    httpdate::parse_http_date(date).ok()
-}
-
-fn check_unmodified(fields: &Fields, model: &Model) -> Result<()> {
-    match unmodified_since(fields) {
-        Some(date) if seconds(model.modified) > seconds(date) => {
-            let text = format!("'{}' was modified after If-Unmodified-Since", model.name);
-            Err(Error::new(ErrorKind::PreconditionFailed, text))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether a list of entity tags has this strong one, or is `*` (RFC 9110 section 13.1.1).
-fn is_strong_match(list: &str, tag: &str) -> bool {
-    let is_same = |item: &str| item.trim() == tag && !tag.starts_with(WEAK);
-    list.trim() == "*" || list.split(',').any(is_same)
-}
-
-/// Whether a list of entity tags has this one, weak or not, or is `*` (RFC 9110 section 13.1.2).
-fn is_weak_match(list: &str, tag: &str) -> bool {
-    let bare = |item: &str| item.trim().trim_start_matches(WEAK).to_owned();
-    list.trim() == "*" || list.split(',').any(|item| bare(item) == bare(tag))
-}
-
-fn changed(name: &ModelName) -> Error {
-    Error::new(
-        ErrorKind::PreconditionFailed,
-        format!("'{name}' is not what is to be replaced"),
-    )
-    .hint("'skep ls -l' shows what is there (--if-match); in HTTP: the field If-Match")
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
-}
-
 /// The name under which a browser saves the model (RFC 6266, RFC 8187).
 fn disposition(name: &ModelName) -> String {
     let plain = |character: char| match character {
@@ -380,15 +302,5 @@ mod tests {
             disposition(&name),
             "attachment; filename=\"m_del _x_.onnx\"; filename*=UTF-8''m%C3%B6del%20%22x%22.onnx"
         );
-    }
-
-    #[test]
-    fn entity_tags_are_found_in_lists() {
-        let list = "\"a\", W/\"b\"";
-        assert!(is_weak_match(list, "\"b\"") && is_weak_match(list, "W/\"a\""));
-        assert!(is_strong_match(list, "\"a\"") && !is_strong_match(list, "\"b\""));
-        assert!(!is_strong_match(list, "W/\"b\""));
-        assert!(is_weak_match(" * ", "\"c\"") && is_strong_match("*", "\"c\""));
-        assert!(!is_weak_match(list, "\"c\""));
     }
 }

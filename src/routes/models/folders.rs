@@ -6,7 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::model::ModelName;
 use crate::routes::api::{Api, member};
-use crate::store::{MoveRequest, RevisionChoice};
+use crate::routes::models::preconditions::{condition, expected_revision};
+use crate::store::{ExpectedState, MoveRequest, RevisionChoice};
 use crate::text::escaped;
 use crate::wire::{CommitWire, FolderInfoWire, MovedWire, RevisionWire, rfc3339};
 
@@ -44,7 +45,10 @@ pub(crate) fn rollback(
     };
     let principal = principal.map(|principal| escaped(&principal.shown()).into_owned());
 
-    let outcome = api.store.rollback_folder(folder, choice, principal)?;
+    let expected = expected_revision(request)?;
+    let outcome = api
+        .store
+        .rollback_folder(folder, choice, principal, expected)?;
     Ok(Response::json(Status::OK, &CommitWire::from(&outcome)))
 }
 
@@ -68,14 +72,20 @@ pub(crate) fn rename(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         Some(to) => format!("{to}/{}", from.file_name()).parse()?,
     };
 
-    let request = MoveRequest {
+    let expected = if is_folder {
+        expected_revision(request)?.map_or(ExpectedState::Any, ExpectedState::Folder)
+    } else {
+        ExpectedState::Model(condition(api, request, &from)?)
+    };
+    let moving = MoveRequest {
         from,
         to,
         is_folder,
+        expected,
     };
-    let outcome = api.store.move_model(&request)?;
+    let outcome = api.store.move_model(&moving)?;
 
-    let MoveRequest { from, to, .. } = request;
+    let MoveRequest { from, to, .. } = moving;
     let end = if is_folder { "/" } else { "" };
     let told = MovedWire {
         schema: 1,

@@ -13,6 +13,7 @@ use crate::http::{Content, Request, Response, Status};
 use crate::model::{ModelInfo, ModelName, OldVersion, Revision, VersionChoice};
 use crate::routes::api::{Api, Known};
 use crate::routes::models::folders;
+use crate::routes::models::preconditions::condition;
 use crate::store::{About, BlobSearch, Check, Metadata, ModelVersion, Verdict};
 use crate::text::{field_value, list_value, quotable, read_value, time_at};
 use crate::waiting::Rank;
@@ -81,7 +82,9 @@ pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response>
         return folders::rollback(api, request, &folder, principal);
     }
     let choice = choice(request.query())?;
-    let published = api.store.rollback_to(&api.model_name(request)?, choice)?;
+    let name = api.model_name(request)?;
+    let condition = condition(api, request, &name)?;
+    let published = api.store.rollback_if(&name, choice, &condition)?;
     let status = if published.replaced {
         Status::OK
     } else {
@@ -139,10 +142,13 @@ pub(crate) fn principal(request: &mut Request<'_>) -> Option<Principal> {
 /// The revision that a query asks for. Nothing else of it counts: links to files often have other members.
 pub(super) fn asked_revision(request: &Request<'_>) -> Result<Option<Revision>> {
     let members = request.query().unwrap_or_default().split('&');
-    let revision = members
-        .filter_map(|member| member.strip_prefix("revision="))
-        .next_back();
-    revision.map(str::parse).transpose()
+    let mut revisions = members.filter_map(|member| member.strip_prefix("revision="));
+    let revision = revisions.next().map(str::parse).transpose()?;
+    if revisions.next().is_some() {
+        let text = "the query has 'revision' twice";
+        return Err(Error::new(ErrorKind::BadRequest, text).hint("write it once"));
+    }
+    Ok(revision)
 }
 
 /// Where bytes are looked for that the caller does not name by what they are called now.

@@ -32,6 +32,7 @@ pub(crate) fn store_whole(
 
     // Everything is asked before the body is read, so a refusal costs the caller nothing.
     admit(api, order)?;
+    let _held = change.map(|id| api.store.hold_change(id)).transpose()?;
 
     let mut upload = api.store.upload(*length)?;
     upload.set_signature(signature.clone());

@@ -23,6 +23,6 @@ mod tests;
 
 pub(crate) use change::{Change, ChangeRequest, CommitOutcome, Others};
 pub(crate) use change_files::ChangeId;
-pub(crate) use commit::{MoveRequest, recover, sources};
+pub(crate) use commit::{ExpectedState, MoveRequest, recover, sources};
 pub(crate) use open_changes::OpenChanges;
 pub(crate) use staging::KnownBytes;

@@ -60,6 +60,11 @@ impl OpenChange {
     }
 }
 
+/// Keeps a change set from being given up as idle, as long as it lives.
+pub(crate) struct ChangeHold {
+    _open: Arc<OpenChange>,
+}
+
 impl OpenChanges {
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
@@ -120,6 +125,14 @@ impl OpenChanges {
         found.ok_or_else(unknown_change)
     }
 
+    /// Keeps a change set from being given up as idle while bytes for it are on their way.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of this name.
+    pub(crate) fn hold(&self, id: ChangeId) -> Result<ChangeHold> {
+        self.find(id).map(|open| ChangeHold { _open: open })
+    }
+
     /// What came of a commit.
     pub(crate) fn outcome(&self, id: ChangeId) -> Option<CommitOutcome> {
         let state = lock(&self.0);
@@ -168,6 +181,9 @@ impl OpenChanges {
     ) -> (ClearedKind, Vec<ChangeId>) {
         let (mut cleared, mut gone) = (ClearedKind::default(), Vec::new());
         lock(&self.0).open.retain(|id, change| {
+            if is_held(change) {
+                return true;
+            }
             let Ok(mut set) = change.set.try_lock() else {
                 return true;
             };
@@ -279,7 +295,8 @@ impl ChangesState {
     ) -> bool {
         let own = self.open.iter();
         let own = own.filter(|(_, other)| other.principal == request.principal);
-        let idle = own.filter_map(|(id, other)| {
+        let left_alone = own.filter(|(_, other)| !is_held(other));
+        let idle = left_alone.filter_map(|(id, other)| {
             let set = other.set.try_lock().ok()?;
             (!set.is_decided).then(|| (idle(*id, set.age()), *id))
         });
@@ -299,6 +316,9 @@ impl ChangesState {
     fn drop_old(&mut self, options: &StoreOptions) {
         self.open.retain(|_, change| {
             // One that is being worked on is not old.
+            if is_held(change) {
+                return true;
+            }
             let Ok(mut set) = change.set.try_lock() else {
                 return true;
             };
@@ -310,6 +330,11 @@ impl ChangesState {
             !is_old
         });
     }
+}
+
+/// Whether a request works on a set just now.
+fn is_held(change: &Arc<OpenChange>) -> bool {
+    Arc::strong_count(change) > 1
 }
 
 fn begun(files: &ChangeFiles, request: ChangeRequest) -> io::Result<ChangeSet> {

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName};
+use crate::model::{Model, ModelName, Revision};
 use crate::signature::Signature;
 use crate::store::about::Metadata;
 use crate::store::changes::change::{Bytes, Change, ChangeRequest, CommitOutcome, Others};
 use crate::store::changes::change_files::{ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::size_of;
-use crate::store::changes::open_changes::OpenChange;
+use crate::store::changes::open_changes::{ChangeHold, OpenChange};
 use crate::store::claim::{Claim, Published, StagedBytes};
 use crate::store::failure::{check_digest, unstored};
 use crate::store::rules::read_signature;
@@ -120,6 +120,14 @@ impl Store {
         let more = size.unwrap_or_default().saturating_sub(old);
         let options = &catalog.options;
         catalog.changes.check_bytes(&change, more, options)
+    }
+
+    /// Keeps a change set from being given up as idle while bytes for it are on their way.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such set.
+    pub(crate) fn hold_change(&self, id: ChangeId) -> Result<ChangeHold> {
+        self.catalog().changes.hold(id)
     }
 
     /// Takes bytes into a change set: they become a model with its commit.
@@ -275,6 +283,7 @@ impl Store {
         known: impl Iterator<Item = KnownBytes>,
         others: Others,
         principal: Option<String>,
+        expected: Option<Revision>,
     ) -> Result<CommitOutcome> {
         let catalog = self.catalog();
         let request = ChangeRequest {
@@ -284,7 +293,7 @@ impl Store {
         let id = self.begin_change(request)?;
 
         let filled = self.fill(id, known);
-        let committed = filled.and_then(|()| self.commit_change(id, others, None));
+        let committed = filled.and_then(|()| self.commit_change(id, others, expected));
         if committed.is_err()
             && let Err(error) = self.abandon_change(id)
         {

@@ -184,6 +184,25 @@ fn what_is_in_use_stays() {
 }
 
 #[test]
+fn a_set_that_bytes_are_on_their_way_into_is_not_idle() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let id = store.begin_change(ChangeRequest::default()).unwrap();
+
+    let held = store.hold_change(id).unwrap();
+    clear(&store, 0, Duration::ZERO, ClearMode::Remove);
+    let mut upload = store.upload(None).unwrap();
+    upload.write_all(b"bytes").unwrap();
+    upload
+        .end(&name("m"), None, &Condition::Any, Some(id))
+        .unwrap();
+
+    drop(held);
+    clear(&store, 0, Duration::ZERO, ClearMode::Remove);
+    assert!(store.hold_change(id).is_err());
+}
+
+#[test]
 fn digests_and_descriptions_of_what_hands_removed_go() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

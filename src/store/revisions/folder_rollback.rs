@@ -39,16 +39,18 @@ impl FromStr for RevisionChoice {
 }
 
 impl Store {
-    /// Makes a folder what it was; what it is becomes an old revision.
+    /// Makes a folder what it was, if it still has the revision that is expected; what it is becomes an old
+    /// revision.
     ///
     /// # Errors
-    /// `NotFound` if no such revision is kept, `RevisionGone` if its bytes are not; what uploads of the same
+    /// `PreconditionFailed` for another revision; `NotFound` if no such revision is kept, `RevisionGone` if its bytes are not; what uploads of the same
     /// bytes are refused for; `NoSpace`; otherwise those of the file system. The folder then stays as it is.
     pub(crate) fn rollback_folder(
         &self,
         root: &ModelName,
         choice: RevisionChoice,
         principal: Option<String>,
+        expected: Option<Revision>,
     ) -> Result<CommitOutcome> {
         let catalog = self.catalog();
         catalog.layout.check_changeable()?;
@@ -81,7 +83,7 @@ impl Store {
             digest: member.digest,
             size: member.size,
         });
-        self.commit_known(root, known, Others::Remove, principal)
+        self.commit_known(root, known, Others::Remove, principal, expected)
     }
 
     /// Asks the rules of the store for all bytes that come back, as for uploads.

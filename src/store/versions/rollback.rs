@@ -35,9 +35,25 @@ impl Store {
     /// what an upload of the same bytes is refused for: `Integrity`, `UnsupportedType`, `BadRequest`;
     /// `NoSpace`; otherwise those of the file system. The present model then stays.
     pub fn rollback_to(&self, name: &ModelName, choice: VersionChoice) -> Result<Published> {
-        self.catalog().layout.check_changeable()?;
+        self.rollback_if(name, choice, &Condition::Any)
+    }
+
+    /// The same, if a condition holds for the present model.
+    ///
+    /// # Errors
+    /// As [`Store::rollback_to`], and `PreconditionFailed`.
+    pub fn rollback_if(
+        &self,
+        name: &ModelName,
+        choice: VersionChoice,
+        condition: &Condition,
+    ) -> Result<Published> {
+        let catalog = self.catalog();
+        catalog.layout.check_changeable()?;
 
         for _ in 0..TRIES {
+            let digested = catalog.digest_for(name, condition)?;
+            catalog.judge(name, condition, digested)?;
             if let Some(model) = self.has_chosen(name, choice) {
                 return Ok(Published {
                     model,
@@ -49,7 +65,7 @@ impl Store {
             let folder = self.catalog().layout.versions_of(name).map_err(unstored)?;
             let Some(folder) = folder else { continue };
             let place = FilePlace::new(&folder, &version.file_name);
-            match self.bring_back(name, &version, place.clone()) {
+            match self.bring_back(name, &version, place.clone(), condition) {
                 // Another call has brought it back or removed it since it was listed.
                 Err(_) if !place.exists() => {}
                 brought => return brought,
@@ -112,6 +128,7 @@ impl Store {
         name: &ModelName,
         version: &ModelVersion,
         place: FilePlace,
+        condition: &Condition,
     ) -> Result<Published> {
         let (file, facts) = place.open().map_err(unstored)?;
 
@@ -134,7 +151,7 @@ impl Store {
             size: version.size,
             digest,
             expected: None,
-            condition: &Condition::Any,
+            condition,
             metadata: &metadata,
             signature: signature.as_ref(),
             origin: BytesOrigin::Version,

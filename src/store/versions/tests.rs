@@ -1260,12 +1260,14 @@ fn a_folder_does_not_come_back_with_a_version_that_is_damaged() {
     fs::write(&kept, "FIRST").unwrap();
     let choice = || "newest".parse().unwrap();
     let error = store
-        .rollback_folder(&name("f"), choice(), None)
+        .rollback_folder(&name("f"), choice(), None, None)
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RevisionGone);
     assert_eq!(bytes(&directory, "f/m"), b"other");
 
     fs::write(&kept, "first").unwrap();
-    store.rollback_folder(&name("f"), choice(), None).unwrap();
+    store
+        .rollback_folder(&name("f"), choice(), None, None)
+        .unwrap();
     assert_eq!(bytes(&directory, "f/m"), b"first");
 }

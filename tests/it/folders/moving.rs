@@ -154,3 +154,57 @@ fn readers_find_a_folder_under_one_of_its_names_and_never_a_half() {
         }
     }
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_move_and_a_rollback_ask_whether_it_is_what_the_caller_believes() {
+    let server = Served::start(&["--plain"]);
+    put(&server, "a", "one");
+    put(&server, "a", "two");
+    let put_folder = |text: &str| {
+        fs::create_dir_all(server.place.path("f")).unwrap();
+        fs::write(server.place.path("f/x"), text).unwrap();
+        server.skep(&["put", "f"]).exits(0);
+    };
+    put_folder("x");
+    let revision = || {
+        let info = server.curl("/v1/info/f/", &[]).is(200).json();
+        info["revision"].as_str().unwrap().to_owned()
+    };
+    let tag = |path: &str| {
+        let answer = server.curl(path, &["-I"]).is(200);
+        answer.field("etag").unwrap().to_owned()
+    };
+    let post = |path: &str, condition: &str| {
+        let field = format!("If-Match: {condition}");
+        server.curl(path, &["-X", "POST", "-H", &field])
+    };
+
+    let (old_tag, old_revision) = (tag("/v1/models/a"), revision());
+    put(&server, "a", "three");
+    put_folder("other");
+    let wrong = format!("\"{old_revision}\"");
+    for (path, condition) in [
+        ("/v1/move/a?to=b", &old_tag),
+        ("/v1/rollback/a", &old_tag),
+        ("/v1/move/f/?to=g", &wrong),
+        ("/v1/rollback/f/", &wrong),
+    ] {
+        post(path, condition).is(412);
+    }
+    post("/v1/move/f/?to=g", "\"no revision\"").is(400);
+    assert_eq!(names(&server), ["a", "f/x"]);
+    assert_eq!(server.curl("/v1/models/a", &[]).is(200).text(), "three");
+
+    // A model that has the wanted version already is no reason to let a wrong condition pass.
+    let info = server.curl("/v1/info/a", &[]).is(200).json();
+    let present = info["digest"].as_str().unwrap();
+    post(&format!("/v1/rollback/a?to={present}"), &old_tag).is(412);
+
+    post("/v1/rollback/a", &tag("/v1/models/a")).is(200);
+    assert_eq!(server.curl("/v1/models/a", &[]).is(200).text(), "two");
+    post("/v1/move/a?to=b", "*").is(200);
+    post("/v1/move/b?to=c", &tag("/v1/models/b")).is(200);
+    post("/v1/move/f/?to=g", &format!("\"{}\"", revision())).is(200);
+    assert_eq!(names(&server), ["c", "g/x"]);
+}

@@ -315,6 +315,11 @@ fn what_is_kept_by_default_undoes_and_is_freed() {
     assert!(text.contains("would be freed"), "{text}");
     server.curl("/v1/gc?dry-run=no", &["-X", "POST"]).is(400);
     server.curl("/v1/gc?keep=x", &["-X", "POST"]).is(400);
+    for twice in ["keep=1&keep=0", "idle=0&idle=9", "dry-run&dry-run"] {
+        server
+            .curl(&format!("/v1/gc?{twice}"), &["-X", "POST"])
+            .is(400);
+    }
     assert_eq!(versions(&freed(&["gc", "--json"])), versions(&told));
     server
         .skep(&["rollback", "m"])

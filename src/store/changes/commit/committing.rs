@@ -60,7 +60,7 @@ impl Store {
         make_ready(catalog, &mut set, others)?;
         let proven = known_versions(catalog, &set)?;
         if let Some(root) = &set.request.root
-            && catalog.options.versions_max > 0
+            && (catalog.options.versions_max > 0 || expected.is_some())
         {
             learn_before(catalog, root)?;
         }
@@ -137,7 +137,7 @@ fn make_ready(catalog: &Catalog, set: &mut ChangeSet, others: Others) -> Result<
 }
 
 /// Whether a folder still is what the caller believes.
-fn check_expected(before: Option<&Manifest>, expected: Option<Revision>) -> Result<()> {
+pub(super) fn check_expected(before: Option<&Manifest>, expected: Option<Revision>) -> Result<()> {
     if expected.is_none() || before.map(Manifest::revision) == expected {
         return Ok(());
     }
@@ -239,7 +239,7 @@ fn check_sent(set: &mut ChangeSet) -> Result<()> {
 
 /// Computes the digests in a folder that are not known yet, as after a start without an index: without them, what
 /// the folder is now could not be kept as a revision.
-fn learn_before(catalog: &Catalog, root: &ModelName) -> Result<()> {
+pub(super) fn learn_before(catalog: &Catalog, root: &ModelName) -> Result<()> {
     for name in catalog.members(Some(root))? {
         let Ok(Some((file, stamp))) = catalog.layout.open_model(&name) else {
             continue;

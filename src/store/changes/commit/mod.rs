@@ -14,6 +14,6 @@ mod step_record;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use moving::MoveRequest;
+pub(crate) use moving::{ExpectedState, MoveRequest};
 pub(crate) use plan::{size_of, sources};
 pub(crate) use recovery::recover;

@@ -7,10 +7,11 @@ use std::io;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
-use crate::model::ModelName;
+use crate::model::{ModelName, Revision};
 use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change_files::{ChangeFiles, ChangeId};
+use crate::store::changes::commit::committing::{check_expected, learn_before};
 use crate::store::changes::commit::redo::{self, give_name};
 use crate::store::changes::commit::step_record::{CommitStep, StepKind};
 use crate::store::changes::open_changes::log_failure;
@@ -28,6 +29,16 @@ pub(crate) struct MoveRequest {
     pub(crate) to: ModelName,
     /// Whether these are names of folders.
     pub(crate) is_folder: bool,
+    pub(crate) expected: ExpectedState,
+}
+
+/// What has to be true of what is changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ExpectedState {
+    #[default]
+    Any,
+    Model(Condition),
+    Folder(Revision),
 }
 
 /// What got another name.
@@ -60,6 +71,14 @@ impl Store {
         let catalog = self.catalog();
         catalog.layout.check_changeable()?;
         check_names(request)?;
+        let digested = match &request.expected {
+            ExpectedState::Model(condition) => catalog.digest_for(&request.from, condition)?,
+            ExpectedState::Folder(_) => {
+                learn_before(catalog, &request.from)?;
+                None
+            }
+            ExpectedState::Any => None,
+        };
 
         for _ in 0..TRIES {
             // What takes long comes before others have to wait for their names.
@@ -70,6 +89,7 @@ impl Store {
             if moved != self::moved(catalog, request)? {
                 continue;
             }
+            check_state(catalog, request, digested)?;
             check_free(catalog, request, &moved)?;
             let room = check_folders(catalog, request, &moved)?;
 
@@ -96,6 +116,7 @@ fn check_names(request: &MoveRequest) -> Result<()> {
         from,
         to,
         is_folder,
+        ..
     } = request;
     if from == to {
         let text = format!("'{from}' has this name already");
@@ -114,6 +135,7 @@ fn moved(catalog: &Catalog, request: &MoveRequest) -> Result<Vec<MovedModel>> {
         from,
         to,
         is_folder,
+        ..
     } = request;
     let mut moved = Vec::new();
     let mut add = |from: ModelName, to: ModelName| -> Result<bool> {
@@ -168,6 +190,24 @@ fn check_rules(catalog: &Catalog, moved: &[MovedModel]) -> Result<()> {
         catalog.check_again(&again)?;
     }
     Ok(())
+}
+
+/// Whether what moves is what the caller believes.
+fn check_state(
+    catalog: &Catalog,
+    request: &MoveRequest,
+    digested: Option<(Stamp, Digest)>,
+) -> Result<()> {
+    match &request.expected {
+        ExpectedState::Any => Ok(()),
+        ExpectedState::Model(condition) => {
+            catalog.judge(&request.from, condition, digested).map(drop)
+        }
+        ExpectedState::Folder(revision) => {
+            let manifest = catalog.manifest(&request.from)?;
+            check_expected(manifest.as_ref(), Some(*revision))
+        }
+    }
 }
 
 /// Whether nothing has the other name.

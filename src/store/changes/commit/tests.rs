@@ -24,6 +24,7 @@ fn try_move(store: &Store, from: &str, to: &str) -> Result<usize> {
         from: name(from.trim_end_matches('/')),
         to: name(to.trim_end_matches('/')),
         is_folder: from.ends_with('/'),
+        expected: ExpectedState::Any,
     };
     store.move_model(&request).map(|outcome| outcome.models)
 }
@@ -180,7 +181,7 @@ fn digests_revisions_and_versions_go_along() {
     assert_eq!(digest, Some(Digest::of(b"one")));
 
     let choice = "newest".parse().unwrap();
-    let done = store.rollback_folder(&name("x/y/deep"), choice, None);
+    let done = store.rollback_folder(&name("x/y/deep"), choice, None, None);
     assert_eq!(done.unwrap().revision, Some(before.kept[0].revision));
     store.rollback(&name("x/y/deep/b")).unwrap();
     assert!(store.folder_info(&name("f")).is_err());
