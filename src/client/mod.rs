@@ -28,7 +28,7 @@ mod upload;
 pub use api::{Answer, Payload};
 pub use background::Transfer;
 pub(crate) use changes::{
-    Committed, LocalFile, LocalTree, RememberedDigests, RememberedSet, Removal,
+    Committed, LocalFile, LocalTree, RememberedDigests, RememberedSet, Removal, Undo,
 };
 pub use client_options::ClientOptions;
 pub use connection::{ClientCertificate, PasswordOver};
@@ -173,8 +173,18 @@ impl Client {
     /// `NotFound`, `NotImplemented` for an answer that does not say so, and those of the connection
     /// and of the server.
     pub fn remove(&mut self, name: &ModelName) -> Result<()> {
-        self.ask(Method::DELETE, &model_path::model_path(name))
-            .and_then(|response| api::gone(&response))
+        self.put_away(name).map(drop)
+    }
+
+    /// The same; returns whether the server says that it cannot be brought back.
+    pub(crate) fn put_away(&mut self, name: &ModelName) -> Result<Undo> {
+        let response = self.ask(Method::DELETE, &model_path::model_path(name))?;
+        api::gone(&response)?;
+        let kept = response.headers().get("skep-kept");
+        Ok(match kept.map(|value| value.as_bytes()) {
+            Some(b"?0") => Undo::Impossible,
+            _ => Undo::Possible,
+        })
     }
 
     /// Where a model is sent.

@@ -146,6 +146,7 @@ impl From<&CommitOutcome> for CommitWire {
             schema: 1,
             published: outcome.published as u64,
             removed: outcome.removed as u64,
+            kept: outcome.kept,
             unchanged: outcome.unchanged as u64,
             revision: outcome.revision.map(|revision| revision.to_string()),
         }

@@ -60,6 +60,7 @@ pub(crate) fn status(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         free: totals.free,
         upload_left: left(Way::Up),
         download_left: left(Way::Down),
+        undo: api.store.undo_bytes(),
     };
     Ok(Response::json(Status::OK, &status).field("cache-control", "no-cache"))
 }

@@ -108,6 +108,8 @@ pub(crate) struct CommitWire {
     pub(crate) published: u64,
     /// How many models were removed.
     pub(crate) removed: u64,
+    /// Whether old versions of them are kept, so that they can be brought back.
+    pub(crate) kept: bool,
     /// How many names had their bytes already.
     pub(crate) unchanged: u64,
     /// The revision that the folder of the set has now; `null` without one, and while a digest is not known.

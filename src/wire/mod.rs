@@ -120,6 +120,9 @@ pub(crate) struct StatusWire {
     pub(crate) upload_left: Option<u64>,
     /// Bytes that it may still be sent today; `null` for any number.
     pub(crate) download_left: Option<u64>,
+    /// Bytes that can be removed or replaced at once so that they are kept as old versions; 0 where none are
+    /// kept, `null` for any number.
+    pub(crate) undo: Option<u64>,
 }
 
 /// The answer to `GET /v1/info/NAME`.

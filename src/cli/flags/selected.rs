@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::cli::terminal::{ShownItem, ask};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName, NamePattern, Revision, VersionChoice};
+use crate::model::{Model, ModelName, NamePattern};
 
 /// What was written for some models.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,22 +169,6 @@ impl Selector {
             Self::Pattern(pattern) => pattern.literal_folder().to_owned(),
         }
     }
-}
-
-/// The folder and its revision, if these are all that is written: `FOLDER@REVISION`.
-pub(crate) fn of_revision(matches: &ArgMatches) -> Option<(ModelName, Revision)> {
-    let mut texts = matches.get_many::<String>("name")?;
-    let text = texts.next().filter(|_| texts.len() == 0)?;
-    let (folder, revision) = text.trim_end_matches('/').rsplit_once('@')?;
-    Some((folder.parse().ok()?, revision.parse().ok()?))
-}
-
-/// The model and its old version, if these are all that is written: `NAME@NUMBER` or `NAME@DIGEST`.
-pub(crate) fn of_version(matches: &ArgMatches) -> Option<(ModelName, VersionChoice)> {
-    let mut texts = matches.get_many::<String>("name")?;
-    let text = texts.next().filter(|_| texts.len() == 0)?;
-    let (name, version) = text.rsplit_once('@')?;
-    Some((name.parse().ok()?, version.parse().ok()?))
 }
 
 /// Adds `-y`.

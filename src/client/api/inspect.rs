@@ -104,6 +104,34 @@ impl Client {
         self.revision = Some(revision);
     }
 
+    /// The old revision of a folder that has a number; `None` if no folder has the name.
+    ///
+    /// # Errors
+    /// `NotFound` if that revision is not kept; those of the connection and of the server.
+    pub(crate) fn numbered_revision(
+        &mut self,
+        folder: &ModelName,
+        number: u64,
+    ) -> Result<Option<Revision>> {
+        let told = match self.folder_info(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            told => told?,
+        };
+        let mut revisions = told.revisions.iter();
+        let found = revisions.find(|one| one.number == number);
+        let found = found.ok_or_else(|| {
+            let text = format!("no revision {number} of '{folder}/' is kept");
+            Error::new(ErrorKind::NotFound, text)
+                .hint(format!("'skep show {folder}/' lists those that are"))
+        })?;
+        found.revision.parse().map(Some)
+    }
+
+    /// Whether it fetches an old version of a model.
+    pub(crate) fn has_version(&self) -> bool {
+        self.version.is_some()
+    }
+
     /// Whether it fetches what a folder had in some revision.
     pub(crate) fn has_revision(&self) -> bool {
         self.revision.is_some()

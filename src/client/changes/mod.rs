@@ -11,7 +11,7 @@ pub(crate) use change_path::ChangePath;
 pub(crate) use local_tree::{LocalFile, LocalTree};
 pub(crate) use remembered_digests::RememberedDigests;
 pub(crate) use remembered_set::RememberedSet;
-pub(crate) use removing::Removal;
+pub(crate) use removing::{Removal, Undo};
 
 use std::collections::BTreeMap;
 use std::path::Path;

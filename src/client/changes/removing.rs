@@ -14,6 +14,13 @@ pub(crate) enum Removal<'a> {
     Names(&'a [ModelName]),
 }
 
+/// Whether what was removed can be brought back, as far as the server says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undo {
+    Possible,
+    Impossible,
+}
+
 impl Client {
     /// Removes models in one step, or none of them.
     ///

@@ -251,12 +251,19 @@ pub(crate) fn store_as(
     store_whole(api, request, &order)
 }
 
-/// `DELETE /v1/models/NAME`.
+/// `DELETE /v1/models/NAME`: `Skep-Kept: ?0` says that no old version of it is kept.
 pub(crate) fn remove(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let name = api.model_name(request)?;
-    api.store
+    let removed = api
+        .store
         .remove_if(&name, &condition(api, request, &name)?)?;
-    Ok(Response::new(Status::NO_CONTENT))
+
+    let response = Response::new(Status::NO_CONTENT);
+    Ok(if api.store.has_kept(&removed) {
+        response
+    } else {
+        response.field("skep-kept", "?0")
+    })
 }
 
 /// The name under which a browser saves the model (RFC 6266, RFC 8187).

@@ -31,6 +31,8 @@ pub(crate) enum Others {
 pub(crate) struct CommitOutcome {
     pub(crate) published: usize,
     pub(crate) removed: usize,
+    /// Whether what was removed is kept as old versions.
+    pub(crate) kept: bool,
     /// Names that had their bytes already.
     pub(crate) unchanged: usize,
     /// What the folder of the set is now; `None` for a set without one, and while a digest is not known.

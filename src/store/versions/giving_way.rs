@@ -44,6 +44,14 @@ impl Catalog {
         self.options.versions_max > 0 && taken(sizes) <= room.bytes.min(self.version_bytes_max())
     }
 
+    /// How many bytes can be removed at once so that all of them become versions; `None` for any number.
+    pub(crate) fn undo_bytes(&self) -> Option<u64> {
+        if self.options.versions_max == 0 {
+            return Some(0);
+        }
+        Some(self.version_bytes_max()).filter(|bytes| *bytes < u64::MAX)
+    }
+
     /// What all versions may take together.
     fn version_bytes_max(&self) -> u64 {
         let options = &self.options;

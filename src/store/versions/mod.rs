@@ -33,7 +33,7 @@ use std::sync::Arc;
 use crate::digest::Digest;
 use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
+use crate::model::{Model, ModelName};
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::store_handle::Store;
@@ -53,6 +53,19 @@ impl Store {
             self.find(name)?;
         }
         Ok(versions)
+    }
+
+    /// How many bytes can be removed at once so that all of them are kept; `None` for any number.
+    pub(crate) fn undo_bytes(&self) -> Option<u64> {
+        self.catalog().undo_bytes()
+    }
+
+    /// Whether the newest version of a name is this model, which was removed.
+    pub(crate) fn has_kept(&self, removed: &Model) -> bool {
+        let versions = list(&self.catalog().layout, &removed.name).unwrap_or_default();
+        versions
+            .first()
+            .is_some_and(|newest| newest.size == removed.size && newest.digest == removed.digest)
     }
 
     /// Removes all versions that are kept of a model; returns how many there were.

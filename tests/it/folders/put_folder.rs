@@ -333,3 +333,23 @@ fn what_is_said_anew_of_equal_bytes_is_kept() {
         "{told}"
     );
 }
+
+#[test]
+fn all_names_that_no_model_can_have_are_told_at_once() {
+    let server = Served::start(&["--plain"]);
+    let directory = server.place.path("d");
+    fs::create_dir(&directory).unwrap();
+    for number in 0..11 {
+        fs::write(directory.join(format!("-wrong{number}")), "x").unwrap();
+    }
+    fs::write(directory.join("right"), "x").unwrap();
+
+    let told = server.skep(&["put", "d"]).exits(2).says("and 1 other file");
+    assert_eq!(
+        told.stderr.matches("d/-wrong").count(),
+        10,
+        "{}",
+        told.stderr
+    );
+    assert!(server.names().is_empty());
+}

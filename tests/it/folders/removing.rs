@@ -78,3 +78,49 @@ fn what_a_pattern_removed_comes_back_with_its_folder() {
     server.skep(&["rollback", "t/"]).exits(0);
     assert!(server.dir.join("t/a").is_file() && server.dir.join("t/b").is_file());
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn what_cannot_be_brought_back_is_said_before_and_after() {
+    let server = Served::start(&["--plain", "--max-version-bytes", "12KiB"]);
+    fs::create_dir(server.place.path("d")).unwrap();
+    for name in ["a", "b", "c"] {
+        fs::write(server.place.path(&format!("d/{name}")), name).unwrap();
+    }
+    server.skep(&["put", "d"]).exits(0);
+    server.place.file("large", vec![0; 20_000]);
+    server.skep(&["put", "large"]).exits(0);
+    let said = "cannot be undone";
+
+    // Three files count 4 KiB each, and so does their folder.
+    let mut terminal = Terminal::start(&server.command(&["rm", "d/*"]), 100);
+    terminal.shows("for good");
+    terminal.types("no\r");
+    terminal.ends();
+    let mut terminal = Terminal::start(&server.command(&["rm", "d/a*"]), 100);
+    terminal.shows("remove 1 model");
+    terminal.types("yes\r");
+    let (ended, _, screen) = terminal.ends();
+    assert!(ended == 0 && !screen.contains("for good"), "{screen}");
+
+    let delete = ["-X", "DELETE"];
+    let answer = server.curl("/v1/models/d/b", &delete).is(204);
+    assert_eq!(answer.field("skep-kept"), None);
+    server.skep(&["rollback", "d/b"]).exits(0);
+    server.skep(&["rm", "large"]).exits(0).says(said);
+    server.skep(&["put", "large"]).exits(0);
+    let answer = server.curl("/v1/models/large", &delete).is(204);
+    assert_eq!(answer.field("skep-kept"), Some("?0"));
+
+    for name in ["d", "e", "f"] {
+        fs::write(server.place.path(&format!("d/{name}")), name).unwrap();
+    }
+    server.skep(&["put", "d"]).exits(0);
+    server.skep(&["rm", "-y", "d/"]).exits(0).says(said);
+    server.skep(&["put", "d"]).exits(0);
+    for name in ["a", "b", "c", "d"] {
+        fs::remove_file(server.place.path(&format!("d/{name}"))).unwrap();
+    }
+    let told = server.skep(&["put", "d", "--delete", "-y"]).exits(0);
+    told.says("cannot be brought back");
+}

@@ -73,6 +73,19 @@ fn a_folder_is_what_it_was_as_a_whole() {
     assert_eq!(fs::read(server.place.path("back/a")).unwrap(), b"one");
     assert_eq!(fs::read(server.place.path("back/gone")).unwrap(), b"x");
 
+    // A number does as well, and the list tells what there was.
+    let number = info["revisions"][1]["number"].as_u64().unwrap();
+    let numbered = format!("me/d@{number}");
+    server.skep(&["get", &numbered, "-o", "numbered"]).exits(0);
+    assert_eq!(fs::read(server.place.path("numbered/a")).unwrap(), b"one");
+    for at in [numbered, format!("me/d/@{one}")] {
+        let list = server.skep(&["ls", &at, "--json"]).exits(0).json();
+        assert_eq!(list["models"].as_array().unwrap().len(), 3, "{at}");
+    }
+    server.skep(&["ls", "me/d@99"]).exits(4).says("skep show");
+    server.skep(&["cat", &format!("me/d@{one}")]).exits(2);
+    server.curl(&format!("{bytes}&revision={two}"), &[]).is(400);
+
     server.skep(&["rollback", "me/d/", "--to", &one]).exits(0);
     assert_eq!(content(&server), was);
     // The one before that is what it was just now.
@@ -188,7 +201,22 @@ fn an_old_version_of_a_model_is_fetched_by_its_number_and_its_digest() {
         server.skep(&["get", "m@newest", "-o", "-"]).exits(0).text(),
         "two"
     );
+    assert_eq!(server.skep(&["cat", "m@newest"]).exits(0).text(), "two");
     server.skep(&["get", "m@9"]).exits(4).says("no version 9");
+    server.skep(&["ls", "m@1"]).exits(2).says("skep show");
+    let both = server.skep(&["get", "m@1", "m@2", "-o", "both/"]);
+    both.exits(2).says("one is asked for at a time");
+
+    // A signature is one of the present bytes.
+    server.skep(&["keygen", "-o", "key"]).exits(0);
+    let signed = ["get", "m@newest", "-o", "back", "--verify-key", "key.pub"];
+    server.skep(&signed).exits(2).says("present bytes");
+
+    // The digest of another model is none of this one's.
+    server.place.file("n", "other");
+    server.skep(&["put", "n"]).exits(0);
+    let other = format!("m@{}", digest(b"other"));
+    server.skep(&["get", &other, "-o", "back"]).exits(4);
     let unknown = format!("m@{}", "0".repeat(64));
     server.skep(&["get", &unknown]).exits(4);
     assert!(!server.place.path("m@9").exists());

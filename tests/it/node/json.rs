@@ -104,6 +104,7 @@ const FORMS: &[(&str, Form)] = &[
     ("free", Form::MaybeNumber),
     ("upload_left", Form::MaybeNumber),
     ("download_left", Form::MaybeNumber),
+    ("undo", Form::MaybeNumber),
 ];
 
 /// Members that only errors have, and only these.

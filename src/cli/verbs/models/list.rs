@@ -8,9 +8,10 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::{Output, size};
+use crate::cli::verbs::models::old_state;
 use crate::cli::verbs::transfer::get;
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Depth, Model, NameFilter, NamePattern};
 use crate::text::{counted, escaped};
 use crate::wire::{FolderWire, KeptWire, ListWire, ModelWire, digest_text, rfc3339};
@@ -44,7 +45,15 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             output.note("there are no models on this server");
         }
     } else {
-        let selectors = Selector::literal(selectors, &mut client)?;
+        let selectors = old_state::resolve(matches, selectors, &mut client)?;
+        if client.has_version() {
+            let text = "old versions of a model are not listed by their numbers";
+            return Err(
+                Error::new(ErrorKind::Usage, text).hint("'skep show NAME' lists all of them")
+            );
+        }
+        // What a folder was is kept as the models that it had.
+        found.is_whole |= client.has_revision();
         output.each(selectors, |selector| found.add(&selector, &mut client));
     }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod clear;
 pub(crate) mod list;
+pub(crate) mod old_state;
 pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod rollback;

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::cli::flags::{Selector, args, selected};
 use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
-use crate::client::{Client, Removal, TransferEvent};
+use crate::client::{Client, Removal, TransferEvent, Undo};
 use crate::error::{ErrorKind, Result};
 use crate::model::{Model, ModelName, NameFilter, Revision};
 use crate::text::counted;
@@ -38,7 +38,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // Whoever writes a name says what goes.
     if !is_plain {
-        ask(matches, &meant.models, &client)?;
+        ask(matches, &meant.models, &mut client)?;
     }
 
     output.json_list("removed");
@@ -73,7 +73,12 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             }
         });
         match done {
-            Ok(_) => together.iter().try_for_each(|name| removed("", name))?,
+            Ok(committed) => {
+                together.iter().try_for_each(|name| removed("", name))?;
+                if !committed.kept {
+                    output.note(&format!("{UNKEPT}: no old versions of them are kept"));
+                }
+            }
             // What makes room must not need any.
             Err(error) if error.kind() == ErrorKind::NoSpace => {
                 output.note("the server has no room to do it in one step: one after the other");
@@ -84,8 +89,12 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     }
 
     output.each(named, |name| {
-        client.remove(&name)?;
-        removed("", &name)
+        let undo = client.put_away(&name)?;
+        removed("", &name)?;
+        if undo == Undo::Impossible {
+            output.note(&format!("{UNKEPT}: no old version of '{name}' is kept"));
+        }
+        Ok(())
     });
     Ok(())
 }
@@ -162,7 +171,7 @@ fn revision(models: &[Model], folder: &ModelName) -> Option<Revision> {
 }
 
 /// Shows what would go, and asks.
-fn ask(matches: &ArgMatches, names: &BTreeMap<ModelName, u64>, client: &Client) -> Result<()> {
+fn ask(matches: &ArgMatches, names: &BTreeMap<ModelName, u64>, client: &mut Client) -> Result<()> {
     let bytes = names.values().copied().fold(0, u64::saturating_add);
     let models = counted(names.len() as u64, "model");
     let what = if matches.get_flag("versions") {
@@ -171,9 +180,25 @@ fn ask(matches: &ArgMatches, names: &BTreeMap<ModelName, u64>, client: &Client) 
         format!("remove {models} ({})", size(bytes))
     };
     let shown: Vec<_> = names.keys().map(ToString::to_string).collect();
-    let what = format!("{what} from {}", client.server());
+    let mut what = format!("{what} from {}", client.server());
+    if !matches.get_flag("versions") && !can_be_undone(names, client) {
+        what += " for good (the server keeps no old versions of so much)";
+    }
     selected::agreed(matches, &what, &shown)
 }
+
+/// Whether the server says that it keeps old versions of what goes; one that says nothing is believed.
+fn can_be_undone(names: &BTreeMap<ModelName, u64>, client: &mut Client) -> bool {
+    let undo = client.status().ok().and_then(|status| status.undo);
+    let sizes = names.values().map(|size| (*size).max(BLOCK_BYTES));
+    let taken = sizes.fold(BLOCK_BYTES, u64::saturating_add);
+    undo.is_none_or(|undo| taken <= undo)
+}
+
+/// What each file and a folder count at least among old versions.
+const BLOCK_BYTES: u64 = 4096;
+
+const UNKEPT: &str = "this cannot be undone";
 
 /// How often a server is asked again that has no place just now.
 const RETRIES: u32 = 5;

@@ -5,16 +5,17 @@ use std::io::Read as _;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::cli::flags::args;
+use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::{Output, Page, page};
+use crate::cli::verbs::models::old_state;
 use crate::cli::verbs::transfer::get;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let name = Arg::new("name")
         .value_name("NAME")
         .required(true)
-        .help("The model");
+        .help("The model, or an old version of it: NAME@NUMBER, NAME@DIGEST");
     let text = Arg::new("text").long("text").action(ArgAction::SetTrue);
     let text = text.help("Drop carriage returns and blanks at the ends of lines");
     args::limit_rate(args::server(
@@ -31,6 +32,11 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let name = get::parse_name(name)?;
     output.for_bytes()?;
     let mut client = args::client(matches, output)?;
+    let meant = old_state::resolve(matches, vec![Selector::Name(name)], &mut client)?;
+    let Some(name) = meant.first().and_then(Selector::name).cloned() else {
+        let text = "a folder has no bytes that could be printed";
+        return Err(Error::new(ErrorKind::Usage, text).hint("fetch it: skep get FOLDER@REVISION"));
+    };
     let mut download = client.get(&name)?;
 
     if matches.get_flag("text") {
@@ -62,4 +68,5 @@ const BEGINNING_BYTES: u64 = 8192;
 const EXAMPLES: &str = "\
 Examples:
   skep cat notes.txt
+  skep cat notes.txt@3                        an old version that 'skep show' lists
   skep cat train.py --text | python3 -";

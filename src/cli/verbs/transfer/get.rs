@@ -5,8 +5,9 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::cli::flags::{Destination, Selector, args, destination, is_set, selected};
+use crate::cli::flags::{Destination, Selector, args, destination, is_set};
 use crate::cli::terminal::{Output, Progress, signals};
+use crate::cli::verbs::models::old_state;
 use crate::cli::verbs::signing::{tell, verify_signature};
 use crate::cli::verbs::transfer::saved::{unverified, value};
 use crate::cli::verbs::transfer::tree::get_tree;
@@ -138,33 +139,19 @@ fn meant(
     selectors: Vec<Selector>,
     output: &Output,
 ) -> Result<(Vec<Selector>, Option<Client>)> {
-    let revision = selected::of_revision(matches);
-    let version = selected::of_version(matches);
-    if revision.is_none() && version.is_none() && selectors.iter().all(Selector::is_name) {
+    if !old_state::is_written(matches) && selectors.iter().all(Selector::is_name) {
         return Ok((selectors, None));
     }
 
     // What a pattern stands for is up to the server; what is wrong with names is told without it.
     let mut client = args::client(matches, output)?;
-    if revision.is_none() && version.is_none() {
-        return Ok((Selector::literal(selectors, &mut client)?, Some(client)));
+    let selectors = old_state::resolve(matches, selectors, &mut client)?;
+    if client.has_version() && matches.get_one::<String>("verify-key").is_some() {
+        let text = "a signature belongs to the present bytes of a model, and not to an old version";
+        return Err(Error::new(ErrorKind::Usage, text).hint(
+            "fetch it without --verify-key, or bring it back first: skep rollback NAME --to NUMBER",
+        ));
     }
-
-    // A model that has such a name is meant by it.
-    let name = selectors.first().and_then(Selector::name);
-    if name.map_or(Ok(None), |name| client.find(name))?.is_some() {
-        return Ok((selectors, Some(client)));
-    }
-
-    let selectors = if let Some((folder, revision)) = revision {
-        client.go_to_revision(revision);
-        vec![Selector::Folder(folder)]
-    } else if let Some((model, version)) = version {
-        client.go_to_version(&model, version)?;
-        vec![Selector::Name(model)]
-    } else {
-        selectors
-    };
     Ok((selectors, Some(client)))
 }
 

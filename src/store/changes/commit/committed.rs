@@ -24,6 +24,7 @@ pub(super) fn outcome(steps: &[CommitStep], names: usize) -> CommitOutcome {
     CommitOutcome {
         published,
         removed: count(is_removal),
+        kept: count(|what| matches!(what, StepKind::Delete(_))) == 0,
         unchanged: names.saturating_sub(published),
         revision: None,
     }

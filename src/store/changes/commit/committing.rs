@@ -103,6 +103,7 @@ impl Store {
         let outcome = CommitOutcome {
             published: plan.published.len(),
             removed: plan.removed.len(),
+            kept: plan.keeps_versions || plan.removed.is_empty(),
             unchanged: plan.unchanged,
             revision: match &root {
                 Some(root) => catalog.manifest(root)?.as_ref().map(Manifest::revision),

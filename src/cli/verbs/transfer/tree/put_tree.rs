@@ -151,6 +151,9 @@ impl SourceTree {
             steps.unchanged as u64 + committed.unchanged,
             size(sent),
         ))?;
+        if !committed.kept {
+            output.note("what was removed cannot be brought back: no old versions of it are kept");
+        }
         let value = folder_value(&self.root, Some(&committed), &steps, sent);
         Ok((value, 1))
     }

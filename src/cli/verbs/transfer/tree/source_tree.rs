@@ -48,17 +48,15 @@ impl SourceTree {
             output.note(&format!("{files} left out (--hidden)"));
         }
 
-        let mut files = BTreeMap::new();
+        let (mut files, mut wrong) = (BTreeMap::new(), Vec::new());
         for file in std::mem::take(&mut local.files) {
             let name: Result<ModelName> = format!("{root}/{}", file.way).parse();
-            let name = name.map_err(|error| {
-                let path = directory.join(&file.way);
-                let text = format!("{}: {}; nothing was sent", path.display(), error.message());
-                Error::new(ErrorKind::Usage, text)
-                    .hint("rename it, or move it out of the directory")
-            })?;
-            files.insert(name, file);
+            match name {
+                Ok(name) => drop(files.insert(name, file)),
+                Err(error) => wrong.push(error.message().to_owned()),
+            }
         }
+        check_names(directory, &wrong)?;
         if files.is_empty() {
             let text = format!(
                 "there are no files in the directory {}",
@@ -158,6 +156,25 @@ impl SourceTree {
         Ok(digest)
     }
 }
+
+/// Refuses a directory with names that no model can have, all of them at once.
+fn check_names(directory: &Path, wrong: &[String]) -> Result<()> {
+    if wrong.is_empty() {
+        return Ok(());
+    }
+
+    let mut text = wrong[..wrong.len().min(WRONG_SHOWN_MAX)].join("; ");
+    if wrong.len() > WRONG_SHOWN_MAX {
+        let others = counted((wrong.len() - WRONG_SHOWN_MAX) as u64, "other file");
+        text += &format!("; and {others}");
+    }
+    let directory = directory.display();
+    let text =
+        format!("{directory} has files that no model can be called like: {text}; nothing was sent");
+    Err(Error::new(ErrorKind::Usage, text).hint("rename them, or move them out of the directory"))
+}
+
+const WRONG_SHOWN_MAX: usize = 10;
 
 /// What the server has in a folder.
 pub(super) struct FolderThere {
