@@ -19,6 +19,7 @@ use crate::store::catalog::digester::Digester;
 use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::store::catalog::name_list::NameList;
+use crate::store::catalog::near_names::NEAR_ENTRIES_MAX;
 use crate::store::catalog::stamp::Stamp;
 use crate::store::changes::OpenChanges;
 use crate::store::check::Scrub;
@@ -29,8 +30,8 @@ use crate::store::revisions::Manifest;
 use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
-use crate::store::versions::{Tally, VersionCount, kept_of};
-use crate::text::{composed, decomposed, nearest};
+use crate::store::versions::{Tally, VersionCount};
+use crate::text::{composed, decomposed};
 
 /// The parts of a store.
 pub(crate) struct Catalog {
@@ -117,43 +118,6 @@ impl Catalog {
     /// The model of this stamp, if it is in memory.
     pub(crate) fn cached(&self, name: &ModelName, stamp: &Stamp) -> Option<OpenedModel> {
         self.cache.hit(name, stamp)
-    }
-
-    pub(crate) fn not_found(&self, name: &ModelName) -> Error {
-        if let Err(error) = self.layout.check_there() {
-            return error;
-        }
-        let error = Error::new(ErrorKind::NotFound, format!("there is no model '{name}'"));
-        if kept_of(&self.layout, name).removed > 0 {
-            return error.hint(format!(
-                "it was removed; 'skep rollback {name}' brings back what is kept of it"
-            ));
-        }
-        let below = self.layout.names_below(name);
-        if below.is_ok_and(|mut names| names.next().is_some()) {
-            return error.hint(format!("it is a folder: write '{name}/'"));
-        }
-        match self.near(name) {
-            Some(near) => error.hint(format!("did you mean '{near}'?")),
-            None => error,
-        }
-    }
-
-    /// The model whose name is nearest to one that nobody has.
-    fn near(&self, name: &ModelName) -> Option<ModelName> {
-        let names = self.first_names();
-        let near = nearest(name.as_str(), names.iter().map(ModelName::as_str))?;
-        let near = names.iter().find(|one| one.as_str() == near)?;
-        let is_model = matches!(self.layout.standing(near), Ok(Standing::Model(_)));
-        is_model.then(|| near.clone())
-    }
-
-    /// The first names of the directory, in no order: a guess must not cost more than the answer that it
-    /// comes with.
-    pub(crate) fn first_names(&self) -> Vec<ModelName> {
-        let names = self.layout.names().into_iter();
-        let names = names.flat_map(|names| names.within(NEAR_ENTRIES_MAX));
-        names.flatten().take(NEAR_NAMES_MAX).collect()
     }
 
     /// Reads, digests and caches a small model; `None` if it has grown large meanwhile. Its stamp was taken
@@ -368,12 +332,6 @@ impl Catalog {
         self.digester.save_later();
     }
 }
-
-/// Names that are compared with one that nobody has.
-const NEAR_NAMES_MAX: usize = 1000;
-
-/// Entries of folders that are read for a name in an error: not all are models.
-const NEAR_ENTRIES_MAX: usize = 2000;
 
 /// Reads at most `length` bytes straight into memory that can be shared, so that a model is not in
 /// memory twice while it is read.

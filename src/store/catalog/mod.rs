@@ -9,6 +9,7 @@ mod known_folder;
 mod layout;
 mod members;
 mod name_list;
+mod near_names;
 mod packed_names;
 mod stamp;
 
