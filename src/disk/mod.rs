@@ -143,8 +143,21 @@ impl Part {
     ///
     /// # Errors
     /// Those of the file system; `target` then has its old content.
-    pub(crate) fn move_to(mut self, target: &FilePlace) -> io::Result<File> {
+    pub(crate) fn move_to(self, target: &FilePlace) -> io::Result<File> {
         self.place.rename_to(target)?;
+        self.moved()
+    }
+
+    /// The same where nothing has the name.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if something has it; otherwise those of the file system.
+    pub(crate) fn move_to_free(self, target: &FilePlace) -> io::Result<File> {
+        self.place.rename_to_free(target)?;
+        self.moved()
+    }
+
+    fn moved(mut self) -> io::Result<File> {
         self.published = true;
         lock(&UNFINISHED).remove(&self.place.path());
         self.file.try_clone()

@@ -12,7 +12,7 @@ pub(crate) use list_request::{Depth, ListRequest, NameFilter};
 pub(crate) use name_pattern::NamePattern;
 pub use report::{ModelInfo, OldVersion, Verification, Verified};
 
-pub(crate) use revision::Revision;
+pub(crate) use revision::{Revision, RevisionHasher};
 pub use version_choice::VersionChoice;
 
 use std::fmt;
@@ -187,7 +187,7 @@ fn is_reserved(segment: &str) -> bool {
     let begins = segment.get(..5);
     let is_of_client = |end: &str| segment.starts_with('.') && segment.ends_with(end);
     begins.is_some_and(|begins| begins.eq_ignore_ascii_case(".skep"))
-        || segment.eq_ignore_ascii_case(".ready")
+        || segment.eq_ignore_ascii_case(READY_FILE)
         || is_of_client(".skep-part")
         || is_of_client(".skep-journal")
 }
@@ -206,6 +206,12 @@ fn refused(text: &str, reason: &str) -> Error {
         "use a plain file name such as model.onnx, or a path such as me/bert/model.onnx"
     })
 }
+
+/// The file in a folder that has its revision, for programs that look into the directory.
+pub(crate) const READY_FILE: &str = ".ready";
+
+/// What it has: 40 digits and a line feed.
+pub(crate) const READY_BYTES: u64 = 41;
 
 /// What other systems keep in a model directory, which is no model.
 const PEERS: &str = "mesh_peers.json";

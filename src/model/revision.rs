@@ -15,15 +15,30 @@ pub(crate) struct Revision([u8; 20]);
 impl Revision {
     /// That of these members, which are sorted.
     pub(crate) fn of<'a>(members: impl Iterator<Item = (&'a str, Digest)>) -> Self {
-        let mut hasher = Hasher::new();
+        let mut hasher = RevisionHasher::default();
         for (path, digest) in members {
-            hasher.update(format!("{path}\0{digest}\n").as_bytes());
+            hasher.add(path, digest);
         }
+        hasher.finish()
+    }
+}
 
+/// Computes the revision of members that come one after the other, sorted.
+#[derive(Default)]
+pub(crate) struct RevisionHasher(Hasher);
+
+impl RevisionHasher {
+    /// Adds a member by its path below the folder.
+    pub(crate) fn add(&mut self, path: &str, digest: Digest) {
+        self.0.update(format!("{path}\0{digest}\n").as_bytes());
+    }
+
+    /// The revision of all that came.
+    pub(crate) fn finish(self) -> Revision {
         let mut bytes = [0; 20];
-        let whole = hasher.finish();
+        let whole = self.0.finish();
         bytes.copy_from_slice(&whole.as_bytes()[..20]);
-        Self(bytes)
+        Revision(bytes)
     }
 }
 

@@ -71,7 +71,9 @@ impl Store {
         catalog.layout.check_there()?;
 
         let tick = catalog.options.clock_tick;
-        let begun = catalog.name_list.begin(&catalog.layout, tick);
+        let begun = catalog
+            .name_list
+            .begin(&catalog.layout, &catalog.ready, tick);
         let turn = begun.map_err(unlisted)?;
 
         let mut listing = Listing {
@@ -175,10 +177,13 @@ impl Listing {
             kind: self.kind,
         };
         let Catalog {
-            layout, name_list, ..
+            layout,
+            name_list,
+            ready,
+            ..
         } = &*self.catalog;
         let tick = self.catalog.options.clock_tick;
-        self.place = name_list.walk(layout, tick, &range, tell);
+        self.place = name_list.walk(layout, ready, tick, &range, tell);
         Some(())
     }
 

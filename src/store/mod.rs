@@ -19,6 +19,7 @@ mod hidden_folder;
 mod listing;
 mod options;
 mod publishing;
+mod ready_files;
 mod revisions;
 mod rules;
 mod store_events;
@@ -67,6 +68,7 @@ use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing
 use changes::OpenChanges;
 use check::Scrub;
 use failure::{unlisted, unreadable, unremoved, unstored};
+use ready_files::ReadyQueue;
 use rules::side_file;
 use store_handle::Owner;
 use upload::UnfinishedUploads;
@@ -100,6 +102,7 @@ impl Store {
             cache: Cache::new(&options),
             name_list: NameList::default(),
             digester: Digester::new(options.clock_tick),
+            ready: ReadyQueue::new(options.ready_delay),
             names: Mutex::new(()),
             pending: UnfinishedUploads::open(&layout, &options),
             scrub: Scrub::default(),
@@ -122,13 +125,20 @@ impl Store {
 
         // Before anybody looks: what was committed is there as a whole.
         changes::recover(store.catalog())?;
+        ready_files::begin(store.catalog())?;
         store.catalog().begin_bounds();
 
         let (cleaner, digester) = (Arc::clone(store.catalog()), Arc::clone(store.catalog()));
         let threads = [
             spawn("cache", move || cleaner.cache.run()),
             spawn("digester", move || {
-                digester.digester.run(&digester.layout, &digester.index)
+                let Catalog {
+                    layout,
+                    index,
+                    ready,
+                    ..
+                } = &*digester;
+                digester.digester.run(layout, index, ready);
             }),
         ];
 
@@ -137,12 +147,13 @@ impl Store {
             lock(&store.0.threads).push(thread);
         }
 
-        // No thread exists for a check that is switched off: each costs a stack on a small device.
-        if !store.catalog().options.scrub_interval.is_zero() {
-            let catalog = Arc::clone(store.catalog());
-            let thread = spawn("scrub", move || check::run(&catalog));
-            let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
-            lock(&store.0.threads).push(thread);
+        // No thread exists for what is switched off: each costs a stack on a small device.
+        let options = &store.catalog().options;
+        if !options.scrub_interval.is_zero() {
+            store.start("scrub", check::run)?;
+        }
+        if store.catalog().layout.has_ready_files() {
+            store.start("ready", |catalog| ready_files::run(catalog))?;
         }
 
         let layout = &store.catalog().layout;
@@ -333,6 +344,8 @@ impl Store {
         let tally = catalog.tally(name);
         let current = catalog.judge(name, condition, digested)?;
         let stamp = current.ok_or_else(|| catalog.not_found(name))?;
+        let unready = catalog.unready([name]);
+        let _unready = unready.map_err(|error| unremoved(name, error))?;
         let model = stamp.model(name, catalog.index.find(name, &stamp));
 
         let is_linked = catalog.is_linked(name);
@@ -377,5 +390,13 @@ impl Store {
     /// be used, without them. The last drop does the same.
     pub fn close(&self) {
         self.0.close();
+    }
+
+    fn start(&self, name: &str, run: fn(&Arc<Catalog>)) -> Result<()> {
+        let catalog = Arc::clone(self.catalog());
+        let thread = spawn(name, move || run(&catalog));
+        let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
+        lock(&self.0.threads).push(thread);
+        Ok(())
     }
 }

@@ -68,6 +68,10 @@ pub struct StoreOptions {
     pub version_share_max: u64,
     /// How often all models are read again to find damage; zero (the default) for never.
     pub scrub_interval: Duration,
+    /// Whether a file `.ready` with its revision stands in each folder of models. Default: not.
+    pub ready_files: bool,
+    /// How long a folder has to be left alone before it gets one.
+    pub(crate) ready_delay: Duration,
     /// The coarsest clock of a file system: 2 s on FAT, and 0.1 s for the kernel's own ticks.
     pub(crate) clock_tick: Duration,
 }
@@ -112,6 +116,8 @@ impl Default for StoreOptions {
             version_bytes_max: 4 << 30,
             version_share_max: 10,
             scrub_interval: Duration::ZERO,
+            ready_files: false,
+            ready_delay: Duration::from_secs(1),
             clock_tick: Duration::from_millis(2100),
         }
     }

@@ -49,6 +49,7 @@ impl Store {
             room.bytes = catalog.check_total(name, claim.size, described)?;
         }
         room.removed = catalog.check_number(name)?;
+        let _unready = catalog.unready([name]).map_err(unstored)?;
         let signature = vouching.or_else(|| side_file::of_new_bytes(catalog, claim, current));
 
         // Texts and the old version are durable before the rename: a power cut leaves superfluous

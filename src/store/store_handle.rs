@@ -41,6 +41,7 @@ impl Owner {
         self.catalog.digester.close();
         self.catalog.cache.close();
         self.catalog.scrub.close();
+        self.catalog.ready.close();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             // A panic was logged by the thread itself.
             let _ = thread.join();

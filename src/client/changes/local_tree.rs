@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::client::download::HiddenFiles;
 use crate::disk::{FileFacts, FileKind, FilePlace, FileTime, Folder};
 use crate::error::{Error, Result};
+use crate::model::{READY_BYTES, READY_FILE};
 
 /// A directory and its files.
 pub(crate) struct LocalTree {
@@ -120,6 +121,8 @@ impl LocalTree {
             let way = format!("{prefix}{name}");
             let facts = FilePlace::new(folder, name).facts()?;
             match facts.kind {
+                // A server has left it there, and no server takes it.
+                FileKind::File if name == READY_FILE && facts.size == READY_BYTES => {}
                 FileKind::File => self.files.push(LocalFile {
                     way,
                     stamp: TreeStamp::from(facts),

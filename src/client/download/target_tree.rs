@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::disk::{self, FileKind, FilePlace, Folder, Part, led_to};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::READY_FILE;
 use crate::text::decomposed;
 
 /// A directory with all that is below it.
@@ -191,6 +192,8 @@ fn collect(
             None => FilePlace::new(folder, name).facts()?.kind,
         };
         match kind {
+            // What a server says of its own folder is not what it was told to fetch.
+            FileKind::File if name == READY_FILE => {}
             FileKind::File => files.push(way),
             // What belongs to somebody else is theirs.
             FileKind::Folder => match folder.enter(name) {

@@ -12,7 +12,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "max-total-bytes",
         "SIZE",
         "none",
-        "Total size of all models and kept versions, at least 4 KiB for each, and of their folders, 4 KiB for each; old versions give way to models",
+        "Total size of all models and kept versions, at least 4 KiB for each, and of their folders, 4 KiB for each (8 KiB with ready-files); old versions give way to models",
         Effect::NextStart,
         set!(bytes_or_none, store.total_bytes_max),
     )
@@ -144,6 +144,14 @@ pub(crate) const ROWS: &[Setting] = &[
             config.store.signers = keys.collect::<Result<_, _>>()?;
             Ok(())
         },
+    ),
+    row(
+        "ready-files",
+        "",
+        "false",
+        "Keep a file .ready with its revision in each folder of models, for programs that look into the directory",
+        Effect::NextStart,
+        set!(switch, store.ready_files),
     ),
     row(
         "scrub-interval",

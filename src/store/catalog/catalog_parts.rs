@@ -26,6 +26,7 @@ use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
 use crate::store::options::StoreOptions;
+use crate::store::ready_files::ReadyQueue;
 use crate::store::revisions::Manifest;
 use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
@@ -41,6 +42,8 @@ pub(crate) struct Catalog {
     pub(crate) cache: Cache,
     pub(crate) name_list: NameList,
     pub(crate) digester: Digester,
+    /// The folders whose files with revisions are to be looked at.
+    pub(crate) ready: ReadyQueue,
     pub(crate) scrub: Scrub,
     pub(crate) version_count: VersionCount,
     pub(crate) events: StoreEvents,
@@ -106,6 +109,7 @@ impl Catalog {
         let digest = self.index.find(name, stamp);
         if digest.is_none() {
             self.digester.queue(name);
+            self.ready.notice(name);
         }
         stamp.model(name, digest)
     }
@@ -324,6 +328,7 @@ impl Catalog {
     pub(crate) fn learn(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
         self.index.insert(name, stamp, digest);
         self.digester.save_later();
+        self.ready.notice(name);
     }
 
     pub(crate) fn forget(&self, name: &ModelName) {

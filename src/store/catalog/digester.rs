@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::model::ModelName;
 use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
+use crate::store::ready_files::ReadyQueue;
 use crate::threads::lock;
 
 /// The work of the thread, and how it is woken and ended.
@@ -74,11 +75,11 @@ impl Digester {
     }
 
     /// The work of the thread, until [`Digester::close`].
-    pub(crate) fn run(&self, layout: &Layout, index: &Index) {
+    pub(crate) fn run(&self, layout: &Layout, index: &Index, ready: &ReadyQueue) {
         while let Some(task) = self.next() {
             match task {
                 Task::Save => save(layout, index),
-                Task::Digest(name) => self.look_at(&name, layout, index),
+                Task::Digest(name) => self.look_at(&name, layout, index, ready),
             }
         }
     }
@@ -126,10 +127,13 @@ impl Digester {
         }
     }
 
-    fn look_at(&self, name: &ModelName, layout: &Layout, index: &Index) {
+    fn look_at(&self, name: &ModelName, layout: &Layout, index: &Index, ready: &ReadyQueue) {
         match self.digest(name, layout, index) {
             Ok(DigestOutcome::Done) => {}
-            Ok(DigestOutcome::Learned) => self.save_later(),
+            Ok(DigestOutcome::Learned) => {
+                self.save_later();
+                ready.notice(name);
+            }
             Ok(DigestOutcome::TooEarly(delay)) => {
                 lock(&self.queue)
                     .waiting

@@ -6,6 +6,7 @@
 //! its clock, so a folder that was young when it was read is read again.
 
 use std::cell::OnceCell;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +14,7 @@ use crate::disk::{FileFacts, FileKind, FilePlace, Folder};
 use crate::store::catalog::layout::{is_absence, named};
 use crate::store::catalog::packed_names::{PackedNames, UnsortedNames};
 use crate::store::catalog::stamp::Stamp;
+use crate::store::ready_files::ReadyQueue;
 
 /// A folder of models.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub(super) struct KnownFolder {
     /// The names of its models, and those of its folders with a separator at their end.
     pub(super) names: PackedNames,
     folders: InnerFolders,
+    /// Of the names that were found last, in whatever order.
+    sum: Option<u64>,
 }
 
 /// The folders in a folder, sorted by their names with the separator; `None` for what was never looked at.
@@ -32,8 +36,10 @@ pub(super) type InnerFolders = Vec<(Box<str>, Option<Box<KnownFolder>>)>;
 
 /// A look at folders: each of them is asked once in a turn.
 #[derive(Clone, Copy)]
-pub(super) struct ListTurn {
+pub(super) struct ListTurn<'a> {
     pub(super) number: u64,
+    /// Is told of folders in which other names were found than before.
+    pub(super) ready: &'a ReadyQueue,
     /// How coarse the clocks of file systems are.
     pub(super) tick: Duration,
 }
@@ -89,7 +95,7 @@ impl KnownFolder {
         &mut self,
         way: &FolderWay<'_>,
         path: &str,
-        turn: ListTurn,
+        turn: ListTurn<'_>,
     ) -> io::Result<()> {
         if self.turn >= turn.number {
             return Ok(());
@@ -108,13 +114,12 @@ impl KnownFolder {
                 return Err(error);
             }
         }
-        self.read(way, path, turn.tick)
-            .inspect_err(|_| self.forget())
+        self.read(way, path, turn).inspect_err(|_| self.forget())
     }
 
     /// The same for a folder in another one: one that is gone is empty, and one that is damaged must not
     /// hide all the others.
-    pub(super) fn renew_inner(&mut self, way: &FolderWay<'_>, path: &str, turn: ListTurn) {
+    pub(super) fn renew_inner(&mut self, way: &FolderWay<'_>, path: &str, turn: ListTurn<'_>) {
         match self.renew(way, path, turn) {
             Ok(()) => {}
             Err(error) if is_absence(&error) || error.kind() == io::ErrorKind::NotADirectory => {}
@@ -131,7 +136,12 @@ impl KnownFolder {
     }
 
     /// How many models are in it and below, each folder of which is looked at.
-    pub(super) fn count(&mut self, way: &FolderWay<'_>, path: &mut String, turn: ListTurn) -> u64 {
+    pub(super) fn count(
+        &mut self,
+        way: &FolderWay<'_>,
+        path: &mut String,
+        turn: ListTurn<'_>,
+    ) -> u64 {
         self.renew_inner(way, path, turn);
 
         let mut count = (self.names.len() - self.folders.len()) as u64;
@@ -145,7 +155,7 @@ impl KnownFolder {
         count
     }
 
-    fn read(&mut self, way: &FolderWay<'_>, path: &str, tick: Duration) -> io::Result<()> {
+    fn read(&mut self, way: &FolderWay<'_>, path: &str, turn: ListTurn<'_>) -> io::Result<()> {
         // Names are not in memory twice while they are read.
         self.names = PackedNames::default();
         let mut before = std::mem::take(&mut self.folders);
@@ -155,16 +165,20 @@ impl KnownFolder {
         let folder = way.folder()?;
         let facts = folder.facts()?;
 
-        let mut names = UnsortedNames::default();
+        let (mut names, mut sum) = (UnsortedNames::default(), 0_u64);
         for entry in folder.entries()? {
             let Ok((name, kind)) = named(folder, path, &entry?) else {
                 continue;
             };
             match kind {
-                Some(FileKind::File) => names.push(name.file_name())?,
+                Some(FileKind::File) => {
+                    names.push(name.file_name())?;
+                    sum = sum.wrapping_add(hash(name.file_name()));
+                }
                 Some(FileKind::Folder) => {
                     let name = format!("{}/", name.file_name());
                     names.push(&name)?;
+                    sum = sum.wrapping_add(hash(&name));
                     self.folders.push((name.into(), None));
                 }
                 _ => {}
@@ -182,9 +196,12 @@ impl KnownFolder {
         }
         self.folders.shrink_to_fit();
         self.names = names.packed()?;
+        if self.sum.replace(sum).is_some_and(|before| before != sum) {
+            turn.ready.notice_folder(path);
+        }
 
         let identity = identity(&facts);
-        let is_young = !identity.0.young_for(tick, start).is_zero();
+        let is_young = !identity.0.young_for(turn.tick, start).is_zero();
         self.read_as = (!is_young).then_some(identity);
         Ok(())
     }
@@ -207,6 +224,12 @@ fn place_of(folders: &InnerFolders, name: &str) -> Result<usize, usize> {
     folders.binary_search_by(|(other, _)| (**other).cmp(name))
 }
 
+fn hash(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
 fn identity(facts: &FileFacts) -> (Stamp, u64) {
     (Stamp::of(*facts), facts.device)
 }
@@ -218,7 +241,12 @@ mod tests {
     use super::*;
 
     fn look(known: &mut KnownFolder, folder: &Folder, number: u64, tick: Duration) {
-        let turn = ListTurn { number, tick };
+        let ready = &ReadyQueue::new(Duration::ZERO);
+        let turn = ListTurn {
+            number,
+            tick,
+            ready,
+        };
         known
             .renew(&FolderWay::root(folder), "", turn)
             .unwrap_or_default();
@@ -281,9 +309,15 @@ mod tests {
         }
 
         let tick = Duration::ZERO;
+        let ready = &ReadyQueue::new(Duration::ZERO);
         let mut known = KnownFolder::default();
         let mut count = |number| {
-            let count = known.count(&way, &mut String::new(), ListTurn { number, tick });
+            let turn = ListTurn {
+                number,
+                tick,
+                ready,
+            };
+            let count = known.count(&way, &mut String::new(), turn);
             let read: Vec<_> = known
                 .folders
                 .iter()

@@ -4,6 +4,7 @@
 mod cache;
 mod catalog_parts;
 mod digester;
+mod folder_revisions;
 mod index;
 mod known_folder;
 mod layout;
@@ -17,7 +18,8 @@ pub(crate) use cache::Cache;
 pub use cache::CacheCounts;
 pub(crate) use catalog_parts::Catalog;
 pub(crate) use digester::{Digester, save};
+pub(crate) use folder_revisions::FolderRevision;
 pub(crate) use index::Index;
-pub(crate) use layout::{Layout, MODEL_MODE, Standing};
+pub(crate) use layout::{Layout, MODEL_MODE, Standing, is_absence};
 pub(crate) use name_list::{ListedKind, ListedName, NameList, NameRange};
 pub(crate) use stamp::Stamp;

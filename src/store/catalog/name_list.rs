@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::model::{Depth, NameFilter};
 use crate::store::catalog::known_folder::{FolderWay, KnownFolder, ListTurn, find};
 use crate::store::catalog::layout::Layout;
+use crate::store::ready_files::ReadyQueue;
 use crate::threads::lock;
 
 /// What listings share.
@@ -60,12 +61,21 @@ impl NameList {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn begin(&self, layout: &Layout, tick: Duration) -> io::Result<u64> {
+    pub(crate) fn begin(
+        &self,
+        layout: &Layout,
+        ready: &ReadyQueue,
+        tick: Duration,
+    ) -> io::Result<u64> {
         let mut state = lock(&self.0);
         state.turns += 1;
 
         let number = state.turns;
-        let turn = ListTurn { number, tick };
+        let turn = ListTurn {
+            number,
+            ready,
+            tick,
+        };
         let root = FolderWay::root(layout.folder());
         state.root.renew(&root, "", turn)?;
         Ok(number)
@@ -77,6 +87,7 @@ impl NameList {
     pub(crate) fn walk(
         &self,
         layout: &Layout,
+        ready: &ReadyQueue,
         tick: Duration,
         range: &NameRange<'_>,
         tell: &mut dyn FnMut(ListedName<'_>) -> ControlFlow<()>,
@@ -88,6 +99,7 @@ impl NameList {
             lower: start.max(range.after),
             turn: ListTurn {
                 number: range.turn,
+                ready,
                 tick,
             },
             looked: 0,
@@ -118,7 +130,7 @@ struct Walk<'a> {
     start: &'a str,
     /// No name is less.
     lower: &'a str,
-    turn: ListTurn,
+    turn: ListTurn<'a>,
     looked: usize,
     tell: &'a mut dyn FnMut(ListedName<'_>) -> ControlFlow<()>,
 }

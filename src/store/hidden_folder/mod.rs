@@ -247,5 +247,7 @@ pub(crate) const VERSIONS: &str = "versions";
 pub(crate) const CHANGES: &str = "changes";
 /// What folders were before.
 pub(crate) const REVISIONS: &str = "revisions";
+/// There are files with the revisions of folders.
+pub(crate) const READY_MARK: &str = "ready";
 /// Where models come from.
 pub(crate) const ABOUT: &str = "about";

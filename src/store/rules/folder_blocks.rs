@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What counts for the quota beside bytes of models: folders, the files that say where models come from, and
-//! old revisions of folders. Each takes a block of the disk, and a name of one byte can have many of them.
+//! What counts for the quota beside bytes of models: folders, the files in them with their revisions, those
+//! that say where models come from, and old revisions of folders. Each takes a block of the disk, and a name of one byte can have many of them.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +14,8 @@ use crate::store::versions::BLOCK_BYTES;
 /// hidden folders, only names are read each time.
 pub(crate) struct FolderBlocks {
     models: FolderNames,
+    /// Whether each of their folders has a file with its revision.
+    has_ready_files: bool,
     described: FolderNames,
     kept: FolderNames,
     revised: FolderNames,
@@ -40,6 +42,7 @@ impl FolderBlocks {
         let names_in = |room| layout.hidden().names_in(room).into_iter().flatten();
         let mut blocks = Self {
             models: FolderNames::default(),
+            has_ready_files: layout.has_ready_files(),
             described: FolderNames::default(),
             kept: FolderNames::default(),
             revised: FolderNames::default(),
@@ -79,7 +82,8 @@ impl FolderBlocks {
     pub(crate) fn bytes(&self) -> u64 {
         // Beside the models, each folder is in a hidden one of its own.
         let hidden = 2 * (self.described.all.len() + self.revised.all.len());
-        let folders = (self.models.all.len() + hidden) as u64;
+        let files = usize::from(self.has_ready_files) * self.models.all.len();
+        let folders = (self.models.all.len() + files + hidden) as u64;
         (folders + self.descriptions) * BLOCK_BYTES + self.revisions
     }
 

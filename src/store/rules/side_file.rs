@@ -81,8 +81,14 @@ pub(crate) fn restore(catalog: &Catalog, name: &ModelName, digest: Digest) {
     let Some(signature) = signature_of(catalog, name, Some(digest)) else {
         return;
     };
-    if find(catalog, name).is_none_or(|beside| !beside.signature.is_same(&signature)) {
-        put(catalog, name, &signature);
+    if find(catalog, name).is_some_and(|beside| beside.signature.is_same(&signature)) {
+        return;
+    }
+
+    // No other change is around this one.
+    match catalog.unready([name]) {
+        Ok(_unready) => put(catalog, name, &signature),
+        Err(error) => log::warn!("the signature of '{name}' does not come back: {error}"),
     }
 }
 

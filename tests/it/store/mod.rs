@@ -11,5 +11,6 @@ mod modes;
 mod planted;
 mod power_cut;
 mod read_only;
+mod ready_files;
 mod vanished;
 mod writers;

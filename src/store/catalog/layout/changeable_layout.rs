@@ -15,7 +15,7 @@ impl Layout {
     /// As [`Layout::check_there`], and `Forbidden`.
     pub(crate) fn check_changeable(&self) -> Result<()> {
         self.check_writable()?;
-        if !self.is_half_done.load(Ordering::SeqCst) {
+        if !self.is_half_done() {
             return Ok(());
         }
 
@@ -41,6 +41,11 @@ impl Layout {
             "on the server, make the file system of the model directory writable, start without \
              --read-only, and try again",
         ))
+    }
+
+    /// Whether a commit that was decided waits to be done to its end.
+    pub(crate) fn is_half_done(&self) -> bool {
+        self.is_half_done.load(Ordering::SeqCst)
     }
 
     /// Notes whether a commit that was decided waits to be done to its end.

@@ -36,6 +36,7 @@ use crate::store::hidden_folder::{
     ABOUT, FORMAT, HIDDEN, HiddenFolder, INDEX, LOCK, PARTS, VERSIONS,
 };
 use crate::store::options::StoreOptions;
+use crate::store::ready_files::remove_vacant;
 use crate::text::counted;
 
 /// A model directory that is ours to use.
@@ -47,6 +48,8 @@ pub(crate) struct Layout {
     refuses_names: bool,
     /// Models are served as they are, and nothing is changed or kept beside them.
     is_read_only: bool,
+    /// Each folder of models has a file with its revision.
+    has_ready_files: bool,
     /// A commit that was decided waits to be done to its end: what it has left to do would undo later changes.
     is_half_done: AtomicBool,
     /// Held as long as this lives.
@@ -149,6 +152,7 @@ impl Layout {
             folds_names,
             refuses_names,
             is_read_only: false,
+            has_ready_files: options.ready_files,
             is_half_done: AtomicBool::new(false),
             _lock: Some(held),
         })
@@ -162,6 +166,7 @@ impl Layout {
             folds_names: false,
             refuses_names: false,
             is_read_only: true,
+            has_ready_files: false,
             is_half_done: AtomicBool::new(false),
             _lock: None,
         }
@@ -169,6 +174,11 @@ impl Layout {
 
     pub(crate) fn is_read_only(&self) -> bool {
         self.is_read_only
+    }
+
+    /// Whether each folder of models has a file with its revision, or gets one.
+    pub(crate) fn has_ready_files(&self) -> bool {
+        self.has_ready_files
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -214,10 +224,10 @@ impl Layout {
         model_paths::remove_empty_folders(&self.folder, name);
     }
 
-    /// Removes the folder that has this name if nothing is in it; says whether it did.
+    /// Removes the folder that has this name if nothing but a file of ours is in it; says whether it did.
     pub(crate) fn remove_empty_folder(&self, name: &ModelName) -> bool {
         let place = self.place(name);
-        place.is_ok_and(|place| place.folder().remove_empty(name.file_name()).is_ok())
+        place.is_ok_and(|place| remove_vacant(place.folder(), name.file_name()).is_ok())
     }
 
     /// What stands in the place of a folder that leads to a model: its name, and what it is.

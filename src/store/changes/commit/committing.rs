@@ -80,7 +80,7 @@ impl Store {
         check_places(catalog, &plan)?;
         let names = plan.published.iter().map(|one| &one.name);
         let names = names.chain(plan.removed.iter().map(|gone| &gone.name));
-        let tallies: Vec<_> = names.map(|name| catalog.tally(name)).collect();
+        let tallies: Vec<_> = names.clone().map(|name| catalog.tally(name)).collect();
 
         let before = before.filter(|before| {
             !before.members.is_empty() && plan.keeps_versions && !plan.is_nothing()
@@ -91,6 +91,10 @@ impl Store {
             unstored(error)
         })?;
 
+        let unready = catalog.unready(names).map_err(|error| {
+            tidy_up(catalog, &set.files, &plan);
+            unstored(error)
+        })?;
         carry_out(catalog, &mut set, &plan)?;
         set.is_over = true;
         if let Err(error) = set.files.remove() {
@@ -114,7 +118,7 @@ impl Store {
         catalog.pending.forget_change(id);
 
         tell(catalog, &plan);
-        drop(tallies);
+        drop((tallies, unready));
         prune(catalog, root.as_ref());
         versions::keep_within(catalog, plan.room);
         Ok(outcome)

@@ -9,6 +9,7 @@ use std::ops::Bound;
 use crate::disk::{FileKind, FilePlace, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::Catalog;
+use crate::store::ready_files::is_ready_file;
 
 /// Whether a name is free once these models are gone, and is not before.
 ///
@@ -31,7 +32,7 @@ pub(super) fn is_made(
     match root.descend(name.segments(), Folder::enter_any) {
         Ok(folder) => {
             let prefix = format!("{name}/");
-            Ok(has_models(&prefix, leaving) && holds_only(&folder, &prefix, leaving, 0)?)
+            Ok(has_models(&prefix, leaving) && holds_only(catalog, &folder, &prefix, leaving, 0)?)
         }
         Err(error) if is_no_folder(&error) => Ok(false),
         Err(error) => Err(error),
@@ -55,6 +56,7 @@ fn has_models(prefix: &str, leaving: &BTreeSet<ModelName>) -> bool {
 
 /// Whether nothing else is in a folder, hidden files included.
 fn holds_only(
+    catalog: &Catalog,
     folder: &Folder,
     prefix: &str,
     leaving: &BTreeSet<ModelName>,
@@ -66,10 +68,14 @@ fn holds_only(
         };
         let path = format!("{prefix}{name}");
         let is_leaving = match FilePlace::new(folder, &name).facts()?.kind {
+            // It goes before the models around it do.
+            FileKind::File if is_ready_file(folder, &name) => {
+                catalog.ready.is_used() && has_models(prefix, leaving)
+            }
             FileKind::File => leaving.contains(path.as_str()),
             FileKind::Folder if depth < ModelName::SEGMENTS_MAX => {
                 let inner = folder.enter_any(&name)?;
-                holds_only(&inner, &format!("{path}/"), leaving, depth + 1)?
+                holds_only(catalog, &inner, &format!("{path}/"), leaving, depth + 1)?
             }
             _ => false,
         };

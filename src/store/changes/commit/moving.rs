@@ -95,6 +95,9 @@ impl Store {
 
             let names = moved.iter().flat_map(|one| [&one.from, &one.to]);
             let tallies: Vec<_> = names.map(|name| catalog.tally(name)).collect();
+            // What is in a folder that moves as a whole stays true.
+            let unready = catalog.unready([&request.from, &request.to]);
+            let _unready = unready.map_err(unstored)?;
             carry_out(catalog, request, &moved)?;
 
             drop(tallies);

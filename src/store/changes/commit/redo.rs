@@ -56,6 +56,15 @@ pub(crate) fn complete(
     let mut lines = whole_lines(record?.0);
     let steps = read_record(&mut lines, catalog.options.change_files_max)?;
 
+    // They were removed before the steps were written down, so a start goes on where one cannot be looked at.
+    let names = steps.iter();
+    let names = names.flat_map(|step| std::iter::once(&step.name).chain(step.new_name()));
+    let unready = catalog.unready(names);
+    let _unready = match unready {
+        Err(_) if obstacle == Obstacle::IsLeft => None,
+        unready => Some(unready?),
+    };
+
     apply(catalog, files, &steps, obstacle)?;
     steps.iter().for_each(|step| catalog.forget(&step.name));
     settle(catalog, &steps)?;
