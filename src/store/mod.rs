@@ -376,11 +376,6 @@ impl Store {
         Ok(model)
     }
 
-    /// What the scrub has found.
-    pub fn scrub_counts(&self) -> ScrubCounts {
-        self.catalog().scrub.counts()
-    }
-
     /// How the cache does.
     pub fn counts(&self) -> CacheCounts {
         self.catalog().cache.counts()

@@ -19,7 +19,6 @@ use crate::store::catalog::digester::Digester;
 use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::store::catalog::name_list::NameList;
-use crate::store::catalog::near_names::NEAR_ENTRIES_MAX;
 use crate::store::catalog::stamp::Stamp;
 use crate::store::changes::OpenChanges;
 use crate::store::check::Scrub;
@@ -360,3 +359,6 @@ fn read_shared(file: &File, length: usize) -> io::Result<Arc<[u8]>> {
 
     Ok(bytes)
 }
+
+/// Entries of folders that are read for a name in an error: not all are models.
+pub(super) const NEAR_ENTRIES_MAX: usize = 2000;

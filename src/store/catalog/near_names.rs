@@ -4,7 +4,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::model::ModelName;
-use crate::store::catalog::catalog_parts::Catalog;
+use crate::store::catalog::catalog_parts::{Catalog, NEAR_ENTRIES_MAX};
 use crate::store::catalog::layout::Standing;
 use crate::store::versions::kept_of;
 use crate::text::nearest;
@@ -50,6 +50,3 @@ impl Catalog {
 
 /// Names that are compared with one that nobody has.
 const NEAR_NAMES_MAX: usize = 1000;
-
-/// Entries of folders that are read for a name in an error: not all are models.
-pub(super) const NEAR_ENTRIES_MAX: usize = 2000;

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::event::Happening;
 use crate::model::{ModelName, Verified};
 use crate::store::catalog::{Catalog, Stamp, Standing};
+use crate::store::check::scrub_state::ScrubCounts;
 use crate::store::failure::unreadable;
 use crate::store::store_handle::Store;
 
@@ -43,6 +44,11 @@ pub struct Verdict {
 }
 
 impl Store {
+    /// What the scrub has found.
+    pub fn scrub_counts(&self) -> ScrubCounts {
+        self.catalog().scrub.counts()
+    }
+
     /// Begins to read a model again.
     ///
     /// # Errors

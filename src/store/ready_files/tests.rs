@@ -88,6 +88,7 @@ fn try_move(store: &Store, from: &str, to: &str) -> Result<()> {
         from: name(from.trim_end_matches('/')),
         to: name(to.trim_end_matches('/')),
         is_folder: from.ends_with('/'),
+        expected: ExpectedState::Any,
     };
     store.move_model(&request).map(drop)
 }
@@ -233,7 +234,7 @@ const WAYS: &[Way] = &[
         |store| {
             let newest = "newest".parse().unwrap();
             store
-                .rollback_folder(&name("f/deep"), newest, None)
+                .rollback_folder(&name("f/deep"), newest, None, None)
                 .map(drop)
         },
         &["f", "f/deep"],
