@@ -1,30 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The commit of a change set: all is looked at and made durable, then decided, then done.
 
-use std::collections::BTreeSet;
-use std::io;
 use std::time::SystemTime;
 
 use crate::digest::Digest;
-use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::model::Revision;
-use crate::signature::Signature;
-use crate::store::catalog::{Catalog, Layout, Stamp};
+use crate::store::catalog::{Catalog, Stamp};
 use crate::store::changes::change::{Change, CommitOutcome, Others};
-use crate::store::changes::change_files::{COMMIT, ChangeFiles, ChangeId, unknown_change};
+use crate::store::changes::change_files::{COMMIT, ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::changeable::check_places;
-use crate::store::changes::commit::committed::{claim, learn, learn_linked, outcome, prune, tell};
+use crate::store::changes::commit::committed::{learn, outcome, prune, tell};
 use crate::store::changes::commit::plan::{CommitPlan, known_versions, plan};
+use crate::store::changes::commit::preparing::{make_durable, prepare, tidy_up};
 use crate::store::changes::commit::redo::{self, Obstacle};
 use crate::store::changes::commit::step_record::{CommitStep, StepKind};
 use crate::store::changes::open_changes::log_failure;
-use crate::store::claim::Claim;
 use crate::store::failure::{unreadable, unstored};
-use crate::store::revisions::{self, Manifest};
-use crate::store::rules;
+use crate::store::revisions::Manifest;
 use crate::store::store_handle::Store;
 use crate::store::versions;
 use crate::threads::lock;
@@ -263,101 +258,6 @@ fn learn_before(catalog: &Catalog, root: &ModelName) -> Result<()> {
     Ok(())
 }
 
-/// Makes the bytes of a set survive a power cut.
-fn make_durable(catalog: &Catalog, set: &ChangeSet) -> io::Result<()> {
-    if catalog.layout.folder().sync_file_system()? {
-        return Ok(());
-    }
-
-    for change in set.entries.values() {
-        if let Change::Sent(bytes) = change {
-            set.files.place(bytes.number)?.sync()?;
-        }
-    }
-    set.files.folder()?.sync()
-}
-
-/// Does everything that can fail for want of room, and that nobody sees: bytes that the store has get a file
-/// in the set, old bytes become versions, folders are made, and what is said of new bytes is written down.
-fn prepare(
-    catalog: &Catalog,
-    files: &ChangeFiles,
-    plan: &CommitPlan,
-    before: Option<&Manifest>,
-) -> io::Result<()> {
-    let set = files.folder()?;
-    let is_whole = catalog.layout.folder().syncs_as_whole()?;
-
-    for one in &plan.published {
-        let place = FilePlace::new(&set, one.bytes.number.to_string());
-        if let Some(source) = &one.source {
-            let _ = place.remove_unsynced();
-            disk::preserve_unsynced(source, &place)?;
-        }
-
-        // Where one call makes all of it durable, no step has to do so by itself.
-        let (make, keep, say): (MakePlace, KeepVersion, KeepWords) = if is_whole {
-            (
-                Layout::made_place_unsynced,
-                versions::keep_unsynced,
-                rules::keep_unsynced,
-            )
-        } else {
-            (Layout::made_place, versions::keep, rules::keep)
-        };
-
-        match plan.new_folder {
-            Some(_) => drop(redo::assembled_place(&set, &one.name)?),
-            None if one.waits => {}
-            None => drop(make(&catalog.layout, &one.name)?),
-        }
-        let needed = versions::digests(catalog, &one.name);
-        say(catalog, &claim(one), one.bytes.signature.as_ref(), &needed)?;
-
-        if let Some(stamp) = &one.current {
-            if one.source.is_none() {
-                disk::take_mode(&place, &catalog.layout.place(&one.name)?)?;
-            }
-            if plan.keeps_versions {
-                keep(catalog, &one.name, stamp)?;
-            }
-        }
-    }
-
-    learn_linked(catalog, plan);
-    if let Some(before) = before {
-        revisions::keep(catalog.layout.hidden(), before)?;
-    }
-
-    // All of that is there before the steps are decided.
-    if !catalog.layout.folder().sync_file_system()? {
-        set.sync()?;
-    }
-    Ok(())
-}
-
-type MakePlace = fn(&Layout, &ModelName) -> io::Result<FilePlace>;
-type KeepVersion = fn(&Catalog, &ModelName, &Stamp) -> io::Result<()>;
-type KeepWords =
-    fn(&Catalog, &Claim<'_>, Option<&Signature>, &BTreeSet<[u8; 32]>) -> io::Result<()>;
-
-/// Takes back what was prepared for a commit that is not done.
-fn tidy_up(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) {
-    for one in &plan.published {
-        if one.source.is_some() {
-            let linked = files.place(one.bytes.number);
-            let _ = linked.and_then(|place| place.remove_unsynced());
-        }
-
-        if one.current.is_none() {
-            catalog.layout.remove_empty_folders(&one.name);
-        } else if catalog.options.versions_max > 0 {
-            versions::tidy(catalog, &one.name);
-        }
-    }
-    learn_linked(catalog, plan);
-}
-
 fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
     let removed = plan.removed.iter().map(|gone| CommitStep {
         name: gone.name.clone(),
@@ -382,7 +282,7 @@ fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
     published.chain(new_folder).chain(removed).collect()
 }
 
-fn half_done(error: &io::Error) -> Error {
+fn half_done(error: &std::io::Error) -> Error {
     let text = format!(
         "the change set is committed, but the disk failed before all of it was done: {error}"
     );

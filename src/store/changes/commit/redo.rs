@@ -9,8 +9,9 @@ use crate::digest::Digest;
 use crate::disk::{self, FilePlace, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Standing};
-use crate::store::changes::change_files::{COMMIT, ChangeFiles, TREE};
+use crate::store::changes::change_files::{COMMIT, ChangeFiles};
 use crate::store::changes::change_journal::whole_lines;
+use crate::store::changes::commit::assembled::{appear, assembled_place};
 use crate::store::changes::commit::step_record::{
     CommitStep, StepKind, read_record, record_text, unreadable,
 };
@@ -173,38 +174,6 @@ fn publish(
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         renamed => renamed,
     }
-}
-
-/// Where a model stands in a folder that is assembled, whose folders are made where they are missing.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn assembled_place(set: &Folder, name: &ModelName) -> io::Result<FilePlace> {
-    let tree = set.make_unsynced(TREE)?;
-    let folder = tree.descend(name.folders(), Folder::make_open_unsynced)?;
-    Ok(FilePlace::new(&folder, name.file_name()))
-}
-
-/// Gives a folder that was assembled its name.
-fn appear(layout: &Layout, set: &Folder, root: &ModelName, steps: &[CommitStep]) -> io::Result<()> {
-    let source = assembled_place(set, root)?;
-    match source.rename_to_free(&layout.made_place(root)?) {
-        // It was done before.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        // Somebody has made the folder meanwhile, and may have put something in it.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        renamed => return renamed,
-    }
-
-    let is_published = |step: &&CommitStep| matches!(step.what, StepKind::Publish(_));
-    for step in steps.iter().filter(is_published) {
-        let source = assembled_place(set, &step.name)?;
-        match source.rename_to(&layout.made_place(&step.name)?) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            renamed => renamed?,
-        }
-    }
-    Ok(())
 }
 
 /// Removes a model, or makes it a version, where it is `kept` with its digest, unless another one has come in
