@@ -165,7 +165,11 @@ impl Store {
         let catalog = self.catalog();
         catalog.layout.check_there()?;
 
-        let models = catalog.layout.models().map_err(unlisted)?;
+        // A folder that is exchanged meanwhile would seem to lose its models.
+        let models = {
+            let _shown = catalog.shown();
+            catalog.layout.models().map_err(unlisted)?
+        };
 
         let model = |(name, stamp): &(ModelName, Stamp)| catalog.model(name, stamp);
         let mut models: Vec<Model> = models.iter().map(model).collect();

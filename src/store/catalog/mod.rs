@@ -7,6 +7,7 @@ mod digester;
 mod index;
 mod known_folder;
 mod layout;
+mod linking;
 mod members;
 mod name_list;
 mod packed_names;

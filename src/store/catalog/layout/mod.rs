@@ -49,6 +49,8 @@ pub(crate) struct Layout {
     is_read_only: bool,
     /// A commit that was decided waits to be done to its end: what it has left to do would undo later changes.
     is_half_done: AtomicBool,
+    /// The file system was seen to refuse that two folders get the names of each other.
+    refuses_exchange: AtomicBool,
     /// Held as long as this lives.
     _lock: Option<FolderLock>,
 }
@@ -150,6 +152,7 @@ impl Layout {
             refuses_names,
             is_read_only: false,
             is_half_done: AtomicBool::new(false),
+            refuses_exchange: AtomicBool::new(false),
             _lock: Some(held),
         })
     }
@@ -163,6 +166,7 @@ impl Layout {
             refuses_names: false,
             is_read_only: true,
             is_half_done: AtomicBool::new(false),
+            refuses_exchange: AtomicBool::new(false),
             _lock: None,
         }
     }

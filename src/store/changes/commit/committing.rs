@@ -13,6 +13,7 @@ use crate::store::changes::change_files::{COMMIT, ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::changeable::check_places;
 use crate::store::changes::commit::committed::{learn, outcome, prune, tell};
+use crate::store::changes::commit::exchange;
 use crate::store::changes::commit::plan::{CommitPlan, known_versions, plan};
 use crate::store::changes::commit::preparing::{make_durable, prepare, tidy_up};
 use crate::store::changes::commit::redo::{self, Obstacle};
@@ -71,11 +72,13 @@ impl Store {
         };
         check_expected(before.as_ref(), expected)?;
 
-        let plan = plan(catalog, &set, others, &proven)?;
+        let mut plan = plan(catalog, &set, others, &proven)?;
         check_places(catalog, &plan)?;
-        let names = plan.published.iter().map(|one| &one.name);
-        let names = names.chain(plan.removed.iter().map(|gone| &gone.name));
-        let tallies: Vec<_> = names.map(|name| catalog.tally(name)).collect();
+        let folder = exchange::folder_of(catalog, &plan);
+        let _linking = folder.as_ref().map(|folder| catalog.linking(folder));
+        plan.exchange =
+            folder.and_then(|folder| exchange::assemble(catalog, &set.files, &plan, &folder));
+        let tallies: Vec<_> = plan.names().map(|name| catalog.tally(name)).collect();
 
         let before = before.filter(|before| {
             !before.members.is_empty() && plan.keeps_versions && !plan.is_nothing()
@@ -168,6 +171,7 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
         done
     };
     done.and_then(|()| redo::settle(catalog, &steps))
+        .and_then(|()| exchange::bring_late(&catalog.layout, &set.files.folder()?, &steps))
         .map_err(|error| {
             catalog.layout.note_half_done(true);
             half_done(&error)
@@ -275,11 +279,16 @@ fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
         name: root.clone(),
         what: StepKind::Appear,
     });
+    let exchange = plan.exchange.iter().map(|exchange| CommitStep {
+        name: exchange.folder.clone(),
+        what: StepKind::Exchange(exchange.inode),
+    });
     if plan.published.iter().any(|one| one.waits) {
         return removed.chain(published).chain(new_folder).collect();
     }
     // What goes comes last: no folder is empty in between that is needed again.
-    published.chain(new_folder).chain(removed).collect()
+    let whole = new_folder.chain(exchange);
+    published.chain(whole).chain(removed).collect()
 }
 
 fn half_done(error: &std::io::Error) -> Error {

@@ -6,6 +6,7 @@ mod assembled;
 mod changeable;
 mod committed;
 mod committing;
+mod exchange;
 mod making_way;
 mod moving;
 mod plan;

@@ -11,7 +11,7 @@ use crate::store::catalog::{Catalog, Layout, Stamp};
 use crate::store::changes::change::Change;
 use crate::store::changes::change_files::ChangeFiles;
 use crate::store::changes::change_set::ChangeSet;
-use crate::store::changes::commit::assembled::assembled_place;
+use crate::store::changes::commit::assembled::{assembled_place, discard_tree};
 use crate::store::changes::commit::committed::{claim, learn_linked};
 use crate::store::changes::commit::plan::CommitPlan;
 use crate::store::claim::Claim;
@@ -49,6 +49,11 @@ pub(super) fn prepare(
 ) -> io::Result<()> {
     let set = files.folder()?;
     let is_whole = catalog.layout.folder().syncs_as_whole()?;
+    let is_assembled = plan.new_folder.is_some() || plan.exchange.is_some();
+    if plan.exchange.is_none() {
+        // An earlier try may have left some of it, which is not what is there now.
+        discard_tree(&set)?;
+    }
 
     for one in &plan.published {
         let place = FilePlace::new(&set, one.bytes.number.to_string());
@@ -68,10 +73,10 @@ pub(super) fn prepare(
             (Layout::made_place, versions::keep, rules::keep)
         };
 
-        match plan.new_folder {
-            Some(_) => drop(assembled_place(&set, &one.name)?),
-            None if one.waits => {}
-            None => drop(make(&catalog.layout, &one.name)?),
+        if is_assembled {
+            drop(assembled_place(&set, &one.name)?);
+        } else if !one.waits {
+            drop(make(&catalog.layout, &one.name)?);
         }
         let needed = versions::digests(catalog, &one.name);
         say(catalog, &claim(one), one.bytes.signature.as_ref(), &needed)?;
@@ -116,6 +121,9 @@ pub(super) fn tidy_up(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan)
         } else if catalog.options.versions_max > 0 {
             versions::tidy(catalog, &one.name);
         }
+    }
+    if let Err(error) = files.folder().and_then(|set| discard_tree(&set)) {
+        log::debug!("what was assembled for a commit stays until the next one: {error}");
     }
     learn_linked(catalog, plan);
 }
