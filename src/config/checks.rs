@@ -106,6 +106,7 @@ impl Config {
             ("max-version-share", share, 100),
             ("max-uploads", self.store.uploads_max, COUNT_MAX),
             ("max-changes", self.store.changes_max, COUNT_MAX),
+            ("exchange-files", self.store.exchange_files, COUNT_MAX),
             ("keep-versions", self.store.versions_max, COUNT_MAX),
             ("cache-entries", self.store.cache_entries_max, COUNT_MAX),
             ("log-keep", keep, LOGS_MAX),

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Directories: those that stay, made durably, those that go with this process, and how they are emptied.
+//! Directories: those that stay, made durably, those that go with this process, how they are
+//! emptied, and how one is made that is like another one.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -9,7 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-use crate::disk::folder::{Folder, sync_directory};
+use crate::disk::fault;
+use crate::disk::folder::{Folder, one_name, sync_directory};
 use crate::random;
 
 /// Creates a directory that only its owner can enter (0700), with its parents, in a way that survives
@@ -87,6 +91,49 @@ impl Drop for PrivateDirectory {
 }
 
 impl Folder {
+    /// Whether its file system is one of those that can give two folders the names of each other, and make that
+    /// durable as a whole. An overlay copies each file that gets a second name.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn exchanges_folders(&self) -> io::Result<bool> {
+        let kind = i128::from(rustix::fs::fstatfs(self)?.f_type);
+        Ok(kind != i128::from(OVERLAY) && self.syncs_as_whole()?)
+    }
+
+    /// Makes a folder in this one that has the mode, the group and the attributes of another one; a power cut
+    /// may take it away again.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the name is taken; `Unsupported` if a new folder cannot be like the other one, as where
+    /// that belongs to somebody else; otherwise those of the file system.
+    pub(crate) fn make_like(&self, name: &str, other: &Self) -> io::Result<Self> {
+        fault::check()?;
+        let private = rustix::fs::Mode::RWXU;
+        rustix::fs::mkdirat(self, one_name(OsStr::new(name))?, private)?;
+        let made = self.enter(name)?;
+
+        let wanted = other.facts()?;
+        if made.facts()?.group != wanted.group {
+            let group = Some(rustix::fs::Gid::from_raw(wanted.group));
+            rustix::fs::fchown(&made, None, group)?;
+        }
+        rustix::fs::fchmod(&made, rustix::fs::Mode::from_raw_mode(wanted.mode))?;
+
+        // The kernel leaves bits out that this process may not give.
+        let found = made.facts()?;
+        let own = (found.mode, found.owner, found.group, found.device);
+        let is_like = own == (wanted.mode, wanted.owner, wanted.group, wanted.device)
+            && flags(&made) == flags(other)
+            && attributes(&made)? == attributes(other)?;
+        if is_like {
+            Ok(made)
+        } else {
+            let text = format!("no new folder can be like '{name}'");
+            Err(io::Error::new(io::ErrorKind::Unsupported, text))
+        }
+    }
+
     /// Removes all that is in it, except folders of others.
     ///
     /// # Errors
@@ -141,3 +188,41 @@ impl Folder {
         }
     }
 }
+
+/// The attributes of a folder, access lists included, without those that the kernel computes by itself.
+fn attributes(folder: &Folder) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let mut names = [0; ATTRIBUTES_BYTES_MAX];
+    let length = match rustix::fs::flistxattr(folder, &mut names) {
+        Err(Errno::NOTSUP | Errno::NOSYS) => 0,
+        listed => listed?,
+    };
+
+    let mut attributes = BTreeMap::new();
+    for name in names[..length].split(|byte| *byte == 0) {
+        if name.is_empty() || COMPUTED.contains(&name) {
+            continue;
+        }
+        let mut value = vec![0; ATTRIBUTES_BYTES_MAX];
+        let length = rustix::fs::fgetxattr(folder, name, &mut value[..])?;
+        value.truncate(length);
+        attributes.insert(name.to_vec(), value);
+    }
+    Ok(attributes)
+}
+
+/// What a folder was told to be by `chattr`; nothing where the file system has no such thing.
+fn flags(folder: &Folder) -> u32 {
+    let flags = rustix::fs::ioctl_getflags(folder);
+    flags.map_or(0, |flags| flags.bits() & TOLD_FLAGS)
+}
+
+/// More than a folder has that is used as one.
+const ATTRIBUTES_BYTES_MAX: usize = 4096;
+
+const OVERLAY: u32 = 0x794c_7630;
+
+const COMPUTED: &[&[u8]] = &[b"security.evm", b"security.ima"];
+
+/// The flags that users set, by the numbers of ioctl_iflags(2), with those of encryption and of names without
+/// case. The others tell how a file system keeps the folder.
+const TOLD_FLAGS: u32 = 0x6283_ccff;

@@ -12,6 +12,7 @@ thread_local! {
     static HAS_LOCKS: Cell<bool> = const { Cell::new(true) };
     static IS_FULL: Cell<bool> = const { Cell::new(false) };
     static FREE_BYTES: Cell<Option<u64>> = const { Cell::new(None) };
+    static HAS_EXCHANGE: Cell<bool> = const { Cell::new(true) };
     static REFUSED: Cell<Option<char>> = const { Cell::new(None) };
 }
 
@@ -102,5 +103,25 @@ pub(crate) fn check_name(name: &std::ffi::OsStr) -> io::Result<()> {
 
 #[cfg(not(test))]
 pub(crate) fn check_name(_: &std::ffi::OsStr) -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether the disk of this thread is to know how two names are exchanged from now on.
+#[cfg(test)]
+pub(crate) fn set_exchange(has_exchange: bool) {
+    HAS_EXCHANGE.set(has_exchange);
+}
+
+#[cfg(test)]
+pub(crate) fn check_exchange() -> io::Result<()> {
+    if HAS_EXCHANGE.get() {
+        Ok(())
+    } else {
+        Err(rustix::io::Errno::INVAL.into())
+    }
+}
+
+#[cfg(not(test))]
+pub(crate) fn check_exchange() -> io::Result<()> {
     Ok(())
 }

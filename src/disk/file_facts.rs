@@ -23,6 +23,8 @@ pub(crate) struct FileFacts {
     pub(crate) links: u64,
     /// The number of the user whose it is.
     pub(crate) owner: u32,
+    /// The number of the group whose it is.
+    pub(crate) group: u32,
     /// Its permissions, without its kind.
     pub(crate) mode: u32,
 }
@@ -86,6 +88,7 @@ impl From<&Metadata> for FileFacts {
             inode: metadata.ino(),
             links: metadata.nlink(),
             owner: metadata.uid(),
+            group: metadata.gid(),
             mode: metadata.mode() & MODE_BITS,
         }
     }
@@ -108,6 +111,7 @@ impl From<&Stat> for FileFacts {
             inode: whole(stat.st_ino),
             links: whole(stat.st_nlink),
             owner: stat.st_uid,
+            group: stat.st_gid,
             mode: stat.st_mode & MODE_BITS,
         }
     }

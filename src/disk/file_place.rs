@@ -188,6 +188,25 @@ impl FilePlace {
         }
     }
 
+    /// Gives what has the name and what has another one the names of each other, in one step.
+    ///
+    /// # Errors
+    /// `NotFound` if one of them has nothing; otherwise those of the file system, which may not know such a
+    /// step. Both have their own names then.
+    pub(crate) fn exchange_with(&self, other: &Self) -> io::Result<()> {
+        fault::check()?;
+        fault::check_exchange()?;
+        let (one, two) = (self.name()?, other.name()?);
+        let (folder, flags) = (&other.folder, RenameFlags::EXCHANGE);
+        Ok(rustix::fs::renameat_with(
+            &self.folder,
+            one,
+            folder,
+            two,
+            flags,
+        )?)
+    }
+
     /// Gives a file a second name, which nothing has yet.
     ///
     /// # Errors

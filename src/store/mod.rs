@@ -132,13 +132,9 @@ impl Store {
         let threads = [
             spawn("cache", move || cleaner.cache.run()),
             spawn("digester", move || {
-                let Catalog {
-                    layout,
-                    index,
-                    ready,
-                    ..
-                } = &*digester;
-                digester.digester.run(layout, index, ready);
+                digester
+                    .digester
+                    .run(&digester.layout, &digester.index, &digester.ready)
             }),
         ];
 
@@ -178,7 +174,11 @@ impl Store {
         let catalog = self.catalog();
         catalog.layout.check_there()?;
 
-        let models = catalog.layout.models().map_err(unlisted)?;
+        // A folder that is exchanged meanwhile would seem to lose its models.
+        let models = {
+            let _shown = catalog.shown();
+            catalog.layout.models().map_err(unlisted)?
+        };
 
         let model = |(name, stamp): &(ModelName, Stamp)| catalog.model(name, stamp);
         let mut models: Vec<Model> = models.iter().map(model).collect();
@@ -385,13 +385,5 @@ impl Store {
     /// be used, without them. The last drop does the same.
     pub fn close(&self) {
         self.0.close();
-    }
-
-    fn start(&self, name: &str, run: fn(&Arc<Catalog>)) -> Result<()> {
-        let catalog = Arc::clone(self.catalog());
-        let thread = spawn(name, move || run(&catalog));
-        let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
-        lock(&self.0.threads).push(thread);
-        Ok(())
     }
 }

@@ -34,6 +34,9 @@ pub struct StoreOptions {
     pub change_files_max: usize,
     /// Bytes of memory for the names of all of them, of which one principal may have half. Default 128 MiB.
     pub change_memory_max: u64,
+    /// Files of a folder that may stay as they are where a change set changes the folder in one step, also for
+    /// programs that look into the directory themselves; 0 to have each file get its name by itself. Default 1000.
+    pub exchange_files: usize,
     /// If there are any: only what one of these keys has signed is published. Files that are copied in
     /// by hand are not asked. Default none.
     pub signers: Vec<PublicKey>,
@@ -101,6 +104,7 @@ impl Default for StoreOptions {
             changes_max: 16,
             change_files_max: 100_000,
             change_memory_max: 128 << 20,
+            exchange_files: 1000,
             signers: Vec::new(),
             total_bytes_max: 0,
             models_max: 0,

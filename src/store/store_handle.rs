@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use crate::error::{Error, Result};
 use crate::store::catalog::{Catalog, save};
-use crate::threads::lock;
+use crate::threads::{lock, spawn};
 
 /// A model directory. Clones are cheap and mean the same one.
 #[derive(Clone)]
@@ -27,6 +28,18 @@ impl Store {
 
     pub(crate) fn catalog(&self) -> &Arc<Catalog> {
         &self.0.catalog
+    }
+
+    /// Starts a thread that ends with the store.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub(crate) fn start(&self, name: &str, run: fn(&Arc<Catalog>)) -> Result<()> {
+        let catalog = Arc::clone(self.catalog());
+        let thread = spawn(name, move || run(&catalog));
+        let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
+        lock(&self.0.threads).push(thread);
+        Ok(())
     }
 }
 

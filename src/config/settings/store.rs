@@ -94,6 +94,15 @@ pub(crate) const ROWS: &[Setting] = &[
     )
     .off("no limit but max-version-bytes"),
     row(
+        "exchange-files",
+        "N",
+        "1000",
+        "Files of a folder that may stay as they are where a change set changes it in one step, also for programs that look into the directory",
+        Effect::NextStart,
+        set!(count_or_none, store.exchange_files),
+    )
+    .off("each file changes by itself"),
+    row(
         "require-license",
         "",
         "false",

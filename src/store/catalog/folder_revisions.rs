@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The revisions of a folder and of all that are in it, by one look at each of their models.
+//! The models of a folder with their digests, and the revisions of a folder and of all that are in it, by one look
+//! at each of their models.
 //!
 //! Names come in the order of their bytes, folder by folder, so that each model is added to the revisions of
 //! all folders around it, and nothing but the names of one folder on each level is in memory.
@@ -7,11 +8,14 @@
 use std::io;
 
 use crate::disk::{FileKind, FilePlace, Folder};
+use crate::error::Result;
 use crate::model::{ModelName, READY_FILE, Revision, RevisionHasher};
 use crate::store::catalog::catalog_parts::Catalog;
-use crate::store::catalog::layout::{is_absence, named};
+use crate::store::catalog::layout::{Standing, is_absence, named};
 use crate::store::catalog::packed_names::UnsortedNames;
 use crate::store::catalog::stamp::Stamp;
+use crate::store::failure::unlisted;
+use crate::store::revisions::{FolderMember, Manifest};
 
 /// What a folder is.
 pub(crate) struct FolderRevision<'a> {
@@ -27,6 +31,57 @@ pub(crate) struct FolderRevision<'a> {
 type TellFolder<'a> = &'a mut dyn FnMut(FolderRevision<'_>);
 
 impl Catalog {
+    /// The names of the models in a folder, or of all, sorted.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn members(&self, root: Option<&ModelName>) -> Result<Vec<ModelName>> {
+        let names = match root {
+            Some(root) => self.layout.names_below(root),
+            None => self.layout.names(),
+        };
+
+        let mut names = match names {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Ok(Vec::new());
+            }
+            names => names
+                .map_err(unlisted)?
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(unlisted)?,
+        };
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// What a folder has; `None` while a digest in it is not known. No model is read.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn manifest(&self, root: &ModelName) -> Result<Option<Manifest>> {
+        let mut members = Vec::new();
+
+        for name in self.members(Some(root))? {
+            let Standing::Model(stamp) = self.layout.standing(&name).map_err(unlisted)? else {
+                continue;
+            };
+            let Some(digest) = self.model(&name, &stamp).digest else {
+                return Ok(None);
+            };
+            members.push(FolderMember {
+                name,
+                digest,
+                size: stamp.size,
+                modified: stamp.modified(),
+            });
+        }
+        Ok(Some(Manifest {
+            root: root.clone(),
+            members,
+        }))
+    }
+
     /// Tells the revisions of a folder and of those in it, or of all. Digests that are not known will be.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
+use std::ops::Bound;
 use std::sync::Mutex;
 
 use crate::digest::Digest;
@@ -25,6 +26,15 @@ pub(crate) struct Index(Mutex<IndexState>);
 struct IndexState {
     known: BTreeMap<ModelName, (Stamp, Digest)>,
     saved: IndexSaved,
+    /// How many are at work that give files names and take some away, which changes a time in their stamps.
+    linking: usize,
+}
+
+impl IndexState {
+    /// Whether a file has the bytes that are known, where this is its stamp.
+    fn holds(&self, known: &Stamp, current: &Stamp) -> bool {
+        known == current || (self.linking > 0 && current.is_linked_since(known))
+    }
 }
 
 /// Whether the file says what the memory does.
@@ -54,6 +64,7 @@ impl Index {
         Self(Mutex::new(IndexState {
             known,
             saved: IndexSaved::Yes,
+            linking: 0,
         }))
     }
 
@@ -61,7 +72,7 @@ impl Index {
     pub(crate) fn find(&self, name: &ModelName, stamp: &Stamp) -> Option<Digest> {
         let state = lock(&self.0);
         let (known, digest) = state.known.get(name)?;
-        (known == stamp).then_some(*digest)
+        state.holds(known, stamp).then_some(*digest)
     }
 
     /// The digest that a file with this name had last, and its stamp then.
@@ -84,6 +95,28 @@ impl Index {
         known
             .map(|(name, (stamp, digest))| (name.clone(), *stamp, *digest))
             .collect()
+    }
+
+    /// The names of files in a folder and below, with their stamps, sorted.
+    pub(crate) fn below(&self, folder: &ModelName) -> Vec<(ModelName, Stamp, Digest)> {
+        let prefix = format!("{folder}/");
+        let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+        let state = lock(&self.0);
+        let below = state.known.range::<str, _>(from);
+        below
+            .take_while(|(name, _)| name.as_str().starts_with(&prefix))
+            .map(|(name, (stamp, digest))| (name.clone(), *stamp, *digest))
+            .collect()
+    }
+
+    /// From now on, files count as unchanged that have got or lost a name.
+    pub(super) fn begin_linking(&self) {
+        lock(&self.0).linking += 1;
+    }
+
+    /// Ends what [`Index::begin_linking`] began.
+    pub(super) fn end_linking(&self) {
+        lock(&self.0).linking -= 1;
     }
 
     pub(crate) fn insert(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
@@ -126,7 +159,7 @@ impl Index {
         // ever.
         for (name, (stamp, digest)) in &known {
             match layout.standing(name) {
-                Ok(Standing::Model(current)) if current == *stamp => {
+                Ok(Standing::Model(current)) if lock(&self.0).holds(stamp, &current) => {
                     let _ = writeln!(text, "{stamp} {digest} {name}");
                 }
                 _ => self.remove_stale(name, stamp),
@@ -149,7 +182,8 @@ impl Index {
         let known = lock(&self.0).known.clone();
         let mut cleared = ClearedKind::default();
         for (name, (stamp, digest)) in &known {
-            if matches!(layout.standing(name), Ok(Standing::Model(current)) if current == *stamp) {
+            if matches!(layout.standing(name), Ok(Standing::Model(current)) if lock(&self.0).holds(stamp, &current))
+            {
                 continue;
             }
             cleared.bytes += format!("{stamp} {digest} {name}\n").len() as u64;

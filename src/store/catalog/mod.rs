@@ -8,7 +8,7 @@ mod folder_revisions;
 mod index;
 mod known_folder;
 mod layout;
-mod members;
+mod linking;
 mod name_list;
 mod near_names;
 mod packed_names;

@@ -8,8 +8,8 @@
 //! happened; with it, the next start does what is left (redo).
 //!
 //! Readers through the store see the models of a set change at once: nobody looks a name up while the
-//! steps are done. Who looks into the directory itself sees a folder that is new as a
-//! whole, and otherwise each file old or new.
+//! steps are done. Who looks into the directory itself sees a folder that is new, or
+//! that is exchanged, as a whole, and otherwise each file old or new.
 
 mod change;
 mod change_files;

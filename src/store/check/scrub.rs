@@ -14,10 +14,13 @@ use crate::threads::lock;
 pub(crate) fn run(catalog: &Arc<Catalog>) {
     let scrub = &catalog.scrub;
     while scrub.rest(catalog.options.scrub_interval) {
+        // A folder that is exchanged meanwhile would seem to lose its models.
+        let shown = catalog.shown();
         let models = catalog.layout.models().unwrap_or_else(|error| {
             log::warn!("the models cannot be listed: {error}");
             Vec::new()
         });
+        drop(shown);
 
         for (name, _) in models {
             let Some(verdict) = check(catalog, &name) else {

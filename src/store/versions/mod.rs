@@ -145,14 +145,16 @@ pub(crate) fn put_away(catalog: &Catalog, name: &ModelName, current: &Stamp) -> 
     })
 }
 
-/// The same, but a power cut may take it back.
+/// Moves a file that was a model, whether it still has its name or not, among the versions of that; a power cut
+/// may take it back.
 pub(crate) fn put_away_unsynced(
     catalog: &Catalog,
+    source: &FilePlace,
     name: &ModelName,
     digest: Option<Digest>,
 ) -> io::Result<()> {
     let place = next_place_unsynced(&catalog.layout, name, digest)?;
-    catalog.layout.place(name)?.rename_to(&place)
+    source.rename_to(&place)
 }
 
 /// The versions of all models that have one of these digests: one for each digest.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 
 use rustix::process::Signal;
 
@@ -134,16 +135,18 @@ fn a_server_killed_in_a_commit_has_the_old_folder_or_the_new_one() {
         until(|| match round % 3 {
             0 => true,
             1 => changes.join("commit").exists() || !changes.exists(),
-            _ => server.dir.join("f/000").exists() && !changes.join("1").exists(),
+            _ => fs::read(server.dir.join("f/000")).is_ok_and(|bytes| bytes == text.as_bytes()),
         });
         server.process.signal(Signal::KILL);
         assert_eq!(server.process.finish().code, -9);
         cut += u32::from(changes.exists());
 
+        // Whoever looks into the directory finds it in one state, also before the next start.
+        let direct: BTreeSet<_> = numbered(&place.path("dm_models/f")).collect();
+        assert!(direct.len() <= 1, "round {round}: {direct:?}");
+
         let server = Served::start_in(&place, &["--plain", "--keep-versions", "1"]);
-        let found =
-            (0..FILES).map(|number| fs::read(server.dir.join(format!("f/{number:03}"))).ok());
-        let found: BTreeSet<_> = found.collect();
+        let found: BTreeSet<_> = numbered(&server.dir.join("f")).collect();
         assert_eq!(found.len(), 1, "round {round}: {found:?}");
         let new = Some(text.into_bytes());
         let found = found.into_iter().next().unwrap();
@@ -162,9 +165,23 @@ fn a_server_killed_in_a_commit_has_the_old_folder_or_the_new_one() {
                 .count(),
             0
         );
+        // What hands put there stays through all of it.
+        let by_hand = server.dir.join("f/by-hand");
+        assert!(
+            round == 0 || by_hand.exists() || whole.is_none(),
+            "round {round}"
+        );
+        if server.dir.join("f").exists() {
+            fs::write(by_hand, "h").unwrap();
+        }
         server.stop().exits(0);
     }
     println!("{cut} of {ROUNDS} sets were there when the server was killed");
+}
+
+/// The bytes of all files of a folder.
+fn numbered(folder: &Path) -> impl Iterator<Item = Option<Vec<u8>>> {
+    (0..FILES).map(|number| fs::read(folder.join(format!("{number:03}"))).ok())
 }
 
 const FILES: usize = 200;

@@ -7,6 +7,7 @@ mod failing_disk;
 mod formats;
 mod keeping;
 mod left_over;
+mod looking;
 mod modes;
 mod planted;
 mod power_cut;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
+use std::path::Path;
 
 use skep::store::{Store, StoreOptions, StoredContent};
 
@@ -182,6 +183,87 @@ fn a_change_set_happens_as_a_whole_or_not_at_all() {
         assert!(sets == 0 || found != states[7], "{case}: {sets} sets");
     });
     assert!(images > 60, "only {images} power cuts");
+}
+
+#[test]
+#[cfg_attr(not(has_strace), ignore = "strace is not installed")]
+fn a_folder_that_is_there_is_exchanged_as_a_whole_also_for_who_looks_into_it() {
+    let bytes = |seed: u64| noise(seed, 9_000 + usize::try_from(seed).unwrap());
+    let place = Place::new();
+    let server = Served::start_traced(&place, &["--plain", "--keep-versions", "2"]);
+    let put = |path: &str, seed: u64| {
+        let file = place.file("content", bytes(seed));
+        server.curl(path, &["-T", file.to_str().unwrap()]).is(201);
+    };
+    let first = [("me/f/a", 1), ("me/f/goes", 2), ("me/f/in/stays", 3)];
+    for (name, seed) in first {
+        put(&format!("/v1/models/{name}"), seed);
+    }
+    let begun = server.curl("/v1/changes?root=me", &["-X", "POST"]).is(201);
+    let set = begun.field("location").unwrap().to_owned();
+    put(&format!("{set}/me/f/a"), 4);
+    put(&format!("{set}/me/f/deep/new"), 5);
+    server
+        .curl(&format!("{set}/me/f/goes"), &["-X", "DELETE"])
+        .is(204);
+    server.curl(&set, &["-X", "POST"]).is(200);
+    let root = server.dir.clone();
+    server.stop().exits(0);
+
+    let state = |models: &[(&str, u64)]| -> Models {
+        let models = models.iter();
+        models
+            .map(|(name, seed)| ((*name).to_owned(), bytes(*seed)))
+            .collect()
+    };
+    let before = state(&first);
+    let after = state(&[("me/f/a", 4), ("me/f/deep/new", 5), ("me/f/in/stays", 3)]);
+    let mut states: Vec<_> = (0..3).map(|count| state(&first[..count])).collect();
+    // The beginning, three names, and then the commit.
+    states.extend(std::iter::repeat_n(before.clone(), 5));
+    states.push(after.clone());
+
+    let calls = syscalls::calls(&place);
+    let answers = calls.iter().filter(|call| **call == Call::Acknowledge);
+    assert_eq!(answers.count(), states.len() - 1, "answers in the log");
+    let exchanges = calls
+        .iter()
+        .filter(|call| matches!(call, Call::Exchange { .. }));
+    assert_eq!(exchanges.count(), 1);
+    let images = replay(Disk::new(&root), &calls, |image, acknowledged, case| {
+        let left = tempfile::tempdir().unwrap();
+        image.unpack(left.path());
+        if acknowledged >= 3 {
+            let mut seen = Models::new();
+            collect(left.path(), &left.path().join("me"), &mut seen);
+            assert!(seen == before || seen == after, "{case}: {}", sizes(&seen));
+        }
+
+        let store = Store::open(left.path(), StoreOptions::default()).unwrap();
+        let found = models(&store);
+        let allowed = &states[acknowledged..states.len().min(acknowledged + 2)];
+        assert!(allowed.contains(&found), "{case}: {}", sizes(&found));
+        if found == after {
+            let versions = store.versions(&"me/f/goes".parse().unwrap());
+            assert_eq!(versions.unwrap().len(), 1, "{case}");
+            let sets = fs::read_dir(left.path().join(".skep/changes"));
+            assert_eq!(sets.unwrap().count(), 0, "{case}");
+        }
+    });
+    assert!(images > 60, "only {images} power cuts");
+}
+
+/// The files of a folder, as other programs find them.
+fn collect(root: &Path, folder: &Path, found: &mut Models) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+            found.insert(name.to_owned(), fs::read(&path).unwrap());
+        }
+    }
 }
 
 #[test]

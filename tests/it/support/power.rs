@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::syscalls::Call;
@@ -10,7 +11,8 @@ use super::syscalls::Call;
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Entry {
-    Directory,
+    /// With its number, which is higher than those of older ones.
+    Directory(u64),
     File(usize),
 }
 
@@ -26,6 +28,7 @@ pub(crate) struct Disk {
     contents: Vec<Content>,
     names: BTreeMap<PathBuf, Entry>,
     synced_names: BTreeMap<PathBuf, Entry>,
+    directories: u64,
 }
 
 /// What a power cut leaves of that which was not fsynced.
@@ -80,6 +83,7 @@ impl Disk {
             contents,
             names,
             synced_names,
+            directories: 0,
         }
     }
 
@@ -137,23 +141,17 @@ impl Disk {
                 }
             }
             Call::Rename { from, to } => {
-                let moved: Vec<PathBuf> = self
-                    .names
-                    .keys()
-                    .filter(|path| path.starts_with(from))
-                    .cloned()
-                    .collect();
-                for path in &moved {
-                    let entry = self.names.remove(path).unwrap();
-                    let below = path.strip_prefix(from).unwrap();
-                    let target = if below == Path::new("") {
-                        to.clone()
-                    } else {
-                        to.join(below)
-                    };
-                    self.names.insert(target, entry);
-                }
-                return !moved.is_empty();
+                let moved = self.take(from);
+                let is_there = !moved.is_empty();
+                self.give(to, moved);
+                return is_there;
+            }
+            Call::Exchange { one, two } => {
+                let (of_one, of_two) = (self.take(one), self.take(two));
+                let is_there = !of_one.is_empty();
+                self.give(two, of_one);
+                self.give(one, of_two);
+                return is_there;
             }
             Call::Link { from, to } => {
                 let Some(entry) = self.names.get(from).copied() else {
@@ -166,11 +164,38 @@ impl Disk {
                 if !path.starts_with(&self.root) || *path == self.root {
                     return false;
                 }
-                self.names.insert(path.clone(), Entry::Directory);
+                self.directories += 1;
+                let entry = Entry::Directory(self.directories);
+                self.names.insert(path.clone(), entry);
             }
             Call::Acknowledge => return false,
         }
         true
+    }
+
+    /// Takes a name away with all that is below it.
+    fn take(&mut self, path: &Path) -> Vec<(PathBuf, Entry)> {
+        let below = self.names.keys().filter(|name| name.starts_with(path));
+        let names: Vec<PathBuf> = below.cloned().collect();
+        let names = names.into_iter();
+        names
+            .map(|name| {
+                let entry = self.names.remove(&name).unwrap();
+                (name.strip_prefix(path).unwrap().to_owned(), entry)
+            })
+            .collect()
+    }
+
+    /// Gives what was taken another name.
+    fn give(&mut self, path: &Path, taken: Vec<(PathBuf, Entry)>) {
+        for (below, entry) in taken {
+            let name = if below == Path::new("") {
+                path.to_owned()
+            } else {
+                path.join(below)
+            };
+            self.names.insert(name, entry);
+        }
     }
 
     fn create(&mut self, path: &Path, is_emptied: bool) -> bool {
@@ -221,32 +246,71 @@ impl Disk {
             let below = path.strip_prefix(&self.root).unwrap().to_owned();
             // A name whose directory was lost is lost with it.
             let parent = below.parent().unwrap();
-            if parent != Path::new("") && image.0.get(parent) != Some(&None) {
+            let is_there = matches!(image.0.get(parent), Some(Left::Directory(_)));
+            if parent != Path::new("") && !is_there {
                 continue;
             }
-            let content = match entry {
-                Entry::Directory => None,
-                Entry::File(number) => Some(self.contents[*number].after(loss.bytes)),
+            let left = match entry {
+                Entry::Directory(number) => Left::Directory(*number),
+                Entry::File(number) => Left::File(self.contents[*number].after(loss.bytes)),
             };
-            image.0.insert(below, content);
+            image.0.insert(below, left);
         }
         image
     }
 }
 
-/// Files with their bytes, and directories.
+/// Files with their bytes, and directories with their numbers.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Image(BTreeMap<PathBuf, Option<Vec<u8>>>);
+pub(crate) struct Image(BTreeMap<PathBuf, Left>);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    Directory(u64),
+    File(Vec<u8>),
+}
 
 impl Image {
     /// Writes everything into an empty directory.
     pub(crate) fn unpack(&self, target: &Path) {
-        for (below, content) in &self.0 {
-            match content {
-                None => fs::create_dir(target.join(below)).unwrap(),
-                Some(bytes) => fs::write(target.join(below), bytes).unwrap(),
+        for (below, left) in &self.0 {
+            match left {
+                Left::Directory(_) => fs::create_dir(target.join(below)).unwrap(),
+                Left::File(bytes) => fs::write(target.join(below), bytes).unwrap(),
             }
         }
+        for (below, left) in &self.0 {
+            if let Left::File(bytes) = left
+                && below.ends_with("commit")
+            {
+                let text = self.renumbered(target, below, &String::from_utf8_lossy(bytes));
+                fs::write(target.join(below), text).unwrap();
+            }
+        }
+    }
+
+    /// The record of a commit with the number that the folder has here which it exchanges: on a disk, numbers
+    /// survive a power cut. Of the two, the new one is the folder that was made later.
+    fn renumbered(&self, target: &Path, record: &Path, text: &str) -> String {
+        let mut lines = String::new();
+        for line in text.split_inclusive('\n') {
+            let exchange = line.strip_prefix("exchange ");
+            let name = exchange.and_then(|rest| rest.trim_end().split_once(' '));
+            let Some((_, name)) = name else {
+                lines += line;
+                continue;
+            };
+            let assembled = record.with_file_name("tree").join(name);
+            let number = |path: &Path| match self.0.get(path) {
+                Some(Left::Directory(number)) => *number,
+                _ => 0,
+            };
+            let places = [assembled, PathBuf::from(name)];
+            let new = places.iter().max_by_key(|path| number(path)).unwrap();
+            let inode = fs::metadata(target.join(new)).map_or(0, |facts| facts.ino());
+            lines += &format!("exchange {inode} {name}\n");
+        }
+        lines
     }
 }
 

@@ -35,6 +35,11 @@ pub(crate) enum Call {
         from: PathBuf,
         to: PathBuf,
     },
+    /// Two names were exchanged.
+    Exchange {
+        one: PathBuf,
+        two: PathBuf,
+    },
     Link {
         from: PathBuf,
         to: PathBuf,
@@ -207,6 +212,10 @@ impl Reader {
                 self.calls.push(Call::Truncate { path, length });
             }
             "rename" => self.renamed(quoted(fields[0]), quoted(fields[1])),
+            "renameat2" if fields[4].contains("RENAME_EXCHANGE") => {
+                let (one, two) = (at(fields[0], fields[1]), at(fields[2], fields[3]));
+                self.calls.push(Call::Exchange { one, two });
+            }
             "renameat" | "renameat2" => {
                 self.renamed(at(fields[0], fields[1]), at(fields[2], fields[3]));
             }

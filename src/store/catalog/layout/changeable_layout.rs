@@ -53,6 +53,17 @@ impl Layout {
         self.is_half_done.store(is_half_done, Ordering::SeqCst);
     }
 
+    /// Whether two folders may be able to get the names of each other in one step that survives a power cut.
+    pub(crate) fn exchanges(&self) -> bool {
+        !self.refuses_exchange.load(Ordering::SeqCst)
+            && self.folder.exchanges_folders().unwrap_or(false)
+    }
+
+    /// Notes that they are not.
+    pub(crate) fn note_no_exchange(&self) {
+        self.refuses_exchange.store(true, Ordering::SeqCst);
+    }
+
     /// Whether the directory is there, and not the empty one in which a card was mounted: what is put
     /// into that would be out of sight once the card is back.
     ///

@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The commit of a change set: all is looked at and made durable, then decided, then done.
 
-use std::collections::BTreeSet;
-use std::io;
 use std::time::SystemTime;
 
 use crate::digest::Digest;
-use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::model::Revision;
-use crate::signature::Signature;
-use crate::store::catalog::{Catalog, Layout, Stamp};
+use crate::store::catalog::{Catalog, Stamp};
 use crate::store::changes::change::{Change, CommitOutcome, Others};
-use crate::store::changes::change_files::{COMMIT, ChangeFiles, ChangeId, unknown_change};
+use crate::store::changes::change_files::{COMMIT, ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::changeable::check_places;
-use crate::store::changes::commit::committed::{claim, learn, learn_linked, outcome, prune, tell};
+use crate::store::changes::commit::committed::{learn, outcome, prune, tell};
+use crate::store::changes::commit::exchange;
 use crate::store::changes::commit::plan::{CommitPlan, known_versions, plan};
+use crate::store::changes::commit::preparing::{make_durable, prepare, tidy_up};
 use crate::store::changes::commit::redo::{self, Obstacle};
 use crate::store::changes::commit::step_record::{CommitStep, StepKind};
 use crate::store::changes::open_changes::log_failure;
-use crate::store::claim::Claim;
 use crate::store::failure::{unreadable, unstored};
-use crate::store::revisions::{self, Manifest};
-use crate::store::rules;
+use crate::store::revisions::Manifest;
 use crate::store::store_handle::Store;
 use crate::store::versions;
 use crate::threads::lock;
@@ -76,22 +72,20 @@ impl Store {
         };
         check_expected(before.as_ref(), expected)?;
 
-        let plan = plan(catalog, &set, others, &proven)?;
+        let mut plan = plan(catalog, &set, others, &proven)?;
         check_places(catalog, &plan)?;
-        let names = plan.published.iter().map(|one| &one.name);
-        let names = names.chain(plan.removed.iter().map(|gone| &gone.name));
-        let tallies: Vec<_> = names.clone().map(|name| catalog.tally(name)).collect();
+        let folder = exchange::folder_of(catalog, &plan);
+        let _linking = folder.as_ref().map(|folder| catalog.linking(folder));
+        plan.exchange =
+            folder.and_then(|folder| exchange::assemble(catalog, &set.files, &plan, &folder));
+        let tallies: Vec<_> = plan.names().map(|name| catalog.tally(name)).collect();
 
         let before = before.filter(|before| {
             !before.members.is_empty() && plan.keeps_versions && !plan.is_nothing()
         });
         let prepared = prepare(catalog, &set.files, &plan, before.as_ref());
-        prepared.map_err(|error| {
-            tidy_up(catalog, &set.files, &plan);
-            unstored(error)
-        })?;
-
-        let unready = catalog.unready(names).map_err(|error| {
+        let prepared = prepared.and_then(|()| catalog.unready(plan.names()));
+        let unready = prepared.map_err(|error| {
             tidy_up(catalog, &set.files, &plan);
             unstored(error)
         })?;
@@ -104,6 +98,7 @@ impl Store {
             catalog.layout.note_half_done(is_left);
             log_failure(Err(error));
         }
+
         let outcome = CommitOutcome {
             published: plan.published.len(),
             removed: plan.removed.len(),
@@ -116,8 +111,8 @@ impl Store {
         };
         catalog.changes.end(id, Some(outcome.clone()));
         catalog.pending.forget_change(id);
-
         tell(catalog, &plan);
+
         drop((tallies, unready));
         prune(catalog, root.as_ref());
         versions::keep_within(catalog, plan.room);
@@ -178,6 +173,7 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
         done
     };
     done.and_then(|()| redo::settle(catalog, &steps))
+        .and_then(|()| exchange::bring_late(&catalog.layout, &set.files.folder()?, &steps))
         .map_err(|error| {
             catalog.layout.note_half_done(true);
             half_done(&error)
@@ -268,101 +264,6 @@ pub(super) fn learn_before(catalog: &Catalog, root: &ModelName) -> Result<()> {
     Ok(())
 }
 
-/// Makes the bytes of a set survive a power cut.
-fn make_durable(catalog: &Catalog, set: &ChangeSet) -> io::Result<()> {
-    if catalog.layout.folder().sync_file_system()? {
-        return Ok(());
-    }
-
-    for change in set.entries.values() {
-        if let Change::Sent(bytes) = change {
-            set.files.place(bytes.number)?.sync()?;
-        }
-    }
-    set.files.folder()?.sync()
-}
-
-/// Does everything that can fail for want of room, and that nobody sees: bytes that the store has get a file
-/// in the set, old bytes become versions, folders are made, and what is said of new bytes is written down.
-fn prepare(
-    catalog: &Catalog,
-    files: &ChangeFiles,
-    plan: &CommitPlan,
-    before: Option<&Manifest>,
-) -> io::Result<()> {
-    let set = files.folder()?;
-    let is_whole = catalog.layout.folder().syncs_as_whole()?;
-
-    for one in &plan.published {
-        let place = FilePlace::new(&set, one.bytes.number.to_string());
-        if let Some(source) = &one.source {
-            let _ = place.remove_unsynced();
-            disk::preserve_unsynced(source, &place)?;
-        }
-
-        // Where one call makes all of it durable, no step has to do so by itself.
-        let (make, keep, say): (MakePlace, KeepVersion, KeepWords) = if is_whole {
-            (
-                Layout::made_place_unsynced,
-                versions::keep_unsynced,
-                rules::keep_unsynced,
-            )
-        } else {
-            (Layout::made_place, versions::keep, rules::keep)
-        };
-
-        match plan.new_folder {
-            Some(_) => drop(redo::assembled_place(&set, &one.name)?),
-            None if one.waits => {}
-            None => drop(make(&catalog.layout, &one.name)?),
-        }
-        let needed = versions::digests(catalog, &one.name);
-        say(catalog, &claim(one), one.bytes.signature.as_ref(), &needed)?;
-
-        if let Some(stamp) = &one.current {
-            if one.source.is_none() {
-                disk::take_mode(&place, &catalog.layout.place(&one.name)?)?;
-            }
-            if plan.keeps_versions {
-                keep(catalog, &one.name, stamp)?;
-            }
-        }
-    }
-
-    learn_linked(catalog, plan);
-    if let Some(before) = before {
-        revisions::keep(catalog.layout.hidden(), before)?;
-    }
-
-    // All of that is there before the steps are decided.
-    if !catalog.layout.folder().sync_file_system()? {
-        set.sync()?;
-    }
-    Ok(())
-}
-
-type MakePlace = fn(&Layout, &ModelName) -> io::Result<FilePlace>;
-type KeepVersion = fn(&Catalog, &ModelName, &Stamp) -> io::Result<()>;
-type KeepWords =
-    fn(&Catalog, &Claim<'_>, Option<&Signature>, &BTreeSet<[u8; 32]>) -> io::Result<()>;
-
-/// Takes back what was prepared for a commit that is not done.
-fn tidy_up(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) {
-    for one in &plan.published {
-        if one.source.is_some() {
-            let linked = files.place(one.bytes.number);
-            let _ = linked.and_then(|place| place.remove_unsynced());
-        }
-
-        if one.current.is_none() {
-            catalog.layout.remove_empty_folders(&one.name);
-        } else if catalog.options.versions_max > 0 {
-            versions::tidy(catalog, &one.name);
-        }
-    }
-    learn_linked(catalog, plan);
-}
-
 fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
     let removed = plan.removed.iter().map(|gone| CommitStep {
         name: gone.name.clone(),
@@ -380,14 +281,19 @@ fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
         name: root.clone(),
         what: StepKind::Appear,
     });
+    let exchange = plan.exchange.iter().map(|exchange| CommitStep {
+        name: exchange.folder.clone(),
+        what: StepKind::Exchange(exchange.inode),
+    });
     if plan.published.iter().any(|one| one.waits) {
         return removed.chain(published).chain(new_folder).collect();
     }
     // What goes comes last: no folder is empty in between that is needed again.
-    published.chain(new_folder).chain(removed).collect()
+    let whole = new_folder.chain(exchange);
+    published.chain(whole).chain(removed).collect()
 }
 
-fn half_done(error: &io::Error) -> Error {
+fn half_done(error: &std::io::Error) -> Error {
     let text = format!(
         "the change set is committed, but the disk failed before all of it was done: {error}"
     );

@@ -2,12 +2,15 @@
 //! Committing: what would be done, the steps written down and done, and what a start makes of those that are
 //! left.
 
+mod assembled;
 mod changeable;
 mod committed;
 mod committing;
+mod exchange;
 mod making_way;
 mod moving;
 mod plan;
+mod preparing;
 mod recovery;
 mod redo;
 mod step_record;

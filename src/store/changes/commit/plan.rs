@@ -11,6 +11,7 @@ use crate::store::blobs::ProvenVersions;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change::{Bytes, Change, Others};
 use crate::store::changes::change_set::ChangeSet;
+use crate::store::changes::commit::assembled::{common_folder, new_folder};
 use crate::store::changes::commit::making_way::is_made;
 use crate::store::claim::Condition;
 use crate::store::failure::{unlisted, unstored};
@@ -26,8 +27,10 @@ pub(crate) struct CommitPlan {
     pub(crate) unchanged: usize,
     /// Those of them of which something is said anew.
     pub(crate) described: Vec<(ModelName, Bytes)>,
-    /// The folder of the set, if nothing has its name: it comes into being as a whole.
+    /// The folder that comes into being as a whole: all is in it, and nothing has its name.
     pub(crate) new_folder: Option<ModelName>,
+    /// The folder that changes as a whole.
+    pub(crate) exchange: Option<FolderExchange>,
     /// Whether what is replaced and what goes becomes versions: all of it, or nothing where it is too large
     /// together.
     pub(crate) keeps_versions: bool,
@@ -36,10 +39,23 @@ pub(crate) struct CommitPlan {
 }
 
 impl CommitPlan {
+    /// The names of what changes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &ModelName> + Clone {
+        let published = self.published.iter().map(|one| &one.name);
+        published.chain(self.removed.iter().map(|gone| &gone.name))
+    }
+
     /// Whether nothing would be done.
     pub(crate) fn is_nothing(&self) -> bool {
         self.published.is_empty() && self.removed.is_empty()
     }
+}
+
+/// A folder that is to change as a whole.
+pub(crate) struct FolderExchange {
+    pub(crate) folder: ModelName,
+    /// The number of the file (inode) that the folder has that was assembled.
+    pub(crate) inode: u64,
 }
 
 /// A model that goes.
@@ -80,6 +96,7 @@ pub(crate) fn plan(
         unchanged: 0,
         described: Vec::new(),
         new_folder: None,
+        exchange: None,
         keeps_versions: false,
         room: VersionRoom::UNBOUNDED,
     };
@@ -124,11 +141,10 @@ pub(crate) fn plan(
     let gone = plan.removed.iter().map(|gone| gone.stamp);
     let old = replaced.chain(gone).map(|stamp| stamp.size);
     plan.keeps_versions = catalog.keeps_versions(old, plan.room);
-    if let Some(root) = &set.request.root
-        && !plan.published.is_empty()
-        && is_free(catalog, root)?
+    if !plan.published.is_empty()
+        && let Some(common) = common_folder(plan.names())
     {
-        plan.new_folder = Some(root.clone());
+        plan.new_folder = new_folder(catalog, &common)?;
     }
     Ok(plan)
 }
@@ -157,16 +173,6 @@ fn removed(catalog: &Catalog, set: &ChangeSet, others: Others) -> Result<Vec<Gon
         }
     }
     Ok(removed)
-}
-
-/// Whether nothing has the name of a folder.
-fn is_free(catalog: &Catalog, root: &ModelName) -> Result<bool> {
-    Ok(match catalog.standing(root)? {
-        Standing::Nothing => true,
-        Standing::Model(_) => false,
-        // A power cut can leave a folder whose last model is gone.
-        Standing::Other(_) => catalog.layout.remove_empty_folder(root),
-    })
 }
 
 fn gone(catalog: &Catalog, name: &ModelName, stamp: Stamp) -> Gone {
@@ -263,12 +269,13 @@ fn present(
     if wanted.is_empty() {
         return wanted;
     }
-    for (name, stamp, digest) in catalog.index.having(&wanted) {
+    for (name, _, digest) in catalog.index.having(&wanted) {
         // What the index says holds for a file that has this stamp.
         let Ok(place) = catalog.layout.place(&name) else {
             continue;
         };
-        if place.facts().is_ok_and(|facts| Stamp::of(facts) == stamp) {
+        let facts = place.facts();
+        if facts.is_ok_and(|facts| catalog.index.find(&name, &Stamp::of(facts)) == Some(digest)) {
             wanted.remove(digest.as_bytes());
             found.insert(*digest.as_bytes(), place);
         }

@@ -10,6 +10,7 @@ use crate::store::changes::change::Change;
 use crate::store::changes::change_files::{APPENDED, COMMIT, ChangeFiles, ENTRIES, INTENT};
 use crate::store::changes::change_journal::{read_entry, read_intent};
 use crate::store::changes::change_set::ChangeSet;
+use crate::store::changes::commit::assembled::{discard_tree, left_folder};
 use crate::store::changes::commit::committed::outcome;
 use crate::store::changes::commit::redo::{self, Obstacle};
 use crate::store::changes::open_changes::log_failure;
@@ -54,6 +55,7 @@ pub(crate) fn recover(catalog: &Catalog) -> Result<()> {
             continue;
         }
 
+        discard_assembled(catalog, &files);
         let has_place = catalog.changes.count() < catalog.options.changes_max;
         match load(&files, catalog) {
             Some(set) if has_place && set.age() < catalog.options.upload_age_max => {
@@ -63,6 +65,14 @@ pub(crate) fn recover(catalog: &Catalog) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes what was assembled for a commit that was not decided, or that is done: links to files of a folder.
+fn discard_assembled(catalog: &Catalog, files: &ChangeFiles) {
+    let Ok(set) = files.folder() else { return };
+    let folder = left_folder(&set);
+    let _linking = folder.as_ref().map(|folder| catalog.linking(folder));
+    log_failure(discard_tree(&set));
 }
 
 fn is_no_record(error: &io::Error) -> bool {

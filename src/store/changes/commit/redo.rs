@@ -9,8 +9,10 @@ use crate::digest::Digest;
 use crate::disk::{self, FilePlace, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Standing};
-use crate::store::changes::change_files::{COMMIT, ChangeFiles, TREE};
+use crate::store::changes::change_files::{COMMIT, ChangeFiles};
 use crate::store::changes::change_journal::whole_lines;
+use crate::store::changes::commit::assembled::{appear, assembled_place};
+use crate::store::changes::commit::exchange::{CommitWay, bring_late};
 use crate::store::changes::commit::step_record::{
     CommitStep, StepKind, read_record, record_text, unreadable,
 };
@@ -55,6 +57,10 @@ pub(crate) fn complete(
     });
     let mut lines = whole_lines(record?.0);
     let steps = read_record(&mut lines, catalog.options.change_files_max)?;
+    let folders = steps
+        .iter()
+        .filter(|step| matches!(step.what, StepKind::Exchange(_)));
+    let _linking: Vec<_> = folders.map(|step| catalog.linking(&step.name)).collect();
 
     // They were removed before the steps were written down, so a start goes on where one cannot be looked at.
     let names = steps.iter();
@@ -68,6 +74,7 @@ pub(crate) fn complete(
     apply(catalog, files, &steps, obstacle)?;
     steps.iter().for_each(|step| catalog.forget(&step.name));
     settle(catalog, &steps)?;
+    bring_late(&catalog.layout, &files.folder()?, &steps)?;
     follow(catalog, &steps)?;
     files.remove()?;
     Ok(steps)
@@ -125,18 +132,26 @@ pub(crate) fn apply(
     obstacle: Obstacle,
 ) -> io::Result<()> {
     let set = files.folder()?;
-    let is_assembled = steps.iter().any(|step| step.what == StepKind::Appear);
+    let mut way = CommitWay::of(&catalog.layout, &set, steps)?;
+    if way == CommitWay::Astray {
+        log::error!("a folder was taken away in the middle of a commit, and stays as it is now");
+        return Ok(());
+    }
+
     for (number, step) in steps.iter().enumerate() {
         let done = match &step.what {
-            StepKind::Publish(number) => {
-                publish(&catalog.layout, &set, &step.name, *number, is_assembled)
-            }
+            StepKind::Publish(number) => publish(&catalog.layout, &set, &step.name, *number, way),
             StepKind::Appear => appear(&catalog.layout, &set, &step.name, steps),
+            StepKind::Exchange(_) => exchange(&catalog.layout, &set, &step.name, steps, &mut way),
             StepKind::Remove(size, digest) => {
                 let keeps = catalog.options.versions_max > 0;
-                remove(catalog, &step.name, *size, keeps.then_some(*digest))
+                let place = way.leaving_place(&catalog.layout, &set, &step.name);
+                remove(catalog, place, &step.name, *size, keeps.then_some(*digest))
             }
-            StepKind::Delete(size) => remove(catalog, &step.name, *size, None),
+            StepKind::Delete(size) => {
+                let place = way.leaving_place(&catalog.layout, &set, &step.name);
+                remove(catalog, place, &step.name, *size, None)
+            }
             // What has its name still was never told to have the other one, or is something that came later.
             StepKind::Move(_) | StepKind::MoveFolder(_) if number == 0 => Ok(()),
             StepKind::Move(to) | StepKind::MoveFolder(to) => {
@@ -161,13 +176,12 @@ fn publish(
     set: &Folder,
     name: &ModelName,
     number: u64,
-    is_assembled: bool,
+    way: CommitWay,
 ) -> io::Result<()> {
     let source = FilePlace::new(set, number.to_string());
-    let target = if is_assembled {
-        assembled_place(set, name)?
-    } else {
-        layout.made_place(name)?
+    let target = match way {
+        CommitWay::Assembled => assembled_place(set, name)?,
+        _ => layout.made_place(name)?,
     };
     let renamed = match source.rename_to(&target) {
         // What models have left behind that made way: folders in which there is nothing.
@@ -184,33 +198,22 @@ fn publish(
     }
 }
 
-/// Where a model stands in a folder that is assembled, whose folders are made where they are missing.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn assembled_place(set: &Folder, name: &ModelName) -> io::Result<FilePlace> {
-    let tree = set.make_unsynced(TREE)?;
-    let folder = tree.descend(name.folders(), Folder::make_open_unsynced)?;
-    Ok(FilePlace::new(&folder, name.file_name()))
-}
-
-/// Gives a folder that was assembled its name.
-fn appear(layout: &Layout, set: &Folder, root: &ModelName, steps: &[CommitStep]) -> io::Result<()> {
-    let source = assembled_place(set, root)?;
-    match source.rename_to_free(&layout.made_place(root)?) {
-        // It was done before.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        // Somebody has made the folder meanwhile, and may have put something in it.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        renamed => return renamed,
+/// Gives a folder that was assembled the place of the one that is there. Where that cannot be done, each file of
+/// the set gets its name.
+fn exchange(
+    layout: &Layout,
+    set: &Folder,
+    folder: &ModelName,
+    steps: &[CommitStep],
+    way: &mut CommitWay,
+) -> io::Result<()> {
+    way.exchange(layout, set, folder, steps)?;
+    if *way != CommitWay::ByName {
+        return Ok(());
     }
-
-    let is_published = |step: &&CommitStep| matches!(step.what, StepKind::Publish(_));
-    for step in steps.iter().filter(is_published) {
-        let source = assembled_place(set, &step.name)?;
-        match source.rename_to(&layout.made_place(&step.name)?) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            renamed => renamed?,
+    for step in steps {
+        if let StepKind::Publish(number) = step.what {
+            publish(layout, set, &step.name, number, *way)?;
         }
     }
     Ok(())
@@ -220,20 +223,22 @@ fn appear(layout: &Layout, set: &Folder, root: &ModelName, steps: &[CommitStep])
 /// its place. Its time does not tell that: after a power cut, FAT has another one.
 fn remove(
     catalog: &Catalog,
+    place: io::Result<FilePlace>,
     name: &ModelName,
     size: u64,
     kept: Option<Option<Digest>>,
 ) -> io::Result<()> {
-    let facts = catalog.layout.place(name).and_then(|place| place.facts());
-    if !facts.is_ok_and(|facts| facts.is_file() && facts.size == size) {
-        return Ok(());
-    }
-
-    if let Some(digest) = kept {
-        versions::put_away_unsynced(catalog, name, digest)?;
-    } else {
-        disk::fault::check()?;
-        catalog.layout.place(name)?.remove_unsynced()?;
+    let is_there = |place: &FilePlace| {
+        let facts = place.facts();
+        facts.is_ok_and(|facts| facts.is_file() && facts.size == size)
+    };
+    if let Some(place) = place.ok().filter(is_there) {
+        if let Some(digest) = kept {
+            versions::put_away_unsynced(catalog, &place, name, digest)?;
+        } else {
+            disk::fault::check()?;
+            place.remove_unsynced()?;
+        }
     }
     catalog.layout.remove_empty_folders(name);
     Ok(())

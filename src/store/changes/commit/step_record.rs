@@ -26,6 +26,9 @@ pub(crate) enum StepKind {
     /// It is the folder of the set, in which all comes at once that is published: it is assembled where nobody
     /// looks.
     Appear,
+    /// It is the folder that changes, and all of it is assembled in another one, which has this number of a file
+    /// (inode): the two get the names of each other.
+    Exchange(u64),
     /// It is called so from now on, with what is kept of it.
     Move(ModelName),
     /// It is the name of a folder, all of which is called so from now on.
@@ -56,6 +59,7 @@ pub(super) fn record_text(steps: &[CommitStep]) -> String {
             }
             StepKind::Delete(size) => writeln!(text, "delete {size} {name}"),
             StepKind::Appear => writeln!(text, "appear {name}"),
+            StepKind::Exchange(inode) => writeln!(text, "exchange {inode} {name}"),
             // No name has a tab in it.
             StepKind::Move(to) => writeln!(text, "move {name}\t{to}"),
             StepKind::MoveFolder(to) => writeln!(text, "move-folder {name}\t{to}"),
@@ -112,6 +116,10 @@ fn read_step(line: &str) -> Option<CommitStep> {
             (StepKind::Delete(size.parse().ok()?), name)
         }
         "appear" => (StepKind::Appear, rest),
+        "exchange" => {
+            let (inode, name) = rest.split_once(' ')?;
+            (StepKind::Exchange(inode.parse().ok()?), name)
+        }
         "move" => {
             let (name, to) = rest.split_once('\t')?;
             (StepKind::Move(to.parse().ok()?), name)
@@ -154,6 +162,7 @@ mod tests {
             step("f g", StepKind::Delete(9)),
             step("g h", StepKind::Move("i j/k".parse().unwrap())),
             step("n o", StepKind::Appear),
+            step("e x", StepKind::Exchange(7)),
             step("l", StepKind::MoveFolder("m n".parse().unwrap())),
         ];
         let read = |text: &str| {
@@ -169,6 +178,7 @@ mod tests {
             "skep-commit 1\npublish x a\n",
             "skep-commit 1\nz 1 a\n",
             "skep-commit 1\npublish 1 ../a\n",
+            "skep-commit 1\nexchange a\n",
             "skep-commit 1\nmove a b\n",
             "skep-commit 1\nmove a\t../b\n",
         ] {
