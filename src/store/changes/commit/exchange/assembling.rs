@@ -4,12 +4,13 @@
 use std::io;
 
 use crate::disk::{FileKind, FilePlace, Folder};
-use crate::model::{ModelName, READY_FILE};
+use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::changes::change_files::ChangeFiles;
 use crate::store::changes::commit::assembled::{assembled_place, common_folder, discard_tree};
 use crate::store::changes::commit::exchange::changed_names::ChangedNames;
 use crate::store::changes::commit::plan::{CommitPlan, FolderExchange};
+use crate::store::ready_files::is_ready_file;
 
 /// The folder that a commit may change in one step: the innermost one in which all of it happens. A single
 /// file needs no such step.
@@ -119,7 +120,8 @@ impl Carrying<'_> {
             if is_changed && kind == FileKind::Folder {
                 return Err(unable("a model is to have the name of a folder"));
             }
-            if is_changed || (changes && text == Some(READY_FILE)) {
+            let is_ready = || text.is_some_and(|text| is_ready_file(from, text));
+            if is_changed || (changes && is_ready()) {
                 goes = true;
                 continue;
             }

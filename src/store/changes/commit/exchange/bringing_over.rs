@@ -2,15 +2,16 @@
 //! What hands have put into a folder while it was about to be exchanged gets its place in the new one.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 
 use crate::disk::{FileKind, FilePlace, Folder};
-use crate::model::{ModelName, READY_FILE};
+use crate::model::ModelName;
 use crate::store::catalog::Layout;
 use crate::store::changes::commit::assembled::found_place;
 use crate::store::changes::commit::exchange::changed_names::ChangedNames;
 use crate::store::changes::commit::step_record::CommitStep;
+use crate::store::ready_files::is_ready_file;
 
 /// Moves what the old folder has and the new one has not, without what the commit replaces and removes.
 ///
@@ -55,7 +56,7 @@ impl Bringing<'_> {
         for entry in old.entries()?.collect::<io::Result<Vec<_>>>()? {
             // Nearly all of them are the same files, and nobody has to look at those.
             let is_same = there.get(&entry.name) == Some(&entry.inode);
-            if !is_same && entry.name != READY_FILE {
+            if !is_same && !is_ready(old, &entry.name) {
                 self.bring_one(old, new, prefix, entry.name)?;
             }
         }
@@ -119,7 +120,7 @@ impl Bringing<'_> {
     fn has_more(&self, folder: &Folder, prefix: &str) -> io::Result<bool> {
         for entry in folder.entries()? {
             let name = entry?.name;
-            if name == READY_FILE {
+            if is_ready(folder, &name) {
                 continue;
             }
             let facts = FilePlace::new(folder, &name).facts()?;
@@ -139,6 +140,12 @@ impl Bringing<'_> {
         }
         Ok(false)
     }
+}
+
+/// Whether it is the file of a folder that tells its revision, which does not hold any more.
+fn is_ready(folder: &Folder, name: &OsStr) -> bool {
+    name.to_str()
+        .is_some_and(|name| is_ready_file(folder, name))
 }
 
 /// Gives what hands have put in the place of a folder, or a folder in the place of a model, a name beside it.

@@ -417,6 +417,10 @@ fn no_exchange_is_wanted_where_the_setting_says_so() {
     assert!(!is_exchanged(directory.path(), &store, "f", "f"));
 }
 
+fn ready() -> String {
+    format!("{}\n", "0f".repeat(20))
+}
+
 #[test]
 fn a_file_that_tells_the_revision_goes_with_it() {
     let directory = directory();
@@ -425,14 +429,23 @@ fn a_file_that_tells_the_revision_goes_with_it() {
     put(&store, "f/1", "old");
     put(&store, "f/in/stays", "stays");
     put(&store, "f/changes/x", "old");
+    put(&store, "f/other/x", "old");
     for folder in ["f", "f/in", "f/changes"] {
-        fs::write(path.join(folder).join(".ready"), "revision").unwrap();
+        fs::write(path.join(folder).join(".ready"), ready()).unwrap();
     }
+    // What is not ours stays.
+    fs::write(path.join("f/other/.ready"), "of somebody else").unwrap();
     let id = begin(&store, None);
     send(&store, id, "f/1", "new");
     send(&store, id, "f/changes/x", "new");
+    send(&store, id, "f/other/x", "new");
     commit(&store, id).unwrap();
-    for (folder, stays) in [("f", false), ("f/in", true), ("f/changes", false)] {
+    for (folder, stays) in [
+        ("f", false),
+        ("f/in", true),
+        ("f/changes", false),
+        ("f/other", true),
+    ] {
         let ready = path.join(folder).join(".ready");
         assert_eq!(ready.exists(), stays, "{folder}");
     }
@@ -624,7 +637,7 @@ fn what_hands_did_meanwhile_is_not_lost() {
         fs::rename(old("f/goes.tmp"), old("f/goes")).unwrap();
         fs::write(old("f/stays.tmp"), "replaced").unwrap();
         fs::rename(old("f/stays.tmp"), old("f/stays")).unwrap();
-        fs::write(old("f/.ready"), "revision").unwrap();
+        fs::write(old("f/.ready"), ready()).unwrap();
 
         let more = [
             ("f/by-hand", "h"),
