@@ -35,8 +35,8 @@ def main(usage):
     numbers = [number for number, change in enumerate(tree.changes) if number % parts == part
                and any(fnmatch.fnmatch(change["file"], pattern) for pattern in named or usual)]
     if flags.again:
-        before = [json.loads(line) for line in trees.read(tree.path("results.before")).splitlines()]
-        ends = {result["name"]: result["end"] for result in before}
+        lines = [trees.read(tree.path(name)).splitlines() for name in ("results.before", "results")]
+        ends = {result["name"]: result["end"] for result in map(json.loads, sum(lines, []))}
         numbers = [number for number in numbers
                    if ends.get(tree.changes[number]["name"]) in ("survived", "unreached")]
     if flags.list:

@@ -14,6 +14,9 @@ PATIENCE, GRACE, BATCH = 5, 5, 2
 # The longest that a test may take without any change.
 LIMIT = 600
 
+# Integration tests are named by what people do, and not by rooms.
+PURPOSES = {"client": ["transfer", "folders"], "store": ["store", "folders"], "edge": ["http", "tls"]}
+
 
 class Trials:
     """Tests, changes, and what was found out, which is written down at once."""
@@ -106,11 +109,16 @@ class Trials:
         self.write("results", result)
 
     def in_order(self, number, file):
-        """The tests that reach a change: those of its own file first, then of its room, and the quickest."""
+        """The tests that reach a change: those of its own file first, then of its room, then integration tests
+        with a word of its path in their names and those of what its room is for, and the quickest of them."""
         path = file.removeprefix("src/").removesuffix(".rs").removesuffix("/mod").split("/")
+        words = set("_".join(path).split("_"))
 
         def distance(test):
-            return -len(os.path.commonprefix([path, test[2].split("::")])), test
+            names = test[2].split("::")
+            shared = words & set("_".join(names).split("_"))
+            near = len(os.path.commonprefix([path, names]))
+            return -near, -len(shared), names[0] not in PURPOSES.get(path[0], ()), test
 
         return sorted(self.reached[number], key=distance)
 
