@@ -214,6 +214,11 @@ fn check(directory: &TempDir, id: &str, bytes: &[u8], told: Option<(u64, bool)>,
     let Some((offset, false)) = told else {
         // It is a model, though the very last fsync may have failed; then nothing is left of it.
         assert_eq!(model(&store), bytes, "call {call}");
+        // Whoever was not told what came of it asks, also after a sudden end.
+        if told.is_some() {
+            let done = store.turn(id).unwrap().done();
+            assert_eq!(done, Some(Digest::of(bytes)), "call {call}");
+        }
         return;
     };
     let found = self::offset(&store, id);
@@ -370,6 +375,71 @@ fn what_came_of_an_upload_is_told_however_many_others_send() {
     done("b");
     assert!(store.turn(&first).unwrap().done().is_some());
     assert_eq!(kind(store.turn(&others[0])), ErrorKind::NotFound);
+}
+
+#[test]
+fn what_a_later_request_tells_is_kept_and_counts() {
+    let (directory, bytes) = (tempfile::tempdir().unwrap(), noise(1500));
+    let store = open(&directory);
+    let id = begin(&store);
+    append(&store, &id, &bytes, AppendMode::Kept).unwrap();
+    let amend = |length, digest| store.turn(&id).unwrap().amend(length, digest);
+    amend(None, Some(Digest::of(b"other"))).unwrap();
+    amend(Some(1500), None).unwrap();
+    assert_eq!(
+        kind(amend(None, Some(Digest::of(&bytes)))),
+        ErrorKind::BadRequest
+    );
+    // A length that is known stays.
+    amend(Some(7), None).unwrap();
+    drop(store);
+
+    let store = open(&directory);
+    let order = store.turn(&id).unwrap().order().clone();
+    assert_eq!(order.length, Some(1500));
+    assert_eq!(order.digest, Some(Digest::of(b"other")));
+    assert_eq!(
+        kind(store.turn(&id).unwrap().commit()),
+        ErrorKind::Integrity
+    );
+}
+
+#[test]
+fn an_upload_leaves_the_reserve_of_the_disk_alone_while_it_grows() {
+    let (directory, bytes) = (tempfile::tempdir().unwrap(), noise(9000));
+    let reserve = 1 << 20;
+    let few = StoreOptions {
+        reserve_bytes: reserve,
+        ..options()
+    };
+    let store = Store::open(directory.path(), few).unwrap();
+    fault::set_free_bytes(Some(reserve + 9000));
+    let id = begin(&store);
+    append(&store, &id, &bytes[..3000], AppendMode::Kept).unwrap();
+
+    // Others have filled the disk meanwhile. At most one step is written yet, and none of it is lost.
+    fault::set_free_bytes(Some(reserve - 1));
+    let refused = append(&store, &id, &bytes[3000..], AppendMode::Kept);
+    assert_eq!(kind(refused), ErrorKind::NoSpace);
+    let told = offset(&store, &id);
+    assert!((3000..=4000).contains(&told), "{told}");
+
+    fault::set_free_bytes(Some(reserve + 9000));
+    append(&store, &id, &bytes[told..], AppendMode::Kept).unwrap();
+    store.turn(&id).unwrap().commit().unwrap();
+    fault::set_free_bytes(None);
+    assert_eq!(model(&store), bytes);
+}
+
+#[test]
+fn an_upload_that_is_gone_is_removed_once_more_without_a_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let turn = store.begin(UploadIntent::new(name())).unwrap();
+    let files = turn.files();
+    turn.remove().unwrap();
+    files.remove().unwrap();
+    assert_eq!(left(&directory), [""; 0].map(PathBuf::from));
 }
 
 #[test]
