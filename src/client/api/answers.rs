@@ -400,6 +400,41 @@ mod tests {
     }
 
     #[test]
+    fn words_of_other_servers_are_shown_if_they_are_one_short_line() {
+        let (longest, longer) = ("x".repeat(200), "x".repeat(201));
+        for (content_type, body, shown) in [
+            ("text/plain; charset=utf-8", " hello\r\n", Some("hello")),
+            ("text/plain", &longest, Some(&*longest)),
+            ("text/plain", &longer, None),
+            ("text/plain", "two\nlines", None),
+            ("text/plain", "\u{1b}[31mred", None),
+            ("text/plain", " \n", None),
+            ("text/html", "hello", None),
+        ] {
+            let words = plain_words(content_type, body.as_bytes());
+            assert_eq!(words, shown, "{content_type} {body}");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_dearning_api_have_kinds_of_their_own() {
+        for (status, text, kind) in [
+            (403, "Forbidden", ErrorKind::Unauthenticated),
+            (200, "not found", ErrorKind::NotFound),
+            (200, "anything", ErrorKind::BadRequest),
+            (404, "anything", ErrorKind::NotFound),
+            (500, "anything", ErrorKind::Internal),
+        ] {
+            let error = dearning(status, text);
+            assert_eq!(error.kind(), kind, "{status} {text}");
+            let has_hint = error.hint_text() == Some(PASSWORD_HINT);
+            assert_eq!(has_hint, status == 403, "{status} {text}");
+        }
+        let empty = dearning(400, "missing filename or content");
+        assert!(empty.hint_text().unwrap().contains("no empty files"));
+    }
+
+    #[test]
     fn a_time_to_try_again_is_seconds_or_a_date() {
         let later = "Wed, 21 Oct 2026 07:28:30 GMT";
         let now = "Wed, 21 Oct 2026 07:28:00 GMT";
