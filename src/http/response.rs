@@ -397,6 +397,22 @@ mod tests {
     }
 
     #[test]
+    fn an_error_tells_what_its_status_asks_for() {
+        let field = |kind, name: &str| {
+            let response = Response::error(&Error::new(kind, "no"));
+            let mut fields = response.fields.into_iter();
+            fields.find(|field| field.0 == name).map(|field| field.1)
+        };
+        let challenge = field(ErrorKind::Unauthenticated, "www-authenticate");
+        assert!(challenge.unwrap().starts_with("Basic "));
+        assert_eq!(field(ErrorKind::Forbidden, "www-authenticate"), None);
+        for kind in [ErrorKind::Busy, ErrorKind::TooManyRequests] {
+            assert_eq!(field(kind, "retry-after").as_deref(), Some("1"));
+        }
+        assert_eq!(field(ErrorKind::NoSpace, "retry-after"), None);
+    }
+
+    #[test]
     fn no_value_can_begin_a_field_of_its_own() {
         let response = Response::new(Status::OK).field("x", "a\r\nset-cookie: b");
         assert_eq!(response.fields, [("x", "a  set-cookie: b".to_owned())]);
