@@ -12,6 +12,7 @@ pub(crate) mod lies_to_put;
 mod lost_power;
 mod other_clients;
 mod piped;
+mod piped_cuts;
 mod planted_links;
 pub(crate) mod resume;
 mod stopping;
