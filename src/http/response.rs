@@ -397,6 +397,26 @@ mod tests {
     }
 
     #[test]
+    fn answers_without_content_and_before_the_last_one_are_told_by_their_status() {
+        for (status, is_final, is_bodiless) in [
+            (100, false, true),
+            (199, false, true),
+            (200, true, false),
+            (204, true, true),
+            (205, true, false),
+            (304, true, true),
+            (599, true, false),
+            (600, false, false),
+        ] {
+            let status = Status(status);
+            assert_eq!(status.is_final(), is_final, "{status:?}");
+            assert_eq!(status.is_bodiless(), is_bodiless, "{status:?}");
+        }
+        assert_eq!(Status::NO_CONTENT.reason(), "No Content");
+        assert_eq!(Status::ACCEPTED.reason(), "Accepted");
+    }
+
+    #[test]
     fn an_error_tells_what_its_status_asks_for() {
         let field = |kind, name: &str| {
             let response = Response::error(&Error::new(kind, "no"));
