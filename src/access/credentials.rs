@@ -61,6 +61,21 @@ mod tests {
     use crate::access::secrets::Password;
 
     #[test]
+    fn only_basic_has_the_name_of_a_user() {
+        let basic = |pair: &str| format!("bAsic  {}", STANDARD.encode(pair));
+        for (field, name) in [
+            (basic("ann:pass:word"), Some("ann")),
+            (basic(":password"), Some("")),
+            (basic("nocolon"), None),
+            (STANDARD.encode("ann:password"), None),
+            (format!("Bearer {}", STANDARD.encode("ann:password")), None),
+            ("Basic ###".to_owned(), None),
+        ] {
+            assert_eq!(user(&field).as_deref(), name, "{field}");
+        }
+    }
+
+    #[test]
     fn both_schemes_carry_a_secret() {
         let secret = |text: &str| Credentials::Secret(text.as_bytes().to_vec());
         let password = Password::new("pass:w\u{f6}rd").unwrap();

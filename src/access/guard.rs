@@ -442,6 +442,34 @@ mod tests {
         assert!(identify(&guard, &chosen.basic()).is_err());
     }
 
+    #[test]
+    fn right_credentials_of_each_kind_speak_for_their_network() {
+        let home = tempfile::tempdir().unwrap();
+        let owner = Password::generate().unwrap();
+        let guard = Guard::new(home.path(), &owner, AccessOptions::default()).unwrap();
+        let chosen = Password::new("four words of mine").unwrap();
+        keep_password(home.path(), &chosen).unwrap();
+        let from = |network: u8| Peer {
+            address: Some(([198, 51, network, 1], 5).into()),
+            ..encrypted()
+        };
+        let shown = |secret: &Password| Credentials::read(&secret.basic());
+
+        let wrong = Password::new("four words of others").unwrap();
+        assert!(guard.identify(&from(0), &shown(&wrong)).is_err());
+        assert!(guard.identify(&from(1), &shown(&owner)).is_ok());
+        let at_once = guard.identify_at_once(&from(2), &shown(&owner));
+        assert!(at_once.is_ok_and(|found| found.is_some()));
+        assert!(guard.identify(&from(3), &shown(&chosen)).is_ok());
+        let proved = |network| guard.queue.has_proved(Caller::of(&from(network)));
+        assert_eq!([0, 1, 2, 3].map(proved), [false, true, true, true]);
+
+        let nonce = nonce(&guard);
+        assert!(!guard.queue.has_proved(Caller::of(&plain())));
+        sign_in(&guard, &owner, Some(&nonce), |_| {}).unwrap();
+        assert!(guard.queue.has_proved(Caller::of(&plain())));
+    }
+
     /// Signs a GET and shows it to a guard.
     fn sign_in(
         guard: &Guard,

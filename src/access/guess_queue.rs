@@ -305,6 +305,12 @@ mod tests {
     }
 
     impl GuessQueue {
+        /// Whether right credentials came from the network of a caller.
+        pub(crate) fn has_proved(&self, caller: Caller) -> bool {
+            let state = lock(&self.state);
+            state.proved.iter().any(|(one, _)| *one == caller.network())
+        }
+
         /// Waits until so many wait.
         pub(crate) fn until_waiting(&self, count: usize) {
             let deadline = Instant::now() + Duration::from_secs(60);
@@ -345,6 +351,21 @@ mod tests {
             assert_eq!(state.all.count, failures, "{time}");
         }
         assert_eq!(state.all.since, None);
+    }
+
+    #[test]
+    fn who_waits_for_a_guess_to_be_earned_waits_as_long_as_that_takes() {
+        // Ten guesses for all, one of which is earned in each hour.
+        let hour = Duration::from_secs(3600);
+        let queue = queue(1, 10 * hour);
+        for number in 1..=10 {
+            queue.count(Caller::User(number));
+            let state = lock(&queue.state);
+            let later = state.all.since.unwrap() + hour / 4;
+            let left = queue.until_earned(&state, later);
+            let earned = hour / 4 * 3 + Duration::from_millis(1);
+            assert_eq!(left, if number < 10 { WAIT } else { earned });
+        }
     }
 
     #[test]

@@ -296,6 +296,29 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_longer_than_the_lock_has_more_attempts_than_one() {
+        let lockout = Lockout::new(LockoutOptions::default());
+        let (start, caller) = (Instant::now(), at("192.0.2.1"));
+        for _ in 0..10 {
+            lockout.fail_at(caller, start);
+        }
+        // One is left when the lock ends, and two more are earned in twice its time.
+        let later = start + 3 * Duration::from_secs(30);
+        for left in [None, None, Some(60)] {
+            lockout.fail_at(caller, later);
+            let locked = lockout.left_at(caller, later);
+            assert_eq!(locked, left.map(Duration::from_secs));
+        }
+    }
+
+    #[test]
+    fn a_caller_is_told_to_come_back_when_the_lock_is_over_and_not_before() {
+        for (milliseconds, told) in [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (30_000, 30)] {
+            assert_eq!(seconds(Duration::from_millis(milliseconds)), told);
+        }
+    }
+
+    #[test]
     fn who_fails_seldom_is_never_locked_out() {
         let lockout = Lockout::new(LockoutOptions::default());
         let start = Instant::now();
@@ -348,6 +371,19 @@ mod tests {
         assert_eq!(lockout.left_at(locked, later), None);
         assert!(lockout.left_at(Caller::User(4999), later).is_some());
         assert_eq!(lock(&lockout.entries).len(), ENTRIES_MAX);
+    }
+
+    #[test]
+    fn failures_are_counted_for_each_caller() {
+        let lockout = Lockout::new(LockoutOptions {
+            time: Duration::from_secs(3600),
+            ..Default::default()
+        });
+        for address in ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.1"] {
+            lockout.fail(at(address));
+        }
+        let all = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+        assert_eq!(all.map(|one| lockout.failures(at(one))), [3, 1, 0]);
     }
 
     #[test]

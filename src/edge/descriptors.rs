@@ -123,6 +123,13 @@ mod tests {
         assert_eq!(fitting(&limits, 60), (4, 12), "each running one may upload");
         assert_eq!(fitting(&limits, 10), (1, 1));
         assert_eq!(fitting(&limits, u64::MAX / 4), (25, 256));
+
+        // More requests than workers would leave each with fewer descriptors than it may need.
+        let few = Limits {
+            workers: 4,
+            ..limits
+        };
+        assert_eq!(fitting(&few, 70), (4, 6));
     }
 
     #[test]

@@ -376,6 +376,63 @@ mod tests {
     }
 
     #[test]
+    fn why_an_address_cannot_be_had_is_told_with_what_helps() {
+        let ip = Address::Ip("127.0.0.1:80".parse().unwrap());
+        let socket = Address::Unix("/s".into());
+        let in_words = || io::Error::new(io::ErrorKind::AddrInUse, "the server 7 has it");
+        for (address, error, reason, hint) in [
+            (&ip, Errno::ADDRINUSE.into(), "in use already", "--port"),
+            (
+                &Address::Everywhere(1),
+                Errno::ADDRINUSE.into(),
+                "in use already",
+                "--port",
+            ),
+            (
+                &socket,
+                Errno::ADDRINUSE.into(),
+                "in use already",
+                "unix:auto",
+            ),
+            (&socket, in_words(), "the server 7 has it", "unix:auto"),
+            (
+                &socket,
+                Errno::BUSY.into(),
+                "another server is starting",
+                "try again",
+            ),
+            (
+                &ip,
+                Errno::ACCESS.into(),
+                "permission denied",
+                "--port 8443",
+            ),
+            (
+                &ip,
+                Errno::ADDRNOTAVAIL.into(),
+                "no such address",
+                "all addresses",
+            ),
+            (
+                &Address::Descriptor(3),
+                Errno::BADF.into(),
+                "fd:3",
+                "is it open?",
+            ),
+        ] {
+            let ours = cannot_listen(address, error);
+            assert_eq!(ours.kind(), ErrorKind::Usage);
+            assert!(ours.message().contains(reason), "{ours}");
+            assert!(ours.hint_text().unwrap().contains(hint), "{ours}");
+        }
+        let foreign = cannot_listen(&socket, Errno::ACCESS.into());
+        assert_eq!(
+            (foreign.kind(), foreign.hint_text()),
+            (ErrorKind::Usage, None)
+        );
+    }
+
+    #[test]
     fn a_caller_of_ipv4_is_one_whatever_socket_takes_it() {
         let shown = |text: &str| canonical(text.parse().unwrap()).to_string();
         assert_eq!(shown("[::ffff:192.0.2.1]:7"), "192.0.2.1:7");

@@ -514,6 +514,48 @@ mod tests {
     }
 
     #[test]
+    fn one_place_for_those_who_wait_is_never_reserved() {
+        for (reserved, places, found) in [(0, 4, 0), (2, 4, 2), (4, 4, 3), (99, 4, 3), (99, 1, 0)] {
+            let limits = Limits {
+                connections_idle_max: places,
+                connections_reserved: reserved,
+                ..Limits::default()
+            };
+            assert_eq!(
+                reserved_for_waiting(&limits),
+                found,
+                "{reserved} of {places}"
+            );
+        }
+
+        let limits = Limits {
+            connections_max: 1,
+            connections_reserved: 9,
+            ..Limits::default()
+        };
+        assert_eq!(room(&limits, false).reserved, 0);
+    }
+
+    #[test]
+    fn callers_on_this_device_are_counted_while_they_wait() {
+        let connections = register(Limits::default());
+        let waiting = || lock(&connections.open).waiting_local;
+        let stranger = enter(&connections, "192.0.2.1:1").unwrap();
+        let mut one = enter(&connections, "127.0.0.1:1").unwrap();
+        let other = enter(&connections, "[::1]:1").unwrap();
+        assert_eq!(waiting(), 2);
+        one.begin().unwrap();
+        assert_eq!(waiting(), 1);
+        one.end();
+        assert_eq!((waiting(), connections.count()), (2, 3));
+        one.begin().unwrap();
+        drop((one, stranger));
+        assert_eq!((waiting(), connections.count()), (1, 1));
+        drop(other);
+        assert_eq!((waiting(), connections.count()), (0, 0));
+    }
+
+    #[test]
     fn nobody_keeps_all_places_for_those_who_wait() {
         let connections = register(Limits {
             connections_idle_max: 4,

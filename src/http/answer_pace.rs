@@ -101,6 +101,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_taken_before_earns_no_time_and_costs_none() {
+        let (hour, started) = (Duration::from_secs(3600), Instant::now());
+        let limits = Limits {
+            write_timeout: hour,
+            rate_min: 1,
+            ..Limits::default()
+        };
+        let mut pace = AnswerPace {
+            started,
+            counted_from: 0,
+            taken: 1_000_000,
+            moved: started,
+            limits: Arc::new(limits),
+        };
+
+        pace.begin_again();
+        assert!(pace.started > started && pace.moved == pace.started);
+        assert_eq!(pace.deadline_with(0), pace.started + hour);
+
+        // Whether something was taken is asked four times in the time that somebody may take nothing.
+        let look = pace.look();
+        assert!(look >= started + hour / 4 && look <= Instant::now() + hour / 4);
+    }
+
+    #[test]
     fn bytes_that_are_still_here_earn_no_time() {
         let (second, started) = (Duration::from_secs(1), Instant::now());
         let limits = Limits {

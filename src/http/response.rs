@@ -397,6 +397,42 @@ mod tests {
     }
 
     #[test]
+    fn answers_without_content_and_before_the_last_one_are_told_by_their_status() {
+        for (status, is_final, is_bodiless) in [
+            (100, false, true),
+            (199, false, true),
+            (200, true, false),
+            (204, true, true),
+            (205, true, false),
+            (304, true, true),
+            (599, true, false),
+            (600, false, false),
+        ] {
+            let status = Status(status);
+            assert_eq!(status.is_final(), is_final, "{status:?}");
+            assert_eq!(status.is_bodiless(), is_bodiless, "{status:?}");
+        }
+        assert_eq!(Status::NO_CONTENT.reason(), "No Content");
+        assert_eq!(Status::ACCEPTED.reason(), "Accepted");
+    }
+
+    #[test]
+    fn an_error_tells_what_its_status_asks_for() {
+        let field = |kind, name: &str| {
+            let response = Response::error(&Error::new(kind, "no"));
+            let mut fields = response.fields.into_iter();
+            fields.find(|field| field.0 == name).map(|field| field.1)
+        };
+        let challenge = field(ErrorKind::Unauthenticated, "www-authenticate");
+        assert!(challenge.unwrap().starts_with("Basic "));
+        assert_eq!(field(ErrorKind::Forbidden, "www-authenticate"), None);
+        for kind in [ErrorKind::Busy, ErrorKind::TooManyRequests] {
+            assert_eq!(field(kind, "retry-after").as_deref(), Some("1"));
+        }
+        assert_eq!(field(ErrorKind::NoSpace, "retry-after"), None);
+    }
+
+    #[test]
     fn no_value_can_begin_a_field_of_its_own() {
         let response = Response::new(Status::OK).field("x", "a\r\nset-cookie: b");
         assert_eq!(response.fields, [("x", "a  set-cookie: b".to_owned())]);

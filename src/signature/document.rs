@@ -275,8 +275,11 @@ impl FromStr for Signature {
 }
 
 pub(crate) fn read_whole(what: &str, content: &mut dyn Read) -> Result<Vec<u8>> {
+    read_up_to(Signature::LEGACY_BYTES_MAX, what, content)
+}
+
+pub(super) fn read_up_to(max: u64, what: &str, content: &mut dyn Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let max = Signature::LEGACY_BYTES_MAX;
 
     // One byte more than allowed tells a file that is too large from one that just fits.
     content.take(max + 1).read_to_end(&mut bytes)?;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What Debian's minisign 0.11 wrote is read, and what was changed is refused.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 use crate::error::{ErrorKind, Result};
 
@@ -120,6 +123,94 @@ fn what_was_changed_is_refused() {
 }
 
 #[test]
+fn a_signature_is_of_a_digest_only_as_a_whole_and_by_its_key() {
+    let (key, other) = (
+        SecretKey::generate().unwrap(),
+        SecretKey::generate().unwrap(),
+    );
+    let prehash = |content: &[u8]| Prehash::of(&mut &*content).unwrap();
+    let (hash, another) = (prehash(b"hi\n"), prehash(b"ho\n"));
+    let signature = key.sign(&hash, "timestamp:1\tfile:f");
+    let is_of = |text: &str, hash: &[u8; 64], key: &SecretKey| {
+        let signature: Signature = text.parse().unwrap();
+        signature.is_of(hash, key.public_key())
+    };
+
+    let file = signature.to_string();
+    assert!(is_of(&file, &hash, &key));
+    assert!(!is_of(&file, &another, &key) && !is_of(&file, &hash, &other));
+    // What only the second signature covers.
+    assert!(!is_of(&file.replace("file:f", "file:g"), &hash, &key));
+    // A comment with a right signature beside a wrong signature of the content.
+    let lines: Vec<_> = file.lines().collect();
+    let of_another = key.sign(&another, "timestamp:1\tfile:f").to_string();
+    let mut mixed: Vec<_> = of_another.lines().collect();
+    mixed[1] = lines[1];
+    assert!(!is_of(&(mixed.join("\n") + "\n"), &hash, &key));
+    // The older algorithm signs the content and no digest of it.
+    let legacy: Signature = LEGACY_FILE.parse().unwrap();
+    let public: PublicKey = PUBLIC.parse().unwrap();
+    assert!(!legacy.is_of(&hash, &public));
+}
+
+#[test]
+fn signatures_are_the_same_only_in_all_that_is_signed() {
+    let (key, other) = (
+        SecretKey::generate().unwrap(),
+        SecretKey::generate().unwrap(),
+    );
+    let made = |key: &SecretKey, content: &[u8], comment: &str| {
+        key.sign(&Prehash::of(&mut &*content).unwrap(), comment)
+    };
+    let one = made(&key, b"one", "file:f");
+    let again = one.to_string().replacen("skep", "somebody", 1);
+    assert!(one.is_same(&again.parse().unwrap()));
+    for another in [
+        made(&key, b"two", "file:f"),
+        made(&key, b"one", "file:g"),
+        made(&other, b"one", "file:f"),
+    ] {
+        assert!(!one.is_same(&another));
+        // Of two parts that differ, one alone is enough.
+        let [mut mixed, lines] = [&one, &another].map(|one| {
+            let lines = one.to_string();
+            lines.lines().map(str::to_owned).collect::<Vec<_>>()
+        });
+        mixed[1].clone_from(&lines[1]);
+        let mixed: Signature = (mixed.join("\n") + "\n").parse().unwrap();
+        assert_eq!(one.is_same(&mixed), one.to_string() == mixed.to_string());
+    }
+}
+
+/// Content whose first read fails.
+struct FailsFirst<'a>(Option<std::io::ErrorKind>, &'a [u8]);
+
+impl std::io::Read for FailsFirst<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.take() {
+            Some(kind) => Err(kind.into()),
+            None => self.1.read(buffer),
+        }
+    }
+}
+
+#[test]
+fn what_a_signal_interrupted_is_read_again_and_a_failure_is_none() {
+    let prehash = |kind| Prehash::of(&mut FailsFirst(Some(kind), b"hi\n"));
+    let whole = Prehash::of(&mut &b"hi\n"[..]).unwrap();
+    assert!(prehash(std::io::ErrorKind::Interrupted).unwrap() == whole);
+    assert!(prehash(std::io::ErrorKind::TimedOut).is_err());
+}
+
+#[test]
+fn content_that_is_checked_in_memory_is_read_whole_or_refused() {
+    let read = |length: usize| document::read_up_to(10, "f", &mut &vec![b'x'; length][..]);
+    assert_eq!(read(9).unwrap().len(), 9);
+    assert_eq!(read(10).unwrap().len(), 10);
+    assert_eq!(read(11).unwrap_err().kind(), ErrorKind::TooLarge);
+}
+
+#[test]
 fn a_secret_key_survives_and_one_with_a_password_is_explained() {
     let key = SecretKey::generate().unwrap();
     let again = secret(&key.file_text()).unwrap();
@@ -151,8 +242,17 @@ fn a_secret_key_survives_and_one_with_a_password_is_explained() {
             .message()
             .contains("secret key")
     );
+    let junk = "junk".parse::<PublicKey>().unwrap_err();
+    assert!(junk.message().contains("not a minisign public key"));
     assert_eq!(
         PublicKey::named("/nowhere").unwrap_err().kind(),
         ErrorKind::Usage
     );
+
+    // The checksum covers the key's id, which the key itself says nothing of.
+    let text = key.file_text();
+    let line = text.lines().nth(1).unwrap();
+    let mut bytes = STANDARD.decode(line).unwrap();
+    bytes[54] ^= 1;
+    assert!(secret(&text.replace(line, &STANDARD.encode(bytes))).is_err());
 }

@@ -176,3 +176,33 @@ const PAIR_BYTES: usize = 64;
 const KEY_BYTES_MAX: usize = 64;
 
 pub(crate) const TEXT_BYTES_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_texts_have_the_length_that_is_documented() {
+        let key = |length| Metadata::default().with(&"k".repeat(length), "v");
+        assert!(key(KEY_BYTES_MAX).is_ok());
+        for refused in [0, KEY_BYTES_MAX + 1] {
+            assert_eq!(key(refused).unwrap_err().kind(), ErrorKind::BadRequest);
+        }
+
+        let license = |length| Metadata::new(Some(&"l".repeat(length)), None, None);
+        assert!(license(TEXT_BYTES_MAX).is_ok());
+        assert!(license(TEXT_BYTES_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn all_that_is_said_counts() {
+        let said = Metadata::new(Some("mit"), Some("here"), Some("me")).unwrap();
+        assert_eq!((said.bytes(), said.pairs_bytes()), (9, 0));
+        let said = said
+            .with("one", "1")
+            .and_then(|said| said.with("two", "22"));
+        let said = said.unwrap();
+        assert_eq!(said.pairs_bytes(), 9);
+        assert_eq!(said.bytes(), 9 + 9 + 2 * PAIR_BYTES);
+    }
+}

@@ -103,3 +103,42 @@ pub(crate) fn unknown() -> Error {
     )
     .hint("start a new upload; in HTTP: PUT /v1/models/NAME")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_disk_says_is_told_to_those_whom_it_concerns() {
+        let errno = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        for (error, kind, told) in [
+            (Errno::FBIG, ErrorKind::TooLarge, "files of this size"),
+            (Errno::XDEV, ErrorKind::Conflict, "another file system"),
+            (Errno::ILSEQ, ErrorKind::BadRequest, "take this name"),
+            (Errno::INVAL, ErrorKind::BadRequest, "take this name"),
+            (Errno::NAMETOOLONG, ErrorKind::BadRequest, "take this name"),
+            (Errno::NOSPC, ErrorKind::NoSpace, "cannot be stored"),
+            // The caller lacks no right, and its model is not missing.
+            (Errno::ACCESS, ErrorKind::Internal, "cannot be stored"),
+            (Errno::ROFS, ErrorKind::Internal, "cannot be stored"),
+            (Errno::NOENT, ErrorKind::Internal, "cannot be stored"),
+        ] {
+            let ours = unstored(errno(error));
+            assert_eq!(ours.kind(), kind, "{error:?}");
+            assert!(ours.message().contains(told), "{error:?}: {ours}");
+            let has_hint = ours.hint_text().is_some();
+            assert_eq!(has_hint, error != Errno::FBIG, "{error:?}");
+        }
+
+        let name: ModelName = "m".parse().unwrap();
+        for error in [
+            unremoved(&name, errno(Errno::ACCESS)),
+            unreadable(&name, errno(Errno::ACCESS)),
+            unlisted(errno(Errno::NOENT)),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+        }
+        let gone = unreadable(&name, errno(Errno::NOENT));
+        assert_eq!(gone.kind(), ErrorKind::NotFound);
+    }
+}

@@ -316,6 +316,8 @@ mod tests {
             let error = keep(home.path(), &password(weak)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{weak}");
         }
+        assert!(!SlowLock::default().is_set() && !SlowLock::default().opens(b""));
+        assert!(weakness("nine letr").is_some() && weakness("ten letter").is_none());
         let (salt, output) = ("c29tZXNhbHRzb21lc2FsdA", "A".repeat(43));
         for odd in [
             String::new(),

@@ -233,6 +233,16 @@ mod tests {
         ] {
             assert!(bad.parse::<Invitation>().is_err(), "{bad}");
         }
+
+        // Each address is one, and there are only so many.
+        let end = text.split_once('#').unwrap().1;
+        let with = |addresses: &[&str]| {
+            let text = format!("skep://{}#{end}", addresses.join(","));
+            text.parse::<Invitation>().is_ok()
+        };
+        assert!(with(&["pi"; ADDRESSES_MAX]));
+        assert!(!with(&["pi"; ADDRESSES_MAX + 1]));
+        assert!(!with(&["pi", "", "pi"]));
     }
 
     #[test]

@@ -365,6 +365,7 @@ mod tests {
         let mode = std::fs::metadata(file(home.path())).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&mode) & 0o777, 0o600);
         let tokens = Tokens::open(home.path()).unwrap();
+        assert!(!tokens.have_digests());
         let found = opens(&tokens, secret.text().as_bytes(), SystemTime::now());
         assert_eq!(found.unwrap(), "pi-1");
         let other = Password::generate_token().unwrap();

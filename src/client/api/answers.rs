@@ -399,6 +399,102 @@ mod tests {
         );
     }
 
+    const PROBLEM: &str = "application/problem+json";
+
+    /// Status, type and body of an answer; the kind of the error, some of its words and of its hint.
+    type Refusal = (
+        u16,
+        &'static str,
+        &'static str,
+        ErrorKind,
+        &'static str,
+        &'static str,
+    );
+
+    const REFUSALS: &[Refusal] = &[
+        (403, PROBLEM, "", ErrorKind::Forbidden, "do not allow", ""),
+        (
+            401,
+            PROBLEM,
+            "",
+            ErrorKind::Unauthenticated,
+            "wrong",
+            "pair",
+        ),
+        (409, PROBLEM, "", ErrorKind::Conflict, "reason", ""),
+        // A document that says nothing is none.
+        (403, PROBLEM, "{}", ErrorKind::Forbidden, "403", "a skep"),
+        (404, JSON, "?", ErrorKind::NotFound, "404", "a skep"),
+        (404, HTML, "?", ErrorKind::NotImplemented, "404", "a skep"),
+        (
+            501,
+            HTML,
+            "?",
+            ErrorKind::NotImplemented,
+            "501",
+            "skep post",
+        ),
+        (401, HTML, "?", ErrorKind::Unauthenticated, "401", "pair"),
+        (413, HTML, "?", ErrorKind::TooLarge, "413", "nginx"),
+        (503, HTML, "?", ErrorKind::Busy, "503", ""),
+    ];
+
+    const JSON: &str = "application/json; x=y";
+    const HTML: &str = "text/html";
+
+    #[test]
+    fn refusals_without_words_are_explained_by_status_and_type() {
+        for (status, content_type, body, kind, words, hint) in REFUSALS {
+            let error = explain(*status, Some("reason"), content_type, body.as_bytes());
+            let case = format!("{status} {content_type} {body}: {error:?}");
+            assert_eq!(error.kind(), *kind, "{case}");
+            assert!(error.message().contains(words), "{case}");
+            assert_eq!(error.hint_text().is_none(), hint.is_empty(), "{case}");
+            let told = error.hint_text().unwrap_or_default();
+            assert!(told.contains(hint), "{case}");
+        }
+
+        // What is for those who write HTTP by hand is left out.
+        let body = br#"{"status":400,"code":"bad-request","detail":"no","hint":"do; in HTTP: x"}"#;
+        let error = explain(400, None, PROBLEM, body);
+        assert_eq!((error.message(), error.hint_text()), ("no", Some("do")));
+    }
+
+    #[test]
+    fn words_of_other_servers_are_shown_if_they_are_one_short_line() {
+        let (longest, longer) = ("x".repeat(200), "x".repeat(201));
+        for (content_type, body, shown) in [
+            ("text/plain; charset=utf-8", " hello\r\n", Some("hello")),
+            ("text/plain", &longest, Some(&*longest)),
+            ("text/plain", &longer, None),
+            ("text/plain", "two\nlines", None),
+            ("text/plain", "\u{1b}[31mred", None),
+            ("text/plain", " \n", None),
+            ("text/html", "hello", None),
+        ] {
+            let words = plain_words(content_type, body.as_bytes());
+            assert_eq!(words, shown, "{content_type} {body}");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_dearning_api_have_kinds_of_their_own() {
+        for (status, text, kind) in [
+            (403, "Forbidden", ErrorKind::Unauthenticated),
+            (200, "not found", ErrorKind::NotFound),
+            (200, "anything", ErrorKind::BadRequest),
+            (404, "anything", ErrorKind::NotFound),
+            (500, "anything", ErrorKind::Internal),
+        ] {
+            let error = dearning(status, text);
+            assert_eq!(error.kind(), kind, "{status} {text}");
+            let has_hint = error.hint_text() == Some(PASSWORD_HINT);
+            assert_eq!(has_hint, status == 403, "{status} {text}");
+        }
+        let empty = dearning(400, "missing filename or content");
+        assert!(empty.hint_text().unwrap().contains("no empty files"));
+    }
+
     #[test]
     fn a_time_to_try_again_is_seconds_or_a_date() {
         let later = "Wed, 21 Oct 2026 07:28:30 GMT";

@@ -253,3 +253,94 @@ impl Client {
 
 /// More names than a set has.
 const NAMES_MAX: usize = 200_000;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::client::ClientOptions;
+
+    const SET: &str = "/v1/changes/0123456789abcdef0123456789abcdef";
+
+    /// What `ask` gets from a server that gives these answers, each once, and the targets that it asks for.
+    fn answered<T>(
+        answers: &[(&str, &str)],
+        ask: impl FnOnce(&mut Client) -> T,
+    ) -> (T, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut client = Client::new(ClientOptions::new(url.parse().unwrap())).unwrap();
+        client.change = ChangePath::parse(SET);
+
+        std::thread::scope(|scope| {
+            let server = scope.spawn(|| {
+                let answer = |(status, body): &(&str, &str)| {
+                    let (mut socket, _) = listener.accept().unwrap();
+                    let mut head = [0; 4096];
+                    let count = socket.read(&mut head).unwrap();
+                    let length = body.len();
+                    let fields = "Content-Type: application/json\r\nConnection: close";
+                    write!(
+                        socket,
+                        "HTTP/1.1 {status}\r\n{fields}\r\nContent-Length: {length}\r\n\r\n{body}"
+                    )
+                    .unwrap();
+                    let head = String::from_utf8_lossy(&head[..count]).into_owned();
+                    head.split(' ').nth(1).unwrap().to_owned()
+                };
+                answers.iter().map(answer).collect()
+            });
+            let result = ask(&mut client);
+            (result, server.join().unwrap())
+        })
+    }
+
+    fn page(names: &[&str], next: Option<&str>) -> String {
+        let models = names.iter().map(|name| {
+            let digest = format!("{:?}", Digest::of(name.as_bytes()));
+            serde_json::json!({"name": name, "change": "sent", "size": 1, "digest": digest})
+        });
+        let models: Vec<_> = models.collect();
+        serde_json::json!({"schema": 1, "id": "x", "root": null, "models": models, "next": next})
+            .to_string()
+    }
+
+    #[test]
+    fn what_a_set_has_is_read_page_by_page_and_each_page_leads_on() {
+        let pages = [
+            ("200 OK", &*page(&["a/b", "c"], Some("c"))),
+            ("200 OK", &page(&["d"], None)),
+        ];
+        let (staged, targets) = answered(&pages, Client::staged_now);
+        let staged: Vec<_> = staged.unwrap().into_iter().collect();
+        let told = |text: &str| (text.parse().unwrap(), Digest::of(text.as_bytes()));
+        assert_eq!(staged, ["a/b", "c", "d"].map(told));
+        let expected = ["", "c"].map(|after| format!("{SET}?after={after}"));
+        assert_eq!(targets, expected);
+
+        for next in ["c", "b"] {
+            let (first, again) = (page(&["c"], Some("c")), page(&["c"], Some(next)));
+            let pages = [("200 OK", &*first), ("200 OK", &again)];
+            let error = answered(&pages, Client::staged_now).0.unwrap_err();
+            assert_eq!(error.kind(), answers::not_skep().kind(), "{next}");
+        }
+        let gone = answered(&[("404 Not Found", "{}")], Client::staged_now).0;
+        assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_set_that_is_given_up_is_left_and_may_be_gone_already() {
+        for (status, is_done) in [
+            ("204 No Content", true),
+            ("404 Not Found", true),
+            ("403 Forbidden", false),
+        ] {
+            let ask = |client: &mut Client| (client.abandon_change(), client.change.clone());
+            let (result, targets) = answered(&[(status, "")], ask);
+            assert_eq!((result.0.is_ok(), result.1), (is_done, None), "{status}");
+            assert_eq!(targets, [SET]);
+        }
+    }
+}

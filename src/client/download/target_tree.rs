@@ -236,8 +236,27 @@ mod tests {
             assert!(!matches!(there, Ok(Some(_))), "{way}");
             let _ = tree.remove(way);
         }
+        // What stands in the way is told, and not taken for a file that is missing.
+        for way in ways {
+            let error = tree.file(way).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{way}: {error}");
+        }
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
         assert!(path("link").is_symlink() && path("folder").is_symlink());
+        assert_eq!(tree.files(HiddenFiles::Meant).unwrap(), ["file"]);
+    }
+
+    #[test]
+    fn only_a_directory_is_opened_and_its_file_system_is_asked_for_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(TargetTree::open(&file).is_err() && TargetTree::make(&file).is_err());
+        assert!(TargetTree::open(&file.join("below")).is_err());
+
+        let tree = TargetTree::open(directory.path()).unwrap().unwrap();
+        let folds = directory.path().join("FILE").exists();
+        assert_eq!(tree.folds_names().unwrap(), folds);
         assert_eq!(tree.files(HiddenFiles::Meant).unwrap(), ["file"]);
     }
 

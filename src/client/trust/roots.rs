@@ -242,6 +242,33 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_is_listed_itself_is_good_for_its_names_and_its_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("server.pem");
+        let check = |url: &str, start, end| {
+            let mut params = CertificateParams::new(vec!["pi.example".to_owned()]).unwrap();
+            params.not_before = rcgen::date_time_ymd(start, 1, 1);
+            params.not_after = rcgen::date_time_ymd(end, 1, 1);
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            std::fs::write(&file, certificate.pem()).unwrap();
+            let roots = Roots::open(&file).unwrap();
+            let checked = roots.check(&url.parse().unwrap(), &[certificate.der().clone()]);
+            checked.map_err(|distrust| distrust.reason)
+        };
+
+        assert_eq!(check("pi.example", 2001, 2099), Ok(()));
+        for (url, start, end, told) in [
+            ("pi.example", 2001, 2002, "expired"),
+            ("pi.example", 2098, 2099, "not valid yet"),
+            ("other.example", 2001, 2099, "not for the name"),
+        ] {
+            let reason = check(url, start, end).unwrap_err();
+            assert!(reason.contains(told), "{reason}");
+        }
+    }
+
+    #[test]
     fn a_file_without_authorities_is_told() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("ca.pem");

@@ -344,6 +344,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_pairing_says_counts_only_where_nothing_else_is_known() {
+        let home = tempfile::tempdir().unwrap();
+        let pin = Pin::of_certificate(certificate().der()).unwrap();
+        let is_new = |trust, home: &std::path::Path, url: &str| {
+            let guard = ServerCheck::new(trust, Some(home.to_owned()), Vec::new()).unwrap();
+            guard.is_new(&url.parse().unwrap())
+        };
+        let known = || Trust::Known(FirstUse::Refuse);
+        KnownServers::new(home.path()).add("pi:8443", pin).unwrap();
+        assert!(is_new(known(), home.path(), "tablet:8443"));
+        assert!(!is_new(known(), home.path(), "pi:8443"));
+        for trust in [Trust::Pinned(pin), Trust::Anything] {
+            assert!(!is_new(trust, home.path(), "tablet:8443"));
+        }
+    }
+
+    #[test]
     fn nobody_is_trusted_at_first_use_over_a_damaged_line() {
         let home = tempfile::tempdir().unwrap();
         let url: ServerUrl = "pi:8443".parse().unwrap();

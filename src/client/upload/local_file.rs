@@ -203,6 +203,19 @@ mod tests {
     use super::*;
 
     use std::io::Write as _;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn the_time_of_a_file_is_told_in_nanoseconds() {
+        let file = tempfile::tempfile().unwrap();
+        let stamp = |time| {
+            file.set_modified(time).unwrap();
+            LocalStamp::of(&file.metadata().unwrap()).modified
+        };
+        let (start, time) = (SystemTime::UNIX_EPOCH, Duration::from_millis(1_250));
+        assert_eq!(stamp(start + time), 1_250_000_000);
+        assert_eq!(stamp(start - time), -1_250_000_000);
+    }
 
     #[test]
     fn bytes_that_are_sent_twice_are_digested_once() {
@@ -237,10 +250,41 @@ mod tests {
         let mut rest = local.from(0, &pace).unwrap();
         let mut sent = vec![0; 50_000];
         rest.read_exact(&mut sent).unwrap();
-        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(2);
+        let later = SystemTime::now() + Duration::from_secs(2);
         file.set_modified(later).unwrap();
-        assert!(rest.read_to_end(&mut sent).is_err());
-        assert!(sent.len() < 100_000);
+        rest.read_exact(&mut [0; 40_000]).unwrap();
+        assert_eq!(rest.read(&mut []).unwrap(), 0);
+        let error = rest.read(&mut [0; 20_000]).unwrap_err();
+        assert_eq!(Error::from(error).kind(), ErrorKind::Interrupted);
         assert!(local.refresh().unwrap() && !local.refresh().unwrap());
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_has_no_end_before_its_length() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1; 1000]).unwrap();
+        let mut local = Local::new(&file).unwrap();
+        file.set_len(10).unwrap();
+        let pace = TransferRate::new(None, &crate::stop::Stop::new());
+        let mut rest = local.from(0, &pace).unwrap();
+        rest.read_exact(&mut [0; 10]).unwrap();
+        let error = rest.read(&mut [0; 100]).unwrap_err();
+        assert_eq!(Error::from(error).kind(), ErrorKind::Interrupted);
+        assert!(local.digest().is_err());
+    }
+
+    #[test]
+    fn a_digest_is_known_once_all_bytes_were_read() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"ten bytes!").unwrap();
+        let mut local = Local::new(&file).unwrap();
+        let pace = TransferRate::new(None, &crate::stop::Stop::new());
+        assert_eq!(local.known_digest(), None);
+        let mut rest = local.from(4, &pace).unwrap();
+        rest.read_exact(&mut [0; 5]).unwrap();
+        assert_eq!(local.known_digest(), None);
+        let mut rest = local.from(9, &pace).unwrap();
+        rest.read_exact(&mut [0; 1]).unwrap();
+        assert_eq!(local.known_digest(), Some(Digest::of(b"ten bytes!")));
     }
 }

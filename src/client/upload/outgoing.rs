@@ -144,6 +144,30 @@ mod tests {
         assert!(body.read_to_end(&mut sent).is_err());
     }
 
+    /// A source of bytes whose first call fails.
+    struct FailsFirst(Option<io::ErrorKind>);
+
+    impl Read for FailsFirst {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0
+                .take()
+                .map_or(Ok(buffer.len()), |kind| Err(kind.into()))
+        }
+    }
+
+    #[test]
+    fn what_a_signal_interrupted_is_read_again_and_a_failure_is_none() {
+        let read = |kind| {
+            let (early, mut ignore) = (Early::default(), |_| {});
+            let mut source = FailsFirst(Some(kind));
+            let mut body = Outgoing::new(&mut source, Some(5), &early, &mut ignore);
+            body.read(&mut [0; 5])
+        };
+        assert_eq!(read(io::ErrorKind::Interrupted).unwrap(), 5);
+        let error = read(io::ErrorKind::TimedOut).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
     #[test]
     fn after_an_early_answer_the_source_is_left_alone() {
         let early = Early::default();

@@ -79,3 +79,46 @@ pub(crate) fn intent_fields(
 
     fields
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn what_a_proxy_refuses_is_tried_in_smaller_pieces_down_to_a_least_one() {
+        let refusal = || Error::new(ErrorKind::TooLarge, "too large");
+        let smaller = |length| smaller_piece(length, refusal()).ok();
+        for (length, next) in [
+            (u64::MAX, Some(PROXY_BYTES)),
+            (PROXY_BYTES + 1, Some(PROXY_BYTES)),
+            (PROXY_BYTES, Some(PROXY_BYTES / 4)),
+            (PIECE_BYTES_MIN + 1, Some(PIECE_BYTES_MIN)),
+            (PIECE_BYTES_MIN, None),
+            (1, None),
+        ] {
+            assert_eq!(smaller(length), next, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_has_a_date_is_told_in_seconds() {
+        for (nanos, told) in [
+            (1_999_999_999, Some("1")),
+            (-1, Some("-1")),
+            (0, Some("0")),
+            (i128::MAX, None),
+            (-1_000_000_000 * 100_000_000_000, None),
+        ] {
+            let field = modified_field(nanos);
+            let expected = told.map(|text| ("skep-modified", text.to_owned()));
+            assert_eq!(field, expected, "{nanos}");
+        }
+    }
+
+    #[test]
+    fn an_upload_that_may_replace_nothing_made_a_new_model() {
+        assert_eq!(likely_outcome(Replaces::Nothing), Outcome::Created);
+        assert_eq!(likely_outcome(Replaces::Anything), Outcome::Replaced);
+    }
+}

@@ -72,3 +72,60 @@ fn are_escapes_whole(path: &str) -> bool {
 fn bad(text: &str) -> Error {
     Error::new(ErrorKind::BadRequest, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_scheme_makes_a_target_absolute() {
+        for (sent, path) in [
+            ("/v1/models?a=b", "/v1/models?a=b"),
+            ("http://other.example/v1/models", "/v1/models"),
+            ("http://other.example?a=b", "/?a=b"),
+            ("http://other.example", "/"),
+            // Elsewhere, the same three characters are an ordinary text.
+            (
+                "/v1/models/http://other.example/m",
+                "/v1/models/http://other.example/m",
+            ),
+            (
+                "/m?at=http://other.example/v1",
+                "/m?at=http://other.example/v1",
+            ),
+            ("//other.example/m", "/other.example/m"),
+            ("*", "*"),
+        ] {
+            assert_eq!(target(sent).unwrap(), path);
+        }
+        for bad in [
+            "",
+            "m",
+            "?a",
+            "a-b://host/m",
+            "/a#b",
+            "/a b",
+            "/\u{e9}",
+            "http:/m",
+        ] {
+            assert_eq!(
+                target(bad).unwrap_err().kind(),
+                ErrorKind::BadRequest,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn segments_are_split_before_they_are_decoded() {
+        let read = |path: &str| segments(path).map(|all| all.join(" "));
+        assert_eq!(read("/a%2Fb/%63?d/e").unwrap(), "a/b c");
+        for bad in ["/%", "/%4", "/%4x", "/%ff"] {
+            assert_eq!(
+                read(bad).unwrap_err().kind(),
+                ErrorKind::BadRequest,
+                "{bad}"
+            );
+        }
+    }
+}

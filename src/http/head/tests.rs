@@ -143,8 +143,29 @@ fn ambiguous_syntax_is_refused() {
         "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\nRange: bytes=1-\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a b\r\nAuthorization: c d\r\n\r\n",
         "G\u{e9}T / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.x\r\nHost: a\r\n\r\n",
+        "GET / HTTP/2.x\r\nHost: a\r\n\r\n",
+        "GET / HTTP/x.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.10\r\nHost: a\r\n\r\n",
     ] {
         assert_eq!(refused(bad), BadRequest, "{bad:?}");
+    }
+}
+
+#[test]
+fn a_request_line_is_as_long_as_it_may_be_and_no_longer() {
+    // Its end is a CR, which counts.
+    let line = |length: usize| {
+        let target = "x".repeat(length - "GET / HTTP/1.1\r".len());
+        format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n")
+    };
+    assert!(read(&line(LINE_BYTES_MAX)).is_ok());
+    for length in [LINE_BYTES_MAX + 1, LINE_BYTES_MAX + 1000] {
+        assert_eq!(refused(&line(length)), ErrorKind::TargetTooLong);
+        // It is refused before it is there.
+        let begun = check_start(&line(length).as_bytes()[..LINE_BYTES_MAX + 1]);
+        assert_eq!(begun.unwrap_err().kind(), ErrorKind::TargetTooLong);
     }
 }
 

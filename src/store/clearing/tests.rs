@@ -203,6 +203,43 @@ fn a_set_that_bytes_are_on_their_way_into_is_not_idle() {
 }
 
 #[test]
+fn change_sets_that_nobody_goes_on_with_go_with_their_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let request = || ChangeRequest {
+        root: None,
+        principal: None,
+    };
+    let [idle, decided] = [(); 2].map(|()| store.begin_change(request()).unwrap());
+    let stage = |id, text: &str| {
+        let mut upload = store.upload(None).unwrap();
+        upload.write_all(&[7; 100]).unwrap();
+        upload.end(&name(text), None, &Condition::Any, Some(id))
+    };
+    stage(idle, "idle").unwrap();
+    stage(decided, "decided").unwrap();
+    store.commit_change(decided, Others::Keep, None).unwrap();
+
+    let hour = Duration::from_secs(3600);
+    let young = clear(&store, 9, hour, ClearMode::Remove).changes;
+    assert_eq!(young.files, 0);
+    let before = kept(directory.path());
+    let told = clear(&store, 9, Duration::ZERO, ClearMode::Count).changes;
+    assert_eq!(kept(directory.path()), before);
+    stage(idle, "another").unwrap();
+
+    let before = kept(directory.path());
+    let done = clear(&store, 9, Duration::ZERO, ClearMode::Remove).changes;
+    let after = kept(directory.path());
+    assert_eq!(done.files, told.files + 1);
+    assert!(told.bytes >= 100 && done.bytes >= told.bytes + 100);
+    let freed = (before.0 - after.0, before.1 - after.1);
+    assert_eq!(freed, (done.files, done.bytes));
+    assert_eq!(stage(idle, "late").unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(directory.path().join("decided").exists());
+}
+
+#[test]
 fn digests_and_descriptions_of_what_hands_removed_go() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

@@ -534,6 +534,60 @@ fn names_that_have_only_versions_count_for_the_number_of_models() {
 }
 
 #[test]
+fn what_is_no_model_takes_no_place_of_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = bounded(&directory, 0, 2);
+    put(&store, "a", b"x").unwrap();
+    fs::create_dir(directory.path().join("folder")).unwrap();
+    for link in ["one", "two"] {
+        std::os::unix::fs::symlink("a", directory.path().join(link)).unwrap();
+    }
+
+    put(&store, "b", b"x").unwrap();
+    put(&store, "b", b"y").unwrap();
+    let error = put(&store, "c", b"x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace);
+}
+
+#[test]
+fn the_count_of_versions_follows_what_gives_way() {
+    let (directory, reserve) = (tempfile::tempdir().unwrap(), 1 << 20);
+    let options = StoreOptions {
+        reserve_bytes: reserve,
+        versions_max: 9,
+        ..options()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    for text in ["model", "removed"] {
+        for byte in [1, 2] {
+            put(&store, text, &[byte; 100_000]).unwrap();
+            wait_for_the_clock(&directory);
+        }
+    }
+    store.remove(&name("removed")).unwrap();
+
+    let check = |left: u64| {
+        let all = ["model", "removed"].map(|text| {
+            let kept = super::kept_of(&store.catalog().layout, &name(text));
+            (kept.bytes, kept.removed)
+        });
+        let counted = store.catalog().version_count.kept();
+        let sum = (all[0].0 + all[1].0, all[0].1 + all[1].1);
+        assert_eq!((counted.bytes, counted.removed), sum);
+        assert_eq!(sum.1, left);
+    };
+
+    // First the one of the model, then both of the model that was removed.
+    check(1);
+    for left in [1, 1, 0] {
+        fault::set_free_bytes(Some(reserve - 1));
+        drop(store.upload(None).unwrap());
+        fault::set_free_bytes(None);
+        check(left);
+    }
+}
+
+#[test]
 fn the_count_of_versions_is_kept_up_without_a_look_at_other_names() {
     let directory = tempfile::tempdir().unwrap();
     let store = bounded(&directory, 1 << 30, 100);
@@ -888,6 +942,8 @@ fn a_check_tells_damage_from_changes_by_hand() {
     let store = open(&directory, 0);
     let large = vec![1; 3 << 20];
     put(&store, "m", &large).unwrap();
+    let check = store.verify(&name("m")).unwrap();
+    assert_eq!((check.size(), check.read()), (3 << 20, 0));
     assert_eq!(verify(&store, "m").outcome, Verified::Intact);
     let Standing::Model(stamp) = store.catalog().standing(&name("m")).unwrap() else {
         panic!()
@@ -1144,6 +1200,36 @@ fn a_signature_comes_and_goes_with_its_bytes() {
 }
 
 #[test]
+fn a_signature_that_comes_later_is_that_of_the_bytes_of_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let (key, other) = (
+        SecretKey::generate().unwrap(),
+        SecretKey::generate().unwrap(),
+    );
+    let store = open(&directory, 9);
+    let path = directory.path().join("m.minisig");
+    let side = || fs::read_to_string(&path).unwrap_or_default();
+    let text = |key, bytes: &[u8]| signature(key, bytes, "m").to_string();
+
+    put_as(&store, "m", b"one", Some("MIT")).unwrap();
+    put_as(&store, "m", b"two", Some("MIT")).unwrap();
+    put(&store, "m.minisig", text(&key, b"two").as_bytes()).unwrap();
+    store.rollback(&name("m")).unwrap();
+    assert_eq!(side(), "");
+    store.rollback(&name("m")).unwrap();
+    assert_eq!(side(), text(&key, b"two"));
+
+    // What hands did to it ends with a rollback to the very bytes that are there.
+    let back = || store.rollback_to(&name("m"), VersionChoice::Digest(Digest::of(b"two")));
+    fs::remove_file(&path).unwrap();
+    back().unwrap();
+    assert_eq!(side(), text(&key, b"two"));
+    fs::write(&path, text(&other, b"two")).unwrap();
+    back().unwrap();
+    assert_eq!(side(), text(&key, b"two"));
+}
+
+#[test]
 fn whichever_call_to_the_disk_fails_no_version_gets_lost_and_no_signature_is_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let key = SecretKey::generate().unwrap();
@@ -1237,21 +1323,48 @@ fn a_version_with_other_bytes_than_its_name_says_becomes_no_model() {
     assert_eq!(bytes(&directory, "f/m"), b"other");
 }
 
+/// Makes the folder `f` one with the model `m` of these bytes.
+fn put_folder(store: &Store, text: &str) {
+    let request = ChangeRequest {
+        root: Some(name("f")),
+        principal: None,
+    };
+    let id = store.begin_change(request).unwrap();
+    let mut upload = store.upload(None).unwrap();
+    upload.write_all(text.as_bytes()).unwrap();
+    let done = upload.end(&name("f/m"), None, &Condition::Any, Some(id));
+    done.unwrap();
+    store.commit_change(id, Others::Keep, None).unwrap();
+}
+
+#[test]
+fn a_folder_comes_back_as_the_revision_of_a_number() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 9);
+    for text in ["one", "two", "three"] {
+        put_folder(&store, text);
+    }
+    let back = |number: u64| {
+        let choice = number.to_string().parse().unwrap();
+        store.rollback_folder(&name("f"), choice, None, None)
+    };
+
+    let kept = store.folder_info(&name("f")).unwrap().kept;
+    let numbers: Vec<_> = kept.iter().map(|revision| revision.number).collect();
+    assert_eq!(numbers.len(), 2);
+    let error = back(numbers[0] + 100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(bytes(&directory, "f/m"), b"three");
+    back(numbers[1]).unwrap();
+    assert_eq!(bytes(&directory, "f/m"), b"one");
+}
+
 #[test]
 fn a_folder_does_not_come_back_with_a_version_that_is_damaged() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory, 2);
     for text in ["first", "other"] {
-        let request = ChangeRequest {
-            root: Some(name("f")),
-            principal: None,
-        };
-        let id = store.begin_change(request).unwrap();
-        let mut upload = store.upload(None).unwrap();
-        upload.write_all(text.as_bytes()).unwrap();
-        let done = upload.end(&name("f/m"), None, &Condition::Any, Some(id));
-        done.unwrap();
-        store.commit_change(id, Others::Keep, None).unwrap();
+        put_folder(&store, text);
     }
     let first = Digest::of(b"first");
     let kept = directory

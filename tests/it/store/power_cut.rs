@@ -187,6 +187,42 @@ fn a_change_set_happens_as_a_whole_or_not_at_all() {
 
 #[test]
 #[cfg_attr(not(has_strace), ignore = "strace is not installed")]
+fn large_models_of_a_change_set_are_as_durable_as_small_ones() {
+    // The first is larger than what is made durable together with the set.
+    let (large, small) = (noise(1, (1 << 20) + 1), noise(2, 9_001));
+    let place = Place::new();
+    let server = Served::start_traced(&place, &["--plain"]);
+    let begun = server.curl("/v1/changes", &["-X", "POST"]).is(201);
+    let set = begun.field("location").unwrap().to_owned();
+    for (name, bytes) in [("large", &large), ("small", &small)] {
+        let file = place.file("content", bytes);
+        let path = format!("{set}/{name}");
+        server.curl(&path, &["-T", file.to_str().unwrap()]).is(201);
+    }
+    server.curl(&set, &["-X", "POST"]).is(200);
+    let root = server.dir.clone();
+    server.stop().exits(0);
+
+    let both = [("large", large), ("small", small)];
+    let both: Models = both.map(|(name, bytes)| (name.to_owned(), bytes)).into();
+    let calls = syscalls::calls(&place);
+    let images = replay(Disk::new(&root), &calls, |image, acknowledged, case| {
+        let left = tempfile::tempdir().unwrap();
+        image.unpack(left.path());
+        let found = models(&Store::open(left.path(), StoreOptions::default()).unwrap());
+        // After the beginning and two names comes the commit.
+        let is_allowed = match acknowledged {
+            0..=2 => found.is_empty(),
+            3 => found.is_empty() || found == both,
+            _ => found == both,
+        };
+        assert!(is_allowed, "{case}: {}", sizes(&found));
+    });
+    assert!(images > 30, "only {images} power cuts");
+}
+
+#[test]
+#[cfg_attr(not(has_strace), ignore = "strace is not installed")]
 fn a_folder_that_is_there_is_exchanged_as_a_whole_also_for_who_looks_into_it() {
     let bytes = |seed: u64| noise(seed, 9_000 + usize::try_from(seed).unwrap());
     let place = Place::new();

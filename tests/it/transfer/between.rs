@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use skep::{Digest, Request, Response, Server, Status, TempServer};
+use skep::client::{Client, ClientOptions};
+use skep::{Digest, ErrorKind, Request, Response, Server, Status, TempServer};
 
 use crate::support::process::{Place, Process, noise, run, run_with};
 use crate::support::served::Served;
@@ -210,4 +211,69 @@ fn a_byte_order_mark_in_a_file_of_a_person_is_no_part_of_it() {
     let mut listing = server.command_of(&place, &["ls", "--accept-new"]);
     run(listing.env("SKEP_PASSWORD", password)).exits(0);
     server.stop().exits(0);
+}
+
+/// Reads the head of a request.
+fn head(socket: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+}
+
+/// Takes a model and answers that it has it.
+fn take(socket: &mut TcpStream, bytes: &[u8]) {
+    head(socket);
+    socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+    let mut taken = vec![0; bytes.len()];
+    socket.read_exact(&mut taken).unwrap();
+    assert!(taken == bytes);
+
+    let stored = serde_json::json!({
+        "name": "m", "size": bytes.len(), "modified": "2026-01-01T00:00:00Z",
+        "digest": format!("{:?}", Digest::of(bytes)),
+    });
+    let (stored, kind) = (stored.to_string(), "Content-Type: application/json");
+    let length = stored.len();
+    let answer = format!("HTTP/1.1 201 Created\r\n{kind}\r\nContent-Length: {length}\r\n\r\n");
+    socket.write_all((answer + &stored).as_bytes()).unwrap();
+}
+
+#[test]
+fn a_connection_that_ended_while_it_was_idle_costs_no_upload() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let client = || Client::new(ClientOptions::new(url.parse().unwrap())).unwrap();
+    // The client waits for a word of the server before it reads so much.
+    let bytes = noise(5, 2 << 20);
+    let put = |client: &mut Client| {
+        let length = Some(bytes.len() as u64);
+        client.put(&"m".parse().unwrap(), &mut &bytes[..], length, &mut |_| {})
+    };
+
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut first, _) = listener.accept().unwrap();
+            take(&mut first, &bytes);
+            head(&mut first);
+            drop(first);
+            let (mut second, _) = listener.accept().unwrap();
+            take(&mut second, &bytes);
+
+            // One that has just been made is not stale: whoever ends it means it.
+            drop(second);
+            let (mut third, _) = listener.accept().unwrap();
+            head(&mut third);
+        });
+        let mut one = client();
+        put(&mut one).unwrap();
+        assert_eq!(put(&mut one).unwrap().sent, bytes.len() as u64);
+        drop(one);
+        let error = put(&mut client()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+    });
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "it was tried again");
 }

@@ -4,12 +4,15 @@
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use skep::client::{Client, ClientOptions, EmptyInput, Piped, TransferOptions, Trust};
-use skep::{Error, ErrorKind};
+use skep::client::{
+    Client, ClientOptions, EmptyInput, Piped, TransferEvent, TransferOptions, Trust,
+};
+use skep::{Digest, Error, ErrorKind, Request, Response, Server, Status, TempServer};
 
-use crate::support::process::{Process, digest, noise, run, run_with, until};
+use crate::support::process::{DEADLINE, Process, digest, noise, run, run_with, until};
 use crate::support::served::Served;
 use crate::transfer::resume::mebibytes;
 
@@ -333,4 +336,93 @@ fn a_library_completes_nothing_that_failed_or_was_stopped() {
     }
 
     server.stop().exits(0);
+}
+
+/// A server that knows nothing of uploads in parts. It tells which bytes came to their end, and `None` for
+/// those that were cut.
+fn without_parts(taken: Sender<Option<Vec<u8>>>) -> TempServer {
+    let handler = move |request: &mut Request<'_>| {
+        if request.method().as_str() != "PUT" {
+            return Response::new(Status::NO_CONTENT);
+        }
+        let mut bytes = Vec::new();
+        let is_whole = request.body().read_to_end(&mut bytes).is_ok();
+        let stored = serde_json::json!({
+            "name": "x", "size": bytes.len(), "modified": "2026-01-01T00:00:00Z",
+            "digest": format!("{:?}", Digest::of(&bytes)),
+        });
+        taken.send(is_whole.then_some(bytes)).unwrap();
+        Response::json(Status::CREATED, &stored)
+    };
+    TempServer::start(Server::bind("127.0.0.1:0", handler).unwrap()).unwrap()
+}
+
+fn input<'a>(
+    source: &'a mut dyn Read,
+    complete: &'a mut dyn FnMut() -> Result<(), Error>,
+) -> Piped<'a> {
+    Piped {
+        source,
+        length: None,
+        digest: None,
+        empty: EmptyInput::Refused,
+        complete,
+    }
+}
+
+#[test]
+fn a_server_without_parts_gets_a_stream_that_ends_only_on_purpose() {
+    let (sender, taken) = channel();
+    let server = without_parts(sender);
+    let client = || Client::new(ClientOptions::new(server.url().parse().unwrap())).unwrap();
+    let (name, options) = ("x".parse().unwrap(), TransferOptions::default());
+
+    // More than is held in memory.
+    let bytes = mebibytes(9);
+    let mut told = Vec::new();
+    let (mut source, mut agree) = (&bytes[..], || Ok(()));
+    let stored = client()
+        .put_piped(
+            &name,
+            input(&mut source, &mut agree),
+            &options,
+            &mut |event| {
+                if let TransferEvent::Progress(done) = event {
+                    told.push(done);
+                }
+            },
+        )
+        .unwrap();
+    assert_eq!(stored.sent, bytes.len() as u64);
+    assert_eq!(stored.digest, Digest::of(&bytes));
+    assert!(told.is_sorted() && told.last() == Some(&stored.sent));
+    assert!(taken.recv_timeout(DEADLINE).unwrap().unwrap() == bytes);
+
+    // A source that fails, somebody who disagrees, and a stop.
+    for way in 0..3 {
+        let mut client = client();
+        let shutdown = client.shutdown();
+        let mut source = Then(9 << 20, || match way {
+            0 => Err(io::Error::other("the card was pulled out")),
+            1 => Ok(0),
+            _ => {
+                shutdown.trigger();
+                Ok(0)
+            }
+        });
+        let mut complete = || match way {
+            1 => Err(Error::new(ErrorKind::Cancelled, "no")),
+            _ => Ok(()),
+        };
+        client
+            .put_piped(
+                &name,
+                input(&mut source, &mut complete),
+                &options,
+                &mut |_| {},
+            )
+            .unwrap_err();
+        drop(client);
+        assert_eq!(taken.recv_timeout(DEADLINE).unwrap(), None, "{way}");
+    }
 }

@@ -13,9 +13,11 @@ use crate::digest::Digest;
 use crate::disk::fault;
 use crate::error::ErrorKind;
 use crate::model::ModelName;
+use crate::store::changes::ChangeRequest;
 use crate::store::claim::Condition;
 use crate::store::options::StoreOptions;
 use crate::store::upload::entry::Interrupt;
+use crate::store::upload::journal::{UploadStage, UploadState};
 use crate::store::upload::writer::AppendMode;
 
 /// Options with a journal of small steps.
@@ -214,6 +216,11 @@ fn check(directory: &TempDir, id: &str, bytes: &[u8], told: Option<(u64, bool)>,
     let Some((offset, false)) = told else {
         // It is a model, though the very last fsync may have failed; then nothing is left of it.
         assert_eq!(model(&store), bytes, "call {call}");
+        // Whoever was not told what came of it asks, also after a sudden end.
+        if told.is_some() {
+            let done = store.turn(id).unwrap().done();
+            assert_eq!(done, Some(Digest::of(bytes)), "call {call}");
+        }
         return;
     };
     let found = self::offset(&store, id);
@@ -239,6 +246,7 @@ fn a_piece_with_a_digest_counts_as_a_whole_or_not_at_all() {
         ErrorKind::Integrity
     );
     assert_eq!(offset(&store, &id), 500);
+    assert_eq!(kept(&directory, &id).len(), 500);
     let right = AppendMode::Whole(Digest::of(&bytes[500..]));
     append(&store, &id, &bytes[500..], right).unwrap();
     assert_eq!(
@@ -370,6 +378,159 @@ fn what_came_of_an_upload_is_told_however_many_others_send() {
     done("b");
     assert!(store.turn(&first).unwrap().done().is_some());
     assert_eq!(kind(store.turn(&others[0])), ErrorKind::NotFound);
+}
+
+#[test]
+fn what_a_later_request_tells_is_kept_and_counts() {
+    let (directory, bytes) = (tempfile::tempdir().unwrap(), noise(1500));
+    let store = open(&directory);
+    let id = begin(&store);
+    append(&store, &id, &bytes, AppendMode::Kept).unwrap();
+    let amend = |length, digest| store.turn(&id).unwrap().amend(length, digest);
+    amend(None, Some(Digest::of(b"other"))).unwrap();
+    amend(Some(1500), None).unwrap();
+    assert_eq!(
+        kind(amend(None, Some(Digest::of(&bytes)))),
+        ErrorKind::BadRequest
+    );
+    // A length that is known stays.
+    amend(Some(7), None).unwrap();
+    drop(store);
+
+    let store = open(&directory);
+    let order = store.turn(&id).unwrap().order().clone();
+    assert_eq!(order.length, Some(1500));
+    assert_eq!(order.digest, Some(Digest::of(b"other")));
+    assert_eq!(
+        kind(store.turn(&id).unwrap().commit()),
+        ErrorKind::Integrity
+    );
+}
+
+#[test]
+fn an_upload_leaves_the_reserve_of_the_disk_alone_while_it_grows() {
+    let (directory, bytes) = (tempfile::tempdir().unwrap(), noise(9000));
+    let reserve = 1 << 20;
+    let few = StoreOptions {
+        reserve_bytes: reserve,
+        ..options()
+    };
+    let store = Store::open(directory.path(), few).unwrap();
+    fault::set_free_bytes(Some(reserve + 9000));
+    let id = begin(&store);
+    append(&store, &id, &bytes[..3000], AppendMode::Kept).unwrap();
+
+    // Others have filled the disk meanwhile. At most one step is written yet, and none of it is lost.
+    fault::set_free_bytes(Some(reserve - 1));
+    let refused = append(&store, &id, &bytes[3000..], AppendMode::Kept);
+    assert_eq!(kind(refused), ErrorKind::NoSpace);
+    let told = offset(&store, &id);
+    assert!((3000..=4000).contains(&told), "{told}");
+
+    fault::set_free_bytes(Some(reserve + 9000));
+    append(&store, &id, &bytes[told..], AppendMode::Kept).unwrap();
+    store.turn(&id).unwrap().commit().unwrap();
+    fault::set_free_bytes(None);
+    assert_eq!(model(&store), bytes);
+}
+
+#[test]
+fn a_journal_that_may_say_either_is_written_again_and_only_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let turn = store.begin(UploadIntent::new(name())).unwrap();
+    let files = turn.files();
+    drop(turn);
+
+    let journalled = || UploadState::load(&files).unwrap().offset;
+    let mut state = UploadState::new(UploadIntent::new(name()));
+    state.offset = 5;
+    fault::set(Some(0));
+    state.save(&files).unwrap_err();
+    assert!(!fault::set(None) && !state.is_journalled());
+    assert_eq!(journalled(), 0);
+    state.save_again(&files).unwrap();
+    assert!(state.is_journalled());
+    assert_eq!(journalled(), 5);
+
+    // What it surely says costs no write.
+    state.offset = 6;
+    state.save_again(&files).unwrap();
+    assert_eq!(journalled(), 5);
+}
+
+#[test]
+fn an_upload_is_done_after_a_sudden_end_only_if_its_model_is_there() {
+    let done = |bytes: &[u8], is_in_set: bool| {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory);
+        let request = ChangeRequest {
+            root: None,
+            principal: None,
+        };
+        let change = store.begin_change(request).unwrap();
+        let turn = store.begin(UploadIntent::new(name())).unwrap();
+        let (id, files) = (turn.id().to_string(), turn.files());
+        drop(turn);
+
+        // The end came between the rename and the last line of the journal.
+        let mut state = UploadState::new(UploadIntent {
+            change: is_in_set.then_some(change),
+            ..UploadIntent::new(name())
+        });
+        state.offset = 10;
+        state.stage = UploadStage::Finishing(Digest::of(b"ten bytes!"));
+        state.save(&files).unwrap();
+        files.bytes().unwrap().remove().unwrap();
+        fs::write(directory.path().join("m"), bytes).unwrap();
+        drop(store);
+
+        let store = open(&directory);
+        store.turn(&id).map(|turn| turn.done()).ok()
+    };
+    let digest = Digest::of(b"ten bytes!");
+    assert_eq!(done(b"ten bytes!", false), Some(Some(digest)));
+    assert_eq!(done(b"another one", false), None);
+    // What a change set has, its own journal tells.
+    assert_eq!(done(b"ten bytes!", true), None);
+}
+
+#[test]
+fn uploads_into_a_change_set_go_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let [gone, other] = [(); 2].map(|()| {
+        let request = ChangeRequest {
+            root: None,
+            principal: None,
+        };
+        store.begin_change(request).unwrap()
+    });
+    let [of_gone, of_other, of_none] = [Some(gone), Some(other), None].map(|change| {
+        let order = UploadIntent {
+            change,
+            ..UploadIntent::new(name())
+        };
+        store.begin(order).unwrap().id().to_string()
+    });
+
+    store.catalog().pending.forget_change(gone);
+    assert_eq!(kind(store.turn(&of_gone)), ErrorKind::NotFound);
+    assert_eq!(left(&directory).len(), 4);
+    for id in [of_other, of_none] {
+        assert!(store.turn(&id).is_ok());
+    }
+}
+
+#[test]
+fn an_upload_that_is_gone_is_removed_once_more_without_a_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let turn = store.begin(UploadIntent::new(name())).unwrap();
+    let files = turn.files();
+    turn.remove().unwrap();
+    files.remove().unwrap();
+    assert_eq!(left(&directory), [""; 0].map(PathBuf::from));
 }
 
 #[test]
