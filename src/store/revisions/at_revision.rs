@@ -72,7 +72,8 @@ impl Store {
         root: &ModelName,
         revision: Revision,
     ) -> Result<Arc<Manifest>> {
-        let found = self.catalog().manifest_at(root, revision)?;
+        let roots = std::slice::from_ref(root);
+        let found = self.catalog().manifest_of(roots, revision)?;
         found.ok_or_else(|| gone(root, revision))
     }
 
@@ -88,50 +89,58 @@ impl Store {
         search: BlobSearch,
     ) -> Result<OpenedModel> {
         let catalog = self.catalog();
-        for root in name.ancestors() {
-            let Some(manifest) = catalog.manifest_at(&root, revision)? else {
-                continue;
-            };
-            let Some(member) = manifest.find(name) else {
-                let text = format!("revision {revision} of '{root}/' has no '{name}'");
-                return Err(Error::new(ErrorKind::NotFound, text));
-            };
-            if let Some(opened) = catalog.open_present(name, member.digest)? {
-                return Ok(opened);
-            }
-
-            // Most are old versions of this very model; to look through those of all takes long.
-            let own = match search {
-                BlobSearch::Versions => catalog.open_version_of(name, member.digest)?,
-                BlobSearch::Models => None,
-            };
-            let opened = match own {
-                Some(opened) => Ok(opened),
-                None => self.open_blob(member.digest, search),
-            };
-            return match opened {
-                Ok(opened) => Ok(OpenedModel {
-                    model: Model {
-                        name: name.clone(),
-                        ..opened.model
-                    },
-                    ..opened
-                }),
-                Err(error) if error.kind() == ErrorKind::NotFound => Err(gone(&root, revision)),
-                Err(error) => Err(error),
-            };
+        let roots: Vec<_> = name.ancestors().collect();
+        let manifest = catalog.manifest_of(&roots, revision)?;
+        let manifest = manifest.ok_or_else(|| gone(name, revision))?;
+        let root = &manifest.root;
+        let Some(member) = manifest.find(name) else {
+            let text = format!("revision {revision} of '{root}/' has no '{name}'");
+            return Err(Error::new(ErrorKind::NotFound, text));
+        };
+        if let Some(opened) = catalog.open_present(name, member.digest)? {
+            return Ok(opened);
         }
-        Err(gone(name, revision))
+
+        // Most are old versions of this very model; to look through those of all takes long.
+        let own = match search {
+            BlobSearch::Versions => catalog.open_version_of(name, member.digest)?,
+            BlobSearch::Models => None,
+        };
+        let opened = match own {
+            Some(opened) => Ok(opened),
+            None => self.open_blob(member.digest, search),
+        };
+        match opened {
+            Ok(opened) => Ok(OpenedModel {
+                model: Model {
+                    name: name.clone(),
+                    ..opened.model
+                },
+                ..opened
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(gone(root, revision)),
+            Err(error) => Err(error),
+        }
     }
 }
 
 impl Catalog {
-    fn manifest_at(&self, root: &ModelName, revision: Revision) -> Result<Option<Arc<Manifest>>> {
+    /// What the folder among these had that has a revision.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn manifest_of(
+        &self,
+        roots: &[ModelName],
+        revision: Revision,
+    ) -> Result<Option<Arc<Manifest>>> {
         // What a revision has never changes, and whoever fetches one asks for it with every file.
         let known = {
             let last = lock(&self.last_manifests);
-            let mut last = last.iter();
-            let known = last.find(|(known, last)| *known == revision && last.root == *root);
+            let is_it = |known: &Revision, last: &Manifest| {
+                *known == revision && roots.contains(&last.root)
+            };
+            let known = last.iter().find(|(known, last)| is_it(known, last));
             known.map(|(_, last)| Arc::clone(last))
         };
         if known.is_some() {
@@ -139,20 +148,31 @@ impl Catalog {
         }
 
         let _shown = self.shown();
-        let kept = kept_revisions::read(self.layout.hidden(), root, revision);
-        let found = match kept.map_err(unlisted)? {
-            Some(kept) => Some(kept),
-            None => self
-                .manifest(root)?
-                .filter(|present| present.revision() == revision),
-        };
-        let found = found.map(Arc::new);
-        if let Some(found) = &found {
+        // What a folder is now takes a look at each of its models, so all that is kept comes before.
+        let looks = [Self::kept_manifest, Self::present_manifest];
+        for (look, root) in looks
+            .iter()
+            .flat_map(|look| roots.iter().map(move |root| (look, root)))
+        {
+            let Some(found) = look(self, root, revision)? else {
+                continue;
+            };
+            let found = Arc::new(found);
             let mut last = lock(&self.last_manifests);
             last.truncate(MANIFESTS_KEPT - 1);
-            last.push_front((revision, Arc::clone(found)));
+            last.push_front((revision, Arc::clone(&found)));
+            return Ok(Some(found));
         }
-        Ok(found)
+        Ok(None)
+    }
+
+    fn kept_manifest(&self, root: &ModelName, revision: Revision) -> Result<Option<Manifest>> {
+        kept_revisions::read(self.layout.hidden(), root, revision).map_err(unlisted)
+    }
+
+    fn present_manifest(&self, root: &ModelName, revision: Revision) -> Result<Option<Manifest>> {
+        let present = self.manifest(root)?;
+        Ok(present.filter(|present| present.revision() == revision))
     }
 
     /// Opens a model, if it has these bytes still.
