@@ -61,7 +61,11 @@ pub(crate) fn is_copy_name(name: &str) -> bool {
 
 const COPY_PREFIX: &str = "kept-";
 
-fn copy(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
+/// Copies a file, with its mode and its modification time, durably.
+///
+/// # Errors
+/// Those of the file system; nothing is left under `target` then.
+pub(crate) fn copy(source: &FilePlace, target: &FilePlace) -> io::Result<()> {
     let (mut file, facts) = source.open()?;
     let mut part = Part::create_in(target.folder(), COPY_PREFIX, 0o600)?;
     io::copy(&mut file, &mut part)?;

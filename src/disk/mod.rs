@@ -26,7 +26,7 @@ pub(crate) use file_place::FilePlace;
 pub(crate) use folder::{Folder, FolderEntry, FolderPosition};
 pub(crate) use followed::led_to;
 pub(crate) use growing_file::GrowingFile;
-pub(crate) use link::{is_copy_name, move_file, preserve, preserve_unsynced, touch};
+pub(crate) use link::{copy, is_copy_name, move_file, preserve, preserve_unsynced, touch};
 pub(crate) use locked_file::LockedFile;
 pub(crate) use locks::{ChangeLock, FolderLock, LockAttempt};
 pub(crate) use rolling::Rolling;
@@ -192,6 +192,17 @@ pub(crate) fn take_mode(place: &FilePlace, of: &FilePlace) -> io::Result<()> {
     let (file, _) = place.open()?;
     take_mode_of(&file, of);
     Ok(())
+}
+
+/// Whether two regular files belong to the same user and group and have the same permissions.
+pub(crate) fn have_one_mode(one: &FilePlace, other: &FilePlace) -> bool {
+    match (one.facts(), other.facts()) {
+        (Ok(one), Ok(other)) => {
+            let of = |facts: &FileFacts| (facts.mode & 0o777, facts.owner, facts.group);
+            of(&one) == of(&other)
+        }
+        _ => false,
+    }
 }
 
 /// Gives a file the permissions of the regular file that has this name, if there is one: whoever shared a

@@ -19,10 +19,12 @@ use crate::wire::{ChangeWire, CommitWire, StagedWire, digest_text, rfc3339};
 pub(crate) fn begin(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let root = member(request.query(), "root")?;
     let root = root.map(|root| root.trim_end_matches('/').parse());
+    let root = root.transpose()?;
+    let root = root.map(|root| api.store.spelled(&root));
     let principal = models::principal(request);
 
     let change = ChangeRequest {
-        root: root.transpose()?,
+        root,
         // A certificate may be called as it likes, and the name is kept in a line.
         principal: principal.map(|principal| escaped(&principal.shown()).into_owned()),
     };

@@ -619,3 +619,23 @@ fn both_forms_of_unicode_are_one_name() {
         store.remove(there).unwrap();
     }
 }
+
+#[test]
+fn a_new_name_goes_into_the_folder_that_is_there_in_the_other_form_of_unicode() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    put(&store, "caf\u{e9}/u\u{308}/a", b"a");
+    let spelled = |text: &str| store.spelled(&name(text)).to_string();
+
+    // The first folder is there composed, the second one decomposed.
+    for form in [
+        "cafe\u{301}/\u{fc}/b",
+        "caf\u{e9}/\u{fc}/b",
+        "cafe\u{301}/u\u{308}/b",
+    ] {
+        assert_eq!(spelled(form), "caf\u{e9}/u\u{308}/b");
+    }
+    assert_eq!(spelled("cafe\u{301}"), "caf\u{e9}");
+    assert_eq!(spelled("cafe\u{301}/\u{fc}/a"), "caf\u{e9}/u\u{308}/a");
+    assert_eq!(spelled("e\u{301}/b"), "e\u{301}/b");
+}

@@ -96,11 +96,21 @@ impl Catalog {
             return spelled.unwrap_or_else(|_| name.clone());
         }
 
-        [composed(text), decomposed(text)]
-            .into_iter()
-            .filter(|other| other != text)
-            .find_map(|other| other.parse().ok().filter(is_taken))
-            .unwrap_or_else(|| name.clone())
+        // Folders are called as they are there, and each may have its own form.
+        let mut spelled = String::new();
+        for segment in name.segments() {
+            let path = |segment: &str| format!("{spelled}{segment}");
+            let is_there = |segment: &String| {
+                let name = path(segment).parse();
+                name.is_ok_and(|name| is_taken(&name))
+            };
+            let forms = [segment.to_owned(), composed(segment), decomposed(segment)];
+            let form = forms.into_iter().find(is_there);
+            let form = form.unwrap_or_else(|| segment.to_owned());
+            spelled = path(&form) + "/";
+        }
+        let spelled = spelled.trim_end_matches('/').parse();
+        spelled.unwrap_or_else(|_| name.clone())
     }
 
     /// The model of this stamp; if its digest is not known yet, it will be.

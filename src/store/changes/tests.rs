@@ -518,6 +518,34 @@ fn of_two_sets_that_know_what_they_change_one_is_refused() {
 }
 
 #[test]
+fn what_gets_bytes_of_another_name_keeps_its_own_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 1);
+    put(&store, "open", b"one");
+    put(&store, "closed", b"two");
+    let path = |name: &str| directory.path().join(name);
+    let mode = |name: &str| path(name).metadata().unwrap().permissions().mode() & 0o777;
+    for (name, mode) in [("open", 0o644), ("closed", 0o600)] {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    // A change by hand has the digest computed again.
+    let known = |name: &str| store.find(&self::name(name)).unwrap().digest.is_some();
+    while !known("open") || !known("closed") {
+        thread::yield_now();
+    }
+
+    let id = begin(&store, None);
+    know(&store, id, "closed", b"one").unwrap();
+    know(&store, id, "new", b"one").unwrap();
+    store.commit_change(id, Others::Keep, None).unwrap();
+    assert_eq!((mode("open"), mode("closed")), (0o644, 0o600));
+    let all = [("closed", "one"), ("new", "one"), ("open", "one")];
+    assert_eq!(models(&store), state(&all));
+}
+
+#[test]
 fn bytes_that_are_named_have_to_be_there_still() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), 1);

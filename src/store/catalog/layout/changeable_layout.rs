@@ -22,7 +22,7 @@ impl Layout {
         let text =
             "the disk failed in the middle of a commit, and nothing is changed until it is done";
         Err(Error::new(ErrorKind::Busy, text).hint(
-            "make room on the server's disk, and commit the change set again or restart the server",
+            "the log of the server says what is in the way; then commit the change set again, or restart the server",
         ))
     }
 

@@ -57,9 +57,19 @@ pub(super) fn prepare(
 
     for one in &plan.published {
         let place = FilePlace::new(&set, one.bytes.number.to_string());
+        let mut takes_mode = one.source.is_none();
         if let Some(source) = &one.source {
             let _ = place.remove_unsynced();
-            disk::preserve_unsynced(source, &place)?;
+            // What is replaced keeps its mode, which another name of the source would give up.
+            let current = one
+                .current
+                .and_then(|_| catalog.layout.place(&one.name).ok());
+            takes_mode = current.is_some_and(|current| !disk::have_one_mode(source, &current));
+            if takes_mode {
+                disk::copy(source, &place)?;
+            } else {
+                disk::preserve_unsynced(source, &place)?;
+            }
         }
 
         // Where one call makes all of it durable, no step has to do so by itself.
@@ -82,7 +92,7 @@ pub(super) fn prepare(
         say(catalog, &claim(one), one.bytes.signature.as_ref(), &needed)?;
 
         if let Some(stamp) = &one.current {
-            if one.source.is_none() {
+            if takes_mode {
                 disk::take_mode(&place, &catalog.layout.place(&one.name)?)?;
             }
             if plan.keeps_versions {
