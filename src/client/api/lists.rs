@@ -6,8 +6,9 @@ use ureq::http::Method;
 use crate::client::Client;
 use crate::client::api::answers::not_skep;
 use crate::client::api::json_answer::{ListBounds, listed};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ListRequest, Model, ModelName, NameFilter, NamePattern};
+use crate::text::escaped;
 use crate::wire::{ListWire, list_path};
 
 impl Client {
@@ -105,7 +106,21 @@ impl Client {
 
     fn page(&mut self, request: &ListRequest, bounds: &mut ListBounds) -> Result<ListWire> {
         let mut response = self.ask(Method::GET, &list_path(request))?;
-        listed(&mut response, bounds)
+        let page = listed(&mut response, bounds)?;
+
+        // What nobody asked for must not be removed or overwritten on the word of a server, or of a proxy that
+        // loses the query.
+        let filter = &request.filter;
+        let is_asked_for = |name: &str| name.starts_with(&filter.prefix) && filter.is_matched(name);
+        if let Some(other) = page.models.iter().find(|model| !is_asked_for(&model.name)) {
+            let text = format!(
+                "the server lists '{}', which was not asked for",
+                escaped(&other.name)
+            );
+            return Err(Error::new(ErrorKind::NotImplemented, text)
+                .hint("ask the server itself, and not a proxy that changes requests"));
+        }
+        Ok(page)
     }
 }
 

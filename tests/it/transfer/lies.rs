@@ -693,6 +693,32 @@ fn a_list_without_an_end_costs_little_and_is_told_as_such() {
 }
 
 #[test]
+fn what_was_not_asked_for_is_not_removed_on_the_word_of_a_list() {
+    let place = Place::new();
+    fs::create_dir(place.path("d")).unwrap();
+    place.file("d/a", "a");
+    let body =
+        br#"{"schema":1,"models":[{"name":"g/evil","size":0,"modified":"2000-01-01T00:00:00Z"}]}"#;
+    let json = "Content-Type: application/json\r\n";
+
+    for arguments in [
+        &["rm", "-y", "f/*"][..],
+        &["rm", "-y", "f/"],
+        &["ls", "f/"],
+        &["put", "d", "--name", "f", "--delete", "-y"],
+    ] {
+        let liar = Liar::start(move |question| question.answer("200 OK", json, body));
+        let told = liar.skep(&place, arguments).exits(1);
+        told.says("'g/evil', which was not asked for");
+        let heads = liar.heads();
+        assert!(
+            heads.iter().all(|head| head.starts_with("get ")),
+            "{heads:?}"
+        );
+    }
+}
+
+#[test]
 fn pages_of_a_list_that_lead_nowhere_are_not_fetched_again() {
     let place = Place::new();
     let page = |first: usize, count: usize, next: &str| {

@@ -172,6 +172,9 @@ fn revision(models: &[Model], folder: &ModelName) -> Option<Revision> {
 
 /// Shows what would go, and asks.
 fn ask(matches: &ArgMatches, names: &BTreeMap<ModelName, u64>, client: &mut Client) -> Result<()> {
+    if matches.get_flag("yes") {
+        return Ok(());
+    }
     let bytes = names.values().copied().fold(0, u64::saturating_add);
     let models = counted(names.len() as u64, "model");
     let what = if matches.get_flag("versions") {

@@ -131,7 +131,8 @@ pub(crate) fn tell(output: &Output, name: &str, signature: &Signature) {
     output.note(&format!("{name}: the signer says: {comment}"));
     let base = Path::new(name).file_name().and_then(|base| base.to_str());
     // Only where that was allowed; otherwise it was an error before.
-    if let Some(signed) = signature.file_name().filter(|signed| Some(*signed) != base) {
+    let is_other = |signed: &&str| Some(*signed) != base && *signed != name;
+    if let Some(signed) = signature.file_name().filter(is_other) {
         output.warn(&format!("{name} was signed under another name: {signed}"));
     }
 }
