@@ -577,6 +577,41 @@ fn a_name_that_the_file_system_refuses_is_refused_before_the_bytes() {
 }
 
 #[test]
+fn an_upload_of_any_length_leaves_the_reserve_of_the_disk_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), eager()).unwrap();
+    let reserve = eager().reserve_bytes;
+    fault::set_free_bytes(Some(reserve + (1 << 30)));
+    let mut upload = store.upload(None).unwrap();
+    let piece = vec![7; 1 << 20];
+    for _ in 0..5 {
+        upload.write_all(&piece).unwrap();
+    }
+
+    // Others fill the disk meanwhile: that is seen after some mebibytes at the latest.
+    fault::set_free_bytes(Some(reserve - 1));
+    let mut writes = (0..64).map(|_| upload.write_all(&piece));
+    let error = writes.find_map(Result::err).expect("an error");
+    fault::set_free_bytes(None);
+    assert_eq!(Error::from(error).kind(), ErrorKind::NoSpace);
+    drop(upload);
+    assert_eq!(parts(&directory), 0);
+
+    // The same goes for the bound of all models.
+    let few = StoreOptions {
+        total_bytes_max: 1 << 20,
+        reserve_bytes: 0,
+        ..eager()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), few).unwrap();
+    let mut upload = store.upload(None).unwrap();
+    let mut writes = (0..64).map(|_| upload.write_all(&piece));
+    let error = writes.find_map(Result::err).expect("an error");
+    assert_eq!(Error::from(error).kind(), ErrorKind::NoSpace);
+}
+
+#[test]
 fn a_removal_needs_no_room() {
     let directory = tempfile::tempdir().unwrap();
     let options = StoreOptions {

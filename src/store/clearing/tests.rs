@@ -250,6 +250,8 @@ fn digests_and_descriptions_of_what_hands_removed_go() {
     let done = clear(&store, 0, Duration::ZERO, ClearMode::Remove);
     assert_eq!((done.descriptions.files, done.digests.files), (1, 0));
     assert!(done.digests.bytes > 64, "{done:?}");
+    let again = clear(&store, 0, Duration::ZERO, ClearMode::Remove);
+    assert_eq!(again.digests.bytes, 0);
     let model = store.find(&name("m")).unwrap();
     assert!(model.digest.is_some() && store.about(&model).is_some());
 

@@ -192,6 +192,15 @@ fn a_signature_travels_with_the_model() {
     server.place.file("m.minisig", old);
     server.skep(&["put", "m.minisig"]).exits(0);
     refused("'m' is not what the key", &public);
+    // Nor does it vouch for the same bytes that were fetched before without a key.
+    server.skep(&["get", "m", "-o", "there"]).exits(0);
+    let again = ["get", "m", "-o", "there", "--if-changed"];
+    server.skep(&again).exits(0);
+    server
+        .skep(&[&again[..], &["--verify-key", &public]].concat())
+        .exits(6)
+        .says("is not what the key");
+    assert_eq!(server.place.read("there"), b"other bytes");
     server.place.file("old", "old");
     server
         .skep(&["get", "m", "-o", "old", "--verify-key", "k.pub"])

@@ -7,11 +7,14 @@ use std::fs;
 use crate::support::liar::Liar;
 use crate::support::process::{Outcome, Place, run};
 
-/// Runs the client with a password, which that API always wants.
+/// Runs the client with a password, which that API always wants, and lets it go unencrypted: otherwise nobody
+/// is asked at all.
 fn skep(liar: &Liar, place: &Place, arguments: &[&str]) -> Outcome {
-    let mut command = place.skep(arguments);
+    let mut command = place.skep(&[arguments, &["--send-password"]].concat());
     command.env("SKEP_SERVER", &liar.url);
-    run(command.env("SKEP_PASSWORD", "skep_h3x6w4m35nmh53xwskttdkm9b4gp6qhc"))
+    let told = run(command.env("SKEP_PASSWORD", "skep_h3x6w4m35nmh53xwskttdkm9b4gp6qhc"));
+    assert!(!liar.heads().is_empty(), "{}", told.stderr);
+    told
 }
 
 #[test]
@@ -57,6 +60,29 @@ fn a_lie_in_json_is_not_saved() {
         );
         assert_eq!(place.read("copy"), b"old bytes", "{shown}");
         assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 1, "{shown}");
+    }
+}
+
+#[test]
+fn a_server_that_stored_another_length_is_told() {
+    for (told, code) in [
+        ("{\"status\":\"ok\",\"size\":9}", 0),
+        // Some versions do not say.
+        ("{\"status\":\"ok\"}", 0),
+        ("{\"status\":\"ok\",\"size\":8}", 6),
+        ("{\"status\":\"ok\",\"size\":10}", 6),
+    ] {
+        let liar = Liar::start(move |question| {
+            question.body();
+            question.answer(
+                "200 OK",
+                "Content-Type: application/json\r\n",
+                told.as_bytes(),
+            )
+        });
+        let place = Place::new();
+        place.file("m", "old bytes");
+        skep(&liar, &place, &["post", "m"]).exits(code);
     }
 }
 
