@@ -187,8 +187,8 @@ impl Client {
         crate::client::api::json(&mut response)
     }
 
-    /// Makes a folder what it was in an old revision, or before the last change set. Without a revision it
-    /// is not asked twice, because that would undo it.
+    /// Makes a folder what it was in an old revision, or before the last change set. Where the answer takes too
+    /// long, as it may for many thousand models, it is asked for again: the revision is the same then.
     ///
     /// # Errors
     /// `NotFound` if there is none such, what an upload of the same bytes is refused for, and those of the
@@ -198,14 +198,31 @@ impl Client {
         folder: &ModelName,
         to: Option<&str>,
     ) -> Result<CommitWire> {
-        let path = format!("{}/", path_of("rollback", folder));
-        let path = match to {
-            Some(to) => format!("{path}?to={}", utf8_percent_encode(to, NON_ALPHANUMERIC)),
-            None => path,
+        let kept = self.folder_info(folder)?.revisions;
+        let found = match to {
+            None | Some("newest") => kept.first(),
+            Some(to) => kept.iter().find(|one| one.number.to_string() == to),
         };
-        let request = self.builder(Method::POST, &path);
-        let mut response = self.exchange(request, ()).and_then(answers::accepted)?;
-        crate::client::api::json(&mut response)
+        let to = found.map(|one| one.revision.as_str()).or(to);
+
+        let path = format!("{}/", path_of("rollback", folder));
+        let (path, retries) = match to {
+            Some(to) => {
+                let to = utf8_percent_encode(to, NON_ALPHANUMERIC);
+                (format!("{path}?to={to}"), RETRIES)
+            }
+            // There is none, and the server says why.
+            None => (path, 0),
+        };
+
+        let mut told = None;
+        self.persistently(retries, &mut |_| {}, &mut |client| {
+            let request = client.builder(Method::POST, &path);
+            let mut response = client.exchange(request, ()).and_then(answers::accepted)?;
+            told = Some(crate::client::api::json(&mut response)?);
+            Ok(())
+        })?;
+        told.ok_or_else(answers::not_skep)
     }
 
     /// Gives a model or a folder another name. It is not asked twice: the second time there would be none.
@@ -285,3 +302,6 @@ fn versions_path(name: &ModelName) -> String {
 }
 
 const LINE_BYTES_MAX: u64 = 8192;
+
+/// How often a server is asked again whose answer to a rollback did not come.
+const RETRIES: u32 = 5;

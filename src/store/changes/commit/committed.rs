@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::event::Happening;
 use crate::model::ModelName;
 use crate::signature::Signature;
-use crate::store::catalog::{Catalog, Standing};
+use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change::{Bytes, CommitOutcome};
 use crate::store::changes::commit::plan::{CommitPlan, Planned};
 use crate::store::changes::commit::step_record::{CommitStep, StepKind};
@@ -31,9 +31,13 @@ pub(super) fn outcome(steps: &[CommitStep], names: usize) -> CommitOutcome {
 }
 
 /// Remembers the digests of what was published, and of what has or had its file in common with it.
-pub(super) fn learn(catalog: &Catalog, plan: &CommitPlan) {
-    for one in &plan.published {
-        if let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name) {
+///
+/// A hand can move a folder away and back meanwhile: only the very file that was in the set has the digest.
+pub(super) fn learn(catalog: &Catalog, plan: &CommitPlan, staged: &[Option<Stamp>]) {
+    for (one, staged) in plan.published.iter().zip(staged) {
+        if let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name)
+            && staged.is_some_and(|staged| staged.is_same_file(&stamp))
+        {
             catalog.learn(&one.name, stamp, one.bytes.digest);
         }
     }

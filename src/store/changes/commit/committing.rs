@@ -4,12 +4,13 @@
 use std::time::SystemTime;
 
 use crate::digest::Digest;
+use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::model::Revision;
 use crate::store::catalog::{Catalog, Stamp};
 use crate::store::changes::change::{Change, CommitOutcome, Others};
-use crate::store::changes::change_files::{COMMIT, ChangeId, unknown_change};
+use crate::store::changes::change_files::{COMMIT, ChangeFiles, ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::changeable::check_places;
 use crate::store::changes::commit::committed::{learn, outcome, prune, tell};
@@ -149,6 +150,7 @@ pub(super) fn check_expected(before: Option<&Manifest>, expected: Option<Revisio
 /// Decides a commit that is prepared, and does its steps.
 fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Result<()> {
     let steps = steps(plan);
+    let staged = staged(&set.files, plan);
     if let Err(error) = redo::decide(&set.files, &steps) {
         // The record may be there all the same, and then the next start would go by it.
         if redo::withdraw(&set.files).is_err() {
@@ -168,7 +170,7 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
         steps.iter().for_each(|step| catalog.forget(&step.name));
         // Nobody lists one of them without its digest.
         if done.is_ok() {
-            learn(catalog, plan);
+            learn(catalog, plan, &staged);
         }
         done
     };
@@ -178,6 +180,20 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
             catalog.layout.note_half_done(true);
             half_done(&error)
         })
+}
+
+/// The files that are about to get their names, in the order of the plan.
+fn staged(files: &ChangeFiles, plan: &CommitPlan) -> Vec<Option<Stamp>> {
+    let Ok(set) = files.folder() else {
+        return Vec::new();
+    };
+    let published = plan.published.iter();
+    published
+        .map(|one| {
+            let place = FilePlace::new(&set, one.bytes.number.to_string());
+            place.facts().ok().map(Stamp::of)
+        })
+        .collect()
 }
 
 /// Completes a commit in the middle of which the disk failed.

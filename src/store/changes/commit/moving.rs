@@ -378,6 +378,7 @@ fn half_done(error: &io::Error) -> Error {
 fn learn(catalog: &Catalog, name: &ModelName, moved: &MovedModel) {
     if let (Some(digest), Ok(Standing::Model(stamp))) =
         (moved.digest, catalog.layout.standing(name))
+        && stamp.is_same_file(&moved.stamp)
     {
         catalog.learn(name, stamp, digest);
     }
