@@ -756,3 +756,35 @@ fn pages_of_a_list_that_lead_nowhere_are_not_fetched_again() {
         .exits(8)
         .says("the server lists more than 131072 models");
 }
+
+#[test]
+fn a_rollback_of_a_folder_is_asked_for_again_where_its_answer_is_lost() {
+    let place = Place::new();
+    let revision = "0f".repeat(20);
+    let told = format!(
+        r#"{{"schema":1,"name":"f/","models":1,"size":1,"revision":null,"revisions":[{{"number":7,"revision":"{revision}","replaced":"2026-01-01T00:00:00Z"}}]}}"#
+    );
+    let done = format!(
+        r#"{{"schema":1,"published":1,"removed":0,"kept":true,"unchanged":0,"revision":"{revision}"}}"#
+    );
+
+    for arguments in [&["rollback", "f/"][..], &["rollback", "f/", "--to", "7"]] {
+        let (told, done) = (told.clone(), done.clone());
+        let liar = Liar::start(move |question| {
+            let json = "Content-Type: application/json\r\n";
+            if question.is("get /v1/info/f/") {
+                return question.answer("200 OK", json, told.as_bytes());
+            }
+            // The first answer never comes.
+            if question.number < 2 {
+                return Then::Close;
+            }
+            question.answer("200 OK", json, done.as_bytes())
+        });
+        liar.skep(&place, arguments).exits(0);
+        let asked = format!("post /v1/rollback/f/?to={revision} ");
+        let heads = liar.heads();
+        let again = heads.iter().filter(|head| head.starts_with(&asked));
+        assert_eq!(again.count(), 2, "{heads:?}");
+    }
+}
