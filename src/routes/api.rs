@@ -13,7 +13,7 @@ use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
 use crate::model::ModelName;
 use crate::routes::allowance::{DayQuota, RequestRate};
-use crate::routes::host_name::HostNames;
+use crate::routes::origin::host_name::HostNames;
 use crate::routes::request_id::Ids;
 use crate::store::Store;
 

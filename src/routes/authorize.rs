@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Method, Request, RequestSender, Response, Vouched};
 use crate::routes::allowance::CountedCaller;
 use crate::routes::api::{Access, Api, Known, Route};
-use crate::routes::cross_origin;
-use crate::routes::forwarded::Forwarded;
 use crate::routes::models::digest;
+use crate::routes::origin::cross_origin;
+use crate::routes::origin::forwarded::Forwarded;
 use crate::waiting::Rank;
 
 impl Api {

@@ -6,11 +6,9 @@ mod api;
 mod audit;
 mod authorize;
 mod changes;
-mod cross_origin;
 mod dearning;
-mod forwarded;
-mod host_name;
 mod models;
+mod origin;
 mod redeem;
 mod request_id;
 mod route_table;
@@ -20,7 +18,7 @@ mod tests;
 
 pub(crate) use allowance::{DayQuota, RequestRate};
 pub(crate) use api::{Api, ApiEvents, Pairing};
-pub(crate) use host_name::HostNames;
+pub(crate) use origin::host_name::HostNames;
 pub(crate) use request_id::Ids;
 pub(crate) use route_table::routes;
 
@@ -123,7 +121,7 @@ impl Api {
         self.count_body(request);
         self.see_behind(request);
         self.check_origin(request)?;
-        host_name::no_secret_in(request.query())
+        origin::host_name::no_secret_in(request.query())
     }
 
     /// Hands out a model that is in the cache.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Standing};
 use crate::store::changes::change_files::TREE;
-use crate::store::changes::commit::step_record::{CommitStep, StepKind};
+use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 
 /// The innermost folder in which all of these are, if it is not the model directory.
 pub(super) fn common_folder<'a>(

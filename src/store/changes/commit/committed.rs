@@ -9,7 +9,7 @@ use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change::{Bytes, CommitOutcome};
 use crate::store::changes::commit::plan::{CommitPlan, Planned};
-use crate::store::changes::commit::step_record::{CommitStep, StepKind};
+use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 use crate::store::claim::{BytesOrigin, Claim, Condition};
 use crate::store::revisions;
 use crate::store::rules::{self, side_file};

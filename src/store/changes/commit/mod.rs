@@ -11,12 +11,10 @@ mod making_way;
 mod moving;
 mod plan;
 mod preparing;
-mod recovery;
-mod redo;
-mod step_record;
+mod recorded;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use moving::{ExpectedState, MoveRequest};
 pub(crate) use plan::{size_of, sources};
-pub(crate) use recovery::recover;
+pub(crate) use recorded::recovery::recover;

@@ -10,7 +10,7 @@ use crate::model::ModelName;
 use crate::store::catalog::Layout;
 use crate::store::changes::commit::assembled::found_place;
 use crate::store::changes::commit::exchange::changed_names::ChangedNames;
-use crate::store::changes::commit::step_record::CommitStep;
+use crate::store::changes::commit::recorded::step_record::CommitStep;
 use crate::store::ready_files::is_ready_file;
 
 /// Moves what the old folder has and the new one has not, without what the commit replaces and removes.

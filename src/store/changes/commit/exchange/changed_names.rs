@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use crate::disk::{FileFacts, FileKind};
 use crate::store::changes::commit::plan::CommitPlan;
-use crate::store::changes::commit::step_record::{CommitStep, StepKind};
+use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 
 /// Names of models that change.
 pub(super) struct ChangedNames<'a>(BTreeMap<&'a str, NameChange>);

@@ -11,7 +11,7 @@ use crate::store::catalog::Layout;
 use crate::store::changes::change_files::TREE;
 use crate::store::changes::commit::assembled::found_place;
 use crate::store::changes::commit::exchange::bringing_over::bring_over;
-use crate::store::changes::commit::step_record::{CommitStep, StepKind};
+use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 
 /// Where the files of a commit are to go, and come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::IFlags;
 
 use crate::disk::{Folder, fault};
-use crate::store::changes::commit::step_record::{CommitStep, StepKind};
+use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 use crate::store::changes::tests::name;
 use crate::store::*;
 

@@ -13,7 +13,7 @@ use crate::store::changes::change_files::{COMMIT, ChangeFiles};
 use crate::store::changes::change_journal::whole_lines;
 use crate::store::changes::commit::assembled::{appear, assembled_place};
 use crate::store::changes::commit::exchange::{CommitWay, bring_late};
-use crate::store::changes::commit::step_record::{
+use crate::store::changes::commit::recorded::step_record::{
     CommitStep, StepKind, read_record, record_text, unreadable,
 };
 use crate::store::hidden_folder::kept_tree;

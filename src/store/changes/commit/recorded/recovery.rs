@@ -12,7 +12,7 @@ use crate::store::changes::change_journal::{read_entry, read_intent};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::assembled::{discard_tree, left_folder};
 use crate::store::changes::commit::committed::outcome;
-use crate::store::changes::commit::redo::{self, Obstacle};
+use crate::store::changes::commit::recorded::redo::{self, Obstacle};
 use crate::store::changes::open_changes::log_failure;
 use crate::store::hidden_folder::{CHANGES, HIDDEN};
 

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The record of a commit that is decided: its steps, how they are done as often as it takes, and what a start does
+//! with it.
+
+pub(in crate::store::changes) mod recovery;
+pub(super) mod redo;
+pub(super) mod step_record;
