@@ -38,6 +38,7 @@ pub(crate) use download::{HiddenFiles, TargetTree, digest_of};
 pub(crate) use pairing::{PairNames, PairedServer, Servers, pair as accept};
 pub(crate) use parallel::{TransferList, TransferNews};
 pub use single_pass::{Outcome, Stored};
+pub(crate) use transfer::RETRIES_MAX;
 pub use transfer::{
     Changes, FileTimes, Replaces, SignedName, TransferEvent, TransferEvents, TransferOptions,
 };
@@ -173,11 +174,11 @@ impl Client {
     /// `NotFound`, `NotImplemented` for an answer that does not say so, and those of the connection
     /// and of the server.
     pub fn remove(&mut self, name: &ModelName) -> Result<()> {
-        self.put_away(name).map(drop)
+        self.remove_with_undo(name).map(drop)
     }
 
     /// The same; returns whether the server says that it cannot be brought back.
-    pub(crate) fn put_away(&mut self, name: &ModelName) -> Result<Undo> {
+    pub(crate) fn remove_with_undo(&mut self, name: &ModelName) -> Result<Undo> {
         let response = self.ask(Method::DELETE, &model_path::model_path(name))?;
         api::gone(&response)?;
         let kept = response.headers().get("skep-kept");

@@ -30,10 +30,13 @@ pub struct TransferOptions {
     pub times: FileTimes,
 }
 
+/// How often something is tried again, if the caller does not say.
+pub(crate) const RETRIES_MAX: u32 = 5;
+
 impl Default for TransferOptions {
     fn default() -> Self {
         Self {
-            retries: 5,
+            retries: RETRIES_MAX,
             changes: Changes::Ignored,
             replaces: Replaces::Anything,
             signature: None,

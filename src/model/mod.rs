@@ -2,12 +2,14 @@
 //! A model, its name and its properties: the one place where names are checked, for every API and the
 //! client.
 
+mod counted_bytes;
 mod list_request;
 mod name_pattern;
 mod report;
 mod revision;
 mod version_choice;
 
+pub(crate) use counted_bytes::{BLOCK_BYTES, charge, taken};
 pub(crate) use list_request::{Depth, ListRequest, NameFilter};
 pub(crate) use name_pattern::NamePattern;
 pub use report::{ModelInfo, OldVersion, Verification, Verified};
@@ -93,6 +95,14 @@ impl ModelName {
     pub(crate) fn is_below(&self, folder: &Self) -> bool {
         let rest = self.0.strip_prefix(folder.as_str());
         rest.is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// The innermost folder that all of these are in; `None` if that is none.
+    pub(crate) fn common_folder<'a>(
+        mut names: impl Iterator<Item = &'a Self> + Clone,
+    ) -> Option<Self> {
+        let mut folders = names.next()?.ancestors();
+        folders.find(|folder| names.clone().all(|name| name.is_below(folder)))
     }
 
     /// The last segment: the name of its file.
@@ -335,6 +345,21 @@ mod tests {
         );
         assert!(ModelName::from_base("dir/").is_err());
         assert!(ModelName::from_base("a/..").is_err());
+    }
+
+    #[test]
+    fn names_have_the_innermost_folder_in_common_that_all_are_in() {
+        for (names, folder) in [
+            (&["a/b/c", "a/b/d/e"][..], Some("a/b")),
+            (&["a/b/c", "a/bc/d"], Some("a")),
+            (&["a/b", "c"], None),
+            (&["a"], None),
+            (&[], None),
+        ] {
+            let names: Vec<ModelName> = names.iter().map(|name| name.parse().unwrap()).collect();
+            let found = ModelName::common_folder(names.iter());
+            assert_eq!(found.as_ref().map(ModelName::as_str), folder, "{names:?}");
+        }
     }
 
     #[test]

@@ -10,14 +10,15 @@ use crate::client::Client;
 use crate::client::api::answer::Answer;
 use crate::client::api::answers;
 use crate::client::model_path::path_of;
+use crate::client::transfer::RETRIES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Model, ModelInfo, ModelName, OldVersion, Revision, Verification, VersionChoice,
 };
 use crate::signature::Signature;
 use crate::wire::{
-    self, ClearedWire, CommitWire, FolderInfoWire, InfoWire, ModelWire, MovedWire, VerifyWire,
-    VersionsWire,
+    self, ClearedWire, CommitWire, FolderInfoWire, InfoWire, ModelWire, MovedWire, RevisionWire,
+    VerifyWire, VersionsWire,
 };
 
 impl Client {
@@ -117,9 +118,7 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             told => told?,
         };
-        let mut revisions = told.revisions.iter();
-        let found = revisions.find(|one| one.number == number);
-        let found = found.ok_or_else(|| {
+        let found = numbered(&told.revisions, &number.to_string()).ok_or_else(|| {
             let text = format!("no revision {number} of '{folder}/' is kept");
             Error::new(ErrorKind::NotFound, text)
                 .hint(format!("'skep show {folder}/' lists those that are"))
@@ -201,7 +200,7 @@ impl Client {
         let kept = self.folder_info(folder)?.revisions;
         let found = match to {
             None | Some("newest") => kept.first(),
-            Some(to) => kept.iter().find(|one| one.number.to_string() == to),
+            Some(to) => numbered(&kept, to),
         };
         let to = found.map(|one| one.revision.as_str()).or(to);
 
@@ -209,7 +208,7 @@ impl Client {
         let (path, retries) = match to {
             Some(to) => {
                 let to = utf8_percent_encode(to, NON_ALPHANUMERIC);
-                (format!("{path}?to={to}"), RETRIES)
+                (format!("{path}?to={to}"), RETRIES_MAX)
             }
             // There is none, and the server says why.
             None => (path, 0),
@@ -297,11 +296,13 @@ impl Client {
     }
 }
 
+fn numbered<'a>(revisions: &'a [RevisionWire], number: &str) -> Option<&'a RevisionWire> {
+    let mut revisions = revisions.iter();
+    revisions.find(|one| one.number.to_string() == number)
+}
+
 fn versions_path(name: &ModelName) -> String {
     path_of("versions", name)
 }
 
 const LINE_BYTES_MAX: u64 = 8192;
-
-/// How often a server is asked again whose answer to a rollback did not come.
-const RETRIES: u32 = 5;

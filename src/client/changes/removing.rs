@@ -35,7 +35,7 @@ impl Client {
         // What a folder was is kept where the set is one of that folder.
         let root = match removal {
             Removal::Folder(root, _) => Some((*root).clone()),
-            Removal::Names(names) => common_folder(names),
+            Removal::Names(names) => ModelName::common_folder(names.iter()),
         };
         let path = self.begin_change(root.as_ref())?;
 
@@ -66,33 +66,5 @@ impl Client {
         names.iter().try_for_each(|name| {
             self.persistently(retries, events, &mut |client| client.stage_removal(name))
         })
-    }
-}
-
-/// The innermost folder that all of these are in; `None` if there is none.
-fn common_folder(names: &[ModelName]) -> Option<ModelName> {
-    let (first, others) = names.split_first()?;
-    first
-        .ancestors()
-        .find(|folder| others.iter().all(|name| name.is_below(folder)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_set_of_names_is_one_of_the_folder_that_all_are_in() {
-        for (names, folder) in [
-            (&["a/b/c", "a/b/d/e"][..], Some("a/b")),
-            (&["a/b/c", "a/bc/d"], Some("a")),
-            (&["a/b", "c"], None),
-            (&["a"], None),
-            (&[], None),
-        ] {
-            let names: Vec<ModelName> = names.iter().map(|name| name.parse().unwrap()).collect();
-            let found = common_folder(&names);
-            assert_eq!(found.as_ref().map(ModelName::as_str), folder, "{names:?}");
-        }
     }
 }

@@ -54,11 +54,6 @@ impl Stamp {
         own == (old.size, old.modified, old.inode)
     }
 
-    /// Whether it is the file that had another stamp, and as large.
-    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
-        (self.size, self.inode) == (other.size, other.inode)
-    }
-
     /// The model that a file with this stamp is.
     pub(crate) fn model(&self, name: &ModelName, digest: Option<Digest>) -> Model {
         Model {

@@ -5,10 +5,9 @@ use std::io;
 use std::time::SystemTime;
 
 use crate::disk::{self, FilePlace, Folder};
-use crate::model::{ModelName, Revision};
+use crate::model::{BLOCK_BYTES, ModelName, Revision, charge};
 use crate::store::hidden_folder::{HiddenFolder, REVISIONS};
 use crate::store::revisions::manifest::Manifest;
-use crate::store::versions::{self, BLOCK_BYTES};
 
 /// An old revision of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +137,7 @@ pub(crate) fn taken(hidden: &HiddenFolder, root: &ModelName) -> u64 {
     };
     let size = |kept: KeptRevision| {
         let facts = FilePlace::new(&folder, &kept.file_name).facts();
-        facts.map_or(0, |facts| versions::charge(facts.size))
+        facts.map_or(0, |facts| charge(facts.size))
     };
     let kept = list(hidden, root).unwrap_or_default();
     BLOCK_BYTES + kept.into_iter().map(size).sum::<u64>()

@@ -4,11 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::ModelName;
+use crate::model::{BLOCK_BYTES, ModelName};
 use crate::store::catalog::Layout;
 use crate::store::hidden_folder::{ABOUT, REVISIONS, VERSIONS};
 use crate::store::revisions;
-use crate::store::versions::BLOCK_BYTES;
 
 /// Names for which folders are there, or are about to be made. What hands remove is seen at once: of the
 /// hidden folders, only names are read each time.

@@ -10,7 +10,7 @@ use std::io;
 use wildmatch::WildMatch;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
+use crate::model::{ModelName, charge};
 use crate::store::about::Metadata;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::claim::Condition;
@@ -148,7 +148,7 @@ impl Catalog {
         for (other, stamp) in self.layout.models().map_err(unstored)? {
             folders.add_model(&other);
             if other != *name {
-                others = others.saturating_add(versions::charge(stamp.size));
+                others = others.saturating_add(charge(stamp.size));
             }
         }
 
@@ -159,7 +159,7 @@ impl Catalog {
         }
 
         let used = others.saturating_add(beside);
-        let size = versions::charge(size).saturating_add(folders.bytes() - beside);
+        let size = charge(size).saturating_add(folders.bytes() - beside);
         let after = used.saturating_add(size);
         if after <= max {
             folders.add_version(name);

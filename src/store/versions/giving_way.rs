@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::io;
 
 use crate::disk::{FilePlace, Folder};
-use crate::model::ModelName;
+use crate::model::{BLOCK_BYTES, ModelName, charge, taken};
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::versions::aged_version::AgedVersion;
 use crate::store::versions::pruning::{forget_removed, prune, remove_empty};
-use crate::store::versions::tally::{BLOCK_BYTES, KeptVersions, charge, kept_of, taken};
+use crate::store::versions::tally::{KeptVersions, kept_of};
 use crate::store::versions::version_files::{list, parse};
 use crate::threads::lock;
 

@@ -23,7 +23,7 @@ pub(crate) use giving_way::{VersionRoom, could_free, free, keep_within};
 pub(crate) use pruning::{
     clear, forget_unkept, remove_empty, staying, tidy, tidy_all, tidy_removed,
 };
-pub(crate) use tally::{BLOCK_BYTES, Tally, VersionCount, charge, kept_of};
+pub(crate) use tally::{Tally, VersionCount, kept_of};
 pub use version_files::ModelVersion;
 
 use std::collections::{BTreeMap, BTreeSet};

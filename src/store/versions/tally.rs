@@ -10,7 +10,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::model::ModelName;
+use crate::model::{ModelName, taken};
 use crate::store::catalog::{Layout, Standing};
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::versions::aged_version::AgedVersion;
@@ -120,17 +120,6 @@ fn kept_of_these(layout: &Layout, name: &ModelName, versions: &[ModelVersion]) -
     }
 }
 
-/// What versions of these sizes take together with their folder.
-pub(crate) fn taken(sizes: impl Iterator<Item = u64>) -> u64 {
-    let bytes = sizes.fold(0, |sum: u64, size| sum.saturating_add(charge(size)));
-    bytes + BLOCK_BYTES.min(bytes)
-}
-
-/// What a file of this size counts: a small one takes a block of the disk all the same.
-pub(crate) fn charge(size: u64) -> u64 {
-    size.max(BLOCK_BYTES)
-}
-
 /// Keeps the count up while a model and its versions change; the names are locked meanwhile.
 pub(crate) struct Tally<'a> {
     count: &'a VersionCount,
@@ -163,9 +152,6 @@ impl Drop for Tally<'_> {
         }
     }
 }
-
-/// The usual block of a file system.
-pub(crate) const BLOCK_BYTES: u64 = 4096;
 
 /// Versions that go before all are looked through again: some hundred kilobytes of memory.
 const OLDEST_MAX: usize = 2048;

@@ -16,6 +16,7 @@ struct OldState {
     which: StateChoice,
 }
 
+#[derive(Clone, Copy)]
 enum StateChoice {
     Revision(Revision),
     Version(VersionChoice),
@@ -35,21 +36,22 @@ impl OldState {
     /// Has a client list and fetches this state from now on.
     fn go_there(self, client: &mut Client) -> Result<Selector> {
         let Self { name, which } = self;
-        match which {
-            StateChoice::Revision(revision) => client.go_to_revision(revision),
-            StateChoice::Version(choice) => {
-                let VersionChoice::Number(number) = choice else {
-                    client.go_to_version(&name, choice)?;
-                    return Ok(Selector::Name(name));
-                };
-                let Some(revision) = client.numbered_revision(&name, number)? else {
-                    client.go_to_version(&name, choice)?;
-                    return Ok(Selector::Name(name));
-                };
-                client.go_to_revision(revision);
+        let revision = match which {
+            StateChoice::Revision(revision) => Some(revision),
+            StateChoice::Version(VersionChoice::Number(number)) => {
+                client.numbered_revision(&name, number)?
             }
+            StateChoice::Version(_) => None,
+        };
+        if let Some(revision) = revision {
+            client.go_to_revision(revision);
+            return Ok(Selector::Folder(name));
         }
-        Ok(Selector::Folder(name))
+
+        if let StateChoice::Version(choice) = which {
+            client.go_to_version(&name, choice)?;
+        }
+        Ok(Selector::Name(name))
     }
 }
 

@@ -8,9 +8,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::cli::flags::{Selector, args, selected};
 use crate::cli::terminal::{Output, size};
 use crate::cli::verbs::transfer::get;
-use crate::client::{Client, Removal, TransferEvent, Undo};
+use crate::client::{Client, RETRIES_MAX, Removal, TransferEvent, Undo};
 use crate::error::{ErrorKind, Result};
-use crate::model::{Model, ModelName, NameFilter, Revision};
+use crate::model::{Model, ModelName, NameFilter, Revision, taken};
 use crate::text::counted;
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -67,7 +67,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             ([Selector::Folder(folder)], Some(revision)) => Removal::Folder(folder, revision),
             _ => Removal::Names(&together),
         };
-        let done = client.remove_together(&removal, RETRIES, &mut |event| {
+        let done = client.remove_together(&removal, RETRIES_MAX, &mut |event| {
             if let TransferEvent::Retrying { error, .. } = event {
                 output.note(&format!("{}; trying again", error.message()));
             }
@@ -89,7 +89,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     }
 
     output.each(named, |name| {
-        let undo = client.put_away(&name)?;
+        let undo = client.remove_with_undo(&name)?;
         removed("", &name)?;
         if undo == Undo::Impossible {
             output.note(&format!("{UNKEPT}: no old version of '{name}' is kept"));
@@ -193,18 +193,10 @@ fn ask(matches: &ArgMatches, names: &BTreeMap<ModelName, u64>, client: &mut Clie
 /// Whether the server says that it keeps old versions of what goes; one that says nothing is believed.
 fn can_be_undone(names: &BTreeMap<ModelName, u64>, client: &mut Client) -> bool {
     let undo = client.status().ok().and_then(|status| status.undo);
-    let sizes = names.values().map(|size| (*size).max(BLOCK_BYTES));
-    let taken = sizes.fold(BLOCK_BYTES, u64::saturating_add);
-    undo.is_none_or(|undo| taken <= undo)
+    undo.is_none_or(|undo| taken(names.values().copied()) <= undo)
 }
 
-/// What each file and a folder count at least among old versions.
-const BLOCK_BYTES: u64 = 4096;
-
 const UNKEPT: &str = "this cannot be undone";
-
-/// How often a server is asked again that has no place just now.
-const RETRIES: u32 = 5;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,15 +10,6 @@ use crate::store::catalog::{Catalog, Layout, Standing};
 use crate::store::changes::change_files::TREE;
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 
-/// The innermost folder in which all of these are, if it is not the model directory.
-pub(super) fn common_folder<'a>(
-    mut names: impl Iterator<Item = &'a ModelName> + Clone,
-) -> Option<ModelName> {
-    let first = names.next()?;
-    let mut folders = first.ancestors();
-    folders.find(|folder| names.clone().all(|name| name.is_below(folder)))
-}
-
 /// The outermost of the folders that lead to this one, itself included, whose name nothing has.
 ///
 /// # Errors

@@ -36,7 +36,7 @@ pub(super) fn outcome(steps: &[CommitStep], names: usize) -> CommitOutcome {
 pub(super) fn learn(catalog: &Catalog, plan: &CommitPlan, staged: &[Option<Stamp>]) {
     for (one, staged) in plan.published.iter().zip(staged) {
         if let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name)
-            && staged.is_some_and(|staged| staged.is_same_file(&stamp))
+            && staged.is_some_and(|staged| stamp.is_linked_since(&staged))
         {
             catalog.learn(&one.name, stamp, one.bytes.digest);
         }

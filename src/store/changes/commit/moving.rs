@@ -7,7 +7,7 @@ use std::io;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
-use crate::model::{ModelName, Revision};
+use crate::model::{ModelName, Revision, charge};
 use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change_files::{ChangeFiles, ChangeId};
@@ -260,7 +260,7 @@ fn check_folders(
     let mut after = FolderBlocks::beside_as(&catalog.layout, &renamed);
     let mut used = 0_u64;
     for (name, stamp) in models {
-        used = used.saturating_add(versions::charge(stamp.size));
+        used = used.saturating_add(charge(stamp.size));
         before.add_model(&name);
         after.add_model(&renamed(name));
     }
@@ -378,7 +378,7 @@ fn half_done(error: &io::Error) -> Error {
 fn learn(catalog: &Catalog, name: &ModelName, moved: &MovedModel) {
     if let (Some(digest), Ok(Standing::Model(stamp))) =
         (moved.digest, catalog.layout.standing(name))
-        && stamp.is_same_file(&moved.stamp)
+        && stamp.is_linked_since(&moved.stamp)
     {
         catalog.learn(name, stamp, digest);
     }

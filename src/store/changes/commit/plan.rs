@@ -6,17 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::digest::Digest;
 use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
+use crate::model::{ModelName, charge};
 use crate::store::blobs::ProvenVersions;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change::{Bytes, Change, Others};
 use crate::store::changes::change_set::ChangeSet;
-use crate::store::changes::commit::assembled::{common_folder, new_folder};
+use crate::store::changes::commit::assembled::new_folder;
 use crate::store::changes::commit::making_way::is_made;
 use crate::store::claim::Condition;
 use crate::store::failure::{unlisted, unstored};
 use crate::store::rules::FolderBlocks;
-use crate::store::versions::{self, VersionRoom};
+use crate::store::versions::VersionRoom;
 use crate::text::counted;
 
 /// What is to be done, by name.
@@ -142,7 +142,7 @@ pub(crate) fn plan(
     let old = replaced.chain(gone).map(|stamp| stamp.size);
     plan.keeps_versions = catalog.keeps_versions(old, plan.room);
     if !plan.published.is_empty()
-        && let Some(common) = common_folder(plan.names())
+        && let Some(common) = ModelName::common_folder(plan.names())
     {
         plan.new_folder = new_folder(catalog, &common)?;
     }
@@ -320,14 +320,14 @@ fn check_total(catalog: &Catalog, plan: &CommitPlan) -> Result<u64> {
     }
 
     let models = catalog.layout.models().map_err(unstored)?;
-    let sizes = models.iter().map(|(_, stamp)| versions::charge(stamp.size));
+    let sizes = models.iter().map(|(_, stamp)| charge(stamp.size));
     let mut after = sizes.fold(0, u64::saturating_add);
     for one in &plan.published {
-        after = after.saturating_add(versions::charge(one.bytes.size));
+        after = after.saturating_add(charge(one.bytes.size));
     }
     let replaced = plan.published.iter().filter_map(|one| one.current);
     for gone in replaced.chain(plan.removed.iter().map(|gone| gone.stamp)) {
-        after = after.saturating_sub(versions::charge(gone.size));
+        after = after.saturating_sub(charge(gone.size));
     }
 
     let names = models.iter().map(|(name, _)| name);

@@ -8,6 +8,10 @@ use std::io::Write as _;
 
 use crate::digest::Digest;
 use crate::disk::fault;
+use crate::store::catalog::Stamp;
+use crate::store::changes::change::Bytes;
+use crate::store::changes::commit::committed::learn;
+use crate::store::changes::commit::plan::{CommitPlan, Planned};
 use crate::store::changes::tests::{name, open};
 use crate::store::*;
 
@@ -498,4 +502,54 @@ fn what_else_is_in_a_folder_keeps_its_place() {
     fs::create_dir_all(directory.path().join("t/a/empty/deep")).unwrap();
     store.commit_change(id, Others::Remove, None).unwrap();
     assert_eq!(state(&store).into_keys().collect::<Vec<_>>(), ["t/a"]);
+}
+
+#[test]
+fn only_the_file_that_was_in_the_set_gets_its_digest() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 1);
+    let catalog = store.catalog();
+    let found = || {
+        let place = catalog.layout.place(&name("m")).unwrap();
+        Stamp::of(place.facts().unwrap())
+    };
+    let plan = CommitPlan {
+        published: vec![Planned {
+            name: name("m"),
+            bytes: Bytes {
+                digest: Digest::of(b"sent"),
+                size: 4,
+                number: 1,
+                is_unsure: false,
+                metadata: Metadata::default(),
+                signature: None,
+            },
+            source: None,
+            current: None,
+            replaced: None,
+            waits: false,
+        }],
+        removed: Vec::new(),
+        unchanged: 0,
+        described: Vec::new(),
+        new_folder: None,
+        exchange: None,
+        keeps_versions: false,
+        room: VersionRoom::UNBOUNDED,
+    };
+
+    // A hand has put the old folder back, with a file of the same size.
+    fs::write(directory.path().join("m"), "sent").unwrap();
+    let staged = found();
+    fs::rename(directory.path().join("m"), directory.path().join("aside")).unwrap();
+    fs::write(directory.path().join("m"), "hand").unwrap();
+    learn(catalog, &plan, &[Some(staged)]);
+    assert_eq!(catalog.index.find(&name("m"), &found()), None);
+    learn(catalog, &plan, &[None]);
+    assert_eq!(catalog.index.find(&name("m"), &found()), None);
+
+    fs::rename(directory.path().join("aside"), directory.path().join("m")).unwrap();
+    learn(catalog, &plan, &[Some(staged)]);
+    let known = catalog.index.find(&name("m"), &found());
+    assert_eq!(known, Some(Digest::of(b"sent")));
 }

@@ -7,7 +7,7 @@ use crate::disk::{FileKind, FilePlace, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::changes::change_files::ChangeFiles;
-use crate::store::changes::commit::assembled::{assembled_place, common_folder, discard_tree};
+use crate::store::changes::commit::assembled::{assembled_place, discard_tree};
 use crate::store::changes::commit::exchange::changed_names::ChangedNames;
 use crate::store::changes::commit::plan::{CommitPlan, FolderExchange};
 use crate::store::ready_files::is_ready_file;
@@ -26,7 +26,7 @@ pub(in crate::store::changes::commit) fn folder_of(
         return None;
     }
 
-    let folder = common_folder(plan.names())?;
+    let folder = ModelName::common_folder(plan.names())?;
     let standing = catalog.layout.standing(&folder);
     matches!(standing, Ok(Standing::Other(_))).then_some(folder)
 }
