@@ -3,7 +3,7 @@
 //! themselves: whoever finds the same text before and after reading the folder has read one revision.
 //!
 //! Invariants: the file of each folder around a change is gone, durably, before anybody can see the first byte
-//! of the change ([`Unready`]); it comes back after the change, and only with the names locked and no newer
+//! of the change ([`unready::Unready`]); it comes back after the change, and only with the names locked and no newer
 //! change begun. What is in it was computed from digests that are known; while one is not, there is no file.
 //! One thread writes the files, a moment after the last change, so that a burst of changes costs one look at
 //! the folder, and none of it is in the way of an answer.

@@ -20,7 +20,7 @@ use crate::threads::lock;
 /// What versions take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeptVersions {
-    /// Their bytes, as [`charge`] counts them, and their folders.
+    /// Their bytes, as [`charge`](crate::model::charge) counts them, and their folders.
     pub(crate) bytes: u64,
     /// The names that have versions and are no models any more.
     pub(crate) removed: u64,
