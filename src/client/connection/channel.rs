@@ -96,6 +96,11 @@ impl Channel {
     fn receive(&mut self) -> io::Result<usize> {
         let input = self.buffers.input_append_buf();
         if input.is_empty() {
+            // Whether the buffer or the bound is full first depends on how the bytes arrive.
+            if self.interim.is_some() {
+                return Err(endless_interim().into());
+            }
+
             // ureq takes everything but half a head out of the buffer.
             let text = "the head of the answer is too large";
             return Err(Error::new(ErrorKind::FieldsTooLarge, text).into());
@@ -135,8 +140,7 @@ impl Channel {
         let interim = interim + count as u64;
         self.interim = Some(interim);
         if interim > INTERIM_BYTES_MAX {
-            let text = "the server sends interim answers without an end";
-            return Err(Error::new(ErrorKind::NotImplemented, text).into());
+            return Err(endless_interim().into());
         }
 
         Ok(())
@@ -244,6 +248,13 @@ impl Channel {
         let error = Error::new(ErrorKind::Interrupted, message).hint("--timeout waits longer");
         ureq::Error::Io(error.into())
     }
+}
+
+fn endless_interim() -> Error {
+    Error::new(
+        ErrorKind::NotImplemented,
+        "the server sends interim answers without an end",
+    )
 }
 
 /// Reads TLS records once and takes them in.
@@ -430,6 +441,38 @@ mod tests {
             let error = cut.await_input(wait(reason, long)).unwrap_err();
             assert!(matches!(error, ureq::Error::Io(_)), "{error:?}");
             assert!(!error.to_string().contains("progress"), "{error}");
+        }
+    }
+
+    #[test]
+    fn interim_answers_without_an_end_are_told_however_they_arrive() {
+        let long = Duration::from_secs(60);
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+        // Pieces that fill the buffer to its last byte, and pieces that do not.
+        for piece in [BUFFER_BYTES, BUFFER_BYTES / 2, 1000] {
+            let (mut channel, mut server) = channel(long);
+            let text = interim.repeat(2 * BUFFER_BYTES / interim.len());
+            let mut sent = 0;
+
+            let error = loop {
+                let end = (sent + piece).min(text.len());
+                server.write_all(&text[sent..end]).unwrap();
+                // All of the piece, so that nothing is left to how it arrives.
+                let before = channel.buffers.input().len();
+                let failed = loop {
+                    match channel.receive() {
+                        Ok(_) if channel.buffers.input().len() < before + end - sent => {}
+                        Ok(_) => break None,
+                        Err(error) => break Some(error),
+                    }
+                };
+                sent = end;
+                if let Some(error) = failed {
+                    break error;
+                }
+            };
+            assert!(error.to_string().contains("interim answers"), "{error}");
         }
     }
 
