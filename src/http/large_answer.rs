@@ -325,6 +325,8 @@ impl LargeAnswer {
 /// is written in one call together with its size line and its line breaks.
 fn put_chunk(piece: &mut Vec<u8>, bytes: &[u8], version: Version) {
     if version == Version::Http11 {
+        // Growing step by step would take twice as much, as long as the reader needs.
+        piece.reserve_exact(bytes.len() + AROUND_CHUNK_BYTES);
         piece.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
         piece.extend_from_slice(bytes);
         piece.extend_from_slice(b"\r\n");
@@ -366,6 +368,9 @@ fn read(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// What is copied at a time where content comes from a reader: four TLS records.
 const COPY_BYTES: usize = 64 * 1024;
+
+/// A size of 16 hex digits and two line breaks.
+const AROUND_CHUNK_BYTES: usize = 20;
 
 /// What is read of a file before its answer waits.
 const AT_HAND_BYTES: usize = 4 * 1024;

@@ -33,10 +33,12 @@ pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         format!("<{}>; rel=\"next\"", list_path(&next))
     });
 
+    let mut piece = Vec::with_capacity(PIECE_BYTES + MEMBER_BYTES);
+    piece.extend_from_slice(HEAD);
     let mut text = ListText {
         listing,
         part: ListPart::Models,
-        piece: HEAD.to_vec(),
+        piece,
         start: 0,
         is_first: true,
     };
@@ -218,3 +220,6 @@ const TAIL: &[u8] = b"}\n";
 
 /// What each reader of a long list has in memory, and the longest list that has a length.
 const PIECE_BYTES: usize = 32 * 1024;
+
+/// Room for the last member of a piece; a longer one, with what is said of a model, takes more.
+const MEMBER_BYTES: usize = 2 * 1024;
