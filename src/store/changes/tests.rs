@@ -166,34 +166,42 @@ fn fails_at(call: u32, versions_max: usize, again: bool) -> bool {
 
 #[test]
 fn readers_never_see_half_of_a_set() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path(), 0);
-    let names: Vec<String> = (0..40).map(|number| format!("f/{number:02}")).collect();
-    let is_over = AtomicBool::new(false);
+    // As a folder that is exchanged, and file by file as on /sdcard.
+    for exchange_files in [1000, 0] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            reserve_bytes: 0,
+            exchange_files,
+            ..StoreOptions::default()
+        };
+        let store = Store::open(directory.path(), options).unwrap();
+        let names: Vec<String> = (0..40).map(|number| format!("f/{number:02}")).collect();
+        let is_over = AtomicBool::new(false);
 
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for round in 1..20_u8 {
-                let id = begin(&store, Some("f"));
-                for name in &names {
-                    send(&store, id, name, &[round; 100]);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..20_u8 {
+                    let id = begin(&store, Some("f"));
+                    for name in &names {
+                        send(&store, id, name, &[round; 100]);
+                    }
+                    store.commit_change(id, Others::Keep, None).unwrap();
                 }
-                store.commit_change(id, Others::Keep, None).unwrap();
+                is_over.store(true, Ordering::SeqCst);
+            });
+            // What comes first is never newer than what is looked at later.
+            let mut looks = 0;
+            while !is_over.load(Ordering::SeqCst) || looks == 0 {
+                let (first, last) = (&names[0], &names[names.len() - 1]);
+                for (earlier, later) in [(first, last), (last, first)] {
+                    let earlier = bytes_of(&store, earlier);
+                    let later = bytes_of(&store, later);
+                    assert!(earlier <= later, "{earlier:?} and then {later:?}");
+                }
+                looks += 1;
             }
-            is_over.store(true, Ordering::SeqCst);
         });
-        // What comes first is never newer than what is looked at later.
-        let mut looks = 0;
-        while !is_over.load(Ordering::SeqCst) || looks == 0 {
-            let (first, last) = (&names[0], &names[names.len() - 1]);
-            for (earlier, later) in [(first, last), (last, first)] {
-                let earlier = bytes_of(&store, earlier);
-                let later = bytes_of(&store, later);
-                assert!(earlier <= later, "{earlier:?} and then {later:?}");
-            }
-            looks += 1;
-        }
-    });
+    }
 }
 
 #[test]
