@@ -22,12 +22,13 @@ use crate::wire::{
 };
 
 impl Client {
-    /// All that the server knows of a model.
+    /// All that the server knows of a model, or of what it was in the revision that the client was taken to.
     ///
     /// # Errors
     /// `NotFound`, and those of the connection and of the server.
     pub fn info(&mut self, name: &ModelName) -> Result<ModelInfo> {
-        let mut response = self.ask(Method::GET, &path_of("info", name))?;
+        let path = self.in_revision(path_of("info", name));
+        let mut response = self.ask(Method::GET, &path)?;
         let value: serde_json::Value = crate::client::api::json(&mut response)?;
         if value["name"].as_str() == Some(&format!("{name}/")) {
             let text = format!("'{name}' is a folder");
@@ -37,6 +38,44 @@ impl Client {
         }
         let info = serde_json::from_value::<InfoWire>(value);
         info.map_err(|_| answers::not_skep())?.try_into()
+    }
+
+    /// What the server knows of the version of a model that the client was taken to. Of an old one it tells
+    /// nothing but size, time and digest.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub(crate) fn info_of_state(&mut self, name: &ModelName) -> Result<ModelInfo> {
+        let Some(digest) = self.version else {
+            return self.info(name);
+        };
+        let mut versions = self.versions(name)?.into_iter();
+        let Some(old) = versions.find(|version| version.digest == Some(digest)) else {
+            return self.info(name);
+        };
+
+        Ok(ModelInfo {
+            model: Model {
+                name: name.clone(),
+                size: old.size,
+                modified: old.modified,
+                digest: old.digest,
+            },
+            license: None,
+            source: None,
+            uploader: None,
+            uploaded: None,
+            file_modified: None,
+            meta: Default::default(),
+            versions: Vec::new(),
+        })
+    }
+
+    fn in_revision(&self, path: String) -> String {
+        match self.revision {
+            Some(revision) => format!("{path}?revision={revision}"),
+            None => path,
+        }
     }
 
     /// What a model was before, as far as the server keeps it; newest first.
@@ -139,11 +178,10 @@ impl Client {
     /// Where the bytes of a model are fetched from.
     pub(crate) fn fetched_path(&self, name: &ModelName) -> String {
         let path = path_of("models", name);
-        match (self.version, self.revision) {
+        match self.version {
             // The signature beside a model is asked for by its name.
-            (Some(digest), _) if !Signature::is_name(name) => format!("/v1/blobs/sha256/{digest}"),
-            (_, Some(revision)) => format!("{path}?revision={revision}"),
-            (_, None) => path,
+            Some(digest) if !Signature::is_name(name) => format!("/v1/blobs/sha256/{digest}"),
+            _ => self.in_revision(path),
         }
     }
 
@@ -182,7 +220,8 @@ impl Client {
     /// # Errors
     /// `NotFound`, and those of the connection and of the server.
     pub(crate) fn folder_info(&mut self, folder: &ModelName) -> Result<FolderInfoWire> {
-        let mut response = self.ask(Method::GET, &format!("{}/", path_of("info", folder)))?;
+        let path = self.in_revision(format!("{}/", path_of("info", folder)));
+        let mut response = self.ask(Method::GET, &path)?;
         crate::client::api::json(&mut response)
     }
 

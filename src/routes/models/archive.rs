@@ -26,6 +26,11 @@ pub(crate) fn archive(
     revision: Option<(Revision, BlobSearch)>,
 ) -> Result<Response> {
     let prefix = format!("{folder}/");
+    if let Some((revision, search)) = revision {
+        // Once the answer has begun, all it can do is break off.
+        let manifest = api.store.manifest_at(folder, revision, search)?;
+        api.store.check_bytes_of(&manifest, search)?;
+    }
     let models = || models(&api.store, folder, revision);
 
     let mut seen = Hasher::new();
@@ -64,8 +69,8 @@ fn models(
     folder: &ModelName,
     revision: Option<(Revision, BlobSearch)>,
 ) -> Result<Models> {
-    if let Some((revision, _)) = revision {
-        let manifest = store.manifest_at(folder, revision)?;
+    if let Some((revision, search)) = revision {
+        let manifest = store.manifest_at(folder, revision, search)?;
         let members = (0..manifest.members.len()).map(move |number| {
             let member = &manifest.members[number];
             Model {

@@ -4,16 +4,29 @@
 use crate::access::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
-use crate::model::ModelName;
+use crate::model::{ModelName, Revision};
 use crate::routes::api::{Api, member};
 use crate::routes::models::preconditions::{condition, expected_revision};
-use crate::store::{ExpectedState, MoveRequest, RevisionChoice};
+use crate::store::{BlobSearch, ExpectedState, MoveRequest, RevisionChoice};
 use crate::text::escaped;
 use crate::wire::{CommitWire, FolderInfoWire, MovedWire, RevisionWire, rfc3339};
 
-/// `GET /v1/info/FOLDER/` and `GET /v1/versions/FOLDER/`: how much is in it, its revision and older ones.
-pub(crate) fn show(api: &Api, folder: &ModelName) -> Result<Response> {
-    let info = api.store.folder_info(folder)?;
+/// `GET /v1/info/FOLDER/` and `GET /v1/versions/FOLDER/`: how much is in it, or was in a revision, its revision
+/// and older ones.
+pub(crate) fn show(
+    api: &Api,
+    folder: &ModelName,
+    revision: Option<Revision>,
+    search: BlobSearch,
+) -> Result<Response> {
+    let mut info = api.store.folder_info(folder, search)?;
+    if let Some(revision) = revision {
+        let manifest = api.store.manifest_at(folder, revision, search)?;
+        info.models = manifest.members.len();
+        info.size = manifest.size();
+        info.revision = Some(revision);
+    }
+
     let revisions = info.kept.iter().map(|kept| RevisionWire {
         number: kept.number,
         revision: kept.revision.to_string(),

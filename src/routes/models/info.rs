@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
@@ -19,22 +20,36 @@ use crate::text::{field_value, list_value, quotable, read_value, time_at};
 use crate::waiting::Rank;
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
 
-/// `GET /v1/info/NAME`: all that is known of a model, as JSON.
+/// `GET /v1/info/NAME`: all that is known of a model, as JSON; with `?revision=` of what it was.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let revision = asked_revision(request)?;
     if let Some(folder) = api.folder_name(request)? {
-        return folders::show(api, &folder);
+        return folders::show(api, &folder, revision, search_for(request));
     }
     let name = api.model_name(request)?;
-    let model = api.store.find(&name)?;
-    let about = api.store.about(&model);
+    let (model, about) = match revision {
+        Some(revision) => {
+            let opened = api
+                .store
+                .open_model_at(&name, revision, search_for(request))?;
+            let opened = api.store.described(opened);
+            (opened.model, opened.about)
+        }
+        None => {
+            let model = api.store.find(&name)?;
+            let about = api.store.about(&model).map(Arc::new);
+            (model, about)
+        }
+    };
 
     // Models that were copied in by hand and uploads that said nothing have no entry.
     let (metadata, uploaded) = match about {
-        Some(about) => (about.metadata, Some(about.uploaded)),
+        Some(about) => (about.metadata.clone(), Some(about.uploaded)),
         None => (Metadata::default(), None),
     };
 
-    let versions = api.store.versions(&name)?.iter().map(version).collect();
+    let versions = kept_versions(api, request, &name)?;
+    let versions = versions.iter().map(version).collect();
 
     let info = InfoWire::from(&ModelInfo {
         model,
@@ -53,10 +68,10 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 /// `GET /v1/versions/NAME`: what a model was before, newest first, as JSON.
 pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     if let Some(folder) = api.folder_name(request)? {
-        return folders::show(api, &folder);
+        return folders::show(api, &folder, None, search_for(request));
     }
     let name = api.model_name(request)?;
-    let kept = api.store.versions(&name)?;
+    let kept = kept_versions(api, request, &name)?;
     let versions = kept.iter().map(|one| VersionWire::from(&version(one)));
 
     let list = VersionsWire {
@@ -66,6 +81,18 @@ pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response>
     };
 
     Ok(Response::json(Status::OK, &list).field("cache-control", "no-cache"))
+}
+
+/// What a model was before, as far as the caller may know of it.
+fn kept_versions(
+    api: &Api,
+    request: &mut Request<'_>,
+    name: &ModelName,
+) -> Result<Vec<ModelVersion>> {
+    match search_for(request) {
+        BlobSearch::Versions => api.store.versions(name),
+        BlobSearch::Models => api.store.find(name).map(|_| Vec::new()),
+    }
 }
 
 /// `DELETE /v1/versions/NAME`: removes them all.
@@ -153,7 +180,8 @@ pub(super) fn asked_revision(request: &Request<'_>) -> Result<Option<Revision>> 
 
 /// Where bytes are looked for that the caller does not name by what they are called now.
 pub(super) fn search_for(request: &mut Request<'_>) -> BlobSearch {
-    // Whoever shows no credentials could let the server search its old versions again and again.
+    // Whoever shows no credentials could let the server search its old versions again and again, and would learn
+    // of what was taken away from everybody.
     let caller = principal(request);
     if caller.is_some_and(|caller| caller.rank() == Rank::Stranger) {
         BlobSearch::Models

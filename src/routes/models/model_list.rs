@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
 use crate::model::{ListRequest, Model, Revision};
 use crate::routes::api::Api;
-use crate::store::{Listing, RemovedModel};
+use crate::routes::models::info::search_for;
+use crate::store::{BlobSearch, Listing, RemovedModel};
 use crate::wire::{FolderWire, KeptWire, ListWire, ModelWire, list_path, list_request};
 
 /// `GET /v1/models`: models as JSON, all or a page of them. A long list is sent in chunks, and only the next
@@ -17,7 +18,7 @@ use crate::wire::{FolderWire, KeptWire, ListWire, ModelWire, list_path, list_req
 pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let wanted = list_request(request.query())?;
     if let Some(revision) = wanted.revision {
-        return list_at(api, &wanted, revision);
+        return list_at(api, request, &wanted, revision);
     }
 
     // A short list is of one moment, as far as skep makes the changes.
@@ -37,6 +38,7 @@ pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     piece.extend_from_slice(HEAD);
     let mut text = ListText {
         listing,
+        search: search_for(request),
         part: ListPart::Models,
         piece,
         start: 0,
@@ -62,12 +64,18 @@ pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 }
 
 /// What a folder had in a revision, page by page.
-fn list_at(api: &Api, wanted: &ListRequest, revision: Revision) -> Result<Response> {
+fn list_at(
+    api: &Api,
+    request: &mut Request<'_>,
+    wanted: &ListRequest,
+    revision: Revision,
+) -> Result<Response> {
     let root = wanted.filter.prefix.strip_suffix('/').ok_or_else(|| {
         let text = "a revision is that of a folder";
         Error::new(ErrorKind::BadRequest, text).hint("name it: prefix=FOLDER/")
     })?;
-    let manifest = api.store.manifest_at(&root.parse()?, revision)?;
+    let search = search_for(request);
+    let manifest = api.store.manifest_at(&root.parse()?, revision, search)?;
 
     let members = manifest.members.iter();
     let mut members = members.filter(|member| {
@@ -104,6 +112,8 @@ const PAGE_MODELS: usize = 8192;
 /// A list on its way.
 struct ListText {
     listing: Listing,
+    /// Whether what is kept of removed models is told.
+    search: BlobSearch,
     part: ListPart,
     piece: Vec<u8>,
     /// How much of the piece was read.
@@ -145,7 +155,10 @@ impl ListText {
                         if self.listing.has_folders() {
                             self.piece.push(b']');
                         }
-                        let removed = self.listing.removed();
+                        let removed = match self.search {
+                            BlobSearch::Versions => self.listing.removed(),
+                            BlobSearch::Models => Box::new(std::iter::empty()),
+                        };
                         self.begin(ListPart::Kept(removed));
                     }
                 },

@@ -23,12 +23,12 @@ use crate::store::store_handle::Store;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::versions;
 
-/// Where bytes are looked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Where bytes and the states of folders are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BlobSearch {
-    /// Among models, whose digests are in memory.
+    /// Among models as they are, whose digests are in memory.
     Models,
-    /// Also among old versions: their folders are read, and perhaps the bytes.
+    /// Also among old versions and revisions: their folders are read, and perhaps the bytes.
     Versions,
 }
 

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName, Revision};
+use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::store::about::About;
 use crate::store::blobs::ProvenBlobs;
@@ -26,7 +26,7 @@ use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
 use crate::store::options::StoreOptions;
 use crate::store::ready_files::ReadyQueue;
-use crate::store::revisions::Manifest;
+use crate::store::revisions::AskedManifest;
 use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
@@ -51,7 +51,7 @@ pub(crate) struct Catalog {
     pub(crate) pending: UnfinishedUploads,
     pub(crate) changes: OpenChanges,
     /// The revisions that were asked for last, newest first.
-    pub(crate) last_manifests: Mutex<VecDeque<(Revision, Arc<Manifest>)>>,
+    pub(crate) last_manifests: Mutex<VecDeque<AskedManifest>>,
     /// Digests of old versions that were asked for by digest.
     pub(crate) proven_blobs: ProvenBlobs,
     /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes.

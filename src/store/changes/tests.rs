@@ -712,7 +712,10 @@ fn a_commit_that_a_start_completed_tells_what_came_of_it() {
 fn what_a_folder_was_is_kept_also_where_its_digests_are_not_known() {
     let directory = tempfile::tempdir().unwrap();
     let (store, id) = prepared(directory.path(), 1);
-    let before = store.folder_info(&name("me")).unwrap().revision;
+    let before = store
+        .folder_info(&name("me"), BlobSearch::Versions)
+        .unwrap()
+        .revision;
     drop(store);
     let options = StoreOptions {
         reserve_bytes: 0,
@@ -727,7 +730,10 @@ fn what_a_folder_was_is_kept_also_where_its_digests_are_not_known() {
         store.catalog().index.remove(&name(known));
     }
     store.commit_change(id, Others::Remove, None).unwrap();
-    let kept = store.folder_info(&name("me")).unwrap().kept;
+    let kept = store
+        .folder_info(&name("me"), BlobSearch::Versions)
+        .unwrap()
+        .kept;
     assert_eq!(kept.first().map(|kept| kept.revision), before);
 }
 

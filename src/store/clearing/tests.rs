@@ -110,7 +110,11 @@ fn what_would_be_freed_is_what_is_freed_and_models_stay() {
         let versions = store.versions(&name("m")).unwrap();
         assert_eq!(versions.len(), keep);
         assert_eq!(store.versions(&name("deep/er/gone")).is_ok(), keep > 0);
-        let kept = store.folder_info(&name("f")).unwrap().kept.len();
+        let kept = store
+            .folder_info(&name("f"), BlobSearch::Versions)
+            .unwrap()
+            .kept
+            .len();
         assert_eq!(kept, keep);
     }
 

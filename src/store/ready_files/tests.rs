@@ -283,7 +283,9 @@ fn every_folder_has_its_revision_after_every_way_in_and_out() {
         seen.is_whole(case);
         assert_ne!(seen, before, "{case}");
         for (folder, text) in &seen.ready {
-            let info = store.folder_info(&name(folder)).unwrap();
+            let info = store
+                .folder_info(&name(folder), BlobSearch::Versions)
+                .unwrap();
             assert_eq!(format!("{}\n", info.revision.unwrap()), *text, "{case}");
         }
         // Each is of the models' mode, and no file is left over.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Folders as they are and as they were: what is in a revision, and the bytes of a model in it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::digest::Digest;
@@ -8,12 +9,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName, Revision};
 use crate::store::blobs::BlobSearch;
 use crate::store::catalog::Catalog;
+use crate::store::changes::sources;
 use crate::store::failure::{unlisted, unreadable};
 use crate::store::revisions::kept_revisions::{self, KeptRevision};
-use crate::store::revisions::manifest::Manifest;
+use crate::store::revisions::manifest::{AskedManifest, Manifest};
 use crate::store::store_handle::Store;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::threads::lock;
+
+type ManifestLook = fn(&Catalog, &ModelName, Revision) -> Result<Option<Manifest>>;
 
 /// What is known of a folder.
 pub(crate) struct FolderInfo {
@@ -35,17 +39,22 @@ impl Store {
         has_models || kept_revisions::list(layout.hidden(), name).is_ok_and(|kept| !kept.is_empty())
     }
 
-    /// What is known of a folder.
+    /// What is known of a folder, with the revisions that are kept where old states are looked for.
     ///
     /// # Errors
     /// `NotFound` if there is none; otherwise those of the file system.
-    pub(crate) fn folder_info(&self, root: &ModelName) -> Result<FolderInfo> {
+    pub(crate) fn folder_info(&self, root: &ModelName, search: BlobSearch) -> Result<FolderInfo> {
         let catalog = self.catalog();
         let _shown = catalog.shown();
         catalog.layout.check_there()?;
 
         let names = catalog.members(Some(root))?;
-        let mut kept = kept_revisions::list(catalog.layout.hidden(), root).map_err(unlisted)?;
+        let mut kept = match search {
+            BlobSearch::Versions => {
+                kept_revisions::list(catalog.layout.hidden(), root).map_err(unlisted)?
+            }
+            BlobSearch::Models => Vec::new(),
+        };
         if names.is_empty() && kept.is_empty() {
             let text = format!("there is no folder '{root}/'");
             return Err(Error::new(ErrorKind::NotFound, text).hint("'skep ls' lists what there is"));
@@ -71,10 +80,40 @@ impl Store {
         &self,
         root: &ModelName,
         revision: Revision,
+        search: BlobSearch,
     ) -> Result<Arc<Manifest>> {
         let roots = std::slice::from_ref(root);
-        let found = self.catalog().manifest_of(roots, revision)?;
+        let found = self.catalog().manifest_of(roots, revision, search)?;
         found.ok_or_else(|| gone(root, revision))
+    }
+
+    /// Whether all bytes of a revision are here.
+    ///
+    /// # Errors
+    /// `RevisionGone` if some are not; otherwise those of the file system.
+    pub(crate) fn check_bytes_of(&self, manifest: &Manifest, search: BlobSearch) -> Result<()> {
+        let catalog = self.catalog();
+        let members = manifest.members.iter();
+        let mut missing: BTreeSet<_> = members.map(|member| *member.digest.as_bytes()).collect();
+
+        match search {
+            BlobSearch::Versions => {
+                for digest in sources(catalog, missing.clone())?.keys() {
+                    missing.remove(digest);
+                }
+            }
+            BlobSearch::Models => {
+                for (_, _, digest) in catalog.index.having(&missing.clone()) {
+                    missing.remove(digest.as_bytes());
+                }
+            }
+        }
+
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(gone(&manifest.root, manifest.revision()))
+        }
     }
 
     /// Opens a model as it was in a revision of one of its folders.
@@ -90,7 +129,7 @@ impl Store {
     ) -> Result<OpenedModel> {
         let catalog = self.catalog();
         let roots: Vec<_> = name.ancestors().collect();
-        let manifest = catalog.manifest_of(&roots, revision)?;
+        let manifest = catalog.manifest_of(&roots, revision, search)?;
         let manifest = manifest.ok_or_else(|| gone(name, revision))?;
         let root = &manifest.root;
         let Some(member) = manifest.find(name) else {
@@ -133,15 +172,18 @@ impl Catalog {
         &self,
         roots: &[ModelName],
         revision: Revision,
+        search: BlobSearch,
     ) -> Result<Option<Arc<Manifest>>> {
         // What a revision has never changes, and whoever fetches one asks for it with every file.
         let known = {
             let last = lock(&self.last_manifests);
-            let is_it = |known: &Revision, last: &Manifest| {
-                *known == revision && roots.contains(&last.root)
+            let is_it = |known: &&AskedManifest| {
+                known.revision == revision
+                    && roots.contains(&known.manifest.root)
+                    && (known.is_present || search == BlobSearch::Versions)
             };
-            let known = last.iter().find(|(known, last)| is_it(known, last));
-            known.map(|(_, last)| Arc::clone(last))
+            let known = last.iter().find(is_it);
+            known.map(|known| Arc::clone(&known.manifest))
         };
         if known.is_some() {
             return Ok(known);
@@ -149,19 +191,26 @@ impl Catalog {
 
         let _shown = self.shown();
         // What a folder is now takes a look at each of its models, so all that is kept comes before.
-        let looks = [Self::kept_manifest, Self::present_manifest];
-        for (look, root) in looks
+        let looks: &[(ManifestLook, bool)] =
+            &[(Self::kept_manifest, false), (Self::present_manifest, true)];
+        let looks = looks
             .iter()
-            .flat_map(|look| roots.iter().map(move |root| (look, root)))
+            .filter(|(_, is_present)| *is_present || search == BlobSearch::Versions);
+        for ((look, is_present), root) in
+            looks.flat_map(|look| roots.iter().map(move |root| (look, root)))
         {
-            let Some(found) = look(self, root, revision)? else {
+            let Some(manifest) = look(self, root, revision)? else {
                 continue;
             };
-            let found = Arc::new(found);
+            let manifest = Arc::new(manifest);
             let mut last = lock(&self.last_manifests);
             last.truncate(MANIFESTS_KEPT - 1);
-            last.push_front((revision, Arc::clone(&found)));
-            return Ok(Some(found));
+            last.push_front(AskedManifest {
+                revision,
+                is_present: *is_present,
+                manifest: Arc::clone(&manifest),
+            });
+            return Ok(Some(manifest));
         }
         Ok(None)
     }

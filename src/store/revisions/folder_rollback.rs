@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Revision};
+use crate::store::blobs::BlobSearch;
 use crate::store::changes::{CommitOutcome, KnownBytes, Others, sources};
 use crate::store::failure::unlisted;
 use crate::store::revisions::kept_revisions;
@@ -55,7 +56,7 @@ impl Store {
         let catalog = self.catalog();
         catalog.layout.check_changeable()?;
 
-        let info = self.folder_info(root)?;
+        let info = self.folder_info(root, BlobSearch::Versions)?;
         let wanted = match choice {
             RevisionChoice::Revision(revision) => Some(revision),
             RevisionChoice::Newest => info.kept.first().map(|kept| kept.revision),
@@ -74,7 +75,7 @@ impl Store {
         let manifest = match kept {
             Some(kept) => kept,
             // The present one may be asked for as well.
-            None => (*self.manifest_at(root, wanted)?).clone(),
+            None => (*self.manifest_at(root, wanted, BlobSearch::Versions)?).clone(),
         };
         self.check_again(&manifest)?;
 

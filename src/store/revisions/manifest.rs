@@ -2,6 +2,7 @@
 //! What a folder has at one moment: paths, digests, sizes and times.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::digest::Digest;
@@ -21,6 +22,14 @@ pub(crate) struct FolderMember {
     pub(crate) digest: Digest,
     pub(crate) size: u64,
     pub(crate) modified: SystemTime,
+}
+
+/// What a folder had in a revision that was asked for, as it is remembered for the next caller.
+pub(crate) struct AskedManifest {
+    pub(crate) revision: Revision,
+    /// Whether the folder had it when it was looked for, so that everybody may know of it who may read.
+    pub(crate) is_present: bool,
+    pub(crate) manifest: Arc<Manifest>,
 }
 
 impl Manifest {

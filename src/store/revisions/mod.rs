@@ -12,4 +12,4 @@ mod manifest;
 
 pub(crate) use folder_rollback::RevisionChoice;
 pub(crate) use kept_revisions::{beyond, keep, prune, taken};
-pub(crate) use manifest::{FolderMember, Manifest};
+pub(crate) use manifest::{AskedManifest, FolderMember, Manifest};

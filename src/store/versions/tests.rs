@@ -1349,7 +1349,10 @@ fn a_folder_comes_back_as_the_revision_of_a_number() {
         store.rollback_folder(&name("f"), choice, None, None)
     };
 
-    let kept = store.folder_info(&name("f")).unwrap().kept;
+    let kept = store
+        .folder_info(&name("f"), BlobSearch::Versions)
+        .unwrap()
+        .kept;
     let numbers: Vec<_> = kept.iter().map(|revision| revision.number).collect();
     assert_eq!(numbers.len(), 2);
     let error = back(numbers[0] + 100).unwrap_err();

@@ -83,6 +83,32 @@ fn a_folder_is_what_it_was_as_a_whole() {
         assert_eq!(list["models"].as_array().unwrap().len(), 3, "{at}");
     }
     server.skep(&["ls", "me/d@99"]).exits(4).says("skep show");
+
+    // What is known of a folder and of a model then.
+    let then = format!("/v1/info/me/d/?revision={one}");
+    let then = server.curl(&then, &[]).is(200).json();
+    assert_eq!((&then["models"], &then["size"]), (&3.into(), &8.into()));
+    assert_eq!(then["revision"], one.as_str());
+    let shown = server.skep(&["show", &format!("me/d@{one}"), "--json"]);
+    assert_eq!(shown.exits(0).json()["folders"][0], then);
+    let model = format!("/v1/info/me/d/gone?revision={one}");
+    let model = server.curl(&model, &[]).is(200).json();
+    assert_eq!(
+        (&model["name"], &model["size"]),
+        (&"me/d/gone".into(), &1.into())
+    );
+    assert_eq!(model["digest"], digest(b"x"));
+    server
+        .curl(&format!("/v1/info/me/d/new?revision={one}"), &[])
+        .is(404);
+    server
+        .curl(
+            &format!("/v1/info/me/d/a?revision={one}&revision={one}"),
+            &[],
+        )
+        .is(400);
+    let shown = server.skep(&["show", "me/d/a@1", "--json"]).exits(0).json();
+    assert_eq!(shown["models"][0]["digest"], digest(b"one"));
     server.skep(&["cat", &format!("me/d@{one}")]).exits(2);
     server.curl(&format!("{bytes}&revision={two}"), &[]).is(400);
 
@@ -101,7 +127,7 @@ fn a_folder_is_what_it_was_as_a_whole() {
 fn what_is_not_kept_is_said_to_be_gone() {
     let server = Served::start(&["--plain", "--keep-versions", "1"]);
     let one = publish(&server, ONE);
-    publish(&server, TWO);
+    let two = publish(&server, TWO);
     let three = publish(&server, THREE);
     let code = |path: &str, arguments: &[&str]| {
         let refused = server.curl(path, arguments).is(404);
@@ -115,6 +141,10 @@ fn what_is_not_kept_is_said_to_be_gone() {
         code(&format!("/v1/models?prefix=me/d/&revision={one}"), &[]),
         "revision-gone"
     );
+    for info in ["me/d/", "me/d/a"] {
+        let info = format!("/v1/info/{info}?revision={one}");
+        assert_eq!(code(&info, &[]), "revision-gone");
+    }
     assert_eq!(
         code(&format!("/v1/models/me/d/x?revision={three}"), &[]),
         "not-found"
@@ -124,9 +154,11 @@ fn what_is_not_kept_is_said_to_be_gone() {
     assert_eq!(code("/v1/info/nothing/", &[]), "not-found");
     assert_eq!(content(&server).len(), 1);
 
-    // Bytes that hands have removed are missed before anything is changed.
+    // Bytes that hands have removed are missed before anything is changed, or sent.
     let kept = server.dir.join(".skep/versions/.skep/me/.skep/d/a");
     fs::remove_dir_all(kept).unwrap();
+    let archive = format!("/v1/models/me/d/?tar&revision={two}");
+    assert_eq!(code(&archive, &[]), "revision-gone");
     server
         .skep(&["rollback", "me/d/"])
         .exits(4)
@@ -225,4 +257,61 @@ fn an_old_version_of_a_model_is_fetched_by_its_number_and_its_digest() {
     // A model that is called so is meant by its name.
     server.skep(&["put", "m", "--name", "m@9"]).exits(0);
     assert_eq!(bytes("m@9"), "three");
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn callers_without_credentials_see_what_is_there_now() {
+    let server = Served::start(&["--plain", "--keep-versions", "2", "--anonymous-read"]);
+    let one = publish(&server, ONE);
+    let two = publish(&server, TWO);
+    let three = publish(&server, THREE);
+    let anybody = |path: &str| server.curl_as(path, &[], b"");
+
+    // Whoever fetches a folder asks for the revision that it has.
+    for path in [
+        format!("/v1/models?prefix=me/d/&revision={three}"),
+        format!("/v1/models/me/d/a?revision={three}"),
+        format!("/v1/models/me/d/?tar&revision={three}"),
+        format!("/v1/info/me/d/a?revision={three}"),
+    ] {
+        anybody(&path).is(200);
+    }
+    for (old, name) in [(&one, "gone"), (&two, "new"), (&two, "deep/b")] {
+        for path in [
+            format!("/v1/models?prefix=me/d/&revision={old}"),
+            format!("/v1/models/me/d/{name}?revision={old}"),
+            format!("/v1/models/me/d/?tar&revision={old}"),
+            format!("/v1/info/me/d/?revision={old}"),
+            format!("/v1/info/me/d/{name}?revision={old}"),
+        ] {
+            // Also after somebody else has asked, so that it is remembered.
+            server.curl(&path, &[]).is(200);
+            assert_eq!(
+                anybody(&path).is(404).json()["code"],
+                "revision-gone",
+                "{path}"
+            );
+        }
+    }
+
+    // Neither revisions and versions nor names that were removed are told.
+    let nothing = Value::Array(Vec::new());
+    assert_eq!(
+        anybody("/v1/info/me/d/").is(200).json()["revisions"],
+        nothing
+    );
+    assert_eq!(
+        anybody("/v1/info/me/d/a").is(200).json()["versions"],
+        nothing
+    );
+    assert_eq!(
+        anybody("/v1/versions/me/d/a").is(200).json()["versions"],
+        nothing
+    );
+    anybody("/v1/versions/me/d/gone").is(404);
+    server.curl("/v1/versions/me/d/gone", &[]).is(200);
+    let list = |text: &str| text.contains("me/d/gone");
+    assert!(!list(&anybody("/v1/models").is(200).text()));
+    assert!(list(&server.curl("/v1/models", &[]).is(200).text()));
 }

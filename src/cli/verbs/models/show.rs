@@ -5,6 +5,7 @@ use clap::{ArgMatches, Command};
 
 use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::{Output, size};
+use crate::cli::verbs::models::old_state;
 use crate::cli::verbs::transfer::get;
 use crate::client::Client;
 use crate::error::Result;
@@ -22,16 +23,36 @@ pub(crate) fn arguments(command: Command) -> Command {
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let folders = Selector::folders(matches, "name")?;
-    if let Some(folders) = folders {
-        return show_folders(folders, &mut args::client(matches, output)?, output);
+    if !old_state::is_written(matches) {
+        if let Some(folders) = folders {
+            return show_folders(folders, &mut args::client(matches, output)?, output);
+        }
+        let names = get::parse_names(matches)?;
+        return show_models(names, &mut args::client(matches, output)?, output);
     }
 
-    let names = get::parse_names(matches)?;
     let mut client = args::client(matches, output)?;
+    let meant = old_state::resolve(matches, Selector::all(matches, "name")?, &mut client)?;
+    let (mut names, mut folders) = (Vec::new(), Vec::new());
+    for selector in meant {
+        match selector {
+            Selector::Name(name) => names.push(name),
+            Selector::Folder(folder) => folders.push(folder),
+            Selector::Pattern(_) => return get::parse_names(matches).map(drop),
+        }
+    }
+    if names.is_empty() {
+        show_folders(folders, &mut client, output)
+    } else {
+        show_models(names, &mut client, output)
+    }
+}
+
+fn show_models(names: Vec<ModelName>, client: &mut Client, output: &Output) -> Result<()> {
     output.json_list("models");
 
     output.each(names, |name| {
-        let info = client.info(&name)?;
+        let info = client.info_of_state(&name)?;
         for (key, value) in rows(&info) {
             output.line(&format!("{key:<10}{value}"))?;
         }
@@ -106,4 +127,5 @@ const EXAMPLES: &str = "\
 Examples:
   skep show model.onnx
   skep show me/bert/                         a folder, with its revisions
+  skep show me/bert@2                        the same as it was in one of them
   skep show model.onnx --json | jq -r '.models[].license'";

@@ -173,10 +173,14 @@ fn digests_revisions_and_versions_go_along() {
         store.commit_change(id, Others::Keep, None).unwrap();
     }
 
-    let before = store.folder_info(&name("f/deep")).unwrap();
+    let before = store
+        .folder_info(&name("f/deep"), BlobSearch::Versions)
+        .unwrap();
     assert_eq!(before.kept.len(), 2);
     assert_eq!(try_move(&store, "f/", "x/y/").unwrap(), 2);
-    let after = store.folder_info(&name("x/y/deep")).unwrap();
+    let after = store
+        .folder_info(&name("x/y/deep"), BlobSearch::Versions)
+        .unwrap();
     assert_eq!(
         (after.revision, &after.kept),
         (before.revision, &before.kept)
@@ -188,7 +192,7 @@ fn digests_revisions_and_versions_go_along() {
     let done = store.rollback_folder(&name("x/y/deep"), choice, None, None);
     assert_eq!(done.unwrap().revision, Some(before.kept[0].revision));
     store.rollback(&name("x/y/deep/b")).unwrap();
-    assert!(store.folder_info(&name("f")).is_err());
+    assert!(store.folder_info(&name("f"), BlobSearch::Versions).is_err());
     for room in ["", ".skep/versions/.skep", ".skep/revisions/.skep"] {
         let old = directory.path().join(room).join("f");
         assert!(!old.exists(), "{room}");

@@ -497,7 +497,7 @@ fn digests_and_versions_are_kept_where_files_have_more_names() {
     }
     assert_eq!(inode(path, "outside"), inode(path, "f/twin"));
     assert_eq!(fs::metadata(path.join("f/stays")).unwrap().nlink(), 3);
-    let info = store.folder_info(&name("f")).unwrap();
+    let info = store.folder_info(&name("f"), BlobSearch::Versions).unwrap();
     assert_eq!(info.kept.len(), 3);
 
     // An old revision comes back in one step as well, with its bytes.
