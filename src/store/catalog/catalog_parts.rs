@@ -336,6 +336,7 @@ impl Catalog {
 
     pub(crate) fn learn(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
         self.index.insert(name, stamp, digest);
+        self.index.note(&self.layout, name, &stamp, digest);
         self.digester.save_later();
         self.ready.notice(name);
     }

@@ -2,15 +2,19 @@
 //! The digests that are known, by name and stamp, so that a model is read only once for its digest.
 //!
 //! `.skep/index` has one line for each: the six numbers of the stamp, the digest, the name. It can be
-//! removed at any time: what it said is computed again. A line that cannot be read is ignored.
+//! removed at any time: what it said is computed again. A line that cannot be read is ignored, and of two
+//! lines for a name the later one counts: what is learned is added at the end at once, for a process that is
+//! killed, and the file is written anew some seconds later.
 //!
 //! Not here: when it is written (`digester.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::Bound;
 use std::sync::Mutex;
+
+use rustix::fs::OFlags;
 
 use crate::digest::Digest;
 use crate::disk::{self, FilePlace};
@@ -26,6 +30,11 @@ pub(crate) struct Index(Mutex<IndexState>);
 struct IndexState {
     known: BTreeMap<ModelName, (Stamp, Digest)>,
     saved: IndexSaved,
+    /// The lines that were added while the file is written anew, in which they are missing; `None` at all other
+    /// times.
+    late: Option<String>,
+    /// How often the file was begun anew.
+    saves: u64,
     /// How many are at work that give files names and take some away, which changes a time in their stamps.
     linking: usize,
 }
@@ -42,6 +51,8 @@ impl IndexState {
 enum IndexSaved {
     Yes,
     No,
+    /// It cannot be written, so nothing is added either, which would let it grow.
+    Failed,
 }
 
 impl Index {
@@ -64,6 +75,8 @@ impl Index {
         Self(Mutex::new(IndexState {
             known,
             saved: IndexSaved::Yes,
+            late: None,
+            saves: 0,
             linking: 0,
         }))
     }
@@ -120,15 +133,53 @@ impl Index {
     }
 
     pub(crate) fn insert(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
+        lock(&self.0).known.insert(name.clone(), (stamp, digest));
+        self.has_changed();
+    }
+
+    /// Has the file written at the next occasion.
+    fn has_changed(&self) {
         let mut state = lock(&self.0);
-        state.known.insert(name.clone(), (stamp, digest));
-        state.saved = IndexSaved::No;
+        if state.saved == IndexSaved::Yes {
+            state.saved = IndexSaved::No;
+        }
+    }
+
+    /// Adds what was learned to the file as it is. A power cut may take it away again.
+    pub(crate) fn note(&self, layout: &Layout, name: &ModelName, stamp: &Stamp, digest: Digest) {
+        if layout.is_read_only() {
+            return;
+        }
+        let line = format!("{stamp} {digest} {name}\n");
+
+        // The disk may be slow, and nobody who looks a digest up waits for it. So the file may be another one by
+        // the time that the line is written.
+        let mut seen = None;
+        loop {
+            let saves = {
+                let mut state = lock(&self.0);
+                if let Some(late) = &mut state.late {
+                    late.push_str(&line);
+                    return;
+                }
+                if seen == Some(state.saves) || state.saved == IndexSaved::Failed {
+                    return;
+                }
+                state.saves
+            };
+
+            seen = Some(saves);
+            if let Err(error) = append(layout, &line) {
+                log::debug!("nothing is added to the index of digests: {error}");
+                return;
+            }
+        }
     }
 
     pub(crate) fn remove(&self, name: &ModelName) {
-        let mut state = lock(&self.0);
-        if state.known.remove(name).is_some() {
-            state.saved = IndexSaved::No;
+        let removed = lock(&self.0).known.remove(name);
+        if removed.is_some() {
+            self.has_changed();
         }
     }
 
@@ -150,6 +201,8 @@ impl Index {
                 return Ok(());
             }
             state.saved = IndexSaved::Yes;
+            state.late = Some(String::new());
+            state.saves += 1;
             state.known.clone()
         };
 
@@ -170,8 +223,16 @@ impl Index {
         let written = layout
             .index()
             .and_then(|place| disk::write_at(&place, text.as_bytes(), 0o600));
-        if written.is_err() {
-            lock(&self.0).saved = IndexSaved::No;
+
+        let late = {
+            let mut state = lock(&self.0);
+            if written.is_err() {
+                state.saved = IndexSaved::Failed;
+            }
+            state.late.take().unwrap_or_default()
+        };
+        if written.is_ok() && !late.is_empty() {
+            append(layout, &late)?;
         }
 
         written
@@ -189,7 +250,7 @@ impl Index {
             cleared.bytes += format!("{stamp} {digest} {name}\n").len() as u64;
             if mode == ClearMode::Remove {
                 self.remove_stale(name, stamp);
-                lock(&self.0).saved = IndexSaved::No;
+                self.has_changed();
             }
         }
         cleared
@@ -208,6 +269,19 @@ impl Index {
     }
 }
 
+/// Adds lines to the end of the file.
+///
+/// # Errors
+/// Those of the file system; `NotFound` where something else has its name.
+fn append(layout: &Layout, lines: &str) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
+    let mut file = layout.index()?.open_as(flags, 0o600)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    file.write_all(lines.as_bytes())
+}
+
 /// Lines for some hundred thousand models; a longer file was not written here.
 const INDEX_BYTES_MAX: u64 = 64 << 20;
 
@@ -223,7 +297,74 @@ fn parse_line(line: &str) -> Option<(ModelName, (Stamp, Digest))> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::thread;
+
     use super::*;
+    use crate::store::StoreOptions;
+
+    /// An index of a store in a directory, without the store's threads.
+    fn of(directory: &Path) -> (Layout, Index) {
+        let layout = Layout::open(directory, &StoreOptions::default()).unwrap();
+        let index = Index::open(layout.index());
+        (layout, index)
+    }
+
+    #[test]
+    fn what_was_learned_is_known_after_a_sudden_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let digest = Digest::of(b"x");
+        let name = |number: u32| -> ModelName { format!("m{number}").parse().unwrap() };
+        let learn = |layout: &Layout, index: &Index, number| {
+            let place = layout.place(&name(number)).unwrap();
+            disk::write_at(&place, b"x", 0o600).unwrap();
+            let stamp = Stamp::of(place.facts().unwrap());
+            index.insert(&name(number), stamp, digest);
+            index.note(layout, &name(number), &stamp, digest);
+            stamp
+        };
+
+        // Each of them is dropped without a word.
+        for number in 0..3 {
+            let (layout, index) = of(directory.path());
+            learn(&layout, &index, number);
+        }
+        let (layout, index) = of(directory.path());
+        assert_eq!(lock(&index.0).known.len(), 3);
+
+        // While the file is written anew, nothing is lost that comes meanwhile.
+        thread::scope(|scope| {
+            let saving = scope.spawn(|| {
+                for _ in 0..50 {
+                    index.has_changed();
+                    index.save(&layout).unwrap();
+                }
+            });
+            let mut number = 3;
+            while !saving.is_finished() {
+                let stamp = learn(&layout, &index, number);
+                assert_eq!(index.find(&name(number), &stamp), Some(digest));
+                number += 1;
+            }
+            let again = Index::open(layout.index());
+            assert_eq!(lock(&again.0).known.len(), number as usize);
+        });
+
+        // A file that cannot be written does not grow.
+        let place = directory.path().join(".skep/index");
+        fs::remove_file(&place).unwrap();
+        fs::create_dir(&place).unwrap();
+        index.has_changed();
+        index.save(&layout).unwrap_err();
+        fs::remove_dir(&place).unwrap();
+        learn(&layout, &index, 0);
+        assert!(!place.exists());
+        index.save(&layout).unwrap();
+        learn(&layout, &index, 1);
+        let lines = fs::read_to_string(&place).unwrap();
+        assert!(lines.ends_with("m1\n"), "{lines}");
+    }
 
     #[test]
     fn unreadable_lines_are_ignored() {

@@ -720,7 +720,7 @@ fn what_a_folder_was_is_kept_also_where_its_digests_are_not_known() {
     let options = StoreOptions {
         reserve_bytes: 0,
         versions_max: 1,
-        clock_tick: std::time::Duration::ZERO,
+        clock_tick: std::time::Duration::from_millis(300),
         ..StoreOptions::default()
     };
     let store = Store::open(directory.path(), options).unwrap();

@@ -994,11 +994,11 @@ fn the_scrub_finds_damage_by_itself_and_ends_at_once() {
         assert!(start.elapsed() < Duration::from_secs(60));
         thread::yield_now();
     }
+    // The next round may be under way.
     let counts = store.scrub_counts();
-    assert_eq!(
-        (counts.models, counts.damaged),
-        (2 * counts.rounds, counts.rounds)
-    );
+    let rounds = counts.rounds;
+    assert!((2 * rounds..=2 * rounds + 2).contains(&counts.models));
+    assert!((rounds..=rounds + 1).contains(&counts.damaged));
 }
 
 /// A store that takes only what a key of the test has signed, and how that key signs.

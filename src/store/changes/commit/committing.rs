@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The commit of a change set: all is looked at and made durable, then decided, then done.
 
+use std::thread;
 use std::time::SystemTime;
 
 use crate::digest::Digest;
@@ -255,18 +256,25 @@ fn check_sent(set: &mut ChangeSet) -> Result<()> {
 }
 
 /// Computes the digests in a folder that are not known yet, as after a start without an index: without them, what
-/// the folder is now could not be kept as a revision.
+/// the folder is now could not be kept as a revision. Files that have changed just now are waited for once, some
+/// ticks of the clock.
 pub(super) fn learn_before(catalog: &Catalog, root: &ModelName) -> Result<()> {
+    let mut has_waited = false;
     for name in catalog.members(Some(root))? {
         let Ok(Some((file, stamp))) = catalog.layout.open_model(&name) else {
             continue;
         };
-        let is_known = catalog.index.find(&name, &stamp).is_some();
-        let is_young = !stamp
-            .young_for(catalog.options.clock_tick, SystemTime::now())
-            .is_zero();
-        if is_known || is_young {
+        if catalog.index.find(&name, &stamp).is_some() {
             continue;
+        }
+        let young = stamp.young_for(catalog.options.clock_tick, SystemTime::now());
+        if !young.is_zero() {
+            if has_waited {
+                continue;
+            }
+            // Whoever writes it on still has changed its stamp by then.
+            thread::sleep(young);
+            has_waited = true;
         }
 
         let digest = Digest::of_reader(&file).map_err(|error| unreadable(&name, error))?;
