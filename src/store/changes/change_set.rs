@@ -13,7 +13,7 @@ use crate::model::ModelName;
 use crate::store::changes::change::{Change, ChangeRequest};
 use crate::store::changes::change_files::{APPENDED, ChangeFiles, ENTRIES};
 use crate::store::changes::change_journal::entry_line;
-use crate::text::composed;
+use crate::text::{composed, decomposed};
 
 /// A change set that is not committed.
 pub(crate) struct ChangeSet {
@@ -103,6 +103,14 @@ impl ChangeSet {
             );
         }
 
+        if let Some(other) = self.other_form(name) {
+            let text = format!(
+                "'{name}' is in a folder that the set has as '{other}', in the other form of Unicode"
+            );
+            return Err(Error::new(ErrorKind::Conflict, text)
+                .hint("write letters with marks in one form (NFC or NFD) in all names"));
+        }
+
         let folded = fold(name, folds_names);
         match folded.and_then(|folded| self.folded.get(&folded)) {
             Some(other) if other != name && is_there(other) => {
@@ -111,6 +119,34 @@ impl ChangeSet {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A folder of a name as the set has it, if that is in the other form of Unicode.
+    fn other_form(&self, name: &ModelName) -> Option<String> {
+        if name.as_str().is_ascii() {
+            return None;
+        }
+
+        let mut path = String::new();
+        for segment in name.folders() {
+            let forms = [segment.to_owned(), composed(segment), decomposed(segment)];
+            let forms = forms.into_iter().map(|form| format!("{path}{form}/"));
+            let used = forms.into_iter().find(|folder| self.has_below(folder));
+            let used = used.unwrap_or_else(|| format!("{path}{segment}/"));
+            if used != format!("{path}{segment}/") {
+                return Some(used);
+            }
+            path = used;
+        }
+        None
+    }
+
+    /// Whether something of the set is to be in a folder.
+    fn has_below(&self, folder: &str) -> bool {
+        let from = (Bound::Included(folder), Bound::Unbounded);
+        let below = self.entries.range::<str, _>(from);
+        let mut below = below.take_while(|(name, _)| name.as_str().starts_with(folder));
+        below.any(|(_, change)| change.bytes().is_some())
     }
 
     /// A name of the set that is a folder of this one, or is in it.

@@ -304,6 +304,19 @@ fn names_of_a_set_that_exclude_each_other_are_refused() {
     let other_form = try_send(&store, id, "mo\u{308}del", b"x").unwrap_err();
     assert_eq!(other_form.kind(), ErrorKind::Conflict);
 
+    // The same goes for folders, of which each may have its own form.
+    send(&store, id, "\u{f6}/u\u{308}/a", b"x");
+    for other in ["o\u{308}/b", "\u{f6}/\u{fc}/b", "o\u{308}/u\u{308}/b"] {
+        let error = try_send(&store, id, other, b"x").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{other}");
+        assert!(error.message().contains("other form"), "{error}");
+    }
+    send(&store, id, "\u{f6}/u\u{308}/b", b"x");
+    for gone in ["a", "b"] {
+        let gone = name(&format!("\u{f6}/u\u{308}/{gone}"));
+        store.stage_removal(id, &gone).unwrap();
+    }
+
     // What was to be there and is not to be there any more is in nobody's way.
     store.stage_removal(id, &name("a/b")).unwrap();
     send(&store, id, "a", b"x");

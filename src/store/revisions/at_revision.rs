@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName, Revision};
 use crate::store::blobs::BlobSearch;
-use crate::store::catalog::Catalog;
+use crate::store::catalog::{Catalog, Standing};
 use crate::store::changes::sources;
 use crate::store::failure::{unlisted, unreadable};
 use crate::store::revisions::kept_revisions::{self, KeptRevision};
@@ -62,11 +62,16 @@ impl Store {
 
         let manifest = catalog.manifest(root)?;
         let revision = manifest.as_ref().map(Manifest::revision);
+        let size = match &manifest {
+            Some(manifest) => manifest.size(),
+            // The sizes are known without the digests.
+            None => names.iter().map(|name| catalog.size_of(name)).sum(),
+        };
         // A commit that was given up leaves what the folder still is.
         kept.retain(|kept| Some(kept.revision) != revision);
         Ok(FolderInfo {
             models: names.len(),
-            size: manifest.as_ref().map_or(0, Manifest::size),
+            size,
             revision,
             kept,
         })
@@ -213,6 +218,14 @@ impl Catalog {
             return Ok(Some(manifest));
         }
         Ok(None)
+    }
+
+    /// The size of a model; nothing for what is none any more.
+    fn size_of(&self, name: &ModelName) -> u64 {
+        match self.layout.standing(name) {
+            Ok(Standing::Model(stamp)) => stamp.size,
+            _ => 0,
+        }
     }
 
     fn kept_manifest(&self, root: &ModelName, revision: Revision) -> Result<Option<Manifest>> {

@@ -3,6 +3,7 @@
 //! is left alone.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use crate::support::folders::{self, copy, tree};
@@ -73,6 +74,38 @@ fn a_directory_of_a_newer_format_is_left_alone() {
     let outcome = outcome.says("format 3").says("update skep");
     assert!(outcome.stdout.is_empty());
     assert_eq!(tree(&place.path("models")), before);
+}
+
+#[test]
+fn what_is_in_the_place_of_a_folder_is_named_and_left_alone() {
+    for name in [
+        "parts",
+        "uploads",
+        "about",
+        "versions",
+        "changes",
+        "revisions",
+    ] {
+        for is_link in [true, false] {
+            let place = Place::new();
+            let hidden = place.path("models/.skep");
+            fs::create_dir_all(&hidden).unwrap();
+            fs::create_dir(place.path("outside")).unwrap();
+            place.file("outside/kept", "x");
+            if is_link {
+                symlink("../../outside", hidden.join(name)).unwrap();
+            } else {
+                fs::write(hidden.join(name), "x").unwrap();
+            }
+
+            let serve = ["serve", "127.0.0.1", "--port", "0", "--dir", "models"];
+            let outcome = Process::start(&mut place.skep(&serve)).finish().exits(2);
+            let real = fs::canonicalize(&hidden).unwrap().join(name);
+            outcome.says(&format!("remove or rename '{}'", real.display()));
+            assert!(fs::symlink_metadata(&real).is_ok());
+            assert!(place.path("outside/kept").is_file());
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::disk::{self, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::layout::file_names::{AWKWARD, COMPOSED};
-use crate::store::hidden_folder::{ABOUT, HIDDEN, HiddenFolder, PARTS, UPLOADS, VERSIONS};
+use crate::store::hidden_folder::{
+    ABOUT, CHANGES, HIDDEN, HiddenFolder, PARTS, REVISIONS, UPLOADS, VERSIONS,
+};
 
 /// Removes the parts that dead processes have left, if they are at least this old.
 ///
@@ -68,6 +70,8 @@ const SWEPT: &[(&str, &[&str])] = &[
     (UPLOADS, &[disk::WRITTEN_PREFIX]),
     (ABOUT, &[disk::WRITTEN_PREFIX]),
     (VERSIONS, &[]),
+    (CHANGES, &[]),
+    (REVISIONS, &[]),
 ];
 
 /// Of the parts in which whole uploads arrive.

@@ -58,8 +58,13 @@ pub(crate) fn marked(directory: &Path, mark: &Path) -> Error {
 /// The error of a directory that cannot be used, with its owner. `place` is the file or folder that
 /// failed.
 pub(crate) fn unusable(directory: &Path, place: &Path, error: io::Error) -> Error {
-    // What has to be a file is none.
-    let is_folder = error.kind() == io::ErrorKind::IsADirectory && place != directory;
+    // What has to be a file is a folder, or the reverse.
+    let is_file = || fs::symlink_metadata(place).is_ok_and(|found| found.is_file());
+    let is_other = match error.kind() {
+        io::ErrorKind::IsADirectory => place != directory,
+        io::ErrorKind::NotADirectory => place != directory && is_file(),
+        _ => false,
+    };
     let said = Error::io(
         format!("cannot use the model directory {}", directory.display()),
         error,
@@ -74,7 +79,7 @@ pub(crate) fn unusable(directory: &Path, place: &Path, error: io::Error) -> Erro
     let found = Refused::find(directory, place).filter(|_| said.kind() == ErrorKind::Forbidden);
 
     let Some(found) = found else {
-        let wrong = is_folder.then_some(place).or_else(|| in_the_way(place));
+        let wrong = is_other.then_some(place).or_else(|| in_the_way(place));
         let hint = match wrong {
             Some(path) => format!("remove or rename {}; or {CHOOSE}", quoted(path)),
             None => CHOOSE.to_owned(),
