@@ -15,23 +15,8 @@ use crate::store::versions::aged_version::AgedVersion;
 use crate::store::versions::pruning::{forget_removed, prune, remove_empty};
 use crate::store::versions::tally::{KeptVersions, kept_of};
 use crate::store::versions::version_files::{list, parse};
+use crate::store::versions::version_room::VersionRoom;
 use crate::threads::lock;
-
-/// What versions may take beside models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct VersionRoom {
-    pub(crate) bytes: u64,
-    /// The names that have versions and are no models any more.
-    pub(crate) removed: u64,
-}
-
-impl VersionRoom {
-    /// Room for as many as there may be.
-    pub(crate) const UNBOUNDED: Self = Self {
-        bytes: u64::MAX,
-        removed: u64::MAX,
-    };
-}
 
 impl Catalog {
     /// Whether versions are kept, and those of these sizes have room among them.

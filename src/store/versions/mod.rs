@@ -18,13 +18,15 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod version_files;
+mod version_room;
 
-pub(crate) use giving_way::{VersionRoom, could_free, free, keep_within};
+pub(crate) use giving_way::{could_free, free, keep_within};
 pub(crate) use pruning::{
     clear, forget_unkept, remove_empty, staying, tidy, tidy_all, tidy_removed,
 };
 pub(crate) use tally::{Tally, VersionCount, kept_of};
 pub use version_files::ModelVersion;
+pub(crate) use version_room::VersionRoom;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

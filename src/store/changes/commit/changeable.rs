@@ -9,7 +9,7 @@ use crate::disk::{FileFacts, Folder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::Catalog;
-use crate::store::changes::commit::plan::CommitPlan;
+use crate::store::changes::commit::commit_plan::CommitPlan;
 use crate::store::failure::unstored;
 
 /// Looks at the folder of each name, or at the nearest one above it that is there.

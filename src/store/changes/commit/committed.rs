@@ -8,7 +8,7 @@ use crate::model::ModelName;
 use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change::{Bytes, CommitOutcome};
-use crate::store::changes::commit::plan::{CommitPlan, Planned};
+use crate::store::changes::commit::commit_plan::{CommitPlan, Planned};
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 use crate::store::claim::{BytesOrigin, Claim, Condition};
 use crate::store::revisions;

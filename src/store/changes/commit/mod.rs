@@ -4,6 +4,7 @@
 
 mod assembled;
 mod changeable;
+mod commit_plan;
 mod committed;
 mod committing;
 mod exchange;

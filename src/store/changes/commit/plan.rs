@@ -9,75 +9,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, charge};
 use crate::store::blobs::ProvenVersions;
 use crate::store::catalog::{Catalog, Stamp, Standing};
-use crate::store::changes::change::{Bytes, Change, Others};
+use crate::store::changes::change::{Change, Others};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::assembled::new_folder;
+use crate::store::changes::commit::commit_plan::{CommitPlan, Gone, Planned};
 use crate::store::changes::commit::making_way::is_made;
 use crate::store::claim::Condition;
 use crate::store::failure::{unlisted, unstored};
 use crate::store::rules::FolderBlocks;
 use crate::store::versions::VersionRoom;
 use crate::text::counted;
-
-/// What is to be done, by name.
-pub(crate) struct CommitPlan {
-    pub(crate) published: Vec<Planned>,
-    pub(crate) removed: Vec<Gone>,
-    /// Names that have the bytes already that they are to get.
-    pub(crate) unchanged: usize,
-    /// Those of them of which something is said anew.
-    pub(crate) described: Vec<(ModelName, Bytes)>,
-    /// The folder that comes into being as a whole: all is in it, and nothing has its name.
-    pub(crate) new_folder: Option<ModelName>,
-    /// The folder that changes as a whole.
-    pub(crate) exchange: Option<FolderExchange>,
-    /// Whether what is replaced and what goes becomes versions: all of it, or nothing where it is too large
-    /// together.
-    pub(crate) keeps_versions: bool,
-    /// What versions may take beside the models that there will be.
-    pub(crate) room: VersionRoom,
-}
-
-impl CommitPlan {
-    /// The names of what changes.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &ModelName> + Clone {
-        let published = self.published.iter().map(|one| &one.name);
-        published.chain(self.removed.iter().map(|gone| &gone.name))
-    }
-
-    /// Whether nothing would be done.
-    pub(crate) fn is_nothing(&self) -> bool {
-        self.published.is_empty() && self.removed.is_empty()
-    }
-}
-
-/// A folder that is to change as a whole.
-pub(crate) struct FolderExchange {
-    pub(crate) folder: ModelName,
-    /// The number of the file (inode) that the folder has that was assembled.
-    pub(crate) inode: u64,
-}
-
-/// A model that goes.
-pub(crate) struct Gone {
-    pub(crate) name: ModelName,
-    pub(crate) stamp: Stamp,
-    pub(crate) digest: Option<Digest>,
-}
-
-/// A name that gets bytes.
-pub(crate) struct Planned {
-    pub(crate) name: ModelName,
-    pub(crate) bytes: Bytes,
-    /// Where the bytes are, if they are not in the set.
-    pub(crate) source: Option<FilePlace>,
-    /// What it replaces.
-    pub(crate) current: Option<Stamp>,
-    /// The digest of that, where it is known.
-    pub(crate) replaced: Option<Digest>,
-    /// Whether others have to go before it can have its name.
-    pub(crate) waits: bool,
-}
 
 /// Looks at every name of a set, with the names locked; `proven` is what [`known_versions`] found before.
 ///

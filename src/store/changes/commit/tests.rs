@@ -10,8 +10,8 @@ use crate::digest::Digest;
 use crate::disk::fault;
 use crate::store::catalog::Stamp;
 use crate::store::changes::change::Bytes;
+use crate::store::changes::commit::commit_plan::{CommitPlan, Planned};
 use crate::store::changes::commit::committed::learn;
-use crate::store::changes::commit::plan::{CommitPlan, Planned};
 use crate::store::changes::tests::{name, open};
 use crate::store::*;
 

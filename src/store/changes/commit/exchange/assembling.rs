@@ -8,8 +8,8 @@ use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::changes::change_files::ChangeFiles;
 use crate::store::changes::commit::assembled::{assembled_place, discard_tree};
+use crate::store::changes::commit::commit_plan::{CommitPlan, FolderExchange};
 use crate::store::changes::commit::exchange::changed_names::ChangedNames;
-use crate::store::changes::commit::plan::{CommitPlan, FolderExchange};
 use crate::store::ready_files::is_ready_file;
 
 /// The folder that a commit may change in one step: the innermost one in which all of it happens. A single

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::disk::{FileFacts, FileKind};
-use crate::store::changes::commit::plan::CommitPlan;
+use crate::store::changes::commit::commit_plan::CommitPlan;
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 
 /// Names of models that change.
