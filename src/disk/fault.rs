@@ -9,6 +9,8 @@ use std::io;
 #[cfg(test)]
 thread_local! {
     static CALLS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    static FAILS_ON: Cell<bool> = const { Cell::new(false) };
+    static IS_FAILING: Cell<bool> = const { Cell::new(false) };
     static HAS_LOCKS: Cell<bool> = const { Cell::new(true) };
     static IS_FULL: Cell<bool> = const { Cell::new(false) };
     static FREE_BYTES: Cell<Option<u64>> = const { Cell::new(None) };
@@ -20,14 +22,25 @@ thread_local! {
 /// Returns whether the failure of the last setting is still to come.
 #[cfg(test)]
 pub(crate) fn set(call: Option<u32>) -> bool {
+    FAILS_ON.set(false);
+    IS_FAILING.set(false);
     CALLS_LEFT.replace(call).is_some()
+}
+
+/// The same, and all calls after that one fail as well.
+#[cfg(test)]
+pub(crate) fn set_for_good(call: u32) {
+    set(Some(call));
+    FAILS_ON.set(true);
 }
 
 #[cfg(test)]
 pub(crate) fn check() -> io::Result<()> {
     match CALLS_LEFT.get() {
+        _ if IS_FAILING.get() => Err(rustix::io::Errno::IO.into()),
         Some(0) => {
             CALLS_LEFT.set(None);
+            IS_FAILING.set(FAILS_ON.get());
             Err(rustix::io::Errno::IO.into())
         }
         Some(left) => {

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, RwLockReadGuard};
 
 use crate::error::Result;
-use crate::model::{Depth, ListRequest, Model, ModelName};
+use crate::model::{Depth, ListRequest, Model, ModelName, NameFilter};
 use crate::store::catalog::{Catalog, ListedKind, ListedName, NameRange, Stamp, Standing};
+use crate::store::changes::HiddenNames;
 use crate::store::failure::{unlisted, unstored};
 use crate::store::store_handle::Store;
 use crate::store::versions::{self, RemovedModel};
@@ -56,10 +57,15 @@ impl Store {
         Ok(totals)
     }
 
-    /// Keeps change sets from being shown until it is dropped. Nothing else of the store may be called
-    /// meanwhile but a listing.
-    pub(crate) fn hold(&self) -> RwLockReadGuard<'_, ()> {
-        self.catalog().shown()
+    /// Keeps change sets from being shown until it is dropped, if all of these names can be looked up. Nothing else
+    /// of the store may be called meanwhile but a listing.
+    ///
+    /// # Errors
+    /// `Busy` if one of them is one of a commit that is not done to its end.
+    pub(crate) fn hold(&self, filter: &NameFilter) -> Result<RwLockReadGuard<'_, HiddenNames>> {
+        let shown = self.catalog().shown();
+        shown.check_list(filter)?;
+        Ok(shown)
     }
 
     /// Begins a list.

@@ -65,7 +65,7 @@ use crate::signature::Signature;
 use crate::threads::{lock, spawn};
 use blobs::ProvenBlobs;
 use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
-use changes::OpenChanges;
+use changes::{OpenChanges, UnfinishedCommit};
 use check::Scrub;
 use failure::{unlisted, unreadable, unremoved, unstored};
 use ready_files::ReadyQueue;
@@ -108,6 +108,7 @@ impl Store {
             scrub: Scrub::default(),
             version_count: VersionCount::default(),
             changes: OpenChanges::default(),
+            unfinished: UnfinishedCommit::default(),
             last_manifests: Mutex::default(),
             proven_blobs: ProvenBlobs::default(),
             shown: RwLock::default(),
@@ -169,14 +170,16 @@ impl Store {
     /// All models, sorted by name. Digests that are not known yet are being computed.
     ///
     /// # Errors
-    /// `Busy` if the directory is not there; otherwise those of the file system.
+    /// `Busy` if the directory is not there, or if a commit is not done to its end; otherwise those of the file
+    /// system.
     pub fn list(&self) -> Result<Vec<Model>> {
         let catalog = self.catalog();
         catalog.layout.check_there()?;
 
         // A folder that is exchanged meanwhile would seem to lose its models.
         let models = {
-            let _shown = catalog.shown();
+            let shown = catalog.shown();
+            shown.check_all()?;
             catalog.layout.models().map_err(unlisted)?
         };
 
@@ -196,10 +199,11 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` if there is none, with the name that may have been meant; `Busy` if the directory is
-    /// not there; otherwise those of the file system.
+    /// not there, or if the name is one of a commit that is not done to its end; otherwise those of the file system.
     pub fn find(&self, name: &ModelName) -> Result<Model> {
         let standing = {
-            let _shown = self.catalog().shown();
+            let shown = self.catalog().shown();
+            shown.check(name)?;
             self.catalog().standing(name)?
         };
         match standing {
@@ -217,6 +221,7 @@ impl Store {
         let size_max = catalog.options.cache_file_bytes_max;
 
         let shown = catalog.shown();
+        shown.check(name)?;
 
         // The stamp is taken from the file itself, so a model that was changed by hand is never
         // served from the cache.
@@ -264,7 +269,8 @@ impl Store {
     pub(crate) fn open_cached(&self, name: &ModelName) -> Option<OpenedModel> {
         let catalog = self.catalog();
         // Whoever calls this cannot wait for a change set.
-        let _shown = catalog.shown.try_read().ok()?;
+        let shown = catalog.shown.try_read().ok()?;
+        shown.check(name).ok()?;
         match catalog.standing(name) {
             Ok(Standing::Model(stamp)) => catalog.cached(name, &stamp),
             _ => None,
@@ -276,7 +282,7 @@ impl Store {
     /// # Errors
     /// `NoSpace` if the known size does not fit; otherwise those of the file system.
     pub fn upload(&self, size: Option<u64>) -> Result<Upload> {
-        self.catalog().layout.check_changeable()?;
+        self.catalog().check_changeable()?;
         self.catalog().check_space(size.unwrap_or_default())?;
         let part = self.catalog().layout.part().map_err(unstored)?;
         Ok(Upload::new(self.clone(), part, size))
@@ -330,13 +336,13 @@ impl Store {
     /// As [`Store::find`], and `PreconditionFailed`.
     pub fn remove_if(&self, name: &ModelName, condition: &Condition) -> Result<Model> {
         let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
 
         // Digesting can take minutes and therefore happens before the lock; `judge` notices if the
         // file has changed since.
         let digested = catalog.digest_for(name, condition)?;
 
-        let _guard = lock(&catalog.names);
+        let _guard = catalog.changing()?;
         let Standing::Model(_) = catalog.standing(name)? else {
             return Err(catalog.not_found(name));
         };

@@ -75,6 +75,8 @@ pub struct StoreOptions {
     pub ready_files: bool,
     /// How long a folder has to be left alone before it gets one.
     pub(crate) ready_delay: Duration,
+    /// How long a commit that the disk broke off is left alone before it is tried again; it doubles with each attempt.
+    pub(crate) finish_pause: Duration,
     /// The coarsest clock of a file system: 2 s on FAT, and 0.1 s for the kernel's own ticks.
     pub(crate) clock_tick: Duration,
 }
@@ -122,6 +124,7 @@ impl Default for StoreOptions {
             scrub_interval: Duration::ZERO,
             ready_files: false,
             ready_delay: Duration::from_secs(1),
+            finish_pause: Duration::from_secs(1),
             clock_tick: Duration::from_millis(2100),
         }
     }

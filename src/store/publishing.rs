@@ -12,7 +12,6 @@ use crate::store::failure::{check_digest, unstored};
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
 use crate::store::versions::{self, VersionRoom};
-use crate::threads::lock;
 
 impl Store {
     /// Makes bytes the model that they claim to be, if the claim holds and the rules allow it.
@@ -25,7 +24,7 @@ impl Store {
 
         // An upload can last for hours: the card may have been unmounted meanwhile, and whoever
         // embeds the store may not have called `admit` before.
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
         check_digest(digest, claim.expected)?;
         catalog.check_kind(name, claim.metadata)?;
         catalog.check_start(claim, &mut bytes)?;
@@ -38,7 +37,7 @@ impl Store {
 
         // From the check of the condition until the name has its new bytes, no other upload or
         // removal may come between.
-        let _guard = lock(&catalog.names);
+        let _guard = catalog.changing()?;
         let tally = catalog.tally(name);
         let current = catalog.judge(name, claim.condition, digested)?;
         let mut room = VersionRoom::UNBOUNDED;

@@ -55,6 +55,7 @@ impl Owner {
         self.catalog.cache.close();
         self.catalog.scrub.close();
         self.catalog.ready.close();
+        self.catalog.unfinished.close();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             // A panic was logged by the thread itself.
             let _ = thread.join();

@@ -83,13 +83,16 @@ fn models(
         return Ok(Box::new(members));
     }
 
+    let filter = NameFilter {
+        prefix: format!("{folder}/"),
+        ..NameFilter::default()
+    };
+    let held = store.hold(&filter)?;
     let listing = store.listing(ListRequest {
-        filter: NameFilter {
-            prefix: format!("{folder}/"),
-            ..NameFilter::default()
-        },
+        filter,
         ..ListRequest::default()
     });
+    drop(held);
     Ok(Box::new(listing?))
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     }
 
     // A short list is of one moment, as far as skep makes the changes.
-    let held = api.store.hold();
+    let held = api.store.hold(&wanted.filter)?;
     let listing = api.store.listing(wanted.clone())?;
 
     // RFC 8288 section 3.

@@ -56,6 +56,8 @@ impl Store {
         {
             return Ok(opened);
         }
+        // They may be those of a name that nobody can look up now.
+        catalog.shown().check_all()?;
         let text = format!("there are no bytes with the digest sha256:{digest}");
         Err(Error::new(ErrorKind::NotFound, text)
             .hint("'skep ls -l' shows the digests of all models"))

@@ -20,7 +20,7 @@ use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::store::catalog::name_list::NameList;
 use crate::store::catalog::stamp::Stamp;
-use crate::store::changes::OpenChanges;
+use crate::store::changes::{HiddenNames, OpenChanges, UnfinishedCommit};
 use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
@@ -50,12 +50,14 @@ pub(crate) struct Catalog {
     pub(crate) names: Mutex<()>,
     pub(crate) pending: UnfinishedUploads,
     pub(crate) changes: OpenChanges,
+    pub(crate) unfinished: UnfinishedCommit,
     /// The revisions that were asked for last, newest first.
     pub(crate) last_manifests: Mutex<VecDeque<AskedManifest>>,
     /// Digests of old versions that were asked for by digest.
     pub(crate) proven_blobs: ProvenBlobs,
-    /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes.
-    pub(crate) shown: RwLock<()>,
+    /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes. What is
+    /// in it are the names that nobody may look up although it is not held.
+    pub(crate) shown: RwLock<HiddenNames>,
 }
 
 impl Catalog {
@@ -68,12 +70,12 @@ impl Catalog {
     }
 
     /// Keeps change sets from being shown while what comes from one look is read.
-    pub(crate) fn shown(&self) -> RwLockReadGuard<'_, ()> {
+    pub(crate) fn shown(&self) -> RwLockReadGuard<'_, HiddenNames> {
         self.shown.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps everybody from looking names up.
-    pub(crate) fn hide(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(crate) fn hide(&self) -> RwLockWriteGuard<'_, HiddenNames> {
         self.shown.write().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -21,5 +21,6 @@ pub(crate) use digester::{Digester, save};
 pub(crate) use folder_revisions::FolderRevision;
 pub(crate) use index::Index;
 pub(crate) use layout::{Layout, MODEL_MODE, Standing, is_absence};
+pub(crate) use linking::Linking;
 pub(crate) use name_list::{ListedKind, ListedName, NameList, NameRange};
 pub(crate) use stamp::Stamp;

@@ -92,21 +92,59 @@ impl ChangeFiles {
     /// # Errors
     /// Those of the file system.
     pub(crate) fn remove(&self) -> io::Result<()> {
+        self.remove_record()?;
+        self.remove_rest()
+    }
+
+    /// Removes all of it but the record of a commit, which is gone already.
+    ///
+    /// # Errors
+    /// Those of the file system; what stays goes with the next start.
+    pub(crate) fn remove_rest(&self) -> io::Result<()> {
         let folder = match self.folder() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entered => entered?,
+        };
+        folder.remove_all()?;
+        let all = self.hidden.folder(CHANGES)?;
+        all.remove_empty(&self.id.to_string())
+    }
+
+    /// Removes the record of a commit durably.
+    ///
+    /// # Errors
+    /// Those of the file system; it may be there after a power cut then, if not now.
+    pub(crate) fn remove_record(&self) -> io::Result<()> {
+        self.removed_record(FilePlace::remove).map(drop)
+    }
+
+    /// The same after a failure, by which its name may have gone, but not from the disk.
+    ///
+    /// # Errors
+    /// As [`ChangeFiles::remove_record`].
+    pub(crate) fn remove_record_again(&self) -> io::Result<()> {
+        match self.removed_record(FilePlace::remove_unsynced)? {
+            Some(folder) => folder.sync(),
+            None => Ok(()),
+        }
+    }
+
+    /// The folder, without its record; `None` if it is gone itself, which the record does before.
+    fn removed_record(
+        &self,
+        remove: fn(&FilePlace) -> io::Result<()>,
+    ) -> io::Result<Option<Folder>> {
+        let folder = match self.folder() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             entered => entered?,
         };
 
         // Without its intent, what is left of it is removed by the next start.
         let _ = FilePlace::new(&folder, INTENT).remove_unsynced();
-        match FilePlace::new(&folder, COMMIT).remove() {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        match remove(&FilePlace::new(&folder, COMMIT)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(Some(folder)),
         }
-
-        folder.remove_all()?;
-        let all = self.hidden.folder(CHANGES)?;
-        all.remove_empty(&self.id.to_string())
     }
 }
 

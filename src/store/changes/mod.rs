@@ -8,7 +8,8 @@
 //! happened; with it, the next start does what is left (redo).
 //!
 //! Readers through the store see the models of a set change at once: nobody looks a name up while the
-//! steps are done. Who looks into the directory itself sees a folder that is new, or
+//! steps are done. Where the disk fails in the middle of them, the names of the set stay hidden, nothing else is
+//! changed, and the store does the rest by itself as soon as it can. Who looks into the directory itself sees a folder that is new, or
 //! that is exchanged, as a whole, and otherwise each file old or new.
 
 mod change;
@@ -23,6 +24,8 @@ mod tests;
 
 pub(crate) use change::{Change, ChangeRequest, CommitOutcome, Others};
 pub(crate) use change_files::ChangeId;
-pub(crate) use commit::{ExpectedState, MoveRequest, recover, sources};
+pub(crate) use commit::{
+    ExpectedState, HiddenNames, MoveRequest, UnfinishedCommit, recover, sources,
+};
 pub(crate) use open_changes::OpenChanges;
 pub(crate) use staging::KnownBytes;

@@ -322,7 +322,8 @@ impl ChangesState {
             let Ok(mut set) = change.set.try_lock() else {
                 return true;
             };
-            let is_old = set.age() >= options.upload_age_max;
+            // What is decided is done, however old it gets.
+            let is_old = set.age() >= options.upload_age_max && !set.is_decided;
             if is_old {
                 set.is_over = true;
                 log_failure(set.files.remove());

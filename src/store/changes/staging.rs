@@ -48,7 +48,7 @@ impl Store {
     pub(crate) fn begin_change(&self, request: ChangeRequest) -> Result<ChangeId> {
         let catalog = self.catalog();
         // Room is asked for with the bytes: a set that only removes makes some.
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
         // Bytes that are on their way into a set keep it from being idle.
         let idle = |id, age: Duration| age.min(catalog.pending.idle_in(id));
         catalog
@@ -106,7 +106,7 @@ impl Store {
         metadata: &Metadata,
     ) -> Result<()> {
         let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
         catalog.check_kind(name, metadata)?;
         catalog.layout.check_name(name).map_err(unstored)?;
         catalog.check_space(size.unwrap_or_default())?;
@@ -141,7 +141,7 @@ impl Store {
         claim: &Claim<'_>,
     ) -> Result<Published> {
         let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
         check_digest(claim.digest, claim.expected)?;
         catalog.check_kind(claim.name, claim.metadata)?;
         catalog.check_start(claim, &mut bytes)?;
@@ -260,7 +260,7 @@ impl Store {
     /// As [`Store::check_staged`].
     pub(crate) fn stage_removal(&self, id: ChangeId, name: &ModelName) -> Result<()> {
         let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
         let folds = catalog.layout.folds_names();
 
         let change = catalog.changes.find(id)?;
@@ -293,7 +293,11 @@ impl Store {
         let id = self.begin_change(request)?;
 
         let filled = self.fill(id, known);
-        let committed = filled.and_then(|()| self.commit_change(id, others, expected));
+        let mut committed = filled.and_then(|()| self.commit_change(id, others, expected));
+        if committed.is_err() && catalog.unfinished.is_of(id) {
+            // Whoever asks once more could mean what was there before this very change, so it is not told to.
+            committed = self.commit_change(id, others, expected).map_err(undone);
+        }
         if committed.is_err()
             && let Err(error) = self.abandon_change(id)
         {
@@ -355,6 +359,13 @@ fn staged_signature(set: &ChangeSet, claim: &Claim<'_>) -> Option<Signature> {
     };
     let (file, _) = set.files.place(bytes.number).ok()?.open().ok()?;
     read_signature(&file).ok()?.ok()
+}
+
+fn undone(error: Error) -> Error {
+    Error::new(ErrorKind::Internal, error.message()).hint(
+        "the server goes on with it by itself, and its log says what is in the way: look at the revision of the \
+         folder before you ask again",
+    )
 }
 
 /// The set, if it can still be changed.

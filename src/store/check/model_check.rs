@@ -64,10 +64,12 @@ impl Check {
 
         // The open file is checked, not the name: a replacement during a long read is not taken for
         // damage.
-        let opened = catalog
-            .layout
-            .open_model(name)
-            .map_err(|error| unreadable(name, error))?;
+        let opened = {
+            let shown = catalog.shown();
+            shown.check(name)?;
+            catalog.layout.open_model(name)
+        };
+        let opened = opened.map_err(|error| unreadable(name, error))?;
 
         let (file, stamp) = opened.ok_or_else(|| catalog.not_found(name))?;
 

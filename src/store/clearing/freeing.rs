@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use crate::disk::FileFacts;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::clearing::cleared::{ClearMode, ClearRequest, Cleared, ClearedKind, FileCount};
@@ -27,7 +27,7 @@ impl Store {
     /// then stays so.
     pub(crate) fn clear(&self, request: &ClearRequest) -> Result<Cleared> {
         let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
 
         let mut cleared = Cleared::default();
         let ClearRequest { idle_min, mode, .. } = *request;
@@ -43,14 +43,23 @@ impl Store {
         cleared.uploads = catalog.pending.clear(idle_min, mode, &open);
 
         let known = catalog.changes.known_digests();
-        cleared.versions = clear_versions(catalog, request, &known).map_err(unlisted)?;
-        cleared.revisions = clear_revisions(catalog, request).map_err(unlisted)?;
-        cleared.descriptions = clear_descriptions(catalog, request, &known).map_err(unlisted)?;
+        cleared.versions = clear_versions(catalog, request, &known).map_err(unfreed)?;
+        cleared.revisions = clear_revisions(catalog, request).map_err(unfreed)?;
+        cleared.descriptions = clear_descriptions(catalog, request, &known).map_err(unfreed)?;
         cleared.digests = catalog.index.clear(&catalog.layout, mode);
         if mode == ClearMode::Remove {
             catalog.digester.save_later();
         }
         Ok(cleared)
+    }
+}
+
+fn unfreed(error: io::Error) -> Error {
+    // A commit was broken off meanwhile, and says so itself.
+    if ErrorKind::from_io(&error) == ErrorKind::Busy {
+        Error::from(error)
+    } else {
+        unlisted(error)
     }
 }
 
@@ -61,7 +70,7 @@ fn clear_versions(
 ) -> io::Result<ClearedKind> {
     let (mut cleared, mut count) = (ClearedKind::default(), FileCount::default());
     for name in names(catalog, VERSIONS)? {
-        let _guard = lock(&catalog.names);
+        let _guard = catalog.changing()?;
         let _tally = catalog.tally(&name);
         let mut freed = |facts: &FileFacts| cleared.add(count.freed(facts, request.mode));
         versions::clear(catalog, &name, request, needed, &mut freed)?;
@@ -72,7 +81,7 @@ fn clear_versions(
 fn clear_revisions(catalog: &Catalog, request: &ClearRequest) -> io::Result<ClearedKind> {
     let mut cleared = ClearedKind::default();
     for root in names(catalog, REVISIONS)? {
-        let _guard = lock(&catalog.names);
+        let _guard = catalog.changing()?;
         for size in revisions::beyond(catalog.layout.hidden(), &root, request.keep)? {
             cleared.add(size);
         }
@@ -94,7 +103,7 @@ fn clear_descriptions(
 ) -> io::Result<ClearedKind> {
     let mut cleared = ClearedKind::default();
     for name in names(catalog, ABOUT)? {
-        let _guard = lock(&catalog.names);
+        let _guard = catalog.changing()?;
         if let Some(needed) = needed(catalog, &name, request, known)? {
             rules::clear(catalog, &name, request.mode, &needed, &mut cleared)?;
         }

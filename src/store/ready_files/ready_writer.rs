@@ -156,7 +156,7 @@ fn try_settle(catalog: &Catalog, found: &FolderRevision<'_>) -> io::Result<()> {
         .transpose();
 
     let _guard = lock(&catalog.names);
-    if catalog.ready.is_waiting(name) || catalog.layout.is_half_done() {
+    if catalog.ready.is_waiting(name) || catalog.unfinished.is_there() {
         return Ok(());
     }
     // By its name, since a folder that was moved is another one.

@@ -45,7 +45,8 @@ impl Store {
     /// `NotFound` if there is none; otherwise those of the file system.
     pub(crate) fn folder_info(&self, root: &ModelName, search: BlobSearch) -> Result<FolderInfo> {
         let catalog = self.catalog();
-        let _shown = catalog.shown();
+        let shown = catalog.shown();
+        shown.check(root)?;
         catalog.layout.check_there()?;
 
         let names = catalog.members(Some(root))?;
@@ -87,6 +88,7 @@ impl Store {
         revision: Revision,
         search: BlobSearch,
     ) -> Result<Arc<Manifest>> {
+        self.catalog().shown().check(root)?;
         let roots = std::slice::from_ref(root);
         let found = self.catalog().manifest_of(roots, revision, search)?;
         found.ok_or_else(|| gone(root, revision))
@@ -133,6 +135,7 @@ impl Store {
         search: BlobSearch,
     ) -> Result<OpenedModel> {
         let catalog = self.catalog();
+        catalog.shown().check(name)?;
         let roots: Vec<_> = name.ancestors().collect();
         let manifest = catalog.manifest_of(&roots, revision, search)?;
         let manifest = manifest.ok_or_else(|| gone(name, revision))?;

@@ -54,7 +54,7 @@ impl Store {
         expected: Option<Revision>,
     ) -> Result<CommitOutcome> {
         let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
 
         let info = self.folder_info(root, BlobSearch::Versions)?;
         let wanted = match choice {

@@ -31,7 +31,7 @@ impl Store {
     pub fn admit(&self, name: &ModelName, size: Option<u64>, metadata: &Metadata) -> Result<()> {
         let catalog = self.catalog();
         catalog.check_kind(name, metadata)?;
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
         catalog.layout.check_name(name).map_err(unstored)?;
         catalog.check_number(name)?;
         let described = (!metadata.is_empty()).then_some(name);

@@ -82,7 +82,9 @@ pub(crate) fn keep_within(catalog: &Catalog, room: VersionRoom) {
 
 /// Frees so many bytes of the disk, or all that versions have; returns how many were freed.
 pub(crate) fn free(catalog: &Catalog, wanted: u64) -> u64 {
-    let _guard = lock(&catalog.names);
+    let Ok(_guard) = catalog.changing() else {
+        return 0;
+    };
     let count = &catalog.version_count;
     count.renew(&catalog.layout);
 

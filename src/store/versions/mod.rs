@@ -39,7 +39,6 @@ use crate::model::{Model, ModelName};
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::store_handle::Store;
-use crate::threads::lock;
 use pruning::prune;
 use version_files::{list, next_place, next_place_unsynced};
 
@@ -50,6 +49,7 @@ impl Store {
     /// `NotFound` if there is neither the model nor a version of it; otherwise those of the file
     /// system.
     pub fn versions(&self, name: &ModelName) -> Result<Vec<ModelVersion>> {
+        self.catalog().shown().check(name)?;
         let versions = list(&self.catalog().layout, name).map_err(|error| unlisted(name, error))?;
         if versions.is_empty() {
             self.find(name)?;
@@ -76,9 +76,9 @@ impl Store {
     /// As [`Store::versions`].
     pub fn forget_versions(&self, name: &ModelName) -> Result<usize> {
         let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
 
-        let _guard = lock(&catalog.names);
+        let _guard = catalog.changing()?;
         let _tally = catalog.tally(name);
         let count = self.versions(name)?.len();
         prune(catalog, name, 0).map_err(|error| unlisted(name, error))?;

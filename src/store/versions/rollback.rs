@@ -15,7 +15,6 @@ use crate::store::failure::unstored;
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
 use crate::store::versions::version_files::{ModelVersion, list};
-use crate::threads::lock;
 
 impl Store {
     /// Makes the newest version the model again, and keeps the present one as a version. Doing it
@@ -49,7 +48,7 @@ impl Store {
         condition: &Condition,
     ) -> Result<Published> {
         let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
 
         for _ in 0..TRIES {
             let digested = catalog.digest_for(name, condition)?;
@@ -81,7 +80,7 @@ impl Store {
             return None;
         };
         let catalog = self.catalog();
-        let _guard = lock(&catalog.names);
+        let _guard = catalog.changing().ok()?;
         let model = self.find(name).ok()?;
         if model.digest != Some(wanted) {
             return None;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a model directory promises: whole files, whatever happens in between.
 
+mod broken_off;
 mod crash;
 mod described;
 mod failing_disk;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Whether models can be changed now: the directory is there, is not served read-only, and no commit waits to be
-//! done to its end.
+//! Whether models can be changed now: the directory is there, and is not served read-only.
 
 use std::sync::atomic::Ordering;
 
@@ -10,23 +9,6 @@ use crate::store::catalog::layout::Layout;
 
 impl Layout {
     /// Whether models can be changed: the directory is there, and not served read-only.
-    ///
-    /// # Errors
-    /// As [`Layout::check_there`], and `Forbidden`.
-    pub(crate) fn check_changeable(&self) -> Result<()> {
-        self.check_writable()?;
-        if !self.is_half_done() {
-            return Ok(());
-        }
-
-        let text =
-            "the disk failed in the middle of a commit, and nothing is changed until it is done";
-        Err(Error::new(ErrorKind::Busy, text).hint(
-            "the log of the server says what is in the way; then commit the change set again, or restart the server",
-        ))
-    }
-
-    /// The same where a commit is done to its end.
     ///
     /// # Errors
     /// As [`Layout::check_there`], and `Forbidden`.
@@ -41,16 +23,6 @@ impl Layout {
             "on the server, make the file system of the model directory writable, start without \
              --read-only, and try again",
         ))
-    }
-
-    /// Whether a commit that was decided waits to be done to its end.
-    pub(crate) fn is_half_done(&self) -> bool {
-        self.is_half_done.load(Ordering::SeqCst)
-    }
-
-    /// Notes whether a commit that was decided waits to be done to its end.
-    pub(crate) fn note_half_done(&self, is_half_done: bool) {
-        self.is_half_done.store(is_half_done, Ordering::SeqCst);
     }
 
     /// Whether two folders may be able to get the names of each other in one step that survives a power cut.

@@ -50,8 +50,6 @@ pub(crate) struct Layout {
     is_read_only: bool,
     /// Each folder of models has a file with its revision.
     has_ready_files: bool,
-    /// A commit that was decided waits to be done to its end: what it has left to do would undo later changes.
-    is_half_done: AtomicBool,
     /// The file system was seen to refuse that two folders get the names of each other.
     refuses_exchange: AtomicBool,
     /// Held as long as this lives.
@@ -155,7 +153,6 @@ impl Layout {
             refuses_names,
             is_read_only: false,
             has_ready_files: options.ready_files,
-            is_half_done: AtomicBool::new(false),
             refuses_exchange: AtomicBool::new(false),
             _lock: Some(held),
         })
@@ -170,7 +167,6 @@ impl Layout {
             refuses_names: false,
             is_read_only: true,
             has_ready_files: false,
-            is_half_done: AtomicBool::new(false),
             refuses_exchange: AtomicBool::new(false),
             _lock: None,
         }

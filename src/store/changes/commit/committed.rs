@@ -10,10 +10,12 @@ use crate::store::catalog::{Catalog, Stamp, Standing};
 use crate::store::changes::change::{Bytes, CommitOutcome};
 use crate::store::changes::commit::commit_plan::{CommitPlan, Planned};
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
+use crate::store::changes::commit::recorded::unfinished::{CommittedSet, MovedModel};
 use crate::store::claim::{BytesOrigin, Claim, Condition};
-use crate::store::revisions;
+use crate::store::revisions::{self, Manifest};
 use crate::store::rules::{self, side_file};
 use crate::store::versions;
+use crate::threads::lock;
 
 /// What came of steps that were done after an error or a start, of so many names.
 pub(super) fn outcome(steps: &[CommitStep], names: usize) -> CommitOutcome {
@@ -53,8 +55,76 @@ pub(super) fn learn_linked(catalog: &Catalog, plan: &CommitPlan) {
     catalog.learn_linked(&digests.map(|digest| *digest.as_bytes()).collect());
 }
 
+/// Ends a change set all of which is done, and tells of it; its tallies are open still.
+pub(super) fn conclude(catalog: &Catalog, done: &CommittedSet) -> CommitOutcome {
+    let plan = &done.plan;
+    let manifest = done.root.as_ref().map(|root| catalog.manifest(root));
+    let manifest = manifest.and_then(|found| {
+        // It is committed, whatever cannot be read now.
+        found.unwrap_or_else(|error| {
+            log::warn!("the revision after a commit is not known: {error}");
+            None
+        })
+    });
+
+    let outcome = CommitOutcome {
+        published: plan.published.len(),
+        removed: plan.removed.len(),
+        kept: plan.keeps_versions || plan.removed.is_empty(),
+        unchanged: plan.unchanged,
+        revision: manifest.as_ref().map(Manifest::revision),
+    };
+    catalog.changes.end(done.id, Some(outcome.clone()));
+    catalog.pending.forget_change(done.id);
+    tell(catalog, plan);
+    outcome
+}
+
+impl CommittedSet {
+    /// Removes revisions and versions beyond those that are kept, once no tally is open.
+    pub(super) fn settle_versions(&self, catalog: &Catalog) {
+        prune(catalog, self.root.as_ref());
+        versions::keep_within(catalog, self.plan.room);
+    }
+}
+
+/// Remembers the digests of models under the names that they have now.
+pub(super) fn learn_moved(catalog: &Catalog, moved: &[MovedModel]) {
+    moved.iter().for_each(|one| catalog.forget(&one.from));
+    lock(&catalog.last_manifests).clear();
+    for one in moved {
+        learn_as(catalog, &one.to, one);
+    }
+}
+
+/// Remembers the digest of a model that moves under the name that it has now.
+pub(super) fn learn_as(catalog: &Catalog, name: &ModelName, moved: &MovedModel) {
+    if let (Some(digest), Ok(Standing::Model(stamp))) =
+        (moved.digest, catalog.layout.standing(name))
+        && stamp.is_linked_since(&moved.stamp)
+    {
+        catalog.learn(name, stamp, digest);
+    }
+}
+
+/// What comes after models have other names: their old versions, and events.
+pub(super) fn tell_moved(catalog: &Catalog, moved: &[MovedModel]) {
+    // Something may have been left of models that were removed.
+    if catalog.options.versions_max > 0 {
+        versions::tidy_all(catalog, moved.iter().map(|one| &one.to));
+    }
+    for one in moved {
+        catalog.events.model(|| Happening::ModelMoved {
+            from: one.from.clone(),
+            name: one.to.clone(),
+            size: one.stamp.size,
+            digest: one.digest,
+        });
+    }
+}
+
 /// What comes after the models are there: old versions, signatures beside them, and events.
-pub(super) fn tell(catalog: &Catalog, plan: &CommitPlan) {
+fn tell(catalog: &Catalog, plan: &CommitPlan) {
     for (name, bytes) in &plan.described {
         describe(catalog, name, bytes);
     }
@@ -120,7 +190,7 @@ fn describe(catalog: &Catalog, name: &ModelName, bytes: &Bytes) {
 }
 
 /// Removes revisions beyond those that are kept.
-pub(super) fn prune(catalog: &Catalog, root: Option<&ModelName>) {
+fn prune(catalog: &Catalog, root: Option<&ModelName>) {
     let Some(root) = root else { return };
     let most = catalog.options.versions_max;
     if let Err(error) = revisions::prune(catalog.layout.hidden(), root, most) {

@@ -11,21 +11,23 @@ use crate::model::ModelName;
 use crate::model::Revision;
 use crate::store::catalog::{Catalog, Stamp};
 use crate::store::changes::change::{Change, CommitOutcome, Others};
-use crate::store::changes::change_files::{COMMIT, ChangeFiles, ChangeId, unknown_change};
+use crate::store::changes::change_files::{ChangeFiles, ChangeId};
 use crate::store::changes::change_set::ChangeSet;
 use crate::store::changes::commit::changeable::check_places;
 use crate::store::changes::commit::commit_plan::CommitPlan;
-use crate::store::changes::commit::committed::{learn, outcome, prune, tell};
+use crate::store::changes::commit::committed::{conclude, learn};
 use crate::store::changes::commit::exchange;
 use crate::store::changes::commit::plan::{known_versions, plan};
 use crate::store::changes::commit::preparing::{make_durable, prepare, tidy_up};
+use crate::store::changes::commit::recorded::finishing::{finish_now, half_done};
+use crate::store::changes::commit::recorded::hidden_names::HiddenNames;
 use crate::store::changes::commit::recorded::redo::{self, Obstacle};
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
+use crate::store::changes::commit::recorded::unfinished::{CommittedSet, LeftCommit, LeftWork};
 use crate::store::changes::open_changes::log_failure;
 use crate::store::failure::{unreadable, unstored};
 use crate::store::revisions::Manifest;
 use crate::store::store_handle::Store;
-use crate::store::versions;
 use crate::threads::lock;
 
 impl Store {
@@ -35,92 +37,114 @@ impl Store {
     /// `NotFound` if there is no such set; `PreconditionFailed` if its folder has another revision than is
     /// expected; `Conflict` if a name cannot be a model, or if bytes are missing; `NoSpace`; otherwise those of
     /// the file system. Nothing has changed then, and the set stays as it is; unless the disk failed in the
-    /// middle of the steps, which the next commit or start completes.
+    /// middle of the steps, which is `Busy`: the store does the rest by itself, and the next commit of the set tells
+    /// what came of it.
     pub(crate) fn commit_change(
         &self,
         id: ChangeId,
         others: Others,
         expected: Option<Revision>,
     ) -> Result<CommitOutcome> {
-        let catalog = self.catalog();
-        if let Some(outcome) = catalog.changes.outcome(id) {
-            return Ok(outcome);
-        }
-
-        catalog.layout.check_writable()?;
-        let change = catalog.changes.find(id)?;
-        let mut set = lock(&change.set);
-        if set.is_over {
-            // Another request has committed it meanwhile.
-            return catalog.changes.outcome(id).ok_or_else(unknown_change);
-        }
-
-        // What takes long comes before others have to wait for their names.
-        make_ready(catalog, &mut set, others)?;
-        let proven = known_versions(catalog, &set)?;
-        if let Some(root) = &set.request.root
-            && (catalog.options.versions_max > 0 || expected.is_some())
-        {
-            learn_before(catalog, root)?;
-        }
-
-        let _guard = lock(&catalog.names);
-        let root = set.request.root.clone();
-        if set.is_decided {
-            return finish(catalog, id, &mut set);
-        }
-        let before = match &root {
-            Some(root) => catalog.manifest(root)?,
-            None => None,
-        };
-        check_expected(before.as_ref(), expected)?;
-
-        let mut plan = plan(catalog, &set, others, &proven)?;
-        check_places(catalog, &plan)?;
-        let folder = exchange::folder_of(catalog, &plan);
-        let _linking = folder.as_ref().map(|folder| catalog.linking(folder));
-        plan.exchange =
-            folder.and_then(|folder| exchange::assemble(catalog, &set.files, &plan, &folder));
-        let tallies: Vec<_> = plan.names().map(|name| catalog.tally(name)).collect();
-
-        let before = before.filter(|before| {
-            !before.members.is_empty() && plan.keeps_versions && !plan.is_nothing()
-        });
-        let prepared = prepare(catalog, &set.files, &plan, before.as_ref());
-        let prepared = prepared.and_then(|()| catalog.unready(plan.names()));
-        let unready = prepared.map_err(|error| {
-            tidy_up(catalog, &set.files, &plan);
-            unstored(error)
-        })?;
-        carry_out(catalog, &mut set, &plan)?;
-        set.is_over = true;
-        if let Err(error) = set.files.remove() {
-            // With its record, the next start would do it once more.
-            let record = set.files.place(COMMIT);
-            let is_left = record.is_ok_and(|place| place.exists());
-            catalog.layout.note_half_done(is_left);
-            log_failure(Err(error));
-        }
-
-        let outcome = CommitOutcome {
-            published: plan.published.len(),
-            removed: plan.removed.len(),
-            kept: plan.keeps_versions || plan.removed.is_empty(),
-            unchanged: plan.unchanged,
-            revision: match &root {
-                Some(root) => catalog.manifest(root)?.as_ref().map(Manifest::revision),
-                None => None,
-            },
-        };
-        catalog.changes.end(id, Some(outcome.clone()));
-        catalog.pending.forget_change(id);
-        tell(catalog, &plan);
-
-        drop((tallies, unready));
-        prune(catalog, root.as_ref());
-        versions::keep_within(catalog, plan.room);
-        Ok(outcome)
+        let done = try_commit(self.catalog(), id, others, expected);
+        self.finish_later();
+        done
     }
+}
+
+fn try_commit(
+    catalog: &Catalog,
+    id: ChangeId,
+    others: Others,
+    expected: Option<Revision>,
+) -> Result<CommitOutcome> {
+    if let Some(outcome) = catalog.changes.outcome(id) {
+        return Ok(outcome);
+    }
+
+    catalog.layout.check_writable()?;
+    let change = catalog.changes.find(id)?;
+    let mut set = lock(&change.set);
+    if set.is_over || set.is_decided {
+        // Another request has committed it meanwhile, or the disk has broken that off.
+        return finish_now(catalog, id);
+    }
+
+    // What takes long comes before others have to wait for their names.
+    make_ready(catalog, &mut set, others)?;
+    let proven = known_versions(catalog, &set)?;
+    if let Some(root) = &set.request.root
+        && (catalog.options.versions_max > 0 || expected.is_some())
+    {
+        learn_before(catalog, root)?;
+    }
+
+    let _guard = catalog.changing()?;
+    let root = set.request.root.clone();
+    let before = match &root {
+        Some(root) => catalog.manifest(root)?,
+        None => None,
+    };
+    check_expected(before.as_ref(), expected)?;
+
+    let mut plan = plan(catalog, &set, others, &proven)?;
+    check_places(catalog, &plan)?;
+    let folder = exchange::folder_of(catalog, &plan);
+    let _linking = folder.as_ref().map(|folder| catalog.linking(folder));
+    plan.exchange =
+        folder.and_then(|folder| exchange::assemble(catalog, &set.files, &plan, &folder));
+
+    let before = before
+        .filter(|before| !before.members.is_empty() && plan.keeps_versions && !plan.is_nothing());
+    do_plan(
+        catalog,
+        &mut set,
+        CommittedSet { id, root, plan },
+        before.as_ref(),
+    )
+}
+
+/// Does what is planned, with the names locked.
+fn do_plan(
+    catalog: &Catalog,
+    set: &mut ChangeSet,
+    planned: CommittedSet,
+    before: Option<&Manifest>,
+) -> Result<CommitOutcome> {
+    let plan = &planned.plan;
+    let tallies: Vec<_> = plan.names().map(|name| catalog.tally(name)).collect();
+    let prepared = prepare(catalog, &set.files, plan, before);
+    let prepared = prepared.and_then(|()| catalog.unready(plan.names()));
+    let unready = prepared.map_err(|error| {
+        tidy_up(catalog, &set.files, plan);
+        unstored(error)
+    })?;
+
+    let (steps, staged) = (steps(plan), staged(&set.files, plan));
+    if let Err(error) = carry_out(catalog, set, plan, &steps, &staged) {
+        drop((tallies, unready));
+        if set.is_decided {
+            log::error!("a commit that is decided was broken off: {error}");
+            let work = LeftWork::Set(Box::new(planned), staged);
+            let left = LeftCommit::new(set.files.clone(), steps, work);
+            catalog.unfinished.leave(left);
+        }
+        return Err(error);
+    }
+
+    set.is_over = true;
+    if let Err(error) = set.files.remove_record() {
+        // With its record, the next start would do it once more, and undo what was changed meanwhile.
+        log_failure(Err(error));
+        let left = LeftCommit::new(set.files.clone(), steps, LeftWork::Record);
+        catalog.unfinished.leave(left);
+    } else {
+        log_failure(set.files.remove_rest());
+    }
+
+    let outcome = conclude(catalog, &planned);
+    drop((tallies, unready));
+    planned.settle_versions(catalog);
+    Ok(outcome)
 }
 
 /// Does what can take long before a commit is planned.
@@ -131,12 +155,9 @@ fn make_ready(catalog: &Catalog, set: &mut ChangeSet, others: Others) -> Result<
         return Err(Error::new(ErrorKind::BadRequest, text)
             .hint("begin one with POST /v1/changes?root=FOLDER, or DELETE single names in it"));
     }
-    if !set.is_decided {
-        catalog.layout.check_changeable()?;
-        check_sent(set)?;
-        make_durable(catalog, set).map_err(unstored)?;
-    }
-    Ok(())
+    catalog.check_changeable()?;
+    check_sent(set)?;
+    make_durable(catalog, set).map_err(unstored)
 }
 
 /// Whether a folder still is what the caller believes.
@@ -149,15 +170,18 @@ pub(super) fn check_expected(before: Option<&Manifest>, expected: Option<Revisio
         .hint("look at what is there now, and commit again with its revision"))
 }
 
-/// Decides a commit that is prepared, and does its steps.
-fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Result<()> {
-    let steps = steps(plan);
-    let staged = staged(&set.files, plan);
-    if let Err(error) = redo::decide(&set.files, &steps) {
+/// Decides a commit that is prepared, and does its steps. Once it is decided, the set says so.
+fn carry_out(
+    catalog: &Catalog,
+    set: &mut ChangeSet,
+    plan: &CommitPlan,
+    steps: &[CommitStep],
+    staged: &[Option<Stamp>],
+) -> Result<()> {
+    if let Err(error) = redo::decide(&set.files, steps) {
         // The record may be there all the same, and then the next start would go by it.
         if redo::withdraw(&set.files).is_err() {
             set.is_decided = true;
-            catalog.layout.note_half_done(true);
             return Err(half_done(&error));
         }
         tidy_up(catalog, &set.files, plan);
@@ -167,21 +191,19 @@ fn carry_out(catalog: &Catalog, set: &mut ChangeSet, plan: &CommitPlan) -> Resul
     // From here on it is committed. It is shown when all of it is there.
     set.is_decided = true;
     let done = {
-        let _hidden = catalog.hide();
-        let done = redo::apply(catalog, &set.files, &steps, Obstacle::Fails);
+        let mut hidden = catalog.hide();
+        let done = redo::apply(catalog, &set.files, steps, Obstacle::Fails);
         steps.iter().for_each(|step| catalog.forget(&step.name));
         // Nobody lists one of them without its digest.
-        if done.is_ok() {
-            learn(catalog, plan, &staged);
+        match &done {
+            Ok(()) => learn(catalog, plan, staged),
+            Err(_) => *hidden = HiddenNames::of(steps),
         }
         done
     };
-    done.and_then(|()| redo::settle(catalog, &steps))
-        .and_then(|()| exchange::bring_late(&catalog.layout, &set.files.folder()?, &steps))
-        .map_err(|error| {
-            catalog.layout.note_half_done(true);
-            half_done(&error)
-        })
+    done.and_then(|()| redo::settle(catalog, steps))
+        .and_then(|()| exchange::bring_late(&catalog.layout, &set.files.folder()?, steps))
+        .map_err(|error| half_done(&error))
 }
 
 /// The files that are about to get their names, in the order of the plan.
@@ -196,21 +218,6 @@ fn staged(files: &ChangeFiles, plan: &CommitPlan) -> Vec<Option<Stamp>> {
             place.facts().ok().map(Stamp::of)
         })
         .collect()
-}
-
-/// Completes a commit in the middle of which the disk failed.
-fn finish(catalog: &Catalog, id: ChangeId, set: &mut ChangeSet) -> Result<CommitOutcome> {
-    let done = {
-        let _hidden = catalog.hide();
-        redo::complete(catalog, &set.files, Obstacle::Fails)
-    };
-    let steps = done.map_err(|error| half_done(&error))?;
-    set.is_over = true;
-    catalog.layout.note_half_done(false);
-
-    let outcome = outcome(&steps, set.entries.len());
-    catalog.changes.end(id, Some(outcome.clone()));
-    Ok(outcome)
 }
 
 /// Looks at what was sent, and reads again what a power cut may have changed. What is not what was sent has to
@@ -316,13 +323,4 @@ fn steps(plan: &CommitPlan) -> Vec<CommitStep> {
     // What goes comes last: no folder is empty in between that is needed again.
     let whole = new_folder.chain(exchange);
     published.chain(whole).chain(removed).collect()
-}
-
-fn half_done(error: &std::io::Error) -> Error {
-    let text = format!(
-        "the change set is committed, but the disk failed before all of it was done: {error}"
-    );
-    Error::new(ErrorKind::Internal, text).hint(
-        "make room on the server's disk and commit again, or restart the server: that completes it",
-    )
 }

@@ -9,6 +9,8 @@ mod committed;
 mod committing;
 mod exchange;
 mod making_way;
+mod move_request;
+mod move_steps;
 mod moving;
 mod plan;
 mod preparing;
@@ -16,6 +18,8 @@ mod recorded;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use moving::{ExpectedState, MoveRequest};
+pub(crate) use move_request::{ExpectedState, MoveRequest};
 pub(crate) use plan::{size_of, sources};
+pub(crate) use recorded::hidden_names::HiddenNames;
 pub(crate) use recorded::recovery::recover;
+pub(crate) use recorded::unfinished::UnfinishedCommit;

@@ -2,62 +2,20 @@
 //! Giving a model, or a folder with all that is in it, another name in one step, with its signature, what is
 //! said of it, and its old versions.
 
-use std::io;
-
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Happening;
-use crate::model::{ModelName, Revision, charge};
+use crate::model::{ModelName, charge};
 use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Stamp, Standing};
-use crate::store::changes::change_files::{ChangeFiles, ChangeId};
 use crate::store::changes::commit::committing::{check_expected, learn_before};
-use crate::store::changes::commit::recorded::redo::{self, give_name};
-use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
-use crate::store::changes::open_changes::log_failure;
+use crate::store::changes::commit::move_request::{ExpectedState, MoveOutcome, MoveRequest};
+use crate::store::changes::commit::move_steps::do_move;
+use crate::store::changes::commit::recorded::unfinished::{CommittedMove, MovedModel};
 use crate::store::claim::Condition;
 use crate::store::failure::{unreadable, unstored};
 use crate::store::rules::{BytesAgain, FolderBlocks};
 use crate::store::store_handle::Store;
-use crate::store::versions::{self, VersionRoom};
-use crate::threads::lock;
-
-/// What is to get another name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MoveRequest {
-    pub(crate) from: ModelName,
-    pub(crate) to: ModelName,
-    /// Whether these are names of folders.
-    pub(crate) is_folder: bool,
-    pub(crate) expected: ExpectedState,
-}
-
-/// What has to be true of what is changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ExpectedState {
-    #[default]
-    Any,
-    Model(Condition),
-    Folder(Revision),
-}
-
-/// What got another name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MoveOutcome {
-    /// How many models; a signature beside a model is one.
-    pub(crate) models: usize,
-    /// Their bytes.
-    pub(crate) size: u64,
-}
-
-/// A model that gets another name.
-#[derive(PartialEq, Eq)]
-struct MovedModel {
-    from: ModelName,
-    to: ModelName,
-    stamp: Stamp,
-    digest: Option<Digest>,
-}
+use crate::store::versions::VersionRoom;
 
 impl Store {
     /// Gives a model or a folder another name.
@@ -66,52 +24,43 @@ impl Store {
     /// `NotFound` if there is none; `Conflict` if the other name, or one that it leads through, is taken;
     /// `BadRequest` if a folder is to go into itself, or a name gets too long; what an upload under the other
     /// name is refused for; otherwise those of the file system. Nothing has changed then, unless the disk
-    /// failed in the middle, which the next start completes.
+    /// failed in the middle: the store does the rest by itself.
     pub(crate) fn move_model(&self, request: &MoveRequest) -> Result<MoveOutcome> {
-        let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
-        check_names(request)?;
-        let digested = match &request.expected {
-            ExpectedState::Model(condition) => catalog.digest_for(&request.from, condition)?,
-            ExpectedState::Folder(_) => {
-                learn_before(catalog, &request.from)?;
-                None
-            }
-            ExpectedState::Any => None,
-        };
-
-        for _ in 0..TRIES {
-            // What takes long comes before others have to wait for their names.
-            let moved = moved(catalog, request)?;
-            check_rules(catalog, &moved)?;
-
-            let _guard = lock(&catalog.names);
-            if moved != self::moved(catalog, request)? {
-                continue;
-            }
-            check_state(catalog, request, digested)?;
-            check_free(catalog, request, &moved)?;
-            let room = check_folders(catalog, request, &moved)?;
-
-            let names = moved.iter().flat_map(|one| [&one.from, &one.to]);
-            let tallies: Vec<_> = names.map(|name| catalog.tally(name)).collect();
-            // What is in a folder that moves as a whole stays true.
-            let unready = catalog.unready([&request.from, &request.to]);
-            let _unready = unready.map_err(unstored)?;
-            carry_out(catalog, request, &moved)?;
-
-            drop(tallies);
-            versions::keep_within(catalog, room);
-            tell(catalog, &moved);
-            return Ok(MoveOutcome {
-                models: moved.len(),
-                size: moved.iter().map(|one| one.stamp.size).sum(),
-            });
-        }
-
-        let text = format!("'{}' changes all the time", request.from);
-        Err(Error::new(ErrorKind::Busy, text).hint("try again"))
+        let done = try_move(self.catalog(), request);
+        self.finish_later();
+        done
     }
+}
+
+fn try_move(catalog: &Catalog, request: &MoveRequest) -> Result<MoveOutcome> {
+    catalog.check_changeable()?;
+    check_names(request)?;
+    let digested = match &request.expected {
+        ExpectedState::Model(condition) => catalog.digest_for(&request.from, condition)?,
+        ExpectedState::Folder(_) => {
+            learn_before(catalog, &request.from)?;
+            None
+        }
+        ExpectedState::Any => None,
+    };
+
+    for _ in 0..TRIES {
+        // What takes long comes before others have to wait for their names.
+        let moved = moved(catalog, request)?;
+        check_rules(catalog, &moved)?;
+
+        let _guard = catalog.changing()?;
+        if moved != self::moved(catalog, request)? {
+            continue;
+        }
+        check_state(catalog, request, digested)?;
+        check_free(catalog, request, &moved)?;
+        let room = check_folders(catalog, request, &moved)?;
+        return do_move(catalog, request, CommittedMove { moved, room });
+    }
+
+    let text = format!("'{}' changes all the time", request.from);
+    Err(Error::new(ErrorKind::Busy, text).hint("try again"))
 }
 
 fn check_names(request: &MoveRequest) -> Result<()> {
@@ -280,119 +229,6 @@ fn check_folders(
     );
     Err(Error::new(ErrorKind::NoSpace, text)
         .hint("choose a name with fewer folders, remove models, or raise max-total-bytes"))
-}
-
-/// Writes down what is to be done, and does it.
-fn carry_out(catalog: &Catalog, request: &MoveRequest, moved: &[MovedModel]) -> Result<()> {
-    let step = |from: &ModelName, to: &ModelName| CommitStep {
-        name: from.clone(),
-        what: if request.is_folder {
-            StepKind::MoveFolder(to.clone())
-        } else {
-            StepKind::Move(to.clone())
-        },
-    };
-    let steps = if request.is_folder {
-        vec![step(&request.from, &request.to)]
-    } else {
-        moved.iter().map(|one| step(&one.from, &one.to)).collect()
-    };
-
-    let files = ChangeFiles::new(catalog.layout.hidden(), ChangeId::random()?);
-    files.make().map_err(unstored)?;
-    if let Err(error) = redo::decide(&files, &steps) {
-        log_failure(files.remove());
-        return Err(unstored(error));
-    }
-
-    let named = {
-        let _hidden = catalog.hide();
-        let named = give_names(catalog, &steps);
-        if named.is_ok() {
-            moved.iter().for_each(|one| catalog.forget(&one.from));
-            lock(&catalog.last_manifests).clear();
-        }
-        named
-    };
-    if let Err(error) = named {
-        // A name that came back has changed a time of the file.
-        moved.iter().for_each(|one| learn(catalog, &one.from, one));
-        // Nothing has another name, so nothing is left to be done.
-        files.remove().map_err(|error| half_done(&error))?;
-        return Err(unnamed(request, error));
-    }
-
-    let done = redo::settle(catalog, &steps)
-        .and_then(|()| redo::follow(catalog, &steps))
-        .and_then(|()| files.remove());
-    for one in moved {
-        learn(catalog, &one.to, one);
-    }
-    // Something may have been left of models that were removed.
-    if catalog.options.versions_max > 0 {
-        versions::tidy_all(catalog, moved.iter().map(|one| &one.to));
-    }
-    done.map_err(|error| half_done(&error))
-}
-
-/// Gives all of them their new names, or none.
-fn give_names(catalog: &Catalog, steps: &[CommitStep]) -> io::Result<()> {
-    for (done, step) in steps.iter().enumerate() {
-        let Some(to) = step.new_name() else { continue };
-        let Err(error) = give_name(&catalog.layout, &step.name, to) else {
-            continue;
-        };
-        for step in steps[..done].iter().rev() {
-            if let Some(to) = step.new_name() {
-                give_name(&catalog.layout, to, &step.name)?;
-            }
-        }
-        return Err(error);
-    }
-    Ok(())
-}
-
-fn unnamed(request: &MoveRequest, error: io::Error) -> Error {
-    let MoveRequest { from, to, .. } = request;
-    match error.kind() {
-        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
-            let text = format!("something has the name '{to}' already");
-            Error::new(ErrorKind::Conflict, text).hint("choose another name")
-        }
-        io::ErrorKind::CrossesDevices | io::ErrorKind::ResourceBusy => {
-            let text = format!("'{from}' and '{to}' are on two file systems");
-            Error::new(ErrorKind::Conflict, text)
-                .hint("send it under the other name, and remove it under this one")
-        }
-        _ => unstored(error),
-    }
-}
-
-fn half_done(error: &io::Error) -> Error {
-    let text = format!("the disk failed before all of the move was done: {error}");
-    Error::new(ErrorKind::Internal, text)
-        .hint("make room on the server's disk, and restart the server: that completes it")
-}
-
-/// Remembers the digest of a model under the name that it has now.
-fn learn(catalog: &Catalog, name: &ModelName, moved: &MovedModel) {
-    if let (Some(digest), Ok(Standing::Model(stamp))) =
-        (moved.digest, catalog.layout.standing(name))
-        && stamp.is_linked_since(&moved.stamp)
-    {
-        catalog.learn(name, stamp, digest);
-    }
-}
-
-fn tell(catalog: &Catalog, moved: &[MovedModel]) {
-    for one in moved {
-        catalog.events.model(|| Happening::ModelMoved {
-            from: one.from.clone(),
-            name: one.to.clone(),
-            size: one.stamp.size,
-            digest: one.digest,
-        });
-    }
 }
 
 /// How often a folder that changes meanwhile is looked at again.

@@ -30,7 +30,7 @@ impl Store {
     /// otherwise those of the file system.
     pub(crate) fn begin(&self, order: UploadIntent) -> Result<UploadSession> {
         let catalog = self.catalog();
-        catalog.layout.check_changeable()?;
+        catalog.check_changeable()?;
         if let Some(length) = order.length {
             self.catalog().check_space(length)?;
         }

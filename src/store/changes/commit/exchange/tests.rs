@@ -20,6 +20,8 @@ fn open_with(directory: &Path, versions_max: usize, exchange_files: usize) -> St
         reserve_bytes: 0,
         versions_max,
         exchange_files,
+        // What is broken off stays so until somebody asks.
+        finish_pause: std::time::Duration::from_secs(3600),
         ..StoreOptions::default()
     };
     Store::open(directory, options).unwrap()

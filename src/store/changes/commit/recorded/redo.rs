@@ -8,11 +8,12 @@ use std::io;
 use crate::digest::Digest;
 use crate::disk::{self, FilePlace, Folder};
 use crate::model::ModelName;
-use crate::store::catalog::{Catalog, Layout, Standing};
+use crate::store::catalog::{Catalog, Layout, Linking, Standing};
 use crate::store::changes::change_files::{COMMIT, ChangeFiles};
 use crate::store::changes::change_journal::whole_lines;
 use crate::store::changes::commit::assembled::{appear, assembled_place};
 use crate::store::changes::commit::exchange::{CommitWay, bring_late};
+use crate::store::changes::commit::recorded::hidden_names::HiddenNames;
 use crate::store::changes::commit::recorded::step_record::{
     CommitStep, StepKind, read_record, record_text, unreadable,
 };
@@ -57,11 +58,32 @@ pub(crate) fn complete(
     });
     let mut lines = whole_lines(record?.0);
     let steps = read_record(&mut lines, catalog.options.change_files_max)?;
+    let _linking = linking(catalog, &steps);
+    carry_on(catalog, files, &steps, obstacle, &|| {})?;
+    files.remove()?;
+    Ok(steps)
+}
+
+/// Has digests stay known while these steps are done, and until the set is gone, which has links to what stays.
+pub(crate) fn linking<'a>(catalog: &'a Catalog, steps: &[CommitStep]) -> Vec<Linking<'a>> {
     let folders = steps
         .iter()
         .filter(|step| matches!(step.what, StepKind::Exchange(_)));
-    let _linking: Vec<_> = folders.map(|step| catalog.linking(&step.name)).collect();
+    folders.map(|step| catalog.linking(&step.name)).collect()
+}
 
+/// Does what is left of these steps, whose record stays; `learn` is called when all names have what they are to have,
+/// before anybody sees it.
+///
+/// # Errors
+/// Those of the file system; the rest stays to be done.
+pub(crate) fn carry_on(
+    catalog: &Catalog,
+    files: &ChangeFiles,
+    steps: &[CommitStep],
+    obstacle: Obstacle,
+    learn: &dyn Fn(),
+) -> io::Result<()> {
     // They were removed before the steps were written down, so a start goes on where one cannot be looked at.
     let names = steps.iter();
     let names = names.flat_map(|step| std::iter::once(&step.name).chain(step.new_name()));
@@ -71,13 +93,18 @@ pub(crate) fn complete(
         unready => Some(unready?),
     };
 
-    apply(catalog, files, &steps, obstacle)?;
-    steps.iter().for_each(|step| catalog.forget(&step.name));
-    settle(catalog, &steps)?;
-    bring_late(&catalog.layout, &files.folder()?, &steps)?;
-    follow(catalog, &steps)?;
-    files.remove()?;
-    Ok(steps)
+    {
+        let mut hidden = catalog.hide();
+        apply(catalog, files, steps, obstacle)?;
+        steps.iter().for_each(|step| catalog.forget(&step.name));
+        learn();
+        *hidden = HiddenNames::default();
+    }
+
+    let late = || bring_late(&catalog.layout, &files.folder()?, steps);
+    obstacle.check("the folders of it", settle(catalog, steps))?;
+    obstacle.check("what hands have put into its folder", late())?;
+    obstacle.check("what is kept of its models", follow(catalog, steps))
 }
 
 /// What a step means that the directory does not let be done, however often it is tried: its folder is on
@@ -86,12 +113,13 @@ pub(crate) fn complete(
 pub(crate) enum Obstacle {
     /// The commit is not complete.
     Fails,
-    /// The step is left out and logged: hands did that, and a server that does not start helps nobody.
+    /// The step is left out and logged: hands did that, and a server that does not start, or takes no change any
+    /// more, helps nobody.
     IsLeft,
 }
 
 impl Obstacle {
-    fn check(self, step: &CommitStep, done: io::Result<()>) -> io::Result<()> {
+    fn check(self, what: &str, done: io::Result<()>) -> io::Result<()> {
         use io::ErrorKind::{
             CrossesDevices, DirectoryNotEmpty, IsADirectory, NotADirectory, NotFound,
             PermissionDenied, ReadOnlyFilesystem,
@@ -111,8 +139,7 @@ impl Obstacle {
                     ) =>
             {
                 log::error!(
-                    "a change set was committed, and '{}' stays as it is all the same: {error}",
-                    step.name
+                    "a change set was committed, and '{what}' stays as it is all the same: {error}"
                 );
                 Ok(())
             }
@@ -157,15 +184,14 @@ pub(crate) fn apply(
             StepKind::Move(to) | StepKind::MoveFolder(to) => {
                 // A signature goes with its model.
                 let first = &steps[0];
-                if is_moved(&catalog.layout, first)
-                    && let Err(error) = give_name(&catalog.layout, &step.name, to)
-                {
-                    log::debug!("'{}' is not moved to '{to}': {error}", step.name);
+                if is_moved(&catalog.layout, first) {
+                    follow_name(&catalog.layout, &step.name, to)
+                } else {
+                    Ok(())
                 }
-                Ok(())
             }
         };
-        obstacle.check(step, done)?;
+        obstacle.check(step.name.as_str(), done)?;
     }
     Ok(())
 }
@@ -259,6 +285,23 @@ pub(crate) fn give_name(layout: &Layout, from: &ModelName, to: &ModelName) -> io
     given
 }
 
+/// The same for what goes with something that has its new name. What is gone, or finds its name taken, stays so.
+fn follow_name(layout: &Layout, from: &ModelName, to: &ModelName) -> io::Result<()> {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory, NotFound};
+    match give_name(layout, from, to) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                AlreadyExists | DirectoryNotEmpty | NotADirectory | NotFound
+            ) =>
+        {
+            log::debug!("'{from}' is not moved to '{to}': {error}");
+            Ok(())
+        }
+        named => named,
+    }
+}
+
 /// Whether a step has been done by which something got another name, and nothing has come in its place.
 fn is_moved(layout: &Layout, step: &CommitStep) -> bool {
     let is_free = matches!(layout.standing(&step.name), Ok(Standing::Nothing));
@@ -327,15 +370,11 @@ mod tests {
 
     #[test]
     fn a_step_is_left_out_only_at_a_start_and_only_for_what_hands_did() {
-        let step = CommitStep {
-            name: "m".parse().unwrap(),
-            what: StepKind::Appear,
-        };
         let denied = || Err(io::ErrorKind::PermissionDenied.into());
-        assert!(Obstacle::IsLeft.check(&step, denied()).is_ok());
-        assert!(Obstacle::Fails.check(&step, denied()).is_err());
+        assert!(Obstacle::IsLeft.check("m", denied()).is_ok());
+        assert!(Obstacle::Fails.check("m", denied()).is_err());
 
         let full = io::ErrorKind::StorageFull;
-        assert!(Obstacle::IsLeft.check(&step, Err(full.into())).is_err());
+        assert!(Obstacle::IsLeft.check("m", Err(full.into())).is_err());
     }
 }
