@@ -11,12 +11,14 @@ mod about;
 mod blobs;
 mod catalog;
 mod changes;
+mod changing;
 mod check;
 mod claim;
 mod clearing;
 mod failure;
 mod hidden_folder;
 mod listing;
+mod name_locks;
 mod options;
 mod publishing;
 mod ready_files;
@@ -68,6 +70,7 @@ use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing
 use changes::{OpenChanges, UnfinishedCommit};
 use check::Scrub;
 use failure::{unlisted, unreadable, unremoved, unstored};
+use name_locks::{NameLocks, NameScope};
 use ready_files::ReadyQueue;
 use rules::side_file;
 use store_handle::Owner;
@@ -103,7 +106,8 @@ impl Store {
             name_list: NameList::default(),
             digester: Digester::new(options.clock_tick),
             ready: ReadyQueue::new(options.ready_delay),
-            names: Mutex::new(()),
+            names: NameLocks::default(),
+            decision: Mutex::default(),
             pending: UnfinishedUploads::open(&layout, &options),
             scrub: Scrub::default(),
             version_count: VersionCount::default(),
@@ -342,7 +346,7 @@ impl Store {
         // file has changed since.
         let digested = catalog.digest_for(name, condition)?;
 
-        let _guard = catalog.changing()?;
+        let guard = catalog.changing(NameScope::of(name))?;
         let Standing::Model(_) = catalog.standing(name)? else {
             return Err(catalog.not_found(name));
         };
@@ -372,7 +376,7 @@ impl Store {
         // Left alone, it would vouch for whatever gets the name next.
         side_file::remove(catalog, name);
         drop(tally);
-        versions::keep_within(catalog, VersionRoom::UNBOUNDED);
+        guard.keep_within(VersionRoom::UNBOUNDED);
 
         catalog.events.model(|| Happening::ModelRemoved {
             name: name.clone(),

@@ -9,6 +9,7 @@ use crate::event::Happening;
 use crate::store::catalog::Stamp;
 use crate::store::claim::{BytesOrigin, Claim, NewBytes, Published};
 use crate::store::failure::{check_digest, unstored};
+use crate::store::name_locks::NameScope;
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
 use crate::store::versions::{self, VersionRoom};
@@ -37,7 +38,7 @@ impl Store {
 
         // From the check of the condition until the name has its new bytes, no other upload or
         // removal may come between.
-        let _guard = catalog.changing()?;
+        let guard = catalog.changing(NameScope::of(name))?;
         let tally = catalog.tally(name);
         let current = catalog.judge(name, claim.condition, digested)?;
         let mut room = VersionRoom::UNBOUNDED;
@@ -90,7 +91,7 @@ impl Store {
         side_file::follow(catalog, claim, signature.as_ref());
         drop(tally);
         if claim.origin == BytesOrigin::Upload {
-            versions::keep_within(catalog, room);
+            guard.keep_within(room);
         }
 
         let published = Published {

@@ -24,6 +24,7 @@ use crate::store::changes::{HiddenNames, OpenChanges, UnfinishedCommit};
 use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
+use crate::store::name_locks::NameLocks;
 use crate::store::options::StoreOptions;
 use crate::store::ready_files::ReadyQueue;
 use crate::store::revisions::AskedManifest;
@@ -46,8 +47,10 @@ pub(crate) struct Catalog {
     pub(crate) scrub: Scrub,
     pub(crate) version_count: VersionCount,
     pub(crate) events: StoreEvents,
-    /// Held while a condition is checked and the name gets its new content.
-    pub(crate) names: Mutex<()>,
+    /// Held while a condition is checked and the name gets its new content. [`Catalog::changing`] takes them.
+    pub(crate) names: NameLocks,
+    /// Held, with names locked, from the decision of a commit until it is done.
+    pub(crate) decision: Mutex<()>,
     pub(crate) pending: UnfinishedUploads,
     pub(crate) changes: OpenChanges,
     pub(crate) unfinished: UnfinishedCommit,

@@ -63,6 +63,11 @@ impl ChangeFiles {
         }
     }
 
+    /// Its name.
+    pub(crate) fn id(&self) -> ChangeId {
+        self.id
+    }
+
     /// Makes its folder.
     ///
     /// # Errors

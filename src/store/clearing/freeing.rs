@@ -15,6 +15,7 @@ use crate::store::catalog::{Catalog, Standing};
 use crate::store::clearing::cleared::{ClearMode, ClearRequest, Cleared, ClearedKind, FileCount};
 use crate::store::failure::unlisted;
 use crate::store::hidden_folder::{ABOUT, REVISIONS, VERSIONS};
+use crate::store::name_locks::NameScope;
 use crate::store::store_handle::Store;
 use crate::store::{revisions, rules, versions};
 use crate::threads::lock;
@@ -70,7 +71,7 @@ fn clear_versions(
 ) -> io::Result<ClearedKind> {
     let (mut cleared, mut count) = (ClearedKind::default(), FileCount::default());
     for name in names(catalog, VERSIONS)? {
-        let _guard = catalog.changing()?;
+        let _guard = catalog.changing(NameScope::of(&name))?;
         let _tally = catalog.tally(&name);
         let mut freed = |facts: &FileFacts| cleared.add(count.freed(facts, request.mode));
         versions::clear(catalog, &name, request, needed, &mut freed)?;
@@ -81,7 +82,7 @@ fn clear_versions(
 fn clear_revisions(catalog: &Catalog, request: &ClearRequest) -> io::Result<ClearedKind> {
     let mut cleared = ClearedKind::default();
     for root in names(catalog, REVISIONS)? {
-        let _guard = catalog.changing()?;
+        let _guard = catalog.changing(NameScope::of(&root))?;
         for size in revisions::beyond(catalog.layout.hidden(), &root, request.keep)? {
             cleared.add(size);
         }
@@ -103,7 +104,7 @@ fn clear_descriptions(
 ) -> io::Result<ClearedKind> {
     let mut cleared = ClearedKind::default();
     for name in names(catalog, ABOUT)? {
-        let _guard = catalog.changing()?;
+        let _guard = catalog.changing(NameScope::of(&name))?;
         if let Some(needed) = needed(catalog, &name, request, known)? {
             rules::clear(catalog, &name, request.mode, &needed, &mut cleared)?;
         }

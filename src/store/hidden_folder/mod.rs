@@ -8,14 +8,19 @@
 pub(crate) mod kept_tree;
 
 use std::io;
+use std::sync::{Arc, Mutex};
 
 use crate::disk::{FilePlace, Folder, FolderEntry};
 use crate::model::ModelName;
+use crate::threads::lock;
 
 /// The hidden folder, which need not be there.
 #[derive(Clone)]
 pub(crate) struct HiddenFolder {
     models: Folder,
+    /// Held while folders that lead to something are made, and while empty ones are removed: changes in two top
+    /// folders have the outermost of them in common.
+    ways: Arc<Mutex<()>>,
 }
 
 impl HiddenFolder {
@@ -23,6 +28,7 @@ impl HiddenFolder {
     pub(crate) fn of(models: &Folder) -> Self {
         Self {
             models: models.clone(),
+            ways: Arc::default(),
         }
     }
 
@@ -80,6 +86,7 @@ impl HiddenFolder {
     /// # Errors
     /// As [`Folder::make`].
     pub(crate) fn made_for(&self, room: &str, name: &ModelName) -> io::Result<Folder> {
+        let _guard = lock(&self.ways);
         let made = self.made(room)?;
         made.descend(way_to(name), Folder::make)
     }
@@ -89,6 +96,7 @@ impl HiddenFolder {
     /// # Errors
     /// As [`Folder::make`].
     pub(crate) fn made_for_unsynced(&self, room: &str, name: &ModelName) -> io::Result<Folder> {
+        let _guard = lock(&self.ways);
         let made = self.made(room)?;
         made.descend(way_to(name), Folder::make_unsynced)
     }
@@ -132,6 +140,7 @@ impl HiddenFolder {
     }
 
     fn remove_while_empty(&self, room: &str, way: Vec<&str>) {
+        let _guard = lock(&self.ways);
         if let Ok(folder) = self.folder(room) {
             folder.remove_while_empty(way, Folder::enter);
         }

@@ -10,9 +10,9 @@ use crate::model::Revision;
 use crate::store::catalog::{Catalog, FolderRevision, is_absence};
 use crate::store::failure::unlisted;
 use crate::store::hidden_folder::READY_MARK;
+use crate::store::name_locks::NameScope;
 use crate::store::ready_files::ready_place::{ReadyFound, look, place_in, text_of};
 use crate::store::ready_files::unready::tell_of_foreign;
-use crate::threads::lock;
 
 /// What a start does before anything is served: no file stays that is not true, and where none are wanted any
 /// more, none stays at all.
@@ -155,7 +155,7 @@ fn try_settle(catalog: &Catalog, found: &FolderRevision<'_>) -> io::Result<()> {
         .map(|revision| written(catalog, revision))
         .transpose();
 
-    let _guard = lock(&catalog.names);
+    let _guard = catalog.locking(NameScope::of(name));
     if catalog.ready.is_waiting(name) || catalog.unfinished.is_there() {
         return Ok(());
     }

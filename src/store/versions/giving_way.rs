@@ -11,12 +11,12 @@ use crate::disk::{FilePlace, Folder};
 use crate::model::{BLOCK_BYTES, ModelName, charge, taken};
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::hidden_folder::VERSIONS;
+use crate::store::name_locks::NameScope;
 use crate::store::versions::aged_version::AgedVersion;
 use crate::store::versions::pruning::{forget_removed, prune, remove_empty};
 use crate::store::versions::tally::{KeptVersions, kept_of};
 use crate::store::versions::version_files::{list, parse};
 use crate::store::versions::version_room::VersionRoom;
-use crate::threads::lock;
 
 impl Catalog {
     /// Whether versions are kept, and those of these sizes have room among them.
@@ -56,7 +56,7 @@ impl Catalog {
 }
 
 /// Removes the oldest versions until all of them have room; a failure is logged, since the models are well.
-/// The names are locked, and no tally is open.
+/// All names are locked, and no tally is open.
 pub(crate) fn keep_within(catalog: &Catalog, room: VersionRoom) {
     let bytes_max = room.bytes.min(catalog.version_bytes_max());
     if bytes_max == u64::MAX && room.removed == u64::MAX {
@@ -82,7 +82,7 @@ pub(crate) fn keep_within(catalog: &Catalog, room: VersionRoom) {
 
 /// Frees so many bytes of the disk, or all that versions have; returns how many were freed.
 pub(crate) fn free(catalog: &Catalog, wanted: u64) -> u64 {
-    let Ok(_guard) = catalog.changing() else {
+    let Ok(_guard) = catalog.changing(NameScope::All) else {
         return 0;
     };
     let count = &catalog.version_count;
@@ -94,7 +94,7 @@ pub(crate) fn free(catalog: &Catalog, wanted: u64) -> u64 {
 /// Whether the versions have so many bytes that they could free.
 pub(crate) fn could_free(catalog: &Catalog, wanted: u64) -> bool {
     if catalog.version_count.kept().bytes < wanted {
-        let _guard = lock(&catalog.names);
+        let _guard = catalog.locking(NameScope::All);
         catalog.version_count.renew(&catalog.layout);
     }
     catalog.version_count.kept().bytes >= wanted

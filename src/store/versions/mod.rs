@@ -8,7 +8,7 @@
 //! much is a version that is the very file of the model; it is not listed, and goes with the next
 //! replacement.
 //!
-//! Where there are no links, a copy is made while other uploads wait to be published.
+//! Where there are no links, a copy is made while other uploads into the same top folder wait to be published.
 
 mod aged_version;
 mod giving_way;
@@ -38,6 +38,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
 use crate::store::hidden_folder::VERSIONS;
+use crate::store::name_locks::NameScope;
 use crate::store::store_handle::Store;
 use pruning::prune;
 use version_files::{list, next_place, next_place_unsynced};
@@ -78,7 +79,7 @@ impl Store {
         let catalog = self.catalog();
         catalog.check_changeable()?;
 
-        let _guard = catalog.changing()?;
+        let _guard = catalog.changing(NameScope::of(name))?;
         let _tally = catalog.tally(name);
         let count = self.versions(name)?.len();
         prune(catalog, name, 0).map_err(|error| unlisted(name, error))?;

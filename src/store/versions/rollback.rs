@@ -12,6 +12,7 @@ use crate::model::{ModelName, VersionChoice};
 use crate::store::catalog::{Stamp, Standing};
 use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
 use crate::store::failure::unstored;
+use crate::store::name_locks::NameScope;
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
 use crate::store::versions::version_files::{ModelVersion, list};
@@ -80,7 +81,7 @@ impl Store {
             return None;
         };
         let catalog = self.catalog();
-        let _guard = catalog.changing().ok()?;
+        let _guard = catalog.changing(NameScope::of(name)).ok()?;
         let model = self.find(name).ok()?;
         if model.digest != Some(wanted) {
             return None;

@@ -8,6 +8,7 @@
 
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::model::{ModelName, taken};
@@ -28,7 +29,11 @@ pub(crate) struct KeptVersions {
 
 /// The count of all versions of a store; nothing until it matters.
 #[derive(Default)]
-pub(crate) struct VersionCount(Mutex<Option<Counted>>);
+pub(crate) struct VersionCount {
+    counted: Mutex<Option<Counted>>,
+    /// Some may have to give way once nobody changes any name.
+    owes_room: AtomicBool,
+}
 
 struct Counted {
     kept: KeptVersions,
@@ -41,24 +46,39 @@ struct Counted {
 impl VersionCount {
     /// What all versions take, as far as they are counted.
     pub(crate) fn kept(&self) -> KeptVersions {
-        let counted = lock(&self.0);
+        let counted = lock(&self.counted);
         let counted = counted.as_ref();
         counted.map_or_else(KeptVersions::default, |counted| counted.kept)
     }
 
     /// Whether they are counted.
     pub(crate) fn is_counted(&self) -> bool {
-        lock(&self.0).is_some()
+        lock(&self.counted).is_some()
+    }
+
+    /// Notes that some may have to give way, which concerns all names.
+    pub(crate) fn owe_room(&self) {
+        self.owes_room.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that is to be looked at.
+    pub(crate) fn owes_room(&self) -> bool {
+        self.owes_room.load(Ordering::SeqCst)
+    }
+
+    /// The same for whoever looks at it now; no one else does.
+    pub(crate) fn pays_room(&self) -> bool {
+        self.owes_room.swap(false, Ordering::SeqCst)
     }
 
     /// Takes the oldest of those that the last count has found, and that was not taken yet.
     pub(crate) fn take_oldest(&self) -> Option<AgedVersion> {
-        lock(&self.0).as_mut()?.oldest.pop_front()
+        lock(&self.counted).as_mut()?.oldest.pop_front()
     }
 
     /// Takes off what is gone.
     pub(crate) fn subtract(&self, gone: KeptVersions) {
-        if let Some(counted) = lock(&self.0).as_mut() {
+        if let Some(counted) = lock(&self.counted).as_mut() {
             let KeptVersions { bytes, removed } = &mut counted.kept;
             *bytes = bytes.saturating_sub(gone.bytes);
             *removed = removed.saturating_sub(gone.removed);
@@ -68,7 +88,7 @@ impl VersionCount {
     /// Counts all versions, if that was not done just now. Nobody may change any meanwhile.
     pub(crate) fn renew(&self, layout: &Layout) {
         // Where nothing can go, this is not what the store is busy with.
-        let is_new = lock(&self.0)
+        let is_new = lock(&self.counted)
             .as_ref()
             .is_some_and(|before| before.at.elapsed() < before.took * REST_FACTOR);
         if !is_new {
@@ -97,7 +117,7 @@ impl VersionCount {
             }
         }
 
-        *lock(&self.0) = Some(Counted {
+        *lock(&self.counted) = Some(Counted {
             kept,
             oldest: oldest.into_sorted_vec().into(),
             at: Instant::now(),
@@ -145,7 +165,7 @@ impl Drop for Tally<'_> {
         let Some(before) = self.before else { return };
         let after = kept_of(self.layout, self.name);
 
-        if let Some(counted) = lock(&self.count.0).as_mut() {
+        if let Some(counted) = lock(&self.count.counted).as_mut() {
             let KeptVersions { bytes, removed } = &mut counted.kept;
             *bytes = (*bytes + after.bytes).saturating_sub(before.bytes);
             *removed = (*removed + after.removed).saturating_sub(before.removed);

@@ -214,6 +214,11 @@ impl Layout {
         model_paths::made_place_unsynced(&self.folder, name)
     }
 
+    /// The top folder of a model, or of the model of which this is an old version; `None` if it is neither.
+    pub(crate) fn top_of(&self, place: &FilePlace) -> Option<ModelName> {
+        model_paths::top_of(&self.folder, place)
+    }
+
     /// Whether the file system takes some different names for the same one.
     pub(crate) fn folds_names(&self) -> bool {
         self.folds_names

@@ -8,6 +8,7 @@ use crate::disk::{FileKind, FilePlace, Folder, FolderEntry};
 use crate::error::Error;
 use crate::model::ModelName;
 use crate::store::catalog::layout::file_names::is_absence;
+use crate::store::hidden_folder::{HIDDEN, VERSIONS};
 use crate::text::quotable;
 
 /// The place of a model, whose folder has to be there.
@@ -41,6 +42,23 @@ fn place_in(
 ) -> io::Result<FilePlace> {
     let folder = root.descend(name.folders(), open)?;
     Ok(FilePlace::new(&folder, name.file_name()))
+}
+
+/// The top folder of a model, or of the model of which this is an old version; `None` if it is neither.
+pub(super) fn top_of(root: &Folder, place: &FilePlace) -> Option<ModelName> {
+    let path = place.path();
+    let below = path.strip_prefix(root.path()).ok()?;
+    let mut segments = below.iter().map(|segment| segment.to_str());
+    let mut top = segments.next()??;
+    if top == HIDDEN {
+        segments.next().filter(|room| *room == Some(VERSIONS))?;
+        top = segments.next()??;
+    }
+    // That of a model in folders.
+    if top == HIDDEN {
+        top = segments.next()??;
+    }
+    top.parse().ok()
 }
 
 /// Removes the folders of a model that is gone, as far as nothing is in them. One that cannot be removed

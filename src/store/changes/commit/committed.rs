@@ -81,10 +81,13 @@ pub(super) fn conclude(catalog: &Catalog, done: &CommittedSet) -> CommitOutcome 
 }
 
 impl CommittedSet {
-    /// Removes revisions and versions beyond those that are kept, once no tally is open.
-    pub(super) fn settle_versions(&self, catalog: &Catalog) {
-        prune(catalog, self.root.as_ref());
-        versions::keep_within(catalog, self.plan.room);
+    /// Removes revisions beyond those that are kept.
+    pub(super) fn prune(&self, catalog: &Catalog) {
+        let Some(root) = &self.root else { return };
+        let most = catalog.options.versions_max;
+        if let Err(error) = revisions::prune(catalog.layout.hidden(), root, most) {
+            log::warn!("old revisions of '{root}/' cannot be removed: {error}");
+        }
     }
 }
 
@@ -187,13 +190,4 @@ fn describe(catalog: &Catalog, name: &ModelName, bytes: &Bytes) {
     }
     // What is in memory has what was said before.
     catalog.cache.remove(name);
-}
-
-/// Removes revisions beyond those that are kept.
-fn prune(catalog: &Catalog, root: Option<&ModelName>) {
-    let Some(root) = root else { return };
-    let most = catalog.options.versions_max;
-    if let Err(error) = revisions::prune(catalog.layout.hidden(), root, most) {
-        log::warn!("old revisions of '{root}/' cannot be removed: {error}");
-    }
 }

@@ -9,6 +9,7 @@ use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::model::Revision;
+use crate::store::blobs::ProvenVersions;
 use crate::store::catalog::{Catalog, Stamp};
 use crate::store::changes::change::{Change, CommitOutcome, Others};
 use crate::store::changes::change_files::{ChangeFiles, ChangeId};
@@ -25,7 +26,9 @@ use crate::store::changes::commit::recorded::redo::{self, Obstacle};
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 use crate::store::changes::commit::recorded::unfinished::{CommittedSet, LeftCommit, LeftWork};
 use crate::store::changes::open_changes::log_failure;
+use crate::store::changing::Changing;
 use crate::store::failure::{unreadable, unstored};
+use crate::store::name_locks::NameScope;
 use crate::store::revisions::Manifest;
 use crate::store::store_handle::Store;
 use crate::threads::lock;
@@ -78,7 +81,53 @@ fn try_commit(
         learn_before(catalog, root)?;
     }
 
-    let _guard = catalog.changing()?;
+    let plan = |changing: &Changing<'_>, set: &ChangeSet| {
+        plan_set(changing.catalog(), set, others, expected, &proven)
+    };
+    let changing = catalog.changing(scope_of(&set))?;
+    let (planned, before) = plan(&changing, &set)?;
+    if changing.is_of_all() || !has_sources_elsewhere(catalog, &planned) {
+        return do_set(&changing, &mut set, planned, before.as_ref());
+    }
+
+    // That is not known before, and all of it has to be looked at once more.
+    drop(changing);
+    let changing = catalog.changing(NameScope::All)?;
+    let (planned, before) = plan(&changing, &set)?;
+    do_set(&changing, &mut set, planned, before.as_ref())
+}
+
+/// The names that a set changes, and those that are looked at for it.
+fn scope_of(set: &ChangeSet) -> NameScope {
+    match &set.request.root {
+        Some(root) => NameScope::of(root),
+        None => NameScope::of_all(set.entries.keys()),
+    }
+}
+
+/// Whether bytes that are only named are those of models in another top folder, or of old versions of such: they must
+/// not change before they have a name in the set.
+fn has_sources_elsewhere(catalog: &Catalog, planned: &CommittedSet) -> bool {
+    let own = NameScope::of_all(planned.plan.names());
+    let mut sources = planned
+        .plan
+        .published
+        .iter()
+        .filter_map(|one| one.source.as_ref());
+    sources.any(|source| {
+        let top = catalog.layout.top_of(source);
+        top.is_none_or(|top| NameScope::of(&top) != own)
+    })
+}
+
+/// Looks at all names of a set, with these locked, and returns what its folder has before as well.
+fn plan_set(
+    catalog: &Catalog,
+    set: &ChangeSet,
+    others: Others,
+    expected: Option<Revision>,
+    proven: &ProvenVersions,
+) -> Result<(CommittedSet, Option<Manifest>)> {
     let root = set.request.root.clone();
     let before = match &root {
         Some(root) => catalog.manifest(root)?,
@@ -86,42 +135,39 @@ fn try_commit(
     };
     check_expected(before.as_ref(), expected)?;
 
-    let mut plan = plan(catalog, &set, others, &proven)?;
+    let plan = plan(catalog, set, others, proven)?;
     check_places(catalog, &plan)?;
-    let folder = exchange::folder_of(catalog, &plan);
-    let _linking = folder.as_ref().map(|folder| catalog.linking(folder));
-    plan.exchange =
-        folder.and_then(|folder| exchange::assemble(catalog, &set.files, &plan, &folder));
-
-    let before = before
-        .filter(|before| !before.members.is_empty() && plan.keeps_versions && !plan.is_nothing());
-    do_plan(
-        catalog,
-        &mut set,
-        CommittedSet { id, root, plan },
-        before.as_ref(),
-    )
+    let id = set.files.id();
+    Ok((CommittedSet { id, root, plan }, before))
 }
 
 /// Does what is planned, with the names locked.
-fn do_plan(
-    catalog: &Catalog,
+fn do_set(
+    changing: &Changing<'_>,
     set: &mut ChangeSet,
-    planned: CommittedSet,
+    mut planned: CommittedSet,
     before: Option<&Manifest>,
 ) -> Result<CommitOutcome> {
+    let catalog = changing.catalog();
+    let folder = exchange::folder_of(catalog, &planned.plan);
+    let _linking = folder.as_ref().map(|folder| catalog.linking(folder));
+    planned.plan.exchange =
+        folder.and_then(|folder| exchange::assemble(catalog, &set.files, &planned.plan, &folder));
+
     let plan = &planned.plan;
+    let before = before
+        .filter(|before| !before.members.is_empty() && plan.keeps_versions && !plan.is_nothing());
     let tallies: Vec<_> = plan.names().map(|name| catalog.tally(name)).collect();
     let prepared = prepare(catalog, &set.files, plan, before);
     let prepared = prepared.and_then(|()| catalog.unready(plan.names()));
-    let unready = prepared.map_err(|error| {
-        tidy_up(catalog, &set.files, plan);
-        unstored(error)
-    })?;
+    let unready = prepared.map_err(unstored);
+    let ready = unready.and_then(|unready| Ok((unready, catalog.deciding()?)));
+    let (unready, decision) = ready.inspect_err(|_| tidy_up(catalog, &set.files, plan))?;
 
     let (steps, staged) = (steps(plan), staged(&set.files, plan));
     if let Err(error) = carry_out(catalog, set, plan, &steps, &staged) {
         drop((tallies, unready));
+        // It is left while no other one can be decided.
         if set.is_decided {
             log::error!("a commit that is decided was broken off: {error}");
             let work = LeftWork::Set(Box::new(planned), staged);
@@ -141,9 +187,12 @@ fn do_plan(
         log_failure(set.files.remove_rest());
     }
 
+    drop(decision);
+
     let outcome = conclude(catalog, &planned);
     drop((tallies, unready));
-    planned.settle_versions(catalog);
+    planned.prune(catalog);
+    changing.keep_within(planned.plan.room);
     Ok(outcome)
 }
 

@@ -16,15 +16,16 @@ use crate::store::changes::commit::recorded::unfinished::{
     CommittedMove, LeftCommit, LeftWork, MovedModel,
 };
 use crate::store::changes::open_changes::log_failure;
+use crate::store::changing::Changing;
 use crate::store::failure::unstored;
-use crate::store::versions;
 
 /// Writes down what is to be done, and does it, with the names locked.
 pub(super) fn do_move(
-    catalog: &Catalog,
+    changing: &Changing<'_>,
     request: &MoveRequest,
     moving: CommittedMove,
 ) -> Result<MoveOutcome> {
+    let catalog = changing.catalog();
     let moved = &moving.moved;
     let outcome = MoveOutcome {
         models: moved.len(),
@@ -36,6 +37,7 @@ pub(super) fn do_move(
     let unready = catalog.unready([&request.from, &request.to]);
     let unready = unready.map_err(unstored)?;
 
+    let decision = catalog.deciding()?;
     let files = ChangeFiles::new(catalog.layout.hidden(), ChangeId::random()?);
     files.make().map_err(unstored)?;
     let steps = steps(request, moved);
@@ -71,7 +73,8 @@ pub(super) fn do_move(
     } else {
         log_failure(files.remove_rest());
     }
-    versions::keep_within(catalog, moving.room);
+    drop(decision);
+    changing.keep_within(moving.room);
     Ok(outcome)
 }
 

@@ -13,6 +13,7 @@ use crate::store::changes::commit::move_steps::do_move;
 use crate::store::changes::commit::recorded::unfinished::{CommittedMove, MovedModel};
 use crate::store::claim::Condition;
 use crate::store::failure::{unreadable, unstored};
+use crate::store::name_locks::NameScope;
 use crate::store::rules::{BytesAgain, FolderBlocks};
 use crate::store::store_handle::Store;
 use crate::store::versions::VersionRoom;
@@ -49,14 +50,15 @@ fn try_move(catalog: &Catalog, request: &MoveRequest) -> Result<MoveOutcome> {
         let moved = moved(catalog, request)?;
         check_rules(catalog, &moved)?;
 
-        let _guard = catalog.changing()?;
+        let scope = NameScope::of_all([&request.from, &request.to]);
+        let changing = catalog.changing(scope)?;
         if moved != self::moved(catalog, request)? {
             continue;
         }
         check_state(catalog, request, digested)?;
         check_free(catalog, request, &moved)?;
         let room = check_folders(catalog, request, &moved)?;
-        return do_move(catalog, request, CommittedMove { moved, room });
+        return do_move(&changing, request, CommittedMove { moved, room });
     }
 
     let text = format!("'{}' changes all the time", request.from);

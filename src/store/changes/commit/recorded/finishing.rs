@@ -3,7 +3,7 @@
 //! thread that exists only while there is one, and by the next change, which would be refused otherwise.
 
 use std::io;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
@@ -16,6 +16,7 @@ use crate::store::changes::commit::recorded::hidden_names::HiddenNames;
 use crate::store::changes::commit::recorded::redo::{self, Obstacle};
 use crate::store::changes::commit::recorded::unfinished::{LeftCommit, LeftWork};
 use crate::store::changes::open_changes::log_failure;
+use crate::store::name_locks::NameScope;
 use crate::store::store_handle::Store;
 use crate::store::versions;
 use crate::threads::lock;
@@ -36,43 +37,6 @@ impl Store {
     }
 }
 
-impl Catalog {
-    /// Whether models can be changed: the directory is there, is not served read-only, and no commit waits to be
-    /// done to its end. One that waits is tried before.
-    ///
-    /// # Errors
-    /// As [`Layout::check_writable`](crate::store::catalog::Layout::check_writable), and `Busy`.
-    pub(crate) fn check_changeable(&self) -> Result<()> {
-        self.layout.check_writable()?;
-        if self.unfinished.is_there() {
-            drop(self.changing()?);
-        }
-        Ok(())
-    }
-
-    /// Locks the names for a change. Whoever waited for them while a commit was broken off is refused, too: what
-    /// that has left to do would undo the change.
-    ///
-    /// # Errors
-    /// `Busy` if a commit waits to be done to its end.
-    pub(crate) fn changing(&self) -> Result<MutexGuard<'_, ()>> {
-        let guard = lock(&self.names);
-        if self.unfinished.is_there() && self.unfinished.may_try() {
-            // It is told of in the log.
-            let _ = try_again(self);
-        }
-        if !self.unfinished.is_there() {
-            return Ok(guard);
-        }
-
-        let text =
-            "the disk failed in the middle of a commit, and nothing is changed until that is done";
-        Err(Error::new(ErrorKind::Busy, text).hint(
-            "try again: the server goes on with it by itself, and its log says what is in the way",
-        ))
-    }
-}
-
 /// Does a commit now that was broken off, for a caller that asks for it again; what came of it.
 ///
 /// # Errors
@@ -81,7 +45,7 @@ pub(in crate::store::changes::commit) fn finish_now(
     catalog: &Catalog,
     id: ChangeId,
 ) -> Result<CommitOutcome> {
-    let _guard = lock(&catalog.names);
+    let _guard = catalog.locking(NameScope::All);
     if catalog.unfinished.is_of(id)
         && let Err(error) = try_again(catalog)
     {
@@ -98,16 +62,16 @@ fn run(catalog: &Arc<Catalog>) {
         .unfinished
         .wait(pauses.next(None).unwrap_or(PAUSE_MAX))
     {
-        let _guard = lock(&catalog.names);
+        let _guard = catalog.locking(NameScope::All);
         let _ = try_again(catalog);
     }
 }
 
-/// Tries it once, with the names locked.
+/// Tries it once, with all names locked.
 ///
 /// # Errors
 /// Those of the file system; it is left as it was then.
-pub(super) fn try_again(catalog: &Catalog) -> io::Result<()> {
+pub(crate) fn try_again(catalog: &Catalog) -> io::Result<()> {
     let Some(mut left) = catalog.unfinished.take() else {
         return Ok(());
     };
@@ -186,7 +150,8 @@ fn do_steps(catalog: &Catalog, left: &mut LeftCommit, obstacle: Obstacle) -> io:
         LeftWork::Set(set, _) => {
             conclude(catalog, &set);
             drop(tallies);
-            set.settle_versions(catalog);
+            set.prune(catalog);
+            versions::keep_within(catalog, set.plan.room);
         }
         LeftWork::Move(moving) => {
             tell_moved(catalog, &moving.moved);

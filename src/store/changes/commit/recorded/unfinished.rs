@@ -15,6 +15,8 @@ use crate::store::catalog::Stamp;
 use crate::store::changes::change_files::{ChangeFiles, ChangeId};
 use crate::store::changes::commit::commit_plan::CommitPlan;
 use crate::store::changes::commit::recorded::step_record::CommitStep;
+#[cfg(test)]
+use crate::store::hidden_folder::HiddenFolder;
 use crate::store::versions::VersionRoom;
 use crate::threads::lock;
 
@@ -136,7 +138,7 @@ impl UnfinishedCommit {
 
     /// Whether a change that would be refused may try it before: that costs calls to a disk that may be slow to
     /// fail, so it is done once a second at most.
-    pub(super) fn may_try(&self) -> bool {
+    pub(crate) fn may_try(&self) -> bool {
         let tried = lock(&self.state).tried;
         tried.is_none_or(|tried| tried.elapsed() >= TRY_DISTANCE)
     }
@@ -172,6 +174,13 @@ impl UnfinishedCommit {
             .change
             .wait_timeout_while(lock(&self.state), deadline, |_| self.is_there());
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Leaves the record of a set, as where it could not be removed.
+    #[cfg(test)]
+    pub(crate) fn leave_record(&self, hidden: &HiddenFolder, id: ChangeId) {
+        let files = ChangeFiles::new(hidden, id);
+        self.leave(LeftCommit::new(files, Vec::new(), LeftWork::Record));
     }
 
     /// Has the next change try it, however long ago that was done last.
