@@ -11,7 +11,6 @@ use std::time::SystemTime;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
-use crate::signature::Signature;
 use crate::store::about::About;
 use crate::store::blobs::ProvenBlobs;
 use crate::store::catalog::cache::Cache;
@@ -32,7 +31,6 @@ use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
 use crate::store::versions::{Tally, VersionCount};
-use crate::text::{composed, decomposed};
 
 /// The parts of a store.
 pub(crate) struct Catalog {
@@ -80,42 +78,6 @@ impl Catalog {
     /// Keeps everybody from looking names up.
     pub(crate) fn hide(&self) -> RwLockWriteGuard<'_, HiddenNames> {
         self.shown.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The name by which a model, or what is kept of a removed one, has this name in the other form of
-    /// Unicode; the name itself if there is none, or if it is taken itself.
-    pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
-        let text = name.as_str();
-        let is_taken = |name: &ModelName| {
-            let is_absent = matches!(self.layout.standing(name), Ok(Standing::Nothing));
-            !is_absent || matches!(self.layout.versions_of(name), Ok(Some(_)))
-        };
-
-        if text.is_ascii() || is_taken(name) {
-            return name.clone();
-        }
-
-        // A signature is called as its model is.
-        if let Some(model) = Signature::model_of(name) {
-            let spelled = Signature::name_for(&self.spelled(&model));
-            return spelled.unwrap_or_else(|_| name.clone());
-        }
-
-        // Folders are called as they are there, and each may have its own form.
-        let mut spelled = String::new();
-        for segment in name.segments() {
-            let path = |segment: &str| format!("{spelled}{segment}");
-            let is_there = |segment: &String| {
-                let name = path(segment).parse();
-                name.is_ok_and(|name| is_taken(&name))
-            };
-            let forms = [segment.to_owned(), composed(segment), decomposed(segment)];
-            let form = forms.into_iter().find(is_there);
-            let form = form.unwrap_or_else(|| segment.to_owned());
-            spelled = path(&form) + "/";
-        }
-        let spelled = spelled.trim_end_matches('/').parse();
-        spelled.unwrap_or_else(|_| name.clone())
     }
 
     /// The model of this stamp; if its digest is not known yet, it will be.

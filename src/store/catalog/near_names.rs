@@ -1,15 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What is answered where a name is that of nothing: whether it was removed, is a folder, or which other one may
-//! have been meant.
+//! Which model a caller means by a name: the one that has it in the other form of Unicode; and what is answered
+//! where it is that of nothing: whether it was removed, is a folder, or which other one may have been meant.
 
 use crate::error::{Error, ErrorKind};
 use crate::model::ModelName;
+use crate::signature::Signature;
 use crate::store::catalog::catalog_parts::{Catalog, NEAR_ENTRIES_MAX};
 use crate::store::catalog::layout::Standing;
 use crate::store::versions::kept_of;
-use crate::text::nearest;
+use crate::text::{composed, decomposed, nearest};
 
 impl Catalog {
+    /// The name by which a model, or what is kept of a removed one, has this name in the other form of
+    /// Unicode; the name itself if there is none, or if it is taken itself.
+    pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
+        let text = name.as_str();
+        let is_taken = |name: &ModelName| {
+            let is_absent = matches!(self.layout.standing(name), Ok(Standing::Nothing));
+            !is_absent || matches!(self.layout.versions_of(name), Ok(Some(_)))
+        };
+
+        if text.is_ascii() || is_taken(name) {
+            return name.clone();
+        }
+
+        // A signature is called as its model is.
+        if let Some(model) = Signature::model_of(name) {
+            let spelled = Signature::name_for(&self.spelled(&model));
+            return spelled.unwrap_or_else(|_| name.clone());
+        }
+
+        // Folders are called as they are there, and each may have its own form.
+        let mut spelled = String::new();
+        for segment in name.segments() {
+            let path = |segment: &str| format!("{spelled}{segment}");
+            let is_there = |segment: &String| {
+                let name = path(segment).parse();
+                name.is_ok_and(|name| is_taken(&name))
+            };
+            let forms = [segment.to_owned(), composed(segment), decomposed(segment)];
+            let form = forms.into_iter().find(is_there);
+            let form = form.unwrap_or_else(|| segment.to_owned());
+            spelled = path(&form) + "/";
+        }
+        let spelled = spelled.trim_end_matches('/').parse();
+        spelled.unwrap_or_else(|_| name.clone())
+    }
+
     pub(crate) fn not_found(&self, name: &ModelName) -> Error {
         if let Err(error) = self.layout.check_there() {
             return error;
