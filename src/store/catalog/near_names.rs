@@ -14,13 +14,9 @@ impl Catalog {
     /// The name by which a model, or what is kept of a removed one, has this name in the other form of
     /// Unicode; the name itself if there is none, or if it is taken itself.
     pub(crate) fn spelled(&self, name: &ModelName) -> ModelName {
-        let text = name.as_str();
-        let is_taken = |name: &ModelName| {
-            let is_absent = matches!(self.layout.standing(name), Ok(Standing::Nothing));
-            !is_absent || matches!(self.layout.versions_of(name), Ok(Some(_)))
-        };
-
-        if text.is_ascii() || is_taken(name) {
+        let is_there =
+            |name: &ModelName| !matches!(self.layout.standing(name), Ok(Standing::Nothing));
+        if name.as_str().is_ascii() || is_there(name) {
             return name.clone();
         }
 
@@ -30,18 +26,22 @@ impl Catalog {
             return spelled.unwrap_or_else(|_| name.clone());
         }
 
-        // Folders are called as they are there, and each may have its own form.
+        // Folders are called as they are there, and each may have its own form. What is kept of something that was
+        // removed makes no second folder beside one that is there.
+        let is_kept = |name: &ModelName| {
+            matches!(self.layout.versions_of(name), Ok(Some(_)))
+                || self.layout.hidden().keeps_of_folder(name)
+        };
         let mut spelled = String::new();
         for segment in name.segments() {
-            let path = |segment: &str| format!("{spelled}{segment}");
-            let is_there = |segment: &String| {
-                let name = path(segment).parse();
-                name.is_ok_and(|name| is_taken(&name))
-            };
             let forms = [segment.to_owned(), composed(segment), decomposed(segment)];
-            let form = forms.into_iter().find(is_there);
-            let form = form.unwrap_or_else(|| segment.to_owned());
-            spelled = path(&form) + "/";
+            let forms = forms.map(|form| format!("{spelled}{form}"));
+            let found = |is_it: &dyn Fn(&ModelName) -> bool| {
+                let is_it = |form: &&String| form.parse().is_ok_and(|name| is_it(&name));
+                forms.iter().find(is_it)
+            };
+            let form = found(&is_there).or_else(|| found(&is_kept));
+            spelled = format!("{}/", form.unwrap_or(&forms[0]));
         }
         let spelled = spelled.trim_end_matches('/').parse();
         spelled.unwrap_or_else(|_| name.clone())

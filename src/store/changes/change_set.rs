@@ -96,7 +96,9 @@ impl ChangeSet {
             found.is_some_and(|found| found.bytes().is_some())
         };
 
-        if let Some(other) = self.is_within(name, is_there) {
+        let within = self.is_within(name, is_there);
+        let within = within.or_else(|| self.is_like_within(name, folds_names, is_there));
+        if let Some(other) = within {
             let text = format!("'{name}' and '{other}' cannot both be there: one is a folder");
             return Err(
                 Error::new(ErrorKind::Conflict, text).hint("leave one of them out of the set")
@@ -165,6 +167,30 @@ impl ChangeSet {
                 .find(|(other, _)| is_there(other))
                 .map(|(other, _)| other.clone())
         })
+    }
+
+    /// The same, in the other form of Unicode.
+    fn is_like_within(
+        &self,
+        name: &ModelName,
+        folds_names: bool,
+        is_there: impl Fn(&ModelName) -> bool,
+    ) -> Option<ModelName> {
+        let folded = |name: &ModelName| fold(name, folds_names);
+        let above = name.ancestors().filter_map(|above| folded(&above));
+        let mut above = above.filter_map(|above| self.folded.get(&above));
+        let above = above.find(|other| is_there(other));
+
+        let below = || {
+            let prefix = format!("{}/", folded(name)?);
+            let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+            let below = self.folded.range::<str, _>(from);
+            let mut below = below.take_while(|(folded, _)| folded.starts_with(&prefix));
+            below
+                .find(|(_, other)| is_there(other))
+                .map(|(_, other)| other)
+        };
+        above.or_else(below).cloned()
     }
 
     /// Notes what is to become of a name, in the place of what was to become of it before, whose bytes go.

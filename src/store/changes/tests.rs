@@ -854,3 +854,20 @@ fn callers_leave_places_to_others_and_what_they_left_alone_gives_way() {
     assert_eq!(begin("a").unwrap_err().kind(), ErrorKind::Busy);
     assert_eq!(sets(directory.path()), 7);
 }
+
+#[test]
+fn a_file_and_a_folder_of_one_name_are_a_conflict_in_both_forms_of_unicode() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    let id = begin(&store, None);
+    // And so are two files.
+    for (there, other) in [
+        ("o/\u{e9}", "o/e\u{301}"),
+        ("\u{ee}", "i\u{302}/b"),
+        ("o\u{302}/b", "\u{f4}"),
+    ] {
+        send(&store, id, there, b"x");
+        let error = try_send(&store, id, other, b"y").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{other}");
+    }
+}

@@ -115,6 +115,19 @@ impl HiddenFolder {
         Ok(())
     }
 
+    /// Whether something is kept of a folder: its revisions, or what models in it were.
+    pub(crate) fn keeps_of_folder(&self, name: &ModelName) -> bool {
+        let has = |folder: io::Result<Option<Folder>>| {
+            let folder = folder.ok().flatten();
+            folder.is_some_and(|folder| FilePlace::new(&folder, name.file_name()).exists())
+        };
+        let inner = |room| match self.existing_for(room, name)? {
+            Some(above) => above.enter(HIDDEN).map(Some),
+            None => Ok(None),
+        };
+        has(self.existing_for(REVISIONS, name)) || has(inner(VERSIONS))
+    }
+
     /// The names of the models of which something is kept in one of its folders, in no order, read as they
     /// are asked for.
     ///
