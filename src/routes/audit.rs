@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, FinishedRequest, Happening};
 use crate::http::{Method, Request, Response, Sent};
 use crate::routes::api::{Api, Known};
+use crate::store;
 use crate::text::fitting;
 
 impl Api {
@@ -127,6 +128,11 @@ fn is_of_read_only_files(error: &Error) -> bool {
 /// An error as a caller is told it: what is wrong with the files of this server, and where they are, stays
 /// on this side and is logged.
 pub(crate) fn told_outside(error: Error) -> Error {
+    if store::is_for_callers(&error) {
+        let hint = error.hint_text().unwrap_or_default();
+        log::error!("{}: {hint}", error.with_cause());
+        return error;
+    }
     if error.is_local() || error.kind() == ErrorKind::Internal {
         log::error!("{}", error.with_cause());
         return match error.kind() {

@@ -69,7 +69,9 @@ use blobs::ProvenBlobs;
 use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
 use changes::{OpenChanges, UnfinishedCommit};
 use check::Scrub;
-use failure::{unlisted, unreadable, unremoved, unstored};
+pub(crate) use failure::is_for_callers;
+use failure::{mendable, unlisted, unreadable, unremoved, unstored};
+use hidden_folder::strange_entries::tell_of_strange_entries;
 use name_locks::{NameLocks, NameScope};
 use ready_files::ReadyQueue;
 use rules::side_file;
@@ -121,15 +123,15 @@ impl Store {
             options,
         });
 
-        // The owner exists before its threads do, so a thread that cannot be started ends the
-        // others when the owner is dropped.
+        // The owner comes before its threads: dropped, it ends the others where one cannot be started.
         let store = Self(Arc::new(Owner {
             catalog,
             threads: Mutex::default(),
         }));
 
         // Before anybody looks: what was committed is there as a whole.
-        changes::recover(store.catalog())?;
+        let strange = tell_of_strange_entries(store.catalog().layout.hidden());
+        changes::recover(store.catalog()).map_err(|error| mendable(error, &strange))?;
         ready_files::begin(store.catalog())?;
         store.catalog().begin_bounds();
 
@@ -342,8 +344,7 @@ impl Store {
         let catalog = self.catalog();
         catalog.check_changeable()?;
 
-        // Digesting can take minutes and therefore happens before the lock; `judge` notices if the
-        // file has changed since.
+        // Digesting can take minutes and comes before the lock; `judge` notices if the file has changed since.
         let digested = catalog.digest_for(name, condition)?;
 
         let guard = catalog.changing(NameScope::of(name))?;

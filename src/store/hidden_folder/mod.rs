@@ -6,6 +6,7 @@
 //! a folder of somebody else that has come in its place is an error, and nothing outside is touched.
 
 pub(crate) mod kept_tree;
+pub(crate) mod strange_entries;
 
 use std::io;
 use std::sync::{Arc, Mutex};

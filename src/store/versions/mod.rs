@@ -37,6 +37,7 @@ use crate::disk::{self, FilePlace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
+use crate::store::failure::not_listed;
 use crate::store::hidden_folder::VERSIONS;
 use crate::store::name_locks::NameScope;
 use crate::store::store_handle::Store;
@@ -249,6 +250,5 @@ pub(crate) fn digests(catalog: &Catalog, name: &ModelName) -> BTreeSet<[u8; 32]>
 }
 
 fn unlisted(name: &ModelName, error: io::Error) -> Error {
-    let error = Error::io(format!("the versions of '{name}' cannot be listed"), error);
-    Error::new(ErrorKind::Internal, error.message()).because(error)
+    not_listed(&format!("the versions of '{name}' cannot be listed"), error)
 }

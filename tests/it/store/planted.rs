@@ -13,7 +13,7 @@ use rustix::fs::{CWD, FileType, mknodat};
 
 use crate::support::folders::tree;
 use crate::support::pieces::{append, ask, field};
-use crate::support::process::{Place, Process};
+use crate::support::process::{Place, Process, run};
 use crate::support::served::Served;
 use crate::support::syscalls;
 
@@ -35,6 +35,8 @@ const SPOTS: &[&str] = &[
     ".skep/versions",
     ".skep/versions/m",
     ".skep/versions/m/1.unknown",
+    ".skep/revisions",
+    ".skep/changes",
     ".skep/uploads",
     ".skep/uploads/0123456789abcdef0123456789abcdef",
     ".skep/parts",
@@ -280,4 +282,79 @@ fn all() -> impl Iterator<Item = (&'static str, Thing)> {
     SPOTS
         .iter()
         .flat_map(|spot| THINGS.iter().map(|thing| (*spot, *thing)))
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn what_is_strange_is_told_with_its_path_and_stays() {
+    let place = Place::new();
+    let outside = Outside::new(&place);
+    let models = place.path("dm_models");
+    let inner = |way: &str| format!(".skep/changes/{ID}/{way}");
+    let strange = [
+        (".skep/versions/m".to_owned(), Thing::LinkToFolder),
+        (".skep/versions/.skep/d".to_owned(), Thing::Fifo),
+        (".skep/revisions/me".to_owned(), Thing::LinkToFile),
+        (".skep/about/.skep/d".to_owned(), Thing::LinkToFolder),
+        (inner("1"), Thing::Fifo),
+        (
+            ".skep/changes/fedcba9876543210fedcba9876543210".to_owned(),
+            Thing::LinkToFolder,
+        ),
+    ];
+    for (spot, thing) in &strange {
+        assert!(outside.plant(*thing, &models.join(spot)));
+    }
+    fs::create_dir_all(models.join(".skep/changes/odd")).unwrap();
+    fs::write(models.join(".skep/changes/odd/x"), "x").unwrap();
+    // What is as it should be is not told of.
+    fs::create_dir_all(models.join(".skep/revisions/.skep/me/d")).unwrap();
+    fs::create_dir_all(models.join(".skep/versions/.skep/me/.skep/d/n")).unwrap();
+    fs::create_dir_all(models.join("me/d")).unwrap();
+    fs::write(models.join("me/d/n"), "n").unwrap();
+
+    let server = Served::start_in(&place, &["--plain"]);
+    server.curl("/v1/info/me/d/", &[]).is(200);
+
+    // What comes later is told to whoever asks.
+    let revisions = models.join(".skep/revisions");
+    fs::rename(&revisions, models.join(".skep/before")).unwrap();
+    symlink(&outside.folder, &revisions).unwrap();
+    let refused = server.curl("/v1/info/me/d/", &[]).is(500).json();
+    let text = refused["detail"].as_str().unwrap();
+    assert!(text.contains("'revisions' is not a folder"), "{text}");
+    assert!(refused["hint"].as_str().unwrap().contains("move it"));
+    fs::remove_file(&revisions).unwrap();
+    server.curl("/v1/info/me/d/", &[]).is(200);
+
+    let said = server.stop().exits(0).stderr;
+    let told = |path: &str| said.lines().any(|line| line.contains(path));
+    for (spot, _) in &strange {
+        assert!(told(&format!("/{spot}' is not of this server")), "{said}");
+    }
+    assert!(told(".skep/changes/odd' is not of this server"), "{said}");
+    assert_eq!(said.matches("is not of this server").count(), 7, "{said}");
+    assert!(models.join(".skep/changes/odd/x").exists());
+    outside.is_untouched("strange");
+
+    // In the place of a folder of the server, it is refused at the start.
+    for room in ["revisions", "changes"] {
+        let place = Place::new();
+        let spot = place.path("models/.skep").join(room);
+        fs::create_dir_all(spot.parent().unwrap()).unwrap();
+        symlink(&outside.folder, &spot).unwrap();
+        let serve = [
+            "serve",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--plain",
+            "--dir",
+            "models",
+        ];
+        let refused = run(&mut place.skep(&serve))
+            .exits(2)
+            .says("remove or rename");
+        assert!(refused.stderr.contains(&format!("models/.skep/{room}'")));
+    }
 }
