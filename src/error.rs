@@ -11,9 +11,8 @@ use std::{fmt, io};
 /// The result of anything in this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What happened, for machines ([`ErrorKind`]) and for people (message and hint).
-///
-/// It is one pointer wide: results are moved everywhere, and errors are rare.
+/// What happened, for machines ([`ErrorKind`]) and for people (message and hint). It is one pointer wide:
+/// results are moved everywhere, and errors are rare.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -72,8 +71,7 @@ impl Error {
         Self::new(kind, format!("{what}: {}", reason(&error))).because(error)
     }
 
-    /// An I/O error on a file of this device: `Usage` where another name or other rights would help, so that
-    /// it cannot be taken for what a server says; otherwise as [`Error::io`].
+    /// As [`Error::io`] for a file of this device, but `Usage` where another name or other rights would help.
     pub(crate) fn local(what: impl fmt::Display, error: io::Error) -> Self {
         let is_name = matches!(
             error.kind(),
@@ -111,8 +109,7 @@ impl Error {
         &self.0.message
     }
 
-    /// The message with the innermost cause behind it, for logs of this side. A cause whose words are in
-    /// the message already is left out.
+    /// The message, and the innermost cause if its words are not in the message, for logs of this side.
     pub(crate) fn with_cause(&self) -> String {
         let message = self.message();
         let outermost = std::error::Error::source(self);
@@ -163,8 +160,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// An [`Error`] can travel through code that speaks [`io::Error`] (readers and writers) and be taken
-/// out again by [`Error::from`].
+/// An [`Error`] can travel through readers and writers and be taken out again by [`Error::from`].
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         Self::other(error)
@@ -257,6 +253,10 @@ pub enum ErrorKind {
     AlreadyRunning,
     /// The user pressed Ctrl-C.
     Cancelled,
+    /// The user answered a question with no, or not at all.
+    Declined,
+    /// Standard output cannot be written.
+    Unwritten,
 }
 
 /// One row of the table that maps a kind to what machines see.
@@ -310,6 +310,7 @@ pub(crate) const KINDS: &[KindRow] = &[
     row(ErrorKind::Untrusted, "untrusted", 502, 7),
     row(ErrorKind::Busy, "busy", 503, 5),
     row(ErrorKind::Cancelled, "cancelled", 503, 130),
+    row(ErrorKind::Declined, "declined", 503, 1),
     row(ErrorKind::Interrupted, "interrupted", 504, 5),
     row(
         ErrorKind::VersionNotSupported,
@@ -318,6 +319,7 @@ pub(crate) const KINDS: &[KindRow] = &[
         1,
     ),
     row(ErrorKind::NoSpace, "no-space", 507, 8),
+    row(ErrorKind::Unwritten, "unwritten", 507, 8),
 ];
 
 const fn row(kind: ErrorKind, code: &'static str, status: u16, exit: u8) -> KindRow {

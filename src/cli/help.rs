@@ -174,7 +174,8 @@ fn in_one_line(text: &str) -> crate::error::Error {
 fn corrected(mut error: Error, arguments: &[OsString], command: &Command) -> Error {
     if let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidSubcommand) {
         let verbs = command.get_subcommands().map(Command::get_name);
-        if let Some(near) = nearest(wrong, verbs).map(str::to_owned) {
+        let near = nearest(wrong, verbs).or_else(|| elsewhere(wrong));
+        if let Some(near) = near.map(str::to_owned) {
             error.insert(
                 ContextKind::SuggestedSubcommand,
                 ContextValue::Strings(vec![near]),
@@ -226,6 +227,36 @@ fn corrected(mut error: Error, arguments: &[OsString], command: &Command) -> Err
     error.insert(ContextKind::SuggestedArg, ContextValue::String(better));
     error
 }
+
+/// The verb for which other programs have this word.
+fn elsewhere(word: &str) -> Option<&'static str> {
+    let (_, verb) = ELSEWHERE.iter().find(|(other, _)| *other == word)?;
+    Some(verb)
+}
+
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("upload", "put"),
+    ("send", "put"),
+    ("add", "put"),
+    ("sync", "put"),
+    ("download", "get"),
+    ("fetch", "get"),
+    ("clone", "get"),
+    ("delete", "rm"),
+    ("del", "rm"),
+    ("unlink", "rm"),
+    ("dir", "ls"),
+    ("move", "mv"),
+    ("info", "show"),
+    ("stat", "show"),
+    ("check", "verify"),
+    ("start", "serve"),
+    ("server", "serve"),
+    ("run", "serve"),
+    ("login", "pair"),
+    ("undo", "rollback"),
+    ("password", "passwd"),
+];
 
 /// What to write where the value of a flag begins with a hyphen and is taken for flags.
 fn dashed(error: &Error, arguments: &[OsString], command: &Command) -> Option<String> {
@@ -329,6 +360,7 @@ mod tests {
             ("srve", "'serve'"),
             ("sevre", "'serve'"),
             ("SERVE", "'serve'"),
+            ("start", "'serve'"),
         ] {
             let words = ["skep", wrong].map(OsString::from);
             let command = command().subcommand_required(true);

@@ -191,7 +191,13 @@ impl Client {
     /// digest cannot be read, and those of the connection and of the server.
     pub fn get(&mut self, name: &ModelName) -> Result<Download> {
         let response = self.ask(Method::GET, &self.fetched_path(name))?;
-        Download::new(name.clone(), answers::whole(response)?, self.pace.clone())
+        let wanted = self.chosen_version(name);
+        Download::new(
+            name.clone(),
+            answers::whole(response)?,
+            wanted,
+            self.pace.clone(),
+        )
     }
 }
 

@@ -28,6 +28,8 @@ pub struct TransferOptions {
     pub signed_name: SignedName,
     /// Which time a file that was fetched gets.
     pub times: FileTimes,
+    /// What a download must have, whatever the server announces of it.
+    pub digest: Option<Digest>,
 }
 
 /// How often something is tried again, if the caller does not say.
@@ -43,6 +45,7 @@ impl Default for TransferOptions {
             signer: None,
             signed_name: SignedName::Same,
             times: FileTimes::Kept,
+            digest: None,
         }
     }
 }

@@ -32,6 +32,11 @@ pub(crate) fn paired(named: Option<&str>, output: &Output) -> Result<Option<Pair
     let servers = Servers::new(&home);
     let found = servers.find(named)?;
 
+    if found.is_none() && named.is_none() {
+        output
+            .advice
+            .give(ErrorKind::Unreachable, None, UNNAMED.to_owned());
+    }
     if let (None, Some(name)) = (&found, named)
         && let Some(near) = servers.near(name)?
     {
@@ -41,6 +46,10 @@ pub(crate) fn paired(named: Option<&str>, output: &Output) -> Result<Option<Pair
 
     Ok(found)
 }
+
+/// What helps where no server is named and none runs here.
+const UNNAMED: &str = "no server was named, so this device was asked: 'skep serve' starts a server here, and \
+                       --server ADDRESS (SKEP_SERVER) names another one";
 
 /// The token of a pairing, and what is said where it does not count any more.
 pub(crate) fn token_of(saved: PairedServer, output: &Output) -> Password {

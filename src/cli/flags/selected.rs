@@ -180,7 +180,7 @@ pub(crate) fn yes(command: Command, help: &'static str) -> Command {
 /// Shows what is about to go, and asks whether that is meant.
 ///
 /// # Errors
-/// `Usage` if nobody is there to ask, `Cancelled` after a no.
+/// `Usage` if nobody is there to ask, `Declined` after a no.
 pub(crate) fn agreed(matches: &ArgMatches, what: &str, names: &[String]) -> Result<()> {
     if matches.get_flag("yes") {
         return Ok(());
@@ -193,7 +193,7 @@ pub(crate) fn agreed(matches: &ArgMatches, what: &str, names: &[String]) -> Resu
     if ask::agree(what, names) {
         Ok(())
     } else {
-        Err(Error::new(ErrorKind::Cancelled, "nothing was removed"))
+        Err(Error::new(ErrorKind::Declined, "nothing was removed"))
     }
 }
 

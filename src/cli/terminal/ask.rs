@@ -6,7 +6,8 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use rpassword::{Config, ConfigBuilder};
 
 use crate::access::Password;
-use crate::cli::terminal::signals::Uninterrupted;
+use crate::cli::terminal::signals::{self, Asking};
+use crate::cli::terminal::standard::HiddenTyping;
 use crate::client::FirstUse;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pin::Pin;
@@ -33,31 +34,32 @@ fn ask(server: &str, pin: Pin) -> bool {
          Trust this server from now on? [y/N, or the fingerprint that it must have] "
     );
 
-    let mut stderr = io::stderr().lock();
-
-    // Nobody can agree to a question that was not shown.
-    if stderr
-        .write_all(question.as_bytes())
-        .and_then(|()| stderr.flush())
-        .is_err()
-    {
-        return false;
-    }
-
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-
     // Only an explicit yes counts: Enter, the end of the input and an error refuse.
-    match TrustAnswer::of(&answer, pin) {
-        _ if read.is_err() => false,
-        TrustAnswer::Yes => true,
-        TrustAnswer::No => false,
-        TrustAnswer::OtherKey => {
+    match answer_to(&question).map(|answer| TrustAnswer::of(&answer, pin)) {
+        Some(TrustAnswer::Yes) => true,
+        Some(TrustAnswer::No) | None => false,
+        Some(TrustAnswer::OtherKey) => {
             let text = "that is another fingerprint: this is not the server that you mean\n";
-            let _ = stderr.write_all(text.as_bytes());
+            let _ = io::stderr().write_all(text.as_bytes());
             false
         }
     }
+}
+
+/// The line that somebody types after a question; `None` if there is none, or the question cannot be shown.
+fn answer_to(question: &str) -> Option<String> {
+    let _asking = Asking::begin();
+
+    // Nobody can agree to a question that was not shown. Standard error is free again while somebody thinks:
+    // a signal ends the command then, and says so there.
+    let mut stderr = io::stderr();
+    let shown = stderr.write_all(question.as_bytes());
+    shown.and_then(|()| stderr.flush()).ok()?;
+
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    signals::give_way();
+    read.ok().map(|_| answer)
 }
 
 /// Whether somebody says yes to a question about some names, of which the first ones are shown; Enter, the
@@ -72,16 +74,8 @@ pub(crate) fn agree(question: &str, names: &[String]) -> bool {
     }
     text += &format!("{}? [y/N] ", escaped(question));
 
-    let mut stderr = io::stderr().lock();
-    let asked = stderr.write_all(text.as_bytes());
-    if asked.and_then(|()| stderr.flush()).is_err() {
-        return false;
-    }
-
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    let answer = answer.trim().to_ascii_lowercase();
-    read.is_ok() && matches!(answer.as_str(), "y" | "yes")
+    let answer = answer_to(&text).unwrap_or_default();
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 /// What somebody says to the key that a server shows.
@@ -128,7 +122,7 @@ const SHORT: usize = 16;
 /// Asks for the password of a server, without showing what is typed; `None` if nobody is there to ask.
 ///
 /// # Errors
-/// `Cancelled` at Ctrl-C and Ctrl-D, `Usage` if it cannot be one; those of the terminal.
+/// `Declined` at Ctrl-D, `Usage` if it cannot be one; those of the terminal.
 pub(crate) fn password(server: &str) -> Result<Option<Password>> {
     if !has_somebody() {
         return Ok(None);
@@ -142,11 +136,9 @@ pub(crate) fn password(server: &str) -> Result<Option<Password>> {
 /// Asks for a new password twice, without showing what is typed; the first time it is checked.
 ///
 /// # Errors
-/// `Cancelled` at Ctrl-C and Ctrl-D, `Usage` if both differ or are not UTF-8; those of the terminal and
+/// `Declined` at Ctrl-D, `Usage` if both differ or are not UTF-8; those of the terminal and
 /// of the check.
 pub(crate) fn new_password(check: impl FnOnce(&str) -> Result<()>) -> Result<String> {
-    // Ctrl-C raises SIGINT before the terminal is restored, which must not end the process then.
-    let _uninterrupted = Uninterrupted::new()?;
     let terminal = || ConfigBuilder::new().build();
 
     let first = hidden("new password: ", terminal())?;
@@ -163,20 +155,22 @@ pub(crate) fn new_password(check: impl FnOnce(&str) -> Result<()>) -> Result<Str
 /// Asks for an invitation, which is a secret and not shown as it is pasted.
 ///
 /// # Errors
-/// `Cancelled` at Ctrl-C and Ctrl-D; those of the terminal.
+/// `Declined` at Ctrl-D; those of the terminal.
 pub(crate) fn invitation() -> Result<String> {
-    let _uninterrupted = Uninterrupted::new()?;
     let question = "paste what 'skep invite' printed on the other device (it is not shown): ";
     hidden(question, ConfigBuilder::new().build())
 }
 
-/// A line that is not shown. SIGINT must not end the process.
+/// A line that is not shown. Signals are watched: Ctrl-C raises one while nothing is shown yet.
 fn hidden(prompt: &str, config: Config) -> Result<String> {
+    let _asking = Asking::begin();
+    let _typing = HiddenTyping::begin();
     let typed = rpassword::prompt_password_with_config(prompt, config);
+    signals::give_way();
+
     let line = typed.map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
-            Error::new(ErrorKind::Cancelled, "nothing was changed")
-        }
+        io::ErrorKind::Interrupted => Error::new(ErrorKind::Cancelled, "nothing was changed"),
+        io::ErrorKind::UnexpectedEof => Error::new(ErrorKind::Declined, "nothing was changed"),
         _ => Error::io("reading from the terminal", error),
     })?;
 
@@ -242,9 +236,11 @@ mod tests {
             assert_eq!(typed(keys.as_bytes()).unwrap(), line, "{keys:?}");
         }
         assert_eq!(typed(b"\xff\n").unwrap_err().kind(), ErrorKind::Usage);
-        assert_eq!(typed(b"\x04").unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(typed(b"\x04").unwrap_err().kind(), ErrorKind::Declined);
 
-        let _uninterrupted = Uninterrupted::new().unwrap();
+        // Ctrl-C raises SIGINT, which ends whoever does not watch for it.
+        let sigint = signal_hook::consts::SIGINT;
+        signal_hook::flag::register(sigint, std::sync::Arc::default()).unwrap();
         assert_eq!(typed(b"a\x03").unwrap_err().kind(), ErrorKind::Cancelled);
     }
 }

@@ -31,6 +31,8 @@ struct JsonState {
     is_taken: bool,
     /// Whether the object was printed.
     is_printed: bool,
+    /// Whether a signal ends the command, which has told all that there is to tell.
+    is_interrupted: bool,
 }
 
 impl JsonReport {
@@ -77,6 +79,9 @@ impl JsonReport {
     /// Those of `print`.
     pub(crate) fn print(&self, print: impl FnOnce(&str) -> Result<()>) -> Result<()> {
         let mut state = lock(&self.0);
+        if state.is_interrupted {
+            return Ok(());
+        }
         let Some(line) = state.line() else {
             return Ok(());
         };
@@ -91,6 +96,7 @@ impl JsonReport {
         if state.is_printed {
             return;
         }
+        state.is_interrupted = true;
 
         // The signal decides the exit code, whatever failed before.
         let mut told = object(error);

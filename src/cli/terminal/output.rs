@@ -200,12 +200,14 @@ impl Output {
     /// Standard output is for the bytes of models from here on, so that no JSON gets among them.
     ///
     /// # Errors
-    /// `Usage` if there is no standard output.
+    /// `Unwritten` if there is no standard output.
     pub(crate) fn for_bytes(&self) -> Result<()> {
         self.report.take_output();
         if is_closed(rustix::stdio::stdout())? {
-            return Err(Error::new(ErrorKind::Usage, "standard output is closed")
-                .hint("send it to a file or to a pipe"));
+            return Err(
+                Error::new(ErrorKind::Unwritten, "standard output is closed")
+                    .hint("send it to a file or to a pipe"),
+            );
         }
         Ok(())
     }
@@ -219,11 +221,7 @@ impl Output {
     /// # Errors
     /// Those of standard output.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
-        self.write_with(|stdout| {
-            stdout
-                .write_all(bytes)
-                .map_err(|error| Error::io("standard output", error))
-        })
+        self.write_with(|stdout| stdout.write_all(bytes).map_err(Error::from))
     }
 
     /// Has bytes written to standard output, without a buffer in between.

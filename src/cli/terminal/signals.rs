@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock};
 use std::thread;
@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::cli::terminal::machine::JsonReport;
+use crate::cli::terminal::standard::show_typing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::Shutdown;
 use crate::text::escaped;
@@ -176,23 +177,26 @@ fn unwatched(error: io::Error) -> Error {
     Error::io("watching for signals", error)
 }
 
-/// While this lives, SIGINT does not end the process; afterwards it does.
-pub(crate) struct Uninterrupted(Arc<AtomicBool>);
+/// While this lives, somebody is asked something, and a signal ends the command at once.
+pub(crate) struct Asking(u8);
 
-impl Uninterrupted {
-    /// # Errors
-    /// If the system does not allow it.
-    pub(crate) fn new() -> Result<Self> {
-        let is_over = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&is_over))
-            .map_err(unwatched)?;
-        Ok(Self(is_over))
+impl Asking {
+    pub(crate) fn begin() -> Self {
+        Self(PHASE.swap(ASKING, Ordering::Relaxed))
     }
 }
 
-impl Drop for Uninterrupted {
+impl Drop for Asking {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        PHASE.store(self.0, Ordering::Relaxed);
+    }
+}
+
+/// Leaves the end to the thread that watches for signals, if one came: an input that ends with the terminal is
+/// no answer.
+pub(crate) fn give_way() {
+    if asked().is_some() && WAKING.get().is_some() {
+        thread::sleep(PATIENCE * 2);
     }
 }
 
@@ -218,6 +222,7 @@ fn await_end_of_transfer(signal: i32) {
 #[expect(clippy::exit, reason = "the other threads may hang in a system call")]
 fn end(signal: i32) -> ! {
     await_end_of_transfer(signal);
+    show_typing();
     let removed = disk::remove_unfinished();
     let mut hint = None;
     let text = match PHASE.load(Ordering::Relaxed) {
@@ -226,6 +231,7 @@ fn end(signal: i32) -> ! {
             "interrupted"
         }
         PIPED => "interrupted; nothing was published",
+        ASKING => "interrupted at a question; nothing was changed after it was asked",
         COMPLETING => {
             "interrupted at the end: the server may have the model already; 'skep ls -l' shows it"
         }
@@ -313,6 +319,7 @@ const NOTHING: u8 = 0;
 const RESUMABLE: u8 = 1;
 const PIPED: u8 = 2;
 const COMPLETING: u8 = 3;
+const ASKING: u8 = 4;
 
 /// How long it may take to give up an upload on the server, or to have the last bytes on the disk.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -6,11 +6,14 @@ use std::env;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
+use std::sync::Mutex;
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
 use rustix::io::Errno;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::threads::lock;
 
 /// Whether a descriptor of the beginning was closed. Where a program is started without one, the null
 /// device takes its place, open for reading and writing, which no shell does. Other programs do so for their
@@ -40,17 +43,54 @@ impl<'a> Stdout<'a> {
     }
 }
 
+/// Standard output cannot be written, for whatever reason.
+fn unwritten(error: io::Error) -> Error {
+    let told = Error::io("standard output cannot be written", error);
+    Error::new(ErrorKind::Unwritten, told.message()).because(told)
+}
+
 impl Write for Stdout<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.file.write(bytes);
-        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-            self.closed.set(true);
-        }
-        result
+        self.file.write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => {
+                self.closed.set(true);
+                error
+            }
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => error,
+            // Whatever the reason is, it is none of the server and of its disk.
+            _ => unwritten(error).into(),
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// How the terminal was before what is typed at it was hidden.
+static MODES: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// While this lives, what is typed may be hidden, and whoever ends the process calls [`show_typing`] first.
+pub(crate) struct HiddenTyping(());
+
+impl HiddenTyping {
+    pub(crate) fn begin() -> Self {
+        *lock(&MODES) = tcgetattr(rustix::stdio::stdin()).ok();
+        Self(())
+    }
+}
+
+impl Drop for HiddenTyping {
+    fn drop(&mut self) {
+        *lock(&MODES) = None;
+    }
+}
+
+/// Gives the terminal back as it was, where it hides what is typed.
+pub(crate) fn show_typing() {
+    if let Some(modes) = lock(&MODES).take() {
+        // There is nobody to tell if that fails.
+        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &modes);
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::{fmt, io};
 
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
+use crate::model::ModelName;
 
 /// Our error for one of a body's reader.
 pub(crate) fn failed(error: io::Error) -> Error {
@@ -22,6 +24,14 @@ pub(crate) fn unwritten(name: impl fmt::Display, error: io::Error) -> Error {
         Ok(ours) => ours,
         Err(error) => Error::io(format!("writing {name}"), error),
     }
+}
+
+/// The server has other bytes than those that were asked for.
+pub(crate) fn other_bytes(name: &ModelName, digest: Digest, wanted: Digest) -> Error {
+    let text = format!(
+        "the server sends '{name}' with the digest {digest:?}, and {wanted:?} was asked for"
+    );
+    Error::new(ErrorKind::Integrity, text).hint("nothing of it was saved")
 }
 
 /// The connection ended before the answer did.

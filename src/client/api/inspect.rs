@@ -11,6 +11,7 @@ use crate::client::api::answer::Answer;
 use crate::client::api::answers;
 use crate::client::model_path::path_of;
 use crate::client::transfer::RETRIES_MAX;
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Model, ModelInfo, ModelName, OldVersion, Revision, Verification, VersionChoice,
@@ -175,13 +176,18 @@ impl Client {
         self.revision.is_some()
     }
 
+    /// The digest of the old version that is fetched of a model. The signature beside a model is asked for by
+    /// its name.
+    pub(crate) fn chosen_version(&self, name: &ModelName) -> Option<Digest> {
+        self.version.filter(|_| !Signature::is_name(name))
+    }
+
     /// Where the bytes of a model are fetched from.
     pub(crate) fn fetched_path(&self, name: &ModelName) -> String {
         let path = path_of("models", name);
-        match self.version {
-            // The signature beside a model is asked for by its name.
-            Some(digest) if !Signature::is_name(name) => format!("/v1/blobs/sha256/{digest}"),
-            _ => self.in_revision(path),
+        match self.chosen_version(name) {
+            Some(digest) => format!("/v1/blobs/sha256/{digest}"),
+            None => self.in_revision(path),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::client::api::answers::not_skep;
 use crate::client::api::json_answer::{ListBounds, listed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ListRequest, Model, ModelName, NameFilter, NamePattern};
+use crate::model::{Depth, ListRequest, Model, ModelName, NameFilter, NamePattern, Revision};
 use crate::text::escaped;
 use crate::wire::{ListWire, list_path};
 
@@ -76,6 +76,10 @@ impl Client {
             }
             all.next = page.next;
         }
+
+        if let Some(revision) = self.revision {
+            check_revision(&request.filter, &all, revision)?;
+        }
         Ok(all)
     }
 
@@ -122,6 +126,32 @@ impl Client {
         }
         Ok(page)
     }
+}
+
+/// Makes sure that a list of all of a folder is that of its revision: a server could say anything.
+fn check_revision(filter: &NameFilter, list: &ListWire, revision: Revision) -> Result<()> {
+    let is_whole = filter.pattern.is_none() && filter.depth == Depth::All;
+    let Some(folder) = filter.prefix.strip_suffix('/').filter(|_| is_whole) else {
+        return Ok(());
+    };
+
+    let models = list.models.iter().cloned().map(Model::try_from);
+    let mut models = models.collect::<Result<Vec<_>>>()?;
+    models.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    let members = models.iter().map(|model| {
+        let path = model.name.as_str().strip_prefix(&filter.prefix)?;
+        Some((path, model.digest?))
+    });
+    let members: Option<Vec<_>> = members.collect();
+    if members.is_some_and(|members| Revision::of(members.into_iter()) == revision) {
+        return Ok(());
+    }
+
+    let text = format!(
+        "what the server lists of '{}/' is not its revision {revision}",
+        escaped(folder)
+    );
+    Err(Error::new(ErrorKind::Integrity, text).hint("nothing was fetched"))
 }
 
 /// So many that a list of 100,000 models is some ten requests.

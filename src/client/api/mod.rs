@@ -13,6 +13,6 @@ mod payload;
 pub use answer::Answer;
 pub(crate) use answers::{accepted, gone};
 pub(crate) use content::{AnswerContent, attach};
-pub(crate) use failures::{ended, failed, trouble, unwritten};
+pub(crate) use failures::{ended, failed, other_bytes, trouble, unwritten};
 pub(crate) use json_answer::json;
 pub use payload::Payload;

@@ -71,8 +71,7 @@ impl LocalTree {
             hidden: 0,
         };
 
-        tree.collect(&root, "", hidden, follows_links)
-            .map_err(unreadable)?;
+        tree.collect(&root, "", hidden, follows_links)?;
         tree.files
             .sort_unstable_by(|one, other| one.way.cmp(&other.way));
         Ok(tree)
@@ -104,9 +103,16 @@ impl LocalTree {
         prefix: &str,
         hidden: HiddenFiles,
         follows_links: bool,
-    ) -> io::Result<()> {
-        for entry in folder.entries()? {
-            let entry = entry?;
+    ) -> Result<()> {
+        let directory = self.directory.clone();
+        let unreadable = |way: &str| {
+            let path = directory.join(way);
+            move |error: io::Error| Error::local(format!("reading {}", path.display()), error)
+        };
+        let above = prefix.trim_end_matches('/');
+
+        for entry in folder.entries().map_err(unreadable(above))? {
+            let entry = entry.map_err(unreadable(above))?;
             let Some(name) = entry.name.to_str() else {
                 let shown = format!("{prefix}{}", entry.name.to_string_lossy());
                 self.left_out.push((shown, "has a name that is not UTF-8"));
@@ -119,7 +125,8 @@ impl LocalTree {
             }
 
             let way = format!("{prefix}{name}");
-            let facts = FilePlace::new(folder, name).facts()?;
+            let facts = FilePlace::new(folder, name).facts();
+            let facts = facts.map_err(unreadable(&way))?;
             match facts.kind {
                 // A server has left it there, and no server takes it.
                 FileKind::File if name == READY_FILE && facts.size == READY_BYTES => {}
@@ -129,7 +136,7 @@ impl LocalTree {
                     is_link: false,
                 }),
                 FileKind::Folder => {
-                    let inner = folder.enter_any(name)?;
+                    let inner = folder.enter_any(name).map_err(unreadable(&way))?;
                     self.collect(&inner, &format!("{way}/"), hidden, follows_links)?;
                 }
                 FileKind::Link if follows_links => self.follow(way),

@@ -32,11 +32,14 @@ pub struct Download {
 }
 
 impl Download {
+    /// `wanted` is what its bytes must have, whatever the server announces.
+    ///
     /// # Errors
-    /// `Integrity` if the server announces a digest that cannot be read.
+    /// `Integrity` if the server announces another digest than that, or one that cannot be read.
     pub(crate) fn new(
         name: ModelName,
         response: Response<Body>,
+        wanted: Option<Digest>,
         pace: TransferRate,
     ) -> Result<Self> {
         // A field that cannot be read is not the same as none: the server meant to announce a digest.
@@ -45,12 +48,18 @@ impl Download {
             Error::new(ErrorKind::Integrity, message).hint("nothing was saved")
         })?;
 
+        if let (Some(digest), Some(wanted)) = (expected, wanted)
+            && digest != wanted
+        {
+            return Err(crate::client::api::other_bytes(&name, digest, wanted));
+        }
+
         let size = response.body().content_length();
 
         Ok(Self {
             name,
             size,
-            expected,
+            expected: wanted.or(expected),
             body: AnswerContent::of(response),
             hasher: Some(Hasher::new()),
             received: 0,

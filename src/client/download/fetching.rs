@@ -17,6 +17,7 @@ use crate::client::retry::{self, Retry};
 use crate::client::transfer::{
     Changes, SignedName, TransferEvent, TransferEvents, TransferOptions,
 };
+use crate::digest::Digest;
 use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
@@ -97,6 +98,7 @@ impl Client {
             name,
             place,
             known,
+            wanted: self.wanted(name, options.digest),
             partial,
             signed,
             pace,
@@ -148,7 +150,10 @@ impl Client {
         // Bytes can be resumed only if the digest of the whole is known, which then goes into If-Range.
         let kept = fetching.partial.as_ref();
         let kept = kept.and_then(|partial| Some((partial.done(), partial.whole()?)));
-        let kept = kept.filter(|(done, _)| *done > 0);
+        let kept = kept.filter(|(done, whole)| {
+            let is_wanted = fetching.wanted.is_none_or(|wanted| wanted == whole.digest);
+            *done > 0 && is_wanted
+        });
 
         let response = self.exchange_again(|| {
             let mut request = self.builder(Method::GET, &path);
@@ -168,6 +173,7 @@ impl Client {
         if let (StatusCode::NOT_MODIFIED, Some(digest)) = (response.status(), fetching.known) {
             let facts = fetching.place.opened().and_then(FilePlace::facts);
             let size = facts.map_or(0, |facts| facts.size);
+            fetching.check_wanted(digest)?;
             // The bytes are those of the server, but this signer may not have been asked for before.
             fetching.check_kept()?;
             let proof = Proof::Unchanged;
@@ -214,6 +220,11 @@ impl Client {
 }
 
 impl Client {
+    /// What the bytes of a model must have: of an old version, the digest by which it was chosen.
+    pub(crate) fn wanted(&self, name: &ModelName, digest: Option<Digest>) -> Option<Digest> {
+        digest.or_else(|| self.chosen_version(name))
+    }
+
     /// Gives a server that was restarted the time to read a model again, so that what was kept of it
     /// can be resumed: at most as long as fetching that again would take on a good line.
     fn await_digest(&mut self, path: &str, kept: u64, events: TransferEvents<'_>) -> Result<()> {

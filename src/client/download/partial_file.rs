@@ -51,6 +51,12 @@ impl PartialFile {
         Ok(Some(partial))
     }
 
+    /// How many bytes of the file at `place` an earlier attempt has left on the disk.
+    pub(crate) fn left(place: &FilePlace) -> u64 {
+        let facts = beside(place, PART).facts();
+        facts.map_or(0, |facts| facts.size)
+    }
+
     /// An empty one.
     ///
     /// # Errors

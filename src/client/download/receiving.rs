@@ -52,6 +52,8 @@ pub(super) struct Fetching<'a> {
     pub(super) place: LandingPlace,
     /// What is there already, if it counts.
     pub(super) known: Option<Digest>,
+    /// What the bytes must have, whatever the server announces.
+    pub(super) wanted: Option<Digest>,
     pub(super) partial: Option<PartialFile>,
     /// What has to have signed it, with its signature.
     pub(super) signed: Option<(&'a PublicKey, Signature)>,
@@ -79,6 +81,9 @@ impl Fetching<'_> {
             Error::new(ErrorKind::Integrity, message).hint("nothing was saved")
         })?;
 
+        if let Some(announced) = announced {
+            self.check_wanted(announced)?;
+        }
         self.modified = modified(response.headers()).filter(|_| self.times == FileTimes::Kept);
 
         // Any other range would put the bytes in the wrong place.
@@ -123,6 +128,16 @@ impl Fetching<'_> {
         self.read(AnswerContent::of(response), size, events)?;
 
         self.finish(announced).map(Some)
+    }
+
+    /// Makes sure that the bytes are those that were asked for.
+    pub(super) fn check_wanted(&self, digest: Digest) -> Result<()> {
+        match self.wanted {
+            Some(wanted) if wanted != digest => {
+                Err(crate::client::api::other_bytes(self.name, digest, wanted))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Throws away what the server does not continue.
@@ -224,6 +239,7 @@ impl Fetching<'_> {
         let (size, digest) = (partial.done(), partial.digest());
         // The answer with the rest may lack a digest; the one with the beginning had one.
         let expected = announced.or(partial.whole().map(|whole| whole.digest));
+        let expected = self.wanted.or(expected);
         if let Some(expected) = expected.filter(|expected| *expected != digest) {
             // Nothing shows which of the bytes are wrong, so none of them is resumed.
             partial.begin(None)?;

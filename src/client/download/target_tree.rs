@@ -8,6 +8,7 @@
 use std::io;
 use std::path::Path;
 
+use crate::client::download::partial_file::PartialFile;
 use crate::disk::{self, FileKind, FilePlace, Folder, Part, led_to};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::READY_FILE;
@@ -99,6 +100,28 @@ impl TargetTree {
         Ok(others
             .into_iter()
             .any(|other| FilePlace::new(&self.root, other).exists()))
+    }
+
+    /// How many bytes the file under a path has, and how many are there already of what is to replace it.
+    pub(crate) fn taken_bytes(&self, way: &str) -> (u64, u64) {
+        let Ok(place) = self.place(way, Folder::enter) else {
+            return (0, 0);
+        };
+        let old = place.facts().map_or(0, |facts| facts.size);
+        (old, PartialFile::left(&place))
+    }
+
+    /// How many more bytes a directory takes that may have to be made; `None` where its file system does not
+    /// say.
+    pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
+        let mut above = directory.ancestors().map(|place| {
+            if place == Path::new("") {
+                Path::new(".")
+            } else {
+                place
+            }
+        });
+        disk::free_bytes(above.find(|place| place.is_dir())?).ok()?
     }
 
     /// Removes a file, and the folders that led to it as far as nothing is in them.

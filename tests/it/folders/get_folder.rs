@@ -6,8 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use skep::Digest;
 
-use crate::support::process::{Process, until};
+use crate::support::process::{Mounted, Place, Process, noise, until};
 use crate::support::served::Served;
 use crate::support::terminal::Terminal;
 
@@ -255,7 +256,7 @@ fn somebody_at_a_terminal_is_asked_before_files_are_removed() {
     server.skep(&["get", "me/bert/", "-o", "t"]).exits(0);
     server.place.file("t/old", "local");
     let mirror = ["get", "me/bert/", "-o", "t", "--delete"];
-    for (answer, code, is_left) in [("n", 130, true), ("y", 0, false)] {
+    for (answer, code, is_left) in [("n", 1, true), ("y", 0, false)] {
         let mut terminal = Terminal::start(&server.command(&mirror), 100);
         terminal.types(&format!("{answer}\r"));
         let (ended, _, screen) = terminal.ends();
@@ -328,4 +329,40 @@ fn all_of_a_folder_comes_from_one_revision() {
         assert!(firsts.iter().all(|byte| *byte == 1), "{firsts:?}");
         assert_eq!(firsts.len() == 3, kept == "1");
     }
+}
+
+#[test]
+#[cfg_attr(not(has_mounts), ignore = "no file system can be mounted here")]
+#[cfg_attr(not(has_mount), ignore = "mount is not installed")]
+fn a_folder_that_does_not_fit_is_not_begun() {
+    let place = Place::new();
+    fs::create_dir(place.path("disk")).unwrap();
+    let mounted = Mounted::new(&place, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]);
+    let server = Served::start_in(&place, &["--plain"]);
+    fs::create_dir_all(place.path("f/g")).unwrap();
+    for (number, name) in ["a", "b", "g/c"].into_iter().enumerate() {
+        place.file(&format!("f/{name}"), noise(number as u64, 3 << 19));
+    }
+    server.skep(&["put", "f"]).exits(0);
+
+    // Each of them would fit, and all together do not.
+    let told = server.skep(&["get", "f/", "-o", "disk/t"]).exits(8);
+    told.says("4718592 bytes needed for all")
+        .says("nothing was fetched");
+    assert_eq!(fs::read_dir(place.path("disk")).unwrap().count(), 0);
+
+    // What is there already needs no room, and what was fetched in part only the rest.
+    let two = ["get", "f/", "-o", "disk/t", "--include", "f/?"];
+    server.skep(&two).exits(0);
+    server.skep(&two).exits(0);
+    fs::remove_file(place.path("disk/t/b")).unwrap();
+    fs::create_dir(place.path("disk/t/g")).unwrap();
+    let bytes = noise(2, 3 << 19);
+    let journal = format!("{} {}\n{}\n", Digest::of(&bytes), bytes.len(), 1 << 20);
+    place.file("disk/t/g/.c.skep-journal", journal);
+    place.file("disk/t/g/.c.skep-part", &bytes[..1 << 20]);
+    server
+        .skep(&["get", "f/", "-o", "disk/t", "--exclude", "b"])
+        .exits(0);
+    drop((server, mounted));
 }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::folders::tree;
-use crate::support::process::{Outcome, Place, Process, digest, noise, until};
+use crate::support::process::{Outcome, Place, Process, digest, noise, run, until};
 use crate::support::served::Served;
 
 /// Files of some minutes ago, so that they are not young.
@@ -344,4 +344,54 @@ fn all_names_that_no_model_can_have_are_told_at_once() {
         told.stderr
     );
     assert!(server.names().is_empty());
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_named() {
+    let place = Place::new();
+    let deep = ["s"; 30].join("/");
+    fs::create_dir_all(place.path("d").join(&deep)).unwrap();
+    write(&place, &[("d/a", b"a")]);
+
+    // Each folder on the way is open, and there are no more descriptors than these.
+    let mut command = place.command("sh");
+    let script = "ulimit -n 20; exec \"$0\" put d";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_skep")]);
+    run(&mut command).exits(1).says("reading d/s/s/s");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_has_one_code() {
+    let server = Served::start(&["--plain"]);
+    write(&server.place, &[("d/a", b"a"), ("m", b"m")]);
+    server.skep(&["put", "m"]).exits(0);
+    for words in [
+        &["put", "d", "--always"][..],
+        &["put", "m", "--always"],
+        &["ls"],
+        &["ls", "--json"],
+        &["cat", "m"],
+        &["get", "m", "-o", "-"],
+        &["get", "d/", "-o", "t"],
+        &["show", "m"],
+        &["verify"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let told = server.command(words).stdout(full).output().unwrap();
+        let shown = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert_eq!(told.status.code(), Some(8), "{words:?}: {shown}");
+        assert!(
+            shown.contains("standard output cannot be written: no space left"),
+            "{words:?}: {shown}"
+        );
+
+        // Whoever has read enough is no failure to complain about.
+        let _ = fs::remove_dir_all(server.place.path("t"));
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let told = server.command(words).stdout(writer).output().unwrap();
+        let shown = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert_eq!(told.status.code(), Some(141), "{words:?}: {shown}");
+        assert!(!shown.contains("error"), "{words:?}: {shown}");
+    }
 }

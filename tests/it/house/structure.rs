@@ -43,6 +43,10 @@ const STATICS: &[(&str, &str)] = &[
         "the log facade has one logger for each process",
     ),
     (
+        "src/cli/terminal/standard.rs: MODES",
+        "a signal that ends the process gives its terminal back",
+    ),
+    (
         "src/cli/terminal/signals.rs: ASKED",
         "a signal comes to the process",
     ),

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What is shown to somebody who sits at a terminal.
 
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::process::{Place, run};
 use crate::support::served::Served;
 use crate::support::terminal::Terminal;
@@ -276,4 +280,78 @@ fn nothing_but_names_and_blocks_is_beyond_ascii() {
         let said = outcome.text() + &outcome.stderr;
         assert!(said.is_ascii() && !said.is_empty(), "{words:?}: {said}");
     }
+}
+
+/// The same command with its standard output and the number of its process in files.
+fn noted(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "echo $$ >number; exec \"$0\" \"$@\" >out"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
+#[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
+fn a_signal_at_a_question_ends_the_command_at_once() {
+    let server = Served::start(&[]);
+    server.place.file("m", "bytes");
+    server.skep(&["put", "m"]).exits(0);
+    let pin = server.fp.clone().unwrap();
+
+    let stranger = Place::new();
+    for (words, question, is_hidden) in [
+        (&["rm", "m*", "--json"][..], "? [y/N] ", false),
+        (&["ls", "--json"], "fingerprint that it must have] ", false),
+        (
+            &["ls", "--json", "--pin", &pin],
+            "password or token of",
+            true,
+        ),
+        (&["pair", "--json"], "paste what", true),
+        (&["passwd", "--json"], "new password: ", true),
+    ] {
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+            let place = if words[0] == "rm" {
+                &server.place
+            } else {
+                &stranger
+            };
+            let command = server.command_of(place, words);
+            let mut terminal = Terminal::start(&noted(&command), 100);
+            if is_hidden {
+                terminal.asks(question);
+            } else {
+                terminal.shows(question);
+            }
+
+            if signal == Signal::INT {
+                terminal.types("\u{3}");
+            } else {
+                let number = String::from_utf8(place.read("number")).unwrap();
+                let process = Pid::from_raw(number.trim().parse().unwrap()).unwrap();
+                kill_process(process, signal).unwrap();
+            }
+            let (ended, echoes, screen) = terminal.ends();
+            assert_eq!((ended, echoes), (code, true), "{words:?}: {screen}");
+            assert!(
+                screen.contains("\nskep: interrupted"),
+                "{words:?}: {screen}"
+            );
+
+            let out = String::from_utf8(place.read("out")).unwrap();
+            assert_eq!(out.lines().count(), 1, "{words:?}: {out}");
+            let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert_eq!(told["error"]["exit"], code, "{words:?}: {out}");
+        }
+    }
+    assert_eq!(server.names(), ["m"]);
 }

@@ -788,3 +788,89 @@ fn a_rollback_of_a_folder_is_asked_for_again_where_its_answer_is_lost() {
         assert_eq!(again.count(), 2, "{heads:?}");
     }
 }
+
+/// One model of a folder, as a list has it.
+fn listed(name: &str, bytes: &[u8]) -> String {
+    let digest = Digest::of(bytes);
+    format!(
+        r#"{{"schema":1,"models":[{{"name":"{name}","size":{},"modified":"2000-01-01T00:00:00Z","digest":"{digest:?}"}}]}}"#,
+        bytes.len()
+    )
+}
+
+#[test]
+fn what_is_not_the_revision_that_was_asked_for_is_not_saved() {
+    let line = [
+        &b"a\0"[..],
+        Digest::of(b"right").to_string().as_bytes(),
+        b"\n",
+    ]
+    .concat();
+    let revision = Digest::of(&line).to_string()[..40].to_owned();
+    let json = "Content-Type: application/json\r\n";
+
+    // Another list, other bytes for the right list, and the truth.
+    for (list, bytes, code) in [
+        ("other", "right", 6),
+        ("right", "other", 6),
+        ("right", "right", 0),
+    ] {
+        let info = format!(
+            r#"{{"schema":1,"name":"f/","models":1,"size":5,"revision":"{revision}","revisions":[{{"number":1,"revision":"{revision}","replaced":"2026-01-01T00:00:00Z"}}]}}"#
+        );
+        let liar = Liar::start(move |question| {
+            if question.is("get /v1/info/f/") {
+                return question.answer("200 OK", json, info.as_bytes());
+            }
+            if question.is("get /v1/models/f/a") {
+                return question.answer("200 OK", &tagged(bytes.as_bytes()), bytes.as_bytes());
+            }
+            let is_of_revision = question.head.lines().next().unwrap().contains("revision=");
+            let body = if is_of_revision {
+                listed("f/a", list.as_bytes())
+            } else {
+                r#"{"schema":1,"models":[]}"#.to_owned()
+            };
+            question.answer("200 OK", json, body.as_bytes())
+        });
+
+        for state in [format!("f@{revision}"), "f@1".to_owned(), "f/".to_owned()] {
+            let place = Place::new();
+            let told = liar.skep(&place, &["get", &state, "-o", "t", "--retries", "0"]);
+            assert_eq!(told.code, code, "{state}, {list}, {bytes}: {}", told.stderr);
+            assert_eq!(place.path("t/a").exists(), code == 0, "{state}");
+        }
+        let is_listed = list == "right";
+        let asked = |head: &String| head.starts_with("get /v1/models/f/a");
+        assert_eq!(liar.heads().iter().any(asked), is_listed, "{list}, {bytes}");
+        let told = liar.skep(&Place::new(), &["ls", &format!("f@{revision}")]);
+        assert_eq!(told.code, if is_listed { 0 } else { 6 }, "{}", told.stderr);
+    }
+}
+
+#[test]
+fn another_version_than_the_one_that_was_asked_for_is_not_saved() {
+    let json = "Content-Type: application/json\r\n";
+    let liar = Liar::start(move |question| {
+        if question.is("get /v1/blobs/") {
+            return question.answer("200 OK", &tagged(b"other"), b"other");
+        }
+        let is_name = question.head.lines().next().unwrap().contains("prefix=m&");
+        let body = if is_name {
+            listed("m", b"right")
+        } else {
+            r#"{"schema":1,"models":[]}"#.to_owned()
+        };
+        question.answer("200 OK", json, body.as_bytes())
+    });
+    let state = format!("m@{:?}", Digest::of(b"right"));
+    for verb in [
+        &["get", &state, "-o", "copy"][..],
+        &["get", &state, "-o", "-"],
+        &["cat", &state],
+    ] {
+        let place = Place::new();
+        let told = liar.skep(&place, verb).exits(6).says("was asked for");
+        assert_eq!((told.stdout.len(), names(&place).len()), (0, 0), "{verb:?}");
+    }
+}

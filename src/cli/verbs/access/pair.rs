@@ -27,6 +27,7 @@ pub(crate) fn arguments(command: Command) -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
+    signals::watch(output.interrupted_report())?;
     let given = matches.get_one::<String>("invitation");
     let invitation: Invitation = match given.map(String::as_str) {
         None if io::stdin().is_terminal() => ask::invitation()?.parse()?,
@@ -44,7 +45,6 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
 
     // The server names the token after this, as far as that is a valid name and free there.
     let device = text("device").unwrap_or_else(crate::tls::host_name);
-    signals::watch(output.interrupted_report())?;
 
     let names = PairNames {
         server: text("name"),

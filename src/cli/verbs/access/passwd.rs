@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
 use crate::access::{self, Password};
-use crate::cli::terminal::{Output, ask};
+use crate::cli::terminal::{Output, ask, signals};
 use crate::error::{Error, Result};
 use crate::home;
 
@@ -38,6 +38,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
             "{} characters at least, for example three or four random words",
             access::CHARACTERS_MIN
         ));
+        signals::watch(output.interrupted_report())?;
         ask::new_password(access::check_password)?
     } else {
         line(io::stdin().lock().take(BYTES_MAX))?

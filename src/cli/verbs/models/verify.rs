@@ -3,16 +3,19 @@
 
 use clap::{ArgMatches, Command};
 
-use crate::cli::flags::args;
+use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::{Output, Progress};
 use crate::cli::verbs::signing::verify_signature;
 use crate::cli::verbs::transfer::get;
+use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Verification, Verified};
 use crate::wire::{VerifyWire, digest_text};
 
 pub(crate) fn arguments(command: Command) -> Command {
-    let names = get::names("Models on the server [default: all]; with --key, files on this device");
+    let names = get::names(
+        "Models on the server, folders (NAME/) and patterns [default: all]; with --key, files on this device",
+    );
     let key = verify_signature::flag("key").requires("name");
     args::server(
         command
@@ -30,13 +33,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         return verify_signature::run(matches, output);
     }
 
-    let mut names = get::parse_names(matches)?;
+    let selectors = Selector::all(matches, "name")?;
     let mut client = args::client(matches, output)?;
-
-    if names.is_empty() {
-        let models = client.list()?;
-        names = models.into_iter().map(|model| model.name).collect();
-    }
+    let names = meant(selectors, &mut client)?;
 
     output.json_list("models");
 
@@ -67,6 +66,24 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     Ok(())
 }
 
+/// The models that are meant; all of them if nothing is written.
+fn meant(selectors: Vec<Selector>, client: &mut Client) -> Result<Vec<ModelName>> {
+    if selectors.is_empty() {
+        let models = client.list()?;
+        return Ok(models.into_iter().map(|model| model.name).collect());
+    }
+
+    let mut names = Vec::new();
+    for selector in Selector::literal(selectors, client)? {
+        match selector {
+            // Whether it is there is told when its turn comes.
+            Selector::Name(name) => names.push(name),
+            other => names.extend(other.models(client)?.into_iter().map(|model| model.name)),
+        }
+    }
+    Ok(names)
+}
+
 fn complaint(name: &ModelName, verified: &Verification) -> Option<Error> {
     let text = match verified.outcome {
         Verified::Damaged => {
@@ -87,4 +104,5 @@ const EXAMPLES: &str = "\
 Examples:
   skep verify
   skep verify model.onnx
+  skep verify 'me/bert*/**'
   skep verify --key sign.pub model.onnx       model.onnx and model.onnx.minisig of this device";

@@ -77,6 +77,9 @@ impl<'a> FetchedTree<'a> {
             connections: target.connections,
             work: &|client, number, events| {
                 let (way, model) = &models[number];
+                let mut options = options.clone();
+                // What a folder had in a revision is known; of what it has now, others may send more.
+                options.digest = model.digest.filter(|_| client.has_revision());
                 let fetched = fetch_one(way, model, tree, client, options, events)?;
                 lock(&done).insert(number, fetched);
                 Ok(())
@@ -189,14 +192,13 @@ fn fetch_one(
     model: &Model,
     tree: &TargetTree,
     client: &mut Client,
-    options: &TransferOptions,
+    mut options: TransferOptions,
     events: TransferEvents<'_>,
 ) -> Result<FetchedModel> {
-    if is_there(tree, way, model, options) {
+    if is_there(tree, way, model, &options) {
         return Ok(FetchedModel::Kept);
     }
 
-    let mut options = options.clone();
     // A signature is checked with what it is for, and has none of its own.
     if Signature::is_name(&model.name) {
         options.signer = None;

@@ -2,7 +2,7 @@
 //! `skep get NAME/` and `skep get PATTERN`: fetches many models and keeps the paths of their folders.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
@@ -63,6 +63,7 @@ pub(crate) fn run(
             .tell(&gone, tree.as_ref(), &options, output)
             .map(|()| 1);
     }
+    plan.check_room(&wish.directory, tree.as_ref())?;
     if !gone.is_empty() {
         let files = counted(gone.len() as u64, "file");
         let what = format!("remove {files} from {}", wish.directory.display());
@@ -301,6 +302,38 @@ impl Plan {
             Some((one, other)) if tree.folds_names()? => Err(one_place(&one, &other, one)),
             _ => Ok(()),
         }
+    }
+
+    /// Makes sure, before any byte is asked for, that the disk has room for all that is to come. Each file
+    /// stands beside the one that it replaces until it is whole.
+    fn check_room(&self, directory: &Path, tree: Option<&TargetTree>) -> Result<()> {
+        let Some(free) = TargetTree::free_bytes(directory) else {
+            return Ok(());
+        };
+
+        let (mut used, mut needed) = (0_i128, 0_i128);
+        for (way, model) in &self.models {
+            let (old, part) = tree.map_or((0, 0), |tree| tree.taken_bytes(way));
+            // What has the same length is most likely there already, and each file is looked at again.
+            if old != model.size {
+                used += i128::from(model.size.saturating_sub(part));
+                needed = needed.max(used);
+                used -= i128::from(old);
+            }
+        }
+        let needed = u64::try_from(needed).unwrap_or(u64::MAX);
+        if needed <= free {
+            return Ok(());
+        }
+
+        let shown = directory.display();
+        let text = format!(
+            "writing to {shown}: no space left on the device: {} needed for all and {free} free; nothing was \
+             fetched",
+            counted(needed, "byte"),
+        );
+        Err(Error::new(ErrorKind::NoSpace, text)
+            .hint("make room, or fetch less at a time: --include, --exclude"))
     }
 
     /// Says what would be done.
