@@ -108,7 +108,7 @@ pub(crate) struct CommitWire {
     pub(crate) published: u64,
     /// How many models were removed.
     pub(crate) removed: u64,
-    /// Whether old versions of them are kept, so that they can be brought back.
+    /// Whether old versions of what was replaced and removed are kept, so that it can be brought back.
     pub(crate) kept: bool,
     /// How many names had their bytes already.
     pub(crate) unchanged: u64,

@@ -31,7 +31,7 @@ pub(crate) enum Others {
 pub(crate) struct CommitOutcome {
     pub(crate) published: usize,
     pub(crate) removed: usize,
-    /// Whether what was removed is kept as old versions.
+    /// Whether what was replaced and removed is kept as old versions.
     pub(crate) kept: bool,
     /// Names that had their bytes already.
     pub(crate) unchanged: usize,

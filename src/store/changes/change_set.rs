@@ -32,6 +32,8 @@ pub(crate) struct ChangeSet {
     pub(crate) sent_bytes: u64,
     /// How old it was when this process first saw it, and since when it did not change.
     pub(crate) seen: (Duration, Instant),
+    /// What the folder was has to stay, or nothing is done.
+    pub(crate) must_keep: bool,
     /// The steps of its commit are written down, but not all of them are done.
     pub(crate) is_decided: bool,
     /// It was committed or given up, and nothing more can be done with it.
@@ -51,6 +53,7 @@ impl ChangeSet {
             memory: 0,
             sent_bytes: 0,
             seen: (Duration::ZERO, Instant::now()),
+            must_keep: false,
             is_decided: false,
             is_over: false,
         }

@@ -311,6 +311,8 @@ impl Store {
         let catalog = self.catalog();
         let change = catalog.changes.find(id)?;
         let mut set = open(&change)?;
+        // Who brings an old state back means to be able to come back from it.
+        set.must_keep = true;
         let folds = catalog.layout.folds_names();
         for KnownBytes { name, digest, size } in known {
             let bytes = Bytes {

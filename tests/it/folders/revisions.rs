@@ -315,3 +315,28 @@ fn callers_without_credentials_see_what_is_there_now() {
     assert!(!list(&anybody("/v1/models").is(200).text()));
     assert!(list(&server.curl("/v1/models", &[]).is(200).text()));
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_rollback_that_would_lose_what_the_folder_is_does_nothing() {
+    let server = Served::start(&["--plain", "--max-version-bytes", "64KiB"]);
+    let large = |letter: &str| letter.repeat(100_000);
+    publish(&server, &[("c", "small")]);
+    for letter in ["x", "y"] {
+        publish(&server, &[("big", large(letter).as_str())]);
+    }
+    let is_there = || content(&server) == [("me/d/big".to_owned(), large("y"))];
+    assert!(is_there());
+
+    let refused = server.skep(&["rollback", "me/d/"]).exits(11);
+    refused.says("too large to be kept").says("skep get");
+    assert!(is_there());
+
+    // Who wants that has said so before.
+    server.skep(&["rm", "-y", "me/d/"]).exits(0);
+    server.skep(&["rollback", "me/d/"]).exits(0);
+    assert_eq!(
+        content(&server),
+        [("me/d/c".to_owned(), "small".to_owned())]
+    );
+}

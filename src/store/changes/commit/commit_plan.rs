@@ -35,6 +35,12 @@ impl CommitPlan {
         published.chain(self.removed.iter().map(|gone| &gone.name))
     }
 
+    /// Whether all that is replaced or goes becomes versions, or nothing is.
+    pub(crate) fn keeps_what_was(&self) -> bool {
+        let replaces = self.published.iter().any(|one| one.current.is_some());
+        self.keeps_versions || (self.removed.is_empty() && !replaces)
+    }
+
     /// Whether nothing would be done.
     pub(crate) fn is_nothing(&self) -> bool {
         self.published.is_empty() && self.removed.is_empty()

@@ -70,7 +70,7 @@ pub(super) fn conclude(catalog: &Catalog, done: &CommittedSet) -> CommitOutcome 
     let outcome = CommitOutcome {
         published: plan.published.len(),
         removed: plan.removed.len(),
-        kept: plan.keeps_versions || plan.removed.is_empty(),
+        kept: plan.keeps_what_was(),
         unchanged: plan.unchanged,
         revision: manifest.as_ref().map(Manifest::revision),
     };

@@ -137,6 +137,9 @@ fn plan_set(
 
     let plan = plan(catalog, set, others, proven)?;
     check_places(catalog, &plan)?;
+    if set.must_keep {
+        check_kept(catalog, &plan)?;
+    }
     let id = set.files.id();
     Ok((CommittedSet { id, root, plan }, before))
 }
@@ -207,6 +210,18 @@ fn make_ready(catalog: &Catalog, set: &mut ChangeSet, others: Others) -> Result<
     catalog.check_changeable()?;
     check_sent(set)?;
     make_durable(catalog, set).map_err(unstored)
+}
+
+/// Whether what a commit replaces and removes can be brought back afterwards, where versions are kept at all.
+fn check_kept(catalog: &Catalog, plan: &CommitPlan) -> Result<()> {
+    if plan.keeps_what_was() || catalog.options.versions_max == 0 {
+        return Ok(());
+    }
+    let text =
+        "the folder stays as it is, for what it is now is too large to be kept and would be lost";
+    Err(Error::new(ErrorKind::Conflict, text).hint(
+        "raise max-version-bytes on the server; or save it with 'skep get', remove it with 'skep rm', and roll back then",
+    ))
 }
 
 /// Whether a folder still is what the caller believes.
