@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -45,6 +47,22 @@ impl FolderLock {
                 take_with(place, OFlags::RDWR)
             }
             taken => taken,
+        }
+    }
+
+    /// The same, but a process that is ending is given a moment: one that was killed has its locks until all of it
+    /// is gone, and whoever starts the next one at once means that.
+    ///
+    /// # Errors
+    /// As [`FolderLock::take`].
+    pub(crate) fn take_after(place: &FilePlace, patience: Duration) -> io::Result<LockAttempt> {
+        let start = Instant::now();
+        loop {
+            let attempt = Self::take(place)?;
+            if matches!(attempt, LockAttempt::Held(_)) || start.elapsed() >= patience {
+                return Ok(attempt);
+            }
+            thread::sleep(LOOK_DISTANCE.min(patience));
         }
     }
 
@@ -171,6 +189,9 @@ const MARK_BYTES_MAX: u64 = 1024;
 
 const TRIES: usize = 3;
 
+/// Between two looks at a lock that another process has.
+const LOOK_DISTANCE: Duration = Duration::from_millis(20);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +215,23 @@ mod tests {
             fault::set_locks(true);
             assert!(matches!(third, LockAttempt::Held(_)));
         }
+    }
+
+    #[test]
+    fn a_process_that_is_ending_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = FilePlace::new(&Folder::open(directory.path()).unwrap(), "lock");
+        let held = FolderLock::take(&place).unwrap();
+        let at_once = FolderLock::take_after(&place, Duration::ZERO).unwrap();
+        assert!(matches!(at_once, LockAttempt::Taken));
+
+        thread::scope(|scope| {
+            const LONG: Duration = Duration::from_secs(60);
+            let second = scope.spawn(|| FolderLock::take_after(&place, LONG).unwrap());
+            assert!(!second.is_finished());
+            drop(held);
+            assert!(matches!(second.join().unwrap(), LockAttempt::Held(_)));
+        });
     }
 
     #[test]

@@ -111,7 +111,9 @@ impl Layout {
             .made(PARTS)
             .map_err(|error| unusable(&shown.join(PARTS), error))?;
 
-        let lock = hidden.file(LOCK).and_then(|place| FolderLock::take(&place));
+        let lock = hidden
+            .file(LOCK)
+            .and_then(|place| FolderLock::take_after(&place, LOCK_PATIENCE));
         let lock = lock.map_err(|error| unusable(&shown.join(LOCK), error))?;
 
         // The lock tells dead processes from living ones: under it, every part is left over.
@@ -375,6 +377,9 @@ fn is_nothing(error: &io::Error) -> bool {
 
 /// Before the umask: the user says who else reads the models, and the folder of parts is private.
 pub(crate) const MODEL_MODE: u32 = 0o666;
+
+/// How long a start waits for a server that is about to be gone.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
