@@ -18,6 +18,8 @@ pub struct Published {
     pub model: Model,
     /// Whether it took the place of another one.
     pub replaced: bool,
+    /// Whether that can be brought back: it is an old version now, or there was none, or it is the same.
+    pub kept: bool,
 }
 
 /// What has to be true of the model that stands under a name now.

@@ -60,9 +60,12 @@ impl Store {
         let keeps = |stamp: &Stamp| {
             claim.origin == BytesOrigin::Version || catalog.keeps_versions([stamp.size], room)
         };
-        if let Some(stamp) = current.filter(keeps) {
-            versions::keep(catalog, name, &stamp).map_err(unstored)?;
+        let old_version = current.filter(keeps);
+        if let Some(stamp) = &old_version {
+            versions::keep(catalog, name, stamp).map_err(unstored)?;
         }
+        let was_same =
+            current.is_some_and(|stamp| catalog.index.find(name, &stamp) == Some(digest));
 
         // The rename gives the new file a new stamp, so what is known of the old one goes, also
         // after a failure.
@@ -97,6 +100,7 @@ impl Store {
         let published = Published {
             model: stamp.model(name, Some(digest)),
             replaced: current.is_some(),
+            kept: current.is_none() || old_version.is_some() || was_same,
         };
 
         catalog.events.model(|| happening(claim, &published));

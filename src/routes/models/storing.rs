@@ -78,6 +78,11 @@ pub(crate) fn stored(published: &Published, order: &UploadIntent) -> Response {
 
     let response = Response::json(status, &ModelWire::from(&published.model))
         .field("etag", entity_tag(&published.model, ""));
+    let response = if published.kept {
+        response
+    } else {
+        response.field("skep-kept", "?0")
+    };
 
     if published.replaced {
         response

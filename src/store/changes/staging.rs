@@ -198,6 +198,7 @@ impl Store {
                 digest: Some(claim.digest),
             },
             replaced: false,
+            kept: true,
         })
     }
 
@@ -251,6 +252,7 @@ impl Store {
                 digest: Some(digest),
             },
             replaced: false,
+            kept: true,
         })
     }
 

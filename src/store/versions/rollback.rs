@@ -58,6 +58,7 @@ impl Store {
                 return Ok(Published {
                     model,
                     replaced: true,
+                    kept: true,
                 });
             }
 

@@ -325,6 +325,20 @@ fn a_rollback_that_would_lose_what_the_folder_is_does_nothing() {
     for letter in ["x", "y"] {
         publish(&server, &[("big", large(letter).as_str())]);
     }
+    // A PUT tells that what it replaced is not kept.
+    for (name, bytes, told) in [
+        ("x", large("1"), None),
+        ("x", large("1"), None),
+        ("x", large("2"), Some("?0")),
+        ("y", "small".to_owned(), None),
+        ("y", large("3"), None),
+    ] {
+        let path = server.place.file("bytes", bytes);
+        let path = path.to_str().unwrap();
+        let put = server.curl(&format!("/v1/models/{name}"), &["-T", path]);
+        assert_eq!(put.field("skep-kept"), told, "{name}");
+    }
+
     let is_there = || content(&server) == [("me/d/big".to_owned(), large("y"))];
     assert!(is_there());
 
@@ -332,7 +346,7 @@ fn a_rollback_that_would_lose_what_the_folder_is_does_nothing() {
     refused.says("too large to be kept").says("skep get");
     assert!(is_there());
 
-    // Who wants that has said so before.
+    // Who wants that says so by removing it.
     server.skep(&["rm", "-y", "me/d/"]).exits(0);
     server.skep(&["rollback", "me/d/"]).exits(0);
     assert_eq!(
