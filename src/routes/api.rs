@@ -13,9 +13,11 @@ use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
 use crate::model::ModelName;
 use crate::routes::allowance::{DayQuota, RequestRate};
+use crate::routes::origin::cross_origin;
 use crate::routes::origin::host_name::HostNames;
 use crate::routes::request_id::Ids;
 use crate::store::Store;
+use crate::text::quotable;
 
 /// The HTTP interface of a store.
 pub(crate) struct Api {
@@ -68,6 +70,9 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static [&'static str],
     pub(crate) access: Access,
+    /// The members that a query may have, where the route changes something; what only reads may be asked with
+    /// others, as links have them.
+    pub(crate) asked: &'static [&'static str],
     /// What it does, in one line.
     pub(crate) help: &'static str,
     pub(crate) action: fn(&Api, &mut Request<'_>) -> Result<Response>,
@@ -115,6 +120,32 @@ impl Route {
             other => other,
         });
         format!("/{}", words.collect::<Vec<_>>().join("/"))
+    }
+
+    /// Refuses a change that is asked for with words that say nothing here: whoever wrote them means another one.
+    ///
+    /// # Errors
+    /// `BadRequest`.
+    pub(crate) fn check_query(&self, query: Option<&str>) -> Result<()> {
+        if cross_origin::is_safe(self.method) || self.access == Access::InBody {
+            return Ok(());
+        }
+
+        let members = query.unwrap_or_default().split('&');
+        let mut keys = members.map(|member| member.split('=').next().unwrap_or_default());
+        let is_unknown = |key: &&str| !key.is_empty() && !self.asked.contains(key);
+        let Some(key) = keys.find(is_unknown) else {
+            return Ok(());
+        };
+        let text = format!(
+            "the query member '{}' is not known here, and nothing is changed",
+            quotable(key)
+        );
+        let hint = match self.asked {
+            [] => "send this request without a query".to_owned(),
+            asked => format!("known here: {}", asked.join(", ")),
+        };
+        Err(Error::new(ErrorKind::BadRequest, text).hint(hint))
     }
 
     pub(crate) fn matches(&self, segments: &[&str]) -> bool {

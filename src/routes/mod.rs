@@ -91,7 +91,9 @@ impl Handler for Api {
         let begun = self.begin(request);
         let found = begun.and_then(|()| self.find_admitted(request));
         let answered = found.and_then(|route| match route {
-            RouteMatch::Route(route) => (route.action)(self, request),
+            RouteMatch::Route(route) => route
+                .check_query(request.query())
+                .and_then(|()| (route.action)(self, request)),
             RouteMatch::OtherMethods(allow) if request.method() == Method::Options => {
                 let response = Response::new(Status::NO_CONTENT).field("allow", allow);
                 Ok(match request.segments() {

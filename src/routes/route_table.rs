@@ -99,7 +99,8 @@ pub(crate) const ROUTES: &[Route] = &[
         Access::Needs(Right::Write),
         "begins a change set: ?root=FOLDER",
         changes::begin,
-    ),
+    )
+    .asked(&["root"]),
     row(
         Method::Get,
         CHANGE,
@@ -113,7 +114,8 @@ pub(crate) const ROUTES: &[Route] = &[
         Access::Needs(Right::Write),
         "commits a change set: ?others=remove",
         changes::commit,
-    ),
+    )
+    .asked(&["others"]),
     row(
         Method::Delete,
         CHANGE,
@@ -127,7 +129,8 @@ pub(crate) const ROUTES: &[Route] = &[
         Access::Needs(Right::Write),
         "takes a model into a change set, or bytes that are here: ?blob=DIGEST",
         changes::put,
-    ),
+    )
+    .asked(&["blob"]),
     row(
         Method::Delete,
         CHANGED,
@@ -146,37 +149,41 @@ pub(crate) const ROUTES: &[Route] = &[
         Method::Get,
         VERSIONS,
         Access::Needs(Right::Read),
-        "lists the old versions of a model",
+        "lists the old versions of a model, or one: ?number=N",
         models::versions,
     ),
     row(
         Method::Delete,
         VERSIONS,
         Access::Needs(Right::Write),
-        "removes the old versions of a model",
+        "removes the old versions of a model, or one: ?number=N",
         models::forget_versions,
-    ),
+    )
+    .asked(&["number"]),
     row(
         Method::Post,
         &["v1", "rollback", "**"],
         Access::Needs(Right::Write),
         "brings back the version before, or another one: ?to=VERSION",
         models::rollback,
-    ),
+    )
+    .asked(&["to"]),
     row(
         Method::Post,
         &["v1", "move", "**"],
         Access::Needs(Right::Write),
         "gives a model or a folder another name: ?to=NAME",
         models::rename,
-    ),
+    )
+    .asked(&["to"]),
     row(
         Method::Post,
         &["v1", "gc"],
         Access::Needs(Right::Admin),
         "frees old versions and what nobody goes on with: ?keep=N&idle=SECONDS&dry-run",
         status::clear,
-    ),
+    )
+    .asked(&["keep", "idle", "dry-run"]),
     row(
         Method::Post,
         &["v1", "verify", "**"],
@@ -234,7 +241,16 @@ const fn row(
         method,
         path,
         access,
+        asked: &[],
         help,
         action,
+    }
+}
+
+impl Route {
+    /// The same, for queries with these members.
+    const fn asked(mut self, asked: &'static [&'static str]) -> Self {
+        self.asked = asked;
+        self
     }
 }

@@ -10,6 +10,7 @@ use crate::access::{
 };
 use crate::http::{Body, Content, Head, Session};
 use crate::limits::{Limits, LiveLimits};
+use crate::routes::origin::cross_origin;
 use crate::routes::route_table::ROUTES;
 use crate::store::{Store, StoreOptions};
 use crate::transport::{Peer, TlsIdentity};
@@ -208,6 +209,30 @@ fn a_page_of_another_site_gets_nothing_and_counts_for_nothing() {
     assert_eq!(house.ask(&browser, &put, "body"), (201, 4));
     let wrong = house.ask(&browser, &head("GET /v1/models", "wrong"), "");
     assert_eq!(wrong.0, 401);
+}
+
+#[test]
+fn a_change_that_is_asked_for_with_unknown_words_is_refused() {
+    let house = House::new(|_| {});
+    let one = peer("192.0.2.1:5", Some(TlsIdentity::default()));
+    let head =
+        |line: &str| format!("{line} HTTP/1.1\r\nHost: 192.0.2.9\r\nAuthorization: Bearer SECRET");
+    let put = head("PUT /v1/models/NAME");
+    assert_eq!(house.ask(&one, &put, "body").0, 201);
+
+    let changing = ROUTES
+        .iter()
+        .filter(|route| !cross_origin::is_safe(route.method));
+    let mut count = 0;
+    for route in changing.filter(|route| matches!(route.access, Access::Needs(_))) {
+        for query in ["nonsense=1", "revision", "x=y&to=z"] {
+            let line = format!("{} {}?{query}", route.method.as_str(), route.shown());
+            assert_eq!(house.ask(&one, &head(&line), "").0, 400, "{line}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+    assert_eq!(house.ask(&one, &head("GET /v1/models/NAME?x=y"), "").0, 200);
 }
 
 #[test]

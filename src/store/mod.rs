@@ -51,7 +51,7 @@ pub use stored::{OpenedModel, StoredContent};
 pub use upload::Upload;
 pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
-pub(crate) use versions::RemovedModel;
+pub(crate) use versions::{RemovedModel, no_version};
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -12,10 +12,10 @@ use crate::access::{self, How, Principal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Content, Request, Response, Status};
 use crate::model::{ModelInfo, ModelName, OldVersion, Revision, VersionChoice};
-use crate::routes::api::{Api, Known};
+use crate::routes::api::{Api, Known, member};
 use crate::routes::models::folders;
 use crate::routes::models::preconditions::condition;
-use crate::store::{About, BlobSearch, Check, Metadata, ModelVersion, Verdict};
+use crate::store::{About, BlobSearch, Check, Metadata, ModelVersion, Verdict, no_version};
 use crate::text::{field_value, list_value, quotable, read_value, time_at};
 use crate::waiting::Rank;
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
@@ -65,13 +65,20 @@ pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     Ok(Response::json(Status::OK, &info).field("cache-control", "no-cache"))
 }
 
-/// `GET /v1/versions/NAME`: what a model was before, newest first, as JSON.
+/// `GET /v1/versions/NAME?number=N`: what a model was before, newest first, as JSON, or the one of this number.
 pub(crate) fn versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let number = asked_number(request)?;
     if let Some(folder) = api.folder_name(request)? {
         return folders::show(api, &folder, None, search_for(request));
     }
     let name = api.model_name(request)?;
-    let kept = kept_versions(api, request, &name)?;
+    let mut kept = kept_versions(api, request, &name)?;
+    if let Some(number) = number {
+        kept.retain(|one| one.number == number);
+        if kept.is_empty() {
+            return Err(no_version(&name, number));
+        }
+    }
     let versions = kept.iter().map(|one| VersionWire::from(&version(one)));
 
     let list = VersionsWire {
@@ -95,10 +102,28 @@ fn kept_versions(
     }
 }
 
-/// `DELETE /v1/versions/NAME`: removes them all.
+/// `DELETE /v1/versions/NAME?number=N`: removes them all, or the one of this number.
 pub(crate) fn forget_versions(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    api.store.forget_versions(&api.model_name(request)?)?;
+    let name = api.model_name(request)?;
+    match asked_number(request)? {
+        Some(number) => api.store.forget_version(&name, number)?,
+        None => drop(api.store.forget_versions(&name)?),
+    }
     Ok(Response::new(Status::NO_CONTENT))
+}
+
+/// The number of a version that a query asks for.
+fn asked_number(request: &Request<'_>) -> Result<Option<u64>> {
+    let Some(text) = member(request.query(), "number")? else {
+        return Ok(None);
+    };
+    // `parse` alone would accept a sign.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| is_number);
+    number.map(Some).ok_or_else(|| {
+        let text = format!("'{}' is no number of a version", quotable(&text));
+        Error::new(ErrorKind::BadRequest, text).hint("'skep show NAME' lists them")
+    })
 }
 
 /// `POST /v1/rollback/NAME?to=VERSION`: 200 where it took the place of another version, otherwise

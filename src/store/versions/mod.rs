@@ -88,6 +88,35 @@ impl Store {
         pruning::forget_removed(catalog, name);
         Ok(count)
     }
+
+    /// Removes one version of a model, by its number.
+    ///
+    /// # Errors
+    /// As [`Store::versions`], and `NotFound` for a number that none has.
+    pub(crate) fn forget_version(&self, name: &ModelName, number: u64) -> Result<()> {
+        let catalog = self.catalog();
+        catalog.check_changeable()?;
+
+        let _guard = catalog.changing(NameScope::of(name))?;
+        let _tally = catalog.tally(name);
+        let mut versions = self.versions(name)?;
+        let count = versions.len();
+        versions.retain(|version| version.number != number);
+        if versions.len() == count {
+            return Err(no_version(name, number));
+        }
+        let removed = pruning::remove_all_but(catalog, name, &versions);
+        removed.map_err(|error| unlisted(name, error))?;
+
+        forget_unkept(catalog, name);
+        Ok(())
+    }
+}
+
+/// The error of a number that no version of a model has.
+pub(crate) fn no_version(name: &ModelName, number: u64) -> Error {
+    let text = format!("no version {number} of '{name}' is kept");
+    Error::new(ErrorKind::NotFound, text).hint(format!("'skep show {name}' lists those that are"))
 }
 
 /// Keeps the model that is about to be replaced, whose stamp this is.

@@ -21,7 +21,10 @@ pub(crate) fn tidy(catalog: &Catalog, name: &ModelName) {
 pub(crate) fn tidy_all<'a>(catalog: &Catalog, names: impl Iterator<Item = &'a ModelName>) {
     let mut unlinked = BTreeSet::new();
     for name in names {
-        let pruned = remove_beyond(catalog, name, catalog.options.versions_max, &mut unlinked);
+        let pruned = list(&catalog.layout, name).and_then(|mut kept| {
+            kept.truncate(catalog.options.versions_max);
+            remove_noting(catalog, name, &kept, &mut unlinked)
+        });
         if let Err(error) = pruned {
             log::warn!("old versions of '{name}' cannot be removed: {error}");
         }
@@ -54,27 +57,36 @@ pub(super) fn forget_removed(catalog: &Catalog, name: &ModelName) {
 /// Removes versions beyond the newest ones, and copies that were not finished. What has another name,
 /// or is no file, was not made by this room and stays.
 pub(super) fn prune(catalog: &Catalog, name: &ModelName, versions_max: usize) -> io::Result<()> {
+    let mut kept = list(&catalog.layout, name)?;
+    kept.truncate(versions_max);
+    remove_all_but(catalog, name, &kept)
+}
+
+/// Removes the versions of a model that are none of these, and copies that were not finished.
+pub(super) fn remove_all_but(
+    catalog: &Catalog,
+    name: &ModelName,
+    kept: &[ModelVersion],
+) -> io::Result<()> {
     let mut unlinked = BTreeSet::new();
-    let removed = remove_beyond(catalog, name, versions_max, &mut unlinked);
+    let removed = remove_noting(catalog, name, kept, &mut unlinked);
     catalog.learn_linked(&unlinked);
     removed
 }
 
 /// The same, and takes down the digests of files that have lost one of their names.
-fn remove_beyond(
+fn remove_noting(
     catalog: &Catalog,
     name: &ModelName,
-    versions_max: usize,
+    kept: &[ModelVersion],
     unlinked: &mut BTreeSet<[u8; 32]>,
 ) -> io::Result<()> {
     let Some(folder) = catalog.layout.versions_of(name)? else {
         return Ok(());
     };
 
-    let kept = list(&catalog.layout, name)?;
     let kept: BTreeSet<&str> = kept
         .iter()
-        .take(versions_max)
         .map(|version| version.file_name.as_str())
         .collect();
 

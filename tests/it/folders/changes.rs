@@ -86,7 +86,7 @@ fn what_is_meant_otherwise_is_refused() {
     };
     let post = &["-X", "POST"];
     refused("/v1/changes?root=../x", post, 400, "dot");
-    refused("/v1/changes?folder=x", post, 400, "root=VALUE");
+    refused("/v1/changes?folder=x", post, 400, "known here: root");
     refused(&format!("{set}?others=all"), post, 400, "keep or remove");
     refused(&format!("{set}?others=keep&others=keep"), post, 400, "once");
     refused(

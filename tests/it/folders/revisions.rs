@@ -354,3 +354,47 @@ fn a_rollback_that_would_lose_what_the_folder_is_does_nothing() {
         [("me/d/c".to_owned(), "small".to_owned())]
     );
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn one_version_is_told_and_removed_by_its_number() {
+    let server = Served::start(&["--plain", "--keep-versions", "3"]);
+    for text in ["one", "two", "three", "four"] {
+        server.place.file("m", text);
+        server.skep(&["put", "m"]).exits(0);
+    }
+    let numbers = |path: &str| -> Vec<u64> {
+        let list = server.curl(path, &[]).is(200).json();
+        let versions = list["versions"].as_array().unwrap().iter();
+        versions
+            .map(|one| one["number"].as_u64().unwrap())
+            .collect()
+    };
+    let all = numbers("/v1/versions/m");
+    let [_, middle, oldest] = all[..] else {
+        panic!("{all:?}")
+    };
+
+    let one = format!("/v1/versions/m?number={middle}");
+    assert_eq!(numbers(&one), [middle]);
+    for (query, status) in [
+        ("number=99", 404),
+        ("number=", 400),
+        ("number=%2b1", 400),
+        ("number=1&number=2", 400),
+        ("numbr=1", 400),
+    ] {
+        let path = format!("/v1/versions/m?{query}");
+        server.curl(&path, &[]).is(status);
+        server.curl(&path, &["-X", "DELETE"]).is(status);
+    }
+    assert_eq!(numbers("/v1/versions/m"), all);
+
+    server.curl(&one, &["-X", "DELETE"]).is(204);
+    assert_eq!(numbers("/v1/versions/m"), [all[0], oldest]);
+    server.curl(&one, &["-X", "DELETE"]).is(404);
+    server
+        .skep(&["rollback", "m", "--to", &oldest.to_string()])
+        .exits(0);
+    assert_eq!(server.skep(&["cat", "m"]).exits(0).text(), "one");
+}

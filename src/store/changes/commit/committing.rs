@@ -2,7 +2,7 @@
 //! The commit of a change set: all is looked at and made durable, then decided, then done.
 
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use crate::digest::Digest;
 use crate::disk::FilePlace;
@@ -328,10 +328,10 @@ fn check_sent(set: &mut ChangeSet) -> Result<()> {
 }
 
 /// Computes the digests in a folder that are not known yet, as after a start without an index: without them, what
-/// the folder is now could not be kept as a revision. Files that have changed just now are waited for once, some
-/// ticks of the clock.
+/// the folder is now could not be kept as a revision. Files that have changed just now are waited for, two
+/// ticks of the clock in all.
 pub(super) fn learn_before(catalog: &Catalog, root: &ModelName) -> Result<()> {
-    let mut has_waited = false;
+    let end = Instant::now() + 2 * catalog.options.clock_tick;
     for name in catalog.members(Some(root))? {
         let Ok(Some((file, stamp))) = catalog.layout.open_model(&name) else {
             continue;
@@ -340,14 +340,11 @@ pub(super) fn learn_before(catalog: &Catalog, root: &ModelName) -> Result<()> {
             continue;
         }
         let young = stamp.young_for(catalog.options.clock_tick, SystemTime::now());
-        if !young.is_zero() {
-            if has_waited {
-                continue;
-            }
-            // Whoever writes it on still has changed its stamp by then.
-            thread::sleep(young);
-            has_waited = true;
+        if !young.is_zero() && Instant::now() + young > end {
+            continue;
         }
+        // Whoever writes it on still has changed its stamp by then.
+        thread::sleep(young);
 
         let digest = Digest::of_reader(&file).map_err(|error| unreadable(&name, error))?;
         if file
