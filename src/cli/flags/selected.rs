@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Names, folders and patterns of models, as they are written on the command line.
 //!
-//! One rule for all verbs: `NAME/` is a folder, and what has `*` or `?` in it a pattern, unless a model has
-//! exactly this name.
+//! One rule for all verbs: `NAME/` is a folder, and what has `*` or `?` in it a pattern, unless a model, or with
+//! `/` at its end a folder, has exactly this name.
 
 use std::str::FromStr;
 
@@ -20,6 +20,8 @@ pub(crate) enum Selector {
     /// All that is in it, at any depth.
     Folder(ModelName),
     Pattern(NamePattern),
+    /// All that is below the folders that match, where `NAME/` has a wildcard in it.
+    Folders(NamePattern),
 }
 
 impl FromStr for Selector {
@@ -41,8 +43,7 @@ impl Selector {
     fn read(text: &str) -> Result<Self> {
         match text.strip_suffix('/') {
             Some(folder) if !NamePattern::has_wildcard(text) => folder.parse().map(Self::Folder),
-            // All below the folders that match.
-            Some(_) => format!("{text}**").parse().map(Self::Pattern),
+            Some(_) => format!("{text}**").parse().map(Self::Folders),
             None if NamePattern::has_wildcard(text) => text.parse().map(Self::Pattern),
             None => text.parse().map(Self::Name),
         }
@@ -54,7 +55,7 @@ impl ShownItem for Selector {
         match self {
             Self::Name(name) => name.to_string(),
             Self::Folder(folder) => format!("{folder}/"),
-            Self::Pattern(pattern) => pattern.as_str().to_owned(),
+            Self::Pattern(pattern) | Self::Folders(pattern) => pattern.as_str().to_owned(),
         }
     }
 }
@@ -69,7 +70,7 @@ impl Selector {
         texts.map(|text| text.parse()).collect()
     }
 
-    /// The folders, if only folders are written.
+    /// The folders, if only folders are written: where each is one thing, a wildcard is a letter of its name.
     ///
     /// # Errors
     /// `BadRequest` for what is neither a name nor a folder nor a pattern, `Usage` if there are folders and
@@ -79,10 +80,7 @@ impl Selector {
         let count = selectors.len();
         let folders: Vec<_> = selectors
             .into_iter()
-            .filter_map(|selector| match selector {
-                Self::Folder(folder) => Some(folder),
-                _ => None,
-            })
+            .filter_map(|selector| selector.folder())
             .collect();
 
         if folders.len() == count {
@@ -107,7 +105,17 @@ impl Selector {
         }
     }
 
-    /// The same ones, but a pattern that is the name of a model is this name.
+    /// The folder that is written with `/` at its end, its wildcards taken as letters.
+    pub(crate) fn folder(&self) -> Option<ModelName> {
+        match self {
+            Self::Folder(folder) => Some(folder.clone()),
+            Self::Folders(pattern) => pattern.as_str().strip_suffix("/**")?.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The same ones, but a pattern that is the name of a model is this name, and one with `/` at its end that
+    /// is the name of a folder is this folder.
     ///
     /// # Errors
     /// Those of the connection and of the server.
@@ -118,6 +126,12 @@ impl Selector {
                 && client.find(&name)?.is_some()
             {
                 return Ok(Self::Name(name));
+            }
+            if let Self::Folders(_) = &selector
+                && let Some(folder) = selector.folder()
+                && client.has_folder(&folder)?
+            {
+                return Ok(Self::Folder(folder));
             }
             Ok(selector)
         };
@@ -132,7 +146,9 @@ impl Selector {
         let models = match self {
             Self::Name(name) => client.find(name)?.into_iter().collect(),
             Self::Folder(folder) => client.list_below(folder)?,
-            Self::Pattern(pattern) => client.list_matching(pattern.as_str())?,
+            Self::Pattern(pattern) | Self::Folders(pattern) => {
+                client.list_matching(pattern.as_str())?
+            }
         };
         if models.is_empty() {
             Err(self.absent())
@@ -147,11 +163,15 @@ impl Selector {
         let text = match self {
             Self::Name(_) => format!("there is no model '{shown}'"),
             Self::Folder(_) => format!("there is no folder '{shown}' with models in it"),
-            Self::Pattern(_) => format!("there is no model that matches '{shown}'"),
+            Self::Pattern(_) | Self::Folders(_) => {
+                format!("there is no model that matches '{shown}'")
+            }
         };
         let error = Error::new(ErrorKind::NotFound, text);
         match self {
-            Self::Pattern(_) => error.hint("'*' stays within a folder, '**' does not"),
+            Self::Pattern(_) | Self::Folders(_) => {
+                error.hint("'*' stays within a folder, '**' does not")
+            }
             _ => error,
         }
     }
@@ -166,7 +186,7 @@ impl Selector {
                 folder.map_or_else(String::new, |folder| format!("{folder}/"))
             }
             Self::Folder(folder) => format!("{folder}/"),
-            Self::Pattern(pattern) => pattern.literal_folder().to_owned(),
+            Self::Pattern(pattern) | Self::Folders(pattern) => pattern.literal_folder().to_owned(),
         }
     }
 }
@@ -210,7 +230,9 @@ mod tests {
         assert_eq!(of("me/a"), Selector::Name(name("me/a")));
         assert_eq!(of("me/a/"), Selector::Folder(name("me/a")));
         assert_eq!(of("me/*"), pattern("me/*"));
-        assert_eq!(of("me/*/"), pattern("me/*/**"));
+        assert_eq!(of("me/*/"), Selector::Folders("me/*/**".parse().unwrap()));
+        assert_eq!(of("me/*/").folder(), Some(name("me/*")));
+        assert_eq!(of("me/*/**").folder(), None);
         for (text, base) in [
             ("a", ""),
             ("me/a", "me/"),

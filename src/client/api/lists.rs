@@ -108,6 +108,16 @@ impl Client {
         Ok(model.filter(|model| model.name == *name))
     }
 
+    /// Whether there is a folder that is called exactly so: with models in it, or with old versions of some.
+    pub(crate) fn has_folder(&mut self, folder: &ModelName) -> Result<bool> {
+        let filter = NameFilter {
+            prefix: format!("{folder}/"),
+            ..NameFilter::default()
+        };
+        let first = self.list_first(filter, 1)?;
+        Ok(!first.models.is_empty() || !first.kept.is_empty())
+    }
+
     fn page(&mut self, request: &ListRequest, bounds: &mut ListBounds) -> Result<ListWire> {
         let mut response = self.ask(Method::GET, &list_path(request))?;
         let page = listed(&mut response, bounds)?;

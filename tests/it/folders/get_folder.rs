@@ -133,6 +133,28 @@ fn patterns_and_filters_say_what_is_fetched() {
 }
 
 #[test]
+fn filters_that_leave_nothing_are_told() {
+    let server = served(&["f/a", "f/b"]);
+    for filter in [
+        &["--include", "nope*"][..],
+        &["--include", "["],
+        &["--exclude", "*"],
+    ] {
+        let told = server.skep(&[&["get", "f/", "-o", "t"], filter].concat());
+        let told = told.exits(4);
+        told.says("--include and --exclude leave nothing of 2 models");
+        assert!(!server.place.path("t").exists(), "{filter:?}");
+    }
+
+    // A mirror of what the folder has no longer.
+    fs::create_dir(server.place.path("t")).unwrap();
+    server.place.file("t/c", "old");
+    let mirror = ["get", "f/", "-o", "t", "--include", "c", "--delete", "-y"];
+    server.skep(&mirror).exits(0);
+    assert!(files(&server.place.path("t")).is_empty());
+}
+
+#[test]
 fn nothing_is_written_or_removed_through_a_link() {
     let server = served(BERT);
     let place = &server.place;

@@ -208,3 +208,34 @@ fn a_move_and_a_rollback_ask_whether_it_is_what_the_caller_believes() {
     post("/v1/move/f/?to=g", &format!("\"{}\"", revision())).is(200);
     assert_eq!(names(&server), ["c", "g/x"]);
 }
+
+#[test]
+fn a_folder_that_is_called_like_a_pattern_is_this_folder() {
+    let server = Served::start(&["--plain", "--keep-versions", "1"]);
+    for name in ["x*/one", "xa/two", "xab/three"] {
+        put(&server, name, name);
+    }
+
+    let told = server.skep(&["show", "x*/", "--json"]).exits(0).json();
+    assert!(told.to_string().contains("x*"), "{told}");
+    let told = server.skep(&["ls", "x*/", "--json"]).exits(0).json();
+    assert_eq!(told["models"].as_array().unwrap().len(), 1, "{told}");
+    let told = server.skep(&["verify", "x*/", "--json"]).exits(0).json();
+    assert_eq!(told["models"].as_array().unwrap().len(), 1, "{told}");
+    let told = server.skep(&["get", "x*/", "-o", "got", "--json"]).exits(0);
+    assert_eq!(told.json()["files"].as_array().unwrap().len(), 1);
+    assert!(server.place.path("got/one").exists());
+
+    // What is called otherwise stays, and comes back by this name.
+    server.skep(&["rm", "-y", "x*/"]).exits(0);
+    assert_eq!(names(&server), ["xa/two", "xab/three"]);
+    server.skep(&["rollback", "x*/"]).exits(0);
+    assert_eq!(names(&server), ["x*/one", "xa/two", "xab/three"]);
+    server.skep(&["mv", "x*/", "y?/"]).exits(0);
+    server.skep(&["mv", "y?/", "xb/"]).exits(0);
+    assert_eq!(names(&server), ["xa/two", "xab/three", "xb/one"]);
+
+    // Where there is no such folder, it is a pattern.
+    server.skep(&["rm", "-y", "xa*/"]).exits(0);
+    assert_eq!(names(&server), ["xb/one"]);
+}

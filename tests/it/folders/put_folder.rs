@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::support::folders::tree;
 use crate::support::process::{Outcome, Place, Process, digest, noise, run, until};
 use crate::support::served::Served;
+use crate::support::terminal::Terminal;
 
 /// Files of some minutes ago, so that they are not young.
 fn write(place: &Place, files: &[(&str, &[u8])]) {
@@ -309,6 +310,36 @@ fn a_signed_directory_has_a_signature_beside_each_model() {
     assert!(!told.stderr.contains("another name"), "{}", told.stderr);
     assert_eq!(fs::read(place.path("back/sub/b")).unwrap(), b"b");
     assert!(place.path("back/a.minisig").is_file());
+}
+
+#[test]
+#[cfg_attr(not(has_setsid), ignore = "setsid is not installed")]
+fn a_mirror_that_drops_signatures_says_so() {
+    let server = Served::start(&["--plain"]);
+    let place = &server.place;
+    server.skep(&["keygen", "-o", "team.key"]).exits(0);
+    write(place, &[("d/a", b"a"), ("d/sub/b", b"b"), ("d/gone", b"c")]);
+    server.skep(&["put", "d", "--sign", "team.key"]).exits(0);
+    fs::remove_file(place.path("d/gone")).unwrap();
+
+    let lost = "the signatures of 2 models that stay go with them, first that of 'd/a'";
+    let mut terminal = Terminal::start(&server.command(&["put", "d", "--delete"]), 200);
+    terminal.types("n\r");
+    let (ended, _, screen) = terminal.ends();
+    assert_eq!(ended, 1, "{screen}");
+    assert!(screen.contains(lost), "{screen}");
+    let told = server.skep(&["put", "d", "--delete", "-y", "--json"]);
+    let told = told.exits(0).says(lost).json();
+    let folder = &told["folders"][0];
+    assert_eq!(folder["unsigned"], serde_json::json!(["d/a", "d/sub/b"]));
+
+    // Nothing is said where nothing is lost.
+    fs::remove_file(place.path("d/a")).unwrap();
+    let told = server
+        .skep(&["put", "d", "--delete", "-y", "--json"])
+        .exits(0);
+    assert!(!told.stderr.contains("signature"), "{}", told.stderr);
+    assert_eq!(told.json()["folders"][0]["unsigned"], serde_json::json!([]));
 }
 
 #[test]

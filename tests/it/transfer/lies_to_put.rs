@@ -296,3 +296,52 @@ fn an_upload_is_looked_for_among_uploads_only() {
     }
     assert_eq!(other.heads(), [""; 0]);
 }
+
+#[test]
+fn a_commit_that_has_less_than_was_sent_is_not_believed() {
+    const SET: &str = "/v1/changes/0123456789abcdef0123456789abcdef";
+
+    for (published, unchanged, code) in [(0, 0, 6), (1, 0, 6), (0, 1, 6), (1, 1, 0), (2, 0, 0)] {
+        let place = Place::new();
+        std::fs::create_dir(place.path("d")).unwrap();
+        for name in ["d/a", "d/b"] {
+            place.file(name, name);
+        }
+
+        let liar = Liar::start(move |question| {
+            // The end of a body that has no length.
+            if question.is("0\r\n") {
+                Then::Again
+            } else if question.is("get /v1/models") {
+                json(question, "200 OK", r#"{"schema":1,"models":[]}"#)
+            } else if question.is("post /v1/changes?") {
+                let place = format!("Location: {SET}\r\n");
+                question.answer("201 Created", &place, b"")
+            } else if question.is("post ") {
+                let body = format!(
+                    r#"{{"schema":1,"published":{published},"removed":0,"kept":true,"unchanged":{unchanged},"revision":null}}"#
+                );
+                json(question, "200 OK", &body)
+            } else if question.is("options ") {
+                question.answer("204 No Content", "", b"")
+            } else if question.is("put ") {
+                question.body();
+                let name = if question.is(&format!("put {SET}/d/a")) {
+                    "d/a"
+                } else {
+                    "d/b"
+                };
+                json(question, "201 Created", &stored(name, name.as_bytes()))
+            } else {
+                question.answer("404 Not Found", "", b"")
+            }
+        });
+
+        let told = liar.skep(&place, &["put", "d", "--retries", "0"]);
+        assert_eq!(told.code, code, "{} {:?}", told.stderr, liar.heads());
+        if code != 0 {
+            let count = published + unchanged;
+            told.says(&format!("it has {count} of the 2 files that were sent"));
+        }
+    }
+}

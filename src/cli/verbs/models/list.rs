@@ -108,7 +108,9 @@ impl Found {
                 None => self.folder(client, &format!("{name}/"))?,
             },
             Selector::Folder(folder) => self.folder(client, &format!("{folder}/"))?,
-            Selector::Pattern(pattern) => self.pattern(client, pattern)?,
+            Selector::Pattern(pattern) | Selector::Folders(pattern) => {
+                self.pattern(client, pattern)?;
+            }
         }
 
         // What was listed for another argument is there, too.

@@ -128,7 +128,7 @@ impl Meant {
                     prefix: format!("{folder}/"),
                     ..NameFilter::default()
                 },
-                Selector::Pattern(pattern) => NameFilter {
+                Selector::Pattern(pattern) | Selector::Folders(pattern) => NameFilter {
                     pattern: Some(pattern.clone()),
                     ..NameFilter::default()
                 },

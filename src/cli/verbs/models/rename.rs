@@ -8,7 +8,7 @@ use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::Output;
 use crate::cli::verbs::transfer::get;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::ModelName;
+use crate::model::{ModelName, NamePattern};
 use crate::text::counted;
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -36,6 +36,10 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
     let end = if is_into { "/" } else { "" };
 
     let mut client = args::client(matches, output)?;
+    if is_folder && NamePattern::has_wildcard(from.as_str()) && !client.has_folder(&from)? {
+        let text = format!("'{from}/' is a pattern, and one thing gets one other name");
+        return Err(Error::new(ErrorKind::Usage, text).hint("write the name itself"));
+    }
     output.json_list("moved");
     output.each([from], |from| {
         let moved = client.rename(&from, is_folder, &format!("{target}{end}"))?;
@@ -59,11 +63,9 @@ fn name_of(text: &str) -> Result<(ModelName, bool)> {
         Ok(Selector::Folder(folder)) => Ok((folder, true)),
         Ok(Selector::Name(name)) => Ok((name, false)),
         // A model may be called so.
-        Ok(Selector::Pattern(_)) if !text.ends_with('/') => Ok((get::parse_name(text)?, false)),
-        Ok(Selector::Pattern(_)) => {
-            let text = format!("'{text}' is a pattern, and one thing gets one other name");
-            Err(Error::new(ErrorKind::Usage, text).hint("write the name itself"))
-        }
+        Ok(Selector::Pattern(_)) => Ok((get::parse_name(text)?, false)),
+        // And so may a folder.
+        Ok(Selector::Folders(_)) => Ok((text.strip_suffix('/').unwrap_or(text).parse()?, true)),
         Err(error) => Err(error),
     }
 }

@@ -38,7 +38,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &Output) -> Result<()> {
         match selector {
             Selector::Name(name) => names.push(name),
             Selector::Folder(folder) => folders.push(folder),
-            Selector::Pattern(_) => return get::parse_names(matches).map(drop),
+            Selector::Pattern(_) | Selector::Folders(_) => {
+                return get::parse_names(matches).map(drop);
+            }
         }
     }
     if names.is_empty() {

@@ -232,7 +232,7 @@ impl Wish {
     /// Finds out which models are meant and where they go, and refuses what would meet at one place.
     fn plan(&self, selectors: Vec<Selector>, client: &mut Client, output: &Output) -> Result<Plan> {
         let mut models: BTreeMap<String, Model> = BTreeMap::new();
-        let mut hidden = 0;
+        let (mut hidden, mut left_out) = (0, 0_u64);
 
         for selector in selectors {
             let base = selector.base();
@@ -242,6 +242,7 @@ impl Wish {
                     continue;
                 };
                 if !selector.is_name() && !self.takes(name) {
+                    left_out += 1;
                     continue;
                 }
 
@@ -258,6 +259,16 @@ impl Wish {
                 }
                 models.insert(way, model);
             }
+        }
+
+        // A mirror of what the filters name may be empty; otherwise they are mistyped.
+        if models.is_empty() && hidden == 0 && left_out > 0 && !self.removes {
+            let text = format!(
+                "--include and --exclude leave nothing of {}",
+                counted(left_out, "model")
+            );
+            return Err(Error::new(ErrorKind::NotFound, text)
+                .hint("'*' and '?' are the wildcards; 'skep ls -R' lists the names"));
         }
 
         // What is a file for one of them cannot be a folder for another.

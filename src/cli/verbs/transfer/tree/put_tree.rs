@@ -16,6 +16,7 @@ use crate::cli::verbs::transfer::tree::tree_wish::TreeWish;
 use crate::client::{Client, Committed, RememberedDigests, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
+use crate::signature::Signature;
 use crate::text::counted;
 
 pub(crate) fn arguments(command: Command) -> Command {
@@ -112,7 +113,10 @@ impl SourceTree {
         }
         if !steps.removed.is_empty() {
             let models = counted(steps.removed.len() as u64, "model");
-            let what = format!("remove {models} of {}/ from {}", self.root, client.server());
+            let mut what = format!("remove {models} of {}/ from {}", self.root, client.server());
+            if let Some(lost) = self.told_unsigned(&steps) {
+                what += &format!(", and {lost}");
+            }
             let names: Vec<_> = steps.removed.iter().map(ToString::to_string).collect();
             selected::agreed(matches, &what, &names)?;
         }
@@ -154,8 +158,29 @@ impl SourceTree {
         if !committed.kept {
             output.note("what was removed cannot be brought back: no old versions of it are kept");
         }
-        let value = folder_value(&self.root, Some(&committed), &steps, sent);
+        if let Some(lost) = self.told_unsigned(&steps) {
+            output.note(&format!("{lost}: sign them again with --sign KEY"));
+        }
+        let mut value = folder_value(&self.root, Some(&committed), &steps, sent);
+        value["unsigned"] = json!(self.unsigned(&steps));
         Ok((value, 1))
+    }
+
+    /// Says of models that stay that their signatures go.
+    fn told_unsigned(&self, steps: &TreeSteps) -> Option<String> {
+        let unsigned = self.unsigned(steps);
+        let first = unsigned.first()?;
+        let models = counted(unsigned.len() as u64, "model");
+        Some(format!(
+            "the signatures of {models} that stay go with them, first that of '{first}'"
+        ))
+    }
+
+    /// The models that stay while their signatures go.
+    fn unsigned(&self, steps: &TreeSteps) -> Vec<String> {
+        let models = steps.removed.iter().filter_map(Signature::model_of);
+        let stay = models.filter(|model| self.has(model));
+        stay.map(|model| model.to_string()).collect()
     }
 }
 
@@ -175,6 +200,7 @@ fn folder_value(
         "same": same + steps.unchanged as u64,
         "sent": sent,
         "revision": committed.and_then(|committed| committed.revision.clone()),
+        "unsigned": [],
         "unchanged": committed.is_none(),
     })
 }

@@ -18,6 +18,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Revision};
 use crate::signature::Signature;
+use crate::text::counted;
 use crate::threads::lock;
 
 /// A directory on its way.
@@ -101,10 +102,10 @@ impl SentTree<'_> {
                     staged = now;
                 }
                 committed => {
-                    if committed.is_ok() {
-                        remembered.clear();
-                    }
-                    return committed;
+                    let committed = committed?;
+                    remembered.clear();
+                    check(&committed, wanted.len())?;
+                    return Ok(committed);
                 }
             }
         }
@@ -297,6 +298,18 @@ fn about(name: &ModelName, error: Error) -> Error {
         None => told,
     };
     told.because(error)
+}
+
+/// Makes sure that a commit has all names that are in its set.
+fn check(committed: &Committed, names: usize) -> Result<()> {
+    let told = committed.published.saturating_add(committed.unchanged);
+    if told >= names as u64 {
+        return Ok(());
+    }
+    let names = counted(names as u64, "file");
+    let text = format!("the server says that it has {told} of the {names} that were sent");
+    Err(Error::new(ErrorKind::Integrity, text)
+        .hint("'skep put --dry-run' shows what it does not have"))
 }
 
 /// How often lost bytes are sent again.

@@ -131,6 +131,14 @@ impl SourceTree {
         Ok(steps)
     }
 
+    /// Whether a file becomes this model, in whichever form of Unicode the server has its name.
+    pub(super) fn has(&self, model: &ModelName) -> bool {
+        let model = composed(model.as_str());
+        self.files
+            .keys()
+            .any(|name| composed(name.as_str()) == model)
+    }
+
     /// Whether something is here under a path, or in the place of a folder of it, that is not sent.
     fn is_left_out(&self, way: &str) -> bool {
         let way = composed(way);
