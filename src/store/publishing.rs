@@ -9,7 +9,7 @@ use crate::event::Happening;
 use crate::store::catalog::Stamp;
 use crate::store::claim::{BytesOrigin, Claim, NewBytes, Published};
 use crate::store::failure::{check_digest, unstored};
-use crate::store::name_locks::NameScope;
+use crate::store::locking::name_locks::NameScope;
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
 use crate::store::versions::{self, VersionRoom};

@@ -23,7 +23,7 @@ use crate::store::changes::{HiddenNames, OpenChanges, UnfinishedCommit};
 use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
-use crate::store::name_locks::NameLocks;
+use crate::store::locking::name_locks::NameLocks;
 use crate::store::options::StoreOptions;
 use crate::store::ready_files::ReadyQueue;
 use crate::store::revisions::AskedManifest;

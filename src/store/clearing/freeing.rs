@@ -15,7 +15,7 @@ use crate::store::catalog::{Catalog, Standing};
 use crate::store::clearing::cleared::{ClearMode, ClearRequest, Cleared, ClearedKind, FileCount};
 use crate::store::failure::unlisted;
 use crate::store::hidden_folder::{ABOUT, REVISIONS, VERSIONS};
-use crate::store::name_locks::NameScope;
+use crate::store::locking::name_locks::NameScope;
 use crate::store::store_handle::Store;
 use crate::store::{revisions, rules, versions};
 use crate::threads::lock;

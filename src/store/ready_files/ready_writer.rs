@@ -10,7 +10,7 @@ use crate::model::Revision;
 use crate::store::catalog::{Catalog, FolderRevision, is_absence};
 use crate::store::failure::unlisted;
 use crate::store::hidden_folder::READY_MARK;
-use crate::store::name_locks::NameScope;
+use crate::store::locking::name_locks::NameScope;
 use crate::store::ready_files::ready_place::{ReadyFound, look, place_in, text_of};
 use crate::store::ready_files::unready::tell_of_foreign;
 

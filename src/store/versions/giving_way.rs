@@ -11,7 +11,7 @@ use crate::disk::{FilePlace, Folder};
 use crate::model::{BLOCK_BYTES, ModelName, charge, taken};
 use crate::store::catalog::{Catalog, Standing};
 use crate::store::hidden_folder::VERSIONS;
-use crate::store::name_locks::NameScope;
+use crate::store::locking::name_locks::NameScope;
 use crate::store::versions::aged_version::AgedVersion;
 use crate::store::versions::pruning::{forget_removed, prune, remove_empty};
 use crate::store::versions::tally::{KeptVersions, kept_of};

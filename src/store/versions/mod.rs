@@ -39,7 +39,7 @@ use crate::model::{Model, ModelName};
 use crate::store::catalog::{Catalog, Layout, Stamp, Standing};
 use crate::store::failure::not_listed;
 use crate::store::hidden_folder::VERSIONS;
-use crate::store::name_locks::NameScope;
+use crate::store::locking::name_locks::NameScope;
 use crate::store::store_handle::Store;
 use pruning::prune;
 use version_files::{list, next_place, next_place_unsynced};

@@ -12,7 +12,7 @@ use crate::model::{ModelName, VersionChoice};
 use crate::store::catalog::{Stamp, Standing};
 use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes, Published};
 use crate::store::failure::unstored;
-use crate::store::name_locks::NameScope;
+use crate::store::locking::name_locks::NameScope;
 use crate::store::rules::{self, side_file};
 use crate::store::store_handle::Store;
 use crate::store::versions::version_files::{ModelVersion, list};

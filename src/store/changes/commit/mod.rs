@@ -9,16 +9,14 @@ mod committed;
 mod committing;
 mod exchange;
 mod making_way;
-mod move_request;
-mod move_steps;
-mod moving;
+mod moves;
 mod plan;
 mod preparing;
 mod recorded;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use move_request::{ExpectedState, MoveRequest};
+pub(crate) use moves::move_request::{ExpectedState, MoveRequest};
 pub(crate) use plan::{size_of, sources};
 pub(crate) use recorded::finishing::try_again;
 pub(crate) use recorded::hidden_names::HiddenNames;

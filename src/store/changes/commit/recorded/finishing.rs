@@ -16,7 +16,7 @@ use crate::store::changes::commit::recorded::hidden_names::HiddenNames;
 use crate::store::changes::commit::recorded::redo::{self, Obstacle};
 use crate::store::changes::commit::recorded::unfinished::{LeftCommit, LeftWork};
 use crate::store::changes::open_changes::log_failure;
-use crate::store::name_locks::NameScope;
+use crate::store::locking::name_locks::NameScope;
 use crate::store::store_handle::Store;
 use crate::store::versions;
 use crate::threads::lock;

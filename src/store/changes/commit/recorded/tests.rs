@@ -13,7 +13,7 @@ use crate::model::NameFilter;
 use crate::store::changes::change_files::ChangeFiles;
 use crate::store::changes::commit::recorded::finishing::try_again;
 use crate::store::changes::tests::name;
-use crate::store::name_locks::NameScope;
+use crate::store::locking::name_locks::NameScope;
 use crate::store::*;
 
 const DEADLINE: Duration = Duration::from_secs(60);

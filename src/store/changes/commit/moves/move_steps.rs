@@ -8,7 +8,7 @@ use crate::model::ModelName;
 use crate::store::catalog::Catalog;
 use crate::store::changes::change_files::{ChangeFiles, ChangeId};
 use crate::store::changes::commit::committed::{learn_as, learn_moved, tell_moved};
-use crate::store::changes::commit::move_request::{MoveOutcome, MoveRequest};
+use crate::store::changes::commit::moves::move_request::{MoveOutcome, MoveRequest};
 use crate::store::changes::commit::recorded::hidden_names::HiddenNames;
 use crate::store::changes::commit::recorded::redo::{self, give_name};
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
@@ -16,8 +16,8 @@ use crate::store::changes::commit::recorded::unfinished::{
     CommittedMove, LeftCommit, LeftWork, MovedModel,
 };
 use crate::store::changes::open_changes::log_failure;
-use crate::store::changing::Changing;
 use crate::store::failure::unstored;
+use crate::store::locking::changing::Changing;
 
 /// Writes down what is to be done, and does it, with the names locked.
 pub(super) fn do_move(

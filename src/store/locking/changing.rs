@@ -6,7 +6,7 @@ use std::sync::MutexGuard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::catalog::Catalog;
 use crate::store::changes::try_again;
-use crate::store::name_locks::{NameGuard, NameScope};
+use crate::store::locking::name_locks::{NameGuard, NameScope};
 use crate::store::versions::{self, VersionRoom};
 use crate::threads::lock;
 
