@@ -213,13 +213,17 @@ fn write(piece: &mut Vec<u8>, wire: &impl Serialize) {
 impl Read for ListText {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.start == self.piece.len() && !self.is_over() {
-            self.piece.clear();
-            self.start = 0;
+            self.piece.reserve_exact(PIECE_BYTES + MEMBER_BYTES);
             self.write_more();
         }
 
         let count = (&self.piece[self.start..]).read(buffer)?;
         self.start += count;
+        if self.start == self.piece.len() {
+            // What was read waits for the socket elsewhere, perhaps for long.
+            self.piece = Vec::new();
+            self.start = 0;
+        }
         Ok(count)
     }
 }
