@@ -65,6 +65,7 @@ const FORMS: &[(&str, Form)] = &[
     ("expires", Form::MaybeTime),
     ("expired", Form::Flag),
     ("removed", Form::Texts),
+    ("unsigned", Form::Texts),
     ("revoked", Form::Texts),
     ("certificates", Form::Number),
     ("license", Form::MaybeText),
