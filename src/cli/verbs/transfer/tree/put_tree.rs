@@ -17,7 +17,7 @@ use crate::client::{Client, Committed, RememberedDigests, TransferOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 use crate::signature::Signature;
-use crate::text::counted;
+use crate::text::{composed, counted};
 
 pub(crate) fn arguments(command: Command) -> Command {
     let switch = |name, help| {
@@ -156,7 +156,9 @@ impl SourceTree {
             size(sent),
         ))?;
         if !committed.kept {
-            output.note("what was removed cannot be brought back: no old versions of it are kept");
+            output.note(
+                "what was replaced or removed cannot be brought back: no old versions of it are kept",
+            );
         }
         if let Some(lost) = self.told_unsigned(&steps) {
             output.note(&format!("{lost}: sign them again with --sign KEY"));
@@ -179,8 +181,14 @@ impl SourceTree {
     /// The models that stay while their signatures go.
     fn unsigned(&self, steps: &TreeSteps) -> Vec<String> {
         let models = steps.removed.iter().filter_map(Signature::model_of);
-        let stay = models.filter(|model| self.has(model));
-        stay.map(|model| model.to_string()).collect()
+        let mut models: Vec<_> = models.collect();
+        if models.is_empty() {
+            return Vec::new();
+        }
+
+        let here = self.composed_names();
+        models.retain(|model| here.contains(&composed(model.as_str())));
+        models.iter().map(ToString::to_string).collect()
     }
 }
 

@@ -131,12 +131,10 @@ impl SourceTree {
         Ok(steps)
     }
 
-    /// Whether a file becomes this model, in whichever form of Unicode the server has its name.
-    pub(super) fn has(&self, model: &ModelName) -> bool {
-        let model = composed(model.as_str());
-        self.files
-            .keys()
-            .any(|name| composed(name.as_str()) == model)
+    /// The names of the models that the files become, in one form of Unicode: the server may have the other one.
+    pub(super) fn composed_names(&self) -> BTreeSet<String> {
+        let names = self.files.keys();
+        names.map(|name| composed(name.as_str())).collect()
     }
 
     /// Whether something is here under a path, or in the place of a folder of it, that is not sent.
