@@ -168,11 +168,14 @@ impl FromStr for NamePattern {
         }
 
         let is_star = |step: &&PatternStep| {
-            let is_other = matches!(step, PatternStep::Segment | PatternStep::Any);
-            is_other || **step == PatternStep::Folders
+            matches!(
+                step,
+                PatternStep::Segment | PatternStep::Any | PatternStep::Folders
+            )
         };
         if steps.iter().filter(is_star).count() > Self::STARS_MAX {
-            let text = format!("the pattern '{}' has more than 32 stars", quotable(text));
+            let (shown, most) = (quotable(text), Self::STARS_MAX);
+            let text = format!("the pattern '{shown}' has more than {most} stars");
             return Err(Error::new(ErrorKind::BadRequest, text)
                 .hint("ask for several simpler ones, such as me/bert*/**"));
         }

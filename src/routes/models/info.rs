@@ -117,13 +117,13 @@ fn asked_number(request: &Request<'_>) -> Result<Option<u64>> {
     let Some(text) = member(request.query(), "number")? else {
         return Ok(None);
     };
-    // `parse` alone would accept a sign.
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| is_number);
-    number.map(Some).ok_or_else(|| {
-        let text = format!("'{}' is no number of a version", quotable(&text));
-        Error::new(ErrorKind::BadRequest, text).hint("'skep show NAME' lists them")
-    })
+    match text.parse() {
+        Ok(VersionChoice::Number(number)) => Ok(Some(number)),
+        _ => {
+            let text = format!("'{}' is no number of a version", quotable(&text));
+            Err(Error::new(ErrorKind::BadRequest, text).hint("'skep show NAME' lists them"))
+        }
+    }
 }
 
 /// `POST /v1/rollback/NAME?to=VERSION`: 200 where it took the place of another version, otherwise

@@ -302,10 +302,20 @@ impl Catalog {
     }
 
     pub(crate) fn learn(&self, name: &ModelName, stamp: Stamp, digest: Digest) {
-        self.index.insert(name, stamp, digest);
-        self.index.note(&self.layout, name, &stamp, digest);
+        self.learn_all(&[(name.clone(), stamp, digest)]);
+    }
+
+    /// The same for many models, which are written down together.
+    pub(crate) fn learn_all(&self, learned: &[(ModelName, Stamp, Digest)]) {
+        if learned.is_empty() {
+            return;
+        }
+        for (name, stamp, digest) in learned {
+            self.index.insert(name, *stamp, *digest);
+            self.ready.notice(name);
+        }
+        self.index.note(&self.layout, learned);
         self.digester.save_later();
-        self.ready.notice(name);
     }
 
     pub(crate) fn forget(&self, name: &ModelName) {

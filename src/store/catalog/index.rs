@@ -9,7 +9,6 @@
 //! Not here: when it is written (`digester.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::ops::Bound;
 use std::sync::Mutex;
@@ -146,11 +145,14 @@ impl Index {
     }
 
     /// Adds what was learned to the file as it is. A power cut may take it away again.
-    pub(crate) fn note(&self, layout: &Layout, name: &ModelName, stamp: &Stamp, digest: Digest) {
+    pub(crate) fn note(&self, layout: &Layout, learned: &[(ModelName, Stamp, Digest)]) {
         if layout.is_read_only() {
             return;
         }
-        let line = format!("{stamp} {digest} {name}\n");
+        let lines = learned
+            .iter()
+            .map(|(name, stamp, digest)| line(name, stamp, *digest));
+        let lines: String = lines.collect();
 
         // The disk may be slow, and nobody who looks a digest up waits for it. So the file may be another one by
         // the time that the line is written.
@@ -159,7 +161,7 @@ impl Index {
             let saves = {
                 let mut state = lock(&self.0);
                 if let Some(late) = &mut state.late {
-                    late.push_str(&line);
+                    late.push_str(&lines);
                     return;
                 }
                 if seen == Some(state.saves) || state.saved == IndexSaved::Failed {
@@ -169,7 +171,7 @@ impl Index {
             };
 
             seen = Some(saves);
-            if let Err(error) = append(layout, &line) {
+            if let Err(error) = append(layout, &lines) {
                 log::debug!("nothing is added to the index of digests: {error}");
                 return;
             }
@@ -213,7 +215,7 @@ impl Index {
         for (name, (stamp, digest)) in &known {
             match layout.standing(name) {
                 Ok(Standing::Model(current)) if lock(&self.0).holds(stamp, &current) => {
-                    let _ = writeln!(text, "{stamp} {digest} {name}");
+                    text += &line(name, stamp, *digest);
                 }
                 _ => self.remove_stale(name, stamp),
             }
@@ -247,7 +249,7 @@ impl Index {
             {
                 continue;
             }
-            cleared.bytes += format!("{stamp} {digest} {name}\n").len() as u64;
+            cleared.bytes += line(name, stamp, *digest).len() as u64;
             if mode == ClearMode::Remove {
                 self.remove_stale(name, stamp);
                 self.has_changed();
@@ -267,6 +269,10 @@ impl Index {
             state.known.remove(name);
         }
     }
+}
+
+fn line(name: &ModelName, stamp: &Stamp, digest: Digest) -> String {
+    format!("{stamp} {digest} {name}\n")
 }
 
 /// Adds lines to the end of the file.
@@ -321,7 +327,7 @@ mod tests {
             disk::write_at(&place, b"x", 0o600).unwrap();
             let stamp = Stamp::of(place.facts().unwrap());
             index.insert(&name(number), stamp, digest);
-            index.note(layout, &name(number), &stamp, digest);
+            index.note(layout, &[(name(number), stamp, digest)]);
             stamp
         };
 

@@ -34,20 +34,22 @@ impl Catalog {
         if digests.is_empty() {
             return;
         }
+        let mut learned = Vec::new();
         for (name, old, digest) in self.index.having(digests) {
             if let Ok(Standing::Model(stamp)) = self.layout.standing(&name)
                 && stamp != old
                 && stamp.is_linked_since(&old)
             {
-                self.learn(&name, stamp, digest);
+                learned.push((name, stamp, digest));
             }
         }
+        self.learn_all(&learned);
     }
 
     /// Remembers the digests of models in a folder whose files have got or lost a name, and of others that are
     /// the same files.
     fn learn_linked_below(&self, root: &ModelName) {
-        let mut shared = BTreeSet::new();
+        let (mut shared, mut learned) = (BTreeSet::new(), Vec::new());
         let mut opened: Option<(Option<String>, io::Result<Folder>)> = None;
 
         for (name, old, digest) in self.index.below(root) {
@@ -70,9 +72,10 @@ impl Catalog {
             }
             let stamp = Stamp::of(facts);
             if facts.is_file() && stamp != old && stamp.is_linked_since(&old) {
-                self.learn(&name, stamp, digest);
+                learned.push((name, stamp, digest));
             }
         }
+        self.learn_all(&learned);
         self.learn_linked(&shared);
     }
 }

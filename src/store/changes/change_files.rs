@@ -160,7 +160,5 @@ pub(crate) const APPENDED: OFlags = OFlags::RDWR.union(OFlags::CREATE).union(OFl
 pub(crate) const INTENT: &str = "intent";
 /// What was asked for, line by line.
 pub(crate) const ENTRIES: &str = "entries";
-/// A folder that is to get a name is assembled in this one.
-pub(crate) const TREE: &str = "tree";
 /// The steps of a commit, once it is decided.
 pub(crate) const COMMIT: &str = "commit";

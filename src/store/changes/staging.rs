@@ -275,10 +275,10 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a folder have bytes that the store has, in one step.
+    /// Makes a folder have bytes that the store has, in one step; what it is before is kept.
     ///
     /// # Errors
-    /// As [`Store::begin_change`] and [`Store::commit_change`].
+    /// As [`Store::begin_change`] and [`Store::commit_change`]; `Conflict` where it cannot be kept.
     pub(crate) fn commit_known(
         &self,
         root: &ModelName,

@@ -268,6 +268,8 @@ pub(crate) const UPLOADS: &str = "uploads";
 pub(crate) const VERSIONS: &str = "versions";
 /// Change sets that are not committed, or about to be.
 pub(crate) const CHANGES: &str = "changes";
+/// In a change set, the folder in which one that is to get a name is assembled.
+pub(crate) const TREE: &str = "tree";
 /// What folders were before.
 pub(crate) const REVISIONS: &str = "revisions";
 /// There are files with the revisions of folders.

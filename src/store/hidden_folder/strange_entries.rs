@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{FileKind, FilePlace, Folder};
 use crate::store::hidden_folder::{
-    ABOUT, CHANGES, HIDDEN, HiddenFolder, REVISIONS, UPLOADS, VERSIONS,
+    ABOUT, CHANGES, HIDDEN, HiddenFolder, REVISIONS, TREE, UPLOADS, VERSIONS,
 };
 use crate::text::quoted;
 
@@ -134,9 +134,6 @@ const ROOMS: &[(&str, RoomKind)] = &[
 
 const MEND: &str =
     "move it out of the model directory, or give it to the user that the server runs as";
-
-/// In which a folder is assembled for a change set.
-const TREE: &str = "tree";
 
 /// Lines of the log at one start.
 const TOLD_MAX: usize = 20;

@@ -3,9 +3,9 @@
 
 use std::sync::MutexGuard;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::store::catalog::Catalog;
-use crate::store::changes::try_again;
+use crate::store::changes::{refused, try_again};
 use crate::store::locking::name_locks::{NameGuard, NameScope};
 use crate::store::versions::{self, VersionRoom};
 use crate::threads::lock;
@@ -119,11 +119,7 @@ impl Drop for Changing<'_> {
 }
 
 fn unfinished() -> Error {
-    let text =
-        "the disk failed in the middle of a commit, and nothing is changed until that is done";
-    Error::new(ErrorKind::Busy, text).hint(
-        "try again: the server goes on with it by itself, and its log says what is in the way",
-    )
+    refused("the disk failed in the middle of a commit, and nothing is changed until that is done")
 }
 
 #[cfg(test)]
@@ -135,6 +131,7 @@ mod tests {
 
     use super::*;
     use crate::digest::Digest;
+    use crate::error::ErrorKind;
     use crate::model::ModelName;
     use crate::store::{
         ChangeId, ChangeRequest, Condition, ExpectedState, Metadata, MoveRequest, Others, Store,

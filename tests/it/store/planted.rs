@@ -13,7 +13,7 @@ use rustix::fs::{CWD, FileType, mknodat};
 
 use crate::support::folders::tree;
 use crate::support::pieces::{append, ask, field};
-use crate::support::process::{Place, Process, run};
+use crate::support::process::{Place, Process};
 use crate::support::served::Served;
 use crate::support::syscalls;
 
@@ -336,25 +336,4 @@ fn what_is_strange_is_told_with_its_path_and_stays() {
     assert_eq!(said.matches("is not of this server").count(), 7, "{said}");
     assert!(models.join(".skep/changes/odd/x").exists());
     outside.is_untouched("strange");
-
-    // In the place of a folder of the server, it is refused at the start.
-    for room in ["revisions", "changes"] {
-        let place = Place::new();
-        let spot = place.path("models/.skep").join(room);
-        fs::create_dir_all(spot.parent().unwrap()).unwrap();
-        symlink(&outside.folder, &spot).unwrap();
-        let serve = [
-            "serve",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--plain",
-            "--dir",
-            "models",
-        ];
-        let refused = run(&mut place.skep(&serve))
-            .exits(2)
-            .says("remove or rename");
-        assert!(refused.stderr.contains(&format!("models/.skep/{room}'")));
-    }
 }

@@ -7,8 +7,8 @@ use crate::disk::{FilePlace, Folder};
 use crate::error::Result;
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Standing};
-use crate::store::changes::change_files::TREE;
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
+use crate::store::hidden_folder::TREE;
 
 /// The outermost of the folders that lead to this one, itself included, whose name nothing has.
 ///

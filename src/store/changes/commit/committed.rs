@@ -36,13 +36,15 @@ pub(super) fn outcome(steps: &[CommitStep], names: usize) -> CommitOutcome {
 ///
 /// A hand can move a folder away and back meanwhile: only the very file that was in the set has the digest.
 pub(super) fn learn(catalog: &Catalog, plan: &CommitPlan, staged: &[Option<Stamp>]) {
-    for (one, staged) in plan.published.iter().zip(staged) {
-        if let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name)
-            && staged.is_some_and(|staged| stamp.is_linked_since(&staged))
-        {
-            catalog.learn(&one.name, stamp, one.bytes.digest);
-        }
-    }
+    let published = plan.published.iter().zip(staged);
+    let learned = published.filter_map(|(one, staged)| {
+        let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name) else {
+            return None;
+        };
+        let is_it = staged.is_some_and(|staged| stamp.is_linked_since(&staged));
+        is_it.then(|| (one.name.clone(), stamp, one.bytes.digest))
+    });
+    catalog.learn_all(&learned.collect::<Vec<_>>());
     learn_linked(catalog, plan);
 }
 
@@ -95,19 +97,23 @@ impl CommittedSet {
 pub(super) fn learn_moved(catalog: &Catalog, moved: &[MovedModel]) {
     moved.iter().for_each(|one| catalog.forget(&one.from));
     lock(&catalog.last_manifests).clear();
-    for one in moved {
-        learn_as(catalog, &one.to, one);
-    }
+    learn_as(catalog, moved, |one| &one.to);
 }
 
-/// Remembers the digest of a model that moves under the name that it has now.
-pub(super) fn learn_as(catalog: &Catalog, name: &ModelName, moved: &MovedModel) {
-    if let (Some(digest), Ok(Standing::Model(stamp))) =
-        (moved.digest, catalog.layout.standing(name))
-        && stamp.is_linked_since(&moved.stamp)
-    {
-        catalog.learn(name, stamp, digest);
-    }
+/// Remembers the digests of models that move under the names that they have now.
+pub(super) fn learn_as(
+    catalog: &Catalog,
+    moved: &[MovedModel],
+    name: fn(&MovedModel) -> &ModelName,
+) {
+    let learned = moved.iter().filter_map(|one| {
+        let Ok(Standing::Model(stamp)) = catalog.layout.standing(name(one)) else {
+            return None;
+        };
+        let is_it = stamp.is_linked_since(&one.stamp);
+        Some((name(one).clone(), stamp, one.digest.filter(|_| is_it)?))
+    });
+    catalog.learn_all(&learned.collect::<Vec<_>>());
 }
 
 /// What comes after models have other names: their old versions, and events.

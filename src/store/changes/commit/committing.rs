@@ -25,7 +25,6 @@ use crate::store::changes::commit::recorded::hidden_names::HiddenNames;
 use crate::store::changes::commit::recorded::redo::{self, Obstacle};
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
 use crate::store::changes::commit::recorded::unfinished::{CommittedSet, LeftCommit, LeftWork};
-use crate::store::changes::open_changes::log_failure;
 use crate::store::failure::{unreadable, unstored};
 use crate::store::locking::changing::Changing;
 use crate::store::locking::name_locks::NameScope;
@@ -181,15 +180,7 @@ fn do_set(
     }
 
     set.is_over = true;
-    if let Err(error) = set.files.remove_record() {
-        // With its record, the next start would do it once more, and undo what was changed meanwhile.
-        log_failure(Err(error));
-        let left = LeftCommit::new(set.files.clone(), steps, LeftWork::Record);
-        catalog.unfinished.leave(left);
-    } else {
-        log_failure(set.files.remove_rest());
-    }
-
+    catalog.unfinished.put_away(&set.files, &steps);
     drop(decision);
 
     let outcome = conclude(catalog, &planned);

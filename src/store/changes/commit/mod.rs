@@ -21,4 +21,4 @@ pub(crate) use plan::{size_of, sources};
 pub(crate) use recorded::finishing::try_again;
 pub(crate) use recorded::hidden_names::HiddenNames;
 pub(crate) use recorded::recovery::recover;
-pub(crate) use recorded::unfinished::UnfinishedCommit;
+pub(crate) use recorded::unfinished::{UnfinishedCommit, refused};

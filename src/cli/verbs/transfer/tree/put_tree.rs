@@ -111,10 +111,11 @@ impl SourceTree {
         if wish.is_dry {
             return steps.tell(&self.root, output).map(|value| (value, 1));
         }
+        let unsigned = self.unsigned(&steps);
         if !steps.removed.is_empty() {
             let models = counted(steps.removed.len() as u64, "model");
             let mut what = format!("remove {models} of {}/ from {}", self.root, client.server());
-            if let Some(lost) = self.told_unsigned(&steps) {
+            if let Some(lost) = told_unsigned(&unsigned) {
                 what += &format!(", and {lost}");
             }
             let names: Vec<_> = steps.removed.iter().map(ToString::to_string).collect();
@@ -160,22 +161,12 @@ impl SourceTree {
                 "what was replaced or removed cannot be brought back: no old versions of it are kept",
             );
         }
-        if let Some(lost) = self.told_unsigned(&steps) {
+        if let Some(lost) = told_unsigned(&unsigned) {
             output.note(&format!("{lost}: sign them again with --sign KEY"));
         }
         let mut value = folder_value(&self.root, Some(&committed), &steps, sent);
-        value["unsigned"] = json!(self.unsigned(&steps));
+        value["unsigned"] = json!(unsigned);
         Ok((value, 1))
-    }
-
-    /// Says of models that stay that their signatures go.
-    fn told_unsigned(&self, steps: &TreeSteps) -> Option<String> {
-        let unsigned = self.unsigned(steps);
-        let first = unsigned.first()?;
-        let models = counted(unsigned.len() as u64, "model");
-        Some(format!(
-            "the signatures of {models} that stay go with them, first that of '{first}'"
-        ))
     }
 
     /// The models that stay while their signatures go.
@@ -190,6 +181,15 @@ impl SourceTree {
         models.retain(|model| here.contains(&composed(model.as_str())));
         models.iter().map(ToString::to_string).collect()
     }
+}
+
+/// Says of models that stay that their signatures go.
+fn told_unsigned(unsigned: &[String]) -> Option<String> {
+    let first = unsigned.first()?;
+    let models = counted(unsigned.len() as u64, "model");
+    Some(format!(
+        "the signatures of {models} that stay go with them, first that of '{first}'"
+    ))
 }
 
 /// What is told of a folder in JSON; `committed` is nothing where nothing was to be done.

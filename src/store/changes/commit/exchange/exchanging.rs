@@ -8,10 +8,10 @@ use rustix::io::Errno;
 use crate::disk::{FileKind, FilePlace, Folder};
 use crate::model::ModelName;
 use crate::store::catalog::Layout;
-use crate::store::changes::change_files::TREE;
 use crate::store::changes::commit::assembled::found_place;
 use crate::store::changes::commit::exchange::bringing_over::bring_over;
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
+use crate::store::hidden_folder::TREE;
 
 /// Where the files of a commit are to go, and come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

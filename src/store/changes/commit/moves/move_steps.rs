@@ -15,7 +15,6 @@ use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind}
 use crate::store::changes::commit::recorded::unfinished::{
     CommittedMove, LeftCommit, LeftWork, MovedModel,
 };
-use crate::store::changes::open_changes::log_failure;
 use crate::store::failure::unstored;
 use crate::store::locking::changing::Changing;
 
@@ -41,38 +40,26 @@ pub(super) fn do_move(
     let files = ChangeFiles::new(catalog.layout.hidden(), ChangeId::random()?);
     files.make().map_err(unstored)?;
     let steps = steps(request, moved);
-    let leave = |work| {
-        let left = LeftCommit::new(files.clone(), steps.clone(), work);
-        catalog.unfinished.leave(left);
-    };
     match carry_out(catalog, &files, &steps, moved) {
         Ok(()) => {}
         Err(MoveBreak::Undone(error)) => {
-            if let Err(error) = files.remove_record() {
-                // A start that finds the record goes by it, whatever has these names by then.
-                log_failure(Err(error));
-                leave(LeftWork::Record);
-            } else {
-                log_failure(files.remove_rest());
-            }
+            catalog.unfinished.put_away(&files, &steps);
             return Err(unnamed(request, error));
         }
         Err(MoveBreak::HalfDone(error)) => {
             log::error!("a move that is decided was broken off: {error}");
             drop((tallies, unready));
-            leave(LeftWork::Move(Box::new(moving)));
+            let work = LeftWork::Move(Box::new(moving));
+            catalog
+                .unfinished
+                .leave(LeftCommit::new(files, steps, work));
             return Err(half_done(&error));
         }
     }
 
     tell_moved(catalog, moved);
     drop((tallies, unready));
-    if let Err(error) = files.remove_record() {
-        log_failure(Err(error));
-        leave(LeftWork::Record);
-    } else {
-        log_failure(files.remove_rest());
-    }
+    catalog.unfinished.put_away(&files, &steps);
     drop(decision);
     changing.keep_within(moving.room);
     Ok(outcome)
@@ -115,9 +102,7 @@ fn carry_out(
             Ok(()) => learn_moved(catalog, moved),
             Err(error) => {
                 // A name that came back has changed a time of the file.
-                moved
-                    .iter()
-                    .for_each(|one| learn_as(catalog, &one.from, one));
+                learn_as(catalog, moved, |one| &one.from);
                 if let MoveBreak::HalfDone(_) = error {
                     *hidden = HiddenNames::of(steps);
                 }

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{Depth, ModelName, NameFilter};
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
+use crate::store::changes::commit::recorded::unfinished::refused;
 use crate::text::composed;
 
 /// Names that nobody may look up; by default there are none, and a look costs one comparison.
@@ -115,17 +116,15 @@ fn folded(name: &ModelName) -> String {
 }
 
 fn hidden(what: &str) -> Error {
-    let text = format!(
+    refused(format!(
         "{what} part of a commit that is decided, and that the disk has not let be done to its end yet"
-    );
-    Error::new(ErrorKind::Busy, text).hint(
-        "try again: the server goes on with it by itself, and its log says what is in the way",
-    )
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     fn name(text: &str) -> ModelName {
         text.parse().unwrap()

@@ -10,11 +10,13 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::digest::Digest;
+use crate::error::{Error, ErrorKind};
 use crate::model::ModelName;
 use crate::store::catalog::Stamp;
 use crate::store::changes::change_files::{ChangeFiles, ChangeId};
 use crate::store::changes::commit::commit_plan::CommitPlan;
 use crate::store::changes::commit::recorded::step_record::CommitStep;
+use crate::store::changes::open_changes::log_failure;
 #[cfg(test)]
 use crate::store::hidden_folder::HiddenFolder;
 use crate::store::versions::VersionRoom;
@@ -115,6 +117,17 @@ impl UnfinishedCommit {
         self.is_there.store(true, Ordering::SeqCst);
     }
 
+    /// Removes a set of which all steps are done or taken back. Where its record stays, that is left to be done:
+    /// the next start would go by it, and undo what was changed meanwhile.
+    pub(crate) fn put_away(&self, files: &ChangeFiles, steps: &[CommitStep]) {
+        let Err(error) = files.remove_record() else {
+            return log_failure(files.remove_rest());
+        };
+        log_failure(Err(error));
+        let steps = steps.to_vec();
+        self.leave(LeftCommit::new(files.clone(), steps, LeftWork::Record));
+    }
+
     /// Takes it to try it again; [`UnfinishedCommit::put_back`] or [`UnfinishedCommit::end`] comes then.
     pub(super) fn take(&self) -> Option<LeftCommit> {
         let mut state = lock(&self.state);
@@ -194,6 +207,13 @@ impl UnfinishedCommit {
         lock(&self.state).is_closed = true;
         self.change.notify_all();
     }
+}
+
+/// What is refused until such a commit is done.
+pub(crate) fn refused(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Busy, text).hint(
+        "try again: the server goes on with it by itself, and its log says what is in the way",
+    )
 }
 
 /// Between two attempts that changes make.
