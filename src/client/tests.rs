@@ -477,6 +477,42 @@ fn a_stale_connection_is_replaced_without_a_word() {
 }
 
 #[test]
+fn a_list_that_breaks_off_is_asked_for_again() {
+    let whole =
+        r#"{"schema":1,"models":[{"name":"a","size":1,"modified":"2024-01-01T00:00:00Z"}]}"#;
+    for cuts in [0, 1, 3, 4] {
+        let left = AtomicU64::new(cuts);
+        let fake = Fake::start(move |line| {
+            head(line);
+            let is_cut = left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                    left.checked_sub(1)
+                })
+                .is_ok();
+            if is_cut {
+                let fields = "Content-Type: application/json\r\nTransfer-Encoding: chunked";
+                say(
+                    line,
+                    &format!(
+                        "HTTP/1.1 200 OK\r\n{fields}\r\n\r\n12\r\n{}\r\n",
+                        &whole[..18]
+                    ),
+                );
+            } else {
+                answer(line, "200 OK", "application/json", whole);
+            }
+        });
+
+        let listed = fake.client().list();
+        match cuts {
+            4 => assert_eq!(listed.unwrap_err().kind(), ErrorKind::Interrupted),
+            _ => assert_eq!(listed.unwrap().len(), 1, "{cuts}"),
+        }
+        assert_eq!(fake.connections(), (cuts + 1).min(4), "{cuts}");
+    }
+}
+
+#[test]
 fn servers_of_other_kinds_are_named_as_such() {
     let fake = Fake::start(|line| {
         head(line);

@@ -4,19 +4,26 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, RwLockReadGuard};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Depth, ListRequest, Model, ModelName, NameFilter};
 use crate::store::catalog::{Catalog, ListedKind, ListedName, NameRange, Stamp, Standing};
-use crate::store::changes::HiddenNames;
+use crate::store::changes::{HiddenNames, NameSpan};
 use crate::store::failure::{unlisted, unstored};
 use crate::store::store_handle::Store;
 use crate::store::versions::{self, RemovedModel};
 
-/// Models, sorted by name, and then folders. Those that come or go meanwhile may be in it or not.
+/// Models, sorted by name, and then folders. Those that come or go meanwhile may be in it or not; of those that a
+/// commit changes together, all are as they were before it or as they are after it ([`Store::go_on`]).
 pub(crate) struct Listing {
     catalog: Arc<Catalog>,
     request: ListRequest,
     turn: u64,
+    /// How many commits were shown when it was looked at last.
+    commits: u64,
+    /// The folder next to the model directory in which it has what was before a later commit.
+    outdated: Option<String>,
+    /// The last name that was told.
+    told: String,
     /// The last name of a page that is not the last one.
     end: Option<String>,
     kind: ListedKind,
@@ -83,6 +90,9 @@ impl Store {
         let turn = begun.map_err(unlisted)?;
 
         let mut listing = Listing {
+            commits: catalog.shown_commits.count(),
+            outdated: None,
+            told: request.after.clone(),
             place: Some(request.after.clone()),
             end: None,
             kind: ListedKind::Both,
@@ -95,9 +105,81 @@ impl Store {
         listing.kind = ListedKind::Models;
         Ok(listing)
     }
+
+    /// [`Store::hold`] for the next piece of a list, some of which was read before.
+    ///
+    /// # Errors
+    /// As [`Store::hold`], and `Busy` if a commit since then has changed both names that were told and others that
+    /// are still to come: the list would have one half of it.
+    pub(crate) fn go_on(&self, listing: &mut Listing) -> Result<RwLockReadGuard<'_, HiddenNames>> {
+        let held = self.hold(&listing.request.filter)?;
+        listing.look_again()?;
+        Ok(held)
+    }
 }
 
 impl Listing {
+    /// Looks at the commits that were shown since it was looked at last, while none can be.
+    fn look_again(&mut self) -> Result<()> {
+        let catalog = Arc::clone(&self.catalog);
+        let count = catalog.shown_commits.count();
+        if count == self.commits {
+            return Ok(());
+        }
+
+        let spans = catalog.shown_commits.since(self.commits);
+        let Some(spans) = spans.filter(|spans| spans.iter().all(|span| self.is_whole_with(span)))
+        else {
+            let text = "models of this list were changed together while it was read";
+            return Err(Error::new(ErrorKind::Busy, text).hint("ask for it again"));
+        };
+        self.commits = count;
+
+        // Names that were read ahead, and folders that were looked at, are those of before.
+        if !spans.is_empty() && !self.is_over() {
+            let tick = catalog.options.clock_tick;
+            let begun = catalog
+                .name_list
+                .begin(&catalog.layout, &catalog.ready, tick);
+            self.turn = begun.map_err(unlisted)?;
+            self.next.clear();
+            self.place = Some(self.told.clone());
+        }
+        Ok(())
+    }
+
+    /// Whether all that a commit has changed is still to come, or nothing of it. What is told of one folder next to
+    /// the model directory is of one moment for all commits together.
+    fn is_whole_with(&mut self, span: &NameSpan) -> bool {
+        let start = self.request.filter.common_start().unwrap_or_default();
+        if self.is_over() || !span.may_have(start) {
+            return true;
+        }
+
+        // Models are told before folders, and these with the number of models in them.
+        if self.has_folders() {
+            let is_within_one = top(&span.first) == top(&span.last) && !start.contains('/');
+            return is_within_one || self.told == self.request.after;
+        }
+
+        let is_told = span.first <= self.told;
+        let is_to_come = span.last > self.told;
+        let folder = top(&self.told);
+        if is_to_come && self.outdated.as_deref() == Some(folder) && top(&span.first) == folder {
+            return false;
+        }
+        if is_told && !is_to_come && top(&span.last) == folder {
+            self.outdated = Some(folder.to_owned());
+        }
+        !(is_told && is_to_come)
+    }
+
+    /// Whether nothing more is told of what commits change together.
+    fn is_over(&self) -> bool {
+        let is_last_kind = !self.has_folders() || self.kind == ListedKind::Folders;
+        is_last_kind && self.place.is_none() && self.next.is_empty()
+    }
+
     /// The last name of this page, if another one follows.
     pub(crate) fn next_after(&self) -> Option<&str> {
         self.end.as_deref()
@@ -116,6 +198,7 @@ impl Listing {
         if self.kind != ListedKind::Folders {
             self.kind = ListedKind::Folders;
             self.place = Some(self.request.after.clone());
+            self.told.clone_from(&self.request.after);
             self.next.clear();
         }
         self.next_name()
@@ -169,7 +252,9 @@ impl Listing {
             found.reverse();
             self.next = found;
         }
-        self.next.pop()
+        let (name, models) = self.next.pop()?;
+        self.told.clone_from(&name);
+        Some((name, models))
     }
 
     /// Goes on with the names; `None` at their end.
@@ -229,13 +314,20 @@ impl Iterator for Listing {
     }
 }
 
+/// What is next to the model directory of this name.
+fn top(name: &str) -> &str {
+    name.split('/').next().unwrap_or(name)
+}
+
 /// Names that one listing has in memory.
 const AT_ONCE: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::store::changes::{ChangeRequest, Others};
     use crate::store::{Condition, StoreOptions};
 
     fn listing(store: &Store) -> Listing {
@@ -339,6 +431,118 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A set that gives models one more byte each, and makes those that are not there.
+    fn commit(store: &Store, models: &[&str]) {
+        let request = ChangeRequest {
+            root: None,
+            principal: None,
+        };
+        let id = store.begin_change(request).unwrap();
+        for model in models {
+            let mut upload = store.upload(None).unwrap();
+            upload.write_all(b"xx").unwrap();
+            let model = model.parse().unwrap();
+            upload.end(&model, None, &Condition::Any, Some(id)).unwrap();
+        }
+        store.commit_change(id, Others::Keep, None).unwrap();
+    }
+
+    #[test]
+    fn a_list_that_is_read_in_pieces_has_all_of_a_commit_or_nothing() {
+        let mut models: Vec<_> = (0..150).map(|number| format!("f/m{number:03}")).collect();
+        models.extend(["a", "g/a", "g/b", "z"].map(str::to_owned));
+        let models: Vec<_> = models.iter().map(String::as_str).collect();
+
+        // What is committed after 100 models were told, and whether the list can go on.
+        let cases: &[(&[&[&str]], bool)] = &[
+            (&[&["f/m000", "f/m149"]], false),
+            (&[&["a", "z"]], false),
+            (&[&["f/m120", "f/m121x", "f/m149"]], true),
+            (&[&["a", "f/m000"]], true),
+            (&[&["g/a", "g/aa", "g/b", "z"]], true),
+            // Of one folder, what is told later is no newer than what was told before.
+            (&[&["f/m001"], &["f/m140"]], false),
+            (&[&["f/m140"], &["f/m001"]], true),
+            (&[&["f/m001"], &["g/a", "z"]], true),
+            (&[&["a"], &["f/m140"]], true),
+        ];
+        for (sets, is_whole) in cases {
+            let (_directory, store) = store_of(&models);
+            let mut listing = store.listing(ListRequest::default()).unwrap();
+            let told: Vec<_> = listing.by_ref().take(100).collect();
+            assert_eq!(told[99].name.as_str(), "f/m098");
+            store.go_on(&mut listing).map(drop).unwrap();
+
+            for set in *sets {
+                commit(&store, set);
+            }
+            match store.go_on(&mut listing).map(drop) {
+                Err(error) => {
+                    assert!(!is_whole, "{sets:?}");
+                    assert_eq!(error.kind(), ErrorKind::Busy);
+                }
+                Ok(()) => {
+                    assert!(is_whole, "{sets:?}");
+                    let rest: Vec<_> = listing.by_ref().collect();
+                    for set in *sets {
+                        let sizes = set.iter().map(|name| {
+                            let mut all = told.iter().chain(&rest);
+                            all.find(|model| model.name.as_str() == *name)
+                                .map_or(0, |model| model.size)
+                        });
+                        let sizes: Vec<_> = sizes.collect();
+                        assert!(
+                            sizes.iter().all(|size| *size == sizes[0] && *size > 0),
+                            "{set:?} {sizes:?}"
+                        );
+                    }
+                    // At its end, nothing concerns it any more.
+                    commit(&store, &["a", "z"]);
+                    store.go_on(&mut listing).map(drop).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_of_folders_has_all_of_a_commit_or_nothing() {
+        let (_directory, store) = store_of(&["a", "f/a", "f/b", "g/f/a", "g/f/b", "g/m", "h"]);
+        let begun = |prefix: &str| {
+            let mut request = request(prefix, "", "", 0);
+            request.filter.depth = Depth::Folders;
+            let mut listing = store.listing(request).unwrap();
+            listing.next().unwrap();
+            listing
+        };
+        let (mut all, mut inner, mut one) = (begun(""), begun("g/"), begun("h"));
+        for (number, (set, is_whole)) in [
+            (&["f/a", "f/c"][..], [true, true, true]),
+            (&["g/m", "g/f/c"], [true, false, true]),
+            (&["a", "f/d"], [false, false, true]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            commit(&store, set);
+            let listings = [&mut all, &mut inner, &mut one];
+            let found = listings.map(|listing| store.go_on(listing).is_ok());
+            assert_eq!(found, is_whole, "{number}");
+        }
+
+        let mut late = begun("");
+        commit(&store, &["f/e"]);
+        store.go_on(&mut late).map(drop).unwrap();
+        names(&mut late);
+        let folder = |name: &str, models| Some((name.to_owned(), models));
+        assert_eq!(late.next_folder(), folder("f/", 5));
+        commit(&store, &["g/n"]);
+        store.go_on(&mut late).map(drop).unwrap();
+        assert_eq!(late.next_folder(), folder("g/", 5));
+        assert_eq!(late.next_folder(), None);
+        commit(&store, &["a", "h"]);
+        store.go_on(&mut late).map(drop).unwrap();
     }
 
     #[test]

@@ -66,7 +66,7 @@ use crate::signature::Signature;
 use crate::threads::{lock, spawn};
 use blobs::ProvenBlobs;
 use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing};
-use changes::{OpenChanges, UnfinishedCommit};
+use changes::{OpenChanges, ShownCommits, UnfinishedCommit};
 use check::Scrub;
 pub(crate) use failure::is_for_callers;
 use failure::{mendable, unlisted, unreadable, unremoved, unstored};
@@ -114,6 +114,7 @@ impl Store {
             version_count: VersionCount::default(),
             changes: OpenChanges::default(),
             unfinished: UnfinishedCommit::default(),
+            shown_commits: ShownCommits::default(),
             last_manifests: Mutex::default(),
             proven_blobs: ProvenBlobs::default(),
             shown: RwLock::default(),

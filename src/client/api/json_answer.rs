@@ -28,6 +28,7 @@ pub(crate) fn json<T: DeserializeOwned>(response: &mut Response<Body>) -> Result
 }
 
 /// What is left for the pages of a list that are still to come.
+#[derive(Clone)]
 pub(super) struct ListBounds {
     bytes: u64,
     models: usize,

@@ -119,8 +119,27 @@ impl Client {
     }
 
     fn page(&mut self, request: &ListRequest, bounds: &mut ListBounds) -> Result<ListWire> {
-        let mut response = self.ask(Method::GET, &list_path(request))?;
-        let page = listed(&mut response, bounds)?;
+        let mut attempts = PAGE_ATTEMPTS;
+        let page = loop {
+            // What was not read to its end does not count.
+            let mut left = bounds.clone();
+            let mut response = self.ask(Method::GET, &list_path(request))?;
+            attempts -= 1;
+
+            match listed(&mut response, &mut left) {
+                // The server ends a list of which it would have to tell one half of a commit.
+                Err(error) if error.kind() == ErrorKind::Interrupted && attempts > 0 => {
+                    if self.stop.is_stopped() {
+                        return Err(error);
+                    }
+                    log::debug!("the list is asked for again: {}", error.message());
+                }
+                page => {
+                    *bounds = left;
+                    break page?;
+                }
+            }
+        };
 
         // What nobody asked for must not be removed or overwritten on the word of a server, or of a proxy that
         // loses the query.
@@ -166,3 +185,6 @@ fn check_revision(filter: &NameFilter, list: &ListWire, revision: Revision) -> R
 
 /// So many that a list of 100,000 models is some ten requests.
 const PAGE_MODELS: usize = 8192;
+
+/// How often a page is asked for that breaks off.
+const PAGE_ATTEMPTS: u32 = 4;

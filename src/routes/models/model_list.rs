@@ -10,7 +10,7 @@ use crate::http::{Content, Request, Response, Status};
 use crate::model::{ListRequest, Model, Revision};
 use crate::routes::api::Api;
 use crate::routes::models::info::search_for;
-use crate::store::{BlobSearch, Listing, RemovedModel};
+use crate::store::{BlobSearch, Listing, RemovedModel, Store};
 use crate::wire::{FolderWire, KeptWire, ListWire, ModelWire, list_path, list_request};
 
 /// `GET /v1/models`: models as JSON, all or a page of them. A long list is sent in chunks, and only the next
@@ -21,7 +21,7 @@ pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
         return list_at(api, request, &wanted, revision);
     }
 
-    // A short list is of one moment, as far as skep makes the changes.
+    // Each piece of it is of one moment, as far as skep makes the changes.
     let held = api.store.hold(&wanted.filter)?;
     let listing = api.store.listing(wanted.clone())?;
 
@@ -37,6 +37,7 @@ pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let mut piece = Vec::with_capacity(PIECE_BYTES + MEMBER_BYTES);
     piece.extend_from_slice(HEAD);
     let mut text = ListText {
+        store: api.store.clone(),
         listing,
         search: search_for(request),
         part: ListPart::Models,
@@ -111,6 +112,7 @@ const PAGE_MODELS: usize = 8192;
 
 /// A list on its way.
 struct ListText {
+    store: Store,
     listing: Listing,
     /// Whether what is kept of removed models is told.
     search: BlobSearch,
@@ -213,8 +215,14 @@ fn write(piece: &mut Vec<u8>, wire: &impl Serialize) {
 impl Read for ListText {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.start == self.piece.len() && !self.is_over() {
+            // An answer that breaks off says that it is none; half of a commit would not.
+            let store = self.store.clone();
+            let held = store.go_on(&mut self.listing);
+            let held = held.map_err(|error| io::Error::other(error.to_string()))?;
+
             self.piece.reserve_exact(PIECE_BYTES + MEMBER_BYTES);
             self.write_more();
+            drop(held);
         }
 
         let count = (&self.piece[self.start..]).read(buffer)?;

@@ -19,7 +19,7 @@ use crate::store::catalog::index::Index;
 use crate::store::catalog::layout::{Layout, Standing};
 use crate::store::catalog::name_list::NameList;
 use crate::store::catalog::stamp::Stamp;
-use crate::store::changes::{HiddenNames, OpenChanges, UnfinishedCommit};
+use crate::store::changes::{CommitStep, HiddenNames, OpenChanges, ShownCommits, UnfinishedCommit};
 use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
@@ -59,6 +59,7 @@ pub(crate) struct Catalog {
     /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes. What is
     /// in it are the names that nobody may look up although it is not held.
     pub(crate) shown: RwLock<HiddenNames>,
+    pub(crate) shown_commits: ShownCommits,
 }
 
 impl Catalog {
@@ -75,9 +76,11 @@ impl Catalog {
         self.shown.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps everybody from looking names up.
-    pub(crate) fn hide(&self) -> RwLockWriteGuard<'_, HiddenNames> {
-        self.shown.write().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps everybody from looking names up, while these steps are done.
+    pub(crate) fn hide(&self, steps: &[CommitStep]) -> RwLockWriteGuard<'_, HiddenNames> {
+        let hidden = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        self.shown_commits.note(steps);
+        hidden
     }
 
     /// The model of this stamp; if its digest is not known yet, it will be.

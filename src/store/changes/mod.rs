@@ -25,7 +25,8 @@ mod tests;
 pub(crate) use change::{Change, ChangeRequest, CommitOutcome, Others};
 pub(crate) use change_files::ChangeId;
 pub(crate) use commit::{
-    ExpectedState, HiddenNames, MoveRequest, UnfinishedCommit, recover, refused, sources, try_again,
+    CommitStep, ExpectedState, HiddenNames, MoveRequest, NameSpan, ShownCommits, UnfinishedCommit,
+    recover, refused, sources, try_again,
 };
 pub(crate) use open_changes::OpenChanges;
 pub(crate) use staging::KnownBytes;

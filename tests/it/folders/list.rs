@@ -2,9 +2,13 @@
 //! Lists: their pages, what they are asked for, and what hands change meanwhile.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
+use crate::support::pieces::{Target as _, head};
 use crate::support::served::Served;
 use crate::support::terminal::Terminal;
 
@@ -32,6 +36,48 @@ fn names(list: &Value, member: &str) -> Vec<String> {
 fn list(server: &Served, query: &str) -> Value {
     let answer = server.curl(&format!("/v1/models{query}"), &[]);
     answer.is(200).json()
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_slow_reader_never_gets_half_of_a_commit() {
+    // More than the buffers of the two sockets have.
+    let models: Vec<_> = (0..6000).map(|n| format!("me/{:a<240}", n)).collect();
+    let (first, last) = (models[0].clone(), models[999].clone());
+    let models: Vec<_> = models.iter().map(String::as_str).collect();
+    let server = served(&models, &[]);
+    let curl = |line: &[&str]| server.curl(line[1], &["-X", line[0], "-d", "new"]);
+    let address: SocketAddr = server.address().parse().unwrap();
+
+    for (names, is_whole) in [
+        (vec!["other/a", "other/b"], true),
+        (vec![&*first, &*last], false),
+    ] {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(2048).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut reader = TcpStream::from(socket);
+        let head = head(&server, "GET /v1/models", "Connection: close");
+        reader.write_all(head.as_bytes()).unwrap();
+        reader.read_exact(&mut [0; 100]).unwrap();
+
+        let begun = curl(&["POST", "/v1/changes"]);
+        let set = begun.field("location").unwrap();
+        for name in names {
+            curl(&["PUT", &format!("{set}/{name}")]).is(201);
+        }
+        curl(&["POST", set]).is(200);
+
+        let mut rest = Vec::new();
+        let _ = reader.read_to_end(&mut rest);
+        assert_eq!(
+            rest.ends_with(b"}\n\r\n0\r\n\r\n"),
+            is_whole,
+            "{} bytes",
+            rest.len()
+        );
+    }
+    assert_eq!(list(&server, "")["models"].as_array().unwrap().len(), 6002);
 }
 
 #[test]

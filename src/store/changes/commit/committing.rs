@@ -246,7 +246,7 @@ fn carry_out(
     // From here on it is committed. It is shown when all of it is there.
     set.is_decided = true;
     let done = {
-        let mut hidden = catalog.hide();
+        let mut hidden = catalog.hide(steps);
         let done = redo::apply(catalog, &set.files, steps, Obstacle::Fails);
         steps.iter().for_each(|step| catalog.forget(&step.name));
         // Nobody lists one of them without its digest.

@@ -21,4 +21,6 @@ pub(crate) use plan::{size_of, sources};
 pub(crate) use recorded::finishing::try_again;
 pub(crate) use recorded::hidden_names::HiddenNames;
 pub(crate) use recorded::recovery::recover;
+pub(crate) use recorded::shown_commits::{NameSpan, ShownCommits};
+pub(crate) use recorded::step_record::CommitStep;
 pub(crate) use recorded::unfinished::{UnfinishedCommit, refused};

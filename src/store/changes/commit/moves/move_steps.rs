@@ -97,7 +97,7 @@ fn carry_out(
 ) -> Result<(), MoveBreak> {
     redo::decide(files, steps).map_err(MoveBreak::Undone)?;
     {
-        let mut hidden = catalog.hide();
+        let mut hidden = catalog.hide(steps);
         match give_names(catalog, steps) {
             Ok(()) => learn_moved(catalog, moved),
             Err(error) => {

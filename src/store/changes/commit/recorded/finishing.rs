@@ -168,7 +168,7 @@ fn give_up(catalog: &Catalog, left: &LeftCommit) {
     left.steps
         .iter()
         .for_each(|step| catalog.forget(&step.name));
-    *catalog.hide() = HiddenNames::default();
+    *catalog.hide(&left.steps) = HiddenNames::default();
     if let LeftWork::Set(set, _) = &left.work {
         catalog.changes.end(set.id, None);
         catalog.pending.forget_change(set.id);

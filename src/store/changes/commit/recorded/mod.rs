@@ -6,6 +6,7 @@ pub(super) mod finishing;
 pub(in crate::store::changes) mod hidden_names;
 pub(in crate::store::changes) mod recovery;
 pub(super) mod redo;
+pub(in crate::store::changes) mod shown_commits;
 pub(super) mod step_record;
 #[cfg(test)]
 mod tests;

@@ -94,7 +94,7 @@ pub(crate) fn carry_on(
     };
 
     {
-        let mut hidden = catalog.hide();
+        let mut hidden = catalog.hide(steps);
         apply(catalog, files, steps, obstacle)?;
         steps.iter().for_each(|step| catalog.forget(&step.name));
         learn();
