@@ -26,7 +26,7 @@ pub(crate) use change::{Change, ChangeRequest, CommitOutcome, Others};
 pub(crate) use change_files::ChangeId;
 pub(crate) use commit::{
     CommitStep, ExpectedState, HiddenNames, MoveRequest, NameSpan, ShownCommits, UnfinishedCommit,
-    recover, refused, sources, try_again,
+    absent, recover, refused, sources, try_again,
 };
 pub(crate) use open_changes::OpenChanges;
 pub(crate) use staging::KnownBytes;

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName, Revision};
 use crate::store::blobs::BlobSearch;
 use crate::store::catalog::{Catalog, Standing};
-use crate::store::changes::sources;
+use crate::store::changes::{absent, sources};
 use crate::store::failure::{unlisted, unreadable};
 use crate::store::revisions::kept_revisions::{self, KeptRevision};
 use crate::store::revisions::manifest::{AskedManifest, Manifest};
@@ -25,7 +25,7 @@ pub(crate) struct FolderInfo {
     pub(crate) size: u64,
     /// `None` while a digest in it is not known.
     pub(crate) revision: Option<Revision>,
-    /// Older ones, newest first.
+    /// Older ones whose bytes are all here, newest first.
     pub(crate) kept: Vec<KeptRevision>,
 }
 
@@ -70,6 +70,7 @@ impl Store {
         };
         // A commit that was given up leaves what the folder still is.
         kept.retain(|kept| Some(kept.revision) != revision);
+        let kept = catalog.whole(root, kept)?;
         Ok(FolderInfo {
             models: names.len(),
             size,
@@ -221,6 +222,24 @@ impl Catalog {
             return Ok(Some(manifest));
         }
         Ok(None)
+    }
+
+    /// Those of these revisions that can be had: the bytes of others have given way to newer ones.
+    fn whole(&self, root: &ModelName, kept: Vec<KeptRevision>) -> Result<Vec<KeptRevision>> {
+        let mut whole = Vec::new();
+        for one in kept {
+            if let Some(manifest) = self.kept_manifest(root, one.revision)? {
+                let members = manifest.members.iter();
+                let digests: BTreeSet<_> =
+                    members.map(|member| *member.digest.as_bytes()).collect();
+                whole.push((one, digests));
+            }
+        }
+
+        let wanted = whole.iter().flat_map(|(_, digests)| digests).copied();
+        let absent = absent(self, wanted.collect())?;
+        whole.retain(|(_, digests)| digests.is_disjoint(&absent));
+        Ok(whole.into_iter().map(|(one, _)| one).collect())
     }
 
     /// The size of a model; nothing for what is none any more.

@@ -57,11 +57,15 @@ impl Store {
         catalog.check_changeable()?;
 
         let info = self.folder_info(root, BlobSearch::Versions)?;
+        let hidden = catalog.layout.hidden();
+        // One whose bytes have given way is said to be gone; an older one in its place would surprise.
+        let mut kept = kept_revisions::list(hidden, root).map_err(unlisted)?;
+        kept.retain(|kept| Some(kept.revision) != info.revision);
         let wanted = match choice {
             RevisionChoice::Revision(revision) => Some(revision),
-            RevisionChoice::Newest => info.kept.first().map(|kept| kept.revision),
+            RevisionChoice::Newest => kept.first().map(|kept| kept.revision),
             RevisionChoice::Number(number) => {
-                let found = info.kept.iter().find(|kept| kept.number == number);
+                let found = kept.iter().find(|kept| kept.number == number);
                 found.map(|kept| kept.revision)
             }
         };

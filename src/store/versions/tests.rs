@@ -1363,6 +1363,44 @@ fn a_folder_comes_back_as_the_revision_of_a_number() {
 }
 
 #[test]
+fn a_revision_whose_bytes_have_given_way_is_not_listed_and_not_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 9);
+    for text in ["one", "two", "three", "four"] {
+        put_folder(&store, text);
+    }
+    let kept = || {
+        let info = store.folder_info(&name("f"), BlobSearch::Versions);
+        let kept = info.unwrap().kept.into_iter();
+        kept.map(|kept| kept.number).collect::<Vec<_>>()
+    };
+    let all = kept();
+    assert_eq!(all.len(), 3);
+
+    // What another model has, in whatever way, is here.
+    put(&store, "elsewhere", b"two").unwrap();
+    for (text, left) in [("two", 3), ("one", 2), ("three", 1)] {
+        let versions = store.versions(&name("f/m")).unwrap();
+        let digest = Digest::of(text.as_bytes());
+        let gone = versions.iter().find(|one| one.digest == Some(digest));
+        store
+            .forget_version(&name("f/m"), gone.unwrap().number)
+            .unwrap();
+        assert_eq!(kept().len(), left, "{text}");
+    }
+    assert_eq!(kept(), [all[1]]);
+
+    let error = store.rollback_folder(&name("f"), RevisionChoice::Newest, None, None);
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::RevisionGone);
+    assert_eq!(bytes(&directory, "f/m"), b"four");
+    let number = RevisionChoice::Number(all[1]);
+    store
+        .rollback_folder(&name("f"), number, None, None)
+        .unwrap();
+    assert_eq!(bytes(&directory, "f/m"), b"two");
+}
+
+#[test]
 fn a_folder_does_not_come_back_with_a_version_that_is_damaged() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory, 2);

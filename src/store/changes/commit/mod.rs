@@ -17,7 +17,7 @@ mod recorded;
 mod tests;
 
 pub(crate) use moves::move_request::{ExpectedState, MoveRequest};
-pub(crate) use plan::{size_of, sources};
+pub(crate) use plan::{absent, size_of, sources};
 pub(crate) use recorded::finishing::try_again;
 pub(crate) use recorded::hidden_names::HiddenNames;
 pub(crate) use recorded::recovery::recover;

@@ -17,7 +17,7 @@ use crate::store::changes::commit::making_way::is_made;
 use crate::store::claim::Condition;
 use crate::store::failure::{unlisted, unstored};
 use crate::store::rules::FolderBlocks;
-use crate::store::versions::VersionRoom;
+use crate::store::versions::{self, VersionRoom};
 use crate::text::counted;
 
 /// Looks at every name of a set, with the names locked; `proven` is what [`known_versions`] found before.
@@ -199,6 +199,24 @@ pub(crate) fn sources(
             .map(|(digest, (place, _))| (digest, place)),
     );
     Ok(found)
+}
+
+/// The digests among these of which no bytes are here, by what is known of models and by the names of old
+/// versions, which are not read for that.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn absent(catalog: &Catalog, wanted: BTreeSet<[u8; 32]>) -> Result<BTreeSet<[u8; 32]>> {
+    let mut absent = present(catalog, wanted, &mut BTreeMap::new());
+    if !absent.is_empty() {
+        for digest in versions::places_of(catalog, &absent)
+            .map_err(unlisted)?
+            .keys()
+        {
+            absent.remove(digest);
+        }
+    }
+    Ok(absent)
 }
 
 /// Finds the models that have these digests; returns those that none has.
