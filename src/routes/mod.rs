@@ -7,6 +7,7 @@ mod audit;
 mod authorize;
 mod changes;
 mod dearning;
+mod json_content;
 mod models;
 mod origin;
 mod redeem;

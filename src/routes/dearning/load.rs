@@ -13,9 +13,10 @@ use crate::http::{self, Request, Response, Status};
 use crate::model::ModelName;
 use crate::routes::allowance::BodyTally;
 use crate::routes::api::{Api, Known};
-use crate::routes::dearning::blocks::{BlockEngine, QUANTUM, engine};
 use crate::routes::dearning::load_request::{LoadRequest, Names, Scalar};
-use crate::routes::dearning::refusals::{invalid_json, invalid_password, opened};
+use crate::routes::dearning::refusals::{invalid_password, opened};
+use crate::routes::json_content::blocks::{BlockEngine, QUANTUM, engine};
+use crate::routes::json_content::invalid_json;
 use crate::store::{self, OpenedModel, Store};
 
 pub(crate) fn run(

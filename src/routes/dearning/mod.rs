@@ -5,12 +5,9 @@
 //! Which form is meant follows from the keys: `files` and `filenames` are the newer one (1.2.3.post3
 //! and later), `filename` with or without `content_b64` is the older. Errors are `{"error": ...}`.
 
-mod blocks;
-mod embedded;
 pub(crate) mod import;
 pub(crate) mod load;
 mod load_request;
-mod metered;
 mod received;
 mod refusals;
 

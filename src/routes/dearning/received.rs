@@ -78,7 +78,7 @@ const MEMORY_BYTES_MAX: usize = 128 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::dearning::metered::AROUND_BYTES_MAX;
+    use crate::routes::json_content::metered::AROUND_BYTES_MAX;
     use crate::store::StoreOptions;
 
     #[test]

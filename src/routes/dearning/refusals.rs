@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the dearning API says to those it refuses, in the words of the genuine server.
 
-use std::io;
-
-use struson::reader::ReaderError;
-
 use crate::access::{Principal, Right};
 use crate::error::{Error, ErrorKind, Result};
 use crate::routes::allowance::{BodyTally, payer};
 use crate::routes::api::Api;
 use crate::transport::Peer;
-
-pub(crate) fn invalid_json() -> Error {
-    Error::new(ErrorKind::BadRequest, "invalid json")
-}
 
 pub(crate) fn invalid_password() -> Error {
     Error::new(ErrorKind::Unauthenticated, "invalid password")
@@ -36,22 +28,4 @@ pub(crate) fn opened(
         tally.belongs_to(caller)?;
     }
     Ok(principal)
-}
-
-/// Why the reader of JSON cannot go on.
-pub(crate) fn unreadable(error: ReaderError) -> Error {
-    match error {
-        ReaderError::IoError { error, .. } => broken(error),
-        _ => invalid_json(),
-    }
-}
-
-/// What went wrong below the JSON: a limit or the connection, or else the text is not JSON or UTF-8.
-pub(crate) fn broken(error: io::Error) -> Error {
-    match Error::from(error) {
-        ours if matches!(ours.kind(), ErrorKind::BadRequest | ErrorKind::Internal) => {
-            invalid_json()
-        }
-        ours => ours,
-    }
 }

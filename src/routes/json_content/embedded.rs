@@ -6,9 +6,9 @@ use std::io::Read;
 use struson::reader::{JsonReader, JsonStreamReader};
 
 use crate::error::Result;
-use crate::routes::dearning::blocks::{BlockDecoder, NotBase64};
-use crate::routes::dearning::metered::{Meter, Metered, StringPiece};
-use crate::routes::dearning::refusals::{broken, unreadable};
+use crate::routes::json_content::blocks::{BlockDecoder, NotBase64};
+use crate::routes::json_content::metered::{Meter, Metered, StringPiece};
+use crate::routes::json_content::{broken, unreadable};
 
 /// A reader of the JSON of an import.
 pub(crate) type ImportReader<R> = JsonStreamReader<Metered<R>>;
@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
     use crate::error::{Error, ErrorKind};
-    use crate::routes::dearning::refusals::invalid_json;
+    use crate::routes::json_content::invalid_json;
 
     /// Yields no byte behind the next of its ends at once, and an interruption before each piece.
     struct Pieces<'a> {
