@@ -31,6 +31,7 @@ use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
 use crate::store::versions::{Tally, VersionCount};
+use crate::threads::lock;
 
 /// The parts of a store.
 pub(crate) struct Catalog {
@@ -325,6 +326,10 @@ impl Catalog {
         self.index.remove(name);
         self.cache.remove(name);
         self.digester.save_later();
+        // Whoever may see only what is there now may not see it by what others have asked for before.
+        for asked in &mut *lock(&self.last_manifests) {
+            asked.is_present &= !name.is_below(&asked.manifest.root);
+        }
     }
 }
 
