@@ -30,7 +30,7 @@ pub(crate) use rights::Right;
 pub(crate) use role::Role;
 pub use secrets::Password;
 pub(crate) use secrets::{
-    ADDRESSES_MAX, CHARACTERS_MIN, CallerKey, DerivedKey, Invitation, NewToken, PUBLISHED, Tokens,
-    can_be_named, check as check_password, is_token, is_token_name, keep as keep_password,
-    remove as remove_password, weakness,
+    ADDRESSES_MAX, CHARACTERS_MIN, CallerKey, DerivedKey, Invitation, NewToken, PUBLISHED,
+    TokenForm, Tokens, can_be_named, check as check_password, is_token, is_token_name,
+    keep as keep_password, remove as remove_password, weakness,
 };

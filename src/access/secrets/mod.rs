@@ -12,6 +12,6 @@ pub(crate) use chosen_password::{CHARACTERS_MIN, SlowLock, check, keep, remove, 
 pub(crate) use derived_key::{CallerKey, DerivedKey};
 pub(crate) use invitations::{ADDRESSES_MAX, Invitation};
 pub use password::Password;
-pub(crate) use password::{Lock, PUBLISHED, is_token, random};
+pub(crate) use password::{Lock, PUBLISHED, TokenForm, is_token, random};
 pub(crate) use remembered_keys::RememberedKeys;
 pub(crate) use tokens::{NewToken, TokenKey, Tokens, can_be_named, is_token_name};

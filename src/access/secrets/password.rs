@@ -48,7 +48,16 @@ impl Password {
     /// # Errors
     /// `Internal` if the system has no random numbers.
     pub(crate) fn generate_token() -> Result<Self> {
-        Ok(Self(format!("{TOKEN_PREFIX}{}", letters(TOKEN_LETTERS)?)))
+        Self::generate_token_as(TokenForm::Own)
+    }
+
+    /// The same, in a form that clients expect.
+    ///
+    /// # Errors
+    /// As [`Password::generate_token`].
+    pub(crate) fn generate_token_as(form: TokenForm) -> Result<Self> {
+        let (prefix, count) = form.parts();
+        Ok(Self(format!("{prefix}{}", letters(count)?)))
     }
 
     /// Whether it has the form of those that are made here, and so cannot be guessed.
@@ -64,6 +73,24 @@ impl Password {
     /// The value of an `Authorization` field that carries this password (RFC 7617).
     pub fn basic(&self) -> String {
         format!("Basic {}", STANDARD.encode(format!("skep:{}", self.0)))
+    }
+}
+
+/// What a token looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenForm {
+    Own,
+    /// As those of Hugging Face: some clients show no others to the API of a hub.
+    Hub,
+}
+
+impl TokenForm {
+    /// How it begins, so that people and scanners for leaked secrets recognise it, and how many letters follow.
+    fn parts(self) -> (&'static str, usize) {
+        match self {
+            Self::Own => ("skep_", 32),
+            Self::Hub => ("hf_", 34),
+        }
     }
 }
 
@@ -102,8 +129,11 @@ pub(crate) fn is_made(secret: &[u8]) -> bool {
 
 /// Whether a secret has exactly the form of a token, known or not: nobody chooses such a password.
 pub(crate) fn is_token(secret: &[u8]) -> bool {
-    let letters = secret.strip_prefix(TOKEN_PREFIX.as_bytes());
-    letters.is_some_and(|letters| are_letters(letters, TOKEN_LETTERS))
+    [TokenForm::Own, TokenForm::Hub].into_iter().any(|form| {
+        let (prefix, count) = form.parts();
+        let letters = secret.strip_prefix(prefix.as_bytes());
+        letters.is_some_and(|letters| are_letters(letters, count))
+    })
 }
 
 fn are_letters(text: &[u8], length: usize) -> bool {
@@ -144,11 +174,6 @@ pub(crate) const PUBLISHED: &str = "dearning_secure";
 
 const LENGTH: usize = 20;
 
-/// How a token begins, so that people and scanners for leaked secrets recognise it.
-const TOKEN_PREFIX: &str = "skep_";
-
-const TOKEN_LETTERS: usize = 32;
-
 /// 31 letters and digits without `0 1 i l o`; 248 is 8 times 31.
 const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
 
@@ -171,6 +196,23 @@ mod tests {
             assert!(!Password::new(words).unwrap().is_made(), "{words}");
         }
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn tokens_have_one_of_two_forms() {
+        for (form, start, length) in [(TokenForm::Own, "skep_", 37), (TokenForm::Hub, "hf_", 37)] {
+            let token = Password::generate_token_as(form).unwrap();
+            assert!(token.text().starts_with(start) && token.is_made());
+            assert_eq!(token.text().len(), length);
+            for other in [
+                &token.text()[1..],
+                &token.text()[..36],
+                &format!("{}a", token.text()),
+            ] {
+                assert!(!is_token(other.as_bytes()), "{other}");
+            }
+        }
+        assert!(!is_token(format!("hf_{}", "a".repeat(32)).as_bytes()));
     }
 
     #[test]

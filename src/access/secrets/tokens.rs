@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::access::principal::{How, Principal};
 use crate::access::role::Role;
 use crate::access::secrets::derived_key::{CallerKey, DerivedKey};
-use crate::access::secrets::password::{Lock, Password};
+use crate::access::secrets::password::{Lock, Password, TokenForm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{entries, name_of, unreadable, with_entry};
 use crate::{clock, home};
@@ -85,7 +85,15 @@ impl Tokens {
     /// `Usage` for a name that cannot be one or a home that cannot be written, `Conflict` if there is
     /// one of that name, `TooLarge` if there are too many.
     pub(crate) fn add(home: &Path, new: NewToken) -> Result<Password> {
-        let secret = Password::generate_token()?;
+        Self::add_as(home, new, TokenForm::Own)
+    }
+
+    /// The same, for a token of this form.
+    ///
+    /// # Errors
+    /// As [`Tokens::add`].
+    pub(crate) fn add_as(home: &Path, new: NewToken, form: TokenForm) -> Result<Password> {
+        let secret = Password::generate_token_as(form)?;
         let key = DerivedKey::of(secret.text().as_bytes())
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the new token has no key"))?;
         Self::add_key(home, new, *key.public())?;

@@ -4,11 +4,11 @@
 
 use std::time::SystemTime;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 use time::{Date, Month};
 
-use crate::access::{NewToken, Role, Tokens};
+use crate::access::{NewToken, Role, TokenForm, Tokens};
 use crate::cli::terminal::Output;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{duration, is_never};
@@ -36,6 +36,10 @@ pub(crate) fn arguments(command: Command) -> Command {
         .allow_negative_numbers(true)
         .help("When it ends: 90d, 12h, a day such as 2027-01-31 (UTC), or none [default: none]");
 
+    let hf = Arg::new("hf").long("hf").action(ArgAction::SetTrue).help(
+        "In the form of Hugging Face, hf_..., without which some clients show none (topic hub)",
+    );
+
     command
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -43,7 +47,7 @@ pub(crate) fn arguments(command: Command) -> Command {
             Command::new("new")
                 .about("Make a token and print it, once")
                 .before_help(EXAMPLES)
-                .args([name(), role, expires]),
+                .args([name(), role, expires, hf]),
         )
         .subcommand(Command::new("ls").alias("list").about("List the tokens"))
         .subcommand(
@@ -87,7 +91,12 @@ fn make(matches: &ArgMatches, output: &Output) -> Result<()> {
         end,
     };
 
-    let token = Tokens::add(&home::directory()?, new)?;
+    let form = if matches.get_flag("hf") {
+        TokenForm::Hub
+    } else {
+        TokenForm::Own
+    };
+    let token = Tokens::add_as(&home::directory()?, new, form)?;
 
     // Printed before anything else can fail, because the home keeps its public key only. Nobody needs one
     // that nobody has seen.
@@ -210,7 +219,8 @@ const EXAMPLES: &str = "\
 Examples:
   skep token new pi-2                           may store, fetch and remove models
   skep token new phone --role read              may fetch and list them
-  skep token new build --expires 90d            ends by itself";
+  skep token new build --expires 90d            ends by itself
+  skep token new laptop --hf                    for HF_TOKEN";
 
 #[cfg(test)]
 mod tests {
