@@ -33,6 +33,7 @@ topics! {
     settings: "every setting of the server and of the client, and where they are read from",
     transfers: "resuming, retrying, mirroring, signatures and old versions",
     http: "routes, conditions, resumable uploads and the dearning API",
+    hub: "a server for the clients of Hugging Face",
     json: "what --json prints, command by command",
     security: "who is recognised how, who may do what, and how the server defends itself",
     files: "every file of the home and of a model directory",

@@ -21,6 +21,11 @@ impl Revision {
         }
         hasher.finish()
     }
+
+    /// That of a folder in which nothing is.
+    pub(crate) fn empty() -> Self {
+        Self::of(std::iter::empty())
+    }
 }
 
 /// Computes the revision of members that come one after the other, sorted.

@@ -21,7 +21,7 @@ use crate::text::quotable;
 
 /// The HTTP interface of a store.
 pub(crate) struct Api {
-    pub(crate) routes: &'static [Route],
+    pub(crate) routes: RouteTable,
     pub(crate) store: Store,
     pub(crate) guard: Guard,
     pub(crate) host_names: HostNames,
@@ -32,6 +32,16 @@ pub(crate) struct Api {
     pub(crate) pairing: Pairing,
     pub(crate) rate: RequestRate,
     pub(crate) quota: Arc<DayQuota>,
+}
+
+/// The routes of a server, in the order in which they are looked through.
+#[derive(Clone, Copy)]
+pub(crate) struct RouteTable(pub(crate) &'static [&'static [Route]]);
+
+impl RouteTable {
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'static Route> {
+        self.0.iter().copied().flatten()
+    }
 }
 
 impl Api {
@@ -65,7 +75,8 @@ pub(crate) struct ApiEvents {
 }
 
 /// One route. Its path is given by segments, in which `*` stands for any one, and `**` at the end for the
-/// name of a model, which is one or several.
+/// name of a model, which is one or several. In paths of the hub, `{kind}` is a kind of repositories, `{repo}` the
+/// name of one, which is one segment or two, and `{rev}` a revision.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static [&'static str],
@@ -110,11 +121,38 @@ impl Api {
     }
 }
 
+/// A row of the table of routes.
+pub(crate) const fn row(
+    method: Method,
+    path: &'static [&'static str],
+    access: Access,
+    help: &'static str,
+    action: fn(&Api, &mut Request<'_>) -> Result<Response>,
+) -> Route {
+    Route {
+        method,
+        path,
+        access,
+        asked: &[],
+        help,
+        action,
+    }
+}
+
 impl Route {
+    /// The same, for queries with these members.
+    pub(crate) const fn asked(mut self, asked: &'static [&'static str]) -> Self {
+        self.asked = asked;
+        self
+    }
+
     /// The path as one writes it, for example `/v1/models/NAME`.
     pub(crate) fn shown(&self) -> String {
         let words = self.path.iter().map(|part| match *part {
             "**" => "NAME",
+            "{kind}" => "KIND",
+            "{repo}" => "REPO",
+            "{rev}" => "REV",
             "*" if self.path.contains(&"sha256") => "HEX",
             "*" => "ID",
             other => other,
@@ -149,17 +187,33 @@ impl Route {
     }
 
     pub(crate) fn matches(&self, segments: &[&str]) -> bool {
-        let segments = without_end(segments);
-        let (path, segments) = match self.path {
-            [path @ .., "**"] if segments.len() > path.len() => (path, &segments[..path.len()]),
-            path => (path, segments),
-        };
+        self.repo_segments(segments).is_some()
+    }
 
-        path.len() == segments.len()
-            && path
-                .iter()
-                .zip(segments)
-                .all(|(part, segment)| *part == "*" || part == segment)
+    /// How many segments the name of a repository has in a path that fits this route, 0 if it has none; `None` if
+    /// the path does not fit.
+    pub(crate) fn repo_segments(&self, segments: &[&str]) -> Option<usize> {
+        repo_segments(self.path, without_end(segments))
+    }
+}
+
+fn repo_segments(path: &[&str], segments: &[&str]) -> Option<usize> {
+    match (path, segments) {
+        ([], []) => Some(0),
+        (["**"], [_, ..]) => Some(0),
+        (["{repo}", path @ ..], _) => (1..=2).find(|length| {
+            let rest = segments.get(*length..);
+            rest.is_some_and(|rest| repo_segments(path, rest).is_some())
+        }),
+        ([part, path @ ..], [segment, segments @ ..]) => {
+            let fits = match *part {
+                "*" | "{rev}" => true,
+                "{kind}" => matches!(*segment, "models" | "datasets" | "spaces"),
+                part => part == *segment,
+            };
+            fits.then(|| repo_segments(path, segments))?
+        }
+        _ => None,
     }
 }
 

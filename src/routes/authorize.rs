@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Method, Request, RequestSender, Response, Vouched};
 use crate::routes::allowance::CountedCaller;
 use crate::routes::api::{Access, Api, Known, Route};
+use crate::routes::hub;
 use crate::routes::models::digest;
 use crate::routes::origin::cross_origin;
 use crate::routes::origin::forwarded::Forwarded;
@@ -201,12 +202,19 @@ impl Api {
             return Ok(());
         }
 
-        let scheme = match request.peer().tls {
-            Some(_) => "https",
-            None => "http",
-        };
         let host = self.host(request);
-        cross_origin::check(request.fields(), scheme, host.as_deref())
+        cross_origin::check(request.fields(), scheme(request), host.as_deref())
+    }
+
+    /// Where the caller reaches this server, without a path: what links in an answer begin with.
+    pub(crate) fn base_url(&self, request: &Request<'_>) -> String {
+        let is_plain = |host: &String| {
+            let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte);
+            !host.is_empty() && host.bytes().all(is_host)
+        };
+        let host = self.host(request).filter(is_plain);
+        let host = host.unwrap_or_else(|| "localhost".to_owned());
+        format!("{}://{host}", scheme(request))
     }
 
     fn forwarded(&self, request: &Request<'_>) -> Forwarded {
@@ -222,6 +230,9 @@ impl Api {
 
     /// The answer to a request that was refused, with what the caller needs to do better.
     pub(crate) fn refusal(&self, request: &Request<'_>, error: &Error) -> Response {
+        if hub::is_hub(request) {
+            return hub::refusal(self, request, error);
+        }
         let response = Response::error(error);
         match error.kind() {
             ErrorKind::Unauthenticated => {
@@ -273,6 +284,13 @@ impl Api {
         let principal = known.and_then(|known| known.0.as_ref());
         self.rate
             .take(CountedCaller::of(&peer, principal), Instant::now())
+    }
+}
+
+fn scheme(request: &Request<'_>) -> &'static str {
+    match request.peer().tls {
+        Some(_) => "https",
+        None => "http",
     }
 }
 

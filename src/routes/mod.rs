@@ -7,6 +7,7 @@ mod audit;
 mod authorize;
 mod changes;
 mod dearning;
+mod hub;
 mod json_content;
 mod models;
 mod origin;
@@ -196,14 +197,15 @@ impl Api {
 
     /// The route for the method and the path of a request.
     pub(crate) fn route_of(&self, request: &Request<'_>) -> Option<&'static Route> {
-        let is_it =
-            |route: &&Route| route.method == request.method() && route.matches(request.segments());
+        let is_it = |route: &&'static Route| {
+            route.method == request.method() && route.matches(request.segments())
+        };
         self.routes.iter().find(is_it)
     }
 
     fn find(&self, request: &Request<'_>) -> Result<RouteMatch> {
         if request.target() == "*" && request.method() == Method::Options {
-            return Ok(RouteMatch::OtherMethods(allow(self.routes)));
+            return Ok(RouteMatch::OtherMethods(allow(self.routes.iter())));
         }
 
         if let Some(route) = self.route_of(request) {

@@ -2,13 +2,13 @@
 //! The table of routes: what each path and method does, and who may call it.
 
 use crate::access::Right;
-use crate::error::Result;
-use crate::http::{Method, Request, Response};
-use crate::routes::api::{Access, Api, MODEL, Route, STATUS};
+use crate::http::Method;
+use crate::routes::api::{Access, MODEL, Route, RouteTable, STATUS, row};
+use crate::routes::hub::HUB_ROUTES;
 use crate::routes::{changes, dearning, models, redeem, status};
 
-/// All routes. `GET` stands for `HEAD` as well.
-pub(crate) const ROUTES: &[Route] = &[
+/// All routes but those of other APIs. `GET` stands for `HEAD` as well.
+const ROUTES: &[Route] = &[
     row(
         Method::Get,
         &[""],
@@ -198,6 +198,10 @@ pub(crate) const ROUTES: &[Route] = &[
         "gives a token for an invitation",
         redeem::pair,
     ),
+];
+
+/// The routes of the dearning API. They, and no others, look for a password in the body.
+const DEARNING_ROUTES: &[Route] = &[
     row(
         Method::Post,
         &["import_model"],
@@ -215,11 +219,9 @@ pub(crate) const ROUTES: &[Route] = &[
 ];
 
 /// The routes that a server has, with those of the dearning API or without.
-pub(crate) fn routes(has_dearning: bool) -> &'static [Route] {
-    // The routes of that API, and no others, look for a password in the body; they come last.
-    let is_own = |route: &&Route| route.access != Access::InBody;
-    let own = ROUTES.iter().take_while(is_own).count();
-    if has_dearning { ROUTES } else { &ROUTES[..own] }
+pub(crate) fn routes(has_dearning: bool) -> RouteTable {
+    let all: &'static [&'static [Route]] = &[ROUTES, HUB_ROUTES, DEARNING_ROUTES];
+    RouteTable(if has_dearning { all } else { &all[..2] })
 }
 
 const INFO: &[&str] = &["v1", "info", "**"];
@@ -229,28 +231,3 @@ const CHANGE: &[&str] = &["v1", "changes", "*"];
 const CHANGED: &[&str] = &["v1", "changes", "*", "**"];
 
 const UPLOAD: &[&str] = &["v1", "uploads", "*"];
-
-const fn row(
-    method: Method,
-    path: &'static [&'static str],
-    access: Access,
-    help: &'static str,
-    action: fn(&Api, &mut Request<'_>) -> Result<Response>,
-) -> Route {
-    Route {
-        method,
-        path,
-        access,
-        asked: &[],
-        help,
-        action,
-    }
-}
-
-impl Route {
-    /// The same, for queries with these members.
-    const fn asked(mut self, asked: &'static [&'static str]) -> Self {
-        self.asked = asked;
-        self
-    }
-}

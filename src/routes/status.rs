@@ -22,7 +22,7 @@ use crate::wire::{ClearedKindWire, ClearedWire, StatusWire};
 pub(crate) fn index(api: &Api, _: &mut Request<'_>) -> Result<Response> {
     let line = |route: &crate::routes::api::Route| {
         let (method, path) = (route.method.as_str(), route.shown());
-        format!("{method:<7}{path:<30}{}\n", route.help)
+        format!("{method:<7}{path:<30} {}\n", route.help)
     };
     let routes: String = api.routes.iter().map(line).collect();
     Ok(Response::text(

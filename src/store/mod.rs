@@ -43,7 +43,7 @@ pub use claim::{Condition, Published};
 pub(crate) use clearing::{ClearMode, ClearRequest, ClearedKind};
 pub(crate) use listing::Listing;
 pub use options::{Replace, StoreOptions};
-pub(crate) use revisions::RevisionChoice;
+pub(crate) use revisions::{FolderMember, Manifest, RevisionChoice};
 pub(crate) use store_events::StoreEvents;
 pub use store_handle::Store;
 pub use stored::{OpenedModel, StoredContent};

@@ -12,6 +12,7 @@ mod access;
 mod folders;
 mod house;
 mod http;
+mod hub;
 mod node;
 mod store;
 mod support;

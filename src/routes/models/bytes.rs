@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Models over HTTP: raw bytes at `/v1/models/NAME`, and by their digest at `/v1/blobs/sha256/HEX`.
 
+use std::fmt::Display;
 use std::time::SystemTime;
 
 use crate::clock;
@@ -68,21 +69,30 @@ pub(crate) enum AnswerKind<'a> {
     Model(&'a ModelName),
     /// What a digest always has.
     Blob,
+    /// A file of a repository of the hub, whose clients compare the entity tag with a digest.
+    HubFile(&'a ModelName),
 }
 
 impl AnswerKind<'_> {
     /// What a digest has never changes; only the caller's own cache may keep what needs a right.
     fn caching(self) -> &'static str {
         match self {
-            Self::Model(_) => "no-cache",
+            Self::Model(_) | Self::HubFile(_) => "no-cache",
             Self::Blob => IMMUTABLE,
         }
     }
 
     fn disposition(self) -> String {
         match self {
-            Self::Model(name) => disposition(name),
+            Self::Model(name) | Self::HubFile(name) => disposition(name),
             Self::Blob => "attachment".to_owned(),
+        }
+    }
+
+    fn tag(self, model: &Model, stamp: impl Display) -> String {
+        match (self, model.digest) {
+            (Self::HubFile(_), Some(digest)) => format!("\"{digest}\""),
+            _ => entity_tag(model, stamp),
         }
     }
 }
@@ -105,7 +115,7 @@ pub(crate) fn answer(
 
     // The tag is weak where the digest is not known yet, and then matches nothing that needs the
     // very bytes.
-    let tag = entity_tag(&model, stamp);
+    let tag = kind.tag(&model, stamp);
 
     // The preconditions in the order of RFC 9110 section 13.2.2.
     let fields = request.fields();

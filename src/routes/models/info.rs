@@ -204,7 +204,7 @@ pub(super) fn asked_revision(request: &Request<'_>) -> Result<Option<Revision>> 
 }
 
 /// Where bytes are looked for that the caller does not name by what they are called now.
-pub(super) fn search_for(request: &mut Request<'_>) -> BlobSearch {
+pub(crate) fn search_for(request: &mut Request<'_>) -> BlobSearch {
     // Whoever shows no credentials could let the server search its old versions again and again, and would learn
     // of what was taken away from everybody.
     let caller = principal(request);

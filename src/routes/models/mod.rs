@@ -15,7 +15,9 @@ mod upload_forms;
 
 pub(crate) use bytes::{AnswerKind, answer, blob, read, remove, store, store_as};
 pub(crate) use folders::rename;
-pub(crate) use info::{forget_versions, metadata, principal, rollback, show, verify, versions};
+pub(crate) use info::{
+    forget_versions, metadata, principal, rollback, search_for, show, verify, versions,
+};
 pub(crate) use model_list::list;
 pub(crate) use preconditions::{check_no_condition, expected_revision};
 pub(crate) use resumable::{append, cancel, tell};

@@ -79,6 +79,39 @@ impl Store {
         })
     }
 
+    /// What a folder has now; `None` if there is nothing in it.
+    ///
+    /// # Errors
+    /// `Busy` while a digest in it is not known; otherwise those of the file system.
+    pub(crate) fn present_manifest(&self, root: &ModelName) -> Result<Option<Arc<Manifest>>> {
+        let catalog = self.catalog();
+        let shown = catalog.shown();
+        shown.check(root)?;
+        catalog.layout.check_there()?;
+
+        let Some(manifest) = catalog.manifest(root)? else {
+            // Each of them is asked for, so that one attempt later all may be known.
+            for name in catalog.members(Some(root))? {
+                if let Ok(Standing::Model(stamp)) = catalog.layout.standing(&name) {
+                    catalog.model(&name, &stamp);
+                }
+            }
+            let text = format!("digests of models in '{root}/' are being computed");
+            return Err(Error::new(ErrorKind::Busy, text).hint("try again a little later"));
+        };
+        if manifest.members.is_empty() {
+            return Ok(None);
+        }
+
+        let manifest = Arc::new(manifest);
+        catalog.remember(AskedManifest {
+            revision: manifest.revision(),
+            is_present: true,
+            manifest: Arc::clone(&manifest),
+        });
+        Ok(Some(manifest))
+    }
+
     /// What a folder has in a revision.
     ///
     /// # Errors
@@ -212,9 +245,7 @@ impl Catalog {
                 continue;
             };
             let manifest = Arc::new(manifest);
-            let mut last = lock(&self.last_manifests);
-            last.truncate(MANIFESTS_KEPT - 1);
-            last.push_front(AskedManifest {
+            self.remember(AskedManifest {
                 revision,
                 is_present: *is_present,
                 manifest: Arc::clone(&manifest),
@@ -222,6 +253,17 @@ impl Catalog {
             return Ok(Some(manifest));
         }
         Ok(None)
+    }
+
+    /// Keeps what was asked for, for the next caller.
+    fn remember(&self, asked: AskedManifest) {
+        let mut last = lock(&self.last_manifests);
+        let is_it = |known: &AskedManifest| {
+            known.revision == asked.revision && known.manifest.root == asked.manifest.root
+        };
+        last.retain(|known| !is_it(known));
+        last.truncate(MANIFESTS_KEPT - 1);
+        last.push_front(asked);
     }
 
     /// Those of these revisions that can be had: the bytes of others have given way to newer ones.
@@ -281,5 +323,5 @@ fn gone(root: &ModelName, revision: Revision) -> Error {
         .hint("'skep show FOLDER/' lists the revisions that are kept")
 }
 
-/// Callers that fetch different revisions at a time each need one: 1 MB for 10,000 models.
-const MANIFESTS_KEPT: usize = 2;
+/// Callers that fetch different revisions or repositories at a time each need one: 1 MB for 10,000 models.
+const MANIFESTS_KEPT: usize = 4;

@@ -36,6 +36,9 @@ fn every_role_against_every_route() {
     server
         .curl("/v1/models/m", &["-X", "PUT", "-d", "x"])
         .is(201);
+    server
+        .curl("/v1/models/r/m", &["-X", "PUT", "-d", "x"])
+        .is(201);
     let secrets = ["read", "write", "admin"].map(|role| token(&server, &[role, "--role", role]));
     let put: &[&str] = &["-X", "PUT", "--data-binary", "@-"];
     let json: &[&str] = &[
@@ -115,6 +118,98 @@ fn every_role_against_every_route() {
         (CHANGE, &["-X", "DELETE"], "", [403, 404, 404, 404, 401]),
         (CHANGED, put, "x", [403, 404, 404, 404, 401]),
         (CHANGED, &["-X", "DELETE"], "", [403, 404, 404, 404, 401]),
+        (
+            "/hf/models/r/resolve/main/m",
+            &[],
+            "",
+            [200, 200, 200, 200, 401],
+        ),
+        (
+            "/hf/models/r/raw/main/m",
+            &[],
+            "",
+            [200, 200, 200, 200, 401],
+        ),
+        ("/hf/r/resolve/main/m", &[], "", [200, 200, 200, 200, 401]),
+        ("/hf/r/raw/main/m", &[], "", [200, 200, 200, 200, 401]),
+        ("/hf/api/models", &[], "", [200, 200, 200, 200, 401]),
+        (
+            "/hf/api/models/r/revision/main",
+            &[],
+            "",
+            [200, 200, 200, 200, 401],
+        ),
+        (
+            "/hf/api/models/r/tree/main",
+            &[],
+            "",
+            [200, 200, 200, 200, 401],
+        ),
+        (
+            "/hf/api/models/r/tree/main/m",
+            &[],
+            "",
+            [404, 404, 404, 404, 401],
+        ),
+        (
+            "/hf/api/models/r/paths-info/main",
+            json,
+            "{\"paths\": [\"m\"]}",
+            [200, 200, 200, 200, 401],
+        ),
+        ("/hf/api/models/r/refs", &[], "", [200, 200, 200, 200, 401]),
+        (
+            "/hf/api/models/r/commits/main",
+            &[],
+            "",
+            [200, 200, 200, 200, 401],
+        ),
+        (
+            "/hf/api/models/r/auth-check",
+            &[],
+            "",
+            [200, 200, 200, 200, 401],
+        ),
+        ("/hf/api/models/r", &[], "", [200, 200, 200, 200, 401]),
+        ("/hf/api/whoami-v2", &[], "", [200, 200, 200, 200, 401]),
+        ("/hf/api/agent-harnesses", &[], "", [200; 5]),
+        ("/hf/api/validate-yaml", json, "{}", [200; 5]),
+        (
+            "/hf/api/models/r/preupload/main",
+            json,
+            "{\"files\": []}",
+            [403, 200, 200, 200, 401],
+        ),
+        (
+            "/hf/api/models/r/commit/main",
+            json,
+            "{\"key\": \"header\", \"value\": {}}",
+            [403, 200, 200, 200, 401],
+        ),
+        (
+            "/hf/api/models/r/settings",
+            put,
+            "{}",
+            [403, 200, 200, 200, 401],
+        ),
+        (
+            "/hf/api/repos/create",
+            json,
+            "{\"name\": \"new\"}",
+            [403, 200, 200, 200, 401],
+        ),
+        (
+            "/hf/api/repos/move",
+            json,
+            "{\"fromRepo\": \"none\", \"toRepo\": \"new\"}",
+            [403, 404, 404, 404, 401],
+        ),
+        (
+            "/hf/api/repos/delete",
+            &["-X", "DELETE"],
+            "{\"name\": \"none\"}",
+            [403, 400, 400, 400, 401],
+        ),
         // Whoever is invited has no credentials yet.
         (
             "/v1/pair",
@@ -151,6 +246,8 @@ fn every_role_against_every_route() {
     let index = server.curl("/", &[]).is(200).text();
     for line in index.lines().skip(2) {
         let path = line.split_whitespace().nth(1).unwrap().replace("NAME", "m");
+        let path = path.replace("KIND", "models").replace("REPO", "r");
+        let path = path.replace("REV", "main");
         let path = path.replace("HEX", &BLOB[BLOB.rfind('/').unwrap() + 1..]);
         let path = path.replace("/ID", &UPLOAD[UPLOAD.rfind('/').unwrap()..]);
         let is_tried = rows.iter().any(|row| row.0 == path);
@@ -195,6 +292,11 @@ fn tokens_are_taken_in_every_form_and_end() {
         !file.contains(&secret["skep_".len()..]),
         "only digests are kept"
     );
+    // Clients of the hub may want another form.
+    let hub = token(&server, &["hub", "--hf", "--role", "read"]);
+    assert!(hub.starts_with("hf_") && hub.len() >= 37, "{hub}");
+    as_bearer(&server, &hub, "/v1/models", &[], "").is(200);
+    as_bearer(&server, &hub, "/hf/api/whoami-v2", &[], "").is(200);
     // A client takes it where it takes a password.
     let mut ls = server.command(&["ls"]);
     run(ls.env("SKEP_PASSWORD", &secret)).exits(0);

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Uploads of the clients of the hub: which way each file is to take, and the commit that has all of them.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::access::Right;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Request, Response, Status};
+use crate::model::{ModelName, Revision};
+use crate::routes::api::Api;
+use crate::routes::hub::changing::commit_lines::{CommitLine, CommitLines};
+use crate::routes::hub::hub_path::{HubPath, RepoName};
+use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing, answered};
+use crate::routes::hub::hub_wires::read_json;
+use crate::routes::hub::reading::repository_state::is_main;
+use crate::routes::models::{metadata, principal};
+use crate::store::{ChangeId, ChangeRequest, Condition, Manifest, Metadata, Others};
+use crate::text::{escaped, quotable};
+
+#[derive(Deserialize)]
+struct PreuploadWire {
+    files: Vec<PreuploadFile>,
+}
+
+/// What else is said of a file is not trusted and not read.
+#[derive(Deserialize)]
+struct PreuploadFile {
+    path: String,
+}
+
+/// `POST /hf/api/KIND/REPO/preupload/REV`: all files come within the commit.
+pub(crate) fn preupload(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    answered(ways(api, request))
+}
+
+fn ways(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
+    let path = HubPath::of(api, request)?;
+    check_branch(&path)?;
+    let asked: PreuploadWire = read_json(request)?;
+
+    let mut files = Vec::new();
+    for file in asked.files {
+        // Better now than after all bytes have come.
+        name_in(&path.repo, &file.path)?;
+        files.push(json!({
+            "path": file.path,
+            "uploadMode": "regular",
+            "shouldIgnore": false,
+            "oid": null,
+        }));
+    }
+    Ok(Response::json(Status::OK, &json!({ "files": files })))
+}
+
+/// `POST /hf/api/KIND/REPO/commit/REV`: all changes of its lines in one step.
+pub(crate) fn commit(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    answered(committed(api, request))
+}
+
+fn committed(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
+    let path = HubPath::of(api, request)?;
+    check_branch(&path)?;
+    if request.query().is_some_and(|query| !query.is_empty()) {
+        let text = "there are no pull requests here";
+        return Err(Error::new(ErrorKind::BadRequest, text)
+            .hint("commit to the branch main")
+            .into());
+    }
+    let repo = &path.repo;
+
+    let caller = principal(request);
+    let metadata = metadata(request, caller.as_ref())?;
+    let may_read = caller
+        .as_ref()
+        .is_some_and(|caller| caller.rights.has(Right::Read));
+    let present = api.store.present_manifest(&repo.folder)?;
+    let limits = api.limits.now();
+    // Each file is bounded, and all of them together by the bounds of change sets.
+    request.body().limit(u64::MAX)?;
+
+    let id = api.store.begin_change(ChangeRequest {
+        root: Some(repo.folder.clone()),
+        // A certificate may be called as it likes, and the name is kept in a line.
+        principal: caller.map(|caller| escaped(&caller.shown()).into_owned()),
+    })?;
+    let _held = api.store.hold_change(id)?;
+
+    let mut filling = FilledCommit {
+        api,
+        repo,
+        id,
+        metadata,
+        present: present.as_deref(),
+        may_read,
+        parent: None,
+        changes: 0,
+    };
+    let mut lines = CommitLines::new(
+        request.body(),
+        &api.store,
+        limits.json_bytes_max as u64,
+        limits.upload_bytes_max,
+    );
+    let done = filling.read(&mut lines).and_then(|()| filling.commit());
+    let commit = match done {
+        Ok(Some(commit)) => commit,
+        Ok(None) => {
+            api.store.abandon_change(id)?;
+            present.map_or_else(Revision::empty, |present| present.revision())
+        }
+        Err(error) => {
+            // One that was decided and is not done yet stays, and the store goes on with it.
+            let _ = api.store.abandon_change(id);
+            return Err(error);
+        }
+    };
+
+    let url = format!("{}/commit/{commit}", repo_url(api, request, repo));
+    let told = json!({
+        "success": true,
+        "commitOid": commit.to_string(),
+        "commitUrl": url,
+        "hookOutput": "",
+    });
+    Ok(Response::json(Status::OK, &told))
+}
+
+/// A change set that the lines of a commit fill.
+struct FilledCommit<'a> {
+    api: &'a Api,
+    repo: &'a RepoName,
+    id: ChangeId,
+    metadata: Metadata,
+    /// What the repository has before.
+    present: Option<&'a Manifest>,
+    may_read: bool,
+    /// The commit that it is made for.
+    parent: Option<Revision>,
+    changes: usize,
+}
+
+impl FilledCommit<'_> {
+    fn read<R: std::io::Read>(&mut self, lines: &mut CommitLines<'_, R>) -> HubResult<()> {
+        let store = &self.api.store;
+        while let Some(line) = lines.next()? {
+            match line {
+                CommitLine::Header { parent } => {
+                    self.parent = parent.map(|parent| parent.parse()).transpose()?;
+                    continue;
+                }
+                CommitLine::File { path, mut content } => {
+                    let name = name_in(self.repo, &path)?;
+                    content.describe(self.metadata.clone());
+                    content.end(&name, None, &Condition::Any, Some(self.id))?;
+                }
+                CommitLine::Known { path, oid } => self.take_known(&path, &oid)?,
+                CommitLine::DeletedFile(path) => {
+                    let name = name_in(self.repo, &path)?;
+                    if self
+                        .present
+                        .is_none_or(|present| present.find(&name).is_none())
+                    {
+                        return Err(self.missing(&path));
+                    }
+                    store.stage_removal(self.id, &name)?;
+                }
+                CommitLine::DeletedFolder(path) => self.remove_folder(&path)?,
+            }
+            self.changes += 1;
+        }
+        Ok(())
+    }
+
+    fn take_known(&self, path: &str, oid: &str) -> HubResult<()> {
+        let name = name_in(self.repo, path)?;
+        let digest: Digest = oid.parse()?;
+        // Whoever names bytes could otherwise read what it may not.
+        if !self.may_read {
+            let text = "naming bytes that are here needs the right 'read'";
+            return Err(Error::new(ErrorKind::Forbidden, text).into());
+        }
+        let taken = self
+            .api
+            .store
+            .stage_known(self.id, &name, digest, self.metadata.clone(), None);
+        match taken {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let text = format!("the bytes of '{path}', sha256:{digest}, were not sent");
+                Err(Error::new(ErrorKind::BadRequest, text).into())
+            }
+            taken => Ok(taken.map(drop)?),
+        }
+    }
+
+    fn remove_folder(&self, path: &str) -> HubResult<()> {
+        let folder = name_in(self.repo, path.trim_end_matches('/'))?;
+        let members = self.present.map_or(&[][..], |present| &present.members);
+        let mut below = members
+            .iter()
+            .filter(|member| member.name.is_below(&folder))
+            .peekable();
+        if below.peek().is_none() {
+            return Err(self.missing(path));
+        }
+        for member in below {
+            self.api.store.stage_removal(self.id, &member.name)?;
+        }
+        Ok(())
+    }
+
+    fn missing(&self, path: &str) -> HubError {
+        let commit = self
+            .present
+            .map_or_else(Revision::empty, Manifest::revision);
+        let text = format!("{} has no '{}'", self.repo.id, quotable(path));
+        HubError::Missing(Missing::Entry(commit), text)
+    }
+
+    /// What the repository is then; `None` if there was nothing to do.
+    fn commit(&self) -> HubResult<Option<Revision>> {
+        if self.changes == 0 {
+            return Ok(None);
+        }
+        let outcome = self
+            .api
+            .store
+            .commit_change(self.id, Others::Keep, self.parent)?;
+        Ok(Some(outcome.revision.unwrap_or_else(Revision::empty)))
+    }
+}
+
+/// Changes are made of the branch `main`.
+fn check_branch(path: &HubPath<'_>) -> HubResult<()> {
+    match path.revision {
+        Some(name) if !is_main(name) => {
+            let text = format!("{} has no branch '{name}'", path.repo.id);
+            Err(HubError::Missing(Missing::Revision, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The model of a path in a repository.
+fn name_in(repo: &RepoName, path: &str) -> Result<ModelName> {
+    let segments: Vec<_> = repo.folder.segments().chain(path.split('/')).collect();
+    ModelName::from_segments(&segments)
+}
+
+/// A link to a repository that every client can read again.
+pub(in crate::routes::hub) fn repo_url(
+    api: &Api,
+    request: &Request<'_>,
+    repo: &RepoName,
+) -> String {
+    let kind = repo.kind.word();
+    format!("{}/hf/{kind}/{}", api.base_url(request), repo.id)
+}

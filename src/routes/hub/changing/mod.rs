@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What clients of the hub change: commits, and repositories as a whole.
+
+mod commit_lines;
+pub(super) mod hub_commit;
+pub(super) mod managing;

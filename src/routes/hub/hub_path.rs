@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Which repository, revision and file the path of a request means.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Request;
+use crate::model::ModelName;
+use crate::routes::api::Api;
+
+/// What kind of repository it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RepoKind {
+    Models,
+    Datasets,
+    Spaces,
+}
+
+impl RepoKind {
+    /// That of a segment of a path.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        match word {
+            "models" => Some(Self::Models),
+            "datasets" => Some(Self::Datasets),
+            "spaces" => Some(Self::Spaces),
+            _ => None,
+        }
+    }
+
+    /// As paths have it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Models => "models",
+            Self::Datasets => "datasets",
+            Self::Spaces => "spaces",
+        }
+    }
+
+    /// What stands before the name of a repository in that of its folder.
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Self::Models => "",
+            Self::Datasets => "datasets/",
+            Self::Spaces => "spaces/",
+        }
+    }
+}
+
+/// A repository, by its kind and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RepoName {
+    pub(super) kind: RepoKind,
+    /// `NS/REPO`, or `REPO`.
+    pub(super) id: String,
+    /// The folder of its files.
+    pub(super) folder: ModelName,
+}
+
+impl RepoName {
+    /// # Errors
+    /// `BadRequest` for what no folder may be called, `NotFound` for names that mean other things here.
+    pub(super) fn new(api: &Api, kind: RepoKind, segments: &[&str]) -> Result<Self> {
+        let first = segments.first().copied().unwrap_or_default();
+        if kind == RepoKind::Models && is_reserved(first) {
+            let text = format!("no repository of models is called '{first}'");
+            return Err(Error::new(ErrorKind::NotFound, text));
+        }
+
+        let prefix = kind.prefix().trim_end_matches('/');
+        let prefix = (!prefix.is_empty()).then_some(prefix);
+        let whole: Vec<_> = prefix.into_iter().chain(segments.iter().copied()).collect();
+        let folder = api.store.spelled(&ModelName::from_segments(&whole)?);
+        let id = folder.as_str()[kind.prefix().len()..].to_owned();
+        Ok(Self { kind, id, folder })
+    }
+
+    /// The namespace, if it has one.
+    pub(super) fn author(&self) -> Option<&str> {
+        self.id.split_once('/').map(|(author, _)| author)
+    }
+}
+
+/// Whether a segment means something else in front of the name of a repository.
+pub(super) fn is_reserved(first: &str) -> bool {
+    first == "api" || RepoKind::of(first).is_some()
+}
+
+/// The path of a request to the hub.
+#[derive(Debug)]
+pub(super) struct HubPath<'a> {
+    pub(super) repo: RepoName,
+    /// The branch, the tag or the commit; `None` means the branch `main`.
+    pub(super) revision: Option<&'a str>,
+    /// The segments behind it.
+    pub(super) rest: Vec<&'a str>,
+}
+
+impl<'a> HubPath<'a> {
+    /// Reads the path of a request by the row that it was found to fit.
+    ///
+    /// # Errors
+    /// As [`RepoName::new`].
+    pub(super) fn of(api: &Api, request: &Request<'a>) -> Result<Self> {
+        let route = api.route_of(request);
+        let segments = request.segments();
+        let found = route.and_then(|route| Some((route, route.repo_segments(segments)?)));
+        let Some((route, repo_length)) = found else {
+            return Err(Error::new(ErrorKind::NotFound, "this path does not exist"));
+        };
+
+        let (mut kind, mut repo, mut revision, mut place) = (RepoKind::Models, None, None, 0);
+        let mut rest = Vec::new();
+        for part in route.path {
+            match *part {
+                "{kind}" => kind = RepoKind::of(segments[place]).unwrap_or(kind),
+                "{repo}" => {
+                    repo = Some(&segments[place..place + repo_length]);
+                    place += repo_length - 1;
+                }
+                "{rev}" => revision = Some(segments[place]),
+                "**" => rest = segments[place..].to_vec(),
+                _ => {}
+            }
+            place += 1;
+        }
+
+        // A slash at the end of a path says nothing.
+        if rest.last() == Some(&"") {
+            rest.pop();
+        }
+        let repo = RepoName::new(api, kind, repo.unwrap_or_default())?;
+        Ok(Self {
+            repo,
+            revision,
+            rest,
+        })
+    }
+}
+
+/// The kind in a path that has no repository.
+pub(super) fn kind_of(request: &Request<'_>) -> RepoKind {
+    let word = request.segments().get(2).copied().unwrap_or_default();
+    RepoKind::of(word).unwrap_or(RepoKind::Models)
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The commits of a repository, and the names of some of them.
+
+use std::time::SystemTime;
+
+use serde_json::json;
+
+use crate::error::Result;
+use crate::http::{Request, Response, Status};
+use crate::model::Revision;
+use crate::routes::api::Api;
+use crate::routes::hub::hub_path::HubPath;
+use crate::routes::hub::hub_refusals::{HubResult, answered};
+use crate::routes::hub::hub_wires::{AuthorWire, HubCommitWire, RefWire};
+use crate::routes::hub::reading::repository_state::RepoState;
+use crate::routes::models::search_for;
+use crate::wire::rfc3339;
+
+/// `GET /hf/api/KIND/REPO/refs`: the branch `main`, the only one.
+pub(crate) fn refs(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    let told = HubPath::of(api, request).map_err(Into::into);
+    let told = told.and_then(|path| RepoState::present(api, &path.repo));
+    answered(told.map(|state| {
+        let main = RefWire {
+            name: "main".to_owned(),
+            reference: "refs/heads/main".to_owned(),
+            target_commit: state.commit.to_string(),
+        };
+        let told = json!({
+            "branches": [main],
+            "tags": [],
+            "converts": [],
+            "pullRequests": [],
+        });
+        Response::json(Status::OK, &told)
+    }))
+}
+
+/// `GET /hf/api/KIND/REPO/commits/REV`: what the repository has in that revision, and what it had before.
+pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
+    answered(history(api, request))
+}
+
+fn history(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
+    let path = HubPath::of(api, request)?;
+    let state = RepoState::of(api, request, &path)?;
+    let search = search_for(request);
+    let kept = api.store.folder_info(&path.repo.folder, search)?.kept;
+
+    // A commit was made when the one before it was replaced.
+    let members = state.manifest.members.iter();
+    let modified = members.map(|member| member.modified).max();
+    let oldest = modified.unwrap_or(SystemTime::UNIX_EPOCH);
+    let all = std::iter::once(state.commit).chain(kept.iter().map(|kept| kept.revision));
+    let made = kept.iter().map(|kept| kept.replaced).chain([oldest]);
+    let all = all.zip(made).map(|(commit, made)| told(commit, made));
+
+    let mut told: Vec<_> = all.collect();
+    // Of an old revision, what was before it.
+    let start = kept.iter().position(|kept| kept.revision == state.commit);
+    if let Some(start) = start {
+        told.drain(..=start);
+    }
+    Ok(Response::json(Status::OK, &told))
+}
+
+fn told(commit: Revision, made: SystemTime) -> HubCommitWire {
+    HubCommitWire {
+        id: commit.to_string(),
+        title: "a change of the folder".to_owned(),
+        message: String::new(),
+        authors: vec![AuthorWire {
+            user: "skep".to_owned(),
+        }],
+        date: rfc3339(made),
+    }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The routes of the hub that change something, as no client of ours would call them.
+
+use serde_json::{Value, json};
+
+use crate::support::process::digest;
+use crate::support::served::{Answer, Served};
+
+const NDJSON: &str = "content-type: application/x-ndjson";
+
+fn commit(server: &Served, repo: &str, lines: &[Value]) -> Answer {
+    let mut body: Vec<_> = lines.iter().map(Value::to_string).collect();
+    body.insert(
+        0,
+        json!({"key": "header", "value": {"summary": "s"}}).to_string(),
+    );
+    let body = body.join("\n");
+    let path = format!("/hf/api/models/{repo}/commit/main");
+    server.curl(&path, &["-H", NDJSON, "--data-binary", &body])
+}
+
+fn file(path: &str, content: &str) -> Value {
+    json!({"key": "file", "value": {"content": content, "path": path, "encoding": "base64"}})
+}
+
+fn names(server: &Served) -> Vec<String> {
+    let list = server.curl("/v1/models", &[]).is(200).json();
+    let models = list["models"].as_array().unwrap().iter();
+    let names = models.map(|model| model["name"].as_str().unwrap().to_owned());
+    names.collect()
+}
+
+fn known(path: &str, bytes: &[u8]) -> Value {
+    let oid = digest(bytes).replace("sha256:", "");
+    json!({"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": oid}})
+}
+
+fn deleted(key: &str, path: &str) -> Value {
+    json!({"key": key, "value": {"path": path}})
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_commit_is_made_whole_or_not_at_all() {
+    let server = Served::start(&["--plain"]);
+    let first = commit(
+        &server,
+        "me/r",
+        &[file("a", "YQ=="), file("d/b", "Yg=="), file("d/c", "Yw==")],
+    );
+    let first = first.is(200).json();
+    assert!(
+        first["commitUrl"]
+            .as_str()
+            .unwrap()
+            .ends_with(first["commitOid"].as_str().unwrap())
+    );
+    assert_eq!(names(&server), ["me/r/a", "me/r/d/b", "me/r/d/c"]);
+
+    // Bytes that are here need not be sent, nor does one line that is wrong spare the others.
+    commit(
+        &server,
+        "me/r",
+        &[
+            known("copy", b"b"),
+            deleted("deletedFile", "a"),
+            deleted("deletedFolder", "d"),
+        ],
+    )
+    .is(200);
+    assert_eq!(names(&server), ["me/r/copy"]);
+    for (bad, status) in [
+        (known("x", b"never sent"), 400),
+        (file("../x", ""), 400),
+        (file("x", "?"), 400),
+        (deleted("deletedFile", "none"), 404),
+        (deleted("deletedFolder", "none"), 404),
+        (json!({"key": "copyFile", "value": {}}), 400),
+        (json!([]), 400),
+    ] {
+        let refused = commit(&server, "me/r", &[file("new", "YQ=="), bad.clone()]).is(status);
+        assert!(refused.json()["error"].is_string(), "{bad}");
+        assert_eq!(names(&server), ["me/r/copy"], "{bad}");
+    }
+    let sets = std::fs::read_dir(server.dir.join(".skep/changes"));
+    assert_eq!(sets.map_or(0, Iterator::count), 0);
+
+    // Nothing to do is no failure, and makes no repository.
+    let same = commit(&server, "me/r", &[]).is(200).json();
+    let now = server.curl("/hf/api/models/me/r", &[]).json();
+    assert_eq!(same["commitOid"], now["sha"]);
+    commit(&server, "me/none", &[]).is(200);
+    assert_eq!(names(&server), ["me/r/copy"]);
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_commit_meets_the_rules_of_uploads() {
+    let server = Served::start(&["--plain", "--accept", "*.json", "--max-upload-bytes", "10"]);
+    commit(&server, "r", &[file("a.json", "e30=")]).is(200);
+    commit(&server, "r", &[file("a.bin", "e30=")]).is(415);
+    commit(&server, "r", &[file("b.json", "QUJDQUJDQUJDQUJD")]).is(413);
+    commit(&server, "r", &[known("b.bin", b"{}")]).is(415);
+    assert_eq!(names(&server), ["r/a.json"]);
+    let ways = json!({"files": [{"path": "..", "sample": "", "size": 1}]}).to_string();
+    let json = ["-H", "content-type: application/json", "-d", &ways];
+    server
+        .curl("/hf/api/models/r/preupload/main", &json)
+        .is(400);
+
+    for path in ["commit/feat%2Fx", "preupload/other"] {
+        let refused = server
+            .curl(&format!("/hf/api/models/r/{path}"), &["-d", "{}"])
+            .is(404);
+        assert_eq!(refused.field("x-error-code"), Some("revisionnotfound"));
+    }
+    server
+        .curl("/hf/api/models/r/commit/main?create_pr=1", &["-d", "{}"])
+        .is(400);
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn repositories_are_made_moved_and_removed() {
+    let server = Served::start(&["--plain"]);
+    let send = |method: &str, path: &str, body: Value| {
+        let body = body.to_string();
+        server.curl(
+            &format!("/hf/api/{path}"),
+            &[
+                "-X",
+                method,
+                "-H",
+                "content-type: application/json",
+                "-d",
+                &body,
+            ],
+        )
+    };
+    let made = send(
+        "POST",
+        "repos/create",
+        json!({"name": "r", "organization": null, "private": true}),
+    )
+    .is(200);
+    assert_eq!(
+        made.json()["url"],
+        format!("{}/hf/models/owner/r", server.url)
+    );
+    assert!(
+        made.field("x-hf-warning")
+            .unwrap()
+            .starts_with("visibility;")
+    );
+    commit(&server, "owner/r", &[file("a", "YQ==")]).is(200);
+    let again = send(
+        "POST",
+        "repos/create",
+        json!({"name": "r", "organization": "owner", "type": "model"}),
+    )
+    .is(409);
+    assert_eq!(again.json()["url"], made.json()["url"]);
+
+    send("PUT", "models/owner/r/settings", json!({"private": false})).is(200);
+    send("PUT", "models/owner/r/settings", json!({"gated": "auto"})).is(400);
+    send("PUT", "models/owner/none/settings", json!({})).is(404);
+    for body in [
+        json!({}),
+        json!([]),
+        json!({"name": "a/b/c"}),
+        json!({"name": "x", "type": "bucket"}),
+        json!({"name": ".."}),
+    ] {
+        send("POST", "repos/create", body).is(400);
+    }
+
+    send(
+        "POST",
+        "repos/move",
+        json!({"fromRepo": "owner/r", "toRepo": "we/s", "type": "model"}),
+    )
+    .is(200);
+    assert_eq!(names(&server), ["we/s/a"]);
+    send(
+        "POST",
+        "repos/move",
+        json!({"fromRepo": "owner/r", "toRepo": "we/t"}),
+    )
+    .is(404);
+    send(
+        "DELETE",
+        "repos/delete",
+        json!({"name": "s", "organization": "me"}),
+    )
+    .is(404);
+    send(
+        "DELETE",
+        "repos/delete",
+        json!({"name": "s", "organization": "we"}),
+    )
+    .is(200);
+    assert!(names(&server).is_empty());
+    server.skep(&["rollback", "we/s/"]).exits(0);
+    assert_eq!(names(&server), ["we/s/a"]);
+}
