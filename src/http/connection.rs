@@ -264,6 +264,12 @@ impl Connection {
         &self.buffer[self.start..]
     }
 
+    /// How many bytes are kept, used ones as well.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
     fn consume(&mut self, count: usize) {
         self.start += count;
         if self.start == self.buffer.len() {

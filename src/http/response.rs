@@ -467,6 +467,15 @@ mod tests {
     }
 
     #[test]
+    fn the_log_is_told_what_was_remarked_and_no_more_than_it_can_show() {
+        let remarking = |remark: String| Response::new(Status::OK).remarking(remark);
+        assert_eq!(Response::new(Status::OK).remark(), None);
+        assert_eq!(remarking("a, b".to_owned()).remark(), Some("a, b"));
+        let long = remarking("x".repeat(10_000));
+        assert!(long.remark().is_some_and(|remark| remark.len() < 1_100));
+    }
+
+    #[test]
     fn an_iterator_is_content() {
         let content = Content::pieces(["ab", "", "c"].map(|piece| piece.as_bytes().to_vec()));
         let Content::Chunked(mut reader) = content else {
