@@ -283,3 +283,19 @@ pub(super) const SOURCE: u64 = 1 << 62;
 const SOCKET_EVENTS: EventFlags = EventFlags::IN
     .union(EventFlags::RDHUP)
     .union(EventFlags::ET);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seat_that_was_left_leaves_nothing_behind() {
+        let seats = Seats::new().unwrap();
+        let (first, second) = (seats.add(), seats.add());
+        assert!(seats.find(first.key).is_some());
+        drop(first);
+        assert_eq!(lock(&seats.seats).len(), 1);
+        drop(second);
+        assert!(lock(&seats.seats).is_empty());
+    }
+}
