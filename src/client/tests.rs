@@ -313,7 +313,15 @@ fn only_whole_and_right_downloads_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("m");
         let mut download = fake.client().get(&"m".parse().unwrap()).unwrap();
-        let result = download.save(&target, &mut |_| {});
+        let length = fields.strip_prefix("Content-Length: ");
+        let length = length.map(|length| length[..1].parse().unwrap());
+        assert_eq!((download.size(), download.received()), (length, 0));
+        let mut progress = 0;
+        let result = download.save(&target, &mut |count| progress += count);
+        if result.is_ok() {
+            assert_eq!((download.received(), progress), (5, 5));
+        }
+        assert_eq!(download.digest(), result.as_ref().ok().copied());
         assert_eq!(
             result.as_ref().err().map(Error::kind),
             kind,
@@ -510,6 +518,48 @@ fn a_list_that_breaks_off_is_asked_for_again() {
         }
         assert_eq!(fake.connections(), (cuts + 1).min(4), "{cuts}");
     }
+}
+
+#[test]
+fn an_upload_over_a_stale_connection_is_sent_again_while_nothing_of_it_was() {
+    const LENGTH: u64 = 3 << 20;
+    let list = r#"{"schema":1,"models":[]}"#;
+    let stale = |taken: u64| {
+        Fake::start(move |line| {
+            let head = head(line).to_ascii_lowercase();
+            if head.starts_with("get ") {
+                answer(line, "200 OK", "application/json", list);
+                // This looks open to the client until it sends a request.
+                self::head(line);
+                if taken > 0 {
+                    say(line, "HTTP/1.1 100 Continue\r\n\r\n");
+                    std::io::copy(&mut line.take(taken), &mut std::io::sink()).unwrap();
+                }
+                return;
+            }
+
+            say(line, "HTTP/1.1 100 Continue\r\n\r\n");
+            let digest = Digest::of_reader((&mut *line).take(LENGTH)).unwrap();
+            let body = format!(
+                r#"{{"name":"m","size":{LENGTH},"modified":"2000-01-01T00:00:00Z","digest":"{digest:?}"}}"#
+            );
+            answer(line, "201 Created", "application/json", &body);
+        })
+    };
+
+    let fake = stale(0);
+    let mut client = fake.client();
+    assert_eq!(client.list().unwrap(), []);
+    let stored = put(&mut client, &mut std::io::repeat(7), LENGTH).unwrap();
+    assert_eq!((stored.sent, fake.connections()), (LENGTH, 2));
+
+    // What was taken from the source cannot be had again.
+    let fake = stale(100_000);
+    let mut client = fake.client();
+    assert_eq!(client.list().unwrap(), []);
+    let error = put(&mut client, &mut std::io::repeat(7), LENGTH).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert_eq!(fake.connections(), 1);
 }
 
 #[test]
