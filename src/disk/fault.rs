@@ -16,6 +16,7 @@ thread_local! {
     static FREE_BYTES: Cell<Option<u64>> = const { Cell::new(None) };
     static HAS_EXCHANGE: Cell<bool> = const { Cell::new(true) };
     static REFUSED: Cell<Option<char>> = const { Cell::new(None) };
+    static READS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// From now on, call number `call` (from 0) of this thread fails once with `EIO`; `None` ends it.
@@ -53,6 +54,32 @@ pub(crate) fn check() -> io::Result<()> {
 
 #[cfg(not(test))]
 pub(crate) fn check() -> io::Result<()> {
+    Ok(())
+}
+
+/// From now on, look-up number `look` (from 0) of this thread at a name or a folder fails once with `EIO`;
+/// `None` ends it. Returns whether the failure of the last setting is still to come.
+#[cfg(test)]
+pub(crate) fn set_reads(look: Option<u32>) -> bool {
+    READS_LEFT.replace(look).is_some()
+}
+
+#[cfg(test)]
+pub(crate) fn check_read() -> io::Result<()> {
+    match READS_LEFT.get() {
+        Some(0) => {
+            READS_LEFT.set(None);
+            Err(rustix::io::Errno::IO.into())
+        }
+        left => {
+            READS_LEFT.set(left.map(|left| left - 1));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(not(test))]
+pub(crate) fn check_read() -> io::Result<()> {
     Ok(())
 }
 

@@ -100,6 +100,7 @@ impl Folder {
     /// `NotADirectory` for a link and for what is no folder; otherwise those of the file system.
     pub(crate) fn enter_any(&self, name: &str) -> io::Result<Self> {
         let flags = FLAGS | OFlags::NOFOLLOW;
+        fault::check_read()?;
 
         let opened = rustix::fs::openat(self, one_name(OsStr::new(name))?, flags, Mode::empty());
         let descriptor = match opened {
@@ -196,6 +197,7 @@ impl Folder {
     pub(crate) fn entries(
         &self,
     ) -> io::Result<impl Iterator<Item = io::Result<FolderEntry>> + Send + use<>> {
+        fault::check_read()?;
         let is_name = |name: &[u8]| name != b"." && name != b"..";
 
         let entries = Dir::read_from(self)?.map(|entry| {

@@ -1425,3 +1425,41 @@ fn a_folder_does_not_come_back_with_a_version_that_is_damaged() {
         .unwrap();
     assert_eq!(bytes(&directory, "f/m"), b"first");
 }
+
+#[test]
+fn a_full_disk_is_no_end_while_versions_can_go_and_no_other_error_takes_any() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 9);
+    for text in ["one", "two"] {
+        put(&store, "m", text.as_bytes()).unwrap();
+        wait_for_the_clock(&directory);
+    }
+
+    let catalog = store.catalog();
+    let made_room = |kind: std::io::ErrorKind| catalog.made_room(&kind.into());
+    assert!(!made_room(std::io::ErrorKind::PermissionDenied));
+    assert_eq!(sizes(&store, "m"), [3]);
+    fault::set_free_bytes(Some(0));
+    assert!(made_room(std::io::ErrorKind::StorageFull));
+    assert_eq!(sizes(&store, "m"), [0; 0]);
+    assert!(!made_room(std::io::ErrorKind::StorageFull), "none is left");
+    fault::set_free_bytes(None);
+}
+
+#[test]
+fn a_model_of_an_old_revision_is_called_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 2);
+    put_folder(&store, "first");
+    let revision = store
+        .folder_info(&name("f"), BlobSearch::Versions)
+        .unwrap()
+        .revision
+        .unwrap();
+    put_folder(&store, "other");
+    let opened = store
+        .open_model_at(&name("f/m"), revision, BlobSearch::Versions)
+        .unwrap();
+    assert_eq!(opened.model.name, name("f/m"));
+    assert_eq!(opened.model.digest, Some(Digest::of(b"first")));
+}
