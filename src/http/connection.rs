@@ -264,10 +264,10 @@ impl Connection {
         &self.buffer[self.start..]
     }
 
-    /// How many bytes are kept, used ones as well.
+    /// How many bytes are kept, used ones as well, and how many there is memory for.
     #[cfg(test)]
-    pub(crate) fn held(&self) -> usize {
-        self.buffer.len()
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.buffer.len(), self.buffer.capacity())
     }
 
     fn consume(&mut self, count: usize) {

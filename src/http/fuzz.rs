@@ -199,8 +199,13 @@ mod tests {
         for _ in 0..20 {
             let step = connection.next_head(&mut HeadReading::default()).unwrap();
             assert!(matches!(step, HeadStep::Head(_)));
-            assert!(connection.held() <= 3 * head.len());
+            assert!(connection.held().0 <= 3 * head.len());
         }
+
+        let mut idle = pieces(head.as_bytes(), 4096);
+        idle.next_head(&mut HeadReading::default()).unwrap();
+        idle.release();
+        assert_eq!(idle.held(), (0, 0));
     }
 
     #[test]

@@ -414,6 +414,7 @@ mod tests {
         }
         assert_eq!(Status::NO_CONTENT.reason(), "No Content");
         assert_eq!(Status::ACCEPTED.reason(), "Accepted");
+        assert_eq!(Status(304).reason(), "Not Modified");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::answer_end::AnswerEnd;
-use super::caller::{After, HttpCaller};
+use super::caller::{After, HttpCaller, Visit};
 use super::draining::Draining;
 use super::exchange::Exchange;
 use super::http_shared::HttpShared;
@@ -23,8 +23,8 @@ use crate::http::body::{BodyProgress, BodyReader};
 use crate::http::connection::{Connection, HeadReading, HeadStep};
 use crate::http::head::{Head, Method, Version};
 use crate::http::large_answer::{AnswerStep, LargeAnswer};
-use crate::http::pool::BodyPlaces;
-use crate::http::request::Request;
+use crate::http::pool::{BodyPlaces, HeldPlaces};
+use crate::http::request::{Body, Request, Session};
 use crate::http::response::{Content, Response, Status};
 use crate::http::{Handler, RequestSender};
 use crate::limits::{Limits, LiveLimits};
@@ -53,6 +53,9 @@ struct Seen {
     written: Vec<u8>,
     is_finished: bool,
     is_aborted: bool,
+    /// What was written waits for room.
+    has_unsent: bool,
+    read_until: Option<Instant>,
 }
 
 /// A transport that does one step after the other, and then nothing more.
@@ -60,6 +63,8 @@ struct Scripted {
     steps: VecDeque<Step>,
     seen: Arc<Mutex<Seen>>,
     peer: Peer,
+    /// How many times it has no room for anything.
+    full: usize,
 }
 
 impl Read for Scripted {
@@ -83,17 +88,26 @@ impl Read for Scripted {
 
 impl Write for Scripted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.full > 0 {
+            self.full -= 1;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         lock(&self.seen).written.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.has_unsent() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         Ok(())
     }
 }
 
 impl Transport for Scripted {
-    fn set_read_limit(&mut self, _: TimeLimit) {}
+    fn set_read_limit(&mut self, limit: TimeLimit) {
+        lock(&self.seen).read_until = limit.deadline;
+    }
 
     fn set_write_limit(&mut self, _: TimeLimit) {}
 
@@ -110,7 +124,7 @@ impl Transport for Scripted {
     fn expect_more(&mut self) {}
 
     fn has_unsent(&self) -> bool {
-        false
+        lock(&self.seen).has_unsent
     }
 
     fn finish(&mut self) {
@@ -200,6 +214,7 @@ fn transport(steps: impl IntoIterator<Item = Step>) -> (Scripted, Arc<Mutex<Seen
         steps: steps.into_iter().collect(),
         seen: Arc::clone(&seen),
         peer: Peer::default(),
+        full: 0,
     };
     (scripted, seen)
 }
@@ -445,6 +460,39 @@ fn a_small_body_that_is_under_way_when_the_server_stops_is_waited_for() {
     // There is no worker here.
     place.back.recv_timeout(DEADLINE).unwrap();
     assert_eq!(status(&place.seen), "HTTP/1.1 503");
+
+    // What arrives earns time, and a connection that breaks is not waited for.
+    let set = |limits: &mut Limits| {
+        limits.body_timeout = HOUR;
+        limits.rate_min = 1;
+    };
+    let more = [Step::Bytes(b"c".to_vec()), Step::Nothing];
+    let place = called(steps().into_iter().chain(more), set, nobody);
+    let waiting = waiter(Exchange::begin(place.caller, head(text), place.shared));
+    let until = waiting.deadline();
+    let waiting = waiting.ready().expect("some of it lacks");
+    assert!(waiting.deadline() > until && !waiting.has_more());
+    let broken = [Step::Bytes(b"ab".to_vec()), Step::Reset];
+    let place = called(broken, |_| {}, nobody);
+    waiter(Exchange::begin(place.caller, head(text), place.shared));
+    assert!(!lock(&place.seen).written.is_empty(), "it was refused");
+}
+
+#[test]
+fn whoever_waits_for_its_next_request_is_said_goodbye_at_a_stop() {
+    let place = called([], |_| {}, nobody);
+    let visit = Visit::new(place.caller);
+    assert!(visit.stopped().is_none() && lock(&place.seen).is_finished);
+
+    // A head that is under way gets a word when its time is over, and silence gets none.
+    let begun = Step::Bytes(b"GE".to_vec());
+    for (step, words) in [(begun, "HTTP/1.1 408"), (Step::Nothing, "")] {
+        let place = called([step, Step::Nothing], |_| {}, nobody);
+        let visit = (Visit::new(place.caller) as Box<dyn Waiter>).ready();
+        let after = visit.and_then(|visit| visit.expired());
+        assert_eq!(after.is_some(), !words.is_empty());
+        assert_eq!(status(&place.seen), words);
+    }
 }
 
 #[test]
@@ -527,6 +575,8 @@ fn what_is_wrong_with_a_body_is_told_as_it_is() {
 /// Sends all of an answer; how much content that was.
 fn sent(content: Content) -> io::Result<(u64, Vec<u8>)> {
     let (mut transport, seen) = transport([]);
+    // There is room for every other write only.
+    transport.full = 1;
     let response = Response::new(Status::OK).content(content);
     let mut answer = LargeAnswer::new(response, Version::Http10, Persistence::Close);
     let mut pace = AnswerPace::new(Arc::new(Limits::default()), &transport);
@@ -537,7 +587,8 @@ fn sent(content: Content) -> io::Result<(u64, Vec<u8>)> {
                 let head = written.windows(4).position(|four| four == b"\r\n\r\n");
                 return Ok((answer.sent(), written[head.unwrap() + 4..].to_vec()));
             }
-            AnswerStep::More | AnswerStep::Full | AnswerStep::Quiet => {}
+            AnswerStep::More => transport.full = 1,
+            AnswerStep::Full | AnswerStep::Quiet => {}
         }
     }
     panic!("it has no end");
@@ -584,4 +635,86 @@ fn what_was_sent_of_an_answer_is_counted_and_what_lacks_is_an_error() {
     // It has become shorter since its length was told.
     let error = sent(file(2_501)).unwrap_err();
     assert!(error.to_string().contains("ended before its length"));
+}
+
+/// Has no place for whoever shows who it is.
+struct TakenPlace;
+
+impl Place for TakenPlace {
+    fn begin(&mut self) -> Result<(), Full> {
+        Ok(())
+    }
+
+    fn end(&mut self) -> bool {
+        true
+    }
+
+    fn resume(&mut self) {}
+
+    fn rank(&mut self, _: Rank) -> Result<(), Full> {
+        Err(Full::Own)
+    }
+
+    fn vouch(&mut self) {}
+}
+
+#[test]
+fn whoever_has_all_of_its_places_is_told_so_once_it_is_known_who_it_is() {
+    let (head, peer) = (head("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Peer::default());
+    let rank = |places: Option<&mut HeldPlaces>| {
+        let (mut session, mut nothing) = (Session::default(), io::empty());
+        let body = Body::new(&mut nothing, Some(0));
+        let request = Request::new(&head, &peer, &mut session, body);
+        match places {
+            Some(places) => request.holding(places).rank(Rank::Holder(1)),
+            None => { request }.rank(Rank::Holder(1)),
+        }
+    };
+    assert!(rank(None).is_ok());
+    assert!(rank(Some(&mut HeldPlaces::new(Box::new(OnlyPlace)))).is_ok());
+    let taken = rank(Some(&mut HeldPlaces::new(Box::new(TakenPlace))));
+    assert_eq!(taken.unwrap_err().kind(), ErrorKind::TooManyRequests);
+}
+
+#[test]
+fn an_answer_that_waits_for_room_is_not_over() {
+    let place = called([], |_| {}, Quick);
+    lock(&place.seen).has_unsent = true;
+    let head = head("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let after = Exchange::begin(place.caller, head, place.shared);
+    assert!(
+        matches!(after, After::Waiting(..)),
+        "its rest is to be sent"
+    );
+    let answering = waiter(after).ready().expect("there is still no room");
+    assert!(!answering.heeds_end(), "who closes its half may still read");
+    lock(&place.seen).has_unsent = false;
+    assert!(
+        answering.ready().is_some(),
+        "the next request is waited for"
+    );
+    assert!(!lock(&place.seen).is_aborted);
+
+    // Whoever is refused and takes nothing is cut.
+    let place = called([], |_| {}, nobody);
+    lock(&place.seen).has_unsent = true;
+    assert!(place.caller.refuse_busy().is_none());
+    assert!(lock(&place.seen).is_aborted);
+}
+
+#[test]
+fn a_body_earns_time_by_its_bytes_and_by_one_record() {
+    let head = head("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n");
+    let limits = Limits {
+        body_timeout: Duration::from_secs(1),
+        rate_min: 1024,
+        ..Limits::default()
+    };
+    let (transport, seen) = transport(pieces(90));
+    let mut connection = Connection::new(Box::new(transport), Arc::new(limits));
+    let mut progress = BodyProgress::new(&head);
+    let mut reader = BodyReader::new(&mut connection, &mut progress);
+    reader.read_exact(&mut [0; 2_000]).unwrap();
+    let until = lock(&seen).read_until.unwrap();
+    assert!(until < Instant::now() + DEADLINE, "2,000 bytes are 2 s");
 }
