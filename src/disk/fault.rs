@@ -16,6 +16,7 @@ thread_local! {
     static FREE_BYTES: Cell<Option<u64>> = const { Cell::new(None) };
     static HAS_EXCHANGE: Cell<bool> = const { Cell::new(true) };
     static REFUSED: Cell<Option<char>> = const { Cell::new(None) };
+    static SYNCS_WHOLE: Cell<bool> = const { Cell::new(true) };
     static READS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
@@ -81,6 +82,23 @@ pub(crate) fn check_read() -> io::Result<()> {
 #[cfg(not(test))]
 pub(crate) fn check_read() -> io::Result<()> {
     Ok(())
+}
+
+/// Whether one call may make all of the disk of this thread durable from now on, as FUSE and network file
+/// systems do not.
+#[cfg(test)]
+pub(crate) fn set_whole_sync(syncs_whole: bool) {
+    SYNCS_WHOLE.set(syncs_whole);
+}
+
+#[cfg(test)]
+pub(crate) fn syncs_whole() -> bool {
+    SYNCS_WHOLE.get()
+}
+
+#[cfg(not(test))]
+pub(crate) fn syncs_whole() -> bool {
+    true
 }
 
 /// Whether the disk of this thread is to know `flock` from now on.

@@ -258,7 +258,8 @@ impl Folder {
     /// Those of the file system.
     pub(crate) fn syncs_as_whole(&self) -> io::Result<bool> {
         let kind = i128::from(rustix::fs::fstatfs(self)?.f_type);
-        Ok(SYNCED_WHOLE.iter().any(|known| i128::from(*known) == kind))
+        let is_known = SYNCED_WHOLE.iter().any(|known| i128::from(*known) == kind);
+        Ok(is_known && fault::syncs_whole())
     }
 
     /// The same as [`Folder::make`], but a power cut may take the folder away again.

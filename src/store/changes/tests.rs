@@ -124,6 +124,19 @@ fn a_set_is_done_whole_or_not_at_all_whichever_call_to_the_disk_fails() {
     }
 }
 
+#[test]
+fn a_set_is_done_whole_or_not_at_all_where_each_file_is_made_durable_by_itself() {
+    fault::set_whole_sync(false);
+    for again in [true, false] {
+        let mut calls = 0;
+        while fails_at(calls, 2, again) {
+            calls += 1;
+        }
+        assert!(calls > 30, "only {calls} calls were tried");
+    }
+    fault::set_whole_sync(true);
+}
+
 /// Commits with one call to the disk that fails; whether there was such a call. After an error, it is committed
 /// again, or the next start has to know.
 fn fails_at(call: u32, versions_max: usize, again: bool) -> bool {
