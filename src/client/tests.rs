@@ -710,3 +710,30 @@ fn no_answer_sends_a_password_elsewhere() {
         );
     }
 }
+
+#[test]
+fn a_transfer_on_a_thread_of_its_own_has_not_ended_before_its_answer_came() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let fake = Fake::start(move |line| {
+        head(line);
+        let _ = wait.lock().unwrap().recv();
+        answer(line, "404 Not Found", "text/plain", "");
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let options = TransferOptions {
+        retries: 0,
+        ..TransferOptions::default()
+    };
+    let target = folder.path().join("m");
+    let transfer = fake
+        .client()
+        .spawn_get("m".parse().unwrap(), target, options, |_| {})
+        .unwrap();
+    assert!(!transfer.is_finished());
+    go.send(()).unwrap();
+    while !transfer.is_finished() {
+        std::thread::yield_now();
+    }
+    assert!(transfer.join().is_err());
+}

@@ -12,6 +12,7 @@ thread_local! {
     static FAILS_ON: Cell<bool> = const { Cell::new(false) };
     static IS_FAILING: Cell<bool> = const { Cell::new(false) };
     static HAS_LOCKS: Cell<bool> = const { Cell::new(true) };
+
     static IS_FULL: Cell<bool> = const { Cell::new(false) };
     static FREE_BYTES: Cell<Option<u64>> = const { Cell::new(None) };
     static HAS_EXCHANGE: Cell<bool> = const { Cell::new(true) };
