@@ -13,7 +13,7 @@ use crate::support::served::Served;
 fn old_versions_make_room_for_bytes_that_are_on_their_way() {
     let place = Place::new();
     fs::create_dir(place.path("disk")).unwrap();
-    let _disk = Mounted::new(&place, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]);
+    let _disk = Mounted::new(&place, &["-t", "tmpfs", "-o", "size=24m", "tmpfs"]);
     let flags = ["--reserve-bytes", "none", "--max-version-share", "none"];
     let server = Served::start_in(
         &place,
@@ -25,12 +25,12 @@ fn old_versions_make_room_for_bytes_that_are_on_their_way() {
     };
     let prepare = |seed| {
         for seed in [seed, seed + 1] {
-            place.file("m", noise(seed, 1_500_000));
+            place.file("m", noise(seed, 9_000_000));
             server.skep(&["put", "m"]).exits(0);
         }
         assert_eq!(versions(), 1);
     };
-    let bytes = noise(9, 2_000_000);
+    let bytes = noise(9, 12_000_000);
 
     // In one piece: curl tells no length of what it reads from a pipe.
     prepare(1);
@@ -41,7 +41,7 @@ fn old_versions_make_room_for_bytes_that_are_on_their_way() {
     server.curl("/v1/models/n", &["-X", "DELETE"]).is(204);
     fs::remove_dir_all(place.path("disk/.skep/versions/n")).unwrap_or_default();
 
-    // In pieces, as the client sends it.
+    // In pieces, as the client sends what does not fit into its memory.
     prepare(3);
     run_with(&mut server.command(&["put", "-", "--name", "n"]), &bytes).exits(0);
     assert_eq!((place.read("disk/n") == bytes, versions()), (true, 0));
