@@ -4,13 +4,15 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
 use tempfile::TempDir;
 
+use crate::channels::{Channels, Received};
 use crate::digest::Digest;
 use crate::disk::fault;
+use crate::event::Happening;
 use crate::model::VersionChoice;
 use crate::signature::SecretKey;
 use crate::store::*;
@@ -967,6 +969,37 @@ fn a_check_tells_damage_from_changes_by_hand() {
         store.verify(&name("none")).err().unwrap().kind(),
         ErrorKind::NotFound
     );
+}
+
+#[test]
+fn whoever_listens_hears_of_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let channels = Channels::new(SystemTime::now(), 1);
+    let events = StoreEvents {
+        models: channels.open("models", 9).unwrap(),
+        ..StoreEvents::default()
+    };
+    let store = Store::open_with(directory.path(), options(), events).unwrap();
+    put(&store, "m", b"bytes").unwrap();
+    let Standing::Model(stamp) = store.catalog().standing(&name("m")).unwrap() else {
+        panic!()
+    };
+    let other = Digest::of(b"other");
+    store.catalog().index.insert(&name("m"), stamp, other);
+
+    let heard = channels.subscribe(&["models"], 9).unwrap();
+    assert_eq!(verify(&store, "m").outcome, Verified::Damaged);
+    let Some(Received::Event(delivery)) = heard.try_next() else {
+        panic!("nobody was told");
+    };
+    let Happening::ModelDamaged {
+        digest, expected, ..
+    } = &delivery.event.what
+    else {
+        panic!("another event");
+    };
+    let told = (*digest, *expected);
+    assert_eq!(told, (Some(Digest::of(b"bytes")), Some(other)));
 }
 
 #[test]
