@@ -123,13 +123,26 @@ class Trials:
         return sorted(self.reached[number], key=distance)
 
     def noticed(self, number, group):
-        """Whether tests notice a change. A test that fails once on a busy machine is not believed."""
+        """Whether tests notice a change. A test that fails once on a busy machine is not believed, nor is one
+        that fails or is as slow without the change at that time."""
+        program, tests = group[0][1], [name for _, _, name in group]
         limit = PATIENCE * sum(seconds for seconds, _, _ in group) + GRACE
-        names = [name for _, _, name in group]
-        for _ in range(2):
-            end, _, names = self.programs.run(group[0][1], names, limit, MUTATION_ON=number)
-            if end != "failed":
+        names, failed = tests, 0
+        while True:
+            end, _, names = self.programs.run(program, names, limit, MUTATION_ON=number)
+            failed += end == "failed"
+            if end in ("passed", "stopped"):
                 break
+            if end == "failed" and failed < 2:
+                continue
+            without, seconds, _ = self.programs.run(program, names, LIMIT)
+            slower = PATIENCE * seconds + GRACE
+            if without != "passed":
+                end = "stopped" if without == "stopped" else "passed"
+                break
+            if end == "failed" or slower <= 2 * limit:
+                break
+            limit = slower
         return end, names[0] if len(names) == 1 else f"one of {len(names)}"
 
 

@@ -313,7 +313,15 @@ fn only_whole_and_right_downloads_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("m");
         let mut download = fake.client().get(&"m".parse().unwrap()).unwrap();
-        let result = download.save(&target, &mut |_| {});
+        let length = fields.strip_prefix("Content-Length: ");
+        let length = length.map(|length| length[..1].parse().unwrap());
+        assert_eq!((download.size(), download.received()), (length, 0));
+        let mut progress = 0;
+        let result = download.save(&target, &mut |count| progress += count);
+        if result.is_ok() {
+            assert_eq!((download.received(), progress), (5, 5));
+        }
+        assert_eq!(download.digest(), result.as_ref().ok().copied());
         assert_eq!(
             result.as_ref().err().map(Error::kind),
             kind,
@@ -513,6 +521,48 @@ fn a_list_that_breaks_off_is_asked_for_again() {
 }
 
 #[test]
+fn an_upload_over_a_stale_connection_is_sent_again_while_nothing_of_it_was() {
+    const LENGTH: u64 = 3 << 20;
+    let list = r#"{"schema":1,"models":[]}"#;
+    let stale = |taken: u64| {
+        Fake::start(move |line| {
+            let head = head(line).to_ascii_lowercase();
+            if head.starts_with("get ") {
+                answer(line, "200 OK", "application/json", list);
+                // This looks open to the client until it sends a request.
+                self::head(line);
+                if taken > 0 {
+                    say(line, "HTTP/1.1 100 Continue\r\n\r\n");
+                    std::io::copy(&mut line.take(taken), &mut std::io::sink()).unwrap();
+                }
+                return;
+            }
+
+            say(line, "HTTP/1.1 100 Continue\r\n\r\n");
+            let digest = Digest::of_reader((&mut *line).take(LENGTH)).unwrap();
+            let body = format!(
+                r#"{{"name":"m","size":{LENGTH},"modified":"2000-01-01T00:00:00Z","digest":"{digest:?}"}}"#
+            );
+            answer(line, "201 Created", "application/json", &body);
+        })
+    };
+
+    let fake = stale(0);
+    let mut client = fake.client();
+    assert_eq!(client.list().unwrap(), []);
+    let stored = put(&mut client, &mut std::io::repeat(7), LENGTH).unwrap();
+    assert_eq!((stored.sent, fake.connections()), (LENGTH, 2));
+
+    // What was taken from the source cannot be had again.
+    let fake = stale(100_000);
+    let mut client = fake.client();
+    assert_eq!(client.list().unwrap(), []);
+    let error = put(&mut client, &mut std::io::repeat(7), LENGTH).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert_eq!(fake.connections(), 1);
+}
+
+#[test]
 fn servers_of_other_kinds_are_named_as_such() {
     let fake = Fake::start(|line| {
         head(line);
@@ -659,4 +709,31 @@ fn no_answer_sends_a_password_elsewhere() {
             "{heads:?}"
         );
     }
+}
+
+#[test]
+fn a_transfer_on_a_thread_of_its_own_has_not_ended_before_its_answer_came() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let fake = Fake::start(move |line| {
+        head(line);
+        let _ = wait.lock().unwrap().recv();
+        answer(line, "404 Not Found", "text/plain", "");
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let options = TransferOptions {
+        retries: 0,
+        ..TransferOptions::default()
+    };
+    let target = folder.path().join("m");
+    let transfer = fake
+        .client()
+        .spawn_get("m".parse().unwrap(), target, options, |_| {})
+        .unwrap();
+    assert!(!transfer.is_finished());
+    go.send(()).unwrap();
+    while !transfer.is_finished() {
+        std::thread::yield_now();
+    }
+    assert!(transfer.join().is_err());
 }

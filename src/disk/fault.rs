@@ -12,10 +12,13 @@ thread_local! {
     static FAILS_ON: Cell<bool> = const { Cell::new(false) };
     static IS_FAILING: Cell<bool> = const { Cell::new(false) };
     static HAS_LOCKS: Cell<bool> = const { Cell::new(true) };
+
     static IS_FULL: Cell<bool> = const { Cell::new(false) };
     static FREE_BYTES: Cell<Option<u64>> = const { Cell::new(None) };
     static HAS_EXCHANGE: Cell<bool> = const { Cell::new(true) };
     static REFUSED: Cell<Option<char>> = const { Cell::new(None) };
+    static SYNCS_WHOLE: Cell<bool> = const { Cell::new(true) };
+    static READS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// From now on, call number `call` (from 0) of this thread fails once with `EIO`; `None` ends it.
@@ -54,6 +57,49 @@ pub(crate) fn check() -> io::Result<()> {
 #[cfg(not(test))]
 pub(crate) fn check() -> io::Result<()> {
     Ok(())
+}
+
+/// From now on, look-up number `look` (from 0) of this thread at a name or a folder fails once with `EIO`;
+/// `None` ends it. Returns whether the failure of the last setting is still to come.
+#[cfg(test)]
+pub(crate) fn set_reads(look: Option<u32>) -> bool {
+    READS_LEFT.replace(look).is_some()
+}
+
+#[cfg(test)]
+pub(crate) fn check_read() -> io::Result<()> {
+    match READS_LEFT.get() {
+        Some(0) => {
+            READS_LEFT.set(None);
+            Err(rustix::io::Errno::IO.into())
+        }
+        left => {
+            READS_LEFT.set(left.map(|left| left - 1));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(not(test))]
+pub(crate) fn check_read() -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether one call may make all of the disk of this thread durable from now on, as FUSE and network file
+/// systems do not.
+#[cfg(test)]
+pub(crate) fn set_whole_sync(syncs_whole: bool) {
+    SYNCS_WHOLE.set(syncs_whole);
+}
+
+#[cfg(test)]
+pub(crate) fn syncs_whole() -> bool {
+    SYNCS_WHOLE.get()
+}
+
+#[cfg(not(test))]
+pub(crate) fn syncs_whole() -> bool {
+    true
 }
 
 /// Whether the disk of this thread is to know `flock` from now on.

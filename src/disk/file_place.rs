@@ -60,6 +60,7 @@ impl FilePlace {
     /// # Errors
     /// `NotFound` if nothing has; otherwise those of the file system.
     pub(crate) fn facts(&self) -> io::Result<FileFacts> {
+        fault::check_read()?;
         let stat = rustix::fs::statat(&self.folder, self.name()?, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(FileFacts::from(&stat))
     }
@@ -94,6 +95,8 @@ impl FilePlace {
     pub(crate) fn open_as(&self, flags: OFlags, mode: u32) -> io::Result<File> {
         if flags.contains(OFlags::CREATE) {
             fault::check_name(&self.name)?;
+        } else {
+            fault::check_read()?;
         }
 
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

@@ -100,6 +100,7 @@ impl Folder {
     /// `NotADirectory` for a link and for what is no folder; otherwise those of the file system.
     pub(crate) fn enter_any(&self, name: &str) -> io::Result<Self> {
         let flags = FLAGS | OFlags::NOFOLLOW;
+        fault::check_read()?;
 
         let opened = rustix::fs::openat(self, one_name(OsStr::new(name))?, flags, Mode::empty());
         let descriptor = match opened {
@@ -196,6 +197,7 @@ impl Folder {
     pub(crate) fn entries(
         &self,
     ) -> io::Result<impl Iterator<Item = io::Result<FolderEntry>> + Send + use<>> {
+        fault::check_read()?;
         let is_name = |name: &[u8]| name != b"." && name != b"..";
 
         let entries = Dir::read_from(self)?.map(|entry| {
@@ -256,7 +258,8 @@ impl Folder {
     /// Those of the file system.
     pub(crate) fn syncs_as_whole(&self) -> io::Result<bool> {
         let kind = i128::from(rustix::fs::fstatfs(self)?.f_type);
-        Ok(SYNCED_WHOLE.iter().any(|known| i128::from(*known) == kind))
+        let is_known = SYNCED_WHOLE.iter().any(|known| i128::from(*known) == kind);
+        Ok(is_known && fault::syncs_whole())
     }
 
     /// The same as [`Folder::make`], but a power cut may take the folder away again.

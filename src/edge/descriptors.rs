@@ -14,8 +14,10 @@ pub(crate) fn make_room(limits: &mut Limits) {
 
     // None stands for "as many as one likes".
     let had = match current {
-        Some(current) if current < needed => raise(current, maximum, needed),
-        Some(current) => current,
+        Some(current) => match higher(current, maximum, needed) {
+            Some(wanted) => raise(current, maximum, wanted),
+            None => current,
+        },
         None => u64::MAX,
     };
 
@@ -33,10 +35,14 @@ pub(crate) fn make_room(limits: &mut Limits) {
     (limits.connections_max, limits.connections_idle_max) = (running, waiting);
 }
 
-/// Raises the soft limit as far as it can be; what it is then.
-fn raise(current: u64, maximum: Option<u64>, needed: u64) -> u64 {
+/// The soft limit to set where fewer descriptors are allowed than are needed; it is never lowered.
+fn higher(current: u64, maximum: Option<u64>, needed: u64) -> Option<u64> {
     let wanted = maximum.map_or(needed, |maximum| maximum.min(needed));
+    (current < wanted).then_some(wanted)
+}
 
+/// Raises the soft limit; what it is then.
+fn raise(current: u64, maximum: Option<u64>, wanted: u64) -> u64 {
     let raised = Rlimit {
         current: Some(wanted),
         maximum,
@@ -108,6 +114,19 @@ const UNBOUNDED: u64 = 1 << 19;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_raised_as_far_as_needed_and_allowed_and_never_lowered() {
+        for (current, maximum, needed, wanted) in [
+            (1024, None, 4096, Some(4096)),
+            (1024, Some(2048), 4096, Some(2048)),
+            (1024, Some(1024), 4096, None),
+            (4096, None, 4096, None),
+            (65_536, Some(65_536), 4096, None),
+        ] {
+            assert_eq!(higher(current, maximum, needed), wanted, "{current}");
+        }
+    }
 
     #[test]
     fn connections_are_given_up_before_descriptors_run_out() {

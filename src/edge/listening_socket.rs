@@ -365,7 +365,35 @@ const BACKLOG: i32 = 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
+
+    #[test]
+    fn no_connection_is_handed_to_children_or_waited_for() {
+        let door = Door::open(&"127.0.0.1:0".parse().unwrap()).unwrap();
+        let Address::Ip(address) = door.address() else {
+            panic!("another address");
+        };
+        let _far = TcpStream::connect(address).unwrap();
+        let (socket, _) = door.accept().unwrap();
+        let flags = rustix::io::fcntl_getfd(socket.descriptor()).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+        let flags = rustix::fs::fcntl_getfl(socket.descriptor()).unwrap();
+        assert!(flags.contains(rustix::fs::OFlags::NONBLOCK));
+    }
+
+    #[test]
+    fn a_port_that_is_taken_for_ipv6_is_not_opened_for_the_other_family_alone() {
+        let taken = RawSocket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        taken.set_only_v6(true).unwrap();
+        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        taken.bind(&any.into()).unwrap();
+        taken.listen(1).unwrap();
+        let port = taken.local_addr().unwrap().as_socket().unwrap().port();
+        let error = Door::everywhere(port).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
 
     #[test]
     fn without_ipv6_the_other_family_is_enough() {

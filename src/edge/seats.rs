@@ -283,3 +283,60 @@ pub(super) const SOURCE: u64 = 1 << 62;
 const SOCKET_EVENTS: EventFlags = EventFlags::IN
     .union(EventFlags::RDHUP)
     .union(EventFlags::ET);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+
+    use rustix::buffer::spare_capacity;
+    use rustix::event::Timespec;
+
+    use super::*;
+
+    #[test]
+    fn a_seat_that_was_left_leaves_nothing_behind() {
+        let seats = Seats::new().unwrap();
+        let (first, second) = (seats.add(), seats.add());
+        assert!(seats.find(first.key).is_some());
+        drop(first);
+        assert_eq!(lock(&seats.seats).len(), 1);
+        drop(second);
+        assert!(lock(&seats.seats).is_empty());
+    }
+
+    #[test]
+    fn room_is_told_of_only_while_somebody_waits_for_it() {
+        let seats = Seats::new().unwrap();
+        let seat = seats.add();
+        let (mut near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let descriptor = near.as_fd().try_clone_to_owned().unwrap();
+        let data = EventData::new_u64(seat.key);
+        epoll::add(&seats.epoll, &descriptor, data, SOCKET_EVENTS).unwrap();
+        let told = || {
+            let mut events = Vec::with_capacity(4);
+            let now = Timespec::default();
+            epoll::wait(&seats.epoll, spare_capacity(&mut events), Some(&now)).unwrap();
+            events.len()
+        };
+
+        let mut turn = || {
+            let mut sent = 0;
+            while let Ok(count) = near.write(&[0; 4096]) {
+                sent += count;
+            }
+            far.read_exact(&mut vec![0; sent]).unwrap();
+        };
+
+        turn();
+        assert_eq!(told(), 0);
+        seat.heed_room(descriptor.as_fd()).unwrap();
+        turn();
+        assert_eq!(told(), 1, "there is room again");
+        seat.ignore_room(descriptor.as_fd());
+        turn();
+        assert_eq!(told(), 0);
+    }
+}

@@ -151,4 +151,23 @@ mod tests {
         pace.moved = started + 95 * second;
         assert_eq!(pace.deadline_with(0), started + 105 * second);
     }
+
+    #[test]
+    fn time_that_passes_here_is_not_counted() {
+        let started = Instant::now();
+        let mut pace = AnswerPace {
+            started,
+            counted_from: 0,
+            taken: 0,
+            moved: started,
+            limits: Arc::default(),
+        };
+        let took = pace.excuse(|| {
+            let begun = Instant::now();
+            while begun.elapsed().is_zero() {}
+            begun.elapsed()
+        });
+        assert!(pace.started >= started + took);
+        assert!(pace.moved >= started + took);
+    }
 }

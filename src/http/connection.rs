@@ -264,6 +264,12 @@ impl Connection {
         &self.buffer[self.start..]
     }
 
+    /// How many bytes are kept, used ones as well, and how many there is memory for.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.buffer.len(), self.buffer.capacity())
+    }
+
     fn consume(&mut self, count: usize) {
         self.start += count;
         if self.start == self.buffer.len() {

@@ -178,13 +178,34 @@ mod tests {
     /// More than a caller may have read in one turn, and that for bytes that come one by one.
     const BYTES_AT_ONCE_MAX: usize = 16;
 
-    fn dripping(bytes: &[u8]) -> Connection {
+    fn pieces(bytes: &[u8], size: usize) -> Connection {
         let transport = FuzzPieces {
             bytes: bytes.to_vec(),
             start: 0,
-            size: 1,
+            size,
         };
         Connection::new(Box::new(transport), Arc::new(Limits::default()))
+    }
+
+    fn dripping(bytes: &[u8]) -> Connection {
+        pieces(bytes, 1)
+    }
+
+    #[test]
+    fn a_connection_keeps_nothing_of_what_was_used() {
+        let head = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        // No piece ends where a head does, so something always waits for more.
+        let mut connection = pieces(head.repeat(1_000).as_bytes(), head.len() + 1);
+        for _ in 0..20 {
+            let step = connection.next_head(&mut HeadReading::default()).unwrap();
+            assert!(matches!(step, HeadStep::Head(_)));
+            assert!(connection.held().0 <= 3 * head.len());
+        }
+
+        let mut idle = pieces(head.as_bytes(), 4096);
+        idle.next_head(&mut HeadReading::default()).unwrap();
+        idle.release();
+        assert_eq!(idle.held(), (0, 0));
     }
 
     #[test]

@@ -378,6 +378,7 @@ const AT_HAND_BYTES: usize = 4 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::response::Status;
 
     #[test]
     fn content_that_only_waits_for_the_socket_counts_as_sent() {
@@ -405,5 +406,35 @@ mod tests {
             is_full(Err(broken())).map_err(kind),
             Err(io::ErrorKind::BrokenPipe)
         );
+    }
+
+    #[test]
+    fn a_thread_that_must_not_wait_touches_neither_disks_nor_readers() {
+        let of = |content| {
+            let response = Response::new(Status::OK).content(content);
+            LargeAnswer::new(response, Version::Http11, Persistence::Open)
+        };
+        let file = || File::open("/dev/null").unwrap();
+        let from_file = Content::File {
+            file: file(),
+            offset: 0,
+            length: 9,
+        };
+        let memory = Content::Bytes(vec![b'x'; 9]);
+        let pieces = Content::Chunked(Box::new(io::empty()));
+        for (content, is_read, may_block) in [
+            (memory, false, false),
+            (from_file, true, false),
+            (Content::Reader(9, Box::new(io::empty())), true, true),
+            (pieces, true, true),
+        ] {
+            let mut answer = of(content);
+            assert!(!answer.is_quick());
+            assert_eq!(answer.may_block(), may_block);
+            assert!(answer.is_at_hand(), "its head is there");
+            answer.piece.clear();
+            assert_eq!(answer.is_at_hand(), !is_read);
+        }
+        assert!(LargeAnswer::rest(b"rest".to_vec(), 1, 0).is_quick());
     }
 }

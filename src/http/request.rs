@@ -405,6 +405,7 @@ mod tests {
     fn a_limited_body_is_refused_as_soon_as_that_is_known() {
         let mut source = &b"12345"[..];
         assert!(Body::new(&mut source, Some(5)).limit(4).is_err());
+        assert!(Body::new(&mut source, Some(5)).limit(5).is_ok());
         let mut chunked = Body::new(&mut source, None);
         let error = chunked.read_all(4).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);

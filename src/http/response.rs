@@ -414,6 +414,7 @@ mod tests {
         }
         assert_eq!(Status::NO_CONTENT.reason(), "No Content");
         assert_eq!(Status::ACCEPTED.reason(), "Accepted");
+        assert_eq!(Status(304).reason(), "Not Modified");
     }
 
     #[test]
@@ -464,6 +465,15 @@ mod tests {
 
         let response = phrase("Fine").unwrap().with_status(Status::CREATED);
         assert_eq!(response.reason(), "Created");
+    }
+
+    #[test]
+    fn the_log_is_told_what_was_remarked_and_no_more_than_it_can_show() {
+        let remarking = |remark: String| Response::new(Status::OK).remarking(remark);
+        assert_eq!(Response::new(Status::OK).remark(), None);
+        assert_eq!(remarking("a, b".to_owned()).remark(), Some("a, b"));
+        let long = remarking("x".repeat(10_000));
+        assert!(long.remark().is_some_and(|remark| remark.len() < 1_100));
     }
 
     #[test]

@@ -686,3 +686,70 @@ fn a_new_name_goes_into_the_folder_that_is_there_in_the_other_form_of_unicode() 
     assert_eq!(spelled("caf\u{e9}/n"), "cafe\u{301}/n");
     assert_eq!(spelled("caf\u{e9}/o"), "cafe\u{301}/o");
 }
+
+/// Does something with a store that has an old version of `d/m`, with each look at the disk failing in turn.
+fn with_failing_looks(what: &str, work: impl Fn(&Store) -> Result<()>) {
+    for look in 0.. {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            versions_max: 2,
+            ..large()
+        };
+        let store = Store::open(directory.path(), options).unwrap();
+        put(&store, "d/m", b"first");
+        put(&store, "d/m", b"second");
+
+        fault::set_reads(Some(look));
+        let result = work(&store);
+        let reached = !fault::set_reads(None);
+        let error = result.as_ref().err().map(Error::kind);
+        let is_denied = matches!(
+            error,
+            Some(ErrorKind::NotFound | ErrorKind::PreconditionFailed)
+        );
+        assert!(!is_denied, "{what}, look {look}: {result:?}");
+
+        let model = directory.path().join("d/m");
+        let bytes = fs::read(&model).unwrap_or_default();
+        let versions = store.versions(&name("d/m")).unwrap_or_default();
+        let all = versions.iter().map(|version| version.size).sum::<u64>() + bytes.len() as u64;
+        assert!(all >= 11, "{what}, look {look}: {all} bytes are left");
+        if !reached {
+            result.unwrap();
+            assert!(look > 0, "{what} looks at nothing");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_is_not_an_empty_one() {
+    with_failing_looks("find", |store| {
+        let model = store.find(&name("d/m"))?;
+        assert_eq!(model.size, 6);
+        Ok(())
+    });
+    with_failing_looks("open", |store| {
+        assert_eq!(store.open_model(&name("d/m"))?.model.size, 6);
+        Ok(())
+    });
+    with_failing_looks("versions", |store| {
+        assert_eq!(store.versions(&name("d/m"))?.len(), 1);
+        Ok(())
+    });
+    with_failing_looks("roll back", |store| store.rollback(&name("d/m")).map(drop));
+    with_failing_looks("remove", |store| store.remove(&name("d/m")).map(drop));
+    with_failing_looks("create", |store| {
+        let created = try_put(store, "d/m", b"third", &Condition::Absent);
+        match created.map_err(|error| error.kind()) {
+            Err(ErrorKind::PreconditionFailed) => Ok(()),
+            Err(_) => Err(Error::new(ErrorKind::Internal, "the disk failed")),
+            Ok(_) => panic!("a model that is there was replaced"),
+        }
+    });
+    with_failing_looks("replace", |store| {
+        let published = try_put(store, "d/m", b"third", &Condition::Exists)?;
+        assert!(published.replaced);
+        Ok(())
+    });
+}

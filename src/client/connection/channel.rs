@@ -391,6 +391,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use super::*;
@@ -493,5 +494,64 @@ mod tests {
                 .await_input(wait(Timeout::RecvResponse, long))
                 .unwrap()
         );
+    }
+
+    /// Waits until something has come, or the end.
+    fn await_bytes(channel: &Channel) {
+        let mut polled = [PollFd::new(channel.stream.socket(), PollFlags::IN)];
+        poll(&mut polled, None).unwrap();
+    }
+
+    #[test]
+    fn a_connection_on_which_something_came_unasked_is_not_used_again() {
+        let long = Duration::from_secs(60);
+        let (mut open, mut server) = channel(long);
+        assert!(open.is_open() && !open.is_tls());
+        server
+            .write_all(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+            .unwrap();
+        await_bytes(&open);
+        assert!(!open.is_open());
+
+        let (mut closed, server) = channel(long);
+        drop(server);
+        await_bytes(&closed);
+        assert!(!closed.is_open());
+
+        let (mut answered, _server) = channel(long);
+        answered.early.set(true);
+        assert!(!answered.is_open());
+    }
+
+    #[test]
+    fn an_upload_gives_the_server_time_for_its_disk() {
+        let (mut channel, _server) = channel(Duration::from_secs(60));
+        let next = || wait(Timeout::SendBody, Duration::from_secs(60));
+        for _ in 0..2 {
+            channel.transmit_output(100, next()).unwrap();
+        }
+        assert_eq!(channel.sent, 200);
+        assert_eq!(channel.patience(), Duration::from_secs(60));
+        channel.sent = 40 << 20;
+        assert_eq!(channel.patience(), Duration::from_secs(70));
+    }
+
+    #[test]
+    fn interim_answers_have_an_end_or_are_given_up() {
+        let (mut channel, mut server) = channel(Duration::from_secs(60));
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let mut counted = 0;
+        let error = loop {
+            server.write_all(interim.as_bytes()).unwrap();
+            match channel.receive() {
+                Ok(count) => counted += count as u64,
+                Err(error) => break Error::from(error),
+            }
+            let length = channel.buffers.input().len();
+            channel.buffers.input_consume(length);
+            assert!(counted <= INTERIM_BYTES_MAX, "{counted}");
+        };
+        assert!(error.message().contains("interim answers without an end"));
+        assert!(counted > INTERIM_BYTES_MAX - 2 * interim.len() as u64);
     }
 }

@@ -114,6 +114,13 @@ mod tests {
         stop.trigger(Reason::Shutdown);
         let error = pace.spend(60).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted);
+
+        // What is stopped for itself does not wait for what goes on.
+        let own = Stop::new();
+        let other = TransferRate::new(Some(1), &Stop::new()).until(&own);
+        own.trigger(Reason::Shutdown);
+        let error = other.spend(60).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
     }
 
     #[test]

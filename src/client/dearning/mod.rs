@@ -69,17 +69,7 @@ impl Client {
         })?;
         let imported: Imported = crate::client::api::json(&mut response)?;
 
-        // Some versions state no size, and then there is nothing to compare.
-        match imported.size {
-            Some(size) if size != length => {
-                let message = format!(
-                    "the server stored {} of '{name}', not {length}",
-                    counted(size, "byte")
-                );
-                Err(Error::new(ErrorKind::Integrity, message))
-            }
-            _ => Ok(imported),
-        }
+        check_size(imported, name.as_str(), length)
     }
 
     /// Fetches a file from the dearning API (`POST /load_model`) into `target` and returns its
@@ -135,5 +125,20 @@ impl Client {
         self.login
             .in_body(&self.url)
             .map(|password| serde_json::json!(password.text()))
+    }
+}
+
+/// Whether a server has stored what was sent. Some versions state no size, and then there is nothing to
+/// compare.
+fn check_size(imported: Imported, name: &str, length: u64) -> Result<Imported> {
+    match imported.size {
+        Some(size) if size != length => {
+            let message = format!(
+                "the server stored {} of '{name}', not {length}",
+                counted(size, "byte")
+            );
+            Err(Error::new(ErrorKind::Integrity, message))
+        }
+        _ => Ok(imported),
     }
 }

@@ -116,3 +116,32 @@ fn errors_and_broken_replies_are_told_apart() {
         assert_eq!(error.message(), "the server ended the connection");
     }
 }
+
+#[test]
+fn the_first_content_counts_and_may_be_of_any_length() {
+    let twice = r#"{"content_b64":"YQ==","files":[{"content_b64":"Yg=="}]}"#;
+    assert_eq!(read(twice).unwrap(), b"a");
+
+    // More than may come beside the content, and more than any buffer.
+    let content: Vec<u8> = (0..6 << 20).map(|byte| (byte % 251) as u8).collect();
+    let text = format!(r#"{{"content_b64":"{}"}}"#, STANDARD.encode(&content));
+    let mut bytes = Vec::new();
+    let mut sink = |piece: &[u8]| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    let length = reply(text.as_bytes(), &mut sink).unwrap();
+    assert_eq!(length, content.len() as u64);
+    assert!(bytes == content);
+}
+
+#[test]
+fn what_was_stored_has_the_length_that_was_sent() {
+    let answered = |size: &str| -> Imported { serde_json::from_str(size).unwrap() };
+    let check = |text: &str| check_size(answered(text), "m", 5);
+    assert!(check(r#"{"size":5}"#).is_ok() && check("{}").is_ok());
+    assert_eq!(
+        check(r#"{"size":4}"#).unwrap_err().kind(),
+        ErrorKind::Integrity
+    );
+}

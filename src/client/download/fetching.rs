@@ -228,12 +228,10 @@ impl Client {
     /// Gives a server that was restarted the time to read a model again, so that what was kept of it
     /// can be resumed: at most as long as fetching that again would take on a good line.
     fn await_digest(&mut self, path: &str, kept: u64, events: TransferEvents<'_>) -> Result<()> {
-        let mut left = Duration::from_secs(DIGEST_SECONDS + kept / DIGEST_RATE);
         let text = "the server does not know the digest of the model yet";
         let error = Error::new(ErrorKind::Busy, text);
-        let mut pause = Duration::from_millis(250);
 
-        while left > Duration::ZERO {
+        for pause in digest_pauses(kept) {
             events(TransferEvent::Retrying {
                 pause,
                 error: &error,
@@ -244,13 +242,24 @@ impl Client {
             if !matches!(announced(answers::accepted(response)?.headers()), Ok(None)) {
                 break;
             }
-            // Only pauses count, so that a slow line does not shorten the wait.
-            left = left.saturating_sub(pause);
-            pause = (pause * 2).min(DIGEST_PAUSE_MAX);
         }
 
         Ok(())
     }
+}
+
+/// The pauses between two looks whether a digest is known of a model, so many bytes of which are here. Only
+/// pauses count, so that a slow line does not shorten the wait.
+fn digest_pauses(kept: u64) -> impl Iterator<Item = Duration> {
+    let mut left = Duration::from_secs(DIGEST_SECONDS + kept / DIGEST_RATE);
+    let mut next = Duration::from_millis(250);
+
+    std::iter::from_fn(move || {
+        let pause = (left > Duration::ZERO).then_some(next)?;
+        left = left.saturating_sub(pause);
+        next = (pause * 2).min(DIGEST_PAUSE_MAX);
+        Some(pause)
+    })
 }
 
 /// What any server needs to begin with, and the bytes per second that even slow ones read.
@@ -258,3 +267,20 @@ const DIGEST_SECONDS: u64 = 10;
 const DIGEST_RATE: u64 = 10 << 20;
 
 const DIGEST_PAUSE_MAX: Duration = Duration::from_secs(4);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_waited_for_as_long_as_fetching_again_would_take() {
+        let second = Duration::from_secs(1);
+        for (kept, least) in [(0, 10), (10 << 20, 11), (1 << 30, 112)] {
+            let pauses: Vec<_> = digest_pauses(kept).take(1_000).collect();
+            let all: Duration = pauses.iter().sum();
+            assert!(all >= least * second && all < least * second + DIGEST_PAUSE_MAX);
+            assert_eq!(pauses[..3], [second / 4, second / 2, second]);
+            assert_eq!(pauses.iter().max(), Some(&DIGEST_PAUSE_MAX));
+        }
+    }
+}

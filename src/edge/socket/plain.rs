@@ -118,3 +118,54 @@ impl Transport for Plain {
 
 /// What is read of a file at a time where the kernel cannot send it.
 const FILE_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::edge::socket::Socket;
+
+    #[test]
+    fn limits_patience_and_the_end_reach_the_socket() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        let options = near.try_clone().unwrap();
+        let options = socket2::SockRef::from(&options);
+        near.set_nonblocking(true).unwrap();
+        let timed = Timed::new(Arc::new(Socket::Tcp(near)));
+        let peer = Peer::default();
+        let mut plain = Plain { timed, peer };
+
+        plain.set_patience(Some(Duration::from_secs(60)));
+        let patience = options.tcp_user_timeout().unwrap();
+        assert!(patience.is_some_and(|time| time >= Duration::from_secs(60)));
+        plain.set_patience(None);
+        assert_eq!(options.tcp_user_timeout().unwrap(), None);
+
+        let before = options.tcp_notsent_lowat().unwrap();
+        assert!(plain.held_when_full() > 1);
+        plain.widen();
+        assert!(options.tcp_notsent_lowat().unwrap() > before);
+
+        plain.set_read_limit(TimeLimit::AT_ONCE);
+        plain.set_write_limit(TimeLimit::AT_ONCE);
+        let error = plain.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let mut sent = 0;
+        let full = loop {
+            match plain.write(&[b'x'; 4096]) {
+                Ok(count) => sent += count,
+                Err(error) => break error.kind(),
+            }
+        };
+        assert_eq!(full, io::ErrorKind::WouldBlock);
+        plain.finish();
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard.len(), sent);
+        assert!(plain.write(b"x").is_err());
+    }
+}

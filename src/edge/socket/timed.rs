@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg, sockopt};
+use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
 use super::{Socket, UNSENT_BYTES_MAX, UNSENT_BYTES_MAX_FAST};
 use crate::transport::TimeLimit;
@@ -243,13 +243,6 @@ impl Write for Timed {
         self.write_once(|socket| send(socket, bytes, SEND_FLAGS))
     }
 
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.write_once(|socket| {
-            let mut nothing = SendAncillaryBuffer::default();
-            sendmsg(socket, slices, &mut nothing, SEND_FLAGS)
-        })
-    }
-
     /// Sends what waits for a full packet.
     fn flush(&mut self) -> io::Result<()> {
         self.set_packets(Packets::AtOnce);
@@ -284,5 +277,67 @@ mod tests {
         assert!(waits(&timed));
         timed.flush().unwrap();
         assert!(!waits(&timed));
+    }
+
+    fn pair() -> (Timed, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        near.set_nonblocking(true).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        (Timed::new(Arc::new(Socket::Tcp(near))), far)
+    }
+
+    #[test]
+    fn what_the_kernel_holds_is_counted_low_and_a_fast_caller_gets_more() {
+        let (mut timed, _far) = pair();
+        let buffer = sockopt::socket_send_buffer_size(timed.descriptor()).unwrap() as u64;
+        assert_eq!(timed.socket.buffered_when_full(), buffer / 4);
+        assert!((2..=buffer / 4).contains(&timed.held_when_full()));
+
+        let socket = Arc::clone(&timed.socket);
+        let unsent_max = || match &*socket {
+            Socket::Tcp(stream) => socket2::SockRef::from(stream).tcp_notsent_lowat().unwrap(),
+            Socket::Unix(_) => unreachable!(),
+        };
+        timed.widen();
+        assert_eq!(unsent_max(), UNSENT_BYTES_MAX_FAST);
+        assert_eq!(timed.unsent_max, UNSENT_BYTES_MAX_FAST);
+    }
+
+    #[test]
+    fn only_who_may_wait_waits_for_room() {
+        let (mut timed, mut far) = pair();
+        timed.set_write_limit(TimeLimit::AT_ONCE);
+        let mut sent = 0;
+        let full = loop {
+            match timed.write(&[b'x'; 4096]) {
+                Ok(count) => sent += count,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(timed.taken(), sent as u64);
+        assert!(!timed.wait_for_room(Duration::ZERO).unwrap());
+
+        let moment = TimeLimit {
+            step: Duration::from_millis(1),
+            deadline: None,
+        };
+        timed.set_write_limit(moment);
+        let late = timed.write(b"x").unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+
+        // Somebody who waits longer gets what comes free.
+        let minute = Duration::from_secs(60);
+        timed.set_write_limit(TimeLimit {
+            step: minute,
+            deadline: None,
+        });
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| far.read_exact(&mut vec![0; sent]));
+            assert_eq!(timed.write(b"x").unwrap(), 1);
+            reader.join().unwrap().unwrap();
+        });
+        assert!(timed.wait_for_room(minute).unwrap());
     }
 }

@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::cipher::{MessageEncrypter, OutboundChunks, OutboundPlainMessage};
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
@@ -14,11 +15,13 @@ use rustls::{
 };
 use rustls_pki_types::PrivateKeyDer;
 
+use super::encrypted::Encrypted;
 use super::incoming::Incoming;
 use super::records::Records;
 use super::spare_buffers::SpareBuffers;
 use crate::edge::socket::{Socket, Timed};
-use crate::transport::TimeLimit;
+use crate::tls::Following;
+use crate::transport::{Peer, TimeLimit, Transport as _};
 
 /// A sequence that is the same in each run (xorshift).
 struct Dice(u64);
@@ -472,4 +475,80 @@ fn waiting_connections_share_their_buffers() {
     let taken = pair.spare.take();
     pair.spare.give_back(vec![0; 3]);
     assert_eq!(taken.len(), super::spare_buffers::SPARE_BYTES);
+}
+
+#[test]
+fn tiny_records_carry_all_of_the_content() {
+    let sides = Sides::new(&rustls::version::TLS13);
+    let mut server = (*sides.server).clone();
+    server.max_fragment_size = Some(32);
+    let mut pair = Pair::new(&Sides {
+        server: Arc::new(server),
+        ..sides
+    });
+    pair.shake_hands(|left| left);
+
+    let content = Dice(3).bytes(200_000);
+    let (mut left, mut heard) = (&content[..], Vec::new());
+    while !left.is_empty() || pair.records.has_unsent() {
+        let result = pair.records.write(&mut pair.timed, left);
+        match result {
+            Ok(count) => left = &left[count..],
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+        }
+        if left.is_empty() {
+            let _ = pair.records.send(&mut pair.timed);
+        }
+        pair.hear(1 << 20, &mut heard);
+    }
+    while heard.len() < content.len() {
+        pair.hear(1 << 20, &mut heard);
+    }
+    assert!(heard == content);
+}
+
+#[test]
+fn an_encrypted_connection_keeps_its_own_limits_and_says_what_it_still_has() {
+    let sides = Sides::new(&rustls::version::TLS13);
+    let mut pair = Pair::new(&sides);
+    pair.shake_hands(|left| left);
+    let basis = (Arc::new(Following::ready(Arc::clone(&sides.server))), None);
+    let mut encrypted = Encrypted::new(
+        pair.records,
+        &pair.spare,
+        pair.timed,
+        Peer::default(),
+        basis,
+    );
+    let moment = TimeLimit {
+        step: Duration::from_millis(1),
+        deadline: None,
+    };
+    let kind = |error: io::Error| error.kind();
+
+    // What was not announced is looked for once an event tells of it.
+    encrypted.set_read_limit(moment);
+    let late = encrypted.read(&mut [0; 9]).map_err(kind);
+    assert_eq!(late, Err(ErrorKind::TimedOut));
+    encrypted.set_read_limit(TimeLimit::AT_ONCE);
+    let nothing = encrypted.read(&mut [0; 9]).map_err(kind);
+    assert_eq!(nothing, Err(ErrorKind::WouldBlock));
+    assert!(!encrypted.has_more() && !encrypted.is_left());
+    encrypted.expect_more();
+    assert!(encrypted.has_more());
+
+    // Reading has set the limit of writing as well, until that has its own.
+    let held = encrypted.taken();
+    while !encrypted.has_unsent() {
+        encrypted.write_all(&[b'x'; 16_384]).unwrap();
+    }
+    assert!(encrypted.taken() > held + 16_384 && encrypted.held_when_full() > 1);
+    let full = encrypted.flush().map_err(kind);
+    assert_eq!(full, Err(ErrorKind::WouldBlock));
+    encrypted.set_write_limit(moment);
+    let late = encrypted.flush().map_err(kind);
+    assert_eq!(late, Err(ErrorKind::TimedOut));
+
+    drop(pair.far);
+    assert!(encrypted.is_left());
 }

@@ -261,7 +261,7 @@ mod tests {
     use std::os::fd::BorrowedFd;
     use std::os::unix::net::UnixStream;
     use std::sync::Mutex;
-    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
     use std::time::Duration;
 
     use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
@@ -406,6 +406,37 @@ mod tests {
         client.write_tls(&mut far).unwrap();
         assert!(waiting.ready().is_none());
         assert_eq!(arrivals.recv_timeout(DEADLINE), Ok(Entry::Admitted));
+        shared.crew.close();
+    }
+
+    #[test]
+    fn a_caller_that_leaves_in_its_handshake_keeps_no_seat() {
+        let (server, _) = sides();
+        let shared = Arc::new(Handshakes {
+            crew: Crew::new("test-crew", 1),
+            identity: Arc::new(Following::ready(server)),
+            spare: Arc::default(),
+            welcome: Arc::new(|_| panic!("it has left")),
+        });
+        // At once, and within a record of TLS.
+        for said in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01"] {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            far.write_all(said).unwrap();
+            drop(far);
+            let mut timed = Timed::new(Arc::new(Socket::Unix(near)));
+            timed.set_read_limit(TimeLimit::AT_ONCE);
+
+            let (sender, done) = channel();
+            let seat = Arc::new(TestSeat(Mutex::new(sender)));
+            let whose = (timed, Peer::default());
+            let entry = (Entry::Admitted, Box::new(TestPlace) as _);
+            let until = Instant::now() + DEADLINE;
+            let handshake = Handshake::new(whose, entry, seat, until, Arc::clone(&shared));
+            assert!((handshake as Box<dyn Waiter>).ready().is_none());
+            let left = done.recv_timeout(DEADLINE).err();
+            assert_eq!(left, Some(RecvTimeoutError::Disconnected), "{said:?}");
+        }
         shared.crew.close();
     }
 

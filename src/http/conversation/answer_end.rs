@@ -194,4 +194,11 @@ mod tests {
         assert!(shown.chars().count() <= LOGGED_CHARACTERS + 3, "{shown}");
         assert!(!shown.contains("secret"), "{shown}");
     }
+
+    #[test]
+    fn little_is_read_of_whoever_is_locked_out() {
+        let limits = Limits::default();
+        assert_eq!(drain_bytes(Status::OK, &limits), 16 << 20);
+        assert_eq!(drain_bytes(Status::TOO_MANY_REQUESTS, &limits), 64 << 10);
+    }
 }

@@ -9,5 +9,7 @@ mod caller;
 mod draining;
 mod exchange;
 mod http_shared;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use http_shared::HttpShared;

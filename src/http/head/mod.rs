@@ -61,7 +61,7 @@ impl Head {
     pub(crate) fn has_early_body(&self) -> bool {
         let counts_in_pieces = || self.fields.value("upload-complete").is_some();
         match self.framing {
-            Framing::Length(0) => !self.expects_continue(),
+            Framing::Length(0) => true,
             Framing::Length(length) => {
                 length <= PREFETCH_BYTES && !self.expects_continue() && !counts_in_pieces()
             }

@@ -219,3 +219,20 @@ fn the_end_is_found_across_reads() {
     }
     assert_eq!(end(b"GET / HTTP/1.1\r\n\r", 0), None);
 }
+
+#[test]
+fn a_body_is_early_unless_its_caller_waits_or_it_is_large() {
+    let early = |fields: &str| {
+        let head = read(&format!("PUT /x HTTP/1.1\r\nHost: x\r\n{fields}\r\n")).unwrap();
+        (head.has_early_body(), head.expects_continue())
+    };
+    assert_eq!(early(""), (true, false));
+    assert_eq!(early("Content-Length: 5\r\n"), (true, false));
+    assert_eq!(early("Expect: 100-continue\r\n"), (true, false));
+    let waits = "Content-Length: 5\r\nExpect: 100-continue\r\n";
+    assert_eq!(early(waits), (false, true));
+    assert_eq!(early("Content-Length: 99999999\r\n"), (false, false));
+    assert_eq!(early("Transfer-Encoding: chunked\r\n"), (false, false));
+    let piece = "Content-Length: 5\r\nUpload-Complete: ?0\r\n";
+    assert_eq!(early(piece), (false, false));
+}

@@ -72,3 +72,40 @@ impl HeldPlaces {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::waiting::Full;
+
+    struct AnyPlace;
+
+    impl Place for AnyPlace {
+        fn begin(&mut self) -> std::result::Result<(), Full> {
+            Ok(())
+        }
+
+        fn end(&mut self) -> bool {
+            true
+        }
+
+        fn resume(&mut self) {}
+
+        fn rank(&mut self, _: Rank) -> std::result::Result<(), Full> {
+            Ok(())
+        }
+
+        fn vouch(&mut self) {}
+    }
+
+    #[test]
+    fn a_body_that_was_read_leaves_its_place_before_its_answer_is_sent() {
+        let places = BodyPlaces::among(3);
+        let mut held = HeldPlaces::new(Box::new(AnyPlace));
+        held.take_body(&places, Duration::ZERO).unwrap();
+        let mut other = HeldPlaces::new(Box::new(AnyPlace));
+        assert!(other.take_body(&places, Duration::ZERO).is_err());
+        held.leave_body();
+        other.take_body(&places, Duration::ZERO).unwrap();
+    }
+}

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::disk::fault;
+use crate::signature::SecretKey;
 use crate::store::changes::change::{ChangeRequest, Others};
 use crate::store::*;
 
@@ -122,6 +123,19 @@ fn a_set_is_done_whole_or_not_at_all_whichever_call_to_the_disk_fails() {
         }
         assert!(calls > 12, "only {calls} calls were tried");
     }
+}
+
+#[test]
+fn a_set_is_done_whole_or_not_at_all_where_each_file_is_made_durable_by_itself() {
+    fault::set_whole_sync(false);
+    for again in [true, false] {
+        let mut calls = 0;
+        while fails_at(calls, 2, again) {
+            calls += 1;
+        }
+        assert!(calls > 30, "only {calls} calls were tried");
+    }
+    fault::set_whole_sync(true);
 }
 
 /// Commits with one call to the disk that fails; whether there was such a call. After an error, it is committed
@@ -607,6 +621,31 @@ fn bytes_that_are_named_have_to_be_there_still() {
     let gone = store.commit_change(more, Others::Keep, None).unwrap_err();
     let text = "'d' are not here any more, nor those of 1 other name of";
     assert!(gone.message().contains(text), "{gone}");
+}
+
+#[test]
+fn bytes_that_a_rule_looks_at_are_not_taken_by_their_digest() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 0);
+    put(&store, "a", b"one");
+    drop(store);
+
+    let key = SecretKey::generate().unwrap();
+    let taken = |set: &dyn Fn(&mut StoreOptions)| {
+        let mut options = StoreOptions {
+            reserve_bytes: 0,
+            ..StoreOptions::default()
+        };
+        set(&mut options);
+        let store = Store::open(directory.path(), options).unwrap();
+        let known = know(&store, begin(&store, None), "b", b"one");
+        known.map(drop).map_err(|error| error.kind())
+    };
+    let format = taken(&|options| options.require_format = true);
+    assert_eq!(format, Err(ErrorKind::Conflict));
+    let signed = taken(&|options| options.signers = vec![key.public_key().clone()]);
+    assert_eq!(signed, Err(ErrorKind::Conflict));
+    assert_eq!(taken(&|_| {}), Ok(()));
 }
 
 #[test]

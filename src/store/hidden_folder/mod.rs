@@ -276,3 +276,59 @@ pub(crate) const REVISIONS: &str = "revisions";
 pub(crate) const READY_MARK: &str = "ready";
 /// Where models come from.
 pub(crate) const ABOUT: &str = "about";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::disk::fault;
+
+    #[test]
+    fn what_stands_in_the_place_of_a_folder_is_no_absence() {
+        let (directory, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let hidden = HiddenFolder::of(&Folder::open(directory.path()).unwrap());
+        let name: ModelName = "d/m".parse().unwrap();
+        assert!(hidden.existing("versions").unwrap().is_none());
+        assert!(hidden.existing_for("versions", &name).unwrap().is_none());
+        assert!(hidden.existing_file("index").unwrap().is_none());
+
+        let place = directory.path().join(HIDDEN);
+        fs::create_dir(&place).unwrap();
+        assert!(hidden.existing("versions").unwrap().is_none());
+        assert!(hidden.existing_file("index").unwrap().is_some());
+        symlink(outside.path(), place.join("versions")).unwrap();
+        assert!(hidden.existing("versions").is_err());
+        assert!(hidden.existing_for("versions", &name).is_err());
+
+        fs::remove_dir_all(&place).unwrap();
+        fs::write(&place, "in the way").unwrap();
+        assert!(hidden.existing("versions").is_err());
+        assert!(hidden.existing_for("versions", &name).is_err());
+        assert!(hidden.existing_file("index").is_err());
+    }
+
+    #[test]
+    fn each_folder_on_the_way_is_made_durable() {
+        let directory = tempfile::tempdir().unwrap();
+        let hidden = HiddenFolder::of(&Folder::open(directory.path()).unwrap());
+        let name: ModelName = "d/e/m".parse().unwrap();
+        assert!(hidden.sync_way("versions", &name).is_err());
+        hidden.made_for_unsynced("versions", &name).unwrap();
+        hidden.sync_way("versions", &name).unwrap();
+
+        let mut calls = 0;
+        loop {
+            fault::set(Some(calls));
+            let result = hidden.sync_way("versions", &name);
+            if fault::set(None) {
+                result.unwrap();
+                break;
+            }
+            assert!(result.is_err(), "call {calls}");
+            calls += 1;
+        }
+        assert_eq!(calls, 5, "versions, and two folders for each segment");
+    }
+}

@@ -84,3 +84,45 @@ impl NewBytes for ContentAgain<'_> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Folder;
+    use crate::error::ErrorKind;
+    use crate::signature::SecretKey;
+    use crate::store::{Store, StoreOptions};
+
+    #[test]
+    fn bytes_whose_digest_nobody_knows_are_read_where_a_rule_asks_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("kept"), "no gguf").unwrap();
+        let key = SecretKey::generate().unwrap();
+        let check = |set: &dyn Fn(&mut StoreOptions)| {
+            let mut options = StoreOptions::default();
+            set(&mut options);
+            let store = Store::open(directory.path(), options).unwrap();
+            let folder = Folder::open(directory.path()).unwrap();
+            let name = "m.gguf".parse().unwrap();
+            let bytes = BytesAgain {
+                name: &name,
+                described_as: &name,
+                size: 7,
+                digest: None,
+                place: &FilePlace::new(&folder, "kept"),
+            };
+            store
+                .catalog()
+                .check_again(&bytes)
+                .map_err(|error| error.kind())
+        };
+
+        assert_eq!(check(&|_| {}), Ok(()));
+        let format = check(&|options| options.require_format = true);
+        assert_eq!(format, Err(ErrorKind::UnsupportedType));
+        let license = check(&|options| options.require_license = true);
+        assert_eq!(license, Err(ErrorKind::BadRequest));
+        let signed = check(&|options| options.signers = vec![key.public_key().clone()]);
+        assert_eq!(signed, Err(ErrorKind::Integrity));
+    }
+}

@@ -4,13 +4,15 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
 use tempfile::TempDir;
 
+use crate::channels::{Channels, Received};
 use crate::digest::Digest;
 use crate::disk::fault;
+use crate::event::Happening;
 use crate::model::VersionChoice;
 use crate::signature::SecretKey;
 use crate::store::*;
@@ -970,6 +972,37 @@ fn a_check_tells_damage_from_changes_by_hand() {
 }
 
 #[test]
+fn whoever_listens_hears_of_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let channels = Channels::new(SystemTime::now(), 1);
+    let events = StoreEvents {
+        models: channels.open("models", 9).unwrap(),
+        ..StoreEvents::default()
+    };
+    let store = Store::open_with(directory.path(), options(), events).unwrap();
+    put(&store, "m", b"bytes").unwrap();
+    let Standing::Model(stamp) = store.catalog().standing(&name("m")).unwrap() else {
+        panic!()
+    };
+    let other = Digest::of(b"other");
+    store.catalog().index.insert(&name("m"), stamp, other);
+
+    let heard = channels.subscribe(&["models"], 9).unwrap();
+    assert_eq!(verify(&store, "m").outcome, Verified::Damaged);
+    let Some(Received::Event(delivery)) = heard.try_next() else {
+        panic!("nobody was told");
+    };
+    let Happening::ModelDamaged {
+        digest, expected, ..
+    } = &delivery.event.what
+    else {
+        panic!("another event");
+    };
+    let told = (*digest, *expected);
+    assert_eq!(told, (Some(Digest::of(b"bytes")), Some(other)));
+}
+
+#[test]
 fn the_scrub_finds_damage_by_itself_and_ends_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory, 0);
@@ -1424,4 +1457,42 @@ fn a_folder_does_not_come_back_with_a_version_that_is_damaged() {
         .rollback_folder(&name("f"), choice(), None, None)
         .unwrap();
     assert_eq!(bytes(&directory, "f/m"), b"first");
+}
+
+#[test]
+fn a_full_disk_is_no_end_while_versions_can_go_and_no_other_error_takes_any() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 9);
+    for text in ["one", "two"] {
+        put(&store, "m", text.as_bytes()).unwrap();
+        wait_for_the_clock(&directory);
+    }
+
+    let catalog = store.catalog();
+    let made_room = |kind: std::io::ErrorKind| catalog.made_room(&kind.into());
+    assert!(!made_room(std::io::ErrorKind::PermissionDenied));
+    assert_eq!(sizes(&store, "m"), [3]);
+    fault::set_free_bytes(Some(0));
+    assert!(made_room(std::io::ErrorKind::StorageFull));
+    assert_eq!(sizes(&store, "m"), [0; 0]);
+    assert!(!made_room(std::io::ErrorKind::StorageFull), "none is left");
+    fault::set_free_bytes(None);
+}
+
+#[test]
+fn a_model_of_an_old_revision_is_called_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, 2);
+    put_folder(&store, "first");
+    let revision = store
+        .folder_info(&name("f"), BlobSearch::Versions)
+        .unwrap()
+        .revision
+        .unwrap();
+    put_folder(&store, "other");
+    let opened = store
+        .open_model_at(&name("f/m"), revision, BlobSearch::Versions)
+        .unwrap();
+    assert_eq!(opened.model.name, name("f/m"));
+    assert_eq!(opened.model.digest, Some(Digest::of(b"first")));
 }

@@ -6,6 +6,7 @@ mod crash;
 mod described;
 mod failing_disk;
 mod formats;
+mod full_disk;
 mod keeping;
 mod left_over;
 mod looking;

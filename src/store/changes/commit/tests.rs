@@ -5,15 +5,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::time::SystemTime;
 
+use crate::channels::{Channels, Received};
 use crate::digest::Digest;
 use crate::disk::fault;
+use crate::event::Happening;
 use crate::store::catalog::Stamp;
 use crate::store::changes::change::Bytes;
 use crate::store::changes::commit::commit_plan::{CommitPlan, Planned};
 use crate::store::changes::commit::committed::learn;
+use crate::store::changes::commit::plan::{known_versions, plan};
+use crate::store::changes::commit::preparing::make_durable;
 use crate::store::changes::tests::{name, open};
 use crate::store::*;
+use crate::threads::lock;
 
 fn put(store: &Store, text: &str, bytes: &str, license: Option<&str>) {
     let metadata = Metadata::new(license, None, None).unwrap();
@@ -556,4 +562,107 @@ fn only_the_file_that_was_in_the_set_gets_its_digest() {
     learn(catalog, &plan, &[Some(staged)]);
     let known = catalog.index.find(&name("m"), &found());
     assert_eq!(known, Some(Digest::of(b"sent")));
+}
+
+#[test]
+fn whoever_listens_hears_of_each_name_that_a_commit_or_a_move_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let channels = Channels::new(SystemTime::now(), 4);
+    let events = StoreEvents {
+        models: channels.open("models", 100).unwrap(),
+        ..StoreEvents::default()
+    };
+    let heard = channels.subscribe(&["models"], 100).unwrap();
+    let store = Store::open_with(directory.path(), StoreOptions::default(), events).unwrap();
+    let next = || -> Vec<String> {
+        let events = std::iter::from_fn(|| heard.try_next());
+        let mut told: Vec<_> = events
+            .map(|one| match one {
+                Received::Event(delivery) => match &delivery.event.what {
+                    Happening::ModelPublished { name, replaced, .. } => {
+                        format!("{name} {}", if *replaced { "new bytes" } else { "new" })
+                    }
+                    Happening::ModelRemoved { name, size, .. } => format!("{name} -{size}"),
+                    Happening::ModelMoved { from, name, .. } => format!("{from} to {name}"),
+                    _ => panic!("another event"),
+                },
+                Received::Missed(_) | Received::Gap => panic!("events were lost"),
+            })
+            .collect();
+        told.sort();
+        told
+    };
+
+    put(&store, "f/a", "one", None);
+    put(&store, "f/b", "two", None);
+    next();
+    let request = ChangeRequest {
+        root: Some(name("f")),
+        principal: None,
+    };
+    let id = store.begin_change(request).unwrap();
+    send(&store, id, "f/a");
+    send(&store, id, "f/c");
+    store.commit_change(id, Others::Remove, None).unwrap();
+    assert_eq!(next(), ["f/a new bytes", "f/b -3", "f/c new"]);
+
+    try_move(&store, "f/", "g/").unwrap();
+    assert_eq!(next(), ["f/a to g/a", "f/c to g/c"]);
+}
+
+#[test]
+fn bytes_that_somebody_replaced_since_they_were_read_are_not_those_that_were_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 1);
+    put(&store, "a", "one", None);
+    let id = store.begin_change(ChangeRequest::default()).unwrap();
+    let digest = Digest::of(b"one");
+    store
+        .stage_known(id, &name("b"), digest, Metadata::default(), None)
+        .unwrap();
+    put(&store, "a", "two", None);
+
+    let catalog = store.catalog();
+    let change = catalog.changes.find(id).unwrap();
+    let set = lock(&change.set);
+    let proven = known_versions(catalog, &set).unwrap();
+    let (place, _) = proven.values().next().unwrap();
+    let planned = || plan(catalog, &set, Others::Keep, &proven);
+    let source = planned().unwrap().published.remove(0).source.unwrap();
+    assert_eq!(source.path(), place.path());
+
+    fs::remove_file(place.path()).unwrap();
+    fs::write(place.path(), "ONE").unwrap();
+    assert_eq!(
+        planned().err().map(|error| error.kind()),
+        Some(ErrorKind::Conflict)
+    );
+}
+
+#[test]
+fn where_no_call_makes_all_durable_each_file_of_a_set_is_made_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), 1);
+    let id = store.begin_change(ChangeRequest::default()).unwrap();
+    for text in ["a", "deep/b", "deep/c"] {
+        send(&store, id, text);
+    }
+    let catalog = store.catalog();
+    let change = catalog.changes.find(id).unwrap();
+    let set = lock(&change.set);
+
+    let calls = |syncs_whole: bool| {
+        fault::set_whole_sync(syncs_whole);
+        let failing = (0..).take_while(|call| {
+            fault::set(Some(*call));
+            let result = make_durable(catalog, &set);
+            let reached = !fault::set(None);
+            assert_eq!(result.is_err(), reached, "call {call}");
+            reached
+        });
+        failing.count()
+    };
+    assert_eq!(calls(true), 1);
+    assert_eq!(calls(false), 1 + 3 + 1, "the files, and their folder");
+    fault::set_whole_sync(true);
 }

@@ -558,3 +558,21 @@ fn an_upload_that_met_a_full_disk_goes_on_with_the_right_digest() {
     );
     assert!(model(&store) == bytes[..100_000]);
 }
+
+#[test]
+fn an_upload_is_over_once_it_is_a_model_or_can_be_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let intent = |digest: &[u8]| UploadIntent {
+        digest: Some(Digest::of(digest)),
+        ..UploadIntent::new(name())
+    };
+    for (digest, is_model) in [(&b"bytes"[..], true), (b"other", false)] {
+        let id = store.begin(intent(digest)).unwrap().id().to_string();
+        append(&store, &id, b"bytes", AppendMode::Kept).unwrap();
+        let mut turn = store.turn(&id).unwrap();
+        assert!(!turn.is_over());
+        assert_eq!(turn.commit().is_ok(), is_model);
+        assert!(turn.is_over());
+    }
+}
