@@ -195,8 +195,9 @@ fn make_ready(catalog: &Catalog, set: &mut ChangeSet, others: Others) -> Result<
     if others == Others::Remove && set.request.root.is_none() {
         let text =
             "what is not in a change set is removed only from a folder, and this set has none";
-        return Err(Error::new(ErrorKind::BadRequest, text)
-            .hint("begin one with POST /v1/changes?root=FOLDER, or DELETE single names in it"));
+        return Err(Error::new(ErrorKind::BadRequest, text).hint(
+            "in HTTP: begin one with POST /v1/changes?root=FOLDER, or DELETE single names in it",
+        ));
     }
     catalog.check_changeable()?;
     check_sent(set)?;
@@ -315,7 +316,9 @@ fn check_sent(set: &mut ChangeSet) -> Result<()> {
     for name in &lost {
         set.entries.remove(name);
     }
-    Err(Error::new(ErrorKind::Conflict, text).hint("send what GET does not list, and commit again"))
+    Err(Error::new(ErrorKind::Conflict, text).hint(
+        "send the same directory again; in HTTP: send what GET does not list, and commit again",
+    ))
 }
 
 /// Computes the digests in a folder that are not known yet, as after a start without an index: without them, what
