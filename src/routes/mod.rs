@@ -220,7 +220,9 @@ impl Api {
 
         if at_path.is_empty() {
             let text = "this path does not exist";
-            return Err(Error::new(ErrorKind::NotFound, text).hint("GET / lists the paths"));
+            return Err(
+                Error::new(ErrorKind::NotFound, text).hint("in HTTP: GET / lists the paths")
+            );
         }
 
         Ok(RouteMatch::OtherMethods(allow(at_path)))

@@ -24,7 +24,7 @@ pub(crate) fn pair(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     if request.body().length().is_none() {
         let text = "a pairing request has to say how long it is";
         return Err(Error::new(ErrorKind::LengthRequired, text)
-            .hint("send it with a Content-Length and not in chunks"));
+            .hint("in HTTP: send it with a Content-Length and not in chunks"));
     }
 
     request.body().limit(BODY_BYTES_MAX as u64)?;

@@ -131,7 +131,7 @@ fn wire(kind: ClearedKind) -> ClearedKindWire {
 fn unreadable(member: &str) -> Error {
     let text = format!("the query of /v1/gc has '{}'", quotable(member));
     Error::new(ErrorKind::BadRequest, text)
-        .hint("it is ?keep=N&idle=SECONDS&dry-run, each of them once or not at all")
+        .hint("in HTTP: it is ?keep=N&idle=SECONDS&dry-run, each of them once or not at all")
 }
 
 /// Long enough for a caller whose connection is bad to go on.

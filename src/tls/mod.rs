@@ -2,6 +2,7 @@
 //! All that is known of TLS: the provider, PEM files, the identity, callers, a private authority.
 
 mod acceptor;
+mod ahead;
 mod authority;
 mod callers;
 mod cpu;
@@ -16,6 +17,7 @@ mod x509;
 pub(crate) use rustls::ServerConfig;
 
 pub(crate) use acceptor::TlsVersion;
+pub(crate) use ahead::Ahead;
 pub(crate) use authority::{Authority, ISSUED, Papers, REVOKED, check_name};
 pub(crate) use callers::{Callers, Unknown, caller_name};
 pub(crate) use files::{Following, TlsFiles, check_pair_of, names, pin};

@@ -290,11 +290,10 @@ fn explain(status: u16, reason: Option<&str>, content_type: &str, body: &[u8]) -
 
 /// Leaves out of a hint what is for those who write HTTP by hand.
 fn in_words_of_commands(problem: Problem) -> Problem {
-    let hint = problem
-        .hint
-        .as_deref()
-        .and_then(|hint| hint.split("; in HTTP: ").next());
-    let hint = hint.map(str::to_owned);
+    let hint = problem.hint.as_deref();
+    let hint = hint.and_then(|hint| hint.split("in HTTP: ").next());
+    let hint = hint.map(|hint| hint.trim_end_matches("; "));
+    let hint = hint.filter(|hint| !hint.is_empty()).map(str::to_owned);
     Problem { hint, ..problem }
 }
 
@@ -375,6 +374,14 @@ mod tests {
             (ErrorKind::NoSpace, "full")
         );
         assert_eq!(error.hint_text(), Some("buy a disk"));
+        for (hint, shown) in [
+            ("buy one; in HTTP: PUT less", Some("buy one")),
+            ("in HTTP: PUT less", None),
+        ] {
+            let problem = format!(r#"{{"detail":"full","hint":"{hint}"}}"#);
+            let error = explain(507, None, PROBLEM, problem.as_bytes());
+            assert_eq!(error.hint_text(), shown, "{hint}");
+        }
         let error = explain(413, None, "application/json", br#"{"error":"too big"}"#);
         assert_eq!(
             (error.kind(), error.message()),

@@ -21,12 +21,15 @@ use crate::client::connection::early::{Early, is_final};
 use crate::client::connection::handshake::refusal;
 use crate::client::connection::stoppable_socket::StoppableSocket;
 use crate::error::{Error, ErrorKind};
+use crate::tls::Ahead;
 use crate::transport::is_timeout;
 
 /// A connection, after the handshake.
 pub(crate) struct Channel {
     stream: StoppableSocket,
     tls: Option<Box<ClientConnection>>,
+    /// What came for `tls` with other bytes.
+    ahead: Ahead,
     buffers: LazyBuffers,
     early: Arc<Early>,
     timeout: Duration,
@@ -57,6 +60,7 @@ impl Channel {
         Self {
             stream,
             tls,
+            ahead: Ahead::default(),
             buffers,
             early,
             timeout,
@@ -115,7 +119,7 @@ impl Channel {
                     // No close_notify: rustls says how that differs from an end.
                     other => break other?,
                 }
-                pump(tls, &mut self.stream)?;
+                pump(tls, &mut self.stream, &mut self.ahead)?;
             },
         };
 
@@ -173,11 +177,11 @@ impl Channel {
         // Readable does not mean answered: session tickets and interim answers may come at any time.
         // A server may send tickets faster than they are taken in, so there is an end to it.
         for _ in 0..LOOKS_MAX {
-            if !self.is_readable() {
+            if self.ahead.is_empty() && !self.is_readable() {
                 break;
             }
             if let Some(tls) = &mut self.tls {
-                pump(tls, &mut self.stream)?;
+                pump(tls, &mut self.stream, &mut self.ahead)?;
                 let input = self.buffers.input_append_buf();
                 match tls.reader().read(input) {
                     Ok(0) => return Err(io::ErrorKind::ConnectionReset.into()),
@@ -258,10 +262,14 @@ fn endless_interim() -> Error {
 }
 
 /// Reads TLS records once and takes them in.
-fn pump(tls: &mut ClientConnection, stream: &mut StoppableSocket) -> io::Result<()> {
-    match tls.read_tls(stream) {
+fn pump(
+    tls: &mut ClientConnection,
+    stream: &mut StoppableSocket,
+    ahead: &mut Ahead,
+) -> io::Result<()> {
+    match ahead.feed(tls, stream) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-        other => drop(other?),
+        other => other?,
     }
 
     let state = tls.process_new_packets();

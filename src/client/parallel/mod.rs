@@ -14,7 +14,7 @@ pub(crate) use connection_role::ConnectionRole;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::client::connection::{Shared, agent};
@@ -43,7 +43,7 @@ pub(crate) type Work<'a> = dyn Fn(&mut Client, usize, TransferEvents<'_>) -> Res
 pub(crate) enum TransferNews {
     /// It goes on after so many bytes.
     Started { at: u64 },
-    /// As [`TransferEvent::Progress`].
+    /// As [`TransferEvent::Progress`], some times in a second at most.
     Progress(u64),
     /// As [`TransferEvent::Retrying`].
     Retrying { pause: Duration, reason: String },
@@ -179,7 +179,17 @@ impl<'a> TransferQueue<'a> {
             let number = taken.number;
             // The receiver is there as long as any sender is.
             let tell = |told| drop(news.send((number, told)));
-            let result = (self.list.work)(client, number, &mut |event| tell(event.into()));
+            let mut told_at = Instant::now();
+            let result = (self.list.work)(client, number, &mut |event| {
+                // Each piece of news wakes another thread, and nobody sees more than some of them in a second.
+                if matches!(event, TransferEvent::Progress(_)) {
+                    if told_at.elapsed() < NEWS_PAUSE {
+                        return;
+                    }
+                    told_at = Instant::now();
+                }
+                tell(event.into());
+            });
 
             let Err(error) = result else {
                 taken.settle();
@@ -314,6 +324,9 @@ fn gives_way(error: &Error) -> bool {
             | ErrorKind::Interrupted
     )
 }
+
+/// How often progress of one transfer is told at most.
+const NEWS_PAUSE: Duration = Duration::from_millis(100);
 
 /// What waits to be told; a transfer that has more to tell waits, too.
 const NEWS_MAX: usize = 64;

@@ -32,7 +32,7 @@ pub(crate) fn condition(api: &Api, request: &Request<'_>, name: &ModelName) -> R
             ErrorKind::BadRequest,
             "these preconditions are not supported",
         )
-        .hint("use If-Match with one entity tag or *, or If-None-Match: *")),
+        .hint("in HTTP: use If-Match with one entity tag or *, or If-None-Match: *")),
     }
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn check_no_condition(request: &Request<'_>) -> Result<()> {
 
     let text = format!("{field} says nothing of one name in a change set");
     Err(Error::new(ErrorKind::BadRequest, text)
-        .hint("send If-Match with the revision of the folder when the set is committed"))
+        .hint("in HTTP: send If-Match with the revision of the folder when the set is committed"))
 }
 
 /// The revision that `If-Match` asks for, where a request is about a folder.

@@ -47,7 +47,7 @@ pub(crate) fn store_whole(
     if copied == 0 && length.is_none() {
         let text = "the body is empty, which would make the model empty";
         return Err(Error::new(ErrorKind::BadRequest, text)
-            .hint("an empty model is stored with a Content-Length of 0"));
+            .hint("in HTTP: an empty model is stored with a Content-Length of 0"));
     }
 
     let published = upload.end(name, digest.as_ref(), condition, *change)?;

@@ -51,7 +51,7 @@ pub(crate) fn limits(api: &Api, age: Duration) -> String {
 /// Draft section 7.1.
 pub(crate) fn mismatching(expected: u64, provided: u64) -> Response {
     let text = format!("the upload continues at {expected}, not at {provided}");
-    let error = Error::new(ErrorKind::Conflict, text).hint("HEAD returns the offset");
+    let error = Error::new(ErrorKind::Conflict, text).hint("in HTTP: HEAD returns the offset");
     let mut problem = Problem::of(
         &error,
         "offset from request does not match offset of resource",

@@ -16,7 +16,7 @@ pub(crate) fn check_form(request: &Request<'_>, complete: Option<Complete>) -> R
     if fields.value("tus-resumable").is_some() {
         let text = "the upload protocol tus is not supported";
         return Err(Error::new(ErrorKind::BadRequest, text).hint(
-            "send the whole model by PUT, or in pieces by draft-ietf-httpbis-resumable-upload",
+            "in HTTP: send the whole model by PUT, or in pieces by draft-ietf-httpbis-resumable-upload",
         ));
     }
 
@@ -51,7 +51,8 @@ pub(crate) fn check_form(request: &Request<'_>, complete: Option<Complete>) -> R
 
     if request.method() == Method::Post && length == Some("0") && complete.is_none() {
         let text = "the request has an empty body, which would make the model empty";
-        return Err(Error::new(ErrorKind::BadRequest, text).hint("an empty model is stored by PUT"));
+        return Err(Error::new(ErrorKind::BadRequest, text)
+            .hint("in HTTP: an empty model is stored by PUT"));
     }
 
     Ok(())

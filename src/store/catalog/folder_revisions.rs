@@ -62,8 +62,9 @@ impl Catalog {
     pub(crate) fn manifest(&self, root: &ModelName) -> Result<Option<Manifest>> {
         let mut members = Vec::new();
 
+        let mut standings = self.layout.standings();
         for name in self.members(Some(root))? {
-            let Standing::Model(stamp) = self.layout.standing(&name).map_err(unlisted)? else {
+            let Standing::Model(stamp) = standings.of(&name).map_err(unlisted)? else {
                 continue;
             };
             let Some(digest) = self.model(&name, &stamp).digest else {

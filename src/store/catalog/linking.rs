@@ -34,9 +34,9 @@ impl Catalog {
         if digests.is_empty() {
             return;
         }
-        let mut learned = Vec::new();
+        let (mut learned, mut standings) = (Vec::new(), self.layout.standings());
         for (name, old, digest) in self.index.having(digests) {
-            if let Ok(Standing::Model(stamp)) = self.layout.standing(&name)
+            if let Ok(Standing::Model(stamp)) = standings.of(&name)
                 && stamp != old
                 && stamp.is_linked_since(&old)
             {

@@ -45,7 +45,7 @@ pub(crate) fn unknown_change() -> Error {
         ErrorKind::NotFound,
         "this change set does not exist, or it has expired",
     )
-    .hint("begin a new one with POST /v1/changes")
+    .hint("send the same directory again; in HTTP: begin a new one with POST /v1/changes")
 }
 
 /// Where the files of a change set are.

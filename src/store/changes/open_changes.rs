@@ -232,7 +232,7 @@ impl OpenChanges {
             counted(more, "byte")
         );
         Err(Error::new(ErrorKind::NoSpace, text)
-            .hint("commit or DELETE one of them, or raise max-uploads-bytes"))
+            .hint("raise max-uploads-bytes, or wait until others are done; in HTTP: commit or DELETE one of them"))
     }
 
     /// Whether so much more may be kept in memory for a change set.
@@ -255,7 +255,7 @@ impl OpenChanges {
             counted(max, "byte")
         );
         Err(Error::new(ErrorKind::NoSpace, text)
-            .hint("commit or DELETE one of them, or raise max-change-memory"))
+            .hint("raise max-change-memory, or wait until others are done; in HTTP: commit or DELETE one of them"))
     }
 
     /// Whether all change sets stay within a bound, and those of one principal within half of it.

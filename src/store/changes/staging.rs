@@ -13,7 +13,7 @@ use crate::store::about::Metadata;
 use crate::store::changes::change::{Bytes, Change, ChangeRequest, CommitOutcome, Others};
 use crate::store::changes::change_files::{ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
-use crate::store::changes::commit::size_of;
+use crate::store::changes::commit::{check_reachable, check_root, size_of};
 use crate::store::changes::open_changes::{ChangeHold, OpenChange};
 use crate::store::claim::{Claim, Published, StagedBytes};
 use crate::store::failure::{check_digest, unstored};
@@ -44,11 +44,14 @@ impl Store {
     /// Begins a change set.
     ///
     /// # Errors
-    /// `Busy` if there are too many; otherwise those of the file system.
+    /// `Conflict` if its folder cannot be one; `Busy` if there are too many; otherwise those of the file system.
     pub(crate) fn begin_change(&self, request: ChangeRequest) -> Result<ChangeId> {
         let catalog = self.catalog();
         // Room is asked for with the bytes: a set that only removes makes some.
         catalog.check_changeable()?;
+        if let Some(root) = &request.root {
+            check_root(catalog, root)?;
+        }
         // Bytes that are on their way into a set keep it from being idle.
         let idle = |id, age: Duration| age.min(catalog.pending.idle_in(id));
         catalog
@@ -97,7 +100,7 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` if there is no such set; `BadRequest` for a name outside of its folder; `Conflict` for one
-    /// that collides with another; `NoSpace` if the bytes do not fit; and what the rules of the store refuse.
+    /// that collides with another, or that nothing of the set can make a model; `NoSpace` if the bytes do not fit; and what the rules of the store refuse.
     pub(crate) fn check_staged(
         &self,
         id: ChangeId,
@@ -114,6 +117,8 @@ impl Store {
         let change = catalog.changes.find(id)?;
         let set = open(&change)?;
         set.check_name(name, catalog.layout.folds_names(), None)?;
+        check_reachable(catalog, set.request.root.as_ref(), name)?;
+
         let memory = Change::Removal.memory(name) + metadata.bytes() as u64;
         self.check_room(&change, &set, name, memory)?;
         let old = set.entries.get(name).map_or(0, Change::sent_size);

@@ -6,6 +6,7 @@
 //! a folder of somebody else that has come in its place is an error, and nothing outside is touched.
 
 pub(crate) mod kept_tree;
+mod last_way;
 pub(crate) mod strange_entries;
 
 use std::io;
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex};
 use crate::disk::{FilePlace, Folder, FolderEntry};
 use crate::model::ModelName;
 use crate::threads::lock;
+
+pub(crate) use last_way::LastWay;
 
 /// The hidden folder, which need not be there.
 #[derive(Clone)]
@@ -90,6 +93,18 @@ impl HiddenFolder {
         let _guard = lock(&self.ways);
         let made = self.made(room)?;
         made.descend(way_to(name), Folder::make)
+    }
+
+    /// The same for many models, one after the other; a power cut may take the folders away again.
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub(crate) fn made_ways_unsynced(&self, room: &str) -> io::Result<KeptWays> {
+        let _guard = lock(&self.ways);
+        Ok(KeptWays {
+            last: LastWay::new(&self.made(room)?, Folder::make_unsynced),
+            ways: Arc::clone(&self.ways),
+        })
     }
 
     /// The same, but a power cut may take the folder away again.
@@ -177,6 +192,24 @@ impl HiddenFolder {
     /// As [`Folder::make`].
     pub(crate) fn file(&self, name: &str) -> io::Result<FilePlace> {
         Ok(FilePlace::new(&self.itself()?, name))
+    }
+}
+
+/// Ways to folders in which something is kept of models; names of one top folder, which is locked, come one after the
+/// other, so that nobody removes a folder that is about to be used.
+pub(crate) struct KeptWays {
+    last: LastWay,
+    ways: Arc<Mutex<()>>,
+}
+
+impl KeptWays {
+    /// As [`HiddenFolder::made_for_unsynced`].
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub(crate) fn to(&mut self, name: &ModelName) -> io::Result<Folder> {
+        let _guard = lock(&self.ways);
+        self.last.to(way_to(name))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::store::about::{About, Metadata};
 use crate::store::catalog::Catalog;
 use crate::store::claim::{BytesOrigin, Claim};
 use crate::store::clearing::{ClearMode, ClearedKind};
-use crate::store::hidden_folder::ABOUT;
+use crate::store::hidden_folder::{ABOUT, KeptWays};
 
 /// What is kept of one content.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,37 +62,72 @@ pub(crate) fn keep(
     signature: Option<&Signature>,
     needed: &BTreeSet<[u8; 32]>,
 ) -> io::Result<()> {
-    keep_by(catalog, claim, signature, needed, disk::write_at)
-}
-
-/// The same, but where nothing was said of a model before, a power cut may take it away again.
-pub(crate) fn keep_unsynced(
-    catalog: &Catalog,
-    claim: &Claim<'_>,
-    signature: Option<&Signature>,
-    needed: &BTreeSet<[u8; 32]>,
-) -> io::Result<()> {
-    // What replaces lines that were durable is durable.
-    let place = catalog.layout.about(claim.name)?;
-    if place.is_some_and(|place| place.exists()) {
-        return keep(catalog, claim, signature, needed);
-    }
-    keep_by(catalog, claim, signature, needed, disk::write_unsynced)
-}
-
-fn keep_by(
-    catalog: &Catalog,
-    claim: &Claim<'_>,
-    signature: Option<&Signature>,
-    needed: &BTreeSet<[u8; 32]>,
-    write_file: WriteFile,
-) -> io::Result<()> {
-    // What was kept of a version still holds.
-    if claim.origin == BytesOrigin::Version || (claim.metadata.is_empty() && signature.is_none()) {
+    if says_nothing(claim, signature) {
         return Ok(());
     }
+    let lines = lines_with(lines(catalog, claim.name)?, claim, signature, needed);
+    write(catalog, claim.name, &lines)
+}
 
-    let mut lines = lines(catalog, claim.name)?;
+/// Keeps what is said of many contents that are about to be published, one after the other; where nothing was said of
+/// a model before, a power cut may take it away again.
+pub(crate) struct UnsyncedWords<'a> {
+    catalog: &'a Catalog,
+    /// Once there is something to keep.
+    ways: Option<KeptWays>,
+}
+
+impl<'a> UnsyncedWords<'a> {
+    pub(crate) fn new(catalog: &'a Catalog) -> Self {
+        Self {
+            catalog,
+            ways: None,
+        }
+    }
+
+    /// As [`keep`].
+    pub(crate) fn keep(
+        &mut self,
+        claim: &Claim<'_>,
+        signature: Option<&Signature>,
+        needed: impl FnOnce() -> BTreeSet<[u8; 32]>,
+    ) -> io::Result<()> {
+        if says_nothing(claim, signature) {
+            return Ok(());
+        }
+
+        let ways = match &mut self.ways {
+            Some(ways) => ways,
+            None => {
+                let made = self.catalog.layout.hidden().made_ways_unsynced(ABOUT)?;
+                self.ways.insert(made)
+            }
+        };
+        let place = FilePlace::new(&ways.to(claim.name)?, claim.name.file_name());
+        let write_file = if place.exists() {
+            // What replaces lines that were durable is durable.
+            disk::write_at
+        } else {
+            disk::write_unsynced
+        };
+
+        let lines = lines_with(lines_at(&place)?, claim, signature, &needed());
+        write_file(&place, text_of(&lines).as_bytes(), 0o600)
+    }
+}
+
+fn says_nothing(claim: &Claim<'_>, signature: Option<&Signature>) -> bool {
+    // What was kept of a version still holds.
+    claim.origin == BytesOrigin::Version || (claim.metadata.is_empty() && signature.is_none())
+}
+
+/// Adds what is said of a content to what was said of others under its name.
+fn lines_with(
+    mut lines: Vec<Description>,
+    claim: &Claim<'_>,
+    signature: Option<&Signature>,
+    needed: &BTreeSet<[u8; 32]>,
+) -> Vec<Description> {
     let before = lines.iter().find(|line| line.digest == claim.digest);
 
     // What is said anew supersedes what was said of the same bytes before, each for itself.
@@ -117,7 +152,7 @@ fn keep_by(
     // The newest line comes first.
     lines.retain(|line| line.digest != claim.digest && needed.contains(line.digest.as_bytes()));
     lines.insert(0, description);
-    write(catalog, claim.name, &lines, write_file)
+    lines
 }
 
 /// Keeps the signature of a content that is a model already.
@@ -144,21 +179,13 @@ pub(crate) fn keep_signature(
         ),
     }
 
-    write(catalog, name, &lines, disk::write_at)
+    write(catalog, name, &lines)
 }
 
-/// Writes a whole file of a mode to a place.
-type WriteFile = fn(&FilePlace, &[u8], u32) -> io::Result<()>;
-
-fn write(
-    catalog: &Catalog,
-    name: &ModelName,
-    lines: &[Description],
-    write_file: WriteFile,
-) -> io::Result<()> {
+fn write(catalog: &Catalog, name: &ModelName, lines: &[Description]) -> io::Result<()> {
     let folder = catalog.layout.hidden().made_for(ABOUT, name)?;
     let place = FilePlace::new(&folder, name.file_name());
-    write_file(&place, text_of(lines).as_bytes(), 0o600)
+    disk::write_at(&place, text_of(lines).as_bytes(), 0o600)
 }
 
 fn text_of(lines: &[Description]) -> String {
@@ -233,7 +260,7 @@ pub(crate) fn clear(
     } else if left.len() < all.len() {
         cleared.bytes += size.saturating_sub(text_of(&left).len() as u64);
         if mode == ClearMode::Remove {
-            write(catalog, name, &left, disk::write_at)?;
+            write(catalog, name, &left)?;
         }
     }
     Ok(())
@@ -243,7 +270,10 @@ fn lines(catalog: &Catalog, name: &ModelName) -> io::Result<Vec<Description>> {
     let Some(place) = catalog.layout.about(name)? else {
         return Ok(Vec::new());
     };
+    lines_at(&place)
+}
 
+fn lines_at(place: &FilePlace) -> io::Result<Vec<Description>> {
     let bytes = match place.read(ABOUT_BYTES_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         read => read?,

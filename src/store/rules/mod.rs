@@ -11,5 +11,5 @@ mod signed;
 
 pub(crate) use bytes_again::BytesAgain;
 pub(crate) use folder_blocks::FolderBlocks;
-pub(crate) use metadata::{clear, find, forget, keep, keep_unsynced, signature_of};
+pub(crate) use metadata::{UnsyncedWords, clear, find, forget, keep, signature_of};
 pub(crate) use signed::read_signature;

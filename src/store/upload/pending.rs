@@ -117,7 +117,7 @@ impl UnfinishedUploads {
         };
 
         Err(Error::new(ErrorKind::Busy, text)
-            .hint("finish or DELETE one of them, wait until one expires, or raise max-uploads"))
+            .hint("finish one of them, wait until one expires, or raise max-uploads; in HTTP: DELETE one of them"))
     }
 
     /// Whether an upload of unknown length may grow to so many bytes.
@@ -330,7 +330,7 @@ fn check_sum<'a>(
     let size = counted(size, "byte");
     let text = format!("{size} do not fit: {what} together may have {max}");
     Err(Error::new(ErrorKind::NoSpace, text)
-        .hint("finish or DELETE one of the others, or raise max-uploads-bytes"))
+        .hint("finish one of the others, or raise max-uploads-bytes; in HTTP: DELETE one of them"))
 }
 
 /// The names in a hidden folder that are text; none if it cannot be read.

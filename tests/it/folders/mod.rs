@@ -12,3 +12,4 @@ mod parallel;
 mod put_folder;
 mod removing;
 mod revisions;
+mod unreachable;

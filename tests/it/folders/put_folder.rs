@@ -323,6 +323,14 @@ fn a_mirror_that_drops_signatures_says_so() {
     fs::remove_file(place.path("d/gone")).unwrap();
 
     let lost = "the signatures of 2 models that stay go with them, first that of 'd/a'";
+    let told = server.skep(&["put", "d", "--delete", "-n", "--json"]);
+    let told = told.exits(0).says(lost).json();
+    assert_eq!(
+        told["folders"][0]["unsigned"],
+        serde_json::json!(["d/a", "d/sub/b"])
+    );
+    assert!(server.dir.join("d/a.minisig").is_file());
+
     let mut terminal = Terminal::start(&server.command(&["put", "d", "--delete"]), 200);
     terminal.types("n\r");
     let (ended, _, screen) = terminal.ends();
@@ -335,6 +343,10 @@ fn a_mirror_that_drops_signatures_says_so() {
 
     // Nothing is said where nothing is lost.
     fs::remove_file(place.path("d/a")).unwrap();
+    let told = server.skep(&["put", "d", "--delete", "-n", "--json"]);
+    let told = told.exits(0);
+    assert!(!told.stderr.contains("signature"), "{}", told.stderr);
+    assert_eq!(told.json()["folders"][0]["unsigned"], serde_json::json!([]));
     let told = server
         .skep(&["put", "d", "--delete", "-y", "--json"])
         .exits(0);

@@ -11,6 +11,7 @@ mod changeable_layout;
 mod file_names;
 mod left_over;
 mod model_paths;
+mod standings;
 mod store_format;
 mod unusable;
 
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::disk::{self, FileKind, FilePlace, Folder, FolderLock, LockAttempt, Part};
+use crate::disk::{self, FileFacts, FileKind, FilePlace, Folder, FolderLock, LockAttempt, Part};
 use crate::error::Result;
 use crate::model::ModelName;
 pub(crate) use file_names::is_absence;
@@ -325,15 +326,7 @@ impl Layout {
 
     /// What stands under a name; links are not followed.
     pub(crate) fn standing(&self, name: &ModelName) -> io::Result<Standing> {
-        let facts = match self.place(name).and_then(|place| place.facts()) {
-            Err(error) if is_nothing(&error) => return Ok(Standing::Nothing),
-            other => other?,
-        };
-
-        Ok(match facts.kind {
-            FileKind::File => Standing::Model(Stamp::of(facts)),
-            other => Standing::Other(shown(other)),
-        })
+        standing_of(self.place(name).and_then(|place| place.facts()))
     }
 
     /// Opens a model, with the stamp of exactly that file; `None` if there is none.
@@ -368,6 +361,18 @@ impl Layout {
             _ => Ok(()),
         }
     }
+}
+
+fn standing_of(facts: io::Result<FileFacts>) -> io::Result<Standing> {
+    let facts = match facts {
+        Err(error) if is_nothing(&error) => return Ok(Standing::Nothing),
+        other => other?,
+    };
+
+    Ok(match facts.kind {
+        FileKind::File => Standing::Model(Stamp::of(facts)),
+        other => Standing::Other(shown(other)),
+    })
 }
 
 /// No folder that leads to it, or something else in the place of one, is no model either.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Standing};
 use crate::store::changes::commit::recorded::step_record::{CommitStep, StepKind};
-use crate::store::hidden_folder::TREE;
+use crate::store::hidden_folder::{LastWay, TREE};
 
 /// The outermost of the folders that lead to this one, itself included, whose name nothing has.
 ///
@@ -39,6 +39,15 @@ pub(super) fn assembled_place(set: &Folder, name: &ModelName) -> io::Result<File
     let tree = set.make_unsynced(TREE)?;
     let folder = tree.descend(name.folders(), Folder::make_open_unsynced)?;
     Ok(FilePlace::new(&folder, name.file_name()))
+}
+
+/// Ways to the folders in which models are assembled, which are made where they are missing.
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn ways(set: &Folder) -> io::Result<LastWay> {
+    let tree = set.make_unsynced(TREE)?;
+    Ok(LastWay::new(&tree, Folder::make_open_unsynced))
 }
 
 /// Removes the folder in which something was assembled, if there is one.

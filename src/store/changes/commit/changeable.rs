@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Whether all folders that a commit changes can be changed: it is asked before anything is decided, since a
-//! commit is done as a whole.
+//! commit is done as a whole. What a set can never do is refused when it is first named, before bytes travel.
 
 use std::collections::BTreeSet;
 use std::io;
 
-use crate::disk::{FileFacts, Folder};
+use crate::disk::{FileFacts, FileKind, Folder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-use crate::store::catalog::Catalog;
+use crate::store::catalog::{Catalog, Standing};
 use crate::store::changes::commit::commit_plan::CommitPlan;
-use crate::store::failure::unstored;
+use crate::store::failure::{unreadable, unstored};
 
 /// Looks at the folder of each name, or at the nearest one above it that is there.
 ///
@@ -33,6 +33,95 @@ pub(super) fn check_places(catalog: &Catalog, plan: &CommitPlan) -> Result<()> {
         check_folder(&folder, &shown, device)?;
     }
     Ok(())
+}
+
+/// Whether the folder of a set can be one. The set itself only removes what is in it.
+///
+/// # Errors
+/// `Conflict` if something else stands in its place or in that of a folder that leads to it; otherwise those of the
+/// file system.
+pub(in crate::store::changes) fn check_root(catalog: &Catalog, root: &ModelName) -> Result<()> {
+    let found = match kind_of(catalog, root) {
+        Ok(FileKind::Folder) => None,
+        Ok(_) => itself(catalog, root)?,
+        Err(_) => before(catalog, root)?,
+    };
+    match found {
+        Some((other, kind)) => Err(blocked(
+            &format!("'{root}/' cannot be a folder"),
+            &other,
+            kind,
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether a name of a set can become a model. What the set may remove is in nobody's way: a model where a folder is
+/// needed, or a folder of models, if they are of its own folder.
+///
+/// # Errors
+/// As [`check_root`], and as [`check_places`] for a name that is free.
+pub(in crate::store::changes) fn check_reachable(
+    catalog: &Catalog,
+    root: Option<&ModelName>,
+    name: &ModelName,
+) -> Result<()> {
+    let found = match kind_of(catalog, name) {
+        Ok(FileKind::File | FileKind::Folder) => None,
+        Ok(_) => itself(catalog, name)?,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => before(catalog, name)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let models = catalog.layout.folder();
+            let (folder, shown) = nearest(models, name).map_err(unstored)?;
+            let device = models.facts().map_err(unstored)?.device;
+            return check_folder(&folder, &shown, device);
+        }
+        // What cannot be looked at is told of when it is to be written.
+        Err(_) => None,
+    };
+
+    let can_leave = |other: &ModelName| {
+        let is_of_set = root.is_none_or(|root| other.is_below(root));
+        is_of_set && matches!(catalog.layout.standing(other), Ok(Standing::Model(_)))
+    };
+    match found {
+        Some((other, kind)) if !can_leave(&other) => Err(blocked(
+            &format!("'{name}' cannot be a model"),
+            &other,
+            kind,
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn kind_of(catalog: &Catalog, name: &ModelName) -> io::Result<FileKind> {
+    let facts = catalog.layout.place(name).and_then(|place| place.facts());
+    facts.map(|facts| facts.kind)
+}
+
+/// What has a name and is no folder.
+fn itself(catalog: &Catalog, name: &ModelName) -> Result<Option<(ModelName, &'static str)>> {
+    let standing = catalog.layout.standing(name);
+    Ok(match standing.map_err(|error| unreadable(name, error))? {
+        Standing::Nothing => None,
+        Standing::Model(_) => Some((name.clone(), "a model")),
+        Standing::Other(kind) => Some((name.clone(), kind)),
+    })
+}
+
+/// What stands in the place of a folder that leads to a name.
+fn before(catalog: &Catalog, name: &ModelName) -> Result<Option<(ModelName, &'static str)>> {
+    let found = catalog.layout.in_the_way(name);
+    let found = found.map_err(|error| unreadable(name, error))?;
+    found
+        .map(|(other, kind)| Ok((other.parse()?, kind)))
+        .transpose()
+}
+
+fn blocked(what: &str, other: &ModelName, kind: &str) -> Error {
+    let text = format!("{what}, for '{other}' is {kind} in the model directory");
+    let hint = format!("choose another name, or remove '{other}' first");
+    Error::new(ErrorKind::Conflict, text).hint(hint)
 }
 
 /// Whether a model can come to stand in a folder, and go from it.

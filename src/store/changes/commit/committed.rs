@@ -37,8 +37,9 @@ pub(super) fn outcome(steps: &[CommitStep], names: usize) -> CommitOutcome {
 /// A hand can move a folder away and back meanwhile: only the very file that was in the set has the digest.
 pub(super) fn learn(catalog: &Catalog, plan: &CommitPlan, staged: &[Option<Stamp>]) {
     let published = plan.published.iter().zip(staged);
+    let mut standings = catalog.layout.standings();
     let learned = published.filter_map(|(one, staged)| {
-        let Ok(Standing::Model(stamp)) = catalog.layout.standing(&one.name) else {
+        let Ok(Standing::Model(stamp)) = standings.of(&one.name) else {
             return None;
         };
         let is_it = staged.is_some_and(|staged| stamp.is_linked_since(&staged));
@@ -106,8 +107,9 @@ pub(super) fn learn_as(
     moved: &[MovedModel],
     name: fn(&MovedModel) -> &ModelName,
 ) {
+    let mut standings = catalog.layout.standings();
     let learned = moved.iter().filter_map(|one| {
-        let Ok(Standing::Model(stamp)) = catalog.layout.standing(name(one)) else {
+        let Ok(Standing::Model(stamp)) = standings.of(name(one)) else {
             return None;
         };
         let is_it = stamp.is_linked_since(&one.stamp);

@@ -195,8 +195,9 @@ fn make_ready(catalog: &Catalog, set: &mut ChangeSet, others: Others) -> Result<
     if others == Others::Remove && set.request.root.is_none() {
         let text =
             "what is not in a change set is removed only from a folder, and this set has none";
-        return Err(Error::new(ErrorKind::BadRequest, text)
-            .hint("begin one with POST /v1/changes?root=FOLDER, or DELETE single names in it"));
+        return Err(Error::new(ErrorKind::BadRequest, text).hint(
+            "in HTTP: begin one with POST /v1/changes?root=FOLDER, or DELETE single names in it",
+        ));
     }
     catalog.check_changeable()?;
     check_sent(set)?;
@@ -278,7 +279,7 @@ fn staged(files: &ChangeFiles, plan: &CommitPlan) -> Vec<Option<Stamp>> {
 /// Looks at what was sent, and reads again what a power cut may have changed. What is not what was sent has to
 /// be sent again.
 fn check_sent(set: &mut ChangeSet) -> Result<()> {
-    let files = set.files.clone();
+    let folder = set.files.folder();
     let mut lost = Vec::new();
 
     for (name, change) in &mut set.entries {
@@ -287,16 +288,17 @@ fn check_sent(set: &mut ChangeSet) -> Result<()> {
         };
 
         // Nothing but a file of this size gets the name, whoever has put something else there.
-        let place = files.place(bytes.number);
+        let place = folder.as_ref().ok();
+        let place = place.map(|folder| FilePlace::new(folder, bytes.number.to_string()));
         let is_there = match place {
-            Ok(place) if bytes.is_unsure => {
+            Some(place) if bytes.is_unsure => {
                 let digest = place.open().and_then(|(file, _)| Digest::of_reader(file));
                 digest.is_ok_and(|digest| digest == bytes.digest)
             }
-            Ok(place) => place
+            Some(place) => place
                 .facts()
                 .is_ok_and(|facts| facts.is_file() && facts.size == bytes.size),
-            Err(_) => false,
+            None => false,
         };
         if is_there {
             bytes.is_unsure = false;
@@ -315,7 +317,9 @@ fn check_sent(set: &mut ChangeSet) -> Result<()> {
     for name in &lost {
         set.entries.remove(name);
     }
-    Err(Error::new(ErrorKind::Conflict, text).hint("send what GET does not list, and commit again"))
+    Err(Error::new(ErrorKind::Conflict, text).hint(
+        "send the same directory again; in HTTP: send what GET does not list, and commit again",
+    ))
 }
 
 /// Computes the digests in a folder that are not known yet, as after a start without an index: without them, what

@@ -16,6 +16,7 @@ mod recorded;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::store::changes) use changeable::{check_reachable, check_root};
 pub(crate) use moves::move_request::{ExpectedState, MoveRequest};
 pub(crate) use plan::{absent, size_of, sources};
 pub(crate) use recorded::finishing::try_again;

@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a commit does before it is decided, and how that is taken back.
 
-use std::collections::BTreeSet;
 use std::io;
 
 use crate::disk::{self, FilePlace};
 use crate::model::ModelName;
-use crate::signature::Signature;
 use crate::store::catalog::{Catalog, Layout, Stamp};
 use crate::store::changes::change::Change;
 use crate::store::changes::change_files::ChangeFiles;
 use crate::store::changes::change_set::ChangeSet;
-use crate::store::changes::commit::assembled::{assembled_place, discard_tree};
+use crate::store::changes::commit::assembled::{self, discard_tree};
 use crate::store::changes::commit::commit_plan::CommitPlan;
 use crate::store::changes::commit::committed::{claim, learn_linked};
-use crate::store::claim::Claim;
 use crate::store::revisions::{self, Manifest};
-use crate::store::rules;
+use crate::store::rules::{self, UnsyncedWords};
 use crate::store::versions;
 
 /// Makes the bytes of a set survive a power cut.
@@ -55,6 +52,15 @@ pub(super) fn prepare(
         discard_tree(&set)?;
     }
 
+    // Where one call makes all of it durable, no step has to do so by itself.
+    let (make, keep): (MakePlace, KeepVersion) = if is_whole {
+        (Layout::made_place_unsynced, versions::keep_unsynced)
+    } else {
+        (Layout::made_place, versions::keep)
+    };
+    let mut words = is_whole.then(|| UnsyncedWords::new(catalog));
+    let mut ways = is_assembled.then(|| assembled::ways(&set)).transpose()?;
+
     for one in &plan.published {
         let place = FilePlace::new(&set, one.bytes.number.to_string());
         let mut takes_mode = one.source.is_none();
@@ -72,24 +78,17 @@ pub(super) fn prepare(
             }
         }
 
-        // Where one call makes all of it durable, no step has to do so by itself.
-        let (make, keep, say): (MakePlace, KeepVersion, KeepWords) = if is_whole {
-            (
-                Layout::made_place_unsynced,
-                versions::keep_unsynced,
-                rules::keep_unsynced,
-            )
-        } else {
-            (Layout::made_place, versions::keep, rules::keep)
-        };
-
-        if is_assembled {
-            drop(assembled_place(&set, &one.name)?);
+        if let Some(ways) = &mut ways {
+            drop(ways.to(one.name.folders())?);
         } else if !one.waits {
             drop(make(&catalog.layout, &one.name)?);
         }
-        let needed = versions::digests(catalog, &one.name);
-        say(catalog, &claim(one), one.bytes.signature.as_ref(), &needed)?;
+        let needed = || versions::digests(catalog, &one.name);
+        let (claim, signature) = (claim(one), one.bytes.signature.as_ref());
+        match &mut words {
+            Some(words) => words.keep(&claim, signature, needed)?,
+            None => rules::keep(catalog, &claim, signature, &needed())?,
+        }
 
         if let Some(stamp) = &one.current {
             if takes_mode {
@@ -115,8 +114,6 @@ pub(super) fn prepare(
 
 type MakePlace = fn(&Layout, &ModelName) -> io::Result<FilePlace>;
 type KeepVersion = fn(&Catalog, &ModelName, &Stamp) -> io::Result<()>;
-type KeepWords =
-    fn(&Catalog, &Claim<'_>, Option<&Signature>, &BTreeSet<[u8; 32]>) -> io::Result<()>;
 
 /// Takes back what was prepared for a commit that is not done.
 pub(super) fn tidy_up(catalog: &Catalog, files: &ChangeFiles, plan: &CommitPlan) {

@@ -108,10 +108,15 @@ impl SourceTree {
         let mut digests = RememberedDigests::open(client.home(), &canonical);
 
         let steps = self.compare(&there, wish, &mut digests)?;
-        if wish.is_dry {
-            return steps.tell(&self.root, output).map(|value| (value, 1));
-        }
         let unsigned = self.unsigned(&steps);
+        if wish.is_dry {
+            let mut value = steps.tell(&self.root, output)?;
+            if let Some(lost) = told_unsigned(&unsigned) {
+                output.note(&lost);
+            }
+            value["unsigned"] = json!(unsigned);
+            return Ok((value, 1));
+        }
         if !steps.removed.is_empty() {
             let models = counted(steps.removed.len() as u64, "model");
             let mut what = format!("remove {models} of {}/ from {}", self.root, client.server());

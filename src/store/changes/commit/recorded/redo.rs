@@ -11,12 +11,13 @@ use crate::model::ModelName;
 use crate::store::catalog::{Catalog, Layout, Linking, Standing};
 use crate::store::changes::change_files::{COMMIT, ChangeFiles};
 use crate::store::changes::change_journal::whole_lines;
-use crate::store::changes::commit::assembled::{appear, assembled_place};
+use crate::store::changes::commit::assembled::{self, appear, assembled_place};
 use crate::store::changes::commit::exchange::{CommitWay, bring_late};
 use crate::store::changes::commit::recorded::hidden_names::HiddenNames;
 use crate::store::changes::commit::recorded::step_record::{
     CommitStep, StepKind, read_record, record_text, unreadable,
 };
+use crate::store::hidden_folder::LastWay;
 use crate::store::hidden_folder::kept_tree;
 use crate::store::versions;
 
@@ -165,8 +166,19 @@ pub(crate) fn apply(
         return Ok(());
     }
 
+    let mut ways = None;
     for (number, step) in steps.iter().enumerate() {
         let done = match &step.what {
+            StepKind::Publish(number) if way == CommitWay::Assembled => {
+                let done = assemble(&set, &step.name, *number, &mut ways);
+                match done {
+                    // What it means that something is not there is found out by a way of its own.
+                    Err(error) if is_absent_or_folder(&error) => {
+                        publish(&catalog.layout, &set, &step.name, *number, way)
+                    }
+                    done => done,
+                }
+            }
             StepKind::Publish(number) => publish(&catalog.layout, &set, &step.name, *number, way),
             StepKind::Appear => appear(&catalog.layout, &set, &step.name, steps),
             StepKind::Exchange(_) => exchange(&catalog.layout, &set, &step.name, steps, &mut way),
@@ -194,6 +206,28 @@ pub(crate) fn apply(
         obstacle.check(step.name.as_str(), done)?;
     }
     Ok(())
+}
+
+/// Gives a file of the set its place in the folder that is assembled, by the way to the one before.
+fn assemble(
+    set: &Folder,
+    name: &ModelName,
+    number: u64,
+    ways: &mut Option<LastWay>,
+) -> io::Result<()> {
+    let ways = match ways {
+        Some(ways) => ways,
+        None => ways.insert(assembled::ways(set)?),
+    };
+    let target = FilePlace::new(&ways.to(name.folders())?, name.file_name());
+    FilePlace::new(set, number.to_string()).rename_to(&target)
+}
+
+fn is_absent_or_folder(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory
+    )
 }
 
 /// Gives a file of the set the name of its model, or its place in the folder that is assembled.
