@@ -29,7 +29,6 @@ pub(crate) fn is_readable(name: &ModelName) -> bool {
     FileEnding::of(name).is_some()
 }
 
-#[cfg(test)]
 /// Whether programs load a file of this name as a pickle.
 pub(crate) fn is_pickle(name: &ModelName) -> bool {
     FileEnding::of(name) == Some(FileEnding::Pickle)
@@ -59,7 +58,6 @@ pub(crate) fn header_of(
     Ok(Some(header))
 }
 
-#[cfg(any(fuzzing, test))]
 /// What the pickles of a file import that is not known to be harmless.
 ///
 /// # Errors
@@ -154,7 +152,6 @@ const ENDINGS: &[(&str, FileEnding)] = &[
     ("joblib", FileEnding::Pickle),
 ];
 
-#[cfg(any(fuzzing, test))]
 /// A file on this device is read as far as a pickle goes, a piece at a time.
 const UNBOUNDED: ReadBounds = ReadBounds {
     bytes_max: u64::MAX,
