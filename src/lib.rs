@@ -23,6 +23,7 @@ mod disk;
 mod edge;
 mod error;
 mod event;
+mod formats;
 mod home;
 mod http;
 mod limits;
@@ -52,6 +53,9 @@ pub use config::{Config, Effect, Effective, Layer, Origin, SECTIONS, Section, Se
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{EVENTS, EventKind};
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub use formats::fuzz_formats::fuzz_format;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub use http::fuzz::{fuzz_body, fuzz_head};

@@ -47,6 +47,7 @@ fn main() {
     tell("dearning", is_ci || has_dearning());
     tell("signatures", is_ci || has_signatures());
     tell("huggingface_hub", is_ci || has_huggingface_hub());
+    tell("formats", is_ci || has_formats());
     // Without the program nobody knows whether something can be mounted, so its tests run and fail.
     tell("mounts", can_mount() || is_ci && !is_there("mount"));
     tell("ipv6", TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok());
@@ -92,6 +93,13 @@ fn has_huggingface_hub() -> bool {
     ["0.36", "newest"]
         .iter()
         .all(|version| folder.join(version).join("huggingface_hub").is_dir())
+}
+
+/// The packages that make files of models.
+fn has_formats() -> bool {
+    let folder = interop().unwrap_or_default().join("formats");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    folder.join("gguf").is_dir()
 }
 
 fn has_dearning() -> bool {

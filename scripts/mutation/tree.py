@@ -12,6 +12,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 # Tests and what prints are no guards.
 EXCLUDED = ["--exclude", "**/tests.rs", "--exclude", "src/http/fuzz.rs",
+            "--exclude", "src/formats/fuzz_formats.rs",
             "--exclude-re", "impl.*(Debug|Display) for"]
 
 # Faults of one kind hide those of the next one, so a build takes some rounds; more are a fault of this.

@@ -63,6 +63,9 @@ pub struct StoreOptions {
     /// Whether models whose names end as those of a known format (`.gguf`, `.zip`) have to begin as files
     /// of that format do. Default: not.
     pub require_format: bool,
+    /// Whether models whose names end as those of pickles (`.pt`, `.bin`, `.pkl`) are refused if they import
+    /// more than what makes tensors. Default: not.
+    pub refuse_unsafe_pickles: bool,
     /// How many versions of a model are kept when it is replaced or removed. Default 1.
     pub versions_max: usize,
     /// Bytes of all kept versions, the oldest of which give way to newer ones; 0 for no limit. Default 4 GiB.
@@ -118,6 +121,7 @@ impl Default for StoreOptions {
             meta_max: 16,
             meta_bytes_max: 4 << 10,
             require_format: false,
+            refuse_unsafe_pickles: false,
             versions_max: 1,
             version_bytes_max: 4 << 30,
             version_share_max: 10,

@@ -29,6 +29,7 @@ impl Store {
         check_digest(digest, claim.expected)?;
         catalog.check_kind(name, claim.metadata)?;
         catalog.check_start(claim, &mut bytes)?;
+        catalog.check_imports(claim, &mut bytes)?;
         let vouching = catalog.check_signature(claim, &mut bytes)?;
         let digested = catalog.digest_for(name, claim.condition)?;
 

@@ -5,6 +5,7 @@ mod answer;
 pub(crate) mod answers;
 mod content;
 mod failures;
+mod header_ranges;
 mod inspect;
 mod json_answer;
 mod lists;

@@ -142,6 +142,14 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(switch, store.require_format),
     ),
     row(
+        "refuse-unsafe-pickles",
+        "",
+        "false",
+        "Refuse pickles (.pt, .pth, .bin, .pkl, .pickle, .ckpt, .joblib) that import more than what makes tensors",
+        Effect::NextStart,
+        set!(switch, store.refuse_unsafe_pickles),
+    ),
+    row(
         "require-signature",
         "KEY,...",
         "",

@@ -150,6 +150,7 @@ impl Store {
         check_digest(claim.digest, claim.expected)?;
         catalog.check_kind(claim.name, claim.metadata)?;
         catalog.check_start(claim, &mut bytes)?;
+        catalog.check_imports(claim, &mut bytes)?;
 
         let change = catalog.changes.find(id)?;
         let beside = staged_signature(&*open(&change)?, claim);
@@ -226,8 +227,10 @@ impl Store {
             let text = "this server has no bytes with this digest";
             return Err(Error::new(ErrorKind::NotFound, text).hint("send them"));
         };
-        // Where bytes have to be signed or to begin in a certain way, they are looked at as if they were sent.
-        if !catalog.options.signers.is_empty() || catalog.options.require_format {
+        // Where bytes have to be signed, to begin in a certain way or to import nothing, they are looked at as
+        // if they were sent.
+        let options = &catalog.options;
+        if !options.signers.is_empty() || options.require_format || catalog.minds_imports(name) {
             let text =
                 "this server looks at all bytes that get a name, and takes none by their digest";
             return Err(Error::new(ErrorKind::Conflict, text).hint("send them"));

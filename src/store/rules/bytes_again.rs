@@ -36,8 +36,10 @@ impl Catalog {
         let options = &self.options;
         let mut content = ContentAgain(bytes.place);
 
-        let reads =
-            options.require_license || options.require_format || !options.signers.is_empty();
+        let reads = options.require_license
+            || options.require_format
+            || self.minds_imports(bytes.name)
+            || !options.signers.is_empty();
         let digest = match bytes.digest {
             Some(digest) => digest,
             None if reads => content
@@ -63,6 +65,7 @@ impl Catalog {
         };
         self.check_kind(bytes.name, &metadata)?;
         self.check_start(&claim, &mut content)?;
+        self.check_imports(&claim, &mut content)?;
         self.check_signature(&claim, &mut content).map(drop)
     }
 }

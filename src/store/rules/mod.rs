@@ -5,6 +5,7 @@ mod bytes_again;
 mod content_start;
 mod folder_blocks;
 mod metadata;
+mod pickled_imports;
 mod policy;
 pub(crate) mod side_file;
 mod signed;

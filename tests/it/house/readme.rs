@@ -417,7 +417,12 @@ fn the_json_of_the_manual_is_what_commands_print() {
     drop(second);
 
     let server = Served::start(&["--keep-versions", "2"]);
-    server.place.file("a.onnx", "some bytes");
+    // A model of one tensor.
+    let tensor = b"\x08\x04\x10\x01\x42\x01w\x4a\x10";
+    let graph = [b"\x12\x04main\x2a\x19", &tensor[..], &[0; 16]].concat();
+    server
+        .place
+        .file("a.onnx", [b"\x08\x09\x3a\x21", &graph[..]].concat());
     let mut invitation = String::new();
     for &arguments in JSON_COMMANDS {
         prepare(&server, arguments);

@@ -224,13 +224,19 @@ fn foreign_documents(texts: &Sources, here: &Sources) -> Vec<String> {
     violations
 }
 
+/// Types of numbers, as formats of models call them.
+const NUMBER_TYPES: &[&str] = &[
+    "F16", "F32", "F64", "I16", "I32", "I64", "U16", "U32", "U64", "C64",
+];
+
 /// Ids of lists that are not in the repository: a letter and two digits.
 fn ids(texts: &Sources) -> Vec<String> {
     let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let is_id = |word: &&str| {
         let bytes = word.as_bytes();
         let is_long_enough = bytes.len() == 3 && bytes[0].is_ascii_uppercase();
-        is_long_enough && bytes[1..].iter().all(u8::is_ascii_digit)
+        let is_type = NUMBER_TYPES.contains(word);
+        is_long_enough && !is_type && bytes[1..].iter().all(u8::is_ascii_digit)
     };
 
     let mut violations = Vec::new();

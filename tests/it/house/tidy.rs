@@ -23,6 +23,7 @@ const FLOORS: &[&[&str]] = &[
         "clock",
         "crew",
         "disk",
+        "formats",
         "random",
         "signature",
         "stop",

@@ -23,7 +23,9 @@ enum Form {
     Texts,
     /// A list of objects.
     Objects,
+    Numbers,
     Object,
+    MaybeObject,
 }
 
 const FORMS: &[(&str, Form)] = &[
@@ -61,6 +63,23 @@ const FORMS: &[(&str, Form)] = &[
     ("uploaded", Form::MaybeTime),
     ("file_modified", Form::MaybeTime),
     ("meta", Form::Object),
+    ("header", Form::MaybeObject),
+    ("format", Form::Text),
+    ("label", Form::MaybeText),
+    ("architecture", Form::MaybeText),
+    ("quantization", Form::MaybeText),
+    ("context_length", Form::MaybeNumber),
+    ("tensors", Form::Number),
+    ("parameters", Form::Number),
+    ("memory", Form::Number),
+    ("available", Form::MaybeNumber),
+    ("types", Form::Objects),
+    ("first", Form::Objects),
+    ("type", Form::Text),
+    ("shape", Form::Numbers),
+    ("imports", Form::Texts),
+    ("unsafe", Form::Flag),
+    ("flaw", Form::MaybeText),
     ("made", Form::Time),
     ("expires", Form::MaybeTime),
     ("expired", Form::Flag),
@@ -149,7 +168,9 @@ fn fits(name: &str, value: &Value) -> bool {
         Form::MaybeDigest => value.is_null() || text(is_digest),
         Form::Texts => is_list(value, Value::is_string),
         Form::Objects => is_list(value, Value::is_object),
+        Form::Numbers => is_list(value, Value::is_u64),
         Form::Object => value.is_object(),
+        Form::MaybeObject => value.is_null() || value.is_object(),
     }
 }
 

@@ -11,6 +11,7 @@ mod keeping;
 mod left_over;
 mod looking;
 mod modes;
+mod pickles;
 mod planted;
 mod power_cut;
 mod read_only;

@@ -17,6 +17,7 @@ mod piped;
 mod piped_cuts;
 mod planted_links;
 pub(crate) mod resume;
+mod shown_headers;
 mod stopping;
 mod there_and_back;
 mod uploads_cut;

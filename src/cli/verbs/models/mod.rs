@@ -8,4 +8,5 @@ pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod rollback;
 pub(crate) mod show;
+mod shown_header;
 pub(crate) mod verify;

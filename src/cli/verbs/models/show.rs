@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `skep show`: tells all that a server knows of a model.
+//! `skep show`: tells all that a server knows of a model, and what the model says of itself.
 
 use clap::{ArgMatches, Command};
+use serde_json::{Value, json};
 
 use crate::cli::flags::{Selector, args};
 use crate::cli::terminal::{Output, size};
-use crate::cli::verbs::models::old_state;
+use crate::cli::verbs::models::{old_state, shown_header};
 use crate::cli::verbs::transfer::get;
 use crate::client::Client;
 use crate::error::Result;
@@ -55,10 +56,15 @@ fn show_models(names: Vec<ModelName>, client: &mut Client, output: &Output) -> R
 
     output.each(names, |name| {
         let info = client.info_of_state(&name)?;
-        for (key, value) in rows(&info) {
-            output.line(&format!("{key:<10}{value}"))?;
+        let header = client.header(&info.model)?;
+        let of_header = header.as_ref().map(shown_header::rows);
+        for (key, value) in rows(&info).into_iter().chain(of_header.unwrap_or_default()) {
+            output.line(&format!("{key:<12}{value}"))?;
         }
-        output.json_item(&InfoWire::from(&info))
+
+        let mut told = json!(InfoWire::from(&info));
+        told["header"] = header.as_ref().map_or(Value::Null, shown_header::json_of);
+        output.json_item(&told)
     });
 
     Ok(())
