@@ -3,7 +3,7 @@
 //! and nothing in it is run.
 
 #[cfg(any(fuzzing, test))]
-pub mod fuzz_formats;
+pub(crate) mod fuzz_formats;
 mod gguf;
 mod gguf_types;
 mod literal;

@@ -319,6 +319,16 @@ fn lengths_that_lie_are_found() {
     long[0] = 3;
     assert!(flaw("m.safetensors", &long).contains("begin"));
 
+    // Its last brace is the only number of its tensor.
+    let open = r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}"#;
+    let mut open = safetensors(open, 1);
+    *open.last_mut().unwrap() = b'}';
+    assert!(flaw("m.safetensors", &open).contains("cannot be read"));
+    // Without any number, no dimension is too large.
+    let none = r#"{"a":{"dtype":"U8","shape":[4294967296,4294967296,0],"data_offsets":[0,0]}}"#;
+    let none = told("m.safetensors", &safetensors(none, 0)).unwrap();
+    assert_eq!((none.flaw, none.parameters), (None, 0));
+
     // Twice the same place.
     let twice = r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#;
     assert!(flaw("m.safetensors", &safetensors(twice, 4)).contains("what follows"));
@@ -329,7 +339,7 @@ fn lengths_that_lie_are_found() {
         flaw("m.gguf", &bytes);
     }
     // A field that is longer than the message in which it lies, and not longer than the file.
-    flaw("m.onnx", b"\x08\x09\x3a\x02\x12\x04main");
+    flaw("m.onnx", b"\x08\x09\x3a\x02\x12\x04\x08\x01\x08\x01");
     let mut bytes = onnx();
     // The length of the graph.
     bytes[18] = 0xff;
@@ -396,6 +406,20 @@ fn an_archive_has_one_directory() {
         flaw("m.npz", &other);
     }
 
+    // A member that is not where the directory says.
+    let mut moved = right.clone();
+    let at = moved.windows(4).rposition(|four| four == b"PK\x03\x04");
+    // The last one is no array, and nobody goes there.
+    let at = moved[..at.unwrap()]
+        .windows(4)
+        .rposition(|four| four == b"PK\x03\x04");
+    moved[at.unwrap()] = b'Q';
+    flaw("m.npz", &moved);
+    let mut packed = right.clone();
+    let at = packed.windows(4).position(|four| four == b"PK\x01\x02");
+    let at = at.unwrap();
+    (packed[at + 10], packed[at + 45]) = (8, 0x7f);
+    assert!(flaw("m.npz", &packed).contains("ends"));
     // More after it, and another length of it.
     flaw("m.npz", &[&right[..], b"x"].concat());
     let mut longer = right.clone();
@@ -432,6 +456,12 @@ fn no_more_is_read_than_the_bounds_allow() {
         "{}",
         told.tensors
     );
+
+    let mut held = Held(b"ab");
+    let mut window = Window::new(&mut held, UNBOUNDED);
+    assert!(window.seek(3).is_err() && window.skip(u64::MAX).is_err());
+    assert!(window.skip(2).is_ok() && window.byte().is_err());
+    assert_eq!(window.left(), 0);
 
     let bounds = ReadBounds {
         reads_max: 1,
