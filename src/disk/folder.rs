@@ -258,8 +258,7 @@ impl Folder {
     /// Those of the file system.
     pub(crate) fn syncs_as_whole(&self) -> io::Result<bool> {
         let kind = i128::from(rustix::fs::fstatfs(self)?.f_type);
-        let is_known = SYNCED_WHOLE.iter().any(|known| i128::from(*known) == kind);
-        Ok(is_known && fault::syncs_whole())
+        Ok(SYNCED_WHOLE.contains(&kind) && fault::syncs_whole())
     }
 
     /// The same as [`Folder::make`], but a power cut may take the folder away again.
@@ -386,13 +385,8 @@ const OPEN: Mode = Mode::RWXU.union(Mode::RWXG).union(Mode::RWXO);
 
 /// File systems whose `syncfs` writes out all names and bytes: ext4, f2fs, btrfs, xfs, tmpfs and overlays of
 /// them, by the numbers of statfs(2).
-const SYNCED_WHOLE: &[u32] = &[
-    0xef53,
-    0xf2f5_2010,
-    0x9123_683e,
-    0x5846_5342,
-    0x0102_1994,
-    0x794c_7630,
+const SYNCED_WHOLE: &[i128] = &[
+    0xef53, 0xf2f52010, 0x9123683e, 0x58465342, 0x01021994, 0x794c7630,
 ];
 
 /// A FIFO or a device in the place of a folder is refused without waiting for it.
