@@ -46,10 +46,10 @@ fn headers_of_genuine_files_are_told() {
 
     let text = server.skep(&["show", "m.gguf"]).exits(0).text();
     assert!(
-        text.contains("format      GGUF 3, llama, Q8_0, Tiny"),
+        text.contains("format    GGUF 3, llama, Q8_0, Tiny"),
         "{text}"
     );
-    assert!(text.contains("flaw        it ends"), "{text}");
+    assert!(text.contains("flaw      it ends"), "{text}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn show_models(names: Vec<ModelName>, client: &mut Client, output: &Output) -> R
         let header = client.header(&info.model)?;
         let of_header = header.as_ref().map(shown_header::rows);
         for (key, value) in rows(&info).into_iter().chain(of_header.unwrap_or_default()) {
-            output.line(&format!("{key:<12}{value}"))?;
+            output.line(&format!("{key:<9} {value}"))?;
         }
 
         let mut told = json!(InfoWire::from(&info));
