@@ -44,7 +44,7 @@ fn a_pickle_that_runs_a_command_is_told_and_refused() {
         assert_eq!(import.contains(".system"), is_evil, "{name}: {told}");
     }
     let text = server.skep(&["show", "evil.pt"]).exits(0).text();
-    assert!(text.contains("unsafe      imports posix.system"), "{text}");
+    assert!(text.contains("unsafe    imports posix.system"), "{text}");
     server.stop().exits(0);
 
     let server = Served::start_in(&place, &[REFUSING, &["--dir", "other"]].concat());
