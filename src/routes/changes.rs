@@ -11,7 +11,6 @@ use crate::routes::api::{Api, member};
 use crate::routes::models::{self, stored};
 use crate::signature::Signature;
 use crate::store::{Change, ChangeId, ChangeRequest, CommitOutcome, Others, UploadIntent};
-use crate::text::escaped;
 use crate::wire::{ChangeWire, CommitWire, StagedWire, digest_text, rfc3339};
 
 /// `POST /v1/changes?root=FOLDER`: 201 with the location of the new set. Without a folder, it may have any
@@ -21,12 +20,9 @@ pub(crate) fn begin(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let root = root.map(|root| root.trim_end_matches('/').parse());
     let root = root.transpose()?;
     let root = root.map(|root| api.store.spelled(&root));
-    let principal = models::principal(request);
-
     let change = ChangeRequest {
         root,
-        // A certificate may be called as it likes, and the name is kept in a line.
-        principal: principal.map(|principal| escaped(&principal.shown()).into_owned()),
+        principal: models::principal_line(request),
     };
     let id = api.store.begin_change(change)?;
 

@@ -129,9 +129,6 @@ impl Client {
             match listed(&mut response, &mut left) {
                 // The server ends a list of which it would have to tell one half of a commit.
                 Err(error) if error.kind() == ErrorKind::Interrupted && attempts > 0 => {
-                    if self.stop.is_stopped() {
-                        return Err(error);
-                    }
                     log::debug!("the list is asked for again: {}", error.message());
                 }
                 page => {

@@ -72,6 +72,19 @@ impl RepoName {
         Ok(Self { kind, id, folder })
     }
 
+    /// The model of a path in it.
+    ///
+    /// # Errors
+    /// `BadRequest` for what no model may be called.
+    pub(super) fn file<'a>(
+        &'a self,
+        api: &Api,
+        path: impl Iterator<Item = &'a str>,
+    ) -> Result<ModelName> {
+        let segments: Vec<_> = self.folder.segments().chain(path).collect();
+        Ok(api.store.spelled(&ModelName::from_segments(&segments)?))
+    }
+
     /// The namespace, if it has one.
     pub(super) fn author(&self) -> Option<&str> {
         self.id.split_once('/').map(|(author, _)| author)

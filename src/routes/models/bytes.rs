@@ -21,7 +21,7 @@ use crate::routes::models::upload_forms::check_form;
 use crate::routes::models::{info, resumable};
 use crate::signature::Signature;
 use crate::store::{self, OpenedModel, UploadIntent};
-use crate::text::{counted, escaped, http_date};
+use crate::text::{counted, http_date};
 
 /// `GET /v1/models/NAME`: the bytes, or a range of them (RFC 9110 sections 13 and 14).
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
@@ -244,8 +244,7 @@ pub(crate) fn store_as(
         digest: expected,
         signature,
         metadata,
-        // A certificate may be called as it likes, and the name is kept in a line.
-        principal: principal.map(|principal| escaped(&principal.shown()).into_owned()),
+        principal: info::principal_line(request),
         ..order
     };
 

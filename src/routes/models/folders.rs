@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Folders over HTTP: what is known of one, making it what it was, and other names for folders and models.
 
-use crate::access::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::model::{ModelName, Revision};
 use crate::routes::api::{Api, member};
 use crate::routes::models::preconditions::{condition, expected_revision};
 use crate::store::{BlobSearch, ExpectedState, MoveRequest, RevisionChoice};
-use crate::text::escaped;
 use crate::wire::{CommitWire, FolderInfoWire, MovedWire, RevisionWire, rfc3339};
 
 /// `GET /v1/info/FOLDER/` and `GET /v1/versions/FOLDER/`: how much is in it, or was in a revision, its revision
@@ -50,13 +48,12 @@ pub(crate) fn rollback(
     api: &Api,
     request: &mut Request<'_>,
     folder: &ModelName,
-    principal: Option<Principal>,
+    principal: Option<String>,
 ) -> Result<Response> {
     let choice = match member(request.query(), "to")? {
         None => RevisionChoice::Newest,
         Some(text) => text.parse()?,
     };
-    let principal = principal.map(|principal| escaped(&principal.shown()).into_owned());
 
     let expected = expected_revision(request)?;
     let outcome = api

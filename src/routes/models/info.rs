@@ -16,7 +16,7 @@ use crate::routes::api::{Api, Known, member};
 use crate::routes::models::folders;
 use crate::routes::models::preconditions::condition;
 use crate::store::{About, BlobSearch, Check, Metadata, ModelVersion, Verdict, no_version};
-use crate::text::{field_value, list_value, quotable, read_value, time_at};
+use crate::text::{escaped, field_value, list_value, quotable, read_value, time_at};
 use crate::waiting::Rank;
 use crate::wire::{InfoWire, ModelWire, VerifyWire, VersionWire, VersionsWire, digest_text};
 
@@ -130,7 +130,7 @@ fn asked_number(request: &Request<'_>) -> Result<Option<u64>> {
 /// 201. Without `to`, it is the newest version.
 pub(crate) fn rollback(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     if let Some(folder) = api.folder_name(request)? {
-        let principal = principal(request);
+        let principal = principal_line(request);
         return folders::rollback(api, request, &folder, principal);
     }
     let choice = choice(request.query())?;
@@ -189,6 +189,11 @@ fn choice(query: Option<&str>) -> Result<VersionChoice> {
 pub(crate) fn principal(request: &mut Request<'_>) -> Option<Principal> {
     let known = request.session().value::<Known>();
     known.and_then(|known| known.0.clone())
+}
+
+/// The same as it is kept in a line of a file: a certificate may be called as it likes.
+pub(crate) fn principal_line(request: &mut Request<'_>) -> Option<String> {
+    principal(request).map(|principal| escaped(&principal.shown()).into_owned())
 }
 
 /// The revision that a query asks for. Nothing else of it counts: links to files often have other members.

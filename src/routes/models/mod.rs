@@ -16,7 +16,8 @@ mod upload_forms;
 pub(crate) use bytes::{AnswerKind, answer, blob, read, remove, store, store_as};
 pub(crate) use folders::rename;
 pub(crate) use info::{
-    forget_versions, metadata, principal, rollback, search_for, show, verify, versions,
+    forget_versions, metadata, principal, principal_line, rollback, search_for, show, verify,
+    versions,
 };
 pub(crate) use model_list::list;
 pub(crate) use preconditions::{check_no_condition, expected_revision};

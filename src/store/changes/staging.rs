@@ -100,7 +100,8 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` if there is no such set; `BadRequest` for a name outside of its folder; `Conflict` for one
-    /// that collides with another, or that nothing of the set can make a model; `NoSpace` if the bytes do not fit; and what the rules of the store refuse.
+    /// that collides with another, or that nothing of the set can make a model; `NoSpace` if the bytes do not fit;
+    /// and what the rules of the store refuse.
     pub(crate) fn check_staged(
         &self,
         id: ChangeId,

@@ -44,8 +44,8 @@ impl Store {
     /// revision.
     ///
     /// # Errors
-    /// `PreconditionFailed` for another revision; `NotFound` if no such revision is kept, `RevisionGone` if its bytes are not; what uploads of the same
-    /// bytes are refused for; `NoSpace`; otherwise those of the file system. The folder then stays as it is.
+    /// `PreconditionFailed` for another revision; `NotFound` if no such revision is kept, `RevisionGone` if its
+    /// bytes are not; what uploads of the same bytes are refused for; `NoSpace`; otherwise those of the file system. The folder then stays as it is.
     pub(crate) fn rollback_folder(
         &self,
         root: &ModelName,

@@ -82,6 +82,18 @@ fn a_commit_is_made_whole_or_not_at_all() {
         assert!(refused.json()["error"].is_string(), "{bad}");
         assert_eq!(names(&server), ["me/r/copy"], "{bad}");
     }
+    // A name in the other form of Unicode is the same file.
+    for form in ["\u{e9}", "e\u{301}"] {
+        commit(&server, "me/form", &[file(form, "YQ==")]).is(200);
+        let path = format!(
+            "/hf/me/form/resolve/main/{}",
+            form.replace('\u{e9}', "%C3%A9")
+                .replace('\u{301}', "%CC%81")
+        );
+        server.curl(&path, &[]).is(200);
+    }
+    commit(&server, "me/form", &[deleted("deletedFile", "e\u{301}")]).is(200);
+    assert_eq!(names(&server), ["me/r/copy"]);
     let sets = std::fs::read_dir(server.dir.join(".skep/changes"));
     assert_eq!(sets.map_or(0, Iterator::count), 0);
 

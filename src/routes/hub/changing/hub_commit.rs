@@ -15,9 +15,9 @@ use crate::routes::hub::hub_path::{HubPath, RepoName};
 use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing, answered};
 use crate::routes::hub::hub_wires::read_json;
 use crate::routes::hub::reading::repository_state::is_main;
-use crate::routes::models::{metadata, principal};
+use crate::routes::models::{metadata, principal, principal_line};
 use crate::store::{ChangeId, ChangeRequest, Condition, Manifest, Metadata, Others};
-use crate::text::{escaped, quotable};
+use crate::text::quotable;
 
 #[derive(Deserialize)]
 struct PreuploadWire {
@@ -43,7 +43,7 @@ fn ways(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     let mut files = Vec::new();
     for file in asked.files {
         // Better now than after all bytes have come.
-        name_in(&path.repo, &file.path)?;
+        path.repo.file(api, file.path.split('/'))?;
         files.push(json!({
             "path": file.path,
             "uploadMode": "regular",
@@ -82,8 +82,7 @@ fn committed(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
 
     let id = api.store.begin_change(ChangeRequest {
         root: Some(repo.folder.clone()),
-        // A certificate may be called as it likes, and the name is kept in a line.
-        principal: caller.map(|caller| escaped(&caller.shown()).into_owned()),
+        principal: principal_line(request),
     })?;
     let _held = api.store.hold_change(id)?;
 
@@ -108,7 +107,7 @@ fn committed(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
         Ok(Some(commit)) => commit,
         Ok(None) => {
             api.store.abandon_change(id)?;
-            present.map_or_else(Revision::empty, |present| present.revision())
+            revision_of(present.as_deref())
         }
         Err(error) => {
             // One that was decided and is not done yet stays, and the store goes on with it.
@@ -151,13 +150,13 @@ impl FilledCommit<'_> {
                     continue;
                 }
                 CommitLine::File { path, mut content } => {
-                    let name = name_in(self.repo, &path)?;
+                    let name = self.name(&path)?;
                     content.describe(self.metadata.clone());
                     content.end(&name, None, &Condition::Any, Some(self.id))?;
                 }
                 CommitLine::Known { path, oid } => self.take_known(&path, &oid)?,
                 CommitLine::DeletedFile(path) => {
-                    let name = name_in(self.repo, &path)?;
+                    let name = self.name(&path)?;
                     if self
                         .present
                         .is_none_or(|present| present.find(&name).is_none())
@@ -173,8 +172,12 @@ impl FilledCommit<'_> {
         Ok(())
     }
 
+    fn name(&self, path: &str) -> Result<ModelName> {
+        self.repo.file(self.api, path.split('/'))
+    }
+
     fn take_known(&self, path: &str, oid: &str) -> HubResult<()> {
-        let name = name_in(self.repo, path)?;
+        let name = self.name(path)?;
         let digest: Digest = oid.parse()?;
         // Whoever names bytes could otherwise read what it may not.
         if !self.may_read {
@@ -195,7 +198,7 @@ impl FilledCommit<'_> {
     }
 
     fn remove_folder(&self, path: &str) -> HubResult<()> {
-        let folder = name_in(self.repo, path.trim_end_matches('/'))?;
+        let folder = self.name(path.trim_end_matches('/'))?;
         let members = self.present.map_or(&[][..], |present| &present.members);
         let mut below = members
             .iter()
@@ -211,9 +214,7 @@ impl FilledCommit<'_> {
     }
 
     fn missing(&self, path: &str) -> HubError {
-        let commit = self
-            .present
-            .map_or_else(Revision::empty, Manifest::revision);
+        let commit = revision_of(self.present);
         let text = format!("{} has no '{}'", self.repo.id, quotable(path));
         HubError::Missing(Missing::Entry(commit), text)
     }
@@ -227,7 +228,12 @@ impl FilledCommit<'_> {
             .api
             .store
             .commit_change(self.id, Others::Keep, self.parent)?;
-        Ok(Some(outcome.revision.unwrap_or_else(Revision::empty)))
+        if outcome.revision.is_some() {
+            return Ok(outcome.revision);
+        }
+        // It is made, and hands have put something there whose digest is not known.
+        let present = self.api.store.present_manifest(&self.repo.folder)?;
+        Ok(Some(revision_of(present.as_deref())))
     }
 }
 
@@ -242,10 +248,9 @@ fn check_branch(path: &HubPath<'_>) -> HubResult<()> {
     }
 }
 
-/// The model of a path in a repository.
-fn name_in(repo: &RepoName, path: &str) -> Result<ModelName> {
-    let segments: Vec<_> = repo.folder.segments().chain(path.split('/')).collect();
-    ModelName::from_segments(&segments)
+/// The commit of a repository that has this, or nothing.
+fn revision_of(manifest: Option<&Manifest>) -> Revision {
+    manifest.map_or_else(Revision::empty, Manifest::revision)
 }
 
 /// A link to a repository that every client can read again.

@@ -12,9 +12,8 @@ use crate::routes::hub::hub_path::{HubPath, RepoKind, RepoName};
 use crate::routes::hub::hub_refusals::{HubResult, answered};
 use crate::routes::hub::hub_wires::read_json;
 use crate::routes::hub::reading::repository_state::{RepoState, no_repository};
-use crate::routes::models::principal;
+use crate::routes::models::{principal, principal_line};
 use crate::store::{ChangeRequest, ExpectedState, MoveRequest, Others};
-use crate::text::escaped;
 
 #[derive(Deserialize)]
 struct NamedWire {
@@ -42,11 +41,13 @@ impl NamedWire {
     /// The repository. Without a namespace, it is in that of the caller.
     fn repo(&self, api: &Api, request: &mut Request<'_>) -> Result<RepoName> {
         let kind = kind_named(self.kind.as_deref())?;
-        let mut own = || principal(request).map_or_else(String::new, |caller| caller.name);
         let id = match &self.organization {
             Some(organization) => format!("{organization}/{}", self.name),
             None if self.name.contains('/') => self.name.clone(),
-            None => format!("{}/{}", own(), self.name),
+            None => {
+                let own = principal(request).map_or_else(String::new, |caller| caller.name);
+                format!("{own}/{}", self.name)
+            }
         };
         named(api, kind, &id)
     }
@@ -91,10 +92,9 @@ fn deleted(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
         return Err(no_repository(&repo));
     }
 
-    let caller = principal(request);
     let id = api.store.begin_change(ChangeRequest {
         root: Some(repo.folder.clone()),
-        principal: caller.map(|caller| escaped(&caller.shown()).into_owned()),
+        principal: principal_line(request),
     })?;
     if let Err(error) = api.store.commit_change(id, Others::Remove, None) {
         let _ = api.store.abandon_change(id);

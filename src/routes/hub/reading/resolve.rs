@@ -3,7 +3,6 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
-use crate::model::ModelName;
 use crate::routes::api::Api;
 use crate::routes::hub::hub_path::HubPath;
 use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing, answered};
@@ -39,13 +38,7 @@ fn file_of(api: &Api, request: &mut Request<'_>, path: &HubPath<'_>) -> HubResul
         HubError::Missing(Missing::Entry(*commit), text)
     };
 
-    let segments: Vec<_> = path
-        .repo
-        .folder
-        .segments()
-        .chain(path.rest.iter().copied())
-        .collect();
-    let name = ModelName::from_segments(&segments)?;
+    let name = path.repo.file(api, path.rest.iter().copied())?;
     let member = manifest.find(&name).ok_or_else(missing)?;
     let (name, size) = (member.name.clone(), member.size);
 
