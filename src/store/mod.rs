@@ -18,9 +18,11 @@ mod failure;
 mod hidden_folder;
 mod listing;
 mod locking;
+mod objects;
 mod options;
 mod publishing;
 mod ready_files;
+mod removal;
 mod revisions;
 mod rules;
 mod store_events;
@@ -42,6 +44,8 @@ pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
 pub(crate) use clearing::{ClearMode, ClearRequest, ClearedKind};
 pub(crate) use listing::Listing;
+#[allow(unused_imports, reason = "the routes of the hub are about to need it")]
+pub(crate) use objects::ObjectRequest;
 pub use options::{Replace, StoreOptions};
 pub(crate) use revisions::{FolderMember, Manifest, RevisionChoice};
 pub(crate) use store_events::StoreEvents;
@@ -52,7 +56,6 @@ pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
 pub(crate) use versions::{RemovedModel, no_version};
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
@@ -60,7 +63,6 @@ use std::time::SystemTime;
 #[cfg(test)]
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
-use crate::event::Happening;
 use crate::model::{ListRequest, Model, ModelName};
 use crate::signature::Signature;
 use crate::threads::{lock, spawn};
@@ -69,14 +71,14 @@ use catalog::{Cache, Catalog, Digester, Index, Layout, NameList, Stamp, Standing
 use changes::{OpenChanges, ShownCommits, UnfinishedCommit};
 use check::Scrub;
 pub(crate) use failure::is_for_callers;
-use failure::{mendable, unlisted, unreadable, unremoved, unstored};
+use failure::{mendable, unlisted, unreadable, unstored};
 use hidden_folder::strange_entries::tell_of_strange_entries;
-use locking::name_locks::{NameLocks, NameScope};
+use locking::name_locks::NameLocks;
+use objects::Objects;
 use ready_files::ReadyQueue;
-use rules::side_file;
 use store_handle::Owner;
 use upload::UnfinishedUploads;
-use versions::{VersionCount, VersionRoom};
+use versions::VersionCount;
 
 impl Store {
     /// Opens a model directory, which is made where it is missing, and starts the threads `cache`,
@@ -117,6 +119,7 @@ impl Store {
             shown_commits: ShownCommits::default(),
             last_manifests: Mutex::default(),
             proven_blobs: ProvenBlobs::default(),
+            objects: Objects::open(layout.hidden()),
             shown: RwLock::default(),
             events,
             layout,
@@ -326,65 +329,6 @@ impl Store {
     /// those of the file system.
     pub fn check_signer(&self, name: &ModelName, signature: Option<&Signature>) -> Result<()> {
         self.catalog().expect_signature(name, signature)
-    }
-
-    /// Removes a model. Those who are reading it get all of it.
-    ///
-    /// # Errors
-    /// As [`Store::find`].
-    pub fn remove(&self, name: &ModelName) -> Result<Model> {
-        self.remove_if(name, &Condition::Any)
-    }
-
-    /// Removes a model if a condition holds.
-    ///
-    /// # Errors
-    /// As [`Store::find`], and `PreconditionFailed`.
-    pub fn remove_if(&self, name: &ModelName, condition: &Condition) -> Result<Model> {
-        let catalog = self.catalog();
-        catalog.check_changeable()?;
-
-        // Digesting can take minutes and comes before the lock; `judge` notices if the file has changed since.
-        let digested = catalog.digest_for(name, condition)?;
-
-        let guard = catalog.changing(NameScope::of(name))?;
-        let Standing::Model(_) = catalog.standing(name)? else {
-            return Err(catalog.not_found(name));
-        };
-
-        let tally = catalog.tally(name);
-        let current = catalog.judge(name, condition, digested)?;
-        let stamp = current.ok_or_else(|| catalog.not_found(name))?;
-        let unready = catalog.unready([name]);
-        let _unready = unready.map_err(|error| unremoved(name, error))?;
-        let model = stamp.model(name, catalog.index.find(name, &stamp));
-
-        let is_linked = catalog.is_linked(name);
-
-        // Readers keep their open file in both cases; only the name goes.
-        let removed = versions::put_away(catalog, name, &stamp);
-        catalog.layout.remove_empty_folders(name);
-
-        // Also after a failure: if only the last fsync failed, the name is gone already.
-        catalog.forget(name);
-        removed.map_err(|error| unremoved(name, error))?;
-        if is_linked && let Some(digest) = model.digest {
-            catalog.learn_linked(&BTreeSet::from([*digest.as_bytes()]));
-        }
-
-        versions::tidy_removed(catalog, name);
-
-        // Left alone, it would vouch for whatever gets the name next.
-        side_file::remove(catalog, name);
-        drop(tally);
-        guard.keep_within(VersionRoom::UNBOUNDED);
-
-        catalog.events.model(|| Happening::ModelRemoved {
-            name: name.clone(),
-            size: model.size,
-            digest: model.digest,
-        });
-        Ok(model)
     }
 
     /// How the cache does.

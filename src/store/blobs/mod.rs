@@ -96,7 +96,15 @@ impl Catalog {
         }
     }
 
-    fn open_proven(&self, digest: Digest, place: &FilePlace) -> Result<Option<OpenedModel>> {
+    /// Opens bytes that were kept, if they still are what they were.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn open_proven(
+        &self,
+        digest: Digest,
+        place: &FilePlace,
+    ) -> Result<Option<OpenedModel>> {
         // There is no other name that would be right for all who have these bytes.
         let name: ModelName = digest.to_string().parse()?;
         let (file, facts) = match place.open() {
@@ -106,10 +114,11 @@ impl Catalog {
         };
 
         let stamp = Stamp::of(facts);
-        let proof = self.proof(&file, stamp);
-        if proof.map_err(|error| unreadable(&name, error))? != Some(digest) {
+        let is_proven = self.objects.is_proven(digest.as_bytes(), &stamp);
+        let proof = || self.proof(&file, stamp);
+        if !is_proven && proof().map_err(|error| unreadable(&name, error))? != Some(digest) {
             log::error!(
-                "the old version at {} is damaged: its bytes are not those that were kept",
+                "{} is damaged: its bytes are not those that were kept",
                 place.path().display()
             );
             return Ok(None);
@@ -123,14 +132,20 @@ impl Catalog {
         }))
     }
 
-    /// The old versions that have these digests: where each is, with the stamp for which that was proven. Those
+    /// The old versions and objects that have these digests: where each is, with the stamp for which that was proven. Those
     /// whose bytes are not what their names say are left out, and logged.
     ///
     /// # Errors
     /// Those of the file system.
     pub(crate) fn proven_versions(&self, wanted: &BTreeSet<[u8; 32]>) -> Result<ProvenVersions> {
         let mut proven = BTreeMap::new();
-        for (bytes, place) in versions::places_of(self, wanted).map_err(unlisted)? {
+        let objects = self.objects.places(self.layout.hidden(), wanted);
+        let versions = if objects.len() < wanted.len() {
+            versions::places_of(self, wanted).map_err(unlisted)?
+        } else {
+            BTreeMap::default()
+        };
+        for (bytes, place) in versions.into_iter().chain(objects) {
             let opened = self.open_proven(Digest::from_bytes(bytes), &place)?;
             proven.extend(opened.map(|opened| (bytes, (place, opened.stamp))));
         }

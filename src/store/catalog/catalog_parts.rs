@@ -24,6 +24,7 @@ use crate::store::check::Scrub;
 use crate::store::claim::Condition;
 use crate::store::failure::unreadable;
 use crate::store::locking::name_locks::NameLocks;
+use crate::store::objects::Objects;
 use crate::store::options::StoreOptions;
 use crate::store::ready_files::ReadyQueue;
 use crate::store::revisions::AskedManifest;
@@ -57,6 +58,8 @@ pub(crate) struct Catalog {
     pub(crate) last_manifests: Mutex<VecDeque<AskedManifest>>,
     /// Digests of old versions that were asked for by digest.
     pub(crate) proven_blobs: ProvenBlobs,
+    /// Bytes that need no name.
+    pub(crate) objects: Objects,
     /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes. What is
     /// in it are the names that nobody may look up although it is not held.
     pub(crate) shown: RwLock<HiddenNames>,

@@ -34,6 +34,7 @@ impl Catalog {
         if digests.is_empty() {
             return;
         }
+        self.objects.learn_linked(self.layout.hidden(), digests);
         let (mut learned, mut standings) = (Vec::new(), self.layout.standings());
         for (name, old, digest) in self.index.having(digests) {
             if let Ok(Standing::Model(stamp)) = standings.of(&name)

@@ -48,6 +48,11 @@ impl ClearedKind {
         self.files += 1;
         self.bytes += bytes;
     }
+
+    pub(crate) fn add_all(&mut self, others: Self) {
+        self.files += others.files;
+        self.bytes += others.bytes;
+    }
 }
 
 /// Counts the bytes of files, each when its last name goes.

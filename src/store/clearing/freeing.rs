@@ -44,6 +44,9 @@ impl Store {
         cleared.uploads = catalog.pending.clear(idle_min, mode, &open);
 
         let known = catalog.changes.known_digests();
+        cleared
+            .uploads
+            .add_all(catalog.clear_objects(idle_min, mode, &known));
         cleared.versions = clear_versions(catalog, request, &known).map_err(unfreed)?;
         cleared.revisions = clear_revisions(catalog, request).map_err(unfreed)?;
         cleared.descriptions = clear_descriptions(catalog, request, &known).map_err(unfreed)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{FileKind, FilePlace, Folder};
 use crate::store::hidden_folder::{
-    ABOUT, CHANGES, HIDDEN, HiddenFolder, REVISIONS, TREE, UPLOADS, VERSIONS,
+    ABOUT, CHANGES, HIDDEN, HiddenFolder, OBJECTS, REVISIONS, TREE, UPLOADS, VERSIONS,
 };
 use crate::text::quoted;
 
@@ -130,6 +130,7 @@ const ROOMS: &[(&str, RoomKind)] = &[
     (ABOUT, RoomKind::Files),
     (UPLOADS, RoomKind::Files),
     (CHANGES, RoomKind::Changes),
+    (OBJECTS, RoomKind::Files),
 ];
 
 const MEND: &str =

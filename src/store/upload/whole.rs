@@ -101,22 +101,7 @@ impl Upload {
         condition: &Condition,
         change: Option<ChangeId>,
     ) -> Result<Published> {
-        if self.health == Health::Broken {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "an earlier write of this upload failed",
-            ));
-        }
-
-        if let Some(size) = self.size.filter(|size| *size != self.written) {
-            let text = format!(
-                "the body ended after {} of {}",
-                self.written,
-                counted(size, "byte")
-            );
-            return Err(Error::new(ErrorKind::BadRequest, text));
-        }
-
+        self.check_whole()?;
         let (store, size) = (self.store, self.written);
         let claim = Claim {
             name,
@@ -139,6 +124,34 @@ impl Upload {
             size,
         });
         Ok(published)
+    }
+
+    /// What was written, and its digest, for whoever gives it no name.
+    ///
+    /// # Errors
+    /// `BadRequest` if fewer bytes came than were announced.
+    pub(crate) fn into_part(self) -> Result<(Part, Digest)> {
+        self.check_whole()?;
+        Ok((self.part, self.hasher.finish()))
+    }
+
+    fn check_whole(&self) -> Result<()> {
+        if self.health == Health::Broken {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "an earlier write of this upload failed",
+            ));
+        }
+
+        if let Some(size) = self.size.filter(|size| *size != self.written) {
+            let text = format!(
+                "the body ended after {} of {}",
+                self.written,
+                counted(size, "byte")
+            );
+            return Err(Error::new(ErrorKind::BadRequest, text));
+        }
+        Ok(())
     }
 }
 

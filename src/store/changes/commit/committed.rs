@@ -79,6 +79,9 @@ pub(super) fn conclude(catalog: &Catalog, done: &CommittedSet) -> CommitOutcome 
     };
     catalog.changes.end(done.id, Some(outcome.clone()));
     catalog.pending.forget_change(done.id);
+    let sourced = plan.published.iter().filter(|one| one.source.is_some());
+    let sourced = sourced.map(|one| *one.bytes.digest.as_bytes());
+    catalog.remove_named_objects(&sourced.collect());
     tell(catalog, plan);
     outcome
 }

@@ -215,6 +215,13 @@ pub(crate) fn absent(catalog: &Catalog, wanted: BTreeSet<[u8; 32]>) -> Result<BT
         {
             absent.remove(digest);
         }
+        for digest in catalog
+            .objects
+            .places(catalog.layout.hidden(), &absent)
+            .keys()
+        {
+            absent.remove(digest);
+        }
     }
     Ok(absent)
 }

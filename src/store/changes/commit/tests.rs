@@ -545,7 +545,7 @@ fn only_the_file_that_was_in_the_set_gets_its_digest() {
         new_folder: None,
         exchange: None,
         keeps_versions: false,
-        room: VersionRoom::UNBOUNDED,
+        room: versions::VersionRoom::UNBOUNDED,
     };
 
     // A hand has put the old folder back, with a file of the same size.
