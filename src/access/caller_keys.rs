@@ -92,6 +92,16 @@ impl CallerKeys {
         of_token
     }
 
+    /// The holder of the token of this name, if there is one that is still good.
+    ///
+    /// # Errors
+    /// `Busy` while the tokens cannot be read.
+    pub(crate) fn of_name(&self, name: &str) -> Result<Option<Principal>> {
+        let tokens = self.tokens.now()?;
+        let is_good = |token: &&Token| token.name == name && !tokens.is_over(token, clock::now());
+        Ok(tokens.iter().find(is_good).map(Token::principal))
+    }
+
     /// Replaces what the home keeps of a token by its public key.
     pub(crate) fn upgrade(&self, token: &Token, key: CallerKey) {
         match Tokens::upgrade(&self.home, token, key) {

@@ -12,9 +12,9 @@ use super::certificate::CertificateRoles;
 use super::credentials::Credentials;
 use super::guess_queue::GuessQueue;
 use super::lockout::{Caller, Lockout, LockoutOptions, locked_out, seconds};
-use super::message_signature::{ReceivedSignature, SignedRequest, accept_signature};
-use super::nonce::Nonces;
+use super::message_signature::{Nonces, ReceivedSignature, SignedRequest, accept_signature};
 use super::principal::Principal;
+use super::tickets::Tickets;
 use crate::access::secrets::tokens::Token;
 use crate::access::secrets::{CallerKey, Password, SlowLock, chosen_password, is_token};
 use crate::address::TrustedProxies;
@@ -71,11 +71,12 @@ pub(crate) enum Recognized {
 /// All that opens the doors of one server.
 pub(crate) struct Guard {
     options: AccessOptions,
-    keys: CallerKeys,
+    pub(super) keys: CallerKeys,
     /// The password of this server, if it may be words of a person.
     given: Arc<SlowLock>,
     chosen: WatchedFile<SlowLock>,
     nonces: Nonces,
+    pub(super) tickets: Tickets,
     lockout: Lockout,
     queue: GuessQueue,
 }
@@ -98,6 +99,7 @@ impl Guard {
             given: Arc::new(given),
             chosen: WatchedFile::new(chosen_password::file(home), |_, text| SlowLock::read(text)),
             nonces: Nonces::new()?,
+            tickets: Tickets::new()?,
             queue: GuessQueue::new(&options.lockout),
             lockout: Lockout::new(options.lockout.clone()),
             options,
@@ -171,7 +173,7 @@ impl Guard {
     ///
     /// # Errors
     /// `Forbidden`.
-    fn check_line(&self, peer: &Peer) -> Result<()> {
+    pub(super) fn check_line(&self, peer: &Peer) -> Result<()> {
         if peer.tls.is_some() || peer.is_local() || self.options.plain_passwords {
             return Ok(());
         }

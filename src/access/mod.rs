@@ -15,11 +15,12 @@ mod guard;
 mod guess_queue;
 mod lockout;
 mod message_signature;
-mod nonce;
 mod principal;
 mod rights;
 mod role;
 pub(crate) mod secrets;
+mod ticket_holder;
+mod tickets;
 
 pub(crate) use credentials::{Credentials, user};
 pub(crate) use guard::{AccessOptions, CHALLENGE, Guard, Recognized};

@@ -76,7 +76,7 @@ pub(crate) struct ApiEvents {
 
 /// One route. Its path is given by segments, in which `*` stands for any one, and `**` at the end for the
 /// name of a model, which is one or several. In paths of the hub, `{kind}` is a kind of repositories, `{repo}` the
-/// name of one, which is one segment or two, and `{rev}` a revision.
+/// name of one, which is one segment or two, `{rev}` a revision, and `{oid}` and `{size}` an object of Git LFS.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static [&'static str],
@@ -96,6 +96,11 @@ pub(crate) enum Access {
     Open,
     /// Whoever has this right.
     Needs(Right),
+    /// Whoever has the link, with a ticket in its query that is for this very path and of somebody who may write.
+    Linked,
+    /// The same, for the ticket as a bearer token, which is for the first three segments of the path.
+    #[allow(dead_code, reason = "uploads by xet are about to need it")]
+    Session,
     /// The route looks for the password in the body, and for the right itself.
     InBody,
 }
@@ -151,8 +156,11 @@ impl Route {
         let words = self.path.iter().map(|part| match *part {
             "**" => "NAME",
             "{kind}" => "KIND",
+            "{repo}" if self.path.contains(&"lfs") => "REPO.git",
             "{repo}" => "REPO",
             "{rev}" => "REV",
+            "{oid}" => "OID",
+            "{size}" => "SIZE",
             "*" if self.path.contains(&"sha256") => "HEX",
             "*" => "ID",
             other => other,
@@ -207,7 +215,7 @@ fn repo_segments(path: &[&str], segments: &[&str]) -> Option<usize> {
         }),
         ([part, path @ ..], [segment, segments @ ..]) => {
             let fits = match *part {
-                "*" | "{rev}" => true,
+                "*" | "{rev}" | "{oid}" | "{size}" => true,
                 "{kind}" => matches!(*segment, "models" | "datasets" | "spaces"),
                 part => part == *segment,
             };

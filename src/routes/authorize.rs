@@ -41,6 +41,13 @@ impl Api {
     /// What is known at first sight of whoever sends a request to `route`.
     fn recognize(&self, route: &Route, request: &Request<'_>) -> Recognized {
         let peer = request.peer();
+        if let Some(holder) = self.ticket_holder(route, request) {
+            return match holder {
+                Ok(principal) => Recognized::Known(principal.rank()),
+                Err(_) => Recognized::Wrong,
+            };
+        }
+
         let needs_more =
             matches!(route.access, Access::Needs(_)) && !self.guard.options().anonymous_read;
 
@@ -68,13 +75,40 @@ impl Api {
             Access::Open => return self.check_host(request),
             // The route calls `caller` itself, since it words its refusals differently.
             Access::InBody => return Ok(()),
+            Access::Linked | Access::Session => Right::Write,
             Access::Needs(right) => right,
         };
 
-        match self.caller(request)? {
+        let caller = match self.ticket_holder(route, request) {
+            Some(holder) => {
+                let holder = holder?;
+                self.remember(request, Some(&holder))?;
+                Some(holder)
+            }
+            None => self.caller(request)?,
+        };
+        match caller {
             Some(principal) => principal.needs(needed),
             None => Err(no_credentials()),
         }
+    }
+
+    /// Who holds the ticket of a request, where a route asks for one and for nothing else.
+    fn ticket_holder(&self, route: &Route, request: &Request<'_>) -> Option<Result<Principal>> {
+        let (ticket, scope) = match route.access {
+            Access::Linked => {
+                let query = request.query().unwrap_or_default();
+                let ticket = query.strip_prefix("ticket=").unwrap_or_default();
+                (ticket, request.path().to_owned())
+            }
+            Access::Session => {
+                let field = request.fields().value("authorization").unwrap_or_default();
+                let ticket = field.strip_prefix("Bearer ").unwrap_or_default();
+                (ticket, session_scope(request))
+            }
+            Access::Open | Access::Needs(_) | Access::InBody => return None,
+        };
+        Some(self.guard.ticket_holder(request.peer(), ticket, &scope))
     }
 
     /// As [`Api::admit`] for a route that needs a right, as far as it needs no long computation; whether
@@ -287,6 +321,12 @@ impl Api {
     }
 }
 
+/// What a ticket of a session is for: the beginning of the paths in it.
+fn session_scope(request: &Request<'_>) -> String {
+    let segments = request.segments().iter().take(SESSION_SEGMENTS);
+    segments.fold(String::new(), |path, segment| format!("{path}/{segment}"))
+}
+
 fn scheme(request: &Request<'_>) -> &'static str {
     match request.peer().tls {
         Some(_) => "https",
@@ -322,3 +362,6 @@ fn signed<'h, 'a: 'h>(request: &mut Request<'a>, host: &'h str) -> SignedRequest
         has_content: request.body().length() != Some(0),
     }
 }
+
+/// Segments of a path that tell a session.
+const SESSION_SEGMENTS: usize = 3;

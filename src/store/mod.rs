@@ -44,7 +44,6 @@ pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
 pub(crate) use clearing::{ClearMode, ClearRequest, ClearedKind};
 pub(crate) use listing::Listing;
-#[allow(unused_imports, reason = "the routes of the hub are about to need it")]
 pub(crate) use objects::ObjectRequest;
 pub use options::{Replace, StoreOptions};
 pub(crate) use revisions::{FolderMember, Manifest, RevisionChoice};

@@ -11,6 +11,7 @@
 
 mod component;
 mod covered_fields;
+mod nonce;
 mod received_signature;
 mod request_signer;
 mod signature_base;
@@ -19,6 +20,7 @@ mod signature_wish;
 mod tests;
 
 pub(crate) use component::SignedRequest;
+pub(crate) use nonce::Nonces;
 pub(crate) use received_signature::ReceivedSignature;
 pub(crate) use request_signer::sign;
 pub(crate) use signature_wish::{accept_signature, wished_nonce};

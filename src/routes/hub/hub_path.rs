@@ -139,7 +139,13 @@ impl<'a> HubPath<'a> {
         if rest.last() == Some(&"") {
             rest.pop();
         }
-        let repo = RepoName::new(api, kind, repo.unwrap_or_default())?;
+        let mut repo = repo.unwrap_or_default().to_vec();
+        if route.path.contains(&"lfs")
+            && let Some(last) = repo.last_mut()
+        {
+            *last = last.strip_suffix(".git").unwrap_or(last);
+        }
+        let repo = RepoName::new(api, kind, &repo)?;
         Ok(Self {
             repo,
             revision,

@@ -5,7 +5,7 @@ use crate::access::Right;
 use crate::http::Method;
 use crate::routes::api::{Access, Route, row};
 use crate::routes::hub::accounts;
-use crate::routes::hub::changing::{hub_commit, managing};
+use crate::routes::hub::changing::{hub_commit, lfs, managing};
 use crate::routes::hub::reading::{commits, repositories, resolve, trees};
 
 /// The routes of the hub. Where two of them fit a path, the first one is meant.
@@ -117,6 +117,52 @@ pub(crate) const HUB_ROUTES: &[Route] = &[
         hub_commit::commit,
     )
     .asked(&["create_pr"]),
+    row(
+        Method::Post,
+        &["hf", "{kind}", "{repo}", "info", "lfs", "objects", "batch"],
+        Access::Needs(Right::Write),
+        "hub: tells where objects of Git LFS go",
+        lfs::batch,
+    ),
+    row(
+        Method::Put,
+        &[
+            "hf", "{kind}", "{repo}", "info", "lfs", "objects", "{oid}", "{size}",
+        ],
+        Access::Linked,
+        "hub: takes an object of Git LFS by its link: ?ticket=TICKET",
+        lfs::put,
+    )
+    .asked(&["ticket"]),
+    row(
+        Method::Post,
+        &["hf", "{kind}", "{repo}", "info", "lfs", "verify"],
+        Access::Needs(Right::Write),
+        "hub: says whether an object has arrived",
+        lfs::verify,
+    ),
+    row(
+        Method::Post,
+        &["hf", "{repo}", "info", "lfs", "objects", "batch"],
+        Access::Needs(Right::Write),
+        "hub: tells where objects of Git LFS go, for a repository of models",
+        lfs::batch,
+    ),
+    row(
+        Method::Put,
+        &["hf", "{repo}", "info", "lfs", "objects", "{oid}", "{size}"],
+        Access::Linked,
+        "hub: takes an object of Git LFS by its link: ?ticket=TICKET, for a repository of models",
+        lfs::put,
+    )
+    .asked(&["ticket"]),
+    row(
+        Method::Post,
+        &["hf", "{repo}", "info", "lfs", "verify"],
+        Access::Needs(Right::Write),
+        "hub: says whether an object has arrived, for a repository of models",
+        lfs::verify,
+    ),
     row(
         Method::Put,
         &["hf", "api", "{kind}", "{repo}", "settings"],

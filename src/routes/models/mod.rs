@@ -22,5 +22,5 @@ pub(crate) use info::{
 pub(crate) use model_list::list;
 pub(crate) use preconditions::{check_no_condition, expected_revision};
 pub(crate) use resumable::{append, cancel, tell};
-pub(crate) use storing::{digest, stored};
+pub(crate) use storing::{copy, digest, stored};
 pub(crate) use upload_answers::announce;

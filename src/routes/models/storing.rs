@@ -105,7 +105,10 @@ pub(crate) fn digest(fields: &Fields, name: &str) -> Result<Option<Digest>> {
 
 /// Copies all of a body, in pieces that are worth a system call, and has a look at the first one before
 /// anything is written.
-fn copy(
+///
+/// # Errors
+/// Those of the connection, of the target and of the look.
+pub(crate) fn copy(
     source: &mut dyn Read,
     target: &mut dyn Write,
     check: impl FnOnce(&[u8]) -> Result<()>,

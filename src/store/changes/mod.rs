@@ -19,6 +19,7 @@ mod change_set;
 mod commit;
 mod open_changes;
 mod staging;
+mod staging_known;
 #[cfg(test)]
 mod tests;
 
@@ -29,4 +30,4 @@ pub(crate) use commit::{
     absent, recover, refused, sources, try_again,
 };
 pub(crate) use open_changes::OpenChanges;
-pub(crate) use staging::KnownBytes;
+pub(crate) use staging_known::KnownBytes;

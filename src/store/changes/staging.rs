@@ -5,15 +5,14 @@ use std::ops::Bound;
 use std::sync::MutexGuard;
 use std::time::Duration;
 
-use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, ModelName, Revision};
+use crate::model::{Model, ModelName};
 use crate::signature::Signature;
 use crate::store::about::Metadata;
-use crate::store::changes::change::{Bytes, Change, ChangeRequest, CommitOutcome, Others};
+use crate::store::changes::change::{Bytes, Change, ChangeRequest};
 use crate::store::changes::change_files::{ChangeId, unknown_change};
 use crate::store::changes::change_set::ChangeSet;
-use crate::store::changes::commit::{check_reachable, check_root, size_of};
+use crate::store::changes::commit::{check_reachable, check_root};
 use crate::store::changes::open_changes::{ChangeHold, OpenChange};
 use crate::store::claim::{Claim, Published, StagedBytes};
 use crate::store::failure::{check_digest, unstored};
@@ -31,13 +30,6 @@ pub(crate) struct ChangeStatus {
     pub(crate) entries: Vec<(ModelName, Change)>,
     /// Whether there are more of them.
     pub(crate) is_cut: bool,
-}
-
-/// Bytes of the store that a name is to have.
-pub(crate) struct KnownBytes {
-    pub(crate) name: ModelName,
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
 }
 
 impl Store {
@@ -209,62 +201,6 @@ impl Store {
         })
     }
 
-    /// Lets a name of a change set have bytes that the store has, under whatever name.
-    ///
-    /// # Errors
-    /// As [`Store::check_staged`]; `NotFound` if there are no such bytes.
-    pub(crate) fn stage_known(
-        &self,
-        id: ChangeId,
-        name: &ModelName,
-        digest: Digest,
-        metadata: Metadata,
-        signature: Option<Signature>,
-    ) -> Result<Published> {
-        let catalog = self.catalog();
-        self.check_staged(id, name, None, &metadata)?;
-
-        let Some(size) = size_of(catalog, digest)? else {
-            let text = "this server has no bytes with this digest";
-            return Err(Error::new(ErrorKind::NotFound, text).hint("send them"));
-        };
-        // Where bytes have to be signed, to begin in a certain way or to import nothing, they are looked at as
-        // if they were sent.
-        let options = &catalog.options;
-        if !options.signers.is_empty() || options.require_format || catalog.minds_imports(name) {
-            let text =
-                "this server looks at all bytes that get a name, and takes none by their digest";
-            return Err(Error::new(ErrorKind::Conflict, text).hint("send them"));
-        }
-
-        let change = catalog.changes.find(id)?;
-        let mut set = open(&change)?;
-        let bytes = Bytes {
-            digest,
-            size,
-            number: set.next_number(),
-            is_unsure: false,
-            metadata,
-            signature,
-        };
-        let known = Change::Known(bytes);
-        self.check_room(&change, &set, name, known.memory(name))?;
-        let folds = catalog.layout.folds_names();
-        set.note(name, known, folds).map_err(unstored)?;
-        change.count(&set);
-
-        Ok(Published {
-            model: Model {
-                name: name.clone(),
-                size,
-                modified: crate::clock::now(),
-                digest: Some(digest),
-            },
-            replaced: false,
-            kept: true,
-        })
-    }
-
     /// Lets a name go with the commit of a change set.
     ///
     /// # Errors
@@ -284,64 +220,8 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a folder have bytes that the store has, in one step; what it is before is kept.
-    ///
-    /// # Errors
-    /// As [`Store::begin_change`] and [`Store::commit_change`]; `Conflict` where it cannot be kept.
-    pub(crate) fn commit_known(
-        &self,
-        root: &ModelName,
-        known: impl Iterator<Item = KnownBytes>,
-        others: Others,
-        principal: Option<String>,
-        expected: Option<Revision>,
-    ) -> Result<CommitOutcome> {
-        let catalog = self.catalog();
-        let request = ChangeRequest {
-            root: Some(root.clone()),
-            principal,
-        };
-        let id = self.begin_change(request)?;
-
-        let filled = self.fill(id, known);
-        let mut committed = filled.and_then(|()| self.commit_change(id, others, expected));
-        if committed.is_err() && catalog.unfinished.is_of(id) {
-            // Whoever asks once more could mean what was there before this very change, so it is not told to.
-            committed = self.commit_change(id, others, expected).map_err(undone);
-        }
-        if committed.is_err()
-            && let Err(error) = self.abandon_change(id)
-        {
-            log::debug!("a change set is left: {error}");
-        }
-        catalog.digester.save_later();
-        committed
-    }
-
-    fn fill(&self, id: ChangeId, known: impl Iterator<Item = KnownBytes>) -> Result<()> {
-        let catalog = self.catalog();
-        let change = catalog.changes.find(id)?;
-        let mut set = open(&change)?;
-        // Who brings an old state back means to be able to come back from it.
-        set.must_keep = true;
-        let folds = catalog.layout.folds_names();
-        for KnownBytes { name, digest, size } in known {
-            let bytes = Bytes {
-                digest,
-                size,
-                number: set.next_number(),
-                is_unsure: false,
-                metadata: Metadata::default(),
-                signature: None,
-            };
-            set.note(&name, Change::Known(bytes), folds)
-                .map_err(unstored)?;
-        }
-        Ok(())
-    }
-
     /// Whether a set has room for one more name, and for what is said of it.
-    fn check_room(
+    pub(super) fn check_room(
         &self,
         change: &OpenChange,
         set: &ChangeSet,
@@ -365,7 +245,7 @@ impl Store {
 
 /// The signature of bytes that go into a change set, where none came with them: the one that is in the set
 /// for them.
-fn staged_signature(set: &ChangeSet, claim: &Claim<'_>) -> Option<Signature> {
+pub(super) fn staged_signature(set: &ChangeSet, claim: &Claim<'_>) -> Option<Signature> {
     let side = Signature::name_for(claim.name).ok()?;
     let Change::Sent(bytes) = set.entries.get(&side)? else {
         return None;
@@ -374,15 +254,8 @@ fn staged_signature(set: &ChangeSet, claim: &Claim<'_>) -> Option<Signature> {
     read_signature(&file).ok()?.ok()
 }
 
-fn undone(error: Error) -> Error {
-    Error::new(ErrorKind::Internal, error.message()).hint(
-        "the server goes on with it by itself, and its log says what is in the way: look at the revision of the \
-         folder before you ask again",
-    )
-}
-
 /// The set, if it can still be changed.
-fn open(change: &OpenChange) -> Result<MutexGuard<'_, ChangeSet>> {
+pub(super) fn open(change: &OpenChange) -> Result<MutexGuard<'_, ChangeSet>> {
     let set = lock(&change.set);
     if set.is_over {
         return Err(unknown_change());

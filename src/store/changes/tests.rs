@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::disk::fault;
-use crate::signature::SecretKey;
+use crate::signature::{SecretKey, Signature};
 use crate::store::changes::change::{ChangeRequest, Others};
 use crate::store::*;
 
@@ -624,28 +624,39 @@ fn bytes_that_are_named_have_to_be_there_still() {
 }
 
 #[test]
-fn bytes_that_a_rule_looks_at_are_not_taken_by_their_digest() {
+fn bytes_that_are_only_named_meet_the_rules_of_those_that_are_sent() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), 0);
-    put(&store, "a", b"one");
+    let bytes = b"cos\nsystem\n(S'x'\ntR.";
+    put(&store, "a", bytes);
     drop(store);
 
     let key = SecretKey::generate().unwrap();
-    let taken = |set: &dyn Fn(&mut StoreOptions)| {
+    let prehash = crate::signature::Prehash::of(&mut bytes.as_slice()).unwrap();
+    let signature = key.sign(&prehash, "file:b");
+    let taken = |text: &str, signature: Option<&Signature>, set: &dyn Fn(&mut StoreOptions)| {
         let mut options = StoreOptions {
             reserve_bytes: 0,
             ..StoreOptions::default()
         };
         set(&mut options);
         let store = Store::open(directory.path(), options).unwrap();
-        let known = know(&store, begin(&store, None), "b", b"one");
+        let (id, digest) = (begin(&store, None), Digest::of(bytes));
+        let metadata = Metadata::default();
+        let known = store.stage_known(id, &name(text), digest, metadata, signature.cloned());
         known.map(drop).map_err(|error| error.kind())
     };
-    let format = taken(&|options| options.require_format = true);
-    assert_eq!(format, Err(ErrorKind::Conflict));
-    let signed = taken(&|options| options.signers = vec![key.public_key().clone()]);
-    assert_eq!(signed, Err(ErrorKind::Conflict));
-    assert_eq!(taken(&|_| {}), Ok(()));
+    let format = |options: &mut StoreOptions| options.require_format = true;
+    let pickles = |options: &mut StoreOptions| options.refuse_unsafe_pickles = true;
+    let signed = |options: &mut StoreOptions| options.signers = vec![key.public_key().clone()];
+    let unsupported = Err(ErrorKind::UnsupportedType);
+    assert_eq!(taken("b.gguf", None, &format), unsupported);
+    assert_eq!(taken("b", None, &format), Ok(()));
+    assert_eq!(taken("b.pkl", None, &pickles), unsupported);
+    assert_eq!(taken("b", None, &pickles), Ok(()));
+    assert_eq!(taken("b", None, &signed), Err(ErrorKind::Integrity));
+    assert_eq!(taken("b", Some(&signature), &signed), Ok(()));
+    assert_eq!(taken("b.gguf", None, &|_| {}), Ok(()));
 }
 
 #[test]

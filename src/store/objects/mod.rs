@@ -6,15 +6,12 @@
 //! digest alone. One that a commit gives a name goes, unless it is pinned; one that nobody names goes after the time
 //! that unfinished uploads are kept.
 
-#[allow(dead_code, reason = "the routes of the hub are about to need it")]
 mod object_upload;
 mod objects_cleared;
-#[allow(dead_code, reason = "the same")]
 mod objects_known;
 mod pinned;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "the same")]
-pub(crate) use object_upload::{ObjectRequest, ObjectUpload};
+pub(crate) use object_upload::ObjectRequest;
 pub(crate) use objects_known::Objects;

@@ -49,6 +49,20 @@ impl std::fmt::Debug for ObjectRoom {
 }
 
 impl Store {
+    /// Whether so many bytes can be taken now, to say so before they travel.
+    ///
+    /// # Errors
+    /// As [`Store::begin_object`].
+    pub(crate) fn check_object(&self, size: u64, sender: Option<&str>) -> Result<()> {
+        let catalog = self.catalog();
+        catalog.check_changeable()?;
+        catalog.check_space(size)?;
+        let sender = sender.map(str::to_owned);
+        let number = catalog.objects.reserve(size, sender, &catalog.options)?;
+        catalog.objects.release(number);
+        Ok(())
+    }
+
     /// Begins to take an object.
     ///
     /// # Errors

@@ -227,14 +227,6 @@ impl Objects {
         free
     }
 
-    /// The bytes of those that are pinned.
-    pub(crate) fn pinned_bytes(&self) -> u64 {
-        let state = lock(&self.0);
-        let pinned = state.pins.keys();
-        let sizes = pinned.filter_map(|digest| state.here.get(digest).map(|object| object.size));
-        sizes.fold(0, u64::saturating_add)
-    }
-
     /// Those that are not pinned, for so long at least not asked for, and not among those that are needed.
     pub(super) fn left_alone(
         &self,

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::disk::FilePlace;
 use crate::error::Result;
 use crate::model::ModelName;
+use crate::signature::Signature;
 use crate::store::about::Metadata;
 use crate::store::catalog::Catalog;
 use crate::store::claim::{BytesOrigin, Claim, Condition, NewBytes};
@@ -64,9 +65,22 @@ impl Catalog {
             origin: BytesOrigin::Version,
         };
         self.check_kind(bytes.name, &metadata)?;
-        self.check_start(&claim, &mut content)?;
-        self.check_imports(&claim, &mut content)?;
-        self.check_signature(&claim, &mut content).map(drop)
+        self.check_known(&claim, bytes.place).map(drop)
+    }
+
+    /// Whether bytes that are at a place may be what is claimed of them; returns the signature that belongs to them.
+    ///
+    /// # Errors
+    /// As for bytes that are sent.
+    pub(crate) fn check_known(
+        &self,
+        claim: &Claim<'_>,
+        place: &FilePlace,
+    ) -> Result<Option<Signature>> {
+        let mut content = ContentAgain(place);
+        self.check_start(claim, &mut content)?;
+        self.check_imports(claim, &mut content)?;
+        self.check_signature(claim, &mut content)
     }
 }
 

@@ -187,6 +187,34 @@ fn every_role_against_every_route() {
             [403, 200, 200, 200, 401],
         ),
         (
+            "/hf/models/r.git/info/lfs/objects/batch",
+            json,
+            "{\"operation\": \"upload\", \"objects\": []}",
+            [403, 200, 200, 200, 401],
+        ),
+        // Only a link with a ticket opens it.
+        ("/hf/models/r.git/info/lfs/objects/00/1", put, "x", [401; 5]),
+        (
+            "/hf/models/r.git/info/lfs/verify",
+            json,
+            "{}",
+            [403, 400, 400, 400, 401],
+        ),
+        (
+            "/hf/r.git/info/lfs/objects/batch",
+            json,
+            "{\"operation\": \"upload\", \"objects\": []}",
+            [403, 200, 200, 200, 401],
+        ),
+        // Only a link with a ticket opens it.
+        ("/hf/r.git/info/lfs/objects/00/1", put, "x", [401; 5]),
+        (
+            "/hf/r.git/info/lfs/verify",
+            json,
+            "{}",
+            [403, 400, 400, 400, 401],
+        ),
+        (
             "/hf/api/models/r/settings",
             put,
             "{}",
@@ -248,6 +276,7 @@ fn every_role_against_every_route() {
         let path = line.split_whitespace().nth(1).unwrap().replace("NAME", "m");
         let path = path.replace("KIND", "models").replace("REPO", "r");
         let path = path.replace("REV", "main");
+        let path = path.replace("OID", "00").replace("SIZE", "1");
         let path = path.replace("HEX", &BLOB[BLOB.rfind('/').unwrap() + 1..]);
         let path = path.replace("/ID", &UPLOAD[UPLOAD.rfind('/').unwrap()..]);
         let is_tried = rows.iter().any(|row| row.0 == path);

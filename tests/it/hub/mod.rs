@@ -3,4 +3,5 @@
 
 mod changing;
 mod genuine;
+mod lfs;
 mod reading;

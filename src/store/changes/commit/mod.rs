@@ -18,7 +18,7 @@ mod tests;
 
 pub(in crate::store::changes) use changeable::{check_reachable, check_root};
 pub(crate) use moves::move_request::{ExpectedState, MoveRequest};
-pub(crate) use plan::{absent, size_of, sources};
+pub(crate) use plan::{absent, known_place, sources};
 pub(crate) use recorded::finishing::try_again;
 pub(crate) use recorded::hidden_names::HiddenNames;
 pub(crate) use recorded::recovery::recover;

@@ -340,13 +340,15 @@ fn folders_after<'a>(
     folders
 }
 
-/// Whether bytes with this digest are here.
+/// Where bytes with this digest are, and how many.
 ///
 /// # Errors
 /// Those of the file system.
-pub(crate) fn size_of(catalog: &Catalog, digest: Digest) -> Result<Option<u64>> {
+pub(crate) fn known_place(catalog: &Catalog, digest: Digest) -> Result<Option<(FilePlace, u64)>> {
     let wanted = BTreeSet::from([*digest.as_bytes()]);
     let found = sources(catalog, wanted)?.remove(digest.as_bytes());
-    let facts = found.and_then(|place| place.facts().ok());
-    Ok(facts.map(|facts| facts.size))
+    Ok(found.and_then(|place| {
+        let size = place.facts().ok()?.size;
+        Some((place, size))
+    }))
 }
