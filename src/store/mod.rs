@@ -22,6 +22,7 @@ mod objects;
 mod options;
 mod publishing;
 mod ready_files;
+mod references;
 mod removal;
 mod revisions;
 mod rules;
@@ -46,6 +47,7 @@ pub(crate) use clearing::{ClearMode, ClearRequest, ClearedKind};
 pub(crate) use listing::Listing;
 pub(crate) use objects::ObjectRequest;
 pub use options::{Replace, StoreOptions};
+pub(crate) use references::{ReferenceKind, ReferenceName};
 pub(crate) use revisions::{FolderMember, Manifest, RevisionChoice};
 pub(crate) use store_events::StoreEvents;
 pub use store_handle::Store;
@@ -119,6 +121,7 @@ impl Store {
             last_manifests: Mutex::default(),
             proven_blobs: ProvenBlobs::default(),
             objects: Objects::open(layout.hidden()),
+            references: Mutex::default(),
             shown: RwLock::default(),
             events,
             layout,
@@ -134,6 +137,7 @@ impl Store {
         // Before anybody looks: what was committed is there as a whole.
         let strange = tell_of_strange_entries(store.catalog().layout.hidden());
         changes::recover(store.catalog()).map_err(|error| mendable(error, &strange))?;
+        references::begin(&store);
         ready_files::begin(store.catalog())?;
         store.catalog().begin_bounds();
 

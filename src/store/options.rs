@@ -37,6 +37,8 @@ pub struct StoreOptions {
     /// Files of a folder that may stay as they are where a change set changes the folder in one step, also for
     /// programs that look into the directory themselves; 0 to have each file get its name by itself. Default 1000.
     pub exchange_files: usize,
+    /// Branches and tags of one folder. Default 1000.
+    pub references_max: usize,
     /// If there are any: only what one of these keys has signed is published. Files that are copied in
     /// by hand are not asked. Default none.
     pub signers: Vec<PublicKey>,
@@ -108,6 +110,7 @@ impl Default for StoreOptions {
             upload_sync_bytes: 8 << 20,
             changes_max: 16,
             change_files_max: 100_000,
+            references_max: 1000,
             change_memory_max: 128 << 20,
             exchange_files: 1000,
             signers: Vec::new(),

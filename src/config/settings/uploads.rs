@@ -72,6 +72,15 @@ pub(crate) const ROWS: &[Setting] = &[
         set!(unbounded_bytes, store.change_memory_max),
     )
     .off("no limit"),
+    row(
+        "max-references",
+        "N",
+        "1000",
+        "Branches and tags of one repository of the hub, each of which keeps its files",
+        Effect::NextStart,
+        set!(unbounded_count, store.references_max),
+    )
+    .off("no limit"),
 ];
 
 /// What nothing reaches stands for a limit that is switched off: the store compares and knows no other case.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which repository, revision and file the path of a request means.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Request;
-use crate::model::ModelName;
+use crate::model::{ModelName, Revision};
 use crate::routes::api::Api;
 
 /// What kind of repository it is.
@@ -101,7 +103,7 @@ pub(super) fn is_reserved(first: &str) -> bool {
 pub(super) struct HubPath<'a> {
     pub(super) repo: RepoName,
     /// The branch, the tag or the commit; `None` means the branch `main`.
-    pub(super) revision: Option<&'a str>,
+    revision: Option<Cow<'a, str>>,
     /// The segments behind it.
     pub(super) rest: Vec<&'a str>,
 }
@@ -146,12 +148,55 @@ impl<'a> HubPath<'a> {
             *last = last.strip_suffix(".git").unwrap_or(last);
         }
         let repo = RepoName::new(api, kind, &repo)?;
-        Ok(Self {
+        let path = Self {
             repo,
-            revision,
+            revision: revision.map(Cow::Borrowed),
             rest,
-        })
+        };
+        path.with_long_reference(api)
     }
+
+    /// The branch, the tag or the commit; `None` means the branch `main`.
+    pub(super) fn revision(&self) -> Option<&str> {
+        self.revision.as_deref()
+    }
+
+    /// Links that people type have slashes in the names of branches as they are.
+    fn with_long_reference(mut self, api: &Api) -> Result<Self> {
+        let Some(first) = self.revision.as_deref().filter(|_| !self.rest.is_empty()) else {
+            return Ok(self);
+        };
+        if is_main(first) || first.parse::<Revision>().is_ok() {
+            return Ok(self);
+        }
+
+        let known = api.store.references(&self.repo.folder)?;
+        let is_known = |text: &str| known.keys().any(|name| name.as_str() == text);
+        if known.is_empty() || is_known(short(first)) {
+            return Ok(self);
+        }
+        for count in (1..self.rest.len()).rev() {
+            let whole = format!("{first}/{}", self.rest[..count].join("/"));
+            if is_known(short(&whole)) {
+                self.revision = Some(Cow::Owned(whole));
+                self.rest.drain(..count);
+                break;
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// The name of a reference without what git writes before it.
+pub(super) fn short(name: &str) -> &str {
+    let bare = name.strip_prefix("refs/heads/");
+    bare.or_else(|| name.strip_prefix("refs/tags/"))
+        .unwrap_or(name)
+}
+
+/// Whether the name of a revision means what the repository has now.
+pub(super) fn is_main(name: &str) -> bool {
+    matches!(name, "main" | "HEAD" | "refs/heads/main")
 }
 
 /// The kind in a path that has no repository.

@@ -5,7 +5,7 @@ use crate::access::Right;
 use crate::http::Method;
 use crate::routes::api::{Access, Route, row};
 use crate::routes::hub::accounts;
-use crate::routes::hub::changing::{hub_commit, lfs, managing};
+use crate::routes::hub::changing::{hub_commit, lfs, managing, references};
 use crate::routes::hub::reading::{commits, repositories, resolve, trees};
 
 /// The routes of the hub. Where two of them fit a path, the first one is meant.
@@ -162,6 +162,34 @@ pub(crate) const HUB_ROUTES: &[Route] = &[
         Access::Needs(Right::Write),
         "hub: says whether an object has arrived, for a repository of models",
         lfs::verify,
+    ),
+    row(
+        Method::Post,
+        &["hf", "api", "{kind}", "{repo}", "branch", "{rev}"],
+        Access::Needs(Right::Write),
+        "hub: makes a branch",
+        references::make_branch,
+    ),
+    row(
+        Method::Delete,
+        &["hf", "api", "{kind}", "{repo}", "branch", "{rev}"],
+        Access::Needs(Right::Write),
+        "hub: removes a branch",
+        references::remove_branch,
+    ),
+    row(
+        Method::Post,
+        &["hf", "api", "{kind}", "{repo}", "tag", "{rev}"],
+        Access::Needs(Right::Write),
+        "hub: gives a revision a name",
+        references::make_tag,
+    ),
+    row(
+        Method::Delete,
+        &["hf", "api", "{kind}", "{repo}", "tag", "{rev}"],
+        Access::Needs(Right::Write),
+        "hub: removes a tag",
+        references::remove_tag,
     ),
     row(
         Method::Put,

@@ -60,6 +60,8 @@ pub(crate) struct Catalog {
     pub(crate) proven_blobs: ProvenBlobs,
     /// Bytes that need no name.
     pub(crate) objects: Objects,
+    /// Held while a reference is changed.
+    pub(crate) references: Mutex<()>,
     /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes. What is
     /// in it are the names that nobody may look up although it is not held.
     pub(crate) shown: RwLock<HiddenNames>,

@@ -18,6 +18,7 @@ mod change_journal;
 mod change_set;
 mod commit;
 mod open_changes;
+mod staged_objects;
 mod staging;
 mod staging_known;
 #[cfg(test)]

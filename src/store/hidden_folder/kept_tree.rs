@@ -11,7 +11,7 @@ use std::io;
 
 use crate::disk::{self, FileKind, FilePlace, Folder};
 use crate::model::ModelName;
-use crate::store::hidden_folder::{ABOUT, HIDDEN, HiddenFolder, REVISIONS, VERSIONS};
+use crate::store::hidden_folder::{ABOUT, HIDDEN, HiddenFolder, REFERENCES, REVISIONS, VERSIONS};
 
 /// Has what is kept of a model go with it.
 ///
@@ -38,8 +38,9 @@ pub(crate) fn follow_folder(
     to: &ModelName,
 ) -> io::Result<()> {
     follow_entry(hidden, REVISIONS, from, to)?;
+    follow_entry(hidden, REFERENCES, from, to)?;
 
-    for room in [ABOUT, VERSIONS, REVISIONS] {
+    for room in [ABOUT, VERSIONS, REVISIONS, REFERENCES] {
         let Some(above) = hidden.existing_for(room, from)? else {
             continue;
         };

@@ -307,6 +307,8 @@ pub(crate) const TREE: &str = "tree";
 pub(crate) const REVISIONS: &str = "revisions";
 /// There are files with the revisions of folders.
 pub(crate) const READY_MARK: &str = "ready";
+/// Branches and tags of folders.
+pub(crate) const REFERENCES: &str = "references";
 /// Bytes by their digests, which need no name.
 pub(crate) const OBJECTS: &str = "objects";
 /// Where models come from.

@@ -116,6 +116,36 @@ impl ObjectUpload {
     }
 }
 
+impl Catalog {
+    /// Makes objects of files that have these digests, which lose the names that they have.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn take_objects(
+        &self,
+        files: &[(Digest, FilePlace)],
+        sender: Option<&str>,
+    ) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let folder = self.layout.hidden().made(OBJECTS).map_err(unstored)?;
+        for (digest, source) in files {
+            // The second of two names for the same bytes.
+            if self.objects.touched(*digest, None).is_some() {
+                let _ = source.remove_unsynced();
+                continue;
+            }
+            let place = FilePlace::new(&folder, digest.to_string());
+            source.rename_to(&place).map_err(unstored)?;
+            let stamp = place.facts().map(Stamp::of).map_err(unstored)?;
+            let sender = sender.map(str::to_owned);
+            self.objects.add(digest.as_bytes(), stamp, sender);
+        }
+        folder.sync().map_err(unstored)
+    }
+}
+
 impl Write for ObjectUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.upload.write(bytes)

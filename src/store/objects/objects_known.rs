@@ -10,6 +10,7 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::disk::FilePlace;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::charge;
 use crate::store::catalog::Stamp;
 use crate::store::clearing::ClearedKind;
 use crate::store::hidden_folder::{HiddenFolder, OBJECTS};
@@ -210,7 +211,7 @@ impl Objects {
     }
 
     /// Takes pins back; returns the objects here that have none any more.
-    pub(super) fn remove_pins(&self, digests: &BTreeSet<[u8; 32]>) -> BTreeSet<[u8; 32]> {
+    pub(crate) fn remove_pins(&self, digests: &BTreeSet<[u8; 32]>) -> BTreeSet<[u8; 32]> {
         let mut state = lock(&self.0);
         let mut free = BTreeSet::new();
         for digest in digests {
@@ -225,6 +226,15 @@ impl Objects {
         }
         free.retain(|digest| state.here.contains_key(digest));
         free
+    }
+
+    /// What those that are pinned take, whether models have the same bytes or not.
+    pub(crate) fn pinned_bytes(&self) -> u64 {
+        let state = lock(&self.0);
+        let here = state.here.iter();
+        let pinned = here.filter(|(digest, _)| state.pins.contains_key(*digest));
+        let sizes = pinned.map(|(_, object)| charge(object.size));
+        sizes.fold(0, u64::saturating_add)
     }
 
     /// Those that are not pinned, for so long at least not asked for, and not among those that are needed.

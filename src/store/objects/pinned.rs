@@ -13,7 +13,6 @@ use crate::store::hidden_folder::OBJECTS;
 use crate::store::store_handle::Store;
 use crate::store::stored::OpenedModel;
 
-#[allow(dead_code, reason = "branches and mirrors are about to need it")]
 impl Store {
     /// Keeps objects for whoever needs them, and says so again after each start.
     pub(crate) fn pin_objects(&self, digests: &BTreeSet<[u8; 32]>) {

@@ -187,6 +187,11 @@ impl Store {
             BlobSearch::Versions => catalog.open_version_of(name, member.digest)?,
             BlobSearch::Models => None,
         };
+        // Branches and tags keep theirs as objects.
+        let own = match own {
+            Some(opened) => Some(opened),
+            None => self.open_object(member.digest)?,
+        };
         let opened = match own {
             Some(opened) => Ok(opened),
             None => self.open_blob(member.digest, search),
@@ -256,7 +261,7 @@ impl Catalog {
     }
 
     /// Keeps what was asked for, for the next caller.
-    fn remember(&self, asked: AskedManifest) {
+    pub(crate) fn remember(&self, asked: AskedManifest) {
         let mut last = lock(&self.last_manifests);
         let is_it = |known: &AskedManifest| {
             known.revision == asked.revision && known.manifest.root == asked.manifest.root

@@ -143,7 +143,7 @@ impl Catalog {
             return Ok(u64::MAX);
         }
 
-        let mut others = 0_u64;
+        let mut others = self.objects.pinned_bytes();
         let mut folders = FolderBlocks::beside(&self.layout);
         for (other, stamp) in self.layout.models().map_err(unstored)? {
             folders.add_model(&other);

@@ -215,6 +215,30 @@ fn every_role_against_every_route() {
             [403, 400, 400, 400, 401],
         ),
         (
+            "/hf/api/models/r/branch/main",
+            &["-X", "POST"],
+            "",
+            [403, 400, 400, 400, 401],
+        ),
+        (
+            "/hf/api/models/r/branch/main",
+            &["-X", "DELETE"],
+            "",
+            [403, 400, 400, 400, 401],
+        ),
+        (
+            "/hf/api/models/r/tag/main",
+            json,
+            "{}",
+            [403, 400, 400, 400, 401],
+        ),
+        (
+            "/hf/api/models/r/tag/main",
+            &["-X", "DELETE"],
+            "",
+            [403, 400, 400, 400, 401],
+        ),
+        (
             "/hf/api/models/r/settings",
             put,
             "{}",

@@ -215,3 +215,212 @@ fn repositories_are_made_moved_and_removed() {
     server.skep(&["rollback", "we/s/"]).exits(0);
     assert_eq!(names(&server), ["we/s/a"]);
 }
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn branches_and_tags_have_states_of_their_own() {
+    let server = Served::start(&["--plain", "--keep-versions", "0"]);
+    let send = |method: &str, path: &str, body: &Value| {
+        let body = body.to_string();
+        let json = [
+            "-X",
+            method,
+            "-H",
+            "content-type: application/json",
+            "-d",
+            &body,
+        ];
+        server.curl(&format!("/hf/api/models/me/r/{path}"), &json)
+    };
+    commit(&server, "me/r", &[file("a", "YQ=="), file("d/b", "Yg==")]).is(200);
+    let first = server.curl("/hf/api/models/me/r", &[]).json()["sha"].clone();
+    let first = first.as_str().unwrap();
+    send("POST", "branch/feat%2Fx", &json!({})).is(200);
+    send("POST", "branch/feat%2Fx", &json!({})).is(409);
+    send(
+        "POST",
+        "tag/main",
+        &json!({"tag": "v1", "message": "first"}),
+    )
+    .is(200);
+    send("POST", "tag/feat%2Fx", &json!({"tag": "v1"})).is(409);
+
+    // A commit to the branch is none to main, and is read under its name and its commit.
+    let lines = [file("c", "Yw=="), deleted("deletedFile", "a")];
+    let body: Vec<_> = lines.iter().map(Value::to_string).collect();
+    let path = "/hf/api/models/me/r/commit/feat%2Fx";
+    let made = server
+        .curl(path, &["--data-binary", &body.join("\n")])
+        .is(200)
+        .json();
+    let second = made["commitOid"].as_str().unwrap();
+    assert_eq!(names(&server), ["me/r/a", "me/r/d/b"]);
+    let now = server
+        .curl("/hf/api/models/me/r/revision/feat%2Fx", &[])
+        .json();
+    assert_eq!(now["sha"], second);
+    for revision in ["feat%2Fx", "refs%2Fheads%2Ffeat%2Fx", "feat/x", second] {
+        let file = |path: &str| format!("/hf/me/r/resolve/{revision}/{path}");
+        let read = server.curl(&file("c"), &[]).is(200);
+        assert_eq!(
+            (read.text(), read.field("x-repo-commit")),
+            ("c".into(), Some(second))
+        );
+        assert_eq!(server.curl(&file("d/b"), &[]).is(200).text(), "b");
+        let missing = server.curl(&file("a"), &[]).is(404);
+        assert_eq!(missing.field("x-error-code"), Some("entrynotfound"));
+    }
+    let tree = server.curl("/hf/api/models/me/r/tree/feat%2Fx?recursive=true", &[]);
+    let paths = tree.is(200).json();
+    let paths: Vec<_> = paths
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["path"].clone())
+        .collect();
+    assert_eq!(paths, ["c", "d", "d/b"]);
+
+    // A tag stays whatever becomes of main, and takes no commit.
+    commit(
+        &server,
+        "me/r",
+        &[file("a", "bmV3"), deleted("deletedFile", "d/b")],
+    )
+    .is(200);
+    assert_eq!(
+        server.curl("/hf/me/r/resolve/v1/a", &[]).is(200).text(),
+        "a"
+    );
+    let at = format!("/hf/me/r/resolve/{first}/d/b");
+    assert_eq!(server.curl(&at, &[]).is(200).text(), "b");
+    server
+        .curl("/hf/api/models/me/r/commit/v1", &["-d", "{}"])
+        .is(400);
+    let refs = server.curl("/hf/api/models/me/r/refs", &[]).is(200).json();
+    assert_eq!(refs["tags"][0]["targetCommit"], first);
+    assert_eq!(refs["branches"][1]["ref"], "refs/heads/feat/x");
+    let list = server
+        .curl("/hf/api/models/me/r/commits/feat%2Fx", &[])
+        .is(200)
+        .json();
+    assert_eq!(list[0]["id"], second);
+
+    // Whoever has come too late to a branch is told so.
+    let late = json!({"key": "header", "value": {"summary": "s", "parentCommit": first}});
+    let body = format!("{late}\n{}", file("e", "ZQ=="));
+    server.curl(path, &["--data-binary", &body]).is(412);
+
+    for (method, path, body, status) in [
+        ("DELETE", "branch/v1", json!({}), 404),
+        ("DELETE", "tag/feat%2Fx", json!({}), 404),
+        ("DELETE", "branch/main", json!({}), 400),
+        ("POST", "branch/a..b", json!({}), 400),
+        ("POST", "branch/y", json!({"startingPoint": "none"}), 404),
+        ("POST", "branch/y", json!({"startingPoint": "v1"}), 200),
+        ("POST", "tag/main", json!({"tag": first}), 400),
+        ("POST", "tag/none", json!({"tag": "t"}), 404),
+        ("DELETE", "branch/feat%2Fx", json!({}), 200),
+        ("DELETE", "tag/v1", json!({}), 200),
+    ] {
+        send(method, path, &body).is(status);
+    }
+    let gone = server
+        .curl(&format!("/hf/me/r/resolve/{second}/c"), &[])
+        .is(404);
+    assert_eq!(gone.field("x-error-code"), Some("revisionnotfound"));
+    assert_eq!(
+        server.curl("/hf/me/r/resolve/y/d/b", &[]).is(200).text(),
+        "b"
+    );
+}
+
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn a_repository_is_there_before_its_first_file_and_after_its_last() {
+    let server = Served::start(&["--plain"]);
+    let send = |method: &str, path: &str, body: Value| {
+        let body = body.to_string();
+        let json = [
+            "-X",
+            method,
+            "-H",
+            "content-type: application/json",
+            "-d",
+            &body,
+        ];
+        server.curl(&format!("/hf/api/{path}"), &json)
+    };
+    let ids = |kind: &str| {
+        let list = server.curl(&format!("/hf/api/{kind}"), &[]).is(200).json();
+        let ids = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    server.curl("/hf/api/models/me/r", &[]).is(404);
+    send(
+        "POST",
+        "repos/create",
+        json!({"name": "r", "organization": "me"}),
+    )
+    .is(200);
+    send(
+        "POST",
+        "repos/create",
+        json!({"name": "r", "organization": "me"}),
+    )
+    .is(409);
+    send(
+        "POST",
+        "repos/create",
+        json!({"name": "d", "organization": "me", "type": "dataset"}),
+    )
+    .is(200);
+    let told = server.curl("/hf/api/models/me/r", &[]).is(200).json();
+    assert_eq!(told["siblings"], json!([]));
+    for path in ["tree/main", "refs", "commits/main", "revision/main"] {
+        server
+            .curl(&format!("/hf/api/models/me/r/{path}"), &[])
+            .is(200);
+    }
+    let commit_of = told["sha"].as_str().unwrap();
+    server
+        .curl(&format!("/hf/api/models/me/r/tree/{commit_of}"), &[])
+        .is(200);
+    let missing = server.curl("/hf/me/r/resolve/main/a", &[]).is(404);
+    assert_eq!(missing.field("x-error-code"), Some("entrynotfound"));
+    commit(&server, "me/s", &[file("a", "YQ==")]).is(200);
+    assert_eq!(
+        (ids("models"), ids("datasets")),
+        (vec!["me/r".into(), "me/s".into()], vec!["me/d".into()])
+    );
+
+    // It gets another name, files, and loses them.
+    send(
+        "POST",
+        "repos/move",
+        json!({"fromRepo": "me/r", "toRepo": "me/s"}),
+    )
+    .is(409);
+    send(
+        "POST",
+        "repos/move",
+        json!({"fromRepo": "me/r", "toRepo": "we/t"}),
+    )
+    .is(200);
+    commit(&server, "we/t", &[file("a", "YQ==")]).is(200);
+    commit(&server, "we/t", &[deleted("deletedFile", "a")]).is(200);
+    assert_eq!(ids("models"), ["me/s", "we/t"]);
+    for (repo, status) in [("we/t", 200), ("me/s", 200), ("me/s", 404)] {
+        let (organization, name) = repo.split_once('/').unwrap();
+        send(
+            "DELETE",
+            "repos/delete",
+            json!({"name": name, "organization": organization}),
+        )
+        .is(status);
+    }
+    assert!(ids("models").is_empty());
+}

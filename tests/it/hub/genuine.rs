@@ -162,3 +162,61 @@ fn clients_of_two_generations_send_commits() {
         assert_eq!(python(&server, version, SENDING), expected, "{version}");
     }
 }
+
+const BRANCHING: &str = r##"
+import os
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, HfFileSystem, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+
+api = HfApi()
+api.create_repo("me/b")
+print(api.list_repo_files("me/b"), [model.id for model in api.list_models()])
+api.create_branch("me/b", branch="early")
+api.upload_file(path_or_fileobj=b"one", path_in_repo="a.txt", repo_id="me/b")
+api.create_branch("me/b", branch="feat/x")
+api.create_branch("me/b", branch="feat/x", exist_ok=True)
+api.create_tag("me/b", tag="v1", tag_message="first")
+done = api.create_commit(
+    "me/b",
+    [CommitOperationAdd("b.txt", b"two"), CommitOperationDelete("a.txt")],
+    commit_message="on a branch",
+    revision="feat/x",
+)
+api.upload_file(path_or_fileobj=b"new", path_in_repo="a.txt", repo_id="me/b")
+print(api.list_repo_files("me/b"), api.list_repo_files("me/b", revision="feat/x"))
+print(open(api.hf_hub_download("me/b", "a.txt", revision="v1")).read(), open(api.hf_hub_download("me/b", "a.txt")).read())
+print(sorted(os.listdir(snapshot_download("me/b", revision="feat/x"))))
+print(os.path.basename(snapshot_download("me/b", revision="feat/x")) == done.oid)
+refs = api.list_repo_refs("me/b")
+print([one.name for one in refs.branches], [(one.name, one.ref) for one in refs.tags])
+print(api.list_repo_commits("me/b", revision="feat/x")[0].commit_id == done.oid)
+files = HfFileSystem()
+print(len(files.ls("me/b@feat%2Fx")), files.cat("me/b@feat%2Fx/b.txt"))
+api.create_branch("me/b", branch="again", revision="v1")
+print(api.list_repo_files("me/b", revision="again"))
+api.delete_branch("me/b", branch="feat/x")
+api.delete_tag("me/b", tag="v1")
+for revision in ["feat/x", "v1"]:
+    try:
+        api.repo_info("me/b", revision=revision)
+    except RevisionNotFoundError:
+        print("revision")
+try:
+    api.create_commit("me/b", [CommitOperationAdd("c", b"c")], commit_message="m", revision="none")
+except HfHubHTTPError as error:
+    print(type(error).__name__)
+api.move_repo("me/b", "we/b")
+print(api.list_repo_files("we/b", revision="again"))
+"##;
+
+#[test]
+#[cfg_attr(not(has_huggingface_hub), ignore = "huggingface_hub is not installed")]
+fn clients_of_two_generations_make_branches_and_tags() {
+    let expected = "[] ['me/b']\n['a.txt'] ['b.txt']\none new\n['b.txt']\nTrue\n\
+                    ['main', 'early', 'feat/x'] [('v1', 'refs/tags/v1')]\nTrue\n\
+                    1 b'two'\n['a.txt']\nrevision\nrevision\nRevisionNotFoundError\n['a.txt']\n";
+    for version in ["0.36", "newest"] {
+        let server = Served::start(&[]);
+        assert_eq!(python(&server, version, BRANCHING), expected, "{version}");
+    }
+}

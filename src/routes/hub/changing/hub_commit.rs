@@ -11,12 +11,12 @@ use crate::http::{Request, Response, Status};
 use crate::model::{ModelName, Revision};
 use crate::routes::api::Api;
 use crate::routes::hub::changing::commit_lines::{CommitLine, CommitLines};
+use crate::routes::hub::changing::references::branch_of;
 use crate::routes::hub::hub_path::{HubPath, RepoName};
 use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing, answered};
 use crate::routes::hub::hub_wires::read_json;
-use crate::routes::hub::reading::repository_state::is_main;
 use crate::routes::models::{metadata, principal, principal_line};
-use crate::store::{ChangeId, ChangeRequest, Condition, Manifest, Metadata, Others};
+use crate::store::{ChangeId, ChangeRequest, Condition, Manifest, Metadata, Others, ReferenceName};
 use crate::text::quotable;
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ pub(crate) fn preupload(api: &Api, request: &mut Request<'_>) -> Result<Response
 
 fn ways(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     let path = HubPath::of(api, request)?;
-    check_branch(&path)?;
+    branch_of(api, request, &path)?;
     let asked: PreuploadWire = read_json(request)?;
 
     let mut files = Vec::new();
@@ -61,11 +61,11 @@ pub(crate) fn commit(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 fn committed(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     let path = HubPath::of(api, request)?;
-    check_branch(&path)?;
+    let branch = branch_of(api, request, &path)?;
     if request.query().is_some_and(|query| !query.is_empty()) {
         let text = "there are no pull requests here";
         return Err(Error::new(ErrorKind::BadRequest, text)
-            .hint("commit to the branch main")
+            .hint("commit to a branch")
             .into());
     }
     let repo = &path.repo;
@@ -76,7 +76,10 @@ fn committed(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
         .as_ref()
         .is_some_and(|caller| caller.rights.has(Right::Read));
     let sender = principal_line(request);
-    let present = api.store.present_manifest(&repo.folder)?;
+    let (reference, present) = match branch {
+        Some((name, state)) => (Some(name), Some(state.manifest)),
+        None => (None, api.store.present_manifest(&repo.folder)?),
+    };
     let limits = api.limits.now();
     // Each file is bounded, and all of them together by the bounds of change sets.
     request.body().limit(u64::MAX)?;
@@ -92,6 +95,7 @@ fn committed(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
         repo,
         id,
         metadata,
+        reference: reference.as_ref(),
         present: present.as_deref(),
         may_read,
         sender: sender.as_deref(),
@@ -134,7 +138,9 @@ struct FilledCommit<'a> {
     repo: &'a RepoName,
     id: ChangeId,
     metadata: Metadata,
-    /// What the repository has before.
+    /// The branch that it goes to; `None` for `main`.
+    reference: Option<&'a ReferenceName>,
+    /// What the branch has before.
     present: Option<&'a Manifest>,
     may_read: bool,
     /// Who sends it, as its objects have it.
@@ -230,27 +236,20 @@ impl FilledCommit<'_> {
         if self.changes == 0 {
             return Ok(None);
         }
-        let outcome = self
-            .api
-            .store
-            .commit_change(self.id, Others::Keep, self.parent)?;
+        let store = &self.api.store;
+        if let Some(name) = self.reference {
+            let folder = &self.repo.folder;
+            let commit = store.commit_to_reference(self.id, folder, name, self.parent)?;
+            return Ok(Some(commit));
+        }
+
+        let outcome = store.commit_change(self.id, Others::Keep, self.parent)?;
         if outcome.revision.is_some() {
             return Ok(outcome.revision);
         }
         // It is made, and hands have put something there whose digest is not known.
-        let present = self.api.store.present_manifest(&self.repo.folder)?;
+        let present = store.present_manifest(&self.repo.folder)?;
         Ok(Some(revision_of(present.as_deref())))
-    }
-}
-
-/// Changes are made of the branch `main`.
-fn check_branch(path: &HubPath<'_>) -> HubResult<()> {
-    match path.revision {
-        Some(name) if !is_main(name) => {
-            let text = format!("{} has no branch '{name}'", path.repo.id);
-            Err(HubError::Missing(Missing::Revision, text))
-        }
-        _ => Ok(()),
     }
 }
 

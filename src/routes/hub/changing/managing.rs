@@ -57,11 +57,14 @@ impl NamedWire {
     }
 }
 
-/// `POST /hf/api/repos/create`: a folder comes with its first file, so nothing is kept of it before.
+/// `POST /hf/api/repos/create`: a folder comes with its first file, and a mark says that there is a repository before.
 pub(crate) fn create(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let asked: NamedWire = read_json(request)?;
     let repo = asked.repo(api, request)?;
-    let is_there = api.store.is_folder(&repo.folder);
+    let is_there = api.store.is_folder(&repo.folder) || api.store.is_repository(&repo.folder)?;
+    if !is_there {
+        api.store.mark_repository(&repo.folder)?;
+    }
 
     let url = repo_url(api, request, &repo);
     let response = if is_there {
@@ -89,7 +92,11 @@ fn deleted(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     let asked: NamedWire = read_json(request)?;
     let repo = asked.repo(api, request)?;
     if api.store.present_manifest(&repo.folder)?.is_none() {
-        return Err(no_repository(&repo));
+        if !api.store.is_repository(&repo.folder)? {
+            return Err(no_repository(&repo));
+        }
+        api.store.forget_repository(&repo.folder)?;
+        return Ok(Response::json(Status::OK, &json!({})));
     }
 
     let id = api.store.begin_change(ChangeRequest {
@@ -100,6 +107,7 @@ fn deleted(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
         let _ = api.store.abandon_change(id);
         return Err(error.into());
     }
+    api.store.forget_repository(&repo.folder)?;
     Ok(Response::json(Status::OK, &json!({})))
 }
 
@@ -113,14 +121,17 @@ fn moved(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     let kind = kind_named(asked.kind.as_deref())?;
     let from = named(api, kind, &asked.from_repo)?;
     let to = named(api, kind, &asked.to_repo)?;
-    RepoState::present(api, &from)?;
-
-    api.store.move_model(&MoveRequest {
-        from: from.folder,
-        to: to.folder.clone(),
-        is_folder: true,
-        expected: ExpectedState::Any,
-    })?;
+    let state = RepoState::present(api, &from)?;
+    if state.manifest.members.is_empty() {
+        api.store.move_repository(&from.folder, &to.folder)?;
+    } else {
+        api.store.move_model(&MoveRequest {
+            from: from.folder,
+            to: to.folder.clone(),
+            is_folder: true,
+            expected: ExpectedState::Any,
+        })?;
+    }
     let url = repo_url(api, request, &to);
     Ok(Response::json(Status::OK, &json!({ "url": url })))
 }

@@ -5,3 +5,4 @@ mod commit_lines;
 pub(super) mod hub_commit;
 pub(super) mod lfs;
 pub(super) mod managing;
+pub(super) mod references;

@@ -14,25 +14,38 @@ use crate::routes::hub::hub_refusals::{HubResult, answered};
 use crate::routes::hub::hub_wires::{AuthorWire, HubCommitWire, RefWire};
 use crate::routes::hub::reading::repository_state::RepoState;
 use crate::routes::models::search_for;
+use crate::store::ReferenceKind;
 use crate::wire::rfc3339;
 
-/// `GET /hf/api/KIND/REPO/refs`: the branch `main`, the only one.
+/// `GET /hf/api/KIND/REPO/refs`: the branch `main`, and those branches and tags that clients have made.
 pub(crate) fn refs(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let told = HubPath::of(api, request).map_err(Into::into);
     let told = told.and_then(|path| RepoState::present(api, &path.repo));
-    answered(told.map(|state| {
+    answered(told.and_then(|state| {
         let main = RefWire {
             name: "main".to_owned(),
             reference: "refs/heads/main".to_owned(),
             target_commit: state.commit.to_string(),
         };
+        let (mut branches, mut tags) = (vec![main], Vec::new());
+        for (name, commit) in api.store.references(&state.manifest.root)? {
+            let told = RefWire {
+                name: name.as_str().to_owned(),
+                reference: format!("refs/{}/{}", name.kind.word(), name.as_str()),
+                target_commit: commit.to_string(),
+            };
+            match name.kind {
+                ReferenceKind::Branch => branches.push(told),
+                ReferenceKind::Tag => tags.push(told),
+            }
+        }
         let told = json!({
-            "branches": [main],
-            "tags": [],
+            "branches": branches,
+            "tags": tags,
             "converts": [],
             "pullRequests": [],
         });
-        Response::json(Status::OK, &told)
+        Ok(Response::json(Status::OK, &told))
     }))
 }
 
@@ -44,6 +57,14 @@ pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 fn history(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     let path = HubPath::of(api, request)?;
     let state = RepoState::of(api, request, &path)?;
+    if state.reference.is_some() || state.manifest.members.is_empty() {
+        // What a branch was before is not kept.
+        let members = state.manifest.members.iter();
+        let made = members.map(|member| member.modified).max();
+        let one = told(state.commit, made.unwrap_or(SystemTime::UNIX_EPOCH));
+        return Ok(Response::json(Status::OK, &[one]));
+    }
+
     let search = search_for(request);
     let kept = api.store.folder_info(&path.repo.folder, search)?.kept;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Repositories: which there are, and what is known of one.
 
+use std::collections::BTreeSet;
+
 use crate::clock;
 use crate::error::Result;
 use crate::http::{Request, Response, Status};
@@ -166,6 +168,23 @@ fn repositories(
             break;
         }
     }
+
+    // Those without files are marked.
+    let known: BTreeSet<_> = found.iter().map(place).collect();
+    for marked in api.store.repositories()? {
+        let Some(id) = marked.as_str().strip_prefix(kind.prefix()) else {
+            continue;
+        };
+        let segments: Vec<_> = id.split('/').collect();
+        if segments.len() > 2 || is_reserved(segments[0]) {
+            continue;
+        }
+        let repo = RepoName::new(api, kind, &segments)?;
+        if wanted.takes(&repo) && !known.contains(&place(&repo)) {
+            found.push(repo);
+        }
+    }
+    found.sort_by_key(place);
     Ok(found)
 }
 

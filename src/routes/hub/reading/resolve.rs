@@ -4,9 +4,9 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
-use crate::routes::hub::hub_path::HubPath;
+use crate::routes::hub::hub_path::{HubPath, is_main};
 use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing, answered};
-use crate::routes::hub::reading::repository_state::{RepoState, is_main};
+use crate::routes::hub::reading::repository_state::RepoState;
 use crate::routes::models::{self, AnswerKind, search_for};
 
 /// `GET /hf/REPO/resolve/REV/FILE`: the bytes of a file, or a range of them, never a redirect. The entity tag is the
@@ -17,7 +17,7 @@ pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
 
 fn file(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     let path = HubPath::of(api, request)?;
-    let is_present = path.revision.is_none_or(is_main);
+    let is_present = path.revision().is_none_or(is_main);
     for _ in 0..ATTEMPTS {
         match file_of(api, request, &path) {
             // It was changed between two looks.
@@ -32,7 +32,9 @@ fn file(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
 
 fn file_of(api: &Api, request: &mut Request<'_>, path: &HubPath<'_>) -> HubResult<Response> {
     let state = RepoState::of(api, request, path)?;
-    let RepoState { commit, manifest } = &state;
+    let RepoState {
+        commit, manifest, ..
+    } = &state;
     let missing = || {
         let text = format!("{} has no file '{}'", path.repo.id, path.rest.join("/"));
         HubError::Missing(Missing::Entry(*commit), text)
@@ -43,7 +45,10 @@ fn file_of(api: &Api, request: &mut Request<'_>, path: &HubPath<'_>) -> HubResul
     let (name, size) = (member.name.clone(), member.size);
 
     let search = search_for(request);
-    let opened = api.store.open_model_at(&name, *commit, search)?;
+    let opened = match state.reference {
+        Some(_) => api.store.open_member(member)?,
+        None => api.store.open_model_at(&name, *commit, search)?,
+    };
     let response = models::answer(request, AnswerKind::HubFile(&name), opened)?;
 
     // Of an empty file nothing can be a part, but clients ask for a first byte to learn the size.

@@ -42,7 +42,7 @@ fn page(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
         .map(|member| (state.path_of(member.name.as_str()), member))
         .filter(|(path, _)| path.starts_with(&base))
         .peekable();
-    if below.peek().is_none() {
+    if below.peek().is_none() && !folder.is_empty() {
         let text = format!("{} has no folder '{folder}'", path.repo.id);
         return Err(HubError::Missing(Missing::Entry(state.commit), text));
     }

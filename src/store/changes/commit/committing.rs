@@ -191,7 +191,11 @@ fn do_set(
 }
 
 /// Does what can take long before a commit is planned.
-fn make_ready(catalog: &Catalog, set: &mut ChangeSet, others: Others) -> Result<()> {
+pub(in crate::store::changes) fn make_ready(
+    catalog: &Catalog,
+    set: &mut ChangeSet,
+    others: Others,
+) -> Result<()> {
     if others == Others::Remove && set.request.root.is_none() {
         let text =
             "what is not in a change set is removed only from a folder, and this set has none";

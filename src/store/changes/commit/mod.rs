@@ -17,6 +17,7 @@ mod recorded;
 mod tests;
 
 pub(in crate::store::changes) use changeable::{check_reachable, check_root};
+pub(in crate::store::changes) use committing::make_ready;
 pub(crate) use moves::move_request::{ExpectedState, MoveRequest};
 pub(crate) use plan::{absent, known_place, sources};
 pub(crate) use recorded::finishing::try_again;

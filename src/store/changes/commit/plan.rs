@@ -287,7 +287,8 @@ fn check_total(catalog: &Catalog, plan: &CommitPlan) -> Result<u64> {
 
     let models = catalog.layout.models().map_err(unstored)?;
     let sizes = models.iter().map(|(_, stamp)| charge(stamp.size));
-    let mut after = sizes.fold(0, u64::saturating_add);
+    let pinned = catalog.objects.pinned_bytes();
+    let mut after = sizes.fold(pinned, u64::saturating_add);
     for one in &plan.published {
         after = after.saturating_add(charge(one.bytes.size));
     }
