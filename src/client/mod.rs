@@ -24,6 +24,7 @@ mod tests;
 mod transfer;
 mod trust;
 mod upload;
+mod upstream;
 
 pub use api::{Answer, Payload};
 pub use background::Transfer;
@@ -44,6 +45,7 @@ pub use transfer::{
 };
 pub use trust::{FirstUse, Question, Trust};
 pub use upload::{EmptyInput, Piped};
+pub(crate) use upstream::{Upstream, UpstreamAnswer, UpstreamOptions};
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -55,6 +57,7 @@ use ureq::http::request::Builder;
 use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
+use crate::address::AddressReach;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, Revision};
@@ -119,6 +122,7 @@ impl Client {
         let dialer = Dialer {
             url: url.clone(),
             elsewhere: options.elsewhere,
+            reach: AddressReach::Anywhere,
             guard: Arc::new(guard),
             tls: connection::tls(options.certificate.as_ref())?,
             connect_timeout: options.connect_timeout,
@@ -327,6 +331,7 @@ pub fn shown_pin(server: &ServerUrl, connect_timeout: Duration) -> Result<Pin> {
     let dialer = Dialer {
         url: server.clone(),
         elsewhere: None,
+        reach: AddressReach::Anywhere,
         // Safe, because `look` sends no request after the handshake.
         guard: Arc::new(ServerCheck::new(Trust::Anything, None, Vec::new())?),
         tls: connection::tls(None)?,

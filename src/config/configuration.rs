@@ -12,6 +12,7 @@ use crate::config::written::Written;
 use crate::error::Result;
 use crate::limits::Limits;
 use crate::logging::LogOptions;
+use crate::routes::MirrorOptions;
 use crate::store::StoreOptions;
 use crate::tls::TlsVersion;
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub import_bytes_before_password: u64,
     /// How the store keeps models.
     pub store: StoreOptions,
+    /// Another hub, and what is kept of it.
+    pub(crate) mirror: MirrorOptions,
     /// Who may do what.
     pub(crate) access: AccessOptions,
     /// What is logged, and where.
@@ -91,6 +94,7 @@ impl Config {
             limits: Limits::default(),
             import_bytes_before_password: 64 << 10,
             store: StoreOptions::default(),
+            mirror: MirrorOptions::default(),
             access: AccessOptions::default(),
             log: LogOptions::default(),
             dearning: true,

@@ -9,6 +9,7 @@ use crate::child::ServerReach;
 use crate::config::configuration::Config;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::routes::PUBLIC_AUTHORITIES;
 
 impl Config {
     /// The paths that a server reaches with these settings; its home and its model directory are there
@@ -28,6 +29,8 @@ impl Config {
             &self.key_file,
             &self.client_ca,
             &self.client_crl,
+            &self.mirror.token_file,
+            &self.mirror.authority,
         ];
 
         // Files of TLS are replaced while they are used, often as links into another folder.
@@ -50,6 +53,15 @@ impl Config {
         for listen in self.listen_on()? {
             if let Address::Unix(path) = &listen.address {
                 add_folder(&mut reach.write, path);
+            }
+        }
+
+        // Names of hosts are looked up while the server runs.
+        if !self.mirror.upstream.is_empty() {
+            let files = RESOLVER_FILES.iter().chain(PUBLIC_AUTHORITIES);
+            let files = files.map(Path::new);
+            for path in files.filter(|path| path.exists()) {
+                add_with_folder(&mut reach.read, path);
             }
         }
 
@@ -158,3 +170,6 @@ fn real_place(path: &Path) -> PathBuf {
         None => path.to_owned(),
     }
 }
+
+/// By which the system looks up names of hosts.
+const RESOLVER_FILES: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"];

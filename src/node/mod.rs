@@ -32,7 +32,7 @@ use crate::home::KeptTime;
 use crate::limits::LiveLimits;
 use crate::metrics::Metric;
 use crate::pin::Pin;
-use crate::routes::{Api, DayQuota, HostNames, Ids, Pairing, RequestRate, routes};
+use crate::routes::{Api, DayQuota, HostNames, Ids, Mirror, Pairing, RequestRate, routes};
 use crate::server::{Server, ServerOptions};
 use crate::stop::{Reason, Shutdown, Stop, Waited};
 use crate::store::Store;
@@ -123,6 +123,7 @@ impl Node {
             host_names,
             &live_limits,
             &events,
+            &stop,
         )?;
 
         let mut options = server_options(config, files, &live_limits, &stop);
@@ -309,6 +310,7 @@ fn api(
     host_names: HostNames,
     limits: &Arc<LiveLimits>,
     events: &NodeEvents,
+    stop: &Stop,
 ) -> Result<Api> {
     Ok(Api {
         routes: routes(config.dearning),
@@ -321,6 +323,7 @@ fn api(
         ids: Ids::new(),
         limits: Arc::clone(limits),
         import_bytes_before_password: config.import_bytes_before_password,
+        mirror: Mirror::open(&config.mirror, store, stop)?,
         pairing: Pairing {
             home: config.home.clone(),
             issue,

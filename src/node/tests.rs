@@ -22,6 +22,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("max-meta-bytes", "2KiB"),
     ("accept", "*.onnx"),
     ("scrub-interval", "5h"),
+    ("upstream", "http://127.0.0.1:1"),
+    ("upstream-token-file", "token"),
+    ("upstream-ca", "ca.crt"),
+    ("mirror-repositories", "me/*"),
     (
         "require-signature",
         "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3",

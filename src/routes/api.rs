@@ -13,6 +13,7 @@ use crate::http::{Method, Request, Response};
 use crate::limits::LiveLimits;
 use crate::model::ModelName;
 use crate::routes::allowance::{DayQuota, RequestRate};
+use crate::routes::hub::Mirror;
 use crate::routes::origin::cross_origin;
 use crate::routes::origin::host_name::HostNames;
 use crate::routes::request_id::Ids;
@@ -32,6 +33,8 @@ pub(crate) struct Api {
     pub(crate) pairing: Pairing,
     pub(crate) rate: RequestRate,
     pub(crate) quota: Arc<DayQuota>,
+    /// Another hub, of which repositories come that are not here.
+    pub(crate) mirror: Option<Mirror>,
 }
 
 /// The routes of a server, in the order in which they are looked through.

@@ -20,6 +20,7 @@ mod tests;
 
 pub(crate) use allowance::{DayQuota, RequestRate};
 pub(crate) use api::{Api, ApiEvents, Pairing};
+pub(crate) use hub::{Mirror, MirrorOptions, PUBLIC_AUTHORITIES};
 pub(crate) use origin::host_name::HostNames;
 pub(crate) use request_id::Ids;
 pub(crate) use route_table::routes;

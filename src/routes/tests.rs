@@ -40,6 +40,7 @@ impl House {
             quota: Arc::new(DayQuota::new(Arc::clone(&limits))),
             limits,
             rate: RequestRate::new(rate),
+            mirror: None,
             import_bytes_before_password: 1 << 20,
             pairing: Pairing {
                 home: folder.path().to_owned(),

@@ -45,7 +45,7 @@ pub use check::{Check, ScrubCounts, Verdict};
 pub use claim::{Condition, Published};
 pub(crate) use clearing::{ClearMode, ClearRequest, ClearedKind};
 pub(crate) use listing::Listing;
-pub(crate) use objects::ObjectRequest;
+pub(crate) use objects::{ObjectRequest, ObjectUpload};
 pub use options::{Replace, StoreOptions};
 pub(crate) use references::{ReferenceKind, ReferenceName};
 pub(crate) use revisions::{FolderMember, Manifest, RevisionChoice};

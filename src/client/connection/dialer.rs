@@ -15,7 +15,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
-use crate::address::{Scheme, ServerUrl};
+use crate::address::{AddressReach, Scheme, ServerUrl};
 use crate::client::connection::channel::Channel;
 use crate::client::connection::early::Early;
 use crate::client::connection::handshake::{refusal, refused_handshake};
@@ -35,6 +35,8 @@ pub(crate) struct Dialer {
     pub(crate) url: ServerUrl,
     /// Tried where nobody answers at `url`.
     pub(crate) elsewhere: Option<Elsewhere>,
+    /// Which of its addresses are tried.
+    pub(crate) reach: AddressReach,
     pub(crate) guard: Arc<ServerCheck>,
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) connect_timeout: Duration,
@@ -199,7 +201,9 @@ impl Dialer {
 
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
 
-        for address in find(url)?.into_iter().take(ADDRESSES_MAX) {
+        let found = find(url)?.into_iter();
+        let found = found.filter(|address| self.reach.has(address.ip()));
+        for address in found.take(ADDRESSES_MAX) {
             match StoppableSocket::connect(address, self.connect_timeout, &self.stop) {
                 Ok(stream) => return Ok(stream),
                 // A stop fails this address only, and the loop would go on with the next one.

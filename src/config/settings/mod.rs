@@ -4,6 +4,7 @@
 
 mod access;
 mod cache;
+mod hub;
 mod limits;
 mod log;
 mod server;
@@ -51,6 +52,11 @@ pub const SECTIONS: &[Section] = &[
         name: "uploads",
         about: "Interrupted uploads, and how long they can be resumed",
         rows: uploads::ROWS,
+    },
+    Section {
+        name: "hub",
+        about: "Another hub, of which repositories come that are not here",
+        rows: hub::ROWS,
     },
     Section {
         name: "cache",

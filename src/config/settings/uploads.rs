@@ -88,7 +88,7 @@ fn unbounded_count(text: &str) -> Result<usize, String> {
     count_or_none(text).map(|count| if count == 0 { usize::MAX } else { count })
 }
 
-fn unbounded_bytes(text: &str) -> Result<u64, String> {
+pub(super) fn unbounded_bytes(text: &str) -> Result<u64, String> {
     bytes_or_none(text).map(|bytes| if bytes == 0 { u64::MAX } else { bytes })
 }
 

@@ -84,12 +84,18 @@ pub(crate) fn refusal(api: &Api, request: &Request<'_>, error: &Error) -> Respon
     }
 }
 
-fn told(status: Status, text: &str) -> Response {
+/// A text as the body and as a field have it.
+pub(super) fn told_text(text: &str) -> (String, String) {
     let shown = escaped(text).into_owned();
     // Fields are ASCII, and people read the text.
     let plain = shown
         .chars()
         .map(|one| if one.is_ascii() { one } else { '?' });
     let plain: String = plain.collect();
+    (shown, plain)
+}
+
+fn told(status: Status, text: &str) -> Response {
+    let (shown, plain) = told_text(text);
     Response::json(status, &json!({ "error": shown })).field("x-error-message", plain)
 }

@@ -10,7 +10,9 @@ mod hub_path;
 mod hub_refusals;
 mod hub_routes;
 mod hub_wires;
+mod mirroring;
 mod reading;
 
 pub(crate) use hub_refusals::{is_hub, refusal};
 pub(crate) use hub_routes::HUB_ROUTES;
+pub(crate) use mirroring::{Mirror, MirrorOptions, PUBLIC_AUTHORITIES};

@@ -309,6 +309,8 @@ pub(crate) const REVISIONS: &str = "revisions";
 pub(crate) const READY_MARK: &str = "ready";
 /// Branches and tags of folders.
 pub(crate) const REFERENCES: &str = "references";
+/// What a mirror of another hub knows.
+pub(crate) const MIRROR: &str = "mirror";
 /// Bytes by their digests, which need no name.
 pub(crate) const OBJECTS: &str = "objects";
 /// Where models come from.

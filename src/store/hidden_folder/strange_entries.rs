@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{FileKind, FilePlace, Folder};
 use crate::store::hidden_folder::{
-    ABOUT, CHANGES, HIDDEN, HiddenFolder, OBJECTS, REFERENCES, REVISIONS, TREE, UPLOADS, VERSIONS,
+    ABOUT, CHANGES, HIDDEN, HiddenFolder, MIRROR, OBJECTS, REFERENCES, REVISIONS, TREE, UPLOADS,
+    VERSIONS,
 };
 use crate::text::quoted;
 
@@ -131,6 +132,7 @@ const ROOMS: &[(&str, RoomKind)] = &[
     (UPLOADS, RoomKind::Files),
     (CHANGES, RoomKind::Changes),
     (OBJECTS, RoomKind::Files),
+    (MIRROR, RoomKind::Files),
     (REFERENCES, RoomKind::Folders),
 ];
 

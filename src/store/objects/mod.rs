@@ -6,6 +6,7 @@
 //! digest alone. One that a commit gives a name goes, unless it is pinned; one that nobody names goes after the time
 //! that unfinished uploads are kept.
 
+mod object_records;
 mod object_upload;
 mod objects_cleared;
 mod objects_known;
@@ -13,5 +14,5 @@ mod pinned;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use object_upload::ObjectRequest;
+pub(crate) use object_upload::{ObjectRequest, ObjectUpload};
 pub(crate) use objects_known::Objects;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! An object on its way in: room is taken for it first, and it is kept only with the digest that it has to have.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -90,6 +91,19 @@ impl Store {
 }
 
 impl ObjectUpload {
+    /// How many bytes were written.
+    pub(crate) fn written(&self) -> u64 {
+        self.upload.written()
+    }
+
+    /// The file that is written, to be read at places that have been written.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn reader(&mut self) -> Result<File> {
+        self.upload.reader().map_err(unstored)
+    }
+
     /// Keeps what was written, durably.
     ///
     /// # Errors

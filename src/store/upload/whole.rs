@@ -135,6 +135,14 @@ impl Upload {
         Ok((self.part, self.hasher.finish()))
     }
 
+    /// The file, which shares its position with what is written.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn reader(&mut self) -> io::Result<File> {
+        self.part.file().try_clone()
+    }
+
     fn check_whole(&self) -> Result<()> {
         if self.health == Health::Broken {
             return Err(Error::new(

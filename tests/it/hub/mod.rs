@@ -4,4 +4,5 @@
 mod changing;
 mod genuine;
 mod lfs;
+mod mirroring;
 mod reading;

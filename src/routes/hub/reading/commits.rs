@@ -10,8 +10,9 @@ use crate::http::{Request, Response, Status};
 use crate::model::Revision;
 use crate::routes::api::Api;
 use crate::routes::hub::hub_path::HubPath;
-use crate::routes::hub::hub_refusals::{HubResult, answered};
+use crate::routes::hub::hub_refusals::HubResult;
 use crate::routes::hub::hub_wires::{AuthorWire, HubCommitWire, RefWire};
+use crate::routes::hub::mirroring::answered_or_mirrored;
 use crate::routes::hub::reading::repository_state::RepoState;
 use crate::routes::models::search_for;
 use crate::store::ReferenceKind;
@@ -19,39 +20,42 @@ use crate::wire::rfc3339;
 
 /// `GET /hf/api/KIND/REPO/refs`: the branch `main`, and those branches and tags that clients have made.
 pub(crate) fn refs(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let told = HubPath::of(api, request).map_err(Into::into);
-    let told = told.and_then(|path| RepoState::present(api, &path.repo));
-    answered(told.and_then(|state| {
-        let main = RefWire {
-            name: "main".to_owned(),
-            reference: "refs/heads/main".to_owned(),
-            target_commit: state.commit.to_string(),
+    answered_or_mirrored(api, request, all_refs)
+}
+
+fn all_refs(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
+    let path = HubPath::of(api, request)?;
+    let state = RepoState::present(api, &path.repo)?;
+    let main = RefWire {
+        name: "main".to_owned(),
+        reference: "refs/heads/main".to_owned(),
+        target_commit: state.commit.to_string(),
+    };
+
+    let (mut branches, mut tags) = (vec![main], Vec::new());
+    for (name, commit) in api.store.references(&state.manifest.root)? {
+        let told = RefWire {
+            name: name.as_str().to_owned(),
+            reference: format!("refs/{}/{}", name.kind.word(), name.as_str()),
+            target_commit: commit.to_string(),
         };
-        let (mut branches, mut tags) = (vec![main], Vec::new());
-        for (name, commit) in api.store.references(&state.manifest.root)? {
-            let told = RefWire {
-                name: name.as_str().to_owned(),
-                reference: format!("refs/{}/{}", name.kind.word(), name.as_str()),
-                target_commit: commit.to_string(),
-            };
-            match name.kind {
-                ReferenceKind::Branch => branches.push(told),
-                ReferenceKind::Tag => tags.push(told),
-            }
+        match name.kind {
+            ReferenceKind::Branch => branches.push(told),
+            ReferenceKind::Tag => tags.push(told),
         }
-        let told = json!({
-            "branches": branches,
-            "tags": tags,
-            "converts": [],
-            "pullRequests": [],
-        });
-        Ok(Response::json(Status::OK, &told))
-    }))
+    }
+    let told = json!({
+        "branches": branches,
+        "tags": tags,
+        "converts": [],
+        "pullRequests": [],
+    });
+    Ok(Response::json(Status::OK, &told))
 }
 
 /// `GET /hf/api/KIND/REPO/commits/REV`: what the repository has in that revision, and what it had before.
 pub(crate) fn list(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    answered(history(api, request))
+    answered_or_mirrored(api, request, history)
 }
 
 fn history(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {

@@ -9,16 +9,17 @@ use crate::http::{Request, Response, Status};
 use crate::model::{Depth, ListRequest, NameFilter};
 use crate::routes::api::Api;
 use crate::routes::hub::hub_path::{HubPath, RepoKind, RepoName, is_reserved, kind_of};
-use crate::routes::hub::hub_refusals::{HubResult, answered};
+use crate::routes::hub::hub_refusals::HubResult;
 use crate::routes::hub::hub_wires::{
     LfsWire, RepoWire, SiblingWire, next_page, object_id, pairs, switch,
 };
+use crate::routes::hub::mirroring::answered_or_mirrored;
 use crate::routes::hub::reading::repository_state::RepoState;
 use crate::wire::rfc3339;
 
 /// `GET /hf/api/KIND/REPO` and `.../revision/REV`: the commit, and the names of all files.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    answered(info(api, request))
+    answered_or_mirrored(api, request, info)
 }
 
 fn info(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
@@ -51,9 +52,13 @@ fn info(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
 
 /// `GET /hf/api/KIND/REPO/auth-check`: 200 for whoever may read it.
 pub(crate) fn check_right(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    let checked = HubPath::of(api, request).map_err(Into::into);
-    let checked = checked.and_then(|path| RepoState::present(api, &path.repo));
-    answered(checked.map(|_| Response::json(Status::OK, &serde_json::json!({}))))
+    answered_or_mirrored(api, request, checked)
+}
+
+fn checked(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
+    let path = HubPath::of(api, request)?;
+    RepoState::present(api, &path.repo)?;
+    Ok(Response::json(Status::OK, &serde_json::json!({})))
 }
 
 impl RepoWire {

@@ -5,14 +5,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
 use crate::routes::hub::hub_path::{HubPath, is_main};
-use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing, answered};
+use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing};
+use crate::routes::hub::mirroring::answered_or_mirrored;
 use crate::routes::hub::reading::repository_state::RepoState;
 use crate::routes::models::{self, AnswerKind, search_for};
 
 /// `GET /hf/REPO/resolve/REV/FILE`: the bytes of a file, or a range of them, never a redirect. The entity tag is the
 /// digest, so that equal tags mean equal bytes for ever.
 pub(crate) fn read(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    answered(file(api, request))
+    answered_or_mirrored(api, request, file)
 }
 
 fn file(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {

@@ -8,14 +8,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
 use crate::routes::hub::hub_path::HubPath;
-use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing, answered};
+use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing};
 use crate::routes::hub::hub_wires::{EntryWire, LfsWire, next_page, object_id, pairs, switch};
+use crate::routes::hub::mirroring::answered_or_mirrored;
 use crate::routes::hub::reading::repository_state::RepoState;
 use crate::store::FolderMember;
 
 /// `GET /hf/api/KIND/REPO/tree/REV/FOLDER?recursive=true`: files and folders, a page at a time.
 pub(crate) fn tree(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    answered(page(api, request))
+    answered_or_mirrored(api, request, page)
 }
 
 fn page(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
@@ -111,13 +112,14 @@ impl TreePage {
 
 /// `POST /hf/api/KIND/REPO/paths-info/REV`: what is at some paths, which stand in a form or in JSON.
 pub(crate) fn paths_info(api: &Api, request: &mut Request<'_>) -> Result<Response> {
-    answered(entries_at(api, request))
+    answered_or_mirrored(api, request, entries_at)
 }
 
 fn entries_at(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     let path = HubPath::of(api, request)?;
-    let paths = asked_paths(request)?;
+    // The body is for whoever has the repository.
     let state = RepoState::of(api, request, &path)?;
+    let paths = asked_paths(request)?;
 
     let members = &state.manifest.members;
     let at = |place: &str| {
