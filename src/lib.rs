@@ -58,6 +58,9 @@ pub use event::{EVENTS, EventKind};
 pub use formats::fuzz_formats::fuzz_format;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
+pub use formats::xet::fuzz_xet::{fuzz_shard, fuzz_xorb};
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
 pub use http::fuzz::{fuzz_body, fuzz_head};
 pub use http::{
     Admission, Body, Content, Endless, Fields, Handler, Happened, Head, Method, NewConnection,
