@@ -35,7 +35,7 @@ pub(crate) use socket_file::SocketFile;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek as _, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -108,6 +108,16 @@ impl Part {
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         fault::check()?;
         self.file.sync_all()
+    }
+
+    /// Gives up all bytes from an offset on; what is written next stands there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn cut(&mut self, length: u64) -> io::Result<()> {
+        fault::check()?;
+        self.file.set_len(length)?;
+        self.file.seek(io::SeekFrom::Start(length)).map(drop)
     }
 
     /// Gives it the permissions of the file that it is about to replace, if there is one.

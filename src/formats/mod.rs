@@ -13,18 +13,17 @@ mod onnx;
 mod pickle;
 mod safetensors;
 mod window;
-#[allow(dead_code, unused_imports, reason = "the next change uses it")]
 pub(crate) mod xet;
 mod zip_directory;
 
 pub(crate) use model_header::{ForeignImports, ModelHeader};
-pub(crate) use window::{ByteSource, ReadBounds};
+pub(crate) use window::{ByteSource, Flaw, ReadBounds};
 
 use std::io;
 
 use crate::model::ModelName;
 use pickle::pickled_file;
-use window::{Flaw, Flawed, Window};
+use window::{Flawed, Window};
 
 /// Whether the ending of a name is one of those whose files are looked into.
 pub(crate) fn is_readable(name: &ModelName) -> bool {

@@ -33,6 +33,12 @@ mod stored;
 mod tests;
 mod upload;
 mod versions;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the next change has routes for it"
+)]
+mod xorbs;
 
 pub use crate::model::Verified;
 pub use about::{About, Metadata};
@@ -56,6 +62,8 @@ pub use upload::Upload;
 pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
 pub(crate) use versions::{RemovedModel, no_version};
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use xorbs::{SESSION_LIFE, XetSessionId, XetUpload};
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
@@ -80,6 +88,7 @@ use ready_files::ReadyQueue;
 use store_handle::Owner;
 use upload::UnfinishedUploads;
 use versions::VersionCount;
+use xorbs::XetSessions;
 
 impl Store {
     /// Opens a model directory, which is made where it is missing, and starts the threads `cache`,
@@ -122,6 +131,7 @@ impl Store {
             proven_blobs: ProvenBlobs::default(),
             objects: Objects::open(layout.hidden()),
             references: Mutex::default(),
+            xet_sessions: XetSessions::open(&layout),
             shown: RwLock::default(),
             events,
             layout,

@@ -10,10 +10,12 @@ pub(crate) mod fuzz_xet;
 mod lz4_frame;
 mod shard;
 mod unpacker;
+#[cfg(test)]
+pub(crate) mod xet_made;
 mod xorb_chunk;
 mod xorb_scan;
 
-pub(crate) use shard::{ShardReader, ShardSegment, XorbHash};
+pub(crate) use shard::{ShardFile, ShardReader, ShardSegment, XorbHash};
 pub(crate) use unpacker::ChunkUnpacker;
 pub(crate) use xorb_scan::XorbScan;
 

@@ -1,47 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Xorbs and shards as the clients make them, packed by the library that they use, and hostile ones.
 
-use std::io::Write as _;
-
-use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
 use proptest::prelude::*;
 
 use super::fuzz_xet::{FuzzedBytes, fuzz_shard, fuzz_xorb};
+use super::xet_made::*;
 use super::*;
 use crate::digest::Digest;
 use crate::formats::window::Flaw;
-
-fn chunk(packing: u8, packed: &[u8], plain: usize) -> Vec<u8> {
-    let mut chunk = vec![0];
-    chunk.extend(&packed.len().to_le_bytes()[..3]);
-    chunk.push(packing);
-    chunk.extend(&plain.to_le_bytes()[..3]);
-    chunk.extend(packed);
-    chunk
-}
-
-fn framed(plain: &[u8], form: FrameInfo) -> Vec<u8> {
-    let mut encoder = FrameEncoder::with_frame_info(form, Vec::new());
-    encoder.write_all(plain).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// As the clients do it.
-fn lz4(plain: &[u8]) -> Vec<u8> {
-    framed(plain, FrameInfo::new())
-}
-
-fn in_planes(plain: &[u8]) -> Vec<u8> {
-    let plane = |number| plain.iter().copied().skip(number).step_by(4);
-    (0..4).flat_map(plane).collect()
-}
-
-/// Bytes that pack.
-fn pattern(length: usize) -> Vec<u8> {
-    let byte =
-        |index: usize| u8::try_from(index / 7 % 251).unwrap() ^ u8::try_from(index % 4).unwrap();
-    (0..length).map(byte).collect()
-}
 
 fn unpacked(xorb: &[u8]) -> Result<Vec<u8>, String> {
     let mut unpacker = ChunkUnpacker::default();
@@ -220,43 +187,6 @@ fn the_number_of_chunks_is_bounded() {
     xorb.extend(chunk(0, b"a", 1));
     assert!(scanned(&xorb).unwrap_err().contains("8192 chunks"));
 }
-
-/// A hash as it stands in a file.
-fn hash(byte: u8) -> [u8; 32] {
-    let mut hash = [byte; 32];
-    hash[7] = 0xab;
-    hash
-}
-
-struct ShardMade(Vec<u8>);
-
-impl ShardMade {
-    fn new() -> Self {
-        let mut bytes = b"HFRepoMetaData\0".to_vec();
-        bytes.extend([
-            85, 105, 103, 69, 106, 123, 129, 87, 131, 165, 189, 217, 92, 205, 209, 74, 169,
-        ]);
-        bytes.extend(2_u64.to_le_bytes());
-        bytes.extend(0_u64.to_le_bytes());
-        Self(bytes)
-    }
-
-    fn row(mut self, hash: [u8; 32], numbers: [u32; 4]) -> Self {
-        self.0.extend(hash);
-        self.0.extend(numbers.map(u32::to_le_bytes).concat());
-        self
-    }
-
-    fn end(self) -> Vec<u8> {
-        let mut shard = self.row([0xff; 32], [0; 4]).0;
-        // What it says of xorbs.
-        shard.extend([1; 480]);
-        shard
-    }
-}
-
-const CHECKS: u32 = 1 << 31;
-const DIGEST: u32 = 1 << 30;
 
 /// Per file its bytes, its digest and its segments.
 type Files = Vec<(u64, Option<String>, Vec<(String, u32, u32, u32)>)>;

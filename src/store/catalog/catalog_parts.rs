@@ -32,6 +32,7 @@ use crate::store::store_events::StoreEvents;
 use crate::store::stored::{OpenedModel, StoredContent};
 use crate::store::upload::UnfinishedUploads;
 use crate::store::versions::{Tally, VersionCount};
+use crate::store::xorbs::XetSessions;
 use crate::threads::lock;
 
 /// The parts of a store.
@@ -62,6 +63,8 @@ pub(crate) struct Catalog {
     pub(crate) objects: Objects,
     /// Held while a reference is changed.
     pub(crate) references: Mutex<()>,
+    /// What uploads by xet have sent.
+    pub(crate) xet_sessions: XetSessions,
     /// Held shared while a name is looked up, and alone while a change set gives all its names their bytes. What is
     /// in it are the names that nobody may look up although it is not held.
     pub(crate) shown: RwLock<HiddenNames>,

@@ -47,6 +47,7 @@ impl Store {
         cleared
             .uploads
             .add_all(catalog.clear_objects(idle_min, mode, &known));
+        cleared.uploads.add_all(catalog.clear_xorbs(idle_min, mode));
         cleared.versions = clear_versions(catalog, request, &known).map_err(unfreed)?;
         cleared.revisions = clear_revisions(catalog, request).map_err(unfreed)?;
         cleared.descriptions = clear_descriptions(catalog, request, &known).map_err(unfreed)?;

@@ -313,6 +313,8 @@ pub(crate) const REFERENCES: &str = "references";
 pub(crate) const MIRROR: &str = "mirror";
 /// Bytes by their digests, which need no name.
 pub(crate) const OBJECTS: &str = "objects";
+/// What uploads by xet have sent, a folder for each.
+pub(crate) const XET: &str = "xet";
 /// Where models come from.
 pub(crate) const ABOUT: &str = "about";
 

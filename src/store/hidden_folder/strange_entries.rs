@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::{FileKind, FilePlace, Folder};
 use crate::store::hidden_folder::{
     ABOUT, CHANGES, HIDDEN, HiddenFolder, MIRROR, OBJECTS, REFERENCES, REVISIONS, TREE, UPLOADS,
-    VERSIONS,
+    VERSIONS, XET,
 };
 use crate::text::quoted;
 
@@ -50,6 +50,8 @@ enum RoomKind {
     Change,
     /// Folders of models that are assembled.
     Tree,
+    /// A folder for each upload by xet, with files.
+    Sessions,
 }
 
 impl StrangeEntries {
@@ -114,9 +116,13 @@ impl RoomKind {
             Self::WayToFiles if is_folder => Ok(Some(Self::Files)),
             Self::Changes if is_folder && is_id => Ok(Some(Self::Change)),
             Self::Changes if is_folder => Err("no change set is called so"),
-            Self::Folders | Self::WayToFolders | Self::WayToFiles | Self::Changes => {
-                Err("it is no folder")
-            }
+            Self::Sessions if is_folder && is_id => Ok(Some(Self::Files)),
+            Self::Sessions if is_folder => Err("no upload by xet is called so"),
+            Self::Folders
+            | Self::WayToFolders
+            | Self::WayToFiles
+            | Self::Changes
+            | Self::Sessions => Err("it is no folder"),
             Self::Files | Self::Change if found != FileKind::File => Err("it is no file"),
             Self::Tree if is_folder => Ok(Some(Self::Tree)),
             Self::Files | Self::Change | Self::Tree => Ok(None),
@@ -134,6 +140,7 @@ const ROOMS: &[(&str, RoomKind)] = &[
     (OBJECTS, RoomKind::Files),
     (MIRROR, RoomKind::Files),
     (REFERENCES, RoomKind::Folders),
+    (XET, RoomKind::Sessions),
 ];
 
 const MEND: &str =

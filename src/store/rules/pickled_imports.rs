@@ -2,16 +2,13 @@
 //! Whether a pickle imports more than what makes tensors, for stores that refuse those: whoever loads one
 //! runs what it says.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
-
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::{self, ByteSource, ForeignImports};
+use crate::formats::{self, ForeignImports};
 use crate::model::ModelName;
 use crate::store::catalog::Catalog;
 use crate::store::claim::{Claim, NewBytes};
 use crate::store::failure::unreadable;
+use crate::store::stored::FileBytes;
 
 impl Catalog {
     /// Whether the store looks into what gets such a name.
@@ -27,8 +24,10 @@ impl Catalog {
         if !self.minds_imports(claim.name) {
             return Ok(());
         }
-        let content = bytes.content().and_then(PickledBytes::of);
-        let imports = content.and_then(|mut content| formats::imports_of(&mut content));
+        let imports = bytes.content().and_then(|file| {
+            let size = file.metadata()?.len();
+            formats::imports_of(&mut FileBytes::new(file, size))
+        });
         let imports = imports.map_err(|error| unreadable(claim.name, error))?;
         if imports.is_harmless() {
             return Ok(());
@@ -50,26 +49,4 @@ fn refused(name: &ModelName, imports: &ForeignImports) -> Error {
     };
     Error::new(ErrorKind::UnsupportedType, text)
         .hint("send it as safetensors, or with weights only (setting refuse-unsafe-pickles)")
-}
-
-struct PickledBytes {
-    file: File,
-    size: u64,
-}
-
-impl PickledBytes {
-    fn of(file: File) -> io::Result<Self> {
-        let size = file.metadata()?.len();
-        Ok(Self { file, size })
-    }
-}
-
-impl ByteSource for PickledBytes {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
-    }
 }

@@ -81,7 +81,9 @@ pub(super) fn conclude(catalog: &Catalog, done: &CommittedSet) -> CommitOutcome 
     catalog.pending.forget_change(done.id);
     let sourced = plan.published.iter().filter(|one| one.source.is_some());
     let sourced = sourced.map(|one| *one.bytes.digest.as_bytes());
-    catalog.remove_named_objects(&sourced.collect());
+    let sourced = sourced.collect();
+    catalog.remove_named_objects(&sourced);
+    catalog.end_xet_sessions(&sourced);
     tell(catalog, plan);
     outcome
 }
