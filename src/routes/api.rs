@@ -102,7 +102,6 @@ pub(crate) enum Access {
     /// Whoever has the link, with a ticket in its query that is for this very path and of somebody who may write.
     Linked,
     /// The same, for the ticket as a bearer token, which is for the first three segments of the path.
-    #[allow(dead_code, reason = "uploads by xet are about to need it")]
     Session,
     /// The route looks for the password in the body, and for the right itself.
     InBody,

@@ -33,11 +33,6 @@ mod stored;
 mod tests;
 mod upload;
 mod versions;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the next change has routes for it"
-)]
 mod xorbs;
 
 pub use crate::model::Verified;
@@ -62,7 +57,6 @@ pub use upload::Upload;
 pub(crate) use upload::{AppendMode, UploadIntent, UploadSession};
 pub use versions::ModelVersion;
 pub(crate) use versions::{RemovedModel, no_version};
-#[allow(unused_imports, reason = "as above")]
 pub(crate) use xorbs::{SESSION_LIFE, XetSessionId, XetUpload};
 
 use std::path::Path;

@@ -5,7 +5,7 @@ use crate::access::Right;
 use crate::http::Method;
 use crate::routes::api::{Access, Route, row};
 use crate::routes::hub::accounts;
-use crate::routes::hub::changing::{hub_commit, lfs, managing, references};
+use crate::routes::hub::changing::{hub_commit, lfs, managing, references, xet_routes};
 use crate::routes::hub::reading::{commits, repositories, resolve, trees};
 
 /// The routes of the hub. Where two of them fit a path, the first one is meant.
@@ -190,6 +190,48 @@ pub(crate) const HUB_ROUTES: &[Route] = &[
         Access::Needs(Right::Write),
         "hub: removes a tag",
         references::remove_tag,
+    ),
+    row(
+        Method::Get,
+        &["hf", "api", "{kind}", "{repo}", "xet-write-token", "{rev}"],
+        Access::Needs(Right::Write),
+        "hub: gives an address and a token for one upload by xet",
+        xet_routes::token,
+    ),
+    row(
+        Method::Post,
+        &["hf", "xet", "*", "v1", "xorbs", "default", "{oid}"],
+        Access::Session,
+        "hub: takes chunks of files that come by xet",
+        xet_routes::xorb,
+    ),
+    row(
+        Method::Post,
+        &["hf", "xet", "*", "v1", "shards"],
+        Access::Session,
+        "hub: puts files together that came by xet",
+        xet_routes::shard,
+    ),
+    row(
+        Method::Get,
+        &["hf", "xet", "*", "v1", "chunks", "default", "{oid}"],
+        Access::Session,
+        "hub: no chunk of another upload is known",
+        xet_routes::unknown,
+    ),
+    row(
+        Method::Post,
+        &["hf", "xet", "*", "v1", "xorb-grants", "default", "{oid}"],
+        Access::Session,
+        "hub: xorbs come to the server itself",
+        xet_routes::unknown,
+    ),
+    row(
+        Method::Post,
+        &["hf", "xet", "*", "v2", "shards"],
+        Access::Session,
+        "hub: v1/shards is the one to use",
+        xet_routes::unknown,
     ),
     row(
         Method::Put,

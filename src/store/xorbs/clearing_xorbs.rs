@@ -10,7 +10,7 @@ use crate::formats::xet::XorbHash;
 use crate::store::catalog::{Catalog, Layout};
 use crate::store::clearing::{ClearMode, ClearedKind};
 use crate::store::hidden_folder::{HiddenFolder, XET};
-use crate::store::xorbs::xet_session::{SESSION_LIFE, XetSession, XetSessionId};
+use crate::store::xorbs::xet_session::{XetSession, XetSessionId};
 use crate::store::xorbs::xet_sessions::XetSessions;
 use crate::threads::lock;
 
@@ -33,10 +33,9 @@ impl Catalog {
         cleared
     }
 
-    /// Removes the sessions whose tokens are over, and those that are not kept longer.
+    /// Removes the sessions that nobody has gone on with in the time for which unfinished uploads are kept.
     pub(super) fn clear_left_xorbs(&self) {
-        let idle_min = SESSION_LIFE.min(self.options.upload_age_max);
-        self.clear_xorbs(idle_min, ClearMode::Remove);
+        self.clear_xorbs(self.options.upload_age_max, ClearMode::Remove);
     }
 
     /// Removes sessions that seem to be left, where there is no room for others; whether there were any.

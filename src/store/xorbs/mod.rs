@@ -17,7 +17,5 @@ mod xet_sessions;
 mod xorb_file;
 mod xorb_upload;
 
-pub(crate) use shard_upload::ShardUpload;
 pub(crate) use xet_session::{SESSION_LIFE, XetSessionId, XetUpload};
 pub(crate) use xet_sessions::XetSessions;
-pub(crate) use xorb_upload::XorbUpload;

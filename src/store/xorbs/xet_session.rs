@@ -99,6 +99,6 @@ impl XetSession {
     }
 }
 
-/// For how long a token of a session is good, so that none ends while an upload goes on: clients have not been seen to
-/// ask for another one.
-pub(crate) const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+/// For how long a token of a session is good: an upload goes on with one, and what its holder may do is looked up each
+/// time.
+pub(crate) const SESSION_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -29,6 +29,12 @@ const BLOB: &str =
 
 const UPLOAD: &str = "/v1/uploads/00000000000000000000000000000000";
 
+const XET_XORB: &str = "/hf/xet/00000000000000000000000000000000/v1/xorbs/default/00";
+const XET_SHARD: &str = "/hf/xet/00000000000000000000000000000000/v1/shards";
+const XET_CHUNK: &str = "/hf/xet/00000000000000000000000000000000/v1/chunks/default/00";
+const XET_GRANT: &str = "/hf/xet/00000000000000000000000000000000/v1/xorb-grants/default/00";
+const XET_PROGRESS: &str = "/hf/xet/00000000000000000000000000000000/v2/shards";
+
 #[test]
 #[cfg_attr(not(has_curl), ignore = "curl is not installed")]
 fn every_role_against_every_route() {
@@ -238,6 +244,18 @@ fn every_role_against_every_route() {
             "",
             [403, 400, 400, 400, 401],
         ),
+        (
+            "/hf/api/models/r/xet-write-token/main",
+            &[],
+            "",
+            [403, 200, 200, 200, 401],
+        ),
+        // Only the token that comes with an address opens it.
+        (XET_XORB, json, "x", [401; 5]),
+        (XET_SHARD, json, "x", [401; 5]),
+        (XET_CHUNK, &[], "", [401; 5]),
+        (XET_GRANT, json, "{}", [401; 5]),
+        (XET_PROGRESS, json, "x", [401; 5]),
         (
             "/hf/api/models/r/settings",
             put,

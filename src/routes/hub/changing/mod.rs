@@ -6,3 +6,4 @@ pub(super) mod hub_commit;
 pub(super) mod lfs;
 pub(super) mod managing;
 pub(super) mod references;
+pub(super) mod xet_routes;
