@@ -9,7 +9,7 @@ use crate::support::process::{noise, run};
 use crate::support::served::Served;
 
 /// What a script of a client prints.
-fn python(server: &Served, version: &str, script: &str) -> String {
+pub(super) fn python(server: &Served, version: &str, script: &str) -> String {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let packages = target.join("interop/huggingface_hub").join(version);
     let home = server.place.path(&format!("hf-{version}"));

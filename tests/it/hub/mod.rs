@@ -6,3 +6,4 @@ mod genuine;
 mod lfs;
 mod mirroring;
 mod reading;
+mod xet;
