@@ -25,8 +25,13 @@ impl Catalog {
         self.learn_linked(digests);
     }
 
-    /// Removes those among these that are objects which nothing needs any more.
-    pub(crate) fn remove_named_objects(&self, named: &BTreeSet<[u8; 32]>) {
+    /// Removes the objects to which commits have given names, as far as nothing needs them. Whoever calls this holds no
+    /// name: other change sets are looked at, which are held by those who wait for names.
+    pub(crate) fn remove_named_objects(&self) {
+        let named = self.objects.take_named();
+        if named.is_empty() {
+            return;
+        }
         let needed = self.changes.known_digests();
         let mut free = self.objects.left_alone(Duration::ZERO, &needed);
         free.retain(|digest| named.contains(digest));

@@ -27,6 +27,8 @@ struct ObjectsState {
     here: BTreeMap<[u8; 32], KnownObject>,
     /// By how many each is needed, also of objects that are not here yet.
     pins: BTreeMap<[u8; 32], u32>,
+    /// Those that commits have given a name, and that may go.
+    named: BTreeSet<[u8; 32]>,
     /// Sizes of those that are on their way, and who sends them.
     coming: BTreeMap<u64, (u64, Option<String>)>,
     next: u64,
@@ -104,6 +106,21 @@ impl Objects {
             .filter(|digest| state.here.contains_key(*digest));
         here.filter_map(|digest| Some((*digest, Self::place(hidden, digest).ok()?)))
             .collect()
+    }
+
+    /// Notes that a commit has given bytes a name.
+    pub(crate) fn note_named(&self, digests: &BTreeSet<[u8; 32]>) {
+        let mut state = lock(&self.0);
+        let state = &mut *state;
+        let here = digests
+            .iter()
+            .filter(|digest| state.here.contains_key(*digest));
+        state.named.extend(here);
+    }
+
+    /// Those of which that was noted since it was asked last.
+    pub(super) fn take_named(&self) -> BTreeSet<[u8; 32]> {
+        std::mem::take(&mut lock(&self.0).named)
     }
 
     /// Whether the bytes of an object were written so, as far as its stamp tells.

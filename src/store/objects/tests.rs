@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use crate::digest::Digest;
@@ -233,4 +235,26 @@ fn bytes_of_models_become_objects_and_outlive_them() {
     let absent = set(&[Digest::of(b"absent")]);
     let error = store.keep_known(&absent).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[test]
+fn commits_at_one_time_do_not_wait_for_each_other_in_a_circle() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let (sender, done) = mpsc::channel();
+    let threads = ["a", "b", "c"].map(|folder| {
+        let (store, sender) = (store.clone(), sender.clone());
+        thread::spawn(move || {
+            for number in 0..40 {
+                let digest = keep(&store, format!("{folder}{number}").as_bytes(), "me");
+                commit(&store, &format!("one/{folder}/{number}"), digest).unwrap();
+            }
+            sender.send(()).unwrap();
+        })
+    });
+    for _ in &threads {
+        let ended = done.recv_timeout(Duration::from_secs(100));
+        ended.expect("all commits end");
+    }
+    assert_eq!(kept(directory.path()), Vec::<String>::new());
 }

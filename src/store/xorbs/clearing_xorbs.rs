@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Sessions that go: those whose files are committed, those that nobody goes on with, and all of the processes before.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
@@ -46,12 +45,8 @@ impl Catalog {
         !going.is_empty()
     }
 
-    /// Notes that a commit has named bytes, and removes the sessions that have nothing else.
-    pub(crate) fn end_xet_sessions(&self, named: &BTreeSet<[u8; 32]>) {
-        let done = self.xet_sessions.named(named);
-        if done.is_empty() {
-            return;
-        }
+    /// Removes the sessions whose files commits have named.
+    pub(crate) fn end_xet_sessions(&self) {
         let mut cleared = ClearedKind::default();
         let is_done =
             &mut |session: &XetSession| session.is_done && session.is_idle(Duration::ZERO);

@@ -61,18 +61,13 @@ impl XetSessions {
         Ok(())
     }
 
-    /// Notes that a commit has named bytes; returns the sessions whose files all have names now.
-    pub(super) fn named(&self, digests: &BTreeSet<[u8; 32]>) -> Vec<XetSessionId> {
-        let mut done = Vec::new();
-        for (id, session) in lock(&self.0).iter_mut() {
+    /// Notes that a commit has given bytes a name: a session is done when that is said of all of its files.
+    pub(crate) fn note_named(&self, digests: &BTreeSet<[u8; 32]>) {
+        for session in lock(&self.0).values_mut() {
             let count = session.made.len();
             session.made.retain(|digest| !digests.contains(digest));
-            if session.made.len() < count && session.made.is_empty() {
-                session.is_done = true;
-                done.push(*id);
-            }
+            session.is_done |= session.made.len() < count && session.made.is_empty();
         }
-        done
     }
 }
 

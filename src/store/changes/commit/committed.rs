@@ -79,11 +79,12 @@ pub(super) fn conclude(catalog: &Catalog, done: &CommittedSet) -> CommitOutcome 
     };
     catalog.changes.end(done.id, Some(outcome.clone()));
     catalog.pending.forget_change(done.id);
+
     let sourced = plan.published.iter().filter(|one| one.source.is_some());
     let sourced = sourced.map(|one| *one.bytes.digest.as_bytes());
     let sourced = sourced.collect();
-    catalog.remove_named_objects(&sourced);
-    catalog.end_xet_sessions(&sourced);
+    catalog.objects.note_named(&sourced);
+    catalog.xet_sessions.note_named(&sourced);
     tell(catalog, plan);
     outcome
 }

@@ -49,6 +49,8 @@ impl Store {
     ) -> Result<CommitOutcome> {
         let done = try_commit(self.catalog(), id, others, expected);
         self.finish_later();
+        self.catalog().remove_named_objects();
+        self.catalog().end_xet_sessions();
         done
     }
 }
