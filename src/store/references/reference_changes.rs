@@ -253,7 +253,11 @@ impl Store {
             reference_files::write(hidden, &after.root, name, after).map_err(unstored)
         });
         match &written {
-            Ok(()) => self.unpin_objects(&old),
+            Ok(()) => {
+                self.unpin_objects(&old);
+                catalog.xet_sessions.note_named(&new);
+                catalog.end_xet_sessions();
+            }
             // What was sent stays for the next attempt.
             Err(_) => drop(catalog.objects.remove_pins(&new)),
         }

@@ -83,10 +83,14 @@ fn shard(bytes: &[u8], hash: u8) -> Vec<u8> {
 }
 
 fn commit(server: &Served, repo: &str, path: &str, bytes: &[u8]) -> Answer {
+    commit_to(server, repo, "main", (path, bytes))
+}
+
+fn commit_to(server: &Served, repo: &str, branch: &str, (path, bytes): (&str, &[u8])) -> Answer {
     let oid = digest(bytes).replace("sha256:", "");
     let value = json!({"path": path, "algo": "sha256", "oid": oid, "size": bytes.len()});
     let line = json!({"key": "lfsFile", "value": value}).to_string();
-    let path = format!("/hf/api/models/{repo}/commit/main");
+    let path = format!("/hf/api/models/{repo}/commit/{branch}");
     server.curl(&path, &["--data-binary", &line])
 }
 
@@ -117,6 +121,18 @@ fn chunks_become_a_file_that_is_seen_with_its_commit() {
 
     commit(&server, "me/r", "deep/m", &bytes).is(200);
     let found = server.curl("/hf/me/r/resolve/main/deep/m", &[]).is(200);
+    assert!(found.body == bytes);
+    assert_eq!(sessions(&server), 0);
+
+    // The same for a branch.
+    let bytes = noise(8, 1000);
+    let branch = "/hf/api/models/me/r/branch/b";
+    server.curl(branch, &["-X", "POST"]).is(200);
+    let second = Session::new(&server, "me/r");
+    second.xorb(&server, 1, &chunk(&bytes)).is(200);
+    second.shard(&server, &shard(&bytes, 1)).is(200);
+    commit_to(&server, "me/r", "b", ("m", &bytes)).is(200);
+    let found = server.curl("/hf/me/r/resolve/b/m", &[]).is(200);
     assert!(found.body == bytes);
     assert_eq!(sessions(&server), 0);
 
