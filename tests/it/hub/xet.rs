@@ -249,6 +249,21 @@ fn what_is_wrong_is_told_and_nothing_stays() {
     session.shard(&server, &shard(&noise(9, 5), 1)).is(400);
 }
 
+#[test]
+#[cfg_attr(not(has_curl), ignore = "curl is not installed")]
+fn larger_files_are_asked_for_before_the_commit() {
+    let server = Served::start(&["--plain"]);
+    let sizes = [0, 1, 4 << 20, (4 << 20) + 1, u64::MAX];
+    let files = sizes.map(|size| json!({"path": format!("{size}"), "size": size, "sample": ""}));
+    let asked = json!({"files": files}).to_string();
+    let told = server.curl("/hf/api/models/me/r/preupload/main", &["-d", &asked]);
+    let told = told.is(200).json();
+    let modes = told["files"].as_array().unwrap().iter();
+    let modes: Vec<_> = modes.map(|file| file["uploadMode"].as_str()).collect();
+    let (small, large) = (Some("regular"), Some("lfs"));
+    assert_eq!(modes, [small, small, small, large, large]);
+}
+
 const SENDING: &str = r#"
 import array, hashlib, os, random, threading
 from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download

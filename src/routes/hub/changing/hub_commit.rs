@@ -24,13 +24,16 @@ struct PreuploadWire {
     files: Vec<PreuploadFile>,
 }
 
-/// What else is said of a file is not trusted and not read.
+/// What else is said of a file is not trusted and not read. The size only chooses a way, and each way has its bounds.
 #[derive(Deserialize)]
 struct PreuploadFile {
     path: String,
+    #[serde(default)]
+    size: u64,
 }
 
-/// `POST /hf/api/KIND/REPO/preupload/REV`: all files come within the commit.
+/// `POST /hf/api/KIND/REPO/preupload/REV`: small files come within the commit, and larger ones before it, by Git LFS or
+/// by xet, as the client likes.
 pub(crate) fn preupload(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     answered(ways(api, request))
 }
@@ -44,9 +47,14 @@ fn ways(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     for file in asked.files {
         // Better now than after all bytes have come.
         path.repo.file(api, file.path.split('/'))?;
+        let mode = if file.size > REGULAR_BYTES_MAX {
+            "lfs"
+        } else {
+            "regular"
+        };
         files.push(json!({
             "path": file.path,
-            "uploadMode": "regular",
+            "uploadMode": mode,
             "shouldIgnore": false,
             "oid": null,
         }));
@@ -267,3 +275,6 @@ pub(in crate::routes::hub) fn repo_url(
     let kind = repo.kind.word();
     format!("{}/hf/{kind}/{}", api.base_url(request), repo.id)
 }
+
+/// Within a commit, clients need four times the size of a file in memory; by other ways, each file costs requests.
+const REGULAR_BYTES_MAX: u64 = 4 << 20;
