@@ -188,6 +188,47 @@ fn a_session_stays_while_one_of_its_files_has_no_name() {
 }
 
 #[test]
+fn a_session_that_goes_on_after_its_commit_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let (id, other) = (session(), session());
+    send(&store, id, 1, &chunk(0, b"a", 1)).unwrap();
+    send_shard(&store, id, &shard_of(b"a", &[(1, 1, 0, 1)])).unwrap();
+    send(&store, other, 2, &chunk(0, b"b", 1)).unwrap();
+    send_shard(&store, other, &shard_of(b"b", &[(2, 1, 0, 1)])).unwrap();
+
+    // Something comes while its only file gets a name.
+    let held = store.begin_xorb(name(3), upload(id, 1)).unwrap();
+    commit(&store, "a", Digest::of(b"a"));
+    drop(held);
+    assert_eq!(left(directory.path()), 2);
+    send(&store, id, 3, &chunk(0, b"c", 1)).unwrap();
+    commit(&store, "b", Digest::of(b"b"));
+    assert_eq!(left(directory.path()), 2);
+    send_shard(&store, id, &shard_of(b"c", &[(3, 1, 0, 1)])).unwrap();
+    commit(&store, "c", Digest::of(b"c"));
+    assert_eq!(left(directory.path()), 0);
+}
+
+#[test]
+fn a_xorb_that_comes_twice_at_one_time_counts_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let (id, xorb) = (session(), chunk(0, b"a", 1));
+    let begin = || store.begin_xorb(name(1), upload(id, xorb.len())).unwrap();
+    let (mut first, mut second) = (begin(), begin());
+    first.write_all(&xorb).unwrap();
+    second.write_all(&xorb).unwrap();
+    assert!(second.keep().unwrap());
+    assert!(!first.keep().unwrap());
+    let cleared = store
+        .catalog()
+        .clear_xorbs(Duration::ZERO, ClearMode::Count);
+    assert_eq!((cleared.files, cleared.bytes), (1, 17));
+    assert_eq!(parts(directory.path()), 0);
+}
+
+#[test]
 fn what_cannot_become_the_file_that_it_says_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
@@ -412,8 +453,15 @@ fn a_session_that_nobody_goes_on_with_makes_room() {
     age(&store, next, Duration::from_secs(600));
     refused(begin(session()), ErrorKind::Busy, "too many");
     drop(held);
+}
 
-    // Without need, it stays as long as uploads do.
+#[test]
+fn a_session_that_nobody_needs_the_room_of_stays_as_long_as_uploads_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_as(directory.path(), |options| {
+        options.upload_age_max = Duration::from_secs(1200);
+    });
+    let next = session();
     send(&store, next, 1, &chunk(0, b"a", 1)).unwrap();
     age(&store, next, Duration::from_secs(1199));
     drop(
