@@ -301,12 +301,17 @@ fn what_is_strange_is_told_with_its_path_and_stays() {
             ".skep/changes/fedcba9876543210fedcba9876543210".to_owned(),
             Thing::LinkToFolder,
         ),
+        (
+            ".skep/xet/fedcba9876543210fedcba9876543210".to_owned(),
+            Thing::LinkToFolder,
+        ),
     ];
     for (spot, thing) in &strange {
         assert!(outside.plant(*thing, &models.join(spot)));
     }
     fs::create_dir_all(models.join(".skep/changes/odd")).unwrap();
     fs::write(models.join(".skep/changes/odd/x"), "x").unwrap();
+    fs::create_dir_all(models.join(".skep/xet/odd")).unwrap();
     // What is as it should be is not told of.
     fs::create_dir_all(models.join(".skep/revisions/.skep/me/d")).unwrap();
     fs::create_dir_all(models.join(".skep/versions/.skep/me/.skep/d/n")).unwrap();
@@ -333,7 +338,8 @@ fn what_is_strange_is_told_with_its_path_and_stays() {
         assert!(told(&format!("/{spot}' is not of this server")), "{said}");
     }
     assert!(told(".skep/changes/odd' is not of this server"), "{said}");
-    assert_eq!(said.matches("is not of this server").count(), 7, "{said}");
+    assert!(told(".skep/xet/odd' is not of this server"), "{said}");
+    assert_eq!(said.matches("is not of this server").count(), 9, "{said}");
     assert!(models.join(".skep/changes/odd/x").exists());
     outside.is_untouched("strange");
 }
