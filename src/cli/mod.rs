@@ -69,6 +69,13 @@ const COMMANDS: &[Verb] = &[
         run: verbs::transfer::cat::run,
     },
     Verb {
+        name: "mirror",
+        aliases: &[],
+        about: "Have a server fetch repositories of its upstream ahead",
+        arguments: verbs::transfer::mirror::arguments,
+        run: verbs::transfer::mirror::run,
+    },
+    Verb {
         name: "ls",
         aliases: &["list"],
         about: "List the models of a server",

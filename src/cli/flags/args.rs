@@ -351,7 +351,7 @@ fn rate(matches: &ArgMatches) -> Result<Option<u64>> {
 }
 
 /// Reads the value of a flag or of its variable; an error names the one that it came from.
-fn read<T>(
+pub(crate) fn read<T>(
     matches: &ArgMatches,
     flag: &str,
     reader: impl Fn(&str) -> Result<T, String>,

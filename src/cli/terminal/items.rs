@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use crate::cli::terminal::output::Output;
+use crate::client::HubRepository;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Model, ModelName};
 
@@ -67,6 +68,12 @@ impl ShownItem for ModelName {
 impl ShownItem for PathBuf {
     fn shown(&self) -> String {
         self.display().to_string()
+    }
+}
+
+impl ShownItem for HubRepository {
+    fn shown(&self) -> String {
+        self.name.as_str().to_owned()
     }
 }
 

@@ -348,6 +348,7 @@ const JSON_COMMANDS: &[&[&str]] = &[
     &["put", "a.onnx", "--license", "MIT", "--meta", "lang=en"],
     &["put", "bert", "--name", "me/bert"],
     &["get", "a.onnx", "-o", "models/"],
+    &["mirror", "me/bert"],
     &["ls"],
     &["status"],
     &["rm", "a.onnx"],

@@ -5,6 +5,7 @@ pub(crate) mod cat;
 mod described;
 pub(crate) mod get;
 pub(crate) mod load;
+pub(crate) mod mirror;
 pub(crate) mod post;
 pub(crate) mod put;
 mod saved;
