@@ -52,7 +52,7 @@ impl Config {
         let listen = listen.map_err(|error| self.blamed("listen", error));
         let tls = || self.check_tls();
 
-        let pairs = [self.check_log(), self.check_pairs()];
+        let pairs = [self.check_log(), self.check_pairs(), self.check_mirror()];
         let last = if listen.is_ok() { tls() } else { listen };
         let single = pairs.into_iter().chain([last]).filter_map(Result::err);
         limits
@@ -165,6 +165,20 @@ impl Config {
         }
 
         Ok(())
+    }
+
+    /// What is fetched for everybody, or with a token that opens more than what is public, is named.
+    fn check_mirror(&self) -> Result<()> {
+        let mirror = &self.mirror;
+        let key = match &mirror.token_file {
+            _ if mirror.upstream.is_empty() || !mirror.repositories.is_empty() => return Ok(()),
+            Some(_) => "upstream-token-file",
+            None if self.access.anonymous_read => "anonymous-read",
+            None => return Ok(()),
+        };
+        let text = format!("with upstream and {key}, mirror-repositories must be set");
+        let hint = "name those that whoever may read here may have; '*' stands for every one";
+        Err(self.wrong(key, &text).hint(hint))
     }
 
     /// Patterns that no name of a model fits, or that mean less than they look like.

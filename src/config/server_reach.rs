@@ -78,6 +78,7 @@ impl Config {
         let files = [
             ("key", self.key_file.as_deref()),
             ("log", self.log.file.as_deref()),
+            ("token", self.mirror.token_file.as_deref()),
         ];
         let secret = files
             .into_iter()

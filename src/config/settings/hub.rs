@@ -38,7 +38,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "mirror-repositories",
         "PATTERN,...",
         "",
-        "Repositories that are fetched (NS/NAME, datasets/NS/NAME), with * and ?; without a pattern, every one",
+        "Repositories that are fetched (NS/NAME, datasets/NS/NAME), with * and ?; without a pattern, every one, which needs to be written as * beside a token and anonymous-read",
         Effect::NextStart,
         set!(list, mirror.repositories),
     ),

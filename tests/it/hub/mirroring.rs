@@ -87,7 +87,13 @@ impl StandIn {
             "--upstream-token-file",
             token,
         ];
-        Served::start_in(&place, &[&own[..], arguments].concat())
+        let all = ["--mirror-repositories", "*"];
+        let all = if arguments.contains(&all[0]) {
+            &[]
+        } else {
+            &all[..]
+        };
+        Served::start_in(&place, &[&own[..], all, arguments].concat())
     }
 }
 
@@ -400,6 +406,8 @@ fn what_was_fetched_is_there_while_the_upstream_is_away() {
         &address,
         "--upstream-token-file",
         token.to_str().unwrap(),
+        "--mirror-repositories",
+        "me/*",
         "--mirror-fresh",
         "none",
     ];
