@@ -126,17 +126,42 @@ impl Upstream {
         format!("{}{}", self.home, self.prefix)
     }
 
-    /// Asks it, and no other host; with a content of a type, by POST.
+    /// Asks it, and no other host; with a content of a type, by POST. Where a repository has got another name, that
+    /// one is asked for.
     ///
     /// # Errors
-    /// Those of the connection.
+    /// Those of the connection; `Untrusted` for a redirect to where nobody is to be led.
     pub(crate) fn ask(&self, path: &str, content: Option<(&str, &[u8])>) -> Result<UpstreamAnswer> {
-        let target = (self.home.clone(), format!("{}{path}", self.prefix));
+        let mut target = (self.home.clone(), format!("{}{path}", self.prefix));
         let method = match content {
             Some(_) => Method::POST,
             None => Method::GET,
         };
-        self.exchange(&method, &target, None, content)
+        for _ in 0..REDIRECTS_MAX {
+            let response = self.exchange(&method, &target, None, content)?;
+            let is_redirect = (300..400).contains(&response.status());
+            let location = response.field("location").filter(|_| is_redirect);
+            let led = location.map(|location| self.led_to(&target.0, location));
+            match led.transpose()? {
+                Some(led) if led.0 == self.home => target = led,
+                _ => return Ok(response),
+            }
+        }
+        Err(self.no_end())
+    }
+
+    /// Asks it whether it would send something, wherever that is.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) fn look(&self, path: &str) -> Result<UpstreamAnswer> {
+        let target = (self.home.clone(), format!("{}{path}", self.prefix));
+        self.exchange(&Method::HEAD, &target, None, None)
+    }
+
+    fn no_end(&self) -> Error {
+        let text = format!("{} redirects without an end", self.shown());
+        Error::new(ErrorKind::Unreachable, text)
     }
 
     /// Fetches from an offset on, wherever it leads to.
@@ -153,8 +178,7 @@ impl Upstream {
                 None => return Ok(response),
             }
         }
-        let text = format!("{} redirects without an end", self.shown());
-        Err(Error::new(ErrorKind::Unreachable, text))
+        Err(self.no_end())
     }
 
     fn exchange(

@@ -89,11 +89,11 @@ impl MirrorFiles {
         Some(file.digest)
     }
 
-    /// Makes room for a file that is about to be fetched.
+    /// Refuses a file that is never taken.
     ///
     /// # Errors
     /// `NoSpace` for one that is too large.
-    pub(super) fn make_room(&self, announced: &Announced) -> Result<()> {
+    pub(super) fn check_size(&self, announced: &Announced) -> Result<()> {
         let max = self.file_bytes_max.min(self.bytes_max);
         if announced.size > max {
             let text = format!(
@@ -104,6 +104,15 @@ impl MirrorFiles {
             return Err(Error::new(ErrorKind::NoSpace, text)
                 .hint("raise max-mirror-file-bytes and max-mirror-bytes"));
         }
+        Ok(())
+    }
+
+    /// Makes room for a file that is about to be fetched.
+    ///
+    /// # Errors
+    /// `NoSpace` for one that is too large.
+    pub(super) fn make_room(&self, announced: &Announced) -> Result<()> {
+        self.check_size(announced)?;
         self.sweep();
 
         let mut state = lock(&self.state);
@@ -139,6 +148,11 @@ impl MirrorFiles {
             self.store
                 .pin_objects(&BTreeSet::from([*digest.as_bytes()]));
         }
+    }
+
+    /// Has the next sweep not wait for its hour.
+    pub(super) fn sweep_soon(&self) {
+        lock(&self.state).swept = None;
     }
 
     /// Removes what nobody has asked for, once an hour.

@@ -53,6 +53,9 @@ impl Mirror {
             return Ok(None);
         }
 
+        if self.answers.has_grown() {
+            self.files.sweep_soon();
+        }
         self.files.sweep();
         let is_file = matches!(request.segments(), [_, _, .., _] if is_of_files(api, request));
         let answer = if is_file {
@@ -82,7 +85,7 @@ impl Mirror {
             Vec::new()
         };
         let query = request.query().map(|query| format!("?{query}"));
-        let below = request.path().strip_prefix("/hf").unwrap_or_default();
+        let below = path_below(request.segments())?;
         let question = HubQuestion {
             path: format!("{below}{}", query.unwrap_or_default()),
             content: is_question.then_some((kind.as_str(), body.as_slice())),
@@ -150,6 +153,7 @@ impl Mirror {
                 text: format!("{} has no file '{asked}'", repo.id),
                 commit: Some(commit),
                 pause: None,
+                rate_limit: None,
             }));
         };
 
@@ -158,7 +162,10 @@ impl Mirror {
             repo.folder.url_path(),
             escaped_path(&path.rest)
         );
-        let response = self.bytes(api, request, path, (announced, &source))?;
+        let response = match self.bytes(api, request, path, (announced, &source))? {
+            Ok(response) => response,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let response = response.field("x-repo-commit", commit);
         Ok(Ok(match &told {
             Some(told) => self.warned(response, told),
@@ -172,7 +179,7 @@ impl Mirror {
         request: &Request<'_>,
         path: &HubPath<'_>,
         (announced, source): (&Announced, &str),
-    ) -> Result<Response> {
+    ) -> Result<MirrorAnswer> {
         let tag = format!("\"{}\"", announced.tag);
         let name = path.repo.file(api, path.rest.iter().copied())?;
         let here = match self.files.find(announced) {
@@ -181,7 +188,13 @@ impl Mirror {
         };
         if let Some(opened) = here {
             let opened = models::answer(request, AnswerKind::HubFile(&name), opened)?;
-            return Ok(opened.field("etag", tag));
+            return Ok(Ok(opened.field("etag", tag)));
+        }
+
+        // Once a length was told, nothing else can be.
+        self.files.check_size(announced)?;
+        if let Err(refusal) = self.answers.allows(source)? {
+            return Ok(Err(refusal));
         }
 
         let size = announced.size;
@@ -196,7 +209,8 @@ impl Mirror {
             Some(Err(_)) => {
                 let error = Error::new(ErrorKind::RangeNotSatisfiable, "the file ends before");
                 let response = Response::error(&error);
-                return Ok(response.field("content-range", format!("bytes */{size}")));
+                let told = format!("bytes */{size}");
+                return Ok(Ok(response.field("content-range", told)));
             }
         };
         let (status, start, end) = match range {
@@ -225,14 +239,14 @@ impl Mirror {
             .field("cache-control", "no-cache")
             .field("content-type", "application/octet-stream")
             .content(Content::Reader(end - start, content));
-        Ok(match range {
+        Ok(Ok(match range {
             Some(_) => {
                 let last = end - 1;
                 response.field("content-range", format!("bytes {start}-{last}/{size}"))
             }
             None if wanted.is_some() && size == 0 => response.field("content-range", "bytes */0"),
             None => response,
-        })
+        }))
     }
 
     /// Says where an answer is one that may not hold any more.
@@ -272,10 +286,25 @@ fn refused(refusal: &UpstreamRefusal) -> Response {
         Some(commit) => response.field("x-repo-commit", commit.clone()),
         None => response,
     };
+    let response = match &refusal.rate_limit {
+        Some(limit) => response.field("ratelimit", limit.clone()),
+        None => response,
+    };
     match &refusal.pause {
         Some(pause) => response.field("retry-after", pause.clone()),
         None => response,
     }
+}
+
+/// What a request asks for, below the root of a hub. Two dots would lead the upstream to another repository than the
+/// one that was looked at here.
+fn path_below(segments: &[&str]) -> Result<String> {
+    let below = segments.get(1..).unwrap_or_default();
+    if below.iter().any(|segment| matches!(*segment, "." | "..")) {
+        let text = "a path of a repository has no . and .. in it";
+        return Err(Error::new(ErrorKind::BadRequest, text));
+    }
+    Ok(format!("/{}", escaped_path(below)))
 }
 
 /// The path of what is known of a repository, below the root of a hub.

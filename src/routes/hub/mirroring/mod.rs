@@ -5,6 +5,7 @@
 //! while. A file is fetched once for all who ask for it meanwhile, is checked against the digest that its tree
 //! announces, and is kept as an object that the mirror pins.
 
+mod allowed_files;
 mod asking_turns;
 mod fetch;
 mod fetches;

@@ -2,16 +2,18 @@
 //! What the upstream says of repositories: asked for once, kept, and told again while the upstream is away.
 
 use std::io::Read as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::client::UpstreamAnswer;
+use crate::client::{Upstream, UpstreamAnswer};
 use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::routes::hub::mirroring::allowed_files::AllowedFiles;
 use crate::routes::hub::mirroring::asking_turns::AskingTurns;
 use crate::routes::hub::mirroring::fetches::Fetches;
 use crate::threads::lock;
@@ -46,8 +48,9 @@ pub(super) struct UpstreamRefusal {
     pub(super) code: Option<String>,
     pub(super) text: String,
     pub(super) commit: Option<String>,
-    /// When to come back, as the upstream says it.
+    /// When to come back, as the upstream says it: `Retry-After`, and `RateLimit`.
     pub(super) pause: Option<String>,
+    pub(super) rate_limit: Option<String>,
 }
 
 /// Asks, and keeps what is told.
@@ -55,6 +58,9 @@ pub(super) struct UpstreamAnswers {
     fetches: Arc<Fetches>,
     fresh: Duration,
     turns: AskingTurns,
+    allowed: AllowedFiles,
+    /// Bytes that were kept since this was asked for.
+    grown: AtomicU64,
     /// Until when nobody asks, because nobody answered.
     away_until: Mutex<Option<Instant>>,
 }
@@ -67,6 +73,8 @@ impl UpstreamAnswers {
             fetches,
             fresh,
             turns: AskingTurns::default(),
+            allowed: AllowedFiles::default(),
+            grown: AtomicU64::new(0),
             away_until: Mutex::default(),
         }
     }
@@ -97,6 +105,7 @@ impl UpstreamAnswers {
         match asked {
             Ok(Ok(told)) => {
                 let bytes = serde_json::to_vec(&told).unwrap_or_default();
+                self.grown.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 if let Err(error) = store.keep_record(&name, &bytes) {
                     log::warn!("mirror: what the upstream says cannot be kept: {error}");
                 }
@@ -125,21 +134,57 @@ impl UpstreamAnswers {
         Ok((kept, holds))
     }
 
+    /// Whether a file of the upstream may be had, of which nothing travels.
+    ///
+    /// # Errors
+    /// `Busy` while the upstream cannot be asked.
+    pub(super) fn allows(&self, path: &str) -> Result<std::result::Result<(), UpstreamRefusal>> {
+        if self.allowed.has(path) {
+            return Ok(Ok(()));
+        }
+        let _turn = self.turns.take()?;
+        if self.allowed.has(path) {
+            return Ok(Ok(()));
+        }
+        let answer = self.reached(|upstream| upstream.look(path))?;
+        if answer.status() >= 400 {
+            return Ok(Err(refusal(&answer)));
+        }
+        self.allowed.add(path);
+        Ok(Ok(()))
+    }
+
+    /// Whether so much was kept that it is time to look what can go.
+    pub(super) fn has_grown(&self) -> bool {
+        let has_grown = self.grown.load(Ordering::Relaxed) >= GROWN_BYTES;
+        if has_grown {
+            self.grown.store(0, Ordering::Relaxed);
+        }
+        has_grown
+    }
+
     fn ask(&self, question: &HubQuestion<'_>) -> Result<HubTold> {
+        read(self.reached(|upstream| upstream.ask(&question.path, question.content))?)
+    }
+
+    /// Asks the upstream, unless it was away a moment ago.
+    fn reached(
+        &self,
+        ask: impl FnOnce(&Upstream) -> Result<UpstreamAnswer>,
+    ) -> Result<UpstreamAnswer> {
+        let upstream = &self.fetches.upstream;
         let away = || {
-            let text = format!("{} cannot be reached", self.fetches.upstream.shown());
+            let text = format!("{} cannot be reached", upstream.shown());
             Error::new(ErrorKind::Busy, text)
         };
         if lock(&self.away_until).is_some_and(|until| Instant::now() < until) {
             return Err(away());
         }
-        let asked = self.fetches.upstream.ask(&question.path, question.content);
-        let answer = asked.map_err(|error| {
+        ask(upstream).map_err(|error| {
             log::warn!("mirror: {}", error.with_cause());
             *lock(&self.away_until) = Some(Instant::now() + PAUSE);
             away()
-        })?;
-        read(answer)
+        })
     }
 }
 
@@ -159,28 +204,8 @@ impl Clone for KeptAnswer {
 fn read(mut answer: UpstreamAnswer) -> Result<HubTold> {
     let field = |name: &str| answer.field(name).map(str::to_owned);
     let commit = field("x-repo-commit").filter(|commit| is_commit(commit));
-    let status = answer.status();
-    if status != 200 {
-        let code = field("x-error-code")
-            .filter(|code| code.bytes().all(|one| one.is_ascii_alphanumeric()));
-        let text = field("x-error-message");
-        let text = text.unwrap_or_else(|| format!("the upstream answers {status}"));
-        let pause =
-            field("retry-after").filter(|pause| pause.bytes().all(|one| one.is_ascii_digit()));
-        // Without rights, a repository that is not there looks like one that is private.
-        let (status, code) = match (status, code) {
-            (401, None) => (404, Some("RepoNotFound".to_owned())),
-            (401, code) => (404, code),
-            (300..=399, _) => (404, Some("RepoNotFound".to_owned())),
-            other => other,
-        };
-        return Ok(Err(UpstreamRefusal {
-            status,
-            code,
-            text,
-            commit,
-            pause,
-        }));
+    if answer.status() != 200 {
+        return Ok(Err(refusal(&answer)));
     }
 
     let next = field("link").and_then(|link| next_of(&link));
@@ -208,6 +233,31 @@ fn read(mut answer: UpstreamAnswer) -> Result<HubTold> {
         told,
         is_stale: false,
     }))
+}
+
+/// Why the upstream does not tell something, in its own words.
+fn refusal(answer: &UpstreamAnswer) -> UpstreamRefusal {
+    let field = |name: &str| answer.field(name).map(str::to_owned);
+    let code = field("x-error-code");
+    let code = code.filter(|code| code.bytes().all(|one| one.is_ascii_alphanumeric()));
+    let text = field("x-error-message");
+    let pause = field("retry-after");
+    let is_limit = |limit: &String| limit.len() <= RATE_LIMIT_BYTES_MAX;
+
+    // Without rights, a repository that is not there looks like one that is private.
+    let (status, code) = match (answer.status(), code) {
+        (401, None) | (300..=399, _) => (404, Some("RepoNotFound".to_owned())),
+        (401, code) => (404, code),
+        other => other,
+    };
+    UpstreamRefusal {
+        text: text.unwrap_or_else(|| format!("the upstream answers {}", answer.status())),
+        commit: field("x-repo-commit").filter(|commit| is_commit(commit)),
+        pause: pause.filter(|pause| pause.bytes().all(|one| one.is_ascii_digit())),
+        rate_limit: field("ratelimit").filter(is_limit),
+        status,
+        code,
+    }
 }
 
 /// The path of the next page, below the root of the hub.
@@ -255,6 +305,11 @@ fn record_name(question: &HubQuestion<'_>) -> String {
 
 /// For how long nobody asks an upstream that does not answer.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// Between two looks at what is kept.
+const GROWN_BYTES: u64 = 64 << 20;
+
+const RATE_LIMIT_BYTES_MAX: usize = 200;
 
 /// A page of a tree has a thousand files.
 const ANSWER_BYTES_MAX: u64 = 8 << 20;
