@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::support::process::{noise, run};
 use crate::support::served::Served;
+use crate::support::stand_in::{StandIn, large, small};
 
 /// What a script of a client prints.
 pub(super) fn python(server: &Served, version: &str, script: &str) -> String {
@@ -218,5 +219,64 @@ fn clients_of_two_generations_make_branches_and_tags() {
     for version in ["0.36", "newest"] {
         let server = Served::start(&[]);
         assert_eq!(python(&server, version, BRANCHING), expected, "{version}");
+    }
+}
+
+const MIRRORED: &str = r#"
+import os
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
+
+place = PLACE
+folder = snapshot_download("me/r", cache_dir=place)
+print(os.path.basename(folder), sorted(os.listdir(folder)), os.path.getsize(os.path.join(folder, "sub/large.bin")))
+print(sorted(os.listdir(snapshot_download("me/d", repo_type="dataset", cache_dir=place))))
+print(sorted(HfApi().list_repo_files("me/r")))
+for repository, path in [("me/r", "none"), ("me/none", "a"), ("me/gated", "a.txt")]:
+    try:
+        hf_hub_download(repository, path, cache_dir=place)
+    except GatedRepoError:
+        print("gated")
+    except EntryNotFoundError:
+        print("entry")
+    except RepositoryNotFoundError:
+        print("repository")
+"#;
+
+#[test]
+#[cfg_attr(not(has_huggingface_hub), ignore = "huggingface_hub is not installed")]
+fn clients_of_two_generations_fetch_through_a_mirror_with_and_without_its_upstream() {
+    for version in ["0.36", "newest"] {
+        let hub = StandIn::start();
+        let commit = hub.keep(
+            "me/r",
+            &[
+                small("config.json", "{}"),
+                small("empty.txt", ""),
+                large("sub/large.bin", noise(8, 3_000_000)),
+            ],
+        );
+        hub.keep("datasets/me/d", &[small("data.csv", "a,b")]);
+        hub.keep("me/gated", &[small("a.txt", "a")]);
+        hub.conduct().gated.insert("me/gated");
+        // Each time, the branch is asked for.
+        let arguments = ["--upstream", &hub.hub.url, "--mirror-fresh", "none"];
+        let server = Served::start(&arguments);
+
+        let script = |place: &str| MIRRORED.replace("PLACE", &format!("{place:?}"));
+        let expected = format!(
+            "{commit} ['config.json', 'empty.txt', 'sub'] 3000000\n['data.csv']\n\
+             ['config.json', 'empty.txt', 'sub/large.bin']\n"
+        );
+        let printed = python(&server, version, &script("one"));
+        let all = format!("{expected}entry\nrepository\ngated\n");
+        assert_eq!(printed, all, "{version}");
+
+        // Another client has all of it while the upstream is away.
+        hub.go_down();
+        let script = script("two");
+        let (script, _) = script.split_once("for repository").unwrap();
+        assert_eq!(python(&server, version, script), expected, "{version}");
+        assert_eq!(hub.fetched("get "), 1);
     }
 }

@@ -4,6 +4,7 @@
 mod changing;
 mod genuine;
 mod lfs;
+mod mirror;
 mod mirroring;
 mod reading;
 mod xet;

@@ -10,5 +10,6 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod relay;
 pub(crate) mod served;
+pub(crate) mod stand_in;
 pub(crate) mod syscalls;
 pub(crate) mod terminal;
