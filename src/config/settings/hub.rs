@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The section `[hub]` of the settings: another hub, and what is kept of it.
+//! The section `[mirroring]` of the settings: another hub, and what is kept of it.
 
 use crate::config::settings::setting::{Effect, Setting, list, path, row, set};
 use crate::config::settings::uploads::{unbounded_bytes, unbounded_time};

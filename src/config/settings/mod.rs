@@ -54,7 +54,7 @@ pub const SECTIONS: &[Section] = &[
         rows: uploads::ROWS,
     },
     Section {
-        name: "hub",
+        name: "mirroring",
         about: "Another hub, of which repositories come that are not here",
         rows: hub::ROWS,
     },
