@@ -11,7 +11,7 @@ pub(crate) const ROWS: &[Setting] = &[
         "upstream",
         "URL",
         "",
-        "Another hub, of which repositories come that are not here: https://huggingface.co, https://pi:8443/hf",
+        "The address of another hub, of which repositories come that are not here",
         Effect::NextStart,
         |config, text| {
             config.mirror.upstream = text.to_owned();
