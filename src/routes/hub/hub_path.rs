@@ -153,7 +153,11 @@ impl<'a> HubPath<'a> {
             revision: revision.map(Cow::Borrowed),
             rest,
         };
-        path.with_long_reference(api)
+        let has = |word| route.path.contains(&word);
+        if has("revision") || has("commits") {
+            return Ok(path.with_all_as_revision());
+        }
+        path.with_long_reference(api, usize::from(has("resolve") || has("raw")))
     }
 
     /// The branch, the tag or the commit; `None` means the branch `main`.
@@ -161,8 +165,18 @@ impl<'a> HubPath<'a> {
         self.revision.as_deref()
     }
 
-    /// Links that people type have slashes in the names of branches as they are.
-    fn with_long_reference(mut self, api: &Api) -> Result<Self> {
+    /// Where nothing comes behind the revision, all of it is meant: some clients leave slashes as they are.
+    fn with_all_as_revision(mut self) -> Self {
+        if let Some(first) = self.revision.as_deref().filter(|_| !self.rest.is_empty()) {
+            self.revision = Some(Cow::Owned(format!("{first}/{}", self.rest.join("/"))));
+            self.rest.clear();
+        }
+        self
+    }
+
+    /// Some clients, and people who type links, leave slashes in the names of branches as they are: of all names that are
+    /// known, the longest one is meant that leaves so many segments at least.
+    fn with_long_reference(mut self, api: &Api, left: usize) -> Result<Self> {
         let Some(first) = self.revision.as_deref().filter(|_| !self.rest.is_empty()) else {
             return Ok(self);
         };
@@ -171,13 +185,14 @@ impl<'a> HubPath<'a> {
         }
 
         let known = api.store.references(&self.repo.folder)?;
-        let is_known = |text: &str| known.keys().any(|name| name.as_str() == text);
-        if known.is_empty() || is_known(short(first)) {
+        let is_known =
+            |text: &str| is_main(text) || known.keys().any(|name| name.as_str() == short(text));
+        if is_known(first) {
             return Ok(self);
         }
-        for count in (1..self.rest.len()).rev() {
+        for count in (1..=self.rest.len().saturating_sub(left)).rev() {
             let whole = format!("{first}/{}", self.rest[..count].join("/"));
-            if is_known(short(&whole)) {
+            if is_known(&whole) {
                 self.revision = Some(Cow::Owned(whole));
                 self.rest.drain(..count);
                 break;

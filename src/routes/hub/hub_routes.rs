@@ -54,6 +54,13 @@ pub(crate) const HUB_ROUTES: &[Route] = &[
     ),
     row(
         Method::Get,
+        &["hf", "api", "{kind}", "{repo}", "revision", "{rev}", "**"],
+        Access::Needs(Right::Read),
+        "hub: the same, of a branch with slashes in its name",
+        repositories::show,
+    ),
+    row(
+        Method::Get,
         &["hf", "api", "{kind}", "{repo}", "tree", "{rev}"],
         Access::Needs(Right::Read),
         "hub: lists the files of a repository",
@@ -85,6 +92,13 @@ pub(crate) const HUB_ROUTES: &[Route] = &[
         &["hf", "api", "{kind}", "{repo}", "commits", "{rev}"],
         Access::Needs(Right::Read),
         "hub: lists commits, newest first",
+        commits::list,
+    ),
+    row(
+        Method::Get,
+        &["hf", "api", "{kind}", "{repo}", "commits", "{rev}", "**"],
+        Access::Needs(Right::Read),
+        "hub: the same, of a branch with slashes in its name",
         commits::list,
     ),
     row(

@@ -146,6 +146,12 @@ fn every_role_against_every_route() {
             [200, 200, 200, 200, 401],
         ),
         (
+            "/hf/api/models/r/revision/main/m",
+            &[],
+            "",
+            [404, 404, 404, 404, 401],
+        ),
+        (
             "/hf/api/models/r/tree/main",
             &[],
             "",
@@ -169,6 +175,12 @@ fn every_role_against_every_route() {
             &[],
             "",
             [200, 200, 200, 200, 401],
+        ),
+        (
+            "/hf/api/models/r/commits/main/m",
+            &[],
+            "",
+            [404, 404, 404, 404, 401],
         ),
         (
             "/hf/api/models/r/auth-check",

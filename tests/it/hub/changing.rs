@@ -280,6 +280,33 @@ fn branches_and_tags_have_states_of_their_own() {
         .collect();
     assert_eq!(paths, ["c", "d", "d/b"]);
 
+    // Some clients leave slashes as they are.
+    for (path, whole) in [
+        ("tree/feat/x", "tree/feat%2Fx"),
+        ("tree/feat/x/d", "tree/feat%2Fx/d"),
+        ("tree/refs/heads/main/d", "tree/main/d"),
+        ("commits/feat/x", "commits/feat%2Fx"),
+        ("revision/feat/x", "revision/feat%2Fx"),
+    ] {
+        let read = |path| {
+            server
+                .curl(&format!("/hf/api/models/me/r/{path}"), &[])
+                .is(200)
+                .json()
+        };
+        assert_eq!(read(path), read(whole), "{path}");
+    }
+    for path in ["tree/feat/y", "commits/feat/x/d", "revision/feat/x/d"] {
+        let missing = server
+            .curl(&format!("/hf/api/models/me/r/{path}"), &[])
+            .is(404);
+        assert_eq!(
+            missing.field("x-error-code"),
+            Some("revisionnotfound"),
+            "{path}"
+        );
+    }
+
     // A tag stays whatever becomes of main, and takes no commit.
     commit(
         &server,
