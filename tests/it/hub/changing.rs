@@ -193,6 +193,25 @@ fn repositories_are_made_moved_and_removed() {
     )
     .is(200);
     assert_eq!(names(&server), ["we/s/a"]);
+
+    // Where there is a repository, with files or without, none is moved to.
+    send("POST", "repos/create", json!({"name": "bare"})).is(200);
+    commit(&server, "we/full", &[file("b", "Yg==")]).is(200);
+    for (from, to) in [
+        ("we/s", "owner/bare"),
+        ("we/s", "we/full"),
+        ("owner/bare", "we/full"),
+    ] {
+        send(
+            "POST",
+            "repos/move",
+            json!({"fromRepo": from, "toRepo": to}),
+        )
+        .is(409);
+    }
+    assert_eq!(names(&server), ["we/full/b", "we/s/a"]);
+    let full = json!({"name": "full", "organization": "we"});
+    send("DELETE", "repos/delete", full).is(200);
     send(
         "POST",
         "repos/move",

@@ -122,6 +122,11 @@ fn moved(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     let from = named(api, kind, &asked.from_repo)?;
     let to = named(api, kind, &asked.to_repo)?;
     let state = RepoState::present(api, &from)?;
+    if api.store.is_repository(&to.folder)? {
+        let text = format!("there is a repository '{}' already", to.id);
+        let hint = "choose another name, or delete that repository first";
+        return Err(Error::new(ErrorKind::Conflict, text).hint(hint).into());
+    }
     if state.manifest.members.is_empty() {
         api.store.move_repository(&from.folder, &to.folder)?;
     } else {
