@@ -262,6 +262,22 @@ fn larger_files_are_asked_for_before_the_commit() {
     let modes: Vec<_> = modes.map(|file| file["uploadMode"].as_str()).collect();
     let (small, large) = (Some("regular"), Some("lfs"));
     assert_eq!(modes, [small, small, small, large, large]);
+
+    // Programs send these ahead of the commit whatever their size, and none is sent that is empty.
+    let files = [
+        ("a/b.parquet", 1),
+        ("x.tar.gz", 1),
+        ("a.safetensors", 0),
+        ("parquet", 1),
+        ("a.json", 1),
+    ];
+    let files = files.map(|(path, size)| json!({"path": path, "size": size}));
+    let asked = json!({"files": files}).to_string();
+    let told = server.curl("/hf/api/models/me/r/preupload/main", &["-d", &asked]);
+    let told = told.is(200).json();
+    let modes = told["files"].as_array().unwrap().iter();
+    let modes: Vec<_> = modes.map(|file| file["uploadMode"].as_str()).collect();
+    assert_eq!(modes, [large, large, small, small, small]);
 }
 
 const SENDING: &str = r#"

@@ -47,7 +47,8 @@ fn ways(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
     for file in asked.files {
         // Better now than after all bytes have come.
         path.repo.file(api, file.path.split('/'))?;
-        let mode = if file.size > REGULAR_BYTES_MAX {
+        let is_early = file.size > REGULAR_BYTES_MAX || is_early_by_name(&file.path);
+        let mode = if is_early && file.size > 0 {
             "lfs"
         } else {
             "regular"
@@ -60,6 +61,12 @@ fn ways(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
         }));
     }
     Ok(Response::json(Status::OK, &json!({ "files": files })))
+}
+
+/// Whether programs rely on it that such a file goes before the commit, however small it is.
+fn is_early_by_name(path: &str) -> bool {
+    let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
+    EARLY_ENDINGS.contains(&ending)
 }
 
 /// `POST /hf/api/KIND/REPO/commit/REV`: all changes of its lines in one step.
@@ -278,3 +285,39 @@ pub(in crate::routes::hub) fn repo_url(
 
 /// Within a commit, clients need four times the size of a file in memory; by other ways, each file costs requests.
 const REGULAR_BYTES_MAX: u64 = 4 << 20;
+
+/// What repositories of the hub have in Git LFS from their beginning. Programs send such files ahead of the commit and
+/// remove their own ones, before the commit would read them.
+const EARLY_ENDINGS: [&str; 31] = [
+    "7z",
+    "arrow",
+    "bin",
+    "bz2",
+    "ckpt",
+    "ftz",
+    "gz",
+    "h5",
+    "joblib",
+    "mlmodel",
+    "model",
+    "msgpack",
+    "npy",
+    "npz",
+    "onnx",
+    "ot",
+    "parquet",
+    "pb",
+    "pickle",
+    "pkl",
+    "pt",
+    "pth",
+    "rar",
+    "safetensors",
+    "tar",
+    "tflite",
+    "tgz",
+    "wasm",
+    "xz",
+    "zip",
+    "zst",
+];
