@@ -280,3 +280,57 @@ fn clients_of_two_generations_fetch_through_a_mirror_with_and_without_its_upstre
         assert_eq!(hub.fetched("get "), 1);
     }
 }
+
+const COPYING: &str = r##"
+import json, os
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, HfApi, HfFileSystem
+
+api, large = HfApi(), os.urandom(5_000_000)
+api.create_repo("me/c")
+api.create_commit("me/c", [CommitOperationAdd("small.txt", b"small"), CommitOperationAdd("large.bin", large)], commit_message="two")
+copies = [CommitOperationCopy(name, "copies/" + name) for name in ["small.txt", "large.bin"]]
+api.create_commit("me/c", copies, commit_message="copy")
+print(api.list_repo_files("me/c"), open(api.hf_hub_download("me/c", "copies/large.bin"), "rb").read() == large)
+api.delete_folder("copies", "me/c")
+
+# As programs do that free what they have sent ahead of the commit.
+with open("rows.parquet", "wb") as file:
+    file.write(b"rows")
+ahead = CommitOperationAdd("rows.parquet", "rows.parquet")
+api.preupload_lfs_files("me/c", [ahead])
+os.remove("rows.parquet")
+api.create_commit("me/c", [ahead], commit_message="rows")
+print(api.list_repo_files("me/c"), open(api.hf_hub_download("me/c", "rows.parquet")).read())
+
+files = HfFileSystem()
+with files.open("me/c/written.txt", "w") as file:
+    file.write("written")
+files.rm("me/c/rows.parquet")
+print(files.cat("me/c/written.txt"), sorted(api.list_repo_files("me/c")))
+
+if hasattr(api, "upload_large_folder"):
+    os.makedirs("many")
+    for number in range(20):
+        with open(f"many/{number}.json", "w") as file:
+            json.dump(number, file)
+    api.upload_large_folder(repo_id="me/many", folder_path="many", repo_type="model", print_report=False)
+    assert len(api.list_repo_files("me/many")) == 20
+if hasattr(api, "verify_repo_checksums"):
+    found = api.snapshot_download("me/c")
+    assert api.verify_repo_checksums("me/c").mismatches == []
+    with open(os.path.realpath(found + "/small.txt"), "w") as file:
+        file.write("other")
+    assert [one["path"] for one in api.verify_repo_checksums("me/c").mismatches] == ["small.txt"]
+"##;
+
+#[test]
+#[cfg_attr(not(has_huggingface_hub), ignore = "huggingface_hub is not installed")]
+fn clients_of_two_generations_copy_and_verify() {
+    let expected = "['copies/large.bin', 'copies/small.txt', 'large.bin', 'small.txt'] True\n\
+                    ['large.bin', 'rows.parquet', 'small.txt'] rows\n\
+                    b'written' ['large.bin', 'small.txt', 'written.txt']\n";
+    for version in ["0.36", "newest"] {
+        let server = Served::start(&[]);
+        assert_eq!(python(&server, version, COPYING), expected, "{version}");
+    }
+}
