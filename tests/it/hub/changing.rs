@@ -231,6 +231,12 @@ fn repositories_are_made_moved_and_removed() {
     )
     .is(200);
     assert!(names(&server).is_empty());
+
+    // What is kept of it does not hinder a new one of its name.
+    let again = json!({"name": "s", "organization": "we"});
+    send("POST", "repos/create", again.clone()).is(200);
+    send("POST", "repos/create", again.clone()).is(409);
+    send("DELETE", "repos/delete", again).is(200);
     server.skep(&["rollback", "we/s/"]).exits(0);
     assert_eq!(names(&server), ["we/s/a"]);
 }

@@ -61,7 +61,7 @@ impl NamedWire {
 pub(crate) fn create(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     let asked: NamedWire = read_json(request)?;
     let repo = asked.repo(api, request)?;
-    let is_there = api.store.is_folder(&repo.folder) || api.store.is_repository(&repo.folder)?;
+    let is_there = is_found(api, &repo)?;
     if !is_there {
         api.store.mark_repository(&repo.folder)?;
     }
@@ -81,6 +81,17 @@ pub(crate) fn create(api: &Api, request: &mut Request<'_>) -> Result<Response> {
     } else {
         response
     })
+}
+
+/// Whether clients find it. One of which old versions are kept only can be made again.
+fn is_found(api: &Api, repo: &RepoName) -> Result<bool> {
+    match api.store.present_manifest(&repo.folder) {
+        Ok(None) => api.store.is_repository(&repo.folder),
+        Ok(Some(_)) => Ok(true),
+        // There are files, whose digests are not known yet.
+        Err(error) if error.kind() == ErrorKind::Busy => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// `DELETE /hf/api/repos/delete`: all files go in one step; `skep rollback` brings them back where versions are kept.
