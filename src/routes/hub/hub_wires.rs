@@ -2,6 +2,7 @@
 //! The JSON and the queries of the hub.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
@@ -12,6 +13,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::Request;
 use crate::routes::api::Api;
 use crate::store::FolderMember;
+use crate::wire::rfc3339;
+
+/// A time with the fraction of a second, without which clients before 0.21 refuse it.
+pub(super) fn hub_time(time: SystemTime) -> String {
+    rfc3339(time).replace('Z', ".000Z")
+}
 
 /// A file or a folder.
 #[derive(Debug, Serialize)]

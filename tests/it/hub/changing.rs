@@ -357,6 +357,11 @@ fn branches_and_tags_have_states_of_their_own() {
         .json();
     assert_eq!(list[0]["id"], second);
 
+    // Older clients want the fraction of the second.
+    let date = list[0]["date"].as_str().unwrap();
+    let modified = now["lastModified"].as_str().unwrap();
+    assert!(date.ends_with(".000Z") && modified.ends_with(".000Z"));
+
     // Whoever has come too late to a branch is told so.
     let late = json!({"key": "header", "value": {"summary": "s", "parentCommit": first}});
     let body = format!("{late}\n{}", file("e", "ZQ=="));

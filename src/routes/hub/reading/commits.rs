@@ -11,12 +11,11 @@ use crate::model::Revision;
 use crate::routes::api::Api;
 use crate::routes::hub::hub_path::HubPath;
 use crate::routes::hub::hub_refusals::HubResult;
-use crate::routes::hub::hub_wires::{AuthorWire, HubCommitWire, RefWire};
+use crate::routes::hub::hub_wires::{AuthorWire, HubCommitWire, RefWire, hub_time};
 use crate::routes::hub::mirroring::answered_or_mirrored;
 use crate::routes::hub::reading::repository_state::RepoState;
 use crate::routes::models::search_for;
 use crate::store::ReferenceKind;
-use crate::wire::rfc3339;
 
 /// `GET /hf/api/KIND/REPO/refs`: the branch `main`, and those branches and tags that clients have made.
 pub(crate) fn refs(api: &Api, request: &mut Request<'_>) -> Result<Response> {
@@ -97,6 +96,6 @@ fn told(commit: Revision, made: SystemTime) -> HubCommitWire {
         authors: vec![AuthorWire {
             user: "skep".to_owned(),
         }],
-        date: rfc3339(made),
+        date: hub_time(made),
     }
 }

@@ -11,11 +11,10 @@ use crate::routes::api::Api;
 use crate::routes::hub::hub_path::{HubPath, RepoKind, RepoName, is_reserved, kind_of};
 use crate::routes::hub::hub_refusals::HubResult;
 use crate::routes::hub::hub_wires::{
-    LfsWire, RepoWire, SiblingWire, next_page, object_id, pairs, switch,
+    LfsWire, RepoWire, SiblingWire, hub_time, next_page, object_id, pairs, switch,
 };
 use crate::routes::hub::mirroring::answered_or_mirrored;
 use crate::routes::hub::reading::repository_state::RepoState;
-use crate::wire::rfc3339;
 
 /// `GET /hf/api/KIND/REPO` and `.../revision/REV`: the commit, and the names of all files.
 pub(crate) fn show(api: &Api, request: &mut Request<'_>) -> Result<Response> {
@@ -41,7 +40,7 @@ fn info(api: &Api, request: &mut Request<'_>) -> HubResult<Response> {
 
     let told = RepoWire {
         sha: Some(state.commit.to_string()),
-        last_modified: modified.map(|modified| rfc3339(modified.min(clock::now()))),
+        last_modified: modified.map(|modified| hub_time(modified.min(clock::now()))),
         siblings: Some(siblings.collect()),
         used_storage: Some(state.manifest.size()),
         ..RepoWire::of(&path.repo)
