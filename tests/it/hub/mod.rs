@@ -5,6 +5,5 @@ mod changing;
 mod genuine;
 mod lfs;
 mod mirror;
-mod mirroring;
 mod reading;
 mod xet;

@@ -215,3 +215,63 @@ const FILES_MAX: usize = 100_000;
 
 /// What is known of repositories, besides their files.
 const ANSWERS_BYTES_MAX: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::store::{ObjectRequest, StoreOptions};
+
+    fn keep(store: &Store, bytes: &[u8]) -> (Announced, Digest) {
+        let request = ObjectRequest {
+            size: bytes.len() as u64,
+            digest: None,
+            sender: None,
+        };
+        let mut upload = store.begin_object(request).unwrap();
+        upload.write_all(bytes).unwrap();
+        let announced = Announced {
+            tag: format!("{:040x}", bytes.len()),
+            size: bytes.len() as u64,
+        };
+        (announced, upload.keep().unwrap())
+    }
+
+    #[test]
+    fn what_nobody_asks_for_goes_after_a_while_and_is_known_again_until_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            reserve_bytes: 0,
+            ..StoreOptions::default()
+        };
+        let store = Store::open(directory.path(), options).unwrap();
+        let open = |keep| {
+            let options = MirrorOptions {
+                keep,
+                ..MirrorOptions::default()
+            };
+            MirrorFiles::open(&store, &options).unwrap()
+        };
+        let hour = Duration::from_secs(3600);
+        let (announced, digest) = keep(&store, b"bytes");
+        let files = open(hour);
+        assert_eq!(files.find(&announced), None);
+        files.add(&announced, digest);
+        files.sweep();
+        assert_eq!(files.find(&announced), Some(digest));
+        // Other bytes under the same tag are none.
+        let other = Announced {
+            size: 6,
+            ..announced.clone()
+        };
+        assert_eq!(files.find(&other), None);
+
+        assert_eq!(open(hour).find(&announced), Some(digest));
+        let later = open(Duration::ZERO);
+        later.sweep();
+        assert_eq!(later.find(&announced), None);
+        assert!(store.records().unwrap().is_empty());
+        assert_eq!(open(hour).find(&announced), None);
+    }
+}
