@@ -9,6 +9,7 @@ use crate::access::secrets::{
     CallerKey, DerivedKey, Lock, Password, RememberedKeys, TokenKey, Tokens,
 };
 use crate::clock;
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::watched_file::WatchedFile;
 
@@ -100,6 +101,17 @@ impl CallerKeys {
         let tokens = self.tokens.now()?;
         let is_good = |token: &&Token| token.name == name && !tokens.is_over(token, clock::now());
         Ok(tokens.iter().find(is_good).map(Token::principal))
+    }
+
+    /// What tells the token of this name from others that had the name before, or will have it.
+    ///
+    /// # Errors
+    /// `Busy` while the tokens cannot be read.
+    pub(crate) fn mark_of(&self, name: &str) -> Result<Option<[u8; 32]>> {
+        let tokens = self.tokens.now()?;
+        let token = tokens.iter().find(|token| token.name == name);
+        let mark = |token: &Token| *Digest::of(token.key.to_string().as_bytes()).as_bytes();
+        Ok(token.map(mark))
     }
 
     /// Replaces what the home keeps of a token by its public key.

@@ -5,13 +5,23 @@ use std::time::Duration;
 
 use crate::access::guard::Guard;
 use crate::access::principal::{How, Principal};
+use crate::access::tickets::{MARK_BYTES, TicketHolder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Peer;
 
 impl Guard {
     /// A right of this caller for one thing and a while, for a link; `None` for whoever has shown nothing.
     pub(crate) fn ticket(&self, scope: &str, holder: &Principal, life: Duration) -> Option<String> {
-        self.tickets.issue(scope, holder, life)
+        let mark = match holder.how {
+            How::Token => self.keys.mark_of(&holder.name).ok()??,
+            _ => [0; MARK_BYTES],
+        };
+        let holder = TicketHolder {
+            how: holder.how,
+            name: holder.name.clone(),
+            mark,
+        };
+        self.tickets.issue(scope, &holder, life)
     }
 
     /// Who shows a ticket, with the rights that this one has now.
@@ -27,6 +37,8 @@ impl Guard {
 
         let principal = match holder.how {
             How::Password => Some(Principal::owner()),
+            // Another token of the same name is another one's.
+            How::Token if self.keys.mark_of(&holder.name)? != Some(holder.mark) => None,
             How::Token => self.keys.of_name(&holder.name)?,
             How::Certificate => {
                 let roles = &self.options().certificate_roles;

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-use crate::access::principal::{How, Principal};
+use crate::access::principal::How;
 use crate::access::secrets::random;
 use crate::error::Result;
 
@@ -26,6 +26,8 @@ pub(crate) struct Tickets {
 pub(crate) struct TicketHolder {
     pub(crate) how: How,
     pub(crate) name: String,
+    /// What tells its secret from another one of the same name.
+    pub(crate) mark: [u8; MARK_BYTES],
 }
 
 impl Tickets {
@@ -39,10 +41,16 @@ impl Tickets {
     }
 
     /// A ticket for `scope`; `None` for callers who have shown nothing.
-    pub(crate) fn issue(&self, scope: &str, holder: &Principal, life: Duration) -> Option<String> {
+    pub(crate) fn issue(
+        &self,
+        scope: &str,
+        holder: &TicketHolder,
+        life: Duration,
+    ) -> Option<String> {
         let end = self.start.elapsed().saturating_add(life).as_secs();
         let mut ticket = end.to_be_bytes().to_vec();
         ticket.push(number(holder.how)?);
+        ticket.extend_from_slice(&holder.mark);
         ticket.extend_from_slice(holder.name.as_bytes());
         let tag = hmac::sign(&self.key, &signed(&ticket, scope));
         ticket.extend_from_slice(tag.as_ref());
@@ -60,13 +68,15 @@ impl Tickets {
         hmac::verify(&self.key, &signed(plain, scope), tag).ok()?;
 
         let (end, rest) = plain.split_first_chunk()?;
-        let (number, name) = rest.split_first()?;
+        let (number, rest) = rest.split_first()?;
+        let (mark, name) = rest.split_first_chunk()?;
         if now >= u64::from_be_bytes(*end) {
             return None;
         }
         Some(TicketHolder {
             how: how(*number)?,
             name: String::from_utf8(name.to_vec()).ok()?,
+            mark: *mark,
         })
     }
 }
@@ -94,16 +104,18 @@ fn how(number: u8) -> Option<How> {
 
 const TAG_BYTES: usize = 32;
 
+/// A SHA-256.
+pub(crate) const MARK_BYTES: usize = 32;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::role::Role;
 
-    fn holder(how: How, name: &str) -> Principal {
-        Principal {
-            name: name.to_owned(),
-            rights: Role::Write.rights(),
+    fn holder(how: How, name: &str) -> TicketHolder {
+        TicketHolder {
             how,
+            name: name.to_owned(),
+            mark: [7; MARK_BYTES],
         }
     }
 
@@ -113,8 +125,7 @@ mod tests {
         let minute = Duration::from_secs(60);
         for how in [How::Password, How::Token, How::Certificate] {
             let ticket = tickets.issue("/a", &holder(how, "laptop"), minute).unwrap();
-            let name = "laptop".to_owned();
-            let expected = Some(TicketHolder { how, name });
+            let expected = Some(holder(how, "laptop"));
             assert_eq!(tickets.read(&ticket, "/a"), expected);
             assert_eq!(tickets.read_at(&ticket, "/a", 59), expected);
             assert_eq!(tickets.read_at(&ticket, "/a", 61), None);
@@ -134,7 +145,7 @@ mod tests {
             .issue("/a", &holder(How::Token, "x"), minute)
             .unwrap();
         let mut bytes = URL_SAFE_NO_PAD.decode(ticket).unwrap();
-        bytes.insert(10, b'/');
+        bytes.insert(10 + MARK_BYTES, b'/');
         let moved = URL_SAFE_NO_PAD.encode(bytes);
         assert_eq!(tickets.read(&moved, "a"), None);
     }

@@ -169,6 +169,9 @@ fn links_end_with_the_token_and_stand_in_no_log() {
 
     server.skep(&["token", "remove", "laptop"]).exits(0);
     put(&server, href, &bytes).is(401);
+    // Another token of the same name does not bring it back.
+    server.skep(&["token", "new", "laptop"]).exits(0);
+    put(&server, href, &bytes).is(401);
     let ticket = href.split_once("ticket=").unwrap().1.to_owned();
     let log = server.stop().stderr;
     assert!(log.contains("/info/lfs/objects/"), "{log}");
