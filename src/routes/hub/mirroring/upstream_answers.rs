@@ -182,6 +182,11 @@ impl UpstreamAnswers {
         }
         ask(upstream).map_err(|error| {
             log::warn!("mirror: {}", error.with_cause());
+            // One answer that cannot be read says nothing of the others.
+            if error.kind() != ErrorKind::Unreachable {
+                let text = "the upstream gives an answer that cannot be used";
+                return Error::new(ErrorKind::Busy, text);
+            }
             *lock(&self.away_until) = Some(Instant::now() + PAUSE);
             away()
         })
@@ -226,6 +231,10 @@ fn read(mut answer: UpstreamAnswer) -> Result<HubTold> {
         return Err(Error::new(ErrorKind::Busy, text));
     };
     forget_xet(&mut told);
+    if !is_sound(&told) {
+        let text = "the upstream names a commit or a file as no hub does";
+        return Err(Error::new(ErrorKind::Busy, text));
+    }
     Ok(Ok(KeptAnswer {
         fetched: clock::seconds(),
         commit,
@@ -284,6 +293,25 @@ fn forget_xet(told: &mut Value) {
     }
 }
 
+/// Whether commits and paths are such: clients make names of folders of them.
+fn is_sound(told: &Value) -> bool {
+    match told {
+        Value::Object(members) => members.iter().all(|(key, value)| {
+            let is_sound_text = |text: &str| match key.as_str() {
+                "sha" => is_commit(text),
+                "path" | "rfilename" => {
+                    let is_sound = |part: &str| !matches!(part, "" | "." | "..");
+                    text.split('/').all(is_sound) && !text.contains(['\\', '\0'])
+                }
+                _ => true,
+            };
+            value.as_str().is_none_or(is_sound_text) && is_sound(value)
+        }),
+        Value::Array(values) => values.iter().all(is_sound),
+        _ => true,
+    }
+}
+
 /// Whether this is the name of a commit.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40
@@ -335,6 +363,27 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(next_of(link).as_deref(), expected, "{link}");
+        }
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_not_told() {
+        let commit = "0".repeat(40);
+        for (told, is_good) in [
+            (
+                serde_json::json!({"sha": commit, "siblings": [{"rfilename": "a/b.c"}]}),
+                true,
+            ),
+            (serde_json::json!([{"path": "a", "oid": "../x"}]), true),
+            (serde_json::json!({"sha": "../../x"}), false),
+            (serde_json::json!([{"path": "a"}, {"path": "../a"}]), false),
+            (
+                serde_json::json!({"siblings": [{"rfilename": "/etc/passwd"}]}),
+                false,
+            ),
+            (serde_json::json!({"a": {"b": [{"path": "a\\b"}]}}), false),
+        ] {
+            assert_eq!(is_sound(&told), is_good, "{told}");
         }
     }
 
