@@ -111,10 +111,7 @@ impl Store {
         }
         let max = catalog.options.references_max;
         if known.len() >= max {
-            let text = format!(
-                "a repository has at most {}",
-                counted(max as u64, "branch or tag")
-            );
+            let text = format!("a repository has at most {max} branches and tags");
             return Err(Error::new(ErrorKind::NoSpace, text)
                 .hint("remove some of them, or raise max-references"));
         }
