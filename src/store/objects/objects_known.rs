@@ -27,7 +27,7 @@ struct ObjectsState {
     here: BTreeMap<[u8; 32], KnownObject>,
     /// By how many each is needed, also of objects that are not here yet.
     pins: BTreeMap<[u8; 32], u32>,
-    /// Those that commits have given a name, and that may go.
+    /// Those that commits have given a name, or that are pinned no more, and that may go.
     named: BTreeSet<[u8; 32]>,
     /// Sizes of those that are on their way, and who sends them.
     coming: BTreeMap<u64, (u64, Option<String>)>,
@@ -108,7 +108,7 @@ impl Objects {
             .collect()
     }
 
-    /// Notes that a commit has given bytes a name.
+    /// Notes that a commit has given bytes a name, or that nobody pins them any more.
     pub(crate) fn note_named(&self, digests: &BTreeSet<[u8; 32]>) {
         let mut state = lock(&self.0);
         let state = &mut *state;

@@ -19,12 +19,12 @@ impl Store {
         self.catalog().objects.add_pins(digests);
     }
 
-    /// Does not need them any more; those that nobody needs go.
+    /// Does not need them any more; those that nobody needs go, no open change set either. Whoever calls this holds no
+    /// name.
     pub(crate) fn unpin_objects(&self, digests: &BTreeSet<[u8; 32]>) {
-        let free = self.catalog().objects.remove_pins(digests);
-        if !free.is_empty() {
-            self.catalog().remove_objects(&free);
-        }
+        let objects = &self.catalog().objects;
+        objects.note_named(&objects.remove_pins(digests));
+        self.catalog().remove_named_objects();
     }
 
     /// The size of an object, which stays for a while then. With a sender, only one that this one has sent counts.

@@ -258,3 +258,21 @@ fn commits_at_one_time_do_not_wait_for_each_other_in_a_circle() {
     }
     assert_eq!(kept(directory.path()), Vec::<String>::new());
 }
+
+#[test]
+fn what_an_open_set_names_stays_when_it_is_pinned_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let digest = keep(&store, b"bytes", "me");
+    store.pin_objects(&set(&[digest]));
+    let id = store.begin_change(ChangeRequest::default()).unwrap();
+    let (name, metadata) = ("m".parse().unwrap(), Metadata::default());
+    store
+        .stage_known(id, &name, digest, metadata, None)
+        .unwrap();
+
+    store.unpin_objects(&set(&[digest]));
+    store.commit_change(id, Others::Keep, None).unwrap();
+    assert_eq!(fs::read(directory.path().join("m")).unwrap(), b"bytes");
+    assert_eq!(kept(directory.path()), [""; 0]);
+}

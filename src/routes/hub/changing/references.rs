@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Status};
 use crate::routes::api::Api;
-use crate::routes::hub::hub_path::HubPath;
+use crate::routes::hub::hub_path::{HubPath, is_main};
 use crate::routes::hub::hub_refusals::{HubError, HubResult, Missing, answered};
 use crate::routes::hub::hub_wires::read_json;
 use crate::routes::hub::reading::repository_state::RepoState;
@@ -101,7 +101,7 @@ pub(super) fn branch_of(
     let Some(asked) = path.revision() else {
         return Ok(None);
     };
-    if crate::routes::hub::hub_path::is_main(asked) {
+    if is_main(asked) {
         return Ok(None);
     }
     let state = RepoState::of(api, request, path)?;

@@ -29,7 +29,7 @@ pub(super) struct HubQuestion<'a> {
 }
 
 /// An answer that is kept.
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(super) struct KeptAnswer {
     /// When it came, in seconds.
     pub(super) fetched: u64,
@@ -94,10 +94,7 @@ impl UpstreamAnswers {
 
         let turn = self.turns.take();
         // Somebody else may have asked the same meanwhile.
-        let (kept, holds) = match self.kept(question, &name)? {
-            (Some(now), true) => (Some(now), true),
-            _ => (kept, false),
-        };
+        let (kept, holds) = self.kept(question, &name)?;
         if let Some(kept) = kept.as_ref().filter(|_| holds) {
             return Ok(Ok(kept.clone()));
         }
@@ -190,18 +187,6 @@ impl UpstreamAnswers {
             *lock(&self.away_until) = Some(Instant::now() + PAUSE);
             away()
         })
-    }
-}
-
-impl Clone for KeptAnswer {
-    fn clone(&self) -> Self {
-        Self {
-            fetched: self.fetched,
-            commit: self.commit.clone(),
-            next: self.next.clone(),
-            told: self.told.clone(),
-            is_stale: self.is_stale,
-        }
     }
 }
 
